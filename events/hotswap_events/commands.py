@@ -1,0 +1,152 @@
+"""What one may ask for: messages on `hotswap.commands`, and the body of the HTTP commands. Imperative names."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from hotswap_events.registry import ArtifactFacts, Provenance, RollBackCause, TrainingFailureCause
+
+Actor = Annotated[str, Meta(min_length=1, max_length=200)]
+CommandId = Annotated[str, Meta(min_length=1, max_length=128)]
+ModelName = Annotated[str, Meta(min_length=1, max_length=63)]
+ModelVersion = Annotated[str, Meta(min_length=1, max_length=63)]
+Reason = Annotated[str, Meta(max_length=2_000)]
+RunId = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
+    """What all commands carry. A command with a `command_id` that was applied before changes nothing."""
+
+    command_id: CommandId
+    actor: Actor
+    model_name: ModelName
+    reason: Reason | None = None
+    expected_sequence: Annotated[int, Meta(ge=0)] | None = None
+    """Refuse unless the model's stream is at this sequence: for a caller that decided on what it had read."""
+    correlation_id: CommandId | None = None
+    traceparent: Annotated[str, Meta(max_length=128)] | None = None
+
+
+class StartTraining(Command, frozen=True, tag="hotswap.command.start-training.v1"):
+    """Record that a training run began."""
+
+    run_id: RunId
+    architecture: str
+    data_snapshot: str | None = None
+    parameters: dict[str, str] = {}
+
+
+class FailTraining(Command, frozen=True, tag="hotswap.command.fail-training.v1"):
+    """Record that a training run ended without a version."""
+
+    run_id: RunId
+    cause: TrainingFailureCause
+    detail: Annotated[str, Meta(max_length=8_000)]
+
+
+class RegisterVersion(Command, frozen=True, tag="hotswap.command.register.v1"):
+    """Register an artifact that is in the store, trained here or elsewhere. Without a name it gets the next `v<n>`."""
+
+    artifact: ArtifactFacts
+    provenance: Provenance
+    model_version: ModelVersion | None = None
+    run_id: RunId | None = None
+    metrics: dict[str, float] = {}
+    tags: dict[str, str] = {}
+
+
+class ValidateVersion(Command, frozen=True, tag="hotswap.command.validate.v1"):
+    """Hand in the figures of an evaluation; the policy draws the verdict, archives what failed, and, if asked,
+    promotes what passed while nothing is active."""
+
+    model_version: ModelVersion
+    validation_set: str
+    figures: dict[str, float]
+    """At least `accuracy`, a share from 0 to 1."""
+    baseline_version: ModelVersion | None = None
+    """The active version it was compared with; must still be the active one."""
+    baseline_figures: dict[str, float] = {}
+    promote_first: bool = False
+    """Promote it in the same decision if it passes and no version is active."""
+
+
+class StageVersion(Command, frozen=True, tag="hotswap.command.stage.v1"):
+    """Put a version into staging."""
+
+    model_version: ModelVersion
+
+
+class PromoteVersion(Command, frozen=True, tag="hotswap.command.promote.v1"):
+    """Put a version that passed validation into production."""
+
+    model_version: ModelVersion
+
+
+class SwitchVersion(Command, frozen=True, tag="hotswap.command.switch.v1"):
+    """Force a version into production, past the validation gate."""
+
+    model_version: ModelVersion
+
+
+class ArchiveVersion(Command, frozen=True, tag="hotswap.command.archive.v1"):
+    """Take a version that is not active out of play."""
+
+    model_version: ModelVersion
+
+
+class RollBack(Command, frozen=True, tag="hotswap.command.roll-back.v1"):
+    """Return to the version that was in production before."""
+
+    cause: RollBackCause = "operator"
+    from_version: ModelVersion | None = None
+    """Refuse unless this version is the active one: a late rollback must not hit its successor."""
+
+
+AnyCommand = (
+    StartTraining
+    | FailTraining
+    | RegisterVersion
+    | ValidateVersion
+    | StageVersion
+    | PromoteVersion
+    | SwitchVersion
+    | ArchiveVersion
+    | RollBack
+)
+
+RefusalCode = Literal[
+    "illegal-step",
+    "unknown-model",
+    "unknown-version",
+    "duplicate-version",
+    "invalid-value",
+    "sequence-mismatch",
+    "conflict",
+    "command-unreadable",
+]
+
+
+class Refusal(Struct, frozen=True, kw_only=True, gc=False):
+    """A business "no": what was wrong and what would be right."""
+
+    code: RefusalCode
+    reason: str
+    legal: tuple[str, ...] = ()
+    """The steps that would be legal, or the names that exist."""
+
+
+class CommandResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The answer on `hotswap.command-results`, keyed by model name; the `command_id` ties it to the command."""
+
+    command_id: str
+    status: Literal["accepted", "unchanged", "refused", "failed"]
+    """`unchanged`: nothing to do, or the same command was applied before; `failed`: try again with the same id."""
+    model_name: str
+    model_version: str | None = None
+    previous_version: str | None = None
+    offset: int | None = None
+    """Of the decision's last event in `hotswap.registry`."""
+    sequence: int | None = None
+    event_types: tuple[str, ...] = ()
+    refusal: Refusal | None = None
+    detail: str | None = None

@@ -1,0 +1,132 @@
+"""What can happen to a model: the `data` of each event in `hotswap.registry`, and its stored type name.
+
+A class here is never changed in a way that alters how stored bytes read. A change gets a new class, a new type name
+(`….v2`) and an upcaster.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Digest = Annotated[str, Meta(extra_json_schema={"pattern": "^sha256:[0-9a-f]{64}$"})]
+Verdict = Literal["passed", "failed", "inconclusive"]
+TrainingFailureCause = Literal["bad-data", "crashed", "timed-out", "cancelled", "artifact-store", "registry-refused"]
+RollBackCause = Literal["operator", "emergency", "load-failed", "rollout"]
+
+
+class ArtifactFacts(Struct, frozen=True, kw_only=True, gc=False):
+    """Where the weights are: a content address, and how many bytes are behind it."""
+
+    digest: Digest
+    size_bytes: Annotated[int, Meta(ge=1)]
+
+
+class Provenance(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Where a version comes from. All strings are free text of at most 512 characters."""
+
+    origin: Literal["trained", "imported"]
+    created_by: str
+    code_revision: str | None = None
+    data_snapshot: str | None = None
+    """Digest of the data it was trained on."""
+    image: str | None = None
+    """Container image digest of the trainer."""
+    environment: dict[str, str] = {}
+    """Versions that matter for doing it again: python, torch …"""
+
+
+class TrainingStarted(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A training run began in a process of its own."""
+
+    run_id: str
+    architecture: str
+    data_snapshot: str | None = None
+    parameters: dict[str, str] = {}
+
+
+class TrainingFailed(Struct, frozen=True, kw_only=True, gc=False):
+    """A training run ended without a version."""
+
+    run_id: str
+    cause: TrainingFailureCause
+    detail: str
+
+
+class ModelTrained(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A version exists: trained here, or trained elsewhere and imported. Its stage is `none`."""
+
+    model_version: str
+    artifact: ArtifactFacts
+    provenance: Provenance
+    run_id: str | None = None
+    metrics: dict[str, float] = {}
+    tags: dict[str, str] = {}
+
+
+class ModelValidated(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A version was measured on a fixed validation set, with all the figures behind the verdict."""
+
+    model_version: str
+    verdict: Verdict
+    validation_set: str
+    """Digest of the validation set."""
+    figures: dict[str, float]
+    thresholds: dict[str, float]
+    baseline_version: str | None = None
+    baseline_figures: dict[str, float] = {}
+
+
+class ModelStaged(Struct, frozen=True, kw_only=True, gc=False):
+    """A version is in staging: about to be tried or promoted. Workers may load it ahead."""
+
+    model_version: str
+
+
+class ModelPromoted(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A version is in production from here on. What was active before becomes `superseded`."""
+
+    model_version: str
+    artifact_digest: Digest
+    previous_version: str | None = None
+    forced: bool = False
+    """Promoted by `switch`, past the validation gate."""
+
+
+class ModelArchived(Struct, frozen=True, kw_only=True, gc=False):
+    """A version is out of play. It is kept, listed, and can be staged again unless its validation failed."""
+
+    model_version: str
+
+
+class ModelRolledBack(Struct, frozen=True, kw_only=True, gc=False):
+    """The former version is in production again; the one rolled back from is archived."""
+
+    model_version: str
+    """In production from here on."""
+    artifact_digest: Digest
+    from_version: str
+    cause: RollBackCause
+
+
+RegistryEvent = (
+    TrainingStarted
+    | TrainingFailed
+    | ModelTrained
+    | ModelValidated
+    | ModelStaged
+    | ModelPromoted
+    | ModelArchived
+    | ModelRolledBack
+)
+
+EVENT_TYPES: dict[str, type[Struct]] = {
+    "hotswap.model.training-started.v1": TrainingStarted,
+    "hotswap.model.training-failed.v1": TrainingFailed,
+    "hotswap.model.trained.v1": ModelTrained,
+    "hotswap.model.validated.v1": ModelValidated,
+    "hotswap.model.staged.v1": ModelStaged,
+    "hotswap.model.promoted.v1": ModelPromoted,
+    "hotswap.model.archived.v1": ModelArchived,
+    "hotswap.model.rolled-back.v1": ModelRolledBack,
+}
+"""Stored type name → class. A name, once released, keeps its meaning for ever."""

@@ -1,0 +1,110 @@
+"""Topic names and settings. Two environments side by side on one cluster are two prefixes."""
+
+import re
+from typing import Literal
+
+from msgspec import Struct
+
+REQUEST_PARTITIONS = 8
+"""Partitions of a model's request and response topics; at least 4 keep latency low with 50 requests in flight."""
+
+_DAY_MS = 24 * 60 * 60 * 1000
+_PREFIX = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
+
+
+class TopicSpec(Struct, frozen=True, kw_only=True):
+    """How a topic is created. `replicas` is capped by the number of brokers."""
+
+    name: str
+    partitions: int
+    cleanup_policy: Literal["delete", "compact"]
+    retention_ms: int
+    """-1 keeps records for ever; ignored by compacted topics."""
+    append_time: bool = False
+    """Stamp records with the broker's clock: needed where `as of a time` is asked."""
+    replicas: int = 3
+    message_bytes_max: int = 1_048_576
+
+    def config(self, *, brokers: int) -> dict[str, str]:
+        """Topic configuration for a cluster of `brokers` nodes."""
+        return {
+            "cleanup.policy": self.cleanup_policy,
+            "retention.ms": str(self.retention_ms),
+            "message.timestamp.type": "LogAppendTime" if self.append_time else "CreateTime",
+            "max.message.bytes": str(self.message_bytes_max),
+            "min.insync.replicas": str(max(1, min(self.replicas, brokers) - 1)),
+        }
+
+
+class Topics(Struct, frozen=True):
+    """The topics of one environment."""
+
+    prefix: str = "hotswap"
+
+    def __post_init__(self) -> None:
+        if not _PREFIX.match(self.prefix):
+            raise ValueError(
+                f"topic prefix {self.prefix!r} is not valid: lower-case letters, digits and '-', at most 63, not first"
+            )
+
+    @property
+    def registry(self) -> str:
+        """The log: every registry change, one partition, for ever."""
+        return f"{self.prefix}.registry"
+
+    @property
+    def registry_state(self) -> str:
+        """Compacted: the latest readable state of each model."""
+        return f"{self.prefix}.registry-state"
+
+    @property
+    def commands(self) -> str:
+        """Commands, keyed by model name."""
+        return f"{self.prefix}.commands"
+
+    @property
+    def command_results(self) -> str:
+        """What became of each command, keyed by model name."""
+        return f"{self.prefix}.command-results"
+
+    @property
+    def fleet(self) -> str:
+        """Compacted: which worker holds which versions in which state, keyed by worker and model."""
+        return f"{self.prefix}.fleet"
+
+    @property
+    def dead_letters(self) -> str:
+        """Copies of records that could not be handled, with the cause in the headers."""
+        return f"{self.prefix}.dead-letters"
+
+    def requests(self, model_name: str) -> str:
+        """Requests for one model."""
+        return f"{self.prefix}.requests.{model_name}"
+
+    def responses(self, model_name: str) -> str:
+        """Answers of one model; the answer to a request in partition p is in partition p."""
+        return f"{self.prefix}.responses.{model_name}"
+
+    def control_specs(self) -> tuple[TopicSpec, ...]:
+        """The topics that exist whatever models there are."""
+        return (
+            TopicSpec(name=self.registry, partitions=1, cleanup_policy="delete", retention_ms=-1, append_time=True),
+            TopicSpec(name=self.registry_state, partitions=1, cleanup_policy="compact", retention_ms=-1),
+            TopicSpec(name=self.commands, partitions=4, cleanup_policy="delete", retention_ms=7 * _DAY_MS),
+            TopicSpec(name=self.command_results, partitions=4, cleanup_policy="delete", retention_ms=7 * _DAY_MS),
+            TopicSpec(name=self.fleet, partitions=1, cleanup_policy="compact", retention_ms=-1),
+            TopicSpec(name=self.dead_letters, partitions=4, cleanup_policy="delete", retention_ms=30 * _DAY_MS),
+        )
+
+    def model_specs(self, model_name: str, *, partitions: int = REQUEST_PARTITIONS) -> tuple[TopicSpec, ...]:
+        """The pair of topics of one model, with the same partition count."""
+        return tuple(
+            TopicSpec(
+                name=name,
+                partitions=partitions,
+                cleanup_policy="delete",
+                retention_ms=7 * _DAY_MS,
+                message_bytes_max=8 * 1_048_576,
+            )
+            for name in (self.requests(model_name), self.responses(model_name))
+        )

@@ -1,0 +1,20 @@
+"""The system clock and random ids behind their ports."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+
+class SystemClock:
+    """Wall-clock time of this machine."""
+
+    def now(self) -> datetime:
+        """Now, in UTC."""
+        return datetime.now(UTC)
+
+
+class RandomIds:
+    """UUID version 4."""
+
+    def new_id(self) -> str:
+        """A fresh UUID in its usual form."""
+        return str(uuid4())

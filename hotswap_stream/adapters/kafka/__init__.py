@@ -1,0 +1,1 @@
+"""Kafka behind the ports: topics, the registry log, request and response topics."""

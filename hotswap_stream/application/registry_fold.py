@@ -1,0 +1,119 @@
+"""The fold of the registry log: which events count, and what the state of every model is after them.
+
+Every reader runs this same code over the same order, so all agree which events are void without talking to each other.
+"""
+
+from msgspec import Struct
+
+from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent, digest_of
+from hotswap_events.envelope import GENESIS, Envelope
+from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.domain.evolve import IllegalEventError, evolve_in_place, evolve_unknown_in_place
+from hotswap_stream.domain.state import ModelState
+
+
+class Stream(Struct, gc=False):
+    """One model's stream as far as it was folded."""
+
+    state: ModelState
+    head_digest: str = GENESIS
+    """SHA-256 of the value bytes of the last event that counts."""
+    offset: int = -1
+    """Of the last event that counts."""
+    active_offset: int = -1
+    """Of the event that chose the active version: the registry offset every answer names."""
+    changed_timestamp_ms: int = 0
+
+
+class Applied(Struct, frozen=True, gc=False):
+    """The record counts."""
+
+    event: Envelope
+
+
+class AppliedUnknown(Struct, frozen=True, gc=False):
+    """The record counts, but only a newer release knows what it means."""
+
+    event: UnknownEvent
+
+
+class Void(Struct, frozen=True, gc=False):
+    """The record does not count, for every reader."""
+
+    reason: str
+    command_id: str | None = None
+
+
+Outcome = Applied | AppliedUnknown | Void
+
+
+class RegistryFold:
+    """State of all models after the records applied so far. Feed it records in offset order, each once."""
+
+    def __init__(self) -> None:
+        self.streams: dict[str, Stream] = {}
+        self.next_offset = 0
+        """The offset the next record must have or exceed."""
+        self.applied_count = 0
+        self.void_count = 0
+
+    def state(self, model_name: str) -> ModelState:
+        """State of one model, owned by this fold: read it, or `copy` it. Empty (sequence 0) if it has no events."""
+        stream = self.streams.get(model_name)
+        return ModelState(model_name) if stream is None else stream.state
+
+    def apply(self, record: LogRecord) -> Outcome:
+        """Fold one record and say whether it counts. ValueError if it comes out of order."""
+        if record.offset < self.next_offset:
+            raise ValueError(f"record {record.offset} was folded before; the next one is {self.next_offset}")
+        self.next_offset = record.offset + 1
+        value = record.value
+        event = REGISTRY_CODEC.decode(value)
+        if isinstance(event, Envelope):
+            subject = event.subject
+            stream = self.streams.get(subject)
+            if stream is None:
+                stream = Stream(ModelState(subject))
+            state = stream.state
+            if event.sequence != state.sequence + 1 or event.previous != stream.head_digest:
+                return self._void(_why_void(stream, event.sequence, subject), event.causationid)
+            active_before = state.active_version
+            try:
+                evolve_in_place(state, event)
+            except IllegalEventError as error:
+                return self._void(f"contradicts the state: {error}", event.causationid)
+            outcome: Outcome = Applied(event)
+        elif isinstance(event, UnreadableEvent):
+            return self._void(event.cause)
+        else:
+            header = event.header
+            subject = header.subject
+            stream = self.streams.get(subject)
+            if stream is None:
+                stream = Stream(ModelState(subject))
+            state = stream.state
+            if header.sequence != state.sequence + 1 or header.previous != stream.head_digest:
+                return self._void(_why_void(stream, header.sequence, subject), header.causationid)
+            active_before = state.active_version
+            evolve_unknown_in_place(state, header.type, header.sequence, header.causationid)
+            outcome = AppliedUnknown(event)
+        if state.sequence == 1:
+            self.streams[subject] = stream
+        stream.head_digest = digest_of(value)  # type: ignore[arg-type]  # None was unreadable above
+        stream.offset = record.offset
+        stream.changed_timestamp_ms = record.timestamp_ms
+        if state.active_version is not active_before:
+            stream.active_offset = record.offset
+        self.applied_count += 1
+        return outcome
+
+    def _void(self, reason: str, command_id: str | None = None) -> Void:
+        self.void_count += 1
+        return Void(reason, command_id)
+
+
+def _why_void(stream: Stream, sequence: int, subject: str) -> str:
+    expected = stream.state.sequence + 1
+    if sequence != expected:
+        return f"sequence {sequence} does not extend {subject!r}, which is at {expected - 1}"
+    return f"previous is not the digest of event {expected - 1} of {subject!r}"

@@ -1,0 +1,133 @@
+"""`evolve(state, event) -> state`: what an event means. Pure and total over legal histories.
+
+An event that extends its stream but contradicts the state (a hand-written record, a bug) raises `IllegalEventError`
+and changes nothing; readers treat it as void, all alike, so no history can leave two active versions.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from hotswap_events.envelope import Envelope
+from hotswap_events.registry import (
+    ModelArchived,
+    ModelPromoted,
+    ModelRolledBack,
+    ModelStaged,
+    ModelTrained,
+    ModelValidated,
+    TrainingFailed,
+    TrainingStarted,
+)
+from hotswap_stream.domain.state import ModelState, RunState, Stage, VersionState
+
+
+class IllegalEventError(ValueError):
+    """The event contradicts the state; the message says how."""
+
+
+def evolve(state: ModelState, event: Envelope) -> ModelState:
+    """The state after one more event of the model's stream; `state` itself is left alone."""
+    after = state.copy()
+    evolve_in_place(after, event)
+    return after
+
+
+def evolve_in_place(state: ModelState, event: Envelope) -> None:
+    """`evolve` for the owner of the state. The caller has checked `sequence` and `previous`."""
+    data = event.data
+    _HANDLERS[type(data)](state, data, event.sequence)
+    state.sequence = event.sequence
+    state.command_ids.setdefault(event.causationid, event.sequence)
+
+
+def evolve_unknown_in_place(state: ModelState, event_type: str, sequence: int, command_id: str) -> None:
+    """Fold an event of a newer release: the stream moves on, its meaning is not known here."""
+    state.sequence = sequence
+    state.command_ids.setdefault(command_id, sequence)
+    state.unknown_event_type = event_type
+
+
+def _version(state: ModelState, model_version: str) -> VersionState:
+    version = state.versions.get(model_version)
+    if version is None:
+        raise IllegalEventError(f"model {state.model_name!r} has no version {model_version!r}")
+    return version
+
+
+def _training_started(state: ModelState, data: TrainingStarted, _sequence: int) -> None:
+    state.runs[data.run_id] = RunState(data.run_id, "running")
+
+
+def _training_failed(state: ModelState, data: TrainingFailed, _sequence: int) -> None:
+    state.runs[data.run_id] = RunState(data.run_id, "failed", f"{data.cause}: {data.detail}")
+
+
+def _trained(state: ModelState, data: ModelTrained, sequence: int) -> None:
+    name = data.model_version
+    if name in state.versions:
+        raise IllegalEventError(f"model {state.model_name!r} has a version {name!r} already")
+    state.versions[name] = VersionState(
+        name, "none", data.artifact, data.provenance, sequence, data.run_id, data.metrics, data.tags
+    )
+    if data.run_id in state.runs:
+        state.runs[data.run_id] = RunState(data.run_id, "succeeded")
+
+
+def _validated(state: ModelState, data: ModelValidated, _sequence: int) -> None:
+    _version(state, data.model_version).validation = data
+
+
+def _staged(state: ModelState, data: ModelStaged, _sequence: int) -> None:
+    if data.model_version == state.active_version:
+        raise IllegalEventError(f"version {data.model_version!r} is active; it cannot go back to staging")
+    _version(state, data.model_version).stage = "staging"
+
+
+def _promoted(state: ModelState, data: ModelPromoted, sequence: int) -> None:
+    if data.previous_version != state.active_version:
+        raise IllegalEventError(
+            f"promotion names {data.previous_version!r} as active, the stream says {state.active_version!r}"
+        )
+    _enter_production(state, data.model_version, data.artifact_digest, sequence, "superseded")
+
+
+def _rolled_back(state: ModelState, data: ModelRolledBack, sequence: int) -> None:
+    if data.from_version != state.active_version:
+        raise IllegalEventError(
+            f"rollback names {data.from_version!r} as active, the stream says {state.active_version!r}"
+        )
+    _enter_production(state, data.model_version, data.artifact_digest, sequence, "archived")
+
+
+def _enter_production(
+    state: ModelState, model_version: str, artifact_digest: str, sequence: int, leaving: Stage
+) -> None:
+    version = _version(state, model_version)
+    if model_version == state.active_version:
+        raise IllegalEventError(f"version {model_version!r} is active already")
+    if artifact_digest != version.artifact.digest:
+        raise IllegalEventError(f"the event's artifact is not the one registered as {model_version!r}")
+    if state.active_version is not None:
+        state.versions[state.active_version].stage = leaving
+    version.stage = "production"
+    version.production_sequences += (sequence,)
+    state.active_version = model_version
+    state.production_history.append(model_version)
+
+
+def _archived(state: ModelState, data: ModelArchived, _sequence: int) -> None:
+    if data.model_version == state.active_version:
+        raise IllegalEventError(f"version {data.model_version!r} is active; archiving it would leave none")
+    _version(state, data.model_version).stage = "archived"
+
+
+_HANDLERS: dict[type, Callable[[ModelState, Any, int], None]] = {
+    TrainingStarted: _training_started,
+    TrainingFailed: _training_failed,
+    ModelTrained: _trained,
+    ModelValidated: _validated,
+    ModelStaged: _staged,
+    ModelPromoted: _promoted,
+    ModelArchived: _archived,
+    ModelRolledBack: _rolled_back,
+}

@@ -1,0 +1,94 @@
+"""State of one model, folded from its stream.
+
+The fold owns its states and changes them in place (`evolve_in_place`): copying every version of a model for each event
+would make a replay quadratic. Everyone else reads them, or takes a `copy`.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance
+
+Stage = Literal["none", "staging", "production", "superseded", "archived"]
+
+
+class VersionState(Struct, gc=False):
+    """One version. `production_sequences` are the stream positions at which it entered production, oldest first."""
+
+    model_version: str
+    stage: Stage
+    artifact: ArtifactFacts
+    provenance: Provenance
+    registered_sequence: int
+    run_id: str | None
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    validation: ModelValidated | None = None
+    production_sequences: tuple[int, ...] = ()
+
+    @property
+    def was_in_production(self) -> bool:
+        """True from the first promotion on, for ever."""
+        return bool(self.production_sequences)
+
+    def copy(self) -> "VersionState":
+        """A version state of its own; what it refers to is never changed in place."""
+        return VersionState(*(getattr(self, name) for name in self.__struct_fields__))
+
+
+class RunState(Struct, frozen=True, gc=False):
+    """One training run."""
+
+    run_id: str
+    status: Literal["running", "succeeded", "failed"]
+    detail: str | None = None
+
+
+class ModelState(Struct, gc=False):
+    """Everything that a decision about one model needs."""
+
+    model_name: str
+    sequence: int = 0
+    """Sequence of the last event folded; 0 for a model that does not exist yet."""
+    active_version: str | None = None
+    versions: dict[str, VersionState] = {}
+    """In order of registration."""
+    production_history: list[str] = []
+    """Versions in the order they entered production, oldest first; rolled-back entries stay."""
+    runs: dict[str, RunState] = {}
+    command_ids: dict[str, int] = {}
+    """Id of each command applied → sequence of its first event. Kept for ever, so a retry is never applied twice."""
+    unknown_event_type: str | None = None
+    """Set when the stream holds an event of a newer release: this release must not decide on it."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether the stream has any event."""
+        return self.sequence > 0
+
+    @property
+    def active(self) -> VersionState | None:
+        """The version in production."""
+        return None if self.active_version is None else self.versions[self.active_version]
+
+    @property
+    def former_version(self) -> str | None:
+        """Where a rollback would go: the last superseded version in the production history."""
+        for name in reversed(self.production_history):
+            if self.versions[name].stage == "superseded":
+                return name
+        return None
+
+    def copy(self) -> "ModelState":
+        """A state of its own, for `evolve` and for readers that keep it."""
+        return ModelState(
+            self.model_name,
+            self.sequence,
+            self.active_version,
+            {name: version.copy() for name, version in self.versions.items()},
+            list(self.production_history),
+            dict(self.runs),
+            dict(self.command_ids),
+            self.unknown_event_type,
+        )
