@@ -1,0 +1,36 @@
+"""What each worker says of itself on `hotswap.fleet` (compacted; key `<worker>/<model name>`; null when it has left)."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+LoadState = Literal["loading", "loaded", "serving", "failed"]
+
+HEARTBEAT_SECONDS = 2.0
+"""A worker repeats its record this often, changed or not."""
+
+LIVE_SECONDS_MAX = 10.0
+"""A worker whose last record is older is not counted as part of the fleet."""
+
+
+class FleetVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One version in one worker."""
+
+    state: LoadState
+    artifact_digest: str
+    error: str | None = None
+
+
+class FleetRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One worker's view of one model."""
+
+    worker: str
+    model_name: str
+    registry_offset: int
+    """The worker has folded the registry log up to and with this offset."""
+    versions: dict[str, FleetVersion]
+    serving_version: str | None = None
+    serving_registry_offset: int | None = None
+    """Of the event that chose the serving version."""
+    partitions: tuple[int, ...] = ()
+    """Request partitions it answers."""

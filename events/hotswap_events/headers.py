@@ -1,0 +1,28 @@
+"""Names of Kafka record headers. Values are UTF-8 text; numbers in decimal."""
+
+CONTENT_TYPE = "content-type"
+
+# On requests.
+PINNED_MODEL_VERSION = "hotswap-model-version"
+"""Answer by this version or with an error, whatever is active."""
+ROUTING_KEY = "hotswap-routing-key"
+DEADLINE_MS = "hotswap-deadline-ms"
+"""Milliseconds since 1970 UTC after which an answer is of no use."""
+TRACEPARENT = "traceparent"
+
+# On answers.
+REQUEST_OFFSET = "hotswap-request-offset"
+"""Offset of the request in the partition of the same number. Answers are the checkpoint: a worker that takes over
+a partition goes on behind the highest one, and an answer whose request offset is not above all before it is void."""
+STATUS = "hotswap-status"
+"""`ok` or `error`."""
+
+# On dead letters.
+DEAD_LETTER_CAUSE = "hotswap-dead-letter-cause"
+ORIGIN_TOPIC = "hotswap-origin-topic"
+ORIGIN_PARTITION = "hotswap-origin-partition"
+ORIGIN_OFFSET = "hotswap-origin-offset"
+ORIGIN_TIMESTAMP_MS = "hotswap-origin-timestamp-ms"
+
+# On command results.
+COMMAND_ID = "hotswap-command-id"

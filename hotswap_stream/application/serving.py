@@ -1,0 +1,34 @@
+"""Ports between the worker and what computes: a loader that turns an artifact into something that infers."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from hotswap_stream.application.artifact_manifest import ArtifactManifest
+
+Arrays = Mapping[str, Any]
+"""Tensor name → numpy array (any array type both sides agree on); the first dimension is the batch."""
+
+
+class ServingModel(Protocol):
+    """A loaded, verified, warmed-up version."""
+
+    @property
+    def manifest(self) -> ArtifactManifest:
+        """Inputs and outputs it declares."""
+        ...
+
+    def infer(self, inputs: Arrays) -> Arrays:
+        """Blocking forward pass; call it from a thread. Any exception means this input failed, not the model."""
+        ...
+
+    def close(self) -> None:
+        """Give the memory back. Called once, when no inference is running."""
+        ...
+
+
+class ModelLoader(Protocol):
+    """Fetch → verify digest → load → warm up, off the hot path."""
+
+    async def load(self, digest: str) -> ServingModel:
+        """A HotswapError says why it cannot serve; `retriable` whether trying again may help."""
+        ...

@@ -1,0 +1,98 @@
+"""Settings from the environment (`HOTSWAP_…`). The only module that reads it; only `bootstrap` uses what it returns."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct, field
+
+from hotswap_stream.errors import ConfigurationError
+
+PREFIX = "HOTSWAP_"
+
+_SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+
+
+def _default_home() -> Path:
+    return Path.cwd() / ".hotswap"
+
+
+def _default_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "hotswap-stream"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Every setting with its default; the variable is the field's name in upper case after `HOTSWAP_`."""
+
+    kafka_bootstrap_servers: str | None = None
+    """The cluster to use. Unset: commands use, or start, the embedded broker."""
+    kafka_security_protocol: _SecurityProtocol = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: str | None = None
+    kafka_ssl_ca_file: str | None = None
+    topic_prefix: str = "hotswap"
+    """One environment: two prefixes live side by side on one cluster."""
+    home: Path = field(default_factory=_default_home)
+    """Folder of this machine's data: artifacts, broker data, logs."""
+    cache: Path = field(default_factory=_default_cache)
+    """Folder of what can be fetched again: the broker's jars."""
+    artifacts: str | None = None
+    """`s3://bucket/prefix` or a folder; default `<home>/artifacts`."""
+    artifacts_s3_endpoint: str | None = None
+    artifacts_s3_region: str = "us-east-1"
+    artifacts_s3_access_key_id: str | None = None
+    artifacts_s3_secret_access_key: str | None = None
+    artifact_bytes_max: int = 2 * 1024**3
+    broker_port: int | None = None
+    broker_heap_mib_max: int = 256
+    request_partitions: int = 8
+    batch_size_max: int = 64
+    """Requests answered by one forward pass at most."""
+    batch_wait_ms_max: float = 0.0
+    """How long a batch may wait to fill; 0 takes what is there."""
+    request_bytes_max: int = 4 * 1024**2
+    torch_threads: int = 1
+    api_host: str = "127.0.0.1"
+    api_port: int = 8000
+    training_seconds_max: float = 3_600.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+
+    def __repr__(self) -> str:
+        secret = {"kafka_sasl_password", "artifacts_s3_secret_access_key"}
+        shown = ", ".join(
+            f"{name}={'***' if name in secret and getattr(self, name) else repr(getattr(self, name))}"
+            for name in self.__struct_fields__
+        )
+        return f"Settings({shown})"
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment. ConfigurationError names a variable that is unknown or does not fit."""
+    source = os.environ if environment is None else environment
+    values = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in source.items()
+        if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_") and value != ""
+    }
+    known = Settings.__struct_fields__
+    for name in values:
+        if name not in known:
+            raise ConfigurationError(
+                f"{PREFIX}{name.upper()} is not a setting; the settings are "
+                f"{', '.join(PREFIX + field_name.upper() for field_name in known)}"
+            )
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_decode_path)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"settings from the environment: {error}") from error
+
+
+def _decode_path(wanted: type, value: object) -> object:
+    if wanted is Path and isinstance(value, str):
+        return Path(value).expanduser().absolute()
+    raise NotImplementedError(f"no decoding to {wanted}")
