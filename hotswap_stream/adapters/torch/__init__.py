@@ -1,0 +1,1 @@
+"""Everything that needs torch: architectures, loading and saving of artifacts, data, training, evaluation."""

@@ -1,0 +1,175 @@
+"""Architectures by name. A manifest names one and gives its arguments: code never comes out of an artifact.
+
+A module gets its inputs as positional arguments in the manifest's order and answers a tensor, or a tuple or a dict of
+tensors, for the manifest's outputs.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from msgspec import Struct
+from torch import nn
+
+from hotswap_stream.application.artifact_manifest import Argument, ArtifactManifest, Shape, TensorSpec
+from hotswap_stream.errors import HotswapError
+
+CLASSES = 10
+"""Of the digits, and of everything here that classifies them."""
+
+
+class UnknownArchitectureError(HotswapError):
+    """No architecture is registered under this name."""
+
+
+class ArchitectureArgumentsError(HotswapError):
+    """The architecture does not take these arguments."""
+
+
+class Signature(Struct, frozen=True, kw_only=True):
+    """What goes in and out of a module, for the manifest."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    warm_up: dict[str, Shape]
+
+
+Build = Callable[..., nn.Module]
+Describe = Callable[..., Signature]
+_B = TypeVar("_B", bound=Build)
+
+_registered: dict[str, tuple[Build, Describe]] = {}
+
+
+def architecture(name: str, describe: Describe) -> Callable[[_B], _B]:
+    """Register a function or class that builds a module; `describe` takes the same arguments. Names are unique."""
+
+    def register(build: _B) -> _B:
+        if name in _registered:
+            raise ValueError(f"architecture {name!r} is registered twice")
+        _registered[name] = (build, describe)
+        return build
+
+    return register
+
+
+def architecture_names() -> tuple[str, ...]:
+    """All registered names, sorted."""
+    return tuple(sorted(_registered))
+
+
+def build_module(name: str, arguments: Mapping[str, Argument]) -> nn.Module:
+    """A new module with random weights. UnknownArchitectureError, ArchitectureArgumentsError."""
+    build, _ = _find(name)
+    return _call(name, build, arguments)
+
+
+def manifest_of(name: str, arguments: Mapping[str, Argument]) -> ArtifactManifest:
+    """The manifest of the architecture with these arguments. The same errors as `build_module`."""
+    build, describe = _find(name)
+    _bind(name, build, arguments)
+    signature = _call(name, describe, arguments)
+    return ArtifactManifest(
+        architecture=name,
+        arguments=dict(arguments),
+        inputs=signature.inputs,
+        outputs=signature.outputs,
+        warm_up=signature.warm_up,
+    )
+
+
+_R = TypeVar("_R")
+
+
+def _find(name: str) -> tuple[Build, Describe]:
+    try:
+        return _registered[name]
+    except KeyError:
+        raise UnknownArchitectureError(
+            f"architecture {name[:100]!r} is not known; known are {', '.join(architecture_names())}"
+        ) from None
+
+
+def _bind(name: str, function: Callable[..., object], arguments: Mapping[str, Argument]) -> None:
+    try:
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        raise ArchitectureArgumentsError(
+            f"architecture {name!r} takes {inspect.signature(function)}, not {dict(arguments)}: {error}"
+        ) from error
+
+
+def _call(name: str, function: Callable[..., _R], arguments: Mapping[str, Argument]) -> _R:
+    _bind(name, function, arguments)
+    try:
+        return function(**arguments)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ArchitectureArgumentsError(f"architecture {name!r} with {dict(arguments)}: {error}") from error
+
+
+def _classifier(*item: int) -> Signature:
+    """One batch of FP32 items in, one row of ten scores (logits) per item out."""
+    return Signature(
+        inputs=(TensorSpec(name="image", datatype="FP32", shape=(-1, *item)),),
+        outputs=(TensorSpec(name="scores", datatype="FP32", shape=(-1, CLASSES)),),
+        warm_up={"image": (1, *item)},
+    )
+
+
+@architecture("digits-cnn", lambda: _classifier(1, 28, 28))
+def digits_cnn() -> nn.Module:
+    """26,698 parameters; learns the bundled digits in seconds on one core."""
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(16 * 7 * 7, 32),
+        nn.ReLU(),
+        nn.Linear(32, CLASSES),
+    )
+
+
+@architecture("cnn-28", lambda: _classifier(1, 28, 28))
+def cnn_28() -> nn.Module:
+    """1,199,882 parameters: two convolutions, a pool and two linear layers."""
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(64 * 12 * 12, 128),
+        nn.ReLU(),
+        nn.Linear(128, CLASSES),
+    )
+
+
+@architecture("ffnn-784-32-32-32-10", lambda: _classifier(784))
+def ffnn() -> nn.Module:
+    """27,562 parameters: three hidden layers of 32."""
+    return nn.Sequential(
+        nn.Linear(784, 32),
+        nn.ReLU(),
+        nn.Linear(32, 32),
+        nn.ReLU(),
+        nn.Linear(32, 32),
+        nn.ReLU(),
+        nn.Linear(32, CLASSES),
+    )
+
+
+def _linear_signature(features: int = 4, outputs: int = 2) -> Signature:
+    return Signature(
+        inputs=(TensorSpec(name="x", datatype="FP32", shape=(-1, features)),),
+        outputs=(TensorSpec(name="y", datatype="FP32", shape=(-1, outputs)),),
+        warm_up={"x": (1, features)},
+    )
+
+
+@architecture("linear", _linear_signature)
+def linear(features: int = 4, outputs: int = 2) -> nn.Module:
+    """One linear layer: the smallest thing that can be trained, swapped and computed by hand."""
+    return nn.Linear(features, outputs)

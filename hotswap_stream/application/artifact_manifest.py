@@ -1,0 +1,102 @@
+"""What an artifact says about itself: which architecture to build, what goes in and out, how to warm it up."""
+
+import math
+import re
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Datatype = Literal[
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"
+]
+"""Datatypes of the Open Inference Protocol; BYTES is not among them, because no module here takes strings."""
+
+Argument = str | int | float | bool | None
+"""An architecture's argument is a JSON scalar, so that a manifest can never carry code or nested surprises."""
+
+DIMENSIONS_MAX = 8
+TENSORS_MAX = 64
+ARGUMENTS_MAX = 64
+ARGUMENT_CHARACTERS_MAX = 1_024
+WARM_UP_ELEMENTS_MAX = 2**26
+"""Over all inputs: a manifest must not make a worker allocate without bound."""
+INTEGER_MAX = 2**53
+"""Larger integers do not survive every JSON reader."""
+
+_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+
+Shape = Annotated[tuple[int, ...], Meta(min_length=1, max_length=DIMENSIONS_MAX)]
+
+
+class TensorSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One input or output. `shape` holds a -1 where the size is free; the first dimension is the batch."""
+
+    name: str
+    datatype: Datatype
+    shape: Shape
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"tensor name {self.name[:100]!r} is not valid: letters, digits, '_', '.' and '-'")
+        if any(size != -1 and not 1 <= size <= INTEGER_MAX for size in self.shape):
+            raise ValueError(
+                f"shape {list(self.shape)} of tensor {self.name!r} is not valid: sizes from 1, or -1 for free"
+            )
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether a concrete shape is one this tensor may have."""
+        return len(shape) == len(self.shape) and all(
+            actual >= 0 if wanted == -1 else actual == wanted for wanted, actual in zip(self.shape, shape, strict=True)
+        )
+
+
+class ArtifactManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The part of an artifact that is not weights. ValueError (msgspec.ValidationError when decoded) if wrong."""
+
+    architecture: str
+    """Name under which the architecture is registered."""
+    arguments: dict[str, Argument] = {}
+    """Keyword arguments of the architecture."""
+    inputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1, max_length=TENSORS_MAX)]
+    outputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1, max_length=TENSORS_MAX)]
+    warm_up: dict[str, Shape]
+    """Per input, the concrete shape of the inference that is run once before the module may serve."""
+    allow_non_finite: bool = False
+    """Whether NaN or infinity in an output is an answer rather than a failure."""
+    format_version: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        if not _ARCHITECTURE.fullmatch(self.architecture):
+            raise ValueError(
+                f"architecture name {self.architecture[:100]!r} is not valid: lower-case letters, digits, '.', '_', '-'"
+            )
+        _check_arguments(self.arguments)
+        for what, specs in (("inputs", self.inputs), ("outputs", self.outputs)):
+            names = [spec.name for spec in specs]
+            if len(set(names)) != len(names):
+                raise ValueError(f"{what} name a tensor twice: {names}")
+        wanted = {spec.name: spec for spec in self.inputs}
+        if set(self.warm_up) != set(wanted):
+            raise ValueError(f"warm_up names {sorted(self.warm_up)}, but the inputs are {sorted(wanted)}")
+        for name, shape in self.warm_up.items():
+            if min(shape) < 1 or not wanted[name].fits(shape):
+                raise ValueError(
+                    f"warm_up shape {list(shape)} does not fit input {name!r} of shape {list(wanted[name].shape)}"
+                )
+        if sum(math.prod(shape) for shape in self.warm_up.values()) > WARM_UP_ELEMENTS_MAX:
+            raise ValueError(f"the warm_up shapes have more than {WARM_UP_ELEMENTS_MAX} elements")
+
+
+def _check_arguments(arguments: dict[str, Argument]) -> None:
+    if len(arguments) > ARGUMENTS_MAX:
+        raise ValueError(f"{len(arguments)} arguments; at most {ARGUMENTS_MAX} are allowed")
+    for name, value in arguments.items():
+        if not name.isidentifier() or len(name) > 63:
+            raise ValueError(f"argument name {name[:100]!r} is not valid: a Python identifier of at most 63 characters")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"argument {name!r} is {value}; a finite number is needed")
+        if isinstance(value, int) and abs(value) > INTEGER_MAX:
+            raise ValueError(f"argument {name!r} is {value}; at most 2**53 in size is allowed")
+        if isinstance(value, str) and len(value) > ARGUMENT_CHARACTERS_MAX:
+            raise ValueError(f"argument {name!r} has {len(value)} characters; at most {ARGUMENT_CHARACTERS_MAX}")
