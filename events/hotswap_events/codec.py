@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from hotswap_events.envelope import Envelope, EnvelopeHeader
+from hotswap_events.nesting import NESTING_MAX, SHALLOW_BYTES_MAX, nests_too_deep
 from hotswap_events.registry import EVENT_TYPES
 
 Upcaster = Callable[[Any], Struct]
@@ -26,6 +27,8 @@ class UnreadableEvent(Struct, frozen=True, gc=False):
 
     cause: str
 
+
+_UNREADABLE = (msgspec.MsgspecError, TypeError, UnicodeDecodeError, RecursionError)
 
 Decoded = Envelope | UnknownEvent | UnreadableEvent
 
@@ -81,9 +84,11 @@ class Codec:
 
     def decode(self, value: bytes | None) -> Decoded:
         """Read a stored value. Never raises: what cannot be read comes back as a value that says why."""
+        if value is not None and len(value) > SHALLOW_BYTES_MAX and nests_too_deep(value):
+            return UnreadableEvent(f"nests deeper than {NESTING_MAX} objects and arrays")
         try:
             envelope = self._decoder.decode(value)  # type: ignore[arg-type]
-        except (msgspec.MsgspecError, TypeError, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             return self._decode_other(value, error)
         if self._upcasters and type(envelope.data) in self._upcasters:
             return self._upcast(envelope)
@@ -94,7 +99,7 @@ class Codec:
             return UnreadableEvent("null value: the registry log holds no tombstones")
         try:
             header = self._header_decoder.decode(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as header_error:
+        except _UNREADABLE as header_error:
             return UnreadableEvent(f"not a CloudEvents envelope of this log: {header_error}")
         if header.type in self.type_names.values():
             return UnreadableEvent(f"data does not fit {header.type}: {error}")

@@ -5,9 +5,10 @@ everyone; the fold has moved on, so decide again. No lock is held across process
 """
 
 import asyncio
-from collections import OrderedDict, defaultdict, deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from weakref import WeakValueDictionary
 
 import structlog
 from msgspec import Struct
@@ -16,12 +17,17 @@ from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_events.commands import AnyCommand, CommandResult, Refusal
 from hotswap_events.registry import ModelPromoted, ModelRolledBack, ModelTrained, RegistryEvent
 from hotswap_stream.application.identity import Clock, Ids
-from hotswap_stream.application.registry_fold import Outcome, RegistryFold, Stream, Void
+from hotswap_stream.application.registry_fold import Applied, Outcome, RegistryFold, Stream, Void
 from hotswap_stream.application.registry_log import LogRecord, RegistryLog
 from hotswap_stream.domain.decide import decide
 from hotswap_stream.domain.state import ModelState
 from hotswap_stream.domain.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy
-from hotswap_stream.errors import AppendOutcomeUnknownError, LogUnavailableError, UnreadableEventError
+from hotswap_stream.errors import (
+    AppendOutcomeUnknownError,
+    DecisionTooLargeError,
+    LogUnavailableError,
+    UnreadableEventError,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -63,16 +69,20 @@ class Registry:
         self._on_model_created = on_model_created
         self._outcomes: OrderedDict[int, Outcome] = OrderedDict()
         self._listeners: list[Listener] = []
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._moved = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Connect, fold the log up to its present end, and go on following it."""
+        """Connect, fold the log up to its present end, and go on following it. LogUnavailableError when it cannot."""
         await self.log.start()
-        end = await self.log.end_offset()
-        self._follower = asyncio.create_task(self._follow(), name="registry-follower")
-        await self.wait_for_offset(end)
+        try:
+            end = await self.log.end_offset()
+            self._follower = asyncio.create_task(self._follow(), name="registry-follower")
+            await self.wait_for_offset(end)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Stop following and disconnect."""
@@ -105,20 +115,27 @@ class Registry:
         await self.wait_for_offset(await self.log.end_offset())
 
     async def wait_for_offset(self, next_offset: int, seconds_max: float = READ_BACK_SECONDS_MAX) -> None:
-        """Wait until all records before `next_offset` are folded. LogUnavailableError when they do not come."""
-        try:
-            async with asyncio.timeout(seconds_max):
-                while self.fold.next_offset < next_offset:
+        """Wait until all records before `next_offset` are folded.
+
+        LogUnavailableError when none comes for `seconds_max`: a long log may take its time as long as it moves.
+        """
+        while self.fold.next_offset < next_offset:
+            try:
+                async with asyncio.timeout(seconds_max):
                     await self.wait_for_change()
-        except TimeoutError:
-            raise LogUnavailableError(
-                f"the registry log did not deliver offset {next_offset - 1} within {seconds_max} s"
-            ) from None
+            except TimeoutError:
+                raise LogUnavailableError(
+                    f"the registry log stands at offset {self.fold.next_offset} for {seconds_max} s; "
+                    f"offset {next_offset - 1} was waited for"
+                ) from None
 
     async def wait_for_change(self) -> None:
         """Wait until at least one more record is folded. LogUnavailableError when the follower has ended."""
-        if self._follower is None or self._follower.done():
-            raise LogUnavailableError("the registry log is not being followed")
+        if self._follower is None:
+            raise LogUnavailableError("the registry log is not being followed: start the registry first")
+        if self._follower.done():
+            cause = None if self._follower.cancelled() else self._follower.exception()
+            raise LogUnavailableError(f"the registry log is no longer followed: {cause or 'stopped'}") from cause
         moved = self._moved
         waiter = asyncio.ensure_future(moved.wait())
         try:
@@ -136,7 +153,8 @@ class Registry:
     def _fold_record(self, record: LogRecord) -> None:
         outcome = self.fold.apply(record)
         if isinstance(outcome, Void):
-            _log.warning("event_void", offset=record.offset, reason=outcome.reason)
+            write = _log.debug if outcome.kind == "conflict" else _log.warning
+            write("event_void", offset=record.offset, kind=outcome.kind, reason=outcome.reason)
         self._outcomes[record.offset] = outcome
         if len(self._outcomes) > TAIL_RECORDS_MAX:
             self._outcomes.popitem(last=False)
@@ -147,7 +165,7 @@ class Registry:
 
     async def handle(self, command: AnyCommand) -> CommandResult:
         """Apply one command once. Refusals come back as results; LogUnavailableError when the log is out of reach."""
-        async with self._locks[command.model_name]:
+        async with self._locks.setdefault(command.model_name, asyncio.Lock()):
             for _attempt in range(DECIDE_ATTEMPTS_MAX):
                 result = await self._try(command)
                 if result is not None:
@@ -175,22 +193,29 @@ class Registry:
                 )
             if not decision.events:
                 return self._unchanged(command, state, decision.unchanged_because)
-        is_new = not state.exists
-        values = self._encode(command, decision.events)
+        is_new, sequence = not state.exists, state.sequence + len(decision.events)
         try:
+            values = self._encode(command, decision.events)
             first_offset = await self.log.append(model_name.encode(), values)
+        except DecisionTooLargeError as error:
+            refusal = Refusal(code="invalid-value", reason=f"the command carries too much: {error}")
+            return CommandResult(
+                command_id=command.command_id, status="refused", model_name=model_name, refusal=refusal
+            )
         except AppendOutcomeUnknownError:
             await self.catch_up()
-            if command.command_id in self.state(model_name).command_ids:
-                return self._unchanged(command, self.state(model_name), "applied, though the log did not confirm it")
-            raise
-        last_offset = first_offset + len(values) - 1
-        await self.wait_for_offset(last_offset + 1)
-        if isinstance(self._outcomes.get(first_offset), Void):
-            return None
+            if command.command_id not in self.state(model_name).command_ids:
+                raise
+            result = self._unchanged(command, self.state(model_name), "applied, though the log did not confirm it")
+        else:
+            last_offset = first_offset + len(values) - 1
+            await self.wait_for_offset(last_offset + 1)
+            if not isinstance(self._outcomes.get(first_offset), Applied):
+                return None
+            result = self._accepted(command, decision.events, last_offset, sequence)
         if is_new and self._on_model_created is not None:
             await self._on_model_created(model_name)
-        return self._accepted(command, decision.events, last_offset)
+        return result
 
     def _decidable(self, model_name: str) -> ModelState:
         state = self.state(model_name)
@@ -239,7 +264,9 @@ class Registry:
             detail=because,
         )
 
-    def _accepted(self, command: AnyCommand, events: tuple[RegistryEvent, ...], last_offset: int) -> CommandResult:
+    def _accepted(
+        self, command: AnyCommand, events: tuple[RegistryEvent, ...], last_offset: int, sequence: int
+    ) -> CommandResult:
         previous: str | None = None
         version: str | None = getattr(command, "model_version", None)
         for data in events:
@@ -249,8 +276,6 @@ class Registry:
                 version, previous = data.model_version, data.previous_version
             elif isinstance(data, ModelRolledBack):
                 version, previous = data.model_version, data.from_version
-        outcome = self._outcomes[last_offset]
-        sequence = outcome.event.sequence if hasattr(outcome, "event") and hasattr(outcome.event, "sequence") else None
         return CommandResult(
             command_id=command.command_id,
             status="accepted",

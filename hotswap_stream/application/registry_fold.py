@@ -3,6 +3,8 @@
 Every reader runs this same code over the same order, so all agree which events are void without talking to each other.
 """
 
+from typing import Literal
+
 from msgspec import Struct
 
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent, digest_of
@@ -42,6 +44,8 @@ class Void(Struct, frozen=True, gc=False):
 
     reason: str
     command_id: str | None = None
+    kind: Literal["conflict", "unreadable", "contradiction"] = "conflict"
+    """`conflict`: it does not extend its stream's head, as when another writer came first: part of daily life."""
 
 
 Outcome = Applied | AppliedUnknown | Void
@@ -69,36 +73,28 @@ class RegistryFold:
         self.next_offset = record.offset + 1
         value = record.value
         event = REGISTRY_CODEC.decode(value)
-        if isinstance(event, Envelope):
-            subject = event.subject
-            stream = self.streams.get(subject)
-            if stream is None:
-                stream = Stream(ModelState(subject))
-            state = stream.state
-            if event.sequence != state.sequence + 1 or event.previous != stream.head_digest:
-                return self._void(_why_void(stream, event.sequence, subject), event.causationid)
-            active_before = state.active_version
+        if isinstance(event, UnreadableEvent):
+            return self._void(Void(event.cause, None, "unreadable"))
+        header = event.header if isinstance(event, UnknownEvent) else event
+        stream = self.streams.get(header.subject)
+        if stream is None:
+            stream = Stream(ModelState(header.subject))
+        state = stream.state
+        if header.sequence != state.sequence + 1 or header.previous != stream.head_digest:
+            return self._void(Void(_why_void(stream, header.sequence), header.causationid))
+        active_before = state.active_version
+        outcome: Outcome
+        if isinstance(event, UnknownEvent):
+            evolve_unknown_in_place(state, event.header.type, header.sequence, header.causationid)
+            outcome = AppliedUnknown(event)
+        else:
             try:
                 evolve_in_place(state, event)
             except IllegalEventError as error:
-                return self._void(f"contradicts the state: {error}", event.causationid)
-            outcome: Outcome = Applied(event)
-        elif isinstance(event, UnreadableEvent):
-            return self._void(event.cause)
-        else:
-            header = event.header
-            subject = header.subject
-            stream = self.streams.get(subject)
-            if stream is None:
-                stream = Stream(ModelState(subject))
-            state = stream.state
-            if header.sequence != state.sequence + 1 or header.previous != stream.head_digest:
-                return self._void(_why_void(stream, header.sequence, subject), header.causationid)
-            active_before = state.active_version
-            evolve_unknown_in_place(state, header.type, header.sequence, header.causationid)
-            outcome = AppliedUnknown(event)
+                return self._void(Void(f"contradicts the state: {error}", event.causationid, "contradiction"))
+            outcome = Applied(event)
         if state.sequence == 1:
-            self.streams[subject] = stream
+            self.streams[header.subject] = stream
         stream.head_digest = digest_of(value)  # type: ignore[arg-type]  # None was unreadable above
         stream.offset = record.offset
         stream.changed_timestamp_ms = record.timestamp_ms
@@ -107,13 +103,13 @@ class RegistryFold:
         self.applied_count += 1
         return outcome
 
-    def _void(self, reason: str, command_id: str | None = None) -> Void:
+    def _void(self, void: Void) -> Void:
         self.void_count += 1
-        return Void(reason, command_id)
+        return void
 
 
-def _why_void(stream: Stream, sequence: int, subject: str) -> str:
-    expected = stream.state.sequence + 1
-    if sequence != expected:
-        return f"sequence {sequence} does not extend {subject!r}, which is at {expected - 1}"
-    return f"previous is not the digest of event {expected - 1} of {subject!r}"
+def _why_void(stream: Stream, sequence: int) -> str:
+    at = stream.state.sequence
+    if sequence != at + 1:
+        return f"sequence {sequence} does not extend {stream.state.model_name!r}, which is at {at}"
+    return f"previous is not the digest of event {at} of {stream.state.model_name!r}"

@@ -1,7 +1,11 @@
 """`evolve(state, event) -> state`: what an event means. Pure and total over legal histories.
 
 An event that extends its stream but contradicts the state (a hand-written record, a bug) raises `IllegalEventError`
-and changes nothing; readers treat it as void, all alike, so no history can leave two active versions.
+and changes nothing; readers treat it as void, all alike, so no history can leave two active versions. That makes the
+rules here part of the log's meaning: to change what is legal, give the event a new type name.
+
+Behind an event of a newer release nobody here can tell what is legal: what contradicts the state then counts, and
+changes nothing but the sequence, so that this reader stays on the same chain as the newer ones.
 """
 
 from collections.abc import Callable
@@ -35,7 +39,11 @@ def evolve(state: ModelState, event: Envelope) -> ModelState:
 def evolve_in_place(state: ModelState, event: Envelope) -> None:
     """`evolve` for the owner of the state. The caller has checked `sequence` and `previous`."""
     data = event.data
-    _HANDLERS[type(data)](state, data, event.sequence)
+    try:
+        _HANDLERS[type(data)](state, data, event.sequence)
+    except IllegalEventError:
+        if state.unknown_event_type is None:
+            raise
     state.sequence = event.sequence
     state.command_ids.setdefault(event.causationid, event.sequence)
 
