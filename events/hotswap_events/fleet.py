@@ -1,4 +1,4 @@
-"""What each worker says of itself on `hotswap.fleet` (compacted; key `<worker>/<model name>`; null when it has left)."""
+"""What each worker says of itself on `hotswap.fleet` (compacted; key `<worker>/<model>`; null when it left)."""
 
 from typing import Literal
 

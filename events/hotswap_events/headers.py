@@ -2,14 +2,6 @@
 
 CONTENT_TYPE = "content-type"
 
-# On requests.
-PINNED_MODEL_VERSION = "hotswap-model-version"
-"""Answer by this version or with an error, whatever is active."""
-ROUTING_KEY = "hotswap-routing-key"
-DEADLINE_MS = "hotswap-deadline-ms"
-"""Milliseconds since 1970 UTC after which an answer is of no use."""
-TRACEPARENT = "traceparent"
-
 # On answers.
 REQUEST_OFFSET = "hotswap-request-offset"
 """Offset of the request in the partition of the same number. Answers are the checkpoint: a worker that takes over

@@ -1,7 +1,8 @@
-"""Requests and answers: Open Inference Protocol v2 bodies, on `hotswap.requests.<model>` and `hotswap.responses.<model>`.
+"""Requests and answers, on `hotswap.requests.<model>` and `hotswap.responses.<model>`: bodies of the Open Inference
+Protocol v2.
 
 Protocol: https://github.com/open-inference/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
-As JSON a tensor's `data` is a list, flat or nested, row-major. As msgpack it may be bytes: raw, little-endian, row-major.
+As JSON a tensor's `data` is a list, flat or nested, row-major. As msgpack it may be bytes: raw, little-endian.
 """
 
 from typing import Annotated, Any, Literal

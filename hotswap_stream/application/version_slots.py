@@ -1,7 +1,7 @@
 """The versions of one model in one worker's memory: which are loaded, which one serves, and the swap between them.
 
-`fetch → verify → load → warm up` happen ahead and off the hot path. `activate` is one reference assignment, made as soon
-as the promotion is folded and the version is loaded; an inference that began keeps the version it began with.
+`fetch → verify → load → warm up` happen ahead and off the hot path. `activate` is one reference assignment, made as
+soon as the promotion is folded and the version is loaded; an inference that began keeps the version it began with.
 """
 
 import asyncio
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
-from hotswap_events.fleet import FleetVersion
 from msgspec import Struct
 
+from hotswap_events.fleet import FleetVersion
 from hotswap_stream.application.registry_fold import Stream
 from hotswap_stream.application.serving import ModelLoader, ServingModel
 from hotswap_stream.domain.state import ModelState, VersionState
@@ -120,13 +120,11 @@ class VersionSlots:
         else:
             self._active = (active.model_version, stream.active_offset)
         self._wanted = self._likely(state)
-        wanted = {version.model_version for version in self._wanted}
-        for name in [name for name in self._slots if name not in wanted]:
-            self._unload(name)
         for version in self._wanted:
             self._slots.setdefault(version.model_version, _Slot(version))
         self._retry_if_promoted_again()
         self._activate()
+        self._unload_unwanted()
         self._work.set()
         self._on_change()
 
@@ -236,14 +234,11 @@ class VersionSlots:
                 return
             slot.model = model
             _log.info("version_loaded", model_version=slot.model_version, artifact_digest=slot.digest)
-            former = self.serving
             self._activate()
-            if former is not None and former is not self.serving:
-                self.update_wanted_only()
+            self._unload_unwanted()
         self._on_change()
 
-    def update_wanted_only(self) -> None:
-        """Unload what was kept only because it served until its successor was loaded."""
+    def _unload_unwanted(self) -> None:
         wanted = {version.model_version for version in self._wanted}
         for name in [name for name in self._slots if name not in wanted]:
             self._unload(name)

@@ -1,0 +1,1 @@
+"""The inference worker: requests → batches → a forward pass → answers, and swaps when promotion events arrive."""

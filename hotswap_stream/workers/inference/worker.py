@@ -1,0 +1,221 @@
+"""The inference worker: follows the registry and runs one loop for each model it finds there."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+import structlog
+from msgspec import Struct
+
+from hotswap_events.commands import RollBack
+from hotswap_events.fleet import FleetRecord
+from hotswap_events.topics import Topics
+from hotswap_stream.application.registry import Registry, TailEntry
+from hotswap_stream.application.registry_fold import Applied
+from hotswap_stream.application.serving import ModelLoader
+from hotswap_stream.application.version_slots import LoadFailure, VersionSlots
+from hotswap_stream.errors import HotswapError
+from hotswap_stream.workers.inference.fleet import Fleet
+from hotswap_stream.workers.inference.model_loop import LoopLimits, ModelLoop
+from hotswap_stream.workers.inference.stall import StallWatch
+
+_log = structlog.get_logger(__name__)
+
+FLEET_POLL_SECONDS = 0.1
+FLEET_LOAD_SECONDS_MAX = 120.0
+"""How long a worker that cannot load a promoted version waits for the others to try."""
+
+
+class WorkerConfig(Struct, frozen=True, kw_only=True):
+    """What one worker needs to know. `worker` names it: unique, and the same after a restart."""
+
+    worker: str
+    topics: Topics
+    client_options: Mapping[str, Any]
+    limits: LoopLimits = LoopLimits()
+    memory_bytes_max: int = 4 * 1024**3
+    model_names: frozenset[str] | None = None
+    """Only these models; None serves all."""
+
+
+class _Served(Struct):
+    slots: VersionSlots
+    loop: ModelLoop | None = None
+
+
+class InferenceWorker:
+    """Serves every model in the registry until stopped."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        registry: Registry,
+        loader: ModelLoader,
+        *,
+        ensure_model_topics: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._config = config
+        self._registry = registry
+        self._loader = loader
+        self._ensure_model_topics = ensure_model_topics
+        self._served: dict[str, _Served] = {}
+        self._fleet = Fleet(config.client_options, config.topics.fleet, config.worker)
+        self._stall_watch = StallWatch()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop_tasks: set[asyncio.Task[None]] = set()
+        self._unlisten: Callable[[], None] | None = None
+        self._failed: asyncio.Future[None] | None = None
+
+    async def start(self) -> None:
+        """Fold the registry, load what is active, and begin to answer."""
+        self._failed = asyncio.get_running_loop().create_future()
+        self._stall_watch.start()
+        await self._registry.start()
+        await self._fleet.start()
+        self._unlisten = self._registry.listen(self._on_record)
+        for model_name in list(self._registry.fold.streams):
+            self._on_model(model_name)
+        _log.info("worker_started", worker=self._config.worker, models=sorted(self._served))
+
+    async def run(self) -> None:
+        """Return when a part that cannot heal itself has failed, with its error."""
+        if self._failed is None:
+            raise RuntimeError("start the worker first")
+        while not self._failed.done():
+            await asyncio.wait({self._failed}, timeout=1.0)
+            if not self._registry.healthy:
+                raise HotswapError("the registry log can no longer be followed")
+        self._failed.result()
+
+    async def stop(self) -> None:
+        """Answer what was fetched, commit, leave the groups, give memory back."""
+        if self._unlisten is not None:
+            self._unlisten()
+        for task in list(self._tasks):
+            task.cancel()
+        for served in self._served.values():
+            if served.loop is not None:
+                served.loop.request_stop()
+        await asyncio.gather(*self._tasks, *self._loop_tasks, return_exceptions=True)
+        for served in self._served.values():
+            await served.slots.stop()
+        await self._fleet.stop()
+        await self._registry.stop()
+        await self._stall_watch.stop()
+
+    def _on_record(self, entry: TailEntry) -> None:
+        """Called for each record as it is folded: a promotion of a loaded version takes effect right here."""
+        if isinstance(entry.outcome, Applied):
+            self._on_model(entry.outcome.event.subject)
+
+    def _on_model(self, model_name: str) -> None:
+        if self._config.model_names is not None and model_name not in self._config.model_names:
+            return
+        stream = self._registry.stream(model_name)
+        if stream is None or not stream.state.versions:
+            return
+        served = self._served.get(model_name)
+        if served is None:
+            served = self._served[model_name] = self._serve(model_name)
+            served.slots.start()
+            self._spawn(self._answer(model_name, served), self._loop_tasks)
+        served.slots.update(stream)
+
+    def _serve(self, model_name: str) -> _Served:
+        slots = VersionSlots(
+            self._loader,
+            on_change=lambda: self._report(model_name),
+            on_active_failed=lambda failure: self._spawn(self._on_active_failed(model_name, failure), self._tasks),
+            memory_bytes_max=self._config.memory_bytes_max,
+        )
+        return _Served(slots)
+
+    async def _answer(self, model_name: str, served: _Served) -> None:
+        await self._ensure_model_topics(model_name)
+        served.loop = ModelLoop(
+            model_name=model_name,
+            topics=self._config.topics,
+            client_options=self._config.client_options,
+            slots=served.slots,
+            has_active=lambda: self._registry.state(model_name).active_version is not None,
+            catch_up=self._registry.catch_up,
+            worker=self._config.worker,
+            stall_watch=self._stall_watch,
+            limits=self._config.limits,
+            on_partitions=lambda: self._report(model_name),
+        )
+        await served.loop.run()
+
+    def _report(self, model_name: str) -> None:
+        served = self._served.get(model_name)
+        if served is None:
+            return
+        serving = served.slots.serving
+        self._fleet.report(
+            FleetRecord(
+                worker=self._config.worker,
+                model_name=model_name,
+                registry_offset=self._registry.fold.next_offset - 1,
+                versions=served.slots.states(),
+                serving_version=None if serving is None else serving.model_version,
+                serving_registry_offset=None if serving is None else serving.registry_offset,
+                partitions=() if served.loop is None else served.loop.partitions,
+            )
+        )
+
+    async def _on_active_failed(self, model_name: str, failure: LoadFailure) -> None:
+        """The promoted version does not load here. If it loads nowhere in the fleet, roll it back by an event."""
+        stream = self._registry.stream(model_name)
+        if stream is None:
+            return
+        offset = stream.active_offset
+        if await self._others_can_load(model_name, failure.model_version, offset):
+            return
+        result = await self._registry.handle(
+            RollBack(
+                # The same for every worker that comes to this end, so that it happens once.
+                command_id=f"load-failed:{model_name}:{failure.model_version}:{offset}",
+                actor=f"worker:{self._config.worker}",
+                model_name=model_name,
+                reason=f"no worker can load {failure.model_version}: {failure.error}"[:2_000],
+                cause="load-failed",
+                from_version=failure.model_version,
+            )
+        )
+        _log.warning("load_failure_handled", model_name=model_name, status=result.status, refusal=result.refusal)
+
+    async def _others_can_load(self, model_name: str, model_version: str, offset: int) -> bool:
+        """Wait for the other live workers to have tried; whether any of them serves it, or it is no longer active."""
+        try:
+            async with asyncio.timeout(FLEET_LOAD_SECONDS_MAX):
+                while True:
+                    stream = self._registry.stream(model_name)
+                    if stream is None or stream.active_offset != offset:
+                        return True
+                    others = self._fleet.others(model_name)
+                    states = [
+                        None if record.registry_offset < offset else record.versions.get(model_version)
+                        for record in others
+                    ]
+                    if any(state is not None and state.state in ("loaded", "serving") for state in states):
+                        return True
+                    if all(state is not None and state.state == "failed" for state in states):
+                        return False
+                    await asyncio.sleep(FLEET_POLL_SECONDS)
+        except TimeoutError:
+            return False
+
+    def _spawn(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        """A task that ended with an error is a failure of the whole worker: its supervisor starts it again."""
+        self._tasks.discard(task)
+        self._loop_tasks.discard(task)
+        if task.cancelled() or self._failed is None or self._failed.done():
+            return
+        error = task.exception()
+        if error is not None:
+            self._failed.set_exception(error)
