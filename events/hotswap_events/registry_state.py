@@ -1,0 +1,72 @@
+"""The readable state of one model on `hotswap.registry-state` (compacted; key = model name): for outside dashboards.
+
+Everything in it is a fold of `hotswap.registry` and says up to which offset. Of two states of one model the one with
+the higher `offset` holds: a publisher that was paused may write an older one late.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance, Verdict
+
+VersionStage = Literal["none", "staging", "production", "superseded", "archived"]
+
+VERSIONS_LISTED_MAX = 100
+"""Newest versions listed; what is in production or staging is listed besides."""
+
+PRODUCTION_SEQUENCES_LISTED_MAX = 20
+
+STATE_BYTES_MAX = 900_000
+"""A longer state lists fewer versions, so that it fits into one Kafka record of 1 MiB."""
+
+
+class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One version of a model."""
+
+    model_version: str
+    stage: VersionStage
+    artifact: ArtifactFacts
+    registered_sequence: int
+    """Stream position of the event that registered it."""
+    run_id: str | None = None
+    """The training run it came from."""
+    provenance: Provenance | None = None
+    metrics: dict[str, float] = {}
+    tags: dict[str, str] = {}
+    verdict: Verdict | None = None
+    """Of the last validation; absent if there was none."""
+    validation: ModelValidated | None = None
+    """The figures behind the verdict."""
+    promotions_total: int = 0
+    """How often it entered production, by promotion, switch or rollback."""
+    production_sequences: tuple[int, ...] = ()
+    """Stream positions at which it last entered production, oldest first; at most 20."""
+    details_omitted: bool = False
+    """Provenance, metrics, tags and figures were left out, because the state would not fit into one record."""
+
+
+class RegistryState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One model after the registry event at `offset`."""
+
+    model_name: str
+    sequence: Annotated[int, Meta(ge=1)]
+    """Of the stream's last event."""
+    offset: Annotated[int, Meta(ge=0)]
+    """Of that event in `hotswap.registry`."""
+    head_digest: str
+    """SHA-256 of that event's value bytes, hex: what the stream's next event names as `previous`."""
+    updated_at: Annotated[datetime, Meta(tz=True)]
+    """When that event was appended, by the log's clock."""
+    versions: tuple[RegistryVersion, ...]
+    """Newest first: the newest 100, and all in production or staging."""
+    versions_total: int
+    """All versions there are, listed or not."""
+    active_version: str | None = None
+    active_offset: int | None = None
+    """Of the event that put the active version into production: the registry offset every answer names."""
+    former_version: str | None = None
+    """Where a rollback would go."""
+    unknown_event_type: str | None = None
+    """Set when a newer release wrote an event that this one cannot interpret; the state may then lack its effect."""

@@ -1,0 +1,94 @@
+"""From the fold to what people and dashboards read: one `RegistryState` per model."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import islice
+
+import msgspec
+
+from hotswap_events.registry_state import (
+    PRODUCTION_SEQUENCES_LISTED_MAX,
+    STATE_BYTES_MAX,
+    VERSIONS_LISTED_MAX,
+    RegistryState,
+    RegistryVersion,
+)
+from hotswap_stream.application.registry_fold import Stream
+from hotswap_stream.domain.state import VersionState
+
+_encoder = msgspec.json.Encoder()
+
+
+def registry_version(version: VersionState) -> RegistryVersion:
+    """One version as others read it."""
+    validation = version.validation
+    return RegistryVersion(
+        model_version=version.model_version,
+        stage=version.stage,
+        artifact=version.artifact,
+        registered_sequence=version.registered_sequence,
+        run_id=version.run_id,
+        provenance=version.provenance,
+        metrics=version.metrics,
+        tags=version.tags,
+        verdict=None if validation is None else validation.verdict,
+        validation=validation,
+        promotions_total=len(version.production_sequences),
+        production_sequences=version.production_sequences[-PRODUCTION_SEQUENCES_LISTED_MAX:],
+    )
+
+
+def registry_state(stream: Stream, *, versions_listed_max: int | None = VERSIONS_LISTED_MAX) -> RegistryState:
+    """The state of a stream that has an event. `versions_listed_max` counts the newest; None lists all versions."""
+    state = stream.state
+    newest = set(islice(reversed(state.versions), versions_listed_max))
+    return RegistryState(
+        model_name=state.model_name,
+        sequence=state.sequence,
+        offset=stream.offset,
+        head_digest=stream.head_digest,
+        updated_at=datetime.fromtimestamp(stream.changed_timestamp_ms / 1000, UTC),
+        versions=tuple(
+            registry_version(version)
+            for name, version in reversed(state.versions.items())
+            if name in newest or version.stage in ("production", "staging")
+        ),
+        versions_total=len(state.versions),
+        active_version=state.active_version,
+        active_offset=None if state.active_version is None else stream.active_offset,
+        former_version=state.former_version,
+        unknown_event_type=state.unknown_event_type,
+    )
+
+
+def encode_registry_state(state: RegistryState, *, bytes_max: int = STATE_BYTES_MAX) -> bytes:
+    """JSON of at most `bytes_max` bytes. What does not fit loses its details first and is not listed then.
+
+    The active version comes first, then those in staging, then the newest.
+    """
+    value = _encoder.encode(state)
+    if len(value) <= bytes_max:
+        return value
+    room = bytes_max - len(_encoder.encode(msgspec.structs.replace(state, versions=())))
+    fitting: dict[str, RegistryVersion] = {}
+    for version in _by_weight(state.versions):
+        size_bytes = len(_encoder.encode(version)) + 1
+        if size_bytes > room:
+            version = _without_details(version)
+            size_bytes = len(_encoder.encode(version)) + 1
+            if size_bytes > room:
+                break
+        room -= size_bytes
+        fitting[version.model_version] = version
+    listed = tuple(fitting[version.model_version] for version in state.versions if version.model_version in fitting)
+    return _encoder.encode(msgspec.structs.replace(state, versions=listed))
+
+
+def _by_weight(versions: Iterable[RegistryVersion]) -> list[RegistryVersion]:
+    """In production, then in staging, then the rest; newest first in each, as they come."""
+    weight = {"production": 0, "staging": 1}
+    return sorted(versions, key=lambda version: weight.get(version.stage, 2))
+
+
+def _without_details(version: RegistryVersion) -> RegistryVersion:
+    return msgspec.structs.replace(version, provenance=None, metrics={}, tags={}, validation=None, details_omitted=True)
