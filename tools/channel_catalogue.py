@@ -1,0 +1,139 @@
+"""Every topic as a channel: what is on it and what the service does with it. A new topic is one entry here."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from hotswap_events.topics import Topics, TopicSpec
+from tools.message_catalogue import (
+    COMMAND_RESULT,
+    COMMANDS,
+    DEAD_LETTER,
+    EVENTS,
+    FLEET_RECORD,
+    INFER_ERROR,
+    INFER_REQUEST,
+    INFER_RESPONSE,
+    REGISTRY_STATE,
+    Message,
+)
+
+MODEL_PARAMETER = "modelName"
+_MODEL_PLACEHOLDER = f"{{{MODEL_PARAMETER}}}"
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """What the service does with a channel, seen from the service."""
+
+    name: str
+    action: Literal["send", "receive"]
+    summary: str
+    reply_channel: str | None = None
+
+
+class Channel(Struct, frozen=True, kw_only=True):
+    """One topic of an environment, or one a model."""
+
+    name: str
+    spec: TopicSpec
+    description: str
+    messages: tuple[Message, ...]
+    operations: tuple[Operation, ...]
+
+    @property
+    def per_model(self) -> bool:
+        """Whether each model has such a topic of its own."""
+        return _MODEL_PLACEHOLDER in self.spec.name
+
+
+def channels(topics: Topics | None = None) -> tuple[Channel, ...]:
+    """The channels of one environment."""
+    topics = topics or Topics()
+    specs = {spec.name: spec for spec in (*topics.control_specs(), *topics.model_specs(_MODEL_PLACEHOLDER))}
+    found = (
+        Channel(
+            name="registry",
+            spec=specs.pop(topics.registry),
+            description="The log: every change of the registry, in one order, for ever. An event that does not extend "
+            "its model's stream (wrong `sequence` or `previous`) is void for every reader.",
+            messages=EVENTS,
+            operations=(
+                Operation(name="appendEvents", action="send", summary="Append what a command led to, as one batch."),
+                Operation(name="followEvents", action="receive", summary="Fold the log into the state of each model."),
+            ),
+        ),
+        Channel(
+            name="commands",
+            spec=specs.pop(topics.commands),
+            description="What one asks the registry for.",
+            messages=COMMANDS,
+            operations=(
+                Operation(
+                    name="handleCommands",
+                    action="receive",
+                    summary="Decide each command once, append its events, answer.",
+                    reply_channel="commandResults",
+                ),
+            ),
+        ),
+        Channel(
+            name="commandResults",
+            spec=specs.pop(topics.command_results),
+            description="What became of each command.",
+            messages=(COMMAND_RESULT,),
+            operations=(),
+        ),
+        Channel(
+            name="registryState",
+            spec=specs.pop(topics.registry_state),
+            description="The latest state of each model, for consumers that do not want to fold the log themselves. "
+            "Compacted, by key.",
+            messages=(REGISTRY_STATE,),
+            operations=(
+                Operation(name="publishState", action="send", summary="Publish a model's state after each event."),
+            ),
+        ),
+        Channel(
+            name="fleet",
+            spec=specs.pop(topics.fleet),
+            description="Which worker holds which versions, in which state. Compacted, by key.",
+            messages=(FLEET_RECORD,),
+            operations=(
+                Operation(name="reportFleet", action="send", summary="Say what this worker holds and serves."),
+                Operation(name="followFleet", action="receive", summary="Know what the workers hold and serve."),
+            ),
+        ),
+        Channel(
+            name="deadLetters",
+            spec=specs.pop(topics.dead_letters),
+            description="Copies of records that could not be handled.",
+            messages=(DEAD_LETTER,),
+            operations=(
+                Operation(name="writeDeadLetters", action="send", summary="Keep what could not be handled, and why."),
+            ),
+        ),
+        Channel(
+            name="requests",
+            spec=specs.pop(topics.requests(_MODEL_PLACEHOLDER)),
+            description="Requests to one model, from any producer.",
+            messages=(INFER_REQUEST,),
+            operations=(
+                Operation(
+                    name="answerRequests",
+                    action="receive",
+                    summary="Answer each request once, in the order of its partition.",
+                    reply_channel="responses",
+                ),
+            ),
+        ),
+        Channel(
+            name="responses",
+            spec=specs.pop(topics.responses(_MODEL_PLACEHOLDER)),
+            description="Answers of one model. The answer to a request in partition p is in partition p.",
+            messages=(INFER_RESPONSE, INFER_ERROR),
+            operations=(),
+        ),
+    )
+    if specs:
+        raise ValueError(f"topics without a channel: {sorted(specs)}")
+    return found

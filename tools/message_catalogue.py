@@ -1,0 +1,199 @@
+"""Every message the service writes or reads: its name, class, key and headers. A new one is one entry here."""
+
+from types import UnionType
+from typing import Literal, get_args
+
+from msgspec import Struct
+from msgspec.inspect import StructType, type_info
+
+from hotswap_events import headers
+from hotswap_events.codec import REGISTRY_CODEC
+from hotswap_events.commands import AnyCommand, CommandResult
+from hotswap_events.envelope import CONTENT_TYPE as CLOUDEVENTS_CONTENT_TYPE
+from hotswap_events.fleet import FleetRecord
+from hotswap_events.inference import JSON_CONTENT_TYPE, InferError, InferRequest, InferResponse
+from hotswap_events.registry import EVENT_TYPES
+
+MODEL_NAME_KEY = "Model name, UTF-8."
+
+
+class Header(Struct, frozen=True, kw_only=True):
+    """A record header: UTF-8 text on the wire."""
+
+    name: str
+    description: str
+    required: bool = False
+    values: tuple[str, ...] = ()
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """One kind of record. `payload` None: the bytes are those of another record, copied."""
+
+    name: str
+    payload: type[Struct] | None
+    folder: Literal["events", "messages"]
+    summary: str
+    key: str
+    content_type: str = JSON_CONTENT_TYPE
+    headers: tuple[Header, ...] = ()
+    correlation: str | None = None
+    """Payload field that ties an answer to its cause."""
+
+    @property
+    def file(self) -> str:
+        """Path of its JSON Schema below `schemas/`."""
+        return f"{self.folder}/{self.name}.schema.json"
+
+
+def summary_of(struct_type: type[Struct]) -> str:
+    """The docstring of a message class, on one line."""
+    return " ".join((struct_type.__doc__ or "").split())
+
+
+def _tag_of(struct_type: type[Struct]) -> str:
+    info = type_info(struct_type)
+    if not isinstance(info, StructType) or not isinstance(info.tag, str):
+        raise TypeError(f"{struct_type.__name__} carries no type name")
+    return info.tag
+
+
+_STRUCTURED_MODE = Header(
+    name=headers.CONTENT_TYPE,
+    description="CloudEvents in structured mode.",
+    required=True,
+    values=(CLOUDEVENTS_CONTENT_TYPE,),
+)
+
+EVENTS: tuple[Message, ...] = tuple(
+    Message(
+        name=_tag_of(envelope_type),
+        payload=envelope_type,
+        folder="events",
+        summary=summary_of(EVENT_TYPES[_tag_of(envelope_type)]),
+        key=MODEL_NAME_KEY,
+        content_type=CLOUDEVENTS_CONTENT_TYPE,
+        headers=(_STRUCTURED_MODE,),
+        correlation="correlationid",
+    )
+    for envelope_type in REGISTRY_CODEC.envelope_types
+)
+
+
+def _command_types(union: UnionType) -> tuple[type[Struct], ...]:
+    return get_args(union)
+
+
+COMMANDS: tuple[Message, ...] = tuple(
+    Message(
+        name=_tag_of(command_type),
+        payload=command_type,
+        folder="messages",
+        summary=summary_of(command_type),
+        key=MODEL_NAME_KEY,
+        correlation="command_id",
+    )
+    for command_type in _command_types(AnyCommand)
+)
+
+COMMAND_RESULT = Message(
+    name="hotswap.command-result",
+    payload=CommandResult,
+    folder="messages",
+    summary=summary_of(CommandResult),
+    key=MODEL_NAME_KEY,
+    headers=(Header(name=headers.COMMAND_ID, description="Id of the command that this answers.", required=True),),
+    correlation="command_id",
+)
+
+FLEET_RECORD = Message(
+    name="hotswap.fleet-record",
+    payload=FleetRecord,
+    folder="messages",
+    summary=summary_of(FleetRecord),
+    key="`<worker>/<model name>`, UTF-8. A null value says that the worker left.",
+)
+
+REGISTRY_STATE = Message(
+    name="hotswap.registry-state",
+    payload=None,
+    folder="messages",
+    summary="The readable state of one model, folded from the log.",
+    key=MODEL_NAME_KEY,
+)
+
+_REQUEST_HEADERS = (
+    Header(
+        name=headers.CONTENT_TYPE,
+        description="How the body is encoded; JSON when missing.",
+        values=("application/json", "application/msgpack"),
+    ),
+)
+
+_ANSWER_HEADERS = (
+    Header(name=headers.CONTENT_TYPE, description="As in the request.", required=True),
+    Header(
+        name=headers.REQUEST_OFFSET,
+        description="Offset of the request in the partition of the same number, decimal. "
+        "An answer whose request offset is not above all before it in its partition is void.",
+        required=True,
+    ),
+    Header(name=headers.STATUS, description="Whether this is an answer or an error answer.", values=("ok", "error")),
+)
+
+_ANSWER_KEY = "The request's key."
+
+INFER_REQUEST = Message(
+    name="hotswap.infer-request",
+    payload=InferRequest,
+    folder="messages",
+    summary=summary_of(InferRequest),
+    key="Free; requests of one key are answered in their order. Without a key the partition is the producer's choice.",
+    headers=_REQUEST_HEADERS,
+    correlation="id",
+)
+INFER_RESPONSE = Message(
+    name="hotswap.infer-response",
+    payload=InferResponse,
+    folder="messages",
+    summary=summary_of(InferResponse),
+    key=_ANSWER_KEY,
+    headers=_ANSWER_HEADERS,
+    correlation="id",
+)
+INFER_ERROR = Message(
+    name="hotswap.infer-error",
+    payload=InferError,
+    folder="messages",
+    summary=summary_of(InferError),
+    key=_ANSWER_KEY,
+    headers=_ANSWER_HEADERS,
+    correlation="id",
+)
+
+DEAD_LETTER = Message(
+    name="hotswap.dead-letter",
+    payload=None,
+    folder="messages",
+    summary="A record that could not be handled: its key, value and headers as they were, and the cause in headers.",
+    key="The key of the record it is a copy of.",
+    content_type="application/octet-stream",
+    headers=(
+        Header(name=headers.DEAD_LETTER_CAUSE, description="Why it could not be handled.", required=True),
+        Header(name=headers.ORIGIN_TOPIC, description="Where it came from.", required=True),
+        Header(name=headers.ORIGIN_PARTITION, description="Its partition, decimal.", required=True),
+        Header(name=headers.ORIGIN_OFFSET, description="Its offset, decimal.", required=True),
+        Header(name=headers.ORIGIN_TIMESTAMP_MS, description="Its timestamp, milliseconds since 1970 UTC, decimal."),
+    ),
+)
+
+MESSAGES: tuple[Message, ...] = (
+    *EVENTS,
+    *COMMANDS,
+    COMMAND_RESULT,
+    REGISTRY_STATE,
+    FLEET_RECORD,
+    INFER_REQUEST,
+    INFER_RESPONSE,
+    INFER_ERROR,
+    DEAD_LETTER,
+)

@@ -1,0 +1,219 @@
+"""One example of every message, as JSON bytes: a short history of one model, decided by the rules themselves.
+
+The same examples stand in the AsyncAPI document and in the reference, and the tests hold them against the schemas.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from hotswap_events.codec import REGISTRY_CODEC, digest_of
+from hotswap_events.commands import (
+    AnyCommand,
+    ArchiveVersion,
+    CommandResult,
+    FailTraining,
+    PromoteVersion,
+    Refusal,
+    RegisterVersion,
+    RollBack,
+    StageVersion,
+    StartTraining,
+    SwitchVersion,
+    ValidateVersion,
+)
+from hotswap_events.envelope import GENESIS, Envelope
+from hotswap_events.fleet import FleetRecord, FleetVersion
+from hotswap_events.inference import AnswerFacts, InferError, InferRequest, InferResponse, InferTensor, RequestedOutput
+from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_stream.domain.decide import Accepted, decide
+from hotswap_stream.domain.evolve import evolve_in_place
+from hotswap_stream.domain.state import ModelState
+
+_TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+_DIGEST_V1 = "sha256:" + "1" * 64
+_DIGEST_V2 = "sha256:" + "2" * 64
+_DATA = "sha256:" + "d" * 64
+_TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+_provenance = Provenance(
+    origin="trained",
+    created_by="ada",
+    code_revision="9fceb02",
+    data_snapshot=_DATA,
+    environment={"python": "3.11.9", "torch": "2.15.0"},
+)
+
+
+def _by_ada(command_id: str, reason: str | None = None) -> dict[str, Any]:
+    return {
+        "command_id": command_id,
+        "reason": reason,
+        "actor": "ada",
+        "model_name": "digits",
+        "traceparent": _TRACE,
+    }
+
+
+def _register(command_id: str, name: str, digest: str) -> RegisterVersion:
+    return RegisterVersion(
+        **_by_ada(command_id=command_id),
+        artifact=ArtifactFacts(digest=digest, size_bytes=107_520),
+        provenance=_provenance,
+        model_version=name,
+        run_id=f"run-{name}",
+        metrics={"train_loss": 0.031},
+        tags={"team": "vision"},
+    )
+
+
+_COMMANDS: Sequence[AnyCommand] = (
+    StartTraining(
+        **_by_ada(command_id="c-01", reason="nightly retraining"),
+        run_id="run-v1",
+        architecture="digits-cnn",
+        data_snapshot=_DATA,
+        parameters={"epochs": "3"},
+    ),
+    _register("c-02", "v1", _DIGEST_V1),
+    ValidateVersion(
+        **_by_ada(command_id="c-03"),
+        model_version="v1",
+        validation_set=_DATA,
+        figures={"accuracy": 0.97},
+        promote_first=True,
+    ),
+    StartTraining(**_by_ada(command_id="c-04"), run_id="run-x", architecture="digits-cnn"),
+    FailTraining(**_by_ada(command_id="c-05"), run_id="run-x", cause="timed-out", detail="no result after 3600 s"),
+    _register("c-06", "v2", _DIGEST_V2),
+    ValidateVersion(
+        **_by_ada(command_id="c-07"),
+        model_version="v2",
+        validation_set=_DATA,
+        figures={"accuracy": 0.98},
+        baseline_version="v1",
+        baseline_figures={"accuracy": 0.97},
+    ),
+    StageVersion(**_by_ada(command_id="c-08"), model_version="v2"),
+    PromoteVersion(**_by_ada(command_id="c-09", reason="better on the held-out set"), model_version="v2"),
+    RollBack(**_by_ada(command_id="c-10", reason="wrong answers for 7"), cause="emergency", from_version="v2"),
+    SwitchVersion(**_by_ada(command_id="c-11"), model_version="v2"),
+    ArchiveVersion(**_by_ada(command_id="c-12"), model_version="v1"),
+)
+
+
+def _history() -> list[Envelope]:
+    state, previous, events = ModelState("digits"), GENESIS, list[Envelope]()
+    for command in _COMMANDS:
+        decision = decide(state, command)
+        if not isinstance(decision, Accepted):
+            raise ValueError(f"example {command.command_id} is refused: {decision.reason}")
+        for data in decision.events:
+            event = REGISTRY_CODEC.envelope(
+                data,
+                id=f"event-{state.sequence + 1:02}",
+                source="/hotswap/api",
+                subject="digits",
+                time=_TIME + timedelta(minutes=state.sequence),
+                sequence=state.sequence + 1,
+                previous=previous,
+                actor=command.actor,
+                reason=command.reason,
+                causationid=command.command_id,
+                correlationid=command.correlation_id or command.command_id,
+                traceparent=command.traceparent,
+            )
+            evolve_in_place(state, event)
+            previous = digest_of(REGISTRY_CODEC.encode(event))
+            events.append(event)
+    return events
+
+
+_facts = partial(AnswerFacts, request_partition=3, request_offset=41_872, worker="worker-1")
+_served = partial(
+    _facts,
+    artifact_digest=_DIGEST_V2,
+    registry_offset=17,
+    batch_size=4,
+    queue_ms=0.4,
+    compute_ms=0.9,
+)
+
+_OTHERS: dict[str, Sequence[Struct]] = {
+    "hotswap.command-result": (
+        CommandResult(
+            command_id="c-09",
+            status="accepted",
+            model_name="digits",
+            model_version="v2",
+            previous_version="v1",
+            offset=9,
+            sequence=10,
+            event_types=("hotswap.model.promoted.v1",),
+        ),
+        CommandResult(
+            command_id="c-13",
+            status="refused",
+            model_name="digits",
+            refusal=Refusal(
+                code="illegal-step", reason="'v2' of 'digits' is active; legal: roll back", legal=("roll back",)
+            ),
+        ),
+    ),
+    "hotswap.fleet-record": (
+        FleetRecord(
+            worker="worker-1",
+            model_name="digits",
+            registry_offset=17,
+            versions={
+                "v1": FleetVersion(state="loaded", artifact_digest=_DIGEST_V1),
+                "v2": FleetVersion(state="serving", artifact_digest=_DIGEST_V2),
+            },
+            serving_version="v2",
+            serving_registry_offset=17,
+            partitions=(0, 1, 2, 3),
+        ),
+    ),
+    "hotswap.infer-request": (
+        InferRequest(
+            inputs=[InferTensor(name="image", shape=[1, 1, 2, 2], datatype="FP32", data=[0.0, 0.5, 1.0, 0.5])],
+            id="r-1",
+            outputs=[RequestedOutput(name="scores")],
+        ),
+    ),
+    "hotswap.infer-response": (
+        InferResponse(
+            model_name="digits",
+            model_version="v2",
+            outputs=[InferTensor(name="scores", shape=[1, 3], datatype="FP32", data=[0.1, 0.7, 0.2])],
+            parameters=_served(),
+            id="r-1",
+        ),
+    ),
+    "hotswap.infer-error": (
+        InferError(
+            model_name="digits",
+            error="input 'image' has shape [1, 3]; [-1, 1, 28, 28] is needed",
+            error_code="wrong-input",
+            parameters=_facts(),
+            id="r-2",
+        ),
+    ),
+}
+
+
+@cache
+def message_examples() -> dict[str, tuple[bytes, ...]]:
+    """Message name → examples as they would be on the topic."""
+    found: dict[str, tuple[bytes, ...]] = {}
+    for event in _history():
+        name = REGISTRY_CODEC.type_name(event.data)
+        found[name] = (*found.get(name, ()), REGISTRY_CODEC.encode(event))
+    for command in _COMMANDS:
+        name = msgspec.to_builtins(command)["type"]
+        found[name] = (*found.get(name, ()), msgspec.json.encode(command))
+    return found | {name: tuple(map(msgspec.json.encode, examples)) for name, examples in _OTHERS.items()}
