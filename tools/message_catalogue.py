@@ -13,6 +13,7 @@ from hotswap_events.envelope import CONTENT_TYPE as CLOUDEVENTS_CONTENT_TYPE
 from hotswap_events.fleet import FleetRecord
 from hotswap_events.inference import JSON_CONTENT_TYPE, InferError, InferRequest, InferResponse
 from hotswap_events.registry import EVENT_TYPES
+from hotswap_events.registry_state import RegistryState
 
 MODEL_NAME_KEY = "Model name, UTF-8."
 
@@ -115,9 +116,9 @@ FLEET_RECORD = Message(
 
 REGISTRY_STATE = Message(
     name="hotswap.registry-state",
-    payload=None,
+    payload=RegistryState,
     folder="messages",
-    summary="The readable state of one model, folded from the log.",
+    summary=summary_of(RegistryState),
     key=MODEL_NAME_KEY,
 )
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from hotswap_events.codec import REGISTRY_CODEC, digest_of
+from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import (
     AnyCommand,
     ArchiveVersion,
@@ -30,9 +30,10 @@ from hotswap_events.envelope import GENESIS, Envelope
 from hotswap_events.fleet import FleetRecord, FleetVersion
 from hotswap_events.inference import AnswerFacts, InferError, InferRequest, InferResponse, InferTensor, RequestedOutput
 from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_stream.application.registry_fold import Applied, RegistryFold
+from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.application.registry_view import registry_state
 from hotswap_stream.domain.decide import Accepted, decide
-from hotswap_stream.domain.evolve import evolve_in_place
-from hotswap_stream.domain.state import ModelState
 
 _TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _DIGEST_V1 = "sha256:" + "1" * 64
@@ -106,31 +107,37 @@ _COMMANDS: Sequence[AnyCommand] = (
 )
 
 
-def _history() -> list[Envelope]:
-    state, previous, events = ModelState("digits"), GENESIS, list[Envelope]()
+@cache
+def _history() -> tuple[RegistryFold, tuple[Envelope, ...]]:
+    fold, events = RegistryFold(), list[Envelope]()
     for command in _COMMANDS:
-        decision = decide(state, command)
+        decision = decide(fold.state("digits"), command)
         if not isinstance(decision, Accepted):
             raise ValueError(f"example {command.command_id} is refused: {decision.reason}")
         for data in decision.events:
+            stream = fold.streams.get("digits")
+            number = fold.next_offset + 1
             event = REGISTRY_CODEC.envelope(
                 data,
-                id=f"event-{state.sequence + 1:02}",
+                id=f"event-{number:02}",
                 source="/hotswap/api",
                 subject="digits",
-                time=_TIME + timedelta(minutes=state.sequence),
-                sequence=state.sequence + 1,
-                previous=previous,
+                time=_TIME + timedelta(minutes=number),
+                sequence=number,
+                previous=GENESIS if stream is None else stream.head_digest,
                 actor=command.actor,
                 reason=command.reason,
                 causationid=command.command_id,
                 correlationid=command.correlation_id or command.command_id,
                 traceparent=command.traceparent,
             )
-            evolve_in_place(state, event)
-            previous = digest_of(REGISTRY_CODEC.encode(event))
+            timestamp_ms = int(event.time.timestamp() * 1000)
+            value = REGISTRY_CODEC.encode(event)
+            outcome = fold.apply(LogRecord(number - 1, timestamp_ms, b"digits", value))
+            if not isinstance(outcome, Applied):
+                raise ValueError(f"example event {number} does not count: {outcome}")
             events.append(event)
-    return events
+    return fold, tuple(events)
 
 
 _facts = partial(AnswerFacts, request_partition=3, request_offset=41_872, worker="worker-1")
@@ -210,7 +217,9 @@ _OTHERS: dict[str, Sequence[Struct]] = {
 def message_examples() -> dict[str, tuple[bytes, ...]]:
     """Message name → examples as they would be on the topic."""
     found: dict[str, tuple[bytes, ...]] = {}
-    for event in _history():
+    fold, events = _history()
+    found["hotswap.registry-state"] = (msgspec.json.encode(registry_state(fold.streams["digits"])),)
+    for event in events:
         name = REGISTRY_CODEC.type_name(event.data)
         found[name] = (*found.get(name, ()), REGISTRY_CODEC.encode(event))
     for command in _COMMANDS:
