@@ -15,7 +15,7 @@ from pathlib import Path
 
 import obstore
 import structlog
-from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from hotswap_events.registry import ArtifactFacts
@@ -37,9 +37,15 @@ from hotswap_stream.application.artifact_store import (
 
 Backend = LocalStore | MemoryStore | S3Store
 
+PART_BYTES = 8 * 1024 * 1024
+"""Larger artifacts go to S3 in parts, each retried on its own, and appear when the last one is there."""
+
 ERROR_CHARACTERS_MAX = 300
 
 _PATH = re.compile(r"sha256/([0-9a-f]{2})/([0-9a-f]{64})\.safetensors")
+
+_ANSWERED_NO = re.compile(r"status code: 4(?!08|29)\d\d")
+"""An HTTP answer that trying again will not change; listings give it as a generic error."""
 
 log = structlog.get_logger(__name__)
 
@@ -85,14 +91,15 @@ class ObstoreArtifactStore:
         read_manifest(content)
         digest = digest_of_artifact(content)
         path = path_of(digest)
-        with self._errors():
-            try:
-                obstore.put(self._backend, path, content, mode="create")
-            except AlreadyExistsError:
-                if not self._is_intact(digest):
-                    log.warning("artifact_repaired", digest=digest, store=self._where)
-                    obstore.put(self._backend, path, content, mode="overwrite", use_multipart=False)
-            if self._folder is not None:
+        kept = self._size(digest)
+        if kept is None or not self._is_intact(digest):
+            if kept is not None:
+                log.warning("artifact_repaired", digest=digest, store=self._where)
+            # Not `mode="create"`, which forbids uploads in parts: whoever writes this path writes these bytes.
+            with self._errors():
+                obstore.put(self._backend, path, content, chunk_size=PART_BYTES)
+        if self._folder is not None:
+            with self._errors():
                 _flush_to_disk(self._folder / path)
         return ArtifactFacts(digest=digest, size_bytes=len(content))
 
@@ -180,6 +187,10 @@ class ObstoreArtifactStore:
         except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
             raise ArtifactStoreRefusedError(f"artifact store {self._where} refused: {_first_words(error)}") from error
         except (BaseError, OSError) as error:
+            if _ANSWERED_NO.search(_first_words(error)):
+                raise ArtifactStoreRefusedError(
+                    f"artifact store {self._where} refused: {_first_words(error)}"
+                ) from error
             raise ArtifactStoreUnavailableError(
                 f"artifact store {self._where} did not answer: {_first_words(error)}"
             ) from error

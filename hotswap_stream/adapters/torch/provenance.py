@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from hotswap_stream import __version__
+
 GIT_SECONDS_MAX = 5.0
 
 
@@ -18,7 +20,7 @@ def code_revision() -> str:
         revision = _git(here.parent, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
         if revision:
             return f"git {revision}"
-    return f"hotswap-stream {_release('hotswap-stream')}"
+    return f"hotswap-stream {__version__}"
 
 
 def environment() -> dict[str, str]:
@@ -27,7 +29,7 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "safetensors": _release("safetensors"),
-        "hotswap-stream": _release("hotswap-stream"),
+        "hotswap-stream": __version__,
         "platform": f"{platform.system()} {platform.machine()}",
     }
 
