@@ -7,6 +7,7 @@ not need it does not have to have it.
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
 import psutil
@@ -21,6 +22,10 @@ from hotswap_stream.application.artifact_store import ArtifactStore
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
+
+if TYPE_CHECKING:
+    from hotswap_stream.application.train_model import ModelTrainer
+    from hotswap_stream.workers.inference.worker import InferenceWorker
 
 BROKER_FILE = "broker.json"
 
@@ -153,3 +158,46 @@ async def open_registry(settings: Settings, source: str = "cli") -> AsyncIterato
         yield registry
     finally:
         await registry.stop()
+
+
+@asynccontextmanager
+async def open_training(settings: Settings, source: str = "trainer") -> AsyncIterator["ModelTrainer"]:
+    """Training runs in processes of their own, validation, and the registry that records both."""
+    from hotswap_stream.adapters.torch.evaluator import DigitsEvaluator
+    from hotswap_stream.adapters.torch.trainer_process import trainer_command
+    from hotswap_stream.application.train_model import ModelTrainer
+    from hotswap_stream.workers.training.subprocess_trainer import SubprocessTrainer
+
+    store = artifact_store(settings)
+    trainer = SubprocessTrainer(
+        trainer_command(),
+        store,
+        run_folder=settings.home / "runs",
+        run_seconds_max=settings.training_seconds_max,
+        artifact_bytes_max=settings.artifact_bytes_max,
+    )
+    async with open_registry(settings, source) as registry:
+        yield ModelTrainer(registry, trainer, DigitsEvaluator(store))
+
+
+async def build_worker(settings: Settings, worker: str, model_names: frozenset[str] | None = None) -> "InferenceWorker":
+    """An inference worker, not started. Creates the control topics if they are missing."""
+    from hotswap_stream.adapters.torch.serving import TorchModelLoader
+    from hotswap_stream.workers.inference.model_loop import LoopLimits
+    from hotswap_stream.workers.inference.worker import InferenceWorker, WorkerConfig
+
+    await ensure_control_topics(settings)
+    config = WorkerConfig(
+        worker=worker,
+        topics=topics(settings),
+        client_options=connection(settings).client_options(),
+        limits=LoopLimits(batch_size_max=settings.batch_size_max, request_bytes_max=settings.request_bytes_max),
+        memory_bytes_max=settings.worker_memory_bytes_max,
+        model_names=model_names,
+    )
+    return InferenceWorker(
+        config,
+        build_registry(settings, f"worker/{worker}"),
+        TorchModelLoader(artifact_store(settings), torch_threads=settings.torch_threads),
+        ensure_model_topics=model_topics_creator(settings),
+    )

@@ -52,9 +52,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     request_partitions: int = 8
     batch_size_max: int = 64
     """Requests answered by one forward pass at most."""
-    batch_wait_ms_max: float = 0.0
-    """How long a batch may wait to fill; 0 takes what is there."""
     request_bytes_max: int = 4 * 1024**2
+    worker_memory_bytes_max: int = 4 * 1024**3
+    """Artifacts a worker may hold per model beside the active one."""
     torch_threads: int = 1
     api_host: str = "127.0.0.1"
     api_port: int = 8000

@@ -96,6 +96,8 @@ class ModelLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         self._idle = asyncio.Event()
         self._idle.set()
         self._may_fetch = asyncio.Event()
+        self._positions = asyncio.Lock()
+        """Held while records are taken and while positions are set, so that no record falls between the two."""
         self._done: dict[TopicPartition, int] = {}
         self._stopping = asyncio.Event()
 
@@ -200,6 +202,10 @@ class ModelLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _resume(self, consumer: AIOKafkaConsumer, assigned: Collection[TopicPartition]) -> None:
         if not assigned:
             return
+        async with self._positions:
+            await self._set_positions(consumer, assigned)
+
+    async def _set_positions(self, consumer: AIOKafkaConsumer, assigned: Collection[TopicPartition]) -> None:
         answered = await last_answered(
             self._client_options, self._response_topic, [partition.partition for partition in assigned]
         )
@@ -237,14 +243,16 @@ class ModelLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _fetch(self, consumer: AIOKafkaConsumer, decoded: "asyncio.Queue[_Batch]") -> None:
         while True:
             await self._may_fetch.wait()
-            epoch, stalls = self._epoch, self._stall_watch.stalls
-            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._limits.batch_size_max)
-            if not fetched or epoch != self._epoch or not self._may_fetch.is_set():
-                # Fetched across a rebalance or a restart of the pipeline: the positions are set anew by now, except
-                # when only fetching was paused; then these records must be fetched again.
-                if fetched and epoch == self._epoch:
+            async with self._positions:
+                epoch, stalls = self._epoch, self._stall_watch.stalls
+                fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._limits.batch_size_max)
+                if epoch != self._epoch:
+                    continue  # positions are about to be set anew, as soon as the lock is free
+                if not self._may_fetch.is_set():
                     for partition, records in fetched.items():
                         consumer.seek(partition, records[0].offset)
+                    continue
+            if not fetched:
                 continue
             entries = [
                 read_request(record, self._limits.request_bytes_max)
