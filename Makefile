@@ -1,0 +1,52 @@
+# Every target sets up what it needs, once, in .venv. Python 3.11 or newer is all that has to be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALLED := $(VENV)/.installed-all
+INSTALLED_DEV := $(VENV)/.installed-dev
+
+.PHONY: help demo test lint types bench schemas clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    run the main job on an embedded Kafka broker"
+	@echo "make test    check and test everything"
+	@echo "make lint    ruff, mypy, import rules"
+	@echo "make bench   run the benchmarks (ONLY=name for one); results in build/bench.json"
+	@echo "make schemas write schemas/ anew from the code"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11 …")'
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing hotswap-stream (once; torch is large, this takes a few minutes)"
+	@$(PIP) install -c constraints.txt -e '.[all]'
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	@echo "installing the development tools (once)"
+	@$(PIP) install -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	@$(BIN)/hotswap-stream demo $(ARGS)
+
+test: $(INSTALLED_DEV) lint
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED_DEV)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(INSTALLED_DEV)
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+schemas: $(INSTALLED_DEV)
+	@$(BIN)/python tools/generate_schemas.py
+
+clean:
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

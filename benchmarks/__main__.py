@@ -1,0 +1,36 @@
+"""`python -m benchmarks [--only NAME]`: run the benchmarks one after the other and write build/bench.json."""
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+
+BENCHMARKS = ("broker_start", "registry_fold")
+RESULT = Path("build/bench.json")
+
+
+def main() -> int:
+    """0 when all benchmarks ran, whether their aims hold or not; the file says which do."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--only", choices=BENCHMARKS)
+    only = parser.parse_args().only
+    results: list[dict[str, object]] = []
+    for name in [only] if only else BENCHMARKS:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        for result in importlib.import_module(f"benchmarks.{name}").run():
+            results.append(result)
+            print(
+                f"{result['name']}: {result['ours']} {result['unit']}, {result['compared_with']}: "
+                f"{result['comparison']}, ratio {result['ratio']} (aim {result['aim']}: "
+                f"{'holds' if result['holds'] else 'missed'})",
+                flush=True,
+            )
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(results, indent=2) + "\n")
+    print(f"written to {RESULT}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
