@@ -9,7 +9,7 @@ REQUEST_PARTITIONS = 8
 """Partitions of a model's request and response topics; at least 4 keep latency low with 50 requests in flight."""
 
 _DAY_MS = 24 * 60 * 60 * 1000
-_PREFIX = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
+_PREFIX = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 class TopicSpec(Struct, frozen=True, kw_only=True):
@@ -42,9 +42,9 @@ class Topics(Struct, frozen=True):
     prefix: str = "hotswap"
 
     def __post_init__(self) -> None:
-        if not _PREFIX.match(self.prefix):
+        if not _PREFIX.fullmatch(self.prefix):
             raise ValueError(
-                f"topic prefix {self.prefix!r} is not valid: lower-case letters, digits and '-', at most 63, not first"
+                f"topic prefix {self.prefix!r} is not valid: lower-case letters, digits and '-', at most 63, not starting with '-'"
             )
 
     @property

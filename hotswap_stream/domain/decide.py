@@ -120,7 +120,8 @@ def _fail_training(state: ModelState, command: FailTraining) -> Decision:
         return Refusal(code="invalid-value", reason=f"no training run {command.run_id!r} was started")
     if run.status != "running":
         return Refusal(code="illegal-step", reason=f"training run {command.run_id!r} has ended already: {run.status}")
-    return Accepted((TrainingFailed(run_id=command.run_id, cause=command.cause, detail=command.detail),))
+    detail = command.detail[: limits.DETAIL_CHARACTERS_MAX]
+    return Accepted((TrainingFailed(run_id=command.run_id, cause=command.cause, detail=detail),))
 
 
 def _next_version_name(state: ModelState) -> str:
@@ -163,28 +164,34 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
     )
 
 
+def _wrong_evaluation(command: ValidateVersion) -> str | None:
+    if "accuracy" not in command.figures:
+        return "figures need 'accuracy', a share from 0 to 1"
+    for what, figures in (("figures", command.figures), ("baseline_figures", command.baseline_figures)):
+        if wrong := limits.wrong_figures(what, figures):
+            return wrong
+        if not 0 <= figures.get("accuracy", 0) <= 1:
+            return f"{what}['accuracy'] is {figures['accuracy']}, not a share from 0 to 1"
+    return limits.wrong_texts("validation", {"validation_set": command.validation_set})
+
+
 def _validate(state: ModelState, command: ValidateVersion, policy: ValidationPolicy) -> Decision:
     version = _find(state, command.model_version)
     if isinstance(version, Refusal):
         return version
     if version.stage in ("archived", "production"):
         return _illegal(state, version, f"is in stage {version.stage}; a verdict now would come too late")
-    wrong = limits.wrong_figures("figures", command.figures) or limits.wrong_figures(
-        "baseline_figures", command.baseline_figures
-    )
-    if not wrong and "accuracy" not in command.figures:
-        wrong = "figures need 'accuracy', a share from 0 to 1"
-    if not wrong and state.active_version is not None and "accuracy" not in command.baseline_figures:
-        wrong = f"{state.active_version!r} is active: baseline_figures need its 'accuracy' on the same validation set"
-    if not wrong and not 0 <= command.figures["accuracy"] <= 1:
-        wrong = f"accuracy {command.figures['accuracy']} is not a share from 0 to 1"
-    if wrong:
+    if wrong := _wrong_evaluation(command):
         return _invalid(wrong)
     if command.baseline_version != state.active_version:
         return Refusal(
             code="conflict",
             reason=f"compared with {command.baseline_version or 'no version'}, but "
             f"{state.active_version or 'no version'} is active; evaluate again",
+        )
+    if state.active_version is not None and "accuracy" not in command.baseline_figures:
+        return _invalid(
+            f"{state.active_version!r} is active: baseline_figures need its 'accuracy' on the same validation set"
         )
     baseline = command.baseline_figures if state.active_version is not None else None
     verdict = judge(policy, command.figures, baseline)
@@ -263,7 +270,7 @@ def _roll_back(state: ModelState, command: RollBack) -> Decision:
         return Refusal(
             code="illegal-step",
             reason=f"{state.model_name!r} has no active version to roll back from",
-            legal=("promote",),
+            legal=("promote", "switch"),
         )
     if command.from_version is not None and command.from_version != active.model_version:
         return Refusal(
