@@ -68,14 +68,18 @@ def manifest_of(name: str, arguments: Mapping[str, Argument]) -> ArtifactManifes
     """The manifest of the architecture with these arguments. The same errors as `build_module`."""
     build, describe = _find(name)
     _bind(name, build, arguments)
-    signature = _call(name, describe, arguments)
-    return ArtifactManifest(
-        architecture=name,
-        arguments=dict(arguments),
-        inputs=signature.inputs,
-        outputs=signature.outputs,
-        warm_up=signature.warm_up,
-    )
+
+    def manifest(**arguments: Argument) -> ArtifactManifest:
+        signature = describe(**arguments)
+        return ArtifactManifest(
+            architecture=name,
+            arguments=arguments,
+            inputs=signature.inputs,
+            outputs=signature.outputs,
+            warm_up=signature.warm_up,
+        )
+
+    return _call(name, manifest, arguments)
 
 
 _R = TypeVar("_R")
@@ -103,7 +107,7 @@ def _call(name: str, function: Callable[..., _R], arguments: Mapping[str, Argume
     _bind(name, function, arguments)
     try:
         return function(**arguments)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise ArchitectureArgumentsError(f"architecture {name!r} with {dict(arguments)}: {error}") from error
 
 

@@ -113,7 +113,7 @@ def _read_state(weights: bytes | Path) -> dict[str, torch.Tensor]:
 def _check_state(name: str, wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
     """Names, shapes and datatypes must be exactly those of the architecture."""
     problems = [f"{key} is missing" for key in wanted if key not in found]
-    problems += [f"{key} is not part of it" for key in found if key not in wanted]
+    problems += [f"{key} is not part of it" for key in sorted(found) if key not in wanted]
     problems += [
         f"{key} is {_kind(found[key])}, not {_kind(wanted[key])}"
         for key in wanted
