@@ -18,3 +18,5 @@ ORIGIN_TIMESTAMP_MS = "hotswap-origin-timestamp-ms"
 
 # On command results.
 COMMAND_ID = "hotswap-command-id"
+CORRELATION_ID = "hotswap-correlation-id"
+"""The command's correlation id, or the command id where it has none."""

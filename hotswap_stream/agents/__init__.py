@@ -1,0 +1,1 @@
+"""The control agents on Faust: command handling and the published registry state."""

@@ -1,0 +1,157 @@
+"""What is done with each record of `hotswap.commands`: a result, or a dead letter with its cause; never silence."""
+
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from hotswap_events import headers
+from hotswap_events.commands import AnyCommand, CommandId, CommandResult, Refusal
+from hotswap_events.inference import JSON_CONTENT_TYPE
+from hotswap_events.nesting import nests_too_deep
+from hotswap_events.topics import Topics
+from hotswap_stream.application.dead_letter import CAUSE_CHARACTERS_MAX, dead_letter
+from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.topic_records import InboundRecord, OutboundRecord, Publisher
+from hotswap_stream.errors import HotswapError
+
+_log = structlog.get_logger(__name__)
+
+COMMAND_BYTES_MAX = 900_000
+"""Of a command's value; what is longer could not be copied whole to the dead letters."""
+
+MODEL_NAME_CHARACTERS_MAX = 63
+
+_decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
+_encoder = msgspec.json.Encoder()
+
+
+class _CommandGlimpse(Struct, frozen=True, gc=False):
+    """As much of an unreadable command as is needed to answer whoever waits for it."""
+
+    command_id: CommandId
+    model_name: Any = None
+
+
+_glimpse_decoder = msgspec.json.Decoder(_CommandGlimpse)
+
+
+class UnreadableCommand(Struct, frozen=True):
+    """The record is not a command; `cause` says why, `command_id` whom to tell."""
+
+    cause: str
+    command_id: str | None = None
+    model_name: str = ""
+
+
+def read_command(record: InboundRecord) -> AnyCommand | UnreadableCommand:
+    """The command in a record. The record key must be the command's model name in UTF-8: the order of one model's
+    commands hangs on it, so a missing or other key makes the record unreadable."""
+    value = record.value
+    if value is None:
+        return UnreadableCommand("null value: a command is a JSON object")
+    if len(value) > COMMAND_BYTES_MAX:
+        return _unreadable(value, f"{len(value)} bytes: a command has at most {COMMAND_BYTES_MAX}")
+    if nests_too_deep(value):
+        return UnreadableCommand("nests too deep to be a command")
+    try:
+        command = _decoder.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return _unreadable(value, f"not a command: {error}")
+    if record.key is None:
+        return _unreadable(value, f"the record has no key: it must be the model name {command.model_name!r}")
+    try:
+        key = record.key.decode()
+    except UnicodeDecodeError:
+        return _unreadable(value, f"the record key is not UTF-8: it must be the model name {command.model_name!r}")
+    if key != command.model_name:
+        return _unreadable(
+            value, f"the record key {key[:100]!r} is not the command's model name {command.model_name!r}"
+        )
+    return command
+
+
+def _unreadable(value: bytes, cause: str) -> UnreadableCommand:
+    cause = cause[:CAUSE_CHARACTERS_MAX]
+    try:
+        glimpse = _glimpse_decoder.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return UnreadableCommand(cause)
+    model_name = glimpse.model_name if isinstance(glimpse.model_name, str) else ""
+    return UnreadableCommand(cause, glimpse.command_id, model_name[:MODEL_NAME_CHARACTERS_MAX])
+
+
+class CommandAgent:
+    """Handles commands one after the other, at least once: a command read again after a crash yields `unchanged`.
+
+    A waiting client takes the first result with its command id; further ones are repetitions.
+    """
+
+    def __init__(self, registry: Registry, publisher: Publisher, topics: Topics) -> None:
+        self._registry = registry
+        self._publisher = publisher
+        self._topics = topics
+
+    async def handle(self, record: InboundRecord) -> None:
+        """Return when the record needs no more care. A retriable HotswapError means: read it again."""
+        command = read_command(record)
+        if isinstance(command, UnreadableCommand):
+            await self._put_aside(record, command)
+            return
+        try:
+            result = await self._registry.handle(command)
+        except HotswapError as error:
+            if error.retriable:
+                raise
+            result = _failed(command, str(error))
+        except Exception as error:  # noqa: BLE001 - one command that trips a bug must not stop all that follow
+            _log.exception("command_failed", command_id=command.command_id, model_name=command.model_name)
+            cause = f"handling it failed: {type(error).__name__}: {error}"
+            await self._publisher.publish(dead_letter(record, cause, topic=self._topics.dead_letters))
+            result = _failed(command, cause)
+        await self._answer(result, correlation_id=command.correlation_id)
+
+    async def _put_aside(self, record: InboundRecord, command: UnreadableCommand) -> None:
+        _log.warning(
+            "command_unreadable",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            cause=command.cause,
+            command_id=command.command_id,
+        )
+        await self._publisher.publish(dead_letter(record, command.cause, topic=self._topics.dead_letters))
+        if command.command_id is not None:
+            await self._answer(
+                CommandResult(
+                    command_id=command.command_id,
+                    status="refused",
+                    model_name=command.model_name,
+                    refusal=Refusal(code="command-unreadable", reason=command.cause),
+                ),
+                correlation_id=None,
+            )
+
+    async def _answer(self, result: CommandResult, *, correlation_id: str | None) -> None:
+        await self._publisher.publish(
+            OutboundRecord(
+                topic=self._topics.command_results,
+                key=result.model_name.encode(),
+                value=_encoder.encode(result),
+                headers=(
+                    (headers.CONTENT_TYPE, JSON_CONTENT_TYPE.encode()),
+                    (headers.COMMAND_ID, result.command_id.encode()),
+                    (headers.CORRELATION_ID, (correlation_id or result.command_id).encode()),
+                ),
+            )
+        )
+
+
+def _failed(command: AnyCommand, detail: str) -> CommandResult:
+    return CommandResult(
+        command_id=command.command_id,
+        status="failed",
+        model_name=command.model_name,
+        detail=detail[:CAUSE_CHARACTERS_MAX],
+    )

@@ -1,0 +1,102 @@
+"""The agents' process: one fold of the log, one Faust app, two agents on it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from hotswap_events.topics import Topics, TopicSpec
+from hotswap_stream.agents.command_agent import CommandAgent
+from hotswap_stream.agents.faust_app import FaustAgents
+from hotswap_stream.agents.progress_watch import ProgressWatch
+from hotswap_stream.agents.registry_agent import RegistryAgent
+from hotswap_stream.agents.topics import agent_topic_specs, stream_heads_topic
+from hotswap_stream.application.kafka_access import KafkaAccess
+from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.topic_records import InboundRecord
+from hotswap_stream.errors import HotswapError
+
+_log = structlog.get_logger(__name__)
+
+STALL_SECONDS_MAX = 60.0
+"""How long the registry agent may stand still while there are records for it."""
+
+WATCH_SECONDS = 1.0
+
+
+class AgentsFailedError(HotswapError):
+    """The agents cannot go on; what was not acknowledged is read again when the process is started again."""
+
+    retriable = True
+
+
+async def run_agents(
+    access: KafkaAccess,
+    topics: Topics,
+    registry: Registry,
+    *,
+    ensure_topics: Callable[[Sequence[TopicSpec]], Awaitable[None]],
+    stop: asyncio.Event,
+    instance: str = "1",
+    on_model_seen: Callable[[str], Awaitable[None]] | None = None,
+    on_ready: Callable[[], None] | None = None,
+) -> None:
+    """Run until `stop` is set. Processes of one environment need an `instance` each, the same at every start.
+
+    `registry` comes built and not started. `ensure_topics` creates topics that are missing; `on_model_seen` a model's
+    own, and may be called again for the same model. `on_ready` is called when both agents consume.
+
+    Raises ConfigurationError, and AgentsFailedError or LogUnavailableError when the process should be started again.
+    Either way end the process with `os._exit`: Faust's threads may outlive a failed stop and would keep it alive.
+    """
+    await ensure_topics((*topics.control_specs(), *agent_topic_specs(topics)))
+    agents = FaustAgents(
+        access,
+        group=f"{topics.prefix}-agents",
+        instance=f"{topics.prefix}-agents-{instance}",
+        table_topic=stream_heads_topic(topics),
+    )
+    watch = ProgressWatch(asyncio.get_running_loop().time)
+    registry_agent = RegistryAgent(registry, agents, topics, agents.table, on_model_seen=on_model_seen)
+    command_agent = CommandAgent(registry, agents, topics)
+
+    async def handle_registry_record(record: InboundRecord) -> None:
+        await registry_agent.handle(record)
+        watch.handled(record.offset)
+
+    agents.consume(topics.registry, handle_registry_record)
+    agents.consume(topics.commands, command_agent.handle)
+    try:
+        await registry.start()
+        registry.listen(lambda entry: watch.folded(entry.record.offset))
+        await agents.start()
+        _log.info("agents_ready", group=f"{topics.prefix}-agents", instance=instance)
+        if on_ready is not None:
+            on_ready()
+        await _until_stopped(agents, registry, watch, topics, stop)
+    finally:
+        await agents.stop()
+        await registry.stop()
+        _log.info("agents_stopped", states_published=registry_agent.published_count)
+
+
+async def _until_stopped(
+    agents: FaustAgents, registry: Registry, watch: ProgressWatch, topics: Topics, stop: asyncio.Event
+) -> None:
+    stopping = asyncio.create_task(stop.wait(), name="agents-stop")
+    failing = asyncio.create_task(agents.failure(), name="agents-failure")
+    try:
+        while not stopping.done():
+            await asyncio.wait({stopping, failing}, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if failing.done():
+                error = failing.result()
+                raise AgentsFailedError(f"an agent failed: {error}") from error
+            if not registry.healthy:
+                raise AgentsFailedError("the registry log is no longer followed")
+            if watch.seconds_behind() > STALL_SECONDS_MAX and agents.owns(topics.registry):
+                raise AgentsFailedError(
+                    f"the registry agent stood still for {watch.seconds_behind():.0f} s with records to handle"
+                )
+    finally:
+        stopping.cancel()
+        failing.cancel()
