@@ -44,7 +44,8 @@ class Topics(Struct, frozen=True):
     def __post_init__(self) -> None:
         if not _PREFIX.fullmatch(self.prefix):
             raise ValueError(
-                f"topic prefix {self.prefix!r} is not valid: lower-case letters, digits and '-', at most 63, not starting with '-'"
+                f"topic prefix {self.prefix!r} is not valid: lower-case letters, digits and '-', starting with a "
+                "letter or digit, at most 63 characters"
             )
 
     @property
