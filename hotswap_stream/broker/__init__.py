@@ -1,0 +1,27 @@
+"""A real Apache Kafka (KRaft) from pip: no Java, no Maven, no container engine on the machine."""
+
+from hotswap_stream.broker.embedded import EmbeddedKafka
+from hotswap_stream.broker.errors import (
+    BrokerError,
+    BrokerStartError,
+    BrokerUnavailableError,
+    DataFolderError,
+    DiskFullError,
+    JarDownloadError,
+    PortTakenError,
+)
+from hotswap_stream.broker.node import KafkaNode
+from hotswap_stream.broker.progress import BrokerProgress
+
+__all__ = [
+    "BrokerError",
+    "BrokerProgress",
+    "BrokerStartError",
+    "BrokerUnavailableError",
+    "DataFolderError",
+    "DiskFullError",
+    "EmbeddedKafka",
+    "JarDownloadError",
+    "KafkaNode",
+    "PortTakenError",
+]
