@@ -1,0 +1,142 @@
+"""What must never be in the repository, and rules about the code that no other tool checks."""
+
+import ast
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE_LINES_MAX = 350
+
+# Written in two parts, so that this file does not hold them.
+_REGISTRY_HOSTS = tuple(
+    f"{name}.{end}"
+    for name, end in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("yarnpkg", "com"),
+        ("maven.apache", "org"),
+        ("repo1.maven", "org"),
+        ("crates", "io"),
+        ("proxy.golang", "org"),
+        ("deb.debian", "org"),
+        ("anaconda", "org"),
+        ("download.pytorch", "org"),
+    )
+)
+_LOCK_FILES = frozenset(
+    {"poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "package-lock.json", "yarn.lock"}
+    | {"pnpm-lock.yaml", "Cargo.lock", "go.sum"}
+)
+_BINARIES = frozenset(
+    {".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".safetensors", ".onnx", ".npy", ".npz", ".h5", ".ckpt"}
+    | {".jar", ".whl", ".tgz", ".zip", ".so", ".pyc", ".aot"}
+)
+_UNPICKLERS = frozenset({"pickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"})
+_NOT_OURS = frozenset({".venv", ".git", "build", "dist", "__pycache__", ".hotswap", "node_modules"})
+
+
+@cache
+def _files() -> tuple[Path, ...]:
+    """Tracked and about to be tracked files; outside a git checkout, all files that are not built or installed."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True
+    )
+    if listed.returncode == 0:
+        found = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    else:
+        found = [
+            path
+            for path in ROOT.rglob("*")
+            if not any(part in _NOT_OURS or part.endswith("_cache") for part in path.relative_to(ROOT).parts)
+        ]
+    return tuple(path for path in found if path.is_file())
+
+
+def _modules(*packages: str) -> list[Path]:
+    return [
+        path
+        for path in _files()
+        if path.suffix == ".py" and any((ROOT / package) in path.parents for package in packages)
+    ]
+
+
+def _named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_there_are_files_to_check() -> None:
+    assert ROOT / "pyproject.toml" in _files()
+    assert len(_modules("hotswap_stream", "events")) > 20
+
+
+def test_no_registry_is_named_by_its_host() -> None:
+    found = [
+        f"{_named(path)}: {host}"
+        for path in _files()
+        for host in _REGISTRY_HOSTS
+        if host.encode() in path.read_bytes().lower()
+    ]
+    assert found == []
+
+
+def test_no_lock_files_weights_archives_or_pickles() -> None:
+    assert [_named(path) for path in _files() if path.name in _LOCK_FILES or path.suffix in _BINARIES] == []
+
+
+def test_no_minified_files() -> None:
+    def is_minified(path: Path) -> bool:
+        return ".min." in path.name or (
+            path.suffix in {".js", ".css"} and max(map(len, path.read_bytes().splitlines()), default=0) > 1_000
+        )
+
+    assert [_named(path) for path in _files() if is_minified(path)] == []
+
+
+def test_constraints_hold_pinned_names_only() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert pins
+    assert [line for line in pins if line.count("==") != 1 or any(sign in line for sign in "/@;:")] == []
+
+
+def test_nothing_is_unpickled_or_evaluated() -> None:
+    found = []
+    for path in _modules("hotswap_stream", "events", "benchmarks", "tools", "examples"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names: set[str] = set()
+            if isinstance(node, ast.Import):
+                names = {alias.name.split(".")[0] for alias in node.names} & _UNPICKLERS
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = {node.module.split(".")[0]} & _UNPICKLERS
+            elif isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                names = {called} & {"eval", "exec", "torch.load", "numpy.load", "np.load"}
+            found += [f"{_named(path)}:{getattr(node, 'lineno', 0)}: {name}" for name in names]
+    assert found == []
+
+
+def test_only_settings_reads_the_environment() -> None:
+    allowed = {ROOT / "hotswap_stream" / "settings.py"}
+    found = [
+        f"{_named(path)}:{node.lineno}"
+        for path in _modules("hotswap_stream", "events")
+        if path not in allowed
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv", "os.environb")
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("name", ["utils", "common", "helpers", "manager", "misc"])
+def test_no_module_has_a_name_that_says_nothing(name: str) -> None:
+    assert [_named(path) for path in _files() if path.stem == name or name in path.relative_to(ROOT).parts] == []
+
+
+def test_modules_stay_small() -> None:
+    sizes = {_named(path): len(path.read_bytes().splitlines()) for path in _modules("hotswap_stream", "events")}
+    assert {name: lines for name, lines in sizes.items() if lines > MODULE_LINES_MAX} == {}
