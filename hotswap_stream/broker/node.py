@@ -13,13 +13,13 @@ from pathlib import Path
 
 from hotswap_stream.broker.broker_config import NodePorts, broker_properties, logging_properties
 from hotswap_stream.broker.broker_log import JVM_OUTPUT_NAME, Cause, find_cause, log_tail
+from hotswap_stream.broker.broker_probe import ask_cluster, ask_for_coordinator
 from hotswap_stream.broker.data_folder import NodeFolder
 from hotswap_stream.broker.errors import BrokerError, BrokerStartError, DiskFullError, PortTakenError
 from hotswap_stream.broker.guard import ProcessGuard
 from hotswap_stream.broker.java_properties import render_properties
 from hotswap_stream.broker.java_runtime import child_environment
 from hotswap_stream.broker.jvm import KAFKA_MAIN, JvmPlan
-from hotswap_stream.broker.metadata_probe import ask_broker
 
 _POLL_S = 0.01
 _ASK_TIMEOUT_S = 1.0
@@ -150,9 +150,11 @@ class KafkaNode:
         """True when the node answers and knows all `expected_ids` as live. Raises BrokerError when the JVM ended."""
         if self.pid is None:
             raise self._why_it_ended()
-        seen = await ask_broker(self.port, _ASK_TIMEOUT_S)
+        seen = await ask_cluster(self.port, _ASK_TIMEOUT_S)
         # The id tells our broker from a stranger's that got the port in between.
-        return seen is not None and seen.cluster_id == self._plan.cluster_id and seen.broker_ids >= set(expected_ids)
+        if seen is None or seen.cluster_id != self._plan.cluster_id or not seen.broker_ids >= set(expected_ids):
+            return False
+        return await ask_for_coordinator(self.port, _ASK_TIMEOUT_S)
 
     def log_tail(self) -> str:
         """The last lines the node logged."""
@@ -178,7 +180,10 @@ class KafkaNode:
 
 
 async def wait_until_ready(nodes: Sequence[KafkaNode], expected_ids: Collection[int], timeout_s: float) -> None:
-    """Return when every node serves and knows all `expected_ids`. Raises BrokerError as soon as a JVM ends."""
+    """Return when every node serves, knows all `expected_ids`, and finds the coordinator of a group.
+
+    Raises BrokerError as soon as a JVM ends, or at the deadline.
+    """
     deadline = time.monotonic() + timeout_s
     waiting = list(nodes)
     while waiting:

@@ -1,0 +1,79 @@
+"""Ask a broker who it is and whether it serves groups: single Kafka requests over a socket, no client library."""
+
+import asyncio
+import struct
+from dataclasses import dataclass
+
+from hotswap_stream.broker.ports import HOST
+
+_METADATA, _METADATA_VERSION = 3, 5
+_FIND_COORDINATOR, _FIND_COORDINATOR_VERSION = 10, 1
+_CORRELATION_ID = 1
+_ANSWER_BYTES_MAX = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSeen:
+    """What one broker answered: the cluster's id and the ids of the brokers that are registered and unfenced."""
+
+    cluster_id: str | None
+    broker_ids: frozenset[int]
+
+
+async def ask_cluster(port: int, timeout_s: float) -> ClusterSeen | None:
+    """The answer of the broker on a loopback port; None when nothing there speaks Kafka within `timeout_s`."""
+    # No topics (an empty array), no topic creation.
+    answer = await _ask(port, _METADATA, _METADATA_VERSION, struct.pack(">ib", 0, 0), timeout_s)
+    try:
+        return None if answer is None else parse_cluster(answer)
+    except (struct.error, UnicodeDecodeError):
+        return None
+
+
+async def ask_for_coordinator(port: int, timeout_s: float) -> bool:
+    """True when groups can form. The first question makes the broker create the topic of group offsets."""
+    group = b"hotswap-stream"
+    body = struct.pack(">h", len(group)) + group + struct.pack(">b", 0)
+    answer = await _ask(port, _FIND_COORDINATOR, _FIND_COORDINATOR_VERSION, body, timeout_s)
+    if answer is None or len(answer) < 10:
+        return False
+    (error_code,) = struct.unpack_from(">h", answer, 8)  # after the correlation id and the throttle time
+    return bool(error_code == 0)
+
+
+async def _ask(port: int, api: int, api_version: int, body: bytes, timeout_s: float) -> bytes | None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await asyncio.open_connection(HOST, port)
+            try:
+                request = struct.pack(">hhih", api, api_version, _CORRELATION_ID, -1) + body  # header v1, no client id
+                writer.write(struct.pack(">i", len(request)) + request)
+                (size,) = struct.unpack(">i", await reader.readexactly(4))
+                return await reader.readexactly(size) if 0 < size <= _ANSWER_BYTES_MAX else None
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, asyncio.IncompleteReadError):
+        return None
+
+
+def parse_cluster(answer: bytes) -> ClusterSeen | None:
+    """A Metadata v5 response body after its size. None when it answers another request."""
+    correlation_id, _throttle_ms, broker_count = struct.unpack_from(">iii", answer)
+    if correlation_id != _CORRELATION_ID:
+        return None
+    at = 12
+    broker_ids = set()
+    for _ in range(broker_count):
+        (node_id,) = struct.unpack_from(">i", answer, at)
+        _host, at = _string(answer, at + 4)
+        _rack, at = _string(answer, at + 4)
+        broker_ids.add(node_id)
+    cluster_id, at = _string(answer, at)
+    return ClusterSeen(cluster_id=cluster_id, broker_ids=frozenset(broker_ids))
+
+
+def _string(answer: bytes, at: int) -> tuple[str | None, int]:
+    (length,) = struct.unpack_from(">h", answer, at)
+    if length < 0:
+        return None, at + 2
+    return answer[at + 2 : at + 2 + length].decode(), at + 2 + length

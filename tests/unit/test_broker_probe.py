@@ -1,0 +1,64 @@
+"""Reading a broker's answer, and not being fooled by what is no broker."""
+
+import asyncio
+import struct
+
+import pytest
+
+from hotswap_stream.broker.broker_probe import ClusterSeen, ask_cluster, ask_for_coordinator, parse_cluster
+from hotswap_stream.broker.ports import HOST, pick_free_ports
+
+
+def string(text: str | None) -> bytes:
+    return struct.pack(">h", -1) if text is None else struct.pack(">h", len(text)) + text.encode()
+
+
+def cluster_answer(cluster_id: str | None, broker_ids: list[int], correlation_id: int = 1) -> bytes:
+    brokers = b"".join(
+        struct.pack(">i", node) + string(HOST) + struct.pack(">i", 9092) + string(None) for node in broker_ids
+    )
+    return struct.pack(">iii", correlation_id, 0, len(broker_ids)) + brokers + string(cluster_id) + bytes(8)
+
+
+def test_an_answer_tells_the_cluster_and_its_live_brokers() -> None:
+    seen = parse_cluster(cluster_answer("abc", [1, 3]))
+    assert seen == ClusterSeen(cluster_id="abc", broker_ids=frozenset({1, 3}))
+
+
+def test_an_answer_to_another_request_is_none() -> None:
+    assert parse_cluster(cluster_answer("abc", [1], correlation_id=7)) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        struct.pack(">i", 8) + struct.pack(">ii", 1, 0),
+        struct.pack(">i", 40) + struct.pack(">iii", 1, 0, 1_000_000) + bytes(28),
+        struct.pack(">i", -1),
+        b"",
+    ],
+)
+async def test_what_is_no_broker_is_not_taken_for_one(answer: bytes) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(respond, HOST, 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert await ask_cluster(port, 2.0) is None
+        assert not await ask_for_coordinator(port, 2.0)
+
+
+async def test_a_closed_port_and_a_silent_server_answer_nothing() -> None:
+    assert await ask_cluster(pick_free_ports(1)[0], 1.0) is None
+
+    async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(be_silent, HOST, 0)
+    async with server:
+        assert await ask_cluster(server.sockets[0].getsockname()[1], 0.05) is None
