@@ -12,6 +12,8 @@ from hotswap_stream.errors import ConfigurationError
 
 PREFIX = "HOTSWAP_"
 
+API_KEY_CHARACTERS_MIN = 8
+
 _SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 
@@ -58,12 +60,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     torch_threads: int = 1
     api_host: str = "127.0.0.1"
     api_port: int = 8000
+    api_keys: str | None = None
+    """`name:key,name:key`. With any, whatever changes state over HTTP needs one; its name is the actor in the log."""
+    api_request_bytes_max: int = 1024**2
+    api_event_stream_clients_max: int = 64
     training_seconds_max: float = 3_600.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
     def __repr__(self) -> str:
-        secret = {"kafka_sasl_password", "artifacts_s3_secret_access_key"}
+        secret = {"kafka_sasl_password", "artifacts_s3_secret_access_key", "api_keys"}
         shown = ", ".join(
             f"{name}={'***' if name in secret and getattr(self, name) else repr(getattr(self, name))}"
             for name in self.__struct_fields__
@@ -90,6 +96,22 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"settings from the environment: {error}") from error
+
+
+def parse_api_keys(text: str | None) -> dict[str, str]:
+    """Name → key of `HOTSWAP_API_KEYS`. ConfigurationError, which shows no key, if it does not fit."""
+    keys: dict[str, str] = {}
+    for position, pair in enumerate(filter(None, (part.strip() for part in (text or "").split(","))), start=1):
+        name, separator, key = (part.strip() for part in pair.partition(":"))
+        if not separator or not name or len(key) < API_KEY_CHARACTERS_MIN:
+            raise ConfigurationError(
+                f"{PREFIX}API_KEYS: entry {position} is not 'name:key' with a key of at least "
+                f"{API_KEY_CHARACTERS_MIN} characters"
+            )
+        if name in keys:
+            raise ConfigurationError(f"{PREFIX}API_KEYS: the name {name!r} stands there twice")
+        keys[name] = key
+    return keys
 
 
 def _decode_path(wanted: type, value: object) -> object:

@@ -1,0 +1,107 @@
+"""The application: routes, dependencies, limits, and the OpenAPI document."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.serialization import decode_json, encode_json
+from litestar.types import ControllerRouterHandler
+
+from hotswap_stream import __version__
+from hotswap_stream.api.command_context import provide_command_headers
+from hotswap_stream.api.commands import ModelCommands, VersionCommands
+from hotswap_stream.api.docs_page import PlainDocsPlugin
+from hotswap_stream.api.event_stream import stream_events
+from hotswap_stream.api.events import list_events
+from hotswap_stream.api.health import live, ready, status
+from hotswap_stream.api.metrics import metrics
+from hotswap_stream.api.models import ModelQueries
+from hotswap_stream.api.past_or_present import provide_streams
+from hotswap_stream.api.problems import EXCEPTION_HANDLERS
+from hotswap_stream.api.runtime import ApiRuntime, provide_runtime
+from hotswap_stream.api.services import REQUEST_BYTES_MAX, ApiServices
+from hotswap_stream.api.training_runs import TrainingRunController
+from hotswap_stream.api.versions import VersionController
+
+ROUTES: tuple[ControllerRouterHandler, ...] = (
+    live,
+    ready,
+    status,
+    metrics,
+    VersionController,
+    VersionCommands,
+    ModelCommands,
+    ModelQueries,
+    TrainingRunController,
+    list_events,
+    stream_events,
+)
+
+_OPENAPI = OpenAPIConfig(
+    title="hotswap-stream",
+    version=__version__,
+    description="Models served from Kafka topics: commands append events to the registry log, queries read its fold. "
+    "Whatever is not a success is a problem detail (RFC 9457).",
+    path="/schema",
+    render_plugins=[PlainDocsPlugin(), JsonRenderPlugin()],
+    use_handler_docstrings=True,
+    tags=[
+        Tag(name="health", description="For orchestrators, for Prometheus, for people"),
+        Tag(name="models", description="What is registered and what is in production, now or in the past"),
+        Tag(name="commands", description="What appends events to the log"),
+        Tag(name="training", description="Training runs"),
+        Tag(name="events", description="The registry log"),
+    ],
+    components=Components(
+        security_schemes={
+            "ApiKey": SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header"),
+            "Bearer": SecurityScheme(type="http", scheme="bearer"),
+        }
+    ),
+)
+
+
+def create_app(services: ApiServices) -> Litestar:
+    """The ASGI application on a started registry. Run it on the registry's event loop."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        runtime = ApiRuntime(services)
+        app.state.runtime = runtime
+        try:
+            yield
+        finally:
+            runtime.close()
+
+    return _application(services.request_bytes_max, [lifespan])
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document, without a broker or anything else running."""
+    schema = _application(REQUEST_BYTES_MAX, []).openapi_schema.to_schema()
+    document: dict[str, Any] = decode_json(encode_json(schema))
+    return document
+
+
+def _application(
+    request_bytes_max: int, lifespan: list[Callable[[Litestar], AbstractAsyncContextManager[None]]]
+) -> Litestar:
+    return Litestar(
+        route_handlers=ROUTES,
+        lifespan=lifespan,
+        dependencies={
+            "runtime": Provide(provide_runtime),
+            "command_headers": Provide(provide_command_headers),
+            "streams": Provide(provide_streams),
+        },
+        exception_handlers=EXCEPTION_HANDLERS,
+        request_max_body_size=request_bytes_max,
+        openapi_config=_OPENAPI,
+        logging_config=None,
+        debug=False,
+    )

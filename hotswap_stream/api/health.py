@@ -1,0 +1,116 @@
+"""Health for orchestrators, and the status for people."""
+
+import asyncio
+from datetime import datetime
+
+from litestar import get
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import Struct
+
+from hotswap_stream import __version__
+from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, Problem, ProblemError
+from hotswap_stream.api.runtime import ApiRuntime, Runtime
+from hotswap_stream.errors import LogUnavailableError
+
+READY_SECONDS_MAX = 2.0
+"""How long the log may take to tell its end and deliver what is before it."""
+
+
+class Live(Struct, frozen=True, kw_only=True):
+    """The process runs and its event loop turns."""
+
+    status: str = "live"
+
+
+class Ready(Struct, frozen=True, kw_only=True):
+    """Commands and queries will be answered from an up-to-date registry."""
+
+    status: str = "ready"
+    next_offset: int
+    """The registry log is folded up to, not including, this offset."""
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """What this server is and how far it has come."""
+
+    environment: str
+    """The topic prefix."""
+    release: str
+    started_at: datetime
+    now: datetime
+    ready: bool
+    not_ready_because: tuple[str, ...]
+    models: int
+    active_models: int
+    """Models with a version in production."""
+    versions: int
+    registry_next_offset: int
+    events_applied: int
+    events_void: int
+    event_stream_clients: int
+    event_stream_clients_max: int
+    api_keys_required: bool
+
+
+async def _missing(runtime: ApiRuntime) -> tuple[str, ...]:
+    registry = runtime.registry
+    if not registry.healthy:
+        return ("the registry log is not followed",)
+    end_offset: int | None = None
+    try:
+        async with asyncio.timeout(READY_SECONDS_MAX):
+            end_offset = await registry.log.end_offset()
+            await registry.wait_for_offset(end_offset)
+    except LogUnavailableError as error:
+        return (str(error),)
+    except TimeoutError:
+        if end_offset is None:
+            return (f"the registry log did not answer within {READY_SECONDS_MAX} s",)
+        behind = end_offset - registry.fold.next_offset
+        return (f"the registry is {behind} records behind the log's end at offset {end_offset}",)
+    return ()
+
+
+@get("/api/health/live", operation_id="live", tags=["health"])
+async def live() -> Live:
+    """Whether the process runs."""
+    return Live()
+
+
+@get(
+    "/api/health/ready",
+    operation_id="ready",
+    tags=["health"],
+    responses={503: ResponseSpec(Problem, generate_examples=False, description="Not ready; the detail says why")},
+)
+async def ready(runtime: Runtime) -> Ready:
+    """Whether the registry is followed and caught up with the log's end."""
+    missing = await _missing(runtime)
+    if missing:
+        raise ProblemError(503, "not-ready", "; ".join(missing), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return Ready(next_offset=runtime.registry.fold.next_offset)
+
+
+@get("/api/status", operation_id="status", tags=["health"])
+async def status(runtime: Runtime) -> Status:
+    """What this server is and how far it has come."""
+    missing = await _missing(runtime)
+    fold, services = runtime.registry.fold, runtime.services
+    states = [stream.state for stream in fold.streams.values()]
+    return Status(
+        environment=services.environment,
+        release=__version__,
+        started_at=runtime.started_at,
+        now=services.clock.now(),
+        ready=not missing,
+        not_ready_because=missing,
+        models=len(states),
+        active_models=sum(state.active_version is not None for state in states),
+        versions=sum(len(state.versions) for state in states),
+        registry_next_offset=fold.next_offset,
+        events_applied=fold.applied_count,
+        events_void=fold.void_count,
+        event_stream_clients=runtime.event_stream_clients,
+        event_stream_clients_max=services.event_stream_clients_max,
+        api_keys_required=bool(services.api_keys),
+    )

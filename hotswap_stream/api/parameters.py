@@ -1,0 +1,8 @@
+"""Parameters that several operations take."""
+
+from typing import Annotated
+
+from litestar.params import PathParameter
+
+ModelNameInPath = Annotated[str, PathParameter(description="Name of the model.")]
+VersionInPath = Annotated[str, PathParameter(description="Name of the version.")]

@@ -1,0 +1,77 @@
+"""The services with what the API keeps beside them, handed to handlers as a dependency."""
+
+import asyncio
+
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from hotswap_stream.api.services import ApiServices
+from hotswap_stream.application.event_feed import EventFeed
+from hotswap_stream.application.registry_as_of import RegistryAsOf
+
+REFUSAL_SERIES_MAX = 1_000
+
+RefusalSeries = tuple[str, str, str, str]
+"""Model name, version in production, version asked for, refusal code."""
+
+
+class ApiRuntime:
+    """Made with the app, on a started registry; `close` it with the app."""
+
+    def __init__(self, services: ApiServices) -> None:
+        self.services = services
+        self.registry = services.registry
+        self.feed = EventFeed(services.registry)
+        self.as_of = RegistryAsOf(services.registry.log)
+        self.started_at = services.clock.now()
+        self.event_stream_clients = 0
+        self._stopping = asyncio.Event()
+        self.refused_switches: dict[RefusalSeries, int] = {}
+
+    def count_refused_switch(self, model_name: str, to_version: str, code: str) -> None:
+        """One more refused change of the version in production. Names that do not exist are not made into series."""
+        stream = self.registry.stream(model_name)
+        if stream is None:
+            series = ("unknown", "none", "unknown", code)
+        else:
+            to_known = to_version if to_version in stream.state.versions else "unknown"
+            series = (model_name, stream.state.active_version or "none", to_known, code)
+        if series in self.refused_switches or len(self.refused_switches) < REFUSAL_SERIES_MAX:
+            self.refused_switches[series] = self.refused_switches.get(series, 0) + 1
+
+    @property
+    def stopping(self) -> bool:
+        """Whether event streams must end."""
+        return self._stopping.is_set()
+
+    def end_event_streams(self) -> None:
+        """Let every event stream say goodbye; a server that waits for its connections would wait for ever."""
+        self._stopping.set()
+
+    async def wait_for_change(self) -> None:
+        """Wait until a record is folded or the server stops. LogUnavailableError when the log is not followed."""
+        change = asyncio.ensure_future(self.registry.wait_for_change())
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            done, _ = await asyncio.wait({change, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if change in done:
+                change.result()
+        finally:
+            for task in (change, stop):
+                task.cancel()
+            await asyncio.gather(change, stop, return_exceptions=True)
+
+    def close(self) -> None:
+        """Leave the registry alone from here on."""
+        self.end_event_streams()
+        self.feed.close()
+
+
+Runtime = NamedDependency[SkipValidation[ApiRuntime]]
+
+
+async def provide_runtime(state: State) -> ApiRuntime:
+    """Dependency of every handler."""
+    runtime: ApiRuntime = state.runtime
+    return runtime

@@ -1,0 +1,118 @@
+"""Serving the application over HTTP with uvicorn."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+from litestar import Litestar
+
+from hotswap_stream.api.runtime import ApiRuntime
+from hotswap_stream.errors import ConfigurationError, HotswapError
+
+_log = structlog.get_logger(__name__)
+
+GRACE_SECONDS_MAX = 5
+HEADER_BYTES_MAX = 32_768
+
+
+class _Server(uvicorn.Server):
+    """uvicorn waits for open connections before it ends; event streams must be told, or they never end."""
+
+    def __init__(self, config: uvicorn.Config, app: Litestar, on_started: Callable[[str], None] | None) -> None:
+        super().__init__(config)
+        self._app = app
+        self._on_started = on_started
+
+    def stop(self) -> None:
+        """Let `serve` return, once open requests are answered."""
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Not here: uvicorn would raise the signal again at the end, before anything else can be closed."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and sockets:
+            host, port = sockets[0].getsockname()[:2]
+            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            _log.info("api_started", url=url)
+            if self._on_started is not None:
+                self._on_started(url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        runtime: ApiRuntime | None = self._app.state.get("runtime")
+        if runtime is not None:
+            runtime.end_event_streams()
+        await super().shutdown(sockets)
+
+
+async def serve(
+    app: Litestar,
+    *,
+    host: str,
+    port: int,
+    on_started: Callable[[str], None] | None = None,
+    stop_on_signals: bool = True,
+) -> None:
+    """Serve until SIGINT or SIGTERM, or until cancelled; open requests are answered first.
+
+    `port` 0 takes a free one; `on_started` gets the URL. With `stop_on_signals` it must run in the main thread.
+    ConfigurationError if the address is taken or not one of this machine, HotswapError if the application fails to
+    start.
+    """
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        lifespan="on",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        h11_max_incomplete_event_size=HEADER_BYTES_MAX,
+        timeout_graceful_shutdown=GRACE_SECONDS_MAX,
+    )
+    loop = asyncio.get_running_loop()
+    with _listening_socket(host, port) as listener:
+        server = _Server(config, app, on_started)
+        signals = (signal.SIGINT, signal.SIGTERM) if stop_on_signals else ()
+        for number in signals:
+            loop.add_signal_handler(number, server.stop)
+        running = asyncio.create_task(server.serve(sockets=[listener]), name="api-server")
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            server.stop()
+            await running
+            raise
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+    if not server.started:
+        raise HotswapError("the API did not start; the log says why")
+
+
+def _listening_socket(host: str, port: int) -> socket.socket:
+    """Bound before uvicorn starts: uvicorn would log a taken port and exit the process."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(2_048)
+            listener.setblocking(False)
+        except BaseException:
+            listener.close()
+            raise
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(
+            f"the API cannot listen on {host}:{port}: {error}; set HOTSWAP_API_HOST and HOTSWAP_API_PORT"
+        ) from error
+    return listener

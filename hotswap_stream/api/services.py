@@ -1,0 +1,35 @@
+"""What the API stands on: ports and settings, handed in by whoever starts it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from msgspec import Struct
+
+from hotswap_stream.application.artifact_store import ArtifactStore
+from hotswap_stream.application.identity import Clock, Ids
+from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.training import TrainingSpec
+
+REQUEST_BYTES_MAX = 1_048_576
+
+StartTraining = Callable[[TrainingSpec, str | None], Awaitable[None]]
+"""The run and the reason for it. Returns as soon as the run is accepted; a HotswapError says why it is not."""
+
+
+class ApiServices(Struct, frozen=True, kw_only=True):
+    """`registry` is started, and used from the event loop the API runs in."""
+
+    registry: Registry
+    artifacts: ArtifactStore
+    clock: Clock
+    ids: Ids
+    environment: str
+    """The topic prefix: which of several environments on one cluster this is."""
+    api_keys: Mapping[str, str] = {}
+    """Name → key. With any, whatever changes state needs one, and the name is the actor."""
+    start_training: StartTraining | None = None
+    request_bytes_max: int = REQUEST_BYTES_MAX
+    event_stream_clients_max: int = 64
+    heartbeat_seconds: float = 15.0
+    """A silent event stream sends a comment this often, so that proxies and clients see it is alive."""
+    send_seconds_max: float = 30.0
+    """An event stream client that takes nothing for this long is cut off."""

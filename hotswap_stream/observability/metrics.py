@@ -1,0 +1,72 @@
+"""Every metric this package exposes, in one place: name, kind, labels, and what a rise or a value means.
+
+Names without the `hotswap_` prefix are the ones dashboards for model servers commonly chart already.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class MetricSpec(Struct, frozen=True, kw_only=True):
+    """One metric. `name` is as Prometheus shows it, so counters end in `_total`."""
+
+    name: str
+    kind: Literal["gauge", "counter"]
+    labels: tuple[str, ...] = ()
+    documentation: str
+
+
+MODEL_VERSION_INFO = MetricSpec(
+    name="model_version_info",
+    kind="gauge",
+    labels=("model_name", "model_version", "artifact_digest", "code_revision", "data_snapshot"),
+    documentation="1 for the version in production of each model, with where it comes from.",
+)
+MODEL_SWITCHES = MetricSpec(
+    name="model_switches_total",
+    kind="counter",
+    labels=("model_name", "from", "to", "status"),
+    documentation="Changes of the version in production: status 'success', counted from the log, hence the same in "
+    "every process; otherwise the code of the refusal, counted by this process since it started.",
+)
+REGISTRY_MODELS = MetricSpec(
+    name="hotswap_registry_models", kind="gauge", documentation="Models that have at least one event."
+)
+REGISTRY_VERSIONS = MetricSpec(
+    name="hotswap_registry_versions",
+    kind="gauge",
+    labels=("model_name", "stage"),
+    documentation="Versions of each model in each stage.",
+)
+REGISTRY_NEXT_OFFSET = MetricSpec(
+    name="hotswap_registry_next_offset",
+    kind="gauge",
+    documentation="This process has folded the registry log up to, not including, this offset.",
+)
+REGISTRY_EVENTS_APPLIED = MetricSpec(
+    name="hotswap_registry_events_applied_total", kind="counter", documentation="Events of the log that count."
+)
+REGISTRY_EVENTS_VOID = MetricSpec(
+    name="hotswap_registry_events_void_total",
+    kind="counter",
+    documentation="Records of the log that count for no reader: a late writer's, or one tampered with.",
+)
+REGISTRY_FOLLOWER_UP = MetricSpec(
+    name="hotswap_registry_follower_up", kind="gauge", documentation="1 while this process follows the registry log."
+)
+EVENT_STREAM_CLIENTS = MetricSpec(
+    name="hotswap_event_stream_clients", kind="gauge", documentation="Clients of the live event stream."
+)
+
+CATALOGUE = (
+    MODEL_VERSION_INFO,
+    MODEL_SWITCHES,
+    REGISTRY_MODELS,
+    REGISTRY_VERSIONS,
+    REGISTRY_NEXT_OFFSET,
+    REGISTRY_EVENTS_APPLIED,
+    REGISTRY_EVENTS_VOID,
+    REGISTRY_FOLLOWER_UP,
+    EVENT_STREAM_CLIENTS,
+)
