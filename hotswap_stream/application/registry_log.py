@@ -17,7 +17,11 @@ class LogRecord(Struct, frozen=True, gc=False):
 
 
 class RegistryLog(Protocol):
-    """What every registry log does; the contract suite runs against each implementation."""
+    """What every registry log does; the contract suite runs against each implementation.
+
+    All but `start` and `stop` raise LogUnavailableError before the start, after the stop, and when the log is out of
+    reach.
+    """
 
     async def start(self) -> None:
         """Connect. Raises LogUnavailableError when it cannot."""
@@ -45,5 +49,5 @@ class RegistryLog(Protocol):
         ...
 
     def follow(self, start_offset: int) -> AsyncIterator[Sequence[LogRecord]]:
-        """Records from `start_offset` on, as they come, without end. Never yields an empty page."""
+        """Records from `start_offset` on, as they come, until the log is stopped. Never yields an empty page."""
         ...

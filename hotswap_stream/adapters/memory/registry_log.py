@@ -61,10 +61,12 @@ class MemoryRegistryLog:
         self._check()
         end = min(end_offset, len(self._shared.records))
         for start in range(max(0, start_offset), end, PAGE_RECORDS_MAX):
+            self._check()
             yield self._shared.records[start : min(end, start + PAGE_RECORDS_MAX)]
 
     async def follow(self, start_offset: int) -> AsyncIterator[Sequence[LogRecord]]:
-        position = start_offset
+        self._check()
+        position = max(0, start_offset)
         while self._running:
             grown = self._shared.grown
             page = self._shared.records[position : position + PAGE_RECORDS_MAX]
