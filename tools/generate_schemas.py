@@ -5,13 +5,14 @@ import json
 import sys
 from pathlib import Path
 
+from hotswap_stream.api import openapi_document
 from tools.asyncapi_document import asyncapi_yaml
 from tools.json_schemas import message_schema
 from tools.message_catalogue import MESSAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = ROOT / "schemas"
-_OWNED = ("events/*.schema.json", "messages/*.schema.json", "asyncapi.yaml")
+_OWNED = ("events/*.schema.json", "messages/*.schema.json", "asyncapi.yaml", "openapi.json")
 
 
 def schema_files() -> dict[str, str]:
@@ -21,7 +22,8 @@ def schema_files() -> dict[str, str]:
         for message in MESSAGES
         if message.payload is not None
     }
-    return files | {"asyncapi.yaml": asyncapi_yaml()}
+    openapi = json.dumps(openapi_document(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    return files | {"asyncapi.yaml": asyncapi_yaml(), "openapi.json": openapi}
 
 
 def differences(folder: Path, files: dict[str, str]) -> list[str]:

@@ -58,6 +58,8 @@ def _tag_of(struct_type: type[Struct]) -> str:
     return info.tag
 
 
+_JSON = Header(name=headers.CONTENT_TYPE, description="JSON.", required=True, values=(JSON_CONTENT_TYPE,))
+
 _STRUCTURED_MODE = Header(
     name=headers.CONTENT_TYPE,
     description="CloudEvents in structured mode.",
@@ -102,7 +104,15 @@ COMMAND_RESULT = Message(
     folder="messages",
     summary=summary_of(CommandResult),
     key=MODEL_NAME_KEY,
-    headers=(Header(name=headers.COMMAND_ID, description="Id of the command that this answers.", required=True),),
+    headers=(
+        _JSON,
+        Header(name=headers.COMMAND_ID, description="Id of the command that this answers.", required=True),
+        Header(
+            name=headers.CORRELATION_ID,
+            description="The command's correlation id, or its id where it has none.",
+            required=True,
+        ),
+    ),
     correlation="command_id",
 )
 
@@ -120,6 +130,7 @@ REGISTRY_STATE = Message(
     folder="messages",
     summary=summary_of(RegistryState),
     key=MODEL_NAME_KEY,
+    headers=(_JSON,),
 )
 
 _REQUEST_HEADERS = (
@@ -138,7 +149,12 @@ _ANSWER_HEADERS = (
         "An answer whose request offset is not above all before it in its partition is void.",
         required=True,
     ),
-    Header(name=headers.STATUS, description="Whether this is an answer or an error answer.", values=("ok", "error")),
+    Header(
+        name=headers.STATUS,
+        description="Whether this is an answer or an error answer.",
+        required=True,
+        values=("ok", "error"),
+    ),
 )
 
 _ANSWER_KEY = "The request's key."
@@ -175,15 +191,17 @@ DEAD_LETTER = Message(
     name="hotswap.dead-letter",
     payload=None,
     folder="messages",
-    summary="A record that could not be handled: its key, value and headers as they were, and the cause in headers.",
-    key="The key of the record it is a copy of.",
+    summary="A copy of a record that could not be handled, with the cause in the headers. A value of more than "
+    "900,000 bytes is cut; the original is where the headers say.",
+    key="The key of the record that it is a copy of.",
     content_type="application/octet-stream",
     headers=(
+        Header(name=headers.CONTENT_TYPE, description="As on the record, when it had one."),
         Header(name=headers.DEAD_LETTER_CAUSE, description="Why it could not be handled.", required=True),
         Header(name=headers.ORIGIN_TOPIC, description="Where it came from.", required=True),
         Header(name=headers.ORIGIN_PARTITION, description="Its partition, decimal.", required=True),
         Header(name=headers.ORIGIN_OFFSET, description="Its offset, decimal.", required=True),
-        Header(name=headers.ORIGIN_TIMESTAMP_MS, description="Its timestamp, milliseconds since 1970 UTC, decimal."),
+        Header(name=headers.ORIGIN_TIMESTAMP_MS, description="Its timestamp, ms since 1970 UTC.", required=True),
     ),
 )
 

@@ -53,7 +53,7 @@ def test_a_drift_is_named(tmp_path: Path) -> None:
     (tmp_path / promoted).write_text("{}", encoding="utf-8")
     (tmp_path / "asyncapi.yaml").unlink()
     (tmp_path / stale).write_text("{}", encoding="utf-8")
-    (tmp_path / "openapi.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "README.md").write_text("ours", encoding="utf-8")
     assert differences(tmp_path, files) == [
         "missing: asyncapi.yaml",
         f"no longer generated: {stale}",
@@ -61,7 +61,7 @@ def test_a_drift_is_named(tmp_path: Path) -> None:
     ]
     write(tmp_path, files)
     assert differences(tmp_path, files) == []
-    assert (tmp_path / "openapi.json").exists()
+    assert (tmp_path / "README.md").exists()
 
 
 @pytest.mark.parametrize("message", WITH_PAYLOAD, ids=_named)

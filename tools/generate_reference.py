@@ -1,0 +1,47 @@
+"""Write the generated pages of `docs/reference/`: `python -m tools.generate_reference`; `--check` compares only."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tools.reference_http import http_page
+from tools.reference_messages import events_page, messages_page
+from tools.reference_pages import errors_page, legal_steps_page, settings_page, topics_page
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def reference_files() -> dict[str, str]:
+    """Path below `docs/reference/` → text, for every generated page."""
+    return {
+        "events.md": events_page(),
+        "messages.md": messages_page(),
+        "topics.md": topics_page(),
+        "settings.md": settings_page(),
+        "legal-steps.md": legal_steps_page(),
+        "errors.md": errors_page(),
+        "http.md": http_page(),
+    }
+
+
+def main() -> int:
+    """0 when everything is as it should be."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare, do not write; exit code 1 on a difference")
+    check = parser.parse_args().check
+    differing = []
+    for name, text in reference_files().items():
+        path = REFERENCE / name
+        if check:
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                differing.append(name)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    sys.stderr.writelines(f"changed: {name}\n" for name in differing)
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
