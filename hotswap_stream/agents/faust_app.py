@@ -7,6 +7,8 @@ on faust-streaming 0.15.3:
   it. Streams are `noack`; an event is acknowledged by us, after the agent's body ended well.
 - go on behind an event that was not acknowledged: its commit rule takes a gap of one for none. A body that fails
   therefore holds its stream for ever, and the process ends.
+- fetch between restoring its table and going back to the committed offsets: it clears its queues after it went back,
+  and what it fetched in between was lost (13 of 1,000 commands in 1 of 27 kills under load); see `_Recovery`.
 - create topics: it would choose their settings.
 - decide alone that all is well: a recovery or a consumer that stands still logs nothing; see `ProgressWatch`.
 """
@@ -21,6 +23,8 @@ import faust.streams
 import structlog
 from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
 
 from hotswap_stream.application.kafka_access import KafkaAccess
 from hotswap_stream.application.topic_records import InboundRecord, OutboundRecord
@@ -46,6 +50,22 @@ class _App(faust.App):
 
     def _create_directories(self) -> None:
         return
+
+
+class _Recovery(Recovery):
+    """Holds the flow from the restored table on; Faust lets it go once it is back at the committed offsets."""
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        self.app.consumer.stop_flow()
+        await super().on_recovery_completed(generation_id)
+
+
+class _TableManager(TableManager):
+    @property
+    def recovery(self) -> Recovery:
+        if self._recovery is None:
+            self._recovery = _Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
 
 
 class FaustAgents:
@@ -82,6 +102,7 @@ class FaustAgents:
             web_enabled=False,
             worker_redirect_stdouts=False,
             autodiscover=False,
+            TableManager=_TableManager,
         )
         self._table = self._app.Table(
             "table",
@@ -104,11 +125,19 @@ class FaustAgents:
     def consume(self, topic: str, body: Body) -> None:
         """Feed `body` with the records of a topic. Call it before `start`."""
 
+        next_offsets: dict[int, int] = {}
+
         async def agent(stream: Any) -> None:
             unacknowledged = stream.noack()
             async for event in unacknowledged.events():
+                record = _inbound(event.message)
+                expected = next_offsets.get(record.partition, record.offset)
+                if record.offset > expected:
+                    # Retention and transaction markers leave holes too, so it is a reason to look, not to stop.
+                    _log.warning("records_skipped", topic=topic, partition=record.partition, first_offset=expected)
+                next_offsets[record.partition] = record.offset + 1
                 try:
-                    await body(_inbound(event.message))
+                    await body(record)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the record must not be acknowledged
                     self._fail(error)
                     await asyncio.get_running_loop().create_future()

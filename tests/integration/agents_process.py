@@ -1,4 +1,4 @@
-"""The agents as a process of their own: `python -m tests.integration.agents_process SERVERS PREFIX [READY_FILE]`.
+"""The agents as a process of their own: `python -m tests.integration.agents_process SERVERS PREFIX [READY_FILE [INSTANCE]]`.
 
 Wires real adapters to `run_agents`; ends with code 0 after SIGTERM, 1 when the agents failed.
 """
@@ -21,7 +21,7 @@ from hotswap_stream.application.registry import Registry
 from hotswap_stream.errors import HotswapError
 
 
-async def main(servers: str, prefix: str, ready_file: str | None = None) -> int:
+async def main(servers: str, prefix: str, ready_file: str | None = None, instance: str = "1") -> int:
     """Run until SIGTERM; the exit code."""
     connection, topics = KafkaConnection(bootstrap_servers=servers), Topics(prefix)
     stop = asyncio.Event()
@@ -48,6 +48,7 @@ async def main(servers: str, prefix: str, ready_file: str | None = None) -> int:
             registry,
             ensure_topics=partial(ensure_topics, connection),
             stop=stop,
+            instance=instance,
             on_model_seen=ensure_model_topics,
             on_ready=say_ready,
         )
