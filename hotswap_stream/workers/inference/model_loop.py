@@ -340,7 +340,8 @@ class ModelLoop(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _send_dead_letter(self, producer: AIOKafkaProducer, answer: Answer) -> "asyncio.Future[Any]":
         record = answer.record
-        value = record.value if record.value is None else record.value[:DEAD_LETTER_BYTES_MAX]
+        # Not every record has a value or a key, and a dead letter must have one of them to be sent at all.
+        value = b"" if record.value is None else record.value[:DEAD_LETTER_BYTES_MAX]
         cause = (answer.dead_letter_cause or "").encode()
         sent: asyncio.Future[Any] = await producer.send(
             self._topics.dead_letters,

@@ -65,6 +65,7 @@ class InferenceWorker:
         self._loop_tasks: set[asyncio.Task[None]] = set()
         self._unlisten: Callable[[], None] | None = None
         self._failed: asyncio.Future[None] | None = None
+        self._stopping = False
 
     async def start(self) -> None:
         """Fold the registry, load what is active, and begin to answer."""
@@ -89,6 +90,7 @@ class InferenceWorker:
 
     async def stop(self) -> None:
         """Answer what was fetched, commit, leave the groups, give memory back."""
+        self._stopping = True
         if self._unlisten is not None:
             self._unlisten()
         for task in list(self._tasks):
@@ -132,6 +134,8 @@ class InferenceWorker:
 
     async def _answer(self, model_name: str, served: _Served) -> None:
         await self._ensure_model_topics(model_name)
+        if self._stopping:
+            return
         served.loop = ModelLoop(
             model_name=model_name,
             topics=self._config.topics,
