@@ -1,0 +1,54 @@
+"""All commands, from a list of modules."""
+
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from hotswap_stream import __version__
+
+COMMAND_MODULES = (
+    "models",
+    "versions",
+    "register",
+    "lifecycle",
+    "events",
+    "api",
+    "topics",
+)
+"""Modules of this package with a function `add_to(app)`, in the order of the help. Nothing heavy at their top."""
+
+EPILOG = (
+    "Settings come from the environment: HOTSWAP_KAFKA_BOOTSTRAP_SERVERS chooses the cluster, HOTSWAP_TOPIC_PREFIX "
+    "the environment on it. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused."
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hotswap-stream {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the release and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Models served from Kafka topics: every registry change is an event, and weights swap when it arrives."""
+
+
+def build_app() -> typer.Typer:
+    """The application with every command."""
+    app = typer.Typer(
+        name="hotswap-stream",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=EPILOG,
+    )
+    app.callback()(_root)
+    for name in COMMAND_MODULES:
+        import_module(f"hotswap_stream.cli.{name}").add_to(app)
+    return app

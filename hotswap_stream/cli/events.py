@@ -1,0 +1,88 @@
+"""`events`: the registry log, read from the log itself."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hotswap_stream.cli.printing import print_json_line
+from hotswap_stream.cli.running import run_on_registry
+
+if TYPE_CHECKING:
+    from hotswap_stream.application.event_feed import EntryFilter, EventFeed, LogEntry
+    from hotswap_stream.application.registry import Registry
+
+LAST_DEFAULT = 20
+PAGE_ENTRIES = 500
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("events")(events)
+
+
+def events(
+    model: Annotated[str | None, typer.Option(help="Only this model.", show_default=False)] = None,
+    event_type: Annotated[
+        str | None, typer.Option("--type", help="Only this type, such as promoted.", show_default=False)
+    ] = None,
+    last: Annotated[int, typer.Option(help="How many records of the log's end to look through.", min=0)] = LAST_DEFAULT,
+    from_offset: Annotated[
+        int | None, typer.Option(help="From this offset on instead.", min=0, show_default=False)
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new events until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
+) -> None:
+    """Show the registry log: who did what, when and why. Records that count for no reader are marked void."""
+
+    async def on(registry: "Registry") -> None:
+        from hotswap_stream.application.event_feed import EntryFilter, EventFeed
+
+        feed = EventFeed(registry)
+        wanted = EntryFilter(model_name=model, event_type=event_type)
+        position = max(0, feed.end_offset - last) if from_offset is None else from_offset
+        position = await _print_to_end(feed, position, wanted, as_json=as_json)
+        while follow:
+            await registry.wait_for_change()
+            position = await _print_to_end(feed, position, wanted, as_json=as_json)
+
+    run_on_registry(on)
+
+
+async def _print_to_end(feed: "EventFeed", position: int, wanted: "EntryFilter", *, as_json: bool) -> int:
+    import asyncio
+
+    while position < feed.end_offset:
+        page = await feed.page(position, limit=PAGE_ENTRIES, wanted=wanted)
+        for entry in page.entries:
+            if as_json:
+                print_json_line(entry)
+            else:
+                typer.echo(_line(entry))
+        position = page.next_offset
+        await asyncio.sleep(0)
+    return position
+
+
+def _line(entry: "LogEntry") -> str:
+    time = entry.appended_at.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    event = entry.event or {}
+    kind = str(event.get("type", "unreadable")).removeprefix("hotswap.model.")
+    data = event.get("data")
+    details = data if isinstance(data, dict) else {}
+    parts = [
+        f"{entry.offset:>6}",
+        time,
+        f"{event.get('subject', '-')}#{event.get('sequence', '-')}",
+        kind,
+        str(details.get("model_version") or details.get("run_id") or ""),
+        f"by {event.get('actor', '-')}",
+    ]
+    for label, key in (("verdict", "verdict"), ("before", "previous_version"), ("from", "from_version")):
+        if details.get(key):
+            parts.append(f"{label} {details[key]}")
+    if event.get("reason"):
+        parts.append(f"({event['reason']})")
+    line = "  ".join(part for part in parts if part)
+    if entry.void_because is None:
+        return line
+    return typer.style(f"{line}  VOID: {entry.void_because}", fg="red")

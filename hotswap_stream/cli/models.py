@@ -1,0 +1,77 @@
+"""`models`: what is registered and what is in production."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from hotswap_stream.cli.options import AsJson, AsOf, ModelArgument, Stage
+from hotswap_stream.cli.printing import print_facts, print_json, print_table
+from hotswap_stream.cli.queries import ask
+from hotswap_stream.cli.versions import print_versions
+
+if TYPE_CHECKING:
+    from hotswap_stream.application.model_queries import ModelSummary, Streams
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(help="Models and what is in production.", no_args_is_help=False)
+    group.callback(invoke_without_command=True)(models)
+    group.command("show")(show)
+    app.add_typer(group, name="models")
+
+
+def models(context: typer.Context, stage: Stage = None, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """List the models. With --stage, those that have a version in that stage."""
+    if context.invoked_subcommand is not None:
+        return
+
+    def question(streams: "Streams") -> "list[ModelSummary]":
+        from hotswap_stream.application.model_queries import list_models
+
+        return [model for model in list_models(streams) if stage is None or stage in model.versions_by_stage]
+
+    found = ask(question, as_of=as_of, as_json=as_json)
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("model", "active", "former", "versions", "stages", "sequence", "offset"),
+        (
+            (
+                model.model_name,
+                model.active_version,
+                model.former_version,
+                model.versions_total,
+                model.versions_by_stage,
+                model.sequence,
+                model.offset,
+            )
+            for model in found
+        ),
+    )
+
+
+def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """One model: what is in production, where a rollback would go, its newest versions."""
+    from hotswap_stream.application.model_queries import find_model
+
+    state = ask(lambda streams: find_model(streams, model), as_of=as_of, as_json=as_json)
+    if as_json:
+        print_json(state)
+        return
+    print_facts(
+        {
+            "model": state.model_name,
+            "active version": state.active_version or "none",
+            "chosen at offset": state.active_offset,
+            "a rollback goes to": state.former_version or "nowhere",
+            "versions": state.versions_total,
+            "sequence": state.sequence,
+            "offset": state.offset,
+            "changed": state.updated_at.isoformat(timespec="seconds"),
+            "head digest": state.head_digest,
+            "unknown event": state.unknown_event_type,
+        }
+    )
+    print_versions(state.versions)

@@ -1,0 +1,81 @@
+"""Arguments and options that several commands take."""
+
+import getpass
+import os
+from datetime import datetime
+from typing import Annotated, Literal
+
+import typer
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
+VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="Name of the version, such as v3.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Reason = Annotated[str | None, typer.Option(help="Why; kept in the log.", show_default=False)]
+ExpectedSequence = Annotated[
+    int | None, typer.Option(help="Refuse unless the model is at this sequence.", min=0, show_default=False)
+]
+CommandId = Annotated[
+    str | None, typer.Option(help="The same id never applies twice; default: a fresh one.", show_default=False)
+]
+StageName = Literal["none", "staging", "production", "superseded", "archived"]
+Stage = Annotated[StageName | None, typer.Option("--stage", "--status", help="Only this stage.", show_default=False)]
+
+
+def os_user() -> str:
+    """Name of the user of this process; `uid-<n>` where the system has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
+
+
+Actor = Annotated[
+    str,
+    typer.Option(help="Who asks; kept in the log. Default: the user of this system.", default_factory=os_user),
+]
+
+
+def parse_as_of(text: str) -> int | datetime:
+    """An offset, or a time with time zone. typer.BadParameter for anything else."""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither an offset nor a time such as 2026-01-31T12:00:00Z") from None
+    if time.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} has no time zone; put Z or +01:00 behind it")
+    return time
+
+
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="OFFSET|TIME",
+        help="The registry after this offset of the log, or at this time (RFC 3339).",
+        show_default=False,
+    ),
+]
+
+
+def parse_pairs(pairs: list[str], *, option: str) -> dict[str, str]:
+    """`key=value` texts as a dictionary. typer.BadParameter for one without '='."""
+    parsed: dict[str, str] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise typer.BadParameter(f"{pair!r} is not key=value", param_hint=option)
+        parsed[key] = value
+    return parsed
+
+
+def parse_figures(pairs: list[str], *, option: str) -> dict[str, float]:
+    """`key=number` texts as a dictionary. typer.BadParameter for one that is not."""
+    figures: dict[str, float] = {}
+    for key, value in parse_pairs(pairs, option=option).items():
+        try:
+            figures[key] = float(value)
+        except ValueError:
+            raise typer.BadParameter(f"{value!r} of {key!r} is not a number", param_hint=option) from None
+    return figures

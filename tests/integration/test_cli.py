@@ -1,0 +1,178 @@
+"""The command line on the real broker: what it answers, and how it says no."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from hotswap_stream.cli.app import build_app
+from tests.sample_artifacts import linear_artifact
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def environment(kafka: str, topic_prefix: str, tmp_path: Path) -> dict[str, str]:
+    return {
+        "HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "HOTSWAP_TOPIC_PREFIX": topic_prefix,
+        "HOTSWAP_HOME": str(tmp_path / "home"),
+        "HOTSWAP_REQUEST_PARTITIONS": "1",
+    }
+
+
+@pytest.fixture
+def cli(environment: dict[str, str]) -> Iterator[Cli]:
+    """Runs a command in this process; `code` is the exit code it must end with."""
+    runner = CliRunner()
+
+    def invoke(*arguments: str, code: int = 0, **overrides: str | None) -> Result:
+        result = runner.invoke(build_app(), arguments, env={**environment, **overrides})
+        assert result.exit_code == code, (arguments, result.output, result.exception)
+        return result
+
+    yield invoke
+    # The command pointed the log at a stream that ended with it.
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(linear_artifact())
+    return file
+
+
+def read_json(result: Result) -> Any:
+    return json.loads(result.stdout)
+
+
+def test_a_version_from_its_file_to_production_and_back(cli: Cli, artifact: Path) -> None:
+    registered = read_json(
+        cli(
+            "register", "digits", str(artifact), "--metric", "accuracy=0.75", "--tag", "team=vision",
+            "--code-revision", "207521e0", "--actor", "alice", "--reason", "trained elsewhere", "--json",
+        )
+    )  # fmt: skip
+    assert (registered["status"], registered["model_version"], registered["offset"]) == ("accepted", "v1", 0)
+    validated = cli("validate", "digits", "v1", "--accuracy", "0.9", "--promote-first")
+    assert "digits v1: validated, promoted" in validated.output
+    versions = read_json(cli("versions", "digits", "--json"))
+    digest = versions[0]["artifact"]["digest"]
+    assert versions[0]["provenance"] == {"origin": "imported", "created_by": "alice", "code_revision": "207521e0"}
+
+    cli("register", "digits", "--digest", digest, "--metric", "accuracy=0.5", "--version", "second")
+    refused = cli("promote", "digits", "second", code=3)
+    assert "refused (illegal-step)" in refused.stderr
+    assert "legal: validate, stage, switch, archive" in refused.stderr
+    cli("validate", "digits", "second", "--accuracy", "0.88", "--baseline-accuracy", "0.9")
+    switched = cli("promote", "digits", "second", "--reason", "better")
+    assert "digits second: promoted, before: v1" in switched.output
+
+    comparison = read_json(cli("compare", "digits", "v1", "second", "--json"))
+    assert comparison["metrics"] == [
+        {"name": "accuracy", "left": 0.9, "right": 0.75, "difference": -0.15000000000000002}
+    ]
+    assert comparison["same_artifact"] is True
+    assert "accuracy" in cli("compare", "digits", "v1", "second").output
+
+    back = read_json(cli("rollback", "digits", "--emergency", "--from", "second", "--json"))
+    assert (back["model_version"], back["previous_version"]) == ("v1", "second")
+    assert "unchanged: digits v1" in cli("reload", "digits").output
+    assert cli("switch", "digits", "second", "--expected-sequence", "1", code=3).stderr.startswith("refused (sequence")
+    cli("switch", "digits", "second", "--command-id", "once")
+    cli("switch", "digits", "v1", "--command-id", "twice")
+    assert read_json(cli("switch", "digits", "second", "--command-id", "once", "--json"))["status"] == "unchanged"
+
+    (model,) = read_json(cli("models", "--json"))
+    assert (model["model_name"], model["active_version"], model["former_version"]) == ("digits", "v1", "second")
+    assert read_json(cli("models", "--stage", "staging", "--json")) == []
+    before = read_json(cli("models", "show", "digits", "--as-of", "2", "--json"))
+    assert (before["active_version"], before["versions_total"]) == ("v1", 1)
+    assert "a rollback goes to" in cli("models", "show", "digits").output
+    assert cli("models", "--as-of", "2001-01-01T00:00:00Z", "--json").stdout.strip() == "[]"
+
+    lines = [json.loads(line) for line in cli("events", "--json").stdout.splitlines()]
+    assert [entry["offset"] for entry in lines] == list(range(len(lines)))
+    assert (lines[0]["event"]["actor"], lines[0]["event"]["reason"]) == ("alice", "trained elsewhere")
+    rolled_back = cli("events", "--type", "rolled-back").stdout.splitlines()
+    assert len(rolled_back) == 1
+    assert "rolled-back.v1  v1" in rolled_back[0]
+    assert len(cli("events", "--last", "2").stdout.splitlines()) == 2
+
+
+def test_wrong_names_list_the_right_ones(cli: Cli, artifact: Path) -> None:
+    assert "there is none yet" in cli("models", "show", "faces", code=3).stderr
+    cli("register", "digits", str(artifact))
+    assert "digits" in cli("models", "show", "faces", code=3).stderr
+    unknown = cli("versions", "faces", "--json", code=3)
+    assert read_json(unknown)["legal"] == ["digits"]
+    refused = cli("stage", "digits", "v7", "--json", code=3)
+    assert read_json(refused)["refusal"]["legal"] == ["v1"]
+    assert read_json(refused)["refusal"]["code"] == "unknown-version"
+    missing = cli("register", "digits", "--digest", f"sha256:{'0' * 64}", code=3)
+    assert "put it there first" in missing.stderr
+
+
+def test_two_environments_side_by_side(cli: Cli, environment: dict[str, str], artifact: Path) -> None:
+    other = f"{environment['HOTSWAP_TOPIC_PREFIX'][:50]}-other"
+    cli("register", "digits", str(artifact))
+    assert read_json(cli("models", "--json", HOTSWAP_TOPIC_PREFIX=other)) == []
+    topics = read_json(cli("topics", "--json"))
+    names = [topic["name"].removeprefix(environment["HOTSWAP_TOPIC_PREFIX"]) for topic in topics]
+    assert names[:3] == [".registry", ".registry-state", ".commands"]
+    assert names[-2:] == [".requests.digits", ".responses.digits"]
+    assert f"{other}.registry" in cli("topics", HOTSWAP_TOPIC_PREFIX=other).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("register", "digits"), "either FILE or --digest"),
+        (("register", "digits", "--digest", "x", "--metric", "accuracy"), "key=value"),
+        (("register", "digits", "--digest", "x", "--metric", "accuracy=high"), "not a number"),
+        (("register", "digits", "/no/such/file"), "does not exist"),
+        (("models", "--as-of", "yesterday"), "neither an offset nor a time"),
+        (("models", "--as-of", "2026-01-01T00:00:00"), "no time zone"),
+        (("models", "--stage", "live"), "production"),
+        (("promote", "digits"), "VERSION"),
+        (("promot",), "No such command"),
+    ],
+)
+def test_wrong_usage_ends_with_2_before_anything_is_started(arguments: tuple[str, ...], words: str) -> None:
+    result = CliRunner().invoke(build_app(), arguments, env={"HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"})
+    assert result.exit_code == 2, result.output
+    assert words in " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": ""}, "hotswap-stream up"),
+        ({"HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, "127.0.0.1:1"),
+        ({"HOTSWAP_TOPIC_PREFIX": "Not_valid"}, "HOTSWAP_TOPIC_PREFIX"),
+        ({"HOTSWAP_TOPIC_PREFX": "typo"}, "HOTSWAP_TOPIC_PREFX is not a setting"),
+        ({"HOTSWAP_LOG_LEVEL": "loud"}, "log_level"),
+    ],
+)
+def test_what_fails_is_one_clear_line(tmp_path: Path, overrides: dict[str, str], words: str) -> None:
+    environment = {"HOTSWAP_HOME": str(tmp_path), "HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", **overrides}
+    result = CliRunner().invoke(build_app(), ["models"], env=environment)
+    structlog.reset_defaults()
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+
+
+def test_an_artifact_file_that_is_none_is_refused(cli: Cli, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.safetensors"
+    wrong.write_bytes(b"not weights")
+    assert "not a safetensors file" in cli("register", "digits", str(wrong), code=1).stderr
+    big = cli("register", "digits", str(wrong), code=1, HOTSWAP_ARTIFACT_BYTES_MAX="10")
+    assert "11 bytes; HOTSWAP_ARTIFACT_BYTES_MAX allows 10" in big.stderr
