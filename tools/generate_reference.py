@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from tools.reference_cli import cli_page
 from tools.reference_http import http_page
 from tools.reference_messages import events_page, messages_page
 from tools.reference_pages import errors_page, legal_steps_page, settings_page, topics_page
@@ -22,6 +23,7 @@ def reference_files() -> dict[str, str]:
         "legal-steps.md": legal_steps_page(),
         "errors.md": errors_page(),
         "http.md": http_page(),
+        "cli.md": cli_page(),
     }
 
 
