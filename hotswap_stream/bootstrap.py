@@ -4,9 +4,11 @@ What belongs to an extra (torch, Faust, Litestar, obstore) is imported where it 
 not need it does not have to have it.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +23,7 @@ from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.application.artifact_store import ArtifactStore
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.errors import ConfigurationError
-from hotswap_stream.settings import Settings
+from hotswap_stream.settings import Settings, parse_api_keys
 
 if TYPE_CHECKING:
     from hotswap_stream.application.train_model import ModelTrainer
@@ -200,4 +202,51 @@ async def build_worker(settings: Settings, worker: str, model_names: frozenset[s
         build_registry(settings, f"worker/{worker}"),
         TorchModelLoader(artifact_store(settings), torch_threads=settings.torch_threads),
         ensure_model_topics=model_topics_creator(settings),
+    )
+
+
+async def serve_api(
+    settings: Settings, *, on_started: Callable[[str], None] | None = None, stop_on_signals: bool = True
+) -> None:
+    """Serve the HTTP API until SIGINT or SIGTERM."""
+    from hotswap_stream.api.app import create_app
+    from hotswap_stream.api.server import serve
+    from hotswap_stream.api.services import ApiServices
+
+    async with open_registry(settings, "api") as registry:
+        app = create_app(
+            ApiServices(
+                registry=registry,
+                artifacts=artifact_store(settings),
+                clock=SystemClock(),
+                ids=RandomIds(),
+                environment=settings.topic_prefix,
+                api_keys=parse_api_keys(settings.api_keys),
+            )
+        )
+        await serve(
+            app,
+            host=settings.api_host,
+            port=settings.api_port,
+            on_started=on_started,
+            stop_on_signals=stop_on_signals,
+        )
+
+
+async def run_control_agents(
+    settings: Settings, stop: asyncio.Event, *, instance: str = "1", on_ready: Callable[[], None] | None = None
+) -> None:
+    """Run the Faust control agents until `stop` is set."""
+    from hotswap_stream.agents.run import run_agents
+
+    kafka = connection(settings)
+    await run_agents(
+        kafka,
+        topics(settings),
+        build_registry(settings, "agents"),
+        ensure_topics=partial(ensure_topics, kafka),
+        stop=stop,
+        instance=instance,
+        on_model_seen=model_topics_creator(settings),
+        on_ready=on_ready,
     )
