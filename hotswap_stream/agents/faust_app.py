@@ -125,17 +125,18 @@ class FaustAgents:
     def consume(self, topic: str, body: Body) -> None:
         """Feed `body` with the records of a topic. Call it before `start`."""
 
-        next_offsets: dict[int, int] = {}
+        next_offsets: dict[tuple[int, int], int] = {}
 
         async def agent(stream: Any) -> None:
             unacknowledged = stream.noack()
             async for event in unacknowledged.events():
                 record = _inbound(event.message)
-                expected = next_offsets.get(record.partition, record.offset)
+                assignment = (event.message.generation_id, record.partition)
+                expected = next_offsets.get(assignment, record.offset)
                 if record.offset > expected:
                     # Retention and transaction markers leave holes too, so it is a reason to look, not to stop.
                     _log.warning("records_skipped", topic=topic, partition=record.partition, first_offset=expected)
-                next_offsets[record.partition] = record.offset + 1
+                next_offsets[assignment] = record.offset + 1
                 try:
                     await body(record)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the record must not be acknowledged
