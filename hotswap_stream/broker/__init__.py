@@ -10,10 +10,12 @@ from hotswap_stream.broker.errors import (
     JarDownloadError,
     PortTakenError,
 )
+from hotswap_stream.broker.jar_lock import KAFKA_RELEASE
 from hotswap_stream.broker.node import KafkaNode
 from hotswap_stream.broker.progress import BrokerProgress
 
 __all__ = [
+    "KAFKA_RELEASE",
     "BrokerError",
     "BrokerProgress",
     "BrokerStartError",

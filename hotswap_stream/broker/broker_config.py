@@ -25,7 +25,7 @@ class NodePorts:
 
 
 def broker_properties(
-    node: NodePorts, cluster: Sequence[NodePorts], log_dir: Path, overrides: Mapping[str, str]
+    node: NodePorts, cluster: Sequence[NodePorts], data_dir: Path, overrides: Mapping[str, str]
 ) -> dict[str, object]:
     """Kafka's `server.properties` of one combined broker and controller in `cluster`; `overrides` win."""
     replicas = min(3, len(cluster))
@@ -39,7 +39,9 @@ def broker_properties(
         "inter.broker.listener.name": "PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "log.dirs": log_dir,
+        # Several nodes agree on their first leader after half a second instead of one and a half.
+        "controller.quorum.election.timeout.ms": 500,
+        "log.dirs": data_dir,
         # A misspelt topic name is an error, not a new topic with one partition.
         "auto.create.topics.enable": False,
         "default.replication.factor": replicas,

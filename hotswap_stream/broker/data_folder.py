@@ -38,21 +38,21 @@ class _JvmRecord(Struct, frozen=True):
 
 
 class NodeFolder:
-    """One node's part: `log_dir` is Kafka's data (its "log dir"), `output_dir` what it writes for people."""
+    """One node's part: `data_dir` is what Kafka calls its log dir, `log_dir` what it writes for people."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.log_dir = path / "data"
-        self.output_dir = path / "log"
+        self.data_dir = path / "data"
+        self.log_dir = path / "log"
 
     def format(self, node_id: int, cluster_id: str, bootstrap_checkpoint: bytes) -> None:
         """What `kafka-storage format` writes, unless it is there. `meta.properties`, written last, says all is."""
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        meta = self.log_dir / "meta.properties"
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        meta = self.data_dir / "meta.properties"
         if meta.exists():
             return
         values = {"version": 1, "node.id": node_id, "cluster.id": cluster_id, "directory.id": kafka_uuid()}
-        write_atomically(self.log_dir / "bootstrap.checkpoint", bootstrap_checkpoint)
+        write_atomically(self.data_dir / "bootstrap.checkpoint", bootstrap_checkpoint)
         write_atomically(meta, render_properties(values).encode("ascii"))
 
     def record_jvm(self, pid: int) -> None:

@@ -213,6 +213,8 @@ class EmbeddedKafka:
         elif all(numbers) and not self._nodes and all(is_free(port) for port in numbers):
             return list(remembered)
         else:
+            if all(numbers) and not self._nodes:
+                self._report(BrokerProgress("retry", "A port of the last start is taken; using other ports"))
             picked = pick_free_ports(2 * self._node_count)
             pairs = list(zip(picked[::2], picked[1::2], strict=True))
         return [NodePorts(ports.node_id, *pair) for ports, pair in zip(remembered, pairs, strict=True)]

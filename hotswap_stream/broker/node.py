@@ -67,7 +67,7 @@ class KafkaNode:
     @property
     def log_dir(self) -> Path:
         """The folder of the node's log files."""
-        return self._folder.output_dir
+        return self._folder.log_dir
 
     async def start(self, timeout_s: float = 60.0) -> None:
         """Start the node and return when it serves; at once when it runs. Raises BrokerError."""
@@ -99,7 +99,7 @@ class KafkaNode:
         plan = self._plan
         properties = self._folder.path / "server.properties"
         logging = self._folder.path / "logging.properties"
-        values = broker_properties(self._ports, plan.cluster, self._folder.log_dir, plan.overrides)
+        values = broker_properties(self._ports, plan.cluster, self._folder.data_dir, plan.overrides)
         properties.write_text(render_properties(values), encoding="ascii")
         logging.write_text(render_properties(logging_properties(self.log_dir)), encoding="ascii")
         extra = [

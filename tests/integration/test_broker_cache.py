@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hotswap_stream.broker import BrokerProgress, EmbeddedKafka, JarDownloadError
@@ -61,7 +62,7 @@ def repository(jars: Path, tmp_path: Path) -> Iterator[_Requests]:
         folder.mkdir(parents=True, exist_ok=True)
         os.symlink(jars / jar.file_name, folder / jar.file_name)
     requests = _Requests(tmp_path / "repository")
-    thread = threading.Thread(target=requests.server.serve_forever)
+    thread = threading.Thread(target=requests.server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield requests
     requests.server.shutdown()
@@ -169,8 +170,8 @@ def test_a_cancelled_download_ends(tmp_path: Path, repository: _Requests) -> Non
         JarCache(tmp_path / "new", repository.url).ensure(ignore_progress, cancelled)
 
 
-@pytest.mark.parametrize("damage", ["middle", "cut off", "not a cache"])
-async def test_a_broken_start_cache_does_not_stop_a_start(jars: Path, tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["middle", "cut off"])
+async def test_a_broken_start_cache_does_not_stop_a_start(tmp_path: Path, damage: str) -> None:
     await EmbeddedKafka().prepare()
     runtime, class_path = find_java_runtime(), JarCache(default_cache_dir()).class_path
     whole = StartCache(default_cache_dir(), JvmPlan(runtime, class_path, 256)).path
@@ -181,13 +182,11 @@ async def test_a_broken_start_cache_does_not_stop_a_start(jars: Path, tmp_path: 
     if damage == "middle":
         middle = len(content) // 2
         content[middle : middle + 4_000_000] = os.urandom(4_000_000)
-    elif damage == "cut off":
-        del content[len(content) // 2 :]
     else:
-        content[:] = os.urandom(1_000_000)
-    (tmp_path / "broken.aot").write_bytes(content)
-    shutil.move(tmp_path / "broken.aot", broken.folder / "broken.tmp")
-    broken.adopt(broken.folder / "broken.tmp")
+        del content[len(content) // 2 :]
+    damaged = broken.folder / f"{tmp_path.name}.tmp"
+    damaged.write_bytes(content)
+    broken.adopt(damaged)
     events: list[BrokerProgress] = []
     broker = EmbeddedKafka(jvm_options=[option], on_progress=events.append)
     try:
@@ -195,6 +194,8 @@ async def test_a_broken_start_cache_does_not_stop_a_start(jars: Path, tmp_path: 
             assert await ask_cluster(broker.nodes[0].port, 10.0) is not None
     finally:
         broken.discard()
+    # The training that the retried start began was given up with it.
+    assert psutil.Process().children(recursive=True) == []
     assert ("retry" in [event.stage for event in events]) == (damage == "middle")
 
 

@@ -37,10 +37,10 @@ def test_a_node_is_formatted_once(tmp_path: Path) -> None:
 
 def test_a_format_that_was_cut_off_is_completed(tmp_path: Path) -> None:
     node = NodeFolder(tmp_path)
-    node.log_dir.mkdir()
-    (node.log_dir / "bootstrap.checkpoint").write_bytes(b"half")
+    node.data_dir.mkdir()
+    (node.data_dir / "bootstrap.checkpoint").write_bytes(b"half")
     node.format(1, "cluster", b"whole")
-    assert (node.log_dir / "bootstrap.checkpoint").read_bytes() == b"whole"
+    assert (node.data_dir / "bootstrap.checkpoint").read_bytes() == b"whole"
 
 
 def test_a_temporary_folder_is_removed(tmp_path: Path) -> None:
