@@ -1,0 +1,128 @@
+"""Commands that run as processes of their own: the API, the followed log, and how quickly help is there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.sample_artifacts import linear_artifact
+
+ROOT = Path(__file__).resolve().parents[2]
+STOP_SECONDS_MAX = 30.0
+HEAVY = ("torch", "faust", "litestar", "aiokafka", "sklearn", "numpy", "uvicorn", "pydantic", "asyncio", "msgspec")
+
+Command = Callable[..., list[str]]
+
+
+def hotswap(*arguments: str) -> list[str]:
+    """The command line of this checkout, by this interpreter."""
+    return [sys.executable, "-W", "error", "-c", "from hotswap_stream.cli import main; main()", *arguments]
+
+
+@pytest.fixture
+def environment(kafka: str, topic_prefix: str, tmp_path: Path) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOTSWAP_")}
+    return {
+        **inherited,
+        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "events"))),
+        "HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "HOTSWAP_TOPIC_PREFIX": topic_prefix,
+        "HOTSWAP_HOME": str(tmp_path / "home"),
+        "HOTSWAP_REQUEST_PARTITIONS": "1",
+        "HOTSWAP_API_KEYS": "ci:key-of-ci",
+    }
+
+
+@contextmanager
+def running(environment: dict[str, str], *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """A command until the block ends; killed if it has not ended then."""
+    process = subprocess.Popen(
+        hotswap(*arguments), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_the_api_serves_until_it_is_told_to_stop(environment: dict[str, str], tmp_path: Path) -> None:
+    artifact = tmp_path / "model.safetensors"
+    artifact.write_bytes(linear_artifact())
+    with running(environment, "api", "--port", "0") as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[2].rstrip(";")
+        with httpx.Client(base_url=url, headers={"X-API-Key": "key-of-ci"}) as client:
+            assert client.get("/api/health/ready").json()["status"] == "ready"
+            registered = subprocess.run(
+                hotswap("register", "digits", str(artifact), "--json"),
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert registered.stderr == ""
+            offset = json.loads(registered.stdout)["offset"]
+            # What the command line wrote is there for whoever follows the log.
+            with client.stream("GET", "/api/events/stream", params={"from_offset": offset}) as stream:
+                lines = stream.iter_lines()
+                assert next(line for line in lines if line.startswith("id: ")) == f"id: {offset}"
+                switched = client.post("/api/models/digits/switch", json={"model_version": "v1"})
+                assert switched.json()["active_version"] == "v1"
+                process.send_signal(signal.SIGTERM)
+                assert any(line == "event: end" for line in lines)
+        _, errors = process.communicate(timeout=STOP_SECONDS_MAX)
+        assert process.returncode == 0, errors
+        assert "Traceback" not in errors
+
+
+def test_the_log_is_followed_until_interrupted(environment: dict[str, str], tmp_path: Path) -> None:
+    artifact = tmp_path / "model.safetensors"
+    artifact.write_bytes(linear_artifact())
+    with running(environment, "events", "--follow", "--json") as process:
+        subprocess.run(hotswap("register", "digits", str(artifact)), env=environment, check=True, capture_output=True)
+        assert process.stdout is not None
+        entry = json.loads(process.stdout.readline())
+        assert entry["event"]["type"] == "hotswap.model.trained.v1"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=STOP_SECONDS_MAX)
+        assert process.returncode == 130, errors
+        assert errors == ""
+
+
+def test_a_taken_port_is_one_clear_line(environment: dict[str, str]) -> None:
+    with running(environment, "api", "--port", "0") as process:
+        assert process.stdout is not None
+        port = process.stdout.readline().split()[2].rstrip(";").rpartition(":")[2]
+        second = subprocess.run(
+            hotswap("api", "--port", port), env=environment, capture_output=True, text=True, check=False
+        )
+    assert second.returncode == 1
+    assert f"error: the API cannot listen on 127.0.0.1:{port}" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_help_imports_nothing_heavy(environment: dict[str, str]) -> None:
+    program = (
+        "import sys\n"
+        "from hotswap_stream.cli import main\n"
+        "sys.argv = ['hotswap-stream', '--help']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code\n"
+        f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "promote" in result.stdout
+    assert result.stderr.strip() == "[]"
