@@ -1,0 +1,80 @@
+"""Pages of the log: limits, filters, and which records are void even when they are older than the memory."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
+from hotswap_stream.application import event_feed
+from hotswap_stream.application import registry as registry_module
+from hotswap_stream.application.event_feed import EntryFilter, EventFeed
+from hotswap_stream.application.registry import Registry
+from tests.registry_samples import CountingIds, LogBuilder, SteppingClock, promoted, staged, trained
+
+
+@asynccontextmanager
+async def registry_on(builder: LogBuilder) -> AsyncIterator[Registry]:
+    shared = MemoryRegistry(SteppingClock())
+    shared.records.extend(builder.records)
+    registry = Registry(MemoryRegistryLog(shared), clock=SteppingClock(), ids=CountingIds(), source="/test")
+    await registry.start()
+    try:
+        yield registry
+    finally:
+        await registry.stop()
+
+
+async def test_voids_older_than_the_memory_are_found_by_folding_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_module, "TAIL_RECORDS_MAX", 2)
+    builder = LogBuilder().append(trained("v1")).append_value(b"{}").append(staged("v1"), promoted("v1"))
+    async with registry_on(builder) as registry:
+        feed = EventFeed(registry)
+        assert feed.memory_starts_at == 2
+        newest = await feed.page(2)
+        assert [entry.void_because for entry in newest.entries] == [None, None]
+        whole = await feed.page(0)
+        assert [entry.void_kind for entry in whole.entries] == [None, "unreadable", None, None]
+        assert whole.at_end
+
+
+async def test_a_feed_that_was_there_before_the_records_needs_no_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_module, "TAIL_RECORDS_MAX", 1)
+    async with registry_on(LogBuilder()) as registry:
+        feed = EventFeed(registry)
+        await registry.log.append(b"", [b"1", b"{}", b"\xff"])
+        await registry.catch_up()
+        page = await feed.page(0)
+        assert [entry.event for entry in page.entries] == [None, {}, None]
+        assert page.entries[0].unreadable_text == "1"
+        assert page.entries[2].unreadable_text == "\N{REPLACEMENT CHARACTER}"
+        feed.close()
+
+
+async def test_a_filter_that_matches_nothing_ends_the_page_and_the_next_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(event_feed, "SCANNED_RECORDS_MAX", 2)
+    builder = LogBuilder().append(trained("v1"), trained("v2"), trained("v3"), staged("v1"))
+    async with registry_on(builder) as registry:
+        feed = EventFeed(registry)
+        wanted = EntryFilter(event_type="staged")
+        first = await feed.page(0, wanted=wanted)
+        assert (first.entries, first.next_offset, first.at_end) == ((), 2, False)
+        second = await feed.page(first.next_offset, wanted=wanted)
+        assert [entry.offset for entry in second.entries] == [3]
+        assert second.at_end
+
+
+async def test_a_page_behind_the_end_is_empty() -> None:
+    async with registry_on(LogBuilder().append(trained("v1"))) as registry:
+        page = await EventFeed(registry).page(99)
+        assert (page.entries, page.next_offset, page.end_offset) == ((), 99, 1)
+        assert page.at_end
+
+
+async def test_a_page_holds_at_most_its_limit() -> None:
+    async with registry_on(LogBuilder().append(trained("v1"), trained("v2"))) as registry:
+        page = await EventFeed(registry).page(-5, limit=1)
+        assert [entry.offset for entry in page.entries] == [0]
+        assert (page.next_offset, page.at_end) == (1, False)

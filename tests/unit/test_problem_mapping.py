@@ -1,0 +1,66 @@
+"""Each refusal and each error has its HTTP status, and says what to do about it."""
+
+from typing import get_args
+
+import pytest
+
+from hotswap_events.commands import Refusal, RefusalCode
+from hotswap_stream.api.problems import REFUSAL_STATUS, problem_of, refused
+from hotswap_stream.application.artifact_file import InvalidDigestError
+from hotswap_stream.application.artifact_store import (
+    ArtifactNotFoundError,
+    ArtifactStoreRefusedError,
+    ArtifactStoreUnavailableError,
+    ArtifactTooLargeError,
+    DigestMismatchError,
+)
+from hotswap_stream.errors import (
+    AppendOutcomeUnknownError,
+    DecisionTooLargeError,
+    HotswapError,
+    LogUnavailableError,
+    UnreadableEventError,
+)
+
+
+def test_every_refusal_has_a_status() -> None:
+    assert set(REFUSAL_STATUS) == set(get_args(RefusalCode))
+
+
+@pytest.mark.parametrize(("code", "status"), REFUSAL_STATUS.items())
+def test_a_refusal_keeps_its_reason_and_the_legal_steps(code: RefusalCode, status: int) -> None:
+    problem = refused(Refusal(code=code, reason="why", legal=("promote",)), command_id="c-1")
+    assert (problem.status, problem.code, problem.detail) == (status, code, "why")
+    assert (problem.legal, problem.command_id) == (("promote",), "c-1")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (LogUnavailableError("no log"), 503, "log-unavailable"),
+        (AppendOutcomeUnknownError("who knows"), 503, "append-outcome-unknown"),
+        (ArtifactStoreUnavailableError("no store"), 503, "artifact-store-unavailable"),
+    ],
+)
+def test_what_may_pass_by_itself_asks_to_come_back(error: HotswapError, status: int, code: str) -> None:
+    problem = problem_of(error, command_id="c-1")
+    assert (problem.status, problem.code, problem.command_id) == (status, code, "c-1")
+    assert problem.headers == {"Retry-After": "1"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (ArtifactStoreRefusedError("no"), 503, "artifact-store-refused"),
+        (InvalidDigestError("no"), 422, "invalid-value"),
+        (ArtifactNotFoundError("no"), 422, "unknown-artifact"),
+        (ArtifactTooLargeError("no"), 422, "artifact-too-large"),
+        (DigestMismatchError(expected="a", found="b", where="c"), 422, "damaged-artifact"),
+        (DecisionTooLargeError("no"), 422, "decision-too-large"),
+        (UnreadableEventError("no"), 409, "newer-release"),
+    ],
+)
+def test_what_stays_wrong_does_not(error: HotswapError, status: int, code: str) -> None:
+    problem = problem_of(error)
+    assert (problem.status, problem.code) == (status, code)
+    assert "Retry-After" not in problem.headers
