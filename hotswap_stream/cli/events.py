@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LAST_DEFAULT = 20
 PAGE_ENTRIES = 500
+UNREADABLE_CHARACTERS_SHOWN = 120
 
 
 def add_to(app: typer.Typer) -> None:
@@ -64,25 +65,15 @@ async def _print_to_end(feed: "EventFeed", position: int, wanted: "EntryFilter",
 
 
 def _line(entry: "LogEntry") -> str:
-    time = entry.appended_at.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    event = entry.event or {}
-    kind = str(event.get("type", "unreadable")).removeprefix("hotswap.model.")
-    data = event.get("data")
-    details = data if isinstance(data, dict) else {}
-    parts = [
-        f"{entry.offset:>6}",
-        time,
-        f"{event.get('subject', '-')}#{event.get('sequence', '-')}",
-        kind,
-        str(details.get("model_version") or details.get("run_id") or ""),
-        f"by {event.get('actor', '-')}",
-    ]
-    for label, key in (("verdict", "verdict"), ("before", "previous_version"), ("from", "from_version")):
-        if details.get(key):
-            parts.append(f"{label} {details[key]}")
-    if event.get("reason"):
-        parts.append(f"({event['reason']})")
-    line = "  ".join(part for part in parts if part)
-    if entry.void_because is None:
-        return line
-    return typer.style(f"{line}  VOID: {entry.void_because}", fg="red")
+    import msgspec
+
+    from hotswap_events.codec import REGISTRY_CODEC, UnreadableEvent
+    from hotswap_stream.application.event_description import describe
+
+    event = REGISTRY_CODEC.decode(msgspec.json.encode(entry.event))
+    if isinstance(event, UnreadableEvent):
+        text = repr(entry.unreadable_text or entry.event)[:UNREADABLE_CHARACTERS_SHOWN]
+    else:
+        text = describe(event)
+    line = f"{entry.offset:>6}  {text}"
+    return line if entry.void_because is None else typer.style(f"{line}  VOID: {entry.void_because}", fg="red")

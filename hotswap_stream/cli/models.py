@@ -1,5 +1,6 @@
 """`models`: what is registered and what is in production."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,6 +11,7 @@ from hotswap_stream.cli.queries import ask
 from hotswap_stream.cli.versions import print_versions
 
 if TYPE_CHECKING:
+    from hotswap_events.registry_state import RegistryState
     from hotswap_stream.application.model_queries import ModelSummary, Streams
 
 
@@ -34,7 +36,12 @@ def models(context: typer.Context, stage: Stage = None, as_of: AsOf = None, as_j
     found = ask(question, as_of=as_of, as_json=as_json)
     if as_json:
         print_json(found)
-        return
+    else:
+        print_models(found)
+
+
+def print_models(found: "Iterable[ModelSummary]") -> None:
+    """Models as a table."""
     print_table(
         ("model", "active", "former", "versions", "stages", "sequence", "offset"),
         (
@@ -59,7 +66,12 @@ def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> N
     state = ask(lambda streams: find_model(streams, model), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(state)
-        return
+    else:
+        print_model(state)
+
+
+def print_model(state: "RegistryState") -> None:
+    """One model: facts, then versions."""
     print_facts(
         {
             "model": state.model_name,

@@ -74,9 +74,7 @@ def test_a_version_from_its_file_to_production_and_back(cli: Cli, artifact: Path
     assert "digits second: promoted, before: v1" in switched.output
 
     comparison = read_json(cli("compare", "digits", "v1", "second", "--json"))
-    assert comparison["metrics"] == [
-        {"name": "accuracy", "left": 0.9, "right": 0.75, "difference": -0.15000000000000002}
-    ]
+    assert comparison["metrics"] == [{"name": "accuracy", "left": 0.75, "right": 0.5, "difference": -0.25}]
     assert comparison["same_artifact"] is True
     assert "accuracy" in cli("compare", "digits", "v1", "second").output
 
@@ -101,7 +99,7 @@ def test_a_version_from_its_file_to_production_and_back(cli: Cli, artifact: Path
     assert (lines[0]["event"]["actor"], lines[0]["event"]["reason"]) == ("alice", "trained elsewhere")
     rolled_back = cli("events", "--type", "rolled-back").stdout.splitlines()
     assert len(rolled_back) == 1
-    assert "rolled-back.v1  v1" in rolled_back[0]
+    assert "rolled digits back from second to v1 (emergency)" in rolled_back[0]
     assert len(cli("events", "--last", "2").stdout.splitlines()) == 2
 
 
@@ -176,3 +174,32 @@ def test_an_artifact_file_that_is_none_is_refused(cli: Cli, tmp_path: Path) -> N
     assert "not a safetensors file" in cli("register", "digits", str(wrong), code=1).stderr
     big = cli("register", "digits", str(wrong), code=1, HOTSWAP_ARTIFACT_BYTES_MAX="10")
     assert "11 bytes; HOTSWAP_ARTIFACT_BYTES_MAX allows 10" in big.stderr
+
+
+def test_the_log_is_verified_exported_and_a_changed_byte_is_named(cli: Cli, artifact: Path, tmp_path: Path) -> None:
+    cli("register", "digits", str(artifact), "--reason", "first\x1b[31m")
+    cli("switch", "digits", "v1")
+    assert "2 records, 2 count" in cli("audit", "verify").output
+    report = read_json(cli("audit", "verify", "--json"))
+    assert report["findings"] == []
+    assert report["heads"]["digits"]["sequence"] == 2
+    assert "\x1b[31m" not in cli("events").stdout
+
+    export = tmp_path / "log.jsonl"
+    written = read_json(cli("audit", "export", str(export), "--json"))
+    assert written["records"] == 2
+    assert "use --force" in cli("audit", "export", str(export), code=2).stderr
+    cli("audit", "export", str(export), "--force")
+    assert [file.name for file in tmp_path.glob("log*")] == ["log.jsonl"]
+    assert read_json(cli("audit", "verify", str(export), "--json")) == report
+    export.write_bytes(export.read_bytes().replace(b"first", b"wirst"))
+    broken = cli("audit", "verify", str(export), code=1)
+    assert "offset 0, 'digits' event 1" in broken.stderr
+    assert "changed" in broken.stderr
+    assert read_json(cli("audit", "verify", str(export), "--json", code=1))["findings"][0]["offset"] == 0
+    assert "cannot be written" in cli("audit", "export", str(tmp_path / "no" / "log.jsonl"), code=1).stderr
+
+    (before,) = read_json(cli("audit", "show", "--as-of", "0", "--json"))
+    assert before["active_version"] is None
+    assert "v1" in cli("audit", "show", "digits", "--as-of", "1").output
+    assert "no offset 7; it holds 0 to 1" in cli("audit", "show", "--as-of", "7", code=1).stderr

@@ -1,0 +1,136 @@
+"""`audit`: is the log what its writers wrote, a copy of it, and the registry as it was."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hotswap_stream.cli.models import print_model, print_models
+from hotswap_stream.cli.options import AsJson, AsOf
+from hotswap_stream.cli.printing import print_json, print_table
+from hotswap_stream.cli.queries import ask
+from hotswap_stream.cli.running import FAILED, fail, run_on_registry
+
+if TYPE_CHECKING:
+    from hotswap_stream.application.audit_export import ExportWriter
+    from hotswap_stream.application.audit_findings import AuditReport
+    from hotswap_stream.application.registry import Registry
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(help="Verify the log, export it, look at the past.", no_args_is_help=True)
+    group.command("verify")(verify)
+    group.command("export")(export)
+    group.command("show")(show)
+    app.add_typer(group, name="audit")
+
+
+def verify(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="An export; without one, the log itself.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Walk the log and name the first event that was changed, dropped or reordered; exits with 1 if there is one."""
+    report = _verified(file) if file is not None else run_on_registry(_verify_log)
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
+    if not report.ok:
+        raise typer.Exit(FAILED)
+
+
+def _verified(file: Path) -> "AuditReport":
+    from hotswap_stream.application.audit import verify_export
+
+    try:
+        with file.open("rb") as export_file:
+            return verify_export(export_file)
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror}")
+
+
+async def _verify_log(registry: "Registry") -> "AuditReport":
+    from hotswap_stream.application.audit import verify_log
+
+    return await verify_log(registry.log)
+
+
+def _print_report(report: "AuditReport") -> None:
+    for finding in report.findings:
+        typer.secho(f"broken: {finding}", err=True, fg="red")
+    counts = f"{report.records} records, {report.applied} count, {report.conflicts} lost to another writer"
+    if not report.ok:
+        typer.secho(f"{counts}; the first broken place is {report.first}", err=True, fg="red")
+        return
+    typer.secho(f"{counts}; every stream's chain holds", fg="green")
+    print_table(
+        ("model", "events", "last offset", "head digest"),
+        ((name, head.sequence, head.offset, head.digest) for name, head in sorted(report.heads.items())),
+    )
+
+
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.", dir_okay=False)],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if there is one.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the log to a file, one sealed line a record, that `audit verify` can check anywhere."""
+    if file.exists() and not force:
+        raise typer.BadParameter(f"{file} exists; use --force to overwrite it", param_hint="FILE")
+
+    async def on(registry: "Registry") -> "ExportWriter":
+        from hotswap_stream.application.audit import export_log
+
+        # Renamed at the end: a file of that name is always a whole export.
+        partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+        try:
+            with partial.open("wb") as export_file:
+                written = await export_log(registry.log, export_file)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
+        return written
+
+    try:
+        written = run_on_registry(on)
+    except OSError as error:
+        fail(f"{file} cannot be written: {error.strerror}")
+    if as_json:
+        print_json({"file": str(file), "records": written.records, "sha256": written.sha256})
+    else:
+        typer.echo(f"{written.records} records in {file}; seal {written.sha256}")
+
+
+def show(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Only this model, in full.", show_default=False)
+    ] = None,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """The registry as it was after an offset of the log, or at a time; without --as-of, as it is."""
+    from hotswap_stream.application.model_queries import find_model, list_models
+
+    if model is not None:
+        state = ask(lambda streams: find_model(streams, model), as_of=as_of, as_json=as_json)
+        if as_json:
+            print_json(state)
+        else:
+            print_model(state)
+        return
+    found = ask(list_models, as_of=as_of, as_json=as_json)
+    if as_json:
+        print_json(found)
+    else:
+        print_models(found)
