@@ -118,3 +118,13 @@ def _decode_path(wanted: type, value: object) -> object:
     if wanted is Path and isinstance(value, str):
         return Path(value).expanduser().absolute()
     raise NotImplementedError(f"no decoding to {wanted}")
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment for a child process that must run with these settings: this process's own, with them set."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    for name in Settings.__struct_fields__:
+        value = getattr(settings, name)
+        if value is not None:
+            environment[f"{PREFIX}{name.upper()}"] = str(value)
+    return environment

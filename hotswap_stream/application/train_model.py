@@ -53,7 +53,7 @@ class ModelTrainer:
     """Trains versions and validates versions; every step is an event."""
 
     def __init__(self, registry: Registry, trainer: Trainer, evaluator: Evaluator) -> None:
-        self._registry = registry
+        self.registry = registry
         self._trainer = trainer
         self._evaluator = evaluator
 
@@ -73,7 +73,7 @@ class ModelTrainer:
 
         With `promote_first` a version that passes becomes active in the same decision if none is.
         """
-        started = await self._registry.handle(
+        started = await self.registry.handle(
             StartTraining(
                 command_id=f"{spec.run_id}:start",
                 actor=actor,
@@ -99,7 +99,7 @@ class ModelTrainer:
         return await self._register(spec, outcome, started, actor, reason, tags or {}, model_version, promote_first)
 
     async def _fail(self, spec: TrainingSpec, actor: str, cause: TrainingFailureCause, detail: str) -> CommandResult:
-        return await self._registry.handle(
+        return await self.registry.handle(
             FailTraining(
                 command_id=f"{spec.run_id}:fail",
                 actor=actor,
@@ -122,7 +122,7 @@ class ModelTrainer:
         model_version: str | None,
         promote_first: bool,
     ) -> TrainingReport:
-        registered = await self._registry.handle(
+        registered = await self.registry.handle(
             RegisterVersion(
                 command_id=f"{spec.run_id}:register",
                 actor=actor,
@@ -172,7 +172,7 @@ class ModelTrainer:
         HotswapError if the version does not exist or its artifact cannot be measured.
         """
         for _attempt in range(EVALUATIONS_MAX):
-            state = self._registry.state(model_name)
+            state = self.registry.state(model_name)
             version = state.versions.get(model_version)
             if version is None:
                 raise HotswapError(
@@ -182,7 +182,7 @@ class ModelTrainer:
             compared_with = None if active is None else active.artifact.digest
             evaluation = await self._evaluator.evaluate(version.artifact.digest, compared_with=compared_with)
             baseline = None if active is None else await self._evaluator.evaluate(active.artifact.digest)
-            result = await self._registry.handle(
+            result = await self.registry.handle(
                 ValidateVersion(
                     command_id=command_id,
                     actor=actor,

@@ -1,0 +1,96 @@
+"""What the demo found: the JSON for scripts and the table for people."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from hotswap_stream.cli.demo.traffic import Traffic
+
+
+class Act(Struct, frozen=True, kw_only=True):
+    """One step of the demo: what was meant to happen, and what did."""
+
+    name: str
+    outcome: str
+    held: bool
+    registry_offset: int | None = None
+    """Of the event that ended it."""
+
+
+class DemoReport(Struct, frozen=True, kw_only=True):
+    """The whole run. Times in ms, accuracy as a share from 0 to 1."""
+
+    requests: int
+    answers: int
+    lost: int
+    duplicated: int
+    errors: int
+    accuracy: dict[str, float]
+    promotion_to_first_answer_ms: list[float]
+    """Per change of the version in production under traffic, from the event's append to its first answer."""
+    longest_gap_ms: float
+    """Longest time without an answer while requests came steadily."""
+    requests_per_second: float
+    seconds: float
+    audit: str
+    acts: list[Act]
+
+    @property
+    def held(self) -> bool:
+        """Whether everything went as it should."""
+        return all(act.held for act in self.acts) and not (self.lost or self.duplicated or self.errors)
+
+
+def make_report(
+    traffic: "Traffic", acts: list[Act], swaps_ms: list[float], *, rate: float, seconds: float, audit: str
+) -> DemoReport:
+    """Put the figures together."""
+    return DemoReport(
+        requests=traffic.requests,
+        answers=traffic.answers,
+        lost=traffic.lost,
+        duplicated=traffic.duplicated,
+        errors=len(traffic.errors),
+        accuracy={version: round(share, 4) for version, share in traffic.accuracy().items()},
+        promotion_to_first_answer_ms=[round(value, 1) for value in swaps_ms],
+        longest_gap_ms=round(traffic.longest_gap_ms(), 1),
+        requests_per_second=rate,
+        seconds=round(seconds, 1),
+        audit=audit,
+        acts=acts,
+    )
+
+
+def write_report(report: DemoReport, path: Path) -> None:
+    """Write the report as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+
+
+def print_report(report: DemoReport) -> None:
+    """The table at the end."""
+    from hotswap_stream.cli.printing import print_table
+
+    print_table(
+        ("act", "outcome", ""),
+        [(act.name, act.outcome, "ok" if act.held else "NOT OK") for act in report.acts],
+        title="What happened",
+    )
+    swaps = ", ".join(f"{value:.0f} ms" for value in report.promotion_to_first_answer_ms)
+    accuracy = ", ".join(f"{version} {share:.1%}" for version, share in report.accuracy.items())
+    print_table(
+        ("figure", "value"),
+        [
+            ("requests → answers", f"{report.requests} → {report.answers}"),
+            ("lost / duplicated / errors", f"{report.lost} / {report.duplicated} / {report.errors}"),
+            ("accuracy on held-out digits", accuracy),
+            ("promotion event → first answer by the new weights", swaps),
+            ("longest time without an answer", f"{report.longest_gap_ms:.0f} ms at {report.requests_per_second:g}/s"),
+            ("audit of the log", report.audit),
+            ("time", f"{report.seconds:.0f} s"),
+        ],
+        title="What the requests saw",
+    )

@@ -1,0 +1,86 @@
+"""`worker` and `agents`: the processes that answer requests and that publish states."""
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hotswap_stream.cli.running import run
+
+if TYPE_CHECKING:
+    from hotswap_stream.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("worker")(worker)
+    app.command("agents")(agents)
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def worker(
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Unique among the workers, and the same after a restart. Default: <host>-1.", show_default=False
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Serve only this model; may be repeated.", show_default=False)
+    ] = None,
+) -> None:
+    """Answer inference requests until Ctrl-C; weights swap when promotion events arrive."""
+
+    async def main(settings: "Settings") -> None:
+        import socket
+
+        from hotswap_stream import bootstrap
+
+        stop = stop_on_signals()
+        started = await bootstrap.build_worker(
+            settings, name or f"{socket.gethostname()}-1", frozenset(model) if model else None
+        )
+        try:
+            await started.start()
+            running = asyncio.create_task(started.run())
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+            running.cancel()
+            stopping.cancel()
+        finally:
+            await started.stop()
+
+    run(main, quiet=False)
+
+
+def agents(
+    instance: Annotated[
+        str, typer.Option(help="Unique among the agents' processes, and the same after a restart.")
+    ] = "1",
+) -> None:
+    """Run the control agents until Ctrl-C: they publish the registry's states and take commands from a topic."""
+
+    async def main(settings: "Settings") -> None:
+        from hotswap_stream import bootstrap
+
+        await bootstrap.run_control_agents(settings, stop_on_signals(), instance=instance)
+
+    try:
+        run(main, quiet=False)
+    except typer.Exit as end:
+        code = end.exit_code
+    else:
+        code = 0
+    # Faust's threads may outlive a failed stop; they must not keep a process alive that its supervisor should restart.
+    os._exit(code)
