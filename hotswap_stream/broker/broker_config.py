@@ -39,8 +39,6 @@ def broker_properties(
         "inter.broker.listener.name": "PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        # Several nodes agree on their first leader after half a second instead of one and a half.
-        "controller.quorum.election.timeout.ms": 500,
         "log.dirs": data_dir,
         # A misspelt topic name is an error, not a new topic with one partition.
         "auto.create.topics.enable": False,

@@ -8,13 +8,9 @@ import asyncio
 import contextlib
 import shutil
 import threading
-import uuid
 from collections.abc import Callable, Coroutine
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError
 from filelock import FileLock, Timeout
 
 from hotswap_stream.broker.broker_config import NodePorts
@@ -85,45 +81,20 @@ async def _run(
         node.launch()
         await wait_until_ready([node], {1}, _START_TIMEOUT_S)
         report(BrokerProgress("start_cache", "Making later starts faster (once)", 0.3))
-        async with asyncio.timeout(_TRAFFIC_TIMEOUT_S):
-            await _some_traffic(f"{HOST}:{broker_port}")
+        # Imported when needed: the client library takes as long to load as a tenth of a broker's start.
+        from hotswap_stream.broker.training_traffic import send_and_receive
+
+        await send_and_receive(f"{HOST}:{broker_port}", _TRAFFIC_TIMEOUT_S)
         report(BrokerProgress("start_cache", "Making later starts faster (once)", 0.4))
         node.terminate()
         if not await node.wait_for_end(_ASSEMBLE_TIMEOUT_S) or not trained.exists():
             raise BrokerStartError("the training run of the broker wrote no start cache", node.log_tail())
         cache.adopt(trained)
         report(BrokerProgress("start_cache", "Later starts are faster now", 1.0))
-    except (TimeoutError, KafkaError) as error:
-        raise BrokerStartError(f"the training run of the broker did not serve: {error!r}") from error
     finally:
         guard.kill_group()
         node.reap()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-async def _some_traffic(bootstrap_servers: str) -> None:
-    """What our clients do first, so that the code for it is in the cache: topic, send, batch, group, commit."""
-    topic = f"training-{uuid.uuid4().hex}"
-    async with contextlib.AsyncExitStack() as stack:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-        await admin.start()
-        stack.push_async_callback(admin.close)
-        configs = {"cleanup.policy": "compact"}
-        await admin.create_topics([NewTopic(topic, num_partitions=2, replication_factor=1, topic_configs=configs)])
-        producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", enable_idempotence=True)
-        await producer.start()
-        stack.push_async_callback(producer.stop)
-        for number in range(200):
-            await producer.send_and_wait(topic, b"value", key=b"key", partition=number % 2)
-        consumer = AIOKafkaConsumer(
-            topic, bootstrap_servers=bootstrap_servers, group_id=topic, auto_offset_reset="earliest"
-        )
-        await consumer.start()
-        stack.push_async_callback(consumer.stop)
-        received = 0
-        while received < 200:
-            received += sum(len(records) for records in (await consumer.getmany(timeout_ms=1_000)).values())
-        await consumer.commit()
 
 
 class BackgroundTraining:
