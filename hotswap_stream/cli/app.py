@@ -8,11 +8,18 @@ import typer
 from hotswap_stream import __version__
 
 COMMAND_MODULES = (
+    "up",
+    "demo",
+    "train",
     "models",
     "versions",
     "register",
     "lifecycle",
     "events",
+    "audit",
+    "worker",
+    "broker",
+    "reset",
     "api",
     "topics",
 )

@@ -16,7 +16,7 @@ from tests.sample_artifacts import linear_artifact
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_SECONDS_MAX = 30.0
-HEAVY = ("torch", "faust", "litestar", "aiokafka", "sklearn", "numpy", "uvicorn", "pydantic", "asyncio", "msgspec")
+HEAVY = ("torch", "faust", "litestar", "aiokafka", "sklearn", "numpy", "uvicorn", "pydantic", "msgspec")
 
 Command = Callable[..., list[str]]
 
