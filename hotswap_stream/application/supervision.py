@@ -38,6 +38,8 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
     argv: Sequence[str]
     env: dict[str, str] | None = None
     """The whole environment; None hands on this process's own."""
+    folder: Path | None = None
+    """Its working folder; None hands on this process's own."""
     ready: Callable[[], Awaitable[bool]] | None = None
     """Asked again and again after each start until it says yes, an exception being a no; None takes a started process
     as ready."""
@@ -154,6 +156,7 @@ class _Process:
             child = await asyncio.create_subprocess_exec(
                 *tethered(list(spec.argv), os.getpid()),
                 env=spec.env,
+                cwd=spec.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
