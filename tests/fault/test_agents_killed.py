@@ -124,3 +124,21 @@ async def test_nothing_is_lost_and_nothing_applied_twice(
         offsets = [state.offset for state in states]
         assert offsets == sorted(offsets)
         assert len(offsets) - len(set(offsets)) <= 2
+
+
+async def test_commands_that_wait_while_a_table_is_restored_are_not_lost(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with agents_stage(kafka, topic_prefix, tmp_path, module="tests.fault.slow_seek_agents") as agents:
+        first = [register(model_name=f"m{number % 9}", command_id=f"first-{number}") for number in range(40)]
+        await agents.send(first)
+        await agents.results([command.command_id for command in first])
+        pid = agents.supervisor.status("agents").pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        waiting = [register(model_name=f"m{number % 9}", command_id=f"waiting-{number}") for number in range(400)]
+        await agents.send(waiting)
+        await agents.results([command.command_id for command in waiting])
+        fold = await agents.fold()
+        assert sum(len(stream.state.versions) for stream in fold.streams.values()) == 440
+        await agents.published_like_the_fold()
