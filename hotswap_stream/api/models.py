@@ -47,9 +47,7 @@ class ModelQueries(Controller):
         limit: Annotated[int, QueryParameter(ge=1, le=MODELS_IN_PAGE_MAX)] = 100,
     ) -> ModelList:
         """All models with what is in production."""
-        models = list_models(streams)
-        page = [model for model in models if after is None or model.model_name > after]
-        return ModelList(models=tuple(page[:limit]), total=len(models))
+        return ModelList(models=list_models(streams, after=after, limit=limit), total=len(streams))
 
     @get("/{model_name:str}", operation_id="get_model", responses=QUERY_PROBLEM_RESPONSES)
     async def get_model(self, streams: PastOrPresent, model_name: ModelNameInPath) -> Response[RegistryState]:

@@ -21,7 +21,15 @@ from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.artifact_facts import stored_artifact_facts
 from hotswap_stream.application.model_queries import find_version, list_versions
 
+VERSIONS_IN_PAGE_MAX = 1_000
+
 Stage = Annotated[VersionStage | None, QueryParameter(description="Only versions in this stage.")]
+
+
+BeforeSequence = Annotated[
+    int | None, QueryParameter(ge=1, description="Only versions registered before this sequence of the model.")
+]
+Limit = Annotated[int, QueryParameter(ge=1, le=VERSIONS_IN_PAGE_MAX, description="Versions in a page at most.")]
 
 
 class VersionList(Struct, frozen=True, kw_only=True):
@@ -30,6 +38,10 @@ class VersionList(Struct, frozen=True, kw_only=True):
     model_name: str
     active_version: str | None
     versions: tuple[RegistryVersion, ...]
+    versions_total: int
+    """All the model has, in whatever stage."""
+    next_before_sequence: int | None
+    """`before_sequence` of the next page, if this one is full."""
 
 
 class VersionController(Controller):
@@ -40,12 +52,22 @@ class VersionController(Controller):
 
     @get("/", operation_id="list_versions", responses=QUERY_PROBLEM_RESPONSES)
     async def list_versions(
-        self, streams: PastOrPresent, model_name: ModelNameInPath, stage: Stage = None
+        self,
+        streams: PastOrPresent,
+        model_name: ModelNameInPath,
+        stage: Stage = None,
+        before_sequence: BeforeSequence = None,
+        limit: Limit = 100,
     ) -> VersionList:
-        """All versions, newest first, with artifact, provenance, metrics, tags and verdict."""
-        versions = found(list_versions(streams, model_name, stage=stage))
+        """Versions, newest first, with artifact, provenance, metrics, tags and verdict."""
+        versions = found(list_versions(streams, model_name, stage=stage, before_sequence=before_sequence, limit=limit))
+        state = streams[model_name].state
         return VersionList(
-            model_name=model_name, active_version=streams[model_name].state.active_version, versions=versions
+            model_name=model_name,
+            active_version=state.active_version,
+            versions=versions,
+            versions_total=len(state.versions),
+            next_before_sequence=versions[-1].registered_sequence if len(versions) == limit else None,
         )
 
     @get("/{model_version:str}", operation_id="get_version", responses=QUERY_PROBLEM_RESPONSES)

@@ -157,6 +157,8 @@ class EventFeed:
                     outcome = fold.apply(record)
                     if isinstance(outcome, Void):
                         self._voids[record.offset] = outcome
+                # Pages may come without waiting for anything; others want the event loop too.
+                await asyncio.sleep(0)
             self._complete_from = 0
 
     def _entry(self, record: LogRecord) -> LogEntry:

@@ -53,9 +53,10 @@ class Comparison(Struct, frozen=True, kw_only=True):
     same_artifact: bool
 
 
-def list_models(streams: Streams) -> tuple[ModelSummary, ...]:
-    """All models, by name."""
-    return tuple(_summary(streams[name]) for name in sorted(streams))
+def list_models(streams: Streams, *, after: str | None = None, limit: int | None = None) -> tuple[ModelSummary, ...]:
+    """Models by name, behind the name `after`, at most `limit`."""
+    names = sorted(name for name in streams if after is None or name > after)
+    return tuple(_summary(streams[name]) for name in names[:limit])
 
 
 def _summary(stream: Stream) -> ModelSummary:
@@ -81,17 +82,24 @@ def find_model(streams: Streams, model_name: str) -> RegistryState | Refusal:
 
 
 def list_versions(
-    streams: Streams, model_name: str, *, stage: VersionStage | None = None
+    streams: Streams,
+    model_name: str,
+    *,
+    stage: VersionStage | None = None,
+    before_sequence: int | None = None,
+    limit: int | None = None,
 ) -> tuple[RegistryVersion, ...] | Refusal:
-    """All versions, newest first, or those in one stage."""
+    """Versions, newest first: those in one stage, registered before a sequence of the model, at most `limit`."""
     stream = streams.get(model_name)
     if stream is None:
         return unknown_model(streams, model_name)
-    return tuple(
-        registry_version(version)
+    wanted = (
+        version
         for version in reversed(stream.state.versions.values())
-        if stage is None or version.stage == stage
+        if (stage is None or version.stage == stage)
+        and (before_sequence is None or version.registered_sequence < before_sequence)
     )
+    return tuple(registry_version(version) for version in islice(wanted, limit))
 
 
 def find_version(streams: Streams, model_name: str, model_version: str) -> RegistryVersion | Refusal:

@@ -11,6 +11,8 @@ from hotswap_stream.application.registry_log import RegistryLog
 from hotswap_stream.errors import HotswapError
 
 FOLDS_KEPT_MAX = 4
+RECORDS_KEPT_MAX = 200_000
+"""Over all folds kept: a fold of as many records takes some hundred MiB."""
 WAITING_MAX = 16
 
 
@@ -67,6 +69,6 @@ class RegistryAsOf:
             # Pages may come without waiting for anything; others want the event loop too.
             await asyncio.sleep(0)
         self._kept[end_offset] = fold.streams
-        if len(self._kept) > FOLDS_KEPT_MAX:
+        while len(self._kept) > FOLDS_KEPT_MAX or sum(self._kept) > RECORDS_KEPT_MAX:
             self._kept.popitem(last=False)
         return fold.streams

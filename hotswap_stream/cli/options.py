@@ -31,7 +31,9 @@ def os_user() -> str:
 
 Actor = Annotated[
     str,
-    typer.Option(help="Who asks; kept in the log. Default: the user of this system.", default_factory=os_user),
+    typer.Option(
+        help="Who asks; kept in the log. Default: the user of this system.", default_factory=os_user, show_default=False
+    ),
 ]
 
 

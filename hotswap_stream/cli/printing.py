@@ -83,7 +83,7 @@ def refuse(refusal: "Refusal", *, as_json: bool = False) -> typer.Exit:
         print_json(refusal)
     else:
         typer.secho(f"refused ({refusal.code}): {refusal.reason}", err=True, fg="yellow")
-        if refusal.legal:
+        if refusal.legal and ", ".join(refusal.legal) not in refusal.reason:
             typer.secho(f"legal: {', '.join(refusal.legal)}", err=True)
     return typer.Exit(REFUSED)
 
