@@ -21,5 +21,5 @@ async def _slow_perform_seek(consumer: Consumer) -> None:
 
 
 if __name__ == "__main__":
-    Consumer.perform_seek = _slow_perform_seek  # type: ignore[method-assign]
+    Consumer.perform_seek = _slow_perform_seek  # type: ignore[assignment,method-assign]
     os._exit(asyncio.run(main(*sys.argv[1:])))

@@ -112,7 +112,9 @@ class AgentsStage:
 
 
 @asynccontextmanager
-async def agents_stage(servers: str, prefix: str, folder: Path) -> AsyncIterator[AgentsStage]:
+async def agents_stage(
+    servers: str, prefix: str, folder: Path, *, module: str = "tests.integration.agents_process"
+) -> AsyncIterator[AgentsStage]:
     """Agents that run, and are started again when they end. Their log is `agents.log` in the folder."""
     ready_file = folder / "ready"
     pid_said: list[str] = []
@@ -128,7 +130,7 @@ async def agents_stage(servers: str, prefix: str, folder: Path) -> AsyncIterator
     (folder / "cwd").mkdir()
     spec = ProcessSpec(
         name="agents",
-        argv=[sys.executable, "-m", "tests.integration.agents_process", servers, prefix, str(ready_file)],
+        argv=[sys.executable, "-m", module, servers, prefix, str(ready_file)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         folder=folder / "cwd",
         ready=ready,
