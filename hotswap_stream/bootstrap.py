@@ -6,9 +6,11 @@ not need it does not have to have it.
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,10 +25,11 @@ from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.application.artifact_store import ArtifactStore
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.errors import ConfigurationError
-from hotswap_stream.settings import Settings, parse_api_keys
+from hotswap_stream.settings import Settings, child_environment, parse_api_keys
 
 if TYPE_CHECKING:
     from hotswap_stream.application.train_model import ModelTrainer
+    from hotswap_stream.application.training_children import TrainingChildren
     from hotswap_stream.workers.inference.worker import InferenceWorker
 
 BROKER_FILE = "broker.json"
@@ -205,6 +208,24 @@ async def build_worker(settings: Settings, worker: str, model_names: frozenset[s
     )
 
 
+@asynccontextmanager
+async def _training_children(settings: Settings, registry: Registry) -> AsyncIterator["TrainingChildren | None"]:
+    """Training runs on request, where the packages for training are installed."""
+    if find_spec("torch") is None:
+        yield None
+        return
+    from hotswap_stream.application.training_children import TrainingChildren
+
+    found = msgspec.structs.replace(settings, kafka_bootstrap_servers=connection(settings).bootstrap_servers)
+    children = TrainingChildren(
+        (sys.executable, "-m", "hotswap_stream.cli", "run-training"), child_environment(found), registry
+    )
+    try:
+        yield children
+    finally:
+        await children.stop()
+
+
 async def serve_api(
     settings: Settings, *, on_started: Callable[[str], None] | None = None, stop_on_signals: bool = True
 ) -> None:
@@ -213,7 +234,7 @@ async def serve_api(
     from hotswap_stream.api.server import serve
     from hotswap_stream.api.services import ApiServices
 
-    async with open_registry(settings, "api") as registry:
+    async with open_registry(settings, "api") as registry, _training_children(settings, registry) as children:
         app = create_app(
             ApiServices(
                 registry=registry,
@@ -222,6 +243,7 @@ async def serve_api(
                 ids=RandomIds(),
                 environment=settings.topic_prefix,
                 api_keys=parse_api_keys(settings.api_keys),
+                start_training=None if children is None else children.start,
             )
         )
         await serve(

@@ -11,6 +11,7 @@ COMMAND_MODULES = (
     "up",
     "demo",
     "train",
+    "ordered_run",
     "models",
     "versions",
     "register",
