@@ -15,7 +15,7 @@ REFERENCE = ROOT / "docs" / "reference"
 
 def reference_files() -> dict[str, str]:
     """Path below `docs/reference/` → text, for every generated page."""
-    return {
+    pages = {
         "events.md": events_page(),
         "messages.md": messages_page(),
         "topics.md": topics_page(),
@@ -25,6 +25,7 @@ def reference_files() -> dict[str, str]:
         "http.md": http_page(),
         "cli.md": cli_page(),
     }
+    return {name: text.rstrip("\n") + "\n" for name, text in pages.items()}
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from jsonschema import Draft7Validator
 
 from hotswap_events.topics import Topics
 from hotswap_stream.settings import PREFIX, Settings, load_settings
+from tools.reference_cli import command_names
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
@@ -83,6 +84,12 @@ def test_our_containers_get_settings_that_exist_and_fit(name: str) -> None:
     settings = load_settings(ours)
     assert settings.kafka_bootstrap_servers == "kafka-1:19092,kafka-2:19092,kafka-3:19092"
     assert settings.topic_prefix == Settings().topic_prefix
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_run_commands_that_exist(name: str) -> None:
+    assert "hotswap-stream " + " ".join(_service(name)["command"]) in command_names()
+    assert 'ENTRYPOINT ["hotswap-stream"]' in _dockerfile()
 
 
 @pytest.mark.parametrize("name", OURS)
