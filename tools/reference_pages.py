@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
@@ -114,6 +115,7 @@ def _state_with(stage: Stage, verdict: Verdict | None, was_active: bool) -> tupl
         artifact=ArtifactFacts(digest="", size_bytes=1),
         provenance=Provenance(origin="trained", created_by=""),
         registered_sequence=2,
+        registered_at=datetime(2026, 1, 1, tzinfo=UTC),
         run_id=None,
         metrics={},
         tags={},

@@ -30,6 +30,9 @@ class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     artifact: ArtifactFacts
     registered_sequence: int
     """Stream position of the event that registered it."""
+    registered_at: Annotated[datetime, Meta(tz=True)]
+    deployed_at: Annotated[datetime, Meta(tz=True)] | None = None
+    """When it last entered production; absent if it never did."""
     run_id: str | None = None
     """The training run it came from."""
     provenance: Provenance | None = None

@@ -27,6 +27,8 @@ def registry_version(version: VersionState) -> RegistryVersion:
         stage=version.stage,
         artifact=version.artifact,
         registered_sequence=version.registered_sequence,
+        registered_at=version.registered_at,
+        deployed_at=version.deployed_at,
         run_id=version.run_id,
         provenance=version.provenance,
         metrics=version.metrics,

@@ -1,6 +1,5 @@
 """`run-training`: what the API starts for a training run; reads the order from standard input."""
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,8 @@ def run_training() -> None:
     """Run the training ordered on standard input to its verdict; SIGTERM cancels it, with an event."""
 
     async def main(settings: "Settings") -> "TrainingReport":
+        import asyncio
+
         import msgspec
 
         from hotswap_stream import bootstrap

@@ -62,13 +62,25 @@ def compare(
 def print_versions(found: "Iterable[RegistryVersion]") -> None:
     """Versions as a table."""
     print_table(
-        ("version", "stage", "verdict", "accuracy", "promotions", "artifact", "bytes", "created by", "tags"),
+        (
+            "version",
+            "stage",
+            "verdict",
+            "accuracy",
+            "deployed",
+            "promotions",
+            "artifact",
+            "bytes",
+            "created by",
+            "tags",
+        ),
         (
             (
                 version.model_version,
                 version.stage,
                 version.verdict,
                 None if version.validation is None else version.validation.figures.get("accuracy"),
+                None if version.deployed_at is None else f"{version.deployed_at:%Y-%m-%d %H:%M:%S}Z",
                 version.promotions_total,
                 version.artifact.digest[:DIGEST_CHARACTERS_SHOWN],
                 version.artifact.size_bytes,

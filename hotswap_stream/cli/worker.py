@@ -1,6 +1,5 @@
 """`worker` and `agents`: the processes that answer requests and that publish states."""
 
-import asyncio
 import os
 import signal
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,8 @@ import typer
 from hotswap_stream.cli.running import run
 
 if TYPE_CHECKING:
+    import asyncio
+
     from hotswap_stream.settings import Settings
 
 
@@ -19,8 +20,10 @@ def add_to(app: typer.Typer) -> None:
     app.command("agents")(agents)
 
 
-def stop_on_signals() -> asyncio.Event:
+def stop_on_signals() -> "asyncio.Event":
     """An event that SIGINT and SIGTERM set."""
+    import asyncio
+
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -41,6 +44,7 @@ def worker(
     """Answer inference requests until Ctrl-C; weights swap when promotion events arrive."""
 
     async def main(settings: "Settings") -> None:
+        import asyncio
         import socket
 
         from hotswap_stream import bootstrap

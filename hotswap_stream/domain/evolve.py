@@ -40,7 +40,7 @@ def evolve_in_place(state: ModelState, event: Envelope) -> None:
     """`evolve` for the owner of the state. The caller has checked `sequence` and `previous`."""
     data = event.data
     try:
-        _HANDLERS[type(data)](state, data, event.sequence)
+        _HANDLERS[type(data)](state, data, event)
     except IllegalEventError:
         if state.unknown_event_type is None:
             raise
@@ -62,53 +62,61 @@ def _version(state: ModelState, model_version: str) -> VersionState:
     return version
 
 
-def _training_started(state: ModelState, data: TrainingStarted, _sequence: int) -> None:
+def _training_started(state: ModelState, data: TrainingStarted, _event: Envelope) -> None:
     state.runs[data.run_id] = RunState(data.run_id, "running")
 
 
-def _training_failed(state: ModelState, data: TrainingFailed, _sequence: int) -> None:
+def _training_failed(state: ModelState, data: TrainingFailed, _event: Envelope) -> None:
     state.runs[data.run_id] = RunState(data.run_id, "failed", f"{data.cause}: {data.detail}")
 
 
-def _trained(state: ModelState, data: ModelTrained, sequence: int) -> None:
+def _trained(state: ModelState, data: ModelTrained, event: Envelope) -> None:
     name = data.model_version
     if name in state.versions:
         raise IllegalEventError(f"model {state.model_name!r} has a version {name!r} already")
     state.versions[name] = VersionState(
-        name, "none", data.artifact, data.provenance, sequence, data.run_id, data.metrics, data.tags
+        name,
+        "none",
+        data.artifact,
+        data.provenance,
+        event.sequence,
+        event.time,
+        data.run_id,
+        data.metrics,
+        data.tags,
     )
     if data.run_id in state.runs:
         state.runs[data.run_id] = RunState(data.run_id, "succeeded")
 
 
-def _validated(state: ModelState, data: ModelValidated, _sequence: int) -> None:
+def _validated(state: ModelState, data: ModelValidated, _event: Envelope) -> None:
     _version(state, data.model_version).validation = data
 
 
-def _staged(state: ModelState, data: ModelStaged, _sequence: int) -> None:
+def _staged(state: ModelState, data: ModelStaged, _event: Envelope) -> None:
     if data.model_version == state.active_version:
         raise IllegalEventError(f"version {data.model_version!r} is active; it cannot go back to staging")
     _version(state, data.model_version).stage = "staging"
 
 
-def _promoted(state: ModelState, data: ModelPromoted, sequence: int) -> None:
+def _promoted(state: ModelState, data: ModelPromoted, event: Envelope) -> None:
     if data.previous_version != state.active_version:
         raise IllegalEventError(
             f"promotion names {data.previous_version!r} as active, the stream says {state.active_version!r}"
         )
-    _enter_production(state, data.model_version, data.artifact_digest, sequence, "superseded")
+    _enter_production(state, data.model_version, data.artifact_digest, event, "superseded")
 
 
-def _rolled_back(state: ModelState, data: ModelRolledBack, sequence: int) -> None:
+def _rolled_back(state: ModelState, data: ModelRolledBack, event: Envelope) -> None:
     if data.from_version != state.active_version:
         raise IllegalEventError(
             f"rollback names {data.from_version!r} as active, the stream says {state.active_version!r}"
         )
-    _enter_production(state, data.model_version, data.artifact_digest, sequence, "archived")
+    _enter_production(state, data.model_version, data.artifact_digest, event, "archived")
 
 
 def _enter_production(
-    state: ModelState, model_version: str, artifact_digest: str, sequence: int, leaving: Stage
+    state: ModelState, model_version: str, artifact_digest: str, event: Envelope, leaving: Stage
 ) -> None:
     version = _version(state, model_version)
     if model_version == state.active_version:
@@ -118,18 +126,19 @@ def _enter_production(
     if state.active_version is not None:
         state.versions[state.active_version].stage = leaving
     version.stage = "production"
-    version.production_sequences += (sequence,)
+    version.production_sequences += (event.sequence,)
+    version.deployed_at = event.time
     state.active_version = model_version
     state.production_history.append(model_version)
 
 
-def _archived(state: ModelState, data: ModelArchived, _sequence: int) -> None:
+def _archived(state: ModelState, data: ModelArchived, _event: Envelope) -> None:
     if data.model_version == state.active_version:
         raise IllegalEventError(f"version {data.model_version!r} is active; archiving it would leave none")
     _version(state, data.model_version).stage = "archived"
 
 
-_HANDLERS: dict[type, Callable[[ModelState, Any, int], None]] = {
+_HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
     TrainingStarted: _training_started,
     TrainingFailed: _training_failed,
     ModelTrained: _trained,

@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from hotswap_events.envelope import Timestamp
 from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance
 
 Stage = Literal["none", "staging", "production", "superseded", "archived"]
@@ -21,11 +22,14 @@ class VersionState(Struct, gc=False):
     artifact: ArtifactFacts
     provenance: Provenance
     registered_sequence: int
+    registered_at: Timestamp
     run_id: str | None
     metrics: dict[str, float]
     tags: dict[str, str]
     validation: ModelValidated | None = None
     production_sequences: tuple[int, ...] = ()
+    deployed_at: Timestamp | None = None
+    """When it last entered production."""
 
     @property
     def was_in_production(self) -> bool:

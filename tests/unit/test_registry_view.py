@@ -1,5 +1,6 @@
 """The state outsiders read: what it lists, and that it fits into a record."""
 
+from datetime import UTC, datetime
 from typing import get_args
 
 import msgspec
@@ -30,6 +31,7 @@ def many(count: int, *, text: str = "x", stage: Stage = "archived") -> Stream:
             ArtifactFacts(digest=f"sha256:{'a' * 64}", size_bytes=1),
             Provenance(origin="imported", created_by="alice", environment={f"e{i}": text for i in range(60)}),
             number,
+            datetime(2026, 1, 1, tzinfo=UTC),
             None,
             {},
             {f"t{i}": text for i in range(60)},

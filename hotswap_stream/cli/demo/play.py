@@ -1,0 +1,90 @@
+"""Plays the demo's acts on a stack of its own."""
+
+import asyncio
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import typer
+
+from hotswap_stream import bootstrap
+from hotswap_stream.application.audit import verify_log
+from hotswap_stream.cli.demo.acts import MODEL, Acts, examples
+from hotswap_stream.cli.demo.report import DemoReport, make_report
+from hotswap_stream.cli.demo.traffic import Traffic
+from hotswap_stream.cli.stack import running_stack
+from hotswap_stream.cli.train import TrainingBar
+from hotswap_stream.settings import Settings
+
+
+def isolated(settings: Settings, home: Path) -> Settings:
+    """Settings of the demo's own: it leaves what else is on this machine or cluster alone."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        api_port = probe.getsockname()[1]
+    return msgspec.structs.replace(
+        settings,
+        home=home,
+        artifacts=None,
+        topic_prefix=f"demo-{int(time.time())}",
+        api_host="127.0.0.1",
+        api_port=api_port,
+        api_keys=None,
+    )
+
+
+@asynccontextmanager
+async def home_folder(keep: Path | None) -> AsyncIterator[Path]:
+    """The folder to keep, or one that is gone at the end."""
+    if keep is not None:
+        yield keep
+        return
+    with tempfile.TemporaryDirectory(prefix="hotswap-demo-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause: bool) -> DemoReport:
+    """Start everything, play the named methods of `Acts`, stop everything, and say what was seen."""
+    started = time.monotonic()
+    typer.echo("Starting broker, worker, agents and API")
+    async with running_stack(settings) as stack, bootstrap.open_training(stack.settings, "demo") as trainer:
+        typer.echo(f"Kafka on {stack.settings.kafka_bootstrap_servers}, API on {stack.api_url}")
+        traffic = Traffic(
+            bootstrap.connection(stack.settings).client_options(),
+            bootstrap.topics(stack.settings),
+            MODEL,
+            await asyncio.to_thread(examples),
+            partitions=stack.settings.request_partitions,
+            rate_per_second=rate,
+        )
+        with TrainingBar() as bar:
+            acts = Acts(stack, trainer, traffic, bar.begin)
+            await _play_acts(acts, names, pause=pause)
+        await traffic.stop()
+        audit = await verify_log(trainer.registry.log)
+    first = audit.first
+    return make_report(
+        traffic,
+        acts.done,
+        acts.swaps_ms,
+        rate=rate,
+        seconds=time.monotonic() - started,
+        audit=f"{audit.applied} events, chain verified" if first is None else f"BROKEN: {first}",
+    )
+
+
+async def _play_acts(acts: Acts, names: tuple[str, ...], *, pause: bool) -> None:
+    for number, name in enumerate(names, start=1):
+        scene = getattr(acts, name)
+        typer.secho(f"\n{number}. {scene.__doc__.splitlines()[0]}", bold=True)
+        if pause:
+            await asyncio.to_thread(typer.prompt, "Enter to go on", default="", show_default=False)
+        act = await scene()
+        typer.echo(f"   {act.outcome}")
+        if not act.held:
+            typer.secho("   that is not what should have happened; the acts that follow are left out", fg="red")
+            return
