@@ -40,11 +40,12 @@ def asyncapi_schema(tmp_path_factory: pytest.TempPathFactory) -> JsonObject:
     if not _is_whole(archive):
         folder = tmp_path_factory.mktemp("npm")
         packed = npm(
-            ["pack", _PACKAGE, "--ignore-scripts", "--pack-destination", str(folder)],
+            ["pack", _PACKAGE, "--ignore-scripts", "--fetch-retries=1", "--pack-destination", str(folder)],
             return_completed_process=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=folder,
+            env={**os.environ, "NODE_USE_SYSTEM_CA": "1"},
             timeout=90,
         )
         fetched = folder / _FILE
