@@ -38,6 +38,7 @@ class _ByteCount:
         yield self.add
 
     def add(self, byte_count: int) -> None:
+        """Called between blocks, so a cancelled download ends in the middle of a jar."""
         if self._cancelled.is_set():
             raise _DownloadCancelled
         with self._lock:
@@ -83,6 +84,7 @@ def download_jars(
         )
 
         def fetch(jar: LockedJar) -> None:
+            count.add(0)
             artifact = context.project(jar.group, jar.artifact).at_version(jar.release).artifact()
             staged = staging / artifact.component.path_prefix / artifact.cached_filename
             os.replace(_fetch_verified(jar, artifact.resolve, staged), folder / jar.file_name)
@@ -93,8 +95,7 @@ def download_jars(
                 for finished in as_completed(running):
                     finished.result()
             except BaseException:
-                cancelled.set()
-                pool.shutdown(wait=True, cancel_futures=True)
+                pool.shutdown(wait=True, cancel_futures=True)  # what is on its way, ten MiB at most, arrives
                 raise
     except _DownloadCancelled as error:
         raise JarDownloadError("the download of Kafka's jars was cancelled") from error
