@@ -182,3 +182,36 @@ def hostile_values(draw: st.DrawFn, known: list[bytes]) -> bytes | None:
             causationid=draw(_ids),
         )
     )
+
+
+def contended_log(intents: list[Intent], seed: int, *, writers: int = 3) -> list[LogRecord]:
+    """A log as several processes write it: whose turn it is, and whether that one reads first, is drawn from `seed`."""
+    random = Random(seed)
+    records: list[LogRecord] = []
+    folds = [RegistryFold() for _ in range(writers)]
+    for intent in intents:
+        fold = random.choice(folds)
+        if random.random() < 0.6:
+            for record in records[fold.next_offset :]:
+                fold.apply(record)
+        decision = decide(fold.state(intent.model_name), intent.command(fold.state(intent.model_name)))
+        if isinstance(decision, Accepted):
+            stream = fold.streams.get(intent.model_name)
+            sequence, previous = (0, GENESIS) if stream is None else (stream.state.sequence, stream.head_digest)
+            for data in decision.events:
+                sequence += 1
+                envelope = in_envelope(
+                    data,
+                    subject=intent.model_name,
+                    sequence=sequence,
+                    previous=previous,
+                    causationid=intent.command_id,
+                    id=f"event-{len(records)}",
+                )
+                value = REGISTRY_CODEC.encode(envelope)
+                previous = digest_of(value)
+                records.append(LogRecord(len(records), len(records), intent.model_name.encode(), value))
+    return records
+
+
+contended_logs = st.builds(contended_log, histories, st.integers(0, 0xFFFF))

@@ -1,0 +1,51 @@
+"""Audit of the registry log: is it what its writers wrote? And a copy of it that can be asked the same elsewhere.
+
+What the log itself cannot tell, since no later event was written after it: that its end was cut off, that the last
+event of a stream was changed, or that a whole stream is gone. An export tells within the file, by its seals; against
+someone who forges those too, only heads (`AuditReport.heads`) that were noted down elsewhere help.
+"""
+
+from collections.abc import Iterable
+from typing import BinaryIO
+
+from hotswap_stream.application.audit_export import ExportDamagedError, ExportWriter, read_export
+from hotswap_stream.application.audit_findings import AuditReport
+from hotswap_stream.application.audit_walk import AuditWalk
+from hotswap_stream.application.registry_log import LogRecord, RegistryLog
+
+
+def verify_records(records: Iterable[LogRecord]) -> AuditReport:
+    """Verify a whole log, from offset 0 on."""
+    walk = AuditWalk()
+    for record in records:
+        walk.add(record)
+    return walk.report()
+
+
+async def verify_log(log: RegistryLog) -> AuditReport:
+    """Verify the log from its beginning to its present end. LogUnavailableError when it cannot be read."""
+    walk = AuditWalk()
+    async for page in log.read(0, await log.end_offset()):
+        for record in page:
+            walk.add(record)
+    return walk.report()
+
+
+def verify_export(file: BinaryIO) -> AuditReport:
+    """Verify an export: its seals, up to the first broken line, and the chains of what is before that line."""
+    walk = AuditWalk()
+    try:
+        for record in read_export(file):
+            walk.add(record)
+    except ExportDamagedError as error:
+        return walk.report(error.finding)
+    return walk.report()
+
+
+async def export_log(log: RegistryLog, file: BinaryIO) -> ExportWriter:
+    """Write the log up to its present end; the writer that comes back knows how many records and the file's seal."""
+    writer = ExportWriter()
+    async for page in log.read(0, await log.end_offset()):
+        file.writelines(map(writer.line, page))
+    file.write(writer.last_line())
+    return writer

@@ -1,0 +1,184 @@
+"""Audit of logs as several writers leave them: whole ones pass, and damage is found and named wherever it is."""
+
+from collections.abc import Sequence
+from io import BytesIO
+
+import msgspec
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from hotswap_events.codec import REGISTRY_CODEC
+from hotswap_events.envelope import Envelope
+from hotswap_stream.application.audit import verify_export, verify_records
+from hotswap_stream.application.audit_export import ExportWriter, read_export
+from hotswap_stream.application.registry_fold import Applied, RegistryFold
+from hotswap_stream.application.registry_log import LogRecord
+from tests.property.histories import contended_logs
+
+
+def counted_events(records: Sequence[LogRecord]) -> list[tuple[int, Envelope]]:
+    """Offset and event of every record that counts."""
+    fold = RegistryFold()
+    outcomes = [(record.offset, fold.apply(record)) for record in records]
+    return [(offset, outcome.event) for offset, outcome in outcomes if isinstance(outcome, Applied)]
+
+
+def covered_offsets(records: Sequence[LogRecord], *, successors: int = 1) -> list[int]:
+    """Offsets of the events that count and have so many successors that count: what the chain itself protects."""
+    streams: dict[str, list[int]] = {}
+    for offset, event in counted_events(records):
+        streams.setdefault(event.subject, []).append(offset)
+    return [offset for offsets in streams.values() for offset in offsets[:-successors]]
+
+
+def renumbered(records: Sequence[LogRecord]) -> list[LogRecord]:
+    """As a forger would leave them: no gap in the offsets."""
+    return [msgspec.structs.replace(record, offset=offset) for offset, record in enumerate(records)]
+
+
+def changed(value: bytes, position: int, by: int) -> bytes:
+    position %= len(value)
+    return value[:position] + bytes([(value[position] + by) % 256]) + value[position + 1 :]
+
+
+def exported(records: Sequence[LogRecord]) -> bytes:
+    writer = ExportWriter()
+    return b"".join([*map(writer.line, records), writer.last_line()])
+
+
+@given(contended_logs)
+def test_what_writers_wrote_passes(records: list[LogRecord]) -> None:
+    report = verify_records(records)
+    assert report.ok, report.findings
+    fold = RegistryFold()
+    for record in records:
+        fold.apply(record)
+    assert (report.records, report.applied, report.conflicts) == (len(records), fold.applied_count, fold.void_count)
+    assert {name: head.digest for name, head in report.heads.items()} == {
+        name: stream.head_digest for name, stream in fold.streams.items()
+    }
+
+
+@given(contended_logs, st.data())
+def test_any_changed_byte_of_a_covered_event_is_named(records: list[LogRecord], data: st.DataObject) -> None:
+    covered = covered_offsets(records)
+    assume(covered)
+    offset = data.draw(st.sampled_from(covered))
+    value = records[offset].value or b""
+    damaged = changed(value, data.draw(st.integers(0, len(value) - 1)), data.draw(st.integers(1, 255)))
+    records[offset] = msgspec.structs.replace(records[offset], value=damaged)
+    first = verify_records(records).first
+    assert first is not None
+    assert first.offset == offset, (first, damaged)
+
+
+@given(contended_logs, st.data())
+def test_a_dropped_event_is_named_even_if_the_offsets_are_made_up(
+    records: list[LogRecord], data: st.DataObject
+) -> None:
+    covered = covered_offsets(records, successors=2)
+    assume(covered)
+    offset = data.draw(st.sampled_from(covered))
+    event = REGISTRY_CODEC.decode(records[offset].value)
+    assert isinstance(event, Envelope)
+    left = [record for record in records if record.offset != offset]
+    first = verify_records(left).first
+    assert first is not None
+    assert (first.damage, first.offset) == ("dropped", offset)
+    forged = verify_records(renumbered(left)).first
+    assert forged is not None
+    assert (forged.stream, forged.sequence) == (event.subject, event.sequence), forged
+
+
+@given(contended_logs, st.data())
+def test_two_swapped_events_of_a_stream_are_named_even_if_the_offsets_are_made_up(
+    records: list[LogRecord], data: st.DataObject
+) -> None:
+    events = counted_events(records)
+    assume(events)
+    subject = data.draw(st.sampled_from(sorted({event.subject for _, event in events})))
+    offsets = [offset for offset, event in events if event.subject == subject]
+    assume(len(offsets) > 1)
+    one, other = sorted(data.draw(st.lists(st.sampled_from(offsets), min_size=2, max_size=2, unique=True)))
+    records[one], records[other] = records[other], records[one]
+    first = verify_records(records).first
+    assert first is not None
+    assert (first.damage, first.offset) == ("reordered", one)
+    forged = verify_records(renumbered(records)).first
+    assert forged is not None
+    assert (forged.damage, forged.offset) == ("reordered", one), forged
+
+
+@given(contended_logs, st.data())
+def test_any_record_made_into_anything_never_raises(records: list[LogRecord], data: st.DataObject) -> None:
+    assume(records)
+    offset = data.draw(st.integers(0, len(records) - 1))
+    value = data.draw(st.none() | st.binary(max_size=50))
+    key = data.draw(st.none() | st.binary(max_size=5))
+    records[offset] = LogRecord(offset, 0, key, value)
+    report = verify_records(records)
+    assert report.first is not None
+    assert report.first.offset <= offset
+
+
+@given(contended_logs)
+def test_an_export_reads_back_and_passes(records: list[LogRecord]) -> None:
+    content = exported(records)
+    assert list(read_export(BytesIO(content))) == records
+    assert verify_export(BytesIO(content)) == verify_records(records)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-(2**60), 2**60), st.none() | st.binary(max_size=20), st.none() | st.binary(max_size=60))
+    )
+)
+def test_any_bytes_survive_an_export(contents: list[tuple[int, bytes | None, bytes | None]]) -> None:
+    records = [LogRecord(offset, *content) for offset, content in enumerate(contents)]
+    assert list(read_export(BytesIO(exported(records)))) == records
+
+
+@given(contended_logs, st.integers(0), st.integers(1, 255))
+def test_any_changed_byte_of_an_export_is_noticed_and_its_line_named(
+    records: list[LogRecord], position: int, by: int
+) -> None:
+    content = exported(records)
+    position %= len(content)
+    first = verify_export(BytesIO(changed(content, position, by))).first
+    assert first is not None
+    assert first.offset == content[:position].count(b"\n"), first
+
+
+@given(contended_logs, st.data())
+def test_a_dropped_line_is_named(records: list[LogRecord], data: st.DataObject) -> None:
+    lines = exported(records).splitlines(keepends=True)
+    dropped = data.draw(st.integers(0, len(lines) - 1))
+    first = verify_export(BytesIO(b"".join(lines[:dropped] + lines[dropped + 1 :]))).first
+    assert first is not None
+    assert first.offset == dropped
+    assert first.damage == ("dropped" if dropped < len(records) else "cut-off")
+
+
+@given(contended_logs, st.data())
+def test_two_swapped_lines_are_named(records: list[LogRecord], data: st.DataObject) -> None:
+    lines = exported(records).splitlines(keepends=True)
+    assume(len(lines) > 1)
+    one, other = sorted(data.draw(st.lists(st.integers(0, len(lines) - 1), min_size=2, max_size=2, unique=True)))
+    lines[one], lines[other] = lines[other], lines[one]
+    first = verify_export(BytesIO(b"".join(lines))).first
+    assert first is not None
+    assert (first.damage, first.offset) == ("reordered", one), first
+
+
+@given(contended_logs, st.integers(0))
+def test_an_export_cut_anywhere_is_noticed(records: list[LogRecord], position: int) -> None:
+    content = exported(records)
+    cut = content[: position % len(content)]
+    first = verify_export(BytesIO(cut)).first
+    assert first is not None
+    assert first.offset == cut.count(b"\n")
+
+
+@given(st.binary(max_size=200))
+def test_no_file_that_is_not_an_export_passes(content: bytes) -> None:
+    assert not verify_export(BytesIO(content)).ok

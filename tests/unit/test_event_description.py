@@ -1,0 +1,76 @@
+"""One line for people: who did what, when, why; whatever the event holds."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent
+from hotswap_events.registry import EVENT_TYPES, RegistryEvent, TrainingFailed
+from hotswap_stream.application.event_description import describe
+from tests.registry_samples import (
+    archived,
+    in_envelope,
+    promoted,
+    rolled_back,
+    staged,
+    trained,
+    training_failed,
+    training_started,
+    validated,
+)
+
+DESCRIPTIONS: list[tuple[RegistryEvent, str]] = [
+    (training_started(), "started training run run-1 of digits (digits-cnn)"),
+    (training_failed(), "ended training run run-1 of digits without a version (bad-data: labels are inverted)"),
+    (trained("v1"), "registered v1 of digits (imported, 110,248 bytes, sha256:3bfc269594ef)"),
+    (validated("v1"), "validated v1 of digits: passed, accuracy 0.97"),
+    (
+        validated("v2", "failed", 0.1, ("v1", 0.97)),
+        "validated v2 of digits: failed, accuracy 0.1 against 0.97 of v1",
+    ),
+    (staged("v1"), "staged v1 of digits"),
+    (promoted("v1"), "promoted v1 of digits, as its first active version"),
+    (promoted("v2", "v1"), "promoted v2 of digits, in place of v1"),
+    (promoted("v2", "v1", forced=True), "forced into production v2 of digits, in place of v1"),
+    (archived("v1"), "archived v1 of digits"),
+    (rolled_back("v1", "v2", "emergency"), "rolled digits back from v2 to v1 (emergency)"),
+]
+
+
+@pytest.mark.parametrize(("data", "what"), DESCRIPTIONS, ids=[type(data).__name__ for data, _ in DESCRIPTIONS])
+def test_every_event(data: RegistryEvent, what: str) -> None:
+    assert describe(in_envelope(data)) == f"2026-01-02 03:04:06Z alice {what}"
+
+
+def test_every_type_has_a_description() -> None:
+    assert {type(data) for data, _ in DESCRIPTIONS} == set(EVENT_TYPES.values())
+
+
+def test_the_reason_ends_the_line() -> None:
+    described = describe(in_envelope(archived("v1"), reason="too slow on old phones"))
+    assert described == "2026-01-02 03:04:06Z alice archived v1 of digits: too slow on old phones"
+
+
+def test_an_event_of_a_newer_release() -> None:
+    value = REGISTRY_CODEC.encode(in_envelope(staged("v1"))).replace(b"staged.v1", b"frozen.v1")
+    decoded = REGISTRY_CODEC.decode(value)
+    assert isinstance(decoded, UnknownEvent)
+    assert describe(decoded) == (
+        "2026-01-02 03:04:06Z alice did to digits what only a newer release can read (hotswap.model.frozen.v1)"
+    )
+
+
+def test_a_time_no_other_zone_can_show() -> None:
+    value = REGISTRY_CODEC.encode(in_envelope(staged("v1")))
+    first_day = value.replace(b"2026-01-02T03:04:06Z", b"0001-01-01T00:00:00+14:00")
+    decoded = REGISTRY_CODEC.decode(first_day)
+    assert not isinstance(decoded, UnknownEvent)
+    assert describe(decoded).startswith("0001-01-01 00:00:00+14:00 alice staged")  # type: ignore[arg-type]
+
+
+@given(st.text(), st.text(), st.text(), st.text(max_size=400))
+def test_never_more_than_a_line_and_nothing_a_terminal_obeys(actor: str, model: str, run: str, detail: str) -> None:
+    data = TrainingFailed(run_id=run, cause="crashed", detail=detail)
+    described = describe(in_envelope(data, subject=model, actor=actor, reason=detail))
+    assert described.isprintable()
+    assert len(described) < 600 + len(actor) + len(model) + len(run)
