@@ -16,12 +16,13 @@ from hotswap_events import headers
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent
 from hotswap_events.inference import JSON_CONTENT_TYPE
 from hotswap_events.topics import Topics
+from hotswap_stream.application.dead_letter import dead_letter
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.registry_fold import Stream
 from hotswap_stream.application.registry_view import encode_registry_state, registry_state
 from hotswap_stream.application.topic_records import InboundRecord, OutboundRecord, Publisher
 from hotswap_stream.domain.limits import wrong_model_name
-from hotswap_stream.errors import ConfigurationError
+from hotswap_stream.errors import ConfigurationError, HotswapError
 
 _log = structlog.get_logger(__name__)
 
@@ -83,7 +84,14 @@ class RegistryAgent:
             return
         if head is None and self._on_model_seen is not None:
             await self._see(model_name, self._on_model_seen)
-        await self._publish(key, stream)
+        try:
+            await self._publish(key, stream)
+        except HotswapError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one model that trips a bug must not stop commands to all others
+            _log.exception("registry_state_failed", model_name=model_name, offset=record.offset)
+            cause = f"publishing the state failed: {type(error).__name__}: {error}"
+            await self._publisher.publish(dead_letter(record, cause, topic=self._topics.dead_letters))
 
     async def _publish(self, key: bytes, stream: Stream) -> None:
         """The state and its head are taken in one step: the fold moves on while the record is on its way."""

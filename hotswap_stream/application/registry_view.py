@@ -64,24 +64,27 @@ def registry_state(stream: Stream, *, versions_listed_max: int | None = VERSIONS
 
 
 def encode_registry_state(state: RegistryState, *, bytes_max: int = STATE_BYTES_MAX) -> bytes:
-    """JSON of at most `bytes_max` bytes. What does not fit loses its details first and is not listed then.
+    """JSON of at most `bytes_max` bytes: where not all fits, versions lose their details, and at last go unlisted.
 
-    The active version comes first, then those in staging, then the newest.
+    The active version is the last to lose anything, then those in staging, then the newest.
     """
     value = _encoder.encode(state)
     if len(value) <= bytes_max:
         return value
     room = bytes_max - len(_encoder.encode(msgspec.structs.replace(state, versions=())))
     fitting: dict[str, RegistryVersion] = {}
-    for version in _by_weight(state.versions):
-        size_bytes = len(_encoder.encode(version)) + 1
-        if size_bytes > room:
-            version = _without_details(version)
-            size_bytes = len(_encoder.encode(version)) + 1
-            if size_bytes > room:
-                break
-        room -= size_bytes
-        fitting[version.model_version] = version
+    by_weight = _by_weight(state.versions)
+    for version in by_weight:
+        bare = _without_details(version)
+        room -= _listed_bytes(bare)
+        if room < 0:
+            break
+        fitting[version.model_version] = bare
+    for version in by_weight[: len(fitting)]:
+        details_bytes = _listed_bytes(version) - _listed_bytes(fitting[version.model_version])
+        if details_bytes <= room:
+            room -= details_bytes
+            fitting[version.model_version] = version
     listed = tuple(fitting[version.model_version] for version in state.versions if version.model_version in fitting)
     return _encoder.encode(msgspec.structs.replace(state, versions=listed))
 
@@ -90,6 +93,10 @@ def _by_weight(versions: Iterable[RegistryVersion]) -> list[RegistryVersion]:
     """In production, then in staging, then the rest; newest first in each, as they come."""
     weight = {"production": 0, "staging": 1}
     return sorted(versions, key=lambda version: weight.get(version.stage, 2))
+
+
+def _listed_bytes(version: RegistryVersion) -> int:
+    return len(_encoder.encode(version)) + 1  # the comma
 
 
 def _without_details(version: RegistryVersion) -> RegistryVersion:

@@ -51,9 +51,10 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
     stop_seconds_max: float = 15.0
     """After that it, and what it started, is killed."""
     restarts_per_minute_max: int = 10
-    """More than that, and the process has failed for good."""
+    """More than that, and the process has failed for good. With the pauses below that takes a process that ends at
+    once; one that takes a second to find out, such as that Kafka is away, is started again without end."""
     backoff_seconds_first: float = 0.2
-    backoff_seconds_max: float = 5.0
+    backoff_seconds_max: float = 10.0
     exit_codes_final: frozenset[int] = field(default_factory=lambda: frozenset({EXIT_CONFIGURATION}))
     """Exit codes after which it is not started again."""
 

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from hotswap_events import headers
 from hotswap_events.codec import REGISTRY_CODEC
+from hotswap_stream.agents import registry_agent
 from hotswap_stream.agents.registry_agent import RegistryAgent, StreamHead
 from hotswap_stream.application.registry_view import registry_state
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
@@ -93,6 +95,24 @@ async def test_a_state_that_could_not_be_sent_is_sent_when_its_record_is_read_ag
     stage.publisher.down = False
     await agent.handle(stage.registry_record(0))
     assert len(stage.publisher.states()) == 1
+
+
+async def test_a_model_whose_state_trips_a_bug_is_set_aside_until_its_next_event(
+    stage: AgentStage, agent: RegistryAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_stream: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    await stage.registry.handle(register("v1"))
+    with monkeypatch.context() as patched:
+        patched.setattr(registry_agent, "registry_state", broken)
+        await agent.handle(stage.registry_record(0))
+    [letter] = stage.publisher.records
+    assert letter.topic == TOPICS.dead_letters
+    assert b"ZeroDivisionError: a bug" in dict(letter.headers)[headers.DEAD_LETTER_CAUSE]
+    await stage.registry.handle(register("v2"))
+    await agent.handle(stage.registry_record(1))
+    assert [state.sequence for state in stage.publisher.states()] == [2]
 
 
 async def test_a_garbled_head_is_published_again(

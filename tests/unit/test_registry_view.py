@@ -1,6 +1,5 @@
 """The state outsiders read: what it lists, and that it fits into a record."""
 
-from datetime import UTC, datetime
 from typing import get_args
 
 import msgspec
@@ -26,15 +25,17 @@ def many(count: int, *, text: str = "x", stage: Stage = "archived") -> Stream:
     """A stream with versions v1 … v<count>, each with 60 tags of that text."""
     versions = {
         f"v{number}": VersionState(
-            f"v{number}",
-            stage,
-            ArtifactFacts(digest=f"sha256:{'a' * 64}", size_bytes=1),
-            Provenance(origin="imported", created_by="alice", environment={f"e{i}": text for i in range(60)}),
-            number,
-            datetime(2026, 1, 1, tzinfo=UTC),
-            None,
-            {},
-            {f"t{i}": text for i in range(60)},
+            model_version=f"v{number}",
+            stage=stage,
+            artifact=ArtifactFacts(digest=f"sha256:{'a' * 64}", size_bytes=1),
+            provenance=Provenance(
+                origin="imported", created_by="alice", environment={f"e{i}": text for i in range(60)}
+            ),
+            registered_sequence=number,
+            registered_at=EPOCH,
+            run_id=None,
+            metrics={},
+            tags={f"t{i}": text for i in range(60)},
         )
         for number in range(1, count + 1)
     }
