@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hotswap_stream.broker.ports import HOST
@@ -52,6 +53,8 @@ async def _ask(port: int, api: int, api_version: int, body: bytes, timeout_s: fl
                 return await reader.readexactly(size) if 0 < size <= _ANSWER_BYTES_MAX else None
             finally:
                 writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
     except (OSError, TimeoutError, asyncio.IncompleteReadError):
         return None
 

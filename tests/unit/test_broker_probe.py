@@ -2,6 +2,8 @@
 
 import asyncio
 import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -40,25 +42,31 @@ def test_an_answer_to_another_request_is_none() -> None:
     ],
 )
 async def test_what_is_no_broker_is_not_taken_for_one(answer: bytes) -> None:
-    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.write(answer)
-        writer.close()
-
-    server = await asyncio.start_server(respond, HOST, 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with answering(answer) as port:
         assert await ask_cluster(port, 2.0) is None
         assert not await ask_for_coordinator(port, 2.0)
 
 
 async def test_a_closed_port_and_a_silent_server_answer_nothing() -> None:
     assert await ask_cluster(pick_free_ports(1)[0], 1.0) is None
+    async with answering(None) as port:
+        assert await ask_cluster(port, 0.05) is None
 
-    async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
+
+@asynccontextmanager
+async def answering(answer: bytes | None) -> AsyncIterator[int]:
+    """A port that answers every connection's first byte, or (None) never; all connections are closed at the end."""
+    handlers: set[asyncio.Task[None] | None] = set()
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(asyncio.current_task())
+        await reader.read(-1 if answer is None else 1)
+        writer.write(answer or b"")
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
-    server = await asyncio.start_server(be_silent, HOST, 0)
+    server = await asyncio.start_server(respond, HOST, 0)
     async with server:
-        assert await ask_cluster(server.sockets[0].getsockname()[1], 0.05) is None
+        yield server.sockets[0].getsockname()[1]
+        await asyncio.gather(*filter(None, handlers))
