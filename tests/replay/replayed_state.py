@@ -1,0 +1,83 @@
+"""What a history leads to, in a form that can be kept beside it for ever.
+
+Only names fields that every release has, so that an old expectation is still met when states gain fields.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from hotswap_stream.application.audit import verify_records
+from hotswap_stream.application.registry_fold import AppliedUnknown, RegistryFold, Stream, Void
+from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.domain.state import RunState, VersionState
+
+
+def replayed_state(records: Iterable[LogRecord]) -> dict[str, Any]:
+    """Outcome of each record, the state of each model, and what an audit finds, as plain JSON values."""
+    kept = list(records)
+    fold = RegistryFold()
+    outcomes = [_outcome(fold, record) for record in kept]
+    report = verify_records(kept)
+    document = {
+        "outcomes": outcomes,
+        "models": {name: _stream(stream) for name, stream in sorted(fold.streams.items())},
+        "audit": {
+            "conflicts": report.conflicts,
+            "findings": [[finding.damage, finding.offset] for finding in report.findings],
+        },
+    }
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
+    return plain
+
+
+def _outcome(fold: RegistryFold, record: LogRecord) -> str:
+    outcome = fold.apply(record)
+    if isinstance(outcome, Void):
+        return f"void: {outcome.kind}"
+    return "applied, unknown here" if isinstance(outcome, AppliedUnknown) else "applied"
+
+
+def _stream(stream: Stream) -> dict[str, Any]:
+    state = stream.state
+    return {
+        "sequence": state.sequence,
+        "head_digest": stream.head_digest,
+        "offset": stream.offset,
+        "active_version": state.active_version,
+        "active_offset": stream.active_offset,
+        "former_version": state.former_version,
+        "production_history": state.production_history,
+        "versions": {name: _version(version) for name, version in state.versions.items()},
+        "runs": {run_id: _run(run) for run_id, run in state.runs.items()},
+        "command_ids": state.command_ids,
+        "unknown_event_type": state.unknown_event_type,
+    }
+
+
+def _version(version: VersionState) -> dict[str, Any]:
+    validation = version.validation
+    return {
+        "stage": version.stage,
+        "artifact_digest": version.artifact.digest,
+        "size_bytes": version.artifact.size_bytes,
+        "origin": version.provenance.origin,
+        "created_by": version.provenance.created_by,
+        "code_revision": version.provenance.code_revision,
+        "data_snapshot": version.provenance.data_snapshot,
+        "image": version.provenance.image,
+        "environment": version.provenance.environment,
+        "registered_sequence": version.registered_sequence,
+        "run_id": version.run_id,
+        "metrics": version.metrics,
+        "tags": version.tags,
+        "verdict": None if validation is None else validation.verdict,
+        "figures": None if validation is None else validation.figures,
+        "baseline_version": None if validation is None else validation.baseline_version,
+        "production_sequences": version.production_sequences,
+    }
+
+
+def _run(run: RunState) -> dict[str, Any]:
+    return {"status": run.status, "detail": run.detail}
