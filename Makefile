@@ -14,7 +14,7 @@ help:
 	@echo "make test    check and test everything"
 	@echo "make lint    ruff, mypy, import rules"
 	@echo "make bench   run the benchmarks (ONLY=name for one); results in build/bench.json"
-	@echo "make schemas write schemas/ anew from the code"
+	@echo "make schemas write schemas/ and docs/reference/ anew from the code"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11 …")'
@@ -46,7 +46,8 @@ bench: $(INSTALLED_DEV)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 schemas: $(INSTALLED_DEV)
-	@$(BIN)/python tools/generate_schemas.py
+	@$(BIN)/python -m tools.generate_schemas
+	@$(BIN)/python -m tools.generate_reference
 
 clean:
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -94,9 +94,17 @@ class VersionSlots:
             _close(slot)
         self._slots.clear()
 
-    async def wait_serving(self) -> None:
-        """Return when a version serves."""
+    async def wait_decided(self) -> None:
+        """Return when a version serves, or when it is clear that none can: then `failure` says why."""
         await self._ready.wait()
+
+    @property
+    def failure(self) -> str | None:
+        """Why no version serves although one is active; None while one serves or is being loaded."""
+        if self.serving is not None or self._active is None:
+            return None
+        slot = self._slots[self._active[0]]
+        return None if slot.error is None else f"version {slot.model_version!r} cannot be loaded: {slot.error}"
 
     def states(self) -> dict[str, FleetVersion]:
         """State of each version held or tried, for the fleet topic."""
@@ -175,6 +183,8 @@ class VersionSlots:
         slot = self._slots[name]
         if slot.error is not None and self._failed_at_offset.get(name, -1) < offset:
             slot.error = None
+            if self.serving is None:
+                self._ready.clear()
 
     def _activate(self) -> None:
         if self._active is None:
@@ -259,6 +269,7 @@ class VersionSlots:
         _log.error("version_load_failed", model_version=slot.model_version, error=error)
         if self._active is not None and self._active[0] == slot.model_version:
             self._failed_at_offset[slot.model_version] = self._active[1]
+            self._ready.set()
             self._on_active_failed(LoadFailure(slot.model_version, slot.digest, error))
 
 

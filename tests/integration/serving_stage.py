@@ -151,6 +151,10 @@ class Answers:
             while not true():
                 await asyncio.sleep(0.01)
 
+    async def until_count(self, count: int) -> None:
+        """Until every partition has exactly so many answers."""
+        await self.until(lambda: all(len(answers) == count for answers in self.by_partition))
+
     async def until_chosen_by(self, registry_offset: int | None) -> None:
         """Until the last answer in every partition was chosen by this registry event."""
         await self.until(

@@ -267,7 +267,27 @@ async def test_two_workers_share_the_partitions_of_a_model(settings: Settings) -
                         for partition in range(PARTITIONS):
                             await stage.send(request_body(), partition=partition)
                         sent += 1
-                        await answers.until(lambda: all(len(got) == sent for got in answers.by_partition))
+                        await answers.until_count(sent)
                         workers = {got[-1]["parameters"]["worker"] for got in answers.by_partition}
             for got in answers.by_partition:
                 assert [answer["parameters"]["request_offset"] for answer in got] == list(range(sent))
+
+
+async def test_a_first_version_that_cannot_load_stops_nothing(settings: Settings) -> None:
+    """There is no former version to roll back to: requests get an error that says why, until one loads."""
+    async with open_stage(settings) as stage:
+        artifact = await stage.store.put_artifact(artifact_answering(1.0))
+        await _damage(stage, artifact)
+        await stage.register(artifact)
+        await stage.switch("v1")
+        async with running_worker(settings):
+            await stage.send(request_body())
+            (record,) = await stage.answers(1)
+            assert body(record)["error_code"] == "no-active-version"
+            assert "'v1' cannot be loaded" in body(record)["error"]
+            await stage.register_answering(2.0)
+            chosen = (await stage.switch("v2")).offset
+            async with stage.reading() as answers, asyncio.timeout(30):
+                while answers.by_partition[0][-1:] == [] or "error" in answers.by_partition[0][-1]:
+                    await stage.send(request_body())
+                assert answers.by_partition[0][-1]["parameters"]["registry_offset"] == chosen

@@ -27,29 +27,38 @@ async def ensure_topics(connection: KafkaConnection, specs: Sequence[TopicSpec])
     admin = AIOKafkaAdminClient(**connection.client_options())
     try:
         await admin.start()
-        brokers = len((await admin.describe_cluster())["brokers"])
-        response = await admin.create_topics(
-            [
-                NewTopic(
-                    spec.name,
-                    num_partitions=spec.partitions,
-                    replication_factor=min(spec.replicas, brokers),
-                    topic_configs=spec.config(brokers=brokers),
-                )
-                for spec in specs
-            ]
-        )
-        for error in response.topic_errors:
-            name, code = error[0], error[1]
-            if code not in (0, _TOPIC_ALREADY_EXISTS):
-                raise ConfigurationError(f"topic {name!r} could not be created: error {code} {error[2:]}")
-            if code == 0:
-                _log.info("topic_created", topic=name)
+        described = await admin.describe_topics([spec.name for spec in specs])
+        existing = {topic["topic"] for topic in described if not topic["error_code"]}
+        # Asked first, so that whoever may not create topics can use those that are there.
+        missing = [spec for spec in specs if spec.name not in existing]
+        if missing:
+            await _create(admin, missing)
         await _wait_ready(admin, specs)
     except (KafkaError, OSError) as error:
         raise LogUnavailableError(f"Kafka at {connection.bootstrap_servers}: {error!r}") from error
     finally:
         await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
+    brokers = len((await admin.describe_cluster())["brokers"])
+    response = await admin.create_topics(
+        [
+            NewTopic(
+                spec.name,
+                num_partitions=spec.partitions,
+                replication_factor=min(spec.replicas, brokers),
+                topic_configs=spec.config(brokers=brokers),
+            )
+            for spec in specs
+        ]
+    )
+    for error in response.topic_errors:
+        name, code = error[0], error[1]
+        if code not in (0, _TOPIC_ALREADY_EXISTS):
+            raise ConfigurationError(f"topic {name!r} could not be created: error {code} {error[2:]}")
+        if code == 0:
+            _log.info("topic_created", topic=name)
 
 
 async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:

@@ -56,7 +56,9 @@ class Answerer(Struct, frozen=True):
     model_name: str
     worker: str
 
-    def answer(self, entries: Sequence[Request | Unreadable], serving: Serving | None) -> list[Answer]:
+    def answer(
+        self, entries: Sequence[Request | Unreadable], serving: Serving | None, why_none: str | None = None
+    ) -> list[Answer]:
         """One answer an entry, in order. Without a version every request gets a `no-active-version` error."""
         started_ms = time.time() * 1000
         answers: dict[int, Answer] = {}
@@ -65,7 +67,7 @@ class Answerer(Struct, frozen=True):
             if isinstance(entry, Unreadable):
                 answers[index] = self._error(entry.record, serving, entry.code, entry.reason, entry.request_id)
             elif serving is None:
-                reason = f"model {self.model_name!r} has no active version; promote one"
+                reason = why_none or f"model {self.model_name!r} has no active version; promote one"
                 answers[index] = self._error(
                     entry.record, None, "no-active-version", reason, entry.body.id, raw=entry.raw
                 )

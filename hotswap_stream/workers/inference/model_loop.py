@@ -16,10 +16,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.errors import CommitFailedError, KafkaError
 from msgspec import Struct
 
-from hotswap_events import headers as header_names
 from hotswap_events.topics import Topics
 from hotswap_stream.application.version_slots import VersionSlots
 from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.workers.inference.answer_sender import AnswerSender
 from hotswap_stream.workers.inference.answers import Answer, Answerer
 from hotswap_stream.workers.inference.checkpoint import last_answered, resume_offset
 from hotswap_stream.workers.inference.requests import Request, Unreadable, read_request
@@ -32,8 +32,6 @@ COMMIT_SECONDS = 1.0
 SESSION_TIMEOUT_MS = 10_000
 DRAIN_SECONDS_MAX = 20.0
 RESTART_SECONDS = 0.5
-DEAD_LETTER_BYTES_MAX = 900_000
-"""Larger requests are cut in the dead letters; the original stays in its topic, named by partition and offset."""
 
 
 class LoopLimits(Struct, frozen=True, kw_only=True):
@@ -90,7 +88,7 @@ class ModelLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         self._answerer = Answerer(model_name, worker)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"infer-{model_name}")
         self._consumer: AIOKafkaConsumer | None = None
-        self._producer: AIOKafkaProducer | None = None
+        self._sender: AnswerSender | None = None
         self._epoch = 0
         self._in_pipeline = 0
         self._idle = asyncio.Event()
@@ -149,7 +147,8 @@ class ModelLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         tasks: list[asyncio.Task[Any]] = []
         try:
             await producer.start()
-            self._producer, self._consumer = producer, consumer
+            self._sender = AnswerSender(producer, self._response_topic, self._topics.dead_letters)
+            self._consumer = consumer
             await consumer.start()
             consumer.subscribe([self._request_topic], listener=self)
             self._may_fetch.set()
@@ -170,7 +169,7 @@ class ModelLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._producer = self._consumer = None
+            self._sender = self._consumer = None
             self.partitions = ()
             for client in (consumer, producer):
                 with suppress(KafkaError):
@@ -275,13 +274,15 @@ class ModelLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 # Perhaps the first promotion was answered to its sender, but not yet read here.
                 await self._catch_up()
                 if self._has_active():
-                    await self._slots.wait_serving()
+                    await self._slots.wait_decided()
                 if batch.epoch != self._epoch:
                     self._leave_pipeline()
                     continue
-            serving = self._slots.begin()
+            serving, why_none = self._slots.begin(), self._slots.failure
             try:
-                answers = await loop.run_in_executor(self._thread, self._answerer.answer, batch.entries, serving)
+                answers = await loop.run_in_executor(
+                    self._thread, self._answerer.answer, batch.entries, serving, why_none
+                )
             finally:
                 if serving is not None:
                     self._slots.end(serving)
@@ -300,7 +301,8 @@ class ModelLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._start_over()
                 continue
             try:
-                await self._send_answers(item.answers)
+                if self._sender is not None:
+                    await self._sender.send(item.answers)
             except KafkaError:
                 # Neither sent nor not sent: a fresh producer, and the answers themselves say where to go on.
                 self._leave_pipeline()
@@ -313,50 +315,6 @@ class ModelLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         self._in_pipeline -= 1
         if self._in_pipeline == 0:
             self._idle.set()
-
-    async def _send_answers(self, answers: list[Answer]) -> None:
-        """Dead letters first, so that none is missing for an answer that is there; then one batch a partition."""
-        producer = self._producer
-        if producer is None:
-            return
-        sent = [await self._send_dead_letter(producer, answer) for answer in answers if answer.dead_letter_cause]
-        await asyncio.gather(*sent)
-        by_partition: dict[int, list[Answer]] = {}
-        for answer in answers:
-            by_partition.setdefault(answer.record.partition, []).append(answer)
-        sent = []
-        for partition, partition_answers in by_partition.items():
-            batch = producer.create_batch()
-            for answer in partition_answers:
-                record = {"key": answer.record.key, "value": answer.value, "headers": answer.headers}
-                if batch.append(**record, timestamp=None) is None:
-                    batch.close()
-                    sent.append(await producer.send_batch(batch, self._response_topic, partition=partition))
-                    batch = producer.create_batch()
-                    batch.append(**record, timestamp=None)
-            batch.close()
-            sent.append(await producer.send_batch(batch, self._response_topic, partition=partition))
-        await asyncio.gather(*sent)
-
-    async def _send_dead_letter(self, producer: AIOKafkaProducer, answer: Answer) -> "asyncio.Future[Any]":
-        record = answer.record
-        # Not every record has a value or a key, and a dead letter must have one of them to be sent at all.
-        value = b"" if record.value is None else record.value[:DEAD_LETTER_BYTES_MAX]
-        cause = (answer.dead_letter_cause or "").encode()
-        sent: asyncio.Future[Any] = await producer.send(
-            self._topics.dead_letters,
-            key=record.key,
-            value=value,
-            headers=[
-                *[header for header in record.headers if header[0] == header_names.CONTENT_TYPE],
-                (header_names.DEAD_LETTER_CAUSE, cause),
-                (header_names.ORIGIN_TOPIC, record.topic.encode()),
-                (header_names.ORIGIN_PARTITION, b"%d" % record.partition),
-                (header_names.ORIGIN_OFFSET, b"%d" % record.offset),
-                (header_names.ORIGIN_TIMESTAMP_MS, b"%d" % record.timestamp),
-            ],
-        )
-        return sent
 
     # --- commits: for lag, and as the second half of the checkpoint --------------------------------------------------
 
