@@ -1,6 +1,7 @@
 """The agents as a process of their own.
 
-`python -m tests.integration.agents_process SERVERS PREFIX [READY_FILE [INSTANCE]]` wires real adapters to `run_agents`; ends with code 0 after SIGTERM, 1 when the agents failed.
+`python -m tests.integration.agents_process SERVERS PREFIX [READY_FILE [INSTANCE]]` wires real adapters to `run_agents`;
+it ends with code 0 after SIGTERM, and with 1 when the agents failed.
 """
 
 import asyncio
