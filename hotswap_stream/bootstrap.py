@@ -169,10 +169,12 @@ async def open_registry(settings: Settings, source: str = "cli") -> AsyncIterato
 async def open_training(settings: Settings, source: str = "trainer") -> AsyncIterator["ModelTrainer"]:
     """Training runs in processes of their own, validation, and the registry that records both."""
     from hotswap_stream.adapters.torch.evaluator import DigitsEvaluator
+    from hotswap_stream.adapters.torch.threads import limit_threads
     from hotswap_stream.adapters.torch.trainer_process import trainer_command
     from hotswap_stream.application.train_model import ModelTrainer
     from hotswap_stream.workers.training.subprocess_trainer import SubprocessTrainer
 
+    limit_threads(settings.torch_threads)
     store = artifact_store(settings)
     trainer = SubprocessTrainer(
         trainer_command(),

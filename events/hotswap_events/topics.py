@@ -106,6 +106,8 @@ class Topics(Struct, frozen=True):
                 cleanup_policy="delete",
                 retention_ms=7 * _DAY_MS,
                 message_bytes_max=8 * 1_048_576,
+                # The time of an answer is comparable with that of a registry event only by the same clock.
+                append_time=name == self.responses(model_name),
             )
             for name in (self.requests(model_name), self.responses(model_name))
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
-from hotswap_stream.errors import HotswapError
+from hotswap_stream.errors import ConfigurationError, HotswapError
 
 if TYPE_CHECKING:
     from hotswap_stream.application.registry import Registry
@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 
 FAILED = 1
 REFUSED = 3
+CONFIGURATION = 78
+"""Of the commands that run until they are stopped: starting them again cannot help."""
 INTERRUPTED = 130
 
 _Result = TypeVar("_Result")
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, code: int = FAILED) -> NoReturn:
     """One red line on standard error, and the exit code of a failure."""
     typer.secho(f"error: {message}", err=True, fg="red")
-    raise typer.Exit(FAILED)
+    raise typer.Exit(code)
 
 
 def run(main: Callable[["Settings"], Coroutine[Any, Any, _Result]], *, quiet: bool = True) -> _Result:
@@ -35,6 +37,8 @@ def run(main: Callable[["Settings"], Coroutine[Any, Any, _Result]], *, quiet: bo
     try:
         settings = prepared_settings(quiet=quiet)
         return asyncio.run(main(settings))
+    except ConfigurationError as error:
+        fail(str(error), FAILED if quiet else CONFIGURATION)
     except HotswapError as error:
         fail(str(error))
     except ModuleNotFoundError as error:

@@ -30,7 +30,7 @@ ACTOR = "demo"
 EVENT_SECONDS_MAX = 30.0
 FIRST_EPOCHS = 3
 """The first version learns briefly, so that the second one is visibly better."""
-SECOND_EPOCHS = 12
+SECOND_EPOCHS = 8
 
 TrainingShown = Callable[[TrainingSpec], OnProgress]
 
@@ -52,7 +52,7 @@ class Acts:
 
     def __init__(self, stack: Stack, trainer: ModelTrainer, traffic: Traffic, on_progress: TrainingShown) -> None:
         self.done: list[Act] = []
-        self.swaps_ms: list[float] = []
+        self.swaps_ms: list[int] = []
         self._stack = stack
         self._settings = stack.settings
         self._topics = bootstrap.topics(stack.settings)
@@ -87,7 +87,7 @@ class Acts:
         held = response.status_code == httpx.codes.OK and await self._swapped(ModelPromoted, "v2")
         return self._act(
             "train v2 meanwhile, promote it over HTTP",
-            f"v2 {_accuracy(report)}, active after {self.swaps_ms[-1]:.0f} ms" if held else response.text,
+            f"v2 {_accuracy(report)}, active after {self.swaps_ms[-1]} ms" if held else response.text,
             held,
             self._active_offset(),
         )
@@ -174,7 +174,7 @@ class Acts:
         held = former is not None and await self._swapped(ModelRolledBack, former)
         return self._act(
             "emergency rollback by a command on the topic",
-            f"{active} → {former} after {self.swaps_ms[-1]:.0f} ms" if held else "it did not come",
+            f"{active} → {former} after {self.swaps_ms[-1]} ms" if held else "it did not come",
             held,
             self._active_offset(),
         )
@@ -200,8 +200,9 @@ class Acts:
             await self._traffic.wait_first_answer(entry.record.offset)
         except TimeoutError:
             return False
-        first_s = self._traffic.first_answer_s(entry.record.offset) or 0.0
-        self.swaps_ms.append(first_s * 1000 - entry.record.timestamp_ms)
+        first_ms = self._traffic.first_answer_ms(entry.record.offset)
+        if first_ms is not None:
+            self.swaps_ms.append(first_ms - entry.record.timestamp_ms)
         return True
 
     def _last(self, event_type: type[ModelPromoted | ModelRolledBack], model_version: str) -> TailEntry | None:

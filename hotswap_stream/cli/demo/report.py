@@ -29,9 +29,9 @@ class DemoReport(Struct, frozen=True, kw_only=True):
     duplicated: int
     errors: int
     accuracy: dict[str, float]
-    promotion_to_first_answer_ms: list[float]
-    """Per change of the version in production under traffic, from the event's append to its first answer."""
-    longest_gap_ms: float
+    promotion_to_first_answer_ms: list[int]
+    """Per change of the version in production under traffic, from the event's append to that of its first answer."""
+    longest_gap_ms: int
     """Longest time without an answer while requests came steadily."""
     requests_per_second: float
     seconds: float
@@ -45,7 +45,7 @@ class DemoReport(Struct, frozen=True, kw_only=True):
 
 
 def make_report(
-    traffic: "Traffic", acts: list[Act], swaps_ms: list[float], *, rate: float, seconds: float, audit: str
+    traffic: "Traffic", acts: list[Act], swaps_ms: list[int], *, rate: float, seconds: float, audit: str
 ) -> DemoReport:
     """Put the figures together."""
     return DemoReport(
@@ -55,8 +55,8 @@ def make_report(
         duplicated=traffic.duplicated,
         errors=len(traffic.errors),
         accuracy={version: round(share, 4) for version, share in traffic.accuracy().items()},
-        promotion_to_first_answer_ms=[round(value, 1) for value in swaps_ms],
-        longest_gap_ms=round(traffic.longest_gap_ms(), 1),
+        promotion_to_first_answer_ms=swaps_ms,
+        longest_gap_ms=traffic.longest_gap_ms(),
         requests_per_second=rate,
         seconds=round(seconds, 1),
         audit=audit,
@@ -79,7 +79,7 @@ def print_report(report: DemoReport) -> None:
         [(act.name, act.outcome, "ok" if act.held else "NOT OK") for act in report.acts],
         title="What happened",
     )
-    swaps = ", ".join(f"{value:.0f} ms" for value in report.promotion_to_first_answer_ms)
+    swaps = ", ".join(f"{value} ms" for value in report.promotion_to_first_answer_ms)
     accuracy = ", ".join(f"{version} {share:.1%}" for version, share in report.accuracy.items())
     print_table(
         ("figure", "value"),
@@ -88,7 +88,7 @@ def print_report(report: DemoReport) -> None:
             ("lost / duplicated / errors", f"{report.lost} / {report.duplicated} / {report.errors}"),
             ("accuracy on held-out digits", accuracy),
             ("promotion event → first answer by the new weights", swaps),
-            ("longest time without an answer", f"{report.longest_gap_ms:.0f} ms at {report.requests_per_second:g}/s"),
+            ("longest time without an answer", f"{report.longest_gap_ms} ms at {report.requests_per_second:g}/s"),
             ("audit of the log", report.audit),
             ("time", f"{report.seconds:.0f} s"),
         ],

@@ -37,11 +37,14 @@ class _Sent(Struct):
 
 
 class Seen(Struct, frozen=True):
-    """A valid answer: which version gave it, by which registry event, and when it was received (s since 1970)."""
+    """A valid answer: which version gave it, chosen by which registry event, and when it was appended to its topic.
+
+    The broker's clock stamps answers and registry events alike, so this process's own pauses do not count.
+    """
 
     model_version: str
     registry_offset: int
-    received_s: float
+    appended_ms: int
 
 
 class Traffic:
@@ -118,19 +121,19 @@ class Traffic:
         self._score()
         return {version: self.right[version] / self.total[version] for version in sorted(self.total)}
 
-    def longest_gap_ms(self) -> float:
+    def longest_gap_ms(self) -> int:
         """Longest time between two answers in a row."""
-        times = [seen.received_s for seen in self.seen]
-        return max((later - earlier for earlier, later in pairwise(times)), default=0.0) * 1000
+        times = sorted(seen.appended_ms for seen in self.seen)
+        return max((later - earlier for earlier, later in pairwise(times)), default=0)
 
-    def first_answer_s(self, registry_offset: int) -> float | None:
-        """When the first answer chosen by this registry event was received."""
-        return next((seen.received_s for seen in self.seen if seen.registry_offset == registry_offset), None)
+    def first_answer_ms(self, registry_offset: int) -> int | None:
+        """When the first answer chosen by this registry event was appended, ms since 1970."""
+        return min((seen.appended_ms for seen in self.seen if seen.registry_offset == registry_offset), default=None)
 
     async def wait_first_answer(self, registry_offset: int, seconds_max: float = 20.0) -> None:
         """Wait until an answer chosen by this registry event is there. TimeoutError otherwise."""
         async with asyncio.timeout(seconds_max):
-            while self.first_answer_s(registry_offset) is None:
+            while self.first_answer_ms(registry_offset) is None:
                 await asyncio.sleep(0.01)
 
     async def _send(self, ready: asyncio.Event) -> None:
@@ -172,13 +175,12 @@ class Traffic:
             ready.set()
             while True:
                 for records in (await consumer.getmany(timeout_ms=500)).values():
-                    received_s = time.time()
                     for record in records:
-                        self._take(record, received_s)
+                        self._take(record)
         finally:
             await consumer.stop()
 
-    def _take(self, record: "ConsumerRecord[Any, Any]", received_s: float) -> None:
+    def _take(self, record: "ConsumerRecord[Any, Any]") -> None:
         headers = dict(record.headers)
         offset = int(headers[header_names.REQUEST_OFFSET])
         if offset <= self._highest.get(record.partition, -1):
@@ -193,7 +195,7 @@ class Traffic:
         answer = _answers.decode(record.value)
         scores = answer.outputs[0].data
         self._labels[key] = answer.model_version, max(range(len(scores)), key=scores.__getitem__)
-        self.seen.append(Seen(answer.model_version, answer.parameters.registry_offset or -1, received_s))
+        self.seen.append(Seen(answer.model_version, answer.parameters.registry_offset or -1, record.timestamp))
 
     def _score(self) -> None:
         self.right.clear()
