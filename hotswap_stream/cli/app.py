@@ -28,7 +28,7 @@ COMMAND_MODULES = (
 
 EPILOG = (
     "Settings come from the environment: HOTSWAP_KAFKA_BOOTSTRAP_SERVERS chooses the cluster, HOTSWAP_TOPIC_PREFIX "
-    "the environment on it. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused."
+    "the environment on it. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 78 wrong settings of a server."
 )
 
 

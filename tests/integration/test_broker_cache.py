@@ -172,6 +172,8 @@ def test_a_cancelled_download_ends(tmp_path: Path, repository: _Requests) -> Non
 
 @pytest.mark.parametrize("damage", ["middle", "cut off"])
 async def test_a_broken_start_cache_does_not_stop_a_start(tmp_path: Path, damage: str) -> None:
+    # The broker that all tests share may be among them.
+    children_before = set(psutil.Process().children(recursive=True))
     await EmbeddedKafka().prepare()
     runtime, class_path = find_java_runtime(), JarCache(default_cache_dir()).class_path
     whole = StartCache(default_cache_dir(), JvmPlan(runtime, class_path, 256)).path
@@ -195,7 +197,7 @@ async def test_a_broken_start_cache_does_not_stop_a_start(tmp_path: Path, damage
     finally:
         broken.discard()
     # The training that the retried start began was given up with it.
-    assert psutil.Process().children(recursive=True) == []
+    assert set(psutil.Process().children(recursive=True)) <= children_before
     assert ("retry" in [event.stage for event in events]) == (damage == "middle")
 
 

@@ -105,7 +105,7 @@ def test_a_taken_port_is_one_clear_line(environment: dict[str, str]) -> None:
         second = subprocess.run(
             hotswap("api", "--port", port), env=environment, capture_output=True, text=True, check=False
         )
-    assert second.returncode == 1
+    assert second.returncode == 78
     assert f"error: the API cannot listen on 127.0.0.1:{port}" in second.stderr
     assert "Traceback" not in second.stderr
 
