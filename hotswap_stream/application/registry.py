@@ -164,7 +164,11 @@ class Registry:
             listener(entry)
 
     async def handle(self, command: AnyCommand) -> CommandResult:
-        """Apply one command once. Refusals come back as results; LogUnavailableError when the log is out of reach."""
+        """Apply one command once. Refusals come back as results.
+
+        LogUnavailableError: nothing was written. AppendOutcomeUnknownError: it may have been; the same command again,
+        with the same id, finds out. UnreadableEventError: only a newer release may decide on this model.
+        """
         async with self._locks.setdefault(command.model_name, asyncio.Lock()):
             for _attempt in range(DECIDE_ATTEMPTS_MAX):
                 result = await self._try(command)
@@ -203,13 +207,17 @@ class Registry:
                 command_id=command.command_id, status="refused", model_name=model_name, refusal=refusal
             )
         except AppendOutcomeUnknownError:
-            await self.catch_up()
+            with suppress(LogUnavailableError):
+                await self.catch_up()
             if command.command_id not in self.state(model_name).command_ids:
                 raise
             result = self._unchanged(command, self.state(model_name), "applied, though the log did not confirm it")
         else:
             last_offset = first_offset + len(values) - 1
-            await self.wait_for_offset(last_offset + 1)
+            try:
+                await self.wait_for_offset(last_offset + 1)
+            except LogUnavailableError as error:
+                raise AppendOutcomeUnknownError(f"appended at offset {first_offset}, not read back: {error}") from error
             if not isinstance(self._outcomes.get(first_offset), Applied):
                 return None
             result = self._accepted(command, decision.events, last_offset, sequence)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.application.registry import Registry, TailEntry
+from hotswap_stream.application.registry_as_of import OffsetNotReachedError, RegistryAsOf
 from hotswap_stream.application.registry_fold import Applied, Void
 from hotswap_stream.errors import LogUnavailableError
 from tests.contract.registry_logs import OpenLog, kafka_log, memory_log
@@ -193,6 +195,26 @@ async def test_a_registry_starts_on_a_log_that_has_a_past(new_registry: NewRegis
     late = await new_registry()
     assert len(late.state(MODEL).versions) == 5
     await agree(one, late)
+
+
+async def test_any_state_of_the_past_can_be_read(new_registry: NewRegistry) -> None:
+    registry = await new_registry()
+    for version in ("v1", "v2", "v3"):
+        await registry.handle(register(version))
+        await registry.handle(switch(version))
+    past = RegistryAsOf(registry.log)
+    active = [(await past.at_offset(offset))[MODEL].state.active_version for offset in range(6)]
+    assert active == [None, "v1", "v1", "v2", "v2", "v3"]
+    with pytest.raises(OffsetNotReachedError):
+        await past.at_offset(6)
+
+    timestamps = [entry.record.timestamp_ms for entry in registry.tail]
+    for timestamp_ms in timestamps:
+        appended_by_then = sum(stamp <= timestamp_ms for stamp in timestamps)
+        streams = await past.at_time(datetime.fromtimestamp(timestamp_ms / 1000, UTC))
+        assert streams[MODEL].state.sequence == appended_by_then
+    assert await past.at_time(datetime(2020, 1, 1, tzinfo=UTC)) == {}
+    assert (await past.at_time(datetime.now(UTC) + timedelta(hours=1)))[MODEL].state == registry.state(MODEL)
 
 
 async def test_a_stopped_registry_says_so(new_registry: NewRegistry) -> None:

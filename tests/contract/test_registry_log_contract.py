@@ -1,6 +1,7 @@
 """What every registry log must do, run against memory and against a real Kafka."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from time import monotonic, time
@@ -195,13 +196,15 @@ async def test_stop_ends_follow(new_log: NewLog) -> None:
     assert len(seen) == 1
 
 
-async def test_a_follower_can_leave(new_log: NewLog) -> None:
+async def test_a_follower_can_leave_at_any_moment(new_log: NewLog) -> None:
     log = await new_log()
-    waiting = asyncio.create_task(follow(log, 0, 1))
-    await log.end_offset()
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
+    for number in range(20):
+        waiting = asyncio.create_task(follow(log, 0, 1))
+        await asyncio.sleep(number / 1_000)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    gc.collect()  # a connection left open is reported here
     assert await log.append(b"m", [b"one"]) == 0
 
 

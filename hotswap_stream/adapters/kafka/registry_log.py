@@ -11,11 +11,14 @@ from aiokafka.structs import RecordMetadata
 
 from hotswap_events.envelope import CONTENT_TYPE
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
+from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.errors import AppendOutcomeUnknownError, DecisionTooLargeError, LogUnavailableError
 
 BATCH_BYTES_MAX = 1_000_000
 APPEND_SECONDS_MAX = 20.0
+FLUSH_SECONDS_MAX = 1.0
+REQUEST_MS_MAX = 10_000
 READ_STALL_SECONDS_MAX = 30.0
 _FOLLOW_POLL_MS = 1_000
 _FOLLOW_WAIT_MS = 500
@@ -52,11 +55,10 @@ class KafkaRegistryLog:
         producer, self._producer = self._producer, None
         for consumer in (*self._followers, reader):
             if consumer is not None:
-                await consumer.stop()
+                await to_the_end(consumer.stop())
         self._followers.clear()
         if producer is not None:
-            with suppress(KafkaError):
-                await producer.stop()
+            await to_the_end(_close(producer))
 
     async def append(self, key: bytes, values: Sequence[bytes]) -> int:
         """One record batch; the first record's offset."""
@@ -103,9 +105,7 @@ class KafkaRegistryLog:
         """An idempotent producer that failed has lost count of its sequence numbers: the next append gets a new one."""
         if self._producer is producer:
             self._producer = None
-        with suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(APPEND_SECONDS_MAX):
-                await producer.stop()
+        await to_the_end(_close(producer))
 
     async def end_offset(self) -> int:
         """The offset that the next record will get."""
@@ -179,7 +179,7 @@ class KafkaRegistryLog:
                     yield [_record(record) for record in fetched]
         finally:
             self._followers.discard(consumer)
-            await consumer.stop()
+            await to_the_end(consumer.stop())
 
     def _started_reader(self) -> AIOKafkaConsumer:
         if self._reader is None:
@@ -204,12 +204,12 @@ class KafkaRegistryLog:
             linger_ms=0,
             max_batch_size=BATCH_BYTES_MAX,
             max_request_size=BATCH_BYTES_MAX,
-            request_timeout_ms=10_000,
+            request_timeout_ms=REQUEST_MS_MAX,
         )
         try:
-            await producer.start()
+            await to_the_end(producer.start())
         except BaseException:
-            await producer.stop()
+            await to_the_end(producer.stop())
             raise
         return producer
 
@@ -221,14 +221,27 @@ class KafkaRegistryLog:
             auto_offset_reset="none",
             max_poll_records=None,
             fetch_max_wait_ms=fetch_max_wait_ms,
+            request_timeout_ms=REQUEST_MS_MAX,
         )
         try:
-            await consumer.start()
+            await to_the_end(consumer.start())
         except BaseException:
-            await consumer.stop()
+            await to_the_end(consumer.stop())
             raise
         consumer.assign([self._partition])
         return consumer
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    """`stop` waits until all batches are sent, which an idempotent producer tries for ever: wait only so long."""
+    stopping = asyncio.ensure_future(producer.stop())
+    await asyncio.wait({stopping}, timeout=FLUSH_SECONDS_MAX)
+    stopping.cancel()
+    with suppress(asyncio.CancelledError, KafkaError):
+        await stopping
+    with suppress(KafkaError):  # what a `stop` that was cut short leaves behind
+        await producer._sender.close()
+    await producer.client.close()
 
 
 def _record(record: "ConsumerRecord[bytes, bytes]") -> LogRecord:
