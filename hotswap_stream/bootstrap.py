@@ -20,9 +20,11 @@ from msgspec import Struct
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
+from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.application.artifact_store import ArtifactStore
+from hotswap_stream.application.inference_gateway import InferenceGateway
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings, child_environment, parse_api_keys
@@ -228,6 +230,18 @@ async def _training_children(settings: Settings, registry: Registry) -> AsyncIte
         await children.stop()
 
 
+@asynccontextmanager
+async def _inference_gateway(settings: Settings) -> AsyncIterator[InferenceGateway]:
+    """The way to the models by their topics; connects when a model is asked."""
+    gateway = KafkaInferenceGateway(
+        connection(settings).client_options(), topics(settings), in_flight_max=settings.api_infer_in_flight_max
+    )
+    try:
+        yield gateway
+    finally:
+        await gateway.close()
+
+
 async def serve_api(
     settings: Settings, *, on_started: Callable[[str], None] | None = None, stop_on_signals: bool = True
 ) -> None:
@@ -236,7 +250,11 @@ async def serve_api(
     from hotswap_stream.api.server import serve
     from hotswap_stream.api.services import ApiServices
 
-    async with open_registry(settings, "api") as registry, _training_children(settings, registry) as children:
+    async with (
+        open_registry(settings, "api") as registry,
+        _training_children(settings, registry) as children,
+        _inference_gateway(settings) as inference,
+    ):
         app = create_app(
             ApiServices(
                 registry=registry,
@@ -246,6 +264,12 @@ async def serve_api(
                 environment=settings.topic_prefix,
                 api_keys=parse_api_keys(settings.api_keys),
                 start_training=None if children is None else children.start,
+                inference=inference,
+                infer_bytes_max=settings.api_infer_bytes_max,
+                infer_in_flight_max=settings.api_infer_in_flight_max,
+                infer_timeout_ms=settings.api_infer_timeout_ms,
+                request_bytes_max=settings.api_request_bytes_max,
+                event_stream_clients_max=settings.api_event_stream_clients_max,
             )
         )
         await serve(

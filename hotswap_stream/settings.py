@@ -64,6 +64,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     """`name:key,name:key`. With any, whatever changes state over HTTP needs one; its name is the actor in the log."""
     api_request_bytes_max: int = 1024**2
     api_event_stream_clients_max: int = 64
+    api_infer_bytes_max: int = 4 * 1024**2
+    """Bytes of the body of a request to a model over HTTP."""
+    api_infer_in_flight_max: int = 256
+    """Requests to models over HTTP at once; more are refused with 503 and Retry-After."""
+    api_infer_timeout_ms: int = 10_000
+    """How long an answer over HTTP may take before it is refused with 504."""
     training_seconds_max: float = 3_600.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"

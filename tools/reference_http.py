@@ -7,7 +7,7 @@ from hotswap_stream.api import openapi_document
 from tools.markdown import GENERATED, code, table
 
 _METHODS = ("get", "post", "put", "patch", "delete")
-_TAGS = ("models", "commands", "training", "events", "health")
+_TAGS = ("inference", "models", "commands", "training", "events", "health")
 _EVERYWHERE = {"Idempotency-Key", "If-Match", "X-Actor", "traceparent"}
 
 
@@ -21,7 +21,8 @@ def http_page() -> str:
     parts = [
         GENERATED + "# HTTP API\n\n"
         "The server's own, complete description is its OpenAPI document (`schemas/openapi.json`, and under `/schema` "
-        "while it runs). Every answer that is not a success is `application/problem+json`. Operations that change "
+        "while it runs). Every answer that is not a success is `application/problem+json`, "
+        'and under `/v2` the Open Inference Protocol\'s `{"error": …}`. Operations that change '
         "state need an API key where the server has keys.\n"
     ]
     for tag in _TAGS:

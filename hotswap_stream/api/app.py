@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -19,12 +19,24 @@ from hotswap_stream.api.docs_page import PlainDocsPlugin
 from hotswap_stream.api.event_stream import stream_events
 from hotswap_stream.api.events import list_events
 from hotswap_stream.api.health import live, ready, status
+from hotswap_stream.api.inference import infer, infer_version
+from hotswap_stream.api.inference_metadata import (
+    model_metadata,
+    model_ready,
+    repository_index,
+    server_live,
+    server_metadata,
+    server_ready,
+    version_metadata,
+    version_ready,
+)
 from hotswap_stream.api.metrics import metrics
 from hotswap_stream.api.models import ModelQueries
 from hotswap_stream.api.past_or_present import provide_streams
-from hotswap_stream.api.problems import EXCEPTION_HANDLERS
+from hotswap_stream.api.predict import predict
+from hotswap_stream.api.problems import EXCEPTION_HANDLERS, OIP_PATH
 from hotswap_stream.api.runtime import ApiRuntime, provide_runtime
-from hotswap_stream.api.services import REQUEST_BYTES_MAX, ApiServices
+from hotswap_stream.api.services import INFER_BYTES_MAX, REQUEST_BYTES_MAX, ApiServices
 from hotswap_stream.api.training_runs import TrainingRunController
 from hotswap_stream.api.versions import VersionController
 
@@ -42,16 +54,31 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     stream_events,
 )
 
+OIP_ROUTES: tuple[ControllerRouterHandler, ...] = (
+    server_metadata,
+    server_live,
+    server_ready,
+    model_metadata,
+    version_metadata,
+    model_ready,
+    version_ready,
+    infer,
+    infer_version,
+    repository_index,
+)
+"""Under `/v2`: the Open Inference Protocol."""
+
 _OPENAPI = OpenAPIConfig(
     title="hotswap-stream",
     version=__version__,
     description="Models served from Kafka topics: commands append events to the registry log, queries read its fold. "
-    "Whatever is not a success is a problem detail (RFC 9457).",
+    "Whatever is not a success is a problem detail (RFC 9457), and under /v2 the Open Inference Protocol's error.",
     path="/schema",
     render_plugins=[PlainDocsPlugin(), JsonRenderPlugin()],
     use_handler_docstrings=True,
     tags=[
         Tag(name="health", description="For orchestrators, for Prometheus, for people"),
+        Tag(name="inference", description="Asking models; under /v2 by the Open Inference Protocol"),
         Tag(name="models", description="What is registered and what is in production, now or in the past"),
         Tag(name="commands", description="What appends events to the log"),
         Tag(name="training", description="Training runs"),
@@ -78,21 +105,27 @@ def create_app(services: ApiServices) -> Litestar:
         finally:
             runtime.close()
 
-    return _application(services.request_bytes_max, [lifespan])
+    return _application(services.request_bytes_max, services.infer_bytes_max, [lifespan])
 
 
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document, without a broker or anything else running."""
-    schema = _application(REQUEST_BYTES_MAX, []).openapi_schema.to_schema()
+    schema = _application(REQUEST_BYTES_MAX, INFER_BYTES_MAX, []).openapi_schema.to_schema()
     document: dict[str, Any] = decode_json(encode_json(schema))
     return document
 
 
 def _application(
-    request_bytes_max: int, lifespan: list[Callable[[Litestar], AbstractAsyncContextManager[None]]]
+    request_bytes_max: int,
+    infer_bytes_max: int,
+    lifespan: list[Callable[[Litestar], AbstractAsyncContextManager[None]]],
 ) -> Litestar:
+    inference = (
+        Router(OIP_PATH, route_handlers=OIP_ROUTES, request_max_body_size=infer_bytes_max),
+        Router("/", route_handlers=[predict], request_max_body_size=infer_bytes_max),
+    )
     return Litestar(
-        route_handlers=ROUTES,
+        route_handlers=[*ROUTES, *inference],
         lifespan=lifespan,
         dependencies={
             "runtime": Provide(provide_runtime),

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from litestar.openapi.spec import Operation, SecurityRequirement
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema, SecurityRequirement
+from litestar.openapi.spec.enums import OpenAPIFormat
 
 KEY_OR_NONE: list[SecurityRequirement] = [{"ApiKey": []}, {"Bearer": []}, {}]
 """A key is needed where the server has keys."""
@@ -15,3 +16,22 @@ class OptionalBodyOperation(Operation):
     def __post_init__(self) -> None:
         if self.request_body is not None and hasattr(self.request_body, "required"):
             self.request_body.required = False
+
+
+@dataclass
+class TensorBodyOperation(Operation):
+    """The body is read by hand, because tensors may follow its JSON."""
+
+    def __post_init__(self) -> None:
+        self.request_body = RequestBody(
+            required=True,
+            description="An inference request of the Open Inference Protocol v2: hotswap.infer-request.schema.json. "
+            "With the binary tensor extension, raw tensors follow the JSON, and the header "
+            "Inference-Header-Content-Length says how many bytes the JSON has.",
+            content={
+                "application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT)),
+                "application/octet-stream": OpenAPIMediaType(
+                    schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+                ),
+            },
+        )

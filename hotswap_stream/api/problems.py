@@ -19,6 +19,7 @@ Found = TypeVar("Found")
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+OIP_PATH = "/v2"
 TYPE_PREFIX = "urn:hotswap-stream:problem:"
 
 REFUSAL_STATUS: Mapping[RefusalCode, int] = {
@@ -83,6 +84,12 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Send the command again with this id: it cannot apply twice."""
 
 
+class OipError(Struct, frozen=True):
+    """The same under `/v2`, in the form of the Open Inference Protocol."""
+
+    error: str
+
+
 class ProblemError(Exception):
     """A problem to answer with, raised where returning it would be a detour."""
 
@@ -143,8 +150,19 @@ def problem_response(
     errors: tuple[FieldError, ...] = (),
     headers: Mapping[str, str] | None = None,
     command_id: str | None = None,
-) -> Response[Problem]:
-    """A problem as a response."""
+) -> Response[Any]:
+    """A problem as a response; under `/v2` in the form of the Open Inference Protocol."""
+    path = request.url.path
+    if path == OIP_PATH or path.startswith(f"{OIP_PATH}/"):
+        # The protocol has one status for whatever is wrong with a request.
+        oip_status = 400 if status == 422 else status
+        listed = f" (there are: {', '.join(legal)})" if legal else ""
+        return Response(
+            OipError(f"{detail}{listed}"),
+            status_code=oip_status,
+            media_type="application/json",
+            headers=dict(headers or {}),
+        )
     return Response(
         Problem(
             type=f"{TYPE_PREFIX}{code}",
@@ -163,7 +181,7 @@ def problem_response(
     )
 
 
-def _on_problem(request: Request[Any, Any, Any], error: ProblemError) -> Response[Problem]:
+def _on_problem(request: Request[Any, Any, Any], error: ProblemError) -> Response[Any]:
     return problem_response(
         request,
         error.status,
@@ -175,7 +193,7 @@ def _on_problem(request: Request[Any, Any, Any], error: ProblemError) -> Respons
     )
 
 
-def _on_hotswap_error(request: Request[Any, Any, Any], error: HotswapError) -> Response[Problem]:
+def _on_hotswap_error(request: Request[Any, Any, Any], error: HotswapError) -> Response[Any]:
     return _on_problem(request, problem_of(error))
 
 
@@ -185,7 +203,7 @@ def _code_of(error: HotswapError) -> str:
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
 
 
-def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     if isinstance(error.__cause__, SerializationException):
         return _on_malformed(request, error.__cause__)
     if isinstance(error, ValidationException):
@@ -200,7 +218,7 @@ def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
     return problem_response(request, error.status_code, code, detail, headers=error.headers)
 
 
-def _on_invalid(request: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
+def _on_invalid(request: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
     extra = error.extra if isinstance(error.extra, list) else []
     errors = tuple(
         FieldError(message=str(item.get("message", "")), key=item.get("key"), source=_source(item.get("source")))
@@ -215,12 +233,12 @@ def _source(value: Any) -> str | None:
     return None if value is None else str(getattr(value, "value", value))
 
 
-def _on_malformed(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+def _on_malformed(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     cause = error.__cause__ or error
     return problem_response(request, 400, "malformed-json", f"the body cannot be read as JSON: {cause}")
 
 
-def _on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+def _on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     _log.error("request_crashed", path=request.url.path, exc_info=error)
     return problem_response(request, 500, "internal", "the cause is in the server's log")
 

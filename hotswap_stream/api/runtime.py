@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from hotswap_stream.api.services import ApiServices
+from hotswap_stream.application.active_manifests import ActiveManifests
 from hotswap_stream.application.event_feed import EventFeed
 from hotswap_stream.application.registry_as_of import RegistryAsOf
 
@@ -25,6 +26,8 @@ class ApiRuntime:
         self.feed = EventFeed(services.registry)
         self.as_of = RegistryAsOf(services.registry.log)
         self.started_at = services.clock.now()
+        self.manifests = ActiveManifests(services.artifacts)
+        self.infer_in_flight = 0
         self.event_stream_clients = 0
         self._stopping = asyncio.Event()
         self.refused_switches: dict[RefusalSeries, int] = {}

@@ -6,10 +6,12 @@ from msgspec import Struct
 
 from hotswap_stream.application.artifact_store import ArtifactStore
 from hotswap_stream.application.identity import Clock, Ids
+from hotswap_stream.application.inference_gateway import InferenceGateway
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.training import TrainingSpec
 
 REQUEST_BYTES_MAX = 1_048_576
+INFER_BYTES_MAX = 4 * 1_048_576
 
 StartTraining = Callable[[TrainingSpec, str | None], Awaitable[None]]
 """The run and the reason for it. Returns as soon as the run is accepted; a HotswapError says why it is not."""
@@ -27,6 +29,11 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     api_keys: Mapping[str, str] = {}
     """Name → key. With any, whatever changes state needs one, and the name is the actor."""
     start_training: StartTraining | None = None
+    inference: InferenceGateway | None = None
+    """The way to the models; without one, whoever asks them is told so."""
+    infer_bytes_max: int = INFER_BYTES_MAX
+    infer_in_flight_max: int = 256
+    infer_timeout_ms: int = 10_000
     request_bytes_max: int = REQUEST_BYTES_MAX
     event_stream_clients_max: int = 64
     heartbeat_seconds: float = 15.0

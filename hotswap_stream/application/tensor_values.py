@@ -1,0 +1,77 @@
+"""Numbers of a tensor as Python lists, without numpy: for the gateway and for clients that do not have it."""
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from hotswap_events.inference import DATATYPE_BYTES, InferTensor
+
+DIMENSIONS_MAX = 8
+
+_CODES = {
+    "BOOL": "?",
+    "UINT8": "B",
+    "UINT16": "H",
+    "UINT32": "I",
+    "UINT64": "Q",
+    "INT8": "b",
+    "INT16": "h",
+    "INT32": "i",
+    "INT64": "q",
+    "FP16": "e",
+    "FP32": "f",
+    "FP64": "d",
+}
+
+
+def tensor_bytes(datatype: str, shape: Sequence[int]) -> int:
+    """Bytes that a tensor's raw data take."""
+    return math.prod(shape) * DATATYPE_BYTES[datatype]
+
+
+def flat_values(tensor: InferTensor) -> list[Any]:
+    """The tensor's numbers, row-major. ValueError if its raw data do not have as many bytes as its shape says."""
+    if not isinstance(tensor.data, bytes):
+        return flatten(tensor.data)
+    wanted = tensor_bytes(tensor.datatype, tensor.shape)
+    if len(tensor.data) != wanted:
+        raise ValueError(f"tensor {tensor.name!r} has {len(tensor.data)} bytes; its shape and datatype take {wanted}")
+    return list(struct.unpack(f"<{math.prod(tensor.shape)}{_CODES[tensor.datatype]}", tensor.data))
+
+
+def flatten(data: Sequence[Any]) -> list[Any]:
+    """A flat or regularly nested list as a flat one."""
+    values = list(data)
+    for _ in range(DIMENSIONS_MAX):
+        if not values or not isinstance(values[0], (list, tuple)):
+            break
+        values = [value for row in values for value in row]
+    return values
+
+
+def nest(values: Sequence[Any], shape: Sequence[int]) -> list[Any]:
+    """A flat list as nested ones of this shape."""
+    nested = list(values)
+    for size in reversed(shape[1:]):
+        nested = [nested[start : start + size] for start in range(0, len(nested), size)] if size else []
+    return nested
+
+
+def shape_of(data: Any) -> tuple[int, ...]:
+    """The shape of nested lists; () for a number. ValueError if they are ragged or deeper than DIMENSIONS_MAX."""
+    shape: list[int] = []
+    level = [data]
+    while isinstance(level[0], (list, tuple)):
+        sizes = {len(row) if isinstance(row, (list, tuple)) else -1 for row in level}
+        if len(sizes) != 1:
+            raise ValueError(f"the lists in dimension {len(shape) + 1} differ in length; a regular shape is needed")
+        shape.append(sizes.pop())
+        if len(shape) > DIMENSIONS_MAX:
+            raise ValueError(f"the lists are nested more than {DIMENSIONS_MAX} deep")
+        level = [value for row in level for value in row]
+        if not level:
+            return tuple(shape)
+    if any(isinstance(value, (list, tuple)) for value in level):
+        raise ValueError(f"numbers and lists are mixed in dimension {len(shape)}; a regular shape is needed")
+    return tuple(shape)

@@ -1,0 +1,76 @@
+"""The topic client for code without an event loop; it runs one in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from hotswap_stream.client.inference import Inference
+from hotswap_stream.client.topic_client import TIMEOUT_S, TopicClient
+
+Result = TypeVar("Result")
+
+
+class BlockingTopicClient:
+    """Like TopicClient, blocking: `with BlockingTopicClient("host:port") as client`. Any thread may call it."""
+
+    def __init__(
+        self,
+        kafka: str | Mapping[str, Any],
+        *,
+        prefix: str = "hotswap",
+        in_flight_max: int = 256,
+        partitions: Collection[int] | None = None,
+    ) -> None:
+        self._client = TopicClient(kafka, prefix=prefix, in_flight_max=in_flight_max, partitions=partitions)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        loop = asyncio.new_event_loop()
+        self._loop = loop
+        self._thread = threading.Thread(target=loop.run_forever, name="hotswap-topic-client", daemon=True)
+        self._thread.start()
+        self._run(self._client.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return
+        try:
+            self._run(self._client.__aexit__(None, None, None))
+        finally:
+            self._loop = self._thread = None
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    def infer(
+        self,
+        model_name: str,
+        inputs: Mapping[str, Any],
+        *,
+        outputs: Sequence[str] = (),
+        id: str | None = None,  # noqa: A002  # the protocol's word
+        partition: int | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Inference:
+        """See TopicClient.infer."""
+        return self._run(
+            self._client.infer(model_name, inputs, outputs=outputs, id=id, partition=partition, timeout_s=timeout_s)
+        )
+
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        if self._loop is None:
+            work.close()
+            raise RuntimeError("the client is not open; use it as 'with BlockingTopicClient(…) as client'")
+        running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return running.result()
+        except BaseException:
+            running.cancel()
+            raise

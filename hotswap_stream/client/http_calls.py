@@ -1,0 +1,103 @@
+"""The HTTP API's operations as values: what to send, and what an answer means. The two registry clients send them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from hotswap_events.inference import InferRequest, InferResponse, RequestedOutput
+from hotswap_stream.application.binary_tensors import HEADER_LENGTH, WrongBodyError, decode_response, encode_request
+from hotswap_stream.client.errors import RefusedError
+from hotswap_stream.client.tensors import infer_tensors
+
+TIMEOUT_S = 30.0
+REASON_CHARACTERS_MAX = 2_000
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One request."""
+
+    method: str
+    path: str
+    query: dict[str, Any] = {}
+    content: bytes = b""
+    headers: dict[str, str] = {}
+
+
+def client_options(base_url: str, api_key: str | None, timeout_s: float) -> dict[str, Any]:
+    """Keyword arguments of httpx's clients."""
+    return {
+        "base_url": base_url,
+        "headers": {} if api_key is None else {"X-API-Key": api_key},
+        "timeout": timeout_s,
+    }
+
+
+def query(path: str, parameters: Mapping[str, Any] | None = None) -> Call:
+    """A GET; parameters that are None are left out."""
+    chosen = {name: value for name, value in (parameters or {}).items() if value is not None}
+    return Call(method="GET", path=path, query=chosen)
+
+
+def command(path: str, body: Mapping[str, Any], command_id: str | None) -> Call:
+    """A POST that changes state. With a `command_id` it can be sent again and applies once."""
+    chosen = {name: value for name, value in body.items() if value is not None}
+    headers = {"content-type": "application/json"}
+    if command_id is not None:
+        headers["Idempotency-Key"] = command_id
+    return Call(method="POST", path=path, content=msgspec.json.encode(chosen), headers=headers)
+
+
+def model_path(model_name: str, model_version: str | None = None) -> str:
+    """Below it are the operations on a model or a version."""
+    path = f"/api/models/{quote(model_name, safe='')}"
+    return path if model_version is None else f"{path}/versions/{quote(model_version, safe='')}"
+
+
+def inference(model_name: str, inputs: Mapping[str, Any], outputs: Sequence[str], request_id: str | None) -> Call:
+    """Ask a model, with raw tensors both ways. ValueError for inputs that are no tensors."""
+    request = InferRequest(
+        inputs=infer_tensors(inputs), id=request_id, outputs=[RequestedOutput(name=name) for name in outputs]
+    )
+    content, json_bytes = encode_request(request)
+    headers = {"content-type": "application/json"}
+    if json_bytes is not None:
+        headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(json_bytes)}
+    return Call(method="POST", path=f"/v2/models/{quote(model_name, safe='')}/infer", content=content, headers=headers)
+
+
+def json_of(response: httpx.Response) -> dict[str, Any]:
+    """An answer's JSON object. RefusedError if it is not a success."""
+    refuse(response)
+    answer: dict[str, Any] = msgspec.json.decode(response.content)
+    return answer
+
+
+def inference_response(response: httpx.Response) -> InferResponse:
+    """An inference's answer. RefusedError if it is not a success, or no answer."""
+    refuse(response)
+    try:
+        return decode_response(response.content, response.headers.get(HEADER_LENGTH))
+    except WrongBodyError as error:
+        raise RefusedError(response.status_code, "answer-unreadable", str(error)) from error
+
+
+def refuse(response: httpx.Response) -> None:
+    """RefusedError unless the answer is a success: from a problem detail, an OIP error, or the bare status."""
+    if response.is_success:
+        return
+    try:
+        problem = msgspec.json.decode(response.content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        problem = None
+    if not isinstance(problem, dict):
+        problem = {"detail": response.text[:REASON_CHARACTERS_MAX] or response.reason_phrase}
+    raise RefusedError(
+        response.status_code,
+        str(problem.get("code", "refused")),
+        str(problem.get("detail", problem.get("error", ""))),
+        tuple(problem.get("legal", ())),
+    )

@@ -1,0 +1,54 @@
+"""One inference as the clients hand it out."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from hotswap_events.inference import InferResponse
+from hotswap_stream.client.tensors import output_value
+
+
+class Inference(Struct, frozen=True, kw_only=True):
+    """An answer, with all that is needed to find it, and what gave it, in the log."""
+
+    outputs: dict[str, Any]
+    """By name: numpy arrays where numpy is installed, else nested lists."""
+    model_name: str
+    model_version: str
+    artifact_digest: str | None
+    registry_offset: int | None
+    """Of the registry event that put the version into production."""
+    partition: int
+    """Of request and answer."""
+    offset: int
+    """Of the request, in its topic."""
+    worker: str
+    id: str | None
+    batch_size: int | None
+    """Rows in the forward pass."""
+    queue_ms: float | None
+    """From the request's arrival to the start of the forward pass."""
+    compute_ms: float | None
+    """Duration of the forward pass."""
+    round_trip_ms: float
+    """From the call to the answer, as the client saw it."""
+
+
+def inference_of(response: InferResponse, round_trip_ms: float) -> Inference:
+    """An answer with its outputs as arrays."""
+    facts = response.parameters
+    return Inference(
+        outputs={tensor.name: output_value(tensor) for tensor in response.outputs},
+        model_name=response.model_name,
+        model_version=response.model_version,
+        artifact_digest=facts.artifact_digest,
+        registry_offset=facts.registry_offset,
+        partition=facts.request_partition,
+        offset=facts.request_offset,
+        worker=facts.worker,
+        id=response.id,
+        batch_size=facts.batch_size,
+        queue_ms=facts.queue_ms,
+        compute_ms=facts.compute_ms,
+        round_trip_ms=round_trip_ms,
+    )

@@ -1,0 +1,67 @@
+"""What callers hand in and get back ↔ tensors of the protocol. numpy is imported only where it is there."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+from hotswap_events.inference import DATATYPE_BYTES, InferTensor
+from hotswap_stream.application.tensor_values import flat_values, flatten, nest, shape_of
+
+_DATATYPES = {
+    "bool": "BOOL",
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+    **{f"{kind}{bits}": f"{kind}{bits}".upper() for kind in ("int", "uint") for bits in (8, 16, 32, 64)},
+}
+_DTYPES = {datatype: name for name, datatype in _DATATYPES.items()}
+
+
+def infer_tensors(inputs: Mapping[str, Any]) -> list[InferTensor]:
+    """Input name → numpy array, torch tensor, nested list or InferTensor, as tensors.
+
+    Arrays keep their datatype. Lists of floats become FP32, of integers INT64, of booleans BOOL: for another datatype
+    hand in an array or an InferTensor. ValueError for what is no tensor.
+    """
+    return [_infer_tensor(name, value) for name, value in inputs.items()]
+
+
+def _infer_tensor(name: str, value: Any) -> InferTensor:
+    if isinstance(value, InferTensor):
+        return value
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    if hasattr(value, "dtype") and hasattr(value, "tobytes"):
+        datatype = _DATATYPES.get(value.dtype.name)
+        if datatype is None:
+            raise ValueError(f"input {name!r} has dtype {value.dtype}; one of {', '.join(_DATATYPES)} is needed")
+        raw = value.astype(value.dtype.newbyteorder("<"), copy=False).tobytes()
+        return InferTensor(name=name, shape=list(value.shape), datatype=datatype, data=raw)  # type: ignore[arg-type]
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"input {name!r} is a {type(value).__name__}; an array, a tensor or a nested list is needed")
+    try:
+        shape = shape_of(value)
+    except ValueError as error:
+        raise ValueError(f"input {name!r}: {error}") from error
+    values = flatten(value)
+    kinds = {type(number) for number in values}
+    if kinds and kinds <= {bool}:
+        return InferTensor(name=name, shape=list(shape), datatype="BOOL", data=values)
+    if kinds and kinds <= {int}:
+        return InferTensor(name=name, shape=list(shape), datatype="INT64", data=values)
+    if kinds <= {int, float}:
+        return InferTensor(name=name, shape=list(shape), datatype="FP32", data=values)
+    raise ValueError(f"input {name!r} holds {sorted(kind.__name__ for kind in kinds)}; numbers are needed")
+
+
+def output_value(tensor: InferTensor) -> Any:
+    """An output as a numpy array of its own where numpy is installed, else as nested lists."""
+    if find_spec("numpy") is None:
+        return nest(flat_values(tensor), tensor.shape)
+    import numpy as np
+
+    if not isinstance(tensor.data, bytes):
+        return np.asarray(flatten(tensor.data), dtype=_DTYPES[tensor.datatype]).reshape(tensor.shape)
+    dtype = np.dtype(_DTYPES[tensor.datatype])
+    wire = dtype if DATATYPE_BYTES[tensor.datatype] == 1 else dtype.newbyteorder("<")
+    return np.frombuffer(tensor.data, dtype=wire).astype(dtype).reshape(tensor.shape)

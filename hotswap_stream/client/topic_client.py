@@ -1,0 +1,77 @@
+"""Asking models by way of Kafka: a request into a topic, the answer out of another."""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from hotswap_events.inference import InferError, InferRequest, RequestedOutput
+from hotswap_events.topics import Topics
+from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
+from hotswap_stream.client.errors import InferenceRefusedError
+from hotswap_stream.client.inference import Inference, inference_of
+from hotswap_stream.client.tensors import infer_tensors
+
+TIMEOUT_S = 30.0
+
+
+class TopicClient:
+    """Asks any number of models; use it as an async context manager, from one event loop, by many tasks at once.
+
+    `kafka` is `host:port` or keyword arguments of aiokafka's clients (`bootstrap_servers`, `security_protocol`, …);
+    `prefix` names the environment. At most `in_flight_max` requests are in flight, more wait. `partitions`: the ones to
+    use of every model; by default up to four of each model's by chance.
+    """
+
+    def __init__(
+        self,
+        kafka: str | Mapping[str, Any],
+        *,
+        prefix: str = "hotswap",
+        in_flight_max: int = 256,
+        partitions: Collection[int] | None = None,
+    ) -> None:
+        self._options = {"bootstrap_servers": kafka} if isinstance(kafka, str) else dict(kafka)
+        self._topics = Topics(prefix)
+        self._in_flight_max = in_flight_max
+        self._partitions = partitions
+        self._gateway: KafkaInferenceGateway | None = None
+
+    async def __aenter__(self) -> Self:
+        self._gateway = KafkaInferenceGateway(
+            self._options, self._topics, in_flight_max=self._in_flight_max, partitions=self._partitions
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        gateway, self._gateway = self._gateway, None
+        if gateway is not None:
+            await gateway.close()
+
+    async def infer(
+        self,
+        model_name: str,
+        inputs: Mapping[str, Any],
+        *,
+        outputs: Sequence[str] = (),
+        id: str | None = None,  # noqa: A002  # the protocol's word
+        partition: int | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Inference:
+        """Ask a model once. The first dimension of each input is the batch; without `outputs` all are answered.
+
+        Raises InferenceRefusedError for an error answer, InferenceTimeoutError, NoModelTopicsError,
+        InferenceUnavailableError, RequestTooLargeError, and ValueError for inputs that are no tensors.
+        """
+        if self._gateway is None:
+            raise RuntimeError("the client is not open; use it as 'async with TopicClient(…) as client'")
+        request = InferRequest(
+            inputs=infer_tensors(inputs), id=id, outputs=[RequestedOutput(name=name) for name in outputs]
+        )
+        started_s = time.perf_counter()
+        answer = await self._gateway.infer(model_name, request, raw=True, timeout_s=timeout_s, partition=partition)
+        if isinstance(answer, InferError):
+            raise InferenceRefusedError(answer.error_code, answer.error)
+        return inference_of(answer, round((time.perf_counter() - started_s) * 1000, 3))

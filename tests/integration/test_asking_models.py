@@ -1,0 +1,434 @@
+"""Asking models: by topic from Python, through the HTTP gateway, and with tritonclient; one worker serves all tests."""
+
+import asyncio
+import json
+import struct
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx
+import msgspec
+import numpy as np
+import pytest
+import pytest_asyncio
+import torch
+import tritonclient.http as triton
+from aiokafka.admin import AIOKafkaAdminClient
+
+from hotswap_events.commands import RegisterVersion
+from hotswap_events.inference import InferRequest, InferResponse, InferTensor
+from hotswap_events.registry import Provenance
+from hotswap_events.topics import Topics
+from hotswap_stream import bootstrap
+from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
+from hotswap_stream.client import (
+    AsyncRegistryClient,
+    BlockingTopicClient,
+    InferenceRefusedError,
+    InferenceTimeoutError,
+    InferenceUnavailableError,
+    NoModelTopicsError,
+    RefusedError,
+    RegistryClient,
+    TopicClient,
+)
+from hotswap_stream.settings import Settings
+from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, open_stage, stage_settings
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+UNSERVED = "unserved"
+"""A model with topics and a version, but none in production."""
+ROWS = np.arange(12, dtype="<f4").reshape(3, 4)
+INPUT = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1.0, 2.0, 3.0, 4.0]}
+
+
+class Served:
+    """v1 (answers 1) is active, v2 (answers 2) is registered, a worker and the API run."""
+
+    def __init__(self, stage: Stage, url: str, http: httpx.AsyncClient) -> None:
+        self.stage = stage
+        self.kafka = str(stage.settings.kafka_bootstrap_servers)
+        self.prefix = stage.settings.topic_prefix
+        self.url = url
+        self.http = http
+
+    def topic_client(self, **options: Any) -> TopicClient:
+        return TopicClient(self.kafka, prefix=self.prefix, **options)
+
+    async def infer(self, **changes: Any) -> httpx.Response:
+        """POST to the model, with these changes to a right JSON request's tensor."""
+        return await self.http.post(f"/v2/models/{MODEL}/infer", json={"id": "r", "inputs": [INPUT | changes]})
+
+
+@asynccontextmanager
+async def running_api(settings: Settings) -> AsyncIterator[str]:
+    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(bootstrap.serve_api(settings, on_started=url.set_result, stop_on_signals=False))
+    try:
+        first: set[asyncio.Future[Any]] = {url, serving}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+        yield url.result()
+    finally:
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    home = tmp_path_factory.mktemp("asking")
+    settings = msgspec.structs.replace(
+        stage_settings(kafka, f"asking-{uuid.uuid4().hex[:12]}", home),
+        api_port=0,
+        api_infer_bytes_max=100_000,
+        api_infer_timeout_ms=20_000,
+    )
+    async with open_stage(settings) as stage:
+        await stage.register_answering(1.0)
+        await stage.register_answering(2.0)
+        await stage.switch("v1")
+        artifact = stage.registry.state(MODEL).versions["v1"].artifact
+        await stage.command(
+            RegisterVersion(
+                command_id="unserved",
+                actor="test",
+                model_name=UNSERVED,
+                artifact=artifact,
+                provenance=Provenance(origin="imported", created_by="test"),
+            )
+        )
+        worker = await bootstrap.build_worker(settings, "w1", frozenset({MODEL}))
+        await worker.start()
+        try:
+            async with running_api(settings) as url, httpx.AsyncClient(base_url=url, timeout=30) as http:
+                yield Served(stage, url, http)
+        finally:
+            await worker.stop()
+
+
+async def test_a_topic_client_gets_arrays_and_where_they_come_from(served: Served) -> None:
+    async with served.topic_client() as client:
+        answer = await client.infer(MODEL, {"x": ROWS}, id="first", partition=1)
+        assert answer.outputs["y"].dtype == np.float32
+        assert answer.outputs["y"].tolist() == [[1.0, 1.0]] * 3
+        assert (answer.id, answer.model_name, answer.model_version) == ("first", MODEL, "v1")
+        assert (answer.partition, answer.worker, answer.batch_size) == (1, "w1", 3)
+        state, stream = served.stage.registry.state(MODEL), served.stage.registry.stream(MODEL)
+        assert stream is not None
+        assert answer.artifact_digest == state.versions["v1"].artifact.digest
+        assert answer.registry_offset == stream.active_offset
+        next_answer = await client.infer(MODEL, {"x": ROWS}, partition=1, outputs=["y"])
+        assert next_answer.offset == answer.offset + 1
+
+        for same in (
+            torch.from_numpy(ROWS).requires_grad_(),
+            ROWS.astype(">f4"),
+            np.asfortranarray(ROWS),
+            ROWS.tolist(),
+            InferTensor(name="x", shape=[3, 4], datatype="FP32", data=[0] * 12),
+        ):
+            assert (await client.infer(MODEL, {"x": same})).outputs["y"].shape == (3, 2)
+
+
+async def test_many_at_once_each_get_their_own_answer(served: Served) -> None:
+    async with served.topic_client(in_flight_max=40) as one, served.topic_client(in_flight_max=40) as other:
+        rows = [np.zeros((1 + number % 5, 4), dtype="<f4") for number in range(300)]
+        answers = await asyncio.gather(
+            *[
+                client.infer(MODEL, {"x": array}, id=f"{name}-{number}")
+                for number, array in enumerate(rows)
+                for name, client in (("one", one), ("other", other))
+            ]
+        )
+    assert [answer.id for answer in answers] == [f"{name}-{n}" for n in range(300) for name in ("one", "other")]
+    assert [len(answer.outputs["y"]) for answer in answers[::2]] == [len(array) for array in rows]
+    assert len({(answer.partition, answer.offset) for answer in answers}) == 600
+    assert {answer.partition for answer in answers} == set(range(PARTITIONS))
+
+
+async def test_the_topic_client_says_what_is_wrong(served: Served) -> None:
+    async with served.topic_client(partitions=[1]) as client:
+        with pytest.raises(InferenceRefusedError, match="the model takes FP32") as refused:
+            await client.infer(MODEL, {"x": ROWS.astype("f8")})
+        assert refused.value.code == "wrong-input"
+        with pytest.raises(NoModelTopicsError, match=MODEL):
+            await client.infer("nobody", {"x": ROWS})
+        with pytest.raises(ValueError, match="partition 0"):
+            await client.infer(MODEL, {"x": ROWS}, partition=0)
+        for wrong in ([[1.0], [1.0, 2.0]], [["a"]], "abc", np.array(["a"])):
+            with pytest.raises(ValueError, match="input 'x'"):
+                await client.infer(MODEL, {"x": wrong})
+        with pytest.raises(InferenceTimeoutError, match=r"within 0\.2 s"):
+            await client.infer(UNSERVED, {"x": ROWS}, timeout_s=0.2)
+        assert (await client.infer(MODEL, {"x": ROWS})).partition == 1
+    with pytest.raises(RuntimeError, match="async with"):
+        await client.infer(MODEL, {"x": ROWS})
+    async with served.topic_client(partitions=[7]) as client:
+        with pytest.raises(ValueError, match="partitions 0 to 1"):
+            await client.infer(MODEL, {"x": ROWS})
+    admin = AIOKafkaAdminClient(bootstrap_servers=served.kafka)
+    await admin.start()
+    try:
+        assert not [name for name in await admin.list_topics() if name.endswith(".nobody")], "asking creates nothing"
+    finally:
+        await admin.close()
+
+
+async def test_a_place_taken_by_a_request_that_timed_out_is_free_again(served: Served) -> None:
+    async with served.topic_client(in_flight_max=1) as client:
+        for _ in range(3):
+            with pytest.raises(InferenceTimeoutError):
+                await client.infer(UNSERVED, {"x": ROWS}, timeout_s=0.1)
+        assert (await client.infer(MODEL, {"x": ROWS})).model_version == "v1"
+
+
+async def test_a_client_whose_connections_failed_makes_others(served: Served) -> None:
+    async with served.topic_client() as client:
+        assert (await client.infer(MODEL, {"x": ROWS})).model_version == "v1"
+        gateway = client._gateway
+        assert gateway is not None
+        await gateway._exchanges[MODEL]._producer.stop()
+        with pytest.raises(InferenceUnavailableError, match="Closed"):
+            await client.infer(MODEL, {"x": ROWS})
+        assert (await client.infer(MODEL, {"x": ROWS})).model_version == "v1"
+        await gateway._exchanges[MODEL]._consumer.stop()
+        async with asyncio.timeout(10):
+            while not gateway._exchanges[MODEL].failed:
+                await asyncio.sleep(0.01)
+        assert (await client.infer(MODEL, {"x": ROWS})).model_version == "v1"
+
+
+async def test_the_model_asked_longest_ago_makes_room(served: Served) -> None:
+    options = {"bootstrap_servers": served.kafka}
+    gateway = KafkaInferenceGateway(options, Topics(served.prefix), models_connected_max=1)
+    request = InferRequest(inputs=[InferTensor(name="x", shape=[1, 4], datatype="FP32", data=[0.0] * 4)])
+    try:
+        for _ in range(2):
+            answer = await gateway.infer(MODEL, request, raw=False, timeout_s=20)
+            assert isinstance(answer, InferResponse)
+            assert answer.outputs[0].data == [1.0, 1.0]
+            with pytest.raises(InferenceTimeoutError):
+                await gateway.infer(UNSERVED, request, raw=False, timeout_s=1)
+            assert list(gateway._exchanges) == [UNSERVED]
+    finally:
+        await gateway.close()
+    with pytest.raises(InferenceUnavailableError, match="closed"):
+        await gateway.infer(MODEL, request, raw=False, timeout_s=1)
+
+
+async def test_the_blocking_client_needs_no_event_loop(served: Served) -> None:
+    def ask() -> list[Any]:
+        with BlockingTopicClient(served.kafka, prefix=served.prefix) as client:
+            found = [client.infer(MODEL, {"x": ROWS[:rows]}).outputs["y"].shape for rows in (1, 2)]
+            with pytest.raises(InferenceRefusedError):
+                client.infer(MODEL, {"z": ROWS})
+            return found
+
+    assert await asyncio.to_thread(ask) == [(1, 2), (2, 2)]
+
+
+async def test_json_through_the_gateway(served: Served) -> None:
+    answer = await served.infer()
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("application/json")
+    content = answer.json()
+    assert content["outputs"] == [{"name": "y", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 1.0]}]
+    assert (content["id"], content["model_name"], content["model_version"]) == ("r", MODEL, "v1")
+    assert content["parameters"]["worker"] == "w1"
+    named = await served.http.post(f"/v2/models/{MODEL}/versions/v1/infer", json={"inputs": [INPUT]})
+    assert named.json()["model_version"] == "v1"
+
+
+async def test_raw_tensors_through_the_gateway(served: Served) -> None:
+    tensor = INPUT | {"parameters": {"binary_data_size": 16}}
+    del tensor["data"]
+    for wished, binary in (({"binary_data_output": True}, True), ({}, False)):
+        text = json.dumps({"inputs": [tensor], "parameters": wished}).encode()
+        answer = await served.http.post(
+            f"/v2/models/{MODEL}/infer",
+            content=text + struct.pack("<4f", 1, 2, 3, 4),
+            headers={"Inference-Header-Content-Length": str(len(text))},
+        )
+        assert answer.status_code == 200, answer.text
+        if binary:
+            length = int(answer.headers["Inference-Header-Content-Length"])
+            assert json.loads(answer.content[:length])["outputs"][0]["parameters"] == {"binary_data_size": 8}
+            assert struct.unpack("<2f", answer.content[length:]) == (1.0, 1.0)
+        else:
+            assert answer.json()["outputs"][0]["data"] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("binary", [True, False])
+async def test_tritonclient_gets_right_predictions(served: Served, binary: bool) -> None:
+    def ask() -> None:
+        client = triton.InferenceServerClient(served.url.removeprefix("http://"))
+        try:
+            assert client.is_server_live()
+            assert client.is_server_ready()
+            assert client.is_model_ready(MODEL)
+            assert client.is_model_ready(MODEL, "v1")
+            assert not client.is_model_ready(MODEL, "v2")
+            assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
+            metadata = client.get_model_metadata(MODEL)
+            assert metadata["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]
+            assert metadata["versions"] == ["v1"]
+            index = {entry["name"]: entry["state"] for entry in client.get_model_repository_index()}
+            assert index == {MODEL: "READY", UNSERVED: "UNAVAILABLE"}
+            tensor = triton.InferInput("x", [3, 4], "FP32")
+            tensor.set_data_from_numpy(ROWS, binary_data=binary)
+            wanted = triton.InferRequestedOutput("y", binary_data=binary)
+            for outputs in ([wanted], None):
+                answer = client.infer(MODEL, [tensor], outputs=outputs, request_id="t")
+                assert answer.as_numpy("y").tolist() == [[1.0, 1.0]] * 3
+                assert answer.get_response()["model_version"] == "v1"
+            with pytest.raises(triton.InferenceServerException, match=MODEL):
+                client.infer("nobody", [tensor])
+        finally:
+            client.close()
+
+    await asyncio.to_thread(ask)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data": [1.0]}, "4 values"),
+        ({"shape": [1, 5], "data": [1.0] * 5}, "the model takes [-1, 4]"),
+        ({"shape": [0, 4], "data": []}, "rows"),
+        ({"datatype": "INT32"}, "the model takes FP32"),
+        ({"datatype": "BYTES"}, "BYTES"),
+        ({"name": "z"}, "inputs are ['z']"),
+        ({"data": [1.0, None, 3.0, 4.0]}, "cannot be read|not numbers"),
+        ({"data": "abcd"}, "array"),
+    ],
+)
+async def test_a_wrong_tensor_is_refused_in_the_protocols_form(
+    served: Served, changes: dict[str, Any], words: str
+) -> None:
+    answer = await served.infer(**changes)
+    assert answer.status_code == 400, answer.text
+    assert list(answer.json()) == ["error"]
+    assert any(word in answer.json()["error"] for word in words.split("|")), answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "headers", "status", "words"),
+    [
+        (f"models/{MODEL}/infer", b"{", {}, 400, "not an inference request"),
+        (f"models/{MODEL}/infer", b"", {}, 400, "not an inference request"),
+        (f"models/{MODEL}/infer", b'{"inputs": []}', {}, 400, "inputs"),
+        (f"models/{MODEL}/infer", b"[" * 50_000, {}, 400, "not an inference request"),
+        (f"models/{MODEL}/infer", b"{}", {"content-type": "text/csv"}, 415, "text/csv"),
+        (f"models/{MODEL}/infer", b"{}", {"content-encoding": "gzip"}, 415, "gzip"),
+        (f"models/{MODEL}/infer", b"x" * 100_001, {}, 413, "100000"),
+        (f"models/{MODEL}/infer", b"{}", {"Inference-Header-Content-Length": "3"}, 400, "only 2 bytes"),
+        ("models/nobody/infer", b"{}", {}, 404, MODEL),
+        (f"models/{MODEL}/versions/v9/infer", b"{}", {}, 404, "v1"),
+        (f"models/{MODEL}/versions/v2/infer", b"{}", {}, 400, "'v1' is"),
+        (f"models/{UNSERVED}/infer", b"{}", {}, 503, "no active version"),
+        ("nothing/here", b"{}", {}, 404, "nothing is at"),
+    ],
+)
+async def test_a_wrong_request_is_refused_in_the_protocols_form(
+    served: Served, path: str, content: bytes, headers: dict[str, str], status: int, words: str
+) -> None:
+    answer = await served.http.post(f"/v2/{path}", content=content, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert list(answer.json()) == ["error"]
+    assert words in answer.json()["error"]
+    assert ("Retry-After" in answer.headers) == (status == 503)
+
+
+async def test_metadata_of_what_cannot_be_asked(served: Served) -> None:
+    for path, status in (("nobody", 404), (f"{UNSERVED}/ready", 503), (f"{MODEL}/versions/v2", 400)):
+        answer = await served.http.get(f"/v2/models/{path}")
+        assert (answer.status_code, list(answer.json())) == (status, ["error"])
+    ready = await served.http.post("/v2/repository/index", json={"ready": True})
+    assert ready.json() == [{"name": MODEL, "version": "v1", "state": "READY", "reason": ""}]
+
+
+async def test_predict_takes_nested_lists(served: Served) -> None:
+    row = [1.0, 2.0, 3.0, 4.0]
+    for data, rows in ((row, 1), ([row, row], 2)):
+        answer = await served.http.post("/api/predict", json={"model_name": MODEL, "data": data})
+        assert answer.status_code == 200, answer.text
+        content = answer.json()
+        assert content["predictions"] == [{"label": 0, "scores": [1.0, 1.0]}] * rows
+        assert content["model_version"] == "v1"
+    for body, status, words in (
+        ({"data": row}, 400, "2 models"),
+        ({"model_name": "nobody", "data": row}, 404, "nobody"),
+        ({"model_name": UNSERVED, "data": row}, 503, "no active version"),
+        ({"model_name": MODEL, "data": [row, [1.0]]}, 400, "regular shape"),
+        ({"model_name": MODEL, "data": [1.0]}, 400, "the model takes"),
+        ({"model_name": MODEL, "data": []}, 400, "the model takes"),
+        ({"model_name": MODEL}, 422, "data"),
+    ):
+        answer = await served.http.post("/api/predict", json=body)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+        assert words in answer.json()["detail"]
+
+
+async def test_the_gateway_times_out_and_has_a_limit(served: Served, tmp_path: Any) -> None:
+    """An API of its own: no worker serves its one model, and it takes one request at a time."""
+    settings = msgspec.structs.replace(
+        served.stage.settings,
+        topic_prefix=f"asking-{uuid.uuid4().hex[:12]}",
+        api_infer_timeout_ms=1_000,
+        api_infer_in_flight_max=1,
+    )
+    async with open_stage(settings) as stage, running_api(settings) as url:
+        await stage.register_answering(1.0)
+        await stage.switch("v1")
+        async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+            await http.get("/api/health/ready")
+            body = {"inputs": [INPUT]}
+            both = [http.post(f"/v2/models/{MODEL}/infer", json=body) for _ in range(2)]
+            late, busy = sorted(await asyncio.gather(*both), key=lambda answer: -answer.status_code)
+            assert (late.status_code, busy.status_code) == (504, 503)
+            assert busy.headers["Retry-After"] == "1"
+            assert "no more are taken" in busy.json()["error"]
+            again = await http.post("/api/predict", json={"data": INPUT["data"]})
+            assert (again.status_code, again.json()["code"]) == (504, "inference-timeout")
+
+
+async def test_the_registry_clients_ask_command_and_infer(served: Served) -> None:
+    async with AsyncRegistryClient(served.url) as client:
+        assert [model["model_name"] for model in (await client.models())["models"]] == [MODEL, UNSERVED]
+        assert (await client.model(MODEL))["active_version"] == "v1"
+        assert [version["model_version"] for version in (await client.versions(MODEL))["versions"]] == ["v2", "v1"]
+        first = await client.switch(MODEL, "v2", reason="try", command_id="switch-once")
+        await until_answered_by(client, "v2")
+        again = await client.switch(MODEL, "v2", reason="try", command_id="switch-once")
+        assert (first["status"], again["status"]) == ("accepted", "unchanged")
+        assert (await client.events(last=1))["events"][0]["event"]["data"]["model_version"] == "v2"
+        with pytest.raises(RefusedError) as refused:
+            await client.archive(MODEL, "v2")
+        assert (refused.value.status, refused.value.code) == (409, "illegal-step")
+        assert refused.value.legal
+        await client.rollback(MODEL, emergency=True)
+        await until_answered_by(client, "v1")
+        with pytest.raises(RefusedError, match="nobody"):
+            await client.infer("nobody", {"x": ROWS})
+
+    def blocking() -> Any:
+        with RegistryClient(served.url) as client:
+            with pytest.raises(RefusedError, match="v9"):
+                client.promote(MODEL, "v9")
+            with pytest.raises(RefusedError, match="put it there first"):
+                client.register(MODEL, f"sha256:{'0' * 64}")
+            return client.infer(MODEL, {"x": ROWS.tolist()}, outputs=["y"], id="b")
+
+    answer = await asyncio.to_thread(blocking)
+    assert (answer.id, answer.model_version, answer.outputs["y"].tolist()) == ("b", "v1", [[1.0, 1.0]] * 3)
+
+
+async def until_answered_by(client: AsyncRegistryClient, model_version: str) -> None:
+    async with asyncio.timeout(20):
+        while (await client.infer(MODEL, {"x": ROWS})).model_version != model_version:
+            await asyncio.sleep(0.01)
