@@ -64,7 +64,8 @@ class KafkaInferenceGateway:
         self._partitions = None if partitions is None else frozenset(partitions)
         self._models_connected_max = models_connected_max
         self._places = asyncio.Semaphore(in_flight_max)
-        self._connecting = asyncio.Lock()
+        self._connecting: dict[str, asyncio.Task[ModelExchange]] = {}
+        self._one_at_a_time = asyncio.Lock()
         self._exchanges: dict[str, ModelExchange] = {}
         """By model name, the one used last at the end."""
         self._closed = False
@@ -72,10 +73,9 @@ class KafkaInferenceGateway:
     async def close(self) -> None:
         """Disconnect. Requests that still wait fail."""
         self._closed = True
-        async with self._connecting:
-            for exchange in self._exchanges.values():
-                await exchange.stop()
-            self._exchanges.clear()
+        await asyncio.gather(*self._connecting.values(), return_exceptions=True)
+        while self._exchanges:
+            await self._exchanges.popitem()[1].stop()
 
     async def infer(
         self,
@@ -126,35 +126,43 @@ class KafkaInferenceGateway:
 
     async def _exchange(self, model_name: str) -> ModelExchange:
         exchange = self._exchanges.get(model_name)
-        if exchange is None or exchange.failed:
-            async with self._connecting:
-                exchange = self._exchanges.get(model_name)
-                if exchange is None or exchange.failed:
-                    exchange = await self._connect(model_name)
-        if self._exchanges.get(model_name) is exchange:  # moves to the end
-            self._exchanges[model_name] = self._exchanges.pop(model_name)
-        return exchange
+        if exchange is not None and not exchange.failed:
+            self._exchanges[model_name] = self._exchanges.pop(model_name)  # moves to the end
+            return exchange
+        # A task of its own: whoever gives up meanwhile must not leave half a connection behind.
+        connecting = self._connecting.get(model_name)
+        if connecting is None:
+            connecting = asyncio.create_task(self._connect(model_name), name=f"connect-{model_name}")
+            self._connecting[model_name] = connecting
+            connecting.add_done_callback(lambda done: self._connected(model_name, done))
+        return await asyncio.shield(connecting)
+
+    def _connected(self, model_name: str, done: "asyncio.Task[ModelExchange]") -> None:
+        del self._connecting[model_name]
+        if not done.cancelled():
+            done.exception()  # looked at: those who asked have it, or have given up
 
     async def _connect(self, model_name: str) -> ModelExchange:
-        if self._closed:
-            raise InferenceUnavailableError("the connection is closed")
-        await self._make_room(model_name)
-        count = await self._partition_count(model_name)
+        async with self._one_at_a_time:
+            if self._closed:
+                raise InferenceUnavailableError("the connection is closed")
+            await self._make_room(model_name)
+            exchange = ModelExchange(
+                self._client_options,
+                request_topic=self._topics.requests(model_name),
+                response_topic=self._topics.responses(model_name),
+                partitions=self._choose(model_name, await self._partition_count(model_name)),
+            )
+            await exchange.start()
+            self._exchanges[model_name] = exchange
+            return exchange
+
+    def _choose(self, model_name: str, count: int) -> list[int]:
         if self._partitions is None:
-            chosen = sorted(_random.sample(range(count), min(count, PARTITIONS_USED_MAX)))
-        else:
-            chosen = sorted(partition for partition in self._partitions if 0 <= partition < count)
-            if len(chosen) < len(self._partitions):
-                raise ValueError(f"model {model_name!r} has partitions 0 to {count - 1}; not all of those given are")
-        exchange = ModelExchange(
-            self._client_options,
-            request_topic=self._topics.requests(model_name),
-            response_topic=self._topics.responses(model_name),
-            partitions=chosen,
-        )
-        await exchange.start()
-        self._exchanges[model_name] = exchange
-        return exchange
+            return sorted(_random.sample(range(count), min(count, PARTITIONS_USED_MAX)))
+        if not self._partitions <= set(range(count)):
+            raise ValueError(f"model {model_name!r} has partitions 0 to {count - 1}; not all of those given are")
+        return sorted(self._partitions)
 
     async def _make_room(self, model_name: str) -> None:
         """Disconnect what failed, and where the limit is reached the model that was asked longest ago."""
