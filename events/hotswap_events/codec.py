@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import reduce
 from hashlib import sha256
-from typing import Any, Union
+from typing import Any, Union, final
 
 import msgspec
 from msgspec import Struct
@@ -16,12 +16,14 @@ Upcaster = Callable[[Any], Struct]
 """Old event data → the data of its successor type. Pure; chained until no upcaster is left for the result's class."""
 
 
+@final
 class UnknownEvent(Struct, frozen=True, gc=False):
     """The envelope reads, its type name does not: a newer release wrote it. It still extends its stream."""
 
     header: EnvelopeHeader
 
 
+@final
 class UnreadableEvent(Struct, frozen=True, gc=False):
     """Not an event: void for every reader."""
 

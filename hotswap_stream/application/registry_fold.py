@@ -50,6 +50,8 @@ class Void(Struct, frozen=True, gc=False):
 
 Outcome = Applied | AppliedUnknown | Void
 
+_decode = REGISTRY_CODEC.decode
+
 
 class RegistryFold:
     """State of all models after the records applied so far. Feed it records in offset order, each once."""
@@ -68,38 +70,42 @@ class RegistryFold:
 
     def apply(self, record: LogRecord) -> Outcome:
         """Fold one record and say whether it counts. ValueError if it comes out of order."""
-        if record.offset < self.next_offset:
-            raise ValueError(f"record {record.offset} was folded before; the next one is {self.next_offset}")
-        self.next_offset = record.offset + 1
+        offset = record.offset
+        if offset < self.next_offset:
+            raise ValueError(f"record {offset} was folded before; the next one is {self.next_offset}")
+        self.next_offset = offset + 1
         value = record.value
-        event = REGISTRY_CODEC.decode(value)
-        if isinstance(event, UnreadableEvent):
+        event = _decode(value)
+        # `type(…) is` where isinstance would do: asked of a Struct class that is a tenth of the fold's time
+        if type(event) is UnreadableEvent:
             return self._void(Void(event.cause, None, "unreadable"))
-        header = event.header if isinstance(event, UnknownEvent) else event
-        stream = self.streams.get(header.subject)
+        header = event.header if type(event) is UnknownEvent else event
+        subject = header.subject
+        stream = self.streams.get(subject)
         if stream is None:
-            stream = Stream(ModelState(header.subject))
+            stream = Stream(ModelState(subject))
         state = stream.state
-        if header.sequence != state.sequence + 1 or header.previous != stream.head_digest:
-            return self._void(Void(_why_void(stream, header.sequence), header.causationid))
+        sequence = header.sequence
+        if sequence != state.sequence + 1 or header.previous != stream.head_digest:
+            return self._void(Void(_why_void(stream, sequence), header.causationid))
         active_before = state.active_version
         outcome: Outcome
-        if isinstance(event, UnknownEvent):
-            evolve_unknown_in_place(state, event.header.type, header.sequence, header.causationid)
+        if type(event) is UnknownEvent:
+            evolve_unknown_in_place(state, event.header.type, sequence, header.causationid)
             outcome = AppliedUnknown(event)
         else:
             try:
                 evolve_in_place(state, event)
             except IllegalEventError as error:
-                return self._void(Void(f"contradicts the state: {error}", event.causationid, "contradiction"))
+                return self._void(Void(f"contradicts the state: {error}", header.causationid, "contradiction"))
             outcome = Applied(event)
-        if state.sequence == 1:
-            self.streams[header.subject] = stream
+        if sequence == 1:
+            self.streams[subject] = stream
         stream.head_digest = digest_of(value)  # type: ignore[arg-type]  # None was unreadable above
-        stream.offset = record.offset
+        stream.offset = offset
         stream.changed_timestamp_ms = record.timestamp_ms
         if state.active_version is not active_before:
-            stream.active_offset = record.offset
+            stream.active_offset = offset
         self.applied_count += 1
         return outcome
 
