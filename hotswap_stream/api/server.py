@@ -101,8 +101,11 @@ async def serve(
 def _listening_socket(host: str, port: int) -> socket.socket:
     """Bound before uvicorn starts: uvicorn would log a taken port and exit the process."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        family, kind, protocol, _, address = found[0]
+        # With the protocol named: asyncio sends without delay on such sockets only, and an answer in two writes, head
+        # and body, would else wait 40 ms for the other side's acknowledgement.
+        listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)

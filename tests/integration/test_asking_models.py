@@ -32,6 +32,7 @@ from hotswap_stream.client import (
     NoModelTopicsError,
     RefusedError,
     RegistryClient,
+    RequestTooLargeError,
     TopicClient,
 )
 from hotswap_stream.settings import Settings
@@ -177,6 +178,17 @@ async def test_the_topic_client_says_what_is_wrong(served: Served) -> None:
         assert not [name for name in await admin.list_topics() if name.endswith(".nobody")], "asking creates nothing"
     finally:
         await admin.close()
+
+
+async def test_requests_that_are_too_large_are_refused_and_hold_nothing_up(served: Served) -> None:
+    async with served.topic_client(partitions=[0]) as client:
+        with pytest.raises(InferenceRefusedError, match="too-large"):  # by the worker
+            await client.infer(MODEL, {"x": np.zeros((5, 1024, 1024), dtype="u1")})
+        with pytest.raises(RequestTooLargeError, match="bytes"):  # before it is sent
+            await client.infer(MODEL, {"x": np.zeros((9, 1024, 1024), dtype="u1")})
+        with pytest.raises(RequestTooLargeError, match="bytes"):  # no room for what Kafka adds
+            await client.infer(MODEL, {"x": np.zeros(8 * 1024**2 - 120, dtype="u1")})
+        assert (await client.infer(MODEL, {"x": ROWS})).model_version == "v1"
 
 
 async def test_a_place_taken_by_a_request_that_timed_out_is_free_again(served: Served) -> None:
