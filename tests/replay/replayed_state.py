@@ -69,6 +69,8 @@ def _version(version: VersionState) -> dict[str, Any]:
         "image": version.provenance.image,
         "environment": version.provenance.environment,
         "registered_sequence": version.registered_sequence,
+        "registered_at": version.registered_at,
+        "deployed_at": version.deployed_at,
         "run_id": version.run_id,
         "metrics": version.metrics,
         "tags": version.tags,
