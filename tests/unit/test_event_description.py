@@ -1,7 +1,7 @@
 """One line for people: who did what, when, why; whatever the event holds."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent
@@ -68,6 +68,7 @@ def test_a_time_no_other_zone_can_show() -> None:
     assert describe(decoded).startswith("0001-01-01 00:00:00+14:00 alice staged")  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text(), st.text(max_size=400))
 def test_never_more_than_a_line_and_nothing_a_terminal_obeys(actor: str, model: str, run: str, detail: str) -> None:
     data = TrainingFailed(run_id=run, cause="crashed", detail=detail)
