@@ -34,6 +34,7 @@ _log = structlog.get_logger(__name__)
 DECIDE_ATTEMPTS_MAX = 64
 TAIL_RECORDS_MAX = 4_096
 READ_BACK_SECONDS_MAX = 30.0
+STOP_SECONDS_MAX = 5.0
 
 
 class TailEntry(Struct, frozen=True, gc=False):
@@ -88,9 +89,12 @@ class Registry:
         """Stop following and disconnect."""
         if self._follower is not None:
             self._follower.cancel()
+            # A client may swallow a cancellation; it ends all the same once the log is stopped.
+            await asyncio.wait({self._follower}, timeout=STOP_SECONDS_MAX)
+        await self.log.stop()
+        if self._follower is not None:
             with suppress(asyncio.CancelledError, Exception):
                 await self._follower
-        await self.log.stop()
 
     @property
     def healthy(self) -> bool:

@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hotswap_stream.cli.printing import print_json_line
-from hotswap_stream.cli.running import run_on_registry
+from hotswap_stream.cli.running import INTERRUPTED, run
 
 if TYPE_CHECKING:
+    import asyncio
+
     from hotswap_stream.application.event_feed import EntryFilter, EventFeed, LogEntry
     from hotswap_stream.application.registry import Registry
+    from hotswap_stream.settings import Settings
 
 LAST_DEFAULT = 20
 PAGE_ENTRIES = 500
@@ -35,18 +38,42 @@ def events(
 ) -> None:
     """Show the registry log: who did what, when and why. Records that count for no reader are marked void."""
 
-    async def on(registry: "Registry") -> None:
+    async def main(settings: "Settings") -> None:
+        from hotswap_stream import bootstrap
         from hotswap_stream.application.event_feed import EntryFilter, EventFeed
+        from hotswap_stream.cli.worker import stop_on_signals
 
-        feed = EventFeed(registry)
-        wanted = EntryFilter(model_name=model, event_type=event_type)
-        position = max(0, feed.end_offset - last) if from_offset is None else from_offset
-        position = await _print_to_end(feed, position, wanted, as_json=as_json)
-        while follow:
-            await registry.wait_for_change()
+        # Ctrl-C as an event: before Python 3.12 `asyncio.wait_for`, on which the Kafka client stands, now and then
+        # swallows the cancellation that asyncio makes of it.
+        stop = stop_on_signals() if follow else None
+        async with bootstrap.open_registry(settings) as registry:
+            feed = EventFeed(registry)
+            wanted = EntryFilter(model_name=model, event_type=event_type)
+            position = max(0, feed.end_offset - last) if from_offset is None else from_offset
             position = await _print_to_end(feed, position, wanted, as_json=as_json)
+            while stop is not None:
+                if await _stopped_before_change(registry, stop):
+                    raise typer.Exit(INTERRUPTED)
+                position = await _print_to_end(feed, position, wanted, as_json=as_json)
 
-    run_on_registry(on)
+    run(main)
+
+
+async def _stopped_before_change(registry: "Registry", stop: "asyncio.Event") -> bool:
+    """Wait for the next record or for Ctrl-C. LogUnavailableError when the log is no longer followed."""
+    import asyncio
+
+    change, stopping = asyncio.ensure_future(registry.wait_for_change()), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({change, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stopping.done():
+            return True
+        change.result()
+        return False
+    finally:
+        for task in (change, stopping):
+            task.cancel()
+        await asyncio.gather(change, stopping, return_exceptions=True)
 
 
 async def _print_to_end(feed: "EventFeed", position: int, wanted: "EntryFilter", *, as_json: bool) -> int:
