@@ -93,8 +93,11 @@ class Registry:
             await asyncio.wait({self._follower}, timeout=STOP_SECONDS_MAX)
         await self.log.stop()
         if self._follower is not None:
-            with suppress(asyncio.CancelledError, Exception):
-                await self._follower
+            await asyncio.wait({self._follower}, timeout=STOP_SECONDS_MAX)
+            if not self._follower.done():
+                _log.warning("follower_left_behind", seconds_max=STOP_SECONDS_MAX)
+            elif not self._follower.cancelled():
+                self._follower.exception()  # looked at: what ended it was told to those who waited for it
 
     @property
     def healthy(self) -> bool:
