@@ -52,7 +52,8 @@ def build_app() -> typer.Typer:
         name="hotswap-stream",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
+        # Plain help: with rich it takes twice as long, and `--help` must be quick.
+        rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog=EPILOG,
     )
