@@ -139,6 +139,13 @@ _REQUEST_HEADERS = (
         description="How the body is encoded; JSON when missing.",
         values=("application/json", "application/msgpack"),
     ),
+    Header(name=headers.ROUTING_KEY, description="Whom or what the request is for, such as a user's id."),
+    Header(
+        name=headers.DEADLINE,
+        description="Milliseconds since 1970 UTC, decimal: refused with `deadline-expired` when it is later.",
+    ),
+    Header(name=headers.MODEL_VERSION, description="The version that must answer; else the one in production does."),
+    Header(name=headers.TRACEPARENT, description="W3C trace context, passed on to the answer."),
 )
 
 _ANSWER_HEADERS = (

@@ -2,6 +2,16 @@
 
 CONTENT_TYPE = "content-type"
 
+# On requests; each may be left out.
+ROUTING_KEY = "hotswap-routing-key"
+"""Whom or what the request is for, such as a user's id: the same key is answered by the same version in a rollout."""
+DEADLINE = "hotswap-deadline-ms"
+"""Milliseconds since 1970 UTC, decimal: afterwards nobody waits for the answer, and the request is refused."""
+MODEL_VERSION = "hotswap-model-version"
+"""The version that must answer, in production or not; without it the one in production answers."""
+TRACEPARENT = "traceparent"
+"""W3C trace context, passed on to the answer as it is."""
+
 # On answers.
 REQUEST_OFFSET = "hotswap-request-offset"
 """Offset of the request in the partition of the same number. Answers are the checkpoint: a worker that takes over

@@ -43,6 +43,7 @@ ErrorCode = Literal[
     "no-active-version",
     "unknown-version",
     "deadline-expired",
+    "model-disabled",
     "model-failure",
 ]
 

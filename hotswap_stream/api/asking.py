@@ -31,6 +31,7 @@ _STATUS: dict[ErrorCode, int] = {
     "no-active-version": 503,
     "unknown-version": 404,
     "deadline-expired": 504,
+    "model-disabled": 503,
     "model-failure": 500,
 }
 
