@@ -2,29 +2,14 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
+from hotswap_events.command import Actor as Actor
+from hotswap_events.command import Command, ModelVersion, RunId
+from hotswap_events.command import CommandId as CommandId
+from hotswap_events.command import ModelName as ModelName
+from hotswap_events.command import Reason as Reason
 from hotswap_events.registry import ArtifactFacts, Provenance, RollBackCause, TrainingFailureCause
-
-Actor = Annotated[str, Meta(min_length=1, max_length=200)]
-CommandId = Annotated[str, Meta(min_length=1, max_length=128)]
-ModelName = Annotated[str, Meta(min_length=1, max_length=63)]
-ModelVersion = Annotated[str, Meta(min_length=1, max_length=63)]
-Reason = Annotated[str, Meta(max_length=2_000)]
-RunId = Annotated[str, Meta(min_length=1, max_length=128)]
-
-
-class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
-    """What all commands carry. A command with a `command_id` that was applied before changes nothing."""
-
-    command_id: CommandId
-    actor: Actor
-    model_name: ModelName
-    reason: Reason | None = None
-    expected_sequence: Annotated[int, Meta(ge=0)] | None = None
-    """Refuse unless the model's stream is at this sequence: for a caller that decided on what it had read."""
-    correlation_id: CommandId | None = None
-    traceparent: Annotated[str, Meta(max_length=128)] | None = None
 
 
 class StartTraining(Command, frozen=True, tag="hotswap.command.start-training.v1"):
@@ -33,7 +18,7 @@ class StartTraining(Command, frozen=True, tag="hotswap.command.start-training.v1
     run_id: RunId
     architecture: str
     data_snapshot: str | None = None
-    parameters: dict[str, str] = {}
+    parameters: dict[str, str] = field(default_factory=dict)
 
 
 class FailTraining(Command, frozen=True, tag="hotswap.command.fail-training.v1"):
@@ -51,8 +36,8 @@ class RegisterVersion(Command, frozen=True, tag="hotswap.command.register.v1"):
     provenance: Provenance
     model_version: ModelVersion | None = None
     run_id: RunId | None = None
-    metrics: dict[str, float] = {}
-    tags: dict[str, str] = {}
+    metrics: dict[str, float] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 class ValidateVersion(Command, frozen=True, tag="hotswap.command.validate.v1"):
@@ -65,7 +50,7 @@ class ValidateVersion(Command, frozen=True, tag="hotswap.command.validate.v1"):
     """At least `accuracy`, a share from 0 to 1."""
     baseline_version: ModelVersion | None = None
     """The active version it was compared with; must still be the active one."""
-    baseline_figures: dict[str, float] = {}
+    baseline_figures: dict[str, float] = field(default_factory=dict)
     promote_first: bool = False
     """Promote it in the same decision if it passes and no version is active."""
 

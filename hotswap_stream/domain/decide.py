@@ -1,10 +1,7 @@
 """`decide(state, command) -> events | refusal`: what may happen next. Pure: no clock, no ids, no I/O."""
 
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
-
-from msgspec import Struct
 
 from hotswap_events.commands import (
     AnyCommand,
@@ -31,21 +28,12 @@ from hotswap_events.registry import (
     TrainingStarted,
 )
 from hotswap_stream.domain import limits
+from hotswap_stream.domain.decision import Accepted as Accepted
+from hotswap_stream.domain.decision import Decision as Decision
+from hotswap_stream.domain.decision import find_version, illegal, invalid, why_not_playable
 from hotswap_stream.domain.legal_steps import legal_steps
 from hotswap_stream.domain.state import ModelState, VersionState
 from hotswap_stream.domain.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy, judge
-
-NAMES_LISTED_MAX = 20
-
-
-class Accepted(Struct, frozen=True):
-    """The events to append, in order. None: nothing to do, for the reason given."""
-
-    events: tuple[RegistryEvent, ...]
-    unchanged_because: str | None = None
-
-
-Decision = Accepted | Refusal
 
 
 def decide(state: ModelState, command: AnyCommand, policy: ValidationPolicy = DEFAULT_VALIDATION_POLICY) -> Decision:
@@ -58,7 +46,7 @@ def decide(state: ModelState, command: AnyCommand, policy: ValidationPolicy = DE
             reason=f"you expected sequence {command.expected_sequence}, {state.model_name!r} is at {state.sequence}",
         )
     if not state.exists and (wrong := limits.wrong_model_name(state.model_name)):
-        return _invalid(wrong)
+        return invalid(wrong)
     if not state.exists and not isinstance(command, StartTraining | RegisterVersion):
         return Refusal(
             code="unknown-model",
@@ -70,36 +58,11 @@ def decide(state: ModelState, command: AnyCommand, policy: ValidationPolicy = DE
     return _RULES[type(command)](state, command)
 
 
-def _invalid(wrong: str) -> Refusal:
-    return Refusal(code="invalid-value", reason=wrong)
-
-
-def _find(state: ModelState, model_version: str) -> VersionState | Refusal:
-    version = state.versions.get(model_version)
-    if version is not None:
-        return version
-    newest = tuple(islice(reversed(state.versions), NAMES_LISTED_MAX))
-    return Refusal(
-        code="unknown-version",
-        reason=f"{state.model_name!r} has no version {model_version!r}; it has {', '.join(newest) or 'none yet'}",
-        legal=newest,
-    )
-
-
-def _illegal(state: ModelState, version: VersionState, problem: str) -> Refusal:
-    legal = legal_steps(state, version)
-    return Refusal(
-        code="illegal-step",
-        reason=f"{version.model_version!r} of {state.model_name!r} {problem}; legal: {', '.join(legal) or 'nothing'}",
-        legal=legal,
-    )
-
-
 def _start_training(state: ModelState, command: StartTraining) -> Decision:
     if wrong := limits.wrong_labels("parameters", command.parameters) or limits.wrong_texts(
         "training", {"architecture": command.architecture, "data_snapshot": command.data_snapshot}
     ):
-        return _invalid(wrong)
+        return invalid(wrong)
     if command.run_id in state.runs:
         return Refusal(code="invalid-value", reason=f"run id {command.run_id!r} is taken; give each run its own")
     return Accepted(
@@ -141,7 +104,7 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
         or limits.wrong_provenance(command.provenance)
     )
     if wrong:
-        return _invalid(wrong)
+        return invalid(wrong)
     if name in state.versions:
         return Refusal(
             code="duplicate-version",
@@ -176,13 +139,13 @@ def _wrong_evaluation(command: ValidateVersion) -> str | None:
 
 
 def _validate(state: ModelState, command: ValidateVersion, policy: ValidationPolicy) -> Decision:
-    version = _find(state, command.model_version)
+    version = find_version(state, command.model_version)
     if isinstance(version, Refusal):
         return version
     if version.stage in ("archived", "production"):
-        return _illegal(state, version, f"is in stage {version.stage}; a verdict now would come too late")
+        return illegal(state, version, f"is in stage {version.stage}; a verdict now would come too late")
     if wrong := _wrong_evaluation(command):
-        return _invalid(wrong)
+        return invalid(wrong)
     if command.baseline_version != state.active_version:
         return Refusal(
             code="conflict",
@@ -190,7 +153,7 @@ def _validate(state: ModelState, command: ValidateVersion, policy: ValidationPol
             f"{state.active_version or 'no version'} is active; evaluate again",
         )
     if state.active_version is not None and "accuracy" not in command.baseline_figures:
-        return _invalid(
+        return invalid(
             f"{state.active_version!r} is active: baseline_figures need its 'accuracy' on the same validation set"
         )
     baseline = command.baseline_figures if state.active_version is not None else None
@@ -223,29 +186,29 @@ def _promotion(state: ModelState, version: VersionState, *, forced: bool = False
 
 
 def _stage(state: ModelState, command: StageVersion) -> Decision:
-    version = _find(state, command.model_version)
+    version = find_version(state, command.model_version)
     if isinstance(version, Refusal):
         return version
     if version.stage == "staging":
         return Accepted((), f"{version.model_version!r} is in staging already")
     if "stage" not in legal_steps(state, version):
-        return _illegal(state, version, _why_not_playable(version))
+        return illegal(state, version, why_not_playable(version))
     return Accepted((ModelStaged(model_version=version.model_version),))
 
 
 def _promote(state: ModelState, command: PromoteVersion) -> Decision:
-    version = _find(state, command.model_version)
+    version = find_version(state, command.model_version)
     if isinstance(version, Refusal):
         return version
     if version.stage == "production":
         return Accepted((), f"{version.model_version!r} is active already")
     if "promote" not in legal_steps(state, version):
-        return _illegal(state, version, _why_not_playable(version))
+        return illegal(state, version, why_not_playable(version))
     return Accepted((_promotion(state, version),))
 
 
 def _switch(state: ModelState, command: SwitchVersion) -> Decision:
-    version = _find(state, command.model_version)
+    version = find_version(state, command.model_version)
     if isinstance(version, Refusal):
         return version
     if version.stage == "production":
@@ -254,13 +217,13 @@ def _switch(state: ModelState, command: SwitchVersion) -> Decision:
 
 
 def _archive(state: ModelState, command: ArchiveVersion) -> Decision:
-    version = _find(state, command.model_version)
+    version = find_version(state, command.model_version)
     if isinstance(version, Refusal):
         return version
     if version.stage == "archived":
         return Accepted((), f"{version.model_version!r} is archived already")
     if version.stage == "production":
-        return _illegal(state, version, "is active; archiving it would leave none: promote another or roll back first")
+        return illegal(state, version, "is active; archiving it would leave none: promote another or roll back first")
     return Accepted((ModelArchived(model_version=version.model_version),))
 
 
@@ -295,14 +258,6 @@ def _roll_back(state: ModelState, command: RollBack) -> Decision:
             ),
         )
     )
-
-
-def _why_not_playable(version: VersionState) -> str:
-    if version.validation is None and not version.was_in_production:
-        return "has not been validated"
-    if version.validation is not None and version.validation.verdict == "failed":
-        return "failed validation"
-    return f"is in stage {version.stage}"
 
 
 _RULES: dict[type, Callable[[ModelState, Any], Decision]] = {

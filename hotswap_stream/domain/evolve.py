@@ -22,11 +22,9 @@ from hotswap_events.registry import (
     TrainingFailed,
     TrainingStarted,
 )
+from hotswap_stream.domain.contradiction import IllegalEventError as IllegalEventError
+from hotswap_stream.domain.contradiction import known_version
 from hotswap_stream.domain.state import ModelState, RunState, Stage, VersionState
-
-
-class IllegalEventError(ValueError):
-    """The event contradicts the state; the message says how."""
 
 
 def evolve(state: ModelState, event: Envelope) -> ModelState:
@@ -53,13 +51,6 @@ def evolve_unknown_in_place(state: ModelState, event_type: str, sequence: int, c
     state.sequence = sequence
     state.command_ids.setdefault(command_id, sequence)
     state.unknown_event_type = event_type
-
-
-def _version(state: ModelState, model_version: str) -> VersionState:
-    version = state.versions.get(model_version)
-    if version is None:
-        raise IllegalEventError(f"model {state.model_name!r} has no version {model_version!r}")
-    return version
 
 
 def _training_started(state: ModelState, data: TrainingStarted, _event: Envelope) -> None:
@@ -90,13 +81,13 @@ def _trained(state: ModelState, data: ModelTrained, event: Envelope) -> None:
 
 
 def _validated(state: ModelState, data: ModelValidated, _event: Envelope) -> None:
-    _version(state, data.model_version).validation = data
+    known_version(state, data.model_version).validation = data
 
 
 def _staged(state: ModelState, data: ModelStaged, _event: Envelope) -> None:
     if data.model_version == state.active_version:
         raise IllegalEventError(f"version {data.model_version!r} is active; it cannot go back to staging")
-    _version(state, data.model_version).stage = "staging"
+    known_version(state, data.model_version).stage = "staging"
 
 
 def _promoted(state: ModelState, data: ModelPromoted, event: Envelope) -> None:
@@ -118,7 +109,7 @@ def _rolled_back(state: ModelState, data: ModelRolledBack, event: Envelope) -> N
 def _enter_production(
     state: ModelState, model_version: str, artifact_digest: str, event: Envelope, leaving: Stage
 ) -> None:
-    version = _version(state, model_version)
+    version = known_version(state, model_version)
     if model_version == state.active_version:
         raise IllegalEventError(f"version {model_version!r} is active already")
     if artifact_digest != version.artifact.digest:
@@ -135,7 +126,7 @@ def _enter_production(
 def _archived(state: ModelState, data: ModelArchived, _event: Envelope) -> None:
     if data.model_version == state.active_version:
         raise IllegalEventError(f"version {data.model_version!r} is active; archiving it would leave none")
-    _version(state, data.model_version).stage = "archived"
+    known_version(state, data.model_version).stage = "archived"
 
 
 _HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
