@@ -10,6 +10,10 @@ from hotswap_events.command import CommandId as CommandId
 from hotswap_events.command import ModelName as ModelName
 from hotswap_events.command import Reason as Reason
 from hotswap_events.registry import ArtifactFacts, Provenance, RollBackCause, TrainingFailureCause
+from hotswap_events.rollout_commands import DeleteArtifact as DeleteArtifact
+from hotswap_events.rollout_commands import RolloutCommands
+from hotswap_events.rollout_commands import SetValidationPolicy as SetValidationPolicy
+from hotswap_events.serving_commands import ServingCommand
 
 
 class StartTraining(Command, frozen=True, tag="hotswap.command.start-training.v1"):
@@ -97,6 +101,10 @@ AnyCommand = (
     | SwitchVersion
     | ArchiveVersion
     | RollBack
+    | ServingCommand
+    | RolloutCommands
+    | SetValidationPolicy
+    | DeleteArtifact
 )
 
 RefusalCode = Literal[
@@ -129,6 +137,8 @@ class CommandResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     model_name: str
     model_version: str | None = None
     previous_version: str | None = None
+    rollout_id: str | None = None
+    """The rollout that the command was about, or that it ended."""
     offset: int | None = None
     """Of the decision's last event in `hotswap.registry`."""
     sequence: int | None = None

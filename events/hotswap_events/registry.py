@@ -8,6 +8,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutEvent
+from hotswap_events.serving_control import SERVING_CONTROL_EVENT_TYPES, ServingControlEvent
+from hotswap_events.validation_policy import ValidationPolicySet
+
 Digest = Annotated[str, Meta(extra_json_schema={"pattern": "^sha256:[0-9a-f]{64}$"})]
 Verdict = Literal["passed", "failed", "inconclusive"]
 TrainingFailureCause = Literal["bad-data", "crashed", "timed-out", "cancelled", "artifact-store", "registry-refused"]
@@ -108,6 +112,13 @@ class ModelRolledBack(Struct, frozen=True, kw_only=True, gc=False):
     cause: RollBackCause
 
 
+class ArtifactDeleted(Struct, frozen=True, kw_only=True, gc=False):
+    """An archived version's artifact was given up. The version stays listed and can never serve again."""
+
+    model_version: str
+    artifact_digest: Digest
+
+
 RegistryEvent = (
     TrainingStarted
     | TrainingFailed
@@ -117,6 +128,10 @@ RegistryEvent = (
     | ModelPromoted
     | ModelArchived
     | ModelRolledBack
+    | ArtifactDeleted
+    | ValidationPolicySet
+    | RolloutEvent
+    | ServingControlEvent
 )
 
 EVENT_TYPES: dict[str, type[Struct]] = {
@@ -128,5 +143,9 @@ EVENT_TYPES: dict[str, type[Struct]] = {
     "hotswap.model.promoted.v1": ModelPromoted,
     "hotswap.model.archived.v1": ModelArchived,
     "hotswap.model.rolled-back.v1": ModelRolledBack,
+    "hotswap.model.artifact-deleted.v1": ArtifactDeleted,
+    "hotswap.model.validation-policy-set.v1": ValidationPolicySet,
+    **ROLLOUT_EVENT_TYPES,
+    **SERVING_CONTROL_EVENT_TYPES,
 }
 """Stored type name → class. A name, once released, keeps its meaning for ever."""

@@ -16,6 +16,7 @@ from hotswap_events.registry import (
     TrainingFailed,
     TrainingStarted,
 )
+from hotswap_stream.application.rollout_description import ROLLOUT_DESCRIPTIONS
 
 TEXT_CHARACTERS_MAX = 200
 
@@ -99,4 +100,5 @@ _WHAT: dict[type, Callable[[Any, str], str]] = {
     ModelPromoted: _promoted,
     ModelArchived: _archived,
     ModelRolledBack: _rolled_back,
+    **ROLLOUT_DESCRIPTIONS,
 }

@@ -11,6 +11,7 @@ from hotswap_events.commands import (
     Refusal,
     RegisterVersion,
     RollBack,
+    SetValidationPolicy,
     StageVersion,
     StartTraining,
     SwitchVersion,
@@ -18,22 +19,24 @@ from hotswap_events.commands import (
 )
 from hotswap_events.registry import (
     ModelArchived,
-    ModelPromoted,
     ModelRolledBack,
     ModelStaged,
     ModelTrained,
-    ModelValidated,
-    RegistryEvent,
     TrainingFailed,
     TrainingStarted,
 )
 from hotswap_stream.domain import limits
 from hotswap_stream.domain.decision import Accepted as Accepted
 from hotswap_stream.domain.decision import Decision as Decision
-from hotswap_stream.domain.decision import find_version, illegal, invalid, why_not_playable
+from hotswap_stream.domain.decision import find_version, illegal, invalid, promotion, why_not_playable
 from hotswap_stream.domain.legal_steps import legal_steps
-from hotswap_stream.domain.state import ModelState, VersionState
-from hotswap_stream.domain.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy, judge
+from hotswap_stream.domain.retention_rules import RETENTION_RULES
+from hotswap_stream.domain.rollout_rules import ROLLOUT_RULES
+from hotswap_stream.domain.serving_rules import SERVING_RULES
+from hotswap_stream.domain.state import ModelState
+from hotswap_stream.domain.superseded import ending_rollout
+from hotswap_stream.domain.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy
+from hotswap_stream.domain.validation_rules import set_validation_policy, validate
 
 
 def decide(state: ModelState, command: AnyCommand, policy: ValidationPolicy = DEFAULT_VALIDATION_POLICY) -> Decision:
@@ -54,8 +57,8 @@ def decide(state: ModelState, command: AnyCommand, policy: ValidationPolicy = DE
             legal=("register a version", "start a training run"),
         )
     if isinstance(command, ValidateVersion):
-        return _validate(state, command, policy)
-    return _RULES[type(command)](state, command)
+        return ending_rollout(state, validate(state, command, state.validation_policy or policy))
+    return ending_rollout(state, _RULES[type(command)](state, command))
 
 
 def _start_training(state: ModelState, command: StartTraining) -> Decision:
@@ -127,64 +130,6 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
     )
 
 
-def _wrong_evaluation(command: ValidateVersion) -> str | None:
-    if "accuracy" not in command.figures:
-        return "figures need 'accuracy', a share from 0 to 1"
-    for what, figures in (("figures", command.figures), ("baseline_figures", command.baseline_figures)):
-        if wrong := limits.wrong_figures(what, figures):
-            return wrong
-        if not 0 <= figures.get("accuracy", 0) <= 1:
-            return f"{what}['accuracy'] is {figures['accuracy']}, not a share from 0 to 1"
-    return limits.wrong_texts("validation", {"validation_set": command.validation_set})
-
-
-def _validate(state: ModelState, command: ValidateVersion, policy: ValidationPolicy) -> Decision:
-    version = find_version(state, command.model_version)
-    if isinstance(version, Refusal):
-        return version
-    if version.stage in ("archived", "production"):
-        return illegal(state, version, f"is in stage {version.stage}; a verdict now would come too late")
-    if wrong := _wrong_evaluation(command):
-        return invalid(wrong)
-    if command.baseline_version != state.active_version:
-        return Refusal(
-            code="conflict",
-            reason=f"compared with {command.baseline_version or 'no version'}, but "
-            f"{state.active_version or 'no version'} is active; evaluate again",
-        )
-    if state.active_version is not None and "accuracy" not in command.baseline_figures:
-        return invalid(
-            f"{state.active_version!r} is active: baseline_figures need its 'accuracy' on the same validation set"
-        )
-    baseline = command.baseline_figures if state.active_version is not None else None
-    verdict = judge(policy, command.figures, baseline)
-    events: list[RegistryEvent] = [
-        ModelValidated(
-            model_version=version.model_version,
-            verdict=verdict,
-            validation_set=command.validation_set,
-            figures=command.figures,
-            thresholds=policy.thresholds(),
-            baseline_version=state.active_version,
-            baseline_figures=dict(command.baseline_figures),
-        )
-    ]
-    if verdict == "failed":
-        events.append(ModelArchived(model_version=version.model_version))
-    elif verdict == "passed" and command.promote_first and state.active_version is None:
-        events.append(_promotion(state, version))
-    return Accepted(tuple(events))
-
-
-def _promotion(state: ModelState, version: VersionState, *, forced: bool = False) -> ModelPromoted:
-    return ModelPromoted(
-        model_version=version.model_version,
-        artifact_digest=version.artifact.digest,
-        previous_version=state.active_version,
-        forced=forced,
-    )
-
-
 def _stage(state: ModelState, command: StageVersion) -> Decision:
     version = find_version(state, command.model_version)
     if isinstance(version, Refusal):
@@ -204,7 +149,7 @@ def _promote(state: ModelState, command: PromoteVersion) -> Decision:
         return Accepted((), f"{version.model_version!r} is active already")
     if "promote" not in legal_steps(state, version):
         return illegal(state, version, why_not_playable(version))
-    return Accepted((_promotion(state, version),))
+    return Accepted((promotion(state, version),))
 
 
 def _switch(state: ModelState, command: SwitchVersion) -> Decision:
@@ -213,7 +158,9 @@ def _switch(state: ModelState, command: SwitchVersion) -> Decision:
         return version
     if version.stage == "production":
         return Accepted((), f"{version.model_version!r} is active already")
-    return Accepted((_promotion(state, version, forced=True),))
+    if version.artifact_deleted:
+        return illegal(state, version, "has lost its artifact to a clean-up")
+    return Accepted((promotion(state, version, forced=True),))
 
 
 def _archive(state: ModelState, command: ArchiveVersion) -> Decision:
@@ -269,4 +216,8 @@ _RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
     SwitchVersion: _switch,
     ArchiveVersion: _archive,
     RollBack: _roll_back,
+    **SERVING_RULES,
+    **ROLLOUT_RULES,
+    **RETENTION_RULES,
+    SetValidationPolicy: set_validation_policy,
 }

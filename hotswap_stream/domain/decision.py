@@ -5,7 +5,7 @@ from itertools import islice
 from msgspec import Struct
 
 from hotswap_events.commands import Refusal
-from hotswap_events.registry import RegistryEvent
+from hotswap_events.registry import ModelPromoted, RegistryEvent
 from hotswap_stream.domain.legal_steps import legal_steps
 from hotswap_stream.domain.state import ModelState, VersionState
 
@@ -52,8 +52,20 @@ def illegal(state: ModelState, version: VersionState, problem: str) -> Refusal:
 
 def why_not_playable(version: VersionState) -> str:
     """What keeps a version from being staged or promoted, as the end of a sentence about it."""
+    if version.artifact_deleted:
+        return "has lost its artifact to a clean-up"
     if version.validation is None and not version.was_in_production:
         return "has not been validated"
     if version.validation is not None and version.validation.verdict == "failed":
         return "failed validation"
     return f"is in stage {version.stage}"
+
+
+def promotion(state: ModelState, version: VersionState, *, forced: bool = False) -> ModelPromoted:
+    """The event that puts a version into production in place of the active one."""
+    return ModelPromoted(
+        model_version=version.model_version,
+        artifact_digest=version.artifact.digest,
+        previous_version=state.active_version,
+        forced=forced,
+    )

@@ -24,6 +24,8 @@ from hotswap_events.registry import (
 )
 from hotswap_stream.domain.contradiction import IllegalEventError as IllegalEventError
 from hotswap_stream.domain.contradiction import known_version
+from hotswap_stream.domain.rollout_evolve import ROLLOUT_HANDLERS, check_entering_production, check_leaving
+from hotswap_stream.domain.serving_evolve import SERVING_HANDLERS, reset_circuit
 from hotswap_stream.domain.state import ModelState, RunState, Stage, VersionState
 
 
@@ -87,7 +89,10 @@ def _validated(state: ModelState, data: ModelValidated, _event: Envelope) -> Non
 def _staged(state: ModelState, data: ModelStaged, _event: Envelope) -> None:
     if data.model_version == state.active_version:
         raise IllegalEventError(f"version {data.model_version!r} is active; it cannot go back to staging")
-    known_version(state, data.model_version).stage = "staging"
+    version = known_version(state, data.model_version)
+    if version.artifact_deleted:
+        raise IllegalEventError(f"the artifact of {data.model_version!r} was deleted")
+    version.stage = "staging"
 
 
 def _promoted(state: ModelState, data: ModelPromoted, event: Envelope) -> None:
@@ -114,6 +119,7 @@ def _enter_production(
         raise IllegalEventError(f"version {model_version!r} is active already")
     if artifact_digest != version.artifact.digest:
         raise IllegalEventError(f"the event's artifact is not the one registered as {model_version!r}")
+    check_entering_production(state, model_version)
     if state.active_version is not None:
         state.versions[state.active_version].stage = leaving
     version.stage = "production"
@@ -121,11 +127,13 @@ def _enter_production(
     version.deployed_at = event.time
     state.active_version = model_version
     state.production_history.append(model_version)
+    reset_circuit(state, model_version)
 
 
 def _archived(state: ModelState, data: ModelArchived, _event: Envelope) -> None:
     if data.model_version == state.active_version:
         raise IllegalEventError(f"version {data.model_version!r} is active; archiving it would leave none")
+    check_leaving(state, data.model_version)
     known_version(state, data.model_version).stage = "archived"
 
 
@@ -138,4 +146,6 @@ _HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
     ModelPromoted: _promoted,
     ModelArchived: _archived,
     ModelRolledBack: _rolled_back,
+    **SERVING_HANDLERS,
+    **ROLLOUT_HANDLERS,
 }

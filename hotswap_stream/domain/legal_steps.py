@@ -1,5 +1,6 @@
 """The table of legal steps: what may be done with a version, given its stage and its verdict."""
 
+from hotswap_stream.domain.circuits import CircuitPosition
 from hotswap_stream.domain.state import ModelState, VersionState
 
 
@@ -14,8 +15,11 @@ def legal_steps(state: ModelState, version: VersionState) -> tuple[str, ...]:
     | superseded | yes      | yes          | yes, unless failed since   | yes    | yes     |                  |
     | archived   |          | not failed   |                            | yes    |         |                  |
 
-    An inconclusive verdict is a person's to decide, so `promote` is the person's word. `switch` forces.
+    Nothing is legal once its artifact was deleted. An inconclusive verdict is a person's to decide, so `promote` is the
+    person's word. `switch` forces.
     """
+    if version.artifact_deleted:
+        return ()
     verdict = None if version.validation is None else version.validation.verdict
     if version.stage == "production":
         return ("roll back",) if state.former_version is not None else ()
@@ -30,4 +34,25 @@ def legal_steps(state: ModelState, version: VersionState) -> tuple[str, ...]:
     steps.append("switch")
     if version.stage != "archived":
         steps.append("archive")
+    return tuple(steps)
+
+
+def circuit_steps(version: VersionState, position: CircuitPosition) -> tuple[str, ...]:
+    """Steps that move a version's circuit, by name.
+
+    | circuit   | open circuit            | half-open circuit | reset circuit |
+    |-----------|-------------------------|-------------------|---------------|
+    | closed    | unless it is archived   |                   | (no-op)       |
+    | open      | (no-op)                 | yes               | yes           |
+    | half-open | unless it is archived   | (no-op)           | yes           |
+
+    Entering production resets it too.
+    """
+    steps: list[str] = []
+    if position != "open" and version.stage != "archived":
+        steps.append("open circuit")
+    if position == "open":
+        steps.append("half-open circuit")
+    if position != "closed":
+        steps.append("reset circuit")
     return tuple(steps)

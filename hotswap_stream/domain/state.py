@@ -10,6 +10,9 @@ from msgspec import Struct
 
 from hotswap_events.envelope import Timestamp
 from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance
+from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_stream.domain.circuits import UNTOUCHED, ServingControl
+from hotswap_stream.domain.rollout_state import RolloutState
 
 Stage = Literal["none", "staging", "production", "superseded", "archived"]
 
@@ -30,6 +33,8 @@ class VersionState(Struct, gc=False):
     production_sequences: tuple[int, ...] = ()
     deployed_at: Timestamp | None = None
     """When it last entered production."""
+    artifact_deleted: bool = False
+    """Its artifact was given up by a clean-up."""
 
     @property
     def was_in_production(self) -> bool:
@@ -65,6 +70,16 @@ class ModelState(Struct, gc=False):
     """Id of each command applied → sequence of its first event. Kept for ever, so a retry is never applied twice."""
     unknown_event_type: str | None = None
     """Set when the stream holds an event of a newer release: this release must not decide on it."""
+    serving: ServingControl = UNTOUCHED
+    """Circuits, their policy, and whether the model is switched off."""
+    rollout: RolloutState | None = None
+    """The current one: running, paused or baking."""
+    rollout_history: tuple[RolloutState, ...] = ()
+    """Those that ended, oldest first; the last 20."""
+    rollouts_total: int = 0
+    """All there ever were; the next one is `r<rollouts_total + 1>`."""
+    validation_policy: ValidationPolicy | None = None
+    """Set for this model; None: the default."""
 
     @property
     def exists(self) -> bool:
@@ -95,4 +110,9 @@ class ModelState(Struct, gc=False):
             dict(self.runs),
             dict(self.command_ids),
             self.unknown_event_type,
+            self.serving,
+            self.rollout,
+            self.rollout_history,
+            self.rollouts_total,
+            self.validation_policy,
         )

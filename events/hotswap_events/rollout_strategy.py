@@ -1,0 +1,154 @@
+"""Rollout strategies and policies as data: the same words in events, commands, HTTP bodies and strategy files.
+
+Weights and shares are whole numbers of ten-thousandths: 10,000 is all traffic, 500 is 5 %. A strategy's `kind` says
+which it is. The words of a progressive rollout are those of Argo Rollouts: `set_weight`, `pause`, `analysis`.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from hotswap_events.command import ModelVersion
+
+WEIGHT_TOTAL = 10_000
+ARMS_MAX = 8
+STEPS_MAX = 64
+METRICS_MAX = 16
+WORKERS_NAMED_MAX = 1_000
+SECONDS_MAX = 31 * 86_400
+ANSWERS_MAX = 10**12
+ROLLOUT_ID_CHARACTERS_MAX = 32
+
+Weight = Annotated[int, Meta(ge=0, le=WEIGHT_TOTAL)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Seconds = Annotated[int, Meta(ge=1, le=SECONDS_MAX)]
+Answers = Annotated[int, Meta(ge=1, le=ANSWERS_MAX)]
+RolloutId = Annotated[str, Meta(min_length=1, max_length=ROLLOUT_ID_CHARACTERS_MAX)]
+Salt = Annotated[str, Meta(min_length=1, max_length=128)]
+WorkerName = Annotated[str, Meta(min_length=1, max_length=256)]
+
+MetricName = Literal["success-rate", "latency", "agreement", "accuracy", "reward", "input-drift", "score-drift"]
+
+
+class Arm(Struct, frozen=True, kw_only=True, gc=False):
+    """One version and its part of the traffic."""
+
+    model_version: ModelVersion
+    weight: Weight
+    """Of 10,000."""
+
+
+class FixedStrategy(Struct, frozen=True, kw_only=True, tag_field="kind", tag="fixed", gc=False):
+    """Everybody gets one version, the baseline or the candidate, without a promotion."""
+
+    model_version: ModelVersion
+
+
+class ShadowStrategy(Struct, frozen=True, kw_only=True, tag_field="kind", tag="shadow", gc=False):
+    """Everybody gets the baseline; the candidates see a share of the requests too, and their outputs are compared."""
+
+    sample_share: Weight = WEIGHT_TOTAL
+    """Of the requests, in 1/10,000."""
+
+
+class CanaryStrategy(Struct, frozen=True, kw_only=True, tag_field="kind", tag="canary", gc=False):
+    """A share of the users gets the candidate, each of them always."""
+
+    weight: Weight
+    """Of the candidate, of 10,000."""
+
+
+class AbStrategy(Struct, frozen=True, kw_only=True, tag_field="kind", tag="ab", gc=False):
+    """Two or more arms in any split, each user always in the same one. The baseline may be one of them."""
+
+    arms: Annotated[tuple[Arm, ...], Meta(min_length=2, max_length=ARMS_MAX)]
+    """Weights sum to 10,000."""
+
+
+class SetWeightStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="set_weight", gc=False):
+    """Give the candidate this share and go on."""
+
+    weight: Weight
+    """Of the candidate, of 10,000."""
+
+
+class PauseStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="pause", gc=False):
+    """Wait: for a time, or until somebody resumes."""
+
+    duration_seconds: Seconds | None = None
+    """None: until resumed."""
+
+
+class AnalysisStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="analysis", gc=False):
+    """Go on when the evidence says success; end the rollout when it says harm."""
+
+    duration_seconds: Seconds | None = None
+    """Budget of this step; None: the policy's."""
+    answers: Answers | None = None
+    """Budget of answers by the candidate; None: the policy's."""
+    metrics: tuple[MetricName, ...] = ()
+    """Which metrics of the policy count here; none named: all."""
+
+
+RolloutStep = SetWeightStep | PauseStep | AnalysisStep
+
+
+class ProgressiveStrategy(Struct, frozen=True, kw_only=True, tag_field="kind", tag="progressive", gc=False):
+    """Steps of weight, pause and analysis; behind the last one the candidate is promoted."""
+
+    steps: Annotated[tuple[RolloutStep, ...], Meta(min_length=1, max_length=STEPS_MAX)]
+
+
+class FleetStrategy(Struct, frozen=True, kw_only=True, tag_field="kind", tag="fleet", gc=False):
+    """A part of the workers answers with the candidate, the others with the baseline."""
+
+    share: Weight = 0
+    """Of the workers by the hash of their names, in 1/10,000. Each worker decides for itself, so the part of a small
+    fleet may differ from it: name the workers there."""
+    workers: Annotated[tuple[WorkerName, ...], Meta(max_length=WORKERS_NAMED_MAX)] = ()
+    """Named workers, besides those of the share."""
+
+
+Strategy = FixedStrategy | ShadowStrategy | CanaryStrategy | AbStrategy | ProgressiveStrategy | FleetStrategy
+
+
+class MetricRule(Struct, frozen=True, kw_only=True, gc=False):
+    """What one metric of a candidate must be. At least one of `threshold` and `margin` is given.
+
+    `threshold` is absolute: at least it for success-rate, agreement, accuracy and reward, at most it for latency and
+    drift. `margin` is against the baseline: worse than it by at most this much.
+    """
+
+    metric: MetricName
+    threshold: float | None = None
+    margin: Annotated[float, Meta(ge=0.0)] | None = None
+    slow_ms: Annotated[float, Meta(gt=0.0)] | None = None
+    """latency only, and needed there: an answer above this is slow, and the metric is the share of slow answers. So
+    threshold 0.05 says that the 95th percentile is at most `slow_ms`."""
+
+
+class RolloutPolicy(Struct, frozen=True, kw_only=True, gc=False):
+    """When a rollout has succeeded, failed, or cannot tell. All fields are stored, so that defaults may change."""
+
+    metrics: Annotated[tuple[MetricRule, ...], Meta(max_length=METRICS_MAX)] = (
+        MetricRule(metric="success-rate", margin=0.02),
+    )
+    alpha: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.05
+    """Chance of a false alarm over the whole rollout, however often one looks."""
+    seconds_max: Seconds = 86_400
+    """Budget of an analysis; without an outcome by then it is inconclusive."""
+    answers_max: Answers | None = None
+    """Budget of answers by the candidate; None: no limit but time."""
+    answers_min: Annotated[int, Meta(ge=0, le=ANSWERS_MAX)] = 100
+    """No success before the candidate gave this many answers."""
+    on_inconclusive: Literal["pause", "proceed", "abort"] = "pause"
+    """`pause`: a person decides; `proceed`: as if successful; `abort`: as if failed."""
+    bake_seconds: Annotated[int, Meta(ge=0, le=SECONDS_MAX)] = 0
+    """After a promotion, how long harm leads back to the former version; 0: not at all."""
+    auto_promote: bool = True
+    """False: success waits for a person's `promote`."""
+    auto_archive: bool = True
+    """Archive the candidates of a rollout that is aborted."""
+
+
+DEFAULT_ROLLOUT_POLICY = RolloutPolicy()
