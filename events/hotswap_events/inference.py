@@ -41,9 +41,13 @@ ErrorCode = Literal[
     "wrong-input",
     "too-large",
     "no-active-version",
+    "unknown-model",
     "unknown-version",
+    "version-unavailable",
+    "duplicate-id",
     "deadline-expired",
     "model-disabled",
+    "circuit-open",
     "model-failure",
 ]
 
@@ -81,9 +85,16 @@ class AnswerFacts(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     worker: str
     artifact_digest: str | None = None
     registry_offset: int | None = None
-    """Offset in the registry log of the event that put the version into production."""
+    """Offset in the registry log of the event that chose the version: that put it into production, or that made it
+    stand in for the active one."""
+    fallback_for: str | None = None
+    """The active version that should have answered: its circuit is not closed."""
     batch_size: int | None = None
     """Rows in the forward pass that computed it."""
+    padded_batch_size: int | None = None
+    """Rows the forward pass was padded to: a row's bits depend on that, not on its neighbours."""
+    executor: str | None = None
+    """What computed it: `eager`, `onnxruntime` …"""
     queue_ms: float | None = None
     """From the request's record timestamp to the start of the forward pass."""
     compute_ms: float | None = None

@@ -10,7 +10,9 @@ from msgspec import Struct
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent, digest_of
 from hotswap_events.envelope import GENESIS, Envelope
 from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.domain.circuits import UNTOUCHED
 from hotswap_stream.domain.evolve import IllegalEventError, evolve_in_place, evolve_unknown_in_place
+from hotswap_stream.domain.serving_route import plain_route, route
 from hotswap_stream.domain.state import ModelState
 
 
@@ -23,8 +25,11 @@ class Stream(Struct, gc=False):
     offset: int = -1
     """Of the last event that counts."""
     active_offset: int = -1
-    """Of the event that chose the active version: the registry offset every answer names."""
+    """Of the event that chose the active version."""
     changed_timestamp_ms: int = 0
+    route_offset: int = -1
+    """Of the event that last changed where requests go: `active_offset`, unless a circuit or the off switch did later.
+    The registry offset every answer names: in the state at this offset, `route` says which version answers."""
 
 
 class Applied(Struct, frozen=True, gc=False):
@@ -89,6 +94,8 @@ class RegistryFold:
         if sequence != state.sequence + 1 or header.previous != stream.head_digest:
             return self._void(Void(_why_void(stream, sequence), header.causationid))
         active_before = state.active_version
+        # Where no circuit ever moved the route is the active version: no need to ask, event for event.
+        route_before = None if state.serving is UNTOUCHED else route(state)
         outcome: Outcome
         if type(event) is UnknownEvent:
             evolve_unknown_in_place(state, event.header.type, sequence, header.causationid)
@@ -106,6 +113,10 @@ class RegistryFold:
         stream.changed_timestamp_ms = record.timestamp_ms
         if state.active_version is not active_before:
             stream.active_offset = offset
+        if state.serving is UNTOUCHED:
+            stream.route_offset = stream.active_offset
+        elif route(state) != (route_before or plain_route(active_before)):
+            stream.route_offset = offset
         self.applied_count += 1
         return outcome
 

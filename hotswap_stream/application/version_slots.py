@@ -1,59 +1,40 @@
 """The versions of one model in one worker's memory: which are loaded, which one serves, and the swap between them.
 
 `fetch → verify → load → warm up` happen ahead and off the hot path. `activate` is one reference assignment, made as
-soon as the promotion is folded and the version is loaded; an inference that began keeps the version it began with.
+soon as the event that chooses a version is folded and the version is loaded; an inference that began keeps the version
+it began with. What serves is what the route says: the active version, or the one that stands in for it.
+
+All methods belong to the event loop that called `start`, but for `begin`, `begin_version` and `end`: any thread.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Lock
 
 import structlog
-from msgspec import Struct
 
 from hotswap_events.fleet import FleetVersion
 from hotswap_stream.application.registry_fold import Stream
-from hotswap_stream.application.serving import ModelLoader, ServingModel
+from hotswap_stream.application.serving import ModelLoader
+from hotswap_stream.application.version_plan import HoldLimits, versions_to_hold
+from hotswap_stream.application.version_slot import LoadFailure as LoadFailure
+from hotswap_stream.application.version_slot import Refused, Slot, VersionRequest, load_retrying, why_refused
+from hotswap_stream.application.version_slot import Serving as Serving
+from hotswap_stream.domain.serving_route import Route, route
 from hotswap_stream.domain.state import ModelState, VersionState
 from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)
 
-LOAD_RETRIES_MAX = 3
-RETRY_SECONDS = 1.0
-
-
-class Serving(Struct, frozen=True):
-    """What answers right now, and the registry offset of the event that chose it."""
-
-    model_version: str
-    artifact_digest: str
-    registry_offset: int
-    model: ServingModel
-
-
-class LoadFailure(Struct, frozen=True):
-    """A version that this worker could not load."""
-
-    model_version: str
-    artifact_digest: str
-    error: str
-
-
-class _Slot:
-    def __init__(self, version: VersionState) -> None:
-        self.model_version = version.model_version
-        self.digest = version.artifact.digest
-        self.size_bytes = version.artifact.size_bytes
-        self.model: ServingModel | None = None
-        self.error: str | None = None
-        self.users = 0
+REQUEST_RETRY_SECONDS = 30.0
+"""A version that failed to load is tried again for a request that names it after this long, no sooner."""
 
 
 class VersionSlots:
-    """Call `update` with the model's stream whenever it changed; use `serving` for each batch; `stop` at the end.
-
-    `memory_bytes_max` bounds the artifacts held beside the active one; `versions_max` their number.
+    """Call `update` with the model's stream whenever it changed; `begin` and `end` around each batch; `stop` at the
+    end. `memory_bytes_max` and `versions_max`: see `HoldLimits`.
     """
 
     def __init__(
@@ -64,23 +45,40 @@ class VersionSlots:
         on_active_failed: Callable[[LoadFailure], None],
         memory_bytes_max: int,
         versions_max: int = 4,
+        requested_versions_max: int = 4,
     ) -> None:
         self.serving: Serving | None = None
+        self.refused: Refused | None = None
+        """Set while the route lets no version answer although one is active."""
+        self.route: Route | None = None
+        """The route as of the last `update`."""
         self._loader = loader
         self._on_change = on_change
         self._on_active_failed = on_active_failed
-        self._memory_bytes_max = memory_bytes_max
-        self._versions_max = versions_max
-        self._slots: dict[str, _Slot] = {}
+        self._limits = HoldLimits(
+            memory_bytes_max=memory_bytes_max,
+            versions_max=versions_max,
+            requested_versions_max=requested_versions_max,
+        )
+        self._lock = Lock()
+        """Guards `serving`, `_slots`, `_held`, `_requested` and the slots' `users` against `begin` and `end`."""
+        self._slots: dict[str, Slot] = {}
+        self._state: ModelState | None = None
         self._wanted: list[VersionState] = []
-        self._active: tuple[str, int] | None = None
+        self._held: frozenset[str] = frozenset()
+        """Names of `_wanted`."""
+        self._requested: dict[str, None] = {}
+        """Versions that requests asked for by name, the longest unused first."""
+        self._route_offset = self._stream_offset = -1
         self._failed_at_offset: dict[str, int] = {}
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = asyncio.Event()
 
     def start(self) -> None:
         """Begin loading in the background."""
+        self._loop = asyncio.get_running_loop()
         self._task = asyncio.create_task(self._load_wanted(), name="version-loader")
 
     async def stop(self) -> None:
@@ -89,22 +87,29 @@ class VersionSlots:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        self.serving = None
-        for slot in self._slots.values():
-            _close(slot)
-        self._slots.clear()
+        with self._lock:
+            self.serving = None
+            self._held = frozenset()
+            slots = list(self._slots.values())
+            self._slots.clear()
+        for slot in slots:
+            slot.close()
 
     async def wait_decided(self) -> None:
-        """Return when a version serves, or when it is clear that none can: then `failure` says why."""
+        """Return when a version serves, or when it is clear that none can or may: then `failure` says why."""
         await self._ready.wait()
 
     @property
     def failure(self) -> str | None:
         """Why no version serves although one is active; None while one serves or is being loaded."""
-        if self.serving is not None or self._active is None:
+        if self.serving is not None or self.route is None:
             return None
-        slot = self._slots[self._active[0]]
-        return None if slot.error is None else f"version {slot.model_version!r} cannot be loaded: {slot.error}"
+        if self.refused is not None:
+            return self.refused.reason
+        slot = None if self.route.answered_by is None else self._slots[self.route.answered_by]
+        if slot is None or slot.error is None:
+            return None
+        return f"version {slot.model_version!r} cannot be loaded: {slot.error}"
 
     def states(self) -> dict[str, FleetVersion]:
         """State of each version held or tried, for the fleet topic."""
@@ -120,99 +125,140 @@ class VersionSlots:
         return states
 
     def update(self, stream: Stream) -> None:
-        """Take in the model's state: activate what is promoted and loaded, and load what is likely to be next."""
-        state = stream.state
-        active = state.active
-        if active is None:
-            self._active = None
-        else:
-            self._active = (active.model_version, stream.active_offset)
-        self._wanted = self._likely(state)
-        for version in self._wanted:
-            self._slots.setdefault(version.model_version, _Slot(version))
-        self._retry_if_promoted_again()
+        """Take in the model's state: activate what is chosen and loaded, and load what is likely to be next."""
+        self._state = stream.state
+        self.route = route(stream.state)
+        self._route_offset, self._stream_offset = stream.route_offset, stream.offset
+        self._plan()
+        self._retry_if_chosen_again()
         self._activate()
         self._unload_unwanted()
         self._work.set()
         self._on_change()
 
     def begin(self) -> Serving | None:
-        """The version to answer with; pair with `end`, so that it is not unloaded under the inference."""
-        serving = self.serving
-        if serving is not None:
-            self._slots[serving.model_version].users += 1
-        return serving
+        """The version to answer with; pair with `end`, so that it is not unloaded under the inference. Any thread."""
+        with self._lock:
+            serving = self.serving
+            if serving is not None:
+                self._slots[serving.model_version].users += 1
+            return serving
+
+    def begin_version(self, model_version: str) -> Serving | None:
+        """This very version, if it is loaded and not archived: for a request that names it, or a probe. Pair with
+        `end`. Its `registry_offset` is the route's if the route has a part for it, else the last of the model's events
+        that was read. Any thread.
+        """
+        with self._lock:
+            slot = self._slots.get(model_version)
+            if slot is None or slot.model is None or model_version not in self._held:
+                return None
+            slot.users += 1
+            if model_version in self._requested:
+                self._requested[model_version] = self._requested.pop(model_version)
+            chosen = self.route is not None and model_version in (self.route.answered_by, self.route.probed)
+            offset = self._route_offset if chosen else self._stream_offset
+            return Serving(model_version, slot.digest, offset, slot.model)
 
     def end(self, serving: Serving) -> None:
-        """The inference is over."""
-        slot = self._slots.get(serving.model_version)
-        if slot is None:
-            return
-        slot.users -= 1
-        if slot.users == 0 and all(version.model_version != slot.model_version for version in self._wanted):
-            self._unload(slot.model_version)
+        """The inference is over. Any thread."""
+        with self._lock:
+            slot = self._slots.get(serving.model_version)
+            if slot is None:
+                return
+            slot.users -= 1
+            unload = slot.users == 0 and slot.model_version not in self._held
+        if unload and self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: nothing is held any more
+                self._loop.call_soon_threadsafe(self._unload_unwanted)
 
-    def _likely(self, state: ModelState) -> list[VersionState]:
-        """Active, former, staging, then the newest not yet promoted: in that order, within the budget."""
-        ordered: dict[str, VersionState] = {}
-        active = state.active
-        if active is not None:
-            ordered[active.model_version] = active
-        former = state.former_version
-        if former is not None:
-            ordered[former] = state.versions[former]
-        newest = list(reversed(state.versions.values()))
-        for stage in ("staging", "none"):
-            ordered.update({version.model_version: version for version in newest if version.stage == stage})
-        budget = self._memory_bytes_max
-        likely: list[VersionState] = []
-        for version in ordered.values():
-            is_active = version is active
-            if not is_active:
-                if len(likely) >= self._versions_max or version.artifact.size_bytes > budget:
-                    continue
-                budget -= version.artifact.size_bytes
-            likely.append(version)
-        return likely
+    async def request_version(self, model_version: str) -> VersionRequest:
+        """Load a version that a request names, if there is room, and wait for it. Of such versions those unused the
+        longest make room for others."""
+        version = None if self._state is None else self._state.versions.get(model_version)
+        if version is None:
+            return VersionRequest("unknown", f"there is no version {model_version!r}")
+        if version.stage == "archived":
+            return VersionRequest("archived", f"version {model_version!r} is archived")
+        with self._lock:
+            self._requested.pop(model_version, None)
+            self._requested[model_version] = None
+            while len(self._requested) > self._limits.requested_versions_max:
+                del self._requested[next(iter(self._requested))]
+        self._plan()
+        self._unload_unwanted()
+        slot = self._slots.get(model_version)
+        if slot is None or model_version not in self._held:
+            return VersionRequest(
+                "no-room",
+                f"version {model_version!r} has {version.artifact.size_bytes:,} bytes; the versions that are needed "
+                f"more leave no room for it in {self._limits.memory_bytes_max:,} bytes",
+            )
+        if slot.error is not None and time.monotonic() - slot.failed_at_s > REQUEST_RETRY_SECONDS:
+            slot.forget_failure()
+        self._work.set()
+        await slot.settled.wait()
+        if slot.model is not None:
+            return VersionRequest("loaded")
+        if slot.error is not None:
+            return VersionRequest("failed", f"version {model_version!r} cannot be loaded: {slot.error}")
+        return VersionRequest("no-room", f"version {model_version!r} had to make room before it was loaded")
 
-    def _retry_if_promoted_again(self) -> None:
-        """A load that failed ahead of the promotion is tried once more when the promotion comes."""
-        if self._active is None:
+    def _plan(self) -> None:
+        if self._state is None:
             return
-        name, offset = self._active
+        self._wanted = versions_to_hold(self._state, reversed(self._requested), self._limits)
+        with self._lock:
+            self._held = frozenset(version.model_version for version in self._wanted)
+            for version in self._wanted:
+                self._slots.setdefault(version.model_version, Slot(version))
+
+    def _retry_if_chosen_again(self) -> None:
+        """A load that failed ahead is tried once more when an event chooses the version."""
+        name = None if self.route is None else self.route.answered_by
+        if name is None:
+            return
         slot = self._slots[name]
-        if slot.error is not None and self._failed_at_offset.get(name, -1) < offset:
-            slot.error = None
+        if slot.error is not None and self._failed_at_offset.get(name, -1) < self._route_offset:
+            slot.forget_failure()
             if self.serving is None:
                 self._ready.clear()
 
     def _activate(self) -> None:
-        if self._active is None:
-            self.serving = None
-            self._ready.clear()
+        chosen, offset = self.route, self._route_offset
+        if chosen is None or chosen.answered_by is None:
+            self._refuse(chosen)
             return
-        name, offset = self._active
-        slot = self._slots[name]
-        if slot.model is None:
-            return
+        self.refused = None
+        slot = self._slots[chosen.answered_by]
         former = self.serving
+        if slot.model is None:
+            if former is None and slot.error is None:
+                self._ready.clear()
+            return
         if former is not None and former.model is slot.model and former.registry_offset == offset:
             return
-        self.serving = Serving(name, slot.digest, offset, slot.model)
+        with self._lock:
+            self.serving = Serving(slot.model_version, slot.digest, offset, slot.model, chosen.fallback_for)
         self._ready.set()
         _log.info(
             "version_activated",
-            model_version=name,
+            model_version=slot.model_version,
             registry_offset=offset,
             former_version=None if former is None else former.model_version,
+            fallback_for=chosen.fallback_for,
         )
 
-    def _unload(self, name: str) -> None:
-        slot = self._slots[name]
-        if slot.users or (self.serving is not None and self.serving.model_version == name):
+    def _refuse(self, chosen: Route | None) -> None:
+        with self._lock:
+            self.serving = None
+        because = None if chosen is None else chosen.refused_because
+        if self._state is None or because is None or because == "no-active-version":
+            self.refused = None
+            self._ready.clear()
             return
-        del self._slots[name]
-        _close(slot)
+        self.refused = Refused(because, why_refused(self._state, because), self._route_offset)
+        self._ready.set()
 
     async def _load_wanted(self) -> None:
         while True:
@@ -223,17 +269,17 @@ class VersionSlots:
                 continue
             await self._load(slot)
 
-    def _next_to_load(self) -> _Slot | None:
+    def _next_to_load(self) -> Slot | None:
         for version in self._wanted:
             slot = self._slots[version.model_version]
             if slot.model is None and slot.error is None:
                 return slot
         return None
 
-    async def _load(self, slot: _Slot) -> None:
+    async def _load(self, slot: Slot) -> None:
         self._on_change()
         try:
-            model = await self._load_retrying(slot)
+            model = await load_retrying(self._loader, slot)
         except HotswapError as error:
             self._load_failed(slot, str(error))
         except Exception as error:  # noqa: BLE001  # a module's own code may raise anything; the old one must go on
@@ -242,38 +288,27 @@ class VersionSlots:
             if self._slots.get(slot.model_version) is not slot:
                 model.close()
                 return
-            slot.model = model
+            slot.loaded(model)
             _log.info("version_loaded", model_version=slot.model_version, artifact_digest=slot.digest)
             self._activate()
             self._unload_unwanted()
         self._on_change()
 
     def _unload_unwanted(self) -> None:
-        wanted = {version.model_version for version in self._wanted}
-        for name in [name for name in self._slots if name not in wanted]:
-            self._unload(name)
+        unloaded: list[Slot] = []
+        with self._lock:
+            for name, slot in list(self._slots.items()):
+                serves = self.serving is not None and self.serving.model_version == name
+                if name not in self._held and slot.users == 0 and not serves:
+                    unloaded.append(self._slots.pop(name))
+        for slot in unloaded:
+            slot.close()
 
-    async def _load_retrying(self, slot: _Slot) -> ServingModel:
-        for _attempt in range(LOAD_RETRIES_MAX):
-            try:
-                return await self._loader.load(slot.digest)
-            except HotswapError as error:
-                if not error.retriable:
-                    raise
-                _log.warning("version_load_retried", model_version=slot.model_version, error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
-        return await self._loader.load(slot.digest)
-
-    def _load_failed(self, slot: _Slot, error: str) -> None:
-        slot.error = error
+    def _load_failed(self, slot: Slot, error: str) -> None:
+        slot.failed(error)
         _log.error("version_load_failed", model_version=slot.model_version, error=error)
-        if self._active is not None and self._active[0] == slot.model_version:
-            self._failed_at_offset[slot.model_version] = self._active[1]
+        if self.route is not None and self.route.answered_by == slot.model_version:
+            self._failed_at_offset[slot.model_version] = self._route_offset
             self._ready.set()
+        if self._state is not None and self._state.active_version == slot.model_version:
             self._on_active_failed(LoadFailure(slot.model_version, slot.digest, error))
-
-
-def _close(slot: _Slot) -> None:
-    model, slot.model = slot.model, None
-    if model is not None:
-        model.close()

@@ -1,0 +1,165 @@
+"""When a version fails too often or answers too slowly: counts over a sliding window, then probes when tried again.
+
+Pure and synchronous: time comes in as an argument. One call a batch, whatever its size.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from hotswap_events.serving_control import ServingPolicy
+
+BUCKETS = 10
+"""A window slides in steps of this part of it."""
+
+REPEAT_SECONDS = 5.0
+"""What was decided is said again after this long while nothing has come of it."""
+
+
+class Trip(Struct, frozen=True):
+    """The window says that the version must not go on answering."""
+
+    cause: Literal["error-rate", "latency"]
+    figures: dict[str, float]
+    """What was measured, and what is allowed."""
+
+
+class _Bucket(Struct):
+    started_s: float
+    answers: int = 0
+    errors: int = 0
+    slow: int = 0
+
+
+class AnswerWindow:
+    """The latest answers of one version, in at most `2 * BUCKETS + 2` counts."""
+
+    def __init__(self, policy: ServingPolicy) -> None:
+        self._policy = policy
+        self._bucket_seconds = policy.window_seconds / BUCKETS
+        self._bucket_answers = max(1, policy.window_answers_max // BUCKETS)
+        self._buckets: deque[_Bucket] = deque()
+        self._answers = self._errors = self._slow = 0
+
+    def add(self, answers: int, errors: int, slow: int, now_s: float) -> None:
+        """Count a batch: `errors` and `slow` are parts of its `answers`."""
+        newest = self._buckets[-1] if self._buckets else None
+        if newest is None or now_s - newest.started_s >= self._bucket_seconds or newest.answers >= self._bucket_answers:
+            newest = _Bucket(now_s)
+            self._buckets.append(newest)
+        newest.answers += answers
+        newest.errors += errors
+        newest.slow += slow
+        self._answers += answers
+        self._errors += errors
+        self._slow += slow
+        self._forget(now_s)
+
+    def trip(self) -> Trip | None:
+        """What is wrong with the answers in the window, if there are enough of them."""
+        policy, answers = self._policy, self._answers
+        if answers < policy.answers_min:
+            return None
+        error_rate, slow_share = self._errors / answers, self._slow / answers
+        if policy.error_rate_max is not None and error_rate > policy.error_rate_max:
+            figures = {"error_rate": error_rate, "error_rate_max": policy.error_rate_max, "answers": answers}
+            return Trip("error-rate", figures)
+        if policy.latency_ms_max is not None and slow_share > policy.slow_share_max:
+            return Trip(
+                "latency",
+                {
+                    "slow_share": slow_share,
+                    "slow_share_max": policy.slow_share_max,
+                    "latency_ms_max": policy.latency_ms_max,
+                    "answers": answers,
+                },
+            )
+        return None
+
+    def _forget(self, now_s: float) -> None:
+        buckets = self._buckets
+        while len(buckets) > 1 and (
+            now_s - buckets[0].started_s > self._policy.window_seconds
+            or self._answers - buckets[0].answers >= self._policy.window_answers_max
+        ):
+            oldest = buckets.popleft()
+            self._answers -= oldest.answers
+            self._errors -= oldest.errors
+            self._slow -= oldest.slow
+
+
+class CircuitBreaker:
+    """One model's windows, by version. A window with an open verdict repeats it every `REPEAT_SECONDS`."""
+
+    def __init__(self, policy: ServingPolicy) -> None:
+        self.policy = policy
+        self._windows: dict[str, AnswerWindow] = {}
+        self._tripped_at_s: dict[str, float] = {}
+
+    def observe(self, model_version: str, *, answers: int, errors: int, slow: int, now_s: float) -> Trip | None:
+        """Count a batch that this version answered. `errors`: the model's own failures, no caller's mistakes; `slow`:
+        answers that took longer than `policy.latency_ms_max`; `now_s`: monotonic seconds."""
+        window = self._windows.get(model_version)
+        if window is None:
+            window = self._windows[model_version] = AnswerWindow(self.policy)
+        window.add(answers, errors, slow, now_s)
+        trip = window.trip()
+        if trip is None or now_s - self._tripped_at_s.get(model_version, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            return None
+        self._tripped_at_s[model_version] = now_s
+        return trip
+
+    def reset(self, model_version: str) -> None:
+        """Forget what this version answered."""
+        self._windows.pop(model_version, None)
+        self._tripped_at_s.pop(model_version, None)
+
+    def keep_only(self, model_versions: Sequence[str]) -> None:
+        """Forget all other versions."""
+        for name in [name for name in self._windows if name not in model_versions]:
+            self.reset(name)
+
+
+ProbeVerdict = Literal["close", "reopen"]
+
+
+class ProbePlan:
+    """Which requests are probes while a circuit is half-open, and what they say: `policy.probes` passes in a row close
+    it, the first failure opens it again."""
+
+    def __init__(self, policy: ServingPolicy) -> None:
+        self._probes = policy.probes
+        self._every = max(1, round(1 / policy.probe_share))
+        self._skipped = self._every - 1
+        """Requests since the last probe; the first request is one."""
+        self._under_way = 0
+        self.passed = 0
+        self.failed = 0
+
+    def pick(self, requests: int) -> tuple[int, ...]:
+        """Of the next so many requests, the indices of those to send to the guarded version; then `observe` each."""
+        picked: list[int] = []
+        room = 0 if self.failed else self._probes - self.passed - self._under_way
+        index = self._every - 1 - self._skipped
+        while len(picked) < room and index < requests:
+            picked.append(index)
+            index += self._every
+        self._skipped = requests - 1 - picked[-1] if picked else min(self._skipped + requests, self._every - 1)
+        self._under_way += len(picked)
+        return tuple(picked)
+
+    def observe(self, *, passed: int = 0, failed: int = 0, lost: int = 0) -> ProbeVerdict | None:
+        """What came of probes: `lost` ones were never answered by the version and may be sent again."""
+        self._under_way = max(0, self._under_way - passed - failed - lost)
+        self.passed += passed
+        self.failed += failed
+        return self.verdict
+
+    @property
+    def verdict(self) -> ProbeVerdict | None:
+        """What the probes say so far."""
+        if self.failed:
+            return "reopen"
+        return "close" if self.passed >= self._probes else None

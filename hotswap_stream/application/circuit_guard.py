@@ -1,0 +1,164 @@
+"""One model's circuits in one worker: what it measures, which requests are probes, and the commands that follow.
+
+Workers that come to the same end send the same command id, so it happens once: a circuit's `since_sequence` names the
+state in which it was measured.
+"""
+
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+from hotswap_events.commands import AnyCommand
+from hotswap_events.serving_commands import CloseCircuit, HalfOpenCircuit, OpenCircuit
+from hotswap_stream.application.circuit_breaker import REPEAT_SECONDS, CircuitBreaker, ProbePlan, Trip
+from hotswap_stream.domain.circuits import DEFAULT_SERVING_POLICY, CircuitState
+from hotswap_stream.domain.serving_route import circuit_of, route
+from hotswap_stream.domain.state import ModelState
+
+ACTOR_CHARACTERS_MAX = 200
+
+_TOO_MANY = {"error-rate": "failures", "latency": "slow answers"}
+
+
+class CircuitGuard:
+    """`update` with each state of the model; `observe` each batch; hand the commands that come out to the registry. One
+    that is lost on the way comes again. Any thread."""
+
+    def __init__(self, model_name: str, worker: str) -> None:
+        self._model_name = model_name
+        self._worker = worker
+        self._lock = Lock()
+        self._breaker = CircuitBreaker(DEFAULT_SERVING_POLICY)
+        self._circuits: dict[str, CircuitState] = {}
+        self._probed: str | None = None
+        self._plan: ProbePlan | None = None
+        self._said_at_s: dict[tuple[str, int], float] = {}
+
+    @property
+    def latency_ms_max(self) -> float | None:
+        """A forward pass that took longer counts as slow; None: none does."""
+        return self._breaker.policy.latency_ms_max
+
+    def update(self, state: ModelState) -> None:
+        """Take in the model's policy and circuits."""
+        policy = state.serving.effective_policy
+        circuits = {name: circuit_of(state, version) for name, version in state.versions.items()}
+        probed = route(state).probed
+        with self._lock:
+            if policy != self._breaker.policy:
+                self._breaker = CircuitBreaker(policy)
+                self._plan = None
+            for name, circuit in circuits.items():
+                if self._circuits.get(name) != circuit:
+                    self._breaker.reset(name)
+                    if name == probed:
+                        self._plan = None
+            self._circuits = circuits
+            self._said_at_s = {
+                key: at for key, at in self._said_at_s.items() if key[1] == circuits[key[0]].since_sequence
+            }
+            self._probed = probed
+            if probed is None:
+                self._plan = None
+            elif self._plan is None:
+                self._plan = ProbePlan(policy)
+
+    def pick_probes(self, requests: int) -> tuple[int, ...]:
+        """Indices, of the next so many requests, to send to the version that `Route.probed` names. `observe` its
+        answers with `probes=True`; say `probes_lost` for those that it could not be given."""
+        with self._lock:
+            return () if self._plan is None else self._plan.pick(requests)
+
+    def probes_lost(self, count: int) -> None:
+        """So many probes were never answered by the version: others may take their place."""
+        with self._lock:
+            if self._plan is not None:
+                self._plan.observe(lost=count)
+
+    def observe(
+        self, model_version: str, *, answers: int, errors: int, slow: int, now_s: float, probes: bool = False
+    ) -> AnyCommand | None:
+        """Count a batch that this version answered, and the command that follows from it, if any.
+
+        `errors`: the model's own failures; `slow`: answers beyond `latency_ms_max`, errors not among them; `now_s`:
+        monotonic seconds.
+        """
+        with self._lock:
+            circuit = self._circuits.get(model_version)
+            if circuit is None:
+                return None
+            if probes:
+                if self._plan is None or model_version != self._probed:
+                    return None
+                self._plan.observe(passed=answers - errors - slow, failed=errors + slow)
+                return self._probe_command(now_s)
+            if circuit.position != "closed":
+                return None
+            trip = self._breaker.observe(model_version, answers=answers, errors=errors, slow=slow, now_s=now_s)
+            return None if trip is None else self._open(model_version, circuit, trip)
+
+    def due(self, now: datetime, now_s: float) -> list[AnyCommand]:
+        """Commands that are due by time: call it about once a second. `now`: with time zone; `now_s`: monotonic."""
+        with self._lock:
+            commands: list[AnyCommand] = []
+            open_seconds = self._breaker.policy.open_seconds
+            for name, circuit in self._circuits.items():
+                if circuit.position != "open" or circuit.opened_at is None:
+                    continue
+                if (now - circuit.opened_at).total_seconds() >= open_seconds and self._may_say(name, circuit, now_s):
+                    commands.append(self._half_open(name, circuit))
+            command = self._probe_command(now_s)
+            return commands if command is None else [*commands, command]
+
+    def _may_say(self, name: str, circuit: CircuitState, now_s: float) -> bool:
+        key = (name, circuit.since_sequence)
+        if now_s - self._said_at_s.get(key, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            return False
+        self._said_at_s[key] = now_s
+        return True
+
+    def _probe_command(self, now_s: float) -> AnyCommand | None:
+        plan, name = self._plan, self._probed
+        if plan is None or name is None or plan.verdict is None:
+            return None
+        circuit = self._circuits[name]
+        if not self._may_say(name, circuit, now_s):
+            return None
+        figures = {"probes_passed": float(plan.passed), "probes_failed": float(plan.failed)}
+        if plan.verdict == "reopen":
+            return OpenCircuit(
+                **self._fields("reopen", circuit, f"a probe of {name} failed"),
+                model_version=name,
+                cause="probe-failed",
+                figures=figures,
+                worker=self._worker,
+            )
+        return CloseCircuit(
+            **self._fields("close", circuit, f"{plan.passed} probes of {name} passed"),
+            model_version=name,
+            cause="probes-passed",
+            figures=figures,
+            worker=self._worker,
+        )
+
+    def _open(self, name: str, circuit: CircuitState, trip: Trip) -> OpenCircuit:
+        return OpenCircuit(
+            **self._fields("open", circuit, f"too many {_TOO_MANY[trip.cause]} by {name}"),
+            model_version=name,
+            cause=trip.cause,
+            figures=trip.figures,
+            worker=self._worker,
+        )
+
+    def _half_open(self, name: str, circuit: CircuitState) -> HalfOpenCircuit:
+        fields = self._fields("half-open", circuit, f"open for {self._breaker.policy.open_seconds:g} s")
+        return HalfOpenCircuit(**fields, model_version=name)
+
+    def _fields(self, step: str, circuit: CircuitState, reason: str) -> dict[str, Any]:
+        return {
+            "command_id": f"circuit-{step}:{self._model_name}:{circuit.since_sequence}",
+            "actor": f"worker:{self._worker}"[:ACTOR_CHARACTERS_MAX],
+            "model_name": self._model_name,
+            "reason": reason,
+            "since_sequence": circuit.since_sequence,
+        }

@@ -1,0 +1,348 @@
+"""What one worker holds in memory: what the route chooses serves, requests by name are loaded if there is room."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from hotswap_events.registry import ModelTrained, RegistryEvent
+from hotswap_events.serving_control import (
+    CircuitClosed,
+    CircuitHalfOpened,
+    CircuitOpened,
+    ModelDisabled,
+    ModelEnabled,
+    ServingPolicy,
+    ServingPolicySet,
+)
+from hotswap_stream.application import version_slots
+from hotswap_stream.application.artifact_manifest import ArtifactManifest
+from hotswap_stream.application.registry_fold import RegistryFold, Stream
+from hotswap_stream.application.version_plan import HoldLimits, versions_to_hold
+from hotswap_stream.application.version_slot import LoadFailure, Serving
+from hotswap_stream.application.version_slots import VersionSlots
+from hotswap_stream.errors import HotswapError
+from tests.registry_samples import LogBuilder, archived, artifact_of, promoted, staged, trained
+
+OPENED = CircuitOpened(model_version="v2", cause="operator")
+HALF_OPENED = CircuitHalfOpened(model_version="v2")
+SIZE = artifact_of("v1").size_bytes
+TWO_VERSIONS = (trained("v1"), promoted("v1", forced=True), trained("v2"), promoted("v2", "v1", forced=True))
+
+
+class Model:
+    manifest = ArtifactManifest(architecture="linear", inputs=(), outputs=(), warm_up={})
+
+    def __init__(self, closed: Callable[[], None]) -> None:
+        self._closed = closed
+
+    def infer(self, inputs: Any) -> Any:
+        return inputs
+
+    def close(self) -> None:
+        self._closed()
+
+
+class Loader:
+    """Loads at once, unless a version is held back or broken."""
+
+    def __init__(self) -> None:
+        self.broken: set[str] = set()
+        self.held_back: dict[str, asyncio.Event] = {}
+        self.loaded: list[str] = []
+        self.in_memory: set[str] = set()
+
+    async def load(self, digest: str) -> Model:
+        name = next(name for name in ("v1", "v2", "v3", "v4", "v5") if artifact_of(name).digest == digest)
+        if name in self.held_back:
+            await self.held_back[name].wait()
+        self.loaded.append(name)
+        if name in self.broken:
+            raise HotswapError(f"{name} is broken")
+        self.in_memory.add(name)
+        return Model(lambda: self.in_memory.discard(name))
+
+
+class Stage:
+    """Slots that follow a log."""
+
+    def __init__(self, *, memory_bytes_max: int = 100 * SIZE, requested_versions_max: int = 4) -> None:
+        self.loader = Loader()
+        self.failures: list[LoadFailure] = []
+        self.slots = VersionSlots(
+            self.loader,
+            on_change=lambda: None,
+            on_active_failed=self.failures.append,
+            memory_bytes_max=memory_bytes_max,
+            requested_versions_max=requested_versions_max,
+        )
+        self.slots.start()
+        self._log = LogBuilder()
+        self._fold = RegistryFold()
+
+    @property
+    def stream(self) -> Stream:
+        return self._fold.streams["digits"]
+
+    async def append(self, *events: RegistryEvent) -> None:
+        """Append, tell the slots, and let all that can load load."""
+        for event in events:
+            self._log.append(event)
+            self._fold.apply(self._log.records[-1])
+            self.slots.update(self.stream)
+        await self.settle()
+
+    async def settle(self) -> None:
+        for _turn in range(50):
+            await asyncio.sleep(0)
+
+    def serving(self) -> tuple[str, str | None, int] | None:
+        serving = self.slots.serving
+        return None if serving is None else (serving.model_version, serving.fallback_for, serving.registry_offset)
+
+
+@pytest_asyncio.fixture
+async def stage() -> AsyncIterator[Stage]:
+    stage = Stage()
+    yield stage
+    await stage.slots.stop()
+    assert stage.loader.in_memory == set()
+
+
+class TestRoute:
+    async def test_the_active_version_serves(self, stage: Stage) -> None:
+        await stage.append(*TWO_VERSIONS)
+        assert stage.serving() == ("v2", None, 3)
+        assert stage.slots.refused is None
+
+    async def test_an_open_circuit_makes_the_fallback_serve(self, stage: Stage) -> None:
+        await stage.append(*TWO_VERSIONS, OPENED)
+        assert stage.serving() == ("v1", "v2", 4)
+        assert stage.stream.active_offset == 3
+
+    async def test_probes_take_the_guarded_version_at_the_offset_that_half_opened_it(self, stage: Stage) -> None:
+        await stage.append(*TWO_VERSIONS, OPENED, HALF_OPENED)
+        assert stage.serving() == ("v1", "v2", 5)
+        assert stage.slots.route is not None
+        assert stage.slots.route.probed == "v2"
+        probe = stage.slots.begin_version("v2")
+        assert probe is not None
+        assert (probe.model_version, probe.registry_offset, probe.fallback_for) == ("v2", 5, None)
+        stage.slots.end(probe)
+
+    async def test_a_closed_circuit_brings_it_back_by_the_event_that_closed_it(self, stage: Stage) -> None:
+        await stage.append(*TWO_VERSIONS, OPENED, HALF_OPENED)
+        await stage.append(CircuitClosed(model_version="v2", cause="probes-passed"))
+        assert stage.serving() == ("v2", None, 6)
+
+    async def test_a_disabled_model_serves_nothing_and_is_back_at_once(self, stage: Stage) -> None:
+        await stage.append(*TWO_VERSIONS, ModelDisabled())
+        assert stage.slots.begin() is None
+        refused = stage.slots.refused
+        assert refused is not None
+        assert (refused.because, refused.registry_offset) == ("model-disabled", 4)
+        assert stage.slots.failure == "model 'digits' is disabled"
+        await stage.slots.wait_decided()
+        loads = len(stage.loader.loaded)
+        await stage.append(ModelEnabled())
+        assert stage.serving() == ("v2", None, 5)
+        assert stage.slots.refused is None
+        assert len(stage.loader.loaded) == loads
+
+    async def test_without_a_fallback_an_open_circuit_refuses(self, stage: Stage) -> None:
+        await stage.append(trained("v2"), promoted("v2", forced=True), OPENED)
+        assert stage.slots.serving is None
+        assert stage.slots.refused is not None
+        assert stage.slots.refused.because == "circuit-open"
+        await stage.append(HALF_OPENED)
+        assert stage.slots.begin() is None
+        probe = stage.slots.begin_version("v2")
+        assert probe is not None
+        stage.slots.end(probe)
+
+    async def test_a_named_fallback_is_loaded_and_serves(self, stage: Stage) -> None:
+        policy = ServingPolicy(fallback="version", fallback_version="v3")
+        await stage.append(trained("v3"), *TWO_VERSIONS, ServingPolicySet(policy=policy), OPENED)
+        assert stage.serving() == ("v3", "v2", 6)
+
+    async def test_until_the_fallback_is_loaded_the_old_version_serves_on(self, stage: Stage) -> None:
+        stage.loader.held_back["v1"] = asyncio.Event()
+        await stage.append(trained("v1"), trained("v2"), promoted("v2", forced=True))
+        await stage.append(ServingPolicySet(policy=ServingPolicy(fallback="version", fallback_version="v1")), OPENED)
+        assert stage.serving() == ("v2", None, 2)
+        stage.loader.held_back["v1"].set()
+        await stage.settle()
+        assert stage.serving() == ("v1", "v2", 4)
+
+    async def test_a_fallback_that_does_not_load_leaves_the_old_version_serving(self, stage: Stage) -> None:
+        stage.loader.broken.add("v1")
+        await stage.append(trained("v2"), promoted("v2", forced=True), trained("v1"))
+        await stage.append(ServingPolicySet(policy=ServingPolicy(fallback="version", fallback_version="v1")), OPENED)
+        assert stage.serving() == ("v2", None, 1)
+        assert stage.slots.states()["v1"].state == "failed"
+        assert stage.failures == []
+
+    async def test_an_active_version_that_does_not_load_is_reported_once_an_event(self, stage: Stage) -> None:
+        stage.loader.broken.add("v2")
+        await stage.append(trained("v1"), promoted("v1", forced=True), trained("v2"))
+        assert stage.failures == []
+        await stage.append(promoted("v2", "v1", forced=True))
+        assert [failure.model_version for failure in stage.failures] == ["v2"]
+        assert stage.serving() == ("v1", None, 1)
+        assert stage.loader.loaded.count("v2") == 2
+
+
+class TestByName:
+    async def test_a_version_that_is_held_answers_at_the_last_offset_read(self, stage: Stage) -> None:
+        await stage.append(*TWO_VERSIONS, staged("v1"))
+        serving = stage.slots.begin_version("v1")
+        assert serving is not None
+        assert (serving.model_version, serving.registry_offset) == ("v1", 4)
+        stage.slots.end(serving)
+
+    async def test_one_that_is_not_loaded_is_none_until_asked_for(self, stage: Stage) -> None:
+        await stage.append(*(trained(f"v{number}") for number in (3, 4, 5)), *TWO_VERSIONS, staged("v4"), staged("v5"))
+        assert stage.slots.begin_version("v3") is None
+        assert (await stage.slots.request_version("v3")).outcome == "loaded"
+        serving = stage.slots.begin_version("v3")
+        assert serving is not None
+        stage.slots.end(serving)
+
+    async def test_wrong_names(self, stage: Stage) -> None:
+        await stage.append(*TWO_VERSIONS, archived("v1"))
+        assert stage.slots.begin_version("v9") is None
+        assert stage.slots.begin_version("v1") is None
+        assert (await stage.slots.request_version("v9")).outcome == "unknown"
+        request = await stage.slots.request_version("v1")
+        assert (request.outcome, request.reason) == ("archived", "version 'v1' is archived")
+
+    async def test_one_that_does_not_load_is_not_tried_for_each_request(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stage.loader.broken.add("v3")
+        await stage.append(trained("v3"), *TWO_VERSIONS)
+        for _request in range(3):
+            request = await stage.slots.request_version("v3")
+            assert request.outcome == "failed"
+            assert request.reason is not None
+            assert "v3 is broken" in request.reason
+        assert stage.loader.loaded.count("v3") == 1
+        monkeypatch.setattr(version_slots, "REQUEST_RETRY_SECONDS", 0.0)
+        stage.loader.broken.clear()
+        assert (await stage.slots.request_version("v3")).outcome == "loaded"
+
+    async def test_no_room(self) -> None:
+        stage = Stage(memory_bytes_max=SIZE)
+        await stage.append(trained("v3"), *TWO_VERSIONS)
+        request = await stage.slots.request_version("v3")
+        assert request.outcome == "no-room"
+        assert request.reason is not None
+        assert f"{SIZE:,} bytes" in request.reason
+        await stage.slots.stop()
+
+    async def test_the_longest_unused_makes_room(self) -> None:
+        stage = Stage(requested_versions_max=2)
+        names = ("v3", "v4", "v5")
+        await stage.append(*TWO_VERSIONS, *map(trained, names))
+        stage.slots._limits = HoldLimits(memory_bytes_max=3 * SIZE, versions_max=2, requested_versions_max=2)
+        for name in ("v3", "v4"):
+            assert (await stage.slots.request_version(name)).outcome == "loaded"
+        used = stage.slots.begin_version("v3")
+        assert used is not None
+        stage.slots.end(used)
+        assert (await stage.slots.request_version("v5")).outcome == "loaded"
+        assert stage.slots.begin_version("v4") is None
+        assert stage.loader.in_memory == {"v1", "v2", "v3", "v5"}
+        await stage.slots.stop()
+
+    async def test_those_who_wait_for_one_that_must_make_room_are_told(self) -> None:
+        stage = Stage(requested_versions_max=1)
+        await stage.append(trained("v3"), *TWO_VERSIONS, trained("v4"))
+        stage.slots._limits = HoldLimits(memory_bytes_max=3 * SIZE, versions_max=2, requested_versions_max=1)
+        stage.loader.held_back["v3"] = asyncio.Event()
+        waiting = asyncio.create_task(stage.slots.request_version("v3"))
+        await stage.settle()
+        other = asyncio.create_task(stage.slots.request_version("v4"))
+        assert (await waiting).outcome in ("no-room", "loaded")
+        stage.loader.held_back["v3"].set()
+        assert (await other).outcome == "loaded"
+        await stage.slots.stop()
+        assert stage.loader.in_memory == set()
+
+
+class TestUse:
+    async def test_a_version_in_use_is_kept_until_its_last_inference_ends(self, stage: Stage) -> None:
+        await stage.append(*TWO_VERSIONS)
+        first, second = stage.slots.begin_version("v1"), stage.slots.begin_version("v1")
+        assert first is not None
+        assert second is not None
+        await stage.append(archived("v1"))
+        assert "v1" in stage.loader.in_memory
+        stage.slots.end(first)
+        await stage.settle()
+        assert "v1" in stage.loader.in_memory
+        stage.slots.end(second)
+        await stage.settle()
+        assert "v1" not in stage.loader.in_memory
+
+    async def test_other_threads_may_begin_and_end_while_versions_come_and_go(self, stage: Stage) -> None:
+        await stage.append(*TWO_VERSIONS)
+        going = True
+        answered: list[str] = []
+
+        def infer() -> None:
+            while going:
+                serving: Serving | None = stage.slots.begin()
+                if serving is not None:
+                    assert serving.model_version in stage.loader.in_memory
+                    answered.append(serving.model_version)
+                    stage.slots.end(serving)
+
+        with ThreadPoolExecutor(4) as threads:
+            inferences = [threads.submit(infer) for _ in range(4)]
+            for _round in range(30):
+                await stage.append(OPENED)
+                await stage.append(CircuitClosed(model_version="v2", cause="operator"))
+            going = False
+            for inference in inferences:
+                await asyncio.wrap_future(inference)
+        assert set(answered) <= {"v1", "v2"}
+        assert answered
+        assert all(slot.users == 0 for slot in stage.slots._slots.values())
+
+
+def plan(*events: RegistryEvent, requested: tuple[str, ...] = (), **limits: int) -> list[str]:
+    log, fold = LogBuilder().append(*events), RegistryFold()
+    for record in log.records:
+        fold.apply(record)
+    held = versions_to_hold(fold.state("digits"), requested, HoldLimits(**{"memory_bytes_max": 100 * SIZE, **limits}))
+    return [version.model_version for version in held]
+
+
+class TestPlan:
+    def test_the_most_needed_come_first(self) -> None:
+        policy = ServingPolicySet(policy=ServingPolicy(fallback="version", fallback_version="v3"))
+        events = (trained("v3"), trained("v4"), *TWO_VERSIONS, policy, trained("v5"), staged("v4"))
+        assert plan(*events, versions_max=9) == ["v2", "v3", "v1", "v4", "v5"]
+        assert plan(*events, requested=("v5",), versions_max=4) == ["v2", "v3", "v1", "v4", "v5"]
+        assert plan(*events, versions_max=2) == ["v2", "v3"]
+
+    def test_what_answers_is_held_whatever_it_weighs(self) -> None:
+        assert plan(*TWO_VERSIONS, OPENED, memory_bytes_max=0) == ["v2", "v1"]
+        assert plan(*TWO_VERSIONS, memory_bytes_max=0) == ["v2"]
+
+    def test_a_big_one_is_passed_over_for_a_smaller_one(self) -> None:
+        big = ModelTrained(
+            model_version="v4",
+            artifact=type(artifact_of("v4"))(digest=artifact_of("v4").digest, size_bytes=10 * SIZE),
+            provenance=trained("v4").provenance,
+        )
+        assert plan(*TWO_VERSIONS, trained("v3"), big, memory_bytes_max=2 * SIZE) == ["v2", "v1", "v3"]
+
+    def test_requested_ones_are_bounded_and_never_archived_or_unknown(self) -> None:
+        events = (*TWO_VERSIONS, trained("v3"), trained("v4"), trained("v5"), archived("v5"))
+        requested = ("v9", "v5", "v4", "v3")
+        assert plan(*events, requested=requested, versions_max=2, requested_versions_max=1) == ["v2", "v1", "v4"]
