@@ -12,7 +12,7 @@ from hotswap_events.commands import AnyCommand
 from hotswap_events.serving_commands import CloseCircuit, HalfOpenCircuit, OpenCircuit
 from hotswap_stream.application.circuit_breaker import REPEAT_SECONDS, CircuitBreaker, ProbePlan, Trip
 from hotswap_stream.domain.circuits import DEFAULT_SERVING_POLICY, CircuitState
-from hotswap_stream.domain.serving_route import circuit_of, route
+from hotswap_stream.domain.serving_route import circuit_of
 from hotswap_stream.domain.state import ModelState
 
 ACTOR_CHARACTERS_MAX = 200
@@ -30,8 +30,9 @@ class CircuitGuard:
         self._lock = Lock()
         self._breaker = CircuitBreaker(DEFAULT_SERVING_POLICY)
         self._circuits: dict[str, CircuitState] = {}
-        self._probed: str | None = None
-        self._plan: ProbePlan | None = None
+        self._plans: dict[str, ProbePlan] = {}
+        """Of the versions whose circuits are half-open."""
+        self._active: str | None = None
         self._said_at_s: dict[tuple[str, int], float] = {}
 
     @property
@@ -42,38 +43,40 @@ class CircuitGuard:
     def update(self, state: ModelState) -> None:
         """Take in the model's policy and circuits."""
         policy = state.serving.effective_policy
-        circuits = {name: circuit_of(state, version) for name, version in state.versions.items()}
-        probed = route(state).probed
+        circuits = {
+            name: circuit_of(state, version) for name, version in state.versions.items() if version.stage != "archived"
+        }
         with self._lock:
+            self._active = state.active_version
             if policy != self._breaker.policy:
                 self._breaker = CircuitBreaker(policy)
-                self._plan = None
-            for name, circuit in circuits.items():
-                if self._circuits.get(name) != circuit:
+                self._plans.clear()
+            for name in {*self._circuits, *circuits}:
+                if self._circuits.get(name) != circuits.get(name):
                     self._breaker.reset(name)
-                    if name == probed:
-                        self._plan = None
+                    self._plans.pop(name, None)
             self._circuits = circuits
             self._said_at_s = {
                 key: at for key, at in self._said_at_s.items() if key[1] == circuits[key[0]].since_sequence
             }
-            self._probed = probed
-            if probed is None:
-                self._plan = None
-            elif self._plan is None:
-                self._plan = ProbePlan(policy)
+            for name, circuit in circuits.items():
+                if circuit.position == "half-open" and name not in self._plans:
+                    self._plans[name] = ProbePlan(policy)
 
-    def pick_probes(self, requests: int) -> tuple[int, ...]:
-        """Indices, of the next so many requests, to send to the version that `Route.probed` names. `observe` its
-        answers with `probes=True`; say `probes_lost` for those that it could not be given."""
+    def pick_probes(self, requests: int, model_version: str | None = None) -> tuple[int, ...]:
+        """Indices, of the next so many requests that this version (by default the active one) should answer, to send to
+        it although its circuit is half-open. `observe` its answers with `probes=True`; say `probes_lost` for those that
+        it could not be given."""
         with self._lock:
-            return () if self._plan is None else self._plan.pick(requests)
+            plan = self._plans.get(model_version or self._active or "")
+            return () if plan is None else plan.pick(requests)
 
-    def probes_lost(self, count: int) -> None:
+    def probes_lost(self, count: int, model_version: str | None = None) -> None:
         """So many probes were never answered by the version: others may take their place."""
         with self._lock:
-            if self._plan is not None:
-                self._plan.observe(lost=count)
+            plan = self._plans.get(model_version or self._active or "")
+            if plan is not None:
+                plan.observe(lost=count)
 
     def observe(
         self, model_version: str, *, answers: int, errors: int, slow: int, now_s: float, probes: bool = False
@@ -88,10 +91,11 @@ class CircuitGuard:
             if circuit is None:
                 return None
             if probes:
-                if self._plan is None or model_version != self._probed:
+                plan = self._plans.get(model_version)
+                if plan is None:
                     return None
-                self._plan.observe(passed=answers - errors - slow, failed=errors + slow)
-                return self._probe_command(now_s)
+                plan.observe(passed=answers - errors - slow, failed=errors + slow)
+                return self._probe_command(model_version, plan, now_s)
             if circuit.position != "closed":
                 return None
             trip = self._breaker.observe(model_version, answers=answers, errors=errors, slow=slow, now_s=now_s)
@@ -107,8 +111,8 @@ class CircuitGuard:
                     continue
                 if (now - circuit.opened_at).total_seconds() >= open_seconds and self._may_say(name, circuit, now_s):
                     commands.append(self._half_open(name, circuit))
-            command = self._probe_command(now_s)
-            return commands if command is None else [*commands, command]
+            said = (self._probe_command(name, plan, now_s) for name, plan in self._plans.items())
+            return [*commands, *(command for command in said if command is not None)]
 
     def _may_say(self, name: str, circuit: CircuitState, now_s: float) -> bool:
         key = (name, circuit.since_sequence)
@@ -117,12 +121,9 @@ class CircuitGuard:
         self._said_at_s[key] = now_s
         return True
 
-    def _probe_command(self, now_s: float) -> AnyCommand | None:
-        plan, name = self._plan, self._probed
-        if plan is None or name is None or plan.verdict is None:
-            return None
+    def _probe_command(self, name: str, plan: ProbePlan, now_s: float) -> AnyCommand | None:
         circuit = self._circuits[name]
-        if not self._may_say(name, circuit, now_s):
+        if plan.verdict is None or not self._may_say(name, circuit, now_s):
             return None
         figures = {"probes_passed": float(plan.passed), "probes_failed": float(plan.failed)}
         if plan.verdict == "reopen":

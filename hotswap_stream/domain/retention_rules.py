@@ -21,6 +21,8 @@ def why_kept(state: ModelState, version: VersionState) -> str | None:
         return f"in rollout {state.rollout.rollout_id}"
     if version.stage == "staging":
         return "in staging"
+    if version.model_version == state.serving.effective_policy.fallback_version:
+        return "the fallback of the serving policy"
     return None
 
 

@@ -16,32 +16,38 @@ class Route(Struct, frozen=True, gc=False):
     answered_by: str | None
     """None: they are refused."""
     fallback_for: str | None = None
-    """The active version, while another one answers for it."""
+    """The version that should have answered, while another one answers for it."""
     probed: str | None = None
-    """The version that gets some of the requests as probes: the active one while its circuit is half-open."""
+    """The version that gets some of the requests as probes: the one that should answer, while its circuit is
+    half-open."""
     refused_because: RefusedBecause | None = None
 
 
 def route(state: ModelState) -> Route:
     """The route in this state. The same for every process that has folded the log up to here."""
-    serving, active = state.serving, state.active_version
+    return route_to(state, state.active_version)
+
+
+def route_to(state: ModelState, model_version: str | None) -> Route:
+    """The route of requests that this version should answer: the active one, or an arm of a rollout."""
+    serving = state.serving
     if serving.disabled:
         return Route(None, refused_because="model-disabled")
-    circuit = None if active is None else serving.circuits.get(active)
-    if active is None or circuit is None or circuit.position == "closed":
-        return plain_route(active)
-    probed = active if circuit.position == "half-open" else None
-    fallback = fallback_of(state, active)
+    circuit = None if model_version is None else serving.circuits.get(model_version)
+    if model_version is None or circuit is None or circuit.position == "closed":
+        return plain_route(model_version)
+    probed = model_version if circuit.position == "half-open" else None
+    fallback = fallback_of(state, model_version)
     if fallback is None:
         return Route(None, probed=probed, refused_because="circuit-open")
-    return Route(fallback, fallback_for=active, probed=probed)
+    return Route(fallback, fallback_for=model_version, probed=probed)
 
 
-def plain_route(active_version: str | None) -> Route:
-    """The route while nothing stands in the active version's way."""
-    if active_version is None:
+def plain_route(model_version: str | None) -> Route:
+    """The route while nothing stands in the version's way."""
+    if model_version is None:
         return Route(None, refused_because="no-active-version")
-    return Route(active_version)
+    return Route(model_version)
 
 
 def fallback_of(state: ModelState, model_version: str) -> str | None:
