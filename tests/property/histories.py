@@ -13,6 +13,7 @@ from hotswap_stream.application.registry_fold import RegistryFold
 from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.domain.decide import Accepted, Decision, decide
 from hotswap_stream.domain.state import ModelState
+from tests.property.rollout_intents import rollout_command
 from tests.registry_samples import (
     archive,
     fail_training,
@@ -47,6 +48,7 @@ class Intent:
     accuracy: float
     expects_sequence: bool
     honest: bool
+    seed: int
 
     def command(self, state: ModelState) -> AnyCommand:
         """The command as it is sent to a model in this state."""
@@ -75,6 +77,8 @@ class Intent:
                 return switch(version, **attributes)
             case "archive":
                 return archive(version, **attributes)
+            case "rollout":
+                return rollout_command(state, self.seed, **attributes)
             case _:
                 return roll_back("operator", None if self.honest else version, **attributes)
 
@@ -89,6 +93,7 @@ KINDS = {
     "roll back": 2,
     "start training": 1,
     "fail training": 1,
+    "rollout": 10,
 }
 
 
@@ -104,6 +109,7 @@ def _intent(seed: int) -> Intent:
         accuracy=random.choice((0.3, 0.5, 0.9, 0.97, 0.97, 0.97, 1.0)),
         expects_sequence=random.random() < 0.1,
         honest=random.random() < 0.8,
+        seed=random.randrange(1 << 30),
     )
 
 
