@@ -41,6 +41,7 @@ from tests.registry_samples import (
     validate,
 )
 from tests.replay.replayed_state import replayed_state
+from tests.replay.rollout_history import rollouts
 
 HISTORIES = Path(__file__).parents[2] / "events" / "histories"
 SUMS = "SHA256SUMS"
@@ -162,10 +163,18 @@ async def exported(write: Callable[[Writers], Awaitable[None]]) -> bytes:
     return file.getvalue()
 
 
+SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
+    ("lifecycle", lifecycle),
+    ("disturbed", disturbed),
+    ("rollouts", rollouts),
+)
+"""File name → what is written into it. A scenario that was written once is never changed; a new one gets a line."""
+
+
 async def make_history() -> dict[str, bytes]:
     """File name → content."""
     files: dict[str, bytes] = {}
-    for name, write in (("lifecycle", lifecycle), ("disturbed", disturbed)):
+    for name, write in SCENARIOS:
         content = await exported(write)
         files[f"{name}.jsonl"] = content
         state = msgspec.json.encode(replayed_state(read_export(BytesIO(content))))

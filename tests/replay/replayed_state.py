@@ -11,7 +11,8 @@ import msgspec
 from hotswap_stream.application.audit import verify_records
 from hotswap_stream.application.registry_fold import AppliedUnknown, RegistryFold, Stream, Void
 from hotswap_stream.application.registry_log import LogRecord
-from hotswap_stream.domain.state import RunState, VersionState
+from hotswap_stream.domain.rollout_state import RolloutState
+from hotswap_stream.domain.state import ModelState, RunState, VersionState
 
 
 def replayed_state(records: Iterable[LogRecord]) -> dict[str, Any]:
@@ -41,7 +42,8 @@ def _outcome(fold: RegistryFold, record: LogRecord) -> str:
 
 def _stream(stream: Stream) -> dict[str, Any]:
     state = stream.state
-    return {
+    with_rollouts = {"rollouts": _rollouts(state)} if state.rollouts_total or state.validation_policy else {}
+    return with_rollouts | {
         "sequence": state.sequence,
         "head_digest": stream.head_digest,
         "offset": stream.offset,
@@ -74,6 +76,7 @@ def _version(version: VersionState) -> dict[str, Any]:
         "run_id": version.run_id,
         "metrics": version.metrics,
         "tags": version.tags,
+        **({"artifact_deleted": True} if version.artifact_deleted else {}),
         "verdict": None if validation is None else validation.verdict,
         "figures": None if validation is None else validation.figures,
         "baseline_version": None if validation is None else validation.baseline_version,
@@ -83,3 +86,36 @@ def _version(version: VersionState) -> dict[str, Any]:
 
 def _run(run: RunState) -> dict[str, Any]:
     return {"status": run.status, "detail": run.detail}
+
+
+def _rollouts(state: ModelState) -> dict[str, Any]:
+    """Only of models that have any: histories of before say nothing of rollouts."""
+    return {
+        "total": state.rollouts_total,
+        "current": None if state.rollout is None else _rollout(state.rollout),
+        "ended": [_rollout(rollout) for rollout in state.rollout_history],
+        "validation_thresholds": None if state.validation_policy is None else state.validation_policy.thresholds(),
+    }
+
+
+def _rollout(rollout: RolloutState) -> dict[str, Any]:
+    return {
+        "rollout_id": rollout.rollout_id,
+        "status": rollout.status,
+        "strategy": rollout.strategy,
+        "policy": rollout.policy,
+        "baseline_version": rollout.baseline_version,
+        "candidates": rollout.candidates,
+        "salt": rollout.salt,
+        "arms": {arm.model_version: arm.weight for arm in rollout.arms},
+        "forced": rollout.forced,
+        "started_sequence": rollout.started_sequence,
+        "ended_sequence": rollout.ended_sequence,
+        "phase_started_at": rollout.phase_started_at,
+        "phase_seconds_before": rollout.phase_seconds_before,
+        "step_index": rollout.step_index,
+        "pause_cause": rollout.pause_cause,
+        "promoted_version": rollout.promoted_version,
+        "watermark": rollout.watermark,
+        "analyses": [[analysis.outcome, analysis.watermark, analysis.sequence] for analysis in rollout.analyses],
+    }
