@@ -17,12 +17,27 @@ class ServingModel(Protocol):
         """Inputs and outputs it declares."""
         ...
 
+    @property
+    def executor(self) -> str:
+        """The name of what computed the latest `infer`, as "eager" or "onnxruntime": read it after, not before."""
+        ...
+
+    def padded_rows(self, rows: int) -> int:
+        """Rows of the forward pass that computes so many, of each pass if one cannot hold them; for the answer's facts.
+
+        Arrays of exactly so many rows are computed without a copy: allocate them so, with zeros behind the last row.
+        """
+        ...
+
     def infer(self, inputs: Arrays) -> Arrays:
-        """Blocking forward pass; call it from a thread. Any exception means this input failed, not the model."""
+        """Blocking forward pass; call it from a thread, one call at a time. As many rows out as in.
+
+        Any exception means this input failed, not the model.
+        """
         ...
 
     def close(self) -> None:
-        """Give the memory back. Called once, when no inference is running."""
+        """Give the memory back, without blocking. Called once, when no inference is running."""
         ...
 
 

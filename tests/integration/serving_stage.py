@@ -35,7 +35,7 @@ def artifact_answering(value: float) -> bytes:
     return save_module(module, manifest_of("linear", {}))
 
 
-def request_body(request_id: str = "r", **changes: Any) -> bytes:
+def request_body(request_id: str | None = None, **changes: Any) -> bytes:
     """A right request, or one made wrong by `changes` to its only input."""
     tensor = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1.0, 2.0, 3.0, 4.0]} | changes
     return json.dumps({"id": request_id, "inputs": [tensor]}).encode()

@@ -173,7 +173,7 @@ async def test_bad_requests_get_clear_errors_and_stop_nothing(stage: Stage) -> N
     ]
     for _name, value, with_headers, _code, _message in bad:
         await stage.send(value, headers=with_headers)
-        await stage.send(request_body("good"))
+        await stage.send(request_body())
     records = await stage.answers(2 * len(bad))
     for index, (name, _value, _headers, code, message) in enumerate(bad):
         error_record, good_record = records[2 * index], records[2 * index + 1]

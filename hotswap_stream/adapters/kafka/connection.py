@@ -32,3 +32,17 @@ class KafkaConnection(Struct, frozen=True, kw_only=True):
             options["sasl_plain_username"] = self.sasl_username
             options["sasl_plain_password"] = self.sasl_password
         return options
+
+    def librdkafka_options(self) -> dict[str, Any]:
+        """The same for clients of librdkafka."""
+        options: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "security.protocol": self.security_protocol.lower(),
+        }
+        if self.security_protocol in ("SSL", "SASL_SSL") and self.ssl_ca_file is not None:
+            options["ssl.ca.location"] = self.ssl_ca_file
+        if self.security_protocol.startswith("SASL"):
+            options["sasl.mechanism"] = self.sasl_mechanism
+            options["sasl.username"] = self.sasl_username
+            options["sasl.password"] = self.sasl_password
+        return options

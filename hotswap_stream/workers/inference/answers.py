@@ -1,12 +1,9 @@
-"""From a batch of requests and a version to the answers' bytes. Blocking; runs in the model's compute thread."""
+"""From batches that went through a model to the bytes of their answers."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
-from aiokafka import ConsumerRecord
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
@@ -17,14 +14,24 @@ from hotswap_events.inference import (
     ErrorCode,
     InferError,
     InferResponse,
+    InferTensor,
 )
+from hotswap_stream.application.artifact_manifest import TensorSpec
 from hotswap_stream.application.version_slots import Serving
+from hotswap_stream.workers.inference.batches import Batch, Group
+from hotswap_stream.workers.inference.records import RequestRecord
+from hotswap_stream.workers.inference.request_headers import ReplyTo, RequestHeaders
 from hotswap_stream.workers.inference.requests import Request, Unreadable
-from hotswap_stream.workers.inference.tensors import Array, WrongInputError, read_inputs, write_outputs
+from hotswap_stream.workers.inference.tensors import DATATYPES, NUMPY_DTYPES, Array
 
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
-_CONTENT_TYPES = {False: JSON_CONTENT_TYPE.encode(), True: MSGPACK_CONTENT_TYPE.encode()}
+_CONTENT_TYPES = {
+    raw: (header_names.CONTENT_TYPE, content_type.encode())
+    for raw, content_type in ((False, JSON_CONTENT_TYPE), (True, MSGPACK_CONTENT_TYPE))
+}
+_OK = (header_names.STATUS, b"ok")
+_ERROR = (header_names.STATUS, b"error")
 
 ERROR_CHARACTERS_MAX = 2_000
 
@@ -32,180 +39,187 @@ ERROR_CHARACTERS_MAX = 2_000
 class Answer(Struct, frozen=True, gc=False):
     """An answer ready to send to the partition of its request's number."""
 
-    record: "ConsumerRecord[Any, Any]"
+    record: RequestRecord
     value: bytes
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str, str | bytes | None]]
     dead_letter_cause: str | None = None
     """Set on error answers: a copy of the request goes to the dead letters with this cause."""
+    reply_to: ReplyTo | None = None
 
 
-class _Ready(Struct, gc=False):
-    """A request whose inputs were read, and after the forward pass its outputs or its failure."""
-
-    index: int
-    request: Request
-    inputs: dict[str, Array]
-    rows: int
-    outputs: dict[str, Array] | None = None
-    failure: str | None = None
-
-
-class Answerer(Struct, frozen=True):
-    """Answers batches of one model on behalf of one worker."""
+class AnswerWriter(Struct, frozen=True):
+    """Writes the answers of one model on behalf of one worker."""
 
     model_name: str
     worker: str
 
-    def answer(
-        self, entries: Sequence[Request | Unreadable], serving: Serving | None, why_none: str | None = None
-    ) -> list[Answer]:
-        """One answer an entry, in order. Without a version every request gets a `no-active-version` error."""
-        started_ms = time.time() * 1000
-        answers: dict[int, Answer] = {}
-        ready: list[_Ready] = []
-        for index, entry in enumerate(entries):
-            if isinstance(entry, Unreadable):
-                answers[index] = self._error(entry.record, serving, entry.code, entry.reason, entry.request_id)
-            elif serving is None:
-                reason = why_none or f"model {self.model_name!r} has no active version; promote one"
+    def write(self, batch: Batch) -> list[Answer]:
+        """One answer an entry, in order."""
+        answers: list[Answer | None] = [None] * len(batch.entries)
+        for group in batch.groups:
+            self._write_group(group, answers)
+        for index, answer in enumerate(answers):
+            if answer is None:
+                answers[index] = self._refusal(batch, index)
+        return answers  # type: ignore[return-value]  # each None was filled in
+
+    def _write_group(self, group: Group, answers: list[Answer | None]) -> None:
+        serving, batch_size = group.serving, group.row_count
+        model_name, model_version, worker = self.model_name, serving.model_version, self.worker
+        digest, registry_offset = serving.artifact_digest, serving.registry_offset
+        compute_ms = round(group.compute_ms, 3)
+        padded, executor = serving.model.padded_rows(batch_size), serving.model.executor
+        started_ms = group.started_ms
+        slices = None if group.outputs is None else _OutputSlices(group, serving)
+        start = 0
+        for position, request in enumerate(group.requests):
+            record = request.record
+            rows = group.rows[position]
+            facts = AnswerFacts(
+                request_partition=record.partition,
+                request_offset=record.offset,
+                worker=worker,
+                artifact_digest=digest,
+                registry_offset=registry_offset,
+                batch_size=batch_size,
+                padded_batch_size=padded,
+                executor=executor,
+                fallback_for=serving.fallback_for,
+                queue_ms=max(0, round(started_ms - record.timestamp_ms)),
+                compute_ms=compute_ms,
+            )
+            index = group.indexes[position]
+            if slices is None or position in group.failures:
                 answers[index] = self._error(
-                    entry.record, None, "no-active-version", reason, entry.body.id, raw=entry.raw
+                    request, serving, "model-failure", group.failures.get(position, "no output"), facts
                 )
             else:
-                try:
-                    inputs = read_inputs(serving.model.manifest, entry.body.inputs)
-                    _check_outputs(entry, serving)
-                except WrongInputError as error:
-                    answers[index] = self._error(
-                        entry.record, serving, "wrong-input", str(error), entry.body.id, raw=entry.raw
-                    )
-                else:
-                    ready.append(_Ready(index, entry, inputs, next(iter(inputs.values())).shape[0]))
-        if serving is not None:
-            for group in _groups(ready):
-                start = time.perf_counter()
-                _infer(group, serving)
-                compute_ms = (time.perf_counter() - start) * 1000
-                rows = sum(item.rows for item in group)
-                for item in group:
-                    item_facts = self._facts(item.request.record, serving, rows, started_ms, compute_ms)
-                    answers[item.index] = self._answer(item, serving, item_facts)
-        return [answers[index] for index in range(len(entries))]
+                response = InferResponse(
+                    model_name=model_name,
+                    model_version=model_version,
+                    outputs=slices.of(start, rows, request),
+                    parameters=facts,
+                    id=request.body.id,
+                )
+                value = (_msgpack if request.raw else _json).encode(response)
+                answers[index] = Answer(
+                    record,
+                    value,
+                    _headers(record, request.raw, _OK, request.headers),
+                    None,
+                    None if request.headers is None else request.headers.reply_to,
+                )
+            start += rows
 
-    def _facts(
-        self,
-        record: "ConsumerRecord[Any, Any]",
-        serving: Serving | None,
-        batch_size: int | None = None,
-        started_ms: float | None = None,
-        compute_ms: float | None = None,
-    ) -> AnswerFacts:
-        return AnswerFacts(
-            request_partition=record.partition,
-            request_offset=record.offset,
-            worker=self.worker,
-            artifact_digest=None if serving is None else serving.artifact_digest,
-            registry_offset=None if serving is None else serving.registry_offset,
-            batch_size=batch_size,
-            queue_ms=None if started_ms is None else round(max(0.0, started_ms - record.timestamp), 3),
-            compute_ms=None if compute_ms is None else round(compute_ms, 3),
-        )
+    def _refusal(self, batch: Batch, index: int) -> Answer:
+        entry = batch.entries[index]
+        if isinstance(entry, Unreadable):
+            return self._error(entry, None, entry.code, entry.reason)
+        refused = batch.refused[index]
+        return self._error(entry, None, refused.code, refused.reason)
 
-    def _answer(self, item: _Ready, serving: Serving, facts: AnswerFacts) -> Answer:
-        request = item.request
-        if item.outputs is None:
-            return self._error(
-                request.record,
-                serving,
-                "model-failure",
-                item.failure or "",
-                request.body.id,
-                raw=request.raw,
-                facts=facts,
-            )
-        wanted = {output.name for output in request.body.outputs}
-        outputs = {name: array for name, array in item.outputs.items() if not wanted or name in wanted}
-        response = InferResponse(
+    def too_large(self, answer: Answer, bytes_max: int) -> Answer:
+        """The error in place of an answer that the topic does not take."""
+        raw = (header_names.CONTENT_TYPE, MSGPACK_CONTENT_TYPE.encode()) in answer.headers
+        reason = f"the answer has {len(answer.value)} bytes; at most {bytes_max} are allowed: ask with fewer rows"
+        error = InferError(
             model_name=self.model_name,
-            model_version=serving.model_version,
-            outputs=write_outputs(outputs, raw=request.raw),
-            parameters=facts,
-            id=request.body.id,
+            error=reason,
+            error_code="too-large",
+            parameters=_bare_facts(answer.record, self.worker),
         )
-        value = (_msgpack if request.raw else _json).encode(response)
-        return Answer(request.record, value, _headers(request.record.offset, raw=request.raw, status=b"ok"))
+        headers = [header for header in answer.headers if header[0] != header_names.STATUS]
+        return Answer(
+            answer.record,
+            (_msgpack if raw else _json).encode(error),
+            [*headers, _ERROR],
+            f"too-large: {reason}",
+            answer.reply_to,
+        )
 
     def _error(
         self,
-        record: "ConsumerRecord[Any, Any]",
+        entry: Request | Unreadable,
         serving: Serving | None,
         code: ErrorCode,
         reason: str,
-        request_id: str | None,
-        *,
-        raw: bool = False,
         facts: AnswerFacts | None = None,
     ) -> Answer:
+        raw, request_id = (False, entry.request_id) if isinstance(entry, Unreadable) else (entry.raw, entry.body.id)
+        record = entry.record
         error = InferError(
             model_name=self.model_name,
             model_version=None if serving is None else serving.model_version,
             error=reason[:ERROR_CHARACTERS_MAX],
             error_code=code,
-            parameters=facts or self._facts(record, serving),
+            parameters=facts or _bare_facts(record, self.worker),
             id=request_id,
         )
-        value = (_msgpack if raw else _json).encode(error)
         return Answer(
-            record, value, _headers(record.offset, raw=raw, status=b"error"), f"{code}: {reason}"[:ERROR_CHARACTERS_MAX]
+            record,
+            (_msgpack if raw else _json).encode(error),
+            _headers(record, raw, _ERROR, entry.headers),
+            f"{code}: {reason}"[:ERROR_CHARACTERS_MAX],
+            None if entry.headers is None else entry.headers.reply_to,
         )
 
 
-def _headers(request_offset: int, *, raw: bool, status: bytes) -> list[tuple[str, bytes]]:
-    return [
-        (header_names.CONTENT_TYPE, _CONTENT_TYPES[raw]),
-        (header_names.REQUEST_OFFSET, b"%d" % request_offset),
-        (header_names.STATUS, status),
+class _OutputSlices:
+    """Rows of a group's outputs as OIP tensors; what can be done once for all requests is done once."""
+
+    def __init__(self, group: Group, serving: Serving) -> None:
+        outputs = group.outputs or {}
+        specs: dict[str, TensorSpec] = {spec.name: spec for spec in serving.model.manifest.outputs}
+        self._outputs: list[tuple[str, str, list[int], int, bytes, Array]] = []
+        for name in specs:
+            array = outputs[name]
+            datatype = DATATYPES[array.dtype.newbyteorder("=").name]
+            little = array.astype(NUMPY_DTYPES[datatype], order="C", copy=False)
+            inner = list(array.shape[1:])
+            row_bytes = little.itemsize
+            for size in inner:
+                row_bytes *= size
+            self._outputs.append((name, datatype, inner, row_bytes, little.tobytes(), array))
+        self._lists: dict[str, list[Any]] = {}
+
+    def of(self, start: int, rows: int, request: Request) -> list[InferTensor]:
+        wanted = request.body.outputs
+        names = {output.name for output in wanted} if wanted else None
+        tensors = []
+        for name, datatype, inner, row_bytes, content, array in self._outputs:
+            if names is not None and name not in names:
+                continue
+            if request.raw:
+                data: Any = content[start * row_bytes : (start + rows) * row_bytes]
+            else:
+                if name not in self._lists:
+                    self._lists[name] = array.reshape(array.shape[0], -1).tolist()
+                found = self._lists[name][start : start + rows]
+                data = found[0] if rows == 1 else [value for row in found for value in row]
+            tensors.append(InferTensor(name=name, shape=[rows, *inner], datatype=datatype, data=data))  # type: ignore[arg-type]
+        return tensors
+
+
+def _bare_facts(record: RequestRecord, worker: str) -> AnswerFacts:
+    return AnswerFacts(request_partition=record.partition, request_offset=record.offset, worker=worker)
+
+
+def _headers(
+    record: RequestRecord, raw: bool, status: tuple[str, bytes], asked: RequestHeaders | None
+) -> list[tuple[str, str | bytes | None]]:
+    headers: list[tuple[str, str | bytes | None]] = [
+        _CONTENT_TYPES[raw],
+        (header_names.REQUEST_OFFSET, b"%d" % record.offset),
+        status,
     ]
+    if asked is not None:
+        if asked.traceparent is not None:
+            headers.append((header_names.TRACEPARENT, asked.traceparent))
+        if asked.correlation_id is not None:
+            headers.append((header_names.SPRING_CORRELATION_ID, asked.correlation_id))
+    return headers
 
 
-def _check_outputs(request: Request, serving: Serving) -> None:
-    known = [spec.name for spec in serving.model.manifest.outputs]
-    for output in request.body.outputs:
-        if output.name not in known:
-            raise WrongInputError(f"output {output.name!r} is asked for; the model has {known}")
-
-
-def _groups(ready: list[_Ready]) -> list[list[_Ready]]:
-    """Requests that fit into one forward pass: their inputs agree in all but the first dimension."""
-    groups: dict[tuple[tuple[int, ...], ...], list[_Ready]] = {}
-    for item in ready:
-        groups.setdefault(tuple(array.shape[1:] for array in item.inputs.values()), []).append(item)
-    return list(groups.values())
-
-
-def _infer(group: list[_Ready], serving: Serving) -> None:
-    """Fill in outputs. If the batch fails, each request is tried alone, so that one cannot fail the others."""
-    manifest = serving.model.manifest
-    try:
-        if len(group) == 1:
-            inputs = group[0].inputs
-        else:
-            inputs = {spec.name: np.concatenate([item.inputs[spec.name] for item in group]) for spec in manifest.inputs}
-        outputs = serving.model.infer(inputs)
-    except Exception as error:  # noqa: BLE001  # the module's code is not ours; its failure becomes an error answer
-        if len(group) == 1:
-            group[0].failure = f"{type(error).__name__}: {error}"
-        else:
-            for item in group:
-                _infer([item], serving)
-        return
-    start = 0
-    for item in group:
-        rows = {name: array[start : start + item.rows] for name, array in outputs.items()}
-        start += item.rows
-        if not manifest.allow_non_finite and not all(
-            np.isfinite(array).all() for array in rows.values() if array.dtype.kind == "f"
-        ):
-            item.failure = "the model answered NaN or infinity, which its manifest does not allow"
-        else:
-            item.outputs = rows
+def dead_letters(answers: Sequence[Answer]) -> list[Answer]:
+    """Answers whose request is copied to the dead letters."""
+    return [answer for answer in answers if answer.dead_letter_cause is not None]

@@ -4,24 +4,31 @@ The highest request offset in the tail of the answers, or the group's committed 
 may have filled the tail with low offsets (all void), and the commit may lag behind the answers.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from hotswap_events import headers as header_names
+from hotswap_stream.workers.inference.kafka_clients import tail_consumer
 
 _log = structlog.get_logger(__name__)
 
 TAIL_RECORDS = 2_000
 """Answers looked at per partition."""
-_POLL_MS = 500
+ASK_SECONDS_MAX = 10.0
+READ_SECONDS_MAX = 30.0
+_READ_RECORDS = 1_000
 
 
-def request_offset_of(record: "ConsumerRecord[Any, Any]") -> int | None:
+def request_offset_of(message: Message) -> int | None:
     """The request offset an answer names, or None if it is not one of ours."""
-    for name, value in record.headers:
+    try:
+        headers = message.headers() or ()
+    except UnicodeDecodeError:
+        return None
+    for name, value in headers:  # type: ignore[str-unpack]  # the stubs allow a dict, librdkafka gives a list
         if name == header_names.REQUEST_OFFSET and value is not None:
             try:
                 return int(value)
@@ -30,38 +37,56 @@ def request_offset_of(record: "ConsumerRecord[Any, Any]") -> int | None:
     return None
 
 
-async def last_answered(client_options: Mapping[str, Any], topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """Partition → highest request offset answered in its tail; partitions without answers are left out."""
-    wanted = [TopicPartition(topic, partition) for partition in partitions]
-    if not wanted:
+def last_answered(options: Mapping[str, Any], worker: str, topic: str, partitions: Collection[int]) -> dict[int, int]:
+    """Partition → highest request offset answered in its tail; partitions without answers are left out.
+
+    Blocking. KafkaException if the tail cannot be read.
+    """
+    if not partitions:
         return {}
-    consumer = AIOKafkaConsumer(**client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest")
-    await consumer.start()
+    consumer = tail_consumer(options, worker)
     try:
-        consumer.assign(wanted)
-        begins = await consumer.beginning_offsets(wanted)
-        ends = await consumer.end_offsets(wanted)
-        open_ends = {}
-        for partition in wanted:
-            start = max(begins[partition], ends[partition] - TAIL_RECORDS)
-            consumer.seek(partition, start)
-            if start < ends[partition]:
-                open_ends[partition] = ends[partition]
-            else:
-                consumer.pause(partition)
-        highest: dict[int, int] = {}
-        while open_ends:
-            for partition, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
-                for record in records:
-                    offset = request_offset_of(record)
-                    if offset is not None:
-                        highest[partition.partition] = max(offset, highest.get(partition.partition, -1))
-            for partition in [p for p, end in open_ends.items() if await consumer.position(p) >= end]:
-                del open_ends[partition]
-                consumer.pause(partition)
-        return highest
+        starts = []
+        for partition in partitions:
+            begin, end = watermarks(consumer, TopicPartition(topic, partition))
+            if begin < end:
+                starts.append(TopicPartition(topic, partition, max(begin, end - TAIL_RECORDS)))
+        return _read_to_ends(consumer, starts)
     finally:
-        await consumer.stop()
+        consumer.close()
+
+
+def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """First offset that is there and first that is not yet. KafkaException."""
+    found = consumer.get_watermark_offsets(partition, timeout=ASK_SECONDS_MAX, cached=False)
+    if found is None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer about {partition}"))
+    return found
+
+
+def _read_to_ends(consumer: Consumer, starts: list[TopicPartition]) -> dict[int, int]:
+    highest: dict[int, int] = {}
+    waiting = {partition.partition for partition in starts}
+    consumer.assign(starts)
+    idle = 0
+    while waiting:
+        messages = consumer.consume(_READ_RECORDS, 1.0)
+        idle = 0 if messages else idle + 1
+        if idle > READ_SECONDS_MAX:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the tail of the answers cannot be read"))
+        for message in messages:
+            error = message.error()
+            partition = message.partition()
+            if error is not None:
+                if error.code() == KafkaError._PARTITION_EOF:  # the client's public name for it
+                    waiting.discard(partition)
+                elif not error.retriable():
+                    raise KafkaException(error)
+                continue
+            offset = request_offset_of(message)
+            if offset is not None and partition is not None:
+                highest[partition] = max(offset, highest.get(partition, -1))
+    return highest
 
 
 def resume_offset(*, committed: int | None, last_answered: int | None, begin: int, end: int) -> int:

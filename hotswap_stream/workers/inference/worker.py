@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -14,9 +15,10 @@ from hotswap_stream.application.registry import Registry, TailEntry
 from hotswap_stream.application.registry_fold import Applied
 from hotswap_stream.application.serving import ModelLoader
 from hotswap_stream.application.version_slots import LoadFailure, VersionSlots
-from hotswap_stream.errors import HotswapError
+from hotswap_stream.errors import HotswapError, LogUnavailableError
 from hotswap_stream.workers.inference.fleet import Fleet
-from hotswap_stream.workers.inference.model_loop import LoopLimits, ModelLoop
+from hotswap_stream.workers.inference.kafka_clients import LoopLimits
+from hotswap_stream.workers.inference.model_loop import LoopParts, ModelLoop
 from hotswap_stream.workers.inference.stall import StallWatch
 
 _log = structlog.get_logger(__name__)
@@ -32,6 +34,9 @@ class WorkerConfig(Struct, frozen=True, kw_only=True):
     worker: str
     topics: Topics
     client_options: Mapping[str, Any]
+    """For aiokafka: what is not hot."""
+    librdkafka_options: Mapping[str, Any]
+    """For the loops."""
     limits: LoopLimits = LoopLimits()
     memory_bytes_max: int = 4 * 1024**3
     model_names: frozenset[str] | None = None
@@ -41,6 +46,7 @@ class WorkerConfig(Struct, frozen=True, kw_only=True):
 class _Served(Struct):
     slots: VersionSlots
     loop: ModelLoop | None = None
+    partitions: tuple[int, ...] = ()
 
 
 class InferenceWorker:
@@ -137,18 +143,32 @@ class InferenceWorker:
         if self._stopping:
             return
         served.loop = ModelLoop(
-            model_name=model_name,
-            topics=self._config.topics,
-            client_options=self._config.client_options,
-            slots=served.slots,
-            has_active=lambda: self._registry.state(model_name).active_version is not None,
-            catch_up=self._registry.catch_up,
-            worker=self._config.worker,
-            stall_watch=self._stall_watch,
-            limits=self._config.limits,
-            on_partitions=lambda: self._report(model_name),
+            LoopParts(
+                model_name=model_name,
+                worker=self._config.worker,
+                topics=self._config.topics,
+                client_options=self._config.client_options,
+                librdkafka_options=self._config.librdkafka_options,
+                limits=self._config.limits,
+                slots=served.slots,
+                stall_watch=self._stall_watch,
+                version_decided=lambda: self._version_decided(model_name, served.slots),
+                on_partitions=lambda partitions: self._on_partitions(model_name, served, partitions),
+                on_answered=lambda _batch: None,
+            )
         )
         await served.loop.run()
+
+    async def _version_decided(self, model_name: str, slots: VersionSlots) -> None:
+        """Return when a version serves, or when it is clear that none does."""
+        with suppress(LogUnavailableError):  # then what is known here has to do
+            await self._registry.catch_up()
+        if self._registry.state(model_name).active_version is not None:
+            await slots.wait_decided()
+
+    def _on_partitions(self, model_name: str, served: _Served, partitions: tuple[int, ...]) -> None:
+        served.partitions = partitions
+        self._report(model_name)
 
     def _report(self, model_name: str) -> None:
         served = self._served.get(model_name)
@@ -163,7 +183,7 @@ class InferenceWorker:
                 versions=served.slots.states(),
                 serving_version=None if serving is None else serving.model_version,
                 serving_registry_offset=None if serving is None else serving.registry_offset,
-                partitions=() if served.loop is None else served.loop.partitions,
+                partitions=served.partitions,
             )
         )
 

@@ -1,0 +1,164 @@
+"""A batch on its way through a worker: requests by the version that answers them, their inputs as one array each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec import Struct
+
+from hotswap_events.inference import ErrorCode
+from hotswap_stream.application.artifact_manifest import ArtifactManifest, TensorSpec
+from hotswap_stream.application.version_slots import Serving
+from hotswap_stream.workers.inference.requests import Request, Unreadable
+from hotswap_stream.workers.inference.tensors import NUMPY_DTYPES, Array, WrongInputError, read_inputs
+
+
+class Refused(Struct, frozen=True, gc=False):
+    """Why a request cannot be given to a model."""
+
+    code: ErrorCode
+    reason: str
+
+
+class Group(Struct, gc=False):
+    """Requests of one forward pass: the same version, inputs that agree in all but the first dimension.
+
+    `rows` are the rows of each request, `inputs` hold the rows of all in that order. After the pass there are `outputs`
+    in the same order, or `failures`: position in the group → what went wrong.
+    """
+
+    serving: Serving
+    requests: list[Request]
+    indexes: list[int]
+    """Of each request in the batch."""
+    rows: list[int]
+    inputs: dict[str, Array]
+    outputs: dict[str, Array] | None = None
+    failures: dict[int, str] = {}
+    compute_ms: float = 0.0
+    started_ms: float = 0.0
+    """When the forward pass began, in milliseconds since 1970."""
+
+    @property
+    def row_count(self) -> int:
+        """Rows of the forward pass."""
+        return sum(self.rows)
+
+
+class Batch(Struct, gc=False):
+    """Requests and what was found wrong with some, in the order of their records."""
+
+    entries: list[Request | Unreadable]
+    groups: list[Group]
+    refused: dict[int, Refused]
+    """Index of an entry → why it was not given to a model."""
+    servings: list[Serving]
+    """Versions in use until the batch is answered."""
+
+
+def group_requests(
+    serving: Serving, requests: Sequence[tuple[int, Request]], refused: dict[int, Refused]
+) -> list[Group]:
+    """Groups of requests to one version; those whose tensors do not fit it go to `refused`."""
+    manifest = serving.model.manifest
+    readable = [item for item in requests if _outputs_exist(item, manifest, refused)]
+    uniform = _uniform(manifest, readable)
+    groups: list[Group] = []
+    if uniform is not None:
+        chosen, array = uniform
+        _add_finite(groups, serving, chosen, array, refused)
+        fast = {index for index, _ in chosen}
+        readable = [item for item in readable if item[0] not in fast]
+    by_shape: dict[tuple[tuple[int, ...], ...], list[tuple[int, Request, dict[str, Array]]]] = {}
+    for index, request in readable:
+        try:
+            inputs = read_inputs(manifest, request.body.inputs)
+        except WrongInputError as error:
+            refused[index] = Refused("wrong-input", str(error))
+            continue
+        by_shape.setdefault(tuple(array.shape[1:] for array in inputs.values()), []).append((index, request, inputs))
+    for items in by_shape.values():
+        names = [spec.name for spec in manifest.inputs]
+        groups.append(
+            Group(
+                serving,
+                [request for _, request, _ in items],
+                [index for index, _, _ in items],
+                [inputs[names[0]].shape[0] for _, _, inputs in items],
+                {name: np.concatenate([inputs[name] for _, _, inputs in items]) for name in names},
+            )
+        )
+    return groups
+
+
+def _outputs_exist(item: tuple[int, Request], manifest: ArtifactManifest, refused: dict[int, Refused]) -> bool:
+    index, request = item
+    for output in request.body.outputs:
+        known = [spec.name for spec in manifest.outputs]
+        if output.name not in known:
+            refused[index] = Refused("wrong-input", f"output {output.name!r} is asked for; the model has {known}")
+            return False
+    return True
+
+
+def _uniform(
+    manifest: ArtifactManifest, requests: Sequence[tuple[int, Request]]
+) -> tuple[list[tuple[int, Request]], Array] | None:
+    """The common case without Python work per tensor: one input, one row, raw bytes, all of the declared size."""
+    if len(manifest.inputs) != 1:
+        return None
+    spec = manifest.inputs[0]
+    inner = spec.shape[1:]
+    if spec.shape[0] not in (-1, 1) or -1 in inner:
+        return None
+    dtype = NUMPY_DTYPES[spec.datatype]
+    row_bytes = dtype.itemsize
+    for size in inner:
+        row_bytes *= size
+    chosen: list[tuple[int, Request]] = []
+    chunks: list[bytes] = []
+    name, datatype, shape = spec.name, spec.datatype, [1, *inner]
+    for item in requests:
+        tensors = item[1].body.inputs
+        tensor = tensors[0]
+        data = tensor.data
+        if (
+            type(data) is bytes
+            and len(data) == row_bytes
+            and len(tensors) == 1
+            and tensor.shape == shape
+            and tensor.name == name
+            and tensor.datatype == datatype
+        ):
+            chosen.append(item)
+            chunks.append(data)
+    if not chosen:
+        return None
+    # One copy, into memory that may be written to: what torch wants
+    return chosen, np.frombuffer(bytearray().join(chunks), dtype=dtype).reshape(len(chunks), *inner)
+
+
+def _add_finite(
+    groups: list[Group],
+    serving: Serving,
+    chosen: list[tuple[int, Request]],
+    array: Array,
+    refused: dict[int, Refused],
+) -> None:
+    manifest = serving.model.manifest
+    spec: TensorSpec = manifest.inputs[0]
+    if not manifest.allow_non_finite and array.dtype.kind == "f":
+        finite = np.isfinite(array)
+        if not finite.all():
+            good: Array = np.all(finite.reshape(len(chosen), -1), axis=1)
+            for (index, _), fine in zip(chosen, good, strict=True):
+                if not fine:
+                    refused[index] = Refused(
+                        "wrong-input",
+                        f"input {spec.name!r} holds NaN or infinity, which the model's manifest does not allow",
+                    )
+            chosen = [item for item, fine in zip(chosen, good, strict=True) if fine]
+            array = array[good]
+    if chosen:
+        indexes = [index for index, _ in chosen]
+        requests = [request for _, request in chosen]
+        groups.append(Group(serving, requests, indexes, [1] * len(chosen), {spec.name: array}))

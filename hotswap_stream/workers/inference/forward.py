@@ -1,0 +1,96 @@
+"""Forward passes over the groups of a batch. Blocking; runs where the GIL can be given away."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from hotswap_stream.workers.inference.batches import Group
+from hotswap_stream.workers.inference.tensors import Array
+
+FAILURE_CHARACTERS_MAX = 2_000
+_NOT_FINITE = "the model answered NaN or infinity, which its manifest does not allow"
+
+
+def run_forward(groups: Sequence[Group]) -> float:
+    """Fill in outputs or failures of each group, never raise. Answers the milliseconds it took."""
+    started = time.perf_counter()
+    for group in groups:
+        group.started_ms = time.time() * 1000
+        begin = time.perf_counter()
+        _forward(group)
+        group.compute_ms = (time.perf_counter() - begin) * 1000
+    return (time.perf_counter() - started) * 1000
+
+
+def _forward(group: Group) -> None:
+    try:
+        outputs = _infer(group, group.inputs, group.row_count)
+    except Exception as error:  # noqa: BLE001  # the module's code is not ours; its failure becomes an error answer
+        group.failures = {}
+        if len(group.requests) == 1:
+            group.failures[0] = _text(error)
+        else:
+            _one_by_one(group)
+        return
+    group.outputs = outputs
+    group.failures = _not_finite(group, outputs)
+
+
+def _infer(group: Group, inputs: dict[str, Array], rows: int) -> dict[str, Array]:
+    outputs = dict(group.serving.model.infer(inputs))
+    for name, array in outputs.items():
+        if array.shape[0] != rows:
+            raise ValueError(f"output {name!r} has {array.shape[0]} rows for {rows} rows of input")
+    return outputs
+
+
+def _one_by_one(group: Group) -> None:
+    """The pass failed: each request is tried alone, so that one cannot fail the others."""
+    parts: list[dict[str, Array] | None] = []
+    start = 0
+    for position, rows in enumerate(group.rows):
+        inputs = {name: array[start : start + rows] for name, array in group.inputs.items()}
+        start += rows
+        try:
+            parts.append(_infer(group, inputs, rows))
+        except Exception as error:  # noqa: BLE001  # as above
+            group.failures[position] = _text(error)
+            parts.append(None)
+    good = next((part for part in parts if part is not None), None)
+    if good is None:
+        return
+    outputs = {}
+    for name, like in good.items():
+        filled = [
+            np.zeros((rows, *like.shape[1:]), like.dtype) if part is None else part[name]
+            for part, rows in zip(parts, group.rows, strict=True)
+        ]
+        try:
+            outputs[name] = np.concatenate(filled)
+        except ValueError as error:
+            group.failures = dict.fromkeys(range(len(parts)), _text(error))
+            return
+    group.outputs = outputs
+    group.failures |= {
+        position: why for position, why in _not_finite(group, outputs).items() if position not in group.failures
+    }
+
+
+def _not_finite(group: Group, outputs: dict[str, Array]) -> dict[int, str]:
+    if group.serving.model.manifest.allow_non_finite:
+        return {}
+    failures: dict[int, str] = {}
+    for array in outputs.values():
+        if array.dtype.kind != "f" or np.isfinite(array).all():
+            continue
+        start = 0
+        for position, rows in enumerate(group.rows):
+            if not np.isfinite(array[start : start + rows]).all():
+                failures[position] = _NOT_FINITE
+            start += rows
+    return failures
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:FAILURE_CHARACTERS_MAX]

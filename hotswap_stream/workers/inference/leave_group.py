@@ -1,0 +1,68 @@
+"""Leaving a consumer group as a static member.
+
+Kafka's clients do not leave for a member with a `group.instance.id`: its partitions would rest until its session ends.
+The protocol allows it since version 3 of LeaveGroup (KIP-345), so we send that ourselves.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import Array, Int16, Int32, Schema, String
+
+_log = structlog.get_logger(__name__)
+
+
+class _LeaveGroupResponse(Response):  # type: ignore[misc]  # aiokafka is not typed
+    API_KEY = 13
+    API_VERSION = 3
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("error_code", Int16),
+        (
+            "members",
+            Array(("member_id", String("utf-8")), ("group_instance_id", String("utf-8")), ("error_code", Int16)),
+        ),
+    )
+
+
+class _LeaveGroupStruct(RequestStruct):  # type: ignore[misc]
+    API_KEY = 13
+    API_VERSION = 3
+    RESPONSE_TYPE = _LeaveGroupResponse
+    SCHEMA = Schema(
+        ("group", String("utf-8")),
+        ("members", Array(("member_id", String("utf-8")), ("group_instance_id", String("utf-8")))),
+    )
+
+
+class _LeaveGroup(Request[_LeaveGroupStruct]):  # type: ignore[misc]
+    API_KEY = 13
+
+    def __init__(self, group: str, instance: str) -> None:
+        self._group = group
+        self._instance = instance
+
+    def build(self, request_struct_class: type[_LeaveGroupStruct]) -> _LeaveGroupStruct:
+        # An empty member id: whoever is the member of that name
+        return request_struct_class(self._group, [("", self._instance)])
+
+
+async def leave_group(client_options: Mapping[str, Any], group: str, instance: str) -> None:
+    """Tell the coordinator that the member `instance` is gone. Best effort: failing that, its session ends."""
+    client = AIOKafkaClient(**client_options)
+    try:
+        await client.bootstrap()
+        node = await client.coordinator_lookup(CoordinationType.GROUP, group)
+        response = await client.send(node, _LeaveGroup(group, instance), group=ConnectionGroup.COORDINATION)
+        codes = [response.error_code, *(code for _, _, code in response.members)]
+        errors = [for_code(code).__name__ for code in codes if code]
+        if errors:
+            _log.info("group_not_left", group=group, instance=instance, errors=errors)
+    except KafkaError as error:
+        _log.warning("group_not_left", group=group, instance=instance, error=repr(error))
+    finally:
+        await client.close()

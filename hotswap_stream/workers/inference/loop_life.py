@@ -1,0 +1,331 @@
+"""One life of a model's loop: a consumer, a producer, and the thread that drives them.
+
+librdkafka fetches ahead and sends behind in threads of its own. Where a forward pass takes long it runs in a second
+thread, while this one reads and decodes the next batch. Between fetch and send requests may lose their right to be
+answered here: their partitions were revoked, or the process stood still. Then they are dropped, and whoever has the
+partition goes on behind its last answer.
+"""
+
+import asyncio
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from hotswap_stream.workers.inference.answer_sender import AnswerSender
+from hotswap_stream.workers.inference.answers import AnswerWriter
+from hotswap_stream.workers.inference.batches import Batch
+from hotswap_stream.workers.inference.checkpoint import ASK_SECONDS_MAX, last_answered, resume_offset, watermarks
+from hotswap_stream.workers.inference.choosing import VersionChooser
+from hotswap_stream.workers.inference.forward import run_forward
+from hotswap_stream.workers.inference.kafka_clients import answer_producer, request_consumer
+from hotswap_stream.workers.inference.records import records_of
+from hotswap_stream.workers.inference.reply_sender import ReplySender
+from hotswap_stream.workers.inference.request_ids import RequestIds
+from hotswap_stream.workers.inference.requests import Request, Unreadable, read_request
+
+if TYPE_CHECKING:
+    from hotswap_stream.workers.inference.model_loop import LoopParts
+
+_log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 0.1
+COMMIT_SECONDS = 1.0
+INLINE_MS_MAX = 1.0
+"""A forward pass shorter than this is not worth a second thread."""
+_SMOOTHING = 0.2
+
+
+class LoopLife:
+    """`run` it in a thread of its own, once."""
+
+    def __init__(self, parts: "LoopParts", loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> None:
+        self._parts = parts
+        self._loop = loop
+        self._stopping = stopping
+        self._limits = parts.limits
+        self._request_topic = parts.topics.requests(parts.model_name)
+        self._response_topic = parts.topics.responses(parts.model_name)
+        self._ids = RequestIds(parts.limits.request_id_window)
+        self._chooser = VersionChooser(parts.model_name, parts.slots, self._ids, loop)
+        self._writer = AnswerWriter(parts.model_name, parts.worker)
+        self._replies = ReplySender(
+            parts.librdkafka_options, worker=parts.worker, own_prefix=parts.topics.prefix, limits=parts.limits
+        )
+        self._compute = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"infer-{parts.model_name}")
+        self._compute_ms = 0.0
+        self._computing: tuple[Batch, Future[float]] | None = None
+        self._entries: list[Request | Unreadable] = []
+        """Taken and decoded, not yet given to a model."""
+        self._assigned: dict[int, int] = {}
+        """Partition → the offset its next request must have at least."""
+        self._assignments = 0
+        self._stalls = 0
+        self._answered: dict[int, int] = {}
+        """Partition → offset below which all is answered, not yet committed."""
+        self._next_commit = 0.0
+        self._failed: KafkaError | None = None
+        self._consumer: Consumer
+        self._sender: AnswerSender
+
+    def run(self) -> None:
+        """Take and answer requests until asked to stop. KafkaException if Kafka fails beyond what the clients heal."""
+        parts = self._parts
+        self._stalls = parts.stall_watch.stalls
+        self._consumer = request_consumer(
+            parts.librdkafka_options,
+            group=parts.group,
+            worker=parts.worker,
+            limits=self._limits,
+            on_error=self._on_consumer_error,
+        )
+        producer = answer_producer(
+            parts.librdkafka_options,
+            worker=parts.worker,
+            limits=self._limits,
+            on_error=lambda error: self._sender.notice(error),
+        )
+        self._sender = AnswerSender(
+            producer,
+            self._writer,
+            response_topic=self._response_topic,
+            dead_letter_topic=parts.topics.dead_letters,
+            limits=self._limits,
+            on_answered=self._answered.__setitem__,
+            send_reply=self._replies.send,
+        )
+        try:
+            self._consumer.subscribe(
+                [self._request_topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+            while not self._stopping.is_set():
+                self._turn()
+            self._settle()
+        finally:
+            self._drop()
+            self._compute.shutdown(wait=True)
+            # What is still queued must not be sent after this: somebody else may have the partitions by then.
+            producer.purge()
+            producer.flush(0)
+            self._consumer.close()
+            self._replies.close()
+
+    # --- the pipeline ------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        if self._failed is not None:
+            raise KafkaException(self._failed)
+        self._sender.poll(0)
+        self._commit_if_due()
+        computing = self._computing
+        if computing is not None:
+            room = self._limits.batch_size_max - len(self._entries)
+            if not self._wait_for_compute(0.001 if room > 0 else POLL_SECONDS) and room > 0:
+                self._take(self._consumer.consume(room, 0))
+            return
+        if not self._entries:
+            first = self._consume_one(POLL_SECONDS)
+            if first is None:
+                return
+        room = self._limits.batch_size_max - len(self._entries)
+        if room > 0:
+            self._consume_more(room)
+        self._start_batch()
+
+    def _consume_one(self, seconds_max: float) -> Message | None:
+        assignments = self._assignments
+        message = self._consumer.poll(seconds_max)
+        if message is None:
+            return None
+        self._take_if_current([message], assignments)
+        return message
+
+    def _consume_more(self, room: int) -> None:
+        assignments = self._assignments
+        self._take_if_current(self._consumer.consume(room, self._limits.batch_wait_ms_max / 1000), assignments)
+
+    def _take_if_current(self, messages: list[Message], assignments: int) -> None:
+        """A rebalance inside the call may have mixed messages of two assignments: then all are read again."""
+        if assignments == self._assignments:
+            self._take(messages)
+            return
+        for partition, offset in self._assigned.items():
+            self._consumer.seek(TopicPartition(self._request_topic, partition, offset))
+
+    def _take(self, messages: list[Message]) -> None:
+        good: list[Message] = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                good.append(message)
+            elif error.fatal() or not error.retriable():
+                self._on_consumer_error(error)
+        bytes_max, assigned = self._limits.request_bytes_max, self._assigned
+        for record in records_of(self._request_topic, good):
+            if record.offset >= assigned.get(record.partition, 2**63):
+                assigned[record.partition] = record.offset + 1
+                self._entries.append(read_request(record, bytes_max))
+
+    def _start_batch(self) -> None:
+        if not self._entries or not self._wait_for_version():
+            return
+        entries, self._entries = self._entries, []
+        batch = self._chooser.make_batch(entries)
+        if not batch.groups or self._compute_ms < INLINE_MS_MAX:
+            try:
+                self._answer(batch, run_forward(batch.groups))
+            finally:
+                self._chooser.release(batch)
+        else:
+            self._computing = batch, self._compute.submit(run_forward, batch.groups)
+
+    def _wait_for_compute(self, seconds_max: float | None) -> bool:
+        """Whether the forward pass in the other thread is over; if so its batch was answered."""
+        if self._computing is None:
+            return True
+        batch, future = self._computing
+        try:
+            compute_ms = future.result(seconds_max)
+        except FutureTimeoutError:
+            return False
+        self._computing = None
+        try:
+            self._answer(batch, compute_ms)
+        finally:
+            self._chooser.release(batch)
+        return True
+
+    def _answer(self, batch: Batch, compute_ms: float) -> None:
+        if batch.groups:
+            self._compute_ms += _SMOOTHING * (compute_ms - self._compute_ms)
+        stalls = self._parts.stall_watch.stalls
+        if stalls != self._stalls:
+            self._stalls = stalls
+            _log.warning("batch_dropped_after_stall", model_name=self._parts.model_name, requests=len(batch.entries))
+            self._start_over()
+            return
+        self._sender.send(self._writer.write(batch))
+        self._parts.on_answered(batch)
+
+    def _wait_for_version(self) -> bool:
+        """False if the requests were dropped while there was no version to answer them."""
+        slots = self._parts.slots
+        if slots.serving is not None or slots.refused is not None:
+            return True
+        # Perhaps the first promotion was answered to its sender, but not yet read here; or it is being loaded.
+        decided = asyncio.run_coroutine_threadsafe(self._parts.version_decided(), self._loop)
+        partitions = [TopicPartition(self._request_topic, partition) for partition in self._assigned]
+        assignments = self._assignments
+        self._consumer.pause(partitions)
+        while not decided.done() and not self._stopping.is_set():
+            self._take_if_current([m for m in [self._consumer.poll(0.02)] if m is not None], assignments)
+            if assignments != self._assignments:
+                decided.cancel()
+                return False
+        if not decided.done():
+            decided.cancel()
+            return False
+        decided.result()
+        self._consumer.resume(partitions)
+        return bool(self._entries)
+
+    # --- the group ---------------------------------------------------------------------------------------------------
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Go on behind the last answer of each partition."""
+        self._drop()
+        self._stalls = self._parts.stall_watch.stalls
+        positions = self._positions(consumer, [partition.partition for partition in partitions])
+        self._assigned = positions
+        consumer.assign([TopicPartition(self._request_topic, *position) for position in positions.items()])
+        numbers = tuple(sorted(positions))
+        _log.info("partitions_assigned", model_name=self._parts.model_name, partitions=numbers)
+        self._loop.call_soon_threadsafe(self._parts.on_partitions, numbers)
+
+    def _on_revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        """Before a rebalance: let what is being computed be answered, then commit."""
+        if self._failed is None:
+            self._settle()
+        self._drop()
+
+    def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Somebody else has the partitions already."""
+        _log.warning("partitions_lost", model_name=self._parts.model_name, partitions=len(partitions))
+        self._drop()
+
+    def _positions(self, consumer: Consumer, partitions: list[int]) -> dict[int, int]:
+        answered = last_answered(self._parts.librdkafka_options, self._parts.worker, self._response_topic, partitions)
+        wanted = [TopicPartition(self._request_topic, partition) for partition in partitions]
+        committed = {found.partition: found.offset for found in consumer.committed(wanted, timeout=ASK_SECONDS_MAX)}
+        positions: dict[int, int] = {}
+        for partition in wanted:
+            begin, end = watermarks(consumer, partition)
+            offset = committed.get(partition.partition, -1)
+            positions[partition.partition] = resume_offset(
+                committed=offset if offset >= 0 else None,
+                last_answered=answered.get(partition.partition),
+                begin=begin,
+                end=end,
+            )
+        return positions
+
+    def _settle(self) -> None:
+        """Answer what is being computed, wait until it is in the topic, commit."""
+        self._wait_for_compute(None)
+        self._sender.flush()
+        self._commit(asynchronous=False)
+
+    def _drop(self) -> None:
+        """Forget everything that was taken and not answered."""
+        self._assignments += 1
+        self._assigned = {}
+        self._entries.clear()
+        self._answered.clear()
+        self._ids.forget()
+        if self._computing is not None:
+            batch, future = self._computing
+            self._computing = None
+            future.exception()
+            self._chooser.release(batch)
+
+    def _start_over(self) -> None:
+        """Drop what is in the pipeline and go on behind the last answers."""
+        partitions = list(self._assigned)
+        self._drop()
+        self._assigned = self._positions(self._consumer, partitions)
+        for partition, offset in self._assigned.items():
+            self._consumer.seek(TopicPartition(self._request_topic, partition, offset))
+
+    def _on_consumer_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._failed = error
+        else:
+            _log.warning("consumer_error", model_name=self._parts.model_name, error=str(error))
+
+    # --- commits: for lag, and as the second half of the checkpoint --------------------------------------------------
+
+    def _commit_if_due(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_commit:
+            self._next_commit = now + COMMIT_SECONDS
+            self._replies.poll()
+            self._commit(asynchronous=True)
+
+    def _commit(self, *, asynchronous: bool) -> None:
+        offsets = [
+            TopicPartition(self._request_topic, partition, offset)
+            for partition, offset in self._answered.items()
+            if partition in self._assigned
+        ]
+        self._answered.clear()
+        if not offsets:
+            return
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=asynchronous)  # type: ignore[call-overload]
+        except KafkaException as error:
+            # The answers themselves say where to go on; the commit only helps.
+            _log.debug("commit_failed", model_name=self._parts.model_name, error=str(error))

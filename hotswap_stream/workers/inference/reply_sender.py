@@ -1,0 +1,72 @@
+"""Copies of answers to the topic a request names, as Spring's ReplyingKafkaTemplate expects them."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from hotswap_stream.workers.inference.answers import Answer
+from hotswap_stream.workers.inference.kafka_clients import LoopLimits, reply_producer
+
+_log = structlog.get_logger(__name__)
+
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
+
+class ReplySender:
+    """Sends best effort: a copy that cannot be sent is logged, the answer itself is in the model's topic."""
+
+    def __init__(self, options: Mapping[str, Any], *, worker: str, own_prefix: str, limits: LoopLimits) -> None:
+        self._options = options
+        self._worker = worker
+        self._own = f"{own_prefix}."
+        self._limits = limits
+        self._producer: Producer | None = None
+
+    def send(self, answer: Answer) -> None:
+        """Hand one copy over."""
+        reply_to = answer.reply_to
+        if reply_to is None:
+            return
+        if why := self._not_allowed(reply_to.topic):
+            _log.warning("reply_refused", topic=reply_to.topic, reason=why)
+            return
+        if self._producer is None:
+            self._producer = reply_producer(self._options, worker=self._worker, limits=self._limits)
+        where: dict[str, Any] = {} if reply_to.partition is None else {"partition": reply_to.partition}
+        try:
+            self._producer.produce(
+                reply_to.topic,
+                answer.value,
+                answer.record.key,
+                headers=answer.headers,
+                on_delivery=self._delivered,
+                **where,
+            )
+        except (BufferError, KafkaException) as error:
+            _log.warning("reply_not_sent", topic=reply_to.topic, error=str(error))
+        self._producer.poll(0)
+
+    def poll(self) -> None:
+        """Take in acknowledgements."""
+        if self._producer is not None:
+            self._producer.poll(0)
+
+    def close(self) -> None:
+        """Send what is left, for a moment."""
+        if self._producer is not None:
+            self._producer.flush(2.0)
+
+    def _not_allowed(self, topic: str) -> str | None:
+        """A request must not be able to write into the registry, or into another model's answers."""
+        if not _TOPIC.fullmatch(topic):
+            return "not the name of a topic"
+        if topic.startswith((self._own, "__")):
+            return f"topics that begin with {self._own!r} or '__' are not for replies"
+        return None
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            _log.warning("reply_not_sent", topic=message.topic(), error=str(error))
