@@ -17,6 +17,7 @@ from hotswap_events.registry import (
     TrainingStarted,
 )
 from hotswap_stream.application.rollout_description import ROLLOUT_DESCRIPTIONS
+from hotswap_stream.application.serving_description import SERVING_DESCRIPTIONS
 
 TEXT_CHARACTERS_MAX = 200
 
@@ -101,4 +102,5 @@ _WHAT: dict[type, Callable[[Any, str], str]] = {
     ModelArchived: _archived,
     ModelRolledBack: _rolled_back,
     **ROLLOUT_DESCRIPTIONS,
+    **SERVING_DESCRIPTIONS,
 }

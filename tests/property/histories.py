@@ -1,5 +1,6 @@
 """Hypothesis strategies: random commands, most of them legal at some point, many of them not; and hostile records."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -14,6 +15,7 @@ from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.domain.decide import Accepted, Decision, decide
 from hotswap_stream.domain.state import ModelState
 from tests.property.rollout_intents import rollout_command
+from tests.property.serving_intents import serving_command
 from tests.registry_samples import (
     archive,
     fail_training,
@@ -79,6 +81,8 @@ class Intent:
                 return archive(version, **attributes)
             case "rollout":
                 return rollout_command(state, self.seed, **attributes)
+            case "serving":
+                return serving_command(state, self.seed, **attributes)
             case _:
                 return roll_back("operator", None if self.honest else version, **attributes)
 
@@ -95,13 +99,14 @@ KINDS = {
     "fail training": 1,
     "rollout": 10,
 }
+SERVING_KINDS = {"register": 3, "promote": 4, "switch": 5, "archive": 1, "roll back": 1, "serving": 16}
 
 
-def _intent(seed: int) -> Intent:
+def _intent(seed: int, kinds: Mapping[str, int] = KINDS) -> Intent:
     """One draw an intent, so that long histories stay cheap; Hypothesis shrinks by leaving intents out."""
     random = Random(seed)
     return Intent(
-        kind=random.choices(tuple(KINDS), tuple(KINDS.values()))[0],
+        kind=random.choices(tuple(kinds), tuple(kinds.values()))[0],
         model_name=random.choice(MODELS),
         command_id=random.choice(COMMAND_IDS),
         version_index=random.randrange(12),
@@ -115,6 +120,11 @@ def _intent(seed: int) -> Intent:
 
 intents = st.integers(0, 0xFFFF).map(_intent)
 histories = st.lists(intents, max_size=30) | st.lists(intents, min_size=40, max_size=80)
+serving_histories = st.lists(
+    st.integers(0, 0xFFFF).map(lambda seed: _intent(seed, SERVING_KINDS)), min_size=40, max_size=80
+)
+"""Mostly about circuits, their policy and the off switch."""
+all_histories = histories | serving_histories
 
 
 @dataclass

@@ -11,11 +11,11 @@ from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.evolve import evolve, evolve_in_place
 from hotswap_stream.domain.legal_steps import legal_steps
 from hotswap_stream.domain.state import ModelState
-from tests.property.histories import MODELS, Intent, Writer, histories
+from tests.property.histories import MODELS, Intent, Writer, all_histories, histories
 from tests.registry_samples import archive, in_envelope, promote, roll_back, stage, switch, validate
 
 
-@given(histories)
+@given(all_histories)
 def test_the_fold_is_deterministic(intents: list[Intent]) -> None:
     writer = Writer().handle_all(intents)
     again = RegistryFold()
@@ -24,7 +24,7 @@ def test_the_fold_is_deterministic(intents: list[Intent]) -> None:
     assert again.streams == writer.fold.streams
 
 
-@given(histories)
+@given(all_histories)
 def test_evolve_is_evolve_in_place_on_a_copy(intents: list[Intent]) -> None:
     states = {name: ModelState(name) for name in MODELS}
     in_place = {name: ModelState(name) for name in MODELS}
@@ -39,7 +39,7 @@ def test_evolve_is_evolve_in_place_on_a_copy(intents: list[Intent]) -> None:
     assert states == in_place
 
 
-@given(histories)
+@given(all_histories)
 def test_a_retried_command_yields_nothing(intents: list[Intent]) -> None:
     writer = Writer()
     accepted: list[AnyCommand] = []
@@ -53,7 +53,7 @@ def test_a_retried_command_yields_nothing(intents: list[Intent]) -> None:
         assert again.events == ()
 
 
-@given(histories)
+@given(all_histories)
 def test_a_refusal_changes_nothing_and_says_why(intents: list[Intent]) -> None:
     writer = Writer()
     for intent in intents:
@@ -66,7 +66,7 @@ def test_a_refusal_changes_nothing_and_says_why(intents: list[Intent]) -> None:
             assert decision.reason
 
 
-@given(histories)
+@given(all_histories)
 def test_never_two_active_versions_and_never_none_after_one_was_active(intents: list[Intent]) -> None:
     writer = Writer()
     for intent in intents:
@@ -78,7 +78,7 @@ def test_never_two_active_versions_and_never_none_after_one_was_active(intents: 
         assert was_active is None or state.active_version is not None
 
 
-@given(histories)
+@given(all_histories)
 def test_what_was_in_production_is_never_forgotten(intents: list[Intent]) -> None:
     writer = Writer()
     for intent in intents:
@@ -97,7 +97,7 @@ def test_what_was_in_production_is_never_forgotten(intents: list[Intent]) -> Non
             assert after.versions[after.former_version].was_in_production
 
 
-@given(histories)
+@given(all_histories)
 def test_streams_do_not_touch_each_other(intents: list[Intent]) -> None:
     together = Writer().handle_all(intents)
     for name in MODELS:

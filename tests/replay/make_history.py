@@ -42,6 +42,7 @@ from tests.registry_samples import (
 )
 from tests.replay.replayed_state import replayed_state
 from tests.replay.rollout_history import rollouts
+from tests.replay.serving_history import circuits
 
 HISTORIES = Path(__file__).parents[2] / "events" / "histories"
 SUMS = "SHA256SUMS"
@@ -167,6 +168,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("lifecycle", lifecycle),
     ("disturbed", disturbed),
     ("rollouts", rollouts),
+    ("circuits", circuits),
 )
 """File name → what is written into it. A scenario that was written once is never changed; a new one gets a line."""
 

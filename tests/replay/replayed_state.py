@@ -11,7 +11,9 @@ import msgspec
 from hotswap_stream.application.audit import verify_records
 from hotswap_stream.application.registry_fold import AppliedUnknown, RegistryFold, Stream, Void
 from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.domain.circuits import UNTOUCHED
 from hotswap_stream.domain.rollout_state import RolloutState
+from hotswap_stream.domain.serving_route import route
 from hotswap_stream.domain.state import ModelState, RunState, VersionState
 
 
@@ -43,7 +45,8 @@ def _outcome(fold: RegistryFold, record: LogRecord) -> str:
 def _stream(stream: Stream) -> dict[str, Any]:
     state = stream.state
     with_rollouts = {"rollouts": _rollouts(state)} if state.rollouts_total or state.validation_policy else {}
-    return with_rollouts | {
+    with_serving = {} if state.serving is UNTOUCHED else {"serving": _serving(stream)}
+    return {**with_rollouts, **with_serving} | {
         "sequence": state.sequence,
         "head_digest": stream.head_digest,
         "offset": stream.offset,
@@ -86,6 +89,33 @@ def _version(version: VersionState) -> dict[str, Any]:
 
 def _run(run: RunState) -> dict[str, Any]:
     return {"status": run.status, "detail": run.detail}
+
+
+def _serving(stream: Stream) -> dict[str, Any]:
+    """Only of models that have any: histories of before say nothing of circuits."""
+    serving, way = stream.state.serving, route(stream.state)
+    return {
+        "policy": serving.policy,
+        "circuits": {
+            name: {
+                "position": circuit.position,
+                "since_sequence": circuit.since_sequence,
+                "opened_at": circuit.opened_at,
+                "opened_cause": circuit.opened_cause,
+                "openings": circuit.openings,
+            }
+            for name, circuit in serving.circuits.items()
+        },
+        "disabled_sequence": serving.disabled_sequence,
+        "disabled_reason": serving.disabled_reason,
+        "route": {
+            "answered_by": way.answered_by,
+            "fallback_for": way.fallback_for,
+            "probed": way.probed,
+            "refused_because": way.refused_because,
+            "offset": stream.route_offset,
+        },
+    }
 
 
 def _rollouts(state: ModelState) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent
 from hotswap_events.registry import EVENT_TYPES, RegistryEvent, TrainingFailed
 from hotswap_stream.application.event_description import describe
+from tests import rollout_samples, serving_samples
 from tests.registry_samples import (
     archived,
     in_envelope,
@@ -34,6 +35,8 @@ DESCRIPTIONS: list[tuple[RegistryEvent, str]] = [
     (promoted("v2", "v1", forced=True), "forced into production v2 of digits, in place of v1"),
     (archived("v1"), "archived v1 of digits"),
     (rolled_back("v1", "v2", "emergency"), "rolled digits back from v2 to v1 (emergency)"),
+    *rollout_samples.DESCRIBED,
+    *serving_samples.DESCRIBED,
 ]
 
 
