@@ -89,6 +89,8 @@ class AnswerFacts(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     stand in for the active one."""
     fallback_for: str | None = None
     """The active version that should have answered: its circuit is not closed."""
+    pinned: bool = False
+    """The request named the version; `registry_offset` is then the last of the model's events that was read."""
     batch_size: int | None = None
     """Rows in the forward pass that computed it."""
     padded_batch_size: int | None = None

@@ -12,7 +12,7 @@ from hotswap_events.envelope import GENESIS, Envelope
 from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.domain.circuits import UNTOUCHED
 from hotswap_stream.domain.evolve import IllegalEventError, evolve_in_place, evolve_unknown_in_place
-from hotswap_stream.domain.serving_route import plain_route, route
+from hotswap_stream.domain.request_plan import plain_plan, request_plan
 from hotswap_stream.domain.state import ModelState
 
 
@@ -28,8 +28,9 @@ class Stream(Struct, gc=False):
     """Of the event that chose the active version."""
     changed_timestamp_ms: int = 0
     route_offset: int = -1
-    """Of the event that last changed where requests go: `active_offset`, unless a circuit or the off switch did later.
-    The registry offset every answer names: in the state at this offset, `route` says which version answers."""
+    """Of the event that last changed where requests go: `active_offset`, unless a circuit, the off switch or a rollout
+    did later. The registry offset every answer names: the `request_plan` of the state at this offset says which
+    versions may answer."""
 
 
 class Applied(Struct, frozen=True, gc=False):
@@ -94,8 +95,8 @@ class RegistryFold:
         if sequence != state.sequence + 1 or header.previous != stream.head_digest:
             return self._void(Void(_why_void(stream, sequence), header.causationid))
         active_before = state.active_version
-        # Where no circuit ever moved the route is the active version: no need to ask, event for event.
-        route_before = None if state.serving is UNTOUCHED else route(state)
+        # Where no circuit ever moved and no rollout is on, the active version answers: no need to ask, event for event.
+        plan_before = None if _plain(state) else request_plan(state)
         outcome: Outcome
         if type(event) is UnknownEvent:
             evolve_unknown_in_place(state, event.header.type, sequence, header.causationid)
@@ -113,9 +114,9 @@ class RegistryFold:
         stream.changed_timestamp_ms = record.timestamp_ms
         if state.active_version is not active_before:
             stream.active_offset = offset
-        if state.serving is UNTOUCHED:
+        if plan_before is None and _plain(state):
             stream.route_offset = stream.active_offset
-        elif route(state) != (route_before or plain_route(active_before)):
+        elif request_plan(state) != (plan_before or plain_plan(active_before)):
             stream.route_offset = offset
         self.applied_count += 1
         return outcome
@@ -123,6 +124,10 @@ class RegistryFold:
     def _void(self, void: Void) -> Void:
         self.void_count += 1
         return void
+
+
+def _plain(state: ModelState) -> bool:
+    return state.serving is UNTOUCHED and state.rollout is None
 
 
 def _why_void(stream: Stream, sequence: int) -> str:

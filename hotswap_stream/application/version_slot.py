@@ -8,6 +8,7 @@ import structlog
 from msgspec import Struct
 
 from hotswap_stream.application.serving import ModelLoader, ServingModel
+from hotswap_stream.domain.request_plan import RequestPlan
 from hotswap_stream.domain.serving_route import RefusedBecause
 from hotswap_stream.domain.state import ModelState, VersionState
 from hotswap_stream.errors import HotswapError
@@ -27,6 +28,8 @@ class Serving(Struct, frozen=True):
     model: ServingModel
     fallback_for: str | None = None
     """The active version, while this one answers in its place."""
+    plan: RequestPlan | None = None
+    """Where else requests go at this registry offset; None: this version answers all that name none."""
 
 
 class Refused(Struct, frozen=True):

@@ -22,7 +22,8 @@ from hotswap_stream.application.version_plan import HoldLimits, versions_to_hold
 from hotswap_stream.application.version_slot import LoadFailure as LoadFailure
 from hotswap_stream.application.version_slot import Refused, Slot, VersionRequest, load_retrying, why_refused
 from hotswap_stream.application.version_slot import Serving as Serving
-from hotswap_stream.domain.serving_route import Route, route
+from hotswap_stream.domain.request_plan import RequestPlan, request_plan
+from hotswap_stream.domain.serving_route import Route
 from hotswap_stream.domain.state import ModelState, VersionState
 from hotswap_stream.errors import HotswapError
 
@@ -51,7 +52,8 @@ class VersionSlots:
         self.refused: Refused | None = None
         """Set while the route lets no version answer although one is active."""
         self.route: Route | None = None
-        """The route as of the last `update`."""
+        """Of the requests that the active version should answer, as of the last `update`."""
+        self._plan_of_requests: RequestPlan | None = None
         self._loader = loader
         self._on_change = on_change
         self._on_active_failed = on_active_failed
@@ -127,7 +129,8 @@ class VersionSlots:
     def update(self, stream: Stream) -> None:
         """Take in the model's state: activate what is chosen and loaded, and load what is likely to be next."""
         self._state = stream.state
-        self.route = route(stream.state)
+        self._plan_of_requests = request_plan(stream.state)
+        self.route = self._plan_of_requests.routes[0]
         self._route_offset, self._stream_offset = stream.route_offset, stream.offset
         self._plan()
         self._retry_if_chosen_again()
@@ -238,8 +241,11 @@ class VersionSlots:
             return
         if former is not None and former.model is slot.model and former.registry_offset == offset:
             return
+        plan = self._plan_of_requests
+        if plan is not None and plan.plain:
+            plan = None
         with self._lock:
-            self.serving = Serving(slot.model_version, slot.digest, offset, slot.model, chosen.fallback_for)
+            self.serving = Serving(slot.model_version, slot.digest, offset, slot.model, chosen.fallback_for, plan)
         self._ready.set()
         _log.info(
             "version_activated",

@@ -50,10 +50,8 @@ class Traffic(Struct, frozen=True):
 def traffic(state: ModelState) -> Traffic:
     """The split in this state. Circuits and the off switch are not in it: they say what answers for an arm."""
     rollout, active = state.rollout, state.active_version
-    if active is None:
-        return Traffic(())
-    if rollout is None or rollout.status == "baking":
-        return Traffic((Arm(model_version=active, weight=WEIGHT_TOTAL),))
+    if active is None or rollout is None or rollout.status == "baking":
+        return plain_traffic(active)
     strategy = rollout.strategy
     shadowed = isinstance(strategy, ShadowStrategy)
     return Traffic(
@@ -64,6 +62,11 @@ def traffic(state: ModelState) -> Traffic:
         strategy.sample_share if isinstance(strategy, ShadowStrategy) else 0,
         FleetPart(strategy.share, strategy.workers) if isinstance(strategy, FleetStrategy) else None,
     )
+
+
+def plain_traffic(active_version: str | None) -> Traffic:
+    """All of it goes to the active version, if there is one."""
+    return Traffic(()) if active_version is None else Traffic((Arm(model_version=active_version, weight=WEIGHT_TOTAL),))
 
 
 def in_fleet_part(split: Traffic, worker: str) -> bool:

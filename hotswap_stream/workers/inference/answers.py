@@ -85,6 +85,7 @@ class AnswerWriter(Struct, frozen=True):
                 padded_batch_size=padded,
                 executor=executor,
                 fallback_for=serving.fallback_for,
+                pinned=group.pinned,
                 queue_ms=max(0, round(started_ms - record.timestamp_ms)),
                 compute_ms=compute_ms,
             )

@@ -37,6 +37,10 @@ class Group(Struct, gc=False):
     compute_ms: float = 0.0
     started_ms: float = 0.0
     """When the forward pass began, in milliseconds since 1970."""
+    probes: bool = False
+    """Requests that try a version whose circuit is half-open."""
+    pinned: bool = False
+    """Requests that name the version."""
 
     @property
     def row_count(self) -> int:

@@ -5,7 +5,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
+from msgspec.structs import replace
+
+from hotswap_stream.application.circuit_guard import CircuitGuard
 from hotswap_stream.application.version_slots import Serving, VersionSlots
+from hotswap_stream.domain.routing import arms_of, routing_key_of
+from hotswap_stream.domain.serving_route import Route
+from hotswap_stream.domain.traffic import Traffic
 from hotswap_stream.workers.inference.batches import Batch, Refused, group_requests
 from hotswap_stream.workers.inference.request_ids import RequestIds
 from hotswap_stream.workers.inference.requests import Request, Unreadable
@@ -22,9 +28,19 @@ Indexed = tuple[int, Request]
 class VersionChooser:
     """Makes batches out of requests. Used by the thread of one model's loop; `loop` is the one of `slots`."""
 
-    def __init__(self, model_name: str, slots: VersionSlots, ids: RequestIds, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        model_name: str,
+        worker: str,
+        slots: VersionSlots,
+        guard: CircuitGuard,
+        ids: RequestIds,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self._model_name = model_name
+        self._worker = worker
         self._slots = slots
+        self._guard = guard
         self._ids = ids
         self._loop = loop
         self._unavailable: dict[str, tuple[float, Refused]] = {}
@@ -46,9 +62,9 @@ class VersionChooser:
                 pinned.setdefault(entry.headers.model_version, []).append((index, entry))
         batch = Batch(entries, [], refused, [])
         if plain:
-            self._add(batch, self._slots.begin() or self._why_none(), plain)
+            self._route(batch, plain)
         for model_version, requests in pinned.items():
-            self._add(batch, self._pinned(model_version), requests)
+            self._add(batch, self._pinned(model_version), requests, pinned=True)
         return batch
 
     def release(self, batch: Batch) -> None:
@@ -57,12 +73,92 @@ class VersionChooser:
         for serving in servings:
             self._slots.end(serving)
 
-    def _add(self, batch: Batch, chosen: Serving | Refused, requests: Sequence[Indexed]) -> None:
+    def _route(self, batch: Batch, requests: Sequence[Indexed]) -> None:
+        """Requests that name no version: the active one's, or split over the arms of a rollout."""
+        serving = self._slots.begin()
+        if serving is None:
+            route, why = self._slots.route, self._why_none()
+            if route is None or route.probed is None:
+                self._add(batch, why, requests)
+            else:
+                self._answer_arm(batch, route, route.probed, None, requests)
+            return
+        plan = serving.plan
+        if plan is None:
+            self._add(batch, serving, requests)
+            return
+        batch.servings.append(serving)
+        for arm, of_arm in enumerate(self._by_arm(plan.split, requests)):
+            if of_arm:
+                version = plan.split.arms[arm].model_version
+                self._answer_arm(batch, plan.routes[arm], version, serving, of_arm)
+
+    def _by_arm(self, split: Traffic, requests: Sequence[Indexed]) -> list[list[Indexed]]:
+        if len(split.arms) == 1:
+            return [list(requests)]
+        keys = [routing_key(request) for _, request in requests]
+        by_arm: list[list[Indexed]] = [[] for _ in split.arms]
+        for item, arm in zip(requests, arms_of(keys, split.salt, split.weights_on(self._worker)), strict=True):
+            by_arm[arm].append(item)
+        return by_arm
+
+    def _answer_arm(
+        self, batch: Batch, route: Route, version: str, active: Serving | None, requests: Sequence[Indexed]
+    ) -> None:
+        """Requests that `version` should answer; while its circuit is not closed its stand-in does, but for probes."""
+        picked = self._guard.pick_probes(len(requests), version) if route.probed is not None else ()
+        if picked:
+            probed = self._slots.begin_version(version)
+            if probed is None:
+                self._guard.probes_lost(len(picked), version)
+                picked = ()
+            else:
+                offset = probed.registry_offset if active is None else active.registry_offset
+                probes = [requests[position] for position in picked]
+                self._add(batch, replace(probed, registry_offset=offset), probes, probes=True)
+                others = set(range(len(requests))) - set(picked)
+                requests = [requests[position] for position in sorted(others)]
+        if not requests:
+            return
+        if route.answered_by is None or active is None:
+            reason = f"the circuit of version {version!r} is not closed, and nothing can answer in its place"
+            self._add(batch, self._why_none() if active is None else Refused("circuit-open", reason), requests)
+            return
+        if route.answered_by == active.model_version:
+            self._add(batch, replace(active, fallback_for=route.fallback_for), requests, held=True)
+            return
+        serving = self._slots.begin_version(route.answered_by)
+        if serving is None:
+            # Not loaded here yet: the active version answers for it, as it would for a broken one.
+            self._add(batch, replace(active, fallback_for=version), requests, held=True)
+            return
+        chosen = replace(serving, registry_offset=active.registry_offset, fallback_for=route.fallback_for)
+        self._add(batch, chosen, requests)
+
+    def _add(
+        self,
+        batch: Batch,
+        chosen: Serving | Refused,
+        requests: Sequence[Indexed],
+        *,
+        held: bool = False,
+        probes: bool = False,
+        pinned: bool = False,
+    ) -> None:
         if isinstance(chosen, Refused):
             batch.refused.update(dict.fromkeys((index for index, _ in requests), chosen))
             return
-        batch.servings.append(chosen)
-        batch.groups.extend(group_requests(chosen, requests, batch.refused))
+        if not held:
+            batch.servings.append(chosen)
+        groups = group_requests(chosen, requests, batch.refused)
+        if probes:
+            lost = len(requests) - sum(len(group.requests) for group in groups)
+            if lost:
+                # Requests that no model could answer say nothing of this one.
+                self._guard.probes_lost(lost, chosen.model_version)
+        for group in groups:
+            group.probes, group.pinned = probes, pinned
+        batch.groups.extend(groups)
 
     def _why_not(self, request: Request) -> Refused | None:
         headers, record = request.headers, request.record
@@ -121,3 +217,10 @@ class VersionChooser:
             return serving
         code = "unknown-version" if answer.outcome == "unknown" else "version-unavailable"
         return Refused(code, answer.reason or f"version {model_version!r} is not loaded")  # type: ignore[arg-type]
+
+
+def routing_key(request: Request) -> bytes:
+    """What a rollout splits this request by."""
+    headers, record = request.headers, request.record
+    key = None if headers is None or headers.routing_key is None else headers.routing_key.encode()
+    return routing_key_of(key, request.body.id, record.partition, record.offset)

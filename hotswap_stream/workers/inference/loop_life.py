@@ -35,9 +35,9 @@ _log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.1
 COMMIT_SECONDS = 1.0
-INLINE_MS_MAX = 1.0
+INLINE_MS_MAX = 2.0
 """A forward pass shorter than this is not worth a second thread."""
-_SMOOTHING = 0.2
+_SMOOTHING = 0.02
 
 
 class LoopLife:
@@ -51,7 +51,7 @@ class LoopLife:
         self._request_topic = parts.topics.requests(parts.model_name)
         self._response_topic = parts.topics.responses(parts.model_name)
         self._ids = RequestIds(parts.limits.request_id_window)
-        self._chooser = VersionChooser(parts.model_name, parts.slots, self._ids, loop)
+        self._chooser = VersionChooser(parts.model_name, parts.worker, parts.slots, parts.guard, self._ids, loop)
         self._writer = AnswerWriter(parts.model_name, parts.worker)
         self._replies = ReplySender(
             parts.librdkafka_options, worker=parts.worker, own_prefix=parts.topics.prefix, limits=parts.limits
@@ -201,7 +201,9 @@ class LoopLife:
 
     def _answer(self, batch: Batch, compute_ms: float) -> None:
         if batch.groups:
-            self._compute_ms += _SMOOTHING * (compute_ms - self._compute_ms)
+            # Down at once, up slowly: what others do on this machine makes passes longer, never shorter.
+            longer = self._compute_ms + _SMOOTHING * (compute_ms - self._compute_ms)
+            self._compute_ms = min(compute_ms, longer) if compute_ms < self._compute_ms else longer
         stalls = self._parts.stall_watch.stalls
         if stalls != self._stalls:
             self._stalls = stalls

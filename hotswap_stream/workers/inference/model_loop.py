@@ -11,6 +11,7 @@ from confluent_kafka import KafkaException
 from msgspec import Struct
 
 from hotswap_events.topics import Topics
+from hotswap_stream.application.circuit_guard import CircuitGuard
 from hotswap_stream.application.version_slots import VersionSlots
 from hotswap_stream.workers.inference.batches import Batch
 from hotswap_stream.workers.inference.kafka_clients import LoopLimits
@@ -34,6 +35,7 @@ class LoopParts(Struct, frozen=True, kw_only=True):
     librdkafka_options: Mapping[str, Any]
     limits: LoopLimits
     slots: VersionSlots
+    guard: CircuitGuard
     stall_watch: StallWatch
     version_decided: Callable[[], Coroutine[Any, Any, None]]
     """Returns when a version serves, or when it is clear that none does."""

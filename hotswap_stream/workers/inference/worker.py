@@ -11,11 +11,13 @@ from msgspec import Struct
 from hotswap_events.commands import RollBack
 from hotswap_events.fleet import FleetRecord
 from hotswap_events.topics import Topics
+from hotswap_stream.application.circuit_guard import CircuitGuard
 from hotswap_stream.application.registry import Registry, TailEntry
 from hotswap_stream.application.registry_fold import Applied
 from hotswap_stream.application.serving import ModelLoader
 from hotswap_stream.application.version_slots import LoadFailure, VersionSlots
 from hotswap_stream.errors import HotswapError, LogUnavailableError
+from hotswap_stream.workers.inference.circuit_watch import CircuitWatch
 from hotswap_stream.workers.inference.fleet import Fleet
 from hotswap_stream.workers.inference.kafka_clients import LoopLimits
 from hotswap_stream.workers.inference.model_loop import LoopParts, ModelLoop
@@ -45,6 +47,8 @@ class WorkerConfig(Struct, frozen=True, kw_only=True):
 
 class _Served(Struct):
     slots: VersionSlots
+    guard: CircuitGuard
+    watch: CircuitWatch
     loop: ModelLoop | None = None
     partitions: tuple[int, ...] = ()
 
@@ -127,6 +131,7 @@ class InferenceWorker:
             served = self._served[model_name] = self._serve(model_name)
             served.slots.start()
             self._spawn(self._answer(model_name, served), self._loop_tasks)
+        served.guard.update(stream.state)
         served.slots.update(stream)
 
     def _serve(self, model_name: str) -> _Served:
@@ -136,7 +141,12 @@ class InferenceWorker:
             on_active_failed=lambda failure: self._spawn(self._on_active_failed(model_name, failure), self._tasks),
             memory_bytes_max=self._config.memory_bytes_max,
         )
-        return _Served(slots)
+        guard = CircuitGuard(model_name, self._config.worker)
+        watch = CircuitWatch(
+            guard, self._registry, asyncio.get_running_loop(), lambda work: self._spawn(work, self._tasks)
+        )
+        self._spawn(watch.watch(), self._tasks)
+        return _Served(slots, guard, watch)
 
     async def _answer(self, model_name: str, served: _Served) -> None:
         await self._ensure_model_topics(model_name)
@@ -151,10 +161,11 @@ class InferenceWorker:
                 librdkafka_options=self._config.librdkafka_options,
                 limits=self._config.limits,
                 slots=served.slots,
+                guard=served.guard,
                 stall_watch=self._stall_watch,
                 version_decided=lambda: self._version_decided(model_name, served.slots),
                 on_partitions=lambda partitions: self._on_partitions(model_name, served, partitions),
-                on_answered=lambda _batch: None,
+                on_answered=served.watch.observe,
             )
         )
         await served.loop.run()
