@@ -20,16 +20,19 @@ from msgspec import Struct
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
+from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower, read_fleet
 from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.application.artifact_store import ArtifactStore
+from hotswap_stream.application.fleet_view import FleetFold, FleetView
 from hotswap_stream.application.inference_gateway import InferenceGateway
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings, child_environment, parse_api_keys
 
 if TYPE_CHECKING:
+    from hotswap_stream.adapters.torch.executor_config import ExecutorConfig
     from hotswap_stream.application.train_model import ModelTrainer
     from hotswap_stream.application.training_children import TrainingChildren
     from hotswap_stream.workers.inference.worker import InferenceWorker
@@ -189,10 +192,26 @@ async def open_training(settings: Settings, source: str = "trainer") -> AsyncIte
         yield ModelTrainer(registry, trainer, DigitsEvaluator(store))
 
 
+def executor_config(settings: Settings) -> "ExecutorConfig":
+    """How this environment's versions are executed."""
+    from hotswap_stream.adapters.torch.executor_config import ExecutorConfig
+
+    return ExecutorConfig(
+        executor=settings.executor,
+        compile_allowed=settings.executor_compile,
+        choice_ms_max=settings.executor_choice_ms_max,
+        graph_ms_max=settings.executor_graph_ms_max,
+        graph_folder=settings.cache / "executors",
+        batch_rows_max=settings.batch_size_max,
+        torch_threads=settings.torch_threads,
+        device=settings.torch_device,
+    )
+
+
 async def build_worker(settings: Settings, worker: str, model_names: frozenset[str] | None = None) -> "InferenceWorker":
     """An inference worker, not started. Creates the control topics if they are missing."""
-    from hotswap_stream.adapters.torch.serving import TorchModelLoader
-    from hotswap_stream.workers.inference.model_loop import LoopLimits
+    from hotswap_stream.adapters.torch.model_loader import TorchModelLoader
+    from hotswap_stream.workers.inference.kafka_clients import LoopLimits
     from hotswap_stream.workers.inference.worker import InferenceWorker, WorkerConfig
 
     await ensure_control_topics(settings)
@@ -200,14 +219,20 @@ async def build_worker(settings: Settings, worker: str, model_names: frozenset[s
         worker=worker,
         topics=topics(settings),
         client_options=connection(settings).client_options(),
-        limits=LoopLimits(batch_size_max=settings.batch_size_max, request_bytes_max=settings.request_bytes_max),
+        librdkafka_options=connection(settings).librdkafka_options(),
+        limits=LoopLimits(
+            batch_size_max=settings.batch_size_max,
+            batch_wait_ms_max=settings.batch_wait_ms_max,
+            request_bytes_max=settings.request_bytes_max,
+            request_id_window=settings.request_id_window,
+        ),
         memory_bytes_max=settings.worker_memory_bytes_max,
         model_names=model_names,
     )
     return InferenceWorker(
         config,
         build_registry(settings, f"worker/{worker}"),
-        TorchModelLoader(artifact_store(settings), torch_threads=settings.torch_threads),
+        TorchModelLoader(artifact_store(settings), config=executor_config(settings)),
         ensure_model_topics=model_topics_creator(settings),
     )
 
@@ -230,16 +255,33 @@ async def _training_children(settings: Settings, registry: Registry) -> AsyncIte
         await children.stop()
 
 
+def inference_gateway(settings: Settings, *, in_flight_max: int) -> KafkaInferenceGateway:
+    """The way to the models by their topics, for the running event loop; connects when a model is asked."""
+    return KafkaInferenceGateway(connection(settings).client_options(), topics(settings), in_flight_max=in_flight_max)
+
+
 @asynccontextmanager
 async def _inference_gateway(settings: Settings) -> AsyncIterator[InferenceGateway]:
-    """The way to the models by their topics; connects when a model is asked."""
-    gateway = KafkaInferenceGateway(
-        connection(settings).client_options(), topics(settings), in_flight_max=settings.api_infer_in_flight_max
-    )
+    gateway = inference_gateway(settings, in_flight_max=settings.api_infer_in_flight_max)
     try:
         yield gateway
     finally:
         await gateway.close()
+
+
+async def fleet(settings: Settings) -> FleetFold:
+    """What the workers say of themselves, now."""
+    return await read_fleet(connection(settings).client_options(), topics(settings).fleet)
+
+
+@asynccontextmanager
+async def _followed_fleet(settings: Settings) -> AsyncIterator[FleetView]:
+    follower = FleetFollower(connection(settings).client_options(), topics(settings).fleet)
+    follower.start()
+    try:
+        yield follower
+    finally:
+        await follower.stop()
 
 
 async def serve_api(
@@ -254,6 +296,7 @@ async def serve_api(
         open_registry(settings, "api") as registry,
         _training_children(settings, registry) as children,
         _inference_gateway(settings) as inference,
+        _followed_fleet(settings) as fleet,
     ):
         app = create_app(
             ApiServices(
@@ -268,6 +311,9 @@ async def serve_api(
                 infer_bytes_max=settings.api_infer_bytes_max,
                 infer_in_flight_max=settings.api_infer_in_flight_max,
                 infer_timeout_ms=settings.api_infer_timeout_ms,
+                infer_wait_ms_max=settings.api_infer_wait_ms_max,
+                infer_in_flight_per_key_max=settings.api_infer_in_flight_per_key_max,
+                fleet=fleet,
                 request_bytes_max=settings.api_request_bytes_max,
                 event_stream_clients_max=settings.api_event_stream_clients_max,
             )

@@ -54,10 +54,24 @@ class Settings(Struct, frozen=True, kw_only=True):
     request_partitions: int = 8
     batch_size_max: int = 64
     """Requests answered by one forward pass at most."""
+    batch_wait_ms_max: float = 0.0
+    """How long a batch that is not full waits for more requests; 0: it takes what is there."""
     request_bytes_max: int = 4 * 1024**2
+    request_id_window: int = 10_000
+    """Requests of a partition among which an id may stand once only; the second is refused. 0: ids may repeat."""
     worker_memory_bytes_max: int = 4 * 1024**3
     """Artifacts a worker may hold per model beside the active one."""
     torch_threads: int = 1
+    torch_device: str = "cpu"
+    """Where workers compute: `cpu`, `cuda` or `cuda:N`."""
+    executor: Literal["auto", "eager", "channels-last", "onnxruntime", "compile"] = "auto"
+    """What computes a version. `auto`: the fastest whose outputs are those of eager torch, measured when it loads."""
+    executor_compile: bool = False
+    """Whether `auto` may also compile an architecture, once per machine: half a minute of a process of low priority."""
+    executor_choice_ms_max: float = 1_000.0
+    """Time within one load to build, check and measure executors; eager torch serves if none is chosen by then."""
+    executor_graph_ms_max: int = 300_000
+    """Time for the process that exports or compiles an architecture."""
     api_host: str = "127.0.0.1"
     api_port: int = 8000
     api_keys: str | None = None
@@ -70,6 +84,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Requests to models over HTTP at once; more are refused with 503 and Retry-After."""
     api_infer_timeout_ms: int = 10_000
     """How long an answer over HTTP may take before it is refused with 504."""
+    api_infer_wait_ms_max: int = 5_000
+    """A request over HTTP that would likely wait longer, by the workers' lag, is refused with 503 and Retry-After."""
+    api_infer_in_flight_per_key_max: int = 128
+    """Requests to models at once with one API key; more are refused with 429. Those without a key share one limit."""
     training_seconds_max: float = 3_600.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"

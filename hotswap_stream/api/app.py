@@ -18,6 +18,7 @@ from hotswap_stream.api.commands import ModelCommands, VersionCommands
 from hotswap_stream.api.docs_page import PlainDocsPlugin
 from hotswap_stream.api.event_stream import stream_events
 from hotswap_stream.api.events import list_events
+from hotswap_stream.api.fleet import get_fleet
 from hotswap_stream.api.health import live, ready, status
 from hotswap_stream.api.inference import infer, infer_version
 from hotswap_stream.api.inference_metadata import (
@@ -35,6 +36,8 @@ from hotswap_stream.api.models import ModelQueries
 from hotswap_stream.api.past_or_present import provide_streams
 from hotswap_stream.api.predict import predict
 from hotswap_stream.api.problems import EXCEPTION_HANDLERS, OIP_PATH
+from hotswap_stream.api.retention import ValidationPolicyController, clean_up_model
+from hotswap_stream.api.rollouts import RolloutCommands, RolloutController, get_rollouts
 from hotswap_stream.api.runtime import ApiRuntime, provide_runtime
 from hotswap_stream.api.services import INFER_BYTES_MAX, REQUEST_BYTES_MAX, ApiServices
 from hotswap_stream.api.training_runs import TrainingRunController
@@ -49,6 +52,12 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     VersionCommands,
     ModelCommands,
     ModelQueries,
+    get_fleet,
+    RolloutController,
+    get_rollouts,
+    RolloutCommands,
+    ValidationPolicyController,
+    clean_up_model,
     TrainingRunController,
     list_events,
     stream_events,
@@ -81,6 +90,7 @@ _OPENAPI = OpenAPIConfig(
         Tag(name="inference", description="Asking models; under /v2 by the Open Inference Protocol"),
         Tag(name="models", description="What is registered and what is in production, now or in the past"),
         Tag(name="commands", description="What appends events to the log"),
+        Tag(name="rollouts", description="How a new version earns its traffic"),
         Tag(name="training", description="Training runs"),
         Tag(name="events", description="The registry log"),
     ],

@@ -24,7 +24,7 @@ def guard_state_change(connection: Connection, _handler: BaseRouteHandler) -> No
     keys = runtime.services.api_keys
     if not keys:
         return
-    presented = _presented_key(connection)
+    presented = presented_key(connection)
     name = None if presented is None else key_owner(keys, presented)
     if name is None:
         raise ProblemError(
@@ -60,7 +60,8 @@ def actor_of(connection: Connection, named: str | None) -> str:
     return actor
 
 
-def _presented_key(connection: Connection) -> str | None:
+def presented_key(connection: Connection) -> str | None:
+    """The API key in the request's headers, right or wrong."""
     key = connection.headers.get("x-api-key")
     if key is not None:
         return key

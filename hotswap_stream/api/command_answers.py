@@ -8,11 +8,13 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from hotswap_events.commands import AnyCommand, CommandResult, PromoteVersion, RollBack, SwitchVersion
 from hotswap_events.registry_state import RegistryVersion
+from hotswap_events.rollout_record import RolloutRecord
 from hotswap_stream.api.command_context import CommandContext
 from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, Problem, ProblemError, problem_of, refused
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.registry_view import registry_version
+from hotswap_stream.application.rollout_view import named_rollout
 from hotswap_stream.errors import HotswapError
 
 
@@ -21,6 +23,8 @@ class CommandAnswer(CommandResult, frozen=True, kw_only=True, omit_defaults=True
 
     active_version: str | None = None
     version: RegistryVersion | None = None
+    rollout: RolloutRecord | None = None
+    """The rollout the command was about, as it is after it."""
 
 
 def command_answer(result: CommandResult, context: CommandContext, registry: Registry) -> Response[CommandAnswer]:
@@ -43,6 +47,7 @@ def command_answer(result: CommandResult, context: CommandContext, registry: Reg
         **fields,
         active_version=state.active_version,
         version=None if version is None else registry_version(version),
+        rollout=None if result.rollout_id is None else named_rollout(state, result.rollout_id),
     )
     headers = {} if result.sequence is None else {"ETag": f'"{result.sequence}"'}
     return Response(answer, headers=headers)

@@ -15,7 +15,7 @@ from hotswap_stream.application.identity import Ids
 
 COMMAND_ID_CHARACTERS_MAX = 128
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,18})"?')
 
 
@@ -51,7 +51,7 @@ async def provide_command_headers(
         idempotency_key=_idempotency_key(idempotency_key),
         if_match=_if_match(if_match),
         # As W3C asks, one that is not valid is passed over.
-        traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
+        traceparent=traceparent if traceparent and TRACEPARENT.fullmatch(traceparent) else None,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.openapi.datastructures import ResponseSpec
 
-from hotswap_stream.api.asking import ask, body_of, in_flight, servable
+from hotswap_stream.api.asking import ask, beside_of, body_of, in_flight, servable
 from hotswap_stream.api.operations import TensorBodyOperation
 from hotswap_stream.api.parameters import ModelNameInPath, VersionInPath
 from hotswap_stream.api.problems import OipError, ProblemError
@@ -22,13 +22,15 @@ JSON_MEDIA_TYPE = "application/json"
 BINARY_MEDIA_TYPE = "application/octet-stream"
 
 _ERRORS = {
-    400: "The request is wrong, or the version is not in production",
-    404: "No such model or version",
-    409: "Another version went into production meanwhile",
+    400: "The request is wrong",
+    404: "No such model or version, or the version is archived",
+    409: "The id was seen before, and `hotswap-repeated-id: refused` was sent",
     413: "The request is too large",
     415: "Another content type",
+    429: "Too many requests with this API key: try again later",
     500: "The model failed",
-    503: "No active version, or too many requests: try again later",
+    502: "The workers do not know pinned versions",
+    503: "No active version, no worker, or too many requests: try again later",
     504: "No answer in time",
 }
 ERROR_RESPONSES = {
@@ -63,28 +65,22 @@ async def infer(request: HttpRequest, runtime: Runtime, model_name: ModelNameInP
 async def infer_version(
     request: HttpRequest, runtime: Runtime, model_name: ModelNameInPath, model_version: VersionInPath
 ) -> Response[WireResponse]:
-    """Ask a named version, which must be the one in production."""
+    """Ask a named version, in production or not."""
     return await _infer(request, runtime, model_name, model_version)
 
 
 async def _infer(
     request: HttpRequest, runtime: ApiRuntime, model_name: str, model_version: str | None
 ) -> Response[WireResponse]:
-    with in_flight(runtime):
+    with in_flight(request, runtime):
         servable(runtime, model_name, model_version)
         body = await body_of(request, runtime, (JSON_MEDIA_TYPE, BINARY_MEDIA_TYPE))
         try:
             asked = decode_request(body, request.headers.get(HEADER_LENGTH))
         except WrongBodyError as error:
             raise ProblemError(400, "request-unreadable", str(error)) from error
-        answer = await ask(runtime, model_name, asked.request, raw=asked.any_binary)
-    if model_version is not None and answer.model_version != model_version:
-        raise ProblemError(
-            409,
-            "illegal-step",
-            f"version {answer.model_version!r} of model {model_name!r} went into production meanwhile, "
-            f"and {model_version!r} was asked for",
-        )
+        beside = beside_of(request, model_version)
+        answer = await ask(runtime, model_name, asked.request, raw=asked.any_binary, beside=beside)
     content, json_bytes = encode_response(answer, asked.binary_outputs([tensor.name for tensor in answer.outputs]))
     if json_bytes is None:
         return Response(content, media_type=JSON_MEDIA_TYPE)  # type: ignore[arg-type]  # encoded already

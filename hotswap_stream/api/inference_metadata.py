@@ -7,10 +7,11 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from hotswap_stream import __version__
-from hotswap_stream.api.asking import manifest_of, servable
+from hotswap_stream.api.asking import manifest_of, require_worker, servable
 from hotswap_stream.api.health import ready as api_ready
 from hotswap_stream.api.operations import OptionalBodyOperation
 from hotswap_stream.api.parameters import ModelNameInPath, VersionInPath
+from hotswap_stream.api.problems import ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.application.artifact_manifest import TensorSpec
 
@@ -38,7 +39,7 @@ class ServerReady(Struct, frozen=True):
 
 
 class ModelReady(Struct, frozen=True, kw_only=True):
-    """The model has a version in production."""
+    """The model, or the version, can be asked without delay."""
 
     name: str
     ready: bool = True
@@ -109,21 +110,25 @@ async def model_metadata(runtime: Runtime, model_name: ModelNameInPath) -> Model
 async def version_metadata(
     runtime: Runtime, model_name: ModelNameInPath, model_version: VersionInPath
 ) -> ModelMetadata:
-    """The same of a named version, which must be the one in production."""
+    """The same of a named version, in production or not."""
     return await _metadata(runtime, model_name, model_version)
 
 
 @get("/models/{model_name:str}/ready", operation_id="model_ready", tags=["inference"])
 async def model_ready(runtime: Runtime, model_name: ModelNameInPath) -> ModelReady:
-    """Whether the model has a version in production. Whether a worker serves it, an inference tells."""
+    """Whether the model has a version in production, and a live worker."""
     servable(runtime, model_name)
+    require_worker(runtime, model_name)
     return ModelReady(name=model_name)
 
 
 @get("/models/{model_name:str}/versions/{model_version:str}/ready", operation_id="version_ready", tags=["inference"])
 async def version_ready(runtime: Runtime, model_name: ModelNameInPath, model_version: VersionInPath) -> ModelReady:
-    """Whether a named version is the one in production."""
-    servable(runtime, model_name, model_version)
+    """Whether a named version is in production or held by a live worker. Others can be asked, but must be loaded."""
+    version = servable(runtime, model_name, model_version)
+    require_worker(runtime, model_name)
+    if version.stage != "production" and not _is_loaded(runtime, model_name, model_version):
+        raise ProblemError(503, "version-not-loaded", f"no worker holds version {model_version!r} of {model_name!r}")
     return ModelReady(name=model_name)
 
 
@@ -144,6 +149,14 @@ async def repository_index(runtime: Runtime, data: JSONBody[IndexFilter | None] 
         elif data is None or not data.ready:
             entries.append(IndexEntry(name=model_name, version="", state="UNAVAILABLE", reason="no active version"))
     return entries[:MODELS_LISTED_MAX]
+
+
+def _is_loaded(runtime: ApiRuntime, model_name: str, model_version: str) -> bool:
+    fleet = runtime.services.fleet
+    if fleet is None or not fleet.known:
+        return False
+    held = [worker.versions.get(model_version) for worker in fleet.workers(model_name) if worker.live]
+    return any(version is not None and version.state in ("loaded", "serving") for version in held)
 
 
 async def _metadata(runtime: ApiRuntime, model_name: str, model_version: str | None) -> ModelMetadata:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from litestar import post
+from litestar import Request, post
 from litestar.params import JSONBody
 from msgspec import Struct
 
 from hotswap_events.inference import InferRequest, InferTensor
-from hotswap_stream.api.asking import ask, in_flight, manifest_of, servable
+from hotswap_stream.api.asking import ask, beside_of, in_flight, manifest_of, servable
 from hotswap_stream.api.command_answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.problems import ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
@@ -21,6 +21,8 @@ class PredictBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """One row or a batch of rows, as nested lists of the shape the model takes."""
     model_name: str | None = None
     """May be left out where there is only one model."""
+    model_version: str | None = None
+    """This version must answer, in production or not; else the one in production does."""
 
 
 class RowPrediction(Struct, frozen=True, kw_only=True):
@@ -51,11 +53,11 @@ class Prediction(Struct, frozen=True, kw_only=True):
     tags=["inference"],
     responses=QUERY_PROBLEM_RESPONSES,
 )
-async def predict(runtime: Runtime, data: JSONBody[PredictBody]) -> Prediction:
-    """Scores and label of each row, by the version in production."""
-    with in_flight(runtime):
+async def predict(request: Request[Any, Any, Any], runtime: Runtime, data: JSONBody[PredictBody]) -> Prediction:
+    """Scores and label of each row, by the version in production or the one named."""
+    with in_flight(request, runtime):
         model_name = data.model_name or _only_model(runtime)
-        manifest = await manifest_of(runtime, servable(runtime, model_name))
+        manifest = await manifest_of(runtime, servable(runtime, model_name, data.model_version))
         if len(manifest.inputs) != 1:
             raise ProblemError(400, "wrong-input", f"the model has {len(manifest.inputs)} inputs; ask it under /v2")
         spec = manifest.inputs[0]
@@ -66,7 +68,8 @@ async def predict(runtime: Runtime, data: JSONBody[PredictBody]) -> Prediction:
         if not spec.fits(shape) and spec.fits((1, *shape)):
             shape = (1, *shape)
         tensor = InferTensor(name=spec.name, shape=list(shape), datatype=spec.datatype, data=flatten(data.data))
-        answer = await ask(runtime, model_name, InferRequest(inputs=[tensor]), raw=True)
+        beside = beside_of(request, data.model_version)
+        answer = await ask(runtime, model_name, InferRequest(inputs=[tensor]), raw=True, beside=beside)
     return Prediction(
         model_name=answer.model_name,
         model_version=answer.model_version,

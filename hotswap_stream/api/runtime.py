@@ -8,6 +8,7 @@ from litestar.params import SkipValidation
 
 from hotswap_stream.api.services import ApiServices
 from hotswap_stream.application.active_manifests import ActiveManifests
+from hotswap_stream.application.admission import Admission, AdmissionLimits
 from hotswap_stream.application.event_feed import EventFeed
 from hotswap_stream.application.registry_as_of import RegistryAsOf
 
@@ -27,7 +28,11 @@ class ApiRuntime:
         self.as_of = RegistryAsOf(services.registry.log)
         self.started_at = services.clock.now()
         self.manifests = ActiveManifests(services.artifacts)
-        self.infer_in_flight = 0
+        limits = AdmissionLimits(
+            in_flight_max=services.infer_in_flight_max,
+            in_flight_per_caller_max=services.infer_in_flight_per_key_max,
+        )
+        self.admission = Admission(limits, services.fleet)
         self.event_stream_clients = 0
         self._stopping = asyncio.Event()
         self.refused_switches: dict[RefusalSeries, int] = {}

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from msgspec import Struct
 
 from hotswap_stream.application.artifact_store import ArtifactStore
+from hotswap_stream.application.fleet_view import FleetView
 from hotswap_stream.application.identity import Clock, Ids
 from hotswap_stream.application.inference_gateway import InferenceGateway
 from hotswap_stream.application.registry import Registry
@@ -34,6 +35,12 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     infer_bytes_max: int = INFER_BYTES_MAX
     infer_in_flight_max: int = 256
     infer_timeout_ms: int = 10_000
+    infer_wait_ms_max: int = 5_000
+    """A request that would likely wait longer for its answer is refused at once."""
+    infer_in_flight_per_key_max: int = 128
+    """The share of one API key in `infer_in_flight_max`; callers without a key have one share together."""
+    fleet: FleetView | None = None
+    """What the workers say of themselves; without one, nothing is known of them."""
     request_bytes_max: int = REQUEST_BYTES_MAX
     event_stream_clients_max: int = 64
     heartbeat_seconds: float = 15.0

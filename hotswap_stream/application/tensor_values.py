@@ -9,7 +9,7 @@ from hotswap_events.inference import DATATYPE_BYTES, InferTensor
 
 DIMENSIONS_MAX = 8
 
-_CODES = {
+STRUCT_CODES = {
     "BOOL": "?",
     "UINT8": "B",
     "UINT16": "H",
@@ -37,7 +37,7 @@ def flat_values(tensor: InferTensor) -> list[Any]:
     wanted = tensor_bytes(tensor.datatype, tensor.shape)
     if len(tensor.data) != wanted:
         raise ValueError(f"tensor {tensor.name!r} has {len(tensor.data)} bytes; its shape and datatype take {wanted}")
-    return list(struct.unpack(f"<{math.prod(tensor.shape)}{_CODES[tensor.datatype]}", tensor.data))
+    return list(struct.unpack(f"<{math.prod(tensor.shape)}{STRUCT_CODES[tensor.datatype]}", tensor.data))
 
 
 def flatten(data: Sequence[Any]) -> list[Any]:

@@ -19,6 +19,8 @@ COMMAND_MODULES = (
     "events",
     "audit",
     "worker",
+    "fleet",
+    "loadtest",
     "broker",
     "reset",
     "api",

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import httpx
 
+from hotswap_stream.application.inference_gateway import Beside
 from hotswap_stream.client import http_calls as calls
 from hotswap_stream.client.inference import Inference, inference_of
 
@@ -120,10 +121,23 @@ class AsyncRegistryClient:
         *,
         outputs: Sequence[str] = (),
         id: str | None = None,  # noqa: A002  # the protocol's word
+        routing_key: str | None = None,
+        model_version: str | None = None,
+        traceparent: str | None = None,
+        deadline_s: float | None = None,
     ) -> Inference:
-        """Ask a model through the gateway, with raw tensors both ways. ValueError for inputs that are no tensors."""
+        """Ask a model through the gateway, with raw tensors both ways. ValueError for inputs that are no tensors.
+
+        `routing_key`: whom the request is for. `model_version`: this version must answer, in production or not.
+        `traceparent`: W3C trace context. `deadline_s`: seconds after which the request is refused, not answered;
+        by default when the server gives up.
+        """
+        beside = Beside(
+            routing_key=routing_key, model_version=model_version, traceparent=traceparent, deadline_s=deadline_s
+        )
+        call = calls.inference(model_name, inputs, outputs, id, beside)
         started_s = time.perf_counter()
-        response = calls.inference_response(await self._send(calls.inference(model_name, inputs, outputs, id)))
+        response = calls.inference_response(await self._send(call))
         return inference_of(response, round((time.perf_counter() - started_s) * 1000, 3))
 
     async def _json(self, call: calls.Call) -> dict[str, Any]:

@@ -58,10 +58,25 @@ class BlockingTopicClient:
         id: str | None = None,  # noqa: A002  # the protocol's word
         partition: int | None = None,
         timeout_s: float = TIMEOUT_S,
+        routing_key: str | None = None,
+        model_version: str | None = None,
+        traceparent: str | None = None,
+        deadline_s: float | None = None,
     ) -> Inference:
         """See TopicClient.infer."""
         return self._run(
-            self._client.infer(model_name, inputs, outputs=outputs, id=id, partition=partition, timeout_s=timeout_s)
+            self._client.infer(
+                model_name,
+                inputs,
+                outputs=outputs,
+                id=id,
+                partition=partition,
+                timeout_s=timeout_s,
+                routing_key=routing_key,
+                model_version=model_version,
+                traceparent=traceparent,
+                deadline_s=deadline_s,
+            )
         )
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:

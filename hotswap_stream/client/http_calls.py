@@ -1,5 +1,6 @@
 """The HTTP API's operations as values: what to send, and what an answer means. The two registry clients send them."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -8,8 +9,10 @@ import httpx
 import msgspec
 from msgspec import Struct
 
+from hotswap_events import headers as header_names
 from hotswap_events.inference import InferRequest, InferResponse, RequestedOutput
 from hotswap_stream.application.binary_tensors import HEADER_LENGTH, WrongBodyError, decode_response, encode_request
+from hotswap_stream.application.inference_gateway import NOTHING_BESIDE, Beside
 from hotswap_stream.client.errors import RefusedError
 from hotswap_stream.client.tensors import infer_tensors
 
@@ -24,7 +27,7 @@ class Call(Struct, frozen=True, kw_only=True):
     path: str
     query: dict[str, Any] = {}
     content: bytes = b""
-    headers: dict[str, str] = {}
+    headers: dict[bytes, bytes] = {}
 
 
 def client_options(base_url: str, api_key: str | None, timeout_s: float) -> dict[str, Any]:
@@ -45,9 +48,9 @@ def query(path: str, parameters: Mapping[str, Any] | None = None) -> Call:
 def command(path: str, body: Mapping[str, Any], command_id: str | None) -> Call:
     """A POST that changes state. With a `command_id` it can be sent again and applies once."""
     chosen = {name: value for name, value in body.items() if value is not None}
-    headers = {"content-type": "application/json"}
+    headers = {b"content-type": b"application/json"}
     if command_id is not None:
-        headers["Idempotency-Key"] = command_id
+        headers[b"Idempotency-Key"] = command_id.encode()
     return Call(method="POST", path=path, content=msgspec.json.encode(chosen), headers=headers)
 
 
@@ -57,16 +60,33 @@ def model_path(model_name: str, model_version: str | None = None) -> str:
     return path if model_version is None else f"{path}/versions/{quote(model_version, safe='')}"
 
 
-def inference(model_name: str, inputs: Mapping[str, Any], outputs: Sequence[str], request_id: str | None) -> Call:
+def inference(
+    model_name: str,
+    inputs: Mapping[str, Any],
+    outputs: Sequence[str],
+    request_id: str | None,
+    beside: Beside = NOTHING_BESIDE,
+) -> Call:
     """Ask a model, with raw tensors both ways. ValueError for inputs that are no tensors."""
     request = InferRequest(
         inputs=infer_tensors(inputs), id=request_id, outputs=[RequestedOutput(name=name) for name in outputs]
     )
     content, json_bytes = encode_request(request)
-    headers = {"content-type": "application/json"}
+    headers = {b"content-type": b"application/json"}
     if json_bytes is not None:
-        headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(json_bytes)}
-    return Call(method="POST", path=f"/v2/models/{quote(model_name, safe='')}/infer", content=content, headers=headers)
+        headers = {b"content-type": b"application/octet-stream", HEADER_LENGTH.encode(): b"%d" % json_bytes}
+    for name, text in ((header_names.ROUTING_KEY, beside.routing_key), (header_names.TRACEPARENT, beside.traceparent)):
+        if text is not None:
+            headers[name.encode()] = text.encode()
+    if beside.deadline_s is not None:
+        headers[header_names.DEADLINE.encode()] = b"%d" % ((time.time() + beside.deadline_s) * 1_000)
+    return Call(method="POST", path=infer_path(model_name, beside.model_version), content=content, headers=headers)
+
+
+def infer_path(model_name: str, model_version: str | None = None) -> str:
+    """Where a model, or one version of it, is asked."""
+    path = f"/v2/models/{quote(model_name, safe='')}"
+    return f"{path}/infer" if model_version is None else f"{path}/versions/{quote(model_version, safe='')}/infer"
 
 
 def json_of(response: httpx.Response) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from hotswap_events.inference import InferError, InferRequest, RequestedOutput
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
+from hotswap_stream.application.inference_gateway import Beside
 from hotswap_stream.client.errors import InferenceRefusedError
 from hotswap_stream.client.inference import Inference, inference_of
 from hotswap_stream.client.tensors import infer_tensors
@@ -59,11 +60,20 @@ class TopicClient:
         id: str | None = None,  # noqa: A002  # the protocol's word
         partition: int | None = None,
         timeout_s: float = TIMEOUT_S,
+        routing_key: str | None = None,
+        model_version: str | None = None,
+        traceparent: str | None = None,
+        deadline_s: float | None = None,
     ) -> Inference:
         """Ask a model once. The first dimension of each input is the batch; without `outputs` all are answered.
 
+        `routing_key`: whom the request is for. `model_version`: this version must answer, in production or not.
+        `traceparent`: W3C trace context. `deadline_s`: seconds after which the request is refused, not answered;
+        by default `timeout_s`.
+
         Raises InferenceRefusedError for an error answer, InferenceTimeoutError, NoModelTopicsError,
-        InferenceUnavailableError, RequestTooLargeError, and ValueError for inputs that are no tensors.
+        InferenceUnavailableError, RequestTooLargeError, and ValueError for inputs that are no tensors and for
+        headers that do not fit.
         """
         if self._gateway is None:
             raise RuntimeError("the client is not open; use it as 'async with TopicClient(…) as client'")
@@ -71,7 +81,12 @@ class TopicClient:
             inputs=infer_tensors(inputs), id=id, outputs=[RequestedOutput(name=name) for name in outputs]
         )
         started_s = time.perf_counter()
-        answer = await self._gateway.infer(model_name, request, raw=True, timeout_s=timeout_s, partition=partition)
+        beside = Beside(
+            routing_key=routing_key, model_version=model_version, traceparent=traceparent, deadline_s=deadline_s
+        )
+        answer = await self._gateway.infer(
+            model_name, request, raw=True, timeout_s=timeout_s, partition=partition, beside=beside
+        )
         if isinstance(answer, InferError):
             raise InferenceRefusedError(answer.error_code, answer.error)
         return inference_of(answer, round((time.perf_counter() - started_s) * 1000, 3))

@@ -256,6 +256,16 @@ async def test_json_through_the_gateway(served: Served) -> None:
     assert named.json()["model_version"] == "v1"
 
 
+async def test_an_id_may_repeat_over_http_unless_the_caller_says_no(served: Served) -> None:
+    path, body = f"/v2/models/{MODEL}/infer", {"id": uuid.uuid4().hex, "inputs": [INPUT]}
+    assert [(await served.http.post(path, json=body)).status_code for _ in range(5)] == [200] * 5
+    once = {"id": uuid.uuid4().hex, "inputs": [INPUT]}
+    headers = {"hotswap-repeated-id": "refused"}
+    first, again = [await served.http.post(path, json=once, headers=headers) for _ in range(2)]
+    assert (first.status_code, again.status_code) == (200, 409)
+    assert once["id"] in again.json()["error"]
+
+
 async def test_raw_tensors_through_the_gateway(served: Served) -> None:
     tensor = INPUT | {"parameters": {"binary_data_size": 16}}
     del tensor["data"]
@@ -284,7 +294,7 @@ async def test_tritonclient_gets_right_predictions(served: Served, binary: bool)
             assert client.is_server_ready()
             assert client.is_model_ready(MODEL)
             assert client.is_model_ready(MODEL, "v1")
-            assert not client.is_model_ready(MODEL, "v2")
+            assert not client.is_model_ready(MODEL, "v9")
             assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
             metadata = client.get_model_metadata(MODEL)
             assert metadata["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]
@@ -341,7 +351,7 @@ async def test_a_wrong_tensor_is_refused_in_the_protocols_form(
         (f"models/{MODEL}/infer", b"{}", {"Inference-Header-Content-Length": "3"}, 400, "only 2 bytes"),
         ("models/nobody/infer", b"{}", {}, 404, MODEL),
         (f"models/{MODEL}/versions/v9/infer", b"{}", {}, 404, "v1"),
-        (f"models/{MODEL}/versions/v2/infer", b"{}", {}, 400, "'v1' is"),
+        (f"models/{UNSERVED}/versions/v9/infer", b"{}", {}, 404, "v1"),
         (f"models/{UNSERVED}/infer", b"{}", {}, 503, "no active version"),
         ("nothing/here", b"{}", {}, 404, "nothing is at"),
     ],
@@ -357,9 +367,11 @@ async def test_a_wrong_request_is_refused_in_the_protocols_form(
 
 
 async def test_metadata_of_what_cannot_be_asked(served: Served) -> None:
-    for path, status in (("nobody", 404), (f"{UNSERVED}/ready", 503), (f"{MODEL}/versions/v2", 400)):
+    for path, status in (("nobody", 404), (f"{UNSERVED}/ready", 503), (f"{MODEL}/versions/v9", 404)):
         answer = await served.http.get(f"/v2/models/{path}")
         assert (answer.status_code, list(answer.json())) == (status, ["error"])
+    other = await served.http.get(f"/v2/models/{MODEL}/versions/v2")
+    assert (other.status_code, other.json()["versions"]) == (200, ["v2"])
     ready = await served.http.post("/v2/repository/index", json={"ready": True})
     assert ready.json() == [{"name": MODEL, "version": "v1", "state": "READY", "reason": ""}]
 

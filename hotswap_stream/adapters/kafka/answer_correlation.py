@@ -52,6 +52,11 @@ class PartitionCorrelation:
         return self._unacknowledged + len(self._waiting)
 
     @property
+    def highest(self) -> int:
+        """The highest request offset that is answered; -1 before the first answer."""
+        return self._highest
+
+    @property
     def full(self) -> bool:
         """Whether no more answers should be handed in before the next acknowledgement."""
         return len(self._early) >= self._early_answers_max or self._early_bytes >= self._early_bytes_max

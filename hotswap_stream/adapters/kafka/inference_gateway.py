@@ -2,9 +2,11 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from zlib import crc32
 
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
@@ -20,8 +22,11 @@ from hotswap_events.inference import (
 )
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.answer_correlation import RawAnswer
-from hotswap_stream.adapters.kafka.model_exchange import RECORD_BYTES_MAX, ModelExchange
+from hotswap_stream.adapters.kafka.model_exchange import ModelExchange
+from hotswap_stream.adapters.kafka.request_sender import RECORD_BYTES_MAX, Headers
 from hotswap_stream.application.inference_gateway import (
+    NOTHING_BESIDE,
+    Beside,
     InferenceTimeoutError,
     InferenceUnavailableError,
     NoModelTopicsError,
@@ -33,6 +38,7 @@ PARTITIONS_USED_MAX = 4
 MODELS_CONNECTED_MAX = 64
 
 _random = secrets.SystemRandom()
+_JSON, _MSGPACK = JSON_CONTENT_TYPE.encode(), MSGPACK_CONTENT_TYPE.encode()
 _json, _msgpack = msgspec.json.Encoder(), msgspec.msgpack.Encoder()
 _decoders: dict[tuple[bool, bool], Any] = {
     (False, True): msgspec.json.Decoder(InferResponse),
@@ -40,6 +46,24 @@ _decoders: dict[tuple[bool, bool], Any] = {
     (True, True): msgspec.msgpack.Decoder(InferResponse),
     (True, False): msgspec.msgpack.Decoder(InferError),
 }
+
+
+def record_headers(content_type: bytes, beside: Beside, timeout_s: float) -> list[tuple[str, bytes]]:
+    """The headers of a request's record that is sent now, by this machine's clock."""
+    deadline_s = timeout_s if beside.deadline_s is None else beside.deadline_s
+    headers = [
+        (header_names.CONTENT_TYPE, content_type),
+        (header_names.DEADLINE, b"%d" % ((time.time() + deadline_s) * 1_000)),
+    ]
+    if beside.routing_key is not None:
+        headers.append((header_names.ROUTING_KEY, beside.routing_key.encode()))
+    if beside.model_version is not None:
+        headers.append((header_names.MODEL_VERSION, beside.model_version.encode()))
+    if beside.repeated_id_allowed:
+        headers.append((header_names.REPEATED_ID, b"allowed"))
+    if beside.traceparent is not None:
+        headers.append((header_names.TRACEPARENT, beside.traceparent.encode()))
+    return headers
 
 
 class KafkaInferenceGateway:
@@ -85,16 +109,40 @@ class KafkaInferenceGateway:
         raw: bool,
         timeout_s: float,
         partition: int | None = None,
+        beside: Beside = NOTHING_BESIDE,
+        wait_s_max: float | None = None,
     ) -> InferResponse | InferError:
         """See InferenceGateway."""
-        return self.decode(await self.ask(model_name, request, raw=raw, timeout_s=timeout_s, partition=partition))
+        value, content_type = (_msgpack.encode(request), _MSGPACK) if raw else (_json.encode(request), _JSON)
+        headers = record_headers(content_type, beside, timeout_s)
+        # A worker sees a repeated id only within a partition.
+        id_decides = partition is None and request.id is not None and not beside.repeated_id_allowed
+        answer = await self.ask(
+            model_name,
+            value,
+            headers,
+            timeout_s=timeout_s,
+            partition=partition,
+            partition_key=request.id if id_decides else None,
+            wait_s_max=wait_s_max,
+        )
+        return self.decode(answer)
 
     async def ask(
-        self, model_name: str, request: InferRequest, *, raw: bool, timeout_s: float, partition: int | None = None
+        self,
+        model_name: str,
+        value: bytes,
+        headers: Headers,
+        *,
+        timeout_s: float,
+        partition: int | None = None,
+        partition_key: str | None = None,
+        wait_s_max: float | None = None,
     ) -> RawAnswer:
-        """The answer's record, not decoded. Errors as of `infer`."""
-        value = (_msgpack if raw else _json).encode(request)
-        headers = [(header_names.CONTENT_TYPE, (MSGPACK_CONTENT_TYPE if raw else JSON_CONTENT_TYPE).encode())]
+        """A request encoded already, and the answer's record, not decoded. Errors as of `infer`.
+
+        Without a `partition`, requests of one `partition_key` go to the same of those in use here.
+        """
         try:
             async with asyncio.timeout(timeout_s), self._places:
                 exchange = await self._exchange(model_name)
@@ -103,7 +151,9 @@ class KafkaInferenceGateway:
                         f"partition {partition} of model {model_name!r} is not consumed here; "
                         f"{sorted(exchange.partitions)} are"
                     )
-                return await exchange.ask(value, headers, partition)
+                if partition_key is not None:
+                    partition = exchange.partitions[crc32(partition_key.encode()) % len(exchange.partitions)]
+                return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max)
         except TimeoutError as error:
             raise InferenceTimeoutError(f"no answer from model {model_name!r} within {timeout_s:g} s") from error
         except MessageSizeTooLargeError as error:
@@ -123,6 +173,13 @@ class KafkaInferenceGateway:
                 f"the answer at offset {answer.offset} of partition {answer.partition} cannot be read: {error}"
             ) from error
         return decoded
+
+    async def connect(self, model_name: str) -> ModelExchange:
+        """The connection to a model's topics, for callers that send without a task for each request.
+
+        It belongs to the gateway, which may replace it once it has failed. Does not count against `in_flight_max`.
+        """
+        return await self._exchange(model_name)
 
     async def _exchange(self, model_name: str) -> ModelExchange:
         exchange = self._exchanges.get(model_name)

@@ -1,8 +1,8 @@
 """Requests to one model and its answers, in a few partitions of its topics."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -12,14 +12,15 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from hotswap_events import headers as header_names
 from hotswap_events.inference import MSGPACK_CONTENT_TYPE
 from hotswap_stream.adapters.kafka.answer_correlation import PartitionCorrelation, RawAnswer, Waiter
-from hotswap_stream.application.inference_gateway import InferenceUnavailableError
+from hotswap_stream.adapters.kafka.answer_pace import AnswerPace
+from hotswap_stream.adapters.kafka.request_sender import BATCH_BYTES_MAX, CLOSED, RECORD_BYTES_MAX, RequestSender
+from hotswap_stream.application.inference_gateway import InferenceUnavailableError, ModelOverloadedError
 
 _log = structlog.get_logger(__name__)
 
 POLL_MS = 500
-RECORD_BYTES_MAX = 8 * 1_048_576
 
-_CLOSED = InferenceUnavailableError("the connection to the model's topics was closed")
+_MSGPACK = MSGPACK_CONTENT_TYPE.encode()
 
 
 class ModelExchange:
@@ -37,15 +38,33 @@ class ModelExchange:
         self._request_topic = request_topic
         self._response_topic = response_topic
         self._correlations = {partition: PartitionCorrelation() for partition in partitions}
+        self._paces = {partition: AnswerPace() for partition in partitions}
         self._paused: set[int] = set()
         # A producer of its own: a producer that failed stays so, and then only this model needs another.
         self._producer = AIOKafkaProducer(
-            **client_options, acks="all", enable_idempotence=True, linger_ms=0, max_request_size=RECORD_BYTES_MAX
+            **client_options,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            max_batch_size=BATCH_BYTES_MAX,
+            max_request_size=RECORD_BYTES_MAX,
         )
+        self._senders = {
+            partition: RequestSender(
+                self._producer,
+                request_topic,
+                partition,
+                self._correlations[partition],
+                self._paces[partition],
+                on_settled=self._settled,
+                on_error=self._notice,
+            )
+            for partition in partitions
+        }
         self._consumer = AIOKafkaConsumer(
             **client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="latest"
         )
-        self._reader: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
         self._next = 0
 
@@ -57,7 +76,7 @@ class ModelExchange:
     @property
     def in_flight(self) -> int:
         """Requests that wait for an acknowledgement or an answer."""
-        return sum(correlation.in_flight for correlation in self._correlations.values())
+        return sum(sender.in_flight for sender in self._senders.values())
 
     async def start(self) -> None:
         """Return once every later answer will be read. KafkaError."""
@@ -71,16 +90,16 @@ class ModelExchange:
         except BaseException:
             await self._stop_clients()
             raise
-        self._reader = asyncio.create_task(self._read(), name=f"answers-{self._response_topic}")
+        self._tasks = [asyncio.create_task(self._read(), name=f"answers-{self._response_topic}")]
+        self._tasks += [asyncio.create_task(sender.run()) for sender in self._senders.values()]
 
     async def stop(self) -> None:
         """Whoever still waits gets an InferenceUnavailableError."""
-        self._fail(_CLOSED)
+        self._fail(CLOSED)
         self._paused.clear()
-        if self._reader is not None:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stop_clients()
 
     async def _stop_clients(self) -> None:
@@ -89,46 +108,85 @@ class ModelExchange:
         finally:
             await self._producer.stop()
 
-    async def ask(self, value: bytes, headers: Sequence[tuple[str, bytes]], partition: int | None) -> RawAnswer:
-        """Send one request and wait for its answer, however long. KafkaError, InferenceUnavailableError."""
-        if self._failure is not None:
-            raise self._failure
-        chosen = self._quietest() if partition is None else partition
-        correlation = self._correlations[chosen]
-        waiter: Waiter = asyncio.get_running_loop().create_future()
-        correlation.sending()
-        try:
-            sent = await self._producer.send(self._request_topic, value, partition=chosen, headers=list(headers))
-        except BaseException as error:
-            correlation.not_sent()
-            self._notice(error)
-            raise
-        # A callback, not an await: the acknowledgement counts also when nobody waits for the answer any more.
-        sent.add_done_callback(lambda done: self._acknowledge(chosen, done, waiter))
+    async def ask(
+        self,
+        value: bytes,
+        headers: Sequence[tuple[str, bytes]],
+        partition: int | None,
+        *,
+        wait_s_max: float | None = None,
+    ) -> RawAnswer:
+        """Send one request and wait for its answer, however long.
+
+        KafkaError, InferenceUnavailableError; ModelOverloadedError where it would likely wait more than `wait_s_max`.
+        """
+        waiter = self.send(value, headers, partition, wait_s_max=wait_s_max)
         try:
             return await waiter
         finally:
             waiter.cancel()
-            correlation.forget(waiter)
 
-    def _quietest(self) -> int:
-        """The partition with the fewest requests in flight, in turn where several have as few."""
+    def send(
+        self,
+        value: bytes,
+        headers: Sequence[tuple[str, bytes]],
+        partition: int | None = None,
+        *,
+        wait_s_max: float | None = None,
+    ) -> Waiter:
+        """Like `ask`, without a task for each request: a future of the answer. Cancel it to wait no more."""
+        if self._failure is not None:
+            raise self._failure
+        sender = self._quietest() if partition is None else self._senders[partition]
+        if wait_s_max is not None:
+            sender = self._admit(sender, wait_s_max)
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        waiter.add_done_callback(self._correlations[sender.partition].forget)
+        sender.send(value, headers, waiter)
+        return waiter
+
+    def wait_s(self) -> float:
+        """How long a request sent now is likely to wait, in the best of the partitions."""
+        now_s = time.monotonic()
+        return min(pace.wait_s(now_s) for pace in self._paces.values())
+
+    def _admit(self, sender: RequestSender, wait_s_max: float) -> RequestSender:
+        """The partition to send to; ModelOverloadedError if all are too far behind.
+
+        Where no answers come at all and nobody waits, one request at a time goes through: it finds out whether the
+        worker is back.
+        """
+        now_s = time.monotonic()
+        if self._paces[sender.partition].wait_s(now_s) <= wait_s_max:
+            return sender
+        best, pace = min(self._paces.items(), key=lambda item: item[1].wait_s(now_s))
+        wait_s = pace.wait_s(now_s)
+        if wait_s <= wait_s_max or not (self.in_flight or pace.moving(now_s)):
+            return self._senders[best]
+        raise ModelOverloadedError(
+            f"{sum(each.lag for each in self._paces.values())} requests lie before this one, and it would wait about "
+            f"{wait_s:.1f} s; more than {wait_s_max:g} s is too much",
+            retry_after_s=wait_s - wait_s_max,
+        )
+
+    def _quietest(self) -> RequestSender:
+        """Where the fewest requests are in flight, in turn where several have as few."""
         count = len(self.partitions)
         self._next = (self._next + 1) % count
-        turns = (self.partitions[(self._next + step) % count] for step in range(count))
-        return min(turns, key=lambda partition: self._correlations[partition].in_flight)
+        best = self._senders[self.partitions[self._next]]
+        fewest = best.in_flight
+        for step in range(1, count):
+            if not fewest:
+                break
+            sender = self._senders[self.partitions[(self._next + step) % count]]
+            if sender.in_flight < fewest:
+                best, fewest = sender, sender.in_flight
+        return best
 
-    def _acknowledge(self, partition: int, sent: "asyncio.Future[Any]", waiter: Waiter) -> None:
-        correlation = self._correlations[partition]
-        error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
-        if error is None:
-            correlation.acknowledged(sent.result().offset, waiter)
-        else:
-            correlation.not_sent()
-            self._notice(error)
-        if not waiter.done() and (error is not None or self._failure is not None):
-            waiter.set_exception(error if isinstance(error, Exception) else self._failure or _CLOSED)
-        if partition in self._paused and not correlation.full:
+    def _settled(self, partition: int) -> None:
+        if self._failure is not None:  # it came while the batch was on its way
+            self._correlations[partition].fail(self._failure)
+        if partition in self._paused and not self._correlations[partition].full:
             self._paused.discard(partition)
             self._consumer.resume(TopicPartition(self._response_topic, partition))
 
@@ -147,6 +205,7 @@ class ModelExchange:
                         answer = _raw_answer(record)
                         if answer is not None:
                             correlation.answered(answer)
+                    self._paces[partition.partition].answered(correlation.highest, time.monotonic())
                     if correlation.full:
                         self._paused.add(partition.partition)
                         self._consumer.pause(partition)
@@ -158,12 +217,20 @@ class ModelExchange:
         self._failure = self._failure or error
         for correlation in self._correlations.values():
             correlation.fail(error)
+        for sender in self._senders.values():
+            sender.fail(error)
 
 
 def _raw_answer(record: "ConsumerRecord[Any, Any]") -> RawAnswer | None:
     """None for a record that is no answer."""
-    headers = dict(record.headers)
-    request_offset = headers.get(header_names.REQUEST_OFFSET)
+    request_offset, raw, ok = None, False, False
+    for name, value in record.headers:
+        if name == header_names.REQUEST_OFFSET:
+            request_offset = value
+        elif name == header_names.CONTENT_TYPE:
+            raw = value == _MSGPACK
+        elif name == header_names.STATUS:
+            ok = value == b"ok"
     if record.value is None or request_offset is None or not request_offset.isdigit():
         return None
     return RawAnswer(
@@ -171,6 +238,6 @@ def _raw_answer(record: "ConsumerRecord[Any, Any]") -> RawAnswer | None:
         offset=record.offset,
         request_offset=int(request_offset),
         value=record.value,
-        raw=headers.get(header_names.CONTENT_TYPE) == MSGPACK_CONTENT_TYPE.encode(),
-        ok=headers.get(header_names.STATUS) == b"ok",
+        raw=raw,
+        ok=ok,
     )

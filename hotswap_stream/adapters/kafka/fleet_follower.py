@@ -1,0 +1,99 @@
+"""The fleet topic, read once to its end or followed."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from hotswap_stream.adapters.kafka.uncancelled import to_the_end
+from hotswap_stream.application.fleet_view import FleetFold, FleetWorker
+
+_log = structlog.get_logger(__name__)
+
+POLL_MS = 200
+RETRY_SECONDS = 1.0
+
+
+async def read_fleet(client_options: Mapping[str, Any], topic: str) -> FleetFold:
+    """What the fleet topic says now. KafkaError."""
+    fold = FleetFold()
+    consumer = _consumer(client_options)
+    try:
+        await to_the_end(consumer.start())
+        partition = TopicPartition(topic, 0)
+        consumer.assign([partition])
+        await consumer.seek_to_beginning(partition)
+        end = (await consumer.end_offsets([partition]))[partition]
+        while await consumer.position(partition) < end:
+            await _fold_next(consumer, fold)
+    finally:
+        await to_the_end(consumer.stop())
+    return fold
+
+
+class FleetFollower:
+    """A FleetView. `start` returns at once; it is `known` once the topic was read to its end."""
+
+    def __init__(self, client_options: Mapping[str, Any], topic: str) -> None:
+        self.known = False
+        self._client_options = dict(client_options)
+        self._partition = TopicPartition(topic, 0)
+        self._fold = FleetFold()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to read, on the running event loop."""
+        self._task = asyncio.create_task(self._follow(), name="fleet-follower")
+
+    async def stop(self) -> None:
+        """Read no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def workers(self, model_name: str) -> tuple[FleetWorker, ...]:
+        """See FleetView."""
+        return self._fold.workers(model_name, time.time())
+
+    def absent_s(self, model_name: str) -> float:
+        """See FleetView."""
+        return self._fold.absent_s(model_name, time.time())
+
+    async def _follow(self) -> None:
+        while True:
+            consumer = _consumer(self._client_options)
+            try:
+                await to_the_end(consumer.start())
+                await self._read(consumer)
+            except (KafkaError, OSError) as error:
+                _log.warning("fleet_not_followed", error=repr(error))
+            finally:
+                self.known = False
+                await to_the_end(consumer.stop())
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        consumer.assign([self._partition])
+        await consumer.seek_to_beginning(self._partition)
+        end = (await consumer.end_offsets([self._partition]))[self._partition]
+        self._fold = fold = FleetFold()
+        while True:
+            if not self.known:
+                self.known = await consumer.position(self._partition) >= end
+            await _fold_next(consumer, fold)
+
+
+def _consumer(client_options: Mapping[str, Any]) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(**client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest")
+
+
+async def _fold_next(consumer: AIOKafkaConsumer, fold: FleetFold) -> None:
+    for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+        for record in records:
+            fold.apply(record.key, record.value, record.timestamp / 1_000)

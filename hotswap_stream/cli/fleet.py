@@ -1,0 +1,88 @@
+"""`fleet`: which worker holds which versions, and whether all serve the one in production."""
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hotswap_stream.cli.options import AsJson
+from hotswap_stream.cli.printing import print_json, print_table, refuse
+from hotswap_stream.cli.running import run
+
+if TYPE_CHECKING:
+    from hotswap_stream.application.fleet_view import FleetWorker, ModelFleet
+    from hotswap_stream.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("fleet")(fleet)
+
+
+def fleet(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Only this model.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the workers: which versions each holds in which state, and whether the whole fleet serves the active one."""
+
+    async def main(settings: "Settings") -> "list[ModelFleet]":
+        from hotswap_events.commands import Refusal
+        from hotswap_stream import bootstrap
+        from hotswap_stream.application.fleet_view import model_fleet
+        from hotswap_stream.application.model_queries import find_model
+
+        async with bootstrap.open_registry(settings) as registry:
+            fold, streams = await bootstrap.fleet(settings), registry.fold.streams
+            if model is not None:
+                refusal = find_model(streams, model)
+                if isinstance(refusal, Refusal):
+                    raise refuse(refusal, as_json=as_json)
+            now_s = time.time()
+            return [
+                model_fleet(name, stream.state, stream.active_offset, fold.workers(name, now_s))
+                for name, stream in sorted(streams.items())
+                if model in (None, name)
+            ]
+
+    found = run(main)
+    if as_json:
+        print_json(found if model is None else found[0])
+        return
+    for each in found:
+        print_fleet(each)
+
+
+def print_fleet(fleet: "ModelFleet") -> None:
+    """One model: a sentence, then its workers."""
+    if fleet.active_version is None:
+        verdict = "no version is in production"
+    elif not fleet.live_workers:
+        verdict = f"no live worker; {fleet.active_version} is in production"
+    elif fleet.whole_fleet_serves_active:
+        verdict = f"the whole fleet serves {fleet.active_version}"
+    else:
+        verdict = f"{fleet.serving_active_workers} of {fleet.live_workers} workers serve {fleet.active_version}"
+    typer.echo(f"{fleet.model_name}: {verdict}")
+    if fleet.workers:
+        print_table(
+            ("worker", "live", "serves", "versions", "partitions", "heard of"),
+            (
+                (
+                    worker.worker,
+                    "yes" if worker.live else "no",
+                    worker.serving_version,
+                    _versions(worker),
+                    worker.partitions,
+                    f"{max(0.0, (datetime.now(UTC) - worker.seen_at).total_seconds()):.1f} s ago",
+                )
+                for worker in fleet.workers
+            ),
+        )
+
+
+def _versions(worker: "FleetWorker") -> str:
+    return ", ".join(
+        f"{name} {version.state}" + (f" ({version.error})" if version.error else "")
+        for name, version in sorted(worker.versions.items())
+    )
