@@ -9,10 +9,11 @@ from hotswap_stream.api import openapi_document
 from tools.asyncapi_document import asyncapi_yaml
 from tools.json_schemas import message_schema
 from tools.message_catalogue import MESSAGES
+from tools.routing_vectors import routing_vectors
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = ROOT / "schemas"
-_OWNED = ("events/*.schema.json", "messages/*.schema.json", "asyncapi.yaml", "openapi.json")
+_OWNED = ("events/*.schema.json", "messages/*.schema.json", "asyncapi.yaml", "openapi.json", "routing-vectors.json")
 
 
 def schema_files() -> dict[str, str]:
@@ -23,7 +24,11 @@ def schema_files() -> dict[str, str]:
         if message.payload is not None
     }
     openapi = json.dumps(openapi_document(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
-    return files | {"asyncapi.yaml": asyncapi_yaml(), "openapi.json": openapi}
+    return files | {
+        "asyncapi.yaml": asyncapi_yaml(),
+        "openapi.json": openapi,
+        "routing-vectors.json": routing_vectors(),
+    }
 
 
 def differences(folder: Path, files: dict[str, str]) -> list[str]:
