@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("broker_start", "registry_fold")
+BENCHMARKS = ("broker_start", "registry_fold", "routing", "false_alarms", "detection")
 RESULT = Path("build/bench.json")
 
 

@@ -1,0 +1,1 @@
+"""Statistics that stay true however often one looks. Pure, standard library only."""
