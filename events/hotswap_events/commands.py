@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from hotswap_events.command import Actor as Actor
-from hotswap_events.command import Command, ModelVersion, RunId
+from hotswap_events.command import Command
 from hotswap_events.command import CommandId as CommandId
 from hotswap_events.command import ModelName as ModelName
+from hotswap_events.command import ModelVersion as ModelVersion
 from hotswap_events.command import Reason as Reason
+from hotswap_events.command import RunId as RunId
 from hotswap_events.registry import ArtifactFacts, Provenance, RollBackCause, TrainingFailureCause
 from hotswap_events.rollout_commands import DeleteArtifact as DeleteArtifact
 from hotswap_events.rollout_commands import RolloutCommands

@@ -10,8 +10,14 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance, Verdict
+from hotswap_events.rollout_record import RolloutRecord
+from hotswap_events.serving_control import CircuitOpenedCause, ServingPolicy
+from hotswap_events.validation_policy import ValidationPolicy
 
+CircuitPosition = Literal["closed", "open", "half-open"]
 VersionStage = Literal["none", "staging", "production", "superseded", "archived"]
+
+CIRCUITS_LISTED_MAX = 100
 
 VERSIONS_LISTED_MAX = 100
 """Newest versions listed; what is in production or staging is listed besides."""
@@ -20,6 +26,20 @@ PRODUCTION_SEQUENCES_LISTED_MAX = 20
 
 STATE_BYTES_MAX = 900_000
 """A longer state lists fewer versions, so that it fits into one Kafka record of 1 MiB."""
+
+
+class CircuitRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A circuit that moved since its version last entered production; all others are closed."""
+
+    model_version: str
+    position: CircuitPosition
+    since_sequence: int
+    """Stream position of the event that brought it here."""
+    opened_at: Annotated[datetime, Meta(tz=True)] | None = None
+    """When it last opened."""
+    opened_cause: CircuitOpenedCause | None = None
+    openings: int = 0
+    """How often it opened since the version last entered production."""
 
 
 class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -46,6 +66,8 @@ class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """How often it entered production, by promotion, switch or rollback."""
     production_sequences: tuple[int, ...] = ()
     """Stream positions at which it last entered production, oldest first; at most 20."""
+    artifact_deleted: bool = False
+    """Its artifact was given up by a clean-up; it can never serve again."""
     details_omitted: bool = False
     """Provenance, metrics, tags and figures were left out, because the state would not fit into one record."""
 
@@ -68,8 +90,23 @@ class RegistryState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """All versions there are, listed or not."""
     active_version: str | None = None
     active_offset: int | None = None
-    """Of the event that put the active version into production: the registry offset every answer names."""
+    """Of the event that put the active version into production."""
+    answered_by: str | None = None
+    """The version that answers requests: the active one, or one that stands in for it; absent while none may."""
+    route_offset: int | None = None
+    """Of the event that chose it, or left none: the registry offset every answer names."""
+    disabled: bool = False
+    """Switched off: every request is answered with an error."""
+    disabled_reason: str | None = None
+    circuits: tuple[CircuitRecord, ...] = ()
+    """By version name; at most 100."""
+    serving_policy: ServingPolicy | None = None
+    """Set for this model; absent: the default."""
     former_version: str | None = None
     """Where a rollback would go."""
+    rollout: RolloutRecord | None = None
+    """The one that goes on, with its last analysis."""
+    validation_policy: ValidationPolicy | None = None
+    """Set for this model; absent: the default."""
     unknown_event_type: str | None = None
     """Set when a newer release wrote an event that this one cannot interpret; the state may then lack its effect."""

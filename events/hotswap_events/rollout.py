@@ -15,7 +15,8 @@ PauseCause = Literal["operator", "inconclusive", "waiting-for-promotion"]
 RolloutOutcome = Literal["promoted", "aborted", "superseded"]
 BakeOutcome = Literal["kept", "rolled-back", "superseded"]
 
-EVIDENCE_MAX = 64
+EVIDENCE_MAX = 32
+EVIDENCE_FIGURES_MAX = 16
 
 
 class MetricEvidence(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -284,7 +284,9 @@ class Registry:
     ) -> CommandResult:
         previous: str | None = None
         version: str | None = getattr(command, "model_version", None)
+        rollout_id: str | None = None
         for data in events:
+            rollout_id = getattr(data, "rollout_id", rollout_id)
             if isinstance(data, ModelTrained):
                 version = data.model_version
             elif isinstance(data, ModelPromoted):
@@ -297,6 +299,7 @@ class Registry:
             model_name=command.model_name,
             model_version=version,
             previous_version=previous,
+            rollout_id=rollout_id,
             offset=last_offset,
             sequence=sequence,
             event_types=tuple(REGISTRY_CODEC.type_name(data) for data in events),

@@ -7,14 +7,18 @@ from itertools import islice
 import msgspec
 
 from hotswap_events.registry_state import (
+    CIRCUITS_LISTED_MAX,
     PRODUCTION_SEQUENCES_LISTED_MAX,
     STATE_BYTES_MAX,
     VERSIONS_LISTED_MAX,
+    CircuitRecord,
     RegistryState,
     RegistryVersion,
 )
 from hotswap_stream.application.registry_fold import Stream
-from hotswap_stream.domain.state import VersionState
+from hotswap_stream.application.rollout_record import rollout_record
+from hotswap_stream.domain.serving_route import route
+from hotswap_stream.domain.state import ModelState, VersionState
 
 _encoder = msgspec.json.Encoder()
 
@@ -37,6 +41,23 @@ def registry_version(version: VersionState) -> RegistryVersion:
         validation=validation,
         promotions_total=len(version.production_sequences),
         production_sequences=version.production_sequences[-PRODUCTION_SEQUENCES_LISTED_MAX:],
+        artifact_deleted=version.artifact_deleted,
+    )
+
+
+def circuit_records(state: ModelState, *, circuits_max: int) -> tuple[CircuitRecord, ...]:
+    """The circuits that moved, by version name: those that are not closed first to be listed."""
+    moved = sorted(state.serving.circuits.items(), key=lambda item: (item[1].position == "closed", item[0]))
+    return tuple(
+        CircuitRecord(
+            model_version=name,
+            position=circuit.position,
+            since_sequence=circuit.since_sequence,
+            opened_at=circuit.opened_at,
+            opened_cause=circuit.opened_cause,
+            openings=circuit.openings,
+        )
+        for name, circuit in sorted(moved[:circuits_max], key=lambda item: item[0])
     )
 
 
@@ -58,7 +79,15 @@ def registry_state(stream: Stream, *, versions_listed_max: int | None = VERSIONS
         versions_total=len(state.versions),
         active_version=state.active_version,
         active_offset=None if state.active_version is None else stream.active_offset,
+        answered_by=route(state).answered_by,
+        route_offset=None if stream.route_offset < 0 else stream.route_offset,
+        disabled=state.serving.disabled,
+        disabled_reason=state.serving.disabled_reason,
+        circuits=circuit_records(state, circuits_max=CIRCUITS_LISTED_MAX),
+        serving_policy=state.serving.policy,
         former_version=state.former_version,
+        rollout=None if state.rollout is None else rollout_record(state.rollout, analyses_max=1),
+        validation_policy=state.validation_policy,
         unknown_event_type=state.unknown_event_type,
     )
 

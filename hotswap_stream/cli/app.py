@@ -16,6 +16,8 @@ COMMAND_MODULES = (
     "versions",
     "register",
     "lifecycle",
+    "rollout",
+    "cleanup",
     "events",
     "audit",
     "worker",

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.rollout import MetricEvidence
+from hotswap_events.rollout import EVIDENCE_FIGURES_MAX, Evidence, MetricEvidence
 from hotswap_events.rollout_strategy import (
     WEIGHT_TOTAL,
     AbStrategy,
@@ -92,9 +92,13 @@ def _wrong_rule(rule: MetricRule) -> str | None:
 
 def wrong_evidence(evidence: tuple[MetricEvidence, ...]) -> str | None:
     """Why the evidence cannot be stored, or None. JSON has no NaN and no infinity."""
-    if wrong := wrong_shape(evidence, tuple[MetricEvidence, ...]):
+    if wrong := wrong_shape(evidence, Evidence):
         return f"evidence: {wrong}"
     for entry in evidence:
+        if len(entry.figures) > EVIDENCE_FIGURES_MAX:
+            return (
+                f"evidence of {entry.metric} has {len(entry.figures)} figures; at most {EVIDENCE_FIGURES_MAX} are kept"
+            )
         numbers = {
             name: value
             for name in ("value", "baseline_value", "lower", "upper", "p_value", "threshold", "margin")

@@ -1,12 +1,11 @@
 """State of one rollout, folded from its model's stream. Frozen: each event makes a new one."""
 
-from typing import Literal
-
 from msgspec import Struct
 from msgspec.structs import replace
 
 from hotswap_events.envelope import Timestamp
 from hotswap_events.rollout import AnalysisOutcome, MetricEvidence, PauseCause
+from hotswap_events.rollout_record import RolloutStatus as RolloutStatus
 from hotswap_events.rollout_strategy import (
     WEIGHT_TOTAL,
     Arm,
@@ -16,8 +15,6 @@ from hotswap_events.rollout_strategy import (
     RolloutStep,
     Strategy,
 )
-
-RolloutStatus = Literal["running", "paused", "baking", "promoted", "aborted", "superseded", "rolled-back"]
 
 ROLLOUTS_KEPT_MAX = 20
 """Ended rollouts that a state remembers; the log has them all."""
