@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed-all
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test lint types bench schemas clean
+.PHONY: help demo test lint types bench torture schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test    check and test everything"
 	@echo "make lint    ruff, mypy, import rules"
 	@echo "make bench   run the benchmarks (ONLY=name for one); results in build/bench.json"
+	@echo "make torture every request answered once through kills, zombies, broker restarts and swaps (SEED=n repeats a run)"
 	@echo "make schemas write schemas/ and docs/reference/ anew from the code"
 
 $(BIN)/python:
@@ -44,6 +45,9 @@ lint: $(INSTALLED_DEV)
 
 bench: $(INSTALLED_DEV)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+torture: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 schemas: $(INSTALLED_DEV)
 	@$(BIN)/python -m tools.generate_schemas

@@ -1,0 +1,59 @@
+"""How far the answers have come, partition by partition, while the run goes on."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+from confluent_kafka import Consumer, TopicPartition
+
+from hotswap_events import headers as header_names
+from tests.torture.topic_reading import LOG_LEVEL
+
+_PAGE_RECORDS = 500
+_PAGE_SECONDS = 0.2
+
+
+class AnswerWatch:
+    """Reads the response topic in a thread of its own. A context manager."""
+
+    def __init__(self, bootstrap_servers: str, topic: str, partitions: int) -> None:
+        self.answered = [0] * partitions
+        """One more than the highest request offset answered."""
+        self.last_answer_s = time.monotonic()
+        """When `answered` last grew, by the monotonic clock."""
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "group.id": "torture-watch",
+                "enable.auto.commit": False,
+                "log_level": LOG_LEVEL,
+            }
+        )
+        self._consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="answer-watch", daemon=True)
+
+    def __enter__(self) -> "AnswerWatch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self._consumer.close()
+
+    def has_all(self, sent: Sequence[int]) -> bool:
+        """Whether so many requests were answered in every partition."""
+        return all(answered >= count for answered, count in zip(self.answered, sent, strict=True))
+
+    def _read(self) -> None:
+        while not self._stopped.is_set():
+            for message in self._consumer.consume(_PAGE_RECORDS, _PAGE_SECONDS):
+                partition = message.partition()
+                if message.error() is not None or partition is None:
+                    continue
+                found = dict(message.headers() or [])
+                value = found.get(header_names.REQUEST_OFFSET)
+                if value is not None and int(value) >= self.answered[partition]:
+                    self.answered[partition] = int(value) + 1
+                    self.last_answer_s = time.monotonic()

@@ -1,0 +1,34 @@
+"""What the run itself knows, written down for the checker: what was sent and what was done to the system."""
+
+from msgspec import Struct
+
+
+class Fault(Struct, frozen=True, kw_only=True):
+    """One fault as it happened, seconds after the first answers."""
+
+    at_s: float
+    kind: str
+    target: str
+    seconds: float = 0.0
+    detail: str = ""
+
+
+class RunFacts(Struct, kw_only=True):
+    """The account of one run."""
+
+    seed: int
+    requests_min: int
+    faults_min: int
+    sent: list[int] = []
+    """Requests by partition, as their producer had them confirmed."""
+    faults: list[Fault] = []
+    seconds: float = 0.0
+    """From the first answers to the last."""
+    commands: dict[str, int] = {}
+    """What the operator asked for, as `<kind> <status>` → how often."""
+    unplanned_worker_ends: int = 0
+    """Workers that ended by themselves and were started again."""
+    slowest_removal_s: float = 0.0
+    """The longest a worker took to end after SIGTERM."""
+    troubles: list[str] = []
+    """What kept the run from doing what it was to do."""

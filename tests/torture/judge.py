@@ -1,0 +1,184 @@
+"""Judges the answers of one partition after the other, in the order of the topic, with the registry's own fold.
+
+Every request has exactly one answer that is not void, in order, with the bits that the version it names would compute,
+and that version could be chosen at the registry offset it names. Nothing is kept but some numbers per request.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from hotswap_events import headers as header_names
+from hotswap_events.inference import MSGPACK_CONTENT_TYPE, InferError, InferResponse
+from tests.torture.exact_model import ExactModel
+from tests.torture.findings import Findings
+from tests.torture.request_kinds import BAD, GOOD, KINDS, MODEL, Asked, Row, request_id
+from tests.torture.version_history import VersionHistory
+
+_json_ok, _msgpack_ok = msgspec.json.Decoder(InferResponse), msgspec.msgpack.Decoder(InferResponse)
+_json_error, _msgpack_error = msgspec.json.Decoder(InferError), msgspec.msgpack.Decoder(InferError)
+
+
+class AnswerRecord(Struct, frozen=True, gc=False):
+    """A record of the response topic."""
+
+    offset: int
+    timestamp_ms: int
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+class RequestTable:
+    """What was asked in one partition, by offset, in some 20 bytes a request."""
+
+    def __init__(self, partition: int, count: int) -> None:
+        self.partition = partition
+        self.count = count
+        self.kinds: npt.NDArray[np.uint8] = np.zeros(count, dtype=np.uint8)
+        self.timestamps_ms: npt.NDArray[np.int64] = np.zeros(count, dtype=np.int64)
+        self._rows: npt.NDArray[np.uint8] = np.zeros(count, dtype=np.uint8)
+        self._first_rows: npt.NDArray[np.uint8] = np.zeros((count, 4), dtype=np.uint8)
+
+    def put(self, offset: int, timestamp_ms: int, asked: Asked) -> None:
+        """The request at an offset."""
+        self.kinds[offset] = KINDS.index(asked.kind)
+        self.timestamps_ms[offset] = timestamp_ms
+        self._rows[offset] = asked.rows
+        self._first_rows[offset] = asked.first_row
+
+    def kind(self, offset: int) -> str:
+        """One of KINDS."""
+        return KINDS[int(self.kinds[offset])]
+
+    def input(self, offset: int) -> tuple[Row, int]:
+        """First row and number of rows of a good request."""
+        return tuple(self._first_rows[offset].tolist()), int(self._rows[offset])
+
+
+class PartitionJudge:
+    """Takes the answers of one partition in the order of the topic; `finish` looks for what is missing."""
+
+    def __init__(self, requests: RequestTable, history: VersionHistory, findings: Findings) -> None:
+        self.valid_count = 0
+        self.void_count = 0
+        self.ok_count = 0
+        self.timestamps_ms: npt.NDArray[np.int64] = np.zeros(requests.count, dtype=np.int64)
+        """Of the valid answers, by request offset; 0 where there is none."""
+        self._requests = requests
+        self._partition = requests.partition
+        self._history = history
+        self._findings = findings
+        self._highest = -1
+        self._registry_offset = -1
+        self._models: dict[str, ExactModel] = {}
+
+    def take(self, record: AnswerRecord) -> None:
+        """One more answer."""
+        headers = dict(record.headers)
+        try:
+            offset = int(headers[header_names.REQUEST_OFFSET] or b"")
+        except (KeyError, ValueError):
+            self._findings.add("names-no-request", f"answer {self._partition}/{record.offset}")
+            return
+        if offset <= self._highest:
+            self.void_count += 1
+            return
+        where = f"request {self._partition}/{offset}"
+        if offset >= self._requests.count:
+            self._findings.add("answers-nothing", f"{where} does not exist, but answer {record.offset} names it")
+            return
+        if offset != self._highest + 1:
+            self._findings.add("passed-over", f"partition {self._partition}: {self._highest + 1}…{offset - 1}")
+        self._highest = offset
+        self.valid_count += 1
+        self.timestamps_ms[offset] = record.timestamp_ms
+        value = record.value or b""
+        raw = headers.get(header_names.CONTENT_TYPE) == MSGPACK_CONTENT_TYPE.encode()
+        try:
+            if headers.get(header_names.STATUS) == b"ok":
+                self._take_ok(where, offset, raw, (_msgpack_ok if raw else _json_ok).decode(value))
+            else:
+                self._take_error(where, offset, (_msgpack_error if raw else _json_error).decode(value))
+        except msgspec.DecodeError as error:
+            self._findings.add("unreadable", f"{where}: {error}")
+
+    def finish(self) -> None:
+        """All answers were taken."""
+        if self._highest + 1 < self._requests.count:
+            self._findings.add(
+                "unanswered", f"partition {self._partition}: {self._highest + 1}…{self._requests.count - 1}"
+            )
+
+    def _take_ok(self, where: str, offset: int, raw: bool, answer: InferResponse) -> None:
+        kind = self._requests.kind(offset)
+        self.ok_count += 1
+        if kind not in GOOD:
+            self._findings.add("bad-request-served", f"{where} of kind {kind!r}")
+            return
+        if raw != (kind == "msgpack"):
+            self._findings.add("wrong-format", f"{where} of kind {kind!r}")
+        if answer.id != request_id(self._partition, offset):
+            self._findings.add("wrong-id", f"{where}: {answer.id!r}")
+        self._check_origin(where, offset, answer)
+        self._check_bits(where, offset, answer)
+
+    def _take_error(self, where: str, offset: int, answer: InferError) -> None:
+        kind = self._requests.kind(offset)
+        if answer.error_code != BAD.get(kind):
+            self._findings.add(
+                "unexpected-error", f"{where} of kind {kind!r}: {answer.error_code}: {answer.error[:200]}"
+            )
+        if answer.parameters.registry_offset is None:
+            if answer.model_version is not None:
+                self._findings.add("not-active", f"{where}: {answer.model_version}, chosen by no registry event")
+            self._check_place(where, offset, answer)
+        else:
+            self._check_origin(where, offset, answer)
+
+    def _check_place(self, where: str, offset: int, answer: InferResponse | InferError) -> None:
+        facts = answer.parameters
+        named = (answer.model_name, facts.request_partition, facts.request_offset)
+        if named != (MODEL, self._partition, offset):
+            self._findings.add("wrong-place", f"{where}: the body says {named}")
+
+    def _check_origin(self, where: str, offset: int, answer: InferResponse | InferError) -> None:
+        """The version may be chosen at the registry offset, and nothing after it was chosen here before."""
+        self._check_place(where, offset, answer)
+        by, version, digest = answer.parameters.registry_offset, answer.model_version, answer.parameters.artifact_digest
+        worker = answer.parameters.worker
+        if by is None or version is None:
+            self._findings.add("not-active", f"{where}: {version} as chosen at {by} by {worker}")
+            return
+        allowed = self._history.allowed_at(by)
+        if version not in allowed:
+            self._findings.add("not-active", f"{where}: {version} by {worker} at {by}, where {sorted(allowed)} may be")
+            return
+        if digest != self._history.digest(version):
+            self._findings.add("wrong-digest", f"{where}: {digest} is not that of {version}")
+        if by < self._registry_offset:
+            self._findings.add("registry-goes-back", f"{where}: {by} by {worker} after {self._registry_offset}")
+        self._registry_offset = max(self._registry_offset, by)
+
+    def _check_bits(self, where: str, offset: int, answer: InferResponse) -> None:
+        first_row, rows = self._requests.input(offset)
+        model = self._model(answer.model_version)
+        if model is None or len(answer.outputs) != 1:
+            self._findings.add("wrong-bits", f"{where}: {len(answer.outputs)} outputs of {answer.model_version!r}")
+            return
+        output = answer.outputs[0]
+        wanted: Any = (
+            model.answer_bytes(first_row, rows) if type(output.data) is bytes else model.answer(first_row, rows)
+        )
+        if (output.name, output.datatype, output.shape) != ("y", "FP32", [rows, 2]) or output.data != wanted:
+            self._findings.add("wrong-bits", f"{where}: {output!r} by {answer.model_version}, which computes {wanted}")
+
+    def _model(self, model_version: str) -> ExactModel | None:
+        model = self._models.get(model_version)
+        value = self._history.value(model_version)
+        if model is None and value is not None:
+            model = self._models[model_version] = ExactModel(value)
+        return model

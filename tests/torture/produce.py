@@ -1,0 +1,136 @@
+"""`python -m tests.torture.produce …`: send requests at a steady pace until SIGTERM, then say how many.
+
+The first request of each partition goes at once; the others begin with SIGUSR1, when those were answered. Each line of
+standard output is a JSON `Sent`; the last one has `done`. Exit code 1: a request was refused for good.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from random import Random
+
+import msgspec
+from confluent_kafka import KafkaError, Message, Producer
+from msgspec import Struct
+
+from tests.torture.request_kinds import build, choose_kind
+from tests.torture.topic_reading import LOG_LEVEL
+
+TICK_S = 0.01
+REPORT_S = 0.5
+FLUSH_S_MAX = 120.0
+QUEUED_MAX = 200_000
+
+
+class Sent(Struct):
+    """Requests by partition, and how many of all the brokers have confirmed."""
+
+    sent: list[int]
+    confirmed: int = 0
+    done: bool = False
+    failure: str | None = None
+
+
+class Load:
+    """A producer that loses, doubles and reorders nothing, whatever happens to a broker."""
+
+    def __init__(self, bootstrap_servers: str, topic: str, partitions: int, seed: int) -> None:
+        self.account = Sent([0] * partitions)
+        self._topic = topic
+        self._random = Random(f"{seed}/requests")
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "acks": "all",
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "message.timeout.ms": 0,
+                "queue.buffering.max.messages": QUEUED_MAX,
+                "error_cb": self._failed,
+                "log_level": LOG_LEVEL,
+            }
+        )
+
+    def send(self, count: int) -> None:
+        """Hand the next `count` requests, partition by partition in turn, to the client."""
+        sent = self.account.sent
+        for _ in range(count):
+            partition = sent.index(min(sent))
+            value, headers = build(choose_kind(self._random), partition, sent[partition])
+            while True:
+                try:
+                    self._producer.produce(
+                        self._topic, value, partition=partition, headers=headers, on_delivery=self._delivered
+                    )
+                    break
+                except BufferError:
+                    self._producer.poll(TICK_S)
+            sent[partition] += 1
+
+    def poll(self, seconds: float) -> None:
+        """Give the client time to call back."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._producer.poll(left)
+        self._producer.poll(0)
+
+    def finish(self) -> Sent:
+        """Wait for what is under way."""
+        if self._producer.flush(FLUSH_S_MAX):
+            self._fail(f"{len(self._producer)} requests were not confirmed within {FLUSH_S_MAX} s")
+        self.account.done = True
+        return self.account
+
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        if error is None:
+            self.account.confirmed += 1
+        else:
+            self._fail(str(error))
+
+    def _failed(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._fail(str(error))
+
+    def _fail(self, failure: str) -> None:
+        self.account.failure = self.account.failure or failure
+
+
+def main() -> int:
+    """Command line in, exit code out."""
+    parser = argparse.ArgumentParser(prog="python -m tests.torture.produce")
+    parser.add_argument("--bootstrap", required=True)
+    parser.add_argument("--topic", required=True)
+    parser.add_argument("--partitions", type=int, required=True)
+    parser.add_argument("--per-second", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    arguments = parser.parse_args()
+    stopped: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: stopped.append(number))
+    begun: list[float] = []
+    signal.signal(signal.SIGUSR1, lambda _number, _frame: begun.append(time.monotonic()))
+    load = Load(arguments.bootstrap, arguments.topic, arguments.partitions, arguments.seed)
+    load.send(arguments.partitions)
+    reported = time.monotonic()
+    while not stopped and load.account.failure is None:
+        now = time.monotonic()
+        if begun:
+            due = arguments.partitions + int((now - begun[0]) * arguments.per_second)
+            load.send(due - sum(load.account.sent))
+        if now - reported >= REPORT_S:
+            reported = now
+            _say(load.account)
+        load.poll(TICK_S)
+    account = load.finish()
+    _say(account)
+    return 0 if account.failure is None else 1
+
+
+def _say(account: Sent) -> None:
+    sys.stdout.write(msgspec.json.encode(account).decode() + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""The operator of a run: registers versions and swaps them through the registry, whatever happens to the brokers."""
+
+import asyncio
+import time
+from collections import Counter
+from typing import Any
+
+import structlog
+
+from hotswap_events.commands import (
+    AnyCommand,
+    CommandResult,
+    PromoteVersion,
+    RegisterVersion,
+    RollBack,
+    SwitchVersion,
+    ValidateVersion,
+)
+from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_stream import bootstrap
+from hotswap_stream.application.artifact_file import digest_hex
+from hotswap_stream.application.registry import Registry
+from hotswap_stream.domain.legal_steps import legal_steps
+from hotswap_stream.domain.state import ModelState
+from hotswap_stream.errors import HotswapError
+from hotswap_stream.settings import Settings
+from tests.torture.exact_artifact import artifact
+from tests.torture.plan import Swap
+from tests.torture.request_kinds import MODEL
+from tests.torture.version_history import VALUE_TAG
+
+RETRY_SECONDS_MAX = 60.0
+"""A command is tried again, with the same id, for so long."""
+FLEET_SECONDS_MAX = 45.0
+"""After so long the operator rolls back what the fleet should have."""
+_POLL_SECONDS = 0.2
+
+_log = structlog.get_logger(__name__)
+
+
+class Operator:
+    """A context manager; connects again when its registry cannot heal itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._settings = settings
+        self._store = bootstrap.artifact_store(settings)
+        self._registry: Registry | None = None
+        self._commands = 0
+        self._values = 0
+
+    async def __aenter__(self) -> "Operator":
+        await bootstrap.ensure_control_topics(self._settings)
+        await self._connected()
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self._disconnect()
+
+    async def prepare(self, versions: int) -> None:
+        """Register and validate so many versions and promote the first."""
+        for _ in range(versions):
+            name = await self._register()
+            await self._do(
+                ValidateVersion(**self._meta(), model_version=name, validation_set="exact", figures={"accuracy": 1.0}),
+                "validate",
+            )
+        await self._do(PromoteVersion(**self._meta(), model_version="v1"), "promote")
+
+    async def swap(self, swap: Swap) -> str:
+        """Do it; what became of it, in words. A step that no version may take by now is a switch instead."""
+        state = await self._state()
+        inactive = [name for name in state.versions if name != state.active_version]
+        if swap.kind == "damaged":
+            return await self._damaged()
+        if swap.kind == "register-and-switch":
+            return await self._switch(await self._register(), swap.kind)
+        if swap.kind == "promote":
+            legal = [name for name in inactive if "promote" in legal_steps(state, state.versions[name])]
+            if legal:
+                command = PromoteVersion(**self._meta(), model_version=legal[swap.pick % len(legal)])
+                return (await self._do(command, swap.kind)).status
+        elif swap.kind == "roll-back" and state.former_version is not None:
+            return (await self._do(RollBack(**self._meta()), swap.kind)).status
+        return await self._switch(inactive[swap.pick % len(inactive)], "switch")
+
+    async def _switch(self, model_version: str, kind: str) -> str:
+        return (await self._do(SwitchVersion(**self._meta(), model_version=model_version), kind)).status
+
+    async def _damaged(self) -> str:
+        """Promote an artifact whose bytes are not those that were registered, and wait until the fleet is rid of it."""
+        self._values += 1
+        facts = await self._store.put_artifact(artifact(self._values))
+        await self._damage(facts)
+        name = await self._register_artifact(facts, self._values)
+        await self._switch(name, "damaged")
+        started = time.monotonic()
+        while (await self._state()).active_version == name:
+            if time.monotonic() - started > FLEET_SECONDS_MAX:
+                await self._do(RollBack(**self._meta(), from_version=name), "roll-back-damaged")
+                return f"rolled back by the operator after {FLEET_SECONDS_MAX} s"
+            await asyncio.sleep(_POLL_SECONDS)
+        return f"rolled back by the fleet after {time.monotonic() - started:.1f} s"
+
+    async def _damage(self, facts: ArtifactFacts) -> None:
+        hex_digits = digest_hex(facts.digest)
+        path = self._settings.home / "artifacts" / "sha256" / hex_digits[:2] / f"{hex_digits}.safetensors"
+        content = bytearray(await asyncio.to_thread(path.read_bytes))
+        content[-1] ^= 0xFF
+        await asyncio.to_thread(path.write_bytes, bytes(content))
+
+    async def _register(self) -> str:
+        self._values += 1
+        return await self._register_artifact(await self._store.put_artifact(artifact(self._values)), self._values)
+
+    async def _register_artifact(self, facts: ArtifactFacts, value: int) -> str:
+        # Named, so that the answer to a command that was tried twice is not needed to know the name.
+        name = f"v{value}"
+        await self._do(
+            RegisterVersion(
+                **self._meta(),
+                model_version=name,
+                artifact=facts,
+                provenance=Provenance(origin="imported", created_by="torture"),
+                tags={VALUE_TAG: str(value)},
+            ),
+            "register",
+        )
+        return name
+
+    def _meta(self) -> dict[str, Any]:
+        self._commands += 1
+        return {"command_id": f"torture-{self._commands}", "actor": "torture", "model_name": MODEL}
+
+    async def _do(self, command: AnyCommand, kind: str) -> CommandResult:
+        deadline = time.monotonic() + RETRY_SECONDS_MAX
+        while True:
+            try:
+                result = await (await self._connected()).handle(command)
+            except HotswapError as error:
+                if not error.retriable or time.monotonic() > deadline:
+                    raise
+                _log.warning("command_retried", kind=kind, error=str(error))
+                await asyncio.sleep(_POLL_SECONDS)
+            else:
+                self.outcomes[f"{kind} {result.status}"] += 1
+                return result
+
+    async def _state(self) -> ModelState:
+        deadline = time.monotonic() + RETRY_SECONDS_MAX
+        while True:
+            try:
+                registry = await self._connected()
+                await registry.catch_up()
+                return registry.state(MODEL)
+            except HotswapError as error:
+                if not error.retriable or time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def _connected(self) -> Registry:
+        if self._registry is not None and self._registry.healthy:
+            return self._registry
+        await self._disconnect()
+        registry = self._registry = bootstrap.build_registry(self._settings, "torture")
+        await registry.start()
+        return registry
+
+    async def _disconnect(self) -> None:
+        registry, self._registry = self._registry, None
+        if registry is not None:
+            await registry.stop()

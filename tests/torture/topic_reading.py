@@ -1,0 +1,88 @@
+"""Topics read from the first record to the end they have now, one partition at a time."""
+
+import time
+from collections.abc import Iterator
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+PAGE_RECORDS = 1_000
+TIMEOUT_S = 30.0
+"""Without a record for so long a topic counts as unreadable."""
+_PAGE_S = 0.1
+_QUEUE_KIB_MAX = 16 * 1024
+LOG_LEVEL = 2
+"""Of the Kafka client's own log: that brokers go away is meant here."""
+
+
+class TopicUnreadableError(RuntimeError):
+    """A topic is missing, was cut at its beginning, or gives no records."""
+
+
+class TopicReader:
+    """Reads with one consumer that is in no group and commits nothing. A context manager."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "group.id": "torture-check",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "queued.max.messages.kbytes": _QUEUE_KIB_MAX,
+                "log_level": LOG_LEVEL,
+            }
+        )
+
+    def __enter__(self) -> "TopicReader":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._consumer.close()
+
+    def partition_count(self, topic: str) -> int:
+        """TopicUnreadableError if there is no such topic."""
+        try:
+            found = self._consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+        except KafkaException as error:
+            raise TopicUnreadableError(f"topics cannot be listed: {error}") from error
+        if found.error is not None:
+            raise TopicUnreadableError(f"topic {topic!r}: {found.error}")
+        return len(found.partitions)
+
+    def end_offset(self, topic: str, partition: int) -> int:
+        """The offset behind the last record. TopicUnreadableError if the first one is gone."""
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
+        except KafkaException as error:
+            raise TopicUnreadableError(f"{topic} {partition}: {error}") from error
+        if low != 0:
+            raise TopicUnreadableError(
+                f"{topic} {partition} begins at {low}: records were deleted, nothing can be proved"
+            )
+        return high
+
+    def records(self, topic: str, partition: int, end_offset: int) -> Iterator[Message]:
+        """All records before `end_offset`."""
+        if end_offset == 0:
+            return
+        self._consumer.assign([TopicPartition(topic, partition, 0)])
+        position, deadline = 0, time.monotonic() + TIMEOUT_S
+        while position < end_offset:
+            # It waits until it has a whole page: at the end of a partition that would be for ever.
+            page = self._consumer.consume(PAGE_RECORDS, _PAGE_S)
+            if page:
+                deadline = time.monotonic() + TIMEOUT_S
+            elif time.monotonic() > deadline:
+                raise TopicUnreadableError(f"{topic} {partition} gives no record from {position} on")
+            for message in page:
+                error = message.error()
+                if error is not None:
+                    if error.retriable() or error.code() == KafkaError._TRANSPORT:
+                        continue
+                    raise TopicUnreadableError(f"{topic} {partition} from {position} on: {error}")
+                offset = message.offset()
+                if offset is None or offset >= end_offset:
+                    continue
+                position = offset + 1
+                yield message
+        self._consumer.unassign()
