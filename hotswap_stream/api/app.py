@@ -40,6 +40,7 @@ from hotswap_stream.api.retention import ValidationPolicyController, clean_up_mo
 from hotswap_stream.api.rollouts import RolloutCommands, RolloutController, get_rollouts
 from hotswap_stream.api.runtime import ApiRuntime, provide_runtime
 from hotswap_stream.api.services import INFER_BYTES_MAX, REQUEST_BYTES_MAX, ApiServices
+from hotswap_stream.api.serving_control import ServingCommands, ServingController
 from hotswap_stream.api.training_runs import TrainingRunController
 from hotswap_stream.api.versions import VersionController
 
@@ -53,6 +54,8 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     ModelCommands,
     ModelQueries,
     get_fleet,
+    ServingController,
+    ServingCommands,
     RolloutController,
     get_rollouts,
     RolloutCommands,
@@ -90,6 +93,7 @@ _OPENAPI = OpenAPIConfig(
         Tag(name="inference", description="Asking models; under /v2 by the Open Inference Protocol"),
         Tag(name="models", description="What is registered and what is in production, now or in the past"),
         Tag(name="commands", description="What appends events to the log"),
+        Tag(name="serving", description="Circuits, their policy, and the switch that turns a model off"),
         Tag(name="rollouts", description="How a new version earns its traffic"),
         Tag(name="training", description="Training runs"),
         Tag(name="events", description="The registry log"),

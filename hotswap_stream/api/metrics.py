@@ -32,6 +32,9 @@ class RegistryCollector(Collector):
         yield _family(catalogue.MODEL_VERSION_INFO, _version_info(streams))
         yield _family(catalogue.MODEL_SWITCHES, _switches(runtime, streams))
         yield _family(catalogue.REGISTRY_VERSIONS, _versions_by_stage(streams))
+        yield _family(catalogue.CIRCUIT_OPEN, _circuit_positions(streams))
+        yield _family(catalogue.CIRCUIT_OPENINGS, _circuit_openings(streams))
+        yield _family(catalogue.MODEL_DISABLED, _disabled(streams))
         for spec, value in (
             (catalogue.REGISTRY_MODELS, len(streams)),
             (catalogue.REGISTRY_NEXT_OFFSET, fold.next_offset),
@@ -82,6 +85,26 @@ def _versions_by_stage(streams: list[Stream]) -> Iterator[Sample]:
     for stream in streams:
         for stage, count in Counter(version.stage for version in stream.state.versions.values()).items():
             yield (stream.state.model_name, stage), count
+
+
+_POSITIONS = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
+
+
+def _circuit_positions(streams: list[Stream]) -> Iterator[Sample]:
+    for stream in streams:
+        for name, circuit in stream.state.serving.circuits.items():
+            yield (stream.state.model_name, name), _POSITIONS[circuit.position]
+
+
+def _circuit_openings(streams: list[Stream]) -> Iterator[Sample]:
+    for stream in streams:
+        for name, circuit in stream.state.serving.circuits.items():
+            yield (stream.state.model_name, name), circuit.openings
+
+
+def _disabled(streams: list[Stream]) -> Iterator[Sample]:
+    for stream in streams:
+        yield (stream.state.model_name,), int(stream.state.serving.disabled)
 
 
 @get("/metrics", operation_id="metrics", tags=["health"], media_type=MediaType.TEXT)

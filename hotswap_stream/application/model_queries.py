@@ -9,6 +9,7 @@ from hotswap_events.commands import Refusal
 from hotswap_events.registry_state import RegistryState, RegistryVersion, VersionStage
 from hotswap_stream.application.registry_fold import Stream
 from hotswap_stream.application.registry_view import registry_state, registry_version
+from hotswap_stream.domain.serving_route import route
 from hotswap_stream.domain.state import VersionState
 
 NAMES_LISTED_MAX = 20
@@ -23,6 +24,10 @@ class ModelSummary(Struct, frozen=True, kw_only=True):
     active_version: str | None
     former_version: str | None
     """Where a rollback would go."""
+    disabled: bool
+    """Switched off: every request gets an error answer."""
+    answered_by: str | None
+    """The version that answers: the active one, or one that stands in for it; null while none may."""
     versions_total: int
     versions_by_stage: dict[str, int]
     sequence: int
@@ -68,6 +73,8 @@ def _summary(stream: Stream) -> ModelSummary:
         model_name=state.model_name,
         active_version=state.active_version,
         former_version=state.former_version,
+        disabled=state.serving.disabled,
+        answered_by=route(state).answered_by,
         versions_total=len(state.versions),
         versions_by_stage=by_stage,
         sequence=state.sequence,

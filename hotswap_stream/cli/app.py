@@ -16,6 +16,8 @@ COMMAND_MODULES = (
     "versions",
     "register",
     "lifecycle",
+    "serving",
+    "heuristic",
     "rollout",
     "cleanup",
     "events",

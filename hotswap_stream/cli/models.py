@@ -43,11 +43,12 @@ def models(context: typer.Context, stage: Stage = None, as_of: AsOf = None, as_j
 def print_models(found: "Iterable[ModelSummary]") -> None:
     """Models as a table."""
     print_table(
-        ("model", "active", "former", "versions", "stages", "sequence", "offset"),
+        ("model", "active", "answers", "former", "versions", "stages", "sequence", "offset"),
         (
             (
                 model.model_name,
                 model.active_version,
+                "(disabled)" if model.disabled else model.answered_by,
                 model.former_version,
                 model.versions_total,
                 model.versions_by_stage,
@@ -76,7 +77,10 @@ def print_model(state: "RegistryState") -> None:
         {
             "model": state.model_name,
             "active version": state.active_version or "none",
-            "chosen at offset": state.active_offset,
+            "in production since offset": state.active_offset,
+            "disabled": (state.disabled_reason or "yes") if state.disabled else None,
+            "answered by": None if state.answered_by == state.active_version else state.answered_by or "nothing",
+            "circuits": {circuit.model_version: circuit.position for circuit in state.circuits},
             "a rollback goes to": state.former_version or "nowhere",
             "versions": state.versions_total,
             "sequence": state.sequence,

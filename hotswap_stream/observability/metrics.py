@@ -55,6 +55,24 @@ REGISTRY_EVENTS_VOID = MetricSpec(
 REGISTRY_FOLLOWER_UP = MetricSpec(
     name="hotswap_registry_follower_up", kind="gauge", documentation="1 while this process follows the registry log."
 )
+CIRCUIT_OPEN = MetricSpec(
+    name="hotswap_circuit_open",
+    kind="gauge",
+    labels=("model_name", "model_version"),
+    documentation="Circuit of each version that has one that moved: 0 closed, 0.5 half-open, 1 open.",
+)
+CIRCUIT_OPENINGS = MetricSpec(
+    name="hotswap_circuit_openings",
+    kind="gauge",
+    labels=("model_name", "model_version"),
+    documentation="How often the circuit of a version opened since the version last entered production.",
+)
+MODEL_DISABLED = MetricSpec(
+    name="hotswap_model_disabled",
+    kind="gauge",
+    labels=("model_name",),
+    documentation="1 for a model that is switched off, 0 for all others.",
+)
 EVENT_STREAM_CLIENTS = MetricSpec(
     name="hotswap_event_stream_clients", kind="gauge", documentation="Clients of the live event stream."
 )
@@ -68,5 +86,8 @@ CATALOGUE = (
     REGISTRY_EVENTS_APPLIED,
     REGISTRY_EVENTS_VOID,
     REGISTRY_FOLLOWER_UP,
+    CIRCUIT_OPEN,
+    CIRCUIT_OPENINGS,
+    MODEL_DISABLED,
     EVENT_STREAM_CLIENTS,
 )

@@ -8,10 +8,12 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+import torch
 from msgspec import Struct
 from torch import nn
 
 from hotswap_stream.application.artifact_manifest import Argument, ArtifactManifest, Shape, TensorSpec
+from hotswap_stream.application.heuristic import CONSTANT, parse_outputs
 from hotswap_stream.errors import HotswapError
 
 CLASSES = 10
@@ -56,6 +58,11 @@ def architecture(name: str, describe: Describe) -> Callable[[_B], _B]:
 def architecture_names() -> tuple[str, ...]:
     """All registered names, sorted."""
     return tuple(sorted(_registered))
+
+
+def module_of_architecture(name: str) -> str:
+    """The Python module whose import registers it. UnknownArchitectureError."""
+    return _find(name)[0].__module__
 
 
 def build_module(name: str, arguments: Mapping[str, Argument]) -> nn.Module:
@@ -177,3 +184,33 @@ def _linear_signature(features: int = 4, outputs: int = 2) -> Signature:
 def linear(features: int = 4, outputs: int = 2) -> nn.Module:
     """One linear layer: the smallest thing that can be trained, swapped and computed by hand."""
     return nn.Linear(features, outputs)
+
+
+_CONSTANT_DTYPES = {"FP32": torch.float32, "FP64": torch.float64, "INT32": torch.int32, "INT64": torch.int64}
+
+
+def _constant_signature(outputs: str = "y:FP32:1") -> Signature:
+    return Signature(
+        inputs=(TensorSpec(name="x", datatype="FP32", shape=(-1, 1)),),
+        outputs=parse_outputs(outputs),
+        warm_up={"x": (1, 1)},
+    )
+
+
+@architecture(CONSTANT, _constant_signature)
+class Constant(nn.Module):
+    """The same answer for each row, whatever comes in: a fallback that needs no luck. Takes the inputs of the model it
+    stands in for."""
+
+    def __init__(self, outputs: str = "y:FP32:1") -> None:
+        super().__init__()
+        specs = parse_outputs(outputs)
+        self._names = tuple(f"output_{position}" for position in range(len(specs)))
+        for name, spec in zip(self._names, specs, strict=True):
+            self.register_buffer(name, torch.zeros(spec.shape[1:], dtype=_CONSTANT_DTYPES[spec.datatype]))
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """One copy of the answer a row."""
+        rows = inputs[0].shape[0]
+        answers = [self.get_buffer(name) for name in self._names]
+        return tuple(answer.unsqueeze(0).repeat(rows, *(1 for _ in answer.shape)) for answer in answers)

@@ -1,0 +1,170 @@
+"""Circuits, their policy, and the switch that turns a model off: queries and commands."""
+
+from litestar import Controller, Response, get, post, put
+from litestar.params import JSONBody
+from msgspec import field
+from msgspec.structs import asdict
+
+from hotswap_events.serving_commands import (
+    CloseCircuit,
+    DisableModel,
+    EnableModel,
+    HalfOpenCircuit,
+    OpenCircuit,
+    SetServingPolicy,
+)
+from hotswap_events.serving_control import ServingPolicy
+from hotswap_stream.api.authorization import guard_state_change
+from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer, handled
+from hotswap_stream.api.command_context import CommandBody, Headers, command_context
+from hotswap_stream.api.operations import KEY_OR_NONE, OptionalBodyOperation
+from hotswap_stream.api.parameters import ModelNameInPath, VersionInPath
+from hotswap_stream.api.past_or_present import PastOrPresent
+from hotswap_stream.api.problems import found
+from hotswap_stream.api.runtime import Runtime
+from hotswap_stream.application.serving_view import ServingView, find_serving
+
+
+class ServingPolicyFields(ServingPolicy, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole policy; what is left out gets its default."""
+
+
+class ServingPolicyBody(CommandBody, frozen=True):
+    """When circuits open and close, and what answers meanwhile."""
+
+    policy: ServingPolicyFields = field(default_factory=ServingPolicyFields)
+
+
+class ServingController(Controller):
+    """How a model is served."""
+
+    path = "/api/models/{model_name:str}"
+    tags = ("serving",)
+
+    @get("/serving", operation_id="get_serving", responses=QUERY_PROBLEM_RESPONSES)
+    async def get_serving(self, streams: PastOrPresent, model_name: ModelNameInPath) -> Response[ServingView]:
+        """Which version answers and why, the circuits, their policy, and whether the model is switched off."""
+        view = found(find_serving(streams, model_name))
+        return Response(view, headers={"ETag": f'"{view.sequence}"'})
+
+    @get("/serving-policy", operation_id="get_serving_policy", responses=QUERY_PROBLEM_RESPONSES)
+    async def get_serving_policy(self, streams: PastOrPresent, model_name: ModelNameInPath) -> Response[ServingPolicy]:
+        """The policy that holds: the model's own, or the default."""
+        view = found(find_serving(streams, model_name))
+        return Response(view.policy, headers={"ETag": f'"{view.sequence}"'})
+
+
+class ServingCommands(Controller):
+    """Commands on how a model is served."""
+
+    path = "/api/models/{model_name:str}"
+    tags = ("serving",)
+    guards = (guard_state_change,)
+    security = KEY_OR_NONE
+
+    @put("/serving-policy", status_code=200, operation_id="set_serving_policy", responses=PROBLEM_RESPONSES)
+    async def set_serving_policy(
+        self, runtime: Runtime, command_headers: Headers, model_name: ModelNameInPath, data: JSONBody[ServingPolicyBody]
+    ) -> Response[CommandAnswer]:
+        """Set the whole policy: what is left out gets its default."""
+        context = command_context(command_headers, data, runtime.services.ids)
+        policy = ServingPolicy(**asdict(data.policy))
+        return await handled(
+            runtime, context, SetServingPolicy(model_name=model_name, policy=policy, **context.fields())
+        )
+
+    @post(
+        "/disable",
+        status_code=200,
+        operation_id="disable_model",
+        operation_class=OptionalBodyOperation,
+        responses=PROBLEM_RESPONSES,
+    )
+    async def disable(
+        self,
+        runtime: Runtime,
+        command_headers: Headers,
+        model_name: ModelNameInPath,
+        data: JSONBody[CommandBody | None] = None,
+    ) -> Response[CommandAnswer]:
+        """Switch the model off: every request is answered with the error `model-disabled`, at once and everywhere."""
+        context = command_context(command_headers, data, runtime.services.ids)
+        return await handled(runtime, context, DisableModel(model_name=model_name, **context.fields()))
+
+    @post(
+        "/enable",
+        status_code=200,
+        operation_id="enable_model",
+        operation_class=OptionalBodyOperation,
+        responses=PROBLEM_RESPONSES,
+    )
+    async def enable(
+        self,
+        runtime: Runtime,
+        command_headers: Headers,
+        model_name: ModelNameInPath,
+        data: JSONBody[CommandBody | None] = None,
+    ) -> Response[CommandAnswer]:
+        """Switch the model on again: its versions stayed loaded."""
+        context = command_context(command_headers, data, runtime.services.ids)
+        return await handled(runtime, context, EnableModel(model_name=model_name, **context.fields()))
+
+    @post(
+        "/versions/{model_version:str}/circuit/open",
+        status_code=200,
+        operation_id="open_circuit",
+        operation_class=OptionalBodyOperation,
+        responses=PROBLEM_RESPONSES,
+    )
+    async def open_circuit(
+        self,
+        runtime: Runtime,
+        command_headers: Headers,
+        model_name: ModelNameInPath,
+        model_version: VersionInPath,
+        data: JSONBody[CommandBody | None] = None,
+    ) -> Response[CommandAnswer]:
+        """Take a version out of answering: its fallback takes over, or callers get the error `circuit-open`."""
+        context = command_context(command_headers, data, runtime.services.ids)
+        command = OpenCircuit(model_name=model_name, model_version=model_version, **context.fields())
+        return await handled(runtime, context, command)
+
+    @post(
+        "/versions/{model_version:str}/circuit/half-open",
+        status_code=200,
+        operation_id="half_open_circuit",
+        operation_class=OptionalBodyOperation,
+        responses=PROBLEM_RESPONSES,
+    )
+    async def half_open_circuit(
+        self,
+        runtime: Runtime,
+        command_headers: Headers,
+        model_name: ModelNameInPath,
+        model_version: VersionInPath,
+        data: JSONBody[CommandBody | None] = None,
+    ) -> Response[CommandAnswer]:
+        """Try a version whose circuit is open with probes now, before its time."""
+        context = command_context(command_headers, data, runtime.services.ids)
+        command = HalfOpenCircuit(model_name=model_name, model_version=model_version, **context.fields())
+        return await handled(runtime, context, command)
+
+    @post(
+        "/versions/{model_version:str}/circuit/reset",
+        status_code=200,
+        operation_id="reset_circuit",
+        operation_class=OptionalBodyOperation,
+        responses=PROBLEM_RESPONSES,
+    )
+    async def reset_circuit(
+        self,
+        runtime: Runtime,
+        command_headers: Headers,
+        model_name: ModelNameInPath,
+        model_version: VersionInPath,
+        data: JSONBody[CommandBody | None] = None,
+    ) -> Response[CommandAnswer]:
+        """Close a version's circuit by hand: it answers again at once."""
+        context = command_context(command_headers, data, runtime.services.ids)
+        command = CloseCircuit(model_name=model_name, model_version=model_version, **context.fields())
+        return await handled(runtime, context, command)

@@ -1,0 +1,265 @@
+"""`disable`, `enable`, `circuit`, `serving-policy`: what stands between the active version and its callers."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hotswap_stream.cli.commanding import command_fields, send, settle
+from hotswap_stream.cli.options import (
+    Actor,
+    AsJson,
+    AsOf,
+    CommandId,
+    ExpectedSequence,
+    ModelArgument,
+    Reason,
+)
+from hotswap_stream.cli.printing import print_facts, print_json, print_table
+from hotswap_stream.cli.queries import ask
+
+if TYPE_CHECKING:
+    from hotswap_events.commands import CommandResult
+    from hotswap_stream.application.registry import Registry
+    from hotswap_stream.application.serving_view import ServingView
+
+CircuitVersion = Annotated[
+    str | None, typer.Argument(metavar="[VERSION]", help="Default: the active one.", show_default=False)
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands and groups."""
+    app.command("disable")(disable)
+    app.command("enable")(enable)
+    circuit = typer.Typer(help="Circuits: take a failing version out of answering, and back.", no_args_is_help=True)
+    circuit.command("show")(show)
+    circuit.command("open")(open_circuit)
+    circuit.command("probe")(probe)
+    circuit.command("reset")(reset)
+    app.add_typer(circuit, name="circuit")
+    policy = typer.Typer(help="When circuits open and close, and what answers meanwhile.", no_args_is_help=True)
+    policy.command("show")(show_policy)
+    policy.command("set")(set_policy)
+    app.add_typer(policy, name="serving-policy")
+
+
+def disable(
+    model: ModelArgument,
+    actor: Actor,
+    reason: Reason = None,
+    expected_sequence: ExpectedSequence = None,
+    command_id: CommandId = None,
+    as_json: AsJson = False,
+) -> None:
+    """Switch a model off: every request gets an error answer, at once and everywhere."""
+    from hotswap_events.serving_commands import DisableModel
+
+    fields = command_fields(
+        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
+    )
+    send(DisableModel(**fields), as_json=as_json)
+
+
+def enable(
+    model: ModelArgument,
+    actor: Actor,
+    reason: Reason = None,
+    expected_sequence: ExpectedSequence = None,
+    command_id: CommandId = None,
+    as_json: AsJson = False,
+) -> None:
+    """Switch a model on again."""
+    from hotswap_events.serving_commands import EnableModel
+
+    fields = command_fields(
+        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
+    )
+    send(EnableModel(**fields), as_json=as_json)
+
+
+def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """Which version answers and why, and the circuits."""
+    view = _view(model, as_of=as_of, as_json=as_json)
+    if as_json:
+        print_json(view)
+        return
+    print_facts(
+        {
+            "model": view.model_name,
+            "active version": view.active_version or "none",
+            "answered by": view.answered_by or f"nothing ({view.refused_because})",
+            "stands in for": view.fallback_for,
+            "probed": view.probed,
+            "chosen at offset": view.route_offset,
+            "fallback": view.fallback_version or "none",
+            "disabled": (view.disabled_reason or "yes") if view.disabled else None,
+        }
+    )
+    print_table(
+        ("version", "circuit", "since sequence", "opened", "cause", "openings"),
+        (
+            (
+                circuit.model_version,
+                circuit.position,
+                circuit.since_sequence,
+                None if circuit.opened_at is None else circuit.opened_at.isoformat(timespec="seconds"),
+                circuit.opened_cause,
+                circuit.openings,
+            )
+            for circuit in view.circuits
+        ),
+    )
+
+
+def open_circuit(
+    model: ModelArgument,
+    actor: Actor,
+    version: CircuitVersion = None,
+    reason: Reason = None,
+    expected_sequence: ExpectedSequence = None,
+    command_id: CommandId = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a version out of answering; its fallback takes over, if there is one."""
+    from hotswap_events.serving_commands import OpenCircuit
+
+    fields = command_fields(
+        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
+    )
+    _settle(OpenCircuit, version, fields, as_json=as_json)
+
+
+def probe(
+    model: ModelArgument,
+    actor: Actor,
+    version: CircuitVersion = None,
+    reason: Reason = None,
+    expected_sequence: ExpectedSequence = None,
+    command_id: CommandId = None,
+    as_json: AsJson = False,
+) -> None:
+    """Half-open a circuit now: some requests go to the version as probes."""
+    from hotswap_events.serving_commands import HalfOpenCircuit
+
+    fields = command_fields(
+        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
+    )
+    _settle(HalfOpenCircuit, version, fields, as_json=as_json)
+
+
+def reset(
+    model: ModelArgument,
+    actor: Actor,
+    version: CircuitVersion = None,
+    reason: Reason = None,
+    expected_sequence: ExpectedSequence = None,
+    command_id: CommandId = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close a circuit by hand: the version answers again at once."""
+    from hotswap_events.serving_commands import CloseCircuit
+
+    fields = command_fields(
+        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
+    )
+    _settle(CloseCircuit, version, fields, as_json=as_json)
+
+
+def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """The policy that holds: the model's own, or the default."""
+    view = _view(model, as_of=as_of, as_json=as_json)
+    if as_json:
+        print_json(view.policy)
+        return
+    from msgspec.structs import asdict
+
+    facts = {name: "none" if value is None else value for name, value in asdict(view.policy).items()}
+    print_facts(
+        {"model": view.model_name, "set": "no, the default holds" if view.policy_is_default else "yes", **facts}
+    )
+
+
+def set_policy(
+    model: ModelArgument,
+    actor: Actor,
+    error_rate_max: Annotated[
+        float | None, typer.Option(help="Share of failures; 1 is any.", show_default=False)
+    ] = None,
+    latency_ms_max: Annotated[
+        float | None, typer.Option(help="Milliseconds beyond which an answer is slow; 0 is never.", show_default=False)
+    ] = None,
+    slow_share_max: Annotated[float | None, typer.Option(help="Share of slow answers.", show_default=False)] = None,
+    window_seconds: Annotated[
+        float | None, typer.Option(help="Age of the answers that count.", show_default=False)
+    ] = None,
+    window_answers_max: Annotated[int | None, typer.Option(help="How many of them.", show_default=False)] = None,
+    answers_min: Annotated[int | None, typer.Option(help="Fewer say nothing.", show_default=False)] = None,
+    open_seconds: Annotated[float | None, typer.Option(help="Until it is half-open.", show_default=False)] = None,
+    probes: Annotated[int | None, typer.Option(help="So many must pass.", show_default=False)] = None,
+    probe_share: Annotated[float | None, typer.Option(help="Share of requests.", show_default=False)] = None,
+    fallback: Annotated[
+        Literal["former", "version", "none"] | None, typer.Option(help="What stands in.", show_default=False)
+    ] = None,
+    fallback_version: Annotated[
+        str | None, typer.Option(help="The version that stands in; implies --fallback version.", show_default=False)
+    ] = None,
+    reason: Reason = None,
+    expected_sequence: ExpectedSequence = None,
+    command_id: CommandId = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change the policy; what is not named stays as it is."""
+    fields = command_fields(
+        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
+    )
+    changes = {
+        "slow_share_max": slow_share_max,
+        "window_seconds": window_seconds,
+        "window_answers_max": window_answers_max,
+        "answers_min": answers_min,
+        "open_seconds": open_seconds,
+        "probes": probes,
+        "probe_share": probe_share,
+    }
+    changed: dict[str, object] = {name: value for name, value in changes.items() if value is not None}
+    if error_rate_max is not None:
+        changed["error_rate_max"] = None if error_rate_max == 1 else error_rate_max
+    if latency_ms_max is not None:
+        changed["latency_ms_max"] = latency_ms_max or None
+    if fallback_version is not None:
+        changed |= {"fallback": fallback or "version", "fallback_version": fallback_version}
+    elif fallback is not None:
+        changed["fallback"] = fallback
+        if fallback != "version":
+            changed["fallback_version"] = None
+    if not changed:
+        raise typer.BadParameter("name at least one thing to change, such as --error-rate-max 0.2")
+
+    async def handling(registry: "Registry") -> "CommandResult":
+        from msgspec.structs import replace
+
+        from hotswap_events.serving_commands import SetServingPolicy
+
+        state = registry.state(model)
+        policy = replace(state.serving.effective_policy, **changed)
+        if fields["expected_sequence"] is None and state.exists:
+            fields["expected_sequence"] = state.sequence  # the unnamed rest is that of this state
+        return await registry.handle(SetServingPolicy(policy=policy, **fields))
+
+    settle(handling, as_json=as_json)
+
+
+def _view(model: str, *, as_of: str | None, as_json: bool) -> "ServingView":
+    from hotswap_stream.application.serving_view import find_serving
+
+    return ask(lambda streams: find_serving(streams, model), as_of=as_of, as_json=as_json)
+
+
+def _settle(command_type: type, version: str | None, fields: dict[str, object], *, as_json: bool) -> None:
+    """Send it for the version, or for the one that is active."""
+
+    async def handling(registry: "Registry") -> "CommandResult":
+        named = version or registry.state(str(fields["model_name"])).active_version or "(none is active)"
+        return await registry.handle(command_type(model_version=named, **fields))
+
+    settle(handling, as_json=as_json)
