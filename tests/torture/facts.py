@@ -30,5 +30,7 @@ class RunFacts(Struct, kw_only=True):
     """Workers that ended by themselves and were started again."""
     slowest_removal_s: float = 0.0
     """The longest a worker took to end after SIGTERM."""
+    forced_removals: int = 0
+    """Workers that did not end within 15 s of it and were killed."""
     troubles: list[str] = []
     """What kept the run from doing what it was to do."""

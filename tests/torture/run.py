@@ -88,6 +88,7 @@ class Torture:
         facts = self.facts
         facts.commands = dict(self._operator.outcomes)
         facts.unplanned_worker_ends = self._workers.unplanned_ends
+        facts.forced_removals = self._workers.forced_removals
         facts.slowest_removal_s = self._workers.slowest_removal_s
         return await self._judge()
 
