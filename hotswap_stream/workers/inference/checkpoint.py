@@ -26,7 +26,7 @@ def request_offset_of(message: Message) -> int | None:
     """The request offset an answer names, or None if it is not one of ours."""
     try:
         headers = message.headers() or ()
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, SystemError):
         return None
     for name, value in headers:  # type: ignore[str-unpack]  # the stubs allow a dict, librdkafka gives a list
         if name == header_names.REQUEST_OFFSET and value is not None:

@@ -33,7 +33,7 @@ def _record(topic: str, message: Message) -> RequestRecord:
     wrong = None
     try:
         headers: Headers = message.headers() or _NO_HEADERS  # type: ignore[assignment]
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, SystemError):  # the client wraps the first in the second
         headers, wrong = _NO_HEADERS, "a header's name is not UTF-8"
     return RequestRecord(
         topic,
