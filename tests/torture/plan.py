@@ -68,7 +68,6 @@ SHORT = Plan(
     kills=2,
     pauses=1,
     removals=1,
-    damaged=0,
     broker_stops=0,
     broker_kills=0,
     quiet_seconds=1.0,

@@ -27,7 +27,7 @@ class CircuitWatch:
         guard: CircuitGuard,
         registry: Registry,
         loop: asyncio.AbstractEventLoop,
-        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._guard = guard
         self._registry = registry

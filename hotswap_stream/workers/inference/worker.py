@@ -73,6 +73,8 @@ class InferenceWorker:
         self._stall_watch = StallWatch()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop_tasks: set[asyncio.Task[None]] = set()
+        self._settling: dict[str, asyncio.Task[None]] = {}
+        """Model → what becomes of its promoted version that did not load here."""
         self._unlisten: Callable[[], None] | None = None
         self._failed: asyncio.Future[None] | None = None
         self._stopping = False
@@ -138,7 +140,7 @@ class InferenceWorker:
         slots = VersionSlots(
             self._loader,
             on_change=lambda: self._report(model_name),
-            on_active_failed=lambda failure: self._spawn(self._on_active_failed(model_name, failure), self._tasks),
+            on_active_failed=lambda failure: self._settle(model_name, failure),
             memory_bytes_max=self._config.memory_bytes_max,
         )
         guard = CircuitGuard(model_name, self._config.worker)
@@ -171,11 +173,15 @@ class InferenceWorker:
         await served.loop.run()
 
     async def _version_decided(self, model_name: str, slots: VersionSlots) -> None:
-        """Return when a version serves, or when it is clear that none does."""
+        """Return when a version serves, or when it is clear that none does: a failed one may still be rolled back."""
         with suppress(LogUnavailableError):  # then what is known here has to do
             await self._registry.catch_up()
-        if self._registry.state(model_name).active_version is not None:
+        while self._registry.state(model_name).active_version is not None:
             await slots.wait_decided()
+            settling = self._settling.get(model_name)
+            if slots.serving is not None or slots.refused is not None or settling is None or settling.done():
+                return
+            await asyncio.wait({settling})
 
     def _on_partitions(self, model_name: str, served: _Served, partitions: tuple[int, ...]) -> None:
         served.partitions = partitions
@@ -197,6 +203,9 @@ class InferenceWorker:
                 partitions=served.partitions,
             )
         )
+
+    def _settle(self, model_name: str, failure: LoadFailure) -> None:
+        self._settling[model_name] = self._task(self._on_active_failed(model_name, failure), self._tasks)
 
     async def _on_active_failed(self, model_name: str, failure: LoadFailure) -> None:
         """The promoted version does not load here. If it loads nowhere in the fleet, roll it back by an event."""
@@ -241,9 +250,13 @@ class InferenceWorker:
             return False
 
     def _spawn(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
+        self._task(work, tasks)  # type: ignore[unused-awaitable]  # `tasks` holds it
+
+    def _task(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         tasks.add(task)
         task.add_done_callback(self._on_task_done)
+        return task
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         """A task that ended with an error is a failure of the whole worker: its supervisor starts it again."""
