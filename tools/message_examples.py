@@ -34,6 +34,8 @@ from hotswap_stream.application.registry_fold import Applied, RegistryFold
 from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.application.registry_view import registry_state
 from hotswap_stream.domain.decide import Accepted, decide
+from tools.rollout_examples import rollout_commands
+from tools.serving_examples import serving_commands
 
 _TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _DIGEST_V1 = "sha256:" + "1" * 64
@@ -104,6 +106,8 @@ _COMMANDS: Sequence[AnyCommand] = (
     RollBack(**_by_ada(command_id="c-10", reason="wrong answers for 7"), cause="emergency", from_version="v2"),
     SwitchVersion(**_by_ada(command_id="c-11"), model_version="v2"),
     ArchiveVersion(**_by_ada(command_id="c-12"), model_version="v1"),
+    *serving_commands(_by_ada, "v2"),
+    *rollout_commands(_by_ada, _register),
 )
 
 

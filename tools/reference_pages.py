@@ -10,7 +10,8 @@ from typing import Any, get_args
 import msgspec
 
 from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance, Verdict
-from hotswap_stream.domain.legal_steps import legal_steps
+from hotswap_stream.domain.circuits import CircuitPosition
+from hotswap_stream.domain.legal_steps import circuit_steps, legal_steps
 from hotswap_stream.domain.state import ModelState, Stage, VersionState
 from hotswap_stream.settings import PREFIX, Settings
 from tools.channel_catalogue import MODEL_PARAMETER, channels
@@ -99,10 +100,23 @@ def legal_steps_page() -> str:
         "A step that is not legal is refused with a reason that names the legal ones. `roll back` needs a former "
         "version to return to. `switch` forces a version into production past the validation gate.\n\n"
         + table(("stage", "verdict", "was in production", "legal steps"), rows)
+        + "\n## Circuits\n\n"
+        "What may be done with a version's circuit. Entering production closes it. `reset circuit` is the reset by "
+        "hand; workers open, half-open and close circuits by the same rules.\n\n"
+        + table(("circuit", "stage", "legal steps"), _circuit_rows())
         + "\nRefusals carry a code: "
         + ", ".join(code(value) for value in _refusal_codes())
         + ".\n"
     )
+
+
+def _circuit_rows() -> list[tuple[str, str, str]]:
+    rows: list[tuple[str, str, str]] = []
+    for position in get_args(CircuitPosition):
+        for label, stage in (("any but archived", "production"), ("archived", "archived")):
+            _, version = _state_with(stage, None, True)  # type: ignore[arg-type]
+            rows.append((position, label, ", ".join(map(code, circuit_steps(version, position)))))
+    return rows
 
 
 def _state_with(stage: Stage, verdict: Verdict | None, was_active: bool) -> tuple[ModelState, VersionState]:

@@ -40,7 +40,7 @@ from hotswap_stream.api.retention import ValidationPolicyController, clean_up_mo
 from hotswap_stream.api.rollouts import RolloutCommands, RolloutController, get_rollouts
 from hotswap_stream.api.runtime import ApiRuntime, provide_runtime
 from hotswap_stream.api.services import INFER_BYTES_MAX, REQUEST_BYTES_MAX, ApiServices
-from hotswap_stream.api.serving_control import ServingCommands, ServingController
+from hotswap_stream.api.serving_control import ServingCommands, ServingPolicyController, get_serving
 from hotswap_stream.api.training_runs import TrainingRunController
 from hotswap_stream.api.versions import VersionController
 
@@ -54,7 +54,8 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     ModelCommands,
     ModelQueries,
     get_fleet,
-    ServingController,
+    get_serving,
+    ServingPolicyController,
     ServingCommands,
     RolloutController,
     get_rollouts,

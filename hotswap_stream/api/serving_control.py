@@ -35,34 +35,38 @@ class ServingPolicyBody(CommandBody, frozen=True):
     policy: ServingPolicyFields = field(default_factory=ServingPolicyFields)
 
 
-class ServingController(Controller):
-    """How a model is served."""
+@get(
+    "/api/models/{model_name:str}/serving",
+    operation_id="get_serving",
+    tags=["serving"],
+    responses=QUERY_PROBLEM_RESPONSES,
+)
+async def get_serving(streams: PastOrPresent, model_name: ModelNameInPath) -> Response[ServingView]:
+    """Which version answers and why, the circuits, their policy, and whether the model is switched off."""
+    view = found(find_serving(streams, model_name))
+    return Response(view, headers={"ETag": f'"{view.sequence}"'})
 
-    path = "/api/models/{model_name:str}"
+
+class ServingPolicyController(Controller):
+    """When circuits open and close, and what answers meanwhile."""
+
+    path = "/api/models/{model_name:str}/serving-policy"
     tags = ("serving",)
 
-    @get("/serving", operation_id="get_serving", responses=QUERY_PROBLEM_RESPONSES)
-    async def get_serving(self, streams: PastOrPresent, model_name: ModelNameInPath) -> Response[ServingView]:
-        """Which version answers and why, the circuits, their policy, and whether the model is switched off."""
-        view = found(find_serving(streams, model_name))
-        return Response(view, headers={"ETag": f'"{view.sequence}"'})
-
-    @get("/serving-policy", operation_id="get_serving_policy", responses=QUERY_PROBLEM_RESPONSES)
+    @get("/", operation_id="get_serving_policy", responses=QUERY_PROBLEM_RESPONSES)
     async def get_serving_policy(self, streams: PastOrPresent, model_name: ModelNameInPath) -> Response[ServingPolicy]:
         """The policy that holds: the model's own, or the default."""
         view = found(find_serving(streams, model_name))
         return Response(view.policy, headers={"ETag": f'"{view.sequence}"'})
 
-
-class ServingCommands(Controller):
-    """Commands on how a model is served."""
-
-    path = "/api/models/{model_name:str}"
-    tags = ("serving",)
-    guards = (guard_state_change,)
-    security = KEY_OR_NONE
-
-    @put("/serving-policy", status_code=200, operation_id="set_serving_policy", responses=PROBLEM_RESPONSES)
+    @put(
+        "/",
+        status_code=200,
+        operation_id="set_serving_policy",
+        guards=[guard_state_change],
+        security=KEY_OR_NONE,
+        responses=PROBLEM_RESPONSES,
+    )
     async def set_serving_policy(
         self, runtime: Runtime, command_headers: Headers, model_name: ModelNameInPath, data: JSONBody[ServingPolicyBody]
     ) -> Response[CommandAnswer]:
@@ -72,6 +76,15 @@ class ServingCommands(Controller):
         return await handled(
             runtime, context, SetServingPolicy(model_name=model_name, policy=policy, **context.fields())
         )
+
+
+class ServingCommands(Controller):
+    """Commands on how a model is served."""
+
+    path = "/api/models/{model_name:str}"
+    tags = ("serving",)
+    guards = (guard_state_change,)
+    security = KEY_OR_NONE
 
     @post(
         "/disable",
