@@ -45,6 +45,15 @@ class _Header(Struct, frozen=True):
     data_start: int
 
 
+class TensorPlace(Struct, frozen=True):
+    """Where a tensor's bytes lie in the file, and what they are. `dtype` is safetensors' name, as "F32"."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
 _RAW_HEADER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _METADATA = msgspec.json.Decoder(dict[str, str])
 _TENSOR = msgspec.json.Decoder(_Tensor)
@@ -89,6 +98,20 @@ def read_manifest(content: bytes | memoryview) -> ArtifactManifest:
     if text is None:
         raise ArtifactFormatError(f"not an artifact: its safetensors header has no {MANIFEST_KEY!r} in __metadata__")
     return decode_manifest(text)
+
+
+def tensor_places(content: bytes | memoryview) -> dict[str, TensorPlace]:
+    """Tensor name → place, for any safetensors file. ArtifactFormatError if its header does not describe its bytes."""
+    header = _read_header(content)
+    return {
+        name: TensorPlace(
+            tensor.dtype,
+            tuple(tensor.shape),
+            header.data_start + tensor.data_offsets[0],
+            header.data_start + tensor.data_offsets[1],
+        )
+        for name, tensor in header.tensors.items()
+    }
 
 
 def decode_manifest(text: str | bytes) -> ArtifactManifest:

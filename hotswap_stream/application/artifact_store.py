@@ -72,6 +72,12 @@ class ArtifactStore(Protocol):
         The same errors as `fetch`. Only a path just answered is a checked one.
         """
 
+    async def unchecked_path(self, digest: str) -> Path | None:
+        """Where an artifact lies, for a reader that hashes what it reads; None if the store is not a folder.
+
+        ArtifactNotFoundError, ArtifactTooLargeError.
+        """
+
     async def exists(self, digest: str) -> bool:
         """Whether the store has an artifact under this digest. Does not look inside."""
 

@@ -205,6 +205,7 @@ async def test_a_folder_answers_a_checked_path_and_other_stores_none(
 ) -> None:
     facts = await store.put_artifact(linear_artifact())
     path = await store.local_path(facts.digest)
+    assert await store.unchecked_path(facts.digest) == path
     if place.kind != "folder":
         assert path is None
         return
@@ -213,10 +214,12 @@ async def test_a_folder_answers_a_checked_path_and_other_stores_none(
     place.overwrite(facts.digest, flip_bit(linear_artifact(), 100))
     with pytest.raises(DigestMismatchError):
         await store.local_path(facts.digest)
-    with pytest.raises(ArtifactNotFoundError):
-        await store.local_path(UNKNOWN)
-    with pytest.raises(InvalidDigestError):
-        await store.local_path("sha256:../../x")
+    assert await store.unchecked_path(facts.digest) == path
+    for call in (store.local_path, store.unchecked_path):
+        with pytest.raises(ArtifactNotFoundError):
+            await call(UNKNOWN)
+        with pytest.raises(InvalidDigestError):
+            await call("sha256:../../x")
 
 
 async def test_wrong_s3_keys_are_refused_without_being_told(s3: ArtifactStoreConfig) -> None:

@@ -77,6 +77,9 @@ class ObstoreArtifactStore:
     async def local_path(self, digest: str) -> Path | None:
         return await asyncio.to_thread(self._local_path, digest)
 
+    async def unchecked_path(self, digest: str) -> Path | None:
+        return await asyncio.to_thread(self._unchecked_path, digest)
+
     async def exists(self, digest: str) -> bool:
         return await asyncio.to_thread(self._size, digest) is not None
 
@@ -109,11 +112,16 @@ class ObstoreArtifactStore:
         manifest = read_manifest(content)
         return LoadedArtifact(digest=digest, size_bytes=len(content), manifest=manifest, content=content)
 
-    def _local_path(self, digest: str) -> Path | None:
+    def _unchecked_path(self, digest: str) -> Path | None:
         if self._folder is None:
             return None
         self._checked_size(digest)
-        path = self._folder / path_of(digest)
+        return self._folder / path_of(digest)
+
+    def _local_path(self, digest: str) -> Path | None:
+        path = self._unchecked_path(digest)
+        if path is None:
+            return None
         with self._errors(digest), path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         self._check_digest(digest, f"sha256:{found}")

@@ -10,6 +10,7 @@ from torch import nn
 
 from hotswap_stream.adapters.torch.architectures import build_module
 from hotswap_stream.adapters.torch.datatypes import TORCH_OF
+from hotswap_stream.adapters.torch.reading import read_file, weights_in
 from hotswap_stream.application.artifact_file import ArtifactFormatError
 from hotswap_stream.application.artifact_manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.errors import HotswapError
@@ -27,11 +28,12 @@ class WarmUpError(HotswapError):
     """The module raised, or answered the wrong shape, datatype or NaN, when it was tried."""
 
 
-def load_module(manifest: ArtifactManifest, weights: bytes | Path) -> nn.Module:
+def load_module(manifest: ArtifactManifest, weights: bytes | Path | torch.Tensor) -> nn.Module:
     """The module of a checked artifact, in eval mode, without gradients, warmed up.
 
-    `weights` is the artifact file as bytes, or its path (then it is mapped, and copied once). Errors:
-    UnknownArchitectureError, ArchitectureArgumentsError, ArtifactFormatError, WeightsMismatchError, WarmUpError.
+    `weights` is the artifact file: as bytes, as its path, or as `read_file` has read it. From the latter two the module
+    uses the memory that the file was read into. Errors: UnknownArchitectureError, ArchitectureArgumentsError,
+    ArtifactFormatError, WeightsMismatchError, WarmUpError.
     """
     state = _read_state(weights)
     # First without memory: a wrong manifest is refused before anything of its size is allocated.
@@ -41,9 +43,8 @@ def load_module(manifest: ArtifactManifest, weights: bytes | Path) -> nn.Module:
     if any(name not in state for name, _ in module.named_buffers()):
         # A buffer that is not saved gets its value from the constructor, so the constructor must run for real.
         module = build_module(manifest.architecture, manifest.arguments)
-    else:
-        module = module.to_empty(device="cpu")
-    module.load_state_dict(state, strict=True)
+    # Assigned, not copied: what was read is what computes.
+    module.load_state_dict(state, strict=True, assign=True)
     module.eval().requires_grad_(False)
     warm_up(module, manifest)
     return module
@@ -101,11 +102,11 @@ def _check_output(spec: TensorSpec, tensor: torch.Tensor, batch: int, *, allow_n
         )
 
 
-def _read_state(weights: bytes | Path) -> dict[str, torch.Tensor]:
+def _read_state(weights: bytes | Path | torch.Tensor) -> dict[str, torch.Tensor]:
     try:
-        if isinstance(weights, Path):
-            return safetensors.torch.load_file(weights)
-        return safetensors.torch.load(weights)
+        if isinstance(weights, bytes):
+            return safetensors.torch.load(weights)
+        return weights_in(read_file(weights) if isinstance(weights, Path) else weights)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ArtifactFormatError(f"weights cannot be read as safetensors: {error}") from error
 

@@ -1,70 +1,135 @@
-"""Loaded torch modules behind the worker's ports."""
+"""Loaded versions behind the worker's ports."""
 
-import asyncio
-import mmap
-from pathlib import Path
+import threading
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
 
-from hotswap_stream.adapters.torch.loading import load_module, named_outputs
-from hotswap_stream.application.artifact_file import read_manifest
+from hotswap_stream.adapters.torch.batch_sizes import pad_rows, size_table
+from hotswap_stream.adapters.torch.choosing import Rates
+from hotswap_stream.adapters.torch.executors import EagerExecutor, Executor
+from hotswap_stream.adapters.torch.memory import give_back
 from hotswap_stream.application.artifact_manifest import ArtifactManifest
-from hotswap_stream.application.artifact_store import ArtifactStore
-from hotswap_stream.application.serving import Arrays, ServingModel
+from hotswap_stream.application.serving import Arrays
+
+Array = npt.NDArray[Any]
 
 
 class TorchServingModel:
-    """A module in eval mode. `infer` may run in any thread, one call at a time."""
+    """A version and what executes it. `infer` may run in any thread, one call at a time.
 
-    def __init__(self, manifest: ArtifactManifest, module: nn.Module) -> None:
+    `sizes` are the rows a forward pass may have, ascending; empty means that rows must not be added: each call is one
+    pass over exactly its rows.
+    """
+
+    def __init__(
+        self,
+        manifest: ArtifactManifest,
+        executor: Executor,
+        sizes: tuple[int, ...] = (),
+        *,
+        rates: Mapping[str, Rates] | None = None,
+        device: str = "cpu",
+    ) -> None:
         self._manifest = manifest
-        self._module: nn.Module | None = module
+        self._names = tuple(spec.name for spec in manifest.inputs)
+        self._outputs = tuple(spec.name for spec in manifest.outputs)
+        self._executor: Executor | None = executor
+        self._name: str = executor.name
+        self._offered: tuple[Executor, Mapping[str, Rates]] | None = None
+        self._guard = threading.Lock()
+        self._table = size_table(sizes) if sizes else ()
+        self._rates = rates or {}
+        self._device = device
 
     @property
     def manifest(self) -> ArtifactManifest:
         """Inputs and outputs it declares."""
         return self._manifest
 
-    def infer(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
-        """Forward pass over arrays of shape [rows, …] in the manifest's order of inputs."""
-        if self._module is None:
+    @property
+    def executor(self) -> str:
+        """The name of what computed the latest `infer`, and will compute the next one unless a faster one is ready."""
+        return self._name
+
+    @property
+    def executor_rates(self) -> Mapping[str, Rates]:
+        """Executor → rows per second, as measured when it was chosen; empty if nothing was measured."""
+        return self._rates
+
+    def padded_rows(self, rows: int) -> int:
+        """Rows of the forward pass that computes so many; of each of several passes, if one cannot hold them."""
+        table = self._table
+        if not table:
+            return rows
+        return table[rows] if rows < len(table) else table[-1]
+
+    def infer(self, inputs: Arrays) -> dict[str, Array]:
+        """Forward pass over arrays of shape [rows, …]; arrays of `padded_rows` rows are used without a copy."""
+        if self._offered is not None:
+            self._take_offered()
+        executor = self._executor
+        if executor is None:
             raise RuntimeError("the model was closed")
-        with torch.inference_mode():
-            # Requests arrive as read-only views of the record's bytes; torch wants memory it could write to.
-            tensors = [torch.tensor(inputs[spec.name]) for spec in self._manifest.inputs]
-            outputs = named_outputs(self._module(*tensors), self._manifest)
-        return {spec.name: tensor.numpy() for spec, tensor in zip(self._manifest.outputs, outputs, strict=True)}
+        arrays = [inputs[name] for name in self._names]
+        rows = len(arrays[0])
+        size = self.padded_rows(rows)
+        outputs = executor.run(arrays) if rows == size else _in_passes(executor, arrays, rows, size)
+        return dict(zip(self._outputs, outputs, strict=True))
+
+    def infer_exactly(self, inputs: Arrays, *, padded_batch_size: int, first_row: int = 0) -> dict[str, Array]:
+        """The rows computed in passes of exactly this size, from row `first_row` of the pass on.
+
+        ValueError if the pass cannot hold them there.
+        """
+        executor = self._executor
+        if executor is None:
+            raise RuntimeError("the model was closed")
+        arrays = [inputs[name] for name in self._names]
+        rows = len(arrays[0])
+        if not 0 <= first_row < padded_batch_size or (first_row and first_row + rows > padded_batch_size):
+            raise ValueError(f"{rows} rows from row {first_row} on do not fit into a pass of {padded_batch_size}")
+        if first_row:
+            before = [np.zeros((first_row, *array.shape[1:]), array.dtype) for array in arrays]
+            arrays = [np.concatenate(pair) for pair in zip(before, arrays, strict=True)]
+        found = _in_passes(executor, arrays, first_row + rows, padded_batch_size)
+        return {name: array[first_row:] for name, array in zip(self._outputs, found, strict=True)}
+
+    def offer(self, executor: Executor, rates: Mapping[str, Rates]) -> None:
+        """Use this executor from the next `infer` on. It must have been checked. Any thread may offer."""
+        with self._guard:
+            if self._executor is not None:
+                self._offered = (executor, rates)
+
+    def eager(self) -> EagerExecutor | None:
+        """What serves, as plain torch; None when that no longer has a module, or when closed."""
+        executor = self._executor
+        return executor.as_eager() if isinstance(executor, EagerExecutor) else None
 
     def close(self) -> None:
-        """Drop the module and with it its weights."""
-        self._module = None
+        """Drop the weights. A thread gives the memory back to the system, so this call takes no time."""
+        with self._guard:
+            dropped = [self._executor, self._offered]
+            self._executor = self._offered = None
+        give_back(dropped.clear, self._device)
+
+    def _take_offered(self) -> None:
+        with self._guard:
+            if self._offered is not None and self._executor is not None:
+                self._executor, self._rates = self._offered
+                self._name = self._executor.name
+            self._offered = None
 
 
-class TorchModelLoader:
-    """`ModelLoader` from an artifact store. Everything that takes time runs in a thread."""
-
-    def __init__(self, store: ArtifactStore, *, torch_threads: int) -> None:
-        self._store = store
-        torch.set_num_threads(torch_threads)
-
-    async def load(self, digest: str) -> ServingModel:
-        """Fetch, verify, build, warm up. The errors of `ArtifactStore.fetch` and of `load_module`."""
-        path = await self._store.local_path(digest)
-        if path is not None:
-            return await asyncio.to_thread(_load_file, path)
-        artifact = await self._store.fetch(digest)
-        module = await asyncio.to_thread(load_module, artifact.manifest, artifact.content)
-        return TorchServingModel(artifact.manifest, module)
-
-
-def _load_file(path: Path) -> ServingModel:
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-        memoryview(mapped) as content,
-    ):
-        manifest = read_manifest(content)
-    return TorchServingModel(manifest, load_module(manifest, path))
+def _in_passes(executor: Executor, arrays: list[Array], rows: int, size: int) -> list[Array]:
+    """Passes of `size` rows each, the last one padded."""
+    if rows <= size:
+        outputs = executor.run([array if rows == size else pad_rows(array, size) for array in arrays])
+        return outputs if rows == size else [output[:rows] for output in outputs]
+    parts = []
+    for start in range(0, rows, size):
+        part = [array[start : start + size] for array in arrays]
+        parts.append(_in_passes(executor, part, min(size, rows - start), size))
+    return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
