@@ -6,7 +6,16 @@ import json
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("broker_start", "registry_fold", "routing", "false_alarms", "detection")
+BENCHMARKS = (
+    "broker_start",
+    "registry_fold",
+    "routing",
+    "false_alarms",
+    "detection",
+    "executors",
+    "padding",
+    "load_300mb",
+)
 RESULT = Path("build/bench.json")
 
 
