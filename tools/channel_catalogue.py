@@ -8,12 +8,15 @@ from hotswap_events.topics import Topics, TopicSpec
 from tools.message_catalogue import (
     COMMAND_RESULT,
     COMMANDS,
+    COMPARISON,
     DEAD_LETTER,
     EVENTS,
+    FEEDBACK,
     FLEET_RECORD,
     INFER_ERROR,
     INFER_REQUEST,
     INFER_RESPONSE,
+    OBSERVATION,
     REGISTRY_STATE,
     Message,
 )
@@ -111,6 +114,31 @@ def channels(topics: Topics | None = None) -> tuple[Channel, ...]:
             operations=(
                 Operation(name="writeDeadLetters", action="send", summary="Keep what could not be handled, and why."),
             ),
+        ),
+        Channel(
+            name="observations",
+            spec=specs.pop(topics.observations),
+            description="What the workers saw of their answers: a small record a second for each version in use.",
+            messages=(OBSERVATION,),
+            operations=(
+                Operation(name="reportObservations", action="send", summary="Say what was answered, and how."),
+            ),
+        ),
+        Channel(
+            name="comparisons",
+            spec=specs.pop(topics.comparisons),
+            description="Requests that a shadow saw beside the version that answered: a sample, with both outputs.",
+            messages=(COMPARISON,),
+            operations=(
+                Operation(name="reportComparisons", action="send", summary="Show what a shadow would have answered."),
+            ),
+        ),
+        Channel(
+            name="feedback",
+            spec=specs.pop(topics.feedback),
+            description="True labels and rewards, whenever they are known, from any producer.",
+            messages=(FEEDBACK,),
+            operations=(Operation(name="takeFeedback", action="send", summary="Pass on what came by HTTP."),),
         ),
         Channel(
             name="requests",

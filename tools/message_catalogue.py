@@ -12,6 +12,7 @@ from hotswap_events.commands import AnyCommand, CommandResult
 from hotswap_events.envelope import CONTENT_TYPE as CLOUDEVENTS_CONTENT_TYPE
 from hotswap_events.fleet import FleetRecord
 from hotswap_events.inference import JSON_CONTENT_TYPE, InferError, InferRequest, InferResponse
+from hotswap_events.observation import Comparison, Feedback, Observation
 from hotswap_events.registry import EVENT_TYPES
 from hotswap_events.registry_state import RegistryState
 
@@ -212,6 +213,22 @@ DEAD_LETTER = Message(
     ),
 )
 
+
+def _keyed_by_model(name: str, payload: type[Struct], correlation: str | None = None) -> Message:
+    return Message(
+        name=name,
+        payload=payload,
+        folder="messages",
+        summary=summary_of(payload),
+        key=MODEL_NAME_KEY,
+        correlation=correlation,
+    )
+
+
+OBSERVATION = _keyed_by_model("hotswap.observation", Observation)
+COMPARISON = _keyed_by_model("hotswap.comparison", Comparison, "request_id")
+FEEDBACK = _keyed_by_model("hotswap.feedback", Feedback, "request_id")
+
 MESSAGES: tuple[Message, ...] = (
     *EVENTS,
     *COMMANDS,
@@ -222,4 +239,7 @@ MESSAGES: tuple[Message, ...] = (
     INFER_RESPONSE,
     INFER_ERROR,
     DEAD_LETTER,
+    OBSERVATION,
+    COMPARISON,
+    FEEDBACK,
 )

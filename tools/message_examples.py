@@ -34,6 +34,7 @@ from hotswap_stream.application.registry_fold import Applied, RegistryFold
 from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.application.registry_view import registry_state
 from hotswap_stream.domain.decide import Accepted, decide
+from tools.observation_examples import observation_examples
 from tools.rollout_examples import rollout_commands
 from tools.serving_examples import serving_commands
 
@@ -229,4 +230,5 @@ def message_examples() -> dict[str, tuple[bytes, ...]]:
     for command in _COMMANDS:
         name = msgspec.to_builtins(command)["type"]
         found[name] = (*found.get(name, ()), msgspec.json.encode(command))
-    return found | {name: tuple(map(msgspec.json.encode, examples)) for name, examples in _OTHERS.items()}
+    others = _OTHERS | observation_examples()
+    return found | {name: tuple(map(msgspec.json.encode, examples)) for name, examples in others.items()}

@@ -78,6 +78,21 @@ class Topics(Struct, frozen=True):
         """Copies of records that could not be handled, with the cause in the headers."""
         return f"{self.prefix}.dead-letters"
 
+    @property
+    def observations(self) -> str:
+        """What the workers saw of their answers, a record a second and version, keyed by model name."""
+        return f"{self.prefix}.observations"
+
+    @property
+    def comparisons(self) -> str:
+        """Requests as both the primary and a shadow answered them, keyed by model name; a sample."""
+        return f"{self.prefix}.comparisons"
+
+    @property
+    def feedback(self) -> str:
+        """What turned out later about answers, keyed by model name."""
+        return f"{self.prefix}.feedback"
+
     def requests(self, model_name: str) -> str:
         """Requests for one model."""
         return f"{self.prefix}.requests.{model_name}"
@@ -85,6 +100,10 @@ class Topics(Struct, frozen=True):
     def responses(self, model_name: str) -> str:
         """Answers of one model; the answer to a request in partition p is in partition p."""
         return f"{self.prefix}.responses.{model_name}"
+
+    def windows(self, model_name: str) -> str:
+        """Compacted: the rolling windows of one model's series; only where a version takes windows."""
+        return f"{self.prefix}.windows.{model_name}"
 
     def control_specs(self) -> tuple[TopicSpec, ...]:
         """The topics that exist whatever models there are."""
@@ -95,6 +114,16 @@ class Topics(Struct, frozen=True):
             TopicSpec(name=self.command_results, partitions=4, cleanup_policy="delete", retention_ms=7 * _DAY_MS),
             TopicSpec(name=self.fleet, partitions=1, cleanup_policy="compact", retention_ms=-1),
             TopicSpec(name=self.dead_letters, partitions=4, cleanup_policy="delete", retention_ms=30 * _DAY_MS),
+            # By the broker's clock: a rollout's policy is tried again on what lies between two times.
+            TopicSpec(
+                name=self.observations,
+                partitions=4,
+                cleanup_policy="delete",
+                retention_ms=90 * _DAY_MS,
+                append_time=True,
+            ),
+            TopicSpec(name=self.comparisons, partitions=4, cleanup_policy="delete", retention_ms=7 * _DAY_MS),
+            TopicSpec(name=self.feedback, partitions=4, cleanup_policy="delete", retention_ms=90 * _DAY_MS),
         )
 
     def model_specs(self, model_name: str, *, partitions: int = REQUEST_PARTITIONS) -> tuple[TopicSpec, ...]:
@@ -110,4 +139,10 @@ class Topics(Struct, frozen=True):
                 append_time=name == self.responses(model_name),
             )
             for name in (self.requests(model_name), self.responses(model_name))
+        )
+
+    def windows_spec(self, model_name: str, *, partitions: int = REQUEST_PARTITIONS) -> TopicSpec:
+        """The topic of windows, with as many partitions as the model's requests. Made when a version first needs it."""
+        return TopicSpec(
+            name=self.windows(model_name), partitions=partitions, cleanup_policy="compact", retention_ms=-1
         )

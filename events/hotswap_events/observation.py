@@ -1,0 +1,162 @@
+"""What workers say of their answers on `hotswap.observations`: small records that add up, one a second and version.
+
+An observation has the same size at 100 answers a second and at 50,000. Counts, sums and histograms of two records are
+added number by number; sketches are merged. Key: the model name, so that one partition has all of a model's records.
+"""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from hotswap_events.envelope import Timestamp
+from hotswap_events.inference import ErrorCode, InferTensor
+
+ObservationRole = Literal["primary", "shadow", "pinned", "probe", "fallback", "refused"]
+
+OBSERVATION_SECONDS = 1.0
+"""A worker sends what it has seen this often, later while Kafka takes nothing."""
+
+LABELS_MAX = 64
+"""Labels counted by name in one record; those of the rarer ones are `labels_other`."""
+SKETCH_K = 128
+"""Accuracy of the sketches: their normalized rank error is about 2 %."""
+SCORE_SKETCH = "score"
+INPUT_SKETCH = "input"
+"""Of the mean of each row of the first input; `input.3` is that of its element 3, where it has few."""
+FEATURES_MAX = 4
+"""Elements of the first input that have a sketch of their own."""
+
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Sums(Struct, frozen=True, gc=False):
+    """Count, sum and sum of squares of values."""
+
+    count: Count = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+
+class LatencyCounts(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A histogram of milliseconds. Bucket b holds values above 2^((b−1)/8) and up to 2^(b/8): they are 9 % wide.
+
+    The lowest bucket, −80, holds everything below; the highest, 160, everything above.
+    """
+
+    buckets: dict[int, Count] = {}
+    total_ms: float = 0.0
+    """Sum of the values: with their count it gives the mean."""
+    slow: Count = 0
+    """Values above `slow_ms` of the observation, exact."""
+
+
+class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What one worker saw of one version in one role, since its last record of it. Only when there was something.
+
+    Idempotency: a worker that is not sure whether a record arrived sends it again with the same `sequence`. Skip those
+    whose sequence is not above the highest of the same `worker_run` and model. A gap says that records were lost.
+    """
+
+    worker: str
+    worker_run: str
+    """Unique to each start of the worker."""
+    sequence: Annotated[int, Meta(ge=1)]
+    """1, 2, 3 … over the records of this run and model."""
+    model_name: str
+    model_version: str | None = None
+    """None: requests that were refused before a version was chosen (`role` is then `refused`)."""
+    role: ObservationRole
+    """`primary`: by the split of the traffic, also the active version without a rollout. `pinned`: the request named
+    the version. `probe`: while its circuit is half-open. `fallback`: it answered in place of another. `shadow`: its
+    answers went to nobody."""
+    rollout_id: str | None = None
+    """The rollout that was on when the version was chosen."""
+    since: Timestamp
+    until: Timestamp
+    """The answers were given between these times, by the worker's clock."""
+    answers: Count = 0
+    """Requests answered well, one each however many rows they have."""
+    errors: dict[ErrorCode, Count] = {}
+    """Requests answered with an error, by its code."""
+    rows: Count = 0
+    """Rows of those answered well."""
+    compute: LatencyCounts = LatencyCounts()
+    """Duration of the forward pass that each answer was computed in. Compare versions by this one."""
+    total: LatencyCounts = LatencyCounts()
+    """From the request's record timestamp to the end of its forward pass: what a caller waits, but for the network.
+    Shadows have none."""
+    slow_ms: float | None = None
+    """What `slow` was counted by: the least `slow_ms` in the rollout's policy."""
+    labels: dict[int, Count] = {}
+    """Rows by the index of their largest class score; empty where the first output holds no class scores."""
+    labels_other: Count = 0
+    agreed: Count = 0
+    """Of a shadow: rows whose label is that of the primary, or whose values are close to it."""
+    disagreed: Count = 0
+    skipped: Count = 0
+    """Requests the shadow should have seen and did not, because the worker had to answer others."""
+    score: Sums = Sums()
+    """Of each row: its largest class score, else the mean of the first output."""
+    score_difference: Sums = Sums()
+    """Of a shadow: its score less that of the primary."""
+    input: Sums = Sums()
+    """Of the mean of the first input's rows: of a sample of them."""
+    sketches: dict[str, str] = {}
+    """Name → KLL sketch of floats (Apache DataSketches, base64) of a sample of the rows."""
+
+
+class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One request as the primary and a shadow answered it, on `hotswap.comparisons`. A sample; all are counted in the
+    observations."""
+
+    model_name: str
+    rollout_id: str | None = None
+    worker: str
+    request_partition: int
+    request_offset: int
+    request_id: str | None = None
+    at: Timestamp
+    primary_version: str
+    shadow_version: str
+    agree: bool
+    """In all of the request's rows."""
+    primary_compute_ms: float
+    shadow_compute_ms: float
+    """Of the forward passes, which other requests were in too."""
+    primary_outputs: tuple[InferTensor, ...] = ()
+    shadow_outputs: tuple[InferTensor, ...] = ()
+    """Left out where they are large."""
+    shadow_error: str | None = None
+
+
+class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What turned out later about an answer, on `hotswap.feedback`. Key: the model name.
+
+    It names the answer by its request's partition and offset, as every answer carries them, or by the request's id.
+    """
+
+    model_name: str
+    feedback_id: Annotated[str, Meta(min_length=1, max_length=256)]
+    """The same id again is the same feedback, sent twice."""
+    at: Timestamp
+    """When it was known."""
+    request_partition: Annotated[int, Meta(ge=0)] | None = None
+    request_offset: Annotated[int, Meta(ge=0)] | None = None
+    request_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    model_version: str | None = None
+    """The version that the sender has seen in the answer; what the answer itself says decides."""
+    label: Annotated[int, Meta(ge=0)] | None = None
+    """The true class: the index of the score that should have been the largest."""
+    reward: float | None = None
+    """How good the answer was: higher is better."""
+    actor: str | None = None
+    parameters: dict[str, Any] = {}
+    """Whatever else belongs to it; not looked at."""
+
+    def __post_init__(self) -> None:
+        if (self.request_partition is None) != (self.request_offset is None):
+            raise ValueError("request_partition and request_offset come together")
+        if self.request_offset is None and self.request_id is None:
+            raise ValueError("give request_partition and request_offset, as the answer has them, or request_id")
+        if self.label is None and self.reward is None:
+            raise ValueError("give label (the true class's index), reward (a number, higher is better), or both")
