@@ -94,6 +94,8 @@ def _polish(component: JsonObject, owner: type) -> None:
 def _simplify(schema: JsonObject) -> None:
     if unreadable := _NEWER_THAN_DRAFT_07 & schema.keys():
         raise ValueError(f"{sorted(unreadable)} cannot be said in draft-07; write the class in another way")
+    # OpenAPI's own keyword; the constant tag of each alternative says the same.
+    schema.pop("discriminator", None)
     values = schema.get("enum")
     if values is not None and len(values) == 1:
         del schema["enum"]

@@ -4,9 +4,9 @@ A rollout is named `r1`, `r2` … within its model. It is running, paused, or ba
 promotion; at most one is.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from hotswap_events.rollout_strategy import Arm, MetricName, RolloutPolicy, Strategy
 
@@ -42,7 +42,8 @@ class MetricEvidence(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     """Further figures of the test."""
 
 
-Evidence = Annotated[tuple[MetricEvidence, ...], Meta(max_length=EVIDENCE_MAX)]
+Evidence = tuple[MetricEvidence, ...]
+"""At most 32 entries."""
 
 
 class RolloutStarted(Struct, frozen=True, kw_only=True, gc=False):

@@ -7,7 +7,6 @@ from msgspec import Meta
 from hotswap_events.command import Command, ModelVersion
 from hotswap_events.rollout import AnalysisOutcome, Evidence
 from hotswap_events.rollout_strategy import (
-    ARMS_MAX,
     DEFAULT_ROLLOUT_POLICY,
     RolloutId,
     RolloutPolicy,
@@ -16,7 +15,7 @@ from hotswap_events.rollout_strategy import (
 )
 from hotswap_events.validation_policy import ValidationPolicy
 
-Candidates = Annotated[tuple[ModelVersion, ...], Meta(max_length=ARMS_MAX)]
+Candidates = tuple[ModelVersion, ...]
 StepIndex = Annotated[int, Meta(ge=0)]
 
 

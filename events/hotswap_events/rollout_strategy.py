@@ -61,8 +61,8 @@ class CanaryStrategy(Struct, frozen=True, kw_only=True, tag_field="kind", tag="c
 class AbStrategy(Struct, frozen=True, kw_only=True, tag_field="kind", tag="ab", gc=False):
     """Two or more arms in any split, each user always in the same one. The baseline may be one of them."""
 
-    arms: Annotated[tuple[Arm, ...], Meta(min_length=2, max_length=ARMS_MAX)]
-    """Weights sum to 10,000."""
+    arms: tuple[Arm, ...]
+    """2 to 8; weights sum to 10,000."""
 
 
 class SetWeightStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="set_weight", gc=False):
@@ -96,7 +96,8 @@ RolloutStep = SetWeightStep | PauseStep | AnalysisStep
 class ProgressiveStrategy(Struct, frozen=True, kw_only=True, tag_field="kind", tag="progressive", gc=False):
     """Steps of weight, pause and analysis; behind the last one the candidate is promoted."""
 
-    steps: Annotated[tuple[RolloutStep, ...], Meta(min_length=1, max_length=STEPS_MAX)]
+    steps: tuple[RolloutStep, ...]
+    """1 to 64, not all of them weights."""
 
 
 class FleetStrategy(Struct, frozen=True, kw_only=True, tag_field="kind", tag="fleet", gc=False):
@@ -105,8 +106,8 @@ class FleetStrategy(Struct, frozen=True, kw_only=True, tag_field="kind", tag="fl
     share: Weight = 0
     """Of the workers by the hash of their names, in 1/10,000. Each worker decides for itself, so the part of a small
     fleet may differ from it: name the workers there."""
-    workers: Annotated[tuple[WorkerName, ...], Meta(max_length=WORKERS_NAMED_MAX)] = ()
-    """Named workers, besides those of the share."""
+    workers: tuple[WorkerName, ...] = ()
+    """Named workers, at most 1,000, besides those of the share."""
 
 
 Strategy = FixedStrategy | ShadowStrategy | CanaryStrategy | AbStrategy | ProgressiveStrategy | FleetStrategy
@@ -130,9 +131,8 @@ class MetricRule(Struct, frozen=True, kw_only=True, gc=False):
 class RolloutPolicy(Struct, frozen=True, kw_only=True, gc=False):
     """When a rollout has succeeded, failed, or cannot tell. All fields are stored, so that defaults may change."""
 
-    metrics: Annotated[tuple[MetricRule, ...], Meta(max_length=METRICS_MAX)] = (
-        MetricRule(metric="success-rate", margin=0.02),
-    )
+    metrics: tuple[MetricRule, ...] = (MetricRule(metric="success-rate", margin=0.02),)
+    """At most 16, each metric once."""
     alpha: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.05
     """Chance of a false alarm over the whole rollout, however often one looks."""
     seconds_max: Seconds = 86_400

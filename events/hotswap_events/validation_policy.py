@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from hotswap_events.rollout_strategy import Share
 
@@ -36,7 +36,8 @@ class ValidationPolicy(Struct, frozen=True, kw_only=True):
     pass_margin: Share = 0.05
     fail_margin: Share = 0.10
     first_accuracy_min: Share = 0.50
-    gates: Annotated[tuple[FigureGate, ...], Meta(max_length=GATES_MAX)] = field(default_factory=tuple)
+    gates: tuple[FigureGate, ...] = ()
+    """At most 32, each figure once."""
 
     def thresholds(self) -> dict[str, float]:
         """The figures that go into the event, so that the verdict can be questioned later."""

@@ -1,13 +1,18 @@
 """What a strategy and a policy must be, whoever wrote them. A message says what was wrong and what would be right."""
 
 import math
+from collections.abc import Sized
 from typing import Any
 
 import msgspec
 
-from hotswap_events.rollout import EVIDENCE_FIGURES_MAX, Evidence, MetricEvidence
+from hotswap_events.rollout import EVIDENCE_FIGURES_MAX, EVIDENCE_MAX, Evidence, MetricEvidence
 from hotswap_events.rollout_strategy import (
+    ARMS_MAX,
+    METRICS_MAX,
+    STEPS_MAX,
     WEIGHT_TOTAL,
+    WORKERS_NAMED_MAX,
     AbStrategy,
     AnalysisStep,
     FleetStrategy,
@@ -33,10 +38,19 @@ def wrong_shape(value: Any, wanted: Any) -> str | None:
     return None
 
 
+def wrong_count(what: str, values: Sized, most: int, least: int = 0) -> str | None:
+    """Why there are too many or too few of something, or None."""
+    if least <= len(values) <= most:
+        return None
+    return f"{len(values)} {what}; {least} to {most} are allowed"
+
+
 def wrong_strategy(strategy: Strategy) -> str | None:
     """Why this cannot be a strategy, or None."""
     if wrong := wrong_shape(strategy, Strategy):
         return f"strategy: {wrong}"
+    if wrong := _wrong_counts(strategy):
+        return wrong
     if isinstance(strategy, AbStrategy):
         names = [arm.model_version for arm in strategy.arms]
         total = sum(arm.weight for arm in strategy.arms)
@@ -54,10 +68,20 @@ def wrong_strategy(strategy: Strategy) -> str | None:
     return None
 
 
+def _wrong_counts(strategy: Strategy) -> str | None:
+    if isinstance(strategy, AbStrategy):
+        return wrong_count("arms", strategy.arms, ARMS_MAX, 2)
+    if isinstance(strategy, ProgressiveStrategy):
+        return wrong_count("steps", strategy.steps, STEPS_MAX, 1)
+    return wrong_count("workers", strategy.workers, WORKERS_NAMED_MAX) if isinstance(strategy, FleetStrategy) else None
+
+
 def wrong_rollout_policy(policy: RolloutPolicy, strategy: Strategy) -> str | None:
     """Why this cannot be the policy of a rollout by this strategy, or None."""
     if wrong := wrong_shape(policy, RolloutPolicy):
         return f"policy: {wrong}"
+    if wrong := wrong_count("metrics", policy.metrics, METRICS_MAX):
+        return wrong
     for rule in policy.metrics:
         if wrong := _wrong_rule(rule):
             return wrong
@@ -94,6 +118,8 @@ def wrong_evidence(evidence: tuple[MetricEvidence, ...]) -> str | None:
     """Why the evidence cannot be stored, or None. JSON has no NaN and no infinity."""
     if wrong := wrong_shape(evidence, Evidence):
         return f"evidence: {wrong}"
+    if wrong := wrong_count("entries of evidence", evidence, EVIDENCE_MAX):
+        return wrong
     for entry in evidence:
         if len(entry.figures) > EVIDENCE_FIGURES_MAX:
             return (

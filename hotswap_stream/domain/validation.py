@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from hotswap_events.registry import Verdict
-from hotswap_events.validation_policy import FigureGate
+from hotswap_events.validation_policy import GATES_MAX, FigureGate
 from hotswap_events.validation_policy import ValidationPolicy as ValidationPolicy
 
 DEFAULT_VALIDATION_POLICY = ValidationPolicy()
@@ -72,6 +72,8 @@ def wrong_validation_policy(policy: ValidationPolicy) -> str | None:
     """Why this cannot be a policy, or None."""
     if policy.fail_margin < policy.pass_margin:
         return f"fail_margin {policy.fail_margin} is below pass_margin {policy.pass_margin}: what passes would fail"
+    if len(policy.gates) > GATES_MAX:
+        return f"{len(policy.gates)} gates; 0 to {GATES_MAX} are allowed"
     for gate in policy.gates:
         if gate.threshold is None and gate.margin is None:
             return f"gate on {gate.figure!r}: a threshold or a margin is needed"

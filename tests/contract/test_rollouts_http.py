@@ -144,7 +144,7 @@ async def test_a_switch_by_hand_supersedes(stage: HttpStage) -> None:
     [
         ({"kind": "canary", "weight": 10_001}, "10000"),
         ({"kind": "canry", "weight": 1}, "canry"),
-        ({"kind": "ab", "arms": [{"model_version": "v1", "weight": 1}]}, "length"),
+        ({"kind": "ab", "arms": [{"model_version": "v1", "weight": 1}]}, "2 to 8"),
         ({"kind": "progressive", "steps": [{"step": "set_weight", "weight": 10_000}]}, "at once"),
     ],
 )

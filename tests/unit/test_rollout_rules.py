@@ -177,6 +177,10 @@ class TestStart:
             ),
             (PROVEN, start_rollout(ab(v1=5_000, v2=4_000), "v2"), "invalid-value", "9000"),
             (PROVEN, start_rollout(fleet(), "v2"), "invalid-value", "share"),
+            (PROVEN, start_rollout(fleet(0, *map(str, range(1_001))), "v2"), "invalid-value", "1001 workers"),
+            (PROVEN, start_rollout(ab(v1=10_000), "v2"), "invalid-value", "2 to 8"),
+            (PROVEN, start_rollout(progressive(*[pause_step()] * 65), "v2"), "invalid-value", "65 steps"),
+            (PROVEN, start_rollout(SHADOW, *(f"v{number}" for number in range(2, 10))), "invalid-value", "at most 7"),
             (PROVEN, start_rollout(progressive(set_weight(10_000)), "v2"), "invalid-value", "at once"),
             (PROVEN, start_rollout(progressive(set_weight(10_001), pause_step()), "v2"), "invalid-value", "10000"),
         ],
@@ -195,6 +199,7 @@ class TestStart:
             (RolloutPolicy(metrics=(MetricRule(metric="reward", threshold=float("inf")),)), "finite"),
             (RolloutPolicy(metrics=(MetricRule(metric="reward", threshold=1.0),) * 2), "twice"),
             (RolloutPolicy(alpha=1.5), "alpha"),
+            (RolloutPolicy(metrics=(MetricRule(metric="reward", threshold=1.0),) * 17), "17 metrics"),
             (RolloutPolicy(metrics=()), "no metrics"),
             (RolloutPolicy(metrics=(MetricRule(metric="reward", threshold=1.0),)), "no rule for it"),
         ],
@@ -444,6 +449,7 @@ class TestAnalysis:
             metric="reward", model_version="v2", outcome="failed", count=1, value=float("nan")
         )
         given(*IN_CANARY).when(record_analysis(evidence=(broken,))).then_refused("invalid-value", "value")
+        given(*IN_CANARY).when(record_analysis(evidence=EVIDENCE * 33)).then_refused("invalid-value", "0 to 32")
 
 
 class TestWhatEndsARolloutFromOutside:

@@ -92,6 +92,7 @@ def test_set_it_once() -> None:
         (ValidationPolicy(gates=(FigureGate(figure="agreement", margin=0.1),)), "by itself"),
         (ValidationPolicy(gates=(FigureGate(figure="f1", threshold=0.5),) * 2), "twice"),
         (ValidationPolicy(gates=(FigureGate(figure="", threshold=0.5),)), "figure"),
+        (ValidationPolicy(gates=(FigureGate(figure="f1", threshold=0.5),) * 33), "33 gates"),
     ],
 )
 def test_a_policy_that_makes_no_sense(policy: ValidationPolicy, words: str) -> None:
