@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from hotswap_stream.adapters.torch import graph_maker
 from hotswap_stream.adapters.torch.architectures import module_of_architecture
 from hotswap_stream.adapters.torch.executors import ExecutorUnavailableError
 from hotswap_stream.adapters.torch.graph_maker import GraphKind, GraphOrder
@@ -64,6 +65,7 @@ class GraphFiles:
             msgspec.json.encode(manifest, order="deterministic").decode(),
             *(f"{package} {version(package)}" for package in _PACKAGES[kind]),
             _source_digest(module),
+            _source_digest(graph_maker.__name__),
             "" if kind == "onnxruntime" else _processor(),
         ]
         digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()

@@ -83,7 +83,9 @@ def make_graph(order: GraphOrder, target: Path) -> None:
     shapes = (tuple({0: batch} for _ in examples),)
     if order.kind == "compile":
         program = torch.export.export(wrapped, examples, dynamic_shapes=shapes)
-        torch._inductor.aoti_compile_and_package(program, package_path=str(target))
+        # By default, weights of up to 8 numbers are written into the code, and other versions could not replace them.
+        configs = {"always_keep_tensor_constants": True}
+        torch._inductor.aoti_compile_and_package(program, package_path=str(target), inductor_configs=configs)
     else:
         _export_onnx(wrapped, examples, shapes, target)
 
