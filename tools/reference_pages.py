@@ -17,6 +17,7 @@ from hotswap_stream.settings import PREFIX, Settings
 from tools.channel_catalogue import MODEL_PARAMETER, channels
 from tools.field_docs import field_docs
 from tools.markdown import GENERATED, code, table
+from tools.rollout_steps import rollout_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 _DEFAULTS_BY_MACHINE = {"home": "`.hotswap` in the current folder", "cache": "`hotswap-stream` in the user's cache"}
@@ -104,6 +105,10 @@ def legal_steps_page() -> str:
         "What may be done with a version's circuit. Entering production closes it. `reset circuit` is the reset by "
         "hand; workers open, half-open and close circuits by the same rules.\n\n"
         + table(("circuit", "stage", "legal steps"), _circuit_rows())
+        + "\n## Rollouts\n\n"
+        "What may be asked of a model's rollout, by its strategy and status. While it bakes behind its promotion, "
+        "`promote` keeps the version and `abort` returns to the former one.\n\n"
+        + table(("strategy", "status", "legal steps"), rollout_rows())
         + "\nRefusals carry a code: "
         + ", ".join(code(value) for value in _refusal_codes())
         + ".\n"

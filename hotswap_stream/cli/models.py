@@ -82,6 +82,7 @@ def print_model(state: "RegistryState") -> None:
             "answered by": None if state.answered_by == state.active_version else state.answered_by or "nothing",
             "circuits": {circuit.model_version: circuit.position for circuit in state.circuits},
             "a rollback goes to": state.former_version or "nowhere",
+            "rollout": None if state.rollout is None else f"{state.rollout.rollout_id}, {state.rollout.status}",
             "versions": state.versions_total,
             "sequence": state.sequence,
             "offset": state.offset,
