@@ -15,6 +15,8 @@ BENCHMARKS = (
     "executors",
     "padding",
     "load_300mb",
+    "http_predict",
+    "request_latency",
 )
 RESULT = Path("build/bench.json")
 

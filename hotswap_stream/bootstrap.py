@@ -322,6 +322,7 @@ async def serve_api(
             app,
             host=settings.api_host,
             port=settings.api_port,
+            infer_bytes_max=settings.api_infer_bytes_max,
             on_started=on_started,
             stop_on_signals=stop_on_signals,
         )

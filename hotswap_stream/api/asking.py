@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from litestar import Request
 
@@ -60,13 +60,27 @@ _STATUS: dict[str, int] = {
 }
 
 
+class AskedHeaders(Protocol):
+    """What is needed of a request to ask a model: Litestar's requests have it."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By name in lower case."""
+        ...
+
+    @property
+    def scope(self) -> Mapping[str, Any]:
+        """Of ASGI."""
+        ...
+
+
 def retry_after(seconds: float) -> dict[str, str]:
     """The header, in whole seconds."""
     return {"Retry-After": str(retry_after_seconds(seconds))}
 
 
 @contextmanager
-def in_flight(request: Request[Any, Any, Any], runtime: ApiRuntime) -> Iterator[None]:
+def in_flight(request: AskedHeaders, runtime: ApiRuntime) -> Iterator[None]:
     """Hold a place. ProblemError: 503 when all are taken, 429 when the caller has its share."""
     try:
         with runtime.admission.place(_caller_of(request, runtime)):
@@ -76,12 +90,12 @@ def in_flight(request: Request[Any, Any, Any], runtime: ApiRuntime) -> Iterator[
         raise ProblemError(status, code, str(error), headers=retry_after(error.retry_after_s)) from error
 
 
-def _caller_of(request: Request[Any, Any, Any], runtime: ApiRuntime) -> str | None:
+def _caller_of(request: AskedHeaders, runtime: ApiRuntime) -> str | None:
     """The name of the API key, whose share counts; those without a key have one share together."""
     keys = runtime.services.api_keys
     if not keys:
         return None
-    presented = presented_key(request)
+    presented = presented_key(request.headers)
     return (None if presented is None else key_owner(keys, presented)) or ANONYMOUS
 
 
@@ -106,7 +120,7 @@ def servable(runtime: ApiRuntime, model_name: str, model_version: str | None = N
     )
 
 
-def beside_of(request: Request[Any, Any, Any], model_version: str | None = None) -> Beside:
+def beside_of(request: AskedHeaders, model_version: str | None = None) -> Beside:
     """What the request's headers pass on to its record. ProblemError: 400 what does not fit, 504 too late already.
 
     The protocol's id is the caller's own label, and clients repeat it, so by HTTP it may repeat unless they say no.
@@ -148,8 +162,8 @@ def _seconds_until(deadline_ms: bytes) -> float:
     return min(seconds, DEADLINE_SECONDS_MAX)
 
 
-async def body_of(request: Request[Any, Any, Any], runtime: ApiRuntime, media_types: Collection[str]) -> bytes:
-    """The request's body. ProblemError: 415 for another content type, 408 when it does not arrive in time."""
+def check_content(request: AskedHeaders, media_types: Collection[str]) -> None:
+    """ProblemError (415) for another content type, or a compressed body."""
     content_type = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
     if content_type and content_type not in media_types:
         raise ProblemError(
@@ -158,6 +172,11 @@ async def body_of(request: Request[Any, Any, Any], runtime: ApiRuntime, media_ty
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         raise ProblemError(415, "wrong-content-encoding", f"content-encoding {encoding[:100]!r} is not understood")
+
+
+async def body_of(request: Request[Any, Any, Any], runtime: ApiRuntime, media_types: Collection[str]) -> bytes:
+    """The request's body. ProblemError: 415 for another content type, 408 when it does not arrive in time."""
+    check_content(request, media_types)
     try:
         async with asyncio.timeout(runtime.services.infer_timeout_ms / 1000):
             return await request.body()

@@ -24,7 +24,7 @@ def guard_state_change(connection: Connection, _handler: BaseRouteHandler) -> No
     keys = runtime.services.api_keys
     if not keys:
         return
-    presented = presented_key(connection)
+    presented = presented_key(connection.headers)
     name = None if presented is None else key_owner(keys, presented)
     if name is None:
         raise ProblemError(
@@ -60,12 +60,12 @@ def actor_of(connection: Connection, named: str | None) -> str:
     return actor
 
 
-def presented_key(connection: Connection) -> str | None:
+def presented_key(headers: Mapping[str, str]) -> str | None:
     """The API key in the request's headers, right or wrong."""
-    key = connection.headers.get("x-api-key")
+    key = headers.get("x-api-key")
     if key is not None:
         return key
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, NotFoundException, SerializationException, ValidationException
@@ -140,6 +141,13 @@ def found(answer: Found | Refusal) -> Found:
     return answer
 
 
+def oip_error(status: int, detail: str, legal: tuple[str, ...] = ()) -> tuple[int, bytes]:
+    """Status and body of an error in the form of the Open Inference Protocol."""
+    listed = f" (there are: {', '.join(legal)})" if legal else ""
+    # The protocol has one status for whatever is wrong with a request.
+    return 400 if status == 422 else status, msgspec.json.encode(OipError(f"{detail}{listed}"))
+
+
 def problem_response(
     request: Request[Any, Any, Any],
     status: int,
@@ -154,15 +162,8 @@ def problem_response(
     """A problem as a response; under `/v2` in the form of the Open Inference Protocol."""
     path = request.url.path
     if path == OIP_PATH or path.startswith(f"{OIP_PATH}/"):
-        # The protocol has one status for whatever is wrong with a request.
-        oip_status = 400 if status == 422 else status
-        listed = f" (there are: {', '.join(legal)})" if legal else ""
-        return Response(
-            OipError(f"{detail}{listed}"),
-            status_code=oip_status,
-            media_type="application/json",
-            headers=dict(headers or {}),
-        )
+        oip_status, body = oip_error(status, detail, legal)
+        return Response(body, status_code=oip_status, media_type="application/json", headers=dict(headers or {}))
     return Response(
         Problem(
             type=f"{TYPE_PREFIX}{code}",

@@ -5,18 +5,30 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import structlog
 import uvicorn
 from litestar import Litestar
 
+from hotswap_stream.api.http_protocol import LimitedHttpToolsProtocol
+from hotswap_stream.api.infer_path import InferPath
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.errors import ConfigurationError, HotswapError
 
 _log = structlog.get_logger(__name__)
 
 GRACE_SECONDS_MAX = 5
-HEADER_BYTES_MAX = 32_768
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """The event loop for a process that serves: uvloop where it is installed, as it is not on Windows."""
+    if find_spec("uvloop") is None:
+        return asyncio.new_event_loop()
+    import uvloop
+
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
 
 
 class _Server(uvicorn.Server):
@@ -57,17 +69,19 @@ async def serve(
     *,
     host: str,
     port: int,
+    infer_bytes_max: int | None = None,
     on_started: Callable[[str], None] | None = None,
     stop_on_signals: bool = True,
 ) -> None:
     """Serve until SIGINT or SIGTERM, or until cancelled; open requests are answered first.
 
-    `port` 0 takes a free one; `on_started` gets the URL. With `stop_on_signals` it must run in the main thread.
+    With `infer_bytes_max`, requests to models are answered before the framework. `port` 0 takes a free one;
+    `on_started` gets the URL. With `stop_on_signals` it must run in the main thread.
     ConfigurationError if the address is taken or not one of this machine, HotswapError if the application fails to
     start.
     """
     config = uvicorn.Config(
-        app,
+        app if infer_bytes_max is None else InferPath(app, infer_bytes_max),
         host=host,
         port=port,
         lifespan="on",
@@ -75,11 +89,11 @@ async def serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        h11_max_incomplete_event_size=HEADER_BYTES_MAX,
+        http=LimitedHttpToolsProtocol,
         timeout_graceful_shutdown=GRACE_SECONDS_MAX,
     )
     loop = asyncio.get_running_loop()
-    with _listening_socket(host, port) as listener:
+    with listening_socket(host, port) as listener:
         server = _Server(config, app, on_started)
         signals = (signal.SIGINT, signal.SIGTERM) if stop_on_signals else ()
         for number in signals:
@@ -98,8 +112,11 @@ async def serve(
         raise HotswapError("the API did not start; the log says why")
 
 
-def _listening_socket(host: str, port: int) -> socket.socket:
-    """Bound before uvicorn starts: uvicorn would log a taken port and exit the process."""
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens. ConfigurationError if it cannot.
+
+    Bound before uvicorn starts: uvicorn would log a taken port and exit the process.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
         family, kind, protocol, _, address = found[0]

@@ -7,6 +7,8 @@ import typer
 from hotswap_stream.cli.running import run
 
 if TYPE_CHECKING:
+    import asyncio
+
     from hotswap_stream.settings import Settings
 
 
@@ -36,4 +38,9 @@ def api(
         )
         await bootstrap.serve_api(chosen, on_started=lambda url: typer.echo(f"API on {url}; operations: {url}/schema"))
 
-    run(main, quiet=False)
+    def new_event_loop() -> "asyncio.AbstractEventLoop":
+        from hotswap_stream.api.server import new_event_loop
+
+        return new_event_loop()
+
+    run(main, quiet=False, loop_factory=new_event_loop)

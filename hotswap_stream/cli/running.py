@@ -9,6 +9,8 @@ import typer
 from hotswap_stream.errors import ConfigurationError, HotswapError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from hotswap_stream.application.registry import Registry
     from hotswap_stream.settings import Settings
 
@@ -27,16 +29,23 @@ def fail(message: str, code: int = FAILED) -> NoReturn:
     raise typer.Exit(code)
 
 
-def run(main: Callable[["Settings"], Coroutine[Any, Any, _Result]], *, quiet: bool = True) -> _Result:
+def run(
+    main: Callable[["Settings"], Coroutine[Any, Any, _Result]],
+    *,
+    quiet: bool = True,
+    loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None" = None,
+) -> _Result:
     """Run a command's coroutine with the settings of the environment; what goes wrong becomes one clear line.
 
-    `quiet` commands log warnings only, so that a script reads nothing but the answer.
+    `quiet` commands log warnings only, so that a script reads nothing but the answer. `loop_factory`: an event loop
+    other than asyncio's own.
     """
     import asyncio
 
     try:
         settings = prepared_settings(quiet=quiet)
-        return asyncio.run(main(settings))
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(main(settings))
     except ConfigurationError as error:
         fail(str(error), FAILED if quiet else CONFIGURATION)
     except HotswapError as error:

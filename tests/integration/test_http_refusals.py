@@ -1,6 +1,8 @@
 """What the API says to requests that are wrong, to callers without a key, and when something inside fails."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +186,24 @@ async def test_the_schema_is_served_without_another_host(stage: HttpStage) -> No
     document = (await stage.get("/schema/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
     assert document == api_app.openapi_document()
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /api/health/live HTTP/1.1\r\nhost: x\r\nx-long: " + b"x" * 30_000 + b"\r\n\r\n", b"200"),
+        (b"GET /api/health/live HTTP/1.1\r\nhost: x\r\nx-long: " + b"x" * 100_000, b"400"),
+        (b"GET /api/health/live HTTP/1.1\r\nhost: x\r\n" + b"x-many: x\r\n" * 10_000 + b"\r\n", b"400"),
+        (b"no HTTP\r\n\r\n", b"400"),
+    ],
+)
+async def test_the_head_of_a_request_has_a_limit(stage: HttpStage, head: bytes, status: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(stage.url.rpartition(":")[2]))
+    try:
+        writer.write(head)
+        await writer.drain()
+        assert (await reader.readline()).split()[1] == status
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()

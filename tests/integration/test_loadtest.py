@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -123,6 +125,24 @@ async def test_the_open_loop_counts_what_waits_while_a_model_stands_still(load: 
     assert report.latency_ms is not None
     assert report.latency_ms.max >= 1_000
     assert report.latency_ms.p50 >= 100
+
+
+async def test_the_guides_commands_run(load: Load, tmp_path: Path) -> None:
+    guide = (ROOT / "docs/guides/asking-models.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^    hotswap-stream loadtest (.*)$", guide, re.MULTILINE)
+    assert len(shown) == 3
+    np.savez(tmp_path / "rows.npz", x=np.ones((20, 4), dtype="<f4"))
+    async with running_api(msgspec.structs.replace(load.stage.settings, api_port=0)) as url:
+        here = {
+            "digits": MODEL,
+            "http://127.0.0.1:8000": url,
+            "rows.npz": str(tmp_path / "rows.npz"),
+            "30": "1",
+            "10000": "100",
+        }
+        for command_line in shown:
+            short = () if "--seconds" in command_line or "--requests" in command_line else ("--requests", "50")
+            await load.run(*(here.get(word, word) for word in shlex.split(command_line)), *short)
 
 
 async def test_ctrl_c_prints_what_there_is(load: Load) -> None:

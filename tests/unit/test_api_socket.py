@@ -15,7 +15,7 @@ async def test_accepted_connections_send_without_delay() -> None:
         writer.close()
         await writer.wait_closed()
 
-    listener = server._listening_socket("127.0.0.1", 0)
+    listener = server.listening_socket("127.0.0.1", 0)
     async with await asyncio.start_server(on_connection, sock=listener):
         _, writer = await asyncio.open_connection(*listener.getsockname()[:2])
         assert await delays

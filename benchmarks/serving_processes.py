@@ -1,0 +1,127 @@
+"""What the serving benchmarks run on: a broker, a model in production, and the product's own processes."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import IO
+
+from hotswap_events.commands import RegisterVersion, SwitchVersion
+from hotswap_events.registry import Provenance
+from hotswap_stream import bootstrap
+from hotswap_stream.adapters.torch.architectures import build_module, manifest_of
+from hotswap_stream.adapters.torch.saving import save_module
+from hotswap_stream.broker import EmbeddedKafka
+from hotswap_stream.client.load.drive import LoadPlan
+from hotswap_stream.client.load.model_inputs import inputs_of_manifest
+from hotswap_stream.client.load.session import LoadSubject, load_by_http, load_by_topic, run_load
+from hotswap_stream.client.load.tally import LoadReport
+from hotswap_stream.settings import Settings, child_environment
+
+READY_SECONDS_MAX = 180.0
+STOP_SECONDS_MAX = 20.0
+
+
+class Served:
+    """A model in production; processes of the product that end with the block that started them."""
+
+    def __init__(self, settings: Settings, model_name: str, architecture: str) -> None:
+        self.settings, self.model_name = settings, model_name
+        self.inputs = inputs_of_manifest(manifest_of(architecture, {}))
+
+    @contextmanager
+    def command(self, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+        """A command of the product, such as `worker`."""
+        with process((sys.executable, "-m", "hotswap_stream.cli", *arguments), self.settings) as started:
+            yield started
+
+    async def by_http(self, url: str, plan: LoadPlan) -> LoadReport:
+        """A load test over HTTP, with raw tensors."""
+        subject = LoadSubject(model_name=self.model_name, body_format="binary")
+        async with load_by_http(url, subject, plan) as target:
+            return _checked(await run_load(target, subject, plan, target_name=url))
+
+    async def by_topic(self, plan: LoadPlan) -> LoadReport:
+        """A load test by topic, with raw tensors."""
+        subject = LoadSubject(model_name=self.model_name, body_format="msgpack")
+        gateway = bootstrap.inference_gateway(self.settings, in_flight_max=plan.in_flight_max)
+        async with load_by_topic(gateway, self.inputs, subject, plan) as target:
+            return _checked(await run_load(target, subject, plan, target_name="topics"))
+
+    async def until_answered(self) -> None:
+        """Wait for the worker's first answer."""
+        plan = LoadPlan(concurrency=1, requests=1, timeout_s=READY_SECONDS_MAX)
+        await self.by_topic(plan)
+
+
+def _checked(report: LoadReport) -> LoadReport:
+    assert not report.errors, report
+    return report
+
+
+@contextmanager
+def process(arguments: Sequence[str], settings: Settings) -> "Iterator[subprocess.Popen[str]]":
+    """A process that writes its first line to standard output when it is ready, if it writes any."""
+    environment = child_environment(settings)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    started = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        yield started
+    finally:
+        started.terminate()
+        try:
+            started.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+        if started.stdout is not None:
+            started.stdout.close()
+
+
+def url_of(started: "subprocess.Popen[str]") -> str:
+    """The URL in the first line that a server writes. RuntimeError if it ended instead."""
+    output: IO[str] | None = started.stdout
+    line = output.readline() if output is not None else ""
+    words = [word.rstrip(";") for word in line.split() if word.startswith("http://")]
+    if not words:
+        raise RuntimeError(f"the server did not start: {line!r}")
+    return words[0]
+
+
+@asynccontextmanager
+async def served(model_name: str, architecture: str, *, partitions: int = 4) -> AsyncIterator[Served]:
+    """A broker of its own with one model in production, untrained: its speed is that of a trained one."""
+    with tempfile.TemporaryDirectory(prefix="hotswap-bench-") as home:
+        async with EmbeddedKafka() as broker:
+            settings = Settings(
+                kafka_bootstrap_servers=broker.bootstrap_servers,
+                home=Path(home),
+                request_partitions=partitions,
+                log_level="warning",
+            )
+            content = save_module(build_module(architecture, {}), manifest_of(architecture, {}))
+            artifact = await bootstrap.artifact_store(settings).put_artifact(content)
+            async with bootstrap.open_registry(settings, "benchmark") as registry:
+                registered = await registry.handle(
+                    RegisterVersion(
+                        command_id="register",
+                        actor="benchmark",
+                        model_name=model_name,
+                        artifact=artifact,
+                        provenance=Provenance(origin="imported", created_by="benchmark"),
+                    )
+                )
+                assert registered.model_version is not None, registered
+                switched = await registry.handle(
+                    SwitchVersion(
+                        command_id="switch",
+                        actor="benchmark",
+                        model_name=model_name,
+                        model_version=registered.model_version,
+                    )
+                )
+                assert switched.status == "accepted", switched
+            yield Served(settings, model_name, architecture)
