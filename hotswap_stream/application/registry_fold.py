@@ -115,7 +115,9 @@ class RegistryFold:
         if state.active_version is not active_before:
             stream.active_offset = offset
         if plan_before is None and _plain(state):
-            stream.route_offset = stream.active_offset
+            # Not `active_offset`: a rollout that ended chose later than the promotion did.
+            if state.active_version is not active_before:
+                stream.route_offset = offset
         elif request_plan(state) != (plan_before or plain_plan(active_before)):
             stream.route_offset = offset
         self.applied_count += 1

@@ -6,9 +6,10 @@ from hotswap_events.commands import AnyCommand, Refusal
 from hotswap_stream.application.registry_fold import RegistryFold
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.legal_steps import circuit_steps
+from hotswap_stream.domain.request_plan import request_plan
 from hotswap_stream.domain.serving_route import Route, circuit_of, fallback_of, route, route_to
 from hotswap_stream.domain.state import ModelState
-from tests.property.histories import MODELS, Intent, Writer, serving_histories
+from tests.property.histories import MODELS, Intent, Writer, all_histories, serving_histories
 from tests.serving_samples import close_circuit, disable, enable, half_open_circuit, open_circuit
 
 
@@ -70,17 +71,17 @@ def _assert_sound(state: ModelState, way: Route, target: str | None) -> None:
         assert circuit_of(state, stand_in).position == "closed"
 
 
-@given(serving_histories)
-def test_the_route_offset_is_that_of_the_event_that_last_changed_the_route(intents: list[Intent]) -> None:
+@given(all_histories)
+def test_the_route_offset_is_that_of_the_event_that_last_changed_the_plan(intents: list[Intent]) -> None:
     records = Writer().handle_all(intents).records
     fold = RegistryFold()
     offsets: dict[str, int] = dict.fromkeys(MODELS, -1)
     for record in records:
-        before = {name: route(fold.state(name)) for name in MODELS}
+        before = {name: request_plan(fold.state(name)) for name in MODELS}
         active_before = {name: fold.state(name).active_version for name in MODELS}
         fold.apply(record)
         for name, stream in fold.streams.items():
-            if route(stream.state) != before[name]:
+            if request_plan(stream.state) != before[name]:
                 offsets[name] = record.offset
             assert stream.route_offset == offsets[name]
             if stream.state.active_version != active_before[name]:
@@ -132,8 +133,11 @@ def test_the_strategies_reach_what_they_are_for() -> None:
     @settings(max_examples=100, derandomize=True, database=None)
     @given(serving_histories)
     def explore(intents: list[Intent]) -> None:
-        for state in Writer().handle_all(intents).fold.streams.values():
-            serving, way = state.state.serving, route(state.state)
+        writer = Writer()
+        for intent in intents:
+            writer.handle(intent)
+            state = writer.fold.state(intent.model_name)
+            serving, way = state.serving, route(state)
             seen.update(circuit.position for circuit in serving.circuits.values())
             seen.update({"policy"} if serving.policy else ())
             seen.update({"fallback"} if way.fallback_for else ())
