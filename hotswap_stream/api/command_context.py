@@ -12,6 +12,7 @@ from hotswap_events.commands import Actor, CommandId, Reason
 from hotswap_stream.api.authorization import actor_of
 from hotswap_stream.api.problems import ProblemError
 from hotswap_stream.application.identity import Ids
+from hotswap_stream.application.unread_keys import unread_key
 
 COMMAND_ID_CHARACTERS_MAX = 128
 
@@ -111,6 +112,12 @@ def command_context(headers: CommandHeaders, body: CommandBody | None, ids: Ids)
         traceparent=headers.traceparent,
         by_if_match=if_match is not None,
     )
+
+
+async def nothing_unread(request: Request[Any, Any, Any], body: CommandBody) -> None:
+    """ProblemError (422) if the body has, however deep, a key that is no field: it would pass for a default."""
+    if unread := unread_key(await request.json(), body):
+        raise _invalid(f"{unread!r} in the body is unknown")
 
 
 def _idempotency_key(given: str | None) -> str | None:

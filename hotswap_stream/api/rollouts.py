@@ -1,6 +1,8 @@
 """Rollouts of a model: what goes on, and the commands on it."""
 
-from litestar import Controller, Response, get, post
+from typing import Any
+
+from litestar import Controller, Request, Response, get, post
 from litestar.params import JSONBody
 
 from hotswap_events.commands import AnyCommand
@@ -16,7 +18,7 @@ from hotswap_events.rollout_commands import (
 )
 from hotswap_stream.api.authorization import guard_state_change
 from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer, handled
-from hotswap_stream.api.command_context import Headers, command_context
+from hotswap_stream.api.command_context import Headers, command_context, nothing_unread
 from hotswap_stream.api.operations import KEY_OR_NONE, OptionalBodyOperation
 from hotswap_stream.api.parameters import ModelNameInPath
 from hotswap_stream.api.past_or_present import PastOrPresent
@@ -65,10 +67,16 @@ class RolloutController(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def start(
-        self, runtime: Runtime, command_headers: Headers, model_name: ModelNameInPath, data: JSONBody[StartRolloutBody]
+        self,
+        request: Request[Any, Any, Any],
+        runtime: Runtime,
+        command_headers: Headers,
+        model_name: ModelNameInPath,
+        data: JSONBody[StartRolloutBody],
     ) -> Response[CommandAnswer]:
         """Try candidates against the version in production."""
         context = command_context(command_headers, data, runtime.services.ids)
+        await nothing_unread(request, data)
         command = StartRollout(
             model_name=model_name,
             strategy=data.strategy,
@@ -196,6 +204,7 @@ class RolloutCommands(Controller):
     @post("/strategy", status_code=200, operation_id="change_strategy", responses=PROBLEM_RESPONSES)
     async def change_strategy(
         self,
+        request: Request[Any, Any, Any],
         runtime: Runtime,
         command_headers: Headers,
         model_name: ModelNameInPath,
@@ -203,6 +212,7 @@ class RolloutCommands(Controller):
     ) -> Response[CommandAnswer]:
         """Go on by another strategy, with the same baseline and salt."""
         context = command_context(command_headers, data, runtime.services.ids)
+        await nothing_unread(request, data)
         command = ChangeStrategy(
             model_name=model_name,
             strategy=data.strategy,
@@ -218,6 +228,7 @@ class RolloutCommands(Controller):
     @post("/analysis", status_code=200, operation_id="record_analysis", responses=PROBLEM_RESPONSES)
     async def record_analysis(
         self,
+        request: Request[Any, Any, Any],
         runtime: Runtime,
         command_headers: Headers,
         model_name: ModelNameInPath,
@@ -225,6 +236,7 @@ class RolloutCommands(Controller):
     ) -> Response[CommandAnswer]:
         """Hand in the outcome of an analysis made elsewhere; the rollout's policy says what follows."""
         context = command_context(command_headers, data, runtime.services.ids)
+        await nothing_unread(request, data)
         command = RecordAnalysis(
             model_name=model_name,
             outcome=data.outcome,

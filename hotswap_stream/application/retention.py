@@ -20,6 +20,8 @@ from hotswap_stream.domain.retention_rules import why_kept
 from hotswap_stream.domain.state import ModelState, VersionState
 from hotswap_stream.errors import HotswapError
 
+COMMAND_ID_CHARACTERS_MAX = 128
+
 
 class RetentionEntry(Struct, frozen=True, kw_only=True):
     """One version and what a clean-up does with it."""
@@ -145,7 +147,8 @@ async def clean_up(
 
 
 def _deletion(entry: RetentionEntry, command: Mapping[str, Any]) -> DeleteArtifact:
-    command_id = f"{command['command_id']}:{entry.model_version}"[:128]
+    # The version first: cut to the length of an id, two versions must not share one.
+    command_id = f"{entry.model_version}:{command['command_id']}"[:COMMAND_ID_CHARACTERS_MAX]
     fields = {**command, "command_id": command_id, "expected_sequence": None}
     return DeleteArtifact(model_name=entry.model_name, model_version=entry.model_version, **fields)
 

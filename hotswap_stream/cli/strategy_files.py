@@ -162,28 +162,15 @@ def converted(value: Any, wanted: Any, *, where: str) -> Any:
     """The value as this type. typer.BadParameter says what does not fit, and a key that nobody reads."""
     import msgspec
 
+    from hotswap_stream.application.unread_keys import unread_key
+
     try:
         made = msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
         raise typer.BadParameter(f"{where}: {error}") from None
-    if unread := _unread(value, msgspec.to_builtins(made)):
+    if unread := unread_key(value, made):
         raise typer.BadParameter(f"{where}: {unread} is unknown")
     return made
-
-
-def _unread(given: Any, kept: Any, path: str = "") -> str | None:
-    """The first key of what was given that is not in what was kept: a typing error must not pass for a default."""
-    if isinstance(given, dict) and isinstance(kept, dict):
-        for key, value in given.items():
-            if key not in kept:
-                return f"{path}{key}"
-            if found := _unread(value, kept[key], f"{path}{key}."):
-                return found
-    elif isinstance(given, list) and isinstance(kept, list | tuple):
-        for index, (one, other) in enumerate(zip(given, kept, strict=False)):
-            if found := _unread(one, other, f"{path}{index}."):
-                return found
-    return None
 
 
 def _arm(text: str) -> dict[str, Any]:

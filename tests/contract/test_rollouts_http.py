@@ -146,6 +146,7 @@ async def test_a_switch_by_hand_supersedes(stage: HttpStage) -> None:
         ({"kind": "canry", "weight": 1}, "canry"),
         ({"kind": "ab", "arms": [{"model_version": "v1", "weight": 1}]}, "2 to 8"),
         ({"kind": "progressive", "steps": [{"step": "set_weight", "weight": 10_000}]}, "at once"),
+        ({"kind": "progressive", "steps": [{"step": "pause", "seconds": 60}]}, "strategy.steps.0.seconds"),
     ],
 )
 async def test_a_strategy_that_is_none_says_why(stage: HttpStage, strategy: dict[str, Any], words: str) -> None:
@@ -183,6 +184,8 @@ async def test_a_model_s_own_gates_draw_the_verdict(stage: HttpStage) -> None:
     verdict = (await stage.accepted(f"versions/{candidate}/validate", slow))["version"]
     assert (verdict["verdict"], verdict["stage"]) == ("failed", "archived")
     assert verdict["validation"]["thresholds"]["latency_ms_p95.threshold"] == 50.0
+    misspelt = await stage.client.put(path, json={"policy": {"pass_margins": 0.2}})
+    assert "policy.pass_margins" in assert_problem(misspelt, 422, "invalid-value")["detail"]
     wrong = await stage.client.put(path, json={"policy": {"pass_margin": 0.2, "fail_margin": 0.1}})
     assert_problem(wrong, 422, "invalid-value")
 

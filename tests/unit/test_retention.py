@@ -70,8 +70,9 @@ async def test_two_old_versions_with_one_artifact_go_together(registry: Registry
     shared = await artifacts.put_artifact(linear_artifact(seed=1))
     await registered(registry, shared)
     await registered(registry, shared)
-    report = await cleaned(registry, artifacts)
+    report = await cleaned(registry, artifacts, command_id="x" * 128)
     assert [entry.model_version for entry in report.deleted] == ["v1", "v2"]
+    assert all(version.artifact_deleted for version in registry.state("digits").versions.values())
     assert report.freed_bytes == shared.size_bytes
     assert not await artifacts.exists(shared.digest)
 
