@@ -154,7 +154,7 @@ def test_the_strategies_reach_what_they_are_for(model_name: str) -> None:
     """Random commands are worth nothing if they never get anything into production: count over fixed examples."""
     seen: set[str] = set()
 
-    @settings(max_examples=50, derandomize=True, database=None)
+    @settings(max_examples=200, derandomize=True, database=None)
     @given(histories)
     def explore(intents: list[Intent]) -> None:
         state = Writer().handle_all(intents).fold.state(model_name)
