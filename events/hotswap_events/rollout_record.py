@@ -45,7 +45,7 @@ class RolloutRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     forced: bool = False
     """Its candidates need not have passed validation."""
     step_index: int | None = None
-    """Of a progressive one, from 0; the number of steps once all are done."""
+    """Of a progressive one until it ends or bakes, from 0; the number of steps once all are done."""
     pause_cause: PauseCause | None = None
     promoted_version: str | None = None
     analyses: tuple[RolloutAnalysis, ...] = ()

@@ -172,6 +172,7 @@ def _completed(state: ModelState, data: RolloutCompleted, event: Envelope) -> No
             rollout,
             status="baking",
             pause_cause=None,
+            step_index=None,  # so that an outcome of the last step that comes late is not taken for one of the bake
             promoted_version=promoted,
             arms=baseline_arms(rollout.candidates, rollout.baseline_version),
             phase_started_at=event.time,

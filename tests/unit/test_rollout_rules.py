@@ -443,6 +443,11 @@ class TestAnalysis:
     def test_of_another_step(self) -> None:
         given(*AT_PAUSE).when(record_analysis("failed", step_index=1)).then_refused("conflict", "is at 3")
 
+    def test_of_the_last_step_while_it_bakes(self) -> None:
+        stepped = (*PROVEN, rollout_started(progressive(analysis()), policy=STRICT), step_entered(0))
+        baking = (*stepped, completed("promoted", model_version="v2", bake_seconds=300), promoted("v2", "v1"))
+        given(*baking).when(record_analysis("failed", step_index=0)).then_refused("conflict", "is at none")
+
     def test_of_a_stranger_or_without_sense(self) -> None:
         given(*IN_CANARY).when(record_analysis(model_version="v1")).then_refused("invalid-value", "no candidate")
         broken = EVIDENCE[0].__class__(
