@@ -175,6 +175,7 @@ class LoopLife:
             return
         entries, self._entries = self._entries, []
         batch = self._chooser.make_batch(entries)
+        self._parts.on_computing()
         if not batch.groups or self._compute_ms < INLINE_MS_MAX:
             try:
                 self._answer(batch, run_forward(batch.groups))

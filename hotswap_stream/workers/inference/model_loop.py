@@ -41,6 +41,8 @@ class LoopParts(Struct, frozen=True, kw_only=True):
     """Returns when a version serves, or when it is clear that none does."""
     on_partitions: Callable[[tuple[int, ...]], None]
     """Called in the event loop."""
+    on_computing: Callable[[], None]
+    """Called in the loop's thread before the forward passes of each batch."""
     on_answered: Callable[[Batch], None]
     """Called in the loop's thread for each batch whose answers were handed to Kafka."""
 

@@ -1,6 +1,7 @@
 """The inference worker: follows the registry and runs one loop for each model it finds there."""
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
@@ -17,10 +18,14 @@ from hotswap_stream.application.registry_fold import Applied
 from hotswap_stream.application.serving import ModelLoader
 from hotswap_stream.application.version_slots import LoadFailure, VersionSlots
 from hotswap_stream.errors import HotswapError, LogUnavailableError
+from hotswap_stream.workers.inference.batches import Batch
 from hotswap_stream.workers.inference.circuit_watch import CircuitWatch
 from hotswap_stream.workers.inference.fleet import Fleet
 from hotswap_stream.workers.inference.kafka_clients import LoopLimits
 from hotswap_stream.workers.inference.model_loop import LoopParts, ModelLoop
+from hotswap_stream.workers.inference.observation_sender import ObservationSender
+from hotswap_stream.workers.inference.observer import Observer
+from hotswap_stream.workers.inference.shadow import ShadowRunner
 from hotswap_stream.workers.inference.stall import StallWatch
 
 _log = structlog.get_logger(__name__)
@@ -49,8 +54,16 @@ class _Served(Struct):
     slots: VersionSlots
     guard: CircuitGuard
     watch: CircuitWatch
+    observer: Observer
+    shadows: ShadowRunner
     loop: ModelLoop | None = None
     partitions: tuple[int, ...] = ()
+
+    def on_answered(self, batch: Batch) -> None:
+        """In the loop's thread."""
+        self.watch.observe(batch)
+        self.observer.observe(batch)
+        self.shadows.offer(batch)
 
 
 class InferenceWorker:
@@ -70,6 +83,8 @@ class InferenceWorker:
         self._ensure_model_topics = ensure_model_topics
         self._served: dict[str, _Served] = {}
         self._fleet = Fleet(config.client_options, config.topics.fleet, config.worker)
+        self._worker_run = uuid.uuid4().hex
+        self._observations = ObservationSender(config.client_options, config.topics)
         self._stall_watch = StallWatch()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop_tasks: set[asyncio.Task[None]] = set()
@@ -85,6 +100,7 @@ class InferenceWorker:
         self._stall_watch.start()
         await self._registry.start()
         await self._fleet.start()
+        await self._observations.start()
         self._unlisten = self._registry.listen(self._on_record)
         for model_name in list(self._registry.fold.streams):
             self._on_model(model_name)
@@ -112,7 +128,9 @@ class InferenceWorker:
                 served.loop.request_stop()
         await asyncio.gather(*self._tasks, *self._loop_tasks, return_exceptions=True)
         for served in self._served.values():
+            await asyncio.to_thread(served.shadows.stop)
             await served.slots.stop()
+        await self._observations.stop()
         await self._fleet.stop()
         await self._registry.stop()
         await self._stall_watch.stop()
@@ -134,6 +152,7 @@ class InferenceWorker:
             served.slots.start()
             self._spawn(self._answer(model_name, served), self._loop_tasks)
         served.guard.update(stream.state)
+        served.observer.update(stream.state)
         served.slots.update(stream)
 
     def _serve(self, model_name: str) -> _Served:
@@ -148,7 +167,10 @@ class InferenceWorker:
             guard, self._registry, asyncio.get_running_loop(), lambda work: self._spawn(work, self._tasks)
         )
         self._spawn(watch.watch(), self._tasks)
-        return _Served(slots, guard, watch)
+        observer = Observer(model_name, self._config.worker, self._worker_run)
+        self._observations.add(observer)
+        shadows = ShadowRunner(model_name, self._config.worker, slots, observer, self._config.limits.batch_size_max)
+        return _Served(slots, guard, watch, observer, shadows)
 
     async def _answer(self, model_name: str, served: _Served) -> None:
         await self._ensure_model_topics(model_name)
@@ -167,7 +189,8 @@ class InferenceWorker:
                 stall_watch=self._stall_watch,
                 version_decided=lambda: self._version_decided(model_name, served.slots),
                 on_partitions=lambda partitions: self._on_partitions(model_name, served, partitions),
-                on_answered=served.watch.observe,
+                on_computing=served.shadows.computing,
+                on_answered=served.on_answered,
             )
         )
         await served.loop.run()

@@ -1,0 +1,106 @@
+"""Observations and comparisons of a worker into their topics, once a second, through one producer.
+
+While Kafka takes nothing, observations are not lost: the tallies go on counting, and the next record is about a longer
+time. What was numbered and not acknowledged is sent again, the same bytes in the same batch, until it is. So nothing
+grows, and `kill -9` loses what was counted since the last record: about a second.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
+
+from hotswap_events.observation import OBSERVATION_SECONDS
+from hotswap_events.topics import Topics
+from hotswap_stream.workers.inference.observer import Observer
+
+_log = structlog.get_logger(__name__)
+
+BATCH_BYTES_MAX = 1_000_000
+"""Of one model's records of one second: at most some 64 of about 10 kB."""
+LAST_SEND_SECONDS_MAX = 5.0
+"""A worker that stops waits this long for Kafka to take its last observations."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class ObservationSender:
+    """`add` each model's observer; `start`, `stop`."""
+
+    def __init__(self, client_options: Mapping[str, Any], topics: Topics) -> None:
+        self._client_options = dict(client_options)
+        self._topics = topics
+        self._observers: list[Observer] = []
+        self._unsent: dict[str, list[bytes]] = {}
+        """Model → records that are numbered and not acknowledged."""
+        self._producer: AIOKafkaProducer | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect and begin to send. KafkaError."""
+        self._producer = AIOKafkaProducer(
+            **self._client_options, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES_MAX
+        )
+        await self._producer.start()
+        self._task = asyncio.create_task(self._send_always(self._producer), name="observations")
+
+    def add(self, observer: Observer) -> None:
+        """Send what this one sees, too."""
+        self._observers.append(observer)
+
+    async def stop(self) -> None:
+        """Send what is there, and disconnect."""
+        if self._producer is None or self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        last = asyncio.create_task(self._send_all(self._producer))
+        await asyncio.wait({last}, timeout=LAST_SEND_SECONDS_MAX)
+        if not last.done():
+            _log.warning("observations_lost", models=sorted(self._unsent))
+            last.cancel()
+        await asyncio.gather(last, return_exceptions=True)
+        with suppress(KafkaError):
+            await self._producer.stop()
+
+    async def _send_always(self, producer: AIOKafkaProducer) -> None:
+        while True:
+            await asyncio.sleep(OBSERVATION_SECONDS)
+            await self._send_all(producer)
+
+    async def _send_all(self, producer: AIOKafkaProducer) -> None:
+        for observer in self._observers:
+            model_name = observer.model_name
+            unsent = self._unsent.get(model_name)
+            if unsent is None:
+                records = observer.drain()
+                if records:
+                    unsent = self._unsent[model_name] = [_encoder.encode(record) for record in records]
+            try:
+                if unsent is not None:
+                    await self._send(producer, self._topics.observations, model_name, unsent)
+                    del self._unsent[model_name]
+                shown = observer.drain_comparisons()
+                if shown:
+                    values = [_encoder.encode(comparison) for comparison in shown]
+                    await self._send(producer, self._topics.comparisons, model_name, values)
+            except KafkaError as error:
+                _log.warning("observations_not_sent", model_name=model_name, error=repr(error))
+
+    async def _send(self, producer: AIOKafkaProducer, topic: str, model_name: str, values: Iterable[bytes]) -> None:
+        """In one batch, so that either all are written, or none. KafkaError."""
+        key = model_name.encode()
+        partitions = sorted(await producer.partitions_for(topic))
+        partition = DefaultPartitioner()(key, partitions, partitions)
+        batch = producer.create_batch()
+        left_out = sum(batch.append(key=key, value=value, timestamp=None) is None for value in values)
+        if left_out:
+            _log.error("observations_too_large", model_name=model_name, records=left_out, bytes_max=BATCH_BYTES_MAX)
+        batch.close()
+        await (await producer.send_batch(batch, topic, partition=partition))
