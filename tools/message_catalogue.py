@@ -147,6 +147,19 @@ _REQUEST_HEADERS = (
     ),
     Header(name=headers.MODEL_VERSION, description="The version that must answer; else the one in production does."),
     Header(name=headers.TRACEPARENT, description="W3C trace context, passed on to the answer."),
+    Header(name=headers.MODEL_NAME, description="The model it is meant for; a request for another one is refused."),
+    Header(name=headers.MLSERVER_MODEL, description="MLServer's name for the same."),
+    Header(name=headers.MLSERVER_VERSION, description="MLServer's name for the version that must answer."),
+    Header(
+        name=headers.REPEATED_ID,
+        description="`allowed`: the id may be one that was seen in the partition shortly before; else that is refused.",
+    ),
+    Header(name=headers.SPRING_CORRELATION_ID, description="Any bytes; the answer and its copy carry the same."),
+    Header(
+        name=headers.SPRING_REPLY_TOPIC,
+        description="Where a copy of the answer goes; not a topic of this environment itself.",
+    ),
+    Header(name=headers.SPRING_REPLY_PARTITION, description="Its partition there: four bytes, big-endian, no text."),
 )
 
 _ANSWER_HEADERS = (
@@ -163,6 +176,8 @@ _ANSWER_HEADERS = (
         required=True,
         values=("ok", "error"),
     ),
+    Header(name=headers.TRACEPARENT, description="As in the request."),
+    Header(name=headers.SPRING_CORRELATION_ID, description="As in the request."),
 )
 
 _ANSWER_KEY = "The request's key."

@@ -10,6 +10,7 @@ from hotswap_stream.cli.models import print_model, print_models
 from hotswap_stream.cli.options import AsJson, AsOf
 from hotswap_stream.cli.printing import print_json, print_table
 from hotswap_stream.cli.queries import ask
+from hotswap_stream.cli.reproduce import reproduce
 from hotswap_stream.cli.running import FAILED, fail, run_on_registry
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(help="Verify the log, export it, look at the past.", no_args_is_help=True)
+    group = typer.Typer(help="Verify the log, export it, look back, compute answers again.", no_args_is_help=True)
     group.command("verify")(verify)
     group.command("export")(export)
     group.command("show")(show)
+    group.command("reproduce")(reproduce)
     app.add_typer(group, name="audit")
 
 

@@ -116,6 +116,8 @@ def test_nothing_is_unpickled_or_evaluated() -> None:
             elif isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 names = {called} & {"eval", "exec", "torch.load", "numpy.load", "np.load"}
+                if called == "np.load" and "allow_pickle=False" in ast.unparse(node):
+                    names = set()
             found += [f"{_named(path)}:{getattr(node, 'lineno', 0)}: {name}" for name in names]
     assert found == []
 

@@ -1,0 +1,118 @@
+"""A request and its answer, found in their topics by the request's partition and offset."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+from msgspec import Struct
+
+from hotswap_events import headers as header_names
+from hotswap_stream.errors import HotswapError
+
+IDLE_POLLS_MAX = 20
+POLL_MS = 500
+
+
+class ExchangeNotFoundError(HotswapError):
+    """The request, or its answer, is not in its topic; the message says which and what is there."""
+
+
+class Exchange(Struct, frozen=True):
+    """One request and the answer that counts."""
+
+    request: "ConsumerRecord[Any, Any]"
+    answer: "ConsumerRecord[Any, Any]"
+
+
+async def read_exchange(
+    client_options: Mapping[str, Any], *, request_topic: str, response_topic: str, partition: int, offset: int
+) -> Exchange:
+    """The request at this place and the first answer that names it. ExchangeNotFoundError."""
+    requests, responses = TopicPartition(request_topic, partition), TopicPartition(response_topic, partition)
+    try:
+        async with _consumer(client_options, request_topic) as consumer:
+            known = consumer.partitions_for_topic(request_topic) or set()
+            if partition not in known:
+                raise ExchangeNotFoundError(f"{request_topic} has no partition {partition}; it has {sorted(known)}")
+            # Not before: a consumer that is subscribed and assigned to nothing does not stop
+            consumer.unsubscribe()
+            request = await _request(consumer, requests, offset)
+            return Exchange(request, await _answer(consumer, responses, offset))
+    except KafkaError as error:
+        raise ExchangeNotFoundError(f"{request_topic} and {response_topic} cannot be read: {error!r}") from error
+
+
+@asynccontextmanager
+async def _consumer(client_options: Mapping[str, Any], topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    # Named at the start, so that the client knows the topic's partitions
+    consumer = AIOKafkaConsumer(
+        topic, **client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def _ends(consumer: AIOKafkaConsumer, partition: TopicPartition) -> tuple[int, int]:
+    begin = (await consumer.beginning_offsets([partition]))[partition]
+    return begin, (await consumer.end_offsets([partition]))[partition]
+
+
+async def _request(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> "ConsumerRecord[Any, Any]":
+    begin, end = await _ends(consumer, partition)
+    if not begin <= offset < end:
+        held = f"it holds {begin} to {end - 1}" if begin < end else "it is empty"
+        raise ExchangeNotFoundError(
+            f"{partition.topic} has no request at offset {offset} of partition {partition.partition}; {held}"
+        )
+    async for record in _read(consumer, partition, offset, end):
+        if record.offset == offset:
+            return record
+        break
+    raise ExchangeNotFoundError(f"the request at offset {offset} of {partition.topic} was deleted")
+
+
+async def _answer(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> "ConsumerRecord[Any, Any]":
+    begin, end = await _ends(consumer, partition)
+    # Every request before this one has an answer before its answer, so it cannot stand further in front; unless the
+    # topic was made anew, which one look at the first record there shows.
+    for start in (max(begin, min(offset, end)), begin):
+        first = True
+        async for record in _read(consumer, partition, start, end):
+            answered = _request_offset(record)
+            if first and start != begin and (answered is None or answered > offset):
+                break
+            first = False
+            if answered == offset:
+                return record
+        if start == begin:
+            break
+    raise ExchangeNotFoundError(
+        f"{partition.topic} holds no answer to the request at offset {offset} of partition {partition.partition}"
+    )
+
+
+async def _read(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, start: int, end: int
+) -> AsyncIterator["ConsumerRecord[Any, Any]"]:
+    consumer.assign([partition])
+    consumer.seek(partition, start)
+    idle = 0
+    while await consumer.position(partition) < end:
+        records = (await consumer.getmany(timeout_ms=POLL_MS)).get(partition, [])
+        idle = 0 if records else idle + 1
+        if idle >= IDLE_POLLS_MAX:
+            raise ExchangeNotFoundError(f"{partition.topic} does not answer")
+        for record in records:
+            yield record
+
+
+def _request_offset(record: "ConsumerRecord[Any, Any]") -> int | None:
+    for name, value in record.headers:
+        if name == header_names.REQUEST_OFFSET and value is not None and value.isdigit():
+            return int(value)
+    return None
