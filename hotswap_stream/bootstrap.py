@@ -128,14 +128,15 @@ def artifact_store(settings: Settings) -> ArtifactStore:
     )
 
 
-def model_topics_creator(settings: Settings) -> Callable[[str], Awaitable[None]]:
-    """A function that creates the pair of topics of a model, once per process."""
+def model_topics_creator(settings: Settings, *, windows: bool = False) -> Callable[[str], Awaitable[None]]:
+    """A function that creates the pair of topics of a model, or that of its `windows`, once per process."""
     created: set[str] = set()
     kafka, names = connection(settings), topics(settings)
 
     async def ensure(model_name: str) -> None:
         if model_name not in created:
-            await ensure_topics(kafka, names.model_specs(model_name, partitions=settings.request_partitions))
+            specs = names.windows_specs if windows else names.model_specs
+            await ensure_topics(kafka, specs(model_name, partitions=settings.request_partitions))
             created.add(model_name)
 
     return ensure
@@ -225,6 +226,7 @@ async def build_worker(settings: Settings, worker: str, model_names: frozenset[s
             batch_wait_ms_max=settings.batch_wait_ms_max,
             request_bytes_max=settings.request_bytes_max,
             request_id_window=settings.request_id_window,
+            window_keys_max=settings.window_keys_max,
         ),
         memory_bytes_max=settings.worker_memory_bytes_max,
         model_names=model_names,
@@ -234,6 +236,7 @@ async def build_worker(settings: Settings, worker: str, model_names: frozenset[s
         build_registry(settings, f"worker/{worker}"),
         TorchModelLoader(artifact_store(settings), config=executor_config(settings)),
         ensure_model_topics=model_topics_creator(settings),
+        ensure_windows_topic=model_topics_creator(settings, windows=True),
     )
 
 

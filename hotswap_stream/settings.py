@@ -59,6 +59,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     request_bytes_max: int = 4 * 1024**2
     request_id_window: int = 10_000
     """Requests of a partition among which an id may stand once only; the second is refused. 0: ids may repeat."""
+    window_keys_max: int = 10_000
+    """Series of a partition whose windows of steps a worker keeps; those that brought steps longest ago make room."""
     worker_memory_bytes_max: int = 4 * 1024**3
     """Artifacts a worker may hold per model beside the active one."""
     torch_threads: int = 1

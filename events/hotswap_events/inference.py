@@ -77,6 +77,18 @@ class InferRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     outputs: list[RequestedOutput] = []
 
 
+class WindowFacts(Struct, frozen=True, kw_only=True, gc=False):
+    """How far the window of the request's series is filled. On an answer of any kind it says that the steps of the
+    request were taken in."""
+
+    steps: int
+    """There are, those of the request included."""
+    needed: int
+    """The version takes."""
+    ready: bool
+    """Whether there are enough. If not, an answer without outputs is all there is."""
+
+
 class AnswerFacts(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Where an answer comes from: enough to compute it again from the log."""
 
@@ -101,6 +113,8 @@ class AnswerFacts(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """From the request's record timestamp to the start of the forward pass."""
     compute_ms: float | None = None
     """Duration of the forward pass."""
+    window: WindowFacts | None = None
+    """Only of versions that take a window of steps per series."""
 
 
 class InferResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -141,8 +141,8 @@ class Topics(Struct, frozen=True):
             for name in (self.requests(model_name), self.responses(model_name))
         )
 
-    def windows_spec(self, model_name: str, *, partitions: int = REQUEST_PARTITIONS) -> TopicSpec:
+    def windows_specs(self, model_name: str, *, partitions: int = REQUEST_PARTITIONS) -> tuple[TopicSpec, ...]:
         """The topic of windows, with as many partitions as the model's requests. Made when a version first needs it."""
-        return TopicSpec(
-            name=self.windows(model_name), partitions=partitions, cleanup_policy="compact", retention_ms=-1
+        return (
+            TopicSpec(name=self.windows(model_name), partitions=partitions, cleanup_policy="compact", retention_ms=-1),
         )

@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from hotswap_events.inference import DATATYPE_BYTES
+from hotswap_events.windows import WINDOW_BYTES_MAX
+
 Datatype = Literal[
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"
 ]
@@ -22,6 +25,9 @@ WARM_UP_ELEMENTS_MAX = 2**26
 """Over all inputs: a manifest must not make a worker allocate without bound."""
 INTEGER_MAX = 2**53
 """Larger integers do not survive every JSON reader."""
+
+WINDOW_STEPS_MAX = 4_096
+"""Of one window, and of one request: so a whole window can be brought by one."""
 
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
@@ -51,6 +57,16 @@ class TensorSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
 
+class WindowSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The input that workers fill from a series' latest steps. A request brings the newest ones, as
+    [1 to 4,096, features] or [1, 1 to 4,096, features] under the input's name, and names its series by the routing key
+    or the record's key."""
+
+    input: str
+    steps: Annotated[int, Meta(ge=1, le=WINDOW_STEPS_MAX)]
+    """The module takes; until a series has as many, its requests are answered without outputs."""
+
+
 class ArtifactManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The part of an artifact that is not weights. ValueError (msgspec.ValidationError when decoded) if wrong."""
 
@@ -65,6 +81,8 @@ class ArtifactManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allow_non_finite: bool = False
     """Whether NaN or infinity in an output is an answer rather than a failure."""
     format_version: Literal[1] = 1
+    window: WindowSpec | None = None
+    """Set: workers keep a window of steps per series for this input."""
 
     def __post_init__(self) -> None:
         if not _ARCHITECTURE.fullmatch(self.architecture):
@@ -86,6 +104,24 @@ class ArtifactManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 )
         if sum(math.prod(shape) for shape in self.warm_up.values()) > WARM_UP_ELEMENTS_MAX:
             raise ValueError(f"the warm_up shapes have more than {WARM_UP_ELEMENTS_MAX} elements")
+        if self.window is not None:
+            _check_window(self.window, wanted)
+
+
+def _check_window(window: WindowSpec, inputs: dict[str, TensorSpec]) -> None:
+    spec = inputs.get(window.input)
+    if spec is None:
+        raise ValueError(f"window names input {window.input[:100]!r}, but the inputs are {sorted(inputs)}")
+    if len(spec.shape) != 3 or spec.shape[:2] != (-1, window.steps) or spec.shape[2] < 1:
+        raise ValueError(
+            f"input {spec.name!r} has shape {list(spec.shape)}; a window of {window.steps} steps takes "
+            f"[-1, {window.steps}, features], with a fixed number of features"
+        )
+    size_bytes = window.steps * spec.shape[2] * DATATYPE_BYTES[spec.datatype]
+    if size_bytes > WINDOW_BYTES_MAX:
+        raise ValueError(
+            f"a window of {window.steps} steps has {size_bytes} bytes; at most {WINDOW_BYTES_MAX} are allowed"
+        )
 
 
 def _check_arguments(arguments: dict[str, Argument]) -> None:

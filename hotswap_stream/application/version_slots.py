@@ -16,12 +16,14 @@ from threading import Lock
 import structlog
 
 from hotswap_events.fleet import FleetVersion
+from hotswap_events.windows import WindowRule
 from hotswap_stream.application.registry_fold import Stream
 from hotswap_stream.application.serving import ModelLoader
 from hotswap_stream.application.version_plan import HoldLimits, versions_to_hold
 from hotswap_stream.application.version_slot import LoadFailure as LoadFailure
 from hotswap_stream.application.version_slot import Refused, Slot, VersionRequest, load_retrying, why_refused
 from hotswap_stream.application.version_slot import Serving as Serving
+from hotswap_stream.application.window_rule import joint_rule
 from hotswap_stream.domain.request_plan import RequestPlan, request_plan
 from hotswap_stream.domain.serving_route import Route
 from hotswap_stream.domain.state import ModelState, VersionState
@@ -53,6 +55,8 @@ class VersionSlots:
         """Set while the route lets no version answer although one is active."""
         self.route: Route | None = None
         """Of the requests that the active version should answer, as of the last `update`."""
+        self.window_rule: WindowRule | None = None
+        """What to take into windows for the versions held here; another object only when it is another rule."""
         self._plan_of_requests: RequestPlan | None = None
         self._loader = loader
         self._on_change = on_change
@@ -247,6 +251,7 @@ class VersionSlots:
         with self._lock:
             self.serving = Serving(slot.model_version, slot.digest, offset, slot.model, chosen.fallback_for, plan)
         self._ready.set()
+        self._refresh_window_rule()
         _log.info(
             "version_activated",
             model_version=slot.model_version,
@@ -254,6 +259,13 @@ class VersionSlots:
             former_version=None if former is None else former.model_version,
             fallback_for=chosen.fallback_for,
         )
+
+    def _refresh_window_rule(self) -> None:
+        serving = None if self.serving is None else self.serving.model.manifest
+        models = [slot.model for slot in self._slots.values()]
+        rule = joint_rule(serving, [model.manifest for model in models if model is not None])
+        if rule != self.window_rule:
+            self.window_rule = rule
 
     def _refuse(self, chosen: Route | None) -> None:
         with self._lock:
@@ -295,6 +307,7 @@ class VersionSlots:
                 model.close()
                 return
             slot.loaded(model)
+            self._refresh_window_rule()
             _log.info("version_loaded", model_version=slot.model_version, artifact_digest=slot.digest)
             self._activate()
             self._unload_unwanted()

@@ -79,10 +79,17 @@ class Stage:
     async def roll_back(self) -> CommandResult:
         return await self.command(RollBack(**self.meta()))
 
-    async def send(self, value: bytes | None, *, partition: int = 0, headers: Sequence[tuple[str, bytes]] = ()) -> int:
+    async def send(
+        self,
+        value: bytes | None,
+        *,
+        partition: int = 0,
+        headers: Sequence[tuple[str, bytes]] = (),
+        key: bytes | None = None,
+    ) -> int:
         """Send one request; its offset."""
         batch = self._producer.create_batch()
-        assert batch.append(key=None, value=value, timestamp=None, headers=list(headers)) is not None
+        assert batch.append(key=key, value=value, timestamp=None, headers=list(headers)) is not None
         batch.close()
         sent = await self._producer.send_batch(batch, self.topics.requests(MODEL), partition=partition)
         return int((await sent).offset)

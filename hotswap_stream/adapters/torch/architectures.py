@@ -12,12 +12,15 @@ import torch
 from msgspec import Struct
 from torch import nn
 
-from hotswap_stream.application.artifact_manifest import Argument, ArtifactManifest, Shape, TensorSpec
+from hotswap_stream.application.artifact_manifest import Argument, ArtifactManifest, Shape, TensorSpec, WindowSpec
 from hotswap_stream.application.heuristic import CONSTANT, parse_outputs
 from hotswap_stream.errors import HotswapError
 
 CLASSES = 10
 """Of the digits, and of everything here that classifies them."""
+
+SPREAD_MIN = 1e-4
+"""Added to a history's spread, so that one that stands still can be divided by it."""
 
 
 class UnknownArchitectureError(HotswapError):
@@ -34,6 +37,7 @@ class Signature(Struct, frozen=True, kw_only=True):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     warm_up: dict[str, Shape]
+    window: WindowSpec | None = None
 
 
 Build = Callable[..., nn.Module]
@@ -84,6 +88,7 @@ def manifest_of(name: str, arguments: Mapping[str, Argument]) -> ArtifactManifes
             inputs=signature.inputs,
             outputs=signature.outputs,
             warm_up=signature.warm_up,
+            window=signature.window,
         )
 
     return _call(name, manifest, arguments)
@@ -170,6 +175,46 @@ def ffnn() -> nn.Module:
         nn.ReLU(),
         nn.Linear(32, CLASSES),
     )
+
+
+def _forecaster_signature(history: int, ahead: int, features: int = 1) -> Signature:
+    return Signature(
+        inputs=(TensorSpec(name="history", datatype="FP32", shape=(-1, history, features)),),
+        outputs=(TensorSpec(name="forecast", datatype="FP32", shape=(-1, ahead, features)),),
+        warm_up={"history": (1, history, features)},
+        window=WindowSpec(input="history", steps=history),
+    )
+
+
+@architecture("forecaster", _forecaster_signature)
+class Forecaster(nn.Module):
+    """The next `ahead` steps of a series from its last `history` ones, each feature by itself.
+
+    A linear map beside a narrow one with a bend, of the history with its mean taken off and divided by its spread: so
+    the level and the size of a series do not matter.
+    """
+
+    def __init__(self, history: int, ahead: int, features: int = 1) -> None:
+        super().__init__()
+        if min(history, ahead, features) < 1:
+            raise ValueError(f"history, ahead and features are {history}, {ahead}, {features}; at least 1 is needed")
+        self.straight = nn.Linear(history, ahead)
+        self.bent = nn.Sequential(nn.Linear(history, 32), nn.ReLU(), nn.Linear(32, ahead))
+
+    def forward(self, history: torch.Tensor) -> torch.Tensor:
+        """[rows, history, features] to [rows, ahead, features]."""
+        series = history.transpose(1, 2)
+        mean = series.mean(dim=2, keepdim=True)
+        spread = ((series - mean) ** 2).mean(dim=2, keepdim=True).sqrt() + SPREAD_MIN
+        scaled = (series - mean) / spread
+        forecast: torch.Tensor = (self.straight(scaled) + self.bent(scaled)) * spread + mean
+        return forecast.transpose(1, 2)
+
+
+@architecture("forecaster-288-96", lambda features=1: _forecaster_signature(288, 96, features))
+def forecaster_288_96(features: int = 1) -> nn.Module:
+    """40,160 parameters: a day of five-minute steps in, eight hours out."""
+    return Forecaster(288, 96, features)
 
 
 def _linear_signature(features: int = 4, outputs: int = 2) -> Signature:

@@ -114,6 +114,10 @@ class AnswerSender:
         else:
             _log.debug("producer_error", error=str(error))
 
+    def fail(self, error: KafkaError) -> None:
+        """Something else that this producer had to write was not written."""
+        self._error = error
+
     def _too_large(self, answer: Answer, answer_bytes_max: int) -> Answer:
         error = self._writer.too_large(answer, answer_bytes_max)
         self._send_dead_letter(error)

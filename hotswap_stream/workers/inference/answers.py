@@ -15,14 +15,16 @@ from hotswap_events.inference import (
     InferError,
     InferResponse,
     InferTensor,
+    WindowFacts,
 )
 from hotswap_stream.application.artifact_manifest import TensorSpec
 from hotswap_stream.application.version_slots import Serving
-from hotswap_stream.workers.inference.batches import Batch, Group
+from hotswap_stream.workers.inference.batches import Batch, Group, NotReady
 from hotswap_stream.workers.inference.records import RequestRecord
 from hotswap_stream.workers.inference.request_headers import ReplyTo, RequestHeaders
 from hotswap_stream.workers.inference.requests import Request, Unreadable
 from hotswap_stream.workers.inference.tensors import DATATYPES, NUMPY_DTYPES, Array
+from hotswap_stream.workers.inference.window_steps import Taken
 
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
@@ -60,7 +62,10 @@ class AnswerWriter(Struct, frozen=True):
             self._write_group(group, answers)
         for index, answer in enumerate(answers):
             if answer is None:
-                answers[index] = self._refusal(batch, index)
+                waiting = batch.not_ready.get(index)
+                answers[index] = (
+                    self._refusal(batch, index) if waiting is None else self._no_outputs(batch, index, waiting)
+                )
         return answers  # type: ignore[return-value]  # each None was filled in
 
     def _write_group(self, group: Group, answers: list[Answer | None]) -> None:
@@ -70,6 +75,7 @@ class AnswerWriter(Struct, frozen=True):
         compute_ms = round(group.compute_ms, 3)
         padded, executor = serving.model.padded_rows(batch_size), serving.model.executor
         started_ms = group.started_ms
+        windows = group.windows
         slices = None if group.outputs is None else _OutputSlices(group, serving)
         start = 0
         for position, request in enumerate(group.requests):
@@ -88,6 +94,7 @@ class AnswerWriter(Struct, frozen=True):
                 pinned=group.pinned,
                 queue_ms=max(0, round(started_ms - record.timestamp_ms)),
                 compute_ms=compute_ms,
+                window=None if windows is None else windows[position],
             )
             index = group.indexes[position]
             if slices is None or position in group.failures:
@@ -117,7 +124,50 @@ class AnswerWriter(Struct, frozen=True):
         if isinstance(entry, Unreadable):
             return self._error(entry, None, entry.code, entry.reason)
         refused = batch.refused[index]
-        return self._error(entry, None, refused.code, refused.reason)
+        return self._error(entry, None, refused.code, refused.reason, self._facts_of_refused(batch, index))
+
+    def _facts_of_refused(self, batch: Batch, index: int) -> AnswerFacts | None:
+        taken = None if batch.taken is None else batch.taken[index]
+        if not isinstance(taken, Taken) or taken.duplicate_of is not None:
+            return None
+        steps, needed = len(taken.steps), taken.rule.steps
+        record = batch.entries[index].record
+        return AnswerFacts(
+            request_partition=record.partition,
+            request_offset=record.offset,
+            worker=self.worker,
+            window=WindowFacts(steps=steps, needed=needed, ready=steps >= needed),
+        )
+
+    def _no_outputs(self, batch: Batch, index: int, waiting: NotReady) -> Answer:
+        """The steps were taken in; there are too few of them yet."""
+        entry, serving = batch.entries[index], waiting.serving
+        if isinstance(entry, Unreadable):
+            raise TypeError("a request that cannot be read has no window")
+        record = entry.record
+        response = InferResponse(
+            model_name=self.model_name,
+            model_version=serving.model_version,
+            outputs=[],
+            parameters=AnswerFacts(
+                request_partition=record.partition,
+                request_offset=record.offset,
+                worker=self.worker,
+                artifact_digest=serving.artifact_digest,
+                registry_offset=serving.registry_offset,
+                fallback_for=serving.fallback_for,
+                pinned=waiting.pinned,
+                window=waiting.window,
+            ),
+            id=entry.body.id,
+        )
+        return Answer(
+            record,
+            (_msgpack if entry.raw else _json).encode(response),
+            _headers(record, entry.raw, _OK, entry.headers),
+            None,
+            None if entry.headers is None else entry.headers.reply_to,
+        )
 
     def too_large(self, answer: Answer, bytes_max: int) -> Answer:
         """The error in place of an answer that the topic does not take."""

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
-from hotswap_events.inference import ErrorCode
+from hotswap_events.inference import ErrorCode, WindowFacts
 from hotswap_stream.application.artifact_manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.version_slots import Serving
 from hotswap_stream.workers.inference.requests import Request, Unreadable
 from hotswap_stream.workers.inference.tensors import NUMPY_DTYPES, Array, WrongInputError, read_inputs
+from hotswap_stream.workers.inference.window_steps import Taken
 
 
 class Refused(Struct, frozen=True, gc=False):
@@ -41,11 +42,21 @@ class Group(Struct, gc=False):
     """Requests that try a version whose circuit is half-open."""
     pinned: bool = False
     """Requests that name the version."""
+    windows: list[WindowFacts] | None = None
+    """Of each request, where the version takes windows."""
 
     @property
     def row_count(self) -> int:
         """Rows of the forward pass."""
         return sum(self.rows)
+
+
+class NotReady(Struct, frozen=True, gc=False):
+    """A request whose series has too few steps for the version that should answer."""
+
+    serving: Serving
+    window: WindowFacts
+    pinned: bool
 
 
 class Batch(Struct, gc=False):
@@ -57,6 +68,10 @@ class Batch(Struct, gc=False):
     """Index of an entry → why it was not given to a model."""
     servings: list[Serving]
     """Versions in use until the batch is answered."""
+    taken: list[Taken | str | None] | None = None
+    """Of each entry what it brought for a window, where windows are kept."""
+    not_ready: dict[int, NotReady] = {}
+    """Index of an entry → why it is answered without outputs."""
 
 
 def group_requests(
@@ -64,7 +79,7 @@ def group_requests(
 ) -> list[Group]:
     """Groups of requests to one version; those whose tensors do not fit it go to `refused`."""
     manifest = serving.model.manifest
-    readable = [item for item in requests if _outputs_exist(item, manifest, refused)]
+    readable = [item for item in requests if outputs_exist(item, manifest, refused)]
     uniform = _uniform(manifest, readable)
     groups: list[Group] = []
     if uniform is not None:
@@ -94,7 +109,8 @@ def group_requests(
     return groups
 
 
-def _outputs_exist(item: tuple[int, Request], manifest: ArtifactManifest, refused: dict[int, Refused]) -> bool:
+def outputs_exist(item: tuple[int, Request], manifest: ArtifactManifest, refused: dict[int, Refused]) -> bool:
+    """Whether the outputs asked for are those of the model; if not, the request goes to `refused`."""
     index, request = item
     for output in request.body.outputs:
         known = [spec.name for spec in manifest.outputs]

@@ -15,6 +15,8 @@ from hotswap_stream.domain.traffic import Traffic
 from hotswap_stream.workers.inference.batches import Batch, Refused, group_requests
 from hotswap_stream.workers.inference.request_ids import RequestIds
 from hotswap_stream.workers.inference.requests import Request, Unreadable
+from hotswap_stream.workers.inference.window_groups import group_windows
+from hotswap_stream.workers.inference.window_steps import Taken
 
 PINNED_WAIT_SECONDS_MAX = 0.05
 """A partition waits so long for a version that a request names; one that has to be loaded first takes longer."""
@@ -45,22 +47,25 @@ class VersionChooser:
         self._loop = loop
         self._unavailable: dict[str, tuple[float, Refused]] = {}
 
-    def make_batch(self, entries: list[Request | Unreadable]) -> Batch:
-        """The batch, with a hold on each version in it: `release` it when it was answered."""
+    def make_batch(self, entries: list[Request | Unreadable], taken: list[Taken | str | None] | None = None) -> Batch:
+        """The batch, with a hold on each version in it: `release` it when it was answered.
+
+        `taken`: of each entry what it brought for a window, where windows are kept.
+        """
         refused: dict[int, Refused] = {}
         plain: list[Indexed] = []
         pinned: dict[str, list[Indexed]] = {}
         for index, entry in enumerate(entries):
             if isinstance(entry, Unreadable):
                 continue
-            why = self._why_not(entry)
+            why = self._why_not(entry, None if taken is None else taken[index])
             if why is not None:
                 refused[index] = why
             elif entry.headers is None or entry.headers.model_version is None:
                 plain.append((index, entry))
             else:
                 pinned.setdefault(entry.headers.model_version, []).append((index, entry))
-        batch = Batch(entries, [], refused, [])
+        batch = Batch(entries, [], refused, [], taken)
         if plain:
             self._route(batch, plain)
         for model_version, requests in pinned.items():
@@ -150,7 +155,10 @@ class VersionChooser:
             return
         if not held:
             batch.servings.append(chosen)
-        groups = group_requests(chosen, requests, batch.refused)
+        if chosen.model.manifest.window is None:
+            groups = group_requests(chosen, requests, batch.refused)
+        else:
+            groups = group_windows(chosen, requests, batch, pinned=pinned)
         if probes:
             lost = len(requests) - sum(len(group.requests) for group in groups)
             if lost:
@@ -160,7 +168,7 @@ class VersionChooser:
             group.probes, group.pinned = probes, pinned
         batch.groups.extend(groups)
 
-    def _why_not(self, request: Request) -> Refused | None:
+    def _why_not(self, request: Request, taken: Taken | str | None) -> Refused | None:
         headers, record = request.headers, request.record
         if headers is not None:
             if headers.model_name is not None and headers.model_name != self._model_name:
@@ -172,7 +180,10 @@ class VersionChooser:
                 return Refused("deadline-expired", f"the deadline passed {late_ms} ms before the request's turn came")
         request_id = request.body.id
         if request_id and not (headers is not None and headers.repeated_id_allowed):
-            earlier = self._ids.first_offset(record.partition, record.offset, request_id)
+            if isinstance(taken, Taken):
+                earlier = taken.duplicate_of  # so that whatever is refused as a copy brought nothing, and the reverse
+            else:
+                earlier = self._ids.first_offset(record.partition, record.offset, request_id)
             if earlier is not None:
                 return Refused(
                     "duplicate-id",

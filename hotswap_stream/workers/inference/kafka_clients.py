@@ -28,6 +28,8 @@ class LoopLimits(Struct, frozen=True, kw_only=True):
     """Answers handed to the Kafka client and not yet acknowledged; at so many, no more requests are taken."""
     request_id_window: int = 10_000
     """Requests of a partition among which an id may stand once only; 0: ids may repeat."""
+    window_keys_max: int = 10_000
+    """Series of a partition whose windows are kept; of more, those that brought steps longest ago make room."""
 
 
 def request_consumer(

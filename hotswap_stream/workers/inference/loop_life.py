@@ -27,6 +27,7 @@ from hotswap_stream.workers.inference.records import records_of
 from hotswap_stream.workers.inference.reply_sender import ReplySender
 from hotswap_stream.workers.inference.request_ids import RequestIds
 from hotswap_stream.workers.inference.requests import Request, Unreadable, read_request
+from hotswap_stream.workers.inference.window_wiring import window_keeper
 
 if TYPE_CHECKING:
     from hotswap_stream.workers.inference.model_loop import LoopParts
@@ -52,6 +53,7 @@ class LoopLife:
         self._response_topic = parts.topics.responses(parts.model_name)
         self._ids = RequestIds(parts.limits.request_id_window)
         self._chooser = VersionChooser(parts.model_name, parts.worker, parts.slots, parts.guard, self._ids, loop)
+        self._windows = window_keeper(parts, loop)
         self._writer = AnswerWriter(parts.model_name, parts.worker)
         self._replies = ReplySender(
             parts.librdkafka_options, worker=parts.worker, own_prefix=parts.topics.prefix, limits=parts.limits
@@ -98,6 +100,7 @@ class LoopLife:
             on_answered=self._answered.__setitem__,
             send_reply=self._replies.send,
         )
+        self._windows.begin(producer, self._sender.flush, self._sender.fail)
         try:
             self._consumer.subscribe(
                 [self._request_topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -127,6 +130,8 @@ class LoopLife:
             if not self._wait_for_compute(0.001 if room > 0 else POLL_SECONDS) and room > 0:
                 self._take(self._consumer.consume(room, 0))
             return
+        if self._windows.active:
+            self._windows.flush_if_due()  # here, because all that was taken was answered
         if not self._entries:
             first = self._consume_one(POLL_SECONDS)
             if first is None:
@@ -174,7 +179,8 @@ class LoopLife:
         if not self._entries or not self._wait_for_version():
             return
         entries, self._entries = self._entries, []
-        batch = self._chooser.make_batch(entries)
+        taken = self._windows.take(entries, self._parts.slots.window_rule)
+        batch = self._chooser.make_batch(entries, taken)
         self._parts.on_computing()
         if not batch.groups or self._compute_ms < INLINE_MS_MAX:
             try:
@@ -274,12 +280,14 @@ class LoopLife:
                 begin=begin,
                 end=end,
             )
+        self._windows.load(positions)
         return positions
 
     def _settle(self) -> None:
         """Answer what is being computed, wait until it is in the topic, commit."""
         self._wait_for_compute(None)
         self._sender.flush()
+        self._windows.flush()
         self._commit(asynchronous=False)
 
     def _drop(self) -> None:
@@ -289,6 +297,7 @@ class LoopLife:
         self._entries.clear()
         self._answered.clear()
         self._ids.forget()
+        self._windows.leave()
         if self._computing is not None:
             batch, future = self._computing
             self._computing = None

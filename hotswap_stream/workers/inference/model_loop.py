@@ -39,6 +39,8 @@ class LoopParts(Struct, frozen=True, kw_only=True):
     stall_watch: StallWatch
     version_decided: Callable[[], Coroutine[Any, Any, None]]
     """Returns when a version serves, or when it is clear that none does."""
+    ensure_windows_topic: Callable[[], Coroutine[Any, Any, None]]
+    """Returns when the model's windows topic is there. HotswapError."""
     on_partitions: Callable[[tuple[int, ...]], None]
     """Called in the event loop."""
     on_computing: Callable[[], None]

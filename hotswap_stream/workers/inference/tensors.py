@@ -40,21 +40,22 @@ def read_inputs(manifest: ArtifactManifest, tensors: list[InferTensor]) -> dict[
     given = [tensor.name for tensor in tensors]
     if sorted(given) != sorted(wanted):
         raise WrongInputError(f"inputs are {given}; the model takes {sorted(wanted)}, each once")
-    arrays = {tensor.name: _read(wanted[tensor.name], tensor, manifest.allow_non_finite) for tensor in tensors}
+    arrays = {tensor.name: read_tensor(wanted[tensor.name], tensor, manifest.allow_non_finite) for tensor in tensors}
     rows = {array.shape[0] for array in arrays.values()}
     if len(rows) != 1:
         raise WrongInputError(f"inputs have different numbers of rows: {sorted(rows)}")
     return arrays
 
 
-def _read(spec: TensorSpec, tensor: InferTensor, allow_non_finite: bool) -> Array:
+def read_tensor(spec: TensorSpec, tensor: InferTensor, allow_non_finite: bool, *, rows_max: int = ROWS_MAX) -> Array:
+    """One tensor as an array of the declared type and shape. WrongInputError as of `read_inputs`."""
     name, shape = tensor.name, tuple(tensor.shape)
     if tensor.datatype != spec.datatype:
         raise WrongInputError(f"input {name!r} has datatype {tensor.datatype}; the model takes {spec.datatype}")
     if not spec.fits(shape):
         raise WrongInputError(f"input {name!r} has shape {list(shape)}; the model takes {list(spec.shape)} (-1: free)")
-    if not 1 <= shape[0] <= ROWS_MAX:
-        raise WrongInputError(f"input {name!r} has {shape[0]} rows; 1 to {ROWS_MAX} are allowed")
+    if not 1 <= shape[0] <= rows_max:
+        raise WrongInputError(f"input {name!r} has {shape[0]} rows; 1 to {rows_max} are allowed")
     dtype = NUMPY_DTYPES[tensor.datatype]
     elements = 1
     for size in shape:

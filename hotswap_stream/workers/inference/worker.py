@@ -76,11 +76,13 @@ class InferenceWorker:
         loader: ModelLoader,
         *,
         ensure_model_topics: Callable[[str], Awaitable[None]],
+        ensure_windows_topic: Callable[[str], Awaitable[None]],
     ) -> None:
         self._config = config
         self._registry = registry
         self._loader = loader
         self._ensure_model_topics = ensure_model_topics
+        self._ensure_windows_topic = ensure_windows_topic
         self._served: dict[str, _Served] = {}
         self._fleet = Fleet(config.client_options, config.topics.fleet, config.worker)
         self._worker_run = uuid.uuid4().hex
@@ -188,12 +190,16 @@ class InferenceWorker:
                 guard=served.guard,
                 stall_watch=self._stall_watch,
                 version_decided=lambda: self._version_decided(model_name, served.slots),
+                ensure_windows_topic=lambda: self._make_windows_topic(model_name),
                 on_partitions=lambda partitions: self._on_partitions(model_name, served, partitions),
                 on_computing=served.shadows.computing,
                 on_answered=served.on_answered,
             )
         )
         await served.loop.run()
+
+    async def _make_windows_topic(self, model_name: str) -> None:
+        await self._ensure_windows_topic(model_name)
 
     async def _version_decided(self, model_name: str, slots: VersionSlots) -> None:
         """Return when a version serves, or when it is clear that none does: a failed one may still be rolled back."""

@@ -1,0 +1,87 @@
+"""Records of `hotswap.windows.<model>`: rolling windows of steps, one a series, as workers keep them between requests.
+
+The topic is compacted, and compaction keeps the last record of a key, not the highest request offset. A worker that was
+paused may still write what it had; so every life of a worker writes under keys of its own, and of all records of one
+series the one with the highest request offset holds. Each is what the requests up to that offset lead to, whoever
+wrote it.
+"""
+
+from msgspec import Struct
+
+from hotswap_events.inference import Datatype
+
+WINDOW_BYTES_MAX = 512 * 1024
+"""Of the steps of one window; a record of the topic may have twice as many."""
+WINDOW_IDS_MAX = 32
+"""Ids of a series' latest requests, so that one that was written twice is taken in once."""
+
+_WINDOW, _MARKER = b"/w/", b"/m"
+
+
+class WindowRule(Struct, frozen=True, kw_only=True):
+    """What is taken out of requests into windows, and how much of it is kept."""
+
+    input: str
+    """Name of the tensor that brings steps."""
+    datatype: Datatype
+    features: int
+    """Numbers of one step."""
+    steps: int
+    """Steps kept of a series: as many as the most that a version took so far."""
+    allow_non_finite: bool = False
+
+
+class WindowRecord(Struct, frozen=True, kw_only=True):
+    """The window of one series, as msgpack. The record's key: `<writer>/w/<series key>`; a null value: not kept."""
+
+    request_offset: int
+    """Of the request that brought the newest steps, in the request partition of the same number."""
+    input: str
+    datatype: Datatype
+    features: int
+    steps: int
+    data: bytes
+    """`steps` times `features` numbers, oldest step first, little-endian."""
+    ids: list[tuple[str, int]] = []
+    """Ids and offsets of the latest requests that brought steps and had an id."""
+
+
+class WindowStatusRecord(Struct, frozen=True, kw_only=True):
+    """A WindowRecord without its steps."""
+
+    request_offset: int
+    steps: int
+
+
+class WindowsMarker(Struct, frozen=True, kw_only=True):
+    """Where to go on reading requests, as msgpack. The record's key: `<writer>/m`. Of several the highest
+    `next_offset` holds, and of those the highest `rule_number`."""
+
+    next_offset: int
+    """What requests below it brought is in the records before this one."""
+    rule: WindowRule
+    """For requests from `next_offset` on."""
+    rule_number: int
+    evicted: int = 0
+    """Windows of this partition that made room for others, so far."""
+
+
+def window_key(writer: str, series_key: bytes) -> bytes:
+    """The key of a WindowRecord."""
+    return writer.encode() + _WINDOW + series_key
+
+
+def marker_key(writer: str) -> bytes:
+    """The key of a WindowsMarker."""
+    return writer.encode() + _MARKER
+
+
+def parse_key(key: bytes | None) -> tuple[str, bytes | None] | None:
+    """Writer and series key (None: it is a marker); None for a key that is not of this topic."""
+    writer, slash, rest = (key or b"").partition(b"/")
+    if not slash or not writer.isalnum():
+        return None
+    rest = slash + rest
+    if rest.startswith(_WINDOW):
+        return writer.decode(), rest[len(_WINDOW) :]
+    return (writer.decode(), None) if rest == _MARKER else None

@@ -1,0 +1,39 @@
+"""The keeper of windows for one life of a model's loop."""
+
+import asyncio
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError, KafkaException
+
+from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.workers.inference.window_keeper import WindowKeeper
+from hotswap_stream.workers.inference.window_reading import TopicReader
+
+if TYPE_CHECKING:
+    from hotswap_stream.workers.inference.model_loop import LoopParts
+
+TOPIC_SECONDS_MAX = 60.0
+
+
+def window_keeper(parts: "LoopParts", loop: asyncio.AbstractEventLoop) -> WindowKeeper:
+    """For the loop's thread; topics are made by `loop`, which is that of another thread."""
+
+    def ensure_topic() -> None:
+        ensured = asyncio.run_coroutine_threadsafe(parts.ensure_windows_topic(), loop)
+        try:
+            ensured.result(TOPIC_SECONDS_MAX)
+        except (FutureTimeoutError, LogUnavailableError) as error:
+            ensured.cancel()
+            # What Kafka may heal: the loop begins anew.
+            raise KafkaException(KafkaError(KafkaError._FAIL, f"no windows topic: {error!r}")) from error
+
+    return WindowKeeper(
+        parts.model_name,
+        request_topic=parts.topics.requests(parts.model_name),
+        topic=parts.topics.windows(parts.model_name),
+        keys_max=parts.limits.window_keys_max,
+        request_bytes_max=parts.limits.request_bytes_max,
+        ensure_topic=ensure_topic,
+        open_reader=lambda: TopicReader(parts.librdkafka_options, parts.worker),
+    )

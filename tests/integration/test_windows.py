@@ -1,0 +1,257 @@
+"""Windows of steps, kept by workers on the real broker: filled, told of, and kept across swaps and restarts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from hotswap_events import headers as header_names
+from hotswap_stream import bootstrap
+from hotswap_stream.adapters.torch.model_loader import TorchModelLoader
+from hotswap_stream.application.serving import ServingModel
+from hotswap_stream.settings import Settings
+from hotswap_stream.workers.inference.worker import InferenceWorker
+from tests.integration.serving_stage import Stage, artifact_answering, body, open_stage, request_body, stage_settings
+from tests.integration.window_stage import Series, mean_artifact, said, steps_body
+
+
+@pytest.fixture
+def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
+    return replace(stage_settings(kafka, topic_prefix, tmp_path), executor="eager")
+
+
+@asynccontextmanager
+async def running_worker(settings: Settings, name: str = "w1") -> AsyncIterator[InferenceWorker]:
+    worker = await bootstrap.build_worker(settings, name)
+    await worker.start()
+    try:
+        yield worker
+    finally:
+        await worker.stop()
+
+
+async def register(stage: Stage, content: bytes) -> str:
+    return await stage.register(await stage.store.put_artifact(content))
+
+
+@pytest.fixture
+async def stage(settings: Settings) -> AsyncIterator[Stage]:
+    """v1 takes windows of 4 steps and is active; no worker runs."""
+    async with open_stage(settings) as stage:
+        await stage.switch(await register(stage, mean_artifact()))
+        yield stage
+
+
+async def switch_and_wait(stage: Stage, model_version: str, value: bytes = steps_body([1.0])) -> None:
+    """Return when the version answers; asked is in partition 1, about a series of its own."""
+    await stage.switch(model_version)
+    async with asyncio.timeout(60), stage.reading() as answers:
+        while not answers.by_partition[1] or answers.by_partition[1][-1].get("model_version") != model_version:
+            await stage.send(value, partition=1, headers=key("probe"))
+            await asyncio.sleep(0.05)
+
+
+def key(text: str) -> list[tuple[str, bytes]]:
+    return [(header_names.ROUTING_KEY, text.encode())]
+
+
+async def test_a_window_fills_and_then_each_request_sees_its_own(stage: Stage, settings: Settings) -> None:
+    series = Series(stage)
+    # All there before the worker starts, so that one batch holds several requests of one series
+    for name, count in [("a", 1), ("b", 3), ("a", 2), ("a", 1), ("a", 1), ("b", 9), ("a", 1), ("b", 1), ("c", 4)]:
+        await series.send(name, count)
+    async with running_worker(settings):
+        answers = await series.check()
+    waiting, ready = answers[0], answers[3]
+    assert waiting["outputs"] == []
+    assert waiting["parameters"]["window"] == {"steps": 1, "needed": 4, "ready": False}
+    assert waiting["model_version"] == "v1"
+    assert ready["parameters"]["window"] == {"steps": 4, "needed": 4, "ready": True}
+    assert ready["outputs"][0]["shape"] == [1, 1, 1]
+    assert {answer["parameters"].get("batch_size") for answer in answers[3:]} != {1}
+
+
+async def test_what_names_no_series_or_brings_no_steps_is_refused(stage: Stage, settings: Settings) -> None:
+    good = steps_body([1.0, 2.0, 3.0, 4.0])
+    requests: list[tuple[bytes, dict[str, Any], float | int | str]] = [
+        (good, {}, "wrong-input"),
+        (good, {"key": b"k"}, 2.5),
+        (steps_body([6.0]), {"key": b"other", "headers": key("k")}, 3.75),  # the header goes before the key
+        (steps_body([1.0, 2.0, 3.0, 10.0], shape=[1, 4, 1]), {"headers": key("k")}, 4.0),
+        (steps_body([1.0], shape=[1]), {"headers": key("k")}, "wrong-input"),
+        (steps_body([1.0, 2.0], shape=[1, 2]), {"headers": key("k")}, "wrong-input"),
+        (steps_body([1.0, 2.0], shape=[2, 1, 1]), {"headers": key("k")}, "wrong-input"),
+        (steps_body([], data=[]), {"headers": key("k")}, "wrong-input"),
+        (steps_body([1.0], datatype="INT64"), {"headers": key("k")}, "wrong-input"),
+        (steps_body([1.0], name="x"), {"headers": key("k")}, "wrong-input"),
+        (steps_body([0.0] * 4_097), {"headers": key("k")}, "wrong-input"),
+        (good, {"key": b"k" * 257}, "wrong-input"),
+        (steps_body([14.0]), {"headers": [*key("k"), (header_names.DEADLINE, b"1")]}, "deadline-expired"),
+        (steps_body([1.0], "twice"), {"headers": key("k")}, 7.0),
+        (steps_body([1.0], "twice"), {"headers": key("k")}, "duplicate-id"),
+        (steps_body([3.0]), {"headers": key("k")}, 7.0),
+    ]
+    for value, beside, _ in requests:
+        await stage.send(value, **beside)
+    async with running_worker(settings):
+        answers = [body(record) for record in await stage.answers(len(requests))]
+    assert [said(answer) for answer in answers] == [wanted for _, _, wanted in requests]
+    assert "hotswap-routing-key" in answers[0]["error"]
+    assert answers[12]["parameters"]["window"]["ready"] is True  # too late for an answer, but its step counts
+    assert "window" not in answers[14]["parameters"]
+
+
+async def test_windows_go_on_across_swaps_and_other_lengths(stage: Stage, settings: Settings) -> None:
+    series = Series(stage)
+    shorter, longer = await register(stage, mean_artifact(2)), await register(stage, mean_artifact(6))
+    async with running_worker(settings):
+        for _ in range(5):
+            await series.send("a")
+        await series.check()
+        await switch_and_wait(stage, shorter)
+        series.steps = 2
+        await series.send("a")
+        await series.check()
+        await switch_and_wait(stage, longer)
+        # It was loaded ahead, so the six steps there were so far are kept for it.
+        series.steps = 6
+        await series.send("a")
+        await series.send("b", 5)
+        (*_, last) = await series.check()
+        assert last["parameters"]["window"] == {"steps": 5, "needed": 6, "ready": False}
+        await switch_and_wait(stage, "v1")
+        series.steps = 4
+        await series.send("b")
+        await series.check()
+
+
+async def test_windows_survive_a_version_without_them(stage: Stage, settings: Settings) -> None:
+    series = Series(stage)
+    plain = await register(stage, artifact_answering(5.0))
+    async with running_worker(settings):
+        await series.send("a", 4)
+        await series.check()
+        await switch_and_wait(stage, plain, request_body())
+        await stage.send(request_body())
+        answers = await series.valid_answers(0, 2)
+        assert answers[1]["outputs"][0]["data"] == [5.0, 5.0]
+        await switch_and_wait(stage, "v1")
+        await series.send("a")
+        (_, _, last) = await series.valid_answers(0, 3)
+        assert said(last) == series.expected[0][-1]
+
+
+async def test_windows_survive_a_restart(stage: Stage, settings: Settings) -> None:
+    series = Series(stage)
+    for life in range(4):
+        async with running_worker(settings, "w1" if life % 2 else "w2"):
+            for number in range(8):
+                await series.send(f"k{number % 4}", partition=number % 2)
+            await series.check()
+    # The windows outlive the requests that they were made of.
+    await series.send("k0", partition=0)
+    async with running_worker(settings):
+        await series.check()
+
+
+async def test_windows_survive_rebalances(stage: Stage, settings: Settings) -> None:
+    series = Series(stage)
+
+    async def send(count: int) -> None:
+        for number in range(count):
+            await series.send(f"k{number % 5}", partition=number % 5 % 2)
+
+    async with running_worker(settings, "w1"):
+        await send(20)
+        async with running_worker(settings, "w2") as second:
+            await send(20)
+            await series.check()
+            async with asyncio.timeout(60):
+                while not second._served or not all(served.partitions for served in second._served.values()):
+                    await send(1)
+                    await asyncio.sleep(0.05)
+            await send(20)
+            answers = await series.check()
+            assert {answer["parameters"]["worker"] for answer in answers} == {"w1", "w2"}
+        await send(20)
+        await series.check()
+
+
+class SlowLoader(TorchModelLoader):
+    """Takes as long for one version as the test wants."""
+
+    slow_digest = ""
+
+    def __init__(self, inner: TorchModelLoader) -> None:
+        self.may_go_on = asyncio.Event()
+        self.began = asyncio.Event()
+        self._inner = inner
+
+    async def load(self, digest: str) -> ServingModel:  # type: ignore[override]
+        if digest == self.slow_digest:
+            self.began.set()
+            await self.may_go_on.wait()
+        return await self._inner.load(digest)
+
+
+async def test_windows_grow_and_answers_go_on_while_a_version_loads(stage: Stage, settings: Settings) -> None:
+    series = Series(stage)
+    artifact = await stage.store.put_artifact(mean_artifact(seed=1))
+    worker = await bootstrap.build_worker(settings, "w1")
+    loader = SlowLoader(worker._loader)  # type: ignore[arg-type]
+    loader.slow_digest = artifact.digest
+    worker._loader = loader
+    await worker.start()
+    try:
+        await series.send("a", 3)
+        await series.check()
+        await stage.switch(await stage.register(artifact))
+        await loader.began.wait()
+        for _ in range(5):
+            await series.send("a")
+        answers = await series.check()
+        assert [answer["model_version"] for answer in answers] == ["v1"] * 6
+        loader.may_go_on.set()
+        async with asyncio.timeout(60):
+            while answers[-1]["model_version"] != "v2":
+                await series.send("a")
+                answers = await series.check()
+    finally:
+        loader.may_go_on.set()
+        await worker.stop()
+
+
+async def test_steps_that_come_while_nothing_is_loaded_count(stage: Stage, settings: Settings) -> None:
+    """Once windows are kept, a request that is refused for want of a version still brings its steps."""
+    series = Series(stage)
+    await series.send("a", 3)
+    async with running_worker(settings):
+        await series.check()
+    version = stage.registry.state("tiny").versions["v1"]
+    path = await stage.store.local_path(version.artifact.digest)
+    assert path is not None
+    content = path.read_bytes()
+    path.write_bytes(b"broken")
+    async with running_worker(settings):
+        await series.send("a", 1)
+        answers = await series.valid_answers(0, 2)
+        assert said(answers[1]) == "no-active-version"
+        assert answers[1]["parameters"]["window"] == {"steps": 4, "needed": 4, "ready": True}
+    path.write_bytes(content)
+    series.expected[0][-1] = "no-active-version"  # type: ignore[call-overload]
+    async with running_worker(settings):
+        await series.send("a", 1)
+        await series.check()
+
+
+async def test_series_beyond_the_limit_make_room(stage: Stage, settings: Settings) -> None:
+    async with running_worker(replace(settings, window_keys_max=2)):
+        for name in ("a", "b", "a", "c", "b", "a"):
+            await stage.send(steps_body([1.0]), headers=key(name))
+        answers = [body(record) for record in await stage.answers(6)]
+    # c took the place of b, b that of a, and a that of c.
+    assert [said(answer) for answer in answers] == [1, 1, 2, 1, 1, 1]
