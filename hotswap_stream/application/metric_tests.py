@@ -1,0 +1,195 @@
+"""One metric of one candidate, tested as its rule says. Folds: counts go in, evidence comes out at any time."""
+
+from math import exp, isfinite
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from hotswap_events.rollout import AnalysisOutcome, MetricEvidence
+from hotswap_events.rollout_strategy import MetricRule
+from hotswap_stream.domain.statistics.beta_binomial import rate_interval
+from hotswap_stream.domain.statistics.evidence import LOG_E_MAX, Evidence
+from hotswap_stream.domain.statistics.means import VALUES_MIN, MeanComparison, mean_interval
+from hotswap_stream.domain.statistics.rates import NINE_OF_TEN, RateComparison
+from hotswap_stream.domain.statistics.samples import Counts, Moments
+from hotswap_stream.domain.statistics.thresholds import against_threshold
+
+Side = Literal["baseline", "candidate"]
+
+_INSIDE = 1e-9
+"""A rate of exactly 0 or 1 cannot be tested against; this far inside it can."""
+_BETS_MARGIN = 0.05
+"""Differences that are bet on where the rule's own margin is 0."""
+_MARGIN_MOST = 0.99
+
+
+class MetricTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A rule on a share or a mean, and what was counted for it since it began. Higher is better in all of it."""
+
+    rule: MetricRule
+    alpha: float
+    """Of each of its findings, two-sided."""
+    baseline: Counts = Counts()
+    candidate: Counts = Counts()
+    baseline_values: Moments = Moments()
+    candidate_values: Moments = Moments()
+    rates: RateComparison | None = None
+    means: MeanComparison | None = None
+
+    def with_counts(self, side: Side, counts: Counts) -> "MetricTest":
+        """The same and more counts of one arm."""
+        none = Counts()
+        rates = self.rates
+        if side == "baseline":
+            rates = None if rates is None else rates.fold(counts, none)
+            return replace(self, baseline=self.baseline + counts, rates=rates)
+        rates = None if rates is None else rates.fold(none, counts)
+        return replace(self, candidate=self.candidate + counts, rates=rates)
+
+    def with_values(self, side: Side, values: Moments) -> "MetricTest":
+        """The same and more values of one arm."""
+        none = Moments()
+        means = self.means
+        if side == "baseline":
+            means = None if means is None else means.fold(values, none)
+            return replace(self, baseline_values=self.baseline_values + values, means=means)
+        means = None if means is None else means.fold(none, values)
+        return replace(self, candidate_values=self.candidate_values + values, means=means)
+
+    def evidences(self) -> tuple[Evidence, ...]:
+        """One against the baseline where the rule has a margin, one against its threshold where it has one."""
+        found: list[Evidence] = []
+        if self.rates is not None:
+            evidence = self.rates.evidence()
+            if not self.rule.margin:  # "not worse by 0 or more" is: better
+                evidence = replace(evidence, log_e_not_worse=evidence.log_e_better, margin=0.0)
+            found.append(evidence)
+        if self.means is not None:
+            found.append(self.means.evidence())
+        if self.rule.threshold is not None:
+            found.append(self._against(self.rule.threshold))
+        return tuple(found)
+
+    def bake_evidences(self) -> tuple[Evidence, ...]:
+        """Of a candidate in production, whose baseline gets no traffic any more: against what the baseline did at
+        least, by the lower end of its interval, less the margin."""
+        found: list[Evidence] = []
+        rule = self.rule
+        if rule.margin is not None and rule.metric == "reward":
+            if self.baseline_values.count >= VALUES_MIN:
+                lowest, _highest = mean_interval(self.baseline_values, self.alpha)
+                found.append(self._against(lowest - rule.margin))
+        elif rule.margin is not None and self.baseline.trials:
+            lowest, _highest = rate_interval(self.baseline, self.alpha)
+            found.append(against_threshold(self.candidate, _inside(lowest - rule.margin), alpha=self.alpha))
+        if rule.threshold is not None:
+            found.append(self._against(rule.threshold))
+        return tuple(found)
+
+    def _against(self, threshold: float) -> Evidence:
+        if self.rule.metric == "reward":
+            return _mean_against(self.candidate_values, threshold, self.alpha)
+        least = 1 - threshold if self.rule.metric == "latency" else threshold
+        return against_threshold(self.candidate, _inside(least), alpha=self.alpha)
+
+
+def metric_test(rule: MetricRule, alpha: float, before: Counts | None = None) -> MetricTest:
+    """A test that has seen nothing. `before`: what the baseline did earlier, which makes the first answers count."""
+    if rule.margin is None:
+        return MetricTest(rule=rule, alpha=alpha)
+    if rule.metric == "reward":
+        return MetricTest(rule=rule, alpha=alpha, means=MeanComparison(margin=rule.margin, alpha=alpha))
+    margin = min(_MARGIN_MOST, rule.margin or _BETS_MARGIN)
+    known = before if before is not None and before.trials else NINE_OF_TEN
+    return MetricTest(rule=rule, alpha=alpha, rates=RateComparison(margin=margin, alpha=alpha, before=known))
+
+
+def metric_evidence(
+    test: MetricTest, evidences: tuple[Evidence, ...], *, model_version: str, outcome: AnalysisOutcome
+) -> MetricEvidence:
+    """The figures of a test as events carry them. Latency is told as the share of slow answers."""
+    rule = test.rule
+    shown = evidences[0] if evidences else None
+    lower, upper = (shown.lower, shown.upper) if shown is not None else (None, None)
+    if rule.metric == "latency" and shown is not None:
+        whole = 0.0 if rule.margin is not None else 1.0
+        lower, upper = (None if upper is None else whole - upper), (None if lower is None else whole - lower)
+    p_value = None
+    if evidences:
+        finding: Literal["worse", "not_worse"] = "worse" if outcome == "failed" else "not_worse"
+        p_values = [evidence.p_value(finding) for evidence in evidences]
+        p_value = min(p_values) if outcome == "failed" else max(p_values)
+    count, value = _count_and_value(test, "candidate")
+    baseline_count, baseline_value = _count_and_value(test, "baseline")
+    figures = {"alpha": test.alpha}
+    for evidence, name in zip(evidences, _names(rule, len(evidences)), strict=True):
+        figures |= {
+            f"{name}log_e_worse": evidence.log_e_worse,
+            f"{name}log_e_not_worse": evidence.log_e_not_worse,
+            f"{name}log_e_better": evidence.log_e_better,
+        }
+    if rule.slow_ms is not None:
+        figures["slow_ms"] = rule.slow_ms
+    return MetricEvidence(
+        metric=rule.metric,
+        model_version=model_version,
+        outcome=outcome,
+        count=count,
+        value=value,
+        baseline_count=baseline_count or None,
+        baseline_value=baseline_value,
+        lower=_finite(lower),
+        upper=_finite(upper),
+        p_value=p_value,
+        threshold=rule.threshold,
+        margin=rule.margin,
+        figures={name: figure for name, figure in figures.items() if isfinite(figure)},
+    )
+
+
+def _names(rule: MetricRule, count: int) -> tuple[str, ...]:
+    """What the figures of each test begin with, where a rule has two."""
+    both = rule.margin is not None and rule.threshold is not None and count > 1
+    return ("margin_", "threshold_") if both else ("",) * count
+
+
+def _count_and_value(test: MetricTest, side: Side) -> tuple[int, float | None]:
+    if test.rule.metric == "reward":
+        values = test.baseline_values if side == "baseline" else test.candidate_values
+        return values.count, values.mean if values.count else None
+    counts = test.baseline if side == "baseline" else test.candidate
+    if not counts.trials:
+        return 0, None
+    return counts.trials, 1 - counts.rate if test.rule.metric == "latency" else counts.rate
+
+
+def _mean_against(values: Moments, threshold: float, alpha: float) -> Evidence:
+    """A mean against a fixed number, by its confidence sequence: a finding is shown or not."""
+    lower, upper = mean_interval(values, alpha)
+    return Evidence(
+        method="mean against a threshold: asymptotic confidence sequence",
+        estimate=values.mean if values.count else None,
+        lower=_finite(lower),
+        upper=_finite(upper),
+        log_e_worse=LOG_E_MAX if upper < threshold else 0.0,
+        log_e_not_worse=LOG_E_MAX if lower > threshold else 0.0,
+        log_e_better=LOG_E_MAX if lower > threshold else 0.0,
+        alpha=alpha,
+        margin=0.0,
+        baseline_trials=0,
+        candidate_trials=values.count,
+    )
+
+
+def harm_shown(evidence: Evidence, alpha: float) -> bool:
+    """Whether it is shown to be worse, at an error of `alpha` / 2, which may be less than the evidence's own."""
+    return exp(-evidence.log_e_worse) <= alpha / 2
+
+
+def _inside(rate: float) -> float:
+    return min(1 - _INSIDE, max(_INSIDE, rate))
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None

@@ -1,0 +1,63 @@
+"""Quantile sketches of the observations: merged, and how far two of them are apart.
+
+KLL sketches of Apache DataSketches. Merging drops values by chance, so that two merges of the same records differ by
+their rank error, and by no more.
+"""
+
+import base64
+import binascii
+from typing import Any
+
+_SHARES = [step / 200 for step in range(1, 200)]
+"""Of the quantiles at which two distribution functions are compared."""
+
+
+class Sketch:
+    """A sketch that others are merged into. ValueError where text is not one."""
+
+    def __init__(self, encoded: str) -> None:
+        self._sketch = _decoded(encoded)
+
+    def merge(self, encoded: str) -> None:
+        """Take in the values of another one."""
+        self._sketch.merge(_decoded(encoded))
+
+    @property
+    def count(self) -> int:
+        """Values it was made of."""
+        return int(self._sketch.n)
+
+    @property
+    def rank_error(self) -> float:
+        """By how much a rank read from it may be off, as a share."""
+        return float(self._sketch.normalized_rank_error(False))
+
+    def encoded(self) -> str:
+        """As the observations carry it."""
+        return base64.b64encode(self._sketch.serialize()).decode()
+
+    def shares_up_to(self, points: list[float]) -> list[float]:
+        """Of the values, up to each of the points."""
+        return [float(self._sketch.get_rank(point)) for point in points]
+
+    def points(self) -> list[float]:
+        """Its quantiles, rising."""
+        return sorted({float(value) for value in self._sketch.get_quantiles(_SHARES)}) if self.count else []
+
+
+def merged_sketch(one: str | None, other: str) -> str:
+    """Both together. ValueError where text is not a sketch."""
+    if one is None:
+        return other
+    sketch = Sketch(one)
+    sketch.merge(other)
+    return sketch.encoded()
+
+
+def _decoded(encoded: str) -> Any:
+    import datasketches  # its import reads numpy: only where there are sketches
+
+    try:
+        return datasketches.kll_floats_sketch.deserialize(base64.b64decode(encoded, validate=True))
+    except (binascii.Error, RuntimeError, IndexError) as error:
+        raise ValueError(f"not a KLL sketch of floats: {error}") from error
