@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -17,11 +16,17 @@ DEAD_LETTER_BYTES_MAX = 900_000
 """Larger requests are cut in the dead letters; the original stays in its topic, named by partition and offset."""
 STUCK_SECONDS_MAX = 60.0
 """Answers that no broker takes for so long end this life of the loop; the next begins behind the last answer."""
+BULK_ANSWERS_MIN = 16
+"""Batches of so many answers are sent in bulk."""
 _RECORD_OVERHEAD_BYTES = 512
 
 
 class AnswerSender:
-    """Sends through one producer. Not for more than one thread at a time.
+    """Sends through one of two producers. Not for more than one thread at a time.
+
+    `quick` sends each answer at once, which wakes a thread of the client's for it: right for a few. `bulk` lets answers
+    gather for a moment: for many that is a fraction of the work. Only one has answers in flight, so they keep their
+    order: the other takes over when it has none.
 
     `on_answered(partition, next_offset)` is called, from the methods here, when the answers to all requests below
     `next_offset` are in the topic.
@@ -29,7 +34,8 @@ class AnswerSender:
 
     def __init__(
         self,
-        producer: Producer,
+        quick: Producer,
+        bulk: Producer,
         writer: AnswerWriter,
         *,
         response_topic: str,
@@ -38,7 +44,9 @@ class AnswerSender:
         on_answered: Callable[[int, int], None],
         send_reply: Callable[[Answer], None],
     ) -> None:
-        self._producer = producer
+        self._quick = quick
+        self._bulk = bulk
+        self._producer = quick
         self._writer = writer
         self._response_topic = response_topic
         self._dead_letter_topic = dead_letter_topic
@@ -63,20 +71,21 @@ class AnswerSender:
             for answer in letters:
                 self._send_dead_letter(answer)
             self.flush()
+        wanted = self._bulk if len(answers) >= BULK_ANSWERS_MIN else self._quick
+        if wanted is not self._producer and not len(self._producer):
+            self._producer = wanted
         produce, topic = self._producer.produce, self._response_topic
         answer_bytes_max = self._limits.response_bytes_max - _RECORD_OVERHEAD_BYTES
-        last = {answer.record.partition: answer for answer in answers}
+        last = {answer.record.partition: answer.record for answer in answers}
         for answer in answers:
             record = answer.record
             partition = record.partition
             if len(answer.value) > answer_bytes_max:
                 answer = self._too_large(answer, answer_bytes_max)
-            options: dict[str, Any] = {}
-            if last[partition].record is record:
-                options["on_delivery"] = self._delivered(partition, record.offset + 1)
+            on_delivery = self._delivered(partition, record.offset + 1) if last[partition] is record else None
             while True:
                 try:
-                    produce(topic, answer.value, record.key, partition, headers=answer.headers, **options)
+                    produce(topic, answer.value, record.key, partition, on_delivery, headers=answer.headers)
                     break
                 except BufferError:
                     self.poll(0.05)

@@ -19,6 +19,7 @@ from hotswap_events.inference import (
 )
 from hotswap_stream.application.artifact_manifest import TensorSpec
 from hotswap_stream.application.version_slots import Serving
+from hotswap_stream.workers.inference.answer_template import AnswerTemplate
 from hotswap_stream.workers.inference.batches import Batch, Group, NotReady
 from hotswap_stream.workers.inference.records import RequestRecord
 from hotswap_stream.workers.inference.request_headers import ReplyTo, RequestHeaders
@@ -36,6 +37,8 @@ _OK = (header_names.STATUS, b"ok")
 _ERROR = (header_names.STATUS, b"error")
 
 ERROR_CHARACTERS_MAX = 2_000
+ALIKE_MIN = 8
+"""So many requests are worth the writing of a template."""
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -77,6 +80,8 @@ class AnswerWriter(Struct, frozen=True):
         started_ms = group.started_ms
         windows = group.windows
         slices = None if group.outputs is None else _OutputSlices(group, serving)
+        if slices is not None and windows is None and not group.failures and self._write_alike(group, slices, answers):
+            return
         start = 0
         for position, request in enumerate(group.requests):
             record = request.record
@@ -118,6 +123,47 @@ class AnswerWriter(Struct, frozen=True):
                     None if request.headers is None else request.headers.reply_to,
                 )
             start += rows
+
+    def _write_alike(self, group: Group, slices: "_OutputSlices", answers: list[Answer | None]) -> bool:
+        """Write the answers from a template, if the group is large and its requests are alike; else say so."""
+        requests, batch_size = group.requests, group.row_count
+        output = slices.only
+        if output is None or len(requests) < ALIKE_MIN or batch_size != len(requests):
+            return False
+        if not all(request.raw and request.headers is None and not request.body.outputs for request in requests):
+            return False
+        serving, model = group.serving, group.serving.model
+        name, datatype, inner, row_bytes, content, _ = output
+        facts = AnswerFacts(
+            request_partition=0,
+            request_offset=0,
+            worker=self.worker,
+            artifact_digest=serving.artifact_digest,
+            registry_offset=serving.registry_offset,
+            batch_size=batch_size,
+            padded_batch_size=model.padded_rows(batch_size),
+            executor=model.executor,
+            fallback_for=serving.fallback_for,
+            pinned=group.pinned,
+            compute_ms=round(group.compute_ms, 3),
+        )
+        tensor = InferTensor(name=name, shape=[1, *inner], datatype=datatype, data=b"")  # type: ignore[arg-type]
+        try:
+            fill = AnswerTemplate(self.model_name, serving.model_version, tensor, row_bytes, facts).fill
+        except ValueError:
+            return False
+        content_type, started_ms = _CONTENT_TYPES[True], group.started_ms
+        start = 0
+        for index, request in zip(group.indexes, requests, strict=True):
+            record = request.record
+            offset = record.offset
+            queue_ms = max(0, round(started_ms - record.timestamp_ms))
+            value = fill(content[start : start + row_bytes], record.partition, offset, queue_ms, request.body.id)
+            start += row_bytes
+            answers[index] = Answer(
+                record, value, [content_type, (header_names.REQUEST_OFFSET, b"%d" % offset), _OK], None, None
+            )
+        return True
 
     def _refusal(self, batch: Batch, index: int) -> Answer:
         entry = batch.entries[index]
@@ -232,6 +278,11 @@ class _OutputSlices:
                 row_bytes *= size
             self._outputs.append((name, datatype, inner, row_bytes, little.tobytes(), array))
         self._lists: dict[str, list[Any]] = {}
+
+    @property
+    def only(self) -> tuple[str, str, list[int], int, bytes, Array] | None:
+        """Name, datatype, shape of a row, bytes of a row, all bytes, the array: of the output, if there is but one."""
+        return self._outputs[0] if len(self._outputs) == 1 else None
 
     def of(self, start: int, rows: int, request: Request) -> list[InferTensor]:
         wanted = request.body.outputs

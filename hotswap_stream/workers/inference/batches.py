@@ -1,6 +1,7 @@
 """A batch on its way through a worker: requests by the version that answers them, their inputs as one array each."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from msgspec import Struct
@@ -8,6 +9,7 @@ from msgspec import Struct
 from hotswap_events.inference import ErrorCode, WindowFacts
 from hotswap_stream.application.artifact_manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.version_slots import Serving
+from hotswap_stream.workers.inference.number_lists import all_exact, pack_numbers
 from hotswap_stream.workers.inference.requests import Request, Unreadable
 from hotswap_stream.workers.inference.tensors import NUMPY_DTYPES, Array, WrongInputError, read_inputs
 from hotswap_stream.workers.inference.window_steps import Taken
@@ -23,7 +25,8 @@ class Refused(Struct, frozen=True, gc=False):
 class Group(Struct, gc=False):
     """Requests of one forward pass: the same version, inputs that agree in all but the first dimension.
 
-    `rows` are the rows of each request, `inputs` hold the rows of all in that order. After the pass there are `outputs`
+    `rows` are the rows of each request, `inputs` hold the rows of all in that order, and zeros behind them where the
+    pass is padded. After the pass there are `outputs`
     in the same order, or `failures`: position in the group → what went wrong.
     """
 
@@ -80,7 +83,7 @@ def group_requests(
     """Groups of requests to one version; those whose tensors do not fit it go to `refused`."""
     manifest = serving.model.manifest
     readable = [item for item in requests if outputs_exist(item, manifest, refused)]
-    uniform = _uniform(manifest, readable)
+    uniform = _uniform(serving, readable)
     groups: list[Group] = []
     if uniform is not None:
         chosen, array = uniform
@@ -121,9 +124,14 @@ def outputs_exist(item: tuple[int, Request], manifest: ArtifactManifest, refused
 
 
 def _uniform(
-    manifest: ArtifactManifest, requests: Sequence[tuple[int, Request]]
+    serving: Serving, requests: Sequence[tuple[int, Request]]
 ) -> tuple[list[tuple[int, Request]], Array] | None:
-    """The common case without Python work per tensor: one input, one row, raw bytes, all of the declared size."""
+    """The common case without Python work per tensor: one input, one row, raw bytes or a flat list, all of the
+    declared size.
+
+    The array has the rows of the padded pass, those behind the requests' are zero.
+    """
+    manifest = serving.model.manifest
     if len(manifest.inputs) != 1:
         return None
     spec = manifest.inputs[0]
@@ -131,9 +139,11 @@ def _uniform(
     if spec.shape[0] not in (-1, 1) or -1 in inner:
         return None
     dtype = NUMPY_DTYPES[spec.datatype]
-    row_bytes = dtype.itemsize
+    elements = 1
     for size in inner:
-        row_bytes *= size
+        elements *= size
+    row_bytes = elements * dtype.itemsize
+    packed = False
     chosen: list[tuple[int, Request]] = []
     chunks: list[bytes] = []
     name, datatype, shape = spec.name, spec.datatype, [1, *inner]
@@ -141,20 +151,29 @@ def _uniform(
         tensors = item[1].body.inputs
         tensor = tensors[0]
         data = tensor.data
-        if (
-            type(data) is bytes
-            and len(data) == row_bytes
-            and len(tensors) == 1
-            and tensor.shape == shape
-            and tensor.name == name
-            and tensor.datatype == datatype
-        ):
-            chosen.append(item)
-            chunks.append(data)
+        if len(tensors) != 1 or tensor.shape != shape or tensor.name != name or tensor.datatype != datatype:
+            continue
+        if type(data) is list:
+            chunk = pack_numbers(datatype, data, elements)
+            if chunk is None:
+                continue
+            packed = True
+        else:
+            chunk = cast(bytes, data)
+            if len(chunk) != row_bytes:
+                continue
+        chosen.append(item)
+        chunks.append(chunk)
     if not chosen:
         return None
+    rows = max(len(chunks), serving.model.padded_rows(len(chunks)))
+    chunks.append(bytes((rows - len(chunks)) * row_bytes))
     # One copy, into memory that may be written to: what torch wants
-    return chosen, np.frombuffer(bytearray().join(chunks), dtype=dtype).reshape(len(chunks), *inner)
+    array: Array = np.frombuffer(bytearray().join(chunks), dtype=dtype).reshape(rows, *inner)
+    if packed and not all_exact(array):
+        # Seldom: then none of the lists goes this way.
+        return _uniform(serving, [item for item in requests if type(item[1].body.inputs[0].data) is bytes])
+    return chosen, array
 
 
 def _add_finite(
@@ -169,7 +188,7 @@ def _add_finite(
     if not manifest.allow_non_finite and array.dtype.kind == "f":
         finite = np.isfinite(array)
         if not finite.all():
-            good: Array = np.all(finite.reshape(len(chosen), -1), axis=1)
+            good: Array = np.all(finite.reshape(len(array), -1), axis=1)[: len(chosen)]
             for (index, _), fine in zip(chosen, good, strict=True):
                 if not fine:
                     refused[index] = Refused(
@@ -177,7 +196,7 @@ def _add_finite(
                         f"input {spec.name!r} holds NaN or infinity, which the model's manifest does not allow",
                     )
             chosen = [item for item, fine in zip(chosen, good, strict=True) if fine]
-            array = array[good]
+            array = array[: len(good)][good]
     if chosen:
         indexes = [index for index, _ in chosen]
         requests = [request for _, request in chosen]

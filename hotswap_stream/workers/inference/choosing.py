@@ -55,9 +55,15 @@ class VersionChooser:
         refused: dict[int, Refused] = {}
         plain: list[Indexed] = []
         pinned: dict[str, list[Indexed]] = {}
+        first_offset = self._ids.first_offset
         for index, entry in enumerate(entries):
             if isinstance(entry, Unreadable):
                 continue
+            if taken is None and entry.headers is None:  # most requests: nothing is asked for
+                request_id, record = entry.body.id, entry.record
+                if not request_id or first_offset(record.partition, record.offset, request_id) is None:
+                    plain.append((index, entry))
+                    continue
             why = self._why_not(entry, None if taken is None else taken[index])
             if why is not None:
                 refused[index] = why

@@ -38,11 +38,12 @@ def _forward(group: Group) -> None:
 
 
 def _infer(group: Group, inputs: dict[str, Array], rows: int) -> dict[str, Array]:
+    given = len(next(iter(inputs.values())))
     outputs = dict(group.serving.model.infer(inputs))
     for name, array in outputs.items():
-        if array.shape[0] != rows:
-            raise ValueError(f"output {name!r} has {array.shape[0]} rows for {rows} rows of input")
-    return outputs
+        if array.shape[0] != given:
+            raise ValueError(f"output {name!r} has {array.shape[0]} rows for {given} rows of input")
+    return outputs if given == rows else {name: array[:rows] for name, array in outputs.items()}
 
 
 def _one_by_one(group: Group) -> None:

@@ -16,6 +16,9 @@ PREFETCH_KILOBYTES_MAX = 32 * 1024
 """Requests of one partition read ahead; a partition that has as many is not fetched from until some are answered."""
 
 
+BULK_LINGER_MS = 1.0
+
+
 class LoopLimits(Struct, frozen=True, kw_only=True):
     """Limits of one model's loop."""
 
@@ -76,7 +79,12 @@ def tail_consumer(options: Mapping[str, Any], worker: str) -> Consumer:
 
 
 def answer_producer(
-    options: Mapping[str, Any], *, worker: str, limits: LoopLimits, on_error: Callable[[KafkaError], None]
+    options: Mapping[str, Any],
+    *,
+    worker: str,
+    limits: LoopLimits,
+    linger_ms: float,
+    on_error: Callable[[KafkaError], None],
 ) -> Producer:
     """An idempotent producer: what it wrote stands in the order it was given, each once."""
     return Producer(
@@ -87,7 +95,7 @@ def answer_producer(
             "enable.idempotence": True,
             # A failure in the middle must end the producer, not leave a gap that later answers hide.
             "enable.gapless.guarantee": True,
-            "linger.ms": 0,
+            "linger.ms": linger_ms,
             # Nor may one time out while a later one is written; `AnswerSender` gives up on all of them together.
             "message.timeout.ms": 0,
             "message.max.bytes": limits.response_bytes_max,

@@ -22,7 +22,7 @@ from hotswap_stream.workers.inference.batches import Batch
 from hotswap_stream.workers.inference.checkpoint import ASK_SECONDS_MAX, last_answered, resume_offset, watermarks
 from hotswap_stream.workers.inference.choosing import VersionChooser
 from hotswap_stream.workers.inference.forward import run_forward
-from hotswap_stream.workers.inference.kafka_clients import answer_producer, request_consumer
+from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer, request_consumer
 from hotswap_stream.workers.inference.records import records_of
 from hotswap_stream.workers.inference.reply_sender import ReplySender
 from hotswap_stream.workers.inference.request_ids import RequestIds
@@ -85,14 +85,19 @@ class LoopLife:
             limits=self._limits,
             on_error=self._on_consumer_error,
         )
-        producer = answer_producer(
-            parts.librdkafka_options,
-            worker=parts.worker,
-            limits=self._limits,
-            on_error=lambda error: self._sender.notice(error),
+        quick, bulk = (
+            answer_producer(
+                parts.librdkafka_options,
+                worker=parts.worker,
+                limits=self._limits,
+                linger_ms=linger_ms,
+                on_error=lambda error: self._sender.notice(error),
+            )
+            for linger_ms in (0, BULK_LINGER_MS)
         )
         self._sender = AnswerSender(
-            producer,
+            quick,
+            bulk,
             self._writer,
             response_topic=self._response_topic,
             dead_letter_topic=parts.topics.dead_letters,
@@ -100,7 +105,7 @@ class LoopLife:
             on_answered=self._answered.__setitem__,
             send_reply=self._replies.send,
         )
-        self._windows.begin(producer, self._sender.flush, self._sender.fail)
+        self._windows.begin(quick, self._sender.flush, self._sender.fail)
         try:
             self._consumer.subscribe(
                 [self._request_topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -112,8 +117,9 @@ class LoopLife:
             self._drop()
             self._compute.shutdown(wait=True)
             # What is still queued must not be sent after this: somebody else may have the partitions by then.
-            producer.purge()
-            producer.flush(0)
+            for producer in (quick, bulk):
+                producer.purge()
+                producer.flush(0)
             self._consumer.close()
             self._replies.close()
 

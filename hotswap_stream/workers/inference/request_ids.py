@@ -1,38 +1,35 @@
 """Ids of the latest requests of each partition, so that one that was written twice is answered once."""
 
-from collections import deque
-
 
 class RequestIds:
-    """Remembers the last `window` ids of each partition; 0 remembers none.
+    """Remembers at least the last `window` ids of each partition, at most twice as many; 0 remembers none.
 
     Kept in memory: a request and its copy on both sides of a restart or a rebalance are not told apart.
     """
 
     def __init__(self, window: int) -> None:
         self._window = window
-        self._offsets: dict[int, dict[str, int]] = {}
-        self._order: dict[int, deque[str]] = {}
+        self._generations: dict[int, tuple[dict[str, int], dict[str, int]]] = {}
+        """Partition → id → offset, of the latest ids and of those before them."""
 
     def first_offset(self, partition: int, offset: int, request_id: str) -> int | None:
         """The offset of an earlier request with this id, if there is one; else the id is remembered."""
         if not self._window:
             return None
-        offsets = self._offsets.setdefault(partition, {})
-        earlier = offsets.setdefault(request_id, offset)
-        if earlier < offset:
+        generations = self._generations.get(partition)
+        if generations is None:
+            generations = self._generations[partition] = ({}, {})
+        newer, older = generations
+        earlier = newer.get(request_id)
+        if earlier is None:
+            earlier = older.get(request_id)
+        if earlier is not None and earlier < offset:
             return earlier
-        if earlier > offset:
-            # Positions went back: from here on the requests come again.
-            offsets[request_id] = offset
-            return None
-        order = self._order.setdefault(partition, deque())
-        order.append(request_id)
-        if len(order) > self._window:
-            offsets.pop(order.popleft(), None)
+        newer[request_id] = offset
+        if len(newer) >= self._window:
+            self._generations[partition] = ({}, newer)
         return None
 
     def forget(self) -> None:
         """Another assignment begins."""
-        self._offsets.clear()
-        self._order.clear()
+        self._generations.clear()
