@@ -8,10 +8,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from hotswap_events import headers as header_names
 from hotswap_stream.workers.inference.kafka_clients import tail_consumer
+from hotswap_stream.workers.inference.records import RequestRecord, records_of
 
 _log = structlog.get_logger(__name__)
 
@@ -22,13 +23,9 @@ READ_SECONDS_MAX = 30.0
 _READ_RECORDS = 1_000
 
 
-def request_offset_of(message: Message) -> int | None:
+def request_offset_of(record: RequestRecord) -> int | None:
     """The request offset an answer names, or None if it is not one of ours."""
-    try:
-        headers = message.headers() or ()
-    except (UnicodeDecodeError, SystemError):
-        return None
-    for name, value in headers:  # type: ignore[str-unpack]  # the stubs allow a dict, librdkafka gives a list
+    for name, value in record.headers:
         if name == header_names.REQUEST_OFFSET and value is not None:
             try:
                 return int(value)
@@ -51,7 +48,7 @@ def last_answered(options: Mapping[str, Any], worker: str, topic: str, partition
             begin, end = watermarks(consumer, TopicPartition(topic, partition))
             if begin < end:
                 starts.append(TopicPartition(topic, partition, max(begin, end - TAIL_RECORDS)))
-        return _read_to_ends(consumer, starts)
+        return _read_to_ends(consumer, topic, starts)
     finally:
         consumer.close()
 
@@ -64,7 +61,7 @@ def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]
     return found
 
 
-def _read_to_ends(consumer: Consumer, starts: list[TopicPartition]) -> dict[int, int]:
+def _read_to_ends(consumer: Consumer, topic: str, starts: list[TopicPartition]) -> dict[int, int]:
     highest: dict[int, int] = {}
     waiting = {partition.partition for partition in starts}
     consumer.assign(starts)
@@ -83,7 +80,7 @@ def _read_to_ends(consumer: Consumer, starts: list[TopicPartition]) -> dict[int,
                 elif not error.retriable():
                     raise KafkaException(error)
                 continue
-            offset = request_offset_of(message)
+            offset = request_offset_of(records_of(topic, [message])[0])
             if offset is not None and partition is not None:
                 highest[partition] = max(offset, highest.get(partition, -1))
     return highest

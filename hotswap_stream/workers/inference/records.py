@@ -30,11 +30,14 @@ def records_of(topic: str, messages: Sequence[Message]) -> list[RequestRecord]:
 
 
 def _record(topic: str, message: Message) -> RequestRecord:
-    wrong = None
     try:
-        headers: Headers = message.headers() or _NO_HEADERS  # type: ignore[assignment]
-    except (UnicodeDecodeError, SystemError):  # the client wraps the first in the second
-        headers, wrong = _NO_HEADERS, "a header's name is not UTF-8"
+        return _with_headers(topic, message, message.headers() or _NO_HEADERS, None)  # type: ignore[arg-type]
+    except (UnicodeDecodeError, SystemError):
+        # The client leaves its error pending; whatever is called next raises it, here at the latest.
+        return _with_headers(topic, message, _NO_HEADERS, "a header's name is not UTF-8")
+
+
+def _with_headers(topic: str, message: Message, headers: Headers, wrong: str | None) -> RequestRecord:
     return RequestRecord(
         topic,
         message.partition(),  # type: ignore[arg-type]  # a message without an error has partition and offset
