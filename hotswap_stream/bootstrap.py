@@ -5,7 +5,6 @@ not need it does not have to have it.
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,8 +13,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import msgspec
-import psutil
-from msgspec import Struct
 
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
@@ -24,10 +21,12 @@ from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower, read_fle
 from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
+from hotswap_stream.adapters.kafka.window_reader import KafkaWindowReader
 from hotswap_stream.application.artifact_store import ArtifactStore
 from hotswap_stream.application.fleet_view import FleetFold, FleetView
 from hotswap_stream.application.inference_gateway import InferenceGateway
 from hotswap_stream.application.registry import Registry
+from hotswap_stream.broker import announcement
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings, child_environment, parse_api_keys
 
@@ -36,18 +35,6 @@ if TYPE_CHECKING:
     from hotswap_stream.application.train_model import ModelTrainer
     from hotswap_stream.application.training_children import TrainingChildren
     from hotswap_stream.workers.inference.worker import InferenceWorker
-
-BROKER_FILE = "broker.json"
-
-
-class RunningBroker(Struct, frozen=True, kw_only=True):
-    """What `hotswap-stream broker` (or `up`) leaves in the home folder while it runs, for the other commands."""
-
-    bootstrap_servers: str
-    pid: int
-    started_s: float
-    """Start time of the process, so that a later process with the same id is not taken for it."""
-
 
 def topics(settings: Settings) -> Topics:
     """The topics of this environment. ConfigurationError if the prefix is not valid."""
@@ -59,29 +46,17 @@ def topics(settings: Settings) -> Topics:
 
 def announce_broker(settings: Settings, bootstrap_servers: str) -> None:
     """Let other commands with the same home find the embedded broker of this process."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    broker = RunningBroker(
-        bootstrap_servers=bootstrap_servers, pid=os.getpid(), started_s=psutil.Process().create_time()
-    )
-    temporary = settings.home / f"{BROKER_FILE}.{os.getpid()}"
-    temporary.write_bytes(msgspec.json.encode(broker))
-    temporary.replace(settings.home / BROKER_FILE)
+    announcement.announce(settings.home, bootstrap_servers)
 
 
 def withdraw_broker(settings: Settings) -> None:
     """Take back what `announce_broker` said."""
-    (settings.home / BROKER_FILE).unlink(missing_ok=True)
+    announcement.withdraw(settings.home)
 
 
-def running_broker(settings: Settings) -> RunningBroker | None:
+def running_broker(settings: Settings) -> announcement.RunningBroker | None:
     """The embedded broker of this home, if the process that announced it still runs."""
-    try:
-        broker = msgspec.json.decode((settings.home / BROKER_FILE).read_bytes(), type=RunningBroker)
-        if abs(psutil.Process(broker.pid).create_time() - broker.started_s) > 1.0:
-            return None
-    except (FileNotFoundError, msgspec.DecodeError, psutil.NoSuchProcess):
-        return None
-    return broker
+    return announcement.find(settings.home)
 
 
 def connection(settings: Settings) -> KafkaConnection:
@@ -272,6 +247,11 @@ async def _inference_gateway(settings: Settings) -> AsyncIterator[InferenceGatew
         await gateway.close()
 
 
+def window_reader(settings: Settings) -> KafkaWindowReader:
+    """What the windows topics hold, now."""
+    return KafkaWindowReader(connection(settings).client_options(), topics(settings))
+
+
 async def fleet(settings: Settings) -> FleetFold:
     """What the workers say of themselves, now."""
     return await read_fleet(connection(settings).client_options(), topics(settings).fleet)
@@ -317,6 +297,7 @@ async def serve_api(
                 infer_wait_ms_max=settings.api_infer_wait_ms_max,
                 infer_in_flight_per_key_max=settings.api_infer_in_flight_per_key_max,
                 fleet=fleet,
+                windows=window_reader(settings),
                 request_bytes_max=settings.api_request_bytes_max,
                 event_stream_clients_max=settings.api_event_stream_clients_max,
             )

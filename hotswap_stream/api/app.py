@@ -43,6 +43,7 @@ from hotswap_stream.api.services import INFER_BYTES_MAX, REQUEST_BYTES_MAX, ApiS
 from hotswap_stream.api.serving_control import ServingCommands, ServingPolicyController, get_serving
 from hotswap_stream.api.training_runs import TrainingRunController
 from hotswap_stream.api.versions import VersionController
+from hotswap_stream.api.windows import list_windows
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     live,
@@ -54,6 +55,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     ModelCommands,
     ModelQueries,
     get_fleet,
+    list_windows,
     get_serving,
     ServingPolicyController,
     ServingCommands,

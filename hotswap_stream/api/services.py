@@ -10,6 +10,7 @@ from hotswap_stream.application.identity import Clock, Ids
 from hotswap_stream.application.inference_gateway import InferenceGateway
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.training import TrainingSpec
+from hotswap_stream.application.window_view import WindowReader
 
 REQUEST_BYTES_MAX = 1_048_576
 INFER_BYTES_MAX = 4 * 1_048_576
@@ -41,6 +42,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     """The share of one API key in `infer_in_flight_max`; callers without a key have one share together."""
     fleet: FleetView | None = None
     """What the workers say of themselves; without one, nothing is known of them."""
+    windows: WindowReader | None = None
+    """What workers keep of series; without one, nothing is known of that."""
     request_bytes_max: int = REQUEST_BYTES_MAX
     event_stream_clients_max: int = 64
     heartbeat_seconds: float = 15.0

@@ -24,6 +24,7 @@ COMMAND_MODULES = (
     "audit",
     "worker",
     "fleet",
+    "windows",
     "loadtest",
     "broker",
     "reset",

@@ -1,21 +1,36 @@
 """Windows of steps, kept by workers on the real broker: filled, told of, and kept across swaps and restarts."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from hotswap_events import headers as header_names
 from hotswap_stream import bootstrap
+from hotswap_stream.adapters.kafka.inference_gateway import partition_of
 from hotswap_stream.adapters.torch.model_loader import TorchModelLoader
 from hotswap_stream.application.serving import ServingModel
-from hotswap_stream.settings import Settings
+from hotswap_stream.client import AsyncRegistryClient, TopicClient
+from hotswap_stream.client import http_calls as calls
+from hotswap_stream.settings import Settings, child_environment
 from hotswap_stream.workers.inference.worker import InferenceWorker
-from tests.integration.serving_stage import Stage, artifact_answering, body, open_stage, request_body, stage_settings
+from tests.integration.serving_stage import (
+    MODEL,
+    PARTITIONS,
+    Stage,
+    artifact_answering,
+    body,
+    open_stage,
+    request_body,
+    stage_settings,
+)
 from tests.integration.window_stage import Series, mean_artifact, said, steps_body
 
 
@@ -255,3 +270,65 @@ async def test_series_beyond_the_limit_make_room(stage: Stage, settings: Setting
         answers = [body(record) for record in await stage.answers(6)]
     # c took the place of b, b that of a, and a that of c.
     assert [said(answer) for answer in answers] == [1, 1, 2, 1, 1, 1]
+
+
+@asynccontextmanager
+async def running_api(settings: Settings) -> AsyncIterator[str]:
+    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(
+        bootstrap.serve_api(replace(settings, api_port=0), on_started=url.set_result, stop_on_signals=False)
+    )
+    try:
+        yield await url
+    finally:
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+
+
+async def windows_command(settings: Settings, *arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "hotswap_stream.cli", "windows", MODEL, "--json", *arguments]
+    process = await asyncio.create_subprocess_exec(
+        *command, env=child_environment(settings), stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    found: dict[str, Any] = msgspec.json.decode(output)
+    return found
+
+
+async def test_series_asked_by_http_and_by_topic_meet_and_can_be_listed(stage: Stage, settings: Settings) -> None:
+    names = [f"s{number}" for number in range(6)]
+    async with running_worker(settings), running_api(settings) as url, AsyncRegistryClient(url) as http:
+        nothing = await http._json(calls.query(f"/api/models/{MODEL}/windows"))
+        assert nothing == {"model_name": MODEL, "windows": [], "total": 0, "ready": 0, "evicted": 0}
+        # The first request makes the topic; clients that began before it look again after a while.
+        await stage.send(steps_body([1.0]), headers=key("first"), partition=partition_of("first", PARTITIONS))
+        await stage.answers(1, partition=partition_of("first", PARTITIONS))
+        async with TopicClient(str(settings.kafka_bootstrap_servers), prefix=settings.topic_prefix) as topic:
+            for name in names:
+                steps = np.array([[1.0], [2.0], [3.0]], "<f4")
+                one = await topic.infer(MODEL, {"history": steps}, routing_key=name)
+                assert one.outputs == {}
+                other = await http.infer(MODEL, {"history": np.array([[6.0]], "<f4")}, routing_key=name)
+                assert other.outputs["forecast"].tolist() == [[[3.0]]]
+        async with asyncio.timeout(30):
+            while (found := await http._json(calls.query(f"/api/models/{MODEL}/windows", {"limit": 3})))["ready"] < 6:
+                await asyncio.sleep(0.2)
+        assert (found["total"], found["evicted"]) == (7, 0)
+        first, second, _ = found["windows"]
+        partition = partition_of("first", PARTITIONS)
+        assert first == {"key": "first", "partition": partition, "steps": 1, "needed": 4, "ready": False}
+        partition = partition_of("s0", PARTITIONS)
+        assert second == {"key": "s0", "partition": partition, "steps": 4, "needed": 4, "ready": True}
+        rest = await http._json(calls.query(f"/api/models/{MODEL}/windows", {"after": "s1"}))
+        assert [each["key"] for each in rest["windows"]] == ["s2", "s3", "s4", "s5"]
+        by_command = await windows_command(settings, "--after", "s1")
+    assert by_command == rest
+
+
+def test_a_key_goes_where_other_clients_put_it() -> None:
+    """Values of the tests of Kafka's own client: Utils.murmur2, made positive."""
+    assert partition_of("21", 1_000) == (-973932308 & 0x7FFFFFFF) % 1_000
+    assert partition_of("foobar", 1_000) == (-790332482 & 0x7FFFFFFF) % 1_000
+    assert partition_of("a-little-bit-long-string", 1_000) == (-985981536 & 0x7FFFFFFF) % 1_000

@@ -69,7 +69,12 @@ class Series:
             if not expected:
                 continue
             answers = await self.valid_answers(partition, len(expected))
-            assert [said(answer) for answer in answers] == expected
+            wrong = [
+                (answer["parameters"], said(answer), wanted)
+                for answer, wanted in zip(answers, expected, strict=True)
+                if said(answer) != wanted
+            ]
+            assert not wrong, wrong[:5]
             found += answers
         return found
 

@@ -1,6 +1,7 @@
 """Asking models by way of their topics. Each model's topics are connected to when it is first asked."""
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -11,6 +12,7 @@ from zlib import crc32
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.partitioner import murmur2
 
 from hotswap_events import headers as header_names
 from hotswap_events.inference import (
@@ -36,6 +38,11 @@ from hotswap_stream.application.inference_gateway import (
 PARTITIONS_USED_MAX = 4
 """Partitions chosen of each model's. At least 4 keep latency low; more would mean reading more of others' answers."""
 MODELS_CONNECTED_MAX = 64
+
+WINDOWS_ASKED_AGAIN_SECONDS = 5.0
+"""A model without a windows topic may get one."""
+_ALL = "/all"
+"""Behind a model's name (which has no slash): the connection that uses all partitions."""
 
 _random = secrets.SystemRandom()
 _JSON, _MSGPACK = JSON_CONTENT_TYPE.encode(), MSGPACK_CONTENT_TYPE.encode()
@@ -66,10 +73,18 @@ def record_headers(content_type: bytes, beside: Beside, timeout_s: float) -> lis
     return headers
 
 
+def partition_of(key: str, partitions: int) -> int:
+    """Where the default partitioner of Kafka's Java client puts a key."""
+    hashed: int = murmur2(key.encode())
+    return (hashed & 0x7FFFFFFF) % partitions
+
+
 class KafkaInferenceGateway:
     """An InferenceGateway. At most `in_flight_max` requests at once; more wait for a place within their time.
 
-    Without `partitions` it takes up to four of each model's by chance, so that several gateways spread out.
+    Without `partitions` it takes up to four of each model's by chance, so that several gateways spread out. Requests
+    with a routing key to a model that takes windows go where Kafka's default partitioner puts the key, among all
+    partitions: the steps of a series must meet in one.
     """
 
     def __init__(
@@ -92,6 +107,8 @@ class KafkaInferenceGateway:
         self._one_at_a_time = asyncio.Lock()
         self._exchanges: dict[str, ModelExchange] = {}
         """By model name, the one used last at the end."""
+        self._windows: dict[str, float] = {}
+        """Model → until when (monotonic seconds) it is taken to have no windows; infinity: it has."""
         self._closed = False
 
     async def close(self) -> None:
@@ -124,6 +141,7 @@ class KafkaInferenceGateway:
             timeout_s=timeout_s,
             partition=partition,
             partition_key=request.id if id_decides else None,
+            series=None if partition is not None else beside.routing_key,
             wait_s_max=wait_s_max,
         )
         return self.decode(answer)
@@ -137,14 +155,20 @@ class KafkaInferenceGateway:
         timeout_s: float,
         partition: int | None = None,
         partition_key: str | None = None,
+        series: str | None = None,
         wait_s_max: float | None = None,
     ) -> RawAnswer:
         """A request encoded already, and the answer's record, not decoded. Errors as of `infer`.
 
-        Without a `partition`, requests of one `partition_key` go to the same of those in use here.
+        Without a `partition`, requests of one `partition_key` go to the same of those in use here. `series`: where the
+        model takes windows, requests of the same go to the partition of that key in every language's clients.
         """
         try:
             async with asyncio.timeout(timeout_s), self._places:
+                if series is not None and await self._takes_windows(model_name):
+                    exchange = await self._exchange(model_name + _ALL)
+                    partition = partition_of(series, len(exchange.partitions))
+                    return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max, movable=False)
                 exchange = await self._exchange(model_name)
                 if partition is not None and partition not in exchange.partitions:
                     raise ValueError(
@@ -181,6 +205,19 @@ class KafkaInferenceGateway:
         """
         return await self._exchange(model_name)
 
+    async def _takes_windows(self, model_name: str) -> bool:
+        """Whether workers keep windows for it: they make its topic before they answer the first such request."""
+        until = self._windows.get(model_name, 0.0)
+        if until <= time.monotonic():
+            async with _admin_client(self._client_options) as admin:
+                names = {topic["topic"] for topic in await admin.describe_topics()}
+            found = self._topics.windows(model_name) in names
+            while len(self._windows) >= self._models_connected_max:
+                del self._windows[next(iter(self._windows))]
+            until = math.inf if found else time.monotonic() + WINDOWS_ASKED_AGAIN_SECONDS
+            self._windows[model_name] = until
+        return until == math.inf
+
     async def _exchange(self, model_name: str) -> ModelExchange:
         exchange = self._exchanges.get(model_name)
         if exchange is not None and not exchange.failed:
@@ -204,14 +241,16 @@ class KafkaInferenceGateway:
             if self._closed:
                 raise InferenceUnavailableError("the connection is closed")
             await self._make_room(model_name)
+            slot, model_name = model_name, model_name.removesuffix(_ALL)
+            count = await self._partition_count(model_name)
             exchange = ModelExchange(
                 self._client_options,
                 request_topic=self._topics.requests(model_name),
                 response_topic=self._topics.responses(model_name),
-                partitions=self._choose(model_name, await self._partition_count(model_name)),
+                partitions=range(count) if slot != model_name else self._choose(model_name, count),
             )
             await exchange.start()
-            self._exchanges[model_name] = exchange
+            self._exchanges[slot] = exchange
             return exchange
 
     def _choose(self, model_name: str, count: int) -> list[int]:

@@ -115,12 +115,13 @@ class ModelExchange:
         partition: int | None,
         *,
         wait_s_max: float | None = None,
+        movable: bool = True,
     ) -> RawAnswer:
         """Send one request and wait for its answer, however long.
 
         KafkaError, InferenceUnavailableError; ModelOverloadedError where it would likely wait more than `wait_s_max`.
         """
-        waiter = self.send(value, headers, partition, wait_s_max=wait_s_max)
+        waiter = self.send(value, headers, partition, wait_s_max=wait_s_max, movable=movable)
         try:
             return await waiter
         finally:
@@ -133,13 +134,17 @@ class ModelExchange:
         partition: int | None = None,
         *,
         wait_s_max: float | None = None,
+        movable: bool = True,
     ) -> Waiter:
-        """Like `ask`, without a task for each request: a future of the answer. Cancel it to wait no more."""
+        """Like `ask`, without a task for each request: a future of the answer. Cancel it to wait no more.
+
+        `movable`: where the partition is too far behind, another one will do.
+        """
         if self._failure is not None:
             raise self._failure
         sender = self._quietest() if partition is None else self._senders[partition]
         if wait_s_max is not None:
-            sender = self._admit(sender, wait_s_max)
+            sender = self._admit(sender, wait_s_max, movable)
         waiter: Waiter = asyncio.get_running_loop().create_future()
         waiter.add_done_callback(self._correlations[sender.partition].forget)
         sender.send(value, headers, waiter)
@@ -150,7 +155,7 @@ class ModelExchange:
         now_s = time.monotonic()
         return min(pace.wait_s(now_s) for pace in self._paces.values())
 
-    def _admit(self, sender: RequestSender, wait_s_max: float) -> RequestSender:
+    def _admit(self, sender: RequestSender, wait_s_max: float, movable: bool) -> RequestSender:
         """The partition to send to; ModelOverloadedError if all are too far behind.
 
         Where no answers come at all and nobody waits, one request at a time goes through: it finds out whether the
@@ -159,12 +164,13 @@ class ModelExchange:
         now_s = time.monotonic()
         if self._paces[sender.partition].wait_s(now_s) <= wait_s_max:
             return sender
-        best, pace = min(self._paces.items(), key=lambda item: item[1].wait_s(now_s))
+        candidates = self._paces if movable else {sender.partition: self._paces[sender.partition]}
+        best, pace = min(candidates.items(), key=lambda item: item[1].wait_s(now_s))
         wait_s = pace.wait_s(now_s)
         if wait_s <= wait_s_max or not (self.in_flight or pace.moving(now_s)):
             return self._senders[best]
         raise ModelOverloadedError(
-            f"{sum(each.lag for each in self._paces.values())} requests lie before this one, and it would wait about "
+            f"{sum(each.lag for each in candidates.values())} requests lie before this one, and it would wait about "
             f"{wait_s:.1f} s; more than {wait_s_max:g} s is too much",
             retry_after_s=wait_s - wait_s_max,
         )

@@ -54,7 +54,7 @@ class PartitionWindows:
     def take(self, entry: Request | Unreadable, *, evict: bool = True) -> Taken | str | None:
         """Take a request's steps in. A text says why it brings none; None: it is no request, or there is no rule.
 
-        Without `evict` there may be more than `keys_max` windows, until `evict_surplus`.
+        Without `evict` there may be more than `keys_max` windows, until `end_replay`.
         """
         offset = entry.record.offset
         self.next_offset = max(self.next_offset, offset + 1)
@@ -88,10 +88,17 @@ class PartitionWindows:
         self._windows[key] = window
         self._changed.setdefault(key, offset)
         if evict and len(self._windows) > self._keys_max:
-            self.evict_surplus()
+            self._evict_surplus()
         return Taken(rule, window.latest())
 
-    def evict_surplus(self) -> None:
+    def end_replay(self, next_offset: int) -> None:
+        """Requests below the offset were read again, as far as there are any."""
+        self.next_offset = next_offset
+        # Some were restored as they were after requests that stand behind others that were read again.
+        self._windows = dict(sorted(self._windows.items(), key=lambda item: item[1].request_offset))
+        self._evict_surplus()
+
+    def _evict_surplus(self) -> None:
         """Keep no more than `keys_max` windows: those added to longest ago go."""
         while len(self._windows) > self._keys_max:
             key = next(iter(self._windows))
@@ -102,17 +109,19 @@ class PartitionWindows:
 
     # --- what is kept in the topic -----------------------------------------------------------------------------------
 
-    def restore(self, windows: Iterable[tuple[bytes, Window]], marker: WindowsMarker, other_writers: set[str]) -> None:
-        """Begin with what the topic holds; then `take` the requests from the marker's offset on, and evict after them.
+    def restore(self, windows: Iterable[tuple[bytes, Window]], marker: WindowsMarker, marker_writers: set[str]) -> None:
+        """Begin with what the topic holds; then `take` the requests from the marker's offset on, and `end_replay`.
 
-        Not before: the records are of different times, and one may be that of a series that goes on in these requests.
+        Nothing is evicted before: the records are of different times, and one may be that of a series that goes on in
+        these requests.
         """
         self.rule, self._rule_number = marker.rule, marker.rule_number
         self.evicted = self.evicted_reported = marker.evicted
         self.next_offset = marker.next_offset
         self._marked = marker.next_offset
         self._windows = dict(sorted(windows, key=lambda item: item[1].request_offset))
-        self._gone.extend(marker_key(writer) for writer in sorted(other_writers))
+        # This life's own is written anew.
+        self._gone.extend(marker_key(writer) for writer in sorted(marker_writers - {self._writer}))
 
     def forget_offsets(self, next_offset: int) -> None:
         """The request topic was made anew: what is kept is older than any request in it."""

@@ -198,8 +198,7 @@ class WindowKeeper:
             self._check_offsets(found, positions, reader)
             self._replay(found, positions, reader)
         for number, windows in found.items():
-            windows.evict_surplus()
-            windows.next_offset = positions[number]
+            windows.end_replay(positions[number])
         return found
 
     def _restore(self, windows: PartitionWindows, fold: WindowFold[WindowRecord]) -> None:

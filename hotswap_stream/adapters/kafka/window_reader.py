@@ -1,0 +1,84 @@
+"""Windows topics, read to their ends when somebody asks."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from hotswap_events.topics import Topics
+from hotswap_events.windows import WindowStatusRecord
+from hotswap_stream.adapters.kafka.uncancelled import to_the_end
+from hotswap_stream.application.window_fold import WindowFold
+from hotswap_stream.application.window_view import WindowFolds
+from hotswap_stream.errors import LogUnavailableError
+
+FRESH_SECONDS = 2.0
+"""Whoever asks again so soon gets what was read; workers write about once a second."""
+MODELS_REMEMBERED_MAX = 8
+READ_SECONDS_MAX = 30.0
+POLL_MS = 200
+
+
+class KafkaWindowReader:
+    """A WindowReader. One topic at a time is read, for all who ask."""
+
+    def __init__(self, client_options: Mapping[str, Any], topics: Topics) -> None:
+        self._client_options = dict(client_options)
+        self._topics = topics
+        self._one_at_a_time = asyncio.Lock()
+        self._read: OrderedDict[str, tuple[float, WindowFolds]] = OrderedDict()
+
+    async def read(self, model_name: str) -> WindowFolds:
+        """See WindowReader."""
+        async with self._one_at_a_time:
+            at_s, folds = self._read.pop(model_name, (-FRESH_SECONDS, {}))
+            if time.monotonic() - at_s >= FRESH_SECONDS:
+                folds, at_s = await self._now(self._topics.windows(model_name)), time.monotonic()
+            self._read[model_name] = at_s, folds
+            while len(self._read) > MODELS_REMEMBERED_MAX:
+                self._read.popitem(last=False)
+            return folds
+
+    async def _now(self, topic: str) -> WindowFolds:
+        try:
+            async with asyncio.timeout(READ_SECONDS_MAX):
+                partitions = await self._partitions(topic)
+                return await self._folds(topic, partitions) if partitions else {}
+        except (KafkaError, OSError) as error:
+            raise LogUnavailableError(f"{topic} cannot be read: {error!r}") from error
+        except TimeoutError:
+            raise LogUnavailableError(f"{topic} was not read to its end within {READ_SECONDS_MAX} s") from None
+
+    async def _partitions(self, topic: str) -> list[int]:
+        admin = AIOKafkaAdminClient(**self._client_options)
+        try:
+            await to_the_end(admin.start())
+            # All topics, because asking for one that does not exist may create it.
+            described = await admin.describe_topics()
+        finally:
+            await to_the_end(admin.close())
+        return [part["partition"] for found in described if found["topic"] == topic for part in found["partitions"]]
+
+    async def _folds(self, topic: str, partitions: list[int]) -> WindowFolds:
+        folds = {partition: WindowFold(WindowStatusRecord) for partition in sorted(partitions)}
+        consumer = AIOKafkaConsumer(
+            **self._client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        try:
+            await to_the_end(consumer.start())
+            wanted = [TopicPartition(topic, partition) for partition in partitions]
+            consumer.assign(wanted)
+            await consumer.seek_to_beginning(*wanted)
+            ends = await consumer.end_offsets(wanted)
+            while any([await consumer.position(each) < ends[each] for each in wanted]):
+                for partition, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
+                    for record in records:
+                        folds[partition.partition].apply(record.key, record.value)
+        finally:
+            await to_the_end(consumer.stop())
+        return folds

@@ -1,0 +1,45 @@
+"""How far the windows of a model's series are filled."""
+
+from typing import Annotated
+
+from litestar import get
+from litestar.params import QueryParameter
+
+from hotswap_stream.api.asking import manifest_of
+from hotswap_stream.api.command_answers import QUERY_PROBLEM_RESPONSES
+from hotswap_stream.api.parameters import ModelNameInPath
+from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError, found
+from hotswap_stream.api.runtime import Runtime
+from hotswap_stream.application.model_queries import find_model
+from hotswap_stream.application.window_view import WINDOWS_IN_PAGE_MAX, ModelWindows, model_windows
+from hotswap_stream.errors import LogUnavailableError
+
+
+@get(
+    "/api/models/{model_name:str}/windows",
+    operation_id="list_windows",
+    tags=["models"],
+    responses=QUERY_PROBLEM_RESPONSES,
+)
+async def list_windows(
+    runtime: Runtime,
+    model_name: ModelNameInPath,
+    after: Annotated[str | None, QueryParameter(description="Only keys behind this one.")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=WINDOWS_IN_PAGE_MAX)] = 100,
+) -> ModelWindows:
+    """The series of a model that takes windows, by key: how many steps of each are kept, and whether that is enough."""
+    stream = runtime.registry.stream(model_name)
+    reader = runtime.services.windows
+    if stream is None:
+        found(find_model(runtime.registry.fold.streams, model_name))
+    if stream is None or reader is None:
+        raise ProblemError(503, "windows-unknown", "this server was started without a way to the windows")
+    try:
+        folds = await reader.read(model_name)
+    except LogUnavailableError as error:
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        raise ProblemError(503, "windows-unknown", str(error), headers=headers) from error
+    active = stream.state.active
+    # An artifact is only looked into where there are windows.
+    manifest = None if active is None or not folds else await manifest_of(runtime, active)
+    return model_windows(model_name, folds, manifest, after=after, limit=limit)

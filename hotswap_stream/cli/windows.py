@@ -1,0 +1,61 @@
+"""`windows`: how far the windows of a model's series are filled."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hotswap_stream.cli.options import AsJson
+from hotswap_stream.cli.printing import print_json, print_table, refuse
+from hotswap_stream.cli.running import run
+
+if TYPE_CHECKING:
+    from hotswap_stream.application.window_view import ModelWindows
+    from hotswap_stream.settings import Settings
+
+WINDOWS_SHOWN_MAX = 10_000
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("windows")(windows)
+
+
+def windows(
+    model: Annotated[str, typer.Argument(help="Name of the model.", show_default=False)],
+    after: Annotated[str | None, typer.Option(help="Only keys behind this one.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=1, max=WINDOWS_SHOWN_MAX, help="At most so many.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show the series of a model that takes windows of steps: how many steps are kept, and whether they are enough."""
+
+    async def main(settings: "Settings") -> "ModelWindows":
+        from hotswap_events.commands import Refusal
+        from hotswap_stream import bootstrap
+        from hotswap_stream.application.model_queries import find_model
+        from hotswap_stream.application.window_view import model_windows
+
+        async with bootstrap.open_registry(settings) as registry:
+            refusal = find_model(registry.fold.streams, model)
+            if isinstance(refusal, Refusal):
+                raise refuse(refusal, as_json=as_json)
+            active = registry.state(model).active
+            folds = await bootstrap.window_reader(settings).read(model)
+            manifest = None
+            if active is not None and folds:
+                manifest = (await bootstrap.artifact_store(settings).fetch(active.artifact.digest)).manifest
+            return model_windows(model, folds, manifest, after=after, limit=limit)
+
+    found = run(main)
+    if as_json:
+        print_json(found)
+        return
+    gone = f"; {found.evicted} made room for others" if found.evicted else ""
+    typer.echo(f"{found.model_name}: {found.ready} of {found.total} series have enough steps{gone}")
+    if found.windows:
+        print_table(
+            ("key", "partition", "steps", "needed", "ready"),
+            (
+                (each.key, each.partition, each.steps, each.needed, "yes" if each.ready else "no")
+                for each in found.windows
+            ),
+        )
