@@ -16,7 +16,8 @@ CircuitClosedCause = Literal["probes-passed", "operator"]
 
 
 class ServingPolicy(Struct, frozen=True, kw_only=True, gc=False):
-    """When a circuit opens, when it closes again, and what answers meanwhile. Every field is written to the log."""
+    """How a model is served: in which batches, when a circuit opens and closes again, and what answers meanwhile. Every
+    field is written to the log."""
 
     error_rate_max: float | None = 0.5
     """Share of answers in the window that may be the model's failures; the circuit opens above it. Null: any."""
@@ -41,6 +42,10 @@ class ServingPolicy(Struct, frozen=True, kw_only=True, gc=False):
     one, or none: then callers get an error at once."""
     fallback_version: str | None = None
     """The named one."""
+    batch_size_max: int | None = None
+    """Requests of one forward pass at most; null, or more than the worker's own limit: the worker's limit."""
+    batch_wait_ms_max: float | None = None
+    """How long a batch that is not full waits for more requests; null: as the worker is set."""
 
 
 class ServingPolicySet(Struct, frozen=True, kw_only=True, gc=False):

@@ -203,6 +203,12 @@ def set_policy(
     fallback_version: Annotated[
         str | None, typer.Option(help="The version that stands in; implies --fallback version.", show_default=False)
     ] = None,
+    batch_size_max: Annotated[
+        int | None, typer.Option(help="Requests of a forward pass; 0: as the worker is set.", show_default=False)
+    ] = None,
+    batch_wait_ms_max: Annotated[
+        float | None, typer.Option(help="How long a batch waits to be full.", show_default=False)
+    ] = None,
     reason: Reason = None,
     expected_sequence: ExpectedSequence = None,
     command_id: CommandId = None,
@@ -220,12 +226,15 @@ def set_policy(
         "open_seconds": open_seconds,
         "probes": probes,
         "probe_share": probe_share,
+        "batch_wait_ms_max": batch_wait_ms_max,
     }
     changed: dict[str, object] = {name: value for name, value in changes.items() if value is not None}
     if error_rate_max is not None:
         changed["error_rate_max"] = None if error_rate_max == 1 else error_rate_max
     if latency_ms_max is not None:
         changed["latency_ms_max"] = latency_ms_max or None
+    if batch_size_max is not None:
+        changed["batch_size_max"] = batch_size_max or None
     if fallback_version is not None:
         changed |= {"fallback": fallback or "version", "fallback_version": fallback_version}
     elif fallback is not None:

@@ -33,6 +33,8 @@ ANSWERS_MAX = 10_000_000
 SECONDS_MAX = 86_400.0
 LATENCY_MS_MAX = 600_000.0
 PROBES_MAX = 10_000
+BATCH_SIZE_MAX = 65_536
+BATCH_WAIT_MS_MAX = 10_000.0
 
 _RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("error_rate_max", 0.0, 1.0, "a share from 0 to 1, or none"),
@@ -44,6 +46,8 @@ _RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("open_seconds", 0.1, SECONDS_MAX, "seconds, from 0.1 to 86,400"),
     ("probes", 1, PROBES_MAX, "requests, from 1 to 10,000"),
     ("probe_share", 0.0001, 1.0, "a share from 0.0001 to 1"),
+    ("batch_size_max", 1, BATCH_SIZE_MAX, "requests, from 1 to 65,536, or none"),
+    ("batch_wait_ms_max", 0.0, BATCH_WAIT_MS_MAX, "milliseconds, from 0 to 10,000, or none"),
 )
 
 

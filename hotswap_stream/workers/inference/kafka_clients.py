@@ -19,6 +19,13 @@ PREFETCH_KILOBYTES_MAX = 32 * 1024
 BULK_LINGER_MS = 1.0
 
 
+class Batching(Struct, frozen=True):
+    """How one model's requests are gathered into batches; may change while they are."""
+
+    size_max: int
+    wait_ms_max: float
+
+
 class LoopLimits(Struct, frozen=True, kw_only=True):
     """Limits of one model's loop."""
 
@@ -31,6 +38,14 @@ class LoopLimits(Struct, frozen=True, kw_only=True):
     """Answers handed to the Kafka client and not yet acknowledged; at so many, no more requests are taken."""
     request_id_window: int = 10_000
     """Requests of a partition among which an id may stand once only; 0: ids may repeat."""
+
+    def batching(self, size_max: int | None = None, wait_ms_max: float | None = None) -> Batching:
+        """As a model's policy wants it, within these limits; None: as these limits say."""
+        return Batching(
+            min(size_max or self.batch_size_max, self.batch_size_max),
+            self.batch_wait_ms_max if wait_ms_max is None else wait_ms_max,
+        )
+
     window_keys_max: int = 10_000
     """Series of a partition whose windows are kept; of more, those that brought steps longest ago make room."""
 

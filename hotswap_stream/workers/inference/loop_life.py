@@ -132,7 +132,7 @@ class LoopLife:
         self._commit_if_due()
         computing = self._computing
         if computing is not None:
-            room = self._limits.batch_size_max - len(self._entries)
+            room = self._parts.batching().size_max - len(self._entries)
             if not self._wait_for_compute(0.001 if room > 0 else POLL_SECONDS) and room > 0:
                 self._take(self._consumer.consume(room, 0))
             return
@@ -142,9 +142,10 @@ class LoopLife:
             first = self._consume_one(POLL_SECONDS)
             if first is None:
                 return
-        room = self._limits.batch_size_max - len(self._entries)
+        batching = self._parts.batching()
+        room = batching.size_max - len(self._entries)
         if room > 0:
-            self._consume_more(room)
+            self._consume_more(room, batching.wait_ms_max / 1000)
         self._start_batch()
 
     def _consume_one(self, seconds_max: float) -> Message | None:
@@ -155,9 +156,9 @@ class LoopLife:
         self._take_if_current([message], assignments)
         return message
 
-    def _consume_more(self, room: int) -> None:
+    def _consume_more(self, room: int, seconds_max: float) -> None:
         assignments = self._assignments
-        self._take_if_current(self._consumer.consume(room, self._limits.batch_wait_ms_max / 1000), assignments)
+        self._take_if_current(self._consumer.consume(room, seconds_max), assignments)
 
     def _take_if_current(self, messages: list[Message], assignments: int) -> None:
         """A rebalance inside the call may have mixed messages of two assignments: then all are read again."""
@@ -215,8 +216,8 @@ class LoopLife:
     def _answer(self, batch: Batch, compute_ms: float) -> None:
         if batch.groups:
             # Down at once, up slowly: what others do on this machine makes passes longer, never shorter.
-            longer = self._compute_ms + _SMOOTHING * (compute_ms - self._compute_ms)
-            self._compute_ms = min(compute_ms, longer) if compute_ms < self._compute_ms else longer
+            slower = self._compute_ms + _SMOOTHING * (compute_ms - self._compute_ms)
+            self._compute_ms = min(compute_ms, slower if self._compute_ms else compute_ms)
         stalls = self._parts.stall_watch.stalls
         if stalls != self._stalls:
             self._stalls = stalls

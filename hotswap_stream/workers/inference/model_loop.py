@@ -14,7 +14,7 @@ from hotswap_events.topics import Topics
 from hotswap_stream.application.circuit_guard import CircuitGuard
 from hotswap_stream.application.version_slots import VersionSlots
 from hotswap_stream.workers.inference.batches import Batch
-from hotswap_stream.workers.inference.kafka_clients import LoopLimits
+from hotswap_stream.workers.inference.kafka_clients import Batching, LoopLimits
 from hotswap_stream.workers.inference.leave_group import leave_group
 from hotswap_stream.workers.inference.loop_life import LoopLife
 from hotswap_stream.workers.inference.stall import StallWatch
@@ -34,6 +34,7 @@ class LoopParts(Struct, frozen=True, kw_only=True):
     """For aiokafka."""
     librdkafka_options: Mapping[str, Any]
     limits: LoopLimits
+    batching: Callable[[], Batching]
     slots: VersionSlots
     guard: CircuitGuard
     stall_watch: StallWatch

@@ -21,7 +21,7 @@ from hotswap_stream.errors import HotswapError, LogUnavailableError
 from hotswap_stream.workers.inference.batches import Batch
 from hotswap_stream.workers.inference.circuit_watch import CircuitWatch
 from hotswap_stream.workers.inference.fleet import Fleet
-from hotswap_stream.workers.inference.kafka_clients import LoopLimits
+from hotswap_stream.workers.inference.kafka_clients import Batching, LoopLimits
 from hotswap_stream.workers.inference.model_loop import LoopParts, ModelLoop
 from hotswap_stream.workers.inference.observation_sender import ObservationSender
 from hotswap_stream.workers.inference.observer import Observer
@@ -56,6 +56,7 @@ class _Served(Struct):
     watch: CircuitWatch
     observer: Observer
     shadows: ShadowRunner
+    batching: Batching
     loop: ModelLoop | None = None
     partitions: tuple[int, ...] = ()
 
@@ -153,6 +154,8 @@ class InferenceWorker:
             served = self._served[model_name] = self._serve(model_name)
             served.slots.start()
             self._spawn(self._answer(model_name, served), self._loop_tasks)
+        policy = stream.state.serving.effective_policy
+        served.batching = self._config.limits.batching(policy.batch_size_max, policy.batch_wait_ms_max)
         served.guard.update(stream.state)
         served.observer.update(stream.state)
         served.slots.update(stream)
@@ -172,7 +175,7 @@ class InferenceWorker:
         observer = Observer(model_name, self._config.worker, self._worker_run)
         self._observations.add(observer)
         shadows = ShadowRunner(model_name, self._config.worker, slots, observer, self._config.limits.batch_size_max)
-        return _Served(slots, guard, watch, observer, shadows)
+        return _Served(slots, guard, watch, observer, shadows, self._config.limits.batching())
 
     async def _answer(self, model_name: str, served: _Served) -> None:
         await self._ensure_model_topics(model_name)
@@ -186,6 +189,7 @@ class InferenceWorker:
                 client_options=self._config.client_options,
                 librdkafka_options=self._config.librdkafka_options,
                 limits=self._config.limits,
+                batching=lambda: served.batching,
                 slots=served.slots,
                 guard=served.guard,
                 stall_watch=self._stall_watch,
