@@ -100,7 +100,7 @@ def _caller_of(request: AskedHeaders, runtime: ApiRuntime) -> str | None:
 
 
 def servable(runtime: ApiRuntime, model_name: str, model_version: str | None = None) -> VersionState:
-    """The version named, else the one in production. ProblemError: 404 unknown, 503 none is in production."""
+    """The version named, else the one in production. ProblemError: 404 unknown or archived, 503 none in production."""
     streams = runtime.registry.fold.streams
     stream = streams.get(model_name)
     if stream is None:
@@ -108,6 +108,8 @@ def servable(runtime: ApiRuntime, model_name: str, model_version: str | None = N
     elif model_version is not None:
         version = stream.state.versions.get(model_version)
         if version is not None:
+            if version.stage == "archived":
+                raise ProblemError(404, "version-archived", f"version {model_version!r} of {model_name!r} is archived")
             return version
         found(find_version(streams, model_name, model_version))
     elif stream.state.active is not None:
