@@ -15,6 +15,8 @@ BENCHMARKS = (
     "executors",
     "padding",
     "load_300mb",
+    "observation_cost",
+    "shadow_cost",
     "http_predict",
     "request_latency",
 )

@@ -16,7 +16,9 @@ import msgspec
 
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
+from hotswap_stream.adapters.kafka.answer_lookup import KafkaAnswerLookup
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
+from hotswap_stream.adapters.kafka.feedback_log import KafkaFeedbackLog
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower, read_fleet
 from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from hotswap_stream.application.train_model import ModelTrainer
     from hotswap_stream.application.training_children import TrainingChildren
     from hotswap_stream.workers.inference.worker import InferenceWorker
+
 
 def topics(settings: Settings) -> Topics:
     """The topics of this environment. ConfigurationError if the prefix is not valid."""
@@ -252,6 +255,16 @@ def window_reader(settings: Settings) -> KafkaWindowReader:
     return KafkaWindowReader(connection(settings).client_options(), topics(settings))
 
 
+def feedback_log(settings: Settings) -> KafkaFeedbackLog:
+    """Where feedback goes. Its topic must exist."""
+    return KafkaFeedbackLog(connection(settings).client_options(), topics(settings).feedback)
+
+
+def answer_lookup(settings: Settings) -> KafkaAnswerLookup:
+    """Finds answers again, for the join with feedback."""
+    return KafkaAnswerLookup(connection(settings).client_options(), topics(settings))
+
+
 async def fleet(settings: Settings) -> FleetFold:
     """What the workers say of themselves, now."""
     return await read_fleet(connection(settings).client_options(), topics(settings).fleet)
@@ -280,6 +293,7 @@ async def serve_api(
         _training_children(settings, registry) as children,
         _inference_gateway(settings) as inference,
         _followed_fleet(settings) as fleet,
+        feedback_log(settings) as feedback,
     ):
         app = create_app(
             ApiServices(
@@ -297,6 +311,7 @@ async def serve_api(
                 infer_wait_ms_max=settings.api_infer_wait_ms_max,
                 infer_in_flight_per_key_max=settings.api_infer_in_flight_per_key_max,
                 fleet=fleet,
+                feedback=feedback,
                 windows=window_reader(settings),
                 request_bytes_max=settings.api_request_bytes_max,
                 event_stream_clients_max=settings.api_event_stream_clients_max,

@@ -18,6 +18,7 @@ from hotswap_stream.api.commands import ModelCommands, VersionCommands
 from hotswap_stream.api.docs_page import PlainDocsPlugin
 from hotswap_stream.api.event_stream import stream_events
 from hotswap_stream.api.events import list_events
+from hotswap_stream.api.feedback import give_feedback
 from hotswap_stream.api.fleet import get_fleet
 from hotswap_stream.api.health import live, ready, status
 from hotswap_stream.api.inference import infer, infer_version
@@ -64,6 +65,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     RolloutCommands,
     ValidationPolicyController,
     clean_up_model,
+    give_feedback,
     TrainingRunController,
     list_events,
     stream_events,

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from msgspec import Struct
 
 from hotswap_stream.application.artifact_store import ArtifactStore
+from hotswap_stream.application.feedback import FeedbackLog
 from hotswap_stream.application.fleet_view import FleetView
 from hotswap_stream.application.identity import Clock, Ids
 from hotswap_stream.application.inference_gateway import InferenceGateway
@@ -44,6 +45,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     """What the workers say of themselves; without one, nothing is known of them."""
     windows: WindowReader | None = None
     """What workers keep of series; without one, nothing is known of that."""
+    feedback: FeedbackLog | None = None
+    """Where feedback goes; without one, whoever gives any is told so."""
     request_bytes_max: int = REQUEST_BYTES_MAX
     event_stream_clients_max: int = 64
     heartbeat_seconds: float = 15.0

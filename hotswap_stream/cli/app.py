@@ -19,6 +19,7 @@ COMMAND_MODULES = (
     "serving",
     "heuristic",
     "rollout",
+    "feedback",
     "cleanup",
     "events",
     "audit",

@@ -114,6 +114,14 @@ class AsyncRegistryClient:
         body = {"cause": cause, "from_version": from_version, "reason": reason}
         return await self._json(calls.command(f"{calls.model_path(model_name)}/rollback", body, command_id))
 
+    async def feedback(
+        self, model_name: str, *items: Mapping[str, Any], command_id: str | None = None
+    ) -> dict[str, Any]:
+        """Say what turned out about answers. Each item: `request_partition` and `request_offset` as the answer's
+        parameters have them, or `request_id`; `label` (index of the true class), `reward`, or both.
+        """
+        return await self._json(calls.feedback(model_name, items, command_id))
+
     async def infer(
         self,
         model_name: str,

@@ -54,6 +54,12 @@ def command(path: str, body: Mapping[str, Any], command_id: str | None) -> Call:
     return Call(method="POST", path=path, content=msgspec.json.encode(chosen), headers=headers)
 
 
+def feedback(model_name: str, items: Sequence[Mapping[str, Any]], command_id: str | None) -> Call:
+    """A POST of feedback on one answer or many."""
+    given = [{name: value for name, value in item.items() if value is not None} for item in items]
+    return command(f"{model_path(model_name)}/feedback", {"feedback": given}, command_id)
+
+
 def model_path(model_name: str, model_version: str | None = None) -> str:
     """Below it are the operations on a model or a version."""
     path = f"/api/models/{quote(model_name, safe='')}"

@@ -1,12 +1,16 @@
 """Asking models by way of Kafka: a request into a topic, the answer out of another."""
 
 import time
+import uuid
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
 from hotswap_events.inference import InferError, InferRequest, RequestedOutput
+from hotswap_events.observation import Feedback
 from hotswap_events.topics import Topics
+from hotswap_stream.adapters.kafka.feedback_log import KafkaFeedbackLog
 from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
 from hotswap_stream.application.inference_gateway import Beside
 from hotswap_stream.client.errors import InferenceRefusedError
@@ -37,17 +41,22 @@ class TopicClient:
         self._in_flight_max = in_flight_max
         self._partitions = partitions
         self._gateway: KafkaInferenceGateway | None = None
+        self._feedback: KafkaFeedbackLog | None = None
 
     async def __aenter__(self) -> Self:
         self._gateway = KafkaInferenceGateway(
             self._options, self._topics, in_flight_max=self._in_flight_max, partitions=self._partitions
         )
+        self._feedback = KafkaFeedbackLog(self._options, self._topics.feedback)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         gateway, self._gateway = self._gateway, None
+        feedback, self._feedback = self._feedback, None
+        if feedback is not None:
+            await feedback.close()
         if gateway is not None:
             await gateway.close()
 
@@ -90,3 +99,39 @@ class TopicClient:
         if isinstance(answer, InferError):
             raise InferenceRefusedError(answer.error_code, answer.error)
         return inference_of(answer, round((time.perf_counter() - started_s) * 1000, 3))
+
+    async def feedback(
+        self,
+        model_name: str,
+        *,
+        request_partition: int | None = None,
+        request_offset: int | None = None,
+        request_id: str | None = None,
+        label: int | None = None,
+        reward: float | None = None,
+        model_version: str | None = None,
+        feedback_id: str | None = None,
+        actor: str | None = None,
+    ) -> str:
+        """Say what turned out about an answer: its true `label` (index of the class), a `reward` (higher is better), or
+        both. Name it by `request_partition` and `request_offset`, as its facts have them, or by `request_id`.
+
+        Answers the feedback's id; with the same `feedback_id` it counts once, however often it is sent. Raises
+        ValueError when something is missing, FeedbackUnavailableError.
+        """
+        if self._feedback is None:
+            raise RuntimeError("the client is not open; use it as 'async with TopicClient(…) as client'")
+        record = Feedback(
+            model_name=model_name,
+            feedback_id=feedback_id or uuid.uuid4().hex,
+            at=datetime.now(UTC),
+            request_partition=request_partition,
+            request_offset=request_offset,
+            request_id=request_id,
+            label=label,
+            reward=reward,
+            model_version=model_version,
+            actor=actor,
+        )
+        await self._feedback.append([record])
+        return record.feedback_id

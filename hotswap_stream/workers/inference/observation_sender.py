@@ -41,6 +41,7 @@ class ObservationSender:
         """Model → records that are numbered and not acknowledged."""
         self._producer: AIOKafkaProducer | None = None
         self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Connect and begin to send. KafkaError."""
@@ -58,20 +59,19 @@ class ObservationSender:
         """Send what is there, and disconnect."""
         if self._producer is None or self._task is None:
             return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        last = asyncio.create_task(self._send_all(self._producer))
-        await asyncio.wait({last}, timeout=LAST_SEND_SECONDS_MAX)
-        if not last.done():
+        # By an event, because a cancellation may be swallowed inside the client.
+        self._stopping.set()
+        await asyncio.wait({self._task}, timeout=LAST_SEND_SECONDS_MAX)
+        if not self._task.done():
             _log.warning("observations_lost", models=sorted(self._unsent))
-            last.cancel()
-        await asyncio.gather(last, return_exceptions=True)
+            self._task.cancel()
         with suppress(KafkaError):
             await self._producer.stop()
 
     async def _send_always(self, producer: AIOKafkaProducer) -> None:
-        while True:
-            await asyncio.sleep(OBSERVATION_SECONDS)
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), OBSERVATION_SECONDS)
             await self._send_all(producer)
 
     async def _send_all(self, producer: AIOKafkaProducer) -> None:

@@ -1,0 +1,265 @@
+"""Answers found again in their topics: by the place of their request, or by its id.
+
+There is one answer to each request, in order, and now and then a void one: so the answer to the request at offset r is
+at offset r of the partition of the same number, or somewhat behind it. Reading begins there; only where that is far
+off, the place is searched by halves. What was read is kept, because feedback about neighbours comes together.
+
+By id there is no such order. The first id asked for makes the newest answers of that model be read, and from then on
+all new ones: give the place where you can.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Self, TypeAlias
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from msgspec import Struct
+
+from hotswap_events import headers as header_names
+from hotswap_events.inference import MSGPACK_CONTENT_TYPE, AnswerFacts, InferTensor
+from hotswap_events.topics import Topics
+from hotswap_stream.adapters.kafka.uncancelled import to_the_end
+from hotswap_stream.application.feedback import AnswerExpiredError, FeedbackUnavailableError, FoundAnswer
+from hotswap_stream.application.tensor_values import flat_values
+
+KEPT_MAX = 10_000
+"""Answers in memory, found by place."""
+IDS_MAX = 200_000
+"""Of each model."""
+IDS_READ_BACK = 50_000
+"""Answers of a partition that are read when the first id is asked for."""
+CHUNK_RECORDS = 500
+PROBES_MAX = 64
+FETCH_MS = 500
+
+Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
+
+
+class _Body(Struct, kw_only=True):
+    parameters: AnswerFacts
+    model_version: str | None = None
+    outputs: list[InferTensor] = []
+    id: str | None = None
+
+
+_DECODERS: dict[bool, msgspec.msgpack.Decoder[_Body] | msgspec.json.Decoder[_Body]] = {
+    True: msgspec.msgpack.Decoder(_Body),
+    False: msgspec.json.Decoder(_Body),
+}
+
+
+class KafkaAnswerLookup:
+    """An AnswerLookup. Connects with the first question; `close` it, or use it with `async with`.
+
+    One question at a time, others wait.
+    """
+
+    def __init__(self, client_options: Mapping[str, Any], topics: Topics) -> None:
+        self._client_options = dict(client_options)
+        self._topics = topics
+        self._asking = asyncio.Lock()
+        self._consumer: AIOKafkaConsumer | None = None
+        self._kept: OrderedDict[tuple[str, int, int], FoundAnswer] = OrderedDict()
+        self._ids: dict[str, _Ids] = {}
+        self._partitions: dict[str, frozenset[int]] = {}
+
+    async def by_place(self, model_name: str, request_partition: int, request_offset: int) -> FoundAnswer | None:
+        """The answer to the request at this place; None while there is none. AnswerExpiredError,
+        FeedbackUnavailableError."""
+        key = (model_name, request_partition, request_offset)
+        async with self._asking:
+            if key not in self._kept:
+                try:
+                    await self._search(*key)
+                except KafkaError as error:
+                    raise FeedbackUnavailableError(f"answers cannot be read: {error!r}") from error
+            return self._kept.get(key)
+
+    async def by_id(self, model_name: str, request_id: str) -> FoundAnswer | None:
+        """The answer to the newest request with this id, among those read. FeedbackUnavailableError."""
+        async with self._asking:
+            ids = self._ids.setdefault(model_name, _Ids())
+            if request_id not in ids.found:
+                try:
+                    await self._read_ids(model_name, ids)
+                except KafkaError as error:
+                    raise FeedbackUnavailableError(f"answers cannot be read: {error!r}") from error
+            return ids.found.get(request_id)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await to_the_end(consumer.stop())
+
+    async def _search(self, model_name: str, number: int, request_offset: int) -> None:
+        consumer = await self._connected()
+        partition = TopicPartition(self._topics.responses(model_name), number)
+        if number not in await self._partitions_of(partition.topic):
+            return
+        low = begin = (await consumer.beginning_offsets([partition]))[partition]
+        high = end = (await consumer.end_offsets([partition]))[partition]
+        position = max(low, min(request_offset, high - 1))
+        for _probe in range(PROBES_MAX):
+            if low >= high:
+                break
+            records = await self._chunk(consumer, partition, position)
+            answers = _valid(records)
+            if request_offset in answers:
+                for offset, record in answers.items():
+                    # Those before it may be void, which cannot be seen from here.
+                    if offset >= request_offset:
+                        self._keep(model_name, number, offset, record)
+                return
+            highest = max(answers)
+            if highest < request_offset:
+                low = records[-1].offset + 1
+                # At least as far behind as requests lie between.
+                position = min(low + request_offset - highest - 1, high - 1)
+            else:
+                high = position
+                position = (low + high) // 2
+        if high < end and begin == low > 0:
+            raise AnswerExpiredError(f"the answer to request {number}:{request_offset} is no longer in its topic")
+
+    async def _chunk(self, consumer: AIOKafkaConsumer, partition: TopicPartition, position: int) -> list[Record]:
+        # Never without the place at once: a consumer that is looking for its own place may not stop.
+        consumer.assign([partition])
+        consumer.seek(partition, position)
+        for _attempt in range(20):
+            found = await consumer.getmany(partition, timeout_ms=FETCH_MS, max_records=CHUNK_RECORDS)
+            records: list[Record] = found.get(partition, [])
+            if records:
+                return records
+        raise FeedbackUnavailableError(f"no answers could be read from {partition.topic} at offset {position}")
+
+    def _keep(self, model_name: str, number: int, request_offset: int, record: Record) -> None:
+        key = (model_name, number, request_offset)
+        if key not in self._kept:
+            self._kept[key] = _found(record, number, request_offset)
+        while len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)
+
+    async def _read_ids(self, model_name: str, ids: "_Ids") -> None:
+        consumer = await self._connected()
+        topic = self._topics.responses(model_name)
+        partitions = [TopicPartition(topic, number) for number in sorted(await self._partitions_of(topic))]
+        if not partitions:
+            return
+        begins = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        for partition in partitions:
+            newest = max(begins[partition], ends[partition] - IDS_READ_BACK)
+            position = max(ids.positions.get(partition.partition, newest), begins[partition])
+            while position < ends[partition]:
+                for record in await self._chunk(consumer, partition, position):
+                    position = record.offset + 1
+                    ids.take(partition.partition, record)
+            ids.positions[partition.partition] = position
+
+    async def _partitions_of(self, topic: str) -> frozenset[int]:
+        """Empty if there is no such topic."""
+        if topic not in self._partitions:
+            admin = AIOKafkaAdminClient(**self._client_options)
+            try:
+                await to_the_end(admin.start())
+                (described,) = await admin.describe_topics([topic])
+            finally:
+                await to_the_end(admin.close())
+            if described["error_code"]:
+                return frozenset()
+            self._partitions[topic] = frozenset(found["partition"] for found in described["partitions"])
+        return self._partitions[topic]
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                **self._client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+            )
+            try:
+                await to_the_end(consumer.start())
+            except KafkaError:
+                await to_the_end(consumer.stop())
+                raise
+            self._consumer = consumer
+        return self._consumer
+
+
+class _Ids:
+    """Answers of one model by the id of their request, the newest `IDS_MAX`."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, FoundAnswer] = {}
+        self.positions: dict[int, int] = {}
+        self._highest: dict[int, int] = {}
+
+    def take(self, number: int, record: Record) -> None:
+        offset = _request_offset(record)
+        if offset <= self._highest.get(number, -1):
+            return  # void
+        self._highest[number] = offset
+        answer = _found(record, number, offset)
+        if answer.request_id is None:
+            return
+        self.found.pop(answer.request_id, None)
+        self.found[answer.request_id] = answer
+        if len(self.found) > IDS_MAX:
+            del self.found[next(iter(self.found))]
+
+
+def _valid(records: list[Record]) -> dict[int, Record]:
+    """Request offset → answer, without the void ones: those that do not lie above all before them."""
+    found: dict[int, Record] = {}
+    highest = -1
+    for record in records:
+        offset = _request_offset(record)
+        if offset > highest:
+            highest = offset
+            found[offset] = record
+    return found
+
+
+def _request_offset(record: Record) -> int:
+    value = dict(record.headers).get(header_names.REQUEST_OFFSET, b"-1")
+    return int(value)
+
+
+def _found(record: Record, number: int, request_offset: int) -> FoundAnswer:
+    headers = dict(record.headers)
+    raw = headers.get(header_names.CONTENT_TYPE, b"") == MSGPACK_CONTENT_TYPE.encode()
+    body = _DECODERS[raw].decode(record.value)
+    facts = body.parameters
+    return FoundAnswer(
+        request_partition=number,
+        request_offset=request_offset,
+        answered_at_ms=record.timestamp,
+        model_version=body.model_version,
+        ok=headers.get(header_names.STATUS) == b"ok",
+        registry_offset=facts.registry_offset,
+        pinned=facts.pinned,
+        fallback_for=facts.fallback_for,
+        worker=facts.worker,
+        request_id=body.id,
+        label=_label(body.outputs),
+    )
+
+
+def _label(outputs: list[InferTensor]) -> int | None:
+    """Of one row of class scores."""
+    if not outputs:
+        return None
+    shape = outputs[0].shape
+    if len(shape) != 2 or shape[0] != 1 or shape[1] < 2 or not outputs[0].datatype.startswith("FP"):
+        return None
+    values = flat_values(outputs[0])
+    return max(range(len(values)), key=values.__getitem__)

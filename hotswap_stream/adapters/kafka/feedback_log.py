@@ -1,0 +1,66 @@
+"""Feedback into its topic."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from hotswap_events.observation import Feedback
+from hotswap_stream.adapters.kafka.uncancelled import to_the_end
+from hotswap_stream.application.feedback import FEEDBACK_AT_ONCE_MAX, FeedbackUnavailableError
+
+_encoder = msgspec.json.Encoder()
+
+
+class KafkaFeedbackLog:
+    """A FeedbackLog; connects with the first feedback. `close` it, or use it with `async with`."""
+
+    def __init__(self, client_options: Mapping[str, Any], topic: str) -> None:
+        self._client_options = dict(client_options)
+        self._topic = topic
+        self._connecting = asyncio.Lock()
+        self._producer: AIOKafkaProducer | None = None
+
+    async def append(self, records: Sequence[Feedback]) -> None:
+        """Return when all of it is written. FeedbackUnavailableError: some of it may be. ValueError: too many."""
+        if len(records) > FEEDBACK_AT_ONCE_MAX:
+            raise ValueError(f"{len(records)} records of feedback; at most {FEEDBACK_AT_ONCE_MAX} at once are allowed")
+        try:
+            producer = await self._connected()
+            sent = [
+                await producer.send(self._topic, _encoder.encode(record), key=record.model_name.encode())
+                for record in records
+            ]
+            for acknowledged in sent:
+                await acknowledged
+        except KafkaError as error:
+            raise FeedbackUnavailableError(f"feedback cannot be written: {error!r}") from error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(KafkaError):
+                await producer.stop()
+
+    async def _connected(self) -> AIOKafkaProducer:
+        async with self._connecting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(**self._client_options, acks="all", linger_ms=1)
+                try:
+                    await to_the_end(producer.start())
+                except KafkaError:
+                    await to_the_end(producer.stop())
+                    raise
+                self._producer = producer
+            return self._producer

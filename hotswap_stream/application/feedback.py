@@ -1,0 +1,159 @@
+"""Feedback on answers: the port that takes it, and the join to the answer it is about."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from hotswap_events.observation import Feedback
+from hotswap_stream.errors import HotswapError
+
+FEEDBACK_AT_ONCE_MAX = 1_000
+REMEMBERED_MAX = 200_000
+"""Feedback about as many answers is known, so that more about one of them is `double`."""
+LATE_SECONDS = 7 * 86_400.0
+
+JoinStatus = Literal["joined", "double", "late", "unknown", "failed"]
+
+
+class FeedbackUnavailableError(HotswapError):
+    """Feedback could not be written. Send it again with the same ids: it counts once."""
+
+    retriable = True
+
+
+class FeedbackLog(Protocol):
+    """Where feedback goes."""
+
+    async def append(self, records: Sequence[Feedback]) -> None:
+        """Return when all of it is written. FeedbackUnavailableError: some of it may be."""
+        ...
+
+
+class FoundAnswer(Struct, frozen=True, kw_only=True, gc=False):
+    """An answer that is in its topic."""
+
+    request_partition: int
+    request_offset: int
+    answered_at_ms: int
+    """By the broker's clock, ms since 1970."""
+    model_version: str | None
+    """None: it was refused before a version was chosen."""
+    ok: bool
+    registry_offset: int | None = None
+    """Of the event that chose the version: tells the phases of a rollout apart."""
+    pinned: bool = False
+    fallback_for: str | None = None
+    worker: str = ""
+    request_id: str | None = None
+    label: int | None = None
+    """Of an answer to one row with class scores: the index of the largest."""
+
+
+class AnswerExpiredError(HotswapError):
+    """The answer was there and is no longer: its topic keeps answers for so long only."""
+
+
+class AnswerLookup(Protocol):
+    """Finds answers again. Errors of the log are retriable HotswapErrors."""
+
+    async def by_place(self, model_name: str, request_partition: int, request_offset: int) -> FoundAnswer | None:
+        """The answer to the request at this place; None while there is none. AnswerExpiredError."""
+        ...
+
+    async def by_id(self, model_name: str, request_id: str) -> FoundAnswer | None:
+        """The answer to the newest request with this id, among those it still knows."""
+        ...
+
+
+class JoinedFeedback(Struct, frozen=True, kw_only=True, gc=False):
+    """Feedback with the answer it is about.
+
+    `double`: there was feedback about this answer, or with this id, before. `late`: the answer was given too long ago.
+    `unknown`: no such answer is known. `failed`: it was an error answer, so that there is nothing to judge. Only
+    `joined` counts for a version; the others are counted by themselves.
+    """
+
+    feedback: Feedback
+    status: JoinStatus
+    answer: FoundAnswer | None = None
+    correct: bool | None = None
+    """Whether the answer's label is the true one; None where either is not known."""
+    version_mismatch: bool = False
+    """The sender saw another version than the answer names: something is wrong with the sender."""
+
+    @property
+    def model_version(self) -> str | None:
+        """The version it counts for."""
+        return None if self.answer is None else self.answer.model_version
+
+
+class FeedbackJoiner:
+    """Joins feedback in the order of its topic. `remembered`: `keys` of an earlier one, oldest first."""
+
+    def __init__(
+        self,
+        lookup: AnswerLookup,
+        *,
+        late_seconds: float = LATE_SECONDS,
+        remembered_max: int = REMEMBERED_MAX,
+        remembered: Iterable[str] = (),
+    ) -> None:
+        self.counts: dict[JoinStatus, int] = {}
+        self._lookup = lookup
+        self._late_ms = late_seconds * 1000
+        self._remembered_max = remembered_max
+        self._remembered = dict.fromkeys(remembered)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What is remembered, to be given to the next joiner."""
+        return tuple(self._remembered)
+
+    async def join(self, feedback: Feedback) -> JoinedFeedback:
+        """Feedback with its answer. HotswapError if the log cannot be read: then nothing is remembered, try again."""
+        id_key = f"{feedback.model_name}/id/{feedback.feedback_id}"
+        if id_key in self._remembered:
+            return self._counted(JoinedFeedback(feedback=feedback, status="double"))
+        try:
+            answer = await self._find(feedback)
+        except AnswerExpiredError:
+            self._remember(id_key)
+            return self._counted(JoinedFeedback(feedback=feedback, status="late"))
+        self._remember(id_key)
+        if answer is None:
+            return self._counted(JoinedFeedback(feedback=feedback, status="unknown"))
+        place_key = f"{feedback.model_name}/{answer.request_partition}/{answer.request_offset}"
+        status: JoinStatus = "joined"
+        if place_key in self._remembered:
+            status = "double"
+        elif feedback.at.timestamp() * 1000 - answer.answered_at_ms > self._late_ms:
+            status = "late"
+        elif not answer.ok or answer.model_version is None:
+            status = "failed"
+        self._remember(place_key)
+        both = feedback.label is not None and answer.label is not None
+        return self._counted(
+            JoinedFeedback(
+                feedback=feedback,
+                status=status,
+                answer=answer,
+                correct=feedback.label == answer.label if both else None,
+                version_mismatch=feedback.model_version not in (None, answer.model_version),
+            )
+        )
+
+    async def _find(self, feedback: Feedback) -> FoundAnswer | None:
+        if feedback.request_partition is not None and feedback.request_offset is not None:
+            place = feedback.request_partition, feedback.request_offset
+            return await self._lookup.by_place(feedback.model_name, *place)
+        return await self._lookup.by_id(feedback.model_name, str(feedback.request_id))
+
+    def _remember(self, key: str) -> None:
+        self._remembered[key] = None
+        while len(self._remembered) > self._remembered_max:
+            del self._remembered[next(iter(self._remembered))]
+
+    def _counted(self, joined: JoinedFeedback) -> JoinedFeedback:
+        self.counts[joined.status] = self.counts.get(joined.status, 0) + 1
+        return joined

@@ -1,0 +1,128 @@
+"""`feedback`: say what the true class of an answer was, or how good it was."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hotswap_stream.cli.options import Actor, AsJson, ModelArgument
+from hotswap_stream.cli.printing import print_json
+from hotswap_stream.cli.running import run
+
+if TYPE_CHECKING:
+    from hotswap_events.observation import Feedback
+    from hotswap_stream.settings import Settings
+
+FILE_BYTES_MAX = 64 * 1024**2
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("feedback")(give)
+
+
+def give(
+    model: ModelArgument,
+    actor: Actor,
+    request_id: Annotated[
+        str | None,
+        typer.Option("--id", help="Id of the request; found among the newest answers only.", show_default=False),
+    ] = None,
+    request: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PARTITION:OFFSET", help="Place of the request, as its answer has it.", show_default=False
+        ),
+    ] = None,
+    label: Annotated[int | None, typer.Option(help="Index of the true class.", min=0, show_default=False)] = None,
+    reward: Annotated[
+        float | None, typer.Option(help="How good the answer was: higher is better.", show_default=False)
+    ] = None,
+    feedback_id: Annotated[
+        str | None, typer.Option(help="The same id again counts once; default: a fresh one.", show_default=False)
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Many instead of one: a JSON object a line with request_partition and request_offset or request_id, "
+            "and label or reward; '-' reads standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what the true class of an answer was, or how good it was; days later is early enough."""
+    one = {"request_id": request_id, "label": label, "reward": reward, "feedback_id": feedback_id}
+    if file is not None and (request is not None or any(value is not None for value in one.values())):
+        raise typer.BadParameter("a file has all of it in its lines; leave the other options out", param_hint="--file")
+    records = _records(model, actor, [{**one, **_place(request)}] if file is None else _lines(file))
+
+    async def main(settings: "Settings") -> None:
+        from hotswap_stream import bootstrap
+        from hotswap_stream.application.feedback import FEEDBACK_AT_ONCE_MAX
+
+        await bootstrap.ensure_control_topics(settings)
+        async with bootstrap.feedback_log(settings) as log:
+            for start in range(0, len(records), FEEDBACK_AT_ONCE_MAX):
+                await log.append(records[start : start + FEEDBACK_AT_ONCE_MAX])
+
+    run(main)
+    if as_json:
+        print_json({"accepted": len(records), "feedback_ids": [record.feedback_id for record in records]})
+    else:
+        typer.echo(f"{len(records)} accepted for {model}")
+
+
+def _place(request: str | None) -> dict[str, Any]:
+    if request is None:
+        return {}
+    partition, separator, offset = request.partition(":")
+    if not (separator and partition.isdecimal() and offset.isdecimal()):
+        raise typer.BadParameter(f"{request!r} is not PARTITION:OFFSET, such as 3:41872", param_hint="--request")
+    return {"request_partition": int(partition), "request_offset": int(offset)}
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    import msgspec
+
+    try:
+        if str(file) == "-":
+            content = sys.stdin.buffer.read(FILE_BYTES_MAX + 1)
+        else:
+            with file.open("rb") as stream:
+                content = stream.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error}", param_hint="--file") from error
+    if len(content) > FILE_BYTES_MAX:
+        raise typer.BadParameter(f"{file} has more than {FILE_BYTES_MAX:,} bytes; split it", param_hint="--file")
+    found = []
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.strip():
+            try:
+                found.append(msgspec.json.decode(line, type=dict[str, Any]))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise typer.BadParameter(f"line {number}: {error}", param_hint="--file") from error
+    return found
+
+
+def _records(model: str, actor: str, items: list[dict[str, Any]]) -> "list[Feedback]":
+    import uuid
+    from datetime import UTC, datetime
+
+    import msgspec
+
+    from hotswap_events.observation import Feedback
+
+    known = sorted(set(Feedback.__struct_fields__) - {"model_name", "actor"})
+    records = []
+    for number, item in enumerate(items, start=1):
+        given = {name: value for name, value in item.items() if value is not None}
+        fresh = {"feedback_id": uuid.uuid4().hex, "at": datetime.now(UTC)}
+        if unread := sorted(set(given) - set(known)):
+            raise typer.BadParameter(f"feedback {number}: {unread[0]!r} is not read; there are {', '.join(known)}")
+        try:
+            records.append(msgspec.convert({**fresh, **given, "model_name": model, "actor": actor}, Feedback))
+        except msgspec.ValidationError as error:
+            raise typer.BadParameter(f"feedback {number}: {error}") from error
+    return records
