@@ -47,3 +47,7 @@ class ModelLoader(Protocol):
     async def load(self, digest: str) -> ServingModel:
         """A HotswapError says why it cannot serve; `retriable` whether trying again may help."""
         ...
+
+    def close(self) -> None:
+        """End what goes on in the background. Versions that serve go on."""
+        ...

@@ -65,6 +65,9 @@ class _SlowLoader:
         model = await self._loader.load(digest)
         return _Slow(model) if digest == self._slow_digest else model
 
+    def close(self) -> None:
+        self._loader.close()
+
 
 async def _promote(stage: Stage, model_name: str, value: float, *, damaged: bool = False) -> ArtifactFacts:
     artifact = await stage.store.put_artifact(artifact_answering(value))

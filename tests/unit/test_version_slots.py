@@ -70,6 +70,9 @@ class Loader:
         self.in_memory.add(name)
         return Model(lambda: self.in_memory.discard(name))
 
+    def close(self) -> None:
+        raise AssertionError("slots do not own their loader")
+
 
 class Stage:
     """Slots that follow a log."""

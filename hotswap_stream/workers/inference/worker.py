@@ -133,6 +133,7 @@ class InferenceWorker:
         for served in self._served.values():
             await asyncio.to_thread(served.shadows.stop)
             await served.slots.stop()
+        self._loader.close()
         await self._observations.stop()
         await self._fleet.stop()
         await self._registry.stop()
