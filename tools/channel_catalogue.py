@@ -18,6 +18,8 @@ from tools.message_catalogue import (
     INFER_RESPONSE,
     OBSERVATION,
     REGISTRY_STATE,
+    WINDOW_RECORD,
+    WINDOWS_MARKER,
     Message,
 )
 
@@ -52,7 +54,14 @@ class Channel(Struct, frozen=True, kw_only=True):
 def channels(topics: Topics | None = None) -> tuple[Channel, ...]:
     """The channels of one environment."""
     topics = topics or Topics()
-    specs = {spec.name: spec for spec in (*topics.control_specs(), *topics.model_specs(_MODEL_PLACEHOLDER))}
+    specs = {
+        spec.name: spec
+        for spec in (
+            *topics.control_specs(),
+            *topics.model_specs(_MODEL_PLACEHOLDER),
+            *topics.windows_specs(_MODEL_PLACEHOLDER),
+        )
+    }
     found = (
         Channel(
             name="registry",
@@ -160,6 +169,17 @@ def channels(topics: Topics | None = None) -> tuple[Channel, ...]:
             description="Answers of one model. The answer to a request in partition p is in partition p.",
             messages=(INFER_RESPONSE, INFER_ERROR),
             operations=(),
+        ),
+        Channel(
+            name="windows",
+            spec=specs.pop(topics.windows(_MODEL_PLACEHOLDER)),
+            description="The windows of one model's series, only where a version takes windows. Of several records "
+            "of a series the one with the highest request offset holds. Compacted, by key.",
+            messages=(WINDOW_RECORD, WINDOWS_MARKER),
+            operations=(
+                Operation(name="keepWindows", action="send", summary="Write windows that changed."),
+                Operation(name="restoreWindows", action="receive", summary="Go on with the windows of a partition."),
+            ),
         ),
     )
     if specs:

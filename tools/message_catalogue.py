@@ -15,6 +15,7 @@ from hotswap_events.inference import JSON_CONTENT_TYPE, InferError, InferRequest
 from hotswap_events.observation import Comparison, Feedback, Observation
 from hotswap_events.registry import EVENT_TYPES
 from hotswap_events.registry_state import RegistryState
+from hotswap_events.windows import WindowRecord, WindowsMarker
 
 MODEL_NAME_KEY = "Model name, UTF-8."
 
@@ -210,6 +211,25 @@ INFER_ERROR = Message(
     correlation="id",
 )
 
+_MSGPACK = "application/msgpack"
+
+WINDOW_RECORD = Message(
+    name="hotswap.window-record",
+    payload=WindowRecord,
+    folder="messages",
+    summary=summary_of(WindowRecord),
+    key="`<writer>/w/<series key>`. A null value says that the record is not needed any more.",
+    content_type=_MSGPACK,
+)
+WINDOWS_MARKER = Message(
+    name="hotswap.windows-marker",
+    payload=WindowsMarker,
+    folder="messages",
+    summary=summary_of(WindowsMarker),
+    key="`<writer>/m`. A null value says that the record is not needed any more.",
+    content_type=_MSGPACK,
+)
+
 DEAD_LETTER = Message(
     name="hotswap.dead-letter",
     payload=None,
@@ -253,6 +273,8 @@ MESSAGES: tuple[Message, ...] = (
     INFER_REQUEST,
     INFER_RESPONSE,
     INFER_ERROR,
+    WINDOW_RECORD,
+    WINDOWS_MARKER,
     DEAD_LETTER,
     OBSERVATION,
     COMPARISON,

@@ -30,6 +30,7 @@ from hotswap_events.envelope import GENESIS, Envelope
 from hotswap_events.fleet import FleetRecord, FleetVersion
 from hotswap_events.inference import AnswerFacts, InferError, InferRequest, InferResponse, InferTensor, RequestedOutput
 from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_events.windows import WindowRecord, WindowRule, WindowsMarker
 from hotswap_stream.application.registry_fold import Applied, RegistryFold
 from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.application.registry_view import registry_state
@@ -204,6 +205,24 @@ _OTHERS: dict[str, Sequence[Struct]] = {
             outputs=[InferTensor(name="scores", shape=[1, 3], datatype="FP32", data=[0.1, 0.7, 0.2])],
             parameters=_served(),
             id="r-1",
+        ),
+    ),
+    "hotswap.window-record": (
+        WindowRecord(
+            request_offset=41,
+            input="history",
+            datatype="FP32",
+            features=1,
+            steps=1,
+            data=b"\0\0\x80?",
+            ids={"r-1": 41},
+        ),
+    ),
+    "hotswap.windows-marker": (
+        WindowsMarker(
+            next_offset=42,
+            rule=WindowRule(input="history", datatype="FP32", features=1, steps=288),
+            rule_number=1,
         ),
     ),
     "hotswap.infer-error": (

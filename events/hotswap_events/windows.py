@@ -42,8 +42,8 @@ class WindowRecord(Struct, frozen=True, kw_only=True):
     steps: int
     data: bytes
     """`steps` times `features` numbers, oldest step first, little-endian."""
-    ids: list[tuple[str, int]] = []
-    """Ids and offsets of the latest requests that brought steps and had an id."""
+    ids: dict[str, int] = {}
+    """Ids of the latest requests that brought steps and had an id, oldest first, with their offsets."""
 
 
 class WindowStatusRecord(Struct, frozen=True, kw_only=True):

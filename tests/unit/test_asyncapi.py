@@ -103,7 +103,7 @@ def _references(part: Any) -> Any:
 def test_every_topic_has_the_settings_it_is_created_with(document: JsonObject) -> None:
     topics = Topics()
     bindings = {channel["address"]: channel["bindings"]["kafka"] for channel in document["channels"].values()}
-    specs = (*topics.control_specs(), *topics.model_specs("{modelName}"))
+    specs = (*topics.control_specs(), *topics.model_specs("{modelName}"), *topics.windows_specs("{modelName}"))
     assert set(bindings) == {spec.name for spec in specs}
     for spec in specs:
         binding = bindings[spec.name]

@@ -134,17 +134,29 @@ class KafkaInferenceGateway:
         headers = record_headers(content_type, beside, timeout_s)
         # A worker sees a repeated id only within a partition.
         id_decides = partition is None and request.id is not None and not beside.repeated_id_allowed
-        answer = await self.ask(
-            model_name,
-            value,
-            headers,
-            timeout_s=timeout_s,
-            partition=partition,
-            partition_key=request.id if id_decides else None,
-            series=None if partition is not None else beside.routing_key,
-            wait_s_max=wait_s_max,
-        )
-        return self.decode(answer)
+        series = beside.routing_key if partition is None else None
+
+        async def ask() -> InferResponse | InferError:
+            found = await self.ask(
+                model_name,
+                value,
+                headers,
+                timeout_s=timeout_s,
+                partition=partition,
+                partition_key=request.id if id_decides else None,
+                series=series,
+                wait_s_max=wait_s_max,
+            )
+            return self.decode(found)
+
+        answer = await ask()
+        if series is not None and answer.parameters.window is not None:
+            self._windows[model_name] = math.inf
+            exchange = await self._exchange(model_name + _ALL)
+            if answer.parameters.request_partition != partition_of(series, len(exchange.partitions)):
+                # Sent before the model was known to take windows: its series is elsewhere.
+                answer = await ask()
+        return answer
 
     async def ask(
         self,

@@ -67,7 +67,7 @@ class Window:
             features=self.features,
             steps=self.steps,
             data=self.latest().tobytes(),
-            ids=list(self.ids.items()),
+            ids=dict(self.ids),
         )
 
     def _move(self, kept: int, added: int, steps_max: int) -> None:
@@ -92,6 +92,6 @@ def window_of(record: WindowRecord, writers: Iterable[str]) -> Window:
         )
     window.append(np.frombuffer(record.data, dtype).reshape(record.steps, record.features), record.steps)
     window.request_offset = record.request_offset
-    window.ids = dict(record.ids)
+    window.ids = record.ids
     window.writers = set(writers)
     return window
