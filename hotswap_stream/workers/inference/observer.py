@@ -92,7 +92,7 @@ class Observer:
                     if tally is not None:
                         tally.add(group)
                 if len(batch.entries) != sum(len(group.requests) for group in batch.groups):
-                    self._refused(batch)
+                    self._without_pass(batch)
         except Exception:  # noqa: BLE001  # see above
             if not self._failed:
                 _log.exception("observing_failed", model_name=self._model_name)
@@ -158,6 +158,18 @@ class Observer:
         elif serving.fallback_for is not None:
             role = "fallback"
         return serving.model_version, role, rollout_id
+
+    def _without_pass(self, batch: Batch) -> None:
+        """Requests that no forward pass was made for: those whose window is not full are answered well."""
+        for waiting in batch.not_ready.values():
+            role: ObservationRole = "pinned" if waiting.pinned else "primary"
+            plan = waiting.serving.plan
+            rollout_id = self._rollout_id if plan is None else plan.split.rollout_id
+            tally = self._answered.of((waiting.serving.model_version, role, rollout_id), self._slow_ms)
+            if tally is not None:
+                tally.answers += 1
+        if len(batch.refused) or any(isinstance(entry, Unreadable) for entry in batch.entries):
+            self._refused(batch)
 
     def _refused(self, batch: Batch) -> None:
         tally = self._answered.of((None, "refused", self._rollout_id), None)
