@@ -59,7 +59,7 @@ def train(rounds: int = 600, batch: int = 256, seed: int = 0) -> nn.Module:
         history, wanted = chosen[:, :HISTORY], chosen[:, HISTORY:]
         loss = nn.functional.smooth_l1_loss(module(history), wanted)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
     return module.eval()
