@@ -1,9 +1,9 @@
 """`audit reproduce`: one answer computed again from the log."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from msgspec import Struct
 
 from hotswap_stream.cli.options import AsJson, ModelArgument
 from hotswap_stream.cli.printing import print_json, print_table
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from hotswap_stream.settings import Settings
 
 
-class ChosenBy(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class ChosenBy:
     """The registry event that chose the version, and what the log says of it up to there."""
 
     registry_offset: int
@@ -26,7 +27,8 @@ class ChosenBy(Struct, frozen=True, kw_only=True):
     """Of the version, as registered; None if it was not."""
 
 
-class Finding(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Finding:
     """What `audit reproduce` found."""
 
     model_name: str
