@@ -15,20 +15,21 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hotswap_events.topics import Topics
+from hotswap_stream import broker_announcement as announcement
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.answer_lookup import KafkaAnswerLookup
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.feedback_log import KafkaFeedbackLog
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower, read_fleet
 from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
+from hotswap_stream.adapters.kafka.recorded_history import KafkaRecordedHistory
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.adapters.kafka.window_reader import KafkaWindowReader
 from hotswap_stream.application.artifact_store import ArtifactStore
-from hotswap_stream.application.fleet_view import FleetFold, FleetView
+from hotswap_stream.application.fleet_view import FleetFold
 from hotswap_stream.application.inference_gateway import InferenceGateway
 from hotswap_stream.application.registry import Registry
-from hotswap_stream.broker import announcement
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings, child_environment, parse_api_keys
 
@@ -260,6 +261,11 @@ def feedback_log(settings: Settings) -> KafkaFeedbackLog:
     return KafkaFeedbackLog(connection(settings).client_options(), topics(settings).feedback)
 
 
+def recorded_history(settings: Settings) -> KafkaRecordedHistory:
+    """What was recorded of answers, to be read again."""
+    return KafkaRecordedHistory(connection(settings).client_options(), topics(settings))
+
+
 def answer_lookup(settings: Settings) -> KafkaAnswerLookup:
     """Finds answers again, for the join with feedback."""
     return KafkaAnswerLookup(connection(settings).client_options(), topics(settings))
@@ -268,16 +274,6 @@ def answer_lookup(settings: Settings) -> KafkaAnswerLookup:
 async def fleet(settings: Settings) -> FleetFold:
     """What the workers say of themselves, now."""
     return await read_fleet(connection(settings).client_options(), topics(settings).fleet)
-
-
-@asynccontextmanager
-async def _followed_fleet(settings: Settings) -> AsyncIterator[FleetView]:
-    follower = FleetFollower(connection(settings).client_options(), topics(settings).fleet)
-    follower.start()
-    try:
-        yield follower
-    finally:
-        await follower.stop()
 
 
 async def serve_api(
@@ -292,8 +288,9 @@ async def serve_api(
         open_registry(settings, "api") as registry,
         _training_children(settings, registry) as children,
         _inference_gateway(settings) as inference,
-        _followed_fleet(settings) as fleet,
+        FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,
         feedback_log(settings) as feedback,
+        answer_lookup(settings) as answers,
     ):
         app = create_app(
             ApiServices(
@@ -312,6 +309,8 @@ async def serve_api(
                 infer_in_flight_per_key_max=settings.api_infer_in_flight_per_key_max,
                 fleet=fleet,
                 feedback=feedback,
+                recorded=recorded_history(settings),
+                answers=answers,
                 windows=window_reader(settings),
                 request_bytes_max=settings.api_request_bytes_max,
                 event_stream_clients_max=settings.api_event_stream_clients_max,
@@ -334,13 +333,16 @@ async def run_control_agents(
     from hotswap_stream.agents.run import run_agents
 
     kafka = connection(settings)
-    await run_agents(
-        kafka,
-        topics(settings),
-        build_registry(settings, "agents"),
-        ensure_topics=partial(ensure_topics, kafka),
-        stop=stop,
-        instance=instance,
-        on_model_seen=model_topics_creator(settings),
-        on_ready=on_ready,
-    )
+    async with answer_lookup(settings) as answers:
+        await run_agents(
+            kafka,
+            topics(settings),
+            build_registry(settings, "agents"),
+            ensure_topics=partial(ensure_topics, kafka),
+            stop=stop,
+            instance=instance,
+            on_model_seen=model_topics_creator(settings),
+            on_ready=on_ready,
+            clock=SystemClock(),
+            answers=answers,
+        )

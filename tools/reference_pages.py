@@ -47,7 +47,8 @@ def topics_page() -> str:
         "cluster has three brokers. An existing topic with another partition count is an error, not a surprise.\n\n"
         + table(("topic", "partitions", "kept", "largest record", "what is on it"), rows)
         + "\n`hotswap.registry` is stamped with the broker's clock (`LogAppendTime`), so that the state as of a time "
-        "can be asked. The agents keep one more topic to themselves, `hotswap.agents.stream-heads` (compacted). The "
+        "can be asked. The agents keep two more topics to themselves, `hotswap.agents.stream-heads` and "
+        "`hotswap.agents.analysis` (compacted). The "
         "machine-readable description of all of this is `schemas/asyncapi.yaml`.\n"
     )
 

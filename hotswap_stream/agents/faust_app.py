@@ -104,22 +104,27 @@ class FaustAgents:
             autodiscover=False,
             TableManager=_TableManager,
         )
-        self._table = self._app.Table(
-            "table",
-            key_type=bytes,
-            value_type=bytes,
-            partitions=1,
-            changelog_topic=self._app.topic(
-                table_topic, **_BYTES, partitions=1, compacting=True, acks=False, internal=True, allow_empty=True
-            ),
-        )
+        self._table = self.add_table("table", table_topic, partitions=1)
         self._failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._ended: asyncio.Task[Any] | None = None
 
     @property
     def table(self) -> MutableMapping[bytes, bytes]:
         """The table; change it only from a body, which must be fed by a topic of one partition."""
-        table: MutableMapping[bytes, bytes] = self._table
+        return self._table
+
+    def add_table(self, name: str, topic: str, *, partitions: int) -> MutableMapping[bytes, bytes]:
+        """One more table, with this changelog. Call it before `start`, and change the table only from bodies fed by
+        topics of as many partitions: what a body changes is in the partition that its record is in."""
+        table: MutableMapping[bytes, bytes] = self._app.Table(
+            name,
+            key_type=bytes,
+            value_type=bytes,
+            partitions=partitions,
+            changelog_topic=self._app.topic(
+                topic, **_BYTES, partitions=partitions, compacting=True, acks=False, internal=True, allow_empty=True
+            ),
+        )
         return table
 
     def consume(self, topic: str, body: Body) -> None:
@@ -156,6 +161,15 @@ class FaustAgents:
         except (ProducerSendError, KafkaError, TimeoutError) as error:
             raise LogUnavailableError(f"a record for {record.topic!r} was not confirmed: {error!r}") from error
 
+    async def flush(self) -> None:
+        """Return once the changelogs have all that was written into the tables. LogUnavailableError if they have not in
+        time."""
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS_MAX):
+                await self._app.producer.flush()
+        except (ProducerSendError, KafkaError, TimeoutError) as error:
+            raise LogUnavailableError(f"the tables' changelogs were not confirmed: {error!r}") from error
+
     async def start(self) -> None:
         """Join the group, restore the table, begin to consume. LogUnavailableError when that takes too long."""
         starting = asyncio.create_task(self._app.start(), name="faust-start")
@@ -185,7 +199,11 @@ class FaustAgents:
 
     def owns(self, topic: str) -> bool:
         """Whether this process was given partitions of the topic."""
-        return any(partition.topic == topic for partition in self._app.consumer.assignment())
+        return bool(self.owned_partitions(topic))
+
+    def owned_partitions(self, topic: str) -> frozenset[int]:
+        """The partitions of the topic that this process was given."""
+        return frozenset(found.partition for found in self._app.consumer.assignment() if found.topic == topic)
 
     async def stop(self) -> bool:
         """Commit what was acknowledged and leave. False when Faust did not manage in time: its threads still run, and

@@ -1,16 +1,25 @@
-"""The agents' process: one fold of the log, one Faust app, two agents on it."""
+"""The agents' process: one fold of the log, one Faust app, its agents on it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
+from aiokafka.partitioner import DefaultPartitioner
 
 from hotswap_events.topics import Topics, TopicSpec
+from hotswap_stream.agents.analysis_agent import AnalysisAgent
 from hotswap_stream.agents.command_agent import CommandAgent
 from hotswap_stream.agents.faust_app import FaustAgents
 from hotswap_stream.agents.progress_watch import ProgressWatch
 from hotswap_stream.agents.registry_agent import RegistryAgent
-from hotswap_stream.agents.topics import agent_topic_specs, stream_heads_topic
+from hotswap_stream.agents.topics import (
+    agent_topic_specs,
+    analysis_partitions,
+    analysis_topic,
+    stream_heads_topic,
+)
+from hotswap_stream.application.feedback import AnswerLookup
+from hotswap_stream.application.identity import Clock
 from hotswap_stream.application.kafka_access import KafkaAccess
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.topic_records import InboundRecord
@@ -40,11 +49,14 @@ async def run_agents(
     instance: str = "1",
     on_model_seen: Callable[[str], Awaitable[None]] | None = None,
     on_ready: Callable[[], None] | None = None,
+    clock: Clock,
+    answers: AnswerLookup | None = None,
 ) -> None:
     """Run until `stop` is set. Processes of one environment need an `instance` each, the same at every start.
 
     `registry` comes built and not started. `ensure_topics` creates topics that are missing; `on_model_seen` a model's
-    own, and may be called again for the same model. `on_ready` is called when both agents consume.
+    own, and may be called again for the same model. `on_ready` is called when the agents consume.
+    `answers` finds the answers that feedback is about; without it feedback counts for nobody.
 
     Raises ConfigurationError, and AgentsFailedError or LogUnavailableError when the process should be started again.
     Either way end the process with `os._exit`: Faust's threads may outlive a failed stop and would keep it alive.
@@ -59,6 +71,9 @@ async def run_agents(
     watch = ProgressWatch(asyncio.get_running_loop().time)
     registry_agent = RegistryAgent(registry, agents, topics, agents.table, on_model_seen=on_model_seen)
     command_agent = CommandAgent(registry, agents, topics)
+    partitions = analysis_partitions(topics)
+    entries = agents.add_table("analysis", analysis_topic(topics), partitions=partitions)
+    analysis_agent = AnalysisAgent(registry, agents, topics, entries, clock=clock, answers=answers, flush=agents.flush)
 
     async def handle_registry_record(record: InboundRecord) -> None:
         await registry_agent.handle(record)
@@ -66,6 +81,14 @@ async def run_agents(
 
     agents.consume(topics.registry, handle_registry_record)
     agents.consume(topics.commands, command_agent.handle)
+    agents.consume(topics.observations, analysis_agent.handle_observation)
+    agents.consume(topics.feedback, analysis_agent.handle_feedback)
+
+    def owns_model(model_name: str) -> bool:
+        every = list(range(partitions))
+        partition = DefaultPartitioner()(model_name.encode(), every, every)
+        return partition in agents.owned_partitions(topics.observations)
+
     try:
         await registry.start()
         registry.listen(lambda entry: watch.folded(entry.record.offset))
@@ -73,15 +96,24 @@ async def run_agents(
         _log.info("agents_ready", group=f"{topics.prefix}-agents", instance=instance)
         if on_ready is not None:
             on_ready()
-        await _until_stopped(agents, registry, watch, topics, stop)
+        await _until_stopped(agents, registry, watch, topics, stop, lambda: analysis_agent.tick(owns_model))
     finally:
         await agents.stop()
         await registry.stop()
-        _log.info("agents_stopped", states_published=registry_agent.published_count)
+        _log.info(
+            "agents_stopped",
+            states_published=registry_agent.published_count,
+            rollouts_decided=analysis_agent.decided_count,
+        )
 
 
 async def _until_stopped(
-    agents: FaustAgents, registry: Registry, watch: ProgressWatch, topics: Topics, stop: asyncio.Event
+    agents: FaustAgents,
+    registry: Registry,
+    watch: ProgressWatch,
+    topics: Topics,
+    stop: asyncio.Event,
+    tick: Callable[[], Awaitable[None]],
 ) -> None:
     stopping = asyncio.create_task(stop.wait(), name="agents-stop")
     failing = asyncio.create_task(agents.failure(), name="agents-failure")
@@ -97,6 +129,12 @@ async def _until_stopped(
                 raise AgentsFailedError(
                     f"the registry agent stood still for {watch.seconds_behind():.0f} s with records to handle"
                 )
+            try:
+                await tick()
+            except HotswapError as error:
+                if not error.retriable:
+                    raise
+                _log.warning("rollouts_not_looked_at", cause=str(error))
     finally:
         stopping.cancel()
         failing.cancel()

@@ -8,6 +8,26 @@ def stream_heads_topic(topics: Topics) -> str:
     return f"{topics.prefix}.agents.stream-heads"
 
 
+def analysis_topic(topics: Topics) -> str:
+    """Changelog of the analysis agent's table: what was folded of each model's rollout."""
+    return f"{topics.prefix}.agents.analysis"
+
+
+def analysis_partitions(topics: Topics) -> int:
+    """Of the observations, of the feedback and of the table: the same, so that a model's are all read by one agent."""
+    counts = {spec.partitions for spec in topics.control_specs() if spec.name in (topics.observations, topics.feedback)}
+    (partitions,) = counts
+    return partitions
+
+
 def agent_topic_specs(topics: Topics) -> tuple[TopicSpec, ...]:
-    """As many partitions as the topic whose agent writes the table."""
-    return (TopicSpec(name=stream_heads_topic(topics), partitions=1, cleanup_policy="compact", retention_ms=-1),)
+    """As many partitions as the topics whose agents write the tables."""
+    return (
+        TopicSpec(name=stream_heads_topic(topics), partitions=1, cleanup_policy="compact", retention_ms=-1),
+        TopicSpec(
+            name=analysis_topic(topics),
+            partitions=analysis_partitions(topics),
+            cleanup_policy="compact",
+            retention_ms=-1,
+        ),
+    )

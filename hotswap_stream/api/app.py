@@ -18,6 +18,7 @@ from hotswap_stream.api.commands import ModelCommands, VersionCommands
 from hotswap_stream.api.docs_page import PlainDocsPlugin
 from hotswap_stream.api.event_stream import stream_events
 from hotswap_stream.api.events import list_events
+from hotswap_stream.api.experiments import get_rollout_report
 from hotswap_stream.api.feedback import give_feedback
 from hotswap_stream.api.fleet import get_fleet
 from hotswap_stream.api.health import live, ready, status
@@ -57,6 +58,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     ModelQueries,
     get_fleet,
     list_windows,
+    get_rollout_report,
     get_serving,
     ServingPolicyController,
     ServingCommands,

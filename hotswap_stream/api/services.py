@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from msgspec import Struct
 
 from hotswap_stream.application.artifact_store import ArtifactStore
-from hotswap_stream.application.feedback import FeedbackLog
+from hotswap_stream.application.feedback import AnswerLookup, FeedbackLog
 from hotswap_stream.application.fleet_view import FleetView
 from hotswap_stream.application.identity import Clock, Ids
 from hotswap_stream.application.inference_gateway import InferenceGateway
+from hotswap_stream.application.recorded_history import RecordedHistory
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.training import TrainingSpec
 from hotswap_stream.application.window_view import WindowReader
@@ -47,6 +48,10 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     """What workers keep of series; without one, nothing is known of that."""
     feedback: FeedbackLog | None = None
     """Where feedback goes; without one, whoever gives any is told so."""
+    recorded: RecordedHistory | None = None
+    """Observations and feedback, to be read again; without it, nobody can be told how the arms of a rollout do."""
+    answers: AnswerLookup | None = None
+    """Finds the answers that feedback is about; without it, feedback is not part of those reports."""
     request_bytes_max: int = REQUEST_BYTES_MAX
     event_stream_clients_max: int = 64
     heartbeat_seconds: float = 15.0

@@ -66,11 +66,11 @@ class RolloutTrial:
             )
         self.decided.append(Decided(at=at, command=command, events=decision.events))
 
-    def observe(self, record: Observation) -> None:
-        """Fold an observation and decide what is due then."""
+    def observe(self, record: Observation, at: datetime | None = None) -> None:
+        """Fold an observation and decide what is due then: at the record's own time, unless another is given."""
         self._records += 1
         self.table = fold_observation(self.table, self.state.rollout, record)
-        self.tick(record.until)
+        self.tick(at or record.until)
 
     def judge(self, judged: JudgedAnswer, at: datetime) -> None:
         """Fold what turned out about an answer, and decide what is due then."""

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hotswap_stream.cli import rollout_evidence
 from hotswap_stream.cli.commanding import command_fields, send
 from hotswap_stream.cli.options import Actor, AsJson, AsOf, CommandId, ExpectedSequence, ModelArgument, Reason
 from hotswap_stream.cli.printing import print_json
@@ -52,6 +53,7 @@ def add_to(app: typer.Typer) -> None:
         group.command(command.__name__)(command)
     group.command("set-strategy")(set_strategy)
     group.command("list")(list_all)
+    rollout_evidence.add_to(group)
     app.add_typer(group, name="rollout")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
+from hotswap_stream.adapters.kafka.answer_lookup import KafkaAnswerLookup
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
@@ -43,16 +44,19 @@ async def main(servers: str, prefix: str, ready_file: str | None = None, instanc
         on_model_created=ensure_model_topics,
     )
     try:
-        await run_agents(
-            connection,
-            topics,
-            registry,
-            ensure_topics=partial(ensure_topics, connection),
-            stop=stop,
-            instance=instance,
-            on_model_seen=ensure_model_topics,
-            on_ready=say_ready,
-        )
+        async with KafkaAnswerLookup(connection.client_options(), topics) as answers:
+            await run_agents(
+                connection,
+                topics,
+                registry,
+                ensure_topics=partial(ensure_topics, connection),
+                stop=stop,
+                instance=instance,
+                on_model_seen=ensure_model_topics,
+                on_ready=say_ready,
+                clock=SystemClock(),
+                answers=answers,
+            )
     except HotswapError as error:
         logging.error("agents ended: %s", error)  # noqa: LOG015
         return 1

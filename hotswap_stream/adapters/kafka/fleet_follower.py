@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -49,6 +49,13 @@ class FleetFollower:
     def start(self) -> None:
         """Begin to read, on the running event loop."""
         self._task = asyncio.create_task(self._follow(), name="fleet-follower")
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.stop()
 
     async def stop(self) -> None:
         """Read no more."""

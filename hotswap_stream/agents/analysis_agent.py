@@ -1,0 +1,217 @@
+"""What is done with each observation and each piece of feedback: it is folded, and what is due is decided.
+
+Between reading a model's entry and writing it nothing is awaited, because both topics lead to the same one. A decision
+is made after the entry is written. A process that dies in between reads the record again, folds nothing, and makes the
+same decision: its command has the same id, and the rules refuse it where it was carried out.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from hotswap_events.nesting import nests_too_deep
+from hotswap_events.observation import Feedback, Observation
+from hotswap_events.topics import Topics
+from hotswap_stream.application.analysis_entry import AnalysisEntry, with_feedback, with_observation
+from hotswap_stream.application.dead_letter import CAUSE_CHARACTERS_MAX, dead_letter
+from hotswap_stream.application.feedback import AnswerLookup, FeedbackJoiner
+from hotswap_stream.application.identity import Clock
+from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.rollout_analysis import due
+from hotswap_stream.application.rollout_table import in_step_with
+from hotswap_stream.application.topic_records import InboundRecord, Publisher
+from hotswap_stream.domain.limits import wrong_model_name
+from hotswap_stream.domain.rollout_state import RolloutState
+from hotswap_stream.domain.state import ModelState
+
+_log = structlog.get_logger(__name__)
+
+RECORD_BYTES_MAX = 900_000
+ENTRY_BYTES_MAX = 900_000
+DUE_AT_ONCE_MAX = 64
+BEHIND = timedelta(seconds=5)
+"""While the observations that are read are older than this, and so long after, no budget of time is held to be over."""
+REFUSALS_KEPT_MAX = 1_000
+
+_R = TypeVar("_R", Observation, Feedback)
+
+_observations = msgspec.json.Decoder(Observation)
+_feedback = msgspec.json.Decoder(Feedback)
+_entries = msgspec.msgpack.Decoder(AnalysisEntry)
+_encoder = msgspec.msgpack.Encoder()
+
+
+class AnalysisAgent:
+    """Decides rollouts. `entries` is the table: model name → encoded `AnalysisEntry`, bytes to bytes.
+
+    `handle_observation` and `handle_feedback` get the records of their topics, in order; `tick` is called now and then
+    to decide about models whose records this process gets. `flush` returns when the table is safe: a decision is only
+    made on what a process that is started after this one's death will know too.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        publisher: Publisher,
+        topics: Topics,
+        entries: MutableMapping[bytes, bytes],
+        *,
+        clock: Clock,
+        answers: AnswerLookup | None = None,
+        flush: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._registry = registry
+        self._publisher = publisher
+        self._topics = topics
+        self._entries = entries
+        self._clock = clock
+        self._answers = answers
+        self._flush = flush
+        self._joiners: dict[str, FeedbackJoiner] = {}
+        self._refused: dict[str, None] = {}
+        self._ticks_from = clock.now() + BEHIND
+        self.decided_count = 0
+
+    async def handle_observation(self, record: InboundRecord) -> None:
+        """Return when the observation counts. A retriable HotswapError means: read it again."""
+        observation = await self._read(record, _observations)
+        if observation is None:
+            return
+        model_name = observation.model_name
+        await self._know(model_name, observation.rollout_id)
+        at, now = _time_of(record), self._clock.now()
+        if now - at > BEHIND:
+            self._ticks_from = now + BEHIND
+        entry, state = self._entry(model_name), self._registry.state(model_name)
+        try:
+            folded = with_observation(entry, state.rollout, observation, record.offset)
+            self._keep(model_name, entry, folded)
+        except ValueError as error:
+            await self._put_aside(record, f"the observation cannot be folded: {error}")
+            return
+        await self._decide(model_name, at)
+
+    async def handle_feedback(self, record: InboundRecord) -> None:
+        """Return when the feedback counts. A retriable HotswapError means: read it again."""
+        feedback = await self._read(record, _feedback)
+        if feedback is None:
+            return
+        model_name = feedback.model_name
+        if self._answers is None or record.offset < self._entry(model_name).feedback_next:
+            return
+        joiner = self._joiners.get(model_name)
+        if joiner is None:
+            remembered = self._entry(model_name).feedback_keys
+            joiner = self._joiners[model_name] = FeedbackJoiner(self._answers, remembered=remembered)
+        joined = await joiner.join(feedback)
+        await self._know(model_name, None)
+        entry, state = self._entry(model_name), self._registry.state(model_name)
+        folded = with_feedback(entry, state.rollout, joined, joiner.keys, record.offset)
+        self._keep(model_name, entry, folded)
+        await self._decide(model_name, _time_of(record))
+
+    async def tick(self, owns: Callable[[str], bool]) -> None:
+        """Decide what is due by time alone: pauses, budgets and bakes that are over. Not while observations that were
+        sent earlier are still being read, because they may decide otherwise."""
+        now = self._clock.now()
+        if now < self._ticks_from:
+            return
+        for model_name, stream in list(self._registry.fold.streams.items()):
+            if stream.state.rollout is not None and owns(model_name):
+                await self._decide(model_name, now)
+
+    async def _decide(self, model_name: str, now: datetime) -> None:
+        for _attempt in range(DUE_AT_ONCE_MAX):
+            state = self._registry.state(model_name)
+            rollout = state.rollout
+            if rollout is None or state.unknown_event_type is not None:
+                return
+            entry = self._entry(model_name)
+            table = in_step_with(entry.table, rollout).rollout
+            if table is None:
+                return
+            command = due(model_name, rollout, table, now=now, read_up_to=entry.read_up_to)
+            if command is None or command.command_id in self._refused:
+                return
+            if self._flush is not None:
+                await self._flush()
+            result = await self._registry.handle(command)
+            if result.status == "accepted":
+                self.decided_count += 1
+                _log.info("rollout_decided", model_name=model_name, events=result.event_types, reason=command.reason)
+                continue
+            if result.status != "unchanged":
+                _log.warning("rollout_decision_refused", model_name=model_name, refusal=result.refusal)
+            # Who was faster has changed the state; if nobody has, it would be refused again.
+            if self._registry.state(model_name).rollout == rollout:
+                self._refuse(command.command_id)
+
+    def _refuse(self, command_id: str) -> None:
+        self._refused[command_id] = None
+        if len(self._refused) > REFUSALS_KEPT_MAX:
+            del self._refused[next(iter(self._refused))]
+
+    async def _know(self, model_name: str, rollout_id: str | None) -> None:
+        """Read the log to its end where a worker knows of a rollout that this process has not read of."""
+        if rollout_id is not None and not _knows(self._registry.state(model_name), rollout_id):
+            await self._registry.catch_up()
+
+    def _entry(self, model_name: str) -> AnalysisEntry:
+        value = self._entries.get(model_name.encode())
+        if value is None:
+            return AnalysisEntry()
+        try:
+            return _entries.decode(value)
+        except (msgspec.MsgspecError, ValueError) as error:
+            _log.error("analysis_entry_unreadable", model_name=model_name, cause=str(error))
+            return AnalysisEntry()
+
+    def _keep(self, model_name: str, entry: AnalysisEntry, folded: AnalysisEntry) -> None:
+        if folded is entry:
+            return
+        value = _encoder.encode(folded)
+        if len(value) > ENTRY_BYTES_MAX:
+            raise ValueError(f"what is kept of {model_name!r} grew to {len(value)} bytes; {ENTRY_BYTES_MAX} are kept")
+        self._entries[model_name.encode()] = value
+
+    async def _read(self, record: InboundRecord, decoder: "msgspec.json.Decoder[_R]") -> "_R | None":
+        value = record.value
+        if value is None or len(value) > RECORD_BYTES_MAX or nests_too_deep(value):
+            length = "no" if value is None else len(value)
+            await self._put_aside(record, f"{length} bytes: at most {RECORD_BYTES_MAX}, of JSON, are read")
+            return None
+        try:
+            found = decoder.decode(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            await self._put_aside(record, f"{error}"[:CAUSE_CHARACTERS_MAX])
+            return None
+        name = found.model_name
+        wrong = wrong_model_name(name)
+        if wrong is None and record.key != name.encode():
+            wrong = f"the record key {record.key!r} is not the model name {name!r}"
+        if wrong is not None:
+            await self._put_aside(record, wrong)
+            return None
+        return found
+
+    async def _put_aside(self, record: InboundRecord, cause: str) -> None:
+        _log.warning(
+            "analysis_record_put_aside",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            cause=cause[:CAUSE_CHARACTERS_MAX],
+        )
+        await self._publisher.publish(dead_letter(record, cause, topic=self._topics.dead_letters))
+
+
+def _knows(state: ModelState, rollout_id: str) -> bool:
+    rollouts: tuple[RolloutState | None, ...] = (state.rollout, *state.rollout_history)
+    return any(rollout is not None and rollout.rollout_id == rollout_id for rollout in rollouts)
+
+
+def _time_of(record: InboundRecord) -> datetime:
+    return datetime.fromtimestamp(record.timestamp_ms / 1000, tz=UTC)

@@ -1,0 +1,46 @@
+"""How the arms of a rollout do."""
+
+from typing import Annotated
+
+from litestar import get
+from litestar.params import QueryParameter
+
+from hotswap_stream.api.command_answers import QUERY_PROBLEM_RESPONSES
+from hotswap_stream.api.parameters import ModelNameInPath
+from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError, found
+from hotswap_stream.api.runtime import Runtime
+from hotswap_stream.application.experiment_history import experiment_report
+from hotswap_stream.application.experiment_report import ExperimentReport
+from hotswap_stream.application.recorded_history import TooManyRecordsError
+from hotswap_stream.errors import HotswapError
+
+
+@get(
+    "/api/models/{model_name:str}/rollout/report",
+    operation_id="get_rollout_report",
+    tags=["rollouts"],
+    responses=QUERY_PROBLEM_RESPONSES,
+)
+async def get_rollout_report(
+    runtime: Runtime,
+    model_name: ModelNameInPath,
+    rollout_id: Annotated[
+        str | None, QueryParameter(description="Default: the one that goes on, or the last one.")
+    ] = None,
+) -> ExperimentReport:
+    """Per arm counts, success, latency, accuracy or reward; lift with its interval, and advice.
+
+    It is made of all that was recorded since the rollout began, so it takes a second for each 10,000 records or so.
+    """
+    services = runtime.services
+    if services.recorded is None:
+        raise ProblemError(503, "observations-unknown", "this server was started without a way to the observations")
+    streams = runtime.registry.fold.streams
+    try:
+        report = await experiment_report(
+            streams, model_name, services.recorded, rollout_id=rollout_id, answers=services.answers
+        )
+    except HotswapError as error:
+        headers = {} if isinstance(error, TooManyRecordsError) else {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        raise ProblemError(503, "observations-unknown", str(error), headers=headers) from error
+    return found(report)

@@ -1,0 +1,35 @@
+"""What was recorded of a model's answers, read again: observations and feedback in the order of their times."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from hotswap_events.observation import Feedback, Observation
+from hotswap_stream.errors import HotswapError
+
+RECORDS_MAX = 2_000_000
+"""One question reads so many at most: some minutes of work."""
+
+
+class TooManyRecordsError(HotswapError):
+    """There is more than one question may read; ask about a shorter time."""
+
+
+class Recorded(Struct, frozen=True, gc=False):
+    """One record. `at` is when it was appended, by the broker's clock."""
+
+    at: datetime
+    value: Observation | Feedback
+
+
+class RecordedHistory(Protocol):
+    """Where observations and feedback are kept."""
+
+    def read(self, model_name: str, since: datetime, until: datetime | None) -> AsyncIterator[Recorded]:
+        """Records of one model from `since` up to `until`, or to the present end, oldest first.
+
+        Unreadable ones are passed over. HotswapErrors say when the log cannot be read.
+        """
+        ...

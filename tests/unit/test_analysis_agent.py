@@ -1,0 +1,241 @@
+"""The analysis agent in memory: read twice, counted once; poison put aside; decided once, whoever looks."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from hotswap_events.observation import Feedback, Observation
+from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
+from hotswap_stream.agents.analysis_agent import BEHIND, AnalysisAgent
+from hotswap_stream.application.analysis_entry import AnalysisEntry
+from hotswap_stream.application.feedback import FoundAnswer
+from hotswap_stream.application.topic_records import InboundRecord
+from hotswap_stream.domain.rollout_state import RolloutState
+from tests.observation_samples import ObservedTraffic
+from tests.registry_samples import MODEL, register, validate
+from tests.rollout_samples import CANARY, pause_step, progressive, set_weight, start_rollout
+from tests.unit.agent_stage import TOPICS, AgentStage
+
+GOOD, BAD = {"v1": 0.99, "v2": 0.99}, {"v1": 0.99, "v2": 0.7}
+SPLIT = {"v1": 9_500, "v2": 500}
+
+
+class SetClock:
+    """Says what it is told."""
+
+    def __init__(self, now: datetime) -> None:
+        self.time = now
+
+    def now(self) -> datetime:
+        return self.time
+
+
+class AnswersAt:
+    """Answers by their place: even offsets are v2's, which always says 1; v1 says 0."""
+
+    def __init__(self, at_ms: int) -> None:
+        self.at_ms = at_ms
+
+    async def by_place(self, _model_name: str, request_partition: int, request_offset: int) -> FoundAnswer | None:
+        version = "v1" if request_offset % 2 else "v2"
+        return FoundAnswer(
+            request_partition=request_partition,
+            request_offset=request_offset,
+            answered_at_ms=self.at_ms,
+            model_version=version,
+            ok=True,
+            label=int(version == "v2"),
+        )
+
+    async def by_id(self, _model_name: str, _request_id: str) -> FoundAnswer | None:
+        return None
+
+
+class Analysed:
+    """An agent on a log in memory, with a rollout that has begun."""
+
+    def __init__(self, stage: AgentStage) -> None:
+        self.stage = stage
+        self.entries: dict[bytes, bytes] = {}
+        self.traffic = ObservedTraffic()
+        self.next_offset = 0
+        self.clock = SetClock(self.traffic.now)
+        self.agent = self.new_agent()
+
+    def new_agent(self, **fields: Any) -> AnalysisAgent:
+        registry, publisher = self.stage.registry, self.stage.publisher
+        return AnalysisAgent(registry, publisher, TOPICS, self.entries, clock=self.clock, **fields)
+
+    async def begin(self, *arguments: Any, **fields: Any) -> RolloutState:
+        policy = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),))
+        for command in (
+            register(),
+            validate("v1", promote_first=True),
+            register(),
+            validate("v2", 0.97, ("v1", 0.97)),
+            start_rollout(*(arguments or (CANARY, "v2")), **{"policy": policy, **fields}),
+        ):
+            assert (await self.stage.registry.handle(command)).status == "accepted"
+        rollout = self.stage.registry.state(MODEL).rollout
+        assert rollout is not None
+        self.clock.time = self.traffic.now = rollout.started_at + timedelta(seconds=1)
+        return rollout
+
+    def seconds(self, count: int, rates: dict[str, float]) -> list[InboundRecord]:
+        records = [record for _second in range(count) for record in self.traffic.second(rates, SPLIT)]
+        return [self.record(record, round(record.until.timestamp() * 1000)) for record in records]
+
+    def record(self, value: Observation | Feedback, timestamp_ms: int, /, **fields: Any) -> InboundRecord:
+        topic = TOPICS.observations if isinstance(value, Observation) else TOPICS.feedback
+        self.next_offset += 1
+        return InboundRecord(
+            topic=topic,
+            partition=0,
+            offset=self.next_offset - 1,
+            timestamp_ms=timestamp_ms,
+            key=fields.get("key", MODEL.encode()),
+            value=fields.get("value", msgspec.json.encode(value)),
+        )
+
+    async def feed(self, records: Iterable[InboundRecord]) -> None:
+        for record in records:
+            self.clock.time = max(self.clock.time, self.traffic.now)
+            await self.agent.handle_observation(record)
+
+    def entry(self) -> AnalysisEntry:
+        return msgspec.msgpack.decode(self.entries[MODEL.encode()], type=AnalysisEntry)
+
+    def status(self) -> str:
+        state = self.stage.registry.state(MODEL)
+        return (state.rollout or state.rollout_history[-1]).status
+
+
+@pytest.fixture
+async def analysed() -> Any:
+    stage = AgentStage()
+    await stage.registry.start()
+    try:
+        yield Analysed(stage)
+    finally:
+        await stage.registry.stop()
+
+
+async def test_records_read_twice_count_once_and_decide_once(analysed: Analysed) -> None:
+    await analysed.begin()
+    records = analysed.seconds(6, BAD)
+    await analysed.feed(records)
+    once = analysed.entry()
+    await analysed.feed(records)
+    assert analysed.entry() == once
+    more = analysed.seconds(60, BAD)
+    await analysed.feed(more)
+    assert (analysed.status(), analysed.agent.decided_count) == ("aborted", 1)
+    sequence = analysed.stage.registry.state(MODEL).sequence
+    analysed.agent = analysed.new_agent()
+    await analysed.feed([*records, *more])
+    assert (analysed.agent.decided_count, analysed.stage.registry.state(MODEL).sequence) == (0, sequence)
+
+
+async def test_a_process_that_died_before_it_decided_decides_the_same_when_it_reads_again(analysed: Analysed) -> None:
+    await analysed.begin()
+    await analysed.feed(analysed.seconds(3, GOOD))
+    ids = []
+    for record in analysed.seconds(60, BAD):
+        before = dict(analysed.entries)
+        await analysed.agent.handle_observation(record)
+        if analysed.agent.decided_count:
+            ids = list(analysed.stage.registry.state(MODEL).command_ids)[-1:]
+            after = dict(analysed.entries)
+            break
+    assert ids
+    # Another process, another log of the same events up to there: the table may be older or as new as the decision.
+    for table in (before, after):
+        other = AgentStage()
+        await other.registry.start()
+        try:
+            again = Analysed(other)
+            again.traffic = analysed.traffic
+            await again.begin()
+            again.entries.update(table)
+            entry = again.entry()
+            rollout = other.registry.state(MODEL).rollout
+            assert rollout is not None
+            assert entry.table.rollout is not None
+            known = msgspec.structs.replace(entry.table.rollout, phase_started_at=rollout.phase_started_at)
+            moved = msgspec.structs.replace(entry, table=msgspec.structs.replace(entry.table, rollout=known))
+            again.entries[MODEL.encode()] = msgspec.msgpack.encode(moved)
+            await again.agent.handle_observation(record)
+            assert list(other.registry.state(MODEL).command_ids)[-1:] == ids
+        finally:
+            await other.registry.stop()
+
+
+async def test_a_pause_ends_by_the_clock_and_not_while_older_observations_are_read(analysed: Analysed) -> None:
+    rollout = await analysed.begin(progressive(set_weight(500), pause_step(10), pause_step()), "v2")
+    assert rollout.step_index == 1
+    analysed.clock.time += timedelta(minutes=1)
+    analysed.agent = analysed.new_agent()
+    await analysed.agent.tick(lambda _name: True)
+    assert analysed.agent.decided_count == 0
+    await analysed.feed(analysed.seconds(1, GOOD))
+    analysed.clock.time += BEHIND
+    await analysed.agent.tick(lambda _name: False)
+    assert analysed.agent.decided_count == 0
+    await analysed.agent.tick(lambda _name: True)
+    now = analysed.stage.registry.state(MODEL).rollout
+    assert now is not None
+    assert now.step_index == 2
+
+
+async def test_poison_is_put_aside(analysed: Analysed) -> None:
+    await analysed.begin()
+    good = analysed.traffic.record("v1", rollout_id="r1", answers=1)
+    poison: list[dict[str, Any]] = [
+        {"value": None},
+        {"value": b"{"},
+        {"value": b"[" * 100_000},
+        {"value": b'{"worker":"' + b"x" * 1_000_000},
+        {"key": b"other"},
+        {"key": None},
+        {"value": msgspec.json.encode(msgspec.structs.replace(good, model_name="no/model"))},
+    ]
+    for fields in poison:
+        await analysed.agent.handle_observation(analysed.record(good, 0, **fields))
+    assert len(analysed.stage.publisher.on(TOPICS.dead_letters)) == len(poison)
+    assert analysed.entries == {}
+
+
+async def test_labels_count_for_the_version_that_answered_and_once(analysed: Analysed) -> None:
+    policy = RolloutPolicy(metrics=(MetricRule(metric="accuracy", margin=0.05),))
+    await analysed.begin(policy=policy)
+    at_ms = round(analysed.traffic.now.timestamp() * 1000)
+    analysed.agent = analysed.new_agent(answers=AnswersAt(at_ms))
+    records = []
+    for number in range(400):
+        feedback = Feedback(
+            model_name=MODEL,
+            feedback_id=f"f{number}",
+            at=analysed.traffic.now,
+            request_partition=0,
+            request_offset=number,
+            label=0,
+        )
+        records.append(analysed.record(feedback, at_ms))
+    double = Feedback(
+        model_name=MODEL, feedback_id="f0", at=analysed.traffic.now, request_partition=0, request_offset=0, label=1
+    )
+    unknown = Feedback(model_name=MODEL, feedback_id="u", at=analysed.traffic.now, request_id="nobody", label=1)
+    for record in [*records[:20], analysed.record(double, at_ms), analysed.record(unknown, at_ms)]:
+        await analysed.agent.handle_feedback(record)
+    assert analysed.entry().feedback_counts == {"joined": 20, "double": 1, "unknown": 1}
+    analysed.agent = analysed.new_agent(answers=AnswersAt(at_ms))
+    for record in [*records[:20], analysed.record(double, at_ms)]:
+        await analysed.agent.handle_feedback(record)
+    assert analysed.entry().feedback_counts == {"joined": 20, "double": 2, "unknown": 1}
+    for number in range(20, 400):
+        value = msgspec.json.decode(records[number].value or b"", type=Feedback)
+        await analysed.agent.handle_feedback(analysed.record(value, at_ms))
+    assert analysed.status() == "aborted"

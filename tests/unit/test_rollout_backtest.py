@@ -1,0 +1,203 @@
+"""The same records by another policy, and how the arms of a rollout do."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from xml.etree import ElementTree
+
+import pytest
+
+from hotswap_events.commands import Refusal
+from hotswap_events.observation import Feedback
+from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
+from hotswap_stream.adapters.clock import SystemClock
+from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
+from hotswap_stream.application.experiment_history import experiment_report
+from hotswap_stream.application.experiment_plot import experiment_svg
+from hotswap_stream.application.feedback import FoundAnswer
+from hotswap_stream.application.recorded_history import Recorded
+from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.rollout_backtest import backtest_rollouts
+from tests.observation_samples import BEGIN, ObservedTraffic
+from tests.registry_samples import MODEL, CountingIds, register, validate
+from tests.rollout_samples import CANARY, abort_rollout, start_rollout
+
+EAGER = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),))
+PATIENT = RolloutPolicy(metrics=(MetricRule(metric="success-rate", threshold=0.5),))
+LABELS = RolloutPolicy(metrics=(MetricRule(metric="accuracy", margin=0.05),))
+
+
+class SetClock:
+    def __init__(self) -> None:
+        self.time = BEGIN
+
+    def now(self) -> datetime:
+        return self.time
+
+
+class KeptHistory:
+    """Records in memory."""
+
+    def __init__(self, records: list[Recorded]) -> None:
+        self.records = records
+
+    async def read(self, _model_name: str, since: datetime, until: datetime | None) -> AsyncIterator[Recorded]:
+        for record in self.records:
+            if since <= record.at and (until is None or record.at <= until):
+                yield record
+
+
+class EvenAnswers:
+    """Requests at even offsets were answered by v2, all with label 1."""
+
+    async def by_place(self, _model_name: str, request_partition: int, request_offset: int) -> FoundAnswer | None:
+        return FoundAnswer(
+            request_partition=request_partition,
+            request_offset=request_offset,
+            answered_at_ms=round((BEGIN.timestamp() + 1) * 1000),
+            model_version="v1" if request_offset % 2 else "v2",
+            ok=True,
+            label=1,
+        )
+
+    async def by_id(self, _model_name: str, _request_id: str) -> FoundAnswer | None:
+        return None
+
+
+class Recording:
+    """A rollout that a person aborted after 100 seconds; v2 failed a fifth of its requests."""
+
+    def __init__(self) -> None:
+        self.clock = SetClock()
+        self.log = MemoryRegistryLog(MemoryRegistry(SystemClock()))
+        self.registry = Registry(self.log, clock=self.clock, ids=CountingIds(), source="/test")
+        traffic = ObservedTraffic()
+        self.records = [
+            Recorded(record.until, record)
+            for _second in range(100)
+            for record in traffic.second({"v1": 0.99, "v2": 0.8}, {"v1": 9_500, "v2": 500})
+        ]
+        self.history = KeptHistory(self.records)
+
+    async def begin(self) -> None:
+        await self.registry.start()
+        for command in (
+            register(),
+            validate("v1", promote_first=True),
+            register(),
+            validate("v2", 0.97, ("v1", 0.97)),
+            start_rollout(CANARY, "v2", policy=PATIENT),
+        ):
+            assert (await self.registry.handle(command)).status == "accepted"
+
+    async def abort(self) -> None:
+        self.clock.time = BEGIN + timedelta(seconds=100)
+        assert (await self.registry.handle(abort_rollout(archive=False, reason="complaints"))).status == "accepted"
+
+
+@pytest.fixture
+async def recording() -> AsyncIterator[Recording]:
+    made = Recording()
+    await made.begin()
+    yield made
+    await made.registry.stop()
+
+
+async def test_another_policy_decides_earlier_and_saves_bad_answers(recording: Recording) -> None:
+    await recording.abort()
+    found = await backtest_rollouts(recording.log, recording.history, MODEL, EAGER)
+    assert not isinstance(found, Refusal)
+    [report] = found
+    actual, trial = report.actual, report.trial
+    assert (actual.outcome, actual.seconds) == ("aborted", 100.0)
+    assert [decision.reason for decision in actual.decisions] == ["complaints"]
+    assert trial.outcome == "aborted"
+    assert trial.seconds is not None
+    assert trial.seconds < 60
+    assert [decision.decided for decision in trial.decisions] == ["failed"]
+    assert actual.cost.requests == 20 * 100
+    assert trial.cost.requests == 20 * round(trial.seconds)
+    assert 0 < trial.cost.failed < actual.cost.failed
+    assert actual.cost.extra_failed == pytest.approx(0.19 * 2_000, rel=0.15)
+
+
+async def test_the_same_policy_decides_the_same_and_says_where_the_records_end(recording: Recording) -> None:
+    found = await backtest_rollouts(recording.log, recording.history, MODEL, PATIENT)
+    assert not isinstance(found, Refusal)
+    [decision] = found[0].trial.decisions
+    assert decision.decided == "successful, v2 in production"
+    loose = RolloutPolicy(metrics=(MetricRule(metric="reward", threshold=0.5),))
+    found = await backtest_rollouts(recording.log, recording.history, MODEL, loose)
+    assert not isinstance(found, Refusal)
+    assert (found[0].trial.outcome, found[0].actual.outcome, found[0].trial.ended_at) == (
+        "undecided",
+        "undecided",
+        None,
+    )
+
+
+async def test_rollouts_are_chosen_by_time_and_name(recording: Recording) -> None:
+    await recording.abort()
+    late = await backtest_rollouts(recording.log, recording.history, MODEL, EAGER, since=BEGIN + timedelta(seconds=1))
+    assert isinstance(late, Refusal)
+    assert "r1 at" in late.reason
+    assert isinstance(await backtest_rollouts(recording.log, recording.history, MODEL, EAGER, rollout_id="r9"), Refusal)
+    until = BEGIN + timedelta(seconds=5)
+    found = await backtest_rollouts(recording.log, recording.history, MODEL, EAGER, since=BEGIN, until=until)
+    assert not isinstance(found, Refusal)
+    assert found[0].last_record_at == until
+
+
+async def test_a_report_tells_counts_lift_and_advice(recording: Recording) -> None:
+    streams = recording.registry.fold.streams
+    report = await experiment_report(streams, MODEL, recording.history)
+    assert not isinstance(report, Refusal)
+    baseline, candidate = report.arms
+    assert (baseline.arm, baseline.requests, baseline.weight) == ("baseline", 380 * 100, 9_500)
+    assert (candidate.model_version, candidate.requests) == ("v2", 2_000)
+    assert candidate.success_rate is not None
+    assert candidate.success_rate.lower < 0.8 < candidate.success_rate.upper
+    assert candidate.compute_ms_p95 == pytest.approx(3.0, rel=0.09)
+    [lift] = report.lifts
+    assert lift.lower is not None
+    assert lift.upper is not None
+    assert lift.lower < -0.19 < lift.upper < 0
+    assert (lift.metric, lift.decides) == ("success-rate", True)
+    assert lift.p_worse < 0.001
+    # The policy only asks for a half.
+    assert report.advice == "roll out"
+
+    image = ElementTree.fromstring(experiment_svg(report))  # noqa: S314  # our own
+    said = " ".join(element.text or "" for element in image.iter() if element.tag.endswith("text"))
+    for words in ("advice: roll out", "v2 (candidate, 2,000)", "difference to the baseline", "v2: success-rate"):
+        assert words in said
+
+
+async def test_labels_are_part_of_reports_and_backtests(recording: Recording) -> None:
+    at = BEGIN + timedelta(seconds=2)
+    for number in range(400):
+        label = 1 if number % 2 or number % 8 == 0 else 0
+        feedback = Feedback(
+            model_name=MODEL, feedback_id=f"f{number}", at=at, request_partition=0, request_offset=number, label=label
+        )
+        recording.records.append(Recorded(at, feedback))
+    recording.records.sort(key=lambda record: record.at)
+    found = await backtest_rollouts(recording.log, recording.history, MODEL, LABELS, answers=EvenAnswers())
+    assert not isinstance(found, Refusal)
+    trial = found[0].trial
+    assert trial.outcome == "aborted"
+    assert trial.cost.wrong / trial.cost.labelled == pytest.approx(0.75, abs=0.1)
+    streams = recording.registry.fold.streams
+    report = await experiment_report(streams, MODEL, recording.history, answers=EvenAnswers())
+    assert not isinstance(report, Refusal)
+    accuracies = [arm.accuracy.rate for arm in report.arms if arm.accuracy is not None]
+    assert accuracies == [1.0, 0.25]
+    assert {lift.metric: lift.decides for lift in report.lifts} == {"success-rate": True, "accuracy": False}
+
+
+async def test_who_asks_for_what_is_not_there_is_told_what_is(recording: Recording) -> None:
+    streams = recording.registry.fold.streams
+    nobody = await experiment_report(streams, "nobody", recording.history)
+    other = await experiment_report(streams, MODEL, recording.history, rollout_id="r9")
+    assert isinstance(nobody, Refusal)
+    assert isinstance(other, Refusal)
+    assert "there is r1" in other.reason
