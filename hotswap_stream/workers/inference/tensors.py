@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from hotswap_events.inference import InferTensor
 from hotswap_stream.application.artifact_manifest import ArtifactManifest, TensorSpec
+from hotswap_stream.workers.inference.number_lists import all_exact, pack_numbers
 
 Array = npt.NDArray[Any]
 
@@ -68,7 +69,11 @@ def read_tensor(spec: TensorSpec, tensor: InferTensor, allow_non_finite: bool, *
             )
         array: Array = np.frombuffer(tensor.data, dtype=dtype).reshape(shape)
     else:
-        array = _from_list(name, tensor.data, dtype, shape, elements)
+        packed = pack_numbers(tensor.datatype, tensor.data, elements)
+        if packed is not None:
+            array = np.frombuffer(packed, dtype=dtype).reshape(shape)
+        if packed is None or not all_exact(array):
+            array = _from_list(name, tensor.data, dtype, shape, elements)
     if not allow_non_finite and dtype.kind == "f" and not np.isfinite(array).all():
         raise WrongInputError(f"input {name!r} holds NaN or infinity, which the model's manifest does not allow")
     return array
