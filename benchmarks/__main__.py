@@ -19,6 +19,11 @@ BENCHMARKS = (
     "shadow_cost",
     "http_predict",
     "request_latency",
+    "ffnn_stream",
+    "cnn_stream",
+    "json_stream",
+    "swap",
+    "thousand_swaps",
 )
 RESULT = Path("build/bench.json")
 

@@ -4,16 +4,17 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO
 
 from hotswap_events.commands import RegisterVersion, SwitchVersion
-from hotswap_events.registry import Provenance
+from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.saving import save_module
+from hotswap_stream.application.artifact_manifest import Argument, ArtifactManifest
 from hotswap_stream.broker import EmbeddedKafka
 from hotswap_stream.client.load.drive import LoadPlan
 from hotswap_stream.client.load.model_inputs import inputs_of_manifest
@@ -28,9 +29,11 @@ STOP_SECONDS_MAX = 20.0
 class Served:
     """A model in production; processes of the product that end with the block that started them."""
 
-    def __init__(self, settings: Settings, model_name: str, architecture: str) -> None:
-        self.settings, self.model_name = settings, model_name
-        self.inputs = inputs_of_manifest(manifest_of(architecture, {}))
+    def __init__(
+        self, settings: Settings, model_name: str, manifest: ArtifactManifest, artifact: ArtifactFacts
+    ) -> None:
+        self.settings, self.model_name, self.manifest, self.artifact = settings, model_name, manifest, artifact
+        self.inputs = inputs_of_manifest(manifest)
 
     @contextmanager
     def command(self, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
@@ -63,11 +66,14 @@ def _checked(report: LoadReport) -> LoadReport:
 
 
 @contextmanager
-def process(arguments: Sequence[str], settings: Settings) -> "Iterator[subprocess.Popen[str]]":
-    """A process that writes its first line to standard output when it is ready, if it writes any."""
+def process(arguments: Sequence[str], settings: Settings, *, quiet: bool = False) -> "Iterator[subprocess.Popen[str]]":
+    """A process that writes its first line to standard output when it is ready, if it writes any. `quiet`: its log is
+    full of errors that are meant, and goes nowhere.
+    """
     environment = child_environment(settings)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    started = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True)
+    log = subprocess.DEVNULL if quiet else None
+    started = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         yield started
     finally:
@@ -91,8 +97,38 @@ def url_of(started: "subprocess.Popen[str]") -> str:
     return words[0]
 
 
+async def put_into_production(settings: Settings, model_name: str, manifest: ArtifactManifest) -> Served:
+    """A first version of a model, registered and switched to."""
+    content = save_module(build_module(manifest.architecture, manifest.arguments), manifest)
+    artifact = await bootstrap.artifact_store(settings).put_artifact(content)
+    del content
+    async with bootstrap.open_registry(settings, "benchmark") as registry:
+        registered = await registry.handle(
+            RegisterVersion(
+                command_id="register",
+                actor="benchmark",
+                model_name=model_name,
+                artifact=artifact,
+                provenance=Provenance(origin="imported", created_by="benchmark"),
+            )
+        )
+        assert registered.model_version is not None, registered
+        switched = await registry.handle(
+            SwitchVersion(
+                command_id="switch",
+                actor="benchmark",
+                model_name=model_name,
+                model_version=registered.model_version,
+            )
+        )
+        assert switched.status == "accepted", switched
+    return Served(settings, model_name, manifest, artifact)
+
+
 @asynccontextmanager
-async def served(model_name: str, architecture: str, *, partitions: int = 4) -> AsyncIterator[Served]:
+async def served(
+    model_name: str, architecture: str, arguments: Mapping[str, Argument] | None = None, *, partitions: int = 4
+) -> AsyncIterator[Served]:
     """A broker of its own with one model in production, untrained: its speed is that of a trained one."""
     with tempfile.TemporaryDirectory(prefix="hotswap-bench-") as home:
         async with EmbeddedKafka() as broker:
@@ -102,26 +138,4 @@ async def served(model_name: str, architecture: str, *, partitions: int = 4) -> 
                 request_partitions=partitions,
                 log_level="warning",
             )
-            content = save_module(build_module(architecture, {}), manifest_of(architecture, {}))
-            artifact = await bootstrap.artifact_store(settings).put_artifact(content)
-            async with bootstrap.open_registry(settings, "benchmark") as registry:
-                registered = await registry.handle(
-                    RegisterVersion(
-                        command_id="register",
-                        actor="benchmark",
-                        model_name=model_name,
-                        artifact=artifact,
-                        provenance=Provenance(origin="imported", created_by="benchmark"),
-                    )
-                )
-                assert registered.model_version is not None, registered
-                switched = await registry.handle(
-                    SwitchVersion(
-                        command_id="switch",
-                        actor="benchmark",
-                        model_name=model_name,
-                        model_version=registered.model_version,
-                    )
-                )
-                assert switched.status == "accepted", switched
-            yield Served(settings, model_name, architecture)
+            yield await put_into_production(settings, model_name, manifest_of(architecture, arguments or {}))
