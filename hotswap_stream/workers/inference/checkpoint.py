@@ -4,6 +4,7 @@ The highest request offset in the tail of the answers, or the group's committed 
 may have filled the tail with low offsets (all void), and the commit may lag behind the answers.
 """
 
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -18,8 +19,10 @@ _log = structlog.get_logger(__name__)
 
 TAIL_RECORDS = 2_000
 """Answers looked at per partition."""
-ASK_SECONDS_MAX = 10.0
-READ_SECONDS_MAX = 30.0
+ASK_SECONDS_MAX = 5.0
+READ_SECONDS_MAX = 10.0
+RETRY_SECONDS_MAX = 30.0
+RETRY_SECONDS = 0.3
 _READ_RECORDS = 1_000
 
 
@@ -92,3 +95,49 @@ def resume_offset(*, committed: int | None, last_answered: int | None, begin: in
     if wanted > end:
         _log.warning("checkpoint_beyond_end", wanted=wanted, end=end)
     return min(max(wanted, begin), end)
+
+
+def resume_positions(
+    options: Mapping[str, Any],
+    worker: str,
+    consumer: Consumer,
+    *,
+    request_topic: str,
+    response_topic: str,
+    partitions: Collection[int],
+) -> dict[int, int]:
+    """Partition → the first request without an answer. Blocking; what a moving leader makes fail is tried again for a
+    while, because giving up sends the whole group through another rebalance. KafkaException."""
+    give_up = time.monotonic() + RETRY_SECONDS_MAX
+    while True:
+        try:
+            return _resume_positions(options, worker, consumer, request_topic, response_topic, partitions)
+        except KafkaException as error:
+            if time.monotonic() > give_up:
+                raise
+            _log.warning("checkpoint_read_retried", topic=response_topic, error=str(error))
+            time.sleep(RETRY_SECONDS)
+
+
+def _resume_positions(
+    options: Mapping[str, Any],
+    worker: str,
+    consumer: Consumer,
+    request_topic: str,
+    response_topic: str,
+    partitions: Collection[int],
+) -> dict[int, int]:
+    answered = last_answered(options, worker, response_topic, partitions)
+    wanted = [TopicPartition(request_topic, partition) for partition in partitions]
+    committed = {found.partition: found.offset for found in consumer.committed(wanted, timeout=ASK_SECONDS_MAX)}
+    positions: dict[int, int] = {}
+    for partition in wanted:
+        begin, end = watermarks(consumer, partition)
+        offset = committed.get(partition.partition, -1)
+        positions[partition.partition] = resume_offset(
+            committed=offset if offset >= 0 else None,
+            last_answered=answered.get(partition.partition),
+            begin=begin,
+            end=end,
+        )
+    return positions

@@ -19,7 +19,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from hotswap_stream.workers.inference.answer_sender import AnswerSender
 from hotswap_stream.workers.inference.answers import AnswerWriter
 from hotswap_stream.workers.inference.batches import Batch
-from hotswap_stream.workers.inference.checkpoint import ASK_SECONDS_MAX, last_answered, resume_offset, watermarks
+from hotswap_stream.workers.inference.callbacks import CallbackErrors
+from hotswap_stream.workers.inference.checkpoint import resume_positions
 from hotswap_stream.workers.inference.choosing import VersionChooser
 from hotswap_stream.workers.inference.forward import run_forward
 from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer, request_consumer
@@ -71,6 +72,7 @@ class LoopLife:
         """Partition → offset below which all is answered, not yet committed."""
         self._next_commit = 0.0
         self._failed: KafkaError | None = None
+        self._callbacks = CallbackErrors()
         self._consumer: Consumer
         self._sender: AnswerSender
 
@@ -107,8 +109,12 @@ class LoopLife:
         )
         self._windows.begin(quick, self._sender.flush, self._sender.fail)
         try:
+            guarded = self._callbacks.guarded
             self._consumer.subscribe(
-                [self._request_topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+                [self._request_topic],
+                on_assign=guarded(self._on_assign),
+                on_revoke=guarded(self._on_revoke),
+                on_lost=guarded(self._on_lost),
             )
             while not self._stopping.is_set():
                 self._turn()
@@ -134,13 +140,13 @@ class LoopLife:
         if computing is not None:
             room = self._parts.batching().size_max - len(self._entries)
             if not self._wait_for_compute(0.001 if room > 0 else POLL_SECONDS) and room > 0:
-                self._take(self._consumer.consume(room, 0))
+                self._consume_more(room, 0)
             return
         if self._windows.active:
             self._windows.flush_if_due()  # here, because all that was taken was answered
         if not self._entries:
-            first = self._consume_one(POLL_SECONDS)
-            if first is None:
+            self._consume_one(POLL_SECONDS)
+            if not self._entries:
                 return
         batching = self._parts.batching()
         room = batching.size_max - len(self._entries)
@@ -148,13 +154,10 @@ class LoopLife:
             self._consume_more(room, batching.wait_ms_max / 1000)
         self._start_batch()
 
-    def _consume_one(self, seconds_max: float) -> Message | None:
+    def _consume_one(self, seconds_max: float) -> None:
         assignments = self._assignments
         message = self._consumer.poll(seconds_max)
-        if message is None:
-            return None
-        self._take_if_current([message], assignments)
-        return message
+        self._take_if_current([] if message is None else [message], assignments)
 
     def _consume_more(self, room: int, seconds_max: float) -> None:
         assignments = self._assignments
@@ -162,11 +165,12 @@ class LoopLife:
 
     def _take_if_current(self, messages: list[Message], assignments: int) -> None:
         """A rebalance inside the call may have mixed messages of two assignments: then all are read again."""
+        self._callbacks.check()
         if assignments == self._assignments:
             self._take(messages)
-            return
-        for partition, offset in self._assigned.items():
-            self._consumer.seek(TopicPartition(self._request_topic, partition, offset))
+        elif messages:
+            for partition, offset in self._assigned.items():
+                self._consumer.seek(TopicPartition(self._request_topic, partition, offset))
 
     def _take(self, messages: list[Message]) -> None:
         good: list[Message] = []
@@ -238,7 +242,7 @@ class LoopLife:
         assignments = self._assignments
         self._consumer.pause(partitions)
         while not decided.done() and not self._stopping.is_set():
-            self._take_if_current([m for m in [self._consumer.poll(0.02)] if m is not None], assignments)
+            self._consume_one(0.02)
             if assignments != self._assignments:
                 decided.cancel()
                 return False
@@ -274,21 +278,16 @@ class LoopLife:
         self._drop()
 
     def _positions(self, consumer: Consumer, partitions: list[int]) -> dict[int, int]:
-        answered = last_answered(self._parts.librdkafka_options, self._parts.worker, self._response_topic, partitions)
-        wanted = [TopicPartition(self._request_topic, partition) for partition in partitions]
-        committed = {found.partition: found.offset for found in consumer.committed(wanted, timeout=ASK_SECONDS_MAX)}
-        positions: dict[int, int] = {}
-        for partition in wanted:
-            begin, end = watermarks(consumer, partition)
-            offset = committed.get(partition.partition, -1)
-            positions[partition.partition] = resume_offset(
-                committed=offset if offset >= 0 else None,
-                last_answered=answered.get(partition.partition),
-                begin=begin,
-                end=end,
-            )
-        self._windows.load(positions)
-        return positions
+        found = resume_positions(
+            self._parts.librdkafka_options,
+            self._parts.worker,
+            consumer,
+            request_topic=self._request_topic,
+            response_topic=self._response_topic,
+            partitions=partitions,
+        )
+        self._windows.load(found)
+        return found
 
     def _settle(self) -> None:
         """Answer what is being computed, wait until it is in the topic, commit."""

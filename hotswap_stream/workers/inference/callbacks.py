@@ -1,0 +1,36 @@
+"""Errors of callbacks that librdkafka's client calls in the middle of `poll` and `consume`.
+
+The client hands on what a callback raises in a form that no `except` takes: it would end the thread, and nobody would
+hear of it. So nothing is raised there; it is kept, and raised behind the call.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+
+Rebalanced = Callable[[Consumer, list[TopicPartition]], Any]
+
+
+class CallbackErrors:
+    """Keeps the first error until somebody asks."""
+
+    def __init__(self) -> None:
+        self._error: Exception | None = None
+
+    def guarded(self, callback: Rebalanced) -> Rebalanced:
+        """The callback, with its errors kept here."""
+
+        def keeping(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            try:
+                callback(consumer, partitions)
+            except Exception as error:  # noqa: BLE001  # whatever it is, it comes up in `check`
+                self._error = self._error or error
+
+        return keeping
+
+    def check(self) -> None:
+        """Raise what a callback raised."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
