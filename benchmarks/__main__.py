@@ -17,6 +17,8 @@ BENCHMARKS = (
     "load_300mb",
     "observation_cost",
     "shadow_cost",
+    "bad_canary",
+    "good_rollout",
     "http_predict",
     "request_latency",
     "ffnn_stream",

@@ -15,7 +15,7 @@ RUNS_MAX = 1_000
 """Runs of workers whose place is remembered; those heard of longest ago make room."""
 RUN_SILENT_SECONDS_MAX = 3_600
 """A run that was silent for so long is over: it does not send again what it was not sure of."""
-FEEDBACK_KEYS_MAX = 500
+FEEDBACK_KEYS_MAX = 200
 """Newest feedback that is known again after a restart."""
 
 
@@ -82,7 +82,7 @@ def with_feedback(
         table=entry.table if judged is None else fold_judged(entry.table, rollout, judged),
         feedback_next=max(entry.feedback_next, offset + 1),
         feedback_counts=counts,
-        feedback_keys=keys[-FEEDBACK_KEYS_MAX:],
+        feedback_keys=keys,
     )
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from hotswap_stream.application.experiment_report import ExperimentReport, RateShown
 
-WIDTH, ROW, LEFT, RIGHT = 760, 26, 250, 150
+WIDTH, ROW, LEFT, RIGHT = 800, 26, 240, 200
 BLACK, GREY, BLUE, GREEN, RED = "#111827", "#6b7280", "#2563eb", "#15803d", "#b91c1c"
 
 

@@ -1,6 +1,7 @@
 """Feedback on answers: the port that takes it, and the join to the answer it is about."""
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -109,6 +110,10 @@ class FeedbackJoiner:
     def keys(self) -> tuple[str, ...]:
         """What is remembered, to be given to the next joiner."""
         return tuple(self._remembered)
+
+    def newest_keys(self, count: int) -> tuple[str, ...]:
+        """So many of `keys` at most, without a look at all of them."""
+        return tuple(islice(reversed(self._remembered), count))[::-1]
 
     async def join(self, feedback: Feedback) -> JoinedFeedback:
         """Feedback with its answer. HotswapError if the log cannot be read: then nothing is remembered, try again."""

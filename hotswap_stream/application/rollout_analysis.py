@@ -4,10 +4,11 @@ A command's id is made of what it decides on, and it names the rollout and the s
 once, whatever dies in between and however many decide.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hotswap_events.rollout import AnalysisOutcome, MetricEvidence
 from hotswap_events.rollout_commands import AdvanceRollout, RecordAnalysis
@@ -17,8 +18,9 @@ from hotswap_events.rollout_strategy import (
     MetricName,
     PauseStep,
     ProgressiveStrategy,
+    ShadowStrategy,
 )
-from hotswap_stream.application.metric_tests import MetricTest, harm_shown, metric_evidence
+from hotswap_stream.application.metric_tests import harm_shown, metric_evidence
 from hotswap_stream.application.rollout_table import (
     CandidateTests,
     RolloutTable,
@@ -97,12 +99,19 @@ def _verdict(rollout: RolloutState, table: RolloutTable, tests: CandidateTests, 
     outcomes: list[Outcome] = []
     shown: list[MetricEvidence] = []
     lift: float | None = None
+    # Where the baseline gets nothing any more, the candidate is held to what the baseline did before.
+    alone = not isinstance(rollout.strategy, ShadowStrategy) and rollout.arms[0].weight == 0
     for whole, phase in zip(tests.whole, tests.phase, strict=True):
-        evidences = phase.evidences()
-        outcome = _metric_outcome(whole, evidences, policy.answers_min, harm_alpha, budget_used=budget_used)
+        if alone:
+            phase = replace(phase, baseline=whole.baseline, baseline_values=whole.baseline_values)
+        evidences = phase.bake_evidences() if alone else phase.evidences()
+        since_start = tuple(None for _evidence in evidences) if alone else whole.evidences()
+        outcome = _metric_outcome(evidences, since_start, policy.answers_min, harm_alpha, budget_used=budget_used)
         failed = outcome == "failed"
         by_phase = failed and any(harm_alpha and harm_shown(evidence, harm_alpha) for evidence in evidences)
-        told, told_evidences = (whole, whole.evidences()) if failed and not by_phase else (phase, evidences)
+        told, told_evidences = (
+            (whole, whole.evidences()) if failed and not by_phase and not alone else (phase, evidences)
+        )
         shown.append(metric_evidence(told, told_evidences, model_version=name, outcome=_word(outcome)))
         if lift is None and evidences:
             lift = evidences[0].estimate
@@ -121,19 +130,24 @@ def _verdict(rollout: RolloutState, table: RolloutTable, tests: CandidateTests, 
 
 
 def _metric_outcome(
-    whole: MetricTest, phase: Iterable[Evidence], answers_min: int, harm_alpha: float, *, budget_used: bool
+    phase: Sequence[Evidence],
+    since_start: Sequence[Evidence | None],
+    answers_min: int,
+    harm_alpha: float,
+    *,
+    budget_used: bool,
 ) -> Outcome:
     """Success is earned in the phase; harm shows since the start, or since the phase began."""
-    outcomes: list[Outcome] = []
-    for evidence, since_start in zip(phase, whole.evidences(), strict=True):
+    undecided: Outcome = "inconclusive" if budget_used else "running"
+    outcomes: list[Outcome] = [] if phase else [undecided]
+    for evidence, whole in zip(phase, since_start, strict=True):
         outcome = judge_metric(evidence, candidate_trials_min=answers_min)
         # By the phase's own alpha harm would be judged once more with each phase.
         if outcome != "successful":
-            harm = since_start.finds("worse") and not since_start.finds("not_worse")
-            if harm or (harm_alpha and harm_shown(evidence, harm_alpha) and not evidence.finds("not_worse")):
-                outcome = "failed"
-            else:
-                outcome = "inconclusive" if budget_used else "running"
+            harm = whole is not None and whole.finds("worse") and not whole.finds("not_worse")
+            if harm_alpha and harm_shown(evidence, harm_alpha) and not evidence.finds("not_worse"):
+                harm = True
+            outcome = "failed" if harm else undecided
         outcomes.append(outcome)
     return judge_step(outcomes)
 

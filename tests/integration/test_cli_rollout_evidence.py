@@ -1,6 +1,8 @@
 """`rollout report` and `rollout backtest`, and the report over HTTP, on observations in the real broker's topics."""
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +16,9 @@ from typer.testing import CliRunner
 from hotswap_stream.cli.app import build_app
 from tests.integration.test_cli_rollouts import Cli, cli, two_versions  # noqa: F401  # fixtures
 from tests.observation_samples import ObservedTraffic
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = ROOT / "docs" / "guides" / "rollouts-by-evidence.md"
 
 LENIENT = """
 [policy]
@@ -68,6 +73,21 @@ def test_what_was_observed_is_reported_and_tried_again(
     assert "began in that time" in cli(
         "rollout", "backtest", "digits", "--policy", str(lenient), "--to", "2020-01-01T00:00:00Z", code=3
     ).output  # fmt: skip
+
+
+@pytest.mark.usefixtures("two_versions")
+def test_every_command_of_the_guide_runs(
+    cli: Cli,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = re.findall(r"^    hotswap-stream (.*)$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(shown) >= 6
+    cli("rollout", "start", "digits", "v2", "--canary", "5%")
+    monkeypatch.chdir(ROOT)
+    for command_line in shown:
+        cli(*shlex.split(command_line.replace("report.svg", str(tmp_path / "report.svg"))))
+    assert (tmp_path / "report.svg").exists()
 
 
 def test_the_group_has_both_commands() -> None:

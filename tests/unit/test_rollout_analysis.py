@@ -98,6 +98,18 @@ def test_a_good_version_earns_each_step_and_is_promoted() -> None:
     assert isinstance(begun.decided[-1].events[-1], ModelPromoted)
 
 
+@pytest.mark.parametrize(("rates", "active"), [(GOOD, "v2"), (BAD, "v1")])
+def test_with_all_of_the_traffic_it_is_held_to_what_the_baseline_did(rates: dict[str, float], active: str) -> None:
+    begun = trial(progressive(set_weight(2_000), analysis(), set_weight(10_000), analysis()))
+    traffic = ObservedTraffic(answers_a_second=1_000)
+    for _second in range(900):
+        if begun.state.rollout is not None and begun.state.rollout.step_index == 1:
+            run(begun, traffic, GOOD, 1)
+    run(begun, traffic, rates, 600)
+    assert begun.state.rollout is None
+    assert begun.state.active_version == active
+
+
 def test_harm_that_shows_only_at_a_later_step_is_found_there() -> None:
     begun = trial(progressive(set_weight(500), pause_step(300), set_weight(5_000), pause_step(3_000)))
     traffic = ObservedTraffic(answers_a_second=200)
