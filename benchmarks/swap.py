@@ -35,7 +35,7 @@ from hotswap_stream.application.registry import Registry
 from hotswap_stream.settings import Settings
 
 SMALL = ("ffnn-784-32-32-32-10", dict[str, Argument]())
-LARGE = ("linear", {"features": 8192, "outputs": 9155})
+LARGE = ("recommender", {"users": 1_000_000, "items": 171_875, "dimensions": 64})
 TURNS = 3
 SWAP_SECONDS = 0.4
 LOAD_SECONDS = 4.0

@@ -29,6 +29,8 @@ WARM_UP_REQUESTS = 2_000
 SETTLED_SECONDS = 3.0
 """Without a change, and without a process that exports: then the executor is the one that stays."""
 SETTLE_SECONDS_MAX = 180.0
+INTEGERS_BELOW = 1_000
+"""Whole numbers of requests: ids that every table of the benchmarks has."""
 DISTINCT = 256
 """Tensors that repeat; the ids do not."""
 
@@ -103,9 +105,13 @@ def _tensors(manifest: ArtifactManifest, count: int, *, json: bool) -> Iterable[
         inputs = []
         for spec in manifest.inputs:
             shape = [1, *spec.shape[1:]]
-            array = random.random(shape, dtype=np.float32)
+            array = (
+                random.integers(0, INTEGERS_BELOW, shape)
+                if spec.datatype == "INT64"
+                else random.random(shape, dtype=np.float32)
+            )
             data = array.ravel().tolist() if json else array.tobytes()
-            inputs.append(InferTensor(name=spec.name, shape=shape, datatype="FP32", data=data))
+            inputs.append(InferTensor(name=spec.name, shape=shape, datatype=spec.datatype, data=data))
         yield inputs
 
 

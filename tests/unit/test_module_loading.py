@@ -254,3 +254,12 @@ def test_a_damaged_file_loads_or_is_refused_but_nothing_else(data: st.DataObject
         load_module(linear_manifest(), bytes(content))
     except HotswapError:
         return
+
+
+def test_a_recommender_scores_users_and_items() -> None:
+    module = build_module("recommender", {"users": 5, "items": 3, "dimensions": 4})
+    ids = torch.tensor([[0, 0], [4, 2]])
+    expected = [torch.sigmoid(module.users.weight[user] @ module.items.weight[item]) for user, item in ids.tolist()]  # type: ignore[union-attr, index]
+    assert torch.allclose(module(ids).reshape(-1), torch.stack(expected))
+    with pytest.raises(IndexError):
+        module(torch.tensor([[5, 0]]))

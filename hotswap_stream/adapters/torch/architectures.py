@@ -231,6 +231,30 @@ def linear(features: int = 4, outputs: int = 2) -> nn.Module:
     return nn.Linear(features, outputs)
 
 
+_RECOMMENDER = Signature(
+    inputs=(TensorSpec(name="ids", datatype="INT64", shape=(-1, 2)),),
+    outputs=(TensorSpec(name="score", datatype="FP32", shape=(-1, 1)),),
+    warm_up={"ids": (1, 2)},
+)
+
+
+@architecture("recommender", lambda users, items, dimensions=64: _RECOMMENDER)  # noqa: ARG005  # as the class takes them
+class Recommender(nn.Module):
+    """How much a user may like an item: the product of two embeddings. Large tables, of which a request reads two rows.
+
+    A row of `ids` is a user from 0 to `users` - 1 and an item from 0 to `items` - 1; others are the request's failure.
+    """
+
+    def __init__(self, users: int, items: int, dimensions: int = 64) -> None:
+        super().__init__()
+        self.users = nn.Embedding(users, dimensions)
+        self.items = nn.Embedding(items, dimensions)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """ids [rows, 2] → score [rows, 1], from 0 to 1."""
+        return torch.sigmoid((self.users(ids[:, 0]) * self.items(ids[:, 1])).sum(dim=1, keepdim=True))
+
+
 _CONSTANT_DTYPES = {"FP32": torch.float32, "FP64": torch.float64, "INT32": torch.int32, "INT64": torch.int64}
 
 
