@@ -15,8 +15,7 @@ from msgspec.structs import replace
 from hotswap_events import headers as header_names
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.inference_gateway import partition_of
-from hotswap_stream.adapters.torch.model_loader import TorchModelLoader
-from hotswap_stream.application.serving import ServingModel
+from hotswap_stream.application.serving import ModelLoader, ServingModel
 from hotswap_stream.client import AsyncRegistryClient, TopicClient
 from hotswap_stream.client import http_calls as calls
 from hotswap_stream.settings import Settings, child_environment
@@ -196,28 +195,31 @@ async def test_windows_survive_rebalances(stage: Stage, settings: Settings) -> N
         await series.check()
 
 
-class SlowLoader(TorchModelLoader):
+class SlowLoader:
     """Takes as long for one version as the test wants."""
 
     slow_digest = ""
 
-    def __init__(self, inner: TorchModelLoader) -> None:
+    def __init__(self, inner: ModelLoader) -> None:
         self.may_go_on = asyncio.Event()
         self.began = asyncio.Event()
         self._inner = inner
 
-    async def load(self, digest: str) -> ServingModel:  # type: ignore[override]
+    async def load(self, digest: str) -> ServingModel:
         if digest == self.slow_digest:
             self.began.set()
             await self.may_go_on.wait()
         return await self._inner.load(digest)
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 async def test_windows_grow_and_answers_go_on_while_a_version_loads(stage: Stage, settings: Settings) -> None:
     series = Series(stage)
     artifact = await stage.store.put_artifact(mean_artifact(seed=1))
     worker = await bootstrap.build_worker(settings, "w1")
-    loader = SlowLoader(worker._loader)  # type: ignore[arg-type]
+    loader = SlowLoader(worker._loader)
     loader.slow_digest = artifact.digest
     worker._loader = loader
     await worker.start()

@@ -164,7 +164,7 @@ def test_the_histories_reach_what_they_are_for() -> None:
     """Random commands are worth nothing if no rollout ever gets anywhere: count over fixed examples."""
     seen: set[str] = set()
 
-    @settings(max_examples=400, derandomize=True, database=None)
+    @settings(max_examples=1_500, derandomize=True, database=None)
     @given(histories)
     def explore(intents: list[Intent]) -> None:
         writer = Writer()
