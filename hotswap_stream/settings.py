@@ -52,7 +52,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     broker_port: int | None = None
     broker_heap_mib_max: int = 256
     request_partitions: int = 8
-    batch_size_max: int = 64
+    batch_size_max: int = 128
     """Requests answered by one forward pass at most."""
     batch_wait_ms_max: float = 0.0
     """How long a batch that is not full waits for more requests; 0: it takes what is there."""

@@ -29,7 +29,7 @@ class Batching(Struct, frozen=True):
 class LoopLimits(Struct, frozen=True, kw_only=True):
     """Limits of one model's loop."""
 
-    batch_size_max: int = 64
+    batch_size_max: int = 128
     batch_wait_ms_max: float = 0.0
     """How long a batch that is not full waits for more requests. 0: it takes what is there."""
     request_bytes_max: int = 4 * 1024**2
