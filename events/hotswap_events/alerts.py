@@ -1,0 +1,91 @@
+"""Alerts of a model: the thresholds it is watched by, and their crossing, as events in the model's stream.
+
+An alert is raised when a rule's figure was above its threshold for a while, and cleared when it was not for a while.
+The same rule as for all events holds here: a class, once released, is never changed in a way that alters how stored
+bytes read.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+AlertMetric = Literal["latency-ms", "error-rate", "input-drift", "score-drift", "lag"]
+AlertSeverity = Literal["warning", "critical"]
+AlertClearedCause = Literal["recovered", "rule-changed", "operator"]
+
+ALERT_RULES_MAX = 16
+
+RuleName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+class AlertRule(Struct, frozen=True, kw_only=True, gc=False):
+    """One threshold. Every field is written to the log."""
+
+    name: RuleName
+    """Unique in the policy."""
+    metric: AlertMetric
+    """`latency-ms`: a quantile of what callers wait, from the request's record timestamp to the end of its forward
+    pass. `error-rate`: share of requests that the server failed to answer; a caller's mistakes do not count.
+    `input-drift`, `score-drift`: largest distance of the distribution functions (Kolmogorov–Smirnov, 0 to 1) of live
+    inputs or scores and those in the active version's profile, less what chance and the sketches explain. `lag`:
+    requests that wait in the model's request topic."""
+    above: float
+    """The alert is raised when the figure is above it."""
+    quantile: float = 0.95
+    """Of the latency."""
+    window_seconds: float = 60.0
+    """What lies further back does not count. `lag` is looked at as it is."""
+    answers_min: int = 50
+    """Fewer requests in the window say nothing; `lag` needs none."""
+    for_seconds: float = 0.0
+    """How long the figure must have been above before the alert is raised."""
+    clear_seconds: float = 60.0
+    """How long it must not have been above before the alert is cleared."""
+    severity: AlertSeverity = "warning"
+
+
+class AlertPolicy(Struct, frozen=True, kw_only=True, gc=False):
+    """What a model is watched by."""
+
+    rules: tuple[AlertRule, ...]
+    """At most 16, each name once. None: no alerts."""
+
+
+class AlertPolicySet(Struct, frozen=True, kw_only=True, gc=False):
+    """The model is watched by this policy from here on. Alerts whose rule went or changed are cleared by the next
+    events of the same decision."""
+
+    policy: AlertPolicy
+
+
+class AlertRaised(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A figure was above its threshold for long enough."""
+
+    rule: AlertRule
+    value: float
+    count: int = 0
+    """Requests, values or, for `lag`, partitions that the figure is made of."""
+    figures: dict[str, float] = {}
+    """Further figures: errors by code, the share of each version, the distance of each input."""
+    model_version: str | None = None
+    """The active version at that time."""
+
+
+class AlertCleared(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The alert is over."""
+
+    rule_name: RuleName
+    raised_sequence: int
+    """Stream position of the event that raised it."""
+    cause: AlertClearedCause
+    value: float | None = None
+    figures: dict[str, float] = {}
+
+
+AlertEvent = AlertPolicySet | AlertRaised | AlertCleared
+
+ALERT_EVENT_TYPES: dict[str, type[Struct]] = {
+    "hotswap.alert.policy-set.v1": AlertPolicySet,
+    "hotswap.alert.raised.v1": AlertRaised,
+    "hotswap.alert.cleared.v1": AlertCleared,
+}
