@@ -19,7 +19,10 @@ class ServingModel(Protocol):
 
     @property
     def executor(self) -> str:
-        """The name of what computed the latest `infer`, as "eager" or "onnxruntime": read it after, not before."""
+        """The name of what computed this thread's latest `infer`, as "eager" or "onnxruntime".
+
+        Read it after the call, in its thread. In a thread that never called `infer`: what would compute it now.
+        """
         ...
 
     def padded_rows(self, rows: int) -> int:
@@ -30,9 +33,10 @@ class ServingModel(Protocol):
         ...
 
     def infer(self, inputs: Arrays) -> Arrays:
-        """Blocking forward pass; call it from a thread, one call at a time. As many rows out as in.
+        """Blocking forward pass; call it from any threads. As many rows out as in.
 
-        Any exception means this input failed, not the model.
+        Calls wait for each other, so that a module's own code never runs twice at once: a version that is pinned and
+        shadows at the same time is called by two threads. Any exception means this input failed, not the model.
         """
         ...
 

@@ -1,6 +1,8 @@
 """Loading picks an executor, remembers it, improves what serves already, and falls back to eager torch."""
 
+import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -175,6 +177,25 @@ async def test_an_artifact_changed_in_the_folder_is_not_loaded(
     path.write_bytes(content)
     with pytest.raises(DigestMismatchError):
         await loaders(executor="eager").load(digest)
+
+
+@pytest.mark.parametrize("executor", ["eager", "channels-last", "onnxruntime", "compile"])
+async def test_two_threads_may_ask_one_version_at_once(executor: str, store: ArtifactStore, loaders: Loaders) -> None:
+    """As when a version is pinned by some requests and shadows others."""
+    if executor == "compile" and shutil.which("c++") is None:
+        pytest.skip("torch compiles with a C++ compiler, and there is none")
+    _, digest = await _put(store, "digits-cnn")
+    model = await loaders().load_exactly(digest, executor)
+    parts = [IMAGES[:1], IMAGES[1:]]
+    wanted = [model.infer({"image": part})["scores"].tobytes() for part in parts]
+
+    def ask(index: int) -> set[bytes]:
+        return {model.infer({"image": parts[index]})["scores"].tobytes() for _ in range(50)}
+
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(ask, (0, 1)))
+    assert model.executor == executor
+    assert found == [{wanted[0]}, {wanted[1]}]
 
 
 @pytest.mark.parametrize("executor", ["eager", "channels-last", "onnxruntime"])

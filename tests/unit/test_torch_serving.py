@@ -1,9 +1,11 @@
 """A version behind the port: padding, passes, a better executor while it serves, and closing."""
 
 import gc
+import threading
 import time
 import weakref
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -116,6 +118,64 @@ def test_an_offered_executor_takes_over_with_the_next_inference() -> None:
     assert (
         TorchServingModel(model.manifest, plain, batch_sizes(ROWS_MAX)).infer(inputs)["scores"].tobytes()
         == before.tobytes()
+    )
+
+
+class _Slow(EagerExecutor):
+    """Takes its time in the middle, as a module that is not made for two threads."""
+
+    def __init__(self, module: torch.nn.Module, manifest: Any) -> None:
+        super().__init__(module, manifest)
+        self.computing = self.overlaps = 0
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        self.computing += 1
+        self.overlaps += self.computing > 1
+        time.sleep(0.001)
+        outputs = super().run(inputs)
+        self.computing -= 1
+        return outputs
+
+
+def test_calls_of_several_threads_wait_for_each_other() -> None:
+    manifest = manifest_of("linear", {})
+    executor = _Slow(build_module("linear", {}).eval(), manifest)
+    model = TorchServingModel(manifest, executor, batch_sizes(ROWS_MAX))
+    inputs = {rows: {"x": _rows("linear", rows, seed=rows)} for rows in (1, 7)}
+    wanted = {rows: model.infer(each)["y"].tobytes() for rows, each in inputs.items()}
+    together = threading.Barrier(4)
+
+    def call(rows: int) -> set[bytes]:
+        together.wait()
+        exactly = {model.infer_exactly(inputs[rows], padded_batch_size=model.padded_rows(rows))["y"].tobytes()}
+        return exactly | {model.infer(inputs[rows])["y"].tobytes() for _ in range(20)}
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(call, (1, 7, 1, 7)))
+    assert executor.overlaps == 0
+    assert found == [{wanted[1]}, {wanted[7]}, {wanted[1]}, {wanted[7]}]
+
+
+def test_each_thread_is_told_what_computed_its_own_call() -> None:
+    model, eager = _model("digits-cnn")
+    inputs = {"image": _rows("digits-cnn", 5)}
+    model.infer(inputs)
+    model.offer(ChannelsLastExecutor(eager.module, model.manifest), {})
+    with ThreadPoolExecutor(1) as other:
+        other.submit(model.infer, inputs).result()
+        assert other.submit(lambda: model.executor).result() == "channels-last"
+    assert model.executor == "eager"
+    with ThreadPoolExecutor(1) as fresh:
+        assert fresh.submit(lambda: model.executor).result() == "channels-last"
+
+
+def test_what_is_tried_beside_it_has_weights_of_its_own() -> None:
+    model, recording = _model()
+    beside = model.eager()
+    assert beside is not None
+    assert beside.module is not recording.module
+    assert {tensor.data_ptr() for tensor in beside.module.parameters()}.isdisjoint(
+        tensor.data_ptr() for tensor in recording.module.parameters()
     )
 
 

@@ -48,8 +48,8 @@ class EagerExecutor:
         self._device = None if device == "cpu" else torch.device(device)
 
     def as_eager(self) -> "EagerExecutor":
-        """The same weights, executed plainly."""
-        return self
+        """A copy of the weights, executed plainly: a module's code is not called by two threads at once."""
+        return EagerExecutor(deepcopy(self.module), self._manifest, self._device_name)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         with torch.inference_mode():

@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 
 class TorchServingModel:
-    """A version and what executes it. `infer` may run in any thread, one call at a time.
+    """A version and what executes it. Any thread may call `infer`; calls wait for each other.
 
     `sizes` are the rows a forward pass may have, ascending; empty means that rows must not be added: each call is one
     pass over exactly its rows.
@@ -40,6 +40,8 @@ class TorchServingModel:
         self._name: str = executor.name
         self._offered: tuple[Executor, Mapping[str, Rates]] | None = None
         self._guard = threading.Lock()
+        self._one_call = threading.Lock()
+        self._latest = threading.local()
         self._table = size_table(sizes) if sizes else ()
         self._rates = rates or {}
         self._device = device
@@ -51,8 +53,9 @@ class TorchServingModel:
 
     @property
     def executor(self) -> str:
-        """The name of what computed the latest `infer`, and will compute the next one unless a faster one is ready."""
-        return self._name
+        """The name of what computed this thread's latest `infer`; in a thread without one, of what would compute it."""
+        name: str = getattr(self._latest, "name", self._name)
+        return name
 
     @property
     def executor_rates(self) -> Mapping[str, Rates]:
@@ -68,15 +71,15 @@ class TorchServingModel:
 
     def infer(self, inputs: Arrays) -> dict[str, Array]:
         """Forward pass over arrays of shape [rows, …]; arrays of `padded_rows` rows are used without a copy."""
-        if self._offered is not None:
-            self._take_offered()
-        executor = self._executor
-        if executor is None:
-            raise RuntimeError("the model was closed")
         arrays = [inputs[name] for name in self._names]
         rows = len(arrays[0])
         size = self.padded_rows(rows)
-        outputs = executor.run(arrays) if rows == size else _in_passes(executor, arrays, rows, size)
+        with self._one_call:
+            if self._offered is not None:
+                self._take_offered()
+            executor = self._open_executor()
+            outputs = executor.run(arrays) if rows == size else _in_passes(executor, arrays, rows, size)
+        self._latest.name = executor.name
         return dict(zip(self._outputs, outputs, strict=True))
 
     def infer_exactly(self, inputs: Arrays, *, padded_batch_size: int, first_row: int = 0) -> dict[str, Array]:
@@ -84,9 +87,6 @@ class TorchServingModel:
 
         ValueError if the pass cannot hold them there.
         """
-        executor = self._executor
-        if executor is None:
-            raise RuntimeError("the model was closed")
         arrays = [inputs[name] for name in self._names]
         rows = len(arrays[0])
         if not 0 <= first_row < padded_batch_size or (first_row and first_row + rows > padded_batch_size):
@@ -94,7 +94,10 @@ class TorchServingModel:
         if first_row:
             before = [np.zeros((first_row, *array.shape[1:]), array.dtype) for array in arrays]
             arrays = [np.concatenate(pair) for pair in zip(before, arrays, strict=True)]
-        found = _in_passes(executor, arrays, first_row + rows, padded_batch_size)
+        with self._one_call:
+            executor = self._open_executor()
+            found = _in_passes(executor, arrays, first_row + rows, padded_batch_size)
+        self._latest.name = executor.name
         return {name: array[first_row:] for name, array in zip(self._outputs, found, strict=True)}
 
     def offer(self, executor: Executor, rates: Mapping[str, Rates]) -> None:
@@ -104,7 +107,10 @@ class TorchServingModel:
                 self._offered = (executor, rates)
 
     def eager(self) -> EagerExecutor | None:
-        """What serves, as plain torch; None when that no longer has a module, or when closed."""
+        """What serves, as plain torch with weights of its own, so that it may run beside `infer`.
+
+        None when what serves no longer has a module, or when closed.
+        """
         executor = self._executor
         return executor.as_eager() if isinstance(executor, EagerExecutor) else None
 
@@ -114,6 +120,11 @@ class TorchServingModel:
             dropped = [self._executor, self._offered]
             self._executor = self._offered = None
         give_back(dropped.clear, self._device)
+
+    def _open_executor(self) -> Executor:
+        if self._executor is None:
+            raise RuntimeError("the model was closed")
+        return self._executor
 
     def _take_offered(self) -> None:
         with self._guard:

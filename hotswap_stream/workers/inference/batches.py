@@ -41,6 +41,8 @@ class Group(Struct, gc=False):
     compute_ms: float = 0.0
     started_ms: float = 0.0
     """When the forward pass began, in milliseconds since 1970."""
+    executor: str | None = None
+    """What computed it."""
     probes: bool = False
     """Requests that try a version whose circuit is half-open."""
     pinned: bool = False
