@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from hotswap_events.alert_commands import AlertCommand
 from hotswap_events.command import Actor as Actor
 from hotswap_events.command import Command
 from hotswap_events.command import CommandId as CommandId
@@ -107,12 +108,14 @@ AnyCommand = (
     | RolloutCommands
     | SetValidationPolicy
     | DeleteArtifact
+    | AlertCommand
 )
 
 RefusalCode = Literal[
     "illegal-step",
     "unknown-model",
     "unknown-version",
+    "unknown-rule",
     "duplicate-version",
     "invalid-value",
     "sequence-mismatch",

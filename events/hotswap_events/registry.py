@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from hotswap_events.alerts import ALERT_EVENT_TYPES, AlertEvent
 from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutEvent
 from hotswap_events.serving_control import SERVING_CONTROL_EVENT_TYPES, ServingControlEvent
 from hotswap_events.validation_policy import ValidationPolicySet
@@ -132,6 +133,7 @@ RegistryEvent = (
     | ValidationPolicySet
     | RolloutEvent
     | ServingControlEvent
+    | AlertEvent
 )
 
 EVENT_TYPES: dict[str, type[Struct]] = {
@@ -147,5 +149,6 @@ EVENT_TYPES: dict[str, type[Struct]] = {
     "hotswap.model.validation-policy-set.v1": ValidationPolicySet,
     **ROLLOUT_EVENT_TYPES,
     **SERVING_CONTROL_EVENT_TYPES,
+    **ALERT_EVENT_TYPES,
 }
 """Stored type name → class. A name, once released, keeps its meaning for ever."""

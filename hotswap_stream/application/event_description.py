@@ -16,6 +16,7 @@ from hotswap_events.registry import (
     TrainingFailed,
     TrainingStarted,
 )
+from hotswap_stream.application.alert_description import ALERT_DESCRIPTIONS
 from hotswap_stream.application.rollout_description import ROLLOUT_DESCRIPTIONS
 from hotswap_stream.application.serving_description import SERVING_DESCRIPTIONS
 
@@ -103,4 +104,5 @@ _WHAT: dict[type, Callable[[Any, str], str]] = {
     ModelRolledBack: _rolled_back,
     **ROLLOUT_DESCRIPTIONS,
     **SERVING_DESCRIPTIONS,
+    **ALERT_DESCRIPTIONS,
 }

@@ -26,6 +26,7 @@ from hotswap_events.registry import (
     TrainingStarted,
 )
 from hotswap_stream.domain import limits
+from hotswap_stream.domain.alert_rules import ALERT_RULES
 from hotswap_stream.domain.decision import Accepted as Accepted
 from hotswap_stream.domain.decision import Decision as Decision
 from hotswap_stream.domain.decision import find_version, illegal, invalid, promotion, why_not_playable
@@ -219,5 +220,6 @@ _RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
     **SERVING_RULES,
     **ROLLOUT_RULES,
     **RETENTION_RULES,
+    **ALERT_RULES,
     SetValidationPolicy: set_validation_policy,
 }

@@ -22,6 +22,7 @@ from hotswap_events.registry import (
     TrainingFailed,
     TrainingStarted,
 )
+from hotswap_stream.domain.alert_evolve import ALERT_HANDLERS
 from hotswap_stream.domain.contradiction import IllegalEventError as IllegalEventError
 from hotswap_stream.domain.contradiction import known_version
 from hotswap_stream.domain.rollout_evolve import ROLLOUT_HANDLERS, check_entering_production, check_leaving
@@ -148,4 +149,5 @@ _HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
     ModelRolledBack: _rolled_back,
     **SERVING_HANDLERS,
     **ROLLOUT_HANDLERS,
+    **ALERT_HANDLERS,
 }

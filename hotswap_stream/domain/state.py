@@ -11,6 +11,7 @@ from msgspec import Struct
 from hotswap_events.envelope import Timestamp
 from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance
 from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_stream.domain.alerts import NO_ALERTS, AlertsState
 from hotswap_stream.domain.circuits import UNTOUCHED, ServingControl
 from hotswap_stream.domain.rollout_state import RolloutState
 
@@ -80,6 +81,8 @@ class ModelState(Struct, gc=False):
     """All there ever were; the next one is `r<rollouts_total + 1>`."""
     validation_policy: ValidationPolicy | None = None
     """Set for this model; None: the default."""
+    alerts: AlertsState = NO_ALERTS
+    """Those that are raised, those that ended lately, and the policy they come from."""
 
     @property
     def exists(self) -> bool:
@@ -115,4 +118,5 @@ class ModelState(Struct, gc=False):
             self.rollout_history,
             self.rollouts_total,
             self.validation_policy,
+            self.alerts,
         )

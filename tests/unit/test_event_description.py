@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent
 from hotswap_events.registry import EVENT_TYPES, RegistryEvent, TrainingFailed
 from hotswap_stream.application.event_description import describe
-from tests import rollout_samples, serving_samples
+from tests import alert_samples, rollout_samples, serving_samples
 from tests.registry_samples import (
     archived,
     in_envelope,
@@ -37,6 +37,7 @@ DESCRIPTIONS: list[tuple[RegistryEvent, str]] = [
     (rolled_back("v1", "v2", "emergency"), "rolled digits back from v2 to v1 (emergency)"),
     *rollout_samples.DESCRIBED,
     *serving_samples.DESCRIBED,
+    *alert_samples.DESCRIBED,
 ]
 
 

@@ -1,0 +1,75 @@
+"""Alerts, their rules and their events in a few words for people."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hotswap_events.alerts import AlertCleared, AlertPolicy, AlertPolicySet, AlertRaised, AlertRule
+
+_CLEARED_BECAUSE = {"recovered": "recovered", "rule-changed": "its rule changed", "operator": "by hand"}
+_MADE_OF = {"latency-ms": "requests", "error-rate": "requests", "input-drift": "values", "score-drift": "values"}
+
+
+def describe_figure(rule: AlertRule, value: float) -> str:
+    """A figure of the rule with its unit: `6.5 %`, `64 ms`, `12,345 requests`, `0.21`."""
+    match rule.metric:
+        case "error-rate":
+            return f"{_number(100 * value)} %"
+        case "latency-ms":
+            return f"{_number(value)} ms"
+        case "lag":
+            return f"{_number(value)} requests"
+        case _:
+            return _number(value)
+
+
+def describe_metric(rule: AlertRule) -> str:
+    """What the rule looks at: `error-rate`, `latency-ms p99`."""
+    return f"{rule.metric} p{100 * rule.quantile:.6g}" if rule.metric == "latency-ms" else rule.metric
+
+
+def describe_crossing(rule: AlertRule, value: float) -> str:
+    """`error-rate 6.5 % is above 5 %`."""
+    return f"{describe_metric(rule)} {describe_figure(rule, value)} is above {describe_figure(rule, rule.above)}"
+
+
+def describe_rule(rule: AlertRule) -> str:
+    """`lag above 10,000 requests for 30 s`."""
+    lasting = f" for {_number(rule.for_seconds)} s" if rule.for_seconds else ""
+    return f"{describe_metric(rule)} above {describe_figure(rule, rule.above)}{lasting}"
+
+
+def describe_alert_policy(policy: AlertPolicy) -> str:
+    """All rules by name, or that nothing is watched."""
+    rules = "; ".join(f"{rule.name} ({rule.severity}): {describe_rule(rule)}" for rule in policy.rules)
+    return rules or "nothing is watched"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
+
+
+def _policy_set(data: AlertPolicySet, model: str) -> str:
+    return f"set the alert policy of {model}: {describe_alert_policy(data.policy)}"
+
+
+def _raised(data: AlertRaised, model: str) -> str:
+    rule, facts = data.rule, []
+    if data.count and rule.metric in _MADE_OF:
+        facts.append(f"{data.count:,} {_MADE_OF[rule.metric]} in {_number(rule.window_seconds)} s")
+    if data.model_version is not None:
+        facts.append(f"{data.model_version} active")
+    more = f" ({', '.join(facts)})" if facts else ""
+    crossing = describe_crossing(rule, data.value)
+    return f"raised the {rule.severity} alert {rule.name} of {model}: {crossing}{more}"
+
+
+def _cleared(data: AlertCleared, model: str) -> str:
+    value = "" if data.value is None else f", value {_number(data.value)}"
+    return f"cleared the alert {data.rule_name} of {model} ({_CLEARED_BECAUSE[data.cause]}{value})"
+
+
+ALERT_DESCRIPTIONS: dict[type, Callable[[Any, str], str]] = {
+    AlertPolicySet: _policy_set,
+    AlertRaised: _raised,
+    AlertCleared: _cleared,
+}

@@ -1,0 +1,47 @@
+"""Examples of the commands on alerts and their policy, behind those of the message examples."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
+from hotswap_events.alerts import AlertPolicy, AlertRule
+from hotswap_events.commands import AnyCommand
+
+
+def alert_commands(by_ada: Callable[..., dict[str, Any]], active: str) -> tuple[AnyCommand, ...]:
+    """A policy of two rules; the model fails too often, recovers, and stays slow."""
+    return (
+        SetAlertPolicy(
+            **by_ada(command_id="c-a1", reason="callers wait 80 ms at most"),
+            policy=AlertPolicy(
+                rules=(
+                    AlertRule(name="error-rate", metric="error-rate", above=0.05, severity="critical"),
+                    AlertRule(name="slow", metric="latency-ms", above=50.0, quantile=0.99, for_seconds=30.0),
+                )
+            ),
+        ),
+        RaiseAlert(
+            **by_ada(command_id="c-a2"),
+            rule_name="error-rate",
+            value=0.065,
+            above=0.05,
+            count=1_200,
+            figures={"errors": 78.0, "model-failure": 78.0},
+            model_version=active,
+        ),
+        ClearAlert(
+            **by_ada(command_id="c-a3"),
+            rule_name="error-rate",
+            cause="recovered",
+            value=0.002,
+            figures={"errors": 2.0, "model-failure": 2.0},
+        ),
+        RaiseAlert(
+            **by_ada(command_id="c-a4"),
+            rule_name="slow",
+            value=64.0,
+            above=50.0,
+            count=1_500,
+            model_version=active,
+        ),
+    )
