@@ -91,6 +91,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     api_infer_in_flight_per_key_max: int = 128
     """Requests to models at once with one API key; more are refused with 429. Those without a key share one limit."""
     training_seconds_max: float = 3_600.0
+    evaluation_seconds_max: float = 600.0
+    """How long measuring a version on the validation set may take."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

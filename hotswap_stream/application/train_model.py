@@ -1,6 +1,7 @@
 """A training run from its order to the registry: started, trained, validated against the active version, or failed."""
 
 import asyncio
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -12,10 +13,9 @@ from hotswap_events.commands import (
     ValidateVersion,
 )
 from hotswap_events.registry import TrainingFailureCause
+from hotswap_stream.application.evaluation import Evaluation, Evaluator
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.training import (
-    Evaluation,
-    Evaluator,
     OnProgress,
     Trainer,
     TrainingFailure,
@@ -166,10 +166,12 @@ class ModelTrainer:
         command_id: str,
         correlation_id: str | None = None,
         promote_first: bool = False,
+        data_file: Path | None = None,
     ) -> tuple[Evaluation, CommandResult]:
-        """Measure a version and the active one on the fixed validation set, and hand in the figures.
+        """Measure a version and the active one on one validation set, and hand in the figures.
 
-        HotswapError if the version does not exist or its artifact cannot be measured.
+        The set is the fixed one, or that in `data_file`; its digest is recorded. HotswapError if the version does not
+        exist or its artifact cannot be measured.
         """
         for _attempt in range(EVALUATIONS_MAX):
             state = self.registry.state(model_name)
@@ -180,8 +182,10 @@ class ModelTrainer:
                 )
             active = None if state.active_version == model_version else state.active
             compared_with = None if active is None else active.artifact.digest
-            evaluation = await self._evaluator.evaluate(version.artifact.digest, compared_with=compared_with)
-            baseline = None if active is None else await self._evaluator.evaluate(active.artifact.digest)
+            measured = await self._evaluator.measure(
+                version.artifact.digest, compared_with=compared_with, data_file=data_file
+            )
+            evaluation, baseline = measured.candidate, measured.compared
             result = await self.registry.handle(
                 ValidateVersion(
                     command_id=command_id,
@@ -191,7 +195,7 @@ class ModelTrainer:
                     model_version=model_version,
                     validation_set=evaluation.validation_set,
                     figures=evaluation.figures(),
-                    baseline_version=None if active is None else active.model_version,
+                    baseline_version=None if active is None or baseline is None else active.model_version,
                     baseline_figures={} if baseline is None else baseline.figures(),
                     promote_first=promote_first,
                 )

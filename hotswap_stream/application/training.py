@@ -77,33 +77,6 @@ class TrainingFailure(Struct, frozen=True, kw_only=True, tag="failed"):
 TrainingOutcome = TrainingSucceeded | TrainingFailure
 
 
-class Evaluation(Struct, frozen=True, kw_only=True):
-    """How a module does on a fixed set. Shares reach from 0 to 1."""
-
-    validation_set: str
-    """Digest of the set."""
-    count: int
-    accuracy: float
-    macro_f1: float
-    class_accuracy: tuple[float, ...]
-    """Per true class, the share answered rightly; 0.0 for a class the set lacks."""
-    latency_ms_p95: float
-    """Of inferences of one item each."""
-    agreement: float | None = None
-    """Share of items on which another version answered the same, if one was given."""
-
-    def figures(self) -> dict[str, float]:
-        """Flat, for the registry."""
-        figures = {
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "latency_ms_p95": self.latency_ms_p95,
-            "count": float(self.count),
-            **{f"accuracy_class_{label}": share for label, share in enumerate(self.class_accuracy)},
-        }
-        return figures if self.agreement is None else {**figures, "agreement": self.agreement}
-
-
 class TrainingOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a training process reads from standard input, as one JSON line. The end of input tells it to end."""
 
@@ -145,10 +118,3 @@ class Trainer(Protocol):
 
         If the calling task itself is cancelled, the run is ended before CancelledError goes on.
         """
-
-
-class Evaluator(Protocol):
-    """Measures artifacts on the fixed validation set."""
-
-    async def evaluate(self, digest: str, *, compared_with: str | None = None) -> Evaluation:
-        """Figures of the artifact, with the agreement with another one if asked. Errors of the store and of loading."""

@@ -10,8 +10,9 @@ from hotswap_stream.cli.running import FAILED, fail, run
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
+    from hotswap_stream.application.evaluation import Evaluation
     from hotswap_stream.application.train_model import TrainingReport
-    from hotswap_stream.application.training import Evaluation, OnProgress, TrainingProgress, TrainingSpec
+    from hotswap_stream.application.training import OnProgress, TrainingProgress, TrainingSpec
     from hotswap_stream.settings import Settings
 
 DataKindName = Literal["good", "inverted", "shifted", "mislabeled", "noise", "constant"]
@@ -162,8 +163,23 @@ def _verdict_line(event_types: tuple[str, ...]) -> str:
     return "validated; `hotswap-stream models` shows the verdict, `hotswap-stream promote` puts it into production"
 
 
-def evaluate(model: ModelArgument, version: VersionArgument, actor: Actor, as_json: AsJson = False) -> None:
-    """Measure a version and the active one on the fixed validation set, and hand in the figures for a verdict."""
+def evaluate(
+    model: ModelArgument,
+    version: VersionArgument,
+    actor: Actor,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labeled images to measure on, as `generate-data` writes them. Default: the fixed validation set.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a version and the active one on one validation set, and hand in the figures for a verdict.
+
+    It happens in a process of its own. The event names the set by its digest.
+    """
 
     async def main(settings: "Settings") -> "tuple[Evaluation, CommandResult]":
         import uuid
@@ -171,7 +187,9 @@ def evaluate(model: ModelArgument, version: VersionArgument, actor: Actor, as_js
         from hotswap_stream import bootstrap
 
         async with bootstrap.open_training(settings, "cli") as trainer:
-            return await trainer.validate(model, version, actor=actor, command_id=f"evaluate-{uuid.uuid4().hex}")
+            return await trainer.validate(
+                model, version, actor=actor, command_id=f"evaluate-{uuid.uuid4().hex}", data_file=data
+            )
 
     evaluation, result = run(main)
     from hotswap_stream.cli.printing import print_result

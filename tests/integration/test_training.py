@@ -6,13 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.torch.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.bad_data import DataKind, make_data
 from hotswap_stream.adapters.torch.data_files import save_data_file
 from hotswap_stream.adapters.torch.digits import load_digits_split
 from hotswap_stream.adapters.torch.evaluate import evaluate
-from hotswap_stream.adapters.torch.evaluator import DigitsEvaluator
 from hotswap_stream.adapters.torch.fit import FitOptions, FitProgress, TrainingDivergedError, fit
 from hotswap_stream.adapters.torch.labeled_images import LabeledImages
 from hotswap_stream.adapters.torch.saving import save_module
@@ -106,22 +104,6 @@ def test_an_architecture_that_does_not_fit_the_digits_is_refused() -> None:
     with pytest.raises(NotAClassifierError, match=r"answers \[\[-1, 2\]\]; one output of shape \[-1, 10\]"):
         item_shape_of(manifest_of("linear", {"features": 784}))
     assert item_shape_of(manifest_of("linear", {"features": 784, "outputs": 10})) == (784,)
-
-
-async def test_the_evaluator_measures_what_is_in_the_store() -> None:
-    store = open_artifact_store(ArtifactStoreConfig(url="memory://"))
-    split = load_digits_split()
-    manifest = manifest_of("digits-cnn", {})
-    good = await store.put_artifact(save_module(_trained(split.train)[0], manifest))
-    bad = await store.put_artifact(save_module(_trained(make_data(split.train, "inverted"), epochs=4)[0], manifest))
-    evaluator = DigitsEvaluator(store)
-    of_good = await evaluator.evaluate(good.digest)
-    of_bad = await evaluator.evaluate(bad.digest, compared_with=good.digest)
-    assert of_good.validation_set == of_bad.validation_set == split.validation.digest()
-    assert of_good.accuracy >= GOOD_ACCURACY_MIN
-    assert of_bad.accuracy < BAD_ACCURACY_MAX
-    assert of_bad.agreement is not None
-    assert of_bad.agreement < BAD_ACCURACY_MAX
 
 
 def test_a_spec_tells_what_was_chosen() -> None:

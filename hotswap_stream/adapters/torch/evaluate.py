@@ -8,7 +8,7 @@ from torch import nn
 
 from hotswap_stream.adapters.torch.architectures import CLASSES
 from hotswap_stream.adapters.torch.labeled_images import LabeledImages
-from hotswap_stream.application.training import Evaluation
+from hotswap_stream.application.evaluation import Evaluation
 
 BATCH_ITEMS = 256
 TIMED_ITEMS_MAX = 200

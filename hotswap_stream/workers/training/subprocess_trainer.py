@@ -2,11 +2,11 @@
 
 import asyncio
 import shutil
-import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from hotswap_events.registry import Provenance, TrainingFailureCause
@@ -25,9 +25,12 @@ from hotswap_stream.application.training import (
     TrainingSucceeded,
 )
 from hotswap_stream.errors import HotswapError
-from hotswap_stream.workers.training.process import TrainingProcess, TrainingProtocolError, training_process
+from hotswap_stream.workers.training.process import LineProtocolError, OrderedProcess, ordered_process
 
 log = structlog.get_logger(__name__)
+
+_NAME = "the training process"
+_LINES: "msgspec.json.Decoder[TrainingLine]" = msgspec.json.Decoder(TrainingLine)
 
 
 class SubprocessTrainer:
@@ -76,7 +79,7 @@ class SubprocessTrainer:
         artifact_file = folder / "artifact.safetensors"
         order = TrainingOrder(spec=spec, artifact_file=str(artifact_file))
         try:
-            async with training_process(self._command) as process:
+            async with ordered_process(self._command, _LINES, _NAME) as process:
                 last = await self._hear(process, order, on_progress, cancel)
         except OSError as error:
             return _failed(spec, "crashed", f"the training process cannot be started: {error}")
@@ -85,25 +88,38 @@ class SubprocessTrainer:
         if isinstance(last, TrainingAborted):
             return _failed(spec, last.cause, last.detail)
         if not isinstance(last, TrainingFinished) or process.exit_code != 0:
-            return _failed(spec, "crashed", _how_it_ended(process))
+            return _failed(spec, "crashed", process.how_it_ended())
         return await self._store_artifact(spec, artifact_file, last)
 
     async def _hear(
-        self, process: TrainingProcess, order: TrainingOrder, on_progress: OnProgress, cancel: asyncio.Event
+        self,
+        process: "OrderedProcess[TrainingLine]",
+        order: TrainingOrder,
+        on_progress: OnProgress,
+        cancel: asyncio.Event,
     ) -> TrainingLine | TrainingFailure | None:
         """What the process said last, or why we stopped listening. The caller ends the process."""
-        heard = asyncio.create_task(process.listen(order, on_progress))
+        last: list[TrainingLine] = []
+
+        def take(line: TrainingLine) -> None:
+            if isinstance(line, TrainingProgress):
+                on_progress(line)
+            else:
+                last[:] = [line]
+
+        heard = asyncio.create_task(process.listen(order, take))
         cancelled = asyncio.create_task(cancel.wait())
         try:
             await asyncio.wait({heard, cancelled}, timeout=self._run_seconds_max, return_when=asyncio.FIRST_COMPLETED)
             if heard.done():
-                return heard.result()
+                heard.result()
+                return last[0] if last else None
             if cancelled.done():
                 return _failed(order.spec, "cancelled", "the run was cancelled")
             limit = f"the run took longer than run_seconds_max={self._run_seconds_max:g}"
-            return _failed(order.spec, "timed-out", _with_tail(limit, process))
-        except TrainingProtocolError as error:
-            return _failed(order.spec, "crashed", _with_tail(str(error), process))
+            return _failed(order.spec, "timed-out", process.with_tail(limit))
+        except LineProtocolError as error:
+            return _failed(order.spec, "crashed", process.with_tail(str(error)))
         finally:
             for task in (heard, cancelled):
                 task.cancel()
@@ -148,17 +164,3 @@ def _ignore(progress: TrainingProgress) -> None:
 
 def _failed(spec: TrainingSpec, cause: TrainingFailureCause, detail: str) -> TrainingFailure:
     return TrainingFailure(run_id=spec.run_id, cause=cause, detail=detail)
-
-
-def _how_it_ended(process: TrainingProcess) -> str:
-    code = process.exit_code
-    if code >= 0:
-        return _with_tail(f"the training process ended with exit code {code} before it was done", process)
-    name = signal.Signals(-code).name
-    guess = " (out of memory, or ended from outside)" if -code == signal.SIGKILL else ""
-    return _with_tail(f"the training process was killed by {name}{guess}", process)
-
-
-def _with_tail(text: str, process: TrainingProcess) -> str:
-    tail = process.stderr_tail
-    return f"{text}; the end of what it wrote:\n{tail}" if tail else text

@@ -1,0 +1,77 @@
+"""Measuring versions on one fixed, labeled set: what goes to the process that does it, and what comes back."""
+
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from hotswap_stream.errors import HotswapError
+
+
+class EvaluationFailedError(HotswapError):
+    """The figures could not be made; the message says why."""
+
+
+class Evaluation(Struct, frozen=True, kw_only=True):
+    """How a module does on a fixed set. Shares reach from 0 to 1."""
+
+    validation_set: str
+    """Digest of the set."""
+    count: int
+    accuracy: float
+    macro_f1: float
+    class_accuracy: tuple[float, ...]
+    """Per true class, the share answered rightly; 0.0 for a class the set lacks."""
+    latency_ms_p95: float
+    """Of inferences of one item each."""
+    agreement: float | None = None
+    """Share of items on which another version answered the same, if one was given."""
+
+    def figures(self) -> dict[str, float]:
+        """Flat, for the registry."""
+        figures = {
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "latency_ms_p95": self.latency_ms_p95,
+            "count": float(self.count),
+            **{f"accuracy_class_{label}": share for label, share in enumerate(self.class_accuracy)},
+        }
+        return figures if self.agreement is None else {**figures, "agreement": self.agreement}
+
+
+class Measured(Struct, frozen=True, kw_only=True, tag="measured"):
+    """A version on the set, and the one it is compared with on the same set; also the line that tells of it."""
+
+    candidate: Evaluation
+    """Has `agreement` where there is another one."""
+    compared: Evaluation | None = None
+
+
+class EvaluationOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an evaluation's process reads from standard input, as one JSON line. The end of input tells it to end."""
+
+    candidate_file: str
+    """An artifact, verified by its owner. The process never sees the store or its keys."""
+    compared_file: str | None = None
+    data_file: str | None = None
+    """A data file of labeled images; None: the validation part of the bundled digits."""
+    threads: int = 1
+
+
+class EvaluationAborted(Struct, frozen=True, kw_only=True, tag="aborted"):
+    """The last line when the process knows why there are no figures."""
+
+    detail: str
+
+
+EvaluationLine = Measured | EvaluationAborted
+"""What an evaluation's process writes to standard output, as one JSON object."""
+
+
+class Evaluator(Protocol):
+    """Measures artifacts of the store where a crash or a hang is not ours."""
+
+    async def measure(
+        self, digest: str, *, compared_with: str | None = None, data_file: Path | None = None
+    ) -> Measured:
+        """Figures of the artifact and, on the same set, of another one. EvaluationFailedError, errors of the store."""

@@ -1,0 +1,27 @@
+"""Wiring: settings in, running parts out. The only package that knows every adapter.
+
+What belongs to an extra (torch, Faust, Litestar, obstore) is imported where it is wired, so that a process that does
+not need it does not have to have it.
+"""
+
+from hotswap_stream.bootstrap.agents import run_control_agents as run_control_agents
+from hotswap_stream.bootstrap.api import serve_api as serve_api
+from hotswap_stream.bootstrap.clients import answer_lookup as answer_lookup
+from hotswap_stream.bootstrap.clients import feedback_log as feedback_log
+from hotswap_stream.bootstrap.clients import fleet as fleet
+from hotswap_stream.bootstrap.clients import inference_gateway as inference_gateway
+from hotswap_stream.bootstrap.clients import recorded_history as recorded_history
+from hotswap_stream.bootstrap.clients import window_reader as window_reader
+from hotswap_stream.bootstrap.environment import announce_broker as announce_broker
+from hotswap_stream.bootstrap.environment import artifact_store as artifact_store
+from hotswap_stream.bootstrap.environment import build_registry as build_registry
+from hotswap_stream.bootstrap.environment import connection as connection
+from hotswap_stream.bootstrap.environment import ensure_control_topics as ensure_control_topics
+from hotswap_stream.bootstrap.environment import model_topics_creator as model_topics_creator
+from hotswap_stream.bootstrap.environment import open_registry as open_registry
+from hotswap_stream.bootstrap.environment import running_broker as running_broker
+from hotswap_stream.bootstrap.environment import topics as topics
+from hotswap_stream.bootstrap.environment import withdraw_broker as withdraw_broker
+from hotswap_stream.bootstrap.training import open_training as open_training
+from hotswap_stream.bootstrap.workers import build_worker as build_worker
+from hotswap_stream.bootstrap.workers import executor_config as executor_config

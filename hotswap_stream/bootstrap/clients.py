@@ -1,0 +1,41 @@
+"""Ways to the models and to what was recorded of them."""
+
+from hotswap_stream.adapters.kafka.answer_lookup import KafkaAnswerLookup
+from hotswap_stream.adapters.kafka.feedback_log import KafkaFeedbackLog
+from hotswap_stream.adapters.kafka.fleet_follower import read_fleet
+from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
+from hotswap_stream.adapters.kafka.recorded_history import KafkaRecordedHistory
+from hotswap_stream.adapters.kafka.window_reader import KafkaWindowReader
+from hotswap_stream.application.fleet_view import FleetFold
+from hotswap_stream.bootstrap.environment import connection, topics
+from hotswap_stream.settings import Settings
+
+
+def inference_gateway(settings: Settings, *, in_flight_max: int) -> KafkaInferenceGateway:
+    """The way to the models by their topics, for the running event loop; connects when a model is asked."""
+    return KafkaInferenceGateway(connection(settings).client_options(), topics(settings), in_flight_max=in_flight_max)
+
+
+def window_reader(settings: Settings) -> KafkaWindowReader:
+    """What the windows topics hold, now."""
+    return KafkaWindowReader(connection(settings).client_options(), topics(settings))
+
+
+def feedback_log(settings: Settings) -> KafkaFeedbackLog:
+    """Where feedback goes. Its topic must exist."""
+    return KafkaFeedbackLog(connection(settings).client_options(), topics(settings).feedback)
+
+
+def recorded_history(settings: Settings) -> KafkaRecordedHistory:
+    """What was recorded of answers, to be read again."""
+    return KafkaRecordedHistory(connection(settings).client_options(), topics(settings))
+
+
+def answer_lookup(settings: Settings) -> KafkaAnswerLookup:
+    """Finds answers again, for the join with feedback."""
+    return KafkaAnswerLookup(connection(settings).client_options(), topics(settings))
+
+
+async def fleet(settings: Settings) -> FleetFold:
+    """What the workers say of themselves, now."""
+    return await read_fleet(connection(settings).client_options(), topics(settings).fleet)

@@ -1,0 +1,125 @@
+"""What every part stands on: the cluster, the topics, the artifact store, the registry."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from hotswap_events.topics import Topics
+from hotswap_stream import broker_announcement as announcement
+from hotswap_stream.adapters.clock import RandomIds, SystemClock
+from hotswap_stream.adapters.kafka.connection import KafkaConnection
+from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
+from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
+from hotswap_stream.application.artifact_store import ArtifactStore
+from hotswap_stream.application.registry import Registry
+from hotswap_stream.errors import ConfigurationError
+from hotswap_stream.settings import Settings
+
+
+def topics(settings: Settings) -> Topics:
+    """The topics of this environment. ConfigurationError if the prefix is not valid."""
+    try:
+        return Topics(settings.topic_prefix)
+    except ValueError as error:
+        raise ConfigurationError(f"HOTSWAP_TOPIC_PREFIX: {error}") from error
+
+
+def announce_broker(settings: Settings, bootstrap_servers: str) -> None:
+    """Let other commands with the same home find the embedded broker of this process."""
+    announcement.announce(settings.home, bootstrap_servers)
+
+
+def withdraw_broker(settings: Settings) -> None:
+    """Take back what `announce_broker` said."""
+    announcement.withdraw(settings.home)
+
+
+def running_broker(settings: Settings) -> announcement.RunningBroker | None:
+    """The embedded broker of this home, if the process that announced it still runs."""
+    return announcement.find(settings.home)
+
+
+def connection(settings: Settings) -> KafkaConnection:
+    """The configured cluster, or the embedded broker that runs in this home. ConfigurationError if there is neither."""
+    servers = settings.kafka_bootstrap_servers
+    if servers is None:
+        broker = running_broker(settings)
+        if broker is None:
+            raise ConfigurationError(
+                "no Kafka to connect to: run `hotswap-stream up` (or `hotswap-stream broker`) in this folder first, "
+                "or set HOTSWAP_KAFKA_BOOTSTRAP_SERVERS to your cluster"
+            )
+        return KafkaConnection(bootstrap_servers=broker.bootstrap_servers)
+    return KafkaConnection(
+        bootstrap_servers=servers,
+        security_protocol=settings.kafka_security_protocol,
+        sasl_mechanism=settings.kafka_sasl_mechanism,
+        sasl_username=settings.kafka_sasl_username,
+        sasl_password=settings.kafka_sasl_password,
+        ssl_ca_file=settings.kafka_ssl_ca_file,
+    )
+
+
+def artifact_store(settings: Settings) -> ArtifactStore:
+    """The configured artifact store; by default a folder in the home."""
+    from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, S3Credentials, open_artifact_store
+
+    credentials = None
+    if settings.artifacts_s3_access_key_id and settings.artifacts_s3_secret_access_key:
+        credentials = S3Credentials(
+            access_key_id=settings.artifacts_s3_access_key_id,
+            secret_access_key=settings.artifacts_s3_secret_access_key,
+        )
+    endpoint = settings.artifacts_s3_endpoint
+    return open_artifact_store(
+        ArtifactStoreConfig(
+            url=settings.artifacts or str(settings.home / "artifacts"),
+            artifact_bytes_max=settings.artifact_bytes_max,
+            s3_endpoint=endpoint,
+            s3_region=settings.artifacts_s3_region,
+            s3_credentials=credentials,
+            s3_allow_http=endpoint is not None and endpoint.startswith("http://"),
+        )
+    )
+
+
+def model_topics_creator(settings: Settings, *, windows: bool = False) -> Callable[[str], Awaitable[None]]:
+    """A function that creates the pair of topics of a model, or that of its `windows`, once per process."""
+    created: set[str] = set()
+    kafka, names = connection(settings), topics(settings)
+
+    async def ensure(model_name: str) -> None:
+        if model_name not in created:
+            specs = names.windows_specs if windows else names.model_specs
+            await ensure_topics(kafka, specs(model_name, partitions=settings.request_partitions))
+            created.add(model_name)
+
+    return ensure
+
+
+def build_registry(settings: Settings, source: str) -> Registry:
+    """A registry over Kafka, not started. The control topics must exist."""
+    names = topics(settings)
+    return Registry(
+        KafkaRegistryLog(connection(settings), names.registry),
+        clock=SystemClock(),
+        ids=RandomIds(),
+        source=f"/{names.prefix}/{source}",
+        on_model_created=model_topics_creator(settings),
+    )
+
+
+async def ensure_control_topics(settings: Settings) -> None:
+    """Create the topics that exist whatever models there are."""
+    await ensure_topics(connection(settings), topics(settings).control_specs())
+
+
+@asynccontextmanager
+async def open_registry(settings: Settings, source: str = "cli") -> AsyncIterator[Registry]:
+    """A started registry: topics created, log folded to its end."""
+    await ensure_control_topics(settings)
+    registry = build_registry(settings, source)
+    try:
+        await registry.start()
+        yield registry
+    finally:
+        await registry.stop()

@@ -1,0 +1,64 @@
+"""Inference workers."""
+
+from typing import TYPE_CHECKING
+
+from hotswap_stream.bootstrap.environment import (
+    artifact_store,
+    build_registry,
+    connection,
+    ensure_control_topics,
+    model_topics_creator,
+    topics,
+)
+from hotswap_stream.settings import Settings
+
+if TYPE_CHECKING:
+    from hotswap_stream.adapters.torch.executor_config import ExecutorConfig
+    from hotswap_stream.workers.inference.worker import InferenceWorker
+
+
+def executor_config(settings: Settings) -> "ExecutorConfig":
+    """How this environment's versions are executed."""
+    from hotswap_stream.adapters.torch.executor_config import ExecutorConfig
+
+    return ExecutorConfig(
+        executor=settings.executor,
+        compile_allowed=settings.executor_compile,
+        choice_ms_max=settings.executor_choice_ms_max,
+        graph_ms_max=settings.executor_graph_ms_max,
+        graph_folder=settings.cache / "executors",
+        batch_rows_max=settings.batch_size_max,
+        torch_threads=settings.torch_threads,
+        device=settings.torch_device,
+    )
+
+
+async def build_worker(settings: Settings, worker: str, model_names: frozenset[str] | None = None) -> "InferenceWorker":
+    """An inference worker, not started. Creates the control topics if they are missing."""
+    from hotswap_stream.adapters.torch.model_loader import TorchModelLoader
+    from hotswap_stream.workers.inference.kafka_clients import LoopLimits
+    from hotswap_stream.workers.inference.worker import InferenceWorker, WorkerConfig
+
+    await ensure_control_topics(settings)
+    config = WorkerConfig(
+        worker=worker,
+        topics=topics(settings),
+        client_options=connection(settings).client_options(),
+        librdkafka_options=connection(settings).librdkafka_options(),
+        limits=LoopLimits(
+            batch_size_max=settings.batch_size_max,
+            batch_wait_ms_max=settings.batch_wait_ms_max,
+            request_bytes_max=settings.request_bytes_max,
+            request_id_window=settings.request_id_window,
+            window_keys_max=settings.window_keys_max,
+        ),
+        memory_bytes_max=settings.worker_memory_bytes_max,
+        model_names=model_names,
+    )
+    return InferenceWorker(
+        config,
+        build_registry(settings, f"worker/{worker}"),
+        TorchModelLoader(artifact_store(settings), config=executor_config(settings)),
+        ensure_model_topics=model_topics_creator(settings),
+        ensure_windows_topic=model_topics_creator(settings, windows=True),
+    )
