@@ -37,6 +37,7 @@ from hotswap_stream.application.registry_view import registry_state
 from hotswap_stream.domain.decide import Accepted, decide
 from tools.alert_examples import alert_commands
 from tools.observation_examples import observation_examples
+from tools.profile_examples import profile_commands
 from tools.rollout_examples import rollout_commands
 from tools.serving_examples import serving_commands
 
@@ -111,6 +112,7 @@ _COMMANDS: Sequence[AnyCommand] = (
     ArchiveVersion(**_by_ada(command_id="c-12"), model_version="v1"),
     *serving_commands(_by_ada, "v2"),
     *rollout_commands(_by_ada, _register),
+    *profile_commands(_by_ada, "v2"),
     *alert_commands(_by_ada, "v2"),
 )
 

@@ -12,6 +12,7 @@ from hotswap_events.command import ModelName as ModelName
 from hotswap_events.command import ModelVersion as ModelVersion
 from hotswap_events.command import Reason as Reason
 from hotswap_events.command import RunId as RunId
+from hotswap_events.profile import ProfileVersion as ProfileVersion
 from hotswap_events.registry import ArtifactFacts, Provenance, RollBackCause, TrainingFailureCause
 from hotswap_events.rollout_commands import DeleteArtifact as DeleteArtifact
 from hotswap_events.rollout_commands import RolloutCommands
@@ -108,6 +109,7 @@ AnyCommand = (
     | RolloutCommands
     | SetValidationPolicy
     | DeleteArtifact
+    | ProfileVersion
     | AlertCommand
 )
 

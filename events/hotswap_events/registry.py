@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from hotswap_events.alerts import ALERT_EVENT_TYPES, AlertEvent
+from hotswap_events.profile import PROFILE_EVENT_TYPES, ModelProfiled
 from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutEvent
 from hotswap_events.serving_control import SERVING_CONTROL_EVENT_TYPES, ServingControlEvent
 from hotswap_events.validation_policy import ValidationPolicySet
@@ -131,6 +132,7 @@ RegistryEvent = (
     | ModelRolledBack
     | ArtifactDeleted
     | ValidationPolicySet
+    | ModelProfiled
     | RolloutEvent
     | ServingControlEvent
     | AlertEvent
@@ -147,6 +149,7 @@ EVENT_TYPES: dict[str, type[Struct]] = {
     "hotswap.model.rolled-back.v1": ModelRolledBack,
     "hotswap.model.artifact-deleted.v1": ArtifactDeleted,
     "hotswap.model.validation-policy-set.v1": ValidationPolicySet,
+    **PROFILE_EVENT_TYPES,
     **ROLLOUT_EVENT_TYPES,
     **SERVING_CONTROL_EVENT_TYPES,
     **ALERT_EVENT_TYPES,

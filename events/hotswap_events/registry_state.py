@@ -68,6 +68,12 @@ class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """Stream positions at which it last entered production, oldest first; at most 20."""
     artifact_deleted: bool = False
     """Its artifact was given up by a clean-up; it can never serve again."""
+    profiled: bool = False
+    """It has a profile of its training data, so that a shift of the live data can be seen."""
+    profile_rows: int = 0
+    """Rows the profile was made from."""
+    profile_source: str | None = None
+    """Which data they were."""
     details_omitted: bool = False
     """Provenance, metrics, tags and figures were left out, because the state would not fit into one record."""
 

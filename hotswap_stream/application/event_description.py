@@ -6,6 +6,7 @@ from typing import Any
 
 from hotswap_events.codec import UnknownEvent
 from hotswap_events.envelope import Envelope
+from hotswap_events.profile import ModelProfiled
 from hotswap_events.registry import (
     ModelArchived,
     ModelPromoted,
@@ -77,6 +78,10 @@ def _rolled_back(data: ModelRolledBack, model: str) -> str:
     return f"rolled {model} back from {data.from_version} to {data.model_version} ({data.cause})"
 
 
+def _profiled(data: ModelProfiled, model: str) -> str:
+    return f"recorded the profile of {data.model_version} of {model} ({data.rows:,} rows of {_short(data.source)})"
+
+
 def _when(time: datetime) -> str:
     try:
         time = time.astimezone(UTC)
@@ -102,6 +107,7 @@ _WHAT: dict[type, Callable[[Any, str], str]] = {
     ModelPromoted: _promoted,
     ModelArchived: _archived,
     ModelRolledBack: _rolled_back,
+    ModelProfiled: _profiled,
     **ROLLOUT_DESCRIPTIONS,
     **SERVING_DESCRIPTIONS,
     **ALERT_DESCRIPTIONS,

@@ -8,6 +8,8 @@ import base64
 import binascii
 from typing import Any
 
+from hotswap_stream.domain.sketch_bytes import wrong_sketch
+
 _SHARES = [step / 200 for step in range(1, 200)]
 """Of the quantiles at which two distribution functions are compared."""
 
@@ -55,6 +57,8 @@ def merged_sketch(one: str | None, other: str) -> str:
 
 
 def _decoded(encoded: str) -> Any:
+    if wrong := wrong_sketch(encoded):
+        raise ValueError(f"not a KLL sketch of floats: {wrong}")
     import datasketches  # its import reads numpy: only where there are sketches
 
     try:

@@ -25,7 +25,7 @@ _encoder = msgspec.json.Encoder()
 
 def registry_version(version: VersionState) -> RegistryVersion:
     """One version as others read it."""
-    validation = version.validation
+    validation, profile = version.validation, version.profile
     return RegistryVersion(
         model_version=version.model_version,
         stage=version.stage,
@@ -42,6 +42,9 @@ def registry_version(version: VersionState) -> RegistryVersion:
         promotions_total=len(version.production_sequences),
         production_sequences=version.production_sequences[-PRODUCTION_SEQUENCES_LISTED_MAX:],
         artifact_deleted=version.artifact_deleted,
+        profiled=profile is not None,
+        profile_rows=0 if profile is None else profile.rows,
+        profile_source=None if profile is None else profile.source,
     )
 
 
@@ -129,4 +132,6 @@ def _listed_bytes(version: RegistryVersion) -> int:
 
 
 def _without_details(version: RegistryVersion) -> RegistryVersion:
-    return msgspec.structs.replace(version, provenance=None, metrics={}, tags={}, validation=None, details_omitted=True)
+    return msgspec.structs.replace(
+        version, provenance=None, metrics={}, tags={}, validation=None, profile_source=None, details_omitted=True
+    )

@@ -31,6 +31,7 @@ from hotswap_stream.domain.decision import Accepted as Accepted
 from hotswap_stream.domain.decision import Decision as Decision
 from hotswap_stream.domain.decision import find_version, illegal, invalid, promotion, why_not_playable
 from hotswap_stream.domain.legal_steps import legal_steps
+from hotswap_stream.domain.profile_rules import PROFILE_RULES
 from hotswap_stream.domain.retention_rules import RETENTION_RULES
 from hotswap_stream.domain.rollout_rules import ROLLOUT_RULES
 from hotswap_stream.domain.serving_rules import SERVING_RULES
@@ -220,6 +221,7 @@ _RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
     **SERVING_RULES,
     **ROLLOUT_RULES,
     **RETENTION_RULES,
+    **PROFILE_RULES,
     **ALERT_RULES,
     SetValidationPolicy: set_validation_policy,
 }

@@ -25,6 +25,7 @@ from hotswap_events.registry import (
 from hotswap_stream.domain.alert_evolve import ALERT_HANDLERS
 from hotswap_stream.domain.contradiction import IllegalEventError as IllegalEventError
 from hotswap_stream.domain.contradiction import known_version
+from hotswap_stream.domain.profile_rules import PROFILE_HANDLERS
 from hotswap_stream.domain.rollout_evolve import ROLLOUT_HANDLERS, check_entering_production, check_leaving
 from hotswap_stream.domain.serving_evolve import SERVING_HANDLERS, reset_circuit
 from hotswap_stream.domain.state import ModelState, RunState, Stage, VersionState
@@ -149,5 +150,6 @@ _HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
     ModelRolledBack: _rolled_back,
     **SERVING_HANDLERS,
     **ROLLOUT_HANDLERS,
+    **PROFILE_HANDLERS,
     **ALERT_HANDLERS,
 }

@@ -15,6 +15,7 @@ def legal_steps(state: ModelState, version: VersionState) -> tuple[str, ...]:
     | superseded | yes      | yes          | yes, unless failed since   | yes    | yes     |                  |
     | archived   |          | not failed   |                            | yes    |         |                  |
 
+    A profile may be recorded in every stage; it is no step.
     Nothing is legal once its artifact was deleted. An inconclusive verdict is a person's to decide, so `promote` is the
     person's word. `switch` forces.
     """

@@ -211,6 +211,7 @@ def _artifact_deleted(state: ModelState, data: ArtifactDeleted, _event: Envelope
     if version.artifact.digest != data.artifact_digest:
         raise IllegalEventError(f"the event's artifact is not the one registered as {data.model_version!r}")
     version.artifact_deleted = True
+    version.profile = None
 
 
 ROLLOUT_HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {

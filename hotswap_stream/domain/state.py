@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from hotswap_events.envelope import Timestamp
+from hotswap_events.profile import ModelProfiled
 from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance
 from hotswap_events.validation_policy import ValidationPolicy
 from hotswap_stream.domain.alerts import NO_ALERTS, AlertsState
@@ -36,6 +37,8 @@ class VersionState(Struct, gc=False):
     """When it last entered production."""
     artifact_deleted: bool = False
     """Its artifact was given up by a clean-up."""
+    profile: ModelProfiled | None = None
+    """What its training data looked like; about 10 KB. None: not known, or given up with the artifact."""
 
     @property
     def was_in_production(self) -> bool:

@@ -14,6 +14,7 @@ from hotswap_stream.application.registry_fold import RegistryFold
 from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.domain.decide import Accepted, Decision, decide
 from hotswap_stream.domain.state import ModelState
+from tests.profile_samples import profile
 from tests.property.rollout_intents import rollout_command
 from tests.property.serving_intents import serving_command
 from tests.registry_samples import (
@@ -79,6 +80,8 @@ class Intent:
                 return switch(version, **attributes)
             case "archive":
                 return archive(version, **attributes)
+            case "profile":
+                return profile(version, rows=1 + self.seed % 2, **attributes)
             case "rollout":
                 return rollout_command(state, self.seed, **attributes)
             case "serving":
@@ -97,6 +100,7 @@ KINDS = {
     "roll back": 2,
     "start training": 1,
     "fail training": 1,
+    "profile": 1,
     "rollout": 10,
 }
 SERVING_KINDS = {"register": 3, "promote": 4, "switch": 5, "archive": 1, "roll back": 1, "serving": 16}

@@ -8,6 +8,7 @@ from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent
 from hotswap_events.registry import EVENT_TYPES, RegistryEvent, TrainingFailed
 from hotswap_stream.application.event_description import describe
 from tests import alert_samples, rollout_samples, serving_samples
+from tests.profile_samples import profiled
 from tests.registry_samples import (
     archived,
     in_envelope,
@@ -35,6 +36,7 @@ DESCRIPTIONS: list[tuple[RegistryEvent, str]] = [
     (promoted("v2", "v1", forced=True), "forced into production v2 of digits, in place of v1"),
     (archived("v1"), "archived v1 of digits"),
     (rolled_back("v1", "v2", "emergency"), "rolled digits back from v2 to v1 (emergency)"),
+    (profiled("v1"), "recorded the profile of v1 of digits (1,257 rows of digits-train)"),
     *rollout_samples.DESCRIBED,
     *serving_samples.DESCRIBED,
     *alert_samples.DESCRIBED,
