@@ -15,6 +15,7 @@ from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.domain.decide import Accepted, Decision, decide
 from hotswap_stream.domain.state import ModelState
 from tests.profile_samples import profile
+from tests.property.alert_intents import alert_command
 from tests.property.rollout_intents import rollout_command
 from tests.property.serving_intents import serving_command
 from tests.registry_samples import (
@@ -86,6 +87,8 @@ class Intent:
                 return rollout_command(state, self.seed, **attributes)
             case "serving":
                 return serving_command(state, self.seed, **attributes)
+            case "alert":
+                return alert_command(state, self.seed, **attributes)
             case _:
                 return roll_back("operator", None if self.honest else version, **attributes)
 
@@ -104,6 +107,7 @@ KINDS = {
     "rollout": 10,
 }
 SERVING_KINDS = {"register": 3, "promote": 4, "switch": 5, "archive": 1, "roll back": 1, "serving": 16}
+ALERT_KINDS = {"register": 2, "promote": 1, "switch": 1, "rollout": 1, "alert": 16}
 
 
 def _intent(seed: int, kinds: Mapping[str, int] = KINDS) -> Intent:
@@ -128,7 +132,11 @@ serving_histories = st.lists(
     st.integers(0, 0xFFFF).map(lambda seed: _intent(seed, SERVING_KINDS)), min_size=40, max_size=80
 )
 """Mostly about circuits, their policy and the off switch."""
-all_histories = histories | serving_histories
+alert_histories = st.lists(
+    st.integers(0, 0xFFFF).map(lambda seed: _intent(seed, ALERT_KINDS)), min_size=40, max_size=80
+)
+"""Mostly about alerts and their policy."""
+all_histories = histories | serving_histories | alert_histories
 
 
 @dataclass

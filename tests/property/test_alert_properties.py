@@ -1,0 +1,81 @@
+"""What holds for alerts and their policy, whatever is asked of them."""
+
+from hypothesis import given, settings
+
+from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
+from hotswap_events.codec import REGISTRY_CODEC
+from hotswap_events.envelope import Envelope
+from hotswap_stream.domain.alert_limits import wrong_alert_policy
+from hotswap_stream.domain.alerts import ALERTS_ENDED_KEPT_MAX
+from hotswap_stream.domain.decide import Accepted, decide
+from tests.alert_samples import clear_alert, raise_alert, set_alert_policy
+from tests.property.histories import MODELS, Intent, Writer, alert_histories
+
+
+@given(alert_histories)
+def test_a_rule_has_one_raised_alert_at_most_and_it_is_a_rule_in_force(intents: list[Intent]) -> None:
+    """Counted from the events alone: raised and cleared alternate for each rule, and the state says the same."""
+    writer = Writer().handle_all(intents)
+    raised: dict[str, dict[str, int]] = {name: {} for name in MODELS}
+    for record in writer.records:
+        event = REGISTRY_CODEC.decode(record.value)
+        assert isinstance(event, Envelope)
+        open_alerts = raised[event.subject]
+        if isinstance(event.data, AlertRaised):
+            assert event.data.rule.name not in open_alerts
+            open_alerts[event.data.rule.name] = event.sequence
+        elif isinstance(event.data, AlertCleared):
+            assert open_alerts.pop(event.data.rule_name) == event.data.raised_sequence
+    for name in MODELS:
+        alerts = writer.fold.state(name).alerts
+        assert {rule: alert.sequence for rule, alert in alerts.raised.items()} == raised[name]
+        assert all(alerts.rule(rule) == alert.rule for rule, alert in alerts.raised.items())
+        assert wrong_alert_policy(alerts.effective_policy) is None
+        assert alerts.raised_total >= len(alerts.raised) + len(alerts.ended)
+        assert len(alerts.ended) <= ALERTS_ENDED_KEPT_MAX
+
+
+@given(alert_histories)
+def test_what_is_done_already_yields_nothing_under_any_id(intents: list[Intent]) -> None:
+    """Two agents that see the same figures raise and clear once."""
+    writer = Writer()
+    for intent in intents:
+        command, decision = writer.handle(intent)
+        state = writer.fold.state(intent.model_name)
+        if not isinstance(decision, Accepted) or not decision.events:
+            continue
+        event = decision.events[0]
+        name = intent.model_name
+        if isinstance(event, AlertRaised):
+            again = decide(state, raise_alert(event.rule, event.value, model_name=name))
+        elif isinstance(event, AlertCleared):
+            again = decide(state, clear_alert(event.rule_name, raised_sequence=event.raised_sequence, model_name=name))
+        elif isinstance(event, AlertPolicySet):
+            again = decide(state, set_alert_policy(event.policy, model_name=name))
+        else:
+            continue
+        assert isinstance(again, Accepted), (command, again)
+        assert again.events == ()
+
+
+def test_the_strategies_reach_what_they_are_for() -> None:
+    """Random commands are worth nothing if no alert is ever raised: count over fixed examples."""
+    seen: set[str] = set()
+
+    @settings(max_examples=60, derandomize=True, database=None)
+    @given(alert_histories)
+    def explore(intents: list[Intent]) -> None:
+        writer = Writer()
+        for intent in intents:
+            _command, decision = writer.handle(intent)
+            events = decision.events if isinstance(decision, Accepted) else ()
+            seen.update({decision.code} if not isinstance(decision, Accepted) else ())
+            seen.update(event.cause for event in events if isinstance(event, AlertCleared))
+            alerts = writer.fold.state(intent.model_name).alerts
+            seen.update({"policy"} if alerts.policy is not None else {"default"})
+            seen.update({"two raised"} if len(alerts.raised) > 1 else ())
+            seen.update({"nothing watched"} if not alerts.effective_policy.rules else ())
+
+    explore()
+    wanted = {"recovered", "operator", "rule-changed", "policy", "default", "two raised", "nothing watched"}
+    assert seen >= {*wanted, "conflict", "unknown-rule", "unknown-version", "invalid-value"}
