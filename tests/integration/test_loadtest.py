@@ -17,9 +17,9 @@ import pytest
 
 from hotswap_events import headers as header_names
 from hotswap_stream.client.load.tally import LoadReport
+from tests.integration.asking_stage import running_api
 from tests.integration.hand_worker import Answer, HandWorker, Headers, answering, hand_worker
 from tests.integration.serving_stage import MODEL, Stage, open_stage, stage_settings
-from tests.integration.test_asking_models import running_api
 
 ROOT = Path(__file__).resolve().parents[2]
 

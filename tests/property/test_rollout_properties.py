@@ -14,6 +14,7 @@ from hotswap_stream.domain.state import ModelState
 from hotswap_stream.domain.traffic import in_fleet_part, is_shadowed, traffic, versions_in_play
 from tests.property.histories import MODELS, Intent, Writer, histories
 from tests.registry_samples import MODEL, in_envelope
+from tests.rollout_course_samples import PROVEN, RIVALS
 from tests.rollout_samples import (
     ab,
     abort_rollout,
@@ -27,7 +28,6 @@ from tests.rollout_samples import (
     start_rollout,
 )
 from tests.unit.decider_specification import state_after
-from tests.unit.test_rollout_rules import PROVEN, RIVALS
 
 weights = st.integers(0, WEIGHT_TOTAL)
 keys = st.lists(st.binary(min_size=1, max_size=12), min_size=20, max_size=60)

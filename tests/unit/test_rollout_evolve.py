@@ -12,6 +12,7 @@ from hotswap_stream.domain.rollout_state import ANALYSES_KEPT_MAX, ROLLOUTS_KEPT
 from hotswap_stream.domain.state import ModelState
 from hotswap_stream.domain.traffic import FleetPart, traffic, versions_in_play
 from tests.registry_samples import EPOCH, archived, in_envelope, promoted, rolled_back, staged, trained, validated
+from tests.rollout_course_samples import AT_PAUSE, BAKING, ENDED, IN_CANARY, IN_STEPS, PROVEN
 from tests.rollout_samples import (
     SHADOW,
     STRICT,
@@ -33,7 +34,6 @@ from tests.rollout_samples import (
     weights_set,
 )
 from tests.unit.decider_specification import state_after
-from tests.unit.test_rollout_rules import AT_PAUSE, BAKING, ENDED, IN_CANARY, IN_STEPS, PROVEN
 
 
 @pytest.mark.parametrize(

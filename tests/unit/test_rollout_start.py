@@ -1,0 +1,215 @@
+"""What a rollout may start with, and what it may be changed to."""
+
+from typing import Any
+
+import pytest
+
+from hotswap_events.commands import AnyCommand
+from hotswap_events.registry import RegistryEvent
+from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy, Strategy
+from tests.registry_samples import (
+    archived,
+    trained,
+    validated,
+)
+from tests.rollout_course_samples import BAKING, ENDED, IN_CANARY, PROVEN, RIVALS
+from tests.rollout_samples import (
+    CANARY,
+    POLICY,
+    SHADOW,
+    STRICT,
+    ab,
+    analysis,
+    bake_ended,
+    change_strategy,
+    fixed,
+    fleet,
+    pause_step,
+    progressive,
+    rollout_started,
+    set_weight,
+    start_rollout,
+    step_entered,
+    strategy_changed,
+    weights_set,
+)
+from tests.unit.decider_specification import given
+
+
+class TestStart:
+    @pytest.mark.parametrize(
+        ("strategy", "moves"),
+        [
+            (CANARY, (weights_set(v1=9_500, v2=500),)),
+            (SHADOW, ()),
+            (fleet(0, "worker-1"), ()),
+            (fixed("v2"), (weights_set(v1=0, v2=10_000),)),
+            (fixed("v1"), ()),
+            (progressive(analysis()), (step_entered(0),)),
+            (
+                progressive(set_weight(500), set_weight(700), pause_step(60)),
+                (
+                    step_entered(0),
+                    weights_set(v1=9_500, v2=500),
+                    step_entered(1),
+                    weights_set(v1=9_300, v2=700),
+                    step_entered(2),
+                ),
+            ),
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_each_strategy_with_one_candidate(self, strategy: Strategy, moves: tuple[RegistryEvent, ...]) -> None:
+        given(*PROVEN).when(start_rollout(strategy, "v2")).then(rollout_started(strategy), *moves)
+
+    def test_an_ab_test_takes_its_candidates_from_the_arms(self) -> None:
+        strategy = ab(v2=3_000, v3=3_000, v1=4_000)
+        given(*RIVALS).when(start_rollout(strategy)).then(
+            rollout_started(strategy, "v2", "v3"), weights_set(v1=4_000, v2=3_000, v3=3_000)
+        )
+
+    def test_an_ab_test_may_leave_the_baseline_out(self) -> None:
+        strategy = ab(v2=5_000, v3=5_000)
+        given(*RIVALS).when(start_rollout(strategy, "v3", "v2")).then(
+            rollout_started(strategy, "v2", "v3"), weights_set(v1=0, v2=5_000, v3=5_000)
+        )
+
+    def test_salt_and_policy_as_asked(self) -> None:
+        given(*PROVEN).when(start_rollout(SHADOW, "v2", salt="again", policy=STRICT)).then(
+            rollout_started(SHADOW, salt="again", policy=STRICT)
+        )
+
+    def test_names_count_up(self) -> None:
+        given(*ENDED).when(start_rollout(SHADOW, "v2")).then(rollout_started(SHADOW, rollout_id="r2"))
+
+    def test_several_shadows(self) -> None:
+        given(*RIVALS).when(start_rollout(SHADOW, "v2", "v3")).then(rollout_started(SHADOW, "v2", "v3"))
+
+    def test_one_at_a_time(self) -> None:
+        given(*IN_CANARY).when(start_rollout(SHADOW, "v2")).then_refused(
+            "illegal-step", "'r1'", "is running", legal=("pause", "promote", "abort", "set-strategy")
+        )
+
+    def test_a_new_one_ends_the_bake_of_the_last(self) -> None:
+        given(*BAKING).when(start_rollout(SHADOW, "v1")).then(
+            bake_ended("superseded"), rollout_started(SHADOW, "v1", rollout_id="r2", baseline="v2")
+        )
+
+    def test_needs_a_baseline(self) -> None:
+        given(trained("v1")).when(start_rollout(CANARY, "v1")).then_refused(
+            "illegal-step", "no active version", legal=("promote", "switch")
+        )
+
+    def test_traffic_needs_a_passed_validation_or_force(self) -> None:
+        unproven = given(*PROVEN, trained("v3"))
+        unproven.when(start_rollout(CANARY, "v3")).then_refused("illegal-step", "not been validated", "forced")
+        unproven.when(start_rollout(SHADOW, "v3")).then(rollout_started(SHADOW, "v3"))
+        unproven.when(start_rollout(CANARY, "v3", forced=True)).then(
+            rollout_started(CANARY, "v3", forced=True), weights_set(v1=9_500, v3=500)
+        )
+
+    @pytest.mark.parametrize(
+        ("events", "command", "code", "words"),
+        [
+            (PROVEN, start_rollout(CANARY), "invalid-value", "name the candidate"),
+            (PROVEN, start_rollout(CANARY, "v9"), "unknown-version", "v2, v1"),
+            (PROVEN, start_rollout(CANARY, "v1"), "illegal-step", "is in production"),
+            (RIVALS, start_rollout(CANARY, "v2", "v3"), "invalid-value", "takes one"),
+            (PROVEN, start_rollout(SHADOW, "v2", "v2"), "invalid-value", "twice"),
+            (RIVALS, start_rollout(fixed("v3"), "v2"), "invalid-value", "neither"),
+            (RIVALS, start_rollout(ab(v2=5_000, v3=5_000), "v2"), "invalid-value", "leave them out"),
+            ((*PROVEN, archived("v2")), start_rollout(CANARY, "v2"), "illegal-step", "stage it first"),
+            (
+                (*PROVEN, validated("v2", "failed", 0.1, ("v1", 0.97))),
+                start_rollout(SHADOW, "v2"),
+                "illegal-step",
+                "failed validation",
+            ),
+            (PROVEN, start_rollout(ab(v1=5_000, v2=4_000), "v2"), "invalid-value", "9000"),
+            (PROVEN, start_rollout(fleet(), "v2"), "invalid-value", "share"),
+            (PROVEN, start_rollout(fleet(0, *map(str, range(1_001))), "v2"), "invalid-value", "1001 workers"),
+            (PROVEN, start_rollout(ab(v1=10_000), "v2"), "invalid-value", "2 to 8"),
+            (PROVEN, start_rollout(progressive(*[pause_step()] * 65), "v2"), "invalid-value", "65 steps"),
+            (PROVEN, start_rollout(SHADOW, *(f"v{number}" for number in range(2, 10))), "invalid-value", "at most 7"),
+            (PROVEN, start_rollout(progressive(set_weight(10_000)), "v2"), "invalid-value", "at once"),
+            (PROVEN, start_rollout(progressive(set_weight(10_001), pause_step()), "v2"), "invalid-value", "10000"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_what_cannot_be_started(self, events: Any, command: AnyCommand, code: Any, words: str) -> None:
+        given(*events).when(command).then_refused(code, words)
+
+    @pytest.mark.parametrize(
+        ("policy", "words"),
+        [
+            (RolloutPolicy(metrics=(MetricRule(metric="reward"),)), "a threshold or a margin"),
+            (RolloutPolicy(metrics=(MetricRule(metric="latency", margin=0.1),)), "slow_ms"),
+            (RolloutPolicy(metrics=(MetricRule(metric="accuracy", threshold=1.5),)), "from 0 to 1"),
+            (RolloutPolicy(metrics=(MetricRule(metric="agreement", margin=0.1),)), "not a margin"),
+            (RolloutPolicy(metrics=(MetricRule(metric="reward", threshold=float("inf")),)), "finite"),
+            (RolloutPolicy(metrics=(MetricRule(metric="reward", threshold=1.0),) * 2), "twice"),
+            (RolloutPolicy(alpha=1.5), "alpha"),
+            (RolloutPolicy(metrics=(MetricRule(metric="reward", threshold=1.0),) * 17), "17 metrics"),
+            (RolloutPolicy(metrics=()), "no metrics"),
+            (RolloutPolicy(metrics=(MetricRule(metric="reward", threshold=1.0),)), "no rule for it"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "policy",
+    )
+    def test_what_cannot_be_a_policy(self, policy: RolloutPolicy, words: str) -> None:
+        strategy = progressive(analysis(metrics=() if words == "no metrics" else ("success-rate",)))
+        given(*PROVEN).when(start_rollout(strategy, "v2", policy=policy)).then_refused("invalid-value", words)
+
+
+class TestChangeOfStrategy:
+    def test_a_higher_share(self) -> None:
+        strategy = CANARY.__class__(weight=2_500)
+        given(*IN_CANARY).when(change_strategy(strategy)).then(
+            strategy_changed(strategy), weights_set(v1=7_500, v2=2_500)
+        )
+
+    def test_from_shadow_to_steps(self) -> None:
+        shadowed = (*PROVEN, rollout_started(SHADOW))
+        given(*shadowed).when(change_strategy(progressive(), policy=STRICT)).then(
+            strategy_changed(progressive(), policy=STRICT),
+            step_entered(0),
+            weights_set(v1=9_500, v2=500),
+            step_entered(1),
+        )
+
+    def test_steps_may_begin_where_the_share_is(self) -> None:
+        strategy = progressive(analysis(), set_weight(5_000), pause_step())
+        given(*IN_CANARY).when(change_strategy(strategy)).then(strategy_changed(strategy), step_entered(0))
+
+    def test_back_to_the_baseline_without_an_end(self) -> None:
+        given(*IN_CANARY).when(change_strategy(fixed("v1"))).then(
+            strategy_changed(fixed("v1")), weights_set(v1=10_000, v2=0)
+        )
+
+    def test_another_arm(self) -> None:
+        rivals = (*RIVALS, rollout_started(), weights_set(v1=9_500, v2=500))
+        strategy = ab(v1=8_000, v2=1_000, v3=1_000)
+        given(*rivals).when(change_strategy(strategy)).then(
+            strategy_changed(strategy, "v2", "v3"), weights_set(v1=8_000, v2=1_000, v3=1_000)
+        )
+
+    def test_an_arm_less_gives_its_share_to_the_baseline(self) -> None:
+        rivals = (
+            *RIVALS,
+            rollout_started(ab(v1=4_000, v2=3_000, v3=3_000), "v2", "v3"),
+            weights_set(v1=4_000, v2=3_000, v3=3_000),
+        )
+        strategy = progressive(pause_step(60), set_weight(10_000), analysis())
+        state = given(*rivals, strategy_changed(strategy, "v2")).state
+        assert state.rollout is not None
+        assert [arm.weight for arm in state.rollout.arms] == [7_000, 3_000]
+
+    def test_the_same_again_is_nothing(self) -> None:
+        given(*IN_CANARY).when(change_strategy(CANARY)).then_nothing("already")
+
+    def test_traffic_needs_a_passed_validation_here_too(self) -> None:
+        shadowed = given(*PROVEN, trained("v3"), rollout_started(SHADOW, "v3"))
+        shadowed.when(change_strategy(CANARY)).then_refused("illegal-step", "not been validated")
+
+
+def test_the_default_policy_is_the_one_of_the_samples() -> None:
+    given(*PROVEN).when(start_rollout(SHADOW, "v2")).then(rollout_started(SHADOW, policy=POLICY))
