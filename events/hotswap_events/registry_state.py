@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from hotswap_events.alerts import AlertPolicy, AlertRule
 from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance, Verdict
 from hotswap_events.rollout_record import RolloutRecord
 from hotswap_events.serving_control import CircuitOpenedCause, ServingPolicy
@@ -16,6 +17,8 @@ from hotswap_events.validation_policy import ValidationPolicy
 
 CircuitPosition = Literal["closed", "open", "half-open"]
 VersionStage = Literal["none", "staging", "production", "superseded", "archived"]
+
+ALERTS_LISTED_MAX = 32
 
 CIRCUITS_LISTED_MAX = 100
 
@@ -40,6 +43,22 @@ class CircuitRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     opened_cause: CircuitOpenedCause | None = None
     openings: int = 0
     """How often it opened since the version last entered production."""
+
+
+class AlertRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A raised alert. Its further figures are in the event that raised it."""
+
+    rule: AlertRule
+    """As it was when the alert was raised."""
+    raised_sequence: int
+    """Stream position of the event that raised it."""
+    raised_at: Annotated[datetime, Meta(tz=True)]
+    value: float
+    """What the figure was then."""
+    count: int = 0
+    """Requests, values or, for `lag`, partitions that the figure was made of."""
+    model_version: str | None = None
+    """The active version at that time."""
 
 
 class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -113,6 +132,10 @@ class RegistryState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     rollout: RolloutRecord | None = None
     """The one that goes on, with its last analysis."""
     validation_policy: ValidationPolicy | None = None
+    """Set for this model; absent: the default."""
+    alerts: tuple[AlertRecord, ...] = ()
+    """Raised now, oldest first; at most 32."""
+    alert_policy: AlertPolicy | None = None
     """Set for this model; absent: the default."""
     unknown_event_type: str | None = None
     """Set when a newer release wrote an event that this one cannot interpret; the state may then lack its effect."""

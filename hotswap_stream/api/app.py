@@ -13,6 +13,7 @@ from litestar.serialization import decode_json, encode_json
 from litestar.types import ControllerRouterHandler
 
 from hotswap_stream import __version__
+from hotswap_stream.api.alerts import AlertController, AlertPolicyController, get_alerts
 from hotswap_stream.api.command_context import provide_command_headers
 from hotswap_stream.api.commands import ModelCommands, VersionCommands
 from hotswap_stream.api.docs_page import PlainDocsPlugin
@@ -67,6 +68,9 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     RolloutCommands,
     ValidationPolicyController,
     clean_up_model,
+    get_alerts,
+    AlertController,
+    AlertPolicyController,
     give_feedback,
     TrainingRunController,
     list_events,
@@ -102,6 +106,7 @@ _OPENAPI = OpenAPIConfig(
         Tag(name="commands", description="What appends events to the log"),
         Tag(name="serving", description="Circuits, their policy, and the switch that turns a model off"),
         Tag(name="rollouts", description="How a new version earns its traffic"),
+        Tag(name="alerts", description="What is watched, and what was above its threshold"),
         Tag(name="training", description="Training runs"),
         Tag(name="events", description="The registry log"),
     ],

@@ -44,6 +44,9 @@ class Status(Struct, frozen=True, kw_only=True):
     active_models: int
     """Models with a version in production."""
     versions: int
+    alerts_raised: int
+    """Over all models; `GET /api/alerts` lists them."""
+    critical_alerts_raised: int
     registry_next_offset: int
     events_applied: int
     events_void: int
@@ -97,6 +100,7 @@ async def status(runtime: Runtime) -> Status:
     missing = await _missing(runtime)
     fold, services = runtime.registry.fold, runtime.services
     states = [stream.state for stream in fold.streams.values()]
+    severities = [alert.rule.severity for state in states for alert in state.alerts.raised.values()]
     return Status(
         environment=services.environment,
         release=__version__,
@@ -107,6 +111,8 @@ async def status(runtime: Runtime) -> Status:
         models=len(states),
         active_models=sum(state.active_version is not None for state in states),
         versions=sum(len(state.versions) for state in states),
+        alerts_raised=len(severities),
+        critical_alerts_raised=severities.count("critical"),
         registry_next_offset=fold.next_offset,
         events_applied=fold.applied_count,
         events_void=fold.void_count,

@@ -35,6 +35,7 @@ class RegistryCollector(Collector):
         yield _family(catalogue.CIRCUIT_OPEN, _circuit_positions(streams))
         yield _family(catalogue.CIRCUIT_OPENINGS, _circuit_openings(streams))
         yield _family(catalogue.MODEL_DISABLED, _disabled(streams))
+        yield _family(catalogue.ALERTS_RAISED, _alerts(streams))
         for spec, value in (
             (catalogue.REGISTRY_MODELS, len(streams)),
             (catalogue.REGISTRY_NEXT_OFFSET, fold.next_offset),
@@ -105,6 +106,16 @@ def _circuit_openings(streams: list[Stream]) -> Iterator[Sample]:
 def _disabled(streams: list[Stream]) -> Iterator[Sample]:
     for stream in streams:
         yield (stream.state.model_name,), int(stream.state.serving.disabled)
+
+
+def _alerts(streams: list[Stream]) -> Iterator[Sample]:
+    for stream in streams:
+        alerts, model_name = stream.state.alerts, stream.state.model_name
+        rules = {(rule.name, rule.severity): 0 for rule in alerts.effective_policy.rules}
+        # An alert may have been raised by a rule that a newer release's default policy has no more.
+        rules |= {(alert.rule.name, alert.rule.severity): 1 for alert in alerts.raised.values()}
+        for (rule_name, severity), raised in rules.items():
+            yield (model_name, rule_name, severity), raised
 
 
 @get("/metrics", operation_id="metrics", tags=["health"], media_type=MediaType.TEXT)

@@ -7,10 +7,12 @@ from itertools import islice
 import msgspec
 
 from hotswap_events.registry_state import (
+    ALERTS_LISTED_MAX,
     CIRCUITS_LISTED_MAX,
     PRODUCTION_SEQUENCES_LISTED_MAX,
     STATE_BYTES_MAX,
     VERSIONS_LISTED_MAX,
+    AlertRecord,
     CircuitRecord,
     RegistryState,
     RegistryVersion,
@@ -64,6 +66,21 @@ def circuit_records(state: ModelState, *, circuits_max: int) -> tuple[CircuitRec
     )
 
 
+def alert_records(state: ModelState, *, alerts_max: int) -> tuple[AlertRecord, ...]:
+    """The raised alerts, oldest first. Their figures are left out: 64 long names each would not fit into a record."""
+    return tuple(
+        AlertRecord(
+            rule=alert.rule,
+            raised_sequence=alert.sequence,
+            raised_at=alert.at,
+            value=alert.value,
+            count=alert.count,
+            model_version=alert.model_version,
+        )
+        for alert in islice(state.alerts.raised.values(), alerts_max)
+    )
+
+
 def registry_state(stream: Stream, *, versions_listed_max: int | None = VERSIONS_LISTED_MAX) -> RegistryState:
     """The state of a stream that has an event. `versions_listed_max` counts the newest; None lists all versions."""
     state = stream.state
@@ -91,6 +108,8 @@ def registry_state(stream: Stream, *, versions_listed_max: int | None = VERSIONS
         former_version=state.former_version,
         rollout=None if state.rollout is None else rollout_record(state.rollout, analyses_max=1),
         validation_policy=state.validation_policy,
+        alerts=alert_records(state, alerts_max=ALERTS_LISTED_MAX),
+        alert_policy=state.alerts.policy,
         unknown_event_type=state.unknown_event_type,
     )
 

@@ -73,6 +73,12 @@ MODEL_DISABLED = MetricSpec(
     labels=("model_name",),
     documentation="1 for a model that is switched off, 0 for all others.",
 )
+ALERTS_RAISED = MetricSpec(
+    name="hotswap_alerts_raised",
+    kind="gauge",
+    labels=("model_name", "rule", "severity"),
+    documentation="1 while the rule's alert is raised; 0 for every other rule of the model's alert policy.",
+)
 EVENT_STREAM_CLIENTS = MetricSpec(
     name="hotswap_event_stream_clients", kind="gauge", documentation="Clients of the live event stream."
 )
@@ -89,5 +95,6 @@ CATALOGUE = (
     CIRCUIT_OPEN,
     CIRCUIT_OPENINGS,
     MODEL_DISABLED,
+    ALERTS_RAISED,
     EVENT_STREAM_CLIENTS,
 )

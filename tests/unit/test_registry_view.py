@@ -5,11 +5,13 @@ from typing import get_args
 import msgspec
 import pytest
 
+from hotswap_events.alerts import AlertPolicy
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_events.registry_state import STATE_BYTES_MAX, VERSIONS_LISTED_MAX, RegistryState, VersionStage
 from hotswap_stream.application.registry_fold import RegistryFold, Stream
 from hotswap_stream.application.registry_view import encode_registry_state, registry_state
 from hotswap_stream.domain.state import ModelState, Stage, VersionState
+from tests.alert_samples import FAILING, alert_policy_set, alert_raised
 from tests.registry_samples import EPOCH, IMPORTED, LogBuilder, promoted, rolled_back, staged, trained, validated
 
 
@@ -131,3 +133,20 @@ def test_one_version_too_large_for_a_record_is_listed_without_its_details() -> N
 
 def test_stages_are_the_same_words_inside_and_outside() -> None:
     assert get_args(VersionStage) == get_args(Stage)
+
+
+def test_raised_alerts_are_listed_without_their_figures_so_that_the_state_always_fits() -> None:
+    rules = tuple(msgspec.structs.replace(FAILING, name=f"{number:02}-{'r' * 60}") for number in range(16))
+    figures = {f"{number:02}-{'ä' * 125}": 1.0 for number in range(64)}
+    builder = LogBuilder().append(trained("v1")).append(alert_policy_set(AlertPolicy(rules=rules)))
+    for rule in rules:
+        builder.append(alert_raised(rule, 0.5, count=7, figures=figures, model_version="v1"))
+    stream = fold(builder)
+    assert len(msgspec.json.encode(stream.state.alerts.raised)) > 100_000
+    value = encode_registry_state(registry_state(stream), bytes_max=20_000)
+    assert len(value) <= 20_000
+    state = read(value)
+    assert [alert.rule for alert in state.alerts] == list(rules)
+    assert (state.alerts[0].raised_sequence, state.alerts[0].value, state.alerts[0].count) == (3, 0.5, 7)
+    assert state.alert_policy == AlertPolicy(rules=rules)
+    assert [version.model_version for version in state.versions] == ["v1"]
