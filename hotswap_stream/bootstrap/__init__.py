@@ -17,6 +17,7 @@ from hotswap_stream.bootstrap.environment import artifact_store as artifact_stor
 from hotswap_stream.bootstrap.environment import build_registry as build_registry
 from hotswap_stream.bootstrap.environment import connection as connection
 from hotswap_stream.bootstrap.environment import ensure_control_topics as ensure_control_topics
+from hotswap_stream.bootstrap.environment import existing_topics as existing_topics
 from hotswap_stream.bootstrap.environment import model_topics_creator as model_topics_creator
 from hotswap_stream.bootstrap.environment import open_registry as open_registry
 from hotswap_stream.bootstrap.environment import running_broker as running_broker

@@ -8,7 +8,7 @@ from hotswap_stream import broker_announcement as announcement
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
-from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
+from hotswap_stream.adapters.kafka.topic_admin import ensure_topics, topics_of
 from hotswap_stream.application.artifact_store import ArtifactStore
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.errors import ConfigurationError
@@ -94,6 +94,11 @@ def model_topics_creator(settings: Settings, *, windows: bool = False) -> Callab
             created.add(model_name)
 
     return ensure
+
+
+async def existing_topics(settings: Settings) -> frozenset[str]:
+    """Names of this environment's topics that are there. LogUnavailableError."""
+    return await topics_of(connection(settings), topics(settings).prefix)
 
 
 def build_registry(settings: Settings, source: str) -> Registry:

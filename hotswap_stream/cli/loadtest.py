@@ -71,7 +71,14 @@ def loadtest(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of what is made up.")] = 0,
-    keys: Annotated[int, typer.Option(help="Spread over so many routing keys.", min=0, max=1_000_000)] = 0,
+    keys: Annotated[
+        int,
+        typer.Option(
+            help="Spread over so many routing keys; by topic, 0 is 100 series for a model that takes windows.",
+            min=0,
+            max=1_000_000,
+        ),
+    ] = 0,
     model_version: Annotated[
         str | None, typer.Option(help="Ask this version, in production or not.", show_default=False)
     ] = None,
@@ -135,7 +142,7 @@ async def _load_by_topic(settings: "Settings", subject: "LoadSubject", plan: "Lo
     from hotswap_stream import bootstrap
     from hotswap_stream.application.model_queries import find_model, find_version
     from hotswap_stream.client.load.model_inputs import inputs_of_manifest
-    from hotswap_stream.client.load.session import load_by_topic
+    from hotswap_stream.client.load.session import load_by_topic, with_windows
     from hotswap_stream.errors import HotswapError
 
     async with bootstrap.open_registry(settings) as registry:
@@ -152,6 +159,8 @@ async def _load_by_topic(settings: "Settings", subject: "LoadSubject", plan: "Lo
         if version is None:
             raise HotswapError(f"model {name!r} has no active version; promote one, or give --model-version")
     artifact = await bootstrap.artifact_store(settings).fetch(version.artifact.digest)
+    if artifact.manifest.window is not None:
+        subject = with_windows(subject)
     gateway = bootstrap.inference_gateway(settings, in_flight_max=plan.in_flight_max)
     async with load_by_topic(gateway, inputs_of_manifest(artifact.manifest), subject, plan) as target:
         yield target

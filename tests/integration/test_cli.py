@@ -10,6 +10,7 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from hotswap_stream.cli.app import build_app
+from tests.integration.window_stage import mean_artifact
 from tests.sample_artifacts import linear_artifact
 
 Cli = Callable[..., Result]
@@ -125,6 +126,26 @@ def test_two_environments_side_by_side(cli: Cli, environment: dict[str, str], ar
     assert names[:3] == [".registry", ".registry-state", ".commands"]
     assert names[-2:] == [".requests.digits", ".responses.digits"]
     assert f"{other}.registry" in cli("topics", HOTSWAP_TOPIC_PREFIX=other).output
+
+
+def test_topics_for_windows_are_made_where_the_version_in_production_takes_them(
+    cli: Cli, environment: dict[str, str], tmp_path: Path, artifact: Path
+) -> None:
+    def listed() -> list[str]:
+        found = [topic["name"] for topic in read_json(cli("topics", "--json"))]
+        return [name.removeprefix(environment["HOTSWAP_TOPIC_PREFIX"]) for name in found if ".windows." in name]
+
+    forecaster = tmp_path / "forecaster.safetensors"
+    forecaster.write_bytes(mean_artifact())
+    cli("register", "digits", str(artifact))
+    cli("register", "loads", str(forecaster))
+    assert listed() == [], "nothing is in production"
+    cli("switch", "loads", "v1")
+    cli("switch", "digits", "v1")
+    assert listed() == [".windows.loads"]
+    cli("register", "loads", str(artifact))
+    cli("switch", "loads", "v2")
+    assert listed() == [".windows.loads"], "it is there"
 
 
 @pytest.mark.parametrize(

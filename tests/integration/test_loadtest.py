@@ -16,19 +16,22 @@ import numpy as np
 import pytest
 
 from hotswap_events import headers as header_names
+from hotswap_stream import bootstrap
+from hotswap_stream.adapters.kafka.inference_gateway import partition_of
 from hotswap_stream.client.load.tally import LoadReport
 from tests.integration.asking_stage import running_api
 from tests.integration.hand_worker import Answer, HandWorker, Headers, answering, hand_worker
-from tests.integration.serving_stage import MODEL, Stage, open_stage, stage_settings
+from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, open_stage, stage_settings
+from tests.integration.test_windows import running_worker
+from tests.integration.window_stage import mean_artifact
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Load:
-    """A stage with v1 in production, a worker by hand, and the command line as processes of their own."""
+class Command:
+    """The command line, as processes of their own."""
 
-    def __init__(self, stage: Stage, worker: HandWorker) -> None:
-        self.stage, self.worker = stage, worker
+    def __init__(self, stage: Stage) -> None:
         settings = stage.settings
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOTSWAP_")}
         self._environment = {
@@ -54,6 +57,14 @@ class Load:
     async def report(self, *arguments: str, code: int = 0) -> LoadReport:
         out, _ = await self.run(*arguments, "--json", code=code)
         return msgspec.json.decode(out, type=LoadReport)
+
+
+class Load(Command):
+    """A stage with v1 in production, and a worker by hand."""
+
+    def __init__(self, stage: Stage, worker: HandWorker) -> None:
+        super().__init__(stage)
+        self.stage, self.worker = stage, worker
 
 
 def by_pin(headers: Headers) -> Answer:
@@ -176,3 +187,25 @@ async def _any_request(worker: HandWorker) -> bool:
 async def test_wrong_use_says_what_is_wrong(load: Load, arguments: tuple[str, ...], code: int, words: str) -> None:
     _, err = await load.run(MODEL, *arguments, code=code)
     assert words in " ".join(err.split())
+
+
+async def test_requests_of_a_series_go_to_one_partition(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+    """To a model that takes windows; partitions are those of Kafka's own partitioner."""
+    settings = msgspec.structs.replace(stage_settings(kafka, topic_prefix, tmp_path), executor="eager")
+    async with open_stage(settings) as stage, running_worker(settings):
+        await stage.switch(await stage.register(await stage.store.put_artifact(mean_artifact())))
+        command = Command(stage)
+        report = await command.report(MODEL, "--requests", "60", "--concurrency", "8", "--keys", "7")
+        assert (report.succeeded, report.errors) == (60, {})
+        np.save(tmp_path / "steps.npy", np.ones((10, 1), dtype="<f4"))
+        steps = ("--data", str(tmp_path / "steps.npy"), "--rows", "2", "--requests", "200")
+        assert (await command.report(MODEL, *steps)).errors == {}
+        folds = await bootstrap.window_reader(stage.settings).read(MODEL)
+        async with asyncio.timeout(30):  # workers write windows about once a second
+            while sum(len(list(fold.windows())) for fold in folds.values()) < 100:
+                await asyncio.sleep(0.2)
+                folds = await bootstrap.window_reader(stage.settings).read(MODEL)
+        places = sorted((key.decode(), number) for number, fold in folds.items() for key, _, _ in fold.windows())
+        assert places == sorted((f"key-{n}", partition_of(f"key-{n}", PARTITIONS)) for n in range(100))
+        _, err = await command.run(MODEL, "--rows", "3", code=1)
+        assert "rows must be 1, not 3" in " ".join(err.split())

@@ -210,12 +210,13 @@ class KafkaInferenceGateway:
             ) from error
         return decoded
 
-    async def connect(self, model_name: str) -> ModelExchange:
+    async def connect(self, model_name: str, *, all_partitions: bool = False) -> ModelExchange:
         """The connection to a model's topics, for callers that send without a task for each request.
 
         It belongs to the gateway, which may replace it once it has failed. Does not count against `in_flight_max`.
+        `all_partitions`: where the sender chooses by key (`partition_of`), as for models that take windows.
         """
-        return await self._exchange(model_name)
+        return await self._exchange(model_name + _ALL if all_partitions else model_name)
 
     async def _takes_windows(self, model_name: str) -> bool:
         """Whether workers keep windows for it: they make its topic before they answer the first such request."""

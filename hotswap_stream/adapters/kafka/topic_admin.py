@@ -96,6 +96,18 @@ async def topic_partitions(connection: KafkaConnection, topics: Sequence[str]) -
         await admin.close()
 
 
+async def topics_of(connection: KafkaConnection, prefix: str) -> frozenset[str]:
+    """Names of the topics of one environment (`<prefix>.…`). LogUnavailableError."""
+    admin = AIOKafkaAdminClient(**connection.client_options())
+    try:
+        await admin.start()
+        return frozenset(name for name in await admin.list_topics() if name.startswith(f"{prefix}."))
+    except (KafkaError, OSError) as error:
+        raise LogUnavailableError(f"Kafka at {connection.bootstrap_servers}: {error!r}") from error
+    finally:
+        await admin.close()
+
+
 async def delete_topics(connection: KafkaConnection, prefix: str) -> list[str]:
     """Delete every topic of one environment (`<prefix>.…`); returns their names. For `reset` only."""
     admin = AIOKafkaAdminClient(**connection.client_options())

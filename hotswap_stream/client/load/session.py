@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
 from hotswap_stream.client.load.drive import LoadPlan, LoadRun, LoadTarget
@@ -15,6 +16,10 @@ from hotswap_stream.client.load.model_inputs import input_names, inputs_by_http
 from hotswap_stream.client.load.payloads import Format, InputSpec, Payload, file_payloads, random_payloads
 from hotswap_stream.client.load.tally import LoadReport
 from hotswap_stream.client.load.topic_target import TopicTarget
+from hotswap_stream.errors import ConfigurationError
+
+SERIES_KEYS = 100
+"""Of a model that takes windows, where the number of keys is not given."""
 
 
 class LoadSubject(Struct, frozen=True, kw_only=True):
@@ -30,12 +35,27 @@ class LoadSubject(Struct, frozen=True, kw_only=True):
     seed: int = 0
     keys: int = 0
     """Routing keys to spread over; 0 sends none."""
+    takes_windows: bool = False
+    """Requests bring steps of series, each named by its key: a series' requests go to one partition."""
 
     def payloads(self, inputs: Sequence[InputSpec]) -> tuple[Payload, ...]:
         """What to send to a model with these inputs. ConfigurationError for data that do not fit."""
         if self.data is not None:
             return file_payloads(self.data, input_names(inputs), rows=self.rows, body_format=self.body_format)
         return random_payloads(inputs, rows=self.rows, body_format=self.body_format, seed=self.seed)
+
+
+def with_windows(subject: LoadSubject) -> LoadSubject:
+    """The same, asked of a version that takes windows: each made-up request brings a whole window of its series.
+
+    ConfigurationError where rows of several series were asked for in one request.
+    """
+    if subject.rows != 1 and subject.data is None:
+        raise ConfigurationError(
+            f"{subject.model_name!r} takes windows: a request is about one series, so rows must be 1, not "
+            f"{subject.rows}; to bring a few steps at a time, give a file of [steps, features] with --data"
+        )
+    return replace(subject, takes_windows=True, keys=subject.keys or SERIES_KEYS)
 
 
 @asynccontextmanager
@@ -73,6 +93,7 @@ async def load_by_topic(
             subject.payloads(inputs),
             timeout_s=plan.timeout_s,
             keys=subject.keys,
+            by_key=subject.takes_windows,
             model_version=subject.model_version,
         )
         await target.open()

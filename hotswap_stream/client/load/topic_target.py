@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from hotswap_stream.adapters.kafka.answer_correlation import RawAnswer
-from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway, record_headers
+from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway, partition_of, record_headers
 from hotswap_stream.adapters.kafka.model_exchange import ModelExchange
 from hotswap_stream.application.inference_gateway import Beside
 from hotswap_stream.client.load.drive import Outcome
@@ -32,7 +32,10 @@ def routing_key(number: int, keys: int) -> str | None:
 
 
 class TopicTarget:
-    """A LoadTarget over an open gateway; `open` it first. Connects anew when a connection failed."""
+    """A LoadTarget over an open gateway; `open` it first. Connects anew when a connection failed.
+
+    `by_key`: each key's requests go to one partition, as the steps of a series must; else to the quietest of a few.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class TopicTarget:
         *,
         timeout_s: float,
         keys: int = 0,
+        by_key: bool = False,
         model_version: str | None = None,
     ) -> None:
         self._gateway = gateway
@@ -49,24 +53,29 @@ class TopicTarget:
         self._payloads = [(payload.body, payload.content_type.encode()) for payload in payloads]
         self._timeout_s = timeout_s
         self._keys = keys
+        self._by_key = by_key
         self._model_version = model_version
         self._exchange: ModelExchange | None = None
         self._connecting: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Connect to the model's topics. Errors as of InferenceGateway.infer."""
-        self._exchange = await self._gateway.connect(self._model_name)
+        self._exchange = await self._gateway.connect(self._model_name, all_partitions=self._by_key)
 
     def send(self, number: int) -> "asyncio.Future[Any]":
         """See LoadTarget."""
         body, content_type = self._payloads[number % len(self._payloads)]
-        beside = Beside(routing_key=routing_key(number, self._keys), model_version=self._model_version)
+        key = routing_key(number, self._keys)
+        beside = Beside(routing_key=key, model_version=self._model_version)
         try:
             if self._exchange is None:
                 raise RuntimeError("open the target first")
             if self._exchange.failed:
                 self._connect_anew()
-            return self._exchange.send(body, record_headers(content_type, beside, self._timeout_s))
+            partition = None
+            if self._by_key and key is not None:
+                partition = partition_of(key, len(self._exchange.partitions))
+            return self._exchange.send(body, record_headers(content_type, beside, self._timeout_s), partition)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is what came of this request
             failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
             failed.set_exception(error)
