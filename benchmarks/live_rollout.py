@@ -4,7 +4,7 @@ import asyncio
 import random
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -97,10 +97,18 @@ class LiveDigits:
         await self.command(SwitchVersion(**self.meta(), model_version=model_version))
 
     async def rolled_out(
-        self, command: StartRollout, *, seconds_max: float, warm_up_seconds: float = 0.0
+        self,
+        command: StartRollout,
+        *,
+        seconds_max: float,
+        warm_up_seconds: float = 0.0,
+        by_hand: tuple[Callable[[], bool], Command] | None = None,
     ) -> tuple[RolloutState, float]:
         """Begin the rollout behind some seconds of traffic, and let more flow until it ends by itself: the rollout, and
-        the seconds it took. TimeoutError if it does not end."""
+        the seconds it took. TimeoutError if it does not end.
+
+        `by_hand`: a command that is carried out once, as soon as the function says so.
+        """
         loop = asyncio.get_running_loop()
         over = asyncio.Event()
         tasks = [asyncio.create_task(self._ask(over)), asyncio.create_task(self._judge(over))]
@@ -115,6 +123,9 @@ class LiveDigits:
                     for task in tasks:
                         if task.done():
                             task.result()
+                    if by_hand is not None and by_hand[0]():
+                        await self.command(by_hand[1])
+                        by_hand = None
                     await asyncio.sleep(0.1)
             seconds = loop.time() - began
         finally:

@@ -116,6 +116,22 @@ async def test_a_canary_is_raised_and_aborted(stage: HttpStage) -> None:
     assert refused["legal"] == ["start"]
 
 
+async def test_a_shadow_is_cancelled_and_another_one_promoted(stage: HttpStage) -> None:
+    await stage.promoted()
+    first, second = await passed(stage), await passed(stage)
+    started = await stage.accepted("rollout", {"strategy": {"kind": "shadow"}, "candidates": [first]})
+    assert started["rollout"]["status"] == "running"
+    split = (await report(stage))["traffic"]
+    assert weights(split) == {"v1": 10_000, first: 0}
+    assert split["shadows"] == [first]
+    cancelled = await stage.accepted("rollout/abort", {"archive": False, "reason": "not now"})
+    assert (cancelled["rollout"]["status"], cancelled["active_version"]) == ("aborted", "v1")
+    assert (await stage.get(f"/api/models/{MODEL}/versions/{first}")).json()["stage"] != "archived"
+    await stage.accepted("rollout", {"strategy": {"kind": "shadow", "sample_share": 2_500}, "candidates": [second]})
+    promoted = await stage.accepted("rollout/promote", {"rollout_id": "r2"})
+    assert (promoted["active_version"], promoted["previous_version"]) == (second, "v1")
+
+
 async def test_of_two_who_promote_and_abort_at_once_one_wins(stage: HttpStage) -> None:
     await stage.promoted()
     candidate = await passed(stage)

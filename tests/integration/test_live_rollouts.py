@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.live_rollout import live_digits
-from hotswap_events.rollout_commands import StartRollout
+from hotswap_events.rollout_commands import PromoteRollout, StartRollout
 from hotswap_events.rollout_strategy import (
     AnalysisStep,
     CanaryStrategy,
@@ -14,7 +14,9 @@ from hotswap_events.rollout_strategy import (
     ProgressiveStrategy,
     RolloutPolicy,
     SetWeightStep,
+    ShadowStrategy,
 )
+from hotswap_stream.adapters.torch.bad_data import DataKind
 from hotswap_stream.settings import Settings
 
 POLICY = RolloutPolicy(
@@ -78,3 +80,46 @@ async def test_a_good_version_is_promoted_step_by_step(settings: Settings) -> No
     assert (ended.status, state.active_version) == ("promoted", "v2")
     assert [analysis.step_index for analysis in ended.analyses] == [1, 3]
     assert {analysis.outcome for analysis in ended.analyses} == {"successful"}
+
+
+@pytest.mark.parametrize(("kind", "status", "active"), [("good", "promoted", "v2"), ("inverted", "aborted", "v1")])
+async def test_a_shadow_is_judged_by_its_agreement_and_answers_nobody_meanwhile(
+    settings: Settings, kind: DataKind, status: str, active: str
+) -> None:
+    policy = RolloutPolicy(
+        metrics=(MetricRule(metric="agreement", threshold=0.8),), answers_min=50, bake_seconds=0, auto_promote=True
+    )
+    async with live_digits(settings, rate=200, labelled=0.0) as live:
+        await live.trained(epochs=6, seed=1)
+        await live.switched("v1")
+        await live.trained(kind, epochs=6, seed=2)
+        command = StartRollout(**live.meta(), strategy=ShadowStrategy(), candidates=("v2",), policy=policy, forced=True)
+        ended, _seconds = await live.rolled_out(command, seconds_max=SECONDS_MAX)
+        state = live.registry.state("digits")
+    assert (ended.status, state.active_version) == (status, active)
+    [analysis] = ended.analyses
+    [agreement] = analysis.evidence
+    assert agreement.metric == "agreement"
+    assert agreement.value is not None
+    assert (agreement.value > 0.8) == (kind == "good")
+
+
+async def test_harm_behind_a_promotion_by_hand_leads_back_by_itself(settings: Settings) -> None:
+    # A shadow's answers get no labels: only its promotion shows that it is wrong.
+    policy = RolloutPolicy(metrics=(MetricRule(metric="accuracy", margin=0.1),), answers_min=50, bake_seconds=120)
+    async with live_digits(settings, rate=200, labelled=1.0) as live:
+        await live.trained(epochs=6, seed=1)
+        await live.switched("v1")
+        await live.trained("inverted", epochs=3, seed=2)
+        start = StartRollout(**live.meta(), strategy=ShadowStrategy(), candidates=("v2",), policy=policy, forced=True)
+        promote = PromoteRollout(**live.meta(), forced=True)
+        ended, _seconds = await live.rolled_out(
+            start, seconds_max=SECONDS_MAX, by_hand=(lambda: live.labels["v1"] > 600, promote)
+        )
+        state = live.registry.state("digits")
+    assert ended.status == "rolled-back"
+    assert (state.active_version, state.versions["v2"].stage) == ("v1", "archived")
+    [analysis] = ended.analyses
+    [accuracy] = analysis.evidence
+    assert (accuracy.model_version, accuracy.outcome) == ("v2", "failed")
+    assert live.wrong["v2"] > live.answered["v2"] / 2
