@@ -24,6 +24,17 @@ class Sketch:
         """Take in the values of another one."""
         self._sketch.merge(_decoded(encoded))
 
+    def merge_sketch(self, other: "Sketch") -> None:
+        """Take in the values of another one, which stays as it is."""
+        self._sketch.merge(other._sketch)
+
+    def copy(self) -> "Sketch":
+        """One of its own with the same values."""
+        copied = object.__new__(Sketch)
+        copied._sketch = type(self._sketch)(self._sketch.k)
+        copied.merge_sketch(self)
+        return copied
+
     @property
     def count(self) -> int:
         """Values it was made of."""
@@ -42,6 +53,10 @@ class Sketch:
         """Of the values, up to each of the points."""
         return [float(self._sketch.get_rank(point)) for point in points]
 
+    def quantiles(self, shares: list[float]) -> list[float]:
+        """The values that these shares, 0 to 1, are below; none where it is empty."""
+        return [float(value) for value in self._sketch.get_quantiles(shares)] if self.count else []
+
     def points(self) -> list[float]:
         """Its quantiles, rising."""
         return sorted({float(value) for value in self._sketch.get_quantiles(_SHARES)}) if self.count else []
@@ -50,6 +65,7 @@ class Sketch:
 def merged_sketch(one: str | None, other: str) -> str:
     """Both together. ValueError where text is not a sketch."""
     if one is None:
+        _check(other)
         return other
     sketch = Sketch(one)
     sketch.merge(other)
@@ -57,11 +73,15 @@ def merged_sketch(one: str | None, other: str) -> str:
 
 
 def _decoded(encoded: str) -> Any:
-    if wrong := wrong_sketch(encoded):
-        raise ValueError(f"not a KLL sketch of floats: {wrong}")
+    _check(encoded)
     import datasketches  # its import reads numpy: only where there are sketches
 
     try:
         return datasketches.kll_floats_sketch.deserialize(base64.b64decode(encoded, validate=True))
     except (binascii.Error, RuntimeError, IndexError) as error:
         raise ValueError(f"not a KLL sketch of floats: {error}") from error
+
+
+def _check(encoded: str) -> None:
+    if wrong := wrong_sketch(encoded):
+        raise ValueError(f"not a KLL sketch of floats: {wrong}")

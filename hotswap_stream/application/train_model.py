@@ -3,11 +3,14 @@
 import asyncio
 from pathlib import Path
 
+import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hotswap_events.commands import (
     CommandResult,
     FailTraining,
+    ProfileVersion,
     RegisterVersion,
     StartTraining,
     ValidateVersion,
@@ -24,6 +27,8 @@ from hotswap_stream.application.training import (
     TrainingSucceeded,
 )
 from hotswap_stream.errors import HotswapError
+
+_log = structlog.get_logger(__name__)
 
 EVALUATIONS_MAX = 3
 """If another version becomes active while one is evaluated, the comparison is made anew this often."""
@@ -142,6 +147,7 @@ class ModelTrainer:
                 spec, actor, "registry-refused", registered.refusal.reason if registered.refusal else "no version"
             )
             return TrainingReport(outcome=outcome, results=(started, registered, failed))
+        profiled = await self._profile(spec, outcome, registered.model_version, actor)
         evaluation, validated = await self.validate(
             spec.model_name,
             registered.model_version,
@@ -151,11 +157,34 @@ class ModelTrainer:
             promote_first=promote_first,
         )
         return TrainingReport(
-            outcome=outcome,
-            results=(started, registered, validated),
+            # The sketches are in the log by now, or refused; nobody wants to read them here.
+            outcome=replace(outcome, profile=None),
+            results=(started, registered, *profiled, validated),
             model_version=registered.model_version,
             evaluation=evaluation,
         )
+
+    async def _profile(
+        self, spec: TrainingSpec, outcome: TrainingSucceeded, model_version: str, actor: str
+    ) -> tuple[CommandResult, ...]:
+        """A version without a profile is a version all the same: a refusal ends nothing."""
+        if outcome.profile is None:
+            return ()
+        result = await self.registry.handle(
+            ProfileVersion(
+                command_id=f"{spec.run_id}:profile",
+                actor=actor,
+                model_name=spec.model_name,
+                correlation_id=spec.run_id,
+                model_version=model_version,
+                source=outcome.profile.source,
+                rows=outcome.profile.rows,
+                sketches=outcome.profile.sketches,
+            )
+        )
+        if result.refusal is not None:
+            _log.warning("profile_refused", run_id=spec.run_id, reason=result.refusal.reason)
+        return (result,)
 
     async def validate(
         self,

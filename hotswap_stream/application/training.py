@@ -53,6 +53,16 @@ class TrainingProgress(Struct, frozen=True, kw_only=True, tag="progress"):
     accuracy: float
 
 
+class DataProfile(Struct, frozen=True, kw_only=True):
+    """What the data of a version looked like."""
+
+    source: str
+    """Which data."""
+    rows: int
+    sketches: dict[str, str]
+    """As in the observations: of the inputs, and of the version's scores on them."""
+
+
 class TrainingSucceeded(Struct, frozen=True, kw_only=True, tag="succeeded"):
     """A run ended with an artifact that loads, warms up and lies in the store."""
 
@@ -64,6 +74,8 @@ class TrainingSucceeded(Struct, frozen=True, kw_only=True, tag="succeeded"):
     validation_set: str
     """Digest of the fixed validation set."""
     provenance: Provenance
+    profile: DataProfile | None = None
+    """Of the data it was trained on."""
 
 
 class TrainingFailure(Struct, frozen=True, kw_only=True, tag="failed"):
@@ -93,6 +105,7 @@ class TrainingFinished(Struct, frozen=True, kw_only=True, tag="finished"):
     data_snapshot: str
     code_revision: str
     environment: dict[str, str]
+    profile: DataProfile | None = None
 
 
 class TrainingAborted(Struct, frozen=True, kw_only=True, tag="aborted"):

@@ -13,6 +13,7 @@ from hotswap_stream.adapters.torch.evaluate import evaluate
 from hotswap_stream.adapters.torch.fit import FitOptions, FitProgress, fit
 from hotswap_stream.adapters.torch.labeled_images import IMAGE_SHAPE
 from hotswap_stream.adapters.torch.loading import load_module
+from hotswap_stream.adapters.torch.profiling import profile_of
 from hotswap_stream.adapters.torch.provenance import code_revision, environment
 from hotswap_stream.adapters.torch.saving import save_module
 from hotswap_stream.adapters.torch.threads import limit_threads
@@ -79,7 +80,11 @@ def run_training(order: TrainingOrder, on_progress: Callable[[TrainingProgress],
     seconds = perf_counter() - began
     content = save_module(module, manifest)
     # Measured is what was saved, loaded as a worker will load it.
-    evaluation = evaluate(load_module(manifest, content), split.validation, item_shape)
+    loaded = load_module(manifest, content)
+    evaluation = evaluate(loaded, split.validation, item_shape)
+    where = "the bundled digits' training part" if spec.data_file is None else Path(spec.data_file).name
+    digest = data.digest()
+    images = data.images.reshape(-1, *item_shape).numpy()
     Path(order.artifact_file).write_bytes(content)
     return TrainingFinished(
         metrics={
@@ -89,7 +94,8 @@ def run_training(order: TrainingOrder, on_progress: Callable[[TrainingProgress],
             "train_seconds": seconds,
         },
         validation_set=evaluation.validation_set,
-        data_snapshot=data.digest(),
+        data_snapshot=digest,
         code_revision=code_revision(),
         environment=environment(),
+        profile=profile_of(loaded, manifest, [images], source=f"{where[:400]}, {digest}", where=where),
     )

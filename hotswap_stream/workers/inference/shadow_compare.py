@@ -7,7 +7,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from hotswap_events.inference import InferTensor
-from hotswap_stream.workers.inference.tally import Floats, labels_and_scores
+from hotswap_stream.application.row_sketches import Floats, labels_and_scores
 from hotswap_stream.workers.inference.tensors import Array, write_outputs
 
 CLOSE_RELATIVE = 0.01

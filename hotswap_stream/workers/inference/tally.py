@@ -4,11 +4,9 @@
 done over some hundred rows at once, which costs each of them next to nothing.
 """
 
-import base64
 from datetime import datetime
 from typing import Any
 
-import datasketches
 import numpy as np
 import numpy.typing as npt
 
@@ -18,23 +16,26 @@ from hotswap_events.observation import (
     INPUT_SKETCH,
     LABELS_MAX,
     SCORE_SKETCH,
-    SKETCH_K,
     LatencyCounts,
     Observation,
     ObservationRole,
     Sums,
+)
+from hotswap_stream.application.row_sketches import (
+    OUTPUT_ELEMENTS_MAX,
+    Floats,
+    encoded,
+    labels_and_scores,
+    new_sketch,
+    update,
 )
 from hotswap_stream.domain.latency_histogram import BUCKETS_PER_DOUBLING, HIGHEST, LOWEST, bucket_of
 from hotswap_stream.workers.inference.batches import Group
 from hotswap_stream.workers.inference.input_sample import InputSample
 from hotswap_stream.workers.inference.tensors import Array
 
-Floats = npt.NDArray[np.float64]
-
 FOLD_ROWS = 256
 """Put aside so many rows or groups at most before they are counted."""
-OUTPUT_ELEMENTS_MAX = 4_096
-"""Outputs with more elements a row are not looked at."""
 
 
 class Tally:
@@ -57,7 +58,7 @@ class Tally:
         self._labels: npt.NDArray[np.int64] | None = None
         self._score = _Summing()
         self._difference = _Summing()
-        self._score_sketch = datasketches.kll_floats_sketch(SKETCH_K)
+        self._score_sketch = new_sketch()
         self._inputs = InputSample()
 
     def add(self, group: Group) -> None:
@@ -141,7 +142,7 @@ class Tally:
                 self._labels += counts
         scores = scores[np.isfinite(scores)]
         self._score.add(scores)
-        self._score_sketch.update(scores.astype(np.float32))
+        update(self._score_sketch, scores)
 
     def observation(self, role: ObservationRole, since: datetime, until: datetime, **fields: Any) -> Observation | None:
         """All of it as a record; None if there is nothing to say."""
@@ -150,8 +151,8 @@ class Tally:
             return None
         labels, other = _most_frequent(self._labels)
         total = {int(index) + LOWEST: int(self._total[index]) for index in np.flatnonzero(self._total)}
-        sketches = {SCORE_SKETCH: _encoded(self._score_sketch)} if self._score.count else {}
-        sketches |= {name: _encoded(sketch) for name, sketch in self._inputs.sketches(INPUT_SKETCH, FEATURES_MAX)}
+        sketches = {SCORE_SKETCH: encoded(self._score_sketch)} if self._score.count else {}
+        sketches |= {name: encoded(sketch) for name, sketch in self._inputs.sketches(INPUT_SKETCH, FEATURES_MAX)}
         return Observation(
             role=role,
             since=since,
@@ -194,14 +195,6 @@ class _Summing:
         return Sums(self.count, self._total, self._squares)
 
 
-def labels_and_scores(output: Array) -> tuple[npt.NDArray[np.int64] | None, Floats]:
-    """Of each row the index and the value of the largest class score; without class scores None and the mean."""
-    if output.ndim == 2 and output.shape[1] > 1 and output.dtype.kind == "f":
-        labels = output.argmax(axis=1)
-        return labels, output[np.arange(len(output)), labels].astype(np.float64)
-    return None, output.reshape(len(output), -1).mean(axis=1, dtype=np.float64)
-
-
 def _most_frequent(counts: npt.NDArray[np.int64] | None) -> tuple[dict[int, int], int]:
     if counts is None:
         return {}, 0
@@ -210,7 +203,3 @@ def _most_frequent(counts: npt.NDArray[np.int64] | None) -> tuple[dict[int, int]
         found = np.sort(found[np.argsort(counts[found])[-LABELS_MAX:]])
     labels = {int(label): int(counts[label]) for label in found}
     return labels, int(counts.sum()) - sum(labels.values())
-
-
-def _encoded(sketch: datasketches.kll_floats_sketch) -> str:
-    return base64.b64encode(sketch.serialize()).decode()

@@ -149,6 +149,7 @@ class SubprocessTrainer:
                 image=spec.image,
                 environment=finished.environment,
             ),
+            profile=finished.profile,
         )
 
     def _read(self, path: Path) -> bytes:
