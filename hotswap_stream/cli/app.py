@@ -21,6 +21,7 @@ COMMAND_MODULES = (
     "rollout",
     "feedback",
     "cleanup",
+    "alerts",
     "events",
     "audit",
     "worker",

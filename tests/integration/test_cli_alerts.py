@@ -1,0 +1,114 @@
+"""Alerts and what raises them on the command line, on the real broker; the guide to them line by line."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from hotswap_events.alerts import AlertRule
+from hotswap_stream.cli.app import build_app
+from hotswap_stream.cli.running import run_on_registry
+from tests.alert_samples import raise_alert
+from tests.sample_artifacts import linear_artifact
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = ROOT / "docs" / "guides" / "alerts.md"
+
+_COMMAND = re.compile(r"^    hotswap-stream (.*)$", re.MULTILINE)
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli(kafka: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    """Runs a command in this process, with a model in production; `code` is the exit code it must end with."""
+    monkeypatch.chdir(ROOT)
+    for name, value in {
+        "HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "HOTSWAP_TOPIC_PREFIX": topic_prefix,
+        "HOTSWAP_HOME": str(tmp_path / "home"),
+        "HOTSWAP_REQUEST_PARTITIONS": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    artifact = tmp_path / "model.safetensors"
+    artifact.write_bytes(linear_artifact())
+    runner = CliRunner()
+
+    def invoke(*arguments: str, code: int = 0) -> Result:
+        result = runner.invoke(build_app(), arguments)
+        assert result.exit_code == code, (arguments, result.output, result.exception)
+        return result
+
+    invoke("register", "digits", str(artifact))
+    invoke("switch", "digits", "v1")
+    yield invoke
+    # The command pointed the log at a stream that ended with it.
+    structlog.reset_defaults()
+
+
+def raised(rule: AlertRule, value: float, **fields: Any) -> None:
+    """As the control agents would, when they had seen it."""
+    command = raise_alert(rule, value, command_id=f"raise-{rule.name}-{value}", **fields)
+    assert run_on_registry(lambda registry: registry.handle(command)).status == "accepted"
+
+
+def rules_in_force(cli: Cli) -> dict[str, dict[str, Any]]:
+    report = json.loads(cli("alert-policy", "show", "digits", "--json").stdout)
+    return {rule["name"]: rule for rule in report["policy"]["rules"]}
+
+
+def test_every_command_of_the_guide_runs(cli: Cli) -> None:
+    """Up to the webhooks: those have a test of their own, with somebody who takes them."""
+    shown = _COMMAND.findall(GUIDE.read_text(encoding="utf-8").partition("\n## Webhooks\n")[0])
+    assert len(shown) > 10
+    told: dict[str, str] = {}
+    for command_line in shown:
+        if command_line == "alerts list":
+            slow = AlertRule(name="latency-ms", metric="latency-ms", above=50.0)
+            raised(slow, 64.0, count=1_500, figures={"p50": 12.0}, model_version="v1")
+        told[command_line] = cli(*shlex.split(command_line)).stdout
+    assert "latency-ms p95 64 ms is above 50 ms" in told["alerts list"]
+    assert json.loads(told["alerts list --model digits --severity critical --json"])["alerts"] == []
+    assert "no alert is raised" in told["alerts list --model digits --as-of 3"]
+    story = told["events --model digits"]
+    assert "raised the warning alert latency-ms of digits: latency-ms p95 64 ms is above 50 ms" in story
+    assert "set the alert policy of digits: error-rate (critical): error-rate above 2 %" in story
+    assert "cleared the alert latency-ms of digits (by hand): a backup ran" in cli("events", "--model", "digits").stdout
+    (ended,) = json.loads(cli("alerts", "list", "--ended", "--json").stdout)["alerts"]
+    assert (ended["status"], ended["rule"]["name"]) == ("ended", "latency-ms")
+    assert "operator" in cli("alerts", "list", "--ended").stdout
+
+
+def test_a_rule_is_added_changed_and_removed(cli: Cli) -> None:
+    assert "the default holds" in cli("alert-policy", "show", "digits").stdout
+    cli("alert-policy", "set", "digits", "--rule", "error-rate>2%", "--rule", "latency-ms>50,for_seconds=10")
+    rules = rules_in_force(cli)
+    assert list(rules) == ["error-rate", "lag", "input-drift", "latency-ms"]
+    assert (rules["error-rate"]["above"], rules["error-rate"]["severity"]) == (0.02, "critical")
+    assert rules["latency-ms"]["for_seconds"] == 10.0
+    cli("alert-policy", "set", "digits", "--remove", "lag", "--remove", "input-drift")
+    assert list(rules_in_force(cli)) == ["error-rate", "latency-ms"]
+    assert "unchanged" in cli("alert-policy", "set", "digits", "--rule", "error-rate>2%").stdout
+    cli("alert-policy", "set", "digits", "--default")
+    assert list(rules_in_force(cli)) == ["error-rate", "lag", "input-drift"]
+
+
+def test_what_is_wrong_is_said(cli: Cli, tmp_path: Path) -> None:
+    assert "say what to watch" in cli("alert-policy", "set", "digits", code=2).output
+    assert "no rule 'slow'" in cli("alert-policy", "set", "digits", "--remove", "slow", code=2).output
+    assert "a share from 0 to 1" in cli("alert-policy", "set", "digits", "--rule", "error-rate>2", code=3).output
+    file = tmp_path / "policy.toml"
+    file.write_text("[[rules]]\nname = 'a'\nmetric = 'lag'\nabove = 1\nwindow = 2\n")
+    assert "rules.0.window is unknown" in cli("alert-policy", "set", "digits", "--file", str(file), code=2).output
+    assert "exclude each other" in cli("alert-policy", "set", "digits", "-f", str(file), "--default", code=2).output
+    assert "it has error-rate, lag" in cli("alerts", "clear", "digits", "slow", code=3).output
+    assert "unchanged" in cli("alerts", "clear", "digits", "lag").stdout
+    for arguments in (("alerts", "list", "--model", "nobody"), ("alert-policy", "show", "nobody")):
+        assert "there is digits" in cli(*arguments, code=3).output
+    cli("alert-policy", "set", "nobody", "--rule", "lag>5", code=3)

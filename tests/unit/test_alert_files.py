@@ -1,0 +1,110 @@
+"""Alert policies as files, and rules as options: what is read, and what is said of what is wrong."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import typer
+from msgspec.structs import replace
+
+from hotswap_events.alerts import AlertPolicy, AlertRule
+from hotswap_stream.cli.alert_files import alert_policy_of, changed_policy, parse_rule
+from hotswap_stream.domain.alert_limits import wrong_alert_policy
+from hotswap_stream.domain.alerts import DEFAULT_ALERT_POLICY
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "examples" / "alerts").iterdir())
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_every_example_is_a_policy_that_can_hold(file: Path) -> None:
+    policy = alert_policy_of(file)
+    assert len(policy.rules) > 1
+    assert wrong_alert_policy(policy) is None
+
+
+def test_a_file_may_be_json(tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_bytes(msgspec.json.encode(DEFAULT_ALERT_POLICY))
+    assert alert_policy_of(file) == DEFAULT_ALERT_POLICY
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("rule = 1", "rule is unknown; there is rules"),
+        ("[[rules]]\nname = 'a'\nmetric = 'lag'\nabove = 1\nabvoe = 2", "rules.0.abvoe is unknown"),
+        ("[[rules]]\nname = 'a'\nmetric = 'lag'", "missing required field `above`"),
+        ("[[rules]]\nname = 'a'\nmetric = 'luck'\nabove = 1", "luck"),
+        ("[[rules", "neither TOML nor"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(typer.BadParameter, match=words):
+        alert_policy_of(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("latency-ms>50", AlertRule(name="latency-ms", metric="latency-ms", above=50.0)),
+        ("error-rate > 6.5%", AlertRule(name="error-rate", metric="error-rate", above=0.065)),
+        ("lag>20000,for_seconds=30", AlertRule(name="lag", metric="lag", above=20_000.0, for_seconds=30.0)),
+        (
+            "latency-ms>5e2, name=very-slow, quantile=0.99, answers_min=10, severity=critical",
+            AlertRule(
+                name="very-slow",
+                metric="latency-ms",
+                above=500.0,
+                quantile=0.99,
+                answers_min=10,
+                severity="critical",
+            ),
+        ),
+    ],
+)
+def test_a_rule_as_an_option(text: str, rule: AlertRule) -> None:
+    assert parse_rule(text).rule == rule
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("error-rate", "mind the quotes"),
+        ("error-rate>", "is not METRIC>NUMBER"),
+        ("latency>50", "'latency' is no metric; there is latency-ms, error-rate"),
+        ("latency-ms>50%", "latency-ms is not in percent"),
+        ("latency-ms>fast", "'fast' is not a number"),
+        ("latency-ms>50,quantil=0.9", "settings are name, quantile"),
+        ("latency-ms>50,quantile", "is not SETTING=VALUE"),
+        ("latency-ms>50,quantile=most", r"quantile"),
+        ("latency-ms>50,severity=deadly", "deadly"),
+        ("latency-ms>50,above=60", "settings are name"),
+        ("latency-ms>50,name=Very slow", "regex|pattern"),
+    ],
+)
+def test_what_is_wrong_in_an_option_is_said(text: str, words: str) -> None:
+    with pytest.raises(typer.BadParameter, match=words):
+        parse_rule(text)
+
+
+def test_a_rule_of_that_name_keeps_what_is_not_named() -> None:
+    former = AlertRule(name="error-rate", metric="error-rate", above=0.05, answers_min=500, severity="critical")
+    policy = AlertPolicy(rules=(former, AlertRule(name="lag", metric="lag", above=1.0)))
+    changed = changed_policy(policy, [parse_rule("error-rate>2%,for_seconds=10")], ())
+    assert changed.rules == (replace(former, above=0.02, for_seconds=10.0), policy.rules[1])
+
+
+def test_another_metric_under_that_name_is_a_new_rule() -> None:
+    policy = AlertPolicy(rules=(AlertRule(name="bad", metric="error-rate", above=0.05, severity="critical"),))
+    change = parse_rule("latency-ms>50,name=bad")
+    assert changed_policy(policy, [change], ()).rules == (change.rule,)
+
+
+def test_rules_are_added_and_removed() -> None:
+    added = changed_policy(DEFAULT_ALERT_POLICY, [parse_rule("latency-ms>50")], ["lag"])
+    assert [rule.name for rule in added.rules] == ["error-rate", "input-drift", "latency-ms"]
+    with pytest.raises(typer.BadParameter, match="no rule 'lagg'; there is error-rate, lag, input-drift"):
+        changed_policy(DEFAULT_ALERT_POLICY, [], ["lagg"])
