@@ -40,6 +40,7 @@ from tests.registry_samples import (
     switch,
     validate,
 )
+from tests.replay.alert_history import alerts
 from tests.replay.profile_history import profiles
 from tests.replay.replayed_state import replayed_state
 from tests.replay.rollout_history import rollouts
@@ -171,6 +172,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("rollouts", rollouts),
     ("circuits", circuits),
     ("profiles", profiles),
+    ("alerts", alerts),
 )
 """File name → what is written into it. A scenario that was written once is never changed; a new one gets a line."""
 

@@ -11,6 +11,7 @@ import msgspec
 from hotswap_stream.application.audit import verify_records
 from hotswap_stream.application.registry_fold import AppliedUnknown, RegistryFold, Stream, Void
 from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.domain.alerts import NO_ALERTS, RaisedAlert
 from hotswap_stream.domain.circuits import UNTOUCHED
 from hotswap_stream.domain.rollout_state import RolloutState
 from hotswap_stream.domain.serving_route import route
@@ -46,7 +47,8 @@ def _stream(stream: Stream) -> dict[str, Any]:
     state = stream.state
     with_rollouts = {"rollouts": _rollouts(state)} if state.rollouts_total or state.validation_policy else {}
     with_serving = {} if state.serving is UNTOUCHED else {"serving": _serving(stream)}
-    return {**with_rollouts, **with_serving} | {
+    with_alerts = {} if state.alerts is NO_ALERTS else {"alerts": _alerts(state)}
+    return {**with_rollouts, **with_serving, **with_alerts} | {
         "sequence": state.sequence,
         "head_digest": stream.head_digest,
         "offset": stream.offset,
@@ -116,6 +118,39 @@ def _serving(stream: Stream) -> dict[str, Any]:
             "refused_because": way.refused_because,
             "offset": stream.route_offset,
         },
+    }
+
+
+def _alerts(state: ModelState) -> dict[str, Any]:
+    """Only of models that have any: histories of before say nothing of alerts."""
+    alerts = state.alerts
+    return {
+        "policy": alerts.policy,
+        "raised": {name: _alert(alert) for name, alert in alerts.raised.items()},
+        "raised_total": alerts.raised_total,
+        "ended": [
+            {
+                "alert": _alert(over.alert),
+                "sequence": over.sequence,
+                "at": over.at,
+                "cause": over.cause,
+                "value": over.value,
+                "figures": over.figures,
+            }
+            for over in alerts.ended
+        ],
+    }
+
+
+def _alert(alert: RaisedAlert) -> dict[str, Any]:
+    return {
+        "rule": alert.rule,
+        "sequence": alert.sequence,
+        "at": alert.at,
+        "value": alert.value,
+        "count": alert.count,
+        "figures": alert.figures,
+        "model_version": alert.model_version,
     }
 
 
