@@ -118,6 +118,7 @@ RefusalCode = Literal[
     "unknown-model",
     "unknown-version",
     "unknown-rule",
+    "unknown-rollout",
     "duplicate-version",
     "invalid-value",
     "sequence-mismatch",

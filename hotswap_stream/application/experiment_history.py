@@ -58,6 +58,8 @@ def _find(streams: Streams, model_name: str, rollout_id: str | None) -> RolloutS
     for rollout in known:
         if rollout_id in (None, rollout.rollout_id):
             return rollout
-    asked = "a rollout" if rollout_id is None else f"rollout {rollout_id!r}"
-    there = ", ".join(rollout.rollout_id for rollout in known) or "none yet"
-    return Refusal(code="illegal-step", reason=f"{model_name!r} has not {asked}; there is {there}", legal=("start",))
+    names = tuple(rollout.rollout_id for rollout in known)
+    if rollout_id is None:
+        return Refusal(code="unknown-rollout", reason=f"no rollout of {model_name!r} has begun yet")
+    reason = f"{model_name!r} has no rollout {rollout_id!r}; there is {', '.join(names) or 'none yet'}"
+    return Refusal(code="unknown-rollout", reason=reason, legal=names)

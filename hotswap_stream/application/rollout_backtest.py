@@ -192,7 +192,7 @@ async def backtest_rollouts(
     if not chosen:
         there = ", ".join(f"{course.rollout_id} at {course.started_at:%Y-%m-%dT%H:%M:%SZ}" for course in courses[-10:])
         reason = f"no such rollout of {model_name!r} began in that time; there is {there or 'none yet'}"
-        return Refusal(code="illegal-step", reason=reason)
+        return Refusal(code="unknown-rollout", reason=reason)
     if since is None and until is None:
         chosen = chosen[-1:]
     return tuple([await backtest(course, history, policy, answers=answers, until=until) for course in chosen])

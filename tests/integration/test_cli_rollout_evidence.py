@@ -1,4 +1,4 @@
-"""`rollout report` and `rollout backtest`, and the report over HTTP, on observations in the real broker's topics."""
+"""`rollout report` and `rollout backtest`, on observations in the real broker's topics."""
 
 import json
 import re

@@ -5,19 +5,20 @@ from datetime import datetime, timedelta
 from xml.etree import ElementTree
 
 import pytest
+from msgspec.structs import replace
 
 from hotswap_events.commands import Refusal
-from hotswap_events.observation import Feedback
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.experiment_history import experiment_report
 from hotswap_stream.application.experiment_plot import experiment_svg
-from hotswap_stream.application.feedback import FoundAnswer
+from hotswap_stream.application.experiment_report import Lift, RewardShown
 from hotswap_stream.application.recorded_history import Recorded
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.rollout_backtest import backtest_rollouts
 from tests.observation_samples import BEGIN, ObservedTraffic
+from tests.recorded_samples import EvenAnswers, KeptHistory, labels
 from tests.registry_samples import MODEL, CountingIds, register, validate
 from tests.rollout_samples import CANARY, abort_rollout, start_rollout
 
@@ -32,35 +33,6 @@ class SetClock:
 
     def now(self) -> datetime:
         return self.time
-
-
-class KeptHistory:
-    """Records in memory."""
-
-    def __init__(self, records: list[Recorded]) -> None:
-        self.records = records
-
-    async def read(self, _model_name: str, since: datetime, until: datetime | None) -> AsyncIterator[Recorded]:
-        for record in self.records:
-            if since <= record.at and (until is None or record.at <= until):
-                yield record
-
-
-class EvenAnswers:
-    """Requests at even offsets were answered by v2, all with label 1."""
-
-    async def by_place(self, _model_name: str, request_partition: int, request_offset: int) -> FoundAnswer | None:
-        return FoundAnswer(
-            request_partition=request_partition,
-            request_offset=request_offset,
-            answered_at_ms=round((BEGIN.timestamp() + 1) * 1000),
-            model_version="v1" if request_offset % 2 else "v2",
-            ok=True,
-            label=1,
-        )
-
-    async def by_id(self, _model_name: str, _request_id: str) -> FoundAnswer | None:
-        return None
 
 
 class Recording:
@@ -168,18 +140,53 @@ async def test_a_report_tells_counts_lift_and_advice(recording: Recording) -> No
 
     image = ElementTree.fromstring(experiment_svg(report))  # noqa: S314  # our own
     said = " ".join(element.text or "" for element in image.iter() if element.tag.endswith("text"))
-    for words in ("advice: roll out", "v2 (candidate, 2,000)", "difference to the baseline", "v2: success-rate"):
+    for words in ("advice: roll out", "v2 (candidate, 2,000)", "difference to the baseline: success-rate"):
         assert words in said
+
+
+async def test_a_picture_holds_long_names_and_metrics_of_any_size(recording: Recording) -> None:
+    report = await experiment_report(recording.registry.fold.streams, MODEL, recording.history)
+    assert not isinstance(report, Refusal)
+    [lift], name = report.lifts, "release-" + "2026-11-21-" * 10 + "v2"
+    rewards = Lift(
+        metric="reward",
+        model_version=name,
+        difference=4e6,
+        lower=3e6,
+        upper=5e6,
+        relative=None,
+        p_worse=1,
+        p_better=0,
+        decides=True,
+    )
+    arms = tuple(
+        replace(arm, model_version=name, reward=RewardShown(count=9, mean=1e7, lower=None, upper=None))
+        for arm in report.arms
+    )
+    changed = replace(
+        report,
+        arms=arms,
+        lifts=(replace(lift, model_version=name), rewards),
+        strategy="progressive " + "5 %, " * 50,
+        because=f"latency of {name} is shown to be worse; " * 20,
+    )
+    image = ElementTree.fromstring(experiment_svg(changed))  # noqa: S314  # our own
+    texts = [element for element in image.iter() if element.tag.endswith("text")]
+    assert {"mean reward", "difference to the baseline: reward"} <= {text.text for text in texts}
+    for text in texts:
+        # 0.63 of its size is what a wide character takes in usual fonts.
+        width = 0.63 * float(text.attrib["font-size"]) * len(text.text or "")
+        room = {"start": 800 - float(text.attrib["x"]), "end": float(text.attrib["x"])}
+        assert width <= room.get(text.attrib["text-anchor"], 800), text.text
+    dots = [float(element.attrib["cx"]) for element in image.iter() if element.tag.endswith("circle")]
+    assert all(240 <= dot <= 600 for dot in dots)
+    lines = [element.attrib for element in image.iter() if element.attrib.get("stroke-width") == "5"]
+    assert all(float(line["x2"]) - float(line["x1"]) > 2 for line in lines), "each metric has a scale of its own"
 
 
 async def test_labels_are_part_of_reports_and_backtests(recording: Recording) -> None:
     at = BEGIN + timedelta(seconds=2)
-    for number in range(400):
-        label = 1 if number % 2 or number % 8 == 0 else 0
-        feedback = Feedback(
-            model_name=MODEL, feedback_id=f"f{number}", at=at, request_partition=0, request_offset=number, label=label
-        )
-        recording.records.append(Recorded(at, feedback))
+    recording.records += labels(400, at)
     recording.records.sort(key=lambda record: record.at)
     found = await backtest_rollouts(recording.log, recording.history, MODEL, LABELS, answers=EvenAnswers())
     assert not isinstance(found, Refusal)
