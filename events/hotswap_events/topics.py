@@ -101,6 +101,10 @@ class Topics(Struct, frozen=True):
         """Answers of one model; the answer to a request in partition p is in partition p."""
         return f"{self.prefix}.responses.{model_name}"
 
+    def workers_group(self, model_name: str) -> str:
+        """The consumer group of the workers that answer one model's requests."""
+        return f"{self.prefix}.workers.{model_name}"
+
     def windows(self, model_name: str) -> str:
         """Compacted: the rolling windows of one model's series; only where a version takes windows."""
         return f"{self.prefix}.windows.{model_name}"

@@ -49,7 +49,8 @@ class AnalysisAgent:
 
     `handle_observation` and `handle_feedback` get the records of their topics, in order; `tick` is called now and then
     to decide about models whose records this process gets. `flush` returns when the table is safe: a decision is only
-    made on what a process that is started after this one's death will know too.
+    made on what a process that is started after this one's death will know too. `on_observation` is called with each
+    observation as it is read, and the time of its record; it must not raise.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class AnalysisAgent:
         clock: Clock,
         answers: AnswerLookup | None = None,
         flush: Callable[[], Awaitable[None]] | None = None,
+        on_observation: Callable[[Observation, datetime], None] | None = None,
     ) -> None:
         self._registry = registry
         self._publisher = publisher
@@ -70,6 +72,7 @@ class AnalysisAgent:
         self._clock = clock
         self._answers = answers
         self._flush = flush
+        self._on_observation = on_observation
         self._joiners: dict[str, FeedbackJoiner] = {}
         self._refused: dict[str, None] = {}
         self._ticks_from = clock.now() + BEHIND
@@ -81,8 +84,10 @@ class AnalysisAgent:
         if observation is None:
             return
         model_name = observation.model_name
-        await self._know(model_name, observation.rollout_id)
         at, now = _time_of(record), self._clock.now()
+        if self._on_observation is not None:
+            self._on_observation(observation, at)
+        await self._know(model_name, observation.rollout_id)
         if now - at > BEHIND:
             self._ticks_from = now + BEHIND
         entry, state = self._entry(model_name), self._registry.state(model_name)

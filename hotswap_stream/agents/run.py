@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 
 import structlog
 from aiokafka.partitioner import DefaultPartitioner
 
 from hotswap_events.topics import Topics, TopicSpec
+from hotswap_stream.agents.alert_agent import LAG_SECONDS, AlertAgent
 from hotswap_stream.agents.analysis_agent import AnalysisAgent
 from hotswap_stream.agents.command_agent import CommandAgent
 from hotswap_stream.agents.faust_app import FaustAgents
@@ -22,6 +24,7 @@ from hotswap_stream.application.feedback import AnswerLookup
 from hotswap_stream.application.identity import Clock
 from hotswap_stream.application.kafka_access import KafkaAccess
 from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.request_lag import RequestLag
 from hotswap_stream.application.topic_records import InboundRecord
 from hotswap_stream.errors import HotswapError
 
@@ -31,6 +34,9 @@ STALL_SECONDS_MAX = 60.0
 """How long the registry agent may stand still while there are records for it."""
 
 WATCH_SECONDS = 1.0
+ALERTS_STOP_SECONDS_MAX = 5.0
+MODELS_REMEMBERED_MAX = 10_000
+"""Whose partition need not be computed again."""
 
 
 class AgentsFailedError(HotswapError):
@@ -51,12 +57,15 @@ async def run_agents(
     on_ready: Callable[[], None] | None = None,
     clock: Clock,
     answers: AnswerLookup | None = None,
+    lag: RequestLag | None = None,
+    alert_lag_seconds: float = LAG_SECONDS,
 ) -> None:
     """Run until `stop` is set. Processes of one environment need an `instance` each, the same at every start.
 
     `registry` comes built and not started. `ensure_topics` creates topics that are missing; `on_model_seen` a model's
     own, and may be called again for the same model. `on_ready` is called when the agents consume.
-    `answers` finds the answers that feedback is about; without it feedback counts for nobody.
+    `answers` finds the answers that feedback is about; without it feedback counts for nobody. `lag` says how many
+    requests wait, asked every `alert_lag_seconds`; without it no alert comes from that.
 
     Raises ConfigurationError, and AgentsFailedError or LogUnavailableError when the process should be started again.
     Either way end the process with `os._exit`: Faust's threads may outlive a failed stop and would keep it alive.
@@ -73,7 +82,17 @@ async def run_agents(
     command_agent = CommandAgent(registry, agents, topics)
     partitions = analysis_partitions(topics)
     entries = agents.add_table("analysis", analysis_topic(topics), partitions=partitions)
-    analysis_agent = AnalysisAgent(registry, agents, topics, entries, clock=clock, answers=answers, flush=agents.flush)
+    alert_agent = AlertAgent(registry, clock=clock, lag=lag, lag_seconds=alert_lag_seconds)
+    analysis_agent = AnalysisAgent(
+        registry,
+        agents,
+        topics,
+        entries,
+        clock=clock,
+        answers=answers,
+        flush=agents.flush,
+        on_observation=alert_agent.observe,
+    )
 
     async def handle_registry_record(record: InboundRecord) -> None:
         await registry_agent.handle(record)
@@ -84,10 +103,18 @@ async def run_agents(
     agents.consume(topics.observations, analysis_agent.handle_observation)
     agents.consume(topics.feedback, analysis_agent.handle_feedback)
 
+    every = list(range(partitions))
+
+    @lru_cache(maxsize=MODELS_REMEMBERED_MAX)
+    def partition_of(model_name: str) -> int:
+        partition: int = DefaultPartitioner()(model_name.encode(), every, every)
+        return partition
+
     def owns_model(model_name: str) -> bool:
-        every = list(range(partitions))
-        partition = DefaultPartitioner()(model_name.encode(), every, every)
-        return partition in agents.owned_partitions(topics.observations)
+        return partition_of(model_name) in agents.owned_partitions(topics.observations)
+
+    alerts_stop = asyncio.Event()
+    alerts: asyncio.Task[None] | None = None
 
     try:
         await registry.start()
@@ -96,14 +123,20 @@ async def run_agents(
         _log.info("agents_ready", group=f"{topics.prefix}-agents", instance=instance)
         if on_ready is not None:
             on_ready()
+        alerts = asyncio.create_task(alert_agent.watch(owns_model, alerts_stop), name="alerts")
         await _until_stopped(agents, registry, watch, topics, stop, lambda: analysis_agent.tick(owns_model))
     finally:
+        alerts_stop.set()
+        if alerts is not None:
+            await asyncio.wait({alerts}, timeout=ALERTS_STOP_SECONDS_MAX)
+            alerts.cancel()
         await agents.stop()
         await registry.stop()
         _log.info(
             "agents_stopped",
             states_published=registry_agent.published_count,
             rollouts_decided=analysis_agent.decided_count,
+            alerts_said=alert_agent.said_count,
         )
 
 

@@ -5,6 +5,7 @@ from hotswap_stream.adapters.kafka.feedback_log import KafkaFeedbackLog
 from hotswap_stream.adapters.kafka.fleet_follower import read_fleet
 from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
 from hotswap_stream.adapters.kafka.recorded_history import KafkaRecordedHistory
+from hotswap_stream.adapters.kafka.request_lag import KafkaRequestLag
 from hotswap_stream.adapters.kafka.window_reader import KafkaWindowReader
 from hotswap_stream.application.fleet_view import FleetFold
 from hotswap_stream.bootstrap.environment import connection, topics
@@ -34,6 +35,11 @@ def recorded_history(settings: Settings) -> KafkaRecordedHistory:
 def answer_lookup(settings: Settings) -> KafkaAnswerLookup:
     """Finds answers again, for the join with feedback."""
     return KafkaAnswerLookup(connection(settings).client_options(), topics(settings))
+
+
+def request_lag(settings: Settings) -> KafkaRequestLag:
+    """Says how many requests wait."""
+    return KafkaRequestLag(connection(settings).client_options(), topics(settings))
 
 
 async def fleet(settings: Settings) -> FleetFold:

@@ -52,7 +52,7 @@ class LoopParts(Struct, frozen=True, kw_only=True):
     @property
     def group(self) -> str:
         """The consumer group of the model's workers."""
-        return f"{self.topics.prefix}.workers.{self.model_name}"
+        return self.topics.workers_group(self.model_name)
 
 
 class ModelLoop:

@@ -1,0 +1,189 @@
+"""How many requests wait in the models' topics: by what the workers committed, and by the answers where that matters.
+
+Workers commit once a second, so what they committed trails what they answered by up to a second's answers. That is
+enough to see that few requests wait. Where more than the threshold seem to, the last answers of each partition are
+read: they name the request that they answer. So an answered request never makes a figure exceed its threshold. Ends
+are read before places: requests that come meanwhile do not count.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from hotswap_events import headers as header_names
+from hotswap_events.topics import Topics
+from hotswap_stream.adapters.kafka.uncancelled import to_the_end
+from hotswap_stream.application.request_lag import WaitingRequests
+from hotswap_stream.errors import LogUnavailableError
+
+REQUEST_TIMEOUT_MS = 10_000
+PARTITIONS_SECONDS_MAX = 60.0
+"""For so long it is taken that a topic has as many partitions as before."""
+GROUPS_AT_ONCE_MAX = 16
+TAIL_RECORDS = 20
+"""Answers of a partition that are looked at. A zombie's void answers may fill them: then the commits count."""
+TAIL_BYTES_MAX = 1024**2
+POLL_MS = 500
+IDLE_POLLS_MAX = 20
+
+_Offsets = dict[TopicPartition, int]
+
+
+class KafkaRequestLag:
+    """A RequestLag. Connects with the first question; `close` it, or use it with `async with`. One question at a time,
+    others wait."""
+
+    def __init__(self, client_options: Mapping[str, Any], topics: Topics) -> None:
+        self._client_options = {**client_options, "request_timeout_ms": REQUEST_TIMEOUT_MS}
+        self._topics = topics
+        self._asking = asyncio.Lock()
+        self._clients: tuple[AIOKafkaAdminClient, AIOKafkaConsumer] | None = None
+        self._partitions: dict[str, int] = {}
+        self._partitions_at_s = 0.0
+        self._coordinators: dict[str, int] = {}
+
+    async def waiting(self, models: Mapping[str, float]) -> dict[str, WaitingRequests]:
+        """See RequestLag. LogUnavailableError."""
+        if not models:
+            return {}
+        async with self._asking:
+            try:
+                return await self._waiting(models)
+            except (KafkaError, OSError, TimeoutError) as error:
+                await self._disconnect()
+                raise LogUnavailableError(f"what waits for the models cannot be read: {error!r}") from error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        async with self._asking:
+            await self._disconnect()
+
+    async def _waiting(self, models: Mapping[str, float]) -> dict[str, WaitingRequests]:
+        admin, consumer = await self._connected()
+        topics = {name: self._topics.requests(name) for name in models}
+        await self._know_partitions(admin, topics.values())
+        known = {
+            name: _parts(topic, self._partitions[topic]) for name, topic in topics.items() if topic in self._partitions
+        }
+        every = [part for parts in known.values() for part in parts]
+        if not every:
+            return {}
+        ends = await consumer.end_offsets(every)
+        begins = await consumer.beginning_offsets(every)
+        limit = asyncio.Semaphore(GROUPS_AT_ONCE_MAX)
+        committed = await asyncio.gather(*(self._committed(admin, limit, name, parts) for name, parts in known.items()))
+        found = {}
+        for (name, parts), places in zip(known.items(), committed, strict=True):
+            lags = _lags(parts, begins, ends, places)
+            if sum(lags) > models[name]:
+                answered = await self._answered(name, len(parts))
+                places = {part: max(places.get(part, 0), answered.get(part.partition, 0)) for part in parts}
+                lags = _lags(parts, begins, ends, places)
+            found[name] = WaitingRequests(requests=sum(lags), partitions=len(lags), largest_partition=max(lags))
+        return found
+
+    async def _committed(
+        self, admin: AIOKafkaAdminClient, limit: asyncio.Semaphore, model_name: str, parts: Sequence[TopicPartition]
+    ) -> _Offsets:
+        group = self._topics.workers_group(model_name)
+        async with limit:
+            if group not in self._coordinators:
+                self._coordinators[group] = await admin.find_coordinator(group)
+            found = await admin.list_consumer_group_offsets(group, self._coordinators[group], list(parts))
+        return {part: offset.offset for part, offset in found.items()}
+
+    async def _answered(self, model_name: str, partitions: int) -> dict[int, int]:
+        """Partition → the request behind the last one answered; partitions without answers are left out."""
+        consumer = AIOKafkaConsumer(
+            **self._client_options,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=TAIL_BYTES_MAX,
+        )
+        try:
+            await to_the_end(consumer.start())
+            parts = _parts(self._topics.responses(model_name), partitions)
+            ends, begins = await consumer.end_offsets(parts), await consumer.beginning_offsets(parts)
+            starts = {part: max(begins[part], ends[part] - TAIL_RECORDS) for part in parts if begins[part] < ends[part]}
+            # Never without a place at once: a consumer that is looking for its own place may not stop.
+            consumer.assign(list(starts))
+            for part, start in starts.items():
+                consumer.seek(part, start)
+            return await _read_to(consumer, {part: ends[part] for part in starts})
+        finally:
+            await to_the_end(consumer.stop())
+
+    async def _know_partitions(self, admin: AIOKafkaAdminClient, topics: Any) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._partitions_at_s < PARTITIONS_SECONDS_MAX and all(
+            topic in self._partitions for topic in topics
+        ):
+            return
+        # All topics, because asking for one that does not exist may create it.
+        described = await admin.describe_topics()
+        self._partitions = {found["topic"]: len(found["partitions"]) for found in described if not found["error_code"]}
+        self._partitions_at_s = now_s
+
+    async def _connected(self) -> tuple[AIOKafkaAdminClient, AIOKafkaConsumer]:
+        if self._clients is None:
+            admin = AIOKafkaAdminClient(**self._client_options)
+            consumer = AIOKafkaConsumer(
+                **self._client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+            )
+            self._clients = admin, consumer
+            await to_the_end(admin.start())
+            await to_the_end(consumer.start())
+        return self._clients
+
+    async def _disconnect(self) -> None:
+        clients, self._clients = self._clients, None
+        self._coordinators.clear()
+        self._partitions.clear()
+        if clients is not None:
+            admin, consumer = clients
+            await to_the_end(consumer.stop())
+            await to_the_end(admin.close())
+
+
+def _parts(topic: str, count: int) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in range(count)]
+
+
+def _lags(parts: Sequence[TopicPartition], begins: _Offsets, ends: _Offsets, places: _Offsets) -> list[int]:
+    """Per partition; nothing below 0, in case a topic was made anew."""
+    return [max(0, ends[part] - max(begins[part], places.get(part, 0))) for part in parts]
+
+
+async def _read_to(consumer: AIOKafkaConsumer, ends: _Offsets) -> dict[int, int]:
+    behind: dict[int, int] = {}
+    waiting, idle = set(ends), 0
+    while waiting:
+        fetched = await consumer.getmany(timeout_ms=POLL_MS)
+        idle = 0 if fetched else idle + 1
+        if idle >= IDLE_POLLS_MAX:
+            raise TimeoutError(f"no answers could be read from {sorted(waiting)}")
+        for part, records in fetched.items():
+            for record in records:
+                offset = _request_offset(record.headers)
+                if offset is not None:
+                    behind[part.partition] = max(offset + 1, behind.get(part.partition, 0))
+        waiting = {part for part in waiting if await consumer.position(part) < ends[part]}
+    return behind
+
+
+def _request_offset(headers: Sequence[tuple[str, bytes | None]]) -> int | None:
+    for name, value in headers:
+        if name == header_names.REQUEST_OFFSET and value is not None and value.isdigit():
+            return int(value)
+    return None

@@ -1,0 +1,215 @@
+"""What alerts come from: each observation is counted, and every second the models of this process are judged.
+
+Nothing here is kept: what was raised is in the log, and windows fill again. Whatever goes wrong here is logged, and
+never touches the rollouts, whose agent reads the same records.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+
+import structlog
+
+from hotswap_events.alert_commands import AlertCommand
+from hotswap_events.alerts import AlertRule
+from hotswap_events.observation import Observation
+from hotswap_events.profile import ModelProfiled
+from hotswap_stream.application.alert_figures import Figure, Reference, lag_figure, window_figure
+from hotswap_stream.application.alert_judge import RuleWatch, judge, watched
+from hotswap_stream.application.alert_window import DRIFT_METRICS, AlertWindows
+from hotswap_stream.application.identity import Clock
+from hotswap_stream.application.quantile_sketch import Sketch
+from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.request_lag import RequestLag, WaitingRequests
+from hotswap_stream.domain.alerts import AlertsState
+from hotswap_stream.domain.state import ModelState
+from hotswap_stream.errors import HotswapError
+
+_log = structlog.get_logger(__name__)
+
+JUDGE_SECONDS = 1.0
+LAG_SECONDS = 5.0
+"""How often the broker is asked how many requests wait."""
+BEHIND = timedelta(seconds=5)
+"""While the observations that are read are older than this, and so long after, windows say nothing."""
+MODELS_MAX = 10_000
+"""Models watched at a time; further ones are not, which the log tells."""
+REFUSALS_KEPT_MAX = 64
+
+
+class _Watched:
+    """One model: its windows for the rules in force, and the memory of each rule."""
+
+    def __init__(self, rules: tuple[AlertRule, ...]) -> None:
+        self.rules = rules
+        self.metrics = {rule.metric for rule in rules if rule.metric in DRIFT_METRICS}
+        self.windows = AlertWindows(rules)
+        self.watches: dict[str, RuleWatch] = {}
+        self.refused: dict[str, AlertsState] = {}
+        self._reference: tuple[ModelProfiled, Reference] | None = None
+
+    def reference(self, state: ModelState) -> Reference | None:
+        """The active version's profile; None without one, or without a rule that compares with it. ValueError where it
+        cannot be read."""
+        profile = None if state.active is None else state.active.profile
+        if profile is None or not self.metrics:
+            return None
+        if self._reference is None or self._reference[0] is not profile:
+            decoded = {name: Sketch(encoded) for name, encoded in profile.sketches.items()}
+            self._reference = profile, Reference(profile.model_version, decoded)
+        return self._reference[1]
+
+
+class AlertAgent:
+    """Raises and clears the alerts of the models that this process owns.
+
+    `observe` gets each observation as it is read; `watch` runs beside. Without `lag` its rules say nothing.
+    """
+
+    def __init__(
+        self, registry: Registry, *, clock: Clock, lag: RequestLag | None = None, lag_seconds: float = LAG_SECONDS
+    ) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._lag = lag
+        self._lag_every = timedelta(seconds=lag_seconds)
+        self._waiting: Mapping[str, WaitingRequests] = {}
+        self._lag_asked: frozenset[str] = frozenset()
+        self._lag_next = clock.now()
+        self._models: dict[str, _Watched] = {}
+        self._fresh_from = clock.now() + BEHIND
+        self._failed: set[str] = set()
+        self.said_count = 0
+
+    def observe(self, record: Observation, at: datetime) -> None:
+        """Count an observation whose record is of this time. Never raises."""
+        name = record.model_name
+        try:
+            now = self._clock.now()
+            if now - at > BEHIND:
+                self._fresh_from = now + BEHIND
+            elif at - now > BEHIND:  # it would push everything else out of its windows
+                raise ValueError(f"an observation is of {at:%H:%M:%S}, and it is {now:%H:%M:%S}: set the clocks right")
+            state = self._registry.state(name)
+            model = self._watched(name, state.alerts.effective_policy.rules)
+            if model is not None:
+                model.windows.fold(record, round(at.timestamp() * 1000), lambda: _wanted(model, state, record))
+        except Exception as error:  # noqa: BLE001 - rollouts are decided by the same records
+            self._say_failed(name, error)
+
+    async def watch(self, owns: Callable[[str], bool], stopping: asyncio.Event) -> None:
+        """Judge again and again, until `stopping` is set."""
+        while not stopping.is_set():
+            waiter = asyncio.ensure_future(stopping.wait())
+            await asyncio.wait({waiter}, timeout=JUDGE_SECONDS)
+            waiter.cancel()
+            if stopping.is_set():
+                return
+            try:
+                await self.tick(owns)
+            except Exception:  # noqa: BLE001 - alerts must not end with one bad look
+                _log.exception("alerts_not_judged")
+
+    async def tick(self, owns: Callable[[str], bool]) -> None:
+        """Judge the models that this process owns once. What failed is logged, and tried again with the next one."""
+        streams = self._registry.fold.streams
+        owned = [name for name, stream in list(streams.items()) if owns(name) and _decidable(stream.state)]
+        for name in [name for name in self._models if name not in streams or not owns(name)]:
+            del self._models[name]
+        try:
+            await self._ask_lag(owned)
+        except HotswapError as error:
+            _log.warning("alert_lag_unknown", cause=str(error))
+        for name in owned:
+            try:
+                await self._judge(name)
+            except HotswapError as error:
+                _log.warning("alert_not_said", model_name=name, cause=str(error))
+            except Exception as error:  # noqa: BLE001 - one model that trips a bug must not silence all others
+                self._say_failed(name, error)
+
+    async def _judge(self, name: str) -> None:
+        state = self._registry.state(name)
+        rules = state.alerts.effective_policy.rules
+        model = self._watched(name, rules)
+        if model is None:
+            return
+        now = self._clock.now()
+        now_s = now.timestamp()
+        now_ms = round(now_s * 1000)
+        waiting = self._waiting.get(name)
+        if not state.alerts.raised and (waiting is None or not waiting.requests) and model.windows.quiet(now_ms):
+            model.watches = {}  # nothing is above anything
+            return
+        fresh = now >= self._fresh_from
+        reference = model.reference(state)
+        figures: dict[str, Figure] = {}
+        for rule in rules:
+            if rule.metric == "lag":
+                figures[rule.name] = lag_figure(waiting) if name in self._lag_asked else "too-little"
+            elif fresh:
+                figures[rule.name] = window_figure(rule, model.windows, reference, now_ms=now_ms)
+            else:
+                figures[rule.name] = "too-little"
+        model.watches = {
+            rule.name: watched(rule, model.watches.get(rule.name), figures[rule.name], now_s) for rule in rules
+        }
+        for command in list(judge(name, state.alerts, state.active_version, figures, model.watches, now_s)):
+            await self._say(model, state.alerts, command)
+
+    async def _say(self, model: _Watched, alerts: AlertsState, command: AlertCommand) -> None:
+        if model.refused.get(command.command_id) == alerts:
+            return
+        result = await self._registry.handle(command)
+        if result.status == "accepted":
+            self.said_count += 1
+            _log.info("alert_said", model_name=command.model_name, events=result.event_types, reason=command.reason)
+        elif result.status != "failed" and self._registry.state(command.model_name).alerts == alerts:
+            # Nobody was faster: it would be refused again.
+            if len(model.refused) >= REFUSALS_KEPT_MAX:
+                model.refused.clear()
+            model.refused[command.command_id] = alerts
+            _log.warning("alert_refused", model_name=command.model_name, status=result.status, refusal=result.refusal)
+
+    async def _ask_lag(self, owned: Iterable[str]) -> None:
+        now = self._clock.now()
+        if self._lag is None or now < self._lag_next:
+            return
+        self._lag_next = now + self._lag_every
+        models: dict[str, float] = {}
+        for name in owned:
+            rules = self._registry.state(name).alerts.effective_policy.rules
+            thresholds = [rule.above for rule in rules if rule.metric == "lag"]
+            if thresholds:
+                models[name] = min(thresholds)
+        self._lag_asked, self._waiting = frozenset(), {}
+        self._waiting = await self._lag.waiting(models) if models else {}
+        self._lag_asked = frozenset(models)
+
+    def _watched(self, name: str, rules: tuple[AlertRule, ...]) -> _Watched | None:
+        """What is kept of the model; begun anew when its rules changed."""
+        model = self._models.get(name)
+        if model is None and len(self._models) >= MODELS_MAX:
+            self._say_failed(name, ValueError(f"{MODELS_MAX} models are watched already"))
+            return None
+        if model is None or model.rules != rules:
+            model = self._models[name] = _Watched(rules)
+        return model
+
+    def _say_failed(self, name: str, error: Exception) -> None:
+        """Once a model, so that the log does not fill."""
+        if name not in self._failed and len(self._failed) < MODELS_MAX:
+            self._failed.add(name)
+            _log.error("alerts_of_model_failed", model_name=name, cause=f"{type(error).__name__}: {error}")
+
+
+def _wanted(model: _Watched, state: ModelState, record: Observation) -> Iterable[str]:
+    """Sketches of the observation that the rules compare."""
+    if record.model_version != state.active_version:
+        return ()
+    reference = model.reference(state)
+    return () if reference is None else {name for metric in model.metrics for name in reference.names(metric)}
+
+
+def _decidable(state: ModelState) -> bool:
+    return state.unknown_event_type is None

@@ -1,0 +1,212 @@
+"""The alert agent in memory: observations and lag in, events in the log out; nothing of it touches the rollouts."""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from hotswap_events.alert_commands import ClearAlert, SetAlertPolicy
+from hotswap_events.alerts import AlertPolicy, AlertRule
+from hotswap_events.observation import Observation
+from hotswap_stream.agents.alert_agent import BEHIND, AlertAgent
+from hotswap_stream.application.request_lag import WaitingRequests
+from hotswap_stream.domain.alerts import AlertsState
+from hotswap_stream.errors import LogUnavailableError
+from tests.observation_samples import ObservedTraffic
+from tests.profile_samples import profile, sketch_of
+from tests.registry_samples import MODEL, register, switch
+from tests.unit.agent_stage import AgentStage
+from tests.unit.test_analysis_agent import SetClock
+
+ERRORS = AlertRule(name="errors", metric="error-rate", above=0.1, window_seconds=10.0, clear_seconds=5.0)
+LAG = AlertRule(name="lag", metric="lag", above=100.0, clear_seconds=1.0)
+DRIFT = AlertRule(name="drift", metric="input-drift", above=0.2, window_seconds=10.0, clear_seconds=5.0)
+
+
+class SetLag:
+    """Says what it is told; broker trouble while `down`."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.asked: list[dict[str, float]] = []
+        self.down = False
+
+    async def waiting(self, models: Mapping[str, float]) -> dict[str, WaitingRequests]:
+        self.asked.append(dict(models))
+        if self.down:
+            raise LogUnavailableError("no broker")
+        return {name: WaitingRequests(requests=self.requests, partitions=2) for name in models}
+
+
+class Alerting:
+    """An agent on a log in memory; v1 is active."""
+
+    def __init__(self, stage: AgentStage) -> None:
+        self.stage = stage
+        self.traffic = ObservedTraffic()
+        self.clock = SetClock(self.traffic.now)
+        self.lag = SetLag()
+        self.agent = self.new_agent()
+
+    def new_agent(self) -> AlertAgent:
+        agent = AlertAgent(self.stage.registry, clock=self.clock, lag=self.lag)
+        self.clock.time += BEHIND
+        self.traffic.now = self.clock.time
+        return agent
+
+    async def do(self, *commands: Any) -> None:
+        for command in commands:
+            result = await self.stage.registry.handle(command)
+            assert result.status == "accepted", result
+
+    async def rules(self, *rules: AlertRule) -> None:
+        id_ = f"p{self.stage.registry.state(MODEL).sequence}"
+        policy = AlertPolicy(rules=rules)
+        await self.do(SetAlertPolicy(command_id=id_, actor="alice", model_name=MODEL, policy=policy))
+
+    async def seconds(self, count: int, *, owns: bool = True, **fields: Any) -> None:
+        """So many seconds, each with an observation, if there are `fields`, and a look."""
+        for _second in range(count):
+            self.clock.time += timedelta(seconds=1)
+            self.traffic.now = self.clock.time
+            if fields:
+                self.agent.observe(self.record(**fields), self.clock.time)
+            await self.agent.tick(lambda _name: owns)
+
+    def record(self, **fields: Any) -> Observation:
+        return self.traffic.record(fields.pop("model_version", "v1"), **fields)
+
+    @property
+    def alerts(self) -> AlertsState:
+        return self.stage.registry.state(MODEL).alerts
+
+
+@pytest.fixture
+async def alerting() -> AsyncIterator[Alerting]:
+    stage = AgentStage()
+    await stage.registry.start()
+    try:
+        alerting = Alerting(stage)
+        await alerting.do(register(), switch("v1"))
+        yield alerting
+    finally:
+        await stage.registry.stop()
+
+
+FAILING: dict[str, Any] = {"answers": 20, "errors": {"model-failure": 20}}
+FINE: dict[str, Any] = {"answers": 40}
+
+
+async def test_errors_raise_an_alert_that_clears_when_they_are_over(alerting: Alerting) -> None:
+    await alerting.rules(ERRORS)
+    await alerting.seconds(5, **FAILING)
+    alert = alerting.alerts.raised["errors"]
+    assert (alert.value, alert.model_version, alert.rule) == (0.5, "v1", ERRORS)
+    assert alert.figures["error-rate.v1"] == 0.5
+    await alerting.seconds(30, **FINE)
+    assert not alerting.alerts.raised
+    [ended] = alerting.alerts.ended
+    assert ended.cause == "recovered"
+    assert ended.value is not None
+    assert ended.value <= ERRORS.above
+    assert alerting.agent.said_count == 2
+
+
+async def test_a_second_process_and_a_restart_raise_nothing_twice(alerting: Alerting) -> None:
+    await alerting.rules(ERRORS)
+    other = alerting.new_agent()
+    for _second in range(5):
+        await alerting.seconds(1, **FAILING)
+        other.observe(alerting.record(**FAILING), alerting.clock.time)
+        await other.tick(lambda _name: True)
+    assert alerting.alerts.raised_total == 1
+    sequence = alerting.alerts.raised["errors"].sequence
+    alerting.agent = alerting.new_agent()
+    await alerting.seconds(20, **FAILING)
+    assert (alerting.alerts.raised["errors"].sequence, alerting.alerts.raised_total) == (sequence, 1)
+    await alerting.seconds(30, **FINE)
+    assert (len(alerting.alerts.ended), alerting.alerts.raised_total) == (1, 1)
+
+
+async def test_an_alert_ends_with_the_requests(alerting: Alerting) -> None:
+    await alerting.rules(ERRORS)
+    await alerting.seconds(5, **FAILING)
+    assert alerting.alerts.raised
+    await alerting.seconds(40)
+    [ended] = alerting.alerts.ended
+    assert (ended.cause, ended.value) == ("recovered", None)
+
+
+async def test_only_the_owner_of_a_model_says_something(alerting: Alerting) -> None:
+    await alerting.rules(ERRORS)
+    await alerting.seconds(10, owns=False, **FAILING)
+    assert (alerting.alerts.raised_total, alerting.lag.asked) == (0, [])
+
+
+async def test_nothing_is_said_while_older_observations_are_read(alerting: Alerting) -> None:
+    await alerting.rules(ERRORS)
+    await alerting.seconds(5, **FAILING)
+    assert alerting.alerts.raised
+    for _second in range(60):
+        alerting.agent.observe(alerting.record(**FINE), alerting.clock.time - timedelta(minutes=5))
+        await alerting.seconds(1)
+    assert alerting.alerts.raised
+    await alerting.seconds(40, **FINE)
+    assert not alerting.alerts.raised
+
+
+async def test_lag_is_asked_for_models_with_a_rule_and_broker_trouble_says_nothing(alerting: Alerting) -> None:
+    await alerting.rules(ERRORS)
+    await alerting.seconds(10)
+    assert alerting.lag.asked == []
+    await alerting.rules(LAG, AlertRule(name="backlog", metric="lag", above=5_000.0))
+    alerting.lag.requests, alerting.lag.down = 500, True
+    await alerting.seconds(20)
+    assert (alerting.lag.asked[-1], alerting.alerts.raised_total) == ({MODEL: 100.0}, 0)
+    alerting.lag.down = False
+    await alerting.seconds(6)
+    assert set(alerting.alerts.raised) == {"lag"}
+    assert alerting.alerts.raised["lag"].value == 500
+    alerting.lag.down, alerting.lag.requests = True, 0
+    await alerting.seconds(20)
+    assert set(alerting.alerts.raised) == {"lag"}
+    alerting.lag.down = False
+    await alerting.seconds(8)
+    assert not alerting.alerts.raised
+
+
+@pytest.mark.parametrize(("shift", "drifted"), [(0.0, False), (3.0, True)])
+async def test_live_inputs_are_compared_with_the_active_versions_profile(
+    alerting: Alerting, shift: float, drifted: bool
+) -> None:
+    values = [number % 100 / 25 for number in range(2_000)]
+    await alerting.do(profile(sketches={"input": sketch_of(values)}))
+    await alerting.rules(DRIFT)
+    live = sketch_of([value + shift for value in values[:400]])
+    await alerting.seconds(5, answers=400, sketches={"input": live, "input.0": "!"})
+    assert bool(alerting.alerts.raised) is drifted
+    if drifted:
+        assert alerting.alerts.raised["drift"].figures["distance.input"] > 0.5
+        await alerting.do(register(), switch("v2"))
+        await alerting.seconds(30, model_version="v2", answers=400, sketches={"input": live})
+        assert not alerting.alerts.raised, "v2 has no profile that it could differ from"
+
+
+async def test_what_cannot_be_read_harms_nobody(alerting: Alerting) -> None:
+    await alerting.do(profile(sketches={"input": sketch_of([1.0, 2.0])}))
+    await alerting.rules(ERRORS, DRIFT)
+    await alerting.seconds(5, sketches={"input": "!"}, **FAILING)
+    assert set(alerting.alerts.raised) == {"errors"}
+    alerting.agent.observe(alerting.record(**FINE), alerting.clock.time + timedelta(days=1))
+    await alerting.seconds(3, **FAILING)
+    assert set(alerting.alerts.raised) == {"errors"}
+
+
+async def test_an_operator_clears_and_it_comes_again_while_the_figure_is_above(alerting: Alerting) -> None:
+    await alerting.rules(ERRORS)
+    await alerting.seconds(5, **FAILING)
+    first = alerting.alerts.raised["errors"].sequence
+    await alerting.do(ClearAlert(command_id="c", actor="alice", model_name=MODEL, rule_name="errors"))
+    await alerting.seconds(1, **FAILING)
+    assert alerting.alerts.raised["errors"].sequence > first
