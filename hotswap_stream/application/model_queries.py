@@ -28,6 +28,7 @@ class ModelSummary(Struct, frozen=True, kw_only=True):
     """Switched off: every request gets an error answer."""
     answered_by: str | None
     """The version that answers: the active one, or one that stands in for it; null while none may."""
+    alerts_raised: int
     versions_total: int
     versions_by_stage: dict[str, int]
     sequence: int
@@ -75,6 +76,7 @@ def _summary(stream: Stream) -> ModelSummary:
         former_version=state.former_version,
         disabled=state.serving.disabled,
         answered_by=route(state).answered_by,
+        alerts_raised=len(state.alerts.raised),
         versions_total=len(state.versions),
         versions_by_stage=by_stage,
         sequence=state.sequence,

@@ -43,13 +43,14 @@ def models(context: typer.Context, stage: Stage = None, as_of: AsOf = None, as_j
 def print_models(found: "Iterable[ModelSummary]") -> None:
     """Models as a table."""
     print_table(
-        ("model", "active", "answers", "former", "versions", "stages", "sequence", "offset"),
+        ("model", "active", "answers", "former", "alerts", "versions", "stages", "sequence", "offset"),
         (
             (
                 model.model_name,
                 model.active_version,
                 "(disabled)" if model.disabled else model.answered_by,
                 model.former_version,
+                model.alerts_raised or None,
                 model.versions_total,
                 model.versions_by_stage,
                 model.sequence,
@@ -81,6 +82,7 @@ def print_model(state: "RegistryState") -> None:
             "disabled": (state.disabled_reason or "yes") if state.disabled else None,
             "answered by": None if state.answered_by == state.active_version else state.answered_by or "nothing",
             "circuits": {circuit.model_version: circuit.position for circuit in state.circuits},
+            "alerts": tuple(f"{alert.rule.name} ({alert.rule.severity})" for alert in state.alerts),
             "a rollback goes to": state.former_version or "nowhere",
             "rollout": None if state.rollout is None else f"{state.rollout.rollout_id}, {state.rollout.status}",
             "versions": state.versions_total,

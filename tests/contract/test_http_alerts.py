@@ -71,6 +71,8 @@ async def test_an_alert_is_listed_while_raised_and_for_a_while_behind_it(watched
     one = await stage.get(f"/api/models/{MODEL}/alerts")
     assert (one.json()["alerts"], one.json()["raised_total"]) == ([alert], 1)
     assert one.headers["ETag"] == f'"{one.json()["sequence"]}"'
+    (summary,) = (await stage.get("/api/models")).json()["models"]
+    assert summary["alerts_raised"] == 1
     model = (await stage.get(f"/api/models/{MODEL}")).json()
     assert [listed["raised_sequence"] for listed in model["alerts"]] == [alert["raised_sequence"]]
 

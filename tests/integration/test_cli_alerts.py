@@ -72,6 +72,8 @@ def test_every_command_of_the_guide_runs(cli: Cli) -> None:
         if command_line == "alerts list":
             slow = AlertRule(name="latency-ms", metric="latency-ms", above=50.0)
             raised(slow, 64.0, count=1_500, figures={"p50": 12.0}, model_version="v1")
+            assert "latency-ms (warning)" in cli("models", "show", "digits").stdout
+            assert json.loads(cli("models", "--json").stdout)[0]["alerts_raised"] == 1
         told[command_line] = cli(*shlex.split(command_line)).stdout
     assert "latency-ms p95 64 ms is above 50 ms" in told["alerts list"]
     assert json.loads(told["alerts list --model digits --severity critical --json"])["alerts"] == []
