@@ -15,7 +15,13 @@ import structlog
 from hotswap_events.nesting import nests_too_deep
 from hotswap_events.observation import Feedback, Observation
 from hotswap_events.topics import Topics
-from hotswap_stream.application.analysis_entry import FEEDBACK_KEYS_MAX, AnalysisEntry, with_feedback, with_observation
+from hotswap_stream.application.analysis_entry import (
+    FEEDBACK_KEYS_MAX,
+    AnalysisEntry,
+    wants_feedback,
+    with_feedback,
+    with_observation,
+)
 from hotswap_stream.application.dead_letter import CAUSE_CHARACTERS_MAX, dead_letter
 from hotswap_stream.application.feedback import AnswerLookup, FeedbackJoiner
 from hotswap_stream.application.identity import Clock
@@ -111,8 +117,8 @@ class AnalysisAgent:
         if joiner is None:
             remembered = self._entry(model_name).feedback_keys
             joiner = self._joiners[model_name] = FeedbackJoiner(self._answers, remembered=remembered)
-        joined = await joiner.join(feedback)
-        await self._know(model_name, None)
+        wanted = wants_feedback(self._registry.state(model_name).rollout)
+        joined = await joiner.join(feedback) if wanted else joiner.pass_over(feedback)
         entry, state = self._entry(model_name), self._registry.state(model_name)
         folded = with_feedback(entry, state.rollout, joined, joiner.newest_keys(FEEDBACK_KEYS_MAX), record.offset)
         self._keep(model_name, entry, folded)

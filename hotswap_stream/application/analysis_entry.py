@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hotswap_events.observation import Observation
+from hotswap_events.rollout_strategy import MetricName
 from hotswap_stream.application.feedback import JoinedFeedback, JoinStatus
 from hotswap_stream.application.rollout_table import ModelTable, fold_judged, fold_observation
 from hotswap_stream.application.version_figures import JudgedAnswer
@@ -15,6 +16,7 @@ RUNS_MAX = 1_000
 """Runs of workers whose place is remembered; those heard of longest ago make room."""
 RUN_SILENT_SECONDS_MAX = 3_600
 """A run that was silent for so long is over: it does not send again what it was not sure of."""
+FEEDBACK_METRICS: frozenset[MetricName] = frozenset({"accuracy", "reward"})
 FEEDBACK_KEYS_MAX = 200
 """Newest feedback that is known again after a restart."""
 
@@ -84,6 +86,12 @@ def with_feedback(
         feedback_counts=counts,
         feedback_keys=keys,
     )
+
+
+def wants_feedback(rollout: RolloutState | None) -> bool:
+    """Whether a decision may come of feedback: else the answers it is about, which costs a look into their topic, are
+    not looked up. Reports and backtests join what was recorded by themselves."""
+    return rollout is not None and any(rule.metric in FEEDBACK_METRICS for rule in rollout.policy.metrics)
 
 
 def judged_of(joined: JoinedFeedback) -> JudgedAnswer | None:

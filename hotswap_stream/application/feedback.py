@@ -14,7 +14,7 @@ REMEMBERED_MAX = 200_000
 """Feedback about as many answers is known, so that more about one of them is `double`."""
 LATE_SECONDS = 7 * 86_400.0
 
-JoinStatus = Literal["joined", "double", "late", "unknown", "failed"]
+JoinStatus = Literal["joined", "double", "late", "unknown", "failed", "not-needed"]
 
 
 class FeedbackUnavailableError(HotswapError):
@@ -71,8 +71,9 @@ class JoinedFeedback(Struct, frozen=True, kw_only=True, gc=False):
     """Feedback with the answer it is about.
 
     `double`: there was feedback about this answer, or with this id, before. `late`: the answer was given too long ago.
-    `unknown`: no such answer is known. `failed`: it was an error answer, so that there is nothing to judge. Only
-    `joined` counts for a version; the others are counted by themselves.
+    `unknown`: no such answer is known. `failed`: it was an error answer, so that there is nothing to judge.
+    `not-needed`: nobody asks for it, so that its answer was not looked up. Only `joined` counts for a version; the
+    others are counted by themselves.
     """
 
     feedback: Feedback
@@ -147,6 +148,19 @@ class FeedbackJoiner:
                 version_mismatch=feedback.model_version not in (None, answer.model_version),
             )
         )
+
+    def pass_over(self, feedback: Feedback) -> JoinedFeedback:
+        """Feedback that nobody asks for: counted, and more about the same answer is `double` as far as it shows."""
+        keys = [f"{feedback.model_name}/id/{feedback.feedback_id}"]
+        if feedback.request_partition is not None and feedback.request_offset is not None:
+            keys.append(f"{feedback.model_name}/{feedback.request_partition}/{feedback.request_offset}")
+        status: JoinStatus = "not-needed"
+        for key in keys:
+            if key in self._remembered:
+                status = "double"
+            else:
+                self._remember(key)
+        return self._counted(JoinedFeedback(feedback=feedback, status=status))
 
     async def _find(self, feedback: Feedback) -> FoundAnswer | None:
         if feedback.request_partition is not None and feedback.request_offset is not None:

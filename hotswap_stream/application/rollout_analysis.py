@@ -27,7 +27,7 @@ from hotswap_stream.application.rollout_table import (
     phase_harm_alpha,
     tests_alpha,
 )
-from hotswap_stream.application.version_figures import SKETCH_METRICS, VersionFigures
+from hotswap_stream.application.version_figures import SKETCH_METRICS
 from hotswap_stream.domain.rollout_state import RolloutState, seconds_in_phase
 from hotswap_stream.domain.statistics.drift import DriftEvidence
 from hotswap_stream.domain.statistics.evidence import Evidence
@@ -257,8 +257,3 @@ def _reason(outcome: AnalysisOutcome, evidence: tuple[MetricEvidence, ...]) -> s
         against = "" if entry.baseline_value is None else f" against {entry.baseline_value:.4g}"
         told.append(f"{entry.metric} of {entry.model_version} {value}{against} in {entry.count}")
     return f"{outcome}: {'; '.join(told) or 'no metric has an answer'}"
-
-
-def answers_of(table: RolloutTable, model_version: str) -> VersionFigures:
-    """What a version did in the rollout so far."""
-    return table.figures.get(model_version, VersionFigures())

@@ -16,7 +16,15 @@ from hotswap_stream.application.topic_records import InboundRecord
 from hotswap_stream.domain.rollout_state import RolloutState
 from tests.observation_samples import ObservedTraffic
 from tests.registry_samples import MODEL, register, validate
-from tests.rollout_samples import CANARY, pause_step, progressive, set_weight, start_rollout
+from tests.rollout_samples import (
+    CANARY,
+    abort_rollout,
+    change_strategy,
+    pause_step,
+    progressive,
+    set_weight,
+    start_rollout,
+)
 from tests.unit.agent_stage import TOPICS, AgentStage
 
 GOOD, BAD = {"v1": 0.99, "v2": 0.99}, {"v1": 0.99, "v2": 0.7}
@@ -38,8 +46,10 @@ class AnswersAt:
 
     def __init__(self, at_ms: int) -> None:
         self.at_ms = at_ms
+        self.looked_up = 0
 
     async def by_place(self, _model_name: str, request_partition: int, request_offset: int) -> FoundAnswer | None:
+        self.looked_up += 1
         version = "v1" if request_offset % 2 else "v2"
         return FoundAnswer(
             request_partition=request_partition,
@@ -51,7 +61,20 @@ class AnswersAt:
         )
 
     async def by_id(self, _model_name: str, _request_id: str) -> FoundAnswer | None:
+        self.looked_up += 1
         return None
+
+
+def label(number: int, at: datetime, feedback_id: str | None = None) -> Feedback:
+    """About the answer at this offset: its class was 0."""
+    return Feedback(
+        model_name=MODEL,
+        feedback_id=feedback_id or f"f{number}",
+        at=at,
+        request_partition=0,
+        request_offset=number,
+        label=0,
+    )
 
 
 class Analysed:
@@ -213,17 +236,7 @@ async def test_labels_count_for_the_version_that_answered_and_once(analysed: Ana
     await analysed.begin(policy=policy)
     at_ms = round(analysed.traffic.now.timestamp() * 1000)
     analysed.agent = analysed.new_agent(answers=AnswersAt(at_ms))
-    records = []
-    for number in range(400):
-        feedback = Feedback(
-            model_name=MODEL,
-            feedback_id=f"f{number}",
-            at=analysed.traffic.now,
-            request_partition=0,
-            request_offset=number,
-            label=0,
-        )
-        records.append(analysed.record(feedback, at_ms))
+    records = [analysed.record(label(number, analysed.traffic.now), at_ms) for number in range(400)]
     double = Feedback(
         model_name=MODEL, feedback_id="f0", at=analysed.traffic.now, request_partition=0, request_offset=0, label=1
     )
@@ -239,3 +252,31 @@ async def test_labels_count_for_the_version_that_answered_and_once(analysed: Ana
         value = msgspec.json.decode(records[number].value or b"", type=Feedback)
         await analysed.agent.handle_feedback(analysed.record(value, at_ms))
     assert analysed.status() == "aborted"
+
+
+async def test_answers_are_looked_up_only_where_a_rollout_is_decided_by_labels(analysed: Analysed) -> None:
+    """What nobody asks for is counted; what comes again counts once, also behind the start of a rollout."""
+    await analysed.begin(progressive(pause_step()), "v2")
+    at_ms = round(analysed.traffic.now.timestamp() * 1000)
+    answers = AnswersAt(at_ms)
+    analysed.agent = analysed.new_agent(answers=answers)
+
+    async def give(*records: Feedback) -> dict[str, int]:
+        for record in records:
+            await analysed.agent.handle_feedback(analysed.record(record, at_ms))
+        return dict(analysed.entry().feedback_counts)
+
+    now = analysed.traffic.now
+    by_id = Feedback(model_name=MODEL, feedback_id="i", at=now, request_id="r", label=0)
+    given = [label(0, now), label(1, now), label(1, now), label(1, now, "another"), by_id, by_id]
+    assert await give(*given) == {"not-needed": 3, "double": 3}
+    assert answers.looked_up == 0
+    policy = RolloutPolicy(metrics=(MetricRule(metric="reward", margin=0.05),))
+    changed = await analysed.stage.registry.handle(change_strategy(CANARY, policy=policy))
+    assert changed.status == "accepted"
+    analysed.agent = analysed.new_agent(answers=answers)
+    assert await give(label(1, now), label(2, now)) == {"not-needed": 3, "double": 4, "joined": 1}
+    assert answers.looked_up == 1
+    assert (await analysed.stage.registry.handle(abort_rollout(archive=False))).status == "accepted"
+    assert await give(label(3, now)) == {"not-needed": 4, "double": 4, "joined": 1}
+    assert answers.looked_up == 1
