@@ -1,4 +1,4 @@
-"""`demo`: the main job on an embedded broker, from training to an emergency rollback, under a stream of requests."""
+"""`demo`: the main job, from training to rollouts that end by themselves, under a stream of requests."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from hotswap_stream.cli.demo.report import DemoReport
     from hotswap_stream.settings import Settings
 
-Part = Literal["promotion", "rollback", "all"]
+Part = Literal["promotion", "rollback", "rollouts", "all"]
 
+_ROLLOUTS = ("shadow", "canary", "progressive")
 PARTS: dict[str, tuple[str, ...]] = {
     "promotion": ("first_version", "second_version"),
     "rollback": ("first_version", "bad_version", "damaged_version"),
-    "all": ("first_version", "second_version", "bad_version", "damaged_version", "emergency"),
+    "rollouts": ("first_version", *_ROLLOUTS),
+    # The version that the emergency takes out of production has to earn its way back.
+    "all": ("first_version", "second_version", "bad_version", "damaged_version", "emergency", *_ROLLOUTS),
 }
 
 

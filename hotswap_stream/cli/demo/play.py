@@ -4,7 +4,7 @@ import asyncio
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,9 +13,11 @@ import typer
 
 from hotswap_stream import bootstrap
 from hotswap_stream.application.audit import verify_log
-from hotswap_stream.cli.demo.acts import MODEL, Acts, examples
-from hotswap_stream.cli.demo.report import DemoReport, make_report
+from hotswap_stream.cli.demo.report import Act, DemoReport, make_report
+from hotswap_stream.cli.demo.rollout_acts import RolloutActs
+from hotswap_stream.cli.demo.scene import MODEL, Scene
 from hotswap_stream.cli.demo.traffic import Traffic
+from hotswap_stream.cli.demo.version_acts import VersionActs, examples
 from hotswap_stream.cli.stack import running_stack
 from hotswap_stream.cli.train import TrainingBar
 from hotswap_stream.settings import Settings
@@ -48,7 +50,8 @@ async def home_folder(keep: Path | None) -> AsyncIterator[Path]:
 
 
 async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause: bool) -> DemoReport:
-    """Start everything, play the named methods of `Acts`, stop everything, and say what was seen."""
+    """Start everything, play the named acts (methods of `VersionActs` and `RolloutActs`), stop everything, and say what
+    was seen."""
     started = time.monotonic()
     typer.echo("Starting broker, worker, agents and API")
     async with running_stack(settings) as stack, bootstrap.open_training(stack.settings, "demo") as trainer:
@@ -62,28 +65,30 @@ async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause
             rate_per_second=rate,
         )
         with TrainingBar() as bar:
-            acts = Acts(stack, trainer, traffic, bar.begin)
-            await _play_acts(acts, names, pause=pause)
+            scene = Scene(stack, trainer, traffic, on_progress=bar.begin, tell=lambda line: typer.echo(f"   {line}"))
+            await _play_acts((VersionActs(scene), RolloutActs(scene)), names, pause=pause)
         await traffic.stop()
         audit = await verify_log(trainer.registry.log)
     first = audit.first
     return make_report(
         traffic,
-        acts.done,
-        acts.swaps_ms,
+        scene.done,
+        scene.swaps_ms,
         rate=rate,
         seconds=time.monotonic() - started,
         audit=f"{audit.applied} events, chain verified" if first is None else f"BROKEN: {first}",
     )
 
 
-async def _play_acts(acts: Acts, names: tuple[str, ...], *, pause: bool) -> None:
+async def _play_acts(players: tuple[VersionActs | RolloutActs, ...], names: tuple[str, ...], *, pause: bool) -> None:
     for number, name in enumerate(names, start=1):
-        scene = getattr(acts, name)
-        typer.secho(f"\n{number}. {scene.__doc__.splitlines()[0]}", bold=True)
+        play_act: Callable[[], Awaitable[Act]] = next(
+            getattr(player, name) for player in players if hasattr(player, name)
+        )
+        typer.secho(f"\n{number}. {(play_act.__doc__ or name).splitlines()[0]}", bold=True)
         if pause:
             await asyncio.to_thread(typer.prompt, "Enter to go on", default="", show_default=False)
-        act = await scene()
+        act = await play_act()
         typer.echo(f"   {act.outcome}")
         if not act.held:
             typer.secho("   that is not what should have happened; the acts that follow are left out", fg="red")

@@ -18,6 +18,10 @@ class Act(Struct, frozen=True, kw_only=True):
     held: bool
     registry_offset: int | None = None
     """Of the event that ended it."""
+    story: tuple[str, ...] = ()
+    """What the log says happened, line by line, with times since the act began."""
+    figures: dict[str, float] = {}
+    """What was counted: shares from 0 to 1, times in seconds."""
 
 
 class DemoReport(Struct, frozen=True, kw_only=True):
@@ -33,6 +37,10 @@ class DemoReport(Struct, frozen=True, kw_only=True):
     """Per change of the version in production under traffic, from the event's append to that of its first answer."""
     longest_gap_ms: int
     """Longest time without an answer while requests came steadily."""
+    users: int
+    """Who were answered; each request is a user's."""
+    users_of_two_versions: int
+    """Who met two versions while the traffic was split in the same way."""
     requests_per_second: float
     seconds: float
     audit: str
@@ -41,13 +49,16 @@ class DemoReport(Struct, frozen=True, kw_only=True):
     @property
     def held(self) -> bool:
         """Whether everything went as it should."""
-        return all(act.held for act in self.acts) and not (self.lost or self.duplicated or self.errors)
+        wrong = self.lost or self.duplicated or self.errors or self.users_of_two_versions
+        return all(act.held for act in self.acts) and not wrong
 
 
 def make_report(
     traffic: "Traffic", acts: list[Act], swaps_ms: list[int], *, rate: float, seconds: float, audit: str
 ) -> DemoReport:
     """Put the figures together."""
+    from hotswap_stream.cli.demo.loyalty import users_of_two
+
     return DemoReport(
         requests=traffic.requests,
         answers=traffic.answers,
@@ -57,6 +68,8 @@ def make_report(
         accuracy={version: round(share, 4) for version, share in traffic.accuracy().items()},
         promotion_to_first_answer_ms=swaps_ms,
         longest_gap_ms=traffic.longest_gap_ms(),
+        users=len({seen.user for seen in traffic.seen}),
+        users_of_two_versions=len(users_of_two(traffic.seen)),
         requests_per_second=rate,
         seconds=round(seconds, 1),
         audit=audit,
@@ -87,6 +100,7 @@ def print_report(report: DemoReport) -> None:
             ("requests → answers", f"{report.requests} → {report.answers}"),
             ("lost / duplicated / errors", f"{report.lost} / {report.duplicated} / {report.errors}"),
             ("accuracy on held-out digits", accuracy),
+            ("users who met two versions at the same split", f"{report.users_of_two_versions} of {report.users}"),
             ("promotion event → first answer by the new weights", swaps),
             ("longest time without an answer", f"{report.longest_gap_ms} ms at {report.requests_per_second:g}/s"),
             ("audit of the log", report.audit),

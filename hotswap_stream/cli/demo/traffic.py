@@ -1,9 +1,10 @@
 """A steady stream of requests for one model, and the bookkeeping of what came back."""
 
 import asyncio
+import random
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -18,6 +19,8 @@ from hotswap_events.topics import Topics
 
 LATE_SECONDS_MAX = 20.0
 """A request without an answer this long after the last was sent counts as lost."""
+USERS = 200
+"""Who ask; each request is a user's, and its routing key says whose."""
 
 _answers = msgspec.json.Decoder(InferResponse)
 _errors = msgspec.json.Decoder(InferError)
@@ -30,21 +33,28 @@ class Example(Struct, frozen=True):
     label: int
 
 
-class _Sent(Struct):
-    partition: int
-    offset: int
-    label: int
-
-
-class Seen(Struct, frozen=True):
-    """A valid answer: which version gave it, chosen by which registry event, and when it was appended to its topic.
+class Seen(Struct, frozen=True, gc=False):
+    """A valid answer: to whom, by which version, chosen by which registry event, and when it was appended to its topic.
 
     The broker's clock stamps answers and registry events alike, so this process's own pauses do not count.
     """
 
+    partition: int
+    request_offset: int
+    user: int
     model_version: str
+    label: int
+    """The index of the largest score."""
+    true_label: int
     registry_offset: int
     appended_ms: int
+    stands_in: bool
+    """The version answered in place of another, which a worker had not loaded or whose circuit was not closed."""
+
+    @property
+    def right(self) -> bool:
+        """Whether it is the true label."""
+        return self.label == self.true_label
 
 
 class Traffic:
@@ -71,18 +81,21 @@ class Traffic:
         self._examples = examples
         self._partitions = partitions
         self._interval_s = 1.0 / rate_per_second
-        self._sent: dict[tuple[int, int], _Sent] = {}
+        self._random = random.Random(1)  # noqa: S311  # not a secret
+        self._users: list[int] = []
+        self._sent: set[tuple[int, int]] = set()
         self._answered: set[tuple[int, int]] = set()
         self._highest: dict[int, int] = {}
+        self._first_ms: dict[int, int] = {}
+        self._chosen_by: dict[int, int] = {}
         self._stop = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._listeners: list[Callable[[Seen], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.requests = 0
         self.errors: list[str] = []
         self.duplicated = 0
         self.seen: list[Seen] = []
-        self.right: Counter[str] = Counter()
-        self.total: Counter[str] = Counter()
-        self._labels: dict[tuple[int, int], tuple[str, int]] = {}
 
     async def start(self) -> None:
         """Begin to send and to read."""
@@ -96,15 +109,22 @@ class Traffic:
     async def stop(self) -> None:
         """Send no more, and wait for the answers that are due."""
         self._stop.set()
+        if not self._tasks:
+            return
         reader, sender = self._tasks
         await sender
         with suppress(TimeoutError):
             async with asyncio.timeout(LATE_SECONDS_MAX):
                 while self.lost:
-                    await asyncio.sleep(0.05)
+                    await self._wait_for_answers()
         reader.cancel()
         with suppress(asyncio.CancelledError):
             await reader
+
+    def listen(self, listener: Callable[[Seen], None]) -> Callable[[], None]:
+        """Call `listener` with each answer from now on; returns the function that ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     @property
     def answers(self) -> int:
@@ -114,12 +134,13 @@ class Traffic:
     @property
     def lost(self) -> int:
         """Requests without a valid answer so far."""
-        return sum(1 for key in self._sent if key not in self._answered)
+        return len(self._sent - self._answered)
 
     def accuracy(self) -> dict[str, float]:
         """Share of right answers by version, 0 to 1."""
-        self._score()
-        return {version: self.right[version] / self.total[version] for version in sorted(self.total)}
+        total = Counter(seen.model_version for seen in self.seen)
+        right = Counter(seen.model_version for seen in self.seen if seen.right)
+        return {version: right[version] / total[version] for version in sorted(total)}
 
     def longest_gap_ms(self) -> int:
         """Longest time between two answers in a row."""
@@ -128,13 +149,24 @@ class Traffic:
 
     def first_answer_ms(self, registry_offset: int) -> int | None:
         """When the first answer chosen by this registry event was appended, ms since 1970."""
-        return min((seen.appended_ms for seen in self.seen if seen.registry_offset == registry_offset), default=None)
+        return self._first_ms.get(registry_offset)
 
     async def wait_first_answer(self, registry_offset: int, seconds_max: float = 20.0) -> None:
         """Wait until an answer chosen by this registry event is there. TimeoutError otherwise."""
         async with asyncio.timeout(seconds_max):
-            while self.first_answer_ms(registry_offset) is None:
-                await asyncio.sleep(0.01)
+            while registry_offset not in self._first_ms:
+                await self._wait_for_answers()
+
+    async def wait_moved_on(self, registry_offset: int, seconds_max: float = 20.0) -> None:
+        """Wait until every partition has an answer chosen by this registry event or a later one: those chosen before
+        are then all read. TimeoutError otherwise."""
+        async with asyncio.timeout(seconds_max):
+            while any(self._chosen_by.get(number, -1) < registry_offset for number in range(self._partitions)):
+                await self._wait_for_answers()
+
+    async def _wait_for_answers(self) -> None:
+        """Until there is at least one more."""
+        await self._moved.wait()
 
     async def _send(self, ready: asyncio.Event) -> None:
         await ready.wait()
@@ -146,6 +178,7 @@ class Traffic:
             while not self._stop.is_set():
                 number = self.requests
                 self.requests += 1
+                self._users.append(self._random.randrange(USERS))
                 task = asyncio.create_task(self._send_one(producer, number))
                 pending.add(task)
                 task.add_done_callback(pending.discard)
@@ -156,11 +189,14 @@ class Traffic:
             await producer.stop()
 
     async def _send_one(self, producer: AIOKafkaProducer, number: int) -> None:
-        example = self._examples[number % len(self._examples)]
-        body = msgspec.json.encode({"id": f"demo-{number}", "inputs": example.inputs})
+        body = msgspec.json.encode({"id": f"demo-{number}", "inputs": self._example(number).inputs})
         partition = number % self._partitions
-        metadata = await producer.send_and_wait(self._request_topic, body, partition=partition)
-        self._sent[partition, metadata.offset] = _Sent(partition, metadata.offset, example.label)
+        key = (header_names.ROUTING_KEY, f"user-{self._users[number]}".encode())
+        metadata = await producer.send_and_wait(self._request_topic, body, partition=partition, headers=[key])
+        self._sent.add((partition, metadata.offset))
+
+    def _example(self, number: int) -> Example:
+        return self._examples[number % len(self._examples)]
 
     async def _read(self, ready: asyncio.Event) -> None:
         consumer = AIOKafkaConsumer(
@@ -177,6 +213,8 @@ class Traffic:
                 for records in (await consumer.getmany(timeout_ms=500)).values():
                     for record in records:
                         self._take(record)
+                moved, self._moved = self._moved, asyncio.Event()
+                moved.set()
         finally:
             await consumer.stop()
 
@@ -187,21 +225,31 @@ class Traffic:
             self.duplicated += 1
             return
         self._highest[record.partition] = offset
-        key = record.partition, offset
-        self._answered.add(key)
+        self._answered.add((record.partition, offset))
         if headers[header_names.STATUS] == b"error":
             self.errors.append(_errors.decode(record.value).error)
             return
         answer = _answers.decode(record.value)
+        number = int((answer.id or "").removeprefix("demo-"))
         scores = answer.outputs[0].data
-        self._labels[key] = answer.model_version, max(range(len(scores)), key=scores.__getitem__)
-        self.seen.append(Seen(answer.model_version, answer.parameters.registry_offset or -1, record.timestamp))
+        seen = Seen(
+            partition=record.partition,
+            request_offset=offset,
+            user=self._users[number],
+            model_version=answer.model_version,
+            label=max(range(len(scores)), key=scores.__getitem__),
+            true_label=self._example(number).label,
+            registry_offset=-1 if answer.parameters.registry_offset is None else answer.parameters.registry_offset,
+            appended_ms=record.timestamp,
+            stands_in=answer.parameters.fallback_for is not None,
+        )
+        self.tell(seen)
 
-    def _score(self) -> None:
-        self.right.clear()
-        self.total.clear()
-        for key, (version, label) in self._labels.items():
-            sent = self._sent.get(key)
-            if sent is not None:
-                self.total[version] += 1
-                self.right[version] += label == sent.label
+    def tell(self, seen: Seen) -> None:
+        """Take in a valid answer, and tell those who listen."""
+        self.seen.append(seen)
+        first = self._first_ms.get(seen.registry_offset, seen.appended_ms)
+        self._first_ms[seen.registry_offset] = min(first, seen.appended_ms)
+        self._chosen_by[seen.partition] = max(self._chosen_by.get(seen.partition, -1), seen.registry_offset)
+        for listener in tuple(self._listeners):
+            listener(seen)

@@ -1,0 +1,77 @@
+"""How a shadow compared, from the two topics that tell it: all pairs counted, and some of them with both outputs."""
+
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from msgspec import Struct
+
+from hotswap_events.observation import Comparison, Observation
+from hotswap_stream import bootstrap
+from hotswap_stream.domain.rollout_state import RolloutState
+from hotswap_stream.settings import Settings
+
+READ_MS = 500
+
+_comparisons = msgspec.json.Decoder(Comparison)
+
+
+class ShadowPairs(Struct, frozen=True, kw_only=True):
+    """Pairs of outputs, the primary's and the shadow's, for the same request."""
+
+    compared: int
+    agreed: int
+    skipped: int
+    """Requests that the shadow should have seen, had the worker had time for it."""
+    shown: tuple[Comparison, ...]
+    """Those with both outputs."""
+
+    @property
+    def agreement(self) -> float:
+        """Share of the pairs with the same label, 0 to 1."""
+        return self.agreed / self.compared if self.compared else 0.0
+
+
+async def shadow_pairs(settings: Settings, model_name: str, rollout: RolloutState) -> ShadowPairs:
+    """What the topics hold of this rollout now. LogUnavailableError when they cannot be read."""
+    agreed = disagreed = skipped = 0
+    read_up_to: dict[str, int] = {}
+    async for recorded in bootstrap.recorded_history(settings).read(model_name, rollout.started_at, None):
+        seen = recorded.value
+        if not isinstance(seen, Observation) or seen.role != "shadow" or seen.rollout_id != rollout.rollout_id:
+            continue
+        if seen.sequence <= read_up_to.get(seen.worker_run, 0):
+            continue  # sent twice
+        read_up_to[seen.worker_run] = seen.sequence
+        agreed, disagreed, skipped = agreed + seen.agreed, disagreed + seen.disagreed, skipped + seen.skipped
+    return ShadowPairs(
+        compared=agreed + disagreed,
+        agreed=agreed,
+        skipped=skipped,
+        shown=tuple([pair for pair in await _shown(settings) if pair.rollout_id == rollout.rollout_id]),
+    )
+
+
+async def _shown(settings: Settings) -> list[Comparison]:
+    topic = bootstrap.topics(settings).comparisons
+    consumer: AIOKafkaConsumer[Any, Any] = AIOKafkaConsumer(
+        topic,
+        **bootstrap.connection(settings).client_options(),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    found: list[Comparison] = []
+    await consumer.start()
+    try:
+        parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        ends = await consumer.end_offsets(parts)
+        positions = await consumer.beginning_offsets(parts)
+        while any(positions[part] < ends[part] for part in parts):
+            for part, records in (await consumer.getmany(timeout_ms=READ_MS)).items():
+                for record in records:
+                    found.append(_comparisons.decode(record.value))
+                    positions[part] = record.offset + 1
+    finally:
+        await consumer.stop()
+    return found
