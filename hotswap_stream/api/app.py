@@ -17,6 +17,7 @@ from hotswap_stream.api.alerts import AlertController, AlertPolicyController, ge
 from hotswap_stream.api.command_context import provide_command_headers
 from hotswap_stream.api.commands import ModelCommands, VersionCommands
 from hotswap_stream.api.docs_page import PlainDocsPlugin
+from hotswap_stream.api.drift import ProfileController, get_drift
 from hotswap_stream.api.event_stream import stream_events
 from hotswap_stream.api.events import list_events
 from hotswap_stream.api.experiments import get_rollout_report
@@ -60,6 +61,8 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     get_fleet,
     list_windows,
     get_rollout_report,
+    get_drift,
+    ProfileController,
     get_serving,
     ServingPolicyController,
     ServingCommands,

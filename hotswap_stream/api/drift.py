@@ -1,0 +1,126 @@
+"""Profiles of training data, and how far live data have moved away from them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from litestar import Controller, Request, Response, get, put
+from litestar.params import JSONBody, QueryParameter
+from msgspec import Meta
+
+from hotswap_events.commands import ProfileVersion
+from hotswap_events.profile import ModelProfiled
+from hotswap_stream.api.authorization import guard_state_change
+from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer, handled
+from hotswap_stream.api.command_context import CommandBody, Headers, command_context, nothing_unread
+from hotswap_stream.api.operations import KEY_OR_NONE
+from hotswap_stream.api.parameters import ModelNameInPath, VersionInPath
+from hotswap_stream.api.past_or_present import PastOrPresent
+from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError, found
+from hotswap_stream.api.runtime import Runtime
+from hotswap_stream.application.drift_report import DriftReport, drift_report
+from hotswap_stream.application.model_queries import find_version
+from hotswap_stream.application.recorded_history import TooManyRecordsError
+from hotswap_stream.errors import HotswapError
+
+LOOKED_BACK = timedelta(hours=1)
+
+
+class ProfileBody(CommandBody, frozen=True):
+    """What the data of a version looked like, as sketches."""
+
+    source: Annotated[str, Meta(min_length=1, max_length=500)]
+    """Which data: a name, a digest."""
+    rows: Annotated[int, Meta(ge=1)]
+    sketches: dict[str, str]
+    """Name → KLL sketch of floats (Apache DataSketches, base64), named as in the observations: `input`, `input.3`,
+    `score`."""
+
+
+class ProfileController(Controller):
+    """What a version was made from."""
+
+    path = "/api/models/{model_name:str}/versions/{model_version:str}/profile"
+
+    @get("/", operation_id="get_profile", tags=["models"], responses=QUERY_PROBLEM_RESPONSES)
+    async def get_profile(
+        self, streams: PastOrPresent, model_name: ModelNameInPath, model_version: VersionInPath
+    ) -> ModelProfiled:
+        """The sketches of the data a version was made from."""
+        found(find_version(streams, model_name, model_version))
+        profile = streams[model_name].state.versions[model_version].profile
+        if profile is None:
+            raise ProblemError(404, "no-profile", f"{model_version!r} of {model_name!r} has no profile")
+        return profile
+
+    @put(
+        "/",
+        operation_id="set_profile",
+        tags=["commands"],
+        guards=[guard_state_change],
+        security=KEY_OR_NONE,
+        responses=PROBLEM_RESPONSES,
+    )
+    async def set_profile(
+        self,
+        request: Request[Any, Any, Any],
+        runtime: Runtime,
+        command_headers: Headers,
+        model_name: ModelNameInPath,
+        model_version: VersionInPath,
+        data: JSONBody[ProfileBody],
+    ) -> Response[CommandAnswer]:
+        """Record the profile of a version that was trained elsewhere; it replaces the one before."""
+        context = command_context(command_headers, data, runtime.services.ids)
+        await nothing_unread(request, data)
+        command = ProfileVersion(
+            model_name=model_name,
+            model_version=model_version,
+            source=data.source,
+            rows=data.rows,
+            sketches=data.sketches,
+            **context.fields(),
+        )
+        return await handled(runtime, context, command)
+
+
+@get(
+    "/api/models/{model_name:str}/drift",
+    operation_id="get_drift",
+    tags=["models"],
+    responses=QUERY_PROBLEM_RESPONSES,
+)
+async def get_drift(
+    runtime: Runtime,
+    model_name: ModelNameInPath,
+    model_version: Annotated[str | None, QueryParameter(description="Default: the active one.")] = None,
+    since: Annotated[
+        datetime | None, QueryParameter(description="RFC 3339 with time zone. Default: an hour before `until`, or now.")
+    ] = None,
+    until: Annotated[datetime | None, QueryParameter(description="Default: the present.")] = None,
+    tolerance: Annotated[float, QueryParameter(ge=0.0, lt=1.0, description="A distance that nobody minds.")] = 0.0,
+) -> DriftReport:
+    """A version's live inputs and scores against those of the data it was made from.
+
+    It is made of what was recorded in that time, so it takes a second for each 3,000 observations or so.
+    """
+    services = runtime.services
+    if services.recorded is None:
+        raise ProblemError(503, "observations-unknown", "this server was started without a way to the observations")
+    for name, given in (("since", since), ("until", until)):
+        if given is not None and given.tzinfo is None:
+            raise ProblemError(422, "invalid-value", f"{name} needs a time zone, as in 2026-01-31T12:00:00Z")
+    begin = since or (until or services.clock.now()).astimezone(UTC) - LOOKED_BACK
+    try:
+        report = await drift_report(
+            runtime.registry.fold.streams,
+            model_name,
+            services.recorded,
+            since=begin,
+            until=until,
+            model_version=model_version,
+            tolerance=tolerance,
+        )
+    except HotswapError as error:
+        headers = {} if isinstance(error, TooManyRecordsError) else {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        raise ProblemError(503, "observations-unknown", str(error), headers=headers) from error
+    return found(report)
