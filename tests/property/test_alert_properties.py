@@ -5,11 +5,16 @@ from hypothesis import given, settings
 from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.envelope import Envelope
+from hotswap_events.registry import RegistryEvent
 from hotswap_stream.domain.alert_limits import wrong_alert_policy
 from hotswap_stream.domain.alerts import ALERTS_ENDED_KEPT_MAX
 from hotswap_stream.domain.decide import Accepted, decide
-from tests.alert_samples import clear_alert, raise_alert, set_alert_policy
+from hotswap_stream.domain.evolve import IllegalEventError, evolve
+from hotswap_stream.domain.state import ModelState
+from tests.alert_samples import alert_cleared, alert_raised, clear_alert, raise_alert, set_alert_policy
+from tests.property.alert_intents import RULES
 from tests.property.histories import MODELS, Intent, Writer, alert_histories
+from tests.registry_samples import in_envelope
 
 
 @given(alert_histories)
@@ -33,6 +38,31 @@ def test_a_rule_has_one_raised_alert_at_most_and_it_is_a_rule_in_force(intents: 
         assert wrong_alert_policy(alerts.effective_policy) is None
         assert alerts.raised_total >= len(alerts.raised) + len(alerts.ended)
         assert len(alerts.ended) <= ALERTS_ENDED_KEPT_MAX
+
+
+@given(alert_histories)
+def test_an_event_that_contradicts_the_alerts_raises_and_changes_nothing(intents: list[Intent]) -> None:
+    writer = Writer().handle_all(intents)
+    for name in MODELS:
+        state = writer.fold.state(name)
+        raised = state.alerts.raised
+        for rule in RULES:
+            alert = raised.get(rule.name)
+            assert _contradicts(state, alert_raised(rule, rule.above + 1)) == (alert is not None)
+            since = 1 if alert is None else alert.sequence
+            assert _contradicts(state, alert_cleared(rule.name, since, "recovered")) == (alert is None)
+            assert _contradicts(state, alert_cleared(rule.name, since + 1, "recovered"))
+
+
+def _contradicts(state: ModelState, event: RegistryEvent) -> bool:
+    before = state.copy()
+    try:
+        evolve(state, in_envelope(event, subject=state.model_name, sequence=state.sequence + 1))
+    except IllegalEventError:
+        return True
+    finally:
+        assert state == before
+    return False
 
 
 @given(alert_histories)
