@@ -93,11 +93,25 @@ class Settings(Struct, frozen=True, kw_only=True):
     training_seconds_max: float = 3_600.0
     evaluation_seconds_max: float = 600.0
     """How long measuring a version on the validation set may take."""
+    alert_lag_seconds: float = 5.0
+    """How often the agents ask the broker how many requests wait, of models with an alert rule on that; from 0.1."""
+    webhook_urls: str | None = None
+    """`URL,URL` or `name=URL,name=URL`: whom the agents tell of events, signed. A webhook is known by its name; without
+    one by its URL."""
+    webhook_secret: str | None = None
+    """Signs what is posted to webhooks: `whsec_` and base64 of 24 to 64 bytes. With several, separated by a space, each
+    signs, so that a new one can be handed out before the old one goes."""
+    webhook_events: str = "hotswap.alert.raised.*,hotswap.alert.cleared.*"
+    """Types of the events that webhooks are told of, separated by commas; `*` stands for any characters."""
+    webhook_timeout_ms: int = 10_000
+    """How long one attempt at a webhook may take; 100 to 60,000."""
+    webhook_retry_seconds_max: float = 3_600.0
+    """Age up to which an event is posted again to a webhook that does not take it; then it is a dead letter."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
     def __repr__(self) -> str:
-        secret = {"kafka_sasl_password", "artifacts_s3_secret_access_key", "api_keys"}
+        secret = {"kafka_sasl_password", "artifacts_s3_secret_access_key", "api_keys", "webhook_urls", "webhook_secret"}
         shown = ", ".join(
             f"{name}={'***' if name in secret and getattr(self, name) else repr(getattr(self, name))}"
             for name in self.__struct_fields__

@@ -11,6 +11,7 @@ from hotswap_stream.bootstrap.clients import feedback_log as feedback_log
 from hotswap_stream.bootstrap.clients import fleet as fleet
 from hotswap_stream.bootstrap.clients import inference_gateway as inference_gateway
 from hotswap_stream.bootstrap.clients import recorded_history as recorded_history
+from hotswap_stream.bootstrap.clients import request_lag as request_lag
 from hotswap_stream.bootstrap.clients import window_reader as window_reader
 from hotswap_stream.bootstrap.environment import announce_broker as announce_broker
 from hotswap_stream.bootstrap.environment import artifact_store as artifact_store
@@ -24,5 +25,9 @@ from hotswap_stream.bootstrap.environment import running_broker as running_broke
 from hotswap_stream.bootstrap.environment import topics as topics
 from hotswap_stream.bootstrap.environment import withdraw_broker as withdraw_broker
 from hotswap_stream.bootstrap.training import open_training as open_training
+from hotswap_stream.bootstrap.webhooks import configured_webhooks as configured_webhooks
+from hotswap_stream.bootstrap.webhooks import webhook_deliveries as webhook_deliveries
+from hotswap_stream.bootstrap.webhooks import webhook_places as webhook_places
+from hotswap_stream.bootstrap.webhooks import webhook_poster as webhook_poster
 from hotswap_stream.bootstrap.workers import build_worker as build_worker
 from hotswap_stream.bootstrap.workers import executor_config as executor_config

@@ -6,28 +6,52 @@ from functools import partial
 
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
-from hotswap_stream.bootstrap.clients import answer_lookup
+from hotswap_stream.bootstrap.clients import answer_lookup, request_lag
 from hotswap_stream.bootstrap.environment import build_registry, connection, model_topics_creator, topics
+from hotswap_stream.bootstrap.webhooks import webhook_deliveries
+from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
+
+ALERT_LAG_SECONDS_MIN = 0.1
+ALERT_LAG_SECONDS_MAX = 3_600.0
 
 
 async def run_control_agents(
     settings: Settings, stop: asyncio.Event, *, instance: str = "1", on_ready: Callable[[], None] | None = None
 ) -> None:
-    """Run the Faust control agents until `stop` is set."""
+    """Run the Faust control agents, and the deliveries to webhooks beside them, until `stop` is set.
+    ConfigurationError where a setting is wrong."""
     from hotswap_stream.agents.run import run_agents
 
-    kafka = connection(settings)
-    async with answer_lookup(settings) as answers:
+    kafka, alert_lag_seconds = connection(settings), settings.alert_lag_seconds
+    if not ALERT_LAG_SECONDS_MIN <= alert_lag_seconds <= ALERT_LAG_SECONDS_MAX:
+        raise ConfigurationError(
+            f"HOTSWAP_ALERT_LAG_SECONDS is {alert_lag_seconds}; {ALERT_LAG_SECONDS_MIN:g} to "
+            f"{ALERT_LAG_SECONDS_MAX:g} seconds are possible"
+        )
+    registry = build_registry(settings, "agents")
+    async with (
+        answer_lookup(settings) as answers,
+        request_lag(settings) as lag,
+        webhook_deliveries(settings, registry) as deliveries,
+    ):
+
+        def begin() -> None:
+            deliveries.begin(stop)
+            if on_ready is not None:
+                on_ready()
+
         await run_agents(
             kafka,
             topics(settings),
-            build_registry(settings, "agents"),
+            registry,
             ensure_topics=partial(ensure_topics, kafka),
             stop=stop,
             instance=instance,
             on_model_seen=model_topics_creator(settings),
-            on_ready=on_ready,
+            on_ready=begin,
             clock=SystemClock(),
             answers=answers,
+            lag=lag,
+            alert_lag_seconds=alert_lag_seconds,
         )

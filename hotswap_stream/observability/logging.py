@@ -37,3 +37,5 @@ def configure_logging(
         cache_logger_on_first_use=False,
     )
     logging.getLogger("aiokafka").setLevel(logging.DEBUG if level == "debug" else logging.CRITICAL)
+    # It logs each request with its whole URL, and what a webhook's query holds is nobody's business.
+    logging.getLogger("httpx").setLevel(logging.WARNING)

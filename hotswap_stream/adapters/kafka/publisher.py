@@ -1,0 +1,70 @@
+"""Single records to topics, each confirmed."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Self
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from hotswap_stream.adapters.kafka.uncancelled import to_the_end
+from hotswap_stream.application.topic_records import OutboundRecord
+from hotswap_stream.errors import LogUnavailableError
+
+PUBLISH_SECONDS_MAX = 20.0
+FLUSH_SECONDS_MAX = 1.0
+
+
+class KafkaPublisher:
+    """A Publisher; connects with the first record. `close` it, or use it with `async with`."""
+
+    def __init__(self, client_options: Mapping[str, Any]) -> None:
+        self._client_options = dict(client_options)
+        self._connecting = asyncio.Lock()
+        self._producer: AIOKafkaProducer | None = None
+
+    async def publish(self, record: OutboundRecord) -> None:
+        """See Publisher."""
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS_MAX):
+                producer = await self._connected()
+                await producer.send_and_wait(record.topic, record.value, key=record.key, headers=list(record.headers))
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise LogUnavailableError(f"a record for {record.topic!r} was not confirmed: {error!r}") from error
+
+    async def close(self) -> None:
+        """Disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await to_the_end(_stop(producer))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def _connected(self) -> AIOKafkaProducer:
+        async with self._connecting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(**self._client_options, acks="all", max_request_size=1_048_576)
+                try:
+                    await to_the_end(producer.start())
+                except BaseException:
+                    await to_the_end(producer.stop())
+                    raise
+                self._producer = producer
+            return self._producer
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """`stop` waits until all is sent; without a broker that takes as long as a request may."""
+    stopping = asyncio.ensure_future(producer.stop())
+    await asyncio.wait({stopping}, timeout=FLUSH_SECONDS_MAX)
+    stopping.cancel()
+    with suppress(asyncio.CancelledError, KafkaError):
+        await stopping
+    with suppress(KafkaError):  # what a `stop` that was cut short leaves behind
+        await producer._sender.close()
+    await producer.client.close()

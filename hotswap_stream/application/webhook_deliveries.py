@@ -1,0 +1,63 @@
+"""All webhooks of a process: begun together, ended together, one task each."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from hotswap_stream.application.webhook_delivery import WebhookDelivery
+
+_log = structlog.get_logger(__name__)
+
+LAST_ATTEMPT_SECONDS_MAX = 3.0
+"""An attempt that is being made at the end may take so much longer; cut short, it is made again at the next start."""
+END_SECONDS_MAX = 5.0
+
+
+class WebhookDeliveries:
+    """Deliveries beside whatever else a process does: none of them ends it or keeps it waiting."""
+
+    def __init__(self, deliveries: Sequence[WebhookDelivery]) -> None:
+        self._deliveries = tuple(deliveries)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._relay: asyncio.Task[None] | None = None
+
+    def begin(self, stop: asyncio.Event) -> None:
+        """Deliver, on the running event loop, until `stop` is set or `end` is called."""
+        self._tasks = {
+            asyncio.create_task(delivery.run(), name=f"webhook-{delivery.webhook.name}")
+            for delivery in self._deliveries
+        }
+        self._relay = asyncio.create_task(self._stop_with(stop), name="webhooks-stop")
+        if self._tasks:
+            _log.info("webhooks_begun", webhooks=[delivery.webhook.name for delivery in self._deliveries])
+
+    async def end(self) -> None:
+        """Return when nothing is delivered any more, after at most 8 s."""
+        for delivery in self._deliveries:
+            delivery.stop()
+        if self._relay is not None:
+            self._relay.cancel()
+        tasks, self._tasks = self._tasks, set()
+        if not tasks:
+            return
+        _done, late = await asyncio.wait(tasks, timeout=LAST_ATTEMPT_SECONDS_MAX)
+        for task in late:
+            task.cancel()
+        if late:
+            _done, left = await asyncio.wait(late, timeout=END_SECONDS_MAX)
+            if left:
+                _log.warning("webhooks_left_behind", webhooks=sorted(task.get_name() for task in left))
+        for delivery in self._deliveries:
+            note = delivery.note
+            _log.info(
+                "webhook_ended",
+                webhook=delivery.webhook.name,
+                delivered=note.delivered,
+                dead_letters=note.dead_letters,
+            )
+
+    async def _stop_with(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        for delivery in self._deliveries:
+            delivery.stop()
