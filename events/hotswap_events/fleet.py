@@ -21,6 +21,17 @@ class FleetVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     error: str | None = None
 
 
+class ObservationsLost(Struct, frozen=True, kw_only=True, gc=False):
+    """What a worker could not tell of one model's answers, since it started. Every answer was given all the same."""
+
+    answers_not_counted: int = 0
+    """There were too many versions in use at once to count these, too."""
+    comparisons_dropped: int = 0
+    """Pairs of a primary's and a shadow's outputs that could not be sent, and are not in the sample."""
+    records_dropped: int = 0
+    """Observations that were too large to send."""
+
+
 class FleetRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One worker's view of one model."""
 
@@ -34,3 +45,4 @@ class FleetRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """Of the event that chose the serving version."""
     partitions: tuple[int, ...] = ()
     """Request partitions it answers."""
+    observations_lost: ObservationsLost = ObservationsLost()

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from litestar import MediaType, Response, get
+from msgspec import structs
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
+from hotswap_stream.application.fleet_view import FleetView
 from hotswap_stream.application.registry_fold import Stream
 from hotswap_stream.observability import metrics as catalogue
 from hotswap_stream.observability.metrics import MetricSpec
@@ -36,6 +38,8 @@ class RegistryCollector(Collector):
         yield _family(catalogue.CIRCUIT_OPENINGS, _circuit_openings(streams))
         yield _family(catalogue.MODEL_DISABLED, _disabled(streams))
         yield _family(catalogue.ALERTS_RAISED, _alerts(streams))
+        if runtime.services.fleet is not None:
+            yield _family(catalogue.OBSERVATIONS_LOST, _observations_lost(runtime.services.fleet, streams))
         for spec, value in (
             (catalogue.REGISTRY_MODELS, len(streams)),
             (catalogue.REGISTRY_NEXT_OFFSET, fold.next_offset),
@@ -116,6 +120,15 @@ def _alerts(streams: list[Stream]) -> Iterator[Sample]:
         rules |= {(alert.rule.name, alert.rule.severity): 1 for alert in alerts.raised.values()}
         for (rule_name, severity), raised in rules.items():
             yield (model_name, rule_name, severity), raised
+
+
+def _observations_lost(fleet: FleetView, streams: list[Stream]) -> Iterator[Sample]:
+    for stream in streams:
+        model_name = stream.state.model_name
+        for worker in fleet.workers(model_name):
+            if worker.live:
+                for what, count in structs.asdict(worker.observations_lost).items():
+                    yield (worker.worker, model_name, what), count
 
 
 @get("/metrics", operation_id="metrics", tags=["health"], media_type=MediaType.TEXT)

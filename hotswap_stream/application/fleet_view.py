@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord, FleetVersion
+from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord, FleetVersion, ObservationsLost
 from hotswap_stream.domain.state import ModelState
 
 RECORDS_MAX = 100_000
@@ -33,6 +33,8 @@ class FleetWorker(Struct, frozen=True, kw_only=True):
     """What it holds or tried to load."""
     partitions: tuple[int, ...]
     """Request partitions it answers."""
+    observations_lost: ObservationsLost
+    """What it could not tell of its answers since it started."""
 
 
 class ModelFleet(Struct, frozen=True, kw_only=True):
@@ -113,6 +115,7 @@ class FleetFold:
                 serving_registry_offset=record.serving_registry_offset,
                 versions=record.versions,
                 partitions=record.partitions,
+                observations_lost=record.observations_lost,
             )
             for _, (record, seen_s) in sorted(self._records.get(model_name, {}).items())
             if now_s - seen_s <= FORGET_SECONDS

@@ -54,7 +54,9 @@ def fleet(
 
 
 def print_fleet(fleet: "ModelFleet") -> None:
-    """One model: a sentence, then its workers."""
+    """One model: a sentence, then its workers, then what is not known of them."""
+    from msgspec.structs import asdict
+
     if fleet.active_version is None:
         verdict = "no version is in production"
     elif not fleet.live_workers:
@@ -79,6 +81,12 @@ def print_fleet(fleet: "ModelFleet") -> None:
                 for worker in fleet.workers
             ),
         )
+
+    for worker in fleet.workers:
+        lost = {name: count for name, count in asdict(worker.observations_lost).items() if count}
+        if lost:
+            told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in lost.items())
+            typer.echo(f"{worker.worker}: its observations are incomplete since it started: {told}")
 
 
 def _versions(worker: "FleetWorker") -> str:

@@ -79,6 +79,14 @@ ALERTS_RAISED = MetricSpec(
     labels=("model_name", "rule", "severity"),
     documentation="1 while the rule's alert is raised; 0 for every other rule of the model's alert policy.",
 )
+OBSERVATIONS_LOST = MetricSpec(
+    name="hotswap_worker_observations_lost",
+    kind="gauge",
+    labels=("worker", "model_name", "what"),
+    documentation="What a live worker could not tell of its answers since it started, by the fleet topic: "
+    "'answers_not_counted' for want of room for more versions, 'comparisons_dropped', 'records_dropped' for their "
+    "size. Every answer was given; rollouts are decided without these.",
+)
 EVENT_STREAM_CLIENTS = MetricSpec(
     name="hotswap_event_stream_clients", kind="gauge", documentation="Clients of the live event stream."
 )
@@ -96,5 +104,6 @@ CATALOGUE = (
     CIRCUIT_OPENINGS,
     MODEL_DISABLED,
     ALERTS_RAISED,
+    OBSERVATIONS_LOST,
     EVENT_STREAM_CLIENTS,
 )

@@ -8,11 +8,14 @@ from contextlib import asynccontextmanager
 from itertools import chain
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
+import structlog
 import torch
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from torch import nn
+from typer.testing import CliRunner
 
 from hotswap_events import headers as header_names
 from hotswap_events.observation import Comparison, Observation
@@ -21,8 +24,11 @@ from hotswap_events.rollout_strategy import CanaryStrategy, MetricRule, RolloutP
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.architectures import manifest_of
 from hotswap_stream.adapters.torch.saving import save_module
+from hotswap_stream.cli.app import build_app
 from hotswap_stream.settings import Settings
+from hotswap_stream.workers.inference import observer
 from hotswap_stream.workers.inference.worker import InferenceWorker
+from tests.integration.asking_stage import running_api
 from tests.integration.serving_stage import (
     MODEL,
     PARTITIONS,
@@ -265,3 +271,35 @@ async def test_a_restart_is_a_new_run_and_counts_from_one(stage: Stage, settings
         by_run[each.worker_run].append(each.sequence)
     assert len(by_run) == 2
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in by_run.values())
+
+
+async def test_what_a_worker_could_not_observe_is_seen_in_the_fleet_and_in_the_metrics(
+    stage: Stage, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is room for the answers of one version only."""
+    monkeypatch.setattr(observer, "KEYS_MAX", 1)
+    settings = msgspec.structs.replace(settings, api_port=0)
+    async with running_worker(settings), running_api(settings) as url, httpx.AsyncClient(base_url=url) as http:
+        await loaded(settings, "v1")
+        async with stage.reading() as answers:
+            for number in range(20):
+                headers = [(header_names.MODEL_VERSION, b"v2")] if number % 4 else []
+                await stage.send(request_body(f"r-{number}"), partition=0, headers=headers)
+            await answers.until(lambda: len(answers.by_partition[0]) == 20)
+        lost, wanted = 0, f'observations_lost{{model_name="{MODEL}",what="answers_not_counted",worker="w1"}}'
+        async with asyncio.timeout(30):
+            while not lost:
+                [worker] = (await http.get(f"/api/models/{MODEL}/fleet")).json()["workers"]
+                lost = worker["observations_lost"]["answers_not_counted"]
+                await asyncio.sleep(0.1)
+        assert 0 < lost < 20
+        text = (await http.get("/metrics")).text
+        assert f"hotswap_worker_{wanted} " in text
+        environment = {
+            "HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+            "HOTSWAP_TOPIC_PREFIX": settings.topic_prefix,
+            "HOTSWAP_HOME": str(settings.home),
+        }
+        shown = await asyncio.to_thread(lambda: CliRunner().invoke(build_app(), ["fleet", MODEL], env=environment))
+        structlog.reset_defaults()
+    assert f"w1: its observations are incomplete since it started: {lost} answers not counted" in shown.output

@@ -6,7 +6,8 @@ grows, and `kill -9` loses what was counted since the last record: about a secon
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +16,9 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
+from msgspec.structs import asdict, replace
 
+from hotswap_events.fleet import ObservationsLost
 from hotswap_events.observation import OBSERVATION_SECONDS
 from hotswap_events.topics import Topics
 from hotswap_stream.workers.inference.observer import Observer
@@ -30,15 +33,27 @@ LAST_SEND_SECONDS_MAX = 5.0
 _encoder = msgspec.json.Encoder()
 
 
-class ObservationSender:
-    """`add` each model's observer; `start`, `stop`."""
+TOLD_AGAIN_SECONDS = 60.0
+"""While Kafka does not take a model's observations, the log says so this often."""
 
-    def __init__(self, client_options: Mapping[str, Any], topics: Topics) -> None:
+
+class ObservationSender:
+    """`add` each model's observer; `start`, `stop`. `on_lost` is called with a model of which something was lost."""
+
+    def __init__(
+        self, client_options: Mapping[str, Any], topics: Topics, *, on_lost: Callable[[str], None] = lambda _name: None
+    ) -> None:
         self._client_options = dict(client_options)
         self._topics = topics
         self._observers: list[Observer] = []
         self._unsent: dict[str, list[bytes]] = {}
         """Model → records that are numbered and not acknowledged."""
+        self._records_dropped: dict[str, int] = {}
+        self._on_lost = on_lost
+        self._lost: dict[str, ObservationsLost] = {}
+        """Model → as it was told of."""
+        self._failing: dict[str, tuple[float, float]] = {}
+        """Model → since when nothing is taken, and when the log said so last (monotonic seconds)."""
         self._producer: AIOKafkaProducer | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -55,6 +70,10 @@ class ObservationSender:
         """Send what this one sees, too."""
         self._observers.append(observer)
 
+    def lost(self, observer: Observer) -> ObservationsLost:
+        """What could not be told of a model's answers so far."""
+        return replace(observer.lost, records_dropped=self._records_dropped.get(observer.model_name, 0))
+
     async def stop(self) -> None:
         """Send what is there, and disconnect."""
         if self._producer is None or self._task is None:
@@ -63,8 +82,12 @@ class ObservationSender:
         self._stopping.set()
         await asyncio.wait({self._task}, timeout=LAST_SEND_SECONDS_MAX)
         if not self._task.done():
-            _log.warning("observations_lost", models=sorted(self._unsent))
+            _log.warning("observations_lost", unsent={name: len(values) for name, values in self._unsent.items()})
             self._task.cancel()
+        for observer in self._observers:
+            lost = self.lost(observer)
+            if lost != ObservationsLost():
+                _log.warning("observations_incomplete", model_name=observer.model_name, **asdict(lost))
         with suppress(KafkaError):
             await self._producer.stop()
 
@@ -91,7 +114,30 @@ class ObservationSender:
                     values = [_encoder.encode(comparison) for comparison in shown]
                     await self._send(producer, self._topics.comparisons, model_name, values)
             except KafkaError as error:
-                _log.warning("observations_not_sent", model_name=model_name, error=repr(error))
+                self._not_taken(model_name, error)
+            else:
+                self._taken(model_name)
+            self._tell(observer)
+
+    def _not_taken(self, model_name: str, error: KafkaError) -> None:
+        now_s = time.monotonic()
+        since_s, told_s = self._failing.get(model_name, (now_s, -TOLD_AGAIN_SECONDS))
+        if now_s - told_s >= TOLD_AGAIN_SECONDS:
+            told_s = now_s
+            seconds = round(now_s - since_s, 1)
+            _log.warning("observations_not_sent", model_name=model_name, seconds=seconds, error=repr(error))
+        self._failing[model_name] = since_s, told_s
+
+    def _taken(self, model_name: str) -> None:
+        since_s, _ = self._failing.pop(model_name, (None, None))
+        if since_s is not None:
+            _log.info("observations_sent_again", model_name=model_name, seconds=round(time.monotonic() - since_s, 1))
+
+    def _tell(self, observer: Observer) -> None:
+        lost = self.lost(observer)
+        if lost != self._lost.get(observer.model_name, ObservationsLost()):
+            self._lost[observer.model_name] = lost
+            self._on_lost(observer.model_name)
 
     async def _send(self, producer: AIOKafkaProducer, topic: str, model_name: str, values: Iterable[bytes]) -> None:
         """In one batch, so that either all are written, or none. KafkaError."""
@@ -101,6 +147,8 @@ class ObservationSender:
         batch = producer.create_batch()
         left_out = sum(batch.append(key=key, value=value, timestamp=None) is None for value in values)
         if left_out:
+            if topic == self._topics.observations:
+                self._records_dropped[model_name] = self._records_dropped.get(model_name, 0) + left_out
             _log.error("observations_too_large", model_name=model_name, records=left_out, bytes_max=BATCH_BYTES_MAX)
         batch.close()
         await (await producer.send_batch(batch, topic, partition=partition))

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from hotswap_events.fleet import ObservationsLost
 from hotswap_events.observation import Comparison, Observation, ObservationRole
 from hotswap_stream.domain.state import ModelState
 from hotswap_stream.workers.inference.batches import Batch, Group
@@ -34,15 +35,15 @@ class Tallies:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.since = datetime.now(UTC)
-        self.not_observed = 0
+        self.answers_not_counted = 0
         self._by_key: dict[Key, Tally] = {}
 
-    def of(self, key: Key, slow_ms: float | None) -> Tally | None:
-        """The tally of a key; None when there are too many keys. Under the lock."""
+    def of(self, key: Key, slow_ms: float | None, answers: int) -> Tally | None:
+        """The tally of a key, for so many answers more; None when there are too many keys. Under the lock."""
         tally = self._by_key.get(key)
         if tally is None:
             if len(self._by_key) >= KEYS_MAX:
-                self.not_observed += 1
+                self.answers_not_counted += answers
                 return None
             tally = self._by_key[key] = Tally(slow_ms)
         return tally
@@ -60,7 +61,7 @@ class Observer:
     """Of one model in one run of a worker."""
 
     def __init__(self, model_name: str, worker: str, worker_run: str) -> None:
-        self.comparisons_dropped = 0
+        self._comparisons_dropped = 0
         self._model_name = model_name
         self._worker = worker
         self._worker_run = worker_run
@@ -76,6 +77,14 @@ class Observer:
     def model_name(self) -> str:
         return self._model_name
 
+    @property
+    def lost(self) -> ObservationsLost:
+        """What could not be counted, or kept to be sent."""
+        return ObservationsLost(
+            answers_not_counted=self._answered.answers_not_counted + self._shadowed.answers_not_counted,
+            comparisons_dropped=self._comparisons_dropped,
+        )
+
     def update(self, state: ModelState) -> None:
         """Take in the model's state: which rollout is on, and what it calls slow."""
         rollout = state.rollout
@@ -88,7 +97,7 @@ class Observer:
         try:
             with self._answered.lock:
                 for group in batch.groups:
-                    tally = self._answered.of(self._key(group), self._slow_ms)
+                    tally = self._answered.of(self._key(group), self._slow_ms, len(group.requests))
                     if tally is not None:
                         tally.add(group)
                 if len(batch.entries) != sum(len(group.requests) for group in batch.groups):
@@ -98,10 +107,12 @@ class Observer:
                 _log.exception("observing_failed", model_name=self._model_name)
             self._failed = True
 
-    def shadowed(self, shadow_version: str, rollout_id: str | None, count: Callable[[Tally], None]) -> None:
-        """Let `count` count what a shadow version did."""
+    def shadowed(
+        self, shadow_version: str, rollout_id: str | None, answers: int, count: Callable[[Tally], None]
+    ) -> None:
+        """Let `count` count what a shadow version did with so many requests."""
         with self._shadowed.lock:
-            tally = self._shadowed.of((shadow_version, "shadow", rollout_id), self._slow_ms)
+            tally = self._shadowed.of((shadow_version, "shadow", rollout_id), self._slow_ms, answers)
             if tally is not None:
                 count(tally)
 
@@ -116,7 +127,7 @@ class Observer:
                 if len(self._comparisons) < COMPARISONS_UNSENT_MAX:
                     self._comparisons.append(comparison)
                 else:
-                    self.comparisons_dropped += 1
+                    self._comparisons_dropped += 1
 
     def drain(self) -> list[Observation]:
         """What was counted since the last time; numbered, so each must be sent, as often as it takes."""
@@ -165,21 +176,22 @@ class Observer:
             role: ObservationRole = "pinned" if waiting.pinned else "primary"
             plan = waiting.serving.plan
             rollout_id = self._rollout_id if plan is None else plan.split.rollout_id
-            tally = self._answered.of((waiting.serving.model_version, role, rollout_id), self._slow_ms)
+            tally = self._answered.of((waiting.serving.model_version, role, rollout_id), self._slow_ms, 1)
             if tally is not None:
                 tally.answers += 1
         if len(batch.refused) or any(isinstance(entry, Unreadable) for entry in batch.entries):
             self._refused(batch)
 
     def _refused(self, batch: Batch) -> None:
-        tally = self._answered.of((None, "refused", self._rollout_id), None)
+        unreadable = [entry for entry in batch.entries if isinstance(entry, Unreadable)]
+        count = len(batch.refused) + len(unreadable)
+        tally = self._answered.of((None, "refused", self._rollout_id), None, count)
         if tally is None:
             return
         for refused in batch.refused.values():
             tally.add_errors(refused.code, 1)
-        for entry in batch.entries:
-            if isinstance(entry, Unreadable):
-                tally.add_errors(entry.code, 1)
+        for entry in unreadable:
+            tally.add_errors(entry.code, 1)
 
 
 class _Budget:

@@ -99,7 +99,7 @@ class ShadowRunner:
             tally.skipped += requests
 
         for shadow in split.shadows:
-            self._observer.shadowed(shadow, split.rollout_id, count)
+            self._observer.shadowed(shadow, split.rollout_id, round(requests), count)
 
     def _run(self) -> None:
         while True:
@@ -178,12 +178,12 @@ class ShadowRunner:
             self._failed(job, shadow, part, f"{type(error).__name__}: {error}"[:2_000])
             return
         self._pass_rows = max(1, self._pass_rows // 2) if compute_ms > PASS_MS_MAX else self._pass_rows
-        self._observer.shadowed(shadow, rollout_id, _counting(found, compute_ms, len(part)))
+        self._observer.shadowed(shadow, rollout_id, len(part), _counting(found, compute_ms, len(part)))
         self._show(job, shadow, part, found, compute_ms)
 
     def _failed(self, job: _Job, shadow: str, part: list[int], error: str) -> None:
         self._observer.shadowed(
-            shadow, job.split.rollout_id, lambda tally: tally.add_errors("model-failure", len(part))
+            shadow, job.split.rollout_id, len(part), lambda tally: tally.add_errors("model-failure", len(part))
         )
         if self._observer.wants_comparison(agree=False):
             self._observer.compared([self._comparison(job, shadow, part[0], 0.0, agree=False, shadow_error=error)])

@@ -87,7 +87,7 @@ class InferenceWorker:
         self._served: dict[str, _Served] = {}
         self._fleet = Fleet(config.client_options, config.topics.fleet, config.worker)
         self._worker_run = uuid.uuid4().hex
-        self._observations = ObservationSender(config.client_options, config.topics)
+        self._observations = ObservationSender(config.client_options, config.topics, on_lost=self._report)
         self._stall_watch = StallWatch()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop_tasks: set[asyncio.Task[None]] = set()
@@ -235,6 +235,7 @@ class InferenceWorker:
                 serving_version=None if serving is None else serving.model_version,
                 serving_registry_offset=None if serving is None else serving.registry_offset,
                 partitions=served.partitions,
+                observations_lost=self._observations.lost(served.observer),
             )
         )
 
