@@ -46,7 +46,17 @@ class _Watched:
         self.windows = AlertWindows(rules)
         self.watches: dict[str, RuleWatch] = {}
         self.refused: dict[str, AlertsState] = {}
+        self._figures: dict[str, tuple[int, Figure]] = {}
         self._reference: tuple[ModelProfiled, Reference] | None = None
+
+    def figure(self, rule: AlertRule, state: ModelState, now_ms: int) -> Figure:
+        """Of a rule on a window; made anew when the window has moved on by a bucket."""
+        made_ms, figure = self._figures.get(rule.name, (0, "nothing"))
+        if now_ms - made_ms >= self.windows.of(rule).bucket_ms:
+            reference = self.reference(state) if rule.metric in self.metrics else None
+            figure = window_figure(rule, self.windows, reference, now_ms=now_ms)
+            self._figures[rule.name] = now_ms, figure
+        return figure
 
     def reference(self, state: ModelState) -> Reference | None:
         """The active version's profile; None without one, or without a rule that compares with it. ValueError where it
@@ -142,17 +152,19 @@ class AlertAgent:
             model.watches = {}  # nothing is above anything
             return
         fresh = now >= self._fresh_from
-        reference = model.reference(state)
         figures: dict[str, Figure] = {}
         for rule in rules:
             if rule.metric == "lag":
                 figures[rule.name] = lag_figure(waiting) if name in self._lag_asked else "too-little"
             elif fresh:
-                figures[rule.name] = window_figure(rule, model.windows, reference, now_ms=now_ms)
+                figures[rule.name] = model.figure(rule, state, now_ms)
             else:
                 figures[rule.name] = "too-little"
         model.watches = {
-            rule.name: watched(rule, model.watches.get(rule.name), figures[rule.name], now_s) for rule in rules
+            rule.name: watched(
+                rule, model.watches.get(rule.name), figures[rule.name], now_s, raised=rule.name in state.alerts.raised
+            )
+            for rule in rules
         }
         for command in list(judge(name, state.alerts, state.active_version, figures, model.watches, now_s)):
             await self._say(model, state.alerts, command)

@@ -37,12 +37,15 @@ class RuleWatch(Struct, frozen=True, kw_only=True):
     nothing_since: float | None = None
 
 
-def watched(rule: AlertRule, watch: RuleWatch | None, figure: Figure, now_s: float) -> RuleWatch:
-    """The memory of a rule with one look more; that of a rule that has changed begins anew."""
+def watched(
+    rule: AlertRule, watch: RuleWatch | None, figure: Figure, now_s: float, *, raised: bool = False
+) -> RuleWatch:
+    """The memory of a rule with one look more; that of a rule that has changed begins anew. While its alert is
+    `raised`, being above does not count towards the next one: that may follow a clearing by hand."""
     known = watch if watch is not None and watch.rule == rule else RuleWatch(rule=rule)
     if isinstance(figure, Measured):
         if figure.value > rule.above:
-            return RuleWatch(rule=rule, above_since=_or(known.above_since, now_s))
+            return RuleWatch(rule=rule, above_since=None if raised else _or(known.above_since, now_s))
         return RuleWatch(rule=rule, not_above_since=_or(known.not_above_since, now_s))
     nothing_since = _or(known.nothing_since, now_s) if figure == "nothing" else None
     return RuleWatch(rule=rule, not_above_since=known.not_above_since, nothing_since=nothing_since)

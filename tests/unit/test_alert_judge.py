@@ -49,9 +49,7 @@ class Watching:
         """One look; what was said: `raise <rule>` or `clear <rule> <cause>`."""
         named = {name.replace("_", "-"): figure for name, figure in figures.items()}
         rules = self.state.alerts.effective_policy.rules
-        self.watches = {
-            each.name: watched(each, self.watches.get(each.name), named[each.name], now_s) for each in rules
-        }
+        self.watches = {each.name: self._watch(each, named[each.name], now_s) for each in rules}
         said = list(judge(MODEL, self.state.alerts, "v1", named, self.watches, now_s))
         for command in said:
             self._do(command)
@@ -61,6 +59,14 @@ class Watching:
             for each in said
             if isinstance(each, RaiseAlert | ClearAlert)
         ]
+
+    def _watch(self, each: AlertRule, figure: Figure, now_s: float) -> RuleWatch:
+        raised = each.name in self.state.alerts.raised
+        return watched(each, self.watches.get(each.name), figure, now_s, raised=raised)
+
+    def clear_by_hand(self, name: str) -> None:
+        command_id = f"hand-{self.state.sequence}"
+        self._do(ClearAlert(command_id=command_id, actor="a", model_name=MODEL, rule_name=name))
 
     def _do(self, command: Any) -> None:
         decision = decide(self.state, command)
@@ -155,6 +161,14 @@ def test_a_process_that_starts_again_raises_nothing_twice_and_clears(watching: W
     assert watching.look(now + 52, error_rate=BELOW) == ["clear error-rate recovered"]
 
 
+def test_an_alert_cleared_by_hand_comes_again_when_it_was_above_for_long_enough(watching: Watching) -> None:
+    now = raised(watching)
+    watching.look(now + 100, error_rate=ABOVE)
+    watching.clear_by_hand("error-rate")
+    assert watching.look(now + 101, error_rate=ABOVE) == []
+    assert watching.look(now + 111, error_rate=ABOVE) == ["raise error-rate"]
+
+
 def test_an_alert_whose_rule_the_default_policy_lost_is_cleared(watching: Watching) -> None:
     now = raised(watching)
     alerts = watching.state.alerts
@@ -197,7 +211,8 @@ def test_two_processes_that_find_the_same_say_it_with_the_same_ids(looks: list[t
         alerts, watches = watching.state.alerts, watching.watches
         before = len(watching.said)
         watching.look(now, error_rate=figure)
-        other = {"error-rate": watched(rule(), watches.get("error-rate"), figure, now)}
+        on = "error-rate" in alerts.raised
+        other = {"error-rate": watched(rule(), watches.get("error-rate"), figure, now, raised=on)}
         assert list(judge(MODEL, alerts, "v1", {"error-rate": figure}, other, now)) == watching.said[before:]
         for command in watching.said[before:]:
             decision = decide(watching.state, command)
