@@ -91,4 +91,5 @@ def _capacity(k: int, depth: int) -> int:
     """Values a level has room for, `depth` levels below the top: k · (2/3)^depth, rounded as the library does."""
     if depth > 30:
         return _capacity(_capacity(k, depth // 2), depth - depth // 2)
-    return ((k << (depth + 1)) // 3**depth + 1) >> 1
+    rounded: int = ((k << (depth + 1)) // 3**depth + 1) >> 1
+    return rounded

@@ -81,7 +81,7 @@ class Live:
 
 @asynccontextmanager
 async def live(settings: Settings) -> AsyncIterator[Live]:
-    client = TopicClient(settings.kafka_bootstrap_servers, prefix=settings.topic_prefix)
+    client = TopicClient(settings.kafka_bootstrap_servers or "", prefix=settings.topic_prefix)
     await bootstrap.ensure_control_topics(settings)
     async with client, bootstrap.open_training(settings) as trainer:
         spec = TrainingSpec(run_id="run-1", model_name=MODEL, architecture="digits-cnn", epochs=5, created_by="test")

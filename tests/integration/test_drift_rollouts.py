@@ -89,7 +89,7 @@ async def ended(stage: Stage, features: Features) -> RolloutState:
 
     settings = stage.settings
     async with (
-        TopicClient(settings.kafka_bootstrap_servers, prefix=settings.topic_prefix) as client,
+        TopicClient(settings.kafka_bootstrap_servers or "", prefix=settings.topic_prefix) as client,
         asyncio.timeout(SECONDS_MAX),
         asyncio.TaskGroup() as group,
     ):
