@@ -15,6 +15,7 @@ from hotswap_stream.application.webhook_deliveries import WebhookDeliveries
 from hotswap_stream.application.webhook_delivery import WebhookDelivery
 from hotswap_stream.application.webhook_retry import RetryRule
 from hotswap_stream.bootstrap.environment import connection, topics
+from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,11 +34,18 @@ def configured_webhooks(settings: Settings) -> tuple[Webhook, ...]:
 
 
 def webhook_poster(settings: Settings) -> "HttpWebhookPoster":
-    """Makes attempts, for the running event loop."""
+    """Makes attempts, for the running event loop. ConfigurationError where the environment misleads the HTTP client."""
     # Here, because httpx takes longer to import than most commands take.
     from hotswap_stream.adapters.http.webhook_post import HttpWebhookPoster
 
-    return HttpWebhookPoster(timeout_ms=settings.webhook_timeout_ms)
+    try:
+        return HttpWebhookPoster(timeout_ms=settings.webhook_timeout_ms)
+    except (OSError, ValueError, ImportError) as error:
+        raise ConfigurationError(
+            f"webhooks cannot be posted with what the environment says to every HTTP client ({type(error).__name__}): "
+            "SSL_CERT_FILE must name a file, SSL_CERT_DIR a folder, and HTTPS_PROXY, HTTP_PROXY and ALL_PROXY an http "
+            "or https URL, where they are set"
+        ) from error
 
 
 async def webhook_places(settings: Settings) -> dict[str, WebhookPosition]:

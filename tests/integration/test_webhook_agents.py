@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
 from hotswap_events.alerts import AlertPolicy, AlertRule
@@ -38,7 +39,7 @@ class Alerts:
             await self._sent(RaiseAlert(**self._fields(), rule_name="slow", value=250.0, above=100.0, count=60))
             await self._sent(ClearAlert(**self._fields(), rule_name="slow", cause="recovered", value=20.0))
 
-    def _fields(self) -> dict[str, str]:
+    def _fields(self) -> dict[str, Any]:
         self._count += 1
         return {"command_id": f"c-{self._count}", "actor": "test", "model_name": "digits"}
 

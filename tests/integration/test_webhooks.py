@@ -14,9 +14,11 @@ from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import RegisterVersion
 from hotswap_events.envelope import GENESIS
 from hotswap_stream import bootstrap
+from hotswap_stream.adapters.http.webhook_post import HttpWebhookPoster
+from hotswap_stream.application import webhook_delivery
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.registry_log import LogRecord
-from hotswap_stream.application.webhook_retry import RetryRule
+from hotswap_stream.application.webhook_retry import PostOutcome, RetryRule
 from hotswap_stream.settings import Settings
 from tests.integration.serving_stage import Stage, headers, open_stage
 from tests.registry_samples import IMPORTED, artifact_of, in_envelope, trained
@@ -27,7 +29,11 @@ IMPATIENT = msgspec.structs.replace(QUICK, seconds_max=0.0)
 
 
 def settings_for(kafka: str, prefix: str, home: Path, urls: str, **changes: Any) -> Settings:
-    values = {"webhook_secret": SECRET, "webhook_events": "hotswap.model.trained.v1", "webhook_timeout_ms": 5_000}
+    values: dict[str, Any] = {
+        "webhook_secret": SECRET,
+        "webhook_events": "hotswap.model.trained.v1",
+        "webhook_timeout_ms": 5_000,
+    }
     return Settings(
         kafka_bootstrap_servers=kafka,
         topic_prefix=prefix,
@@ -250,6 +256,28 @@ async def test_an_attempt_that_is_being_made_is_not_made_by_another_process_too(
                     await caught_up(settings)
     assert [each.verified()["data"]["model_version"] for each in receiver.at()] == ["v1", "v2"]
     assert {"webhook_interrupted", "webhook_failed"}.isdisjoint(entry["event"] for entry in logs)
+
+
+async def test_a_bug_in_one_delivery_ends_neither_it_nor_the_process(
+    kafka: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_delivery, "REOPEN_SECONDS", 0.01)
+    original, bugs = HttpWebhookPoster.post, ["first", "second"]
+
+    async def buggy(self: HttpWebhookPoster, *arguments: Any) -> PostOutcome:
+        if bugs:
+            raise RuntimeError(bugs.pop())
+        return await original(self, *arguments)
+
+    monkeypatch.setattr(HttpWebhookPoster, "post", buggy)
+    async with Receiver() as receiver:
+        settings = settings_for(kafka, topic_prefix, tmp_path, receiver.url())
+        with structlog.testing.capture_logs() as logs:
+            async with open_stage(settings) as stage, delivering(settings):
+                await register(stage, 1)
+                await receiver.until(1)
+    assert bugs == []
+    assert [entry["log_level"] for entry in logs if entry["event"] == "webhook_failed"] == ["error"] * 2
 
 
 @pytest.mark.parametrize("urls", [None, ""])
