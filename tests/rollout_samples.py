@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from hotswap_events.registry import ArtifactDeleted
 from hotswap_events.rollout import (
     MetricEvidence,
@@ -61,6 +63,8 @@ STRICT = RolloutPolicy(
     answers_max=10_000,
     bake_seconds=300,
 )
+WITHOUT_SHADOW = replace(STRICT, metrics=STRICT.metrics[:2])
+"""The same for a strategy that has no shadow, so that there is no agreement."""
 EVIDENCE = (
     MetricEvidence(
         metric="success-rate",

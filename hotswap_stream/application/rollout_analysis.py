@@ -24,6 +24,7 @@ from hotswap_stream.application.metric_tests import harm_shown, metric_evidence
 from hotswap_stream.application.rollout_table import (
     CandidateTests,
     RolloutTable,
+    baseline_of,
     phase_harm_alpha,
     tests_alpha,
 )
@@ -102,10 +103,16 @@ def _verdict(rollout: RolloutState, table: RolloutTable, tests: CandidateTests, 
     # Where the baseline gets nothing any more, the candidate is held to what the baseline did before.
     alone = not isinstance(rollout.strategy, ShadowStrategy) and rollout.arms[0].weight == 0
     for whole, phase in zip(tests.whole, tests.phase, strict=True):
+        since_start: Sequence[Evidence | None]
         if alone:
-            phase = replace(phase, baseline=whole.baseline, baseline_values=whole.baseline_values)
-        evidences = phase.bake_evidences() if alone else phase.evidences()
-        since_start = tuple(None for _evidence in evidences) if alone else whole.evidences()
+            held_to = baseline_of(whole, table.before)
+            phase = replace(phase, baseline=held_to, baseline_values=whole.baseline_values)
+            evidences = phase.bake_evidences()
+            # Later phases look for harm by an alpha of their own; the first one has that of the whole rollout.
+            first = table.phase_number == 1
+            since_start = replace(whole, baseline=held_to).bake_evidences() if first else (None,) * len(evidences)
+        else:
+            evidences, since_start = phase.evidences(), whole.evidences()
         outcome = _metric_outcome(evidences, since_start, policy.answers_min, harm_alpha, budget_used=budget_used)
         failed = outcome == "failed"
         by_phase = failed and any(harm_alpha and harm_shown(evidence, harm_alpha) for evidence in evidences)

@@ -55,6 +55,8 @@ class RolloutTable(Struct, frozen=True, kw_only=True, omit_defaults=True):
     phase_number: int = 1
     figures: dict[str, VersionFigures] = {}
     candidates: tuple[CandidateTests, ...] = ()
+    before: Counts = Counts()
+    """What the baseline answered before the rollout: a version is held to it where the baseline gets no traffic."""
     bake: tuple[MetricTest, ...] | None = None
     """The promoted version's tests since the promotion, against what the baseline did before it."""
 
@@ -162,6 +164,7 @@ def _fresh(table: ModelTable, rollout: RolloutState, figures: dict[str, VersionF
         policy=rollout.policy,
         phase_started_at=rollout.phase_started_at,
         figures=figures,
+        before=before or Counts(),
         candidates=tuple(
             CandidateTests(
                 model_version=name,
@@ -203,10 +206,22 @@ def _bake_tests(known: RolloutTable, rollout: RolloutState) -> tuple[MetricTest,
     alpha = tests_alpha(rollout.policy, 1)
     promoted = [tests for tests in known.candidates if tests.model_version == rollout.promoted_version]
     return tuple(
-        MetricTest(rule=test.rule, alpha=alpha, baseline=test.baseline, baseline_values=test.baseline_values)
+        MetricTest(
+            rule=test.rule,
+            alpha=alpha,
+            baseline=baseline_of(test, known.before),
+            baseline_values=test.baseline_values,
+        )
         for tests in promoted
         for test in tests.whole
     )
+
+
+def baseline_of(test: MetricTest, before: Counts) -> Counts:
+    """What a version without a baseline beside it is held to: what the baseline did in the rollout, or where more is
+    known of that, before it."""
+    known_before = test.rule.metric == "success-rate" and before.trials > test.baseline.trials
+    return before if known_before else test.baseline
 
 
 def _counts_here(rollout: RolloutState, record: Observation) -> bool:

@@ -23,11 +23,12 @@ from hotswap_events.rollout_commands import (
     ResumeRollout,
     StartRollout,
 )
-from hotswap_events.rollout_strategy import AbStrategy, FixedStrategy, ProgressiveStrategy
+from hotswap_events.rollout_strategy import AbStrategy, FixedStrategy, ProgressiveStrategy, RolloutPolicy, Strategy
 from hotswap_stream.domain.decision import Accepted, Decision, illegal, invalid, why_not_playable
 from hotswap_stream.domain.legal_steps import legal_steps
 from hotswap_stream.domain.rollout_analysis import record_analysis
 from hotswap_stream.domain.rollout_limits import wrong_rollout_policy, wrong_strategy
+from hotswap_stream.domain.rollout_measures import unmeasurable
 from hotswap_stream.domain.rollout_plan import (
     aborting,
     candidates_of,
@@ -52,7 +53,7 @@ def _start(state: ModelState, command: StartRollout) -> Decision:
             reason=f"{state.model_name!r} has no active version to compare with: promote a first one",
             legal=("promote", "switch"),
         )
-    if wrong := wrong_strategy(command.strategy) or wrong_rollout_policy(command.policy, command.strategy):
+    if wrong := _wrong(command.strategy, command.policy, baseline):
         return invalid(wrong)
     candidates = candidates_of(command.strategy, command.candidates, baseline)
     if isinstance(candidates, Refusal):
@@ -71,6 +72,15 @@ def _start(state: ModelState, command: StartRollout) -> Decision:
     )
     bake = () if rollout is None else (RolloutBakeEnded(rollout_id=rollout.rollout_id, outcome="superseded"),)
     return Accepted((*bake, started, *first_moves(state, _as_started(started))))
+
+
+def _wrong(strategy: Strategy, policy: RolloutPolicy, baseline_version: str) -> str | None:
+    """Why these two cannot make a rollout, or None."""
+    return (
+        wrong_strategy(strategy)
+        or wrong_rollout_policy(policy, strategy)
+        or unmeasurable(policy, strategy, baseline_version)
+    )
 
 
 def _as_started(started: RolloutStarted) -> RolloutState:
@@ -170,7 +180,7 @@ def _change_strategy(state: ModelState, command: ChangeStrategy) -> Decision:
     if rollout.status == "baking":
         return not_now(state, rollout, "is baking")
     policy = command.policy or rollout.policy
-    if wrong := wrong_strategy(command.strategy) or wrong_rollout_policy(policy, command.strategy):
+    if wrong := _wrong(command.strategy, policy, rollout.baseline_version):
         return invalid(wrong)
     named = command.candidates or _kept_candidates(command, rollout)
     candidates = candidates_of(command.strategy, named, rollout.baseline_version)

@@ -7,7 +7,7 @@ from tests.integration.agents_stage import agents_stage
 from tests.registry_samples import register, validate
 from tests.rollout_samples import (
     EVIDENCE,
-    STRICT,
+    WITHOUT_SHADOW,
     analysis,
     progressive,
     record_analysis,
@@ -26,7 +26,7 @@ async def test_an_analysis_promotes_by_the_topic_and_a_late_one_changes_nothing(
             validate("v1", command_id="c2", promote_first=True),
             register(command_id="c3"),
             validate("v2", 0.97, ("v1", 0.97), command_id="c4"),
-            start_rollout(progressive(set_weight(500), analysis()), "v2", policy=STRICT, command_id="c5"),
+            start_rollout(progressive(set_weight(500), analysis()), "v2", policy=WITHOUT_SHADOW, command_id="c5"),
             record_analysis("successful", 7, command_id="c6", **found),
             record_analysis("failed", 7, command_id="c7", rollout_id="r1"),
             record_analysis("failed", 8, command_id="c8", **found),

@@ -10,6 +10,7 @@ from tests.rollout_samples import (
     GATED,
     SHADOW,
     STRICT,
+    WITHOUT_SHADOW,
     ab,
     abort_rollout,
     advance_rollout,
@@ -50,7 +51,7 @@ async def rollouts(writers: Sender) -> None:
         _gated("v2", "v1"),
         # r1: shadow, then in steps to production, baked and kept
         start_rollout(SHADOW, "v2", policy=STRICT, salt="users", reason="first look"),
-        change_strategy(progressive(), reason="agrees with v1"),
+        change_strategy(progressive(), policy=WITHOUT_SHADOW, reason="agrees with v1"),
         record_analysis("inconclusive", 10, step_index=1),
         resume_rollout(rollout_id="r1"),
         record_analysis("successful", 20, rollout_id="r1", step_index=1, evidence=EVIDENCE, model_version="v2"),
@@ -60,7 +61,7 @@ async def rollouts(writers: Sender) -> None:
         # r2: never validated, by force; harm in the bake
         register("v3"),
         start_rollout(fixed("v2"), "v3", forced=True, policy=STRICT),
-        change_strategy(fleet(1_000, "worker-1"), policy=STRICT, forced=True),
+        change_strategy(fleet(1_000, "worker-1"), policy=WITHOUT_SHADOW, forced=True),
         promote_rollout(forced=True, model_version="v3"),
         record_analysis("failed", 40, evidence=EVIDENCE),
         # r3: two arms against the baseline, harm by one of them

@@ -29,6 +29,11 @@ class Outcome:
     def __init__(self, decision: Decision) -> None:
         self._decision = decision
 
+    @property
+    def decision(self) -> Decision:
+        """Itself, where the events do not matter."""
+        return self._decision
+
     def then(self, *events: RegistryEvent) -> None:
         """Accepted, with exactly these events."""
         assert self._decision == Accepted(events)

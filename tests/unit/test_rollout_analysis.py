@@ -10,13 +10,23 @@ from hotswap_events.observation import LatencyCounts
 from hotswap_events.registry import ModelArchived, ModelPromoted, ModelRolledBack
 from hotswap_events.rollout import RolloutBakeEnded, RolloutPaused, RolloutStepEntered
 from hotswap_events.rollout_commands import AdvanceRollout, RecordAnalysis
-from hotswap_events.rollout_strategy import MetricName, MetricRule, RolloutPolicy, Strategy
+from hotswap_events.rollout_strategy import AbStrategy, FixedStrategy, MetricName, MetricRule, RolloutPolicy, Strategy
 from hotswap_stream.application.rollout_table import ModelTable, in_step_with
 from hotswap_stream.application.rollout_trial import RolloutTrial
 from hotswap_stream.application.version_figures import JudgedAnswer
 from tests.observation_samples import BEGIN, ObservedTraffic
 from tests.registry_samples import promoted, trained, validated
-from tests.rollout_samples import CANARY, SHADOW, analysis, pause_step, progressive, set_weight, start_rollout
+from tests.rollout_samples import (
+    CANARY,
+    SHADOW,
+    ab,
+    analysis,
+    fixed,
+    pause_step,
+    progressive,
+    set_weight,
+    start_rollout,
+)
 from tests.unit.decider_specification import state_after
 
 PROVEN = (
@@ -108,6 +118,29 @@ def test_with_all_of_the_traffic_it_is_held_to_what_the_baseline_did(rates: dict
     run(begun, traffic, rates, 600)
     assert begun.state.rollout is None
     assert begun.state.active_version == active
+
+
+@pytest.mark.parametrize("strategy", [fixed("v2"), ab(v2=5_000, v3=5_000)], ids=["fixed", "ab"])
+@pytest.mark.parametrize(("rates", "is_on"), [(GOOD, True), (BAD, False)], ids=["good", "bad"])
+def test_where_the_baseline_gets_nothing_from_the_start_it_is_what_was_before(
+    strategy: Strategy, rates: dict[str, float], is_on: bool
+) -> None:
+    begun = RolloutTrial(state_after(*PROVEN))
+    traffic = ObservedTraffic()
+    for _second in range(60):
+        for record in traffic.second(GOOD, {"v1": 10_000}, rollout_id=None):
+            begun.observe(record)
+    policy = RolloutPolicy(metrics=(rule(margin=0.03),), auto_promote=False)
+    named = () if isinstance(strategy, AbStrategy) else ("v2",)
+    begun.apply(start_rollout(strategy, *named, policy=policy), traffic.now)
+    assert begun.refused is None, begun.refused
+    run(begun, traffic, rates, 120)
+    assert (begun.state.rollout is not None) == is_on
+    if is_on and isinstance(strategy, FixedStrategy):
+        # Whatever the time that is over: a person promotes it.
+        begun.tick(traffic.now + timedelta(days=30))
+        assert begun.state.rollout is not None
+        assert begun.state.rollout.status == "running"
 
 
 def test_harm_that_shows_only_at_a_later_step_is_found_there() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from hotswap_events.commands import AnyCommand
 from hotswap_events.registry import RegistryEvent
-from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy, Strategy
+from hotswap_events.rollout_strategy import AbStrategy, MetricName, MetricRule, RolloutPolicy, Strategy
+from hotswap_stream.domain.decide import Accepted
 from tests.registry_samples import (
     archived,
     trained,
@@ -18,6 +19,7 @@ from tests.rollout_samples import (
     POLICY,
     SHADOW,
     STRICT,
+    WITHOUT_SHADOW,
     ab,
     analysis,
     bake_ended,
@@ -159,8 +161,53 @@ class TestStart:
         strategy = progressive(analysis(metrics=() if words == "no metrics" else ("success-rate",)))
         given(*PROVEN).when(start_rollout(strategy, "v2", policy=policy)).then_refused("invalid-value", words)
 
+    @pytest.mark.parametrize(
+        ("strategy", "rule", "words"),
+        [
+            (CANARY, MetricRule(metric="agreement", threshold=0.9), "has no shadow"),
+            (progressive(), MetricRule(metric="agreement", threshold=0.9), "a policy without it"),
+            (fleet(500), MetricRule(metric="agreement", threshold=0.9), "has no shadow"),
+            (SHADOW, MetricRule(metric="accuracy", margin=0.1), "answers nobody"),
+            (SHADOW, MetricRule(metric="reward", threshold=0.1), "success-rate"),
+            (SHADOW, MetricRule(metric="input-drift", threshold=0.1), "leave it out"),
+            (ab(v2=5_000, v3=5_000), MetricRule(metric="score-drift", threshold=0.1), "give it an arm"),
+            (ab(v1=0, v2=5_000, v3=5_000), MetricRule(metric="accuracy", margin=0.1), "a threshold instead"),
+        ],
+        ids=lambda value: value.metric if isinstance(value, MetricRule) else type(value).__name__,
+    )
+    def test_what_could_never_be_decided(self, strategy: Strategy, rule: MetricRule, words: str) -> None:
+        policy, named = RolloutPolicy(metrics=(rule,)), () if isinstance(strategy, AbStrategy) else ("v2",)
+        command = start_rollout(strategy, *named, policy=policy)
+        given(*RIVALS).when(command).then_refused("invalid-value", f"metric {rule.metric}", words)
+
+    @pytest.mark.parametrize(
+        ("strategy", "metrics"),
+        [
+            (SHADOW, ("success-rate", "latency", "agreement", "score-drift")),
+            (CANARY, ("success-rate", "latency", "accuracy", "reward", "input-drift", "score-drift")),
+            (ab(v1=1, v2=4_999, v3=5_000), ("success-rate", "latency", "accuracy", "input-drift")),
+            (fixed("v2"), ("agreement", "accuracy", "input-drift")),
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_what_can(self, strategy: Strategy, metrics: tuple[MetricName, ...]) -> None:
+        rules = tuple(
+            MetricRule(metric=name, threshold=0.1, slow_ms=5.0 if name == "latency" else None) for name in metrics
+        )
+        named = () if isinstance(strategy, AbStrategy) else ("v2",)
+        policy = RolloutPolicy(metrics=rules)
+        started = given(*RIVALS).when(start_rollout(strategy, *named, policy=policy))
+        assert isinstance(started.decision, Accepted), started.decision
+
 
 class TestChangeOfStrategy:
+    def test_the_policy_must_fit_the_new_one_also_where_it_stays(self) -> None:
+        shadowed = given(*PROVEN, rollout_started(SHADOW, policy=STRICT))
+        shadowed.when(change_strategy(CANARY)).then_refused("invalid-value", "metric agreement", "without it")
+        shadowed.when(change_strategy(CANARY, policy=WITHOUT_SHADOW)).then(
+            strategy_changed(CANARY, policy=WITHOUT_SHADOW), weights_set(v1=9_500, v2=500)
+        )
+
     def test_a_higher_share(self) -> None:
         strategy = CANARY.__class__(weight=2_500)
         given(*IN_CANARY).when(change_strategy(strategy)).then(
@@ -169,8 +216,8 @@ class TestChangeOfStrategy:
 
     def test_from_shadow_to_steps(self) -> None:
         shadowed = (*PROVEN, rollout_started(SHADOW))
-        given(*shadowed).when(change_strategy(progressive(), policy=STRICT)).then(
-            strategy_changed(progressive(), policy=STRICT),
+        given(*shadowed).when(change_strategy(progressive(), policy=WITHOUT_SHADOW)).then(
+            strategy_changed(progressive(), policy=WITHOUT_SHADOW),
             step_entered(0),
             weights_set(v1=9_500, v2=500),
             step_entered(1),
