@@ -117,6 +117,7 @@ def test_the_command_line_answers_in_the_base_install() -> None:
     [
         ("broker", "hotswap_stream.broker", {"torch", "faust", "litestar", "numpy"}),
         ("agents", "hotswap_stream.agents", {"torch", "litestar", "sklearn"}),
+        ("agents", "hotswap_stream.adapters.http", {"torch", "faust", "aiokafka", "litestar", "numpy"}),
         ("api", "hotswap_stream.api", {"torch", "faust", "sklearn"}),
         ("worker", "hotswap_stream.workers", {"faust", "litestar", "sklearn"}),
         ("worker", "hotswap_stream.adapters.artifacts", {"torch", "faust", "litestar"}),
