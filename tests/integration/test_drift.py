@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import numpy as np
 import pytest
 import structlog
 import torch
@@ -24,7 +25,9 @@ from hotswap_stream.cli.app import build_app
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings
 from tests.contract.http_stage import served, services_on
-from tests.integration.serving_stage import stage_settings
+from tests.integration.serving_stage import MODEL as WINDOWED
+from tests.integration.serving_stage import open_stage, stage_settings
+from tests.integration.window_stage import STEPS, mean_artifact
 
 MODEL = "digits"
 SECONDS_MAX = 60.0
@@ -44,9 +47,9 @@ def _logging() -> Iterator[None]:
 class Live:
     """v1 in production on a worker, and a way to ask it."""
 
-    def __init__(self, settings: Settings, registry: Registry, client: TopicClient) -> None:
+    def __init__(self, settings: Settings, registry: Registry, client: TopicClient, model_name: str = MODEL) -> None:
         self.settings, self.registry = settings, registry
-        self._client = client
+        self._client, self._model_name = client, model_name
 
     async def asked(self, images: torch.Tensor) -> datetime:
         """Send these, wait until they are in the observations; when it began."""
@@ -54,14 +57,15 @@ class Live:
         # One after the other: of many that are there at once, a worker looks at a few.
         for image in images:
             await self._client.infer(MODEL, {"image": image.unsqueeze(0).numpy()}, timeout_s=SECONDS_MAX)
-        await self._until(since, lambda found: found.rows >= len(images))
+        await self.until(since, lambda found: found.rows >= len(images))
         return since
 
-    async def _until(self, since: datetime, true: Callable[[DriftReport], bool]) -> None:
+    async def until(self, since: datetime, true: Callable[[DriftReport], bool]) -> None:
+        """Wait for what is in the observations."""
         async with asyncio.timeout(SECONDS_MAX):
             while True:
                 history = bootstrap.recorded_history(self.settings)
-                found = await drift_report(self.registry.fold.streams, MODEL, history, since=since)
+                found = await drift_report(self.registry.fold.streams, self._model_name, history, since=since)
                 assert isinstance(found, DriftReport)
                 if true(found):
                     return
@@ -131,3 +135,39 @@ async def test_a_shift_of_the_live_images_is_seen(settings: Settings, tmp_path: 
         assert by_name["input"]["distance"] > 0.9
         # Paper is 0 and ink is 1, so an inverted page is bright.
         assert by_name["input"]["live"]["p05"] > by_name["input"]["training"]["p95"]
+
+
+async def test_what_workers_see_of_windows_is_what_a_profile_of_the_series_sees(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Requests bring a step each; the model, the observations and the profile look at the windows behind them."""
+    steps = np.random.default_rng(1).normal(size=300).astype(np.float32)
+    file = tmp_path / "series.npy"
+    np.save(file, steps)
+    async with open_stage(settings) as stage:
+        await stage.switch(await stage.register(await stage.store.put_artifact(mean_artifact())))
+        worker = await bootstrap.build_worker(settings, "w1")
+        await worker.start()
+        try:
+            since = datetime.now(UTC)
+            async with TopicClient(settings.kafka_bootstrap_servers or "", prefix=settings.topic_prefix) as client:
+                for step in steps:
+                    await client.infer(
+                        WINDOWED, {"history": step.reshape(1, 1)}, routing_key="a", timeout_s=SECONDS_MAX
+                    )
+            windows = len(steps) - STEPS + 1
+            asking = Live(settings, stage.registry, client, WINDOWED)
+            await asking.until(since, lambda found: found.rows >= windows)
+            said = await asking.cli("profile", WINDOWED, "v1", "--data", str(file))
+            assert "profiled" in said
+            report = json.loads(await asking.cli("drift", WINDOWED, "--from", since.isoformat(), "--json"))
+        finally:
+            await worker.stop()
+    assert (report["profile_rows"], report["rows"], report["verdict"]) == (windows, windows, "none")
+    by_name = {each["name"]: each for each in report["distributions"]}
+    # Four elements a row: each step of the window by itself, too.
+    assert set(by_name) == {"input", "input.0", "input.1", "input.2", "input.3", "score"}
+    means = np.sort(np.lib.stride_tricks.sliding_window_view(steps, STEPS).mean(axis=1))
+    assert by_name["input"]["training"]["p50"] == pytest.approx(float(np.median(means)), abs=0.1)
+    assert by_name["score"]["distance"] < 0.05
+    assert by_name["input"]["live_count"] >= 50
