@@ -7,7 +7,7 @@ are read before places: requests that come meanwhile do not count.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -24,6 +24,7 @@ REQUEST_TIMEOUT_MS = 10_000
 PARTITIONS_SECONDS_MAX = 60.0
 """For so long it is taken that a topic has as many partitions as before."""
 GROUPS_AT_ONCE_MAX = 16
+PARTITIONS_AT_ONCE_MAX = 2_000
 TAIL_RECORDS = 20
 """Answers of a partition that are looked at. A zombie's void answers may fill them: then the commits count."""
 TAIL_BYTES_MAX = 1024**2
@@ -45,6 +46,8 @@ class KafkaRequestLag:
         self._partitions: dict[str, int] = {}
         self._partitions_at_s = 0.0
         self._coordinators: dict[str, int] = {}
+        self._settled: dict[str, list[int]] = {}
+        """Model → ends of its partitions at which nothing waited: what was answered stays so."""
 
     async def waiting(self, models: Mapping[str, float]) -> dict[str, WaitingRequests]:
         """See RequestLag. LogUnavailableError."""
@@ -75,21 +78,25 @@ class KafkaRequestLag:
         known = {
             name: _parts(topic, self._partitions[topic]) for name, topic in topics.items() if topic in self._partitions
         }
-        every = [part for parts in known.values() for part in parts]
-        if not every:
-            return {}
-        ends = await consumer.end_offsets(every)
-        begins = await consumer.beginning_offsets(every)
+        _know(consumer, [part for parts in known.values() for part in parts])
+        ends = await _in_portions(consumer.end_offsets, known.values())
+        busy = {
+            name: parts for name, parts in known.items() if self._settled.get(name) != [ends[part] for part in parts]
+        }
+        begins = await _in_portions(consumer.beginning_offsets, busy.values())
         limit = asyncio.Semaphore(GROUPS_AT_ONCE_MAX)
-        committed = await asyncio.gather(*(self._committed(admin, limit, name, parts) for name, parts in known.items()))
-        found = {}
-        for (name, parts), places in zip(known.items(), committed, strict=True):
+        committed = await asyncio.gather(*(self._committed(admin, limit, name, parts) for name, parts in busy.items()))
+        found = {name: WaitingRequests(requests=0, partitions=len(parts)) for name, parts in known.items()}
+        for (name, parts), places in zip(busy.items(), committed, strict=True):
             lags = _lags(parts, begins, ends, places)
             if sum(lags) > models[name]:
                 answered = await self._answered(name, len(parts))
                 places = {part: max(places.get(part, 0), answered.get(part.partition, 0)) for part in parts}
                 lags = _lags(parts, begins, ends, places)
             found[name] = WaitingRequests(requests=sum(lags), partitions=len(lags), largest_partition=max(lags))
+        self._settled = {
+            name: [ends[part] for part in parts] for name, parts in known.items() if not found[name].requests
+        }
         return found
 
     async def _committed(
@@ -150,10 +157,31 @@ class KafkaRequestLag:
         clients, self._clients = self._clients, None
         self._coordinators.clear()
         self._partitions.clear()
+        self._settled.clear()
         if clients is not None:
             admin, consumer = clients
             await to_the_end(consumer.stop())
             await to_the_end(admin.close())
+
+
+def _know(consumer: AIOKafkaConsumer, parts: list[TopicPartition]) -> None:
+    """Let the client learn of all topics at once: of those it was not told of, it asks for one after the other."""
+    if set(parts) != consumer.assignment():
+        consumer.assign(parts)
+        for part in parts:
+            consumer.seek(part, 0)
+        consumer.pause(*parts)  # nothing is fetched
+
+
+async def _in_portions(
+    ask: Callable[[list[TopicPartition]], Awaitable[_Offsets]], parts: Iterable[Iterable[TopicPartition]]
+) -> _Offsets:
+    """Offsets of all the partitions, in questions of limited size."""
+    every = [part for some in parts for part in some]
+    found: _Offsets = {}
+    for start in range(0, len(every), PARTITIONS_AT_ONCE_MAX):
+        found |= await ask(every[start : start + PARTITIONS_AT_ONCE_MAX])
+    return found
 
 
 def _parts(topic: str, count: int) -> list[TopicPartition]:
