@@ -1,5 +1,6 @@
 """The alert agent in memory: observations and lag in, events in the log out; nothing of it touches the rollouts."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -9,10 +10,12 @@ import pytest
 from hotswap_events.alert_commands import ClearAlert, SetAlertPolicy
 from hotswap_events.alerts import AlertPolicy, AlertRule
 from hotswap_events.observation import Observation
+from hotswap_stream import bootstrap
 from hotswap_stream.agents.alert_agent import BEHIND, AlertAgent
 from hotswap_stream.application.request_lag import WaitingRequests
 from hotswap_stream.domain.alerts import AlertsState
-from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.errors import ConfigurationError, LogUnavailableError
+from hotswap_stream.settings import Settings
 from tests.observation_samples import ObservedTraffic
 from tests.profile_samples import profile, sketch_of
 from tests.registry_samples import MODEL, register, switch
@@ -210,3 +213,10 @@ async def test_an_operator_clears_and_it_comes_again_while_the_figure_is_above(a
     await alerting.do(ClearAlert(command_id="c", actor="alice", model_name=MODEL, rule_name="errors"))
     await alerting.seconds(1, **FAILING)
     assert alerting.alerts.raised["errors"].sequence > first
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 1e9, float("nan")])
+async def test_a_pace_that_cannot_be_kept_is_refused(seconds: float) -> None:
+    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", alert_lag_seconds=seconds)
+    with pytest.raises(ConfigurationError, match="HOTSWAP_ALERT_LAG_SECONDS"):
+        await bootstrap.run_control_agents(settings, asyncio.Event())
