@@ -18,7 +18,7 @@ from hotswap_stream.application.alert_figures import Figure, Reference, lag_figu
 from hotswap_stream.application.alert_judge import RuleWatch, judge, watched
 from hotswap_stream.application.alert_window import DRIFT_METRICS, AlertWindows
 from hotswap_stream.application.identity import Clock
-from hotswap_stream.application.quantile_sketch import Sketch
+from hotswap_stream.application.quantile_sketch import readable_sketches
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.request_lag import RequestLag, WaitingRequests
 from hotswap_stream.domain.alerts import AlertsState
@@ -59,14 +59,13 @@ class _Watched:
         return figure
 
     def reference(self, state: ModelState) -> Reference | None:
-        """The active version's profile; None without one, or without a rule that compares with it. ValueError where it
-        cannot be read."""
+        """The active version's profile; None without one, or without a rule that compares with it. Sketches in
+        it that are none are passed over."""
         profile = None if state.active is None else state.active.profile
         if profile is None or not self.metrics:
             return None
         if self._reference is None or self._reference[0] is not profile:
-            decoded = {name: Sketch(encoded) for name, encoded in profile.sketches.items()}
-            self._reference = profile, Reference(profile.model_version, decoded)
+            self._reference = profile, Reference(profile.model_version, readable_sketches(profile.sketches))
         return self._reference[1]
 
 

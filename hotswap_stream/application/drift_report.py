@@ -16,7 +16,7 @@ from hotswap_events.commands import Refusal
 from hotswap_events.observation import Observation, ObservationRole
 from hotswap_events.profile import ModelProfiled
 from hotswap_stream.application.model_queries import Streams, find_version, unknown_model
-from hotswap_stream.application.quantile_sketch import Sketch
+from hotswap_stream.application.quantile_sketch import Sketch, readable_sketches
 from hotswap_stream.application.recorded_history import RecordedHistory, TooManyRecordsError
 from hotswap_stream.domain.statistics.drift import drift, largest_distance
 
@@ -180,15 +180,10 @@ async def drift_report(
 
 
 def _read(profile: ModelProfiled | None) -> tuple[dict[str, Sketch], int]:
-    """The profile's sketches, and how many are none: what another writer put into the log is not trusted."""
-    found: dict[str, Sketch] = {}
-    unreadable = 0
-    for name, encoded in ({} if profile is None else profile.sketches).items():
-        try:
-            found[name] = Sketch(encoded)
-        except ValueError:
-            unreadable += 1
-    return found, unreadable
+    """The profile's sketches, and how many are none."""
+    encoded = {} if profile is None else profile.sketches
+    found = readable_sketches(encoded)
+    return found, len(encoded) - len(found)
 
 
 def _compared(

@@ -6,6 +6,8 @@ their rank error, and by no more.
 
 import base64
 import binascii
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from hotswap_stream.domain.sketch_bytes import wrong_sketch
@@ -60,6 +62,15 @@ class Sketch:
     def points(self) -> list[float]:
         """Its quantiles, rising."""
         return sorted({float(value) for value in self._sketch.get_quantiles(_SHARES)}) if self.count else []
+
+
+def readable_sketches(encoded: Mapping[str, str]) -> dict[str, Sketch]:
+    """Those that are sketches: what another writer put into the log must not stop who reads it."""
+    found: dict[str, Sketch] = {}
+    for name, text in encoded.items():
+        with suppress(ValueError):
+            found[name] = Sketch(text)
+    return found
 
 
 def merged_sketch(one: str | None, other: str) -> str:
