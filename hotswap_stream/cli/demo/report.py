@@ -18,6 +18,8 @@ class Act(Struct, frozen=True, kw_only=True):
     held: bool
     registry_offset: int | None = None
     """Of the event that ended it."""
+    seconds: float = 0.0
+    """How long it took, trainings included."""
     story: tuple[str, ...] = ()
     """What the log says happened, line by line, with times since the act began."""
     figures: dict[str, float] = {}
@@ -88,8 +90,8 @@ def print_report(report: DemoReport) -> None:
     from hotswap_stream.cli.printing import print_table
 
     print_table(
-        ("act", "outcome", ""),
-        [(act.name, act.outcome, "ok" if act.held else "NOT OK") for act in report.acts],
+        ("act", "outcome", "s", ""),
+        [(act.name, act.outcome, round(act.seconds), "ok" if act.held else "NOT OK") for act in report.acts],
         title="What happened",
     )
     swaps = ", ".join(f"{value} ms" for value in report.promotion_to_first_answer_ms)

@@ -1,6 +1,7 @@
 """What the acts of the demo share: the stack, the requests, trainings, commands over HTTP, and what was found."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -66,6 +67,7 @@ class Scene:
         self._listeners: list[Callable[[AppliedEntry], None]] = []
         self._trainer = trainer
         self._on_progress = on_progress
+        self._act_began_s = time.monotonic()
         self._better: str | None = None
         self._inverted: str | None = None
         self.registry.listen(self._keep)
@@ -159,16 +161,18 @@ class Scene:
         story: tuple[str, ...] = (),
         figures: dict[str, float] | None = None,
     ) -> Act:
-        """Write down what came of an act."""
+        """Write down what came of an act. Its time is that since the one before it, or since the scene was set."""
         act = Act(
             name=name,
             outcome=outcome,
             held=held,
             registry_offset=registry_offset,
+            seconds=round(time.monotonic() - self._act_began_s, 1),
             story=story,
             figures=figures or {},
         )
         self.done.append(act)
+        self._act_began_s = time.monotonic()
         return act
 
     def _keep(self, entry: TailEntry) -> None:
