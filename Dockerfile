@@ -42,7 +42,7 @@ USER hotswap
 WORKDIR /var/lib/hotswap
 VOLUME ["/var/lib/hotswap"]
 STOPSIGNAL SIGTERM
-# No HEALTHCHECK here: each process kind has its own, and docker-compose.kafka.yml says which. Workers and agents need
-# none: they end when they cannot go on, so a restart policy is what they need.
+# No HEALTHCHECK here: each process kind has its own, and docker-compose.kafka.yml says which. Workers and agents end when
+# they cannot go on, so a restart policy is what they need besides.
 ENTRYPOINT ["hotswap-stream"]
 CMD ["--help"]

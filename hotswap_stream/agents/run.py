@@ -55,6 +55,7 @@ async def run_agents(
     instance: str = "1",
     on_model_seen: Callable[[str], Awaitable[None]] | None = None,
     on_ready: Callable[[], None] | None = None,
+    on_well: Callable[[], None] | None = None,
     clock: Clock,
     answers: AnswerLookup | None = None,
     lag: RequestLag | None = None,
@@ -63,7 +64,8 @@ async def run_agents(
     """Run until `stop` is set. Processes of one environment need an `instance` each, the same at every start.
 
     `registry` comes built and not started. `ensure_topics` creates topics that are missing; `on_model_seen` a model's
-    own, and may be called again for the same model. `on_ready` is called when the agents consume.
+    own, and may be called again for the same model. `on_ready` is called when the agents consume, and
+    `on_well` about once a second from then on, while the log is followed and no agent stands still.
     `answers` finds the answers that feedback is about; without it feedback counts for nobody. `lag` says how many
     requests wait, asked every `alert_lag_seconds`; without it no alert comes from that.
 
@@ -124,7 +126,7 @@ async def run_agents(
         if on_ready is not None:
             on_ready()
         alerts = asyncio.create_task(alert_agent.watch(owns_model, alerts_stop), name="alerts")
-        await _until_stopped(agents, registry, watch, topics, stop, lambda: analysis_agent.tick(owns_model))
+        await _until_stopped(agents, registry, watch, topics, stop, lambda: analysis_agent.tick(owns_model), on_well)
     finally:
         alerts_stop.set()
         if alerts is not None:
@@ -147,6 +149,7 @@ async def _until_stopped(
     topics: Topics,
     stop: asyncio.Event,
     tick: Callable[[], Awaitable[None]],
+    on_well: Callable[[], None] | None,
 ) -> None:
     stopping = asyncio.create_task(stop.wait(), name="agents-stop")
     failing = asyncio.create_task(agents.failure(), name="agents-failure")
@@ -168,6 +171,9 @@ async def _until_stopped(
                 if not error.retriable:
                     raise
                 _log.warning("rollouts_not_looked_at", cause=str(error))
+            else:
+                if on_well is not None:
+                    on_well()
     finally:
         stopping.cancel()
         failing.cancel()

@@ -17,7 +17,12 @@ ALERT_LAG_SECONDS_MAX = 3_600.0
 
 
 async def run_control_agents(
-    settings: Settings, stop: asyncio.Event, *, instance: str = "1", on_ready: Callable[[], None] | None = None
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    instance: str = "1",
+    on_ready: Callable[[], None] | None = None,
+    on_well: Callable[[], None] | None = None,
 ) -> None:
     """Run the Faust control agents, and the deliveries to webhooks beside them, until `stop` is set.
     ConfigurationError where a setting is wrong."""
@@ -50,6 +55,7 @@ async def run_control_agents(
             instance=instance,
             on_model_seen=model_topics_creator(settings),
             on_ready=begin,
+            on_well=on_well,
             clock=SystemClock(),
             answers=answers,
             lag=lag,

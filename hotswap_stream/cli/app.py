@@ -27,6 +27,7 @@ COMMAND_MODULES = (
     "audit",
     "worker",
     "fleet",
+    "healthy",
     "windows",
     "webhooks",
     "loadtest",

@@ -48,14 +48,14 @@ def worker(
         import socket
 
         from hotswap_stream import bootstrap
+        from hotswap_stream.pulse import Pulse
 
-        stop = stop_on_signals()
-        started = await bootstrap.build_worker(
-            settings, name or f"{socket.gethostname()}-1", frozenset(model) if model else None
-        )
+        stop, called = stop_on_signals(), name or f"{socket.gethostname()}-1"
+        started = await bootstrap.build_worker(settings, called, frozenset(model) if model else None)
+        pulse = Pulse(settings.home, "worker", called)
         try:
             await started.start()
-            running = asyncio.create_task(started.run())
+            running = asyncio.create_task(started.run(pulse.beat))
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
@@ -63,6 +63,7 @@ def worker(
             running.cancel()
             stopping.cancel()
         finally:
+            pulse.stop()
             await started.stop()
 
     run(main, quiet=False)
@@ -77,8 +78,13 @@ def agents(
 
     async def main(settings: "Settings") -> None:
         from hotswap_stream import bootstrap
+        from hotswap_stream.pulse import Pulse
 
-        await bootstrap.run_control_agents(settings, stop_on_signals(), instance=instance)
+        pulse = Pulse(settings.home, "agents", instance)
+        try:
+            await bootstrap.run_control_agents(settings, stop_on_signals(), instance=instance, on_well=pulse.beat)
+        finally:
+            pulse.stop()
 
     try:
         run(main, quiet=False)

@@ -18,6 +18,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from hotswap_events.topics import Topics
+from hotswap_stream.pulse import AGE_SECONDS_MAX
 from hotswap_stream.settings import PREFIX, Settings, load_settings
 from tools.reference_cli import command_names
 
@@ -147,6 +148,17 @@ def test_everything_waits_for_what_it_needs() -> None:
         for needed, how in service.get("depends_on", {}).items():
             if how["condition"] == "service_healthy":
                 assert "test" in services[needed]["healthcheck"]
+
+
+@pytest.mark.parametrize("name", ["agents", "worker"])
+def test_each_process_is_asked_whether_it_can_do_its_work(name: str) -> None:
+    """By its default name, in the folder that it has for itself or shares, and before a sign of it is too old."""
+    check, service = _service(name)["healthcheck"], _service(name)
+    assert check["test"] == ["CMD", "hotswap-stream", "healthy", *service["command"]]
+    assert "hotswap-stream healthy" in command_names()
+    assert "HOTSWAP_HOME" not in _environment(name), "the image's"
+    assert float(check["interval"].removesuffix("s")) * check["retries"] >= AGE_SECONDS_MAX
+    assert float(check["timeout"].removesuffix("s")) < float(check["interval"].removesuffix("s"))
 
 
 def test_data_is_kept_in_volumes_of_its_own() -> None:

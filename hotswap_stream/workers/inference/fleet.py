@@ -30,6 +30,7 @@ class Fleet:
         self._others: dict[tuple[str, str], tuple[FleetRecord, float]] = {}
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._published_s = time.monotonic()
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
 
@@ -68,6 +69,11 @@ class Fleet:
             self._own[record.model_name] = record
             self._changed.set()
 
+    @property
+    def silent_s(self) -> float:
+        """For how many seconds Kafka has not taken this worker's records."""
+        return time.monotonic() - self._published_s
+
     def others(self, model_name: str) -> list[FleetRecord]:
         """Records of the other live workers for one model."""
         now = time.time()
@@ -88,6 +94,7 @@ class Fleet:
                     await producer.send_and_wait(
                         self._partition.topic, _encoder.encode(record), self._key(model_name), partition=0
                     )
+                self._published_s = time.monotonic()
             except KafkaError as error:
                 _log.warning("fleet_not_published", error=repr(error))
             with suppress(TimeoutError):

@@ -1,6 +1,7 @@
 """The inference worker: follows the registry and runs one loop for each model it finds there."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -10,7 +11,7 @@ import structlog
 from msgspec import Struct
 
 from hotswap_events.commands import RollBack
-from hotswap_events.fleet import FleetRecord
+from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord
 from hotswap_events.topics import Topics
 from hotswap_stream.application.circuit_guard import CircuitGuard
 from hotswap_stream.application.registry import Registry, TailEntry
@@ -33,6 +34,8 @@ _log = structlog.get_logger(__name__)
 FLEET_POLL_SECONDS = 0.1
 FLEET_LOAD_SECONDS_MAX = 120.0
 """How long a worker that cannot load a promoted version waits for the others to try."""
+COMPUTE_SECONDS_MAX = 60.0
+"""A batch that takes longer is stuck, and the worker is not well."""
 
 
 class WorkerConfig(Struct, frozen=True, kw_only=True):
@@ -59,9 +62,17 @@ class _Served(Struct):
     batching: Batching
     loop: ModelLoop | None = None
     partitions: tuple[int, ...] = ()
+    computing_since_s: float | None = None
+    """Monotonic: since when a batch is being computed."""
+
+    def on_computing(self) -> None:
+        """In the loop's thread."""
+        self.computing_since_s = time.monotonic()
+        self.shadows.computing()
 
     def on_answered(self, batch: Batch) -> None:
         """In the loop's thread."""
+        self.computing_since_s = None
         self.watch.observe(batch)
         self.observer.observe(batch)
         self.shadows.offer(batch)
@@ -89,6 +100,7 @@ class InferenceWorker:
         self._worker_run = uuid.uuid4().hex
         self._observations = ObservationSender(config.client_options, config.topics, on_lost=self._report)
         self._stall_watch = StallWatch()
+        self._stalls_seen = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop_tasks: set[asyncio.Task[None]] = set()
         self._settling: dict[str, asyncio.Task[None]] = {}
@@ -109,15 +121,31 @@ class InferenceWorker:
             self._on_model(model_name)
         _log.info("worker_started", worker=self._config.worker, models=sorted(self._served))
 
-    async def run(self) -> None:
-        """Return when a part that cannot heal itself has failed, with its error."""
+    async def run(self, on_well: Callable[[], None] = lambda: None) -> None:
+        """Return when a part that cannot heal itself has failed, with its error.
+
+        `on_well` is called about once a second while the worker can do its work: this loop runs, the registry is
+        followed, Kafka takes what the worker says of itself, and no batch is stuck.
+        """
         if self._failed is None:
             raise RuntimeError("start the worker first")
         while not self._failed.done():
             await asyncio.wait({self._failed}, timeout=1.0)
             if not self._registry.healthy:
                 raise HotswapError("the registry log can no longer be followed")
+            if self._is_well():
+                on_well()
         self._failed.result()
+
+    def _is_well(self) -> bool:
+        stalls, now_s = self._stall_watch.stalls, time.monotonic()
+        if stalls != self._stalls_seen:
+            self._stalls_seen = stalls
+            for served in self._served.values():
+                served.computing_since_s = None  # batches from before are dropped
+        began = [each.computing_since_s for each in self._served.values() if each.computing_since_s is not None]
+        stuck = any(now_s - began_s > COMPUTE_SECONDS_MAX for began_s in began)
+        return not stuck and self._fleet.silent_s <= LIVE_SECONDS_MAX
 
     async def stop(self) -> None:
         """Answer what was fetched, commit, leave the groups, give memory back."""
@@ -197,7 +225,7 @@ class InferenceWorker:
                 version_decided=lambda: self._version_decided(model_name, served.slots),
                 ensure_windows_topic=lambda: self._make_windows_topic(model_name),
                 on_partitions=lambda partitions: self._on_partitions(model_name, served, partitions),
-                on_computing=served.shadows.computing,
+                on_computing=served.on_computing,
                 on_answered=served.on_answered,
             )
         )
@@ -218,7 +246,7 @@ class InferenceWorker:
             await asyncio.wait({settling})
 
     def _on_partitions(self, model_name: str, served: _Served, partitions: tuple[int, ...]) -> None:
-        served.partitions = partitions
+        served.partitions, served.computing_since_s = partitions, None  # what was computed before was dropped
         self._report(model_name)
 
     def _report(self, model_name: str) -> None:

@@ -1,0 +1,78 @@
+"""A sign of life in the home folder, renewed as long as a process can do its work; for checks of containers."""
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from hotswap_stream.errors import HotswapError
+
+FOLDER = "pulse"
+BEAT_SECONDS = 1.0
+"""Not renewed more often."""
+AGE_SECONDS_MAX = 20.0
+"""A process whose sign is older is not taken to work."""
+NAME_CHARACTERS_MAX = 200
+
+ProcessKind = Literal["worker", "agents"]
+
+_log = structlog.get_logger(__name__)
+
+
+class NotHealthyError(HotswapError):
+    """The process is not there, or cannot do its work; the message says since when."""
+
+
+class Pulse:
+    """Of one process. `beat` as often as one likes, while all is well; `stop` at the end."""
+
+    def __init__(self, home: Path, kind: ProcessKind, name: str) -> None:
+        self._path = _path(home, kind, name)
+        self._beaten_s = -BEAT_SECONDS
+        self._failed = False
+
+    def beat(self) -> None:
+        """Renew the sign. A folder that cannot be written to stops nobody's work; the log says so once."""
+        now_s = time.monotonic()
+        if now_s - self._beaten_s < BEAT_SECONDS:
+            return
+        self._beaten_s = now_s
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        except OSError as error:
+            if not self._failed:
+                _log.warning("pulse_not_written", file=str(self._path), error=str(error))
+            self._failed = True
+
+    def stop(self) -> None:
+        """Take the sign away."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("pulse_not_removed", file=str(self._path), error=str(error))
+
+
+def check(home: Path, kind: ProcessKind, name: str, *, age_seconds_max: float = AGE_SECONDS_MAX) -> float:
+    """How many seconds ago the process could do its work. NotHealthyError."""
+    path = _path(home, kind, name)
+    try:
+        age_s = max(0.0, time.time() - path.stat().st_mtime)
+    except FileNotFoundError:
+        there = sorted(found.name.removeprefix(f"{kind}-") for found in path.parent.glob(f"{kind}-*"))
+        seen = f"; there is {', '.join(there)}" if there else ""
+        raise NotHealthyError(f"no {kind} {name!r} is at work with {home} as its home{seen}") from None
+    except OSError as error:
+        raise NotHealthyError(f"{path} cannot be looked at: {error}") from error
+    if age_s > age_seconds_max:
+        raise NotHealthyError(
+            f"{kind} {name!r} last could do its work {age_s:.0f} s ago; at most {age_seconds_max:g} s are allowed"
+        )
+    return age_s
+
+
+def _path(home: Path, kind: ProcessKind, name: str) -> Path:
+    return home / FOLDER / f"{kind}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)[:NAME_CHARACTERS_MAX]}"

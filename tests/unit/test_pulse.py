@@ -1,0 +1,75 @@
+"""The sign of life of a process: renewed, looked at, taken away."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from hotswap_stream import pulse
+from hotswap_stream.pulse import AGE_SECONDS_MAX, NotHealthyError, Pulse, check
+
+
+def test_a_sign_that_is_renewed_is_fresh(tmp_path: Path) -> None:
+    sign = Pulse(tmp_path / "home", "worker", "host-1")
+    sign.beat()
+    assert check(tmp_path / "home", "worker", "host-1") <= AGE_SECONDS_MAX
+
+
+def test_one_that_is_not_says_since_when(tmp_path: Path) -> None:
+    Pulse(tmp_path, "agents", "1").beat()
+    [file] = (tmp_path / pulse.FOLDER).iterdir()
+    long_ago = time.time() - 3_600
+    os.utime(file, (long_ago, long_ago))
+    with pytest.raises(NotHealthyError, match=r"agents '1' last could do its work 3600 s ago; at most 20 s"):
+        check(tmp_path, "agents", "1")
+    assert check(tmp_path, "agents", "1", age_seconds_max=4_000) >= 3_600
+
+
+def test_one_that_was_taken_away_is_not_there_and_others_are_named(tmp_path: Path) -> None:
+    for name in ("a-1", "b-1"):
+        Pulse(tmp_path, "worker", name).beat()
+    gone = Pulse(tmp_path, "worker", "a-1")
+    gone.stop()
+    gone.stop()
+    with pytest.raises(NotHealthyError, match=r"no worker 'a-1' is at work with .* there is b-1"):
+        check(tmp_path, "worker", "a-1")
+    with pytest.raises(NotHealthyError, match="no agents '1' is at work"):
+        check(tmp_path, "agents", "1")
+
+
+def test_it_is_not_renewed_more_than_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 5.0
+    monkeypatch.setattr(pulse.time, "monotonic", lambda: now_s)
+    sign = Pulse(tmp_path, "worker", "w")
+    sign.beat()
+    [file] = (tmp_path / pulse.FOLDER).iterdir()
+    file.unlink()
+    now_s += 0.5
+    sign.beat()
+    assert not file.exists()
+    now_s += 0.6
+    sign.beat()
+    assert file.exists()
+
+
+def test_names_stay_inside_the_folder(tmp_path: Path) -> None:
+    Pulse(tmp_path, "worker", "../../etc/" + "x" * 300).beat()
+    [file] = (tmp_path / pulse.FOLDER).iterdir()
+    assert file.name.startswith("worker-.._.._etc_x")
+    check(tmp_path, "worker", "../../etc/" + "x" * 300)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_of_once_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / pulse.FOLDER).write_text("a file")
+    monkeypatch.setattr(pulse, "BEAT_SECONDS", 0.0)
+    sign = Pulse(tmp_path, "worker", "w")
+    with capture_logs() as said:
+        for _ in range(3):
+            sign.beat()
+    assert [entry["event"] for entry in said] == ["pulse_not_written"]
+    with pytest.raises(NotHealthyError):
+        check(tmp_path, "worker", "w")
