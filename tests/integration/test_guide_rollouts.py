@@ -41,7 +41,7 @@ def test_every_command_of_the_guide_runs(
     run("validate digits v1 --accuracy 0.9 --promote-first")
     run("validate digits v2 --accuracy 0.91 --baseline-accuracy 0.9")
     shown = _COMMAND.findall(GUIDE.read_text(encoding="utf-8"))
-    assert len(shown) > 15
+    assert len(shown) > 17
     for command_line in shown:
         run(command_line)
     run("events --model digits --last 100")
@@ -51,6 +51,8 @@ def test_every_command_of_the_guide_runs(
     for words in (
         "set the validation policy of digits: pass_margin 0.02",
         "v2 against v1, shadow of 25 % of the requests: first look",
+        "to shadow of 100 % of the requests",
+        "to canary at 5 %",
         "v1 75 %, v2 25 %",
         "A/B test of v1 50 %, v2 50 %",
         "fleet canary on worker-1",
@@ -61,3 +63,11 @@ def test_every_command_of_the_guide_runs(
     ):
         assert words in story, (words, story)
     assert "was in production" in told["cleanup digits --keep 3"]
+
+
+def test_each_strategy_is_explained_with_a_command() -> None:
+    strategies = GUIDE.read_text(encoding="utf-8").split("## Strategies")[1].split("\n## ")[0]
+    sections = dict(section.split("\n", 1) for section in strategies.split("\n### ")[1:])
+    assert set(sections) == {"Shadow", "Canary", "A/B test", "A part of the fleet", "Fixed", "Progressive"}
+    for name, text in sections.items():
+        assert _COMMAND.search(text), name
