@@ -15,17 +15,20 @@ from hotswap_stream.application.artifact_manifest import ArtifactManifest
 from hotswap_stream.application.serving import Arrays, ModelLoader, ServingModel
 from hotswap_stream.workers.inference import worker as worker_module
 from tests.integration.serving_stage import open_stage, request_body, stage_settings
-from tests.integration.test_cli_processes import environment, hotswap, running
+from tests.integration.test_cli_processes import (
+    environment,  # noqa: F401  # a fixture
+    hotswap,
+    running,
+)
 
-assert environment  # a fixture
 SECONDS_MAX = 60.0
 
 
 class Check:
     """The command, as a container would run it."""
 
-    def __init__(self, environment: dict[str, str], *arguments: str) -> None:
-        self._environment = environment
+    def __init__(self, variables: dict[str, str], *arguments: str) -> None:
+        self._environment = variables
         self._arguments = arguments
 
     def said(self) -> tuple[int, str]:
@@ -60,7 +63,7 @@ class Check:
 def test_a_process_is_healthy_while_it_runs(
     command: tuple[str, ...],
     check: tuple[str, ...],
-    environment: dict[str, str],
+    environment: dict[str, str],  # noqa: F811
 ) -> None:
     asked = Check(environment, *check)
     code, said = asked.said()
@@ -78,7 +81,7 @@ def test_a_process_is_healthy_while_it_runs(
     assert "is at work with" in asked.until(1)
 
 
-def test_one_that_was_killed_is_not(environment: dict[str, str]) -> None:
+def test_one_that_was_killed_is_not(environment: dict[str, str]) -> None:  # noqa: F811
     with running(environment, "worker", "--name", "w1") as process:
         Check(environment, "worker", "--name", "w1").until(0)
         process.kill()

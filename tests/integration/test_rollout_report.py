@@ -42,8 +42,8 @@ async def test_observations_and_labels_are_read_from_their_topics(kafka: str, se
         try:
             for _second in range(60):
                 for record in traffic.second({"v1": 0.99, "v2": 0.8}, {"v1": 9_500, "v2": 500}, model_name=MODEL):
-                    value = msgspec.json.encode(record)
-                    await producer.send_and_wait(stage.topics.observations, value, MODEL.encode())
+                    encoded = msgspec.json.encode(record)
+                    await producer.send_and_wait(stage.topics.observations, encoded, MODEL.encode())
         finally:
             await producer.stop()
         worker = await bootstrap.build_worker(settings, "w1")

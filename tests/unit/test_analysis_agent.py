@@ -11,7 +11,7 @@ from hotswap_events.observation import Feedback, Observation
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
 from hotswap_stream.agents.analysis_agent import BEHIND, AnalysisAgent
 from hotswap_stream.application.analysis_entry import AnalysisEntry
-from hotswap_stream.application.feedback import FoundAnswer
+from hotswap_stream.application.feedback import FoundAnswer, JoinStatus
 from hotswap_stream.application.topic_records import InboundRecord
 from hotswap_stream.domain.rollout_state import RolloutState
 from tests.observation_samples import ObservedTraffic
@@ -261,7 +261,7 @@ async def test_answers_are_looked_up_only_where_a_rollout_is_decided_by_labels(a
     answers = AnswersAt(at_ms)
     analysed.agent = analysed.new_agent(answers=answers)
 
-    async def give(*records: Feedback) -> dict[str, int]:
+    async def give(*records: Feedback) -> dict[JoinStatus, int]:
         for record in records:
             await analysed.agent.handle_feedback(analysed.record(record, at_ms))
         return dict(analysed.entry().feedback_counts)

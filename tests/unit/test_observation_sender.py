@@ -1,5 +1,6 @@
 """What becomes of observations that cannot be sent, or not counted: it is said, but not each second."""
 
+import time
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from structlog.testing import capture_logs
 
 from hotswap_events.fleet import ObservationsLost
 from hotswap_events.topics import Topics
-from hotswap_stream.workers.inference import observation_sender, observer
+from hotswap_stream.workers.inference import observer
 from hotswap_stream.workers.inference.observation_sender import ObservationSender
 from hotswap_stream.workers.inference.observer import Observer
 from hotswap_stream.workers.inference.tally import Tally
@@ -82,7 +83,7 @@ async def test_that_kafka_takes_nothing_is_said_once_a_minute_and_that_it_does_a
     stage: _Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = 1_000.0
-    monkeypatch.setattr(observation_sender.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
     with capture_logs() as said:
         stage.producer.away = True
         for _second in range(130):

@@ -41,7 +41,7 @@ def test_one_that_was_taken_away_is_not_there_and_others_are_named(tmp_path: Pat
 
 def test_it_is_not_renewed_more_than_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 5.0
-    monkeypatch.setattr(pulse.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
     sign = Pulse(tmp_path, "worker", "w")
     sign.beat()
     [file] = (tmp_path / pulse.FOLDER).iterdir()
