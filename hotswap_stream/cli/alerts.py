@@ -12,8 +12,8 @@ from hotswap_stream.cli.alert_files import (
     changed_policy,
     parse_rule,
 )
-from hotswap_stream.cli.commanding import command_fields, send, settle
-from hotswap_stream.cli.options import Actor, AsJson, AsOf, CommandId, ExpectedSequence, ModelArgument, Reason
+from hotswap_stream.cli.commanding import Fields, Order, ordering
+from hotswap_stream.cli.options import AsJson, AsOf, ModelArgument
 from hotswap_stream.cli.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.queries import ask
 
@@ -63,25 +63,18 @@ def list_all(
         _print_alerts(found.alerts, ended=ended)
 
 
+@ordering
 def clear(
-    model: ModelArgument,
+    fields: Fields,
     rule: Annotated[str, typer.Argument(metavar="RULE", help="Name of the rule that raised the alert.")],
-    actor: Actor,
     raised_sequence: Annotated[
         int | None, typer.Option(help="Refuse unless it was raised there.", min=1, show_default=False)
     ] = None,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Order:
     """End an alert by hand. It is raised again when its figure is above the threshold for long enough again."""
     from hotswap_events.alert_commands import ClearAlert
 
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
-    send(ClearAlert(rule_name=rule, raised_sequence=raised_sequence, **fields), as_json=as_json)
+    return ClearAlert(rule_name=rule, raised_sequence=raised_sequence, **fields)
 
 
 def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
@@ -114,18 +107,14 @@ def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = Fals
     )
 
 
+@ordering
 def set_policy(
-    model: ModelArgument,
-    actor: Actor,
+    fields: Fields,
     file: PolicyFile = None,
     rule: RuleTexts = None,
     remove: RemovedRules = None,
     default: Annotated[bool, typer.Option("--default", help="Start from the default rules.")] = False,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Order:
     """Change what is watched. A file replaces the whole policy; --rule adds to or changes the one that holds, and a
     rule of the same name keeps what is not named. Alerts whose rule went or changed end with it."""
     if file is None and not rule and not remove and not default:
@@ -134,15 +123,12 @@ def set_policy(
         raise typer.BadParameter("--file and --default exclude each other")
     changes = [parse_rule(text) for text in rule or ()]
     from_file = None if file is None else alert_policy_of(file)
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
 
     async def handling(registry: "Registry") -> "CommandResult":
         from hotswap_events.alert_commands import SetAlertPolicy
         from hotswap_stream.domain.alerts import DEFAULT_ALERT_POLICY
 
-        state = registry.state(model)
+        state = registry.state(fields["model_name"])
         base = DEFAULT_ALERT_POLICY if default else from_file
         if base is None:
             base = state.alerts.effective_policy
@@ -150,7 +136,7 @@ def set_policy(
                 fields["expected_sequence"] = state.sequence  # the unnamed rest is that of this state
         return await registry.handle(SetAlertPolicy(policy=changed_policy(base, changes, remove or ()), **fields))
 
-    settle(handling, as_json=as_json)
+    return handling
 
 
 def _print_alerts(alerts: "tuple[AlertView, ...]", *, ended: bool) -> None:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hotswap_stream.cli.commanding import command_fields, send
-from hotswap_stream.cli.options import Actor, AsJson, AsOf, CommandId, ExpectedSequence, ModelArgument, Reason
+from hotswap_stream.cli.commanding import Fields, Order, command_fields, ordering
+from hotswap_stream.cli.options import Actor, AsJson, AsOf, ModelArgument, Reason
 from hotswap_stream.cli.printing import print_facts, print_json, print_table, refuse
 from hotswap_stream.cli.queries import ask
 from hotswap_stream.cli.running import run
@@ -57,8 +57,9 @@ def get_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False
         )
 
 
+@ordering
 def set_policy(
-    model: ModelArgument,
+    fields: Fields,
     file: Annotated[
         Path,
         typer.Argument(
@@ -68,19 +69,11 @@ def set_policy(
             dir_okay=False,
         ),
     ],
-    actor: Actor,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Order:
     """Draw verdicts on versions of this model by another policy from here on."""
     from hotswap_events.commands import SetValidationPolicy
 
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
-    send(SetValidationPolicy(policy=validation_policy_of(file), **fields), as_json=as_json)
+    return SetValidationPolicy(policy=validation_policy_of(file), **fields)
 
 
 def cleanup(

@@ -4,16 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hotswap_stream.cli.commanding import command_fields, send, settle
-from hotswap_stream.cli.options import (
-    Actor,
-    AsJson,
-    CommandId,
-    ExpectedSequence,
-    ModelArgument,
-    Reason,
-    VersionArgument,
-)
+from hotswap_stream.cli.commanding import Fields, Order, ordering
+from hotswap_stream.cli.options import VersionArgument
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
@@ -30,119 +22,64 @@ def add_to(app: typer.Typer) -> None:
     app.command("archive")(archive)
 
 
-def stage(
-    model: ModelArgument,
-    version: VersionArgument,
-    actor: Actor,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+@ordering
+def stage(fields: Fields, version: VersionArgument) -> Order:
     """Put a version into staging: workers may load it ahead."""
     from hotswap_events.commands import StageVersion
 
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
-    send(StageVersion(model_version=version, **fields), as_json=as_json)
+    return StageVersion(model_version=version, **fields)
 
 
-def promote(
-    model: ModelArgument,
-    version: VersionArgument,
-    actor: Actor,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+@ordering
+def promote(fields: Fields, version: VersionArgument) -> Order:
     """Put a version that passed validation into production."""
     from hotswap_events.commands import PromoteVersion
 
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
-    send(PromoteVersion(model_version=version, **fields), as_json=as_json)
+    return PromoteVersion(model_version=version, **fields)
 
 
-def switch(
-    model: ModelArgument,
-    version: VersionArgument,
-    actor: Actor,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+@ordering
+def switch(fields: Fields, version: VersionArgument) -> Order:
     """Force a version into production, past validation."""
     from hotswap_events.commands import SwitchVersion
 
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
-    send(SwitchVersion(model_version=version, **fields), as_json=as_json)
+    return SwitchVersion(model_version=version, **fields)
 
 
-def archive(
-    model: ModelArgument,
-    version: VersionArgument,
-    actor: Actor,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+@ordering
+def archive(fields: Fields, version: VersionArgument) -> Order:
     """Take a version that is not active out of play."""
     from hotswap_events.commands import ArchiveVersion
 
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
-    send(ArchiveVersion(model_version=version, **fields), as_json=as_json)
+    return ArchiveVersion(model_version=version, **fields)
 
 
+@ordering
 def rollback(
-    model: ModelArgument,
-    actor: Actor,
+    fields: Fields,
     emergency: Annotated[bool, typer.Option("--emergency", help="Say in the log that it was one.")] = False,
     from_version: Annotated[
         str | None, typer.Option("--from", help="Refuse unless this version is active.", show_default=False)
     ] = None,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Order:
     """Return to the version that was in production before."""
     from hotswap_events.commands import RollBack
 
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
-    command = RollBack(cause="emergency" if emergency else "operator", from_version=from_version, **fields)
-    send(command, as_json=as_json)
+    return RollBack(cause="emergency" if emergency else "operator", from_version=from_version, **fields)
 
 
+@ordering
 def reload(
-    model: ModelArgument,
-    actor: Actor,
+    fields: Fields,
     version: Annotated[
         str | None, typer.Argument(metavar="[VERSION]", help="Default: the newest that passed.", show_default=False)
     ] = None,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Order:
     """Promote the newest version that passed validation, or the named one; nothing happens if it is active."""
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
 
     async def handling(registry: "Registry") -> "CommandResult":
         from hotswap_stream.application.reload import reload_model
 
         return await reload_model(registry, model_version=version, **fields)
 
-    settle(handling, as_json=as_json)
+    return handling

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hotswap_stream.cli.commanding import command_fields, settle
+from hotswap_stream.cli.commanding import Fields, Order, command_fields, ordering
 from hotswap_stream.cli.options import (
     Actor,
     AsJson,
@@ -123,10 +123,10 @@ async def _artifact(store: "ArtifactStore", file: Path | None, digest: str | Non
     return await stored_artifact_facts(store, digest or "")
 
 
+@ordering
 def validate(
-    model: ModelArgument,
+    fields: Fields,
     version: VersionArgument,
-    actor: Actor,
     accuracy: Annotated[float, typer.Option(help="On the validation set, a share from 0 to 1.")],
     figure: Annotated[list[str] | None, typer.Option(metavar="KEY=NUMBER", help="More figures; repeat.")] = None,
     validation_set: Annotated[str, typer.Option(help="Digest or name of the validation set.")] = UNNAMED_SET,
@@ -139,21 +139,14 @@ def validate(
     promote_first: Annotated[
         bool, typer.Option("--promote-first", help="Promote it if it passes and none is active.")
     ] = False,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Order:
     """Hand in the figures of an evaluation; the policy draws the verdict and archives what failed."""
     figures = {**parse_figures(figure or [], option="--figure"), "accuracy": accuracy}
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
 
     async def handling(registry: "Registry") -> "CommandResult":
         from hotswap_events.commands import ValidateVersion
 
-        compared_with = baseline_version or registry.state(model).active_version
+        compared_with = baseline_version or registry.state(fields["model_name"]).active_version
         command = ValidateVersion(
             model_version=version,
             validation_set=validation_set,
@@ -165,4 +158,4 @@ def validate(
         )
         return await registry.handle(command)
 
-    settle(handling, as_json=as_json)
+    return handling

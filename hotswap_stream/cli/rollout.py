@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hotswap_stream.cli import rollout_evidence
-from hotswap_stream.cli.commanding import command_fields, send
+from hotswap_stream.cli.commanding import Fields, Order, command_fields, ordering, taking
 from hotswap_stream.cli.options import Actor, AsJson, AsOf, CommandId, ExpectedSequence, ModelArgument, Reason
 from hotswap_stream.cli.printing import print_json
 from hotswap_stream.cli.queries import ask
@@ -46,6 +46,23 @@ AutoArchive = Annotated[
 ]
 
 
+def rollout_fields(
+    model: ModelArgument,
+    actor: Actor,
+    rollout: RolloutId = None,
+    step: Step = None,
+    reason: Reason = None,
+    expected_sequence: ExpectedSequence = None,
+    command_id: CommandId = None,
+) -> Fields:
+    """Those of all commands, and which rollout and step are meant."""
+    fields = command_fields(model, actor, reason, expected_sequence, command_id)
+    return {**fields, "rollout_id": rollout, "step_index": step}
+
+
+on_rollout = taking(rollout_fields)
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(help="Rollouts: how a new version earns its traffic.", no_args_is_help=True)
@@ -57,9 +74,9 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="rollout")
 
 
+@ordering
 def start(
-    model: ModelArgument,
-    actor: Actor,
+    fields: Fields,
     candidates: Candidates = None,
     file: StrategyFile = None,
     canary: Canary = None,
@@ -76,11 +93,7 @@ def start(
     auto_promote: AutoPromote = None,
     auto_archive: AutoArchive = None,
     forced: Forced = False,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Order:
     """Try versions against the one in production."""
     from hotswap_events.rollout_commands import StartRollout
     from hotswap_events.rollout_strategy import DEFAULT_ROLLOUT_POLICY
@@ -95,20 +108,19 @@ def start(
         fleet_worker=fleet_worker,
         steps=steps,
     )
-    command = StartRollout(
+    return StartRollout(
         strategy=strategy,
         candidates=tuple(candidates or ()),
         policy=_with(policy or DEFAULT_ROLLOUT_POLICY, bake_seconds, auto_promote, auto_archive),
         salt=salt,
         forced=forced,
-        **_fields(model, actor, reason, command_id, expected_sequence),
+        **fields,
     )
-    send(command, as_json=as_json)
 
 
+@on_rollout
 def set_strategy(
-    model: ModelArgument,
-    actor: Actor,
+    fields: Fields,
     candidates: Candidates = None,
     file: StrategyFile = None,
     canary: Canary = None,
@@ -119,13 +131,7 @@ def set_strategy(
     fleet_worker: FleetWorker = None,
     steps: Steps = None,
     forced: Forced = False,
-    rollout: RolloutId = None,
-    step: Step = None,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Order:
     """Let the rollout go on by another strategy, or with another share. Users who were in stay in."""
     from hotswap_events.rollout_commands import ChangeStrategy
 
@@ -139,109 +145,64 @@ def set_strategy(
         fleet_worker=fleet_worker,
         steps=steps,
     )
-    command = ChangeStrategy(
+    return ChangeStrategy(
         strategy=strategy,
         candidates=tuple(candidates or ()),
         policy=policy,
         forced=forced,
-        rollout_id=rollout,
-        step_index=step,
-        **_fields(model, actor, reason, command_id, expected_sequence),
+        **fields,
     )
-    send(command, as_json=as_json)
 
 
-def advance(
-    model: ModelArgument,
-    actor: Actor,
-    rollout: RolloutId = None,
-    step: Step = None,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+@on_rollout
+def advance(fields: Fields) -> Order:
     """Go to the next step of a progressive rollout; behind the last one the candidate is promoted."""
     from hotswap_events.rollout_commands import AdvanceRollout
 
-    fields = _fields(model, actor, reason, command_id, expected_sequence)
-    send(AdvanceRollout(rollout_id=rollout, step_index=step, **fields), as_json=as_json)
+    return AdvanceRollout(**fields)
 
 
-def pause(
-    model: ModelArgument,
-    actor: Actor,
-    rollout: RolloutId = None,
-    step: Step = None,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+@on_rollout
+def pause(fields: Fields) -> Order:
     """Let the rollout stand still, with traffic split as it is."""
     from hotswap_events.rollout_commands import PauseRollout
 
-    fields = _fields(model, actor, reason, command_id, expected_sequence)
-    send(PauseRollout(rollout_id=rollout, step_index=step, **fields), as_json=as_json)
+    return PauseRollout(**fields)
 
 
-def resume(
-    model: ModelArgument,
-    actor: Actor,
-    rollout: RolloutId = None,
-    step: Step = None,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+@on_rollout
+def resume(fields: Fields) -> Order:
     """Let a paused rollout go on; a step that pauses until somebody resumes is left."""
     from hotswap_events.rollout_commands import ResumeRollout
 
-    fields = _fields(model, actor, reason, command_id, expected_sequence)
-    send(ResumeRollout(rollout_id=rollout, step_index=step, **fields), as_json=as_json)
+    return ResumeRollout(**fields)
 
 
+@on_rollout
 def promote(
-    model: ModelArgument,
-    actor: Actor,
+    fields: Fields,
     version: Annotated[
         str | None, typer.Argument(metavar="[CANDIDATE]", help="Where there are several.", show_default=False)
     ] = None,
     forced: Annotated[bool, typer.Option("--force", help="Even if it has not passed validation.")] = False,
-    rollout: RolloutId = None,
-    step: Step = None,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Order:
     """Put the candidate into production and end the rollout; while it bakes, keep the version."""
     from hotswap_events.rollout_commands import PromoteRollout
 
-    fields = _fields(model, actor, reason, command_id, expected_sequence)
-    command = PromoteRollout(model_version=version, forced=forced, rollout_id=rollout, step_index=step, **fields)
-    send(command, as_json=as_json)
+    return PromoteRollout(model_version=version, forced=forced, **fields)
 
 
+@on_rollout
 def abort(
-    model: ModelArgument,
-    actor: Actor,
+    fields: Fields,
     archive: Annotated[
         bool | None, typer.Option("--archive/--no-archive", help="The candidates; default: what the policy says.")
     ] = None,
-    rollout: RolloutId = None,
-    step: Step = None,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Order:
     """Give all traffic back to the baseline; while it bakes, roll back to it."""
     from hotswap_events.rollout_commands import AbortRollout
 
-    fields = _fields(model, actor, reason, command_id, expected_sequence)
-    send(AbortRollout(archive=archive, rollout_id=rollout, step_index=step, **fields), as_json=as_json)
+    return AbortRollout(archive=archive, **fields)
 
 
 def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
@@ -272,12 +233,6 @@ def list_all(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) 
         print_json(found)
     else:
         print_rollouts(found)
-
-
-def _fields(
-    model: str, actor: str, reason: str | None, command_id: str | None, expected_sequence: int | None
-) -> dict[str, Any]:
-    return command_fields(model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence)
 
 
 def _with(

@@ -4,16 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hotswap_stream.cli.commanding import command_fields, send, settle
-from hotswap_stream.cli.options import (
-    Actor,
-    AsJson,
-    AsOf,
-    CommandId,
-    ExpectedSequence,
-    ModelArgument,
-    Reason,
-)
+from hotswap_stream.cli.commanding import Fields, Order, ordering
+from hotswap_stream.cli.options import AsJson, AsOf, ModelArgument
 from hotswap_stream.cli.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.queries import ask
 
@@ -43,38 +35,20 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(policy, name="serving-policy")
 
 
-def disable(
-    model: ModelArgument,
-    actor: Actor,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+@ordering
+def disable(fields: Fields) -> Order:
     """Switch a model off: every request gets an error answer, at once and everywhere."""
     from hotswap_events.serving_commands import DisableModel
 
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
-    send(DisableModel(**fields), as_json=as_json)
+    return DisableModel(**fields)
 
 
-def enable(
-    model: ModelArgument,
-    actor: Actor,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+@ordering
+def enable(fields: Fields) -> Order:
     """Switch a model on again."""
     from hotswap_events.serving_commands import EnableModel
 
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
-    send(EnableModel(**fields), as_json=as_json)
+    return EnableModel(**fields)
 
 
 def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
@@ -111,58 +85,28 @@ def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> N
     )
 
 
-def open_circuit(
-    model: ModelArgument,
-    actor: Actor,
-    version: CircuitVersion = None,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+@ordering
+def open_circuit(fields: Fields, version: CircuitVersion = None) -> Order:
     """Take a version out of answering; its fallback takes over, if there is one."""
     from hotswap_events.serving_commands import OpenCircuit
 
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
-    _settle(OpenCircuit, version, fields, as_json=as_json)
+    return _of_active(OpenCircuit, version, fields)
 
 
-def probe(
-    model: ModelArgument,
-    actor: Actor,
-    version: CircuitVersion = None,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+@ordering
+def probe(fields: Fields, version: CircuitVersion = None) -> Order:
     """Half-open a circuit now: some requests go to the version as probes."""
     from hotswap_events.serving_commands import HalfOpenCircuit
 
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
-    _settle(HalfOpenCircuit, version, fields, as_json=as_json)
+    return _of_active(HalfOpenCircuit, version, fields)
 
 
-def reset(
-    model: ModelArgument,
-    actor: Actor,
-    version: CircuitVersion = None,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+@ordering
+def reset(fields: Fields, version: CircuitVersion = None) -> Order:
     """Close a circuit by hand: the version answers again at once."""
     from hotswap_events.serving_commands import CloseCircuit
 
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
-    _settle(CloseCircuit, version, fields, as_json=as_json)
+    return _of_active(CloseCircuit, version, fields)
 
 
 def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
@@ -179,9 +123,9 @@ def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = Fals
     )
 
 
+@ordering
 def set_policy(
-    model: ModelArgument,
-    actor: Actor,
+    fields: Fields,
     error_rate_max: Annotated[
         float | None, typer.Option(help="Share of failures; 1 is any.", show_default=False)
     ] = None,
@@ -209,15 +153,8 @@ def set_policy(
     batch_wait_ms_max: Annotated[
         float | None, typer.Option(help="How long a batch waits to be full.", show_default=False)
     ] = None,
-    reason: Reason = None,
-    expected_sequence: ExpectedSequence = None,
-    command_id: CommandId = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Order:
     """Change the policy; what is not named stays as it is."""
-    fields = command_fields(
-        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
-    )
     changes = {
         "slow_share_max": slow_share_max,
         "window_seconds": window_seconds,
@@ -249,13 +186,13 @@ def set_policy(
 
         from hotswap_events.serving_commands import SetServingPolicy
 
-        state = registry.state(model)
+        state = registry.state(fields["model_name"])
         policy = replace(state.serving.effective_policy, **changed)
         if fields["expected_sequence"] is None and state.exists:
             fields["expected_sequence"] = state.sequence  # the unnamed rest is that of this state
         return await registry.handle(SetServingPolicy(policy=policy, **fields))
 
-    settle(handling, as_json=as_json)
+    return handling
 
 
 def _view(model: str, *, as_of: str | None, as_json: bool) -> "ServingView":
@@ -264,11 +201,11 @@ def _view(model: str, *, as_of: str | None, as_json: bool) -> "ServingView":
     return ask(lambda streams: find_serving(streams, model), as_of=as_of, as_json=as_json)
 
 
-def _settle(command_type: type, version: str | None, fields: dict[str, object], *, as_json: bool) -> None:
-    """Send it for the version, or for the one that is active."""
+def _of_active(command_type: type, version: str | None, fields: Fields) -> Order:
+    """The order for the version, or for the one that is active."""
 
     async def handling(registry: "Registry") -> "CommandResult":
-        named = version or registry.state(str(fields["model_name"])).active_version or "(none is active)"
+        named = version or registry.state(fields["model_name"]).active_version or "(none is active)"
         return await registry.handle(command_type(model_version=named, **fields))
 
-    settle(handling, as_json=as_json)
+    return handling
