@@ -28,7 +28,10 @@ def demo(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.", show_default=False)
     ] = None,
-    rate: Annotated[float, typer.Option(help="Requests per second.", min=1.0, max=2_000.0)] = 100.0,
+    rate: Annotated[
+        float,
+        typer.Option(help="Requests per second; rollouts take the longer the fewer they are.", min=1.0, max=2_000.0),
+    ] = 100.0,
     pause: Annotated[bool, typer.Option("--pause", help="Wait for Enter between the acts.")] = False,
     keep: Annotated[
         Path | None, typer.Option(help="Keep logs, artifacts and the broker's data in this folder.", show_default=False)

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from math import ceil
 from typing import Any
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from hotswap_events.registry import ModelPromoted
 from hotswap_events.rollout_strategy import (
@@ -30,24 +32,20 @@ from hotswap_stream.cli.demo.scene import ACTOR, EVENT_SECONDS_MAX, MODEL, Scene
 from hotswap_stream.cli.demo.shadow_pairs import shadow_pairs
 from hotswap_stream.cli.demo.traffic import USERS, Seen
 
-ANALYSIS_SECONDS_MAX = 40
-"""Budget of each analysis; it takes a few seconds where labels come back steadily."""
-ROLLOUT_SECONDS_MAX = 100.0
+ANALYSIS_REQUESTS_MAX = 4_000
+"""Budget of each analysis: the time that so many requests take. A tenth of them is plenty where labels come back."""
+ANALYSIS_SECONDS_MIN = 40
 
 SHADOW_POLICY = RolloutPolicy(
     metrics=(MetricRule(metric="agreement", threshold=0.85),),
     answers_min=200,
-    seconds_max=ANALYSIS_SECONDS_MAX,
     auto_promote=False,
 )
-CANARY_POLICY = RolloutPolicy(
-    metrics=(MetricRule(metric="accuracy", margin=0.1),), answers_min=40, seconds_max=ANALYSIS_SECONDS_MAX
-)
+CANARY_POLICY = RolloutPolicy(metrics=(MetricRule(metric="accuracy", margin=0.1),), answers_min=40)
 CANARY_WEIGHT = 1_000
 PROGRESSIVE_POLICY = RolloutPolicy(
     metrics=(MetricRule(metric="accuracy", margin=0.1),),
     answers_min=40,
-    seconds_max=ANALYSIS_SECONDS_MAX,
     bake_seconds=2,
 )
 PROGRESSIVE_STEPS = (
@@ -204,6 +202,10 @@ class RolloutActs:
             },
         )
 
+    @property
+    def _analysis_seconds_max(self) -> int:
+        return max(ANALYSIS_SECONDS_MIN, ceil(ANALYSIS_REQUESTS_MAX / self._scene.traffic.rate_per_second))
+
     @contextmanager
     def _story(self) -> Iterator[Story]:
         story = Story(self._scene.tell)
@@ -228,7 +230,7 @@ class RolloutActs:
         body: dict[str, Any] = {
             "strategy": to_builtins(strategy),
             "candidates": [candidate],
-            "policy": to_builtins(policy),
+            "policy": to_builtins(replace(policy, seconds_max=self._analysis_seconds_max)),
             "forced": forced,
             "reason": reason,
         }
@@ -241,7 +243,8 @@ class RolloutActs:
     async def _until_it_stands_still(self) -> None:
         """Until it is over, with its bake, or paused for a person; or for so long as it may take."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(ROLLOUT_SECONDS_MAX):
+            # No rollout here has more than two analyses.
+            async with asyncio.timeout(2 * self._analysis_seconds_max + EVENT_SECONDS_MAX):
                 while (rollout := self._scene.state.rollout) is not None and rollout.status != "paused":
                     await self._scene.registry.wait_for_change()
 

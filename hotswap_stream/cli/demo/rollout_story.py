@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from hotswap_events.registry import ModelArchived, ModelPromoted, ModelRolledBack
 from hotswap_events.rollout import (
+    MetricEvidence,
     RolloutAnalysisRecorded,
     RolloutBakeEnded,
     RolloutCompleted,
@@ -72,12 +73,7 @@ def _told(data: object, steps: tuple[str, ...]) -> str:
             told = steps[data.step_index] if data.step_index < len(steps) else ""
             return f"step {data.step_index + 1} of {len(steps)}: {told}" if told else ""
         case RolloutAnalysisRecorded():
-            return f"{data.outcome}: " + "; ".join(
-                f"{entry.metric} of {entry.model_version} {entry.value or 0.0:.1%}"
-                + ("" if entry.baseline_value is None else f", baseline {entry.baseline_value:.1%}")
-                + f", by {entry.count:,} {'pairs' if entry.metric == 'agreement' else 'labels'}"
-                for entry in data.evidence
-            )
+            return f"{data.outcome}: " + "; ".join(map(_shown, data.evidence))
         case RolloutPaused():
             return f"pause ({data.cause})"
         case RolloutCompleted():
@@ -93,3 +89,10 @@ def _told(data: object, steps: tuple[str, ...]) -> str:
             return f"archive {data.model_version}"
         case _:
             return ""
+
+
+def _shown(entry: MetricEvidence) -> str:
+    counted = "pairs" if entry.metric == "agreement" else "labels"
+    value = "not known" if entry.value is None else f"{entry.value:.1%}"
+    baseline = "" if entry.baseline_value is None else f", baseline {entry.baseline_value:.1%}"
+    return f"{entry.metric} of {entry.model_version} {value}{baseline}, by {entry.count:,} {counted}"

@@ -80,7 +80,7 @@ class Traffic:
         self._response_topic = topics.responses(model_name)
         self._examples = examples
         self._partitions = partitions
-        self._interval_s = 1.0 / rate_per_second
+        self.rate_per_second = rate_per_second
         self._random = random.Random(1)  # noqa: S311  # not a secret
         self._users: list[int] = []
         self._sent: set[tuple[int, int]] = set()
@@ -182,7 +182,7 @@ class Traffic:
                 task = asyncio.create_task(self._send_one(producer, number))
                 pending.add(task)
                 task.add_done_callback(pending.discard)
-                next_s += self._interval_s
+                next_s += 1.0 / self.rate_per_second
                 await asyncio.sleep(max(0.0, next_s - time.monotonic()))
             await asyncio.gather(*pending)
         finally:
