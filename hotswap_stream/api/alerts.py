@@ -1,20 +1,20 @@
 """Alerts and what raises them: queries and commands."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Controller, Request, Response, get, post, put
+from litestar import Controller, Response, get, post, put
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from hotswap_events.alert_commands import ClearAlert, SetAlertPolicy, StreamSequence
 from hotswap_events.alerts import AlertPolicy, AlertSeverity
 from hotswap_stream.api.authorization import guard_state_change
-from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer, handled
-from hotswap_stream.api.command_context import CommandBody, Headers, command_context, nothing_unread
+from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
+from hotswap_stream.api.command_context import CommandBody
 from hotswap_stream.api.operations import KEY_OR_NONE, OptionalBodyOperation
+from hotswap_stream.api.orders import Orders
 from hotswap_stream.api.parameters import ModelNameInPath
 from hotswap_stream.api.past_or_present import PastOrPresent
 from hotswap_stream.api.problems import found
-from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.alert_view import (
     AlertList,
     AlertPolicyReport,
@@ -79,22 +79,10 @@ class AlertController(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def clear_alert(
-        self,
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        rule_name: RuleInPath,
-        data: JSONBody[ClearAlertBody | None] = None,
+        self, orders: Orders, rule_name: RuleInPath, data: JSONBody[ClearAlertBody | None] = None
     ) -> Response[CommandAnswer]:
         """End an alert by hand. It is raised again when its figure is above the threshold for long enough again."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        command = ClearAlert(
-            model_name=model_name,
-            rule_name=rule_name,
-            raised_sequence=None if data is None else data.raised_sequence,
-            **context.fields(),
-        )
-        return await handled(runtime, context, command)
+        return await orders.give(ClearAlert, data, rule_name=rule_name)
 
 
 class AlertPolicyController(Controller):
@@ -117,16 +105,6 @@ class AlertPolicyController(Controller):
         security=KEY_OR_NONE,
         responses=PROBLEM_RESPONSES,
     )
-    async def set_policy(
-        self,
-        request: Request[Any, Any, Any],
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        data: JSONBody[AlertPolicyBody],
-    ) -> Response[CommandAnswer]:
+    async def set_policy(self, orders: Orders, data: JSONBody[AlertPolicyBody]) -> Response[CommandAnswer]:
         """Set the whole policy; alerts whose rule went or changed end with it."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        await nothing_unread(request, data)
-        command = SetAlertPolicy(model_name=model_name, policy=data.policy, **context.fields())
-        return await handled(runtime, context, command)
+        return await orders.give(SetAlertPolicy, data)

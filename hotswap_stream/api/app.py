@@ -37,6 +37,7 @@ from hotswap_stream.api.inference_metadata import (
 )
 from hotswap_stream.api.metrics import metrics
 from hotswap_stream.api.models import ModelQueries
+from hotswap_stream.api.orders import provide_orders
 from hotswap_stream.api.past_or_present import provide_streams
 from hotswap_stream.api.predict import predict
 from hotswap_stream.api.problems import EXCEPTION_HANDLERS, OIP_PATH
@@ -159,6 +160,7 @@ def _application(
         dependencies={
             "runtime": Provide(provide_runtime),
             "command_headers": Provide(provide_command_headers),
+            "orders": Provide(provide_orders),
             "streams": Provide(provide_streams),
         },
         exception_handlers=EXCEPTION_HANDLERS,

@@ -12,10 +12,11 @@ from hotswap_events.commands import (
     ValidateVersion,
 )
 from hotswap_stream.api.authorization import guard_state_change
-from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, CommandAnswer, command_answer, handled, settled
+from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, CommandAnswer, command_answer, settled
 from hotswap_stream.api.command_bodies import ReloadBody, RollBackBody, SwitchBody, ValidateBody
 from hotswap_stream.api.command_context import CommandBody, Headers, command_context
 from hotswap_stream.api.operations import KEY_OR_NONE, OptionalBodyOperation
+from hotswap_stream.api.orders import Orders
 from hotswap_stream.api.parameters import ModelNameInPath, VersionInPath
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.reload import reload_model
@@ -31,26 +32,10 @@ class VersionCommands(Controller):
 
     @post("/{model_version:str}/validate", status_code=200, operation_id="validate", responses=PROBLEM_RESPONSES)
     async def validate(
-        self,
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        model_version: VersionInPath,
-        data: JSONBody[ValidateBody],
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[ValidateBody]
     ) -> Response[CommandAnswer]:
         """Hand in the figures of an evaluation; a version that fails is archived in the same decision."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        command = ValidateVersion(
-            model_name=model_name,
-            model_version=model_version,
-            validation_set=data.validation_set,
-            figures=data.figures,
-            baseline_version=data.baseline_version,
-            baseline_figures=data.baseline_figures,
-            promote_first=data.promote_first,
-            **context.fields(),
-        )
-        return await handled(runtime, context, command)
+        return await orders.give(ValidateVersion, data, model_version=model_version)
 
     @post(
         "/{model_version:str}/stage",
@@ -60,17 +45,10 @@ class VersionCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def stage(
-        self,
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        model_version: VersionInPath,
-        data: JSONBody[CommandBody | None] = None,
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody | None] = None
     ) -> Response[CommandAnswer]:
         """Put a version into staging: workers may load it ahead."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        command = StageVersion(model_name=model_name, model_version=model_version, **context.fields())
-        return await handled(runtime, context, command)
+        return await orders.give(StageVersion, data, model_version=model_version)
 
     @post(
         "/{model_version:str}/promote",
@@ -80,17 +58,10 @@ class VersionCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def promote(
-        self,
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        model_version: VersionInPath,
-        data: JSONBody[CommandBody | None] = None,
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody | None] = None
     ) -> Response[CommandAnswer]:
         """Put a version that passed validation into production."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        command = PromoteVersion(model_name=model_name, model_version=model_version, **context.fields())
-        return await handled(runtime, context, command)
+        return await orders.give(PromoteVersion, data, model_version=model_version)
 
     @post(
         "/{model_version:str}/archive",
@@ -100,17 +71,10 @@ class VersionCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def archive(
-        self,
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        model_version: VersionInPath,
-        data: JSONBody[CommandBody | None] = None,
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody | None] = None
     ) -> Response[CommandAnswer]:
         """Take a version that is not active out of play."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        command = ArchiveVersion(model_name=model_name, model_version=model_version, **context.fields())
-        return await handled(runtime, context, command)
+        return await orders.give(ArchiveVersion, data, model_version=model_version)
 
 
 class ModelCommands(Controller):
@@ -122,13 +86,9 @@ class ModelCommands(Controller):
     security = KEY_OR_NONE
 
     @post("/switch", status_code=200, operation_id="switch", responses=PROBLEM_RESPONSES)
-    async def switch(
-        self, runtime: Runtime, command_headers: Headers, model_name: ModelNameInPath, data: JSONBody[SwitchBody]
-    ) -> Response[CommandAnswer]:
+    async def switch(self, orders: Orders, data: JSONBody[SwitchBody]) -> Response[CommandAnswer]:
         """Force a version into production, past validation. Answers the previous version and the metadata."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        command = SwitchVersion(model_name=model_name, model_version=data.model_version, **context.fields())
-        return await handled(runtime, context, command)
+        return await orders.give(SwitchVersion, data)
 
     @post(
         "/rollback",
@@ -137,18 +97,9 @@ class ModelCommands(Controller):
         operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
-    async def roll_back(
-        self,
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        data: JSONBody[RollBackBody | None] = None,
-    ) -> Response[CommandAnswer]:
+    async def roll_back(self, orders: Orders, data: JSONBody[RollBackBody | None] = None) -> Response[CommandAnswer]:
         """Return to the version that was in production before."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        body = data or RollBackBody()
-        command = RollBack(model_name=model_name, cause=body.cause, from_version=body.from_version, **context.fields())
-        return await handled(runtime, context, command)
+        return await orders.give(RollBack, data)
 
     @post(
         "/reload",

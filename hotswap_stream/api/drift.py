@@ -1,18 +1,19 @@
 """Profiles of training data, and how far live data have moved away from them."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Controller, Request, Response, get, put
+from litestar import Controller, Response, get, put
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta
 
 from hotswap_events.commands import ProfileVersion
 from hotswap_events.profile import ModelProfiled
 from hotswap_stream.api.authorization import guard_state_change
-from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer, handled
-from hotswap_stream.api.command_context import CommandBody, Headers, command_context, nothing_unread
+from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
+from hotswap_stream.api.command_context import CommandBody
 from hotswap_stream.api.operations import KEY_OR_NONE
+from hotswap_stream.api.orders import Orders
 from hotswap_stream.api.parameters import ModelNameInPath, VersionInPath
 from hotswap_stream.api.past_or_present import PastOrPresent
 from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError, found
@@ -61,26 +62,10 @@ class ProfileController(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def set_profile(
-        self,
-        request: Request[Any, Any, Any],
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        model_version: VersionInPath,
-        data: JSONBody[ProfileBody],
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[ProfileBody]
     ) -> Response[CommandAnswer]:
         """Record the profile of a version that was trained elsewhere; it replaces the one before."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        await nothing_unread(request, data)
-        command = ProfileVersion(
-            model_name=model_name,
-            model_version=model_version,
-            source=data.source,
-            rows=data.rows,
-            sketches=data.sketches,
-            **context.fields(),
-        )
-        return await handled(runtime, context, command)
+        return await orders.give(ProfileVersion, data, model_version=model_version)
 
 
 @get(

@@ -1,15 +1,14 @@
 """The validation policy of a model, and the clean-up of its old artifacts."""
 
-from typing import Any
-
-from litestar import Controller, Request, Response, get, post, put
+from litestar import Controller, Response, get, post, put
 from litestar.params import JSONBody
 
 from hotswap_events.commands import SetValidationPolicy
 from hotswap_stream.api.authorization import guard_state_change
-from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer, handled
-from hotswap_stream.api.command_context import Headers, command_context, nothing_unread
+from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
+from hotswap_stream.api.command_context import Headers, command_context
 from hotswap_stream.api.operations import KEY_OR_NONE
+from hotswap_stream.api.orders import Orders
 from hotswap_stream.api.parameters import ModelNameInPath
 from hotswap_stream.api.past_or_present import PastOrPresent
 from hotswap_stream.api.problems import found, problem_of, refused
@@ -38,19 +37,9 @@ class ValidationPolicyController(Controller):
         security=KEY_OR_NONE,
         responses=PROBLEM_RESPONSES,
     )
-    async def set_policy(
-        self,
-        request: Request[Any, Any, Any],
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        data: JSONBody[ValidationPolicyBody],
-    ) -> Response[CommandAnswer]:
+    async def set_policy(self, orders: Orders, data: JSONBody[ValidationPolicyBody]) -> Response[CommandAnswer]:
         """Draw verdicts by this policy from here on; verdicts drawn before stay."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        await nothing_unread(request, data)
-        command = SetValidationPolicy(model_name=model_name, policy=data.policy, **context.fields())
-        return await handled(runtime, context, command)
+        return await orders.give(SetValidationPolicy, data)
 
 
 @post(

@@ -15,13 +15,13 @@ from hotswap_events.serving_commands import (
 )
 from hotswap_events.serving_control import ServingPolicy
 from hotswap_stream.api.authorization import guard_state_change
-from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer, handled
-from hotswap_stream.api.command_context import CommandBody, Headers, command_context
+from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
+from hotswap_stream.api.command_context import CommandBody
 from hotswap_stream.api.operations import KEY_OR_NONE, OptionalBodyOperation
+from hotswap_stream.api.orders import Orders
 from hotswap_stream.api.parameters import ModelNameInPath, VersionInPath
 from hotswap_stream.api.past_or_present import PastOrPresent
 from hotswap_stream.api.problems import found
-from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.serving_view import ServingView, find_serving
 
 
@@ -67,15 +67,9 @@ class ServingPolicyController(Controller):
         security=KEY_OR_NONE,
         responses=PROBLEM_RESPONSES,
     )
-    async def set_serving_policy(
-        self, runtime: Runtime, command_headers: Headers, model_name: ModelNameInPath, data: JSONBody[ServingPolicyBody]
-    ) -> Response[CommandAnswer]:
+    async def set_serving_policy(self, orders: Orders, data: JSONBody[ServingPolicyBody]) -> Response[CommandAnswer]:
         """Set the whole policy: what is left out gets its default."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        policy = ServingPolicy(**asdict(data.policy))
-        return await handled(
-            runtime, context, SetServingPolicy(model_name=model_name, policy=policy, **context.fields())
-        )
+        return await orders.give(SetServingPolicy, data, policy=ServingPolicy(**asdict(data.policy)))
 
 
 class ServingCommands(Controller):
@@ -93,16 +87,9 @@ class ServingCommands(Controller):
         operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
-    async def disable(
-        self,
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        data: JSONBody[CommandBody | None] = None,
-    ) -> Response[CommandAnswer]:
+    async def disable(self, orders: Orders, data: JSONBody[CommandBody | None] = None) -> Response[CommandAnswer]:
         """Switch the model off: every request is answered with the error `model-disabled`, at once and everywhere."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        return await handled(runtime, context, DisableModel(model_name=model_name, **context.fields()))
+        return await orders.give(DisableModel, data)
 
     @post(
         "/enable",
@@ -111,16 +98,9 @@ class ServingCommands(Controller):
         operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
-    async def enable(
-        self,
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        data: JSONBody[CommandBody | None] = None,
-    ) -> Response[CommandAnswer]:
+    async def enable(self, orders: Orders, data: JSONBody[CommandBody | None] = None) -> Response[CommandAnswer]:
         """Switch the model on again: its versions stayed loaded."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        return await handled(runtime, context, EnableModel(model_name=model_name, **context.fields()))
+        return await orders.give(EnableModel, data)
 
     @post(
         "/versions/{model_version:str}/circuit/open",
@@ -130,17 +110,10 @@ class ServingCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def open_circuit(
-        self,
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        model_version: VersionInPath,
-        data: JSONBody[CommandBody | None] = None,
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody | None] = None
     ) -> Response[CommandAnswer]:
         """Take a version out of answering: its fallback takes over, or callers get the error `circuit-open`."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        command = OpenCircuit(model_name=model_name, model_version=model_version, **context.fields())
-        return await handled(runtime, context, command)
+        return await orders.give(OpenCircuit, data, model_version=model_version)
 
     @post(
         "/versions/{model_version:str}/circuit/half-open",
@@ -150,17 +123,10 @@ class ServingCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def half_open_circuit(
-        self,
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        model_version: VersionInPath,
-        data: JSONBody[CommandBody | None] = None,
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody | None] = None
     ) -> Response[CommandAnswer]:
         """Try a version whose circuit is open with probes now, before its time."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        command = HalfOpenCircuit(model_name=model_name, model_version=model_version, **context.fields())
-        return await handled(runtime, context, command)
+        return await orders.give(HalfOpenCircuit, data, model_version=model_version)
 
     @post(
         "/versions/{model_version:str}/circuit/reset",
@@ -170,14 +136,7 @@ class ServingCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def reset_circuit(
-        self,
-        runtime: Runtime,
-        command_headers: Headers,
-        model_name: ModelNameInPath,
-        model_version: VersionInPath,
-        data: JSONBody[CommandBody | None] = None,
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody | None] = None
     ) -> Response[CommandAnswer]:
         """Close a version's circuit by hand: it answers again at once."""
-        context = command_context(command_headers, data, runtime.services.ids)
-        command = CloseCircuit(model_name=model_name, model_version=model_version, **context.fields())
-        return await handled(runtime, context, command)
+        return await orders.give(CloseCircuit, data, model_version=model_version)
