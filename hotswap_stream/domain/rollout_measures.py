@@ -1,4 +1,4 @@
-"""Which metrics a strategy can measure at all: a rule on another one would never be decided."""
+"""Which metrics a strategy can measure at all: a rule on another one would never decide anything."""
 
 from hotswap_events.rollout_strategy import (
     AbStrategy,
@@ -11,31 +11,33 @@ from hotswap_events.rollout_strategy import (
 )
 
 OF_SHADOWS: frozenset[MetricName] = frozenset({"success-rate", "latency", "agreement", "score-drift"})
+OF_ANSWERS: frozenset[MetricName] = frozenset({"accuracy", "reward"})
 DRIFTS: frozenset[MetricName] = frozenset({"input-drift", "score-drift"})
 
 
 def unmeasurable(policy: RolloutPolicy, strategy: Strategy, baseline_version: str) -> str | None:
-    """Why an analysis by this policy could never come to an end under this strategy, or None.
+    """Why a rule of this policy could never take part in a decision under this strategy, or None.
 
-    A fixed strategy has no analysis: nothing is waited for, whatever the policy says.
+    A fixed strategy has no analysis: nothing is waited for, whatever the policy says. What a shadow lacks because it
+    answers nobody may come in the bake, if there is one.
     """
     if isinstance(strategy, FixedStrategy):
         return None
     for rule in policy.metrics:
-        if wrong := _unmeasurable(rule, strategy, baseline_version):
+        if wrong := _unmeasurable(rule, strategy, baseline_version, bakes=policy.bake_seconds > 0):
             return f"metric {rule.metric}: {wrong}"
     return None
 
 
-def _unmeasurable(rule: MetricRule, strategy: Strategy, baseline_version: str) -> str | None:
+def _unmeasurable(rule: MetricRule, strategy: Strategy, baseline_version: str, *, bakes: bool) -> str | None:
     if isinstance(strategy, ShadowStrategy):
-        if rule.metric in OF_SHADOWS:
+        if rule.metric in OF_SHADOWS or (bakes and rule.metric in OF_ANSWERS):
             return None
         if rule.metric == "input-drift":
             return "a shadow sees the requests of what answers, so it cannot drift from that; leave it out"
         return (
-            "a shadow answers nobody, so nothing comes back about it; it can be judged by "
-            f"{', '.join(sorted(OF_SHADOWS))}"
+            "a shadow answers nobody, so nothing comes back about it, and there is no bake (bake_seconds) behind its "
+            f"promotion; it can be judged by {', '.join(sorted(OF_SHADOWS))}"
         )
     if rule.metric == "agreement":
         return "it compares a shadow with what answers, and this strategy has no shadow; give a policy without it"

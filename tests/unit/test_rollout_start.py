@@ -199,6 +199,10 @@ class TestStart:
         started = given(*RIVALS).when(start_rollout(strategy, *named, policy=policy))
         assert isinstance(started.decision, Accepted), started.decision
 
+    def test_what_comes_back_about_a_shadow_once_it_is_promoted_may_be_awaited_in_the_bake(self) -> None:
+        policy = RolloutPolicy(metrics=(MetricRule(metric="accuracy", margin=0.1),), bake_seconds=60)
+        given(*PROVEN).when(start_rollout(SHADOW, "v2", policy=policy)).then(rollout_started(SHADOW, policy=policy))
+
 
 class TestChangeOfStrategy:
     def test_the_policy_must_fit_the_new_one_also_where_it_stays(self) -> None:
