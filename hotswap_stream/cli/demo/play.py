@@ -1,6 +1,7 @@
 """Plays the demo's acts on a stack of its own."""
 
 import asyncio
+import shutil
 import socket
 import tempfile
 import time
@@ -20,6 +21,7 @@ from hotswap_stream.cli.demo.traffic import Traffic
 from hotswap_stream.cli.demo.version_acts import VersionActs, examples
 from hotswap_stream.cli.stack import running_stack
 from hotswap_stream.cli.train import TrainingBar
+from hotswap_stream.errors import HotswapError
 from hotswap_stream.settings import Settings
 
 
@@ -41,12 +43,20 @@ def isolated(settings: Settings, home: Path) -> Settings:
 
 @asynccontextmanager
 async def home_folder(keep: Path | None) -> AsyncIterator[Path]:
-    """The folder to keep, or one that is gone at the end."""
+    """The folder to keep, or one that is gone at the end, unless it holds the logs of what could not run."""
     if keep is not None:
         yield keep
         return
-    with tempfile.TemporaryDirectory(prefix="hotswap-demo-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    folder = Path(tempfile.mkdtemp(prefix="hotswap-demo-"))
+    failed = False
+    try:
+        yield folder
+    except HotswapError:
+        failed = True
+        raise
+    finally:
+        if not failed:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause: bool) -> DemoReport:
@@ -66,7 +76,7 @@ async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause
         )
         with TrainingBar() as bar:
             scene = Scene(stack, trainer, traffic, on_progress=bar.begin, tell=lambda line: typer.echo(f"   {line}"))
-            await _play_acts((VersionActs(scene), RolloutActs(scene)), names, pause=pause)
+            await _play_acts(scene, names, pause=pause)
         await traffic.stop()
         audit = await verify_log(trainer.registry.log)
     first = audit.first
@@ -80,7 +90,8 @@ async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause
     )
 
 
-async def _play_acts(players: tuple[VersionActs | RolloutActs, ...], names: tuple[str, ...], *, pause: bool) -> None:
+async def _play_acts(scene: Scene, names: tuple[str, ...], *, pause: bool) -> None:
+    players = VersionActs(scene), RolloutActs(scene)
     for number, name in enumerate(names, start=1):
         play_act: Callable[[], Awaitable[Act]] = next(
             getattr(player, name) for player in players if hasattr(player, name)
@@ -88,6 +99,7 @@ async def _play_acts(players: tuple[VersionActs | RolloutActs, ...], names: tupl
         typer.secho(f"\n{number}. {(play_act.__doc__ or name).splitlines()[0]}", bold=True)
         if pause:
             await asyncio.to_thread(typer.prompt, "Enter to go on", default="", show_default=False)
+        scene.begin_act()
         act = await play_act()
         typer.echo(f"   {act.outcome}")
         if not act.held:

@@ -151,6 +151,10 @@ class Scene:
             self.swaps_ms.append(first_ms - entry.at_ms)
         return True
 
+    def begin_act(self) -> None:
+        """From here on the next act takes its time."""
+        self._act_began_s = time.monotonic()
+
     def act(
         self,
         name: str,
@@ -161,7 +165,7 @@ class Scene:
         story: tuple[str, ...] = (),
         figures: dict[str, float] | None = None,
     ) -> Act:
-        """Write down what came of an act. Its time is that since the one before it, or since the scene was set."""
+        """Write down what came of an act. Its time is that since `begin_act`."""
         act = Act(
             name=name,
             outcome=outcome,
@@ -172,7 +176,6 @@ class Scene:
             figures=figures or {},
         )
         self.done.append(act)
-        self._act_began_s = time.monotonic()
         return act
 
     def _keep(self, entry: TailEntry) -> None:
