@@ -10,9 +10,10 @@ import httpx
 from hotswap_stream.application.inference_gateway import Beside
 from hotswap_stream.client import http_calls as calls
 from hotswap_stream.client.inference import Inference, inference_of
+from hotswap_stream.client.registry_operations import RegistryOperations
 
 
-class RegistryClient:
+class RegistryClient(RegistryOperations[dict[str, Any]]):
     """Thin: answers are the API's JSON as dictionaries (`docs/reference/http.md`); what it refuses is a RefusedError.
 
     Use it with `with`. Commands take a `command_id`: sent again with the same id, they apply once.
@@ -32,93 +33,6 @@ class RegistryClient:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-    def models(self, *, after: str | None = None, limit: int | None = None) -> dict[str, Any]:
-        """A page of models with what is in production."""
-        return self._json(calls.query("/api/models", {"after": after, "limit": limit}))
-
-    def model(self, model_name: str) -> dict[str, Any]:
-        """One model."""
-        return self._json(calls.query(calls.model_path(model_name)))
-
-    def versions(
-        self,
-        model_name: str,
-        *,
-        stage: str | None = None,
-        before_sequence: int | None = None,
-        limit: int | None = None,
-    ) -> dict[str, Any]:
-        """A page of versions, newest first."""
-        parameters = {"stage": stage, "before_sequence": before_sequence, "limit": limit}
-        return self._json(calls.query(f"{calls.model_path(model_name)}/versions", parameters))
-
-    def events(
-        self,
-        *,
-        from_offset: int | None = None,
-        last: int | None = None,
-        limit: int | None = None,
-        model_name: str | None = None,
-        event_type: str | None = None,
-    ) -> dict[str, Any]:
-        """A page of the registry log."""
-        parameters = {
-            "from_offset": from_offset,
-            "last": last,
-            "limit": limit,
-            "model_name": model_name,
-            "type": event_type,
-        }
-        return self._json(calls.query("/api/events", parameters))
-
-    def register(
-        self, model_name: str, artifact_digest: str, *, command_id: str | None = None, **facts: Any
-    ) -> dict[str, Any]:
-        """Register an artifact that is in the store; `facts` are the other fields of the body."""
-        body = {"artifact_digest": artifact_digest, **facts}
-        return self._json(calls.command(f"{calls.model_path(model_name)}/versions", body, command_id))
-
-    def promote(
-        self, model_name: str, model_version: str, *, reason: str | None = None, command_id: str | None = None
-    ) -> dict[str, Any]:
-        """Put a version that passed validation into production."""
-        path = f"{calls.model_path(model_name, model_version)}/promote"
-        return self._json(calls.command(path, {"reason": reason}, command_id))
-
-    def archive(
-        self, model_name: str, model_version: str, *, reason: str | None = None, command_id: str | None = None
-    ) -> dict[str, Any]:
-        """Take a version that is not active out of play."""
-        path = f"{calls.model_path(model_name, model_version)}/archive"
-        return self._json(calls.command(path, {"reason": reason}, command_id))
-
-    def switch(
-        self, model_name: str, model_version: str, *, reason: str | None = None, command_id: str | None = None
-    ) -> dict[str, Any]:
-        """Force a version into production, past validation."""
-        body = {"model_version": model_version, "reason": reason}
-        return self._json(calls.command(f"{calls.model_path(model_name)}/switch", body, command_id))
-
-    def rollback(
-        self,
-        model_name: str,
-        *,
-        emergency: bool = False,
-        from_version: str | None = None,
-        reason: str | None = None,
-        command_id: str | None = None,
-    ) -> dict[str, Any]:
-        """Return to the version that was in production before."""
-        cause = "emergency" if emergency else "operator"
-        body = {"cause": cause, "from_version": from_version, "reason": reason}
-        return self._json(calls.command(f"{calls.model_path(model_name)}/rollback", body, command_id))
-
-    def feedback(self, model_name: str, *items: Mapping[str, Any], command_id: str | None = None) -> dict[str, Any]:
-        """Say what turned out about answers. Each item: `request_partition` and `request_offset` as the answer's
-        parameters have them, or `request_id`; `label` (index of the true class), `reward`, or both.
-        """
-        return self._json(calls.feedback(model_name, items, command_id))
 
     def infer(
         self,

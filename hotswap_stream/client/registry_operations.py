@@ -1,0 +1,179 @@
+"""The HTTP API's operations as methods, whoever sends them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from hotswap_stream.client import http_calls as calls
+
+AnswerT = TypeVar("AnswerT")
+
+
+class RegistryOperations(ABC, Generic[AnswerT]):
+    """`AnswerT`: the answer's JSON object, or what it is awaited from. Commands answer what became of them."""
+
+    @abstractmethod
+    def _json(self, call: calls.Call) -> AnswerT:
+        """Send the call. RefusedError where the answer is not a success."""
+
+    def models(self, *, after: str | None = None, limit: int | None = None) -> AnswerT:
+        """A page of models with what is in production."""
+        return self._json(calls.query("/api/models", {"after": after, "limit": limit}))
+
+    def model(self, model_name: str) -> AnswerT:
+        """One model."""
+        return self._json(calls.query(calls.model_path(model_name)))
+
+    def versions(
+        self,
+        model_name: str,
+        *,
+        stage: str | None = None,
+        before_sequence: int | None = None,
+        limit: int | None = None,
+    ) -> AnswerT:
+        """A page of versions, newest first."""
+        parameters = {"stage": stage, "before_sequence": before_sequence, "limit": limit}
+        return self._json(calls.query(f"{calls.model_path(model_name)}/versions", parameters))
+
+    def events(
+        self,
+        *,
+        from_offset: int | None = None,
+        last: int | None = None,
+        limit: int | None = None,
+        model_name: str | None = None,
+        event_type: str | None = None,
+    ) -> AnswerT:
+        """A page of the registry log."""
+        parameters = {
+            "from_offset": from_offset,
+            "last": last,
+            "limit": limit,
+            "model_name": model_name,
+            "type": event_type,
+        }
+        return self._json(calls.query("/api/events", parameters))
+
+    def register(
+        self, model_name: str, artifact_digest: str, *, command_id: str | None = None, **facts: Any
+    ) -> AnswerT:
+        """Register an artifact that is in the store; `facts` are the other fields of the body."""
+        body = {"artifact_digest": artifact_digest, **facts}
+        return self._json(calls.command(f"{calls.model_path(model_name)}/versions", body, command_id))
+
+    def promote(
+        self, model_name: str, model_version: str, *, reason: str | None = None, command_id: str | None = None
+    ) -> AnswerT:
+        """Put a version that passed validation into production."""
+        path = f"{calls.model_path(model_name, model_version)}/promote"
+        return self._json(calls.command(path, {"reason": reason}, command_id))
+
+    def archive(
+        self, model_name: str, model_version: str, *, reason: str | None = None, command_id: str | None = None
+    ) -> AnswerT:
+        """Take a version that is not active out of play."""
+        path = f"{calls.model_path(model_name, model_version)}/archive"
+        return self._json(calls.command(path, {"reason": reason}, command_id))
+
+    def switch(
+        self, model_name: str, model_version: str, *, reason: str | None = None, command_id: str | None = None
+    ) -> AnswerT:
+        """Force a version into production, past validation."""
+        body = {"model_version": model_version, "reason": reason}
+        return self._json(calls.command(f"{calls.model_path(model_name)}/switch", body, command_id))
+
+    def rollback(
+        self,
+        model_name: str,
+        *,
+        emergency: bool = False,
+        from_version: str | None = None,
+        reason: str | None = None,
+        command_id: str | None = None,
+    ) -> AnswerT:
+        """Return to the version that was in production before."""
+        cause = "emergency" if emergency else "operator"
+        body = {"cause": cause, "from_version": from_version, "reason": reason}
+        return self._json(calls.command(f"{calls.model_path(model_name)}/rollback", body, command_id))
+
+    def feedback(self, model_name: str, *items: Mapping[str, Any], command_id: str | None = None) -> AnswerT:
+        """Say what turned out about answers. Each item: `request_partition` and `request_offset` as the answer's
+        parameters have them, or `request_id`; `label` (index of the true class), `reward`, or both.
+        """
+        return self._json(calls.feedback(model_name, items, command_id))
+
+    def rollout(self, model_name: str) -> AnswerT:
+        """The rollout that goes on with its evidence, the split of the traffic, and what may be asked of it."""
+        return self._json(calls.query(f"{calls.model_path(model_name)}/rollout"))
+
+    def rollouts(self, model_name: str) -> AnswerT:
+        """The rollout that goes on and the last 20 that ended, newest first."""
+        return self._json(calls.query(f"{calls.model_path(model_name)}/rollouts"))
+
+    def rollout_report(self, model_name: str, **parameters: Any) -> AnswerT:
+        """How the arms do: counts, success, latency, accuracy or reward, lift with its interval, advice."""
+        return self._json(calls.query(f"{calls.model_path(model_name)}/rollout/report", parameters))
+
+    def start_rollout(
+        self,
+        model_name: str,
+        candidates: Sequence[str],
+        strategy: Mapping[str, Any],
+        *,
+        policy: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+        command_id: str | None = None,
+        **fields: Any,
+    ) -> AnswerT:
+        """Try versions against the one in production. `strategy`: such as `{"kind": "canary", "weight": 500}`;
+        `fields` are the other fields of the body, such as `salt` and `forced`.
+        """
+        body = {"candidates": list(candidates), "strategy": strategy, "policy": policy, "reason": reason, **fields}
+        return self._json(calls.command(f"{calls.model_path(model_name)}/rollout", body, command_id))
+
+    def change_rollout_strategy(
+        self,
+        model_name: str,
+        strategy: Mapping[str, Any],
+        *,
+        reason: str | None = None,
+        command_id: str | None = None,
+        **fields: Any,
+    ) -> AnswerT:
+        """Let the rollout go on by another strategy. Users who were in stay in."""
+        body = {"strategy": strategy, "reason": reason, **fields}
+        return self._json(calls.command(f"{calls.model_path(model_name)}/rollout/strategy", body, command_id))
+
+    def advance_rollout(self, model_name: str, *, command_id: str | None = None, **fields: Any) -> AnswerT:
+        """Go to the next step. `fields`: `rollout_id` and `step_index` refuse it if somebody was faster; `reason`."""
+        return self._on_rollout(model_name, "advance", fields, command_id)
+
+    def pause_rollout(self, model_name: str, *, command_id: str | None = None, **fields: Any) -> AnswerT:
+        """Let the rollout stand still, with traffic split as it is."""
+        return self._on_rollout(model_name, "pause", fields, command_id)
+
+    def resume_rollout(self, model_name: str, *, command_id: str | None = None, **fields: Any) -> AnswerT:
+        """Let a paused rollout go on."""
+        return self._on_rollout(model_name, "resume", fields, command_id)
+
+    def promote_rollout(self, model_name: str, *, command_id: str | None = None, **fields: Any) -> AnswerT:
+        """Put the candidate into production and end the rollout; while it bakes, keep the version. `fields`:
+        `model_version` where there are several."""
+        return self._on_rollout(model_name, "promote", fields, command_id)
+
+    def abort_rollout(self, model_name: str, *, command_id: str | None = None, **fields: Any) -> AnswerT:
+        """Give all traffic back to the baseline; while it bakes, roll back to it. `fields`: `archive`."""
+        return self._on_rollout(model_name, "abort", fields, command_id)
+
+    def _on_rollout(self, model_name: str, verb: str, fields: Mapping[str, Any], command_id: str | None) -> AnswerT:
+        return self._json(calls.command(f"{calls.model_path(model_name)}/rollout/{verb}", fields, command_id))
+
+    def alerts(self, model_name: str | None = None, *, severity: str | None = None, ended: bool = False) -> AnswerT:
+        """The raised alerts, newest first, of one model or all; with `ended` also those that are over."""
+        path = "/api/alerts" if model_name is None else f"{calls.model_path(model_name)}/alerts"
+        return self._json(calls.query(path, {"severity": severity, "ended": ended}))
+
+    def drift(self, model_name: str, **parameters: Any) -> AnswerT:
+        """How far live inputs and scores have moved away from the training data of the active version."""
+        return self._json(calls.query(f"{calls.model_path(model_name)}/drift", parameters))
