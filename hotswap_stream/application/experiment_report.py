@@ -124,13 +124,19 @@ class Experiment:
         self.read_to: datetime | None = None
 
     def observe(self, record: Observation, at: datetime) -> None:
-        """Take in an observation; one that was read before changes nothing. ValueError where it cannot be folded."""
+        """Take in an observation. One that was read before changes nothing; nor does one that cannot be folded, which
+        the agents put aside too."""
         if record.sequence <= self._marks.get(record.worker_run, 0):
             return
         self._marks[record.worker_run] = record.sequence
         self._read(at)
-        for decides, rollout in self._both():
-            self._tables[decides] = fold_observation(self._tables[decides], rollout, record)
+        try:
+            folded = {
+                decides: fold_observation(self._tables[decides], rollout, record) for decides, rollout in self._both()
+            }
+        except ValueError:
+            return
+        self._tables.update(folded)
 
     def judge(self, judged: JudgedAnswer, at: datetime) -> None:
         """Take in what turned out about an answer."""

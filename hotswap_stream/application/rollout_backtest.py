@@ -140,9 +140,8 @@ async def backtest(
             if value.sequence <= marks.get(value.worker_run, 0):
                 continue
             marks[value.worker_run] = value.sequence
-            figures.observe(value)
-            if not over:
-                trial.observe(value, recorded.at)
+            if over or trial.observe(value, recorded.at):
+                figures.observe(value)
         elif joiner is not None:
             judged = judged_of(await joiner.join(value))
             if judged is not None and judged.answered_at >= course.started_at:

@@ -66,11 +66,18 @@ class RolloutTrial:
             )
         self.decided.append(Decided(at=at, command=command, events=decision.events))
 
-    def observe(self, record: Observation, at: datetime | None = None) -> None:
-        """Fold an observation and decide what is due then: at the record's own time, unless another is given."""
+    def observe(self, record: Observation, at: datetime | None = None) -> bool:
+        """Fold an observation and decide what is due then: at the record's own time, unless another is given.
+
+        False for one that cannot be folded. It changes nothing: the agents put it aside too.
+        """
+        try:
+            self.table = fold_observation(self.table, self.state.rollout, record)
+        except ValueError:
+            return False
         self._records += 1
-        self.table = fold_observation(self.table, self.state.rollout, record)
         self.tick(at or record.until)
+        return True
 
     def judge(self, judged: JudgedAnswer, at: datetime) -> None:
         """Fold what turned out about an answer, and decide what is due then."""

@@ -8,12 +8,13 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events.commands import Refusal
+from hotswap_events.observation import Observation
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.experiment_history import experiment_report
 from hotswap_stream.application.experiment_plot import experiment_svg
-from hotswap_stream.application.experiment_report import Lift, RewardShown
+from hotswap_stream.application.experiment_report import Experiment, Lift, RewardShown
 from hotswap_stream.application.recorded_history import Recorded
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.rollout_backtest import backtest_rollouts
@@ -105,6 +106,31 @@ async def test_the_same_policy_decides_the_same_and_says_where_the_records_end(r
         "undecided",
         None,
     )
+
+
+async def test_what_the_agents_put_aside_changes_no_report_and_no_backtest(recording: Recording) -> None:
+    drifts = tuple(MetricRule(metric=metric, threshold=0.5) for metric in ("score-drift", "input-drift"))
+    policy = RolloutPolicy(metrics=(*drifts, *EAGER.metrics))
+    await recording.abort()
+    hostile = ObservedTraffic()
+    hostile.worker = "hostile"
+    damaged = [
+        Recorded(BEGIN, hostile.record("v2", rollout_id="r1", answers=10**6, sketches={name: "no sketch"}))
+        for name in ("score", "input")
+    ]
+    costs = []
+    for records in (recording.records, [*damaged, *recording.records]):
+        history = KeptHistory(records)
+        backtests = await backtest_rollouts(recording.log, history, MODEL, policy)
+        assert not isinstance(backtests, Refusal)
+        costs.append((backtests[0].trial.outcome, backtests[0].trial.cost, backtests[0].actual.cost))
+    assert costs[0] == costs[1]
+    rollout = replace(recording.registry.state(MODEL).rollout_history[-1], policy=policy)
+    experiment = Experiment(rollout)
+    for recorded in damaged:
+        assert isinstance(recorded.value, Observation)
+        experiment.observe(recorded.value, recorded.at)
+    assert [arm.requests for arm in experiment.report(MODEL, rollout).arms] == [0, 0]
 
 
 async def test_rollouts_are_chosen_by_time_and_name(recording: Recording) -> None:
