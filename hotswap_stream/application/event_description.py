@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from hotswap_events.alerts import AlertRaised
 from hotswap_events.codec import UnknownEvent
 from hotswap_events.envelope import Envelope
 from hotswap_events.profile import ModelProfiled
@@ -17,11 +18,14 @@ from hotswap_events.registry import (
     TrainingFailed,
     TrainingStarted,
 )
+from hotswap_events.rollout import RolloutAnalysisRecorded
 from hotswap_stream.application.alert_description import ALERT_DESCRIPTIONS
 from hotswap_stream.application.rollout_description import ROLLOUT_DESCRIPTIONS
 from hotswap_stream.application.serving_description import SERVING_DESCRIPTIONS
 
 TEXT_CHARACTERS_MAX = 200
+_MEASURED = (AlertRaised, RolloutAnalysisRecorded)
+"""Their reason is the figures in words, which their description has."""
 
 
 def describe(event: Envelope | UnknownEvent) -> str:
@@ -34,7 +38,8 @@ def describe(event: Envelope | UnknownEvent) -> str:
         what = f"did to {header.subject} what only a newer release can read ({event.header.type})"
     else:
         what = _WHAT[type(event.data)](event.data, header.subject)
-    why = f": {_short(header.reason)}" if header.reason else ""
+    measured = isinstance(event, Envelope) and isinstance(event.data, _MEASURED)
+    why = f": {_short(header.reason)}" if header.reason and not measured else ""
     return _printable(f"{_when(header.time)} {header.actor} {what}{why}")
 
 

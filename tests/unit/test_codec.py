@@ -12,6 +12,7 @@ from hotswap_events.envelope import GENESIS, Envelope
 from hotswap_events.nesting import NESTING_MAX
 from hotswap_events.registry import EVENT_TYPES, RegistryEvent
 from tests import alert_samples, rollout_samples, serving_samples
+from tests.profile_samples import profiled
 from tests.registry_samples import (
     archived,
     in_envelope,
@@ -36,6 +37,7 @@ ALL_EVENTS: tuple[RegistryEvent, ...] = (
     *(data for data, _ in rollout_samples.DESCRIBED),
     *(data for data, _ in serving_samples.DESCRIBED),
     *(data for data, _ in alert_samples.DESCRIBED),
+    profiled(),
 )
 
 
