@@ -74,10 +74,13 @@ async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause
             partitions=stack.settings.request_partitions,
             rate_per_second=rate,
         )
-        with TrainingBar() as bar:
-            scene = Scene(stack, trainer, traffic, on_progress=bar.begin, tell=lambda line: typer.echo(f"   {line}"))
-            await _play_acts(scene, names, pause=pause)
-        await traffic.stop()
+        try:
+            with TrainingBar() as bar:
+                scene = Scene(stack, trainer, traffic, on_progress=bar.begin, tell=_tell)
+                await _play_acts(scene, names, pause=pause)
+            await traffic.stop()
+        finally:
+            await traffic.close()
         audit = await verify_log(trainer.registry.log)
     first = audit.first
     return make_report(
@@ -88,6 +91,10 @@ async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause
         seconds=time.monotonic() - started,
         audit=f"{audit.applied} events, chain verified" if first is None else f"BROKEN: {first}",
     )
+
+
+def _tell(line: str) -> None:
+    typer.echo(f"   {line}")
 
 
 async def _play_acts(scene: Scene, names: tuple[str, ...], *, pause: bool) -> None:

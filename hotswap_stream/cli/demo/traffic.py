@@ -111,15 +111,19 @@ class Traffic:
         self._stop.set()
         if not self._tasks:
             return
-        reader, sender = self._tasks
+        _reader, sender = self._tasks
         await sender
         with suppress(TimeoutError):
             async with asyncio.timeout(LATE_SECONDS_MAX):
                 while self.lost:
                     await self._wait_for_answers()
-        reader.cancel()
-        with suppress(asyncio.CancelledError):
-            await reader
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop at once, whatever is still due."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def listen(self, listener: Callable[[Seen], None]) -> Callable[[], None]:
         """Call `listener` with each answer from now on; returns the function that ends it."""
