@@ -16,12 +16,11 @@ from hotswap_stream.api.operations import KEY_OR_NONE
 from hotswap_stream.api.orders import Orders
 from hotswap_stream.api.parameters import ModelNameInPath, VersionInPath
 from hotswap_stream.api.past_or_present import PastOrPresent
-from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError, found
+from hotswap_stream.api.problems import ProblemError, found
+from hotswap_stream.api.recorded_reports import reading_records
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.drift_report import DriftReport, drift_report
 from hotswap_stream.application.model_queries import find_version
-from hotswap_stream.application.recorded_history import TooManyRecordsError
-from hotswap_stream.errors import HotswapError
 
 LOOKED_BACK = timedelta(hours=1)
 
@@ -88,24 +87,18 @@ async def get_drift(
 
     It is made of what was recorded in that time, so it takes a second for each 3,000 observations or so.
     """
-    services = runtime.services
-    if services.recorded is None:
-        raise ProblemError(503, "observations-unknown", "this server was started without a way to the observations")
     for name, given in (("since", since), ("until", until)):
         if given is not None and given.tzinfo is None:
             raise ProblemError(422, "invalid-value", f"{name} needs a time zone, as in 2026-01-31T12:00:00Z")
-    begin = since or (until or services.clock.now()).astimezone(UTC) - LOOKED_BACK
-    try:
+    begin = since or (until or runtime.services.clock.now()).astimezone(UTC) - LOOKED_BACK
+    with reading_records(runtime) as recorded:
         report = await drift_report(
             runtime.registry.fold.streams,
             model_name,
-            services.recorded,
+            recorded,
             since=begin,
             until=until,
             model_version=model_version,
             tolerance=tolerance,
         )
-    except HotswapError as error:
-        headers = {} if isinstance(error, TooManyRecordsError) else {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        raise ProblemError(503, "observations-unknown", str(error), headers=headers) from error
     return found(report)

@@ -7,12 +7,11 @@ from litestar.params import QueryParameter
 
 from hotswap_stream.api.command_answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.parameters import ModelNameInPath
-from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError, found
+from hotswap_stream.api.problems import found
+from hotswap_stream.api.recorded_reports import reading_records
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.experiment_history import experiment_report
 from hotswap_stream.application.experiment_report import ExperimentReport
-from hotswap_stream.application.recorded_history import TooManyRecordsError
-from hotswap_stream.errors import HotswapError
 
 
 @get(
@@ -32,15 +31,12 @@ async def get_rollout_report(
 
     It is made of all that was recorded since the rollout began, so it takes a second for each 10,000 records or so.
     """
-    services = runtime.services
-    if services.recorded is None:
-        raise ProblemError(503, "observations-unknown", "this server was started without a way to the observations")
-    streams = runtime.registry.fold.streams
-    try:
+    with reading_records(runtime) as recorded:
         report = await experiment_report(
-            streams, model_name, services.recorded, rollout_id=rollout_id, answers=services.answers
+            runtime.registry.fold.streams,
+            model_name,
+            recorded,
+            rollout_id=rollout_id,
+            answers=runtime.services.answers,
         )
-    except HotswapError as error:
-        headers = {} if isinstance(error, TooManyRecordsError) else {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        raise ProblemError(503, "observations-unknown", str(error), headers=headers) from error
     return found(report)

@@ -34,6 +34,7 @@ class ApiRuntime:
         )
         self.admission = Admission(limits, services.fleet)
         self.event_stream_clients = 0
+        self.reports_in_the_making = 0
         self._stopping = asyncio.Event()
         self.refused_switches: dict[RefusalSeries, int] = {}
 

@@ -5,7 +5,6 @@ shared by all names. Whoever asks again asks anew: with `ALPHA` at 1 %, one repo
 that has not shifted.
 """
 
-import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
@@ -17,7 +16,7 @@ from hotswap_events.observation import Observation, ObservationRole
 from hotswap_events.profile import ModelProfiled
 from hotswap_stream.application.model_queries import Streams, find_version, unknown_model
 from hotswap_stream.application.quantile_sketch import Sketch, readable_sketches
-from hotswap_stream.application.recorded_history import RecordedHistory, TooManyRecordsError
+from hotswap_stream.application.recorded_history import RecordedHistory, TooManyRecordsError, in_turns
 from hotswap_stream.domain.statistics.drift import drift, largest_distance
 
 ALPHA = 0.01
@@ -25,8 +24,6 @@ ROWS_MIN = 50
 """Fewer values on a side show nothing."""
 RECORDS_MAX = 100_000
 """One report folds so many observations of a version at most: half a minute of work."""
-RECORDS_AT_ONCE = 50
-"""Then others in the process have their turn."""
 RUNS_MAX = 10_000
 NAMES_MAX = 16
 """Distributions in a report."""
@@ -150,12 +147,10 @@ async def drift_report(
     if isinstance(version, Refusal):
         return version
     live = LiveData(name)
-    async for recorded in history.read(model_name, since, until):
+    async for recorded in in_turns(history.read(model_name, since, until)):
         value = recorded.value
-        if isinstance(value, Observation) and live.observe(value) and live.records % RECORDS_AT_ONCE == 0:
-            if live.records >= RECORDS_MAX:
-                raise TooManyRecordsError(f"more than {RECORDS_MAX} observations of {name!r}: ask about a shorter time")
-            await asyncio.sleep(0)
+        if isinstance(value, Observation) and live.observe(value) and live.records > RECORDS_MAX:
+            raise TooManyRecordsError(f"more than {RECORDS_MAX} observations of {name!r}: ask about a shorter time")
     profile = stream.state.versions[name].profile
     training, unreadable = _read(profile)
     names = sorted({*training, *live.sketches}, key=_order)

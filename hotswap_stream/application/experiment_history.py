@@ -8,7 +8,7 @@ from hotswap_stream.application.analysis_entry import judged_of
 from hotswap_stream.application.experiment_report import Experiment, ExperimentReport
 from hotswap_stream.application.feedback import AnswerLookup, FeedbackJoiner
 from hotswap_stream.application.model_queries import Streams, unknown_model
-from hotswap_stream.application.recorded_history import RecordedHistory
+from hotswap_stream.application.recorded_history import RecordedHistory, in_turns
 from hotswap_stream.domain.rollout_state import RolloutState
 
 LATE = timedelta(days=7)
@@ -32,7 +32,7 @@ async def experiment_report(
         return rollout
     experiment = Experiment(rollout)
     joiner = None if answers is None else FeedbackJoiner(answers)
-    async for recorded in history.read(model_name, rollout.started_at, _until(rollout)):
+    async for recorded in in_turns(history.read(model_name, rollout.started_at, _until(rollout))):
         value = recorded.value
         if isinstance(value, Observation):
             if value.rollout_id == rollout.rollout_id:

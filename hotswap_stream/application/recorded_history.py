@@ -1,5 +1,6 @@
 """What was recorded of a model's answers, read again: observations and feedback in the order of their times."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Protocol
@@ -11,6 +12,8 @@ from hotswap_stream.errors import HotswapError
 
 RECORDS_MAX = 2_000_000
 """One question reads so many at most: some minutes of work."""
+RECORDS_AT_ONCE = 10
+"""Folding these takes some milliseconds at most; then others in the process have their turn."""
 
 
 class TooManyRecordsError(HotswapError):
@@ -33,3 +36,14 @@ class RecordedHistory(Protocol):
         Unreadable ones are passed over. HotswapErrors say when the log cannot be read.
         """
         ...
+
+
+async def in_turns(recorded: AsyncIterator[Recorded]) -> AsyncIterator[Recorded]:
+    """The same records. A reader that has what it gives at hand never waits, and whoever folds a long history would
+    hold up all that its event loop does beside it, such as requests to models."""
+    taken = 0
+    async for each in recorded:
+        yield each
+        taken += 1
+        if taken % RECORDS_AT_ONCE == 0:
+            await asyncio.sleep(0)

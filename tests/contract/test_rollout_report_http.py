@@ -1,7 +1,8 @@
 """How the arms of a rollout do, over HTTP; what was recorded of them is kept in memory here."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 
+from hotswap_stream.api.recorded_reports import REPORTS_AT_ONCE_MAX
 from hotswap_stream.application.recorded_history import Recorded, TooManyRecordsError
 from hotswap_stream.errors import LogUnavailableError
 from tests.contract.http_stage import MODEL, HttpStage, NewLog, open_http_stage
@@ -36,6 +38,20 @@ class Reported:
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
+
+
+class HeldHistory:
+    """A RecordedHistory of nothing, that takes until it may go on."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Semaphore(0)
+        self.go_on = asyncio.Event()
+
+    async def read(self, _model_name: str, _since: datetime, _until: datetime | None) -> AsyncIterator[Recorded]:
+        self.asked.release()
+        await self.go_on.wait()
+        for none in list[Recorded]():
+            yield none
 
 
 @pytest.fixture
@@ -101,6 +117,24 @@ async def test_what_there_is_no_report_on(reported: Reported) -> None:
         answer = await reported.get()
         assert str(error) in assert_problem(answer, 503, "observations-unknown")["detail"]
         assert ("Retry-After" in answer.headers) == retry
+
+
+async def test_so_many_reports_are_made_at_once_and_no_more(new_log: NewLog, tmp_path: Path) -> None:
+    history = HeldHistory()
+    async with open_http_stage(new_log(), tmp_path, recorded=history) as stage:
+        await stage.promoted()
+        await stage.accepted("rollout", {"strategy": CANARY, "candidates": [await passed(stage)]})
+        path = f"/api/models/{MODEL}/rollout/report"
+        making = [asyncio.create_task(stage.get(path)) for _each in range(REPORTS_AT_ONCE_MAX)]
+        for _each in making:
+            await history.asked.acquire()
+        for other in (path, f"/api/models/{MODEL}/drift"):
+            refused = await stage.get(other)
+            assert f"{REPORTS_AT_ONCE_MAX} reports" in assert_problem(refused, 503, "busy")["detail"]
+            assert "Retry-After" in refused.headers
+        history.go_on.set()
+        assert {answer.status_code for answer in await asyncio.gather(*making)} == {200}
+        assert (await stage.get(path)).status_code == 200
 
 
 async def test_a_server_without_a_way_to_the_observations_says_so(new_log: NewLog, tmp_path: Path) -> None:
