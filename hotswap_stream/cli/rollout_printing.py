@@ -66,7 +66,9 @@ def _print_rollout(rollout: "RolloutRecord") -> None:
 def _print_traffic(split: "TrafficSplit") -> None:
     from hotswap_stream.application.rollout_description import percent
 
-    rows = [(arm.model_version, percent(arm.weight), "answers") for arm in split.arms]
+    # What only shadows is an arm without a share, too; that it answers 0 % would say it twice.
+    answering = [arm for arm in split.arms if arm.weight or arm.model_version not in split.shadows]
+    rows = [(arm.model_version, percent(arm.weight), "answers") for arm in answering]
     rows += [(name, percent(split.shadow_share), "shadows") for name in split.shadows]
     print_table(("version", "share", "does"), rows, title="traffic")
     if split.fleet_share or split.fleet_workers:

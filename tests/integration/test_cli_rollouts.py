@@ -107,7 +107,9 @@ def test_a_strategy_file_from_start_to_promotion_and_back(cli: Cli, tmp_path: Pa
 @pytest.mark.usefixtures("two_versions")
 def test_every_strategy_as_options(cli: Cli) -> None:
     cli("rollout", "start", "digits", "v2", "--shadow", "25%")
-    assert "shadows" in cli("rollout", "show", "digits").stdout
+    rows = [line.split() for line in cli("rollout", "show", "digits").stdout.splitlines()]
+    assert ["v2", "25", "%", "shadows"] in rows
+    assert [row for row in rows if row[-1:] == ["answers"]] == [["v1", "100", "%", "answers"]]
     for options, split in (
         (("--canary", "12.5%"), {"v1": 8_750, "v2": 1_250}),
         (("--fixed", "v2"), {"v1": 0, "v2": 10_000}),
