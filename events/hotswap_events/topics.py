@@ -127,7 +127,10 @@ class Topics(Struct, frozen=True):
                 append_time=True,
             ),
             TopicSpec(name=self.comparisons, partitions=4, cleanup_policy="delete", retention_ms=7 * _DAY_MS),
-            TopicSpec(name=self.feedback, partitions=4, cleanup_policy="delete", retention_ms=90 * _DAY_MS),
+            # How far the agents have read is told by it, whatever the clocks of those who judge.
+            TopicSpec(
+                name=self.feedback, partitions=4, cleanup_policy="delete", retention_ms=90 * _DAY_MS, append_time=True
+            ),
         )
 
     def model_specs(self, model_name: str, *, partitions: int = REQUEST_PARTITIONS) -> tuple[TopicSpec, ...]:

@@ -6,7 +6,7 @@ same decision: its command has the same id, and the rules refuse it where it was
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -15,6 +15,7 @@ import structlog
 from hotswap_events.nesting import nests_too_deep
 from hotswap_events.observation import Feedback, Observation
 from hotswap_events.topics import Topics
+from hotswap_stream.agents.reading_progress import ReadingProgress
 from hotswap_stream.application.analysis_entry import (
     FEEDBACK_KEYS_MAX,
     AnalysisEntry,
@@ -38,8 +39,6 @@ _log = structlog.get_logger(__name__)
 RECORD_BYTES_MAX = 900_000
 ENTRY_BYTES_MAX = 900_000
 DUE_AT_ONCE_MAX = 64
-BEHIND = timedelta(seconds=5)
-"""While the observations that are read are older than this, and so long after, no budget of time is held to be over."""
 REFUSALS_KEPT_MAX = 1_000
 
 _R = TypeVar("_R", Observation, Feedback)
@@ -81,7 +80,7 @@ class AnalysisAgent:
         self._on_observation = on_observation
         self._joiners: dict[str, FeedbackJoiner] = {}
         self._refused: dict[str, None] = {}
-        self._ticks_from = clock.now() + BEHIND
+        self._progress = ReadingProgress(clock.now())
         self.decided_count = 0
 
     async def handle_observation(self, record: InboundRecord) -> None:
@@ -89,13 +88,15 @@ class AnalysisAgent:
         observation = await self._read(record, _observations)
         if observation is None:
             return
-        model_name = observation.model_name
-        at, now = _time_of(record), self._clock.now()
+        at = _time_of(record)
         if self._on_observation is not None:
             self._on_observation(observation, at)
+        with self._progress.handling(at, self._clock.now()):
+            await self._observe(observation, record)
+
+    async def _observe(self, observation: Observation, record: InboundRecord) -> None:
+        model_name = observation.model_name
         await self._know(model_name, observation.rollout_id)
-        if now - at > BEHIND:
-            self._ticks_from = now + BEHIND
         entry, state = self._entry(model_name), self._registry.state(model_name)
         try:
             folded = with_observation(entry, state.rollout, observation, record.offset)
@@ -103,38 +104,50 @@ class AnalysisAgent:
         except ValueError as error:
             await self._put_aside(record, f"the observation cannot be folded: {error}")
             return
-        await self._decide(model_name, at)
+        await self._decide(model_name, self._told_by(record))
 
     async def handle_feedback(self, record: InboundRecord) -> None:
         """Return when the feedback counts. A retriable HotswapError means: read it again."""
         feedback = await self._read(record, _feedback)
         if feedback is None:
             return
-        model_name = feedback.model_name
-        if self._answers is None or record.offset < self._entry(model_name).feedback_next:
+        if self._answers is None or record.offset < self._entry(feedback.model_name).feedback_next:
             return
+        with self._progress.handling(_time_of(record), self._clock.now()):
+            await self._join(feedback, record, self._answers)
+
+    async def _join(self, feedback: Feedback, record: InboundRecord, answers: AnswerLookup) -> None:
+        model_name = feedback.model_name
         joiner = self._joiners.get(model_name)
         if joiner is None:
             remembered = self._entry(model_name).feedback_keys
-            joiner = self._joiners[model_name] = FeedbackJoiner(self._answers, remembered=remembered)
+            joiner = self._joiners[model_name] = FeedbackJoiner(answers, remembered=remembered)
         wanted = wants_feedback(self._registry.state(model_name).rollout)
         joined = await joiner.join(feedback) if wanted else joiner.pass_over(feedback)
         entry, state = self._entry(model_name), self._registry.state(model_name)
         folded = with_feedback(entry, state.rollout, joined, joiner.newest_keys(FEEDBACK_KEYS_MAX), record.offset)
         self._keep(model_name, entry, folded)
-        await self._decide(model_name, _time_of(record))
+        await self._decide(model_name, self._told_by(record))
 
     async def tick(self, owns: Callable[[str], bool]) -> None:
-        """Decide what is due by time alone: pauses, budgets and bakes that are over. Not while observations that were
-        sent earlier are still being read, because they may decide otherwise."""
-        now = self._clock.now()
-        if now < self._ticks_from:
+        """Decide what is due by time alone: pauses, budgets and bakes that are over. Time has come as far as the
+        records were read, because those that were sent earlier may decide otherwise."""
+        now = self._progress.read_to(self._clock.now())
+        if now is None:
             return
         for model_name, stream in list(self._registry.fold.streams.items()):
             if stream.state.rollout is not None and owns(model_name):
                 await self._decide(model_name, now)
 
-    async def _decide(self, model_name: str, now: datetime) -> None:
+    def _told_by(self, record: InboundRecord) -> datetime | None:
+        """The time that has come with this record: its own, or less while the other topic is behind."""
+        at, now = _time_of(record), self._clock.now()
+        read_to = self._progress.read_to(now)
+        # The broker's clock may be ahead of this one.
+        return None if read_to is None else min(at, max(at, now) - (now - read_to))
+
+    async def _decide(self, model_name: str, now: datetime | None) -> None:
+        """None: nobody can tell how much time has come; what the evidence shows is decided all the same."""
         for _attempt in range(DUE_AT_ONCE_MAX):
             state = self._registry.state(model_name)
             rollout = state.rollout
@@ -144,7 +157,8 @@ class AnalysisAgent:
             table = in_step_with(entry.table, rollout).rollout
             if table is None:
                 return
-            command = due(model_name, rollout, table, now=now, read_up_to=entry.read_up_to)
+            time = rollout.phase_started_at if now is None else now
+            command = due(model_name, rollout, table, now=time, read_up_to=entry.read_up_to)
             if command is None or command.command_id in self._refused:
                 return
             if self._flush is not None:

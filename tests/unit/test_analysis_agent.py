@@ -9,7 +9,8 @@ import pytest
 
 from hotswap_events.observation import Feedback, Observation
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
-from hotswap_stream.agents.analysis_agent import BEHIND, AnalysisAgent
+from hotswap_stream.agents.analysis_agent import AnalysisAgent
+from hotswap_stream.agents.reading_progress import HELD
 from hotswap_stream.application.analysis_entry import AnalysisEntry
 from hotswap_stream.application.feedback import FoundAnswer, JoinStatus
 from hotswap_stream.application.topic_records import InboundRecord
@@ -204,7 +205,7 @@ async def test_a_pause_ends_by_the_clock_and_not_while_older_observations_are_re
     await analysed.agent.tick(lambda _name: True)
     assert analysed.agent.decided_count == 0
     await analysed.feed(analysed.seconds(1, GOOD))
-    analysed.clock.time += BEHIND
+    analysed.clock.time += HELD
     await analysed.agent.tick(lambda _name: False)
     assert analysed.agent.decided_count == 0
     await analysed.agent.tick(lambda _name: True)
@@ -280,3 +281,18 @@ async def test_answers_are_looked_up_only_where_a_rollout_is_decided_by_labels(a
     assert (await analysed.stage.registry.handle(abort_rollout(archive=False))).status == "accepted"
     assert await give(label(3, now)) == {"not-needed": 4, "double": 4, "joined": 1}
     assert answers.looked_up == 1
+
+
+async def test_no_time_is_over_while_feedback_that_was_sent_earlier_is_read(analysed: Analysed) -> None:
+    rollout = await analysed.begin(progressive(set_weight(500), pause_step(10), pause_step()), "v2")
+    analysed.agent = analysed.new_agent(answers=AnswersAt(0))
+    sent = rollout.started_at + timedelta(seconds=5)
+    analysed.clock.time = analysed.traffic.now = rollout.started_at + timedelta(seconds=60)
+    await analysed.agent.handle_feedback(analysed.record(label(0, sent), round(sent.timestamp() * 1000)))
+    for record in analysed.seconds(1, GOOD):
+        await analysed.agent.handle_observation(record)
+    await analysed.agent.tick(lambda _name: True)
+    assert analysed.agent.decided_count == 0
+    analysed.clock.time += HELD
+    await analysed.agent.tick(lambda _name: True)
+    assert analysed.agent.decided_count == 1
