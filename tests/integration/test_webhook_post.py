@@ -47,6 +47,8 @@ async def test_redirects_are_not_followed(receiver: Receiver) -> None:
         ("Fri, 31 Dec 2999 23:59:59 GMT", 1e9, 1e11),
         ("soon", None, None),
         ("-3", None, None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None, None),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999999999", None, None),
     ],
 )
 async def test_retry_after_is_read(receiver: Receiver, value: str, least: float | None, most: float | None) -> None:
