@@ -4,7 +4,6 @@ Pure and synchronous: time comes in as an argument. One call a batch, whatever i
 """
 
 from collections import deque
-from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -115,11 +114,6 @@ class CircuitBreaker:
         """Forget what this version answered."""
         self._windows.pop(model_version, None)
         self._tripped_at_s.pop(model_version, None)
-
-    def keep_only(self, model_versions: Sequence[str]) -> None:
-        """Forget all other versions."""
-        for name in [name for name in self._windows if name not in model_versions]:
-            self.reset(name)
 
 
 ProbeVerdict = Literal["close", "reopen"]

@@ -56,9 +56,8 @@ class CircuitGuard:
                     self._breaker.reset(name)
                     self._plans.pop(name, None)
             self._circuits = circuits
-            self._said_at_s = {
-                key: at for key, at in self._said_at_s.items() if key[1] == circuits[key[0]].since_sequence
-            }
+            current = {(name, circuit.since_sequence) for name, circuit in circuits.items()}
+            self._said_at_s = {key: at for key, at in self._said_at_s.items() if key in current}
             for name, circuit in circuits.items():
                 if circuit.position == "half-open" and name not in self._plans:
                     self._plans[name] = ProbePlan(policy)

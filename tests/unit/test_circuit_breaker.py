@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
+from hotswap_events.registry import ModelArchived
 from hotswap_events.serving_commands import CloseCircuit, HalfOpenCircuit, OpenCircuit
 from hotswap_events.serving_control import (
     CircuitClosed,
@@ -267,6 +268,16 @@ class TestGuard:
         guard = self.guard(state_after(*TWO_VERSIONS))
         assert guard.pick_probes(100) == ()
         assert guard.observe("v2", answers=1, errors=1, slow=0, now_s=0.0, probes=True) is None
+
+    def test_a_version_that_is_archived_while_a_command_about_it_is_on_its_way(self) -> None:
+        events = (*TWO_VERSIONS, CircuitOpened(model_version="v1", cause="error-rate"))
+        state = state_after(*events)
+        guard = self.guard(state)
+        opened_at = state.serving.circuits["v1"].opened_at
+        assert opened_at is not None
+        assert len(guard.due(opened_at + timedelta(minutes=1), 0.0)) == 1
+        guard.update(state_after(*events, ModelArchived(model_version="v1")))
+        assert guard.due(opened_at + timedelta(minutes=2), REPEAT_SECONDS) == []
 
     def test_a_version_it_does_not_know_is_passed_over(self) -> None:
         guard = CircuitGuard("digits", "worker-1")
