@@ -1,6 +1,7 @@
 """What becomes of observations that cannot be sent, or not counted: it is said, but not each second."""
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
 from hotswap_events.fleet import ObservationsLost
+from hotswap_events.observation import Comparison
 from hotswap_events.topics import Topics
 from hotswap_stream.workers.inference import observer
 from hotswap_stream.workers.inference.observation_sender import ObservationSender
@@ -74,6 +76,22 @@ class _Stage:
         await self.sender._send_all(self.producer)
 
 
+def pair() -> Comparison:
+    return Comparison(
+        model_name="digits",
+        rollout_id="r1",
+        worker="w1",
+        request_partition=0,
+        request_offset=1,
+        at=datetime.now(UTC),
+        primary_version="v1",
+        shadow_version="v2",
+        agree=True,
+        primary_compute_ms=1.0,
+        shadow_compute_ms=1.0,
+    )
+
+
 @pytest.fixture
 def stage() -> _Stage:
     return _Stage()
@@ -117,4 +135,19 @@ async def test_what_is_lost_is_counted_and_told_when_it_changes(stage: _Stage, m
         await stage.second()
     assert [entry["event"] for entry in said] == ["observations_too_large"]
     assert stage.sender.lost(stage.observer) == ObservationsLost(answers_not_counted=6, records_dropped=1)
+    assert stage.told == ["digits", "digits"]
+
+
+async def test_pairs_that_are_not_sent_are_counted_and_told(stage: _Stage) -> None:
+    stage.observer.compared([pair(), pair(), pair()])
+    stage.producer.away = True
+    await stage.second()
+    assert stage.sender.lost(stage.observer) == ObservationsLost(comparisons_dropped=3)
+    stage.producer.away, stage.producer.room = False, 2
+    stage.observer.compared([pair(), pair(), pair()])
+    with capture_logs() as said:
+        await stage.second()
+    assert [entry["event"] for entry in said] == ["observations_sent_again"], "a sample may be smaller"
+    assert len(stage.producer.sent) == 2
+    assert stage.sender.lost(stage.observer) == ObservationsLost(comparisons_dropped=4)
     assert stage.told == ["digits", "digits"]

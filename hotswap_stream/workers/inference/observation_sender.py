@@ -107,12 +107,8 @@ class ObservationSender:
                     unsent = self._unsent[model_name] = [_encoder.encode(record) for record in records]
             try:
                 if unsent is not None:
-                    await self._send(producer, self._topics.observations, model_name, unsent)
-                    del self._unsent[model_name]
-                shown = observer.drain_comparisons()
-                if shown:
-                    values = [_encoder.encode(comparison) for comparison in shown]
-                    await self._send(producer, self._topics.comparisons, model_name, values)
+                    await self._send_observations(producer, model_name, unsent)
+                await self._send_comparisons(producer, observer)
             except KafkaError as error:
                 self._not_taken(model_name, error)
             else:
@@ -139,16 +135,32 @@ class ObservationSender:
             self._lost[observer.model_name] = lost
             self._on_lost(observer.model_name)
 
-    async def _send(self, producer: AIOKafkaProducer, topic: str, model_name: str, values: Iterable[bytes]) -> None:
-        """In one batch, so that either all are written, or none. KafkaError."""
+    async def _send_observations(self, producer: AIOKafkaProducer, model_name: str, values: list[bytes]) -> None:
+        left_out = await self._send(producer, self._topics.observations, model_name, values)
+        del self._unsent[model_name]
+        if left_out:
+            self._records_dropped[model_name] = self._records_dropped.get(model_name, 0) + left_out
+            _log.error("observations_too_large", model_name=model_name, records=left_out, bytes_max=BATCH_BYTES_MAX)
+
+    async def _send_comparisons(self, producer: AIOKafkaProducer, observer: Observer) -> None:
+        """A sample: what is not taken now is not sent again, but counted."""
+        shown = observer.drain_comparisons()
+        if not shown:
+            return
+        dropped = len(shown)
+        try:
+            values = [_encoder.encode(comparison) for comparison in shown]
+            dropped = await self._send(producer, self._topics.comparisons, observer.model_name, values)
+        finally:
+            observer.comparisons_lost(dropped)
+
+    async def _send(self, producer: AIOKafkaProducer, topic: str, model_name: str, values: Iterable[bytes]) -> int:
+        """In one batch, so that either all are written, or none; how many found no room in it. KafkaError."""
         key = model_name.encode()
         partitions = sorted(await producer.partitions_for(topic))
         partition = DefaultPartitioner()(key, partitions, partitions)
         batch = producer.create_batch()
         left_out = sum(batch.append(key=key, value=value, timestamp=None) is None for value in values)
-        if left_out:
-            if topic == self._topics.observations:
-                self._records_dropped[model_name] = self._records_dropped.get(model_name, 0) + left_out
-            _log.error("observations_too_large", model_name=model_name, records=left_out, bytes_max=BATCH_BYTES_MAX)
         batch.close()
         await (await producer.send_batch(batch, topic, partition=partition))
+        return left_out

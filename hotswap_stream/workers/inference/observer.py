@@ -157,6 +157,11 @@ class Observer:
             taken, self._comparisons = self._comparisons, []
         return taken
 
+    def comparisons_lost(self, count: int) -> None:
+        """So many were drained and not sent."""
+        with self._shadowed.lock:
+            self._comparisons_dropped += count
+
     def _key(self, group: Group) -> Key:
         serving = group.serving
         plan = serving.plan
