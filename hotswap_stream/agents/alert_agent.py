@@ -32,6 +32,8 @@ LAG_SECONDS = 5.0
 """How often the broker is asked how many requests wait."""
 BEHIND = timedelta(seconds=5)
 """While the observations that are read are older than this, and so long after, windows say nothing."""
+BLIND_SECONDS_MAX = 60.0
+"""When windows have said nothing for so long, the log tells."""
 MODELS_MAX = 10_000
 """Models watched at a time; further ones are not, which the log tells."""
 REFUSALS_KEPT_MAX = 64
@@ -86,7 +88,11 @@ class AlertAgent:
         self._lag_asked: frozenset[str] = frozenset()
         self._lag_next = clock.now()
         self._models: dict[str, _Watched] = {}
-        self._fresh_from = clock.now() + BEHIND
+        self._looked_at = clock.now()
+        self._fresh_from = self._looked_at + BEHIND
+        self._age = timedelta()
+        self._blind_since: datetime | None = None
+        self._blind_told = False
         self._failed: set[str] = set()
         self.said_count = 0
 
@@ -96,7 +102,7 @@ class AlertAgent:
         try:
             now = self._clock.now()
             if now - at > BEHIND:
-                self._fresh_from = now + BEHIND
+                self._fresh_from, self._age = now + BEHIND, now - at
             elif at - now > BEHIND:  # it would push everything else out of its windows
                 raise ValueError(f"an observation is of {at:%H:%M:%S}, and it is {now:%H:%M:%S}: set the clocks right")
             state = self._registry.state(name)
@@ -121,6 +127,7 @@ class AlertAgent:
 
     async def tick(self, owns: Callable[[str], bool]) -> None:
         """Judge the models that this process owns once. What failed is logged, and tried again with the next one."""
+        self._heed_clock()
         streams = self._registry.fold.streams
         owned = [name for name, stream in list(streams.items()) if owns(name) and _decidable(stream.state)]
         for name in [name for name in self._models if name not in streams or not owns(name)]:
@@ -136,6 +143,29 @@ class AlertAgent:
                 _log.warning("alert_not_said", model_name=name, cause=str(error))
             except Exception as error:  # noqa: BLE001 - one model that trips a bug must not silence all others
                 self._say_failed(name, error)
+
+    def _heed_clock(self) -> None:
+        """Begin anew where the clock was set back: what is of a time to come would stay in its windows and keep
+        others out. Tell where windows say nothing for long, which looks like a model that is well."""
+        now, before = self._clock.now(), self._looked_at
+        self._looked_at = now
+        if before - now > BEHIND:
+            _log.warning("alerts_begin_anew", cause=f"the clock was set back by {(before - now).total_seconds():.0f} s")
+            self._models.clear()
+            self._lag_next, self._fresh_from, self._blind_since = now, now + BEHIND, None
+        if now >= self._fresh_from:
+            if self._blind_told:
+                _log.info("alerts_see_again")
+            self._blind_since, self._blind_told = None, False
+            return
+        self._blind_since = self._blind_since or now
+        if not self._blind_told and (now - self._blind_since).total_seconds() >= BLIND_SECONDS_MAX:
+            self._blind_told = True
+            _log.warning(
+                "alerts_blind",
+                cause=f"observations that come are {self._age.total_seconds():.0f} s old, so rules other than lag say "
+                "nothing: the agents are behind, or the clocks of broker and agents differ",
+            )
 
     async def _judge(self, name: str) -> None:
         state = self._registry.state(name)

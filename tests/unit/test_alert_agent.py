@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import structlog
 
 from hotswap_events.alert_commands import ClearAlert, SetAlertPolicy
 from hotswap_events.alerts import AlertPolicy, AlertRule
@@ -157,6 +158,29 @@ async def test_nothing_is_said_while_older_observations_are_read(alerting: Alert
     assert alerting.alerts.raised
     await alerting.seconds(40, **FINE)
     assert not alerting.alerts.raised
+
+
+async def test_agents_whose_clock_is_ahead_say_that_they_see_nothing(alerting: Alerting) -> None:
+    await alerting.rules(ERRORS)
+    with structlog.testing.capture_logs() as said:
+        for _second in range(200):
+            alerting.agent.observe(alerting.record(**FAILING), alerting.clock.time - timedelta(seconds=7))
+            await alerting.seconds(1)
+        assert not alerting.alerts.raised
+        assert [entry["event"] for entry in said] == ["alerts_blind"]
+        assert "observations that come are 7 s old" in said[0]["cause"]
+        await alerting.seconds(10, **FAILING)
+    assert [entry["event"] for entry in said][:2] == ["alerts_blind", "alerts_see_again"]
+    assert alerting.alerts.raised
+
+
+async def test_a_clock_that_is_set_back_silences_nothing(alerting: Alerting) -> None:
+    await alerting.rules(ERRORS, LAG)
+    await alerting.seconds(20, **FINE)
+    alerting.clock.time -= timedelta(hours=1)
+    alerting.lag.requests = 500
+    await alerting.seconds(20, **FAILING)
+    assert set(alerting.alerts.raised) == {"errors", "lag"}
 
 
 async def test_lag_is_asked_for_models_with_a_rule_and_broker_trouble_says_nothing(alerting: Alerting) -> None:
