@@ -125,3 +125,14 @@ async def test_nobody_there_is_an_outcome(receiver: Receiver) -> None:
         gone = other.url()
     assert "ConnectError" in (await post(gone)).detail
     assert (await post(url)).delivered
+
+
+@pytest.mark.parametrize("said", ["cannot POST {path}", "the token {raw} is bad", "the token {plain} is bad"])
+async def test_an_answer_that_repeats_the_url_does_not_show_its_query(receiver: Receiver, said: str) -> None:
+    path = "/hook?token=abc%2Fdef"
+    body = said.format(path=path, raw="abc%2Fdef", plain="abc/def").encode()
+    receiver.answers[path].append(Answer(500, body=body))
+    outcome = await post(receiver.url(path))
+    assert "abc" not in str(outcome)
+    assert str(outcome).startswith("HTTP 500: ")
+    assert "…" in str(outcome)

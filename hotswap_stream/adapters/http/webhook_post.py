@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from time import monotonic
 from typing import Self
+from urllib.parse import unquote_plus
 
 import httpx
 from msgspec import structs
@@ -17,6 +18,8 @@ ANSWER_BYTES_MAX = 4_096
 """Read of an answer's body, for the cause; the rest is left unread and the connection closed."""
 
 DETAIL_CHARACTERS_MAX = 200
+HIDDEN_CHARACTERS_MIN = 4
+"""Shorter values of a URL's query are no secrets, and stand in other words."""
 CONNECTIONS_MAX = 32
 
 _HEADERS = {
@@ -47,14 +50,14 @@ class HttpWebhookPoster:
             # httpx limits each wait by itself: an answer that drips would take for ever.
             async with asyncio.timeout(self._seconds_max):
                 async with self._client.stream("POST", url, headers=headers, content=body) as response:
-                    heard = _heard(response, b"")
-                    heard = _heard(response, await _beginning(response))
+                    heard = _heard(url, response, b"")
+                    heard = _heard(url, response, await _beginning(response))
         except (TimeoutError, httpx.TimeoutException):
             if heard.status is None:  # what it means stands in the status: the rest may be missing
                 heard = PostOutcome(detail=f"nothing within {self._seconds_max:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             if heard.status is None:
-                heard = PostOutcome(detail=_readable(repr(error)))
+                heard = PostOutcome(detail=_readable(repr(error), url))
         return structs.replace(heard, elapsed_ms=(monotonic() - began) * 1_000)
 
     async def close(self) -> None:
@@ -77,16 +80,22 @@ async def _beginning(response: httpx.Response) -> bytes:
     return said
 
 
-def _heard(response: httpx.Response, said: bytes) -> PostOutcome:
+def _heard(url: str, response: httpx.Response, said: bytes) -> PostOutcome:
     return PostOutcome(
         status=response.status_code,
-        detail="" if response.is_success else _readable(said.decode(errors="replace")),
+        detail="" if response.is_success else _readable(said.decode(errors="replace"), url),
         retry_after_seconds=_retry_after_seconds(response.headers.get("retry-after")),
     )
 
 
-def _readable(text: str) -> str:
-    """The beginning in one line: it goes into logs and headers."""
+def _readable(text: str, url: str) -> str:
+    """The beginning in one line, for logs and headers: receivers that say what they were asked for repeat the URL, and
+    what its query holds must not get there."""
+    query = url.partition("?")[2]
+    hidden = {query, *(part.partition("=")[2] for part in query.split("&"))}
+    for secret in sorted(hidden | {unquote_plus(each) for each in hidden}, key=len, reverse=True):
+        if len(secret) >= HIDDEN_CHARACTERS_MIN:
+            text = text.replace(secret, "…")
     line = " ".join(text.split())
     return "".join(character if character.isprintable() else "?" for character in line)[:DETAIL_CHARACTERS_MAX]
 
