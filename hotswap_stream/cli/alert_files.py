@@ -33,6 +33,11 @@ RuleTexts = Annotated[
 RemovedRules = Annotated[list[str] | None, typer.Option("--remove", metavar="RULE", help="Watch this no more; repeat.")]
 
 SETTINGS = ("name", "quantile", "window_seconds", "answers_min", "for_seconds", "clear_seconds", "severity")
+_RIGHT = {
+    "name": "lower-case letters, digits and '-', starting with a letter or digit, at most 63 characters",
+    "answers_min": "a whole number",
+    "severity": "warning or critical",
+}
 _IN_PERCENT = ("error-rate", "input-drift", "score-drift")
 
 
@@ -75,7 +80,10 @@ def parse_rule(text: str) -> RuleChange:
     try:
         rule = msgspec.convert(document, AlertRule, strict=False)
     except msgspec.ValidationError as error:
-        raise _bad(f"{text!r}: {error}") from None
+        setting = str(error).rpartition("$.")[2].rstrip("`")
+        if setting not in document:
+            raise _bad(f"{text!r}: {error}") from None
+        raise _bad(f"{setting} is {document[setting]!r}; it must be {_RIGHT.get(setting, 'a number')}") from None
     return RuleChange(rule, frozenset(document))
 
 

@@ -79,10 +79,11 @@ def test_a_rule_as_an_option(text: str, rule: AlertRule) -> None:
         ("latency-ms>fast", "'fast' is not a number"),
         ("latency-ms>50,quantil=0.9", "settings are name, quantile"),
         ("latency-ms>50,quantile", "is not SETTING=VALUE"),
-        ("latency-ms>50,quantile=most", r"quantile"),
-        ("latency-ms>50,severity=deadly", "deadly"),
+        ("latency-ms>50,quantile=most", "quantile is 'most'; it must be a number"),
+        ("latency-ms>50,answers_min=2.5", "answers_min is '2.5'; it must be a whole number"),
+        ("latency-ms>50,severity=deadly", "severity is 'deadly'; it must be warning or critical"),
         ("latency-ms>50,above=60", "settings are name"),
-        ("latency-ms>50,name=Very slow", "regex|pattern"),
+        ("latency-ms>50,name=Very slow", "name is 'Very slow'; it must be lower-case letters"),
     ],
 )
 def test_what_is_wrong_in_an_option_is_said(text: str, words: str) -> None:
