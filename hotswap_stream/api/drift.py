@@ -90,7 +90,13 @@ async def get_drift(
     for name, given in (("since", since), ("until", until)):
         if given is not None and given.tzinfo is None:
             raise ProblemError(422, "invalid-value", f"{name} needs a time zone, as in 2026-01-31T12:00:00Z")
-    begin = since or (until or runtime.services.clock.now()).astimezone(UTC) - LOOKED_BACK
+    end = until or runtime.services.clock.now()
+    try:
+        begin = since or end.astimezone(UTC) - LOOKED_BACK
+    except OverflowError:
+        raise ProblemError(422, "invalid-value", "until is too close to the end of all dates") from None
+    if begin >= end:
+        raise ProblemError(422, "invalid-value", f"since is {begin.isoformat()}, not before {end.isoformat()}")
     with reading_records(runtime) as recorded:
         report = await drift_report(
             runtime.registry.fold.streams,

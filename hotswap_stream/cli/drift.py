@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hotswap_stream.cli.commanding import command_fields
+from hotswap_stream.cli.drawing import PlotFile, draw
 from hotswap_stream.cli.options import (
     Actor,
     AsJson,
@@ -121,13 +122,15 @@ def drift(
         str | None, typer.Option("--to", metavar="TIME", help="RFC 3339. Default: now.", show_default=False)
     ] = None,
     tolerance: Annotated[float, typer.Option(help="A distance that nobody minds.", min=0.0, max=0.99)] = 0.0,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.svg", help="Draw it into this file, too.", show_default=False)
-    ] = None,
+    plot: PlotFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Whether live inputs or scores have moved away from the data that a version was made from."""
     begin, end = _time(since, "--from"), _time(until, "--to")
+    if begin is None:
+        begin = _hour_before(end or datetime.now(UTC))
+    elif begin >= (end or datetime.now(UTC)):
+        raise typer.BadParameter(f"{since} is not before {until or 'now'}", param_hint="--from")
 
     async def main(settings: "Settings") -> Any:
         from hotswap_stream import bootstrap
@@ -138,7 +141,7 @@ def drift(
                 registry.fold.streams,
                 model,
                 bootstrap.recorded_history(settings),
-                since=begin or (end or datetime.now(UTC)).astimezone(UTC) - LOOKED_BACK,
+                since=begin,
                 until=end,
                 model_version=version,
                 tolerance=tolerance,
@@ -148,7 +151,7 @@ def drift(
     if plot is not None:
         from hotswap_stream.application.drift_plot import drift_svg
 
-        plot.write_text(drift_svg(found), encoding="utf-8")
+        draw(drift_svg(found), plot)
     if as_json:
         print_json(found)
         return
@@ -170,6 +173,13 @@ def _time(text: str | None, option: str) -> datetime | None:
     if isinstance(when, int):
         raise typer.BadParameter(f"{text} is no time; one such as 2026-01-31T12:00:00Z is needed", param_hint=option)
     return when
+
+
+def _hour_before(end: datetime) -> datetime:
+    try:
+        return end.astimezone(UTC) - LOOKED_BACK
+    except OverflowError:
+        raise typer.BadParameter("it is too close to the end of all dates", param_hint="--to") from None
 
 
 def _print(found: "DriftReport") -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hotswap_stream.cli.drawing import PlotFile, draw
 from hotswap_stream.cli.options import AsJson, ModelArgument, parse_as_of
 from hotswap_stream.cli.printing import print_facts, print_json, print_table, refuse
 from hotswap_stream.cli.running import run
@@ -33,9 +34,7 @@ def add_to(group: typer.Typer) -> None:
 def report(
     model: ModelArgument,
     rollout: RolloutId = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.svg", help="Draw it into this file, too.", show_default=False)
-    ] = None,
+    plot: PlotFile = None,
     as_json: AsJson = False,
 ) -> None:
     """How the arms do: counts, success, latency, accuracy or reward, lift with its interval, and advice."""
@@ -52,7 +51,7 @@ def report(
     if plot is not None:
         from hotswap_stream.application.experiment_plot import experiment_svg
 
-        plot.write_text(experiment_svg(found), encoding="utf-8")
+        draw(experiment_svg(found), plot)
     if as_json:
         print_json(found)
     else:

@@ -110,6 +110,13 @@ async def test_at_another_time(stage: HttpStage, history: History) -> None:
     await stage.get(DRIFT, since="2026-01-01T00:00:00Z", until="2026-01-02T00:00:00Z")
     assert history.asked[-1] == (noon - timedelta(days=1), noon)
     assert "needs a time zone" in (await stage.get(DRIFT, since="2026-01-01T00:00:00")).text
+    for wrong in (
+        {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"},
+        {"since": "2999-01-01T00:00:00Z"},
+        {"until": "0001-01-01T00:00:00Z"},
+    ):
+        answer = await stage.get(DRIFT, **wrong)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid-value"), answer.text
 
 
 async def test_what_cannot_be_told(stage: HttpStage, history: History) -> None:

@@ -81,6 +81,17 @@ def test_wrong_usage_is_told(
     assert "has no version 'v9'" in cli("profile", "digits", "v9", "--data", str(file), code=3).stderr
     assert "there is no model 'nobody'" in cli("drift", "nobody", code=3).stderr
     assert "is no time" in cli("drift", "digits", "--from", "17", code=2).output
+    past, later = "2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z"
+    assert f"{later} is not before {past}" in cli("drift", "digits", "--from", later, "--to", past, code=2).output
+    assert "is not before now" in cli("drift", "digits", "--from", "2999-01-31T12:00:00Z", code=2).output
+    assert "too close" in cli("drift", "digits", "--to", "0001-01-01T00:00:00Z", code=2).output
+    nowhere = str(tmp_path / "no-folder" / "drift.svg")
+    assert "cannot be written: No such file" in cli("drift", "digits", "--plot", nowhere, code=1).stderr.replace(
+        "\n", ""
+    )
+    empty = tmp_path / "empty.npy"
+    np.save(empty, np.zeros((0, 4), np.float32))
+    assert "has no rows" in cli("profile", "digits", "v1", "--data", str(empty), code=1).stderr
 
 
 def test_every_command_of_the_guide_runs(

@@ -29,7 +29,9 @@ def profile_of(
     """Sketches of the first input's rows and of the module's scores. `inputs` are those of the manifest, in its order,
     with as many rows each. `where` names them in a DataFileError: rows that the version cannot answer."""
     count = len(inputs[0])
-    if any(len(array) != count for array in inputs) or count == 0:
+    if count == 0:
+        raise DataFileError(f"{where} has no rows; a profile is made of 1 or more")
+    if any(len(array) != count for array in inputs):
         raise DataFileError(f"{where} has {[len(array) for array in inputs]} rows; as many of each input are needed")
     stride = -(-count // PROFILE_ROWS_MAX)
     taken = [array[::stride] for array in inputs]
