@@ -22,6 +22,7 @@ ELEMENTS_A_ROW_MAX = 1_024
 """Of longer rows every n-th element is looked at."""
 OUTPUT_ELEMENTS_MAX = 4_096
 """Outputs with more elements a row are not looked at."""
+SUMMED_MAX = 1e100
 PROFILE_ROWS_MAX = 100_000
 """Of larger data so many rows are looked at, evenly spread."""
 
@@ -42,6 +43,11 @@ def means_of(tables: Sequence[Array]) -> Floats:
         return np.empty(0)
     means: Floats = np.concatenate([rows.mean(axis=1, dtype=np.float64) for rows in tables])
     return means[np.isfinite(means)]
+
+
+def summable(values: Floats) -> Floats:
+    """Those beyond ±1e100 as ±1e100: the sum of their squares stays a number, which JSON can hold."""
+    return np.clip(values, -SUMMED_MAX, SUMMED_MAX)
 
 
 def element_tables(tables: Sequence[Array], elements_max: int) -> Iterator[tuple[int, Array]]:

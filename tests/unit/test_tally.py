@@ -3,7 +3,7 @@
 import base64
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import datasketches
 import msgspec
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_events.inference import InferRequest, InferTensor
+from hotswap_events.inference import ErrorCode, InferRequest, InferTensor
 from hotswap_events.observation import LABELS_MAX, Observation
 from hotswap_stream.application.version_slots import Serving
 from hotswap_stream.domain.latency_histogram import (
@@ -26,6 +26,8 @@ from hotswap_stream.domain.latency_histogram import (
 )
 from hotswap_stream.workers.inference.batches import Group
 from hotswap_stream.workers.inference.input_sample import SAMPLES_MAX, InputSample
+from hotswap_stream.workers.inference.observation_sender import BATCH_BYTES_MAX
+from hotswap_stream.workers.inference.observer import KEYS_MAX
 from hotswap_stream.workers.inference.records import RequestRecord
 from hotswap_stream.workers.inference.requests import Request
 from hotswap_stream.workers.inference.shadow_compare import compare, shown
@@ -190,3 +192,24 @@ def test_a_quantile_is_at_most_one_bucket_too_high(values: list[float], share: f
     assert exact * 0.999 <= found <= exact * 1.1
     assert count_up_to(both, found) >= share * len(values) - 1e-6
     assert all(earlier < later for earlier, later in pairwise(both))
+
+
+def test_a_record_is_small_at_any_traffic() -> None:
+    random = np.random.default_rng(1)
+    tally = Tally(slow_ms=5.0)
+    for _pass in range(40):
+        outputs, inputs = random.normal(size=(FOLD_ROWS, 2 * LABELS_MAX)), random.normal(size=(FOLD_ROWS, 784))
+        many = group(outputs, inputs, [1] * FOLD_ROWS)
+        many.compute_ms = float(2 ** random.uniform(LOWEST, HIGHEST)) ** (1 / 8)
+        tally.add(many)
+    for code in get_args(ErrorCode):
+        tally.add_errors(code, 10**9)
+    encoded = msgspec.json.encode(observation(tally))
+    assert len(encoded) * 2 * KEYS_MAX < BATCH_BYTES_MAX
+
+
+@pytest.mark.parametrize("value", [1e200, -1e200, 1.7e308])
+def test_scores_of_any_size_make_a_record_that_can_be_read(value: float) -> None:
+    tally = Tally(slow_ms=None)
+    tally.add(group(np.array([[value]]), np.array([[value]]), [1]))
+    assert observation(tally).answers == 1

@@ -6,7 +6,7 @@ import datasketches
 import numpy as np
 
 from hotswap_events.observation import Sums
-from hotswap_stream.application.row_sketches import element_tables, looked_at, means_of, new_sketch, update
+from hotswap_stream.application.row_sketches import element_tables, looked_at, means_of, new_sketch, summable, update
 from hotswap_stream.workers.inference.tensors import Array
 
 ROWS_A_GROUP_MAX = 4
@@ -35,7 +35,7 @@ class InputSample:
 
     def sums(self) -> Sums:
         """Of the means of the rows."""
-        means = means_of(self._rows)
+        means = summable(means_of(self._rows))
         return Sums(len(means), float(means.sum()), float(np.dot(means, means)))
 
     def sketches(self, name: str, features_max: int) -> Iterator[tuple[str, datasketches.kll_floats_sketch]]:

@@ -27,6 +27,7 @@ from hotswap_stream.application.row_sketches import (
     encoded,
     labels_and_scores,
     new_sketch,
+    summable,
     update,
 )
 from hotswap_stream.domain.latency_histogram import BUCKETS_PER_DOUBLING, HIGHEST, LOWEST, bucket_of
@@ -187,6 +188,7 @@ class _Summing:
         self.count, self._total, self._squares = 0, 0.0, 0.0
 
     def add(self, values: Floats) -> None:
+        values = summable(values)
         self.count += len(values)
         self._total += float(values.sum())
         self._squares += float(np.dot(values, values))
