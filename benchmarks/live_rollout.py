@@ -3,9 +3,9 @@
 import asyncio
 import random
 import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,19 +38,32 @@ ARCHITECTURE = "digits-cnn"
 USERS = 100_000
 TURN_SECONDS = 0.05
 
+Reward = Callable[[str, bool], float]
+"""What an answer of this version is worth, that was right or wrong."""
+
 _answers = msgspec.json.Decoder(InferResponse)
 
 
 class LiveDigits:
-    """Built by `live_digits`. `wrong` and `answered` count the answers by version."""
+    """Built by `live_digits`. `wrong` and `answered` count the answers by version, `labels` those whose label or reward
+    came back; `workers` gave them."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, producer: AIOKafkaProducer, *, rate: float, labelled: float
+        self,
+        settings: Settings,
+        registry: Registry,
+        producer: AIOKafkaProducer,
+        *,
+        rate: float,
+        labelled: float,
+        reward: Reward | None,
     ) -> None:
         self.registry = registry
         self.answered: Counter[str] = Counter()
         self.wrong: Counter[str] = Counter()
         self.labels: Counter[str] = Counter()
+        self.workers: defaultdict[str, set[str]] = defaultdict(set)
+        self._reward = reward
         self._settings, self._producer = settings, producer
         self._topics = bootstrap.topics(settings)
         self._rate, self._labelled = rate, labelled
@@ -102,12 +115,12 @@ class LiveDigits:
         *,
         seconds_max: float,
         warm_up_seconds: float = 0.0,
-        by_hand: tuple[Callable[[], bool], Command] | None = None,
+        meanwhile: Callable[[], Awaitable[None]] | None = None,
     ) -> tuple[RolloutState, float]:
         """Begin the rollout behind some seconds of traffic, and let more flow until it ends by itself: the rollout, and
         the seconds it took. TimeoutError if it does not end.
 
-        `by_hand`: a command that is carried out once, as soon as the function says so.
+        `meanwhile`: what people do is called again and again, ten times a second.
         """
         loop = asyncio.get_running_loop()
         over = asyncio.Event()
@@ -123,9 +136,8 @@ class LiveDigits:
                     for task in tasks:
                         if task.done():
                             task.result()
-                    if by_hand is not None and by_hand[0]():
-                        await self.command(by_hand[1])
-                        by_hand = None
+                    if meanwhile is not None:
+                        await meanwhile()
                     await asyncio.sleep(0.1)
             seconds = loop.time() - began
         finally:
@@ -190,6 +202,7 @@ class LiveDigits:
         said = max(range(len(scores)), key=scores.__getitem__)
         self.answered[answer.model_version] += 1
         self.wrong[answer.model_version] += said != truth
+        self.workers[answer.model_version].add(answer.parameters.worker)
         if self._random.random() >= self._labelled:
             return None
         self.labels[answer.model_version] += 1
@@ -199,14 +212,22 @@ class LiveDigits:
             at=datetime.now(UTC),
             request_partition=partition,
             request_offset=place[1],
-            label=truth,
+            label=truth if self._reward is None else None,
+            reward=None if self._reward is None else self._reward(answer.model_version, said == truth),
         )
 
 
 @asynccontextmanager
-async def live_digits(settings: Settings, *, rate: float, labelled: float = 0.2) -> AsyncIterator[LiveDigits]:
-    """A worker and the agents in processes of their own. `rate`: requests a second; `labelled`: share of the answers
-    whose true label comes back."""
+async def live_digits(
+    settings: Settings,
+    *,
+    rate: float,
+    labelled: float = 0.2,
+    reward: Reward | None = None,
+    workers: Sequence[str] = ("worker-1",),
+) -> AsyncIterator[LiveDigits]:
+    """The workers and the agents in processes of their own. `rate`: requests a second; `labelled`: share of the answers
+    whose true label comes back, or their `reward` instead."""
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_bootstrap_servers, acks="all", linger_ms=0, max_batch_size=4 * 1024**2
     )
@@ -214,9 +235,12 @@ async def live_digits(settings: Settings, *, rate: float, labelled: float = 0.2)
     await bootstrap.ensure_control_topics(settings)
     await producer.start()
     try:
-        with process((*cli, "agents"), settings), process((*cli, "worker"), settings):
+        with ExitStack() as processes:
+            processes.enter_context(process((*cli, "agents"), settings))
+            for name in workers:
+                processes.enter_context(process((*cli, "worker", "--name", name), settings))
             async with bootstrap.open_registry(settings, "live") as registry:
-                yield LiveDigits(settings, registry, producer, rate=rate, labelled=labelled)
+                yield LiveDigits(settings, registry, producer, rate=rate, labelled=labelled, reward=reward)
     finally:
         await producer.stop()
 

@@ -16,7 +16,8 @@ _ROLLOUT_EVENTS = tuple(ROLLOUT_EVENT_TYPES.values())
 
 
 class RolloutCourse(Struct, kw_only=True):
-    """One rollout. `begun` is the state behind the decision that began it."""
+    """One rollout. `begun` is the state behind the decision that began it; `events` are those of all decisions on the
+    rollout, with what they did to its versions."""
 
     rollout_id: str
     begun: ModelState
@@ -49,7 +50,8 @@ def _take(courses: list[RolloutCourse], event: Envelope, fold: RegistryFold) -> 
     course = courses[-1]
     if event.causationid == course.events[0].causationid:
         course.begun = fold.state(event.subject).copy()
-    if isinstance(data, _ROLLOUT_EVENTS) and getattr(data, "rollout_id", None) == course.rollout_id:
+    of_rollout = isinstance(data, _ROLLOUT_EVENTS) and getattr(data, "rollout_id", None) == course.rollout_id
+    if of_rollout or event.causationid == course.events[-1].causationid:
         course.events.append(event)
         if isinstance(data, RolloutCompleted):
             course.ended_at, course.outcome = event.time, data.outcome

@@ -112,10 +112,13 @@ async def test_harm_behind_a_promotion_by_hand_leads_back_by_itself(settings: Se
         await live.switched("v1")
         await live.trained("inverted", epochs=3, seed=2)
         start = StartRollout(**live.meta(), strategy=ShadowStrategy(), candidates=("v2",), policy=policy, forced=True)
-        promote = PromoteRollout(**live.meta(), forced=True)
-        ended, _seconds = await live.rolled_out(
-            start, seconds_max=SECONDS_MAX, by_hand=(lambda: live.labels["v1"] > 600, promote)
-        )
+        promotions = [PromoteRollout(**live.meta(), forced=True)]
+
+        async def promoted_once() -> None:
+            if promotions and live.labels["v1"] > 600:
+                await live.command(promotions.pop())
+
+        ended, _seconds = await live.rolled_out(start, seconds_max=SECONDS_MAX, meanwhile=promoted_once)
         state = live.registry.state("digits")
     assert ended.status == "rolled-back"
     assert (state.active_version, state.versions["v2"].stage) == ("v1", "archived")
