@@ -42,7 +42,7 @@ async def experiment_report(
             # The answers of the bake are no longer those of two arms.
             if judged is not None and (rollout.ended_at is None or judged.answered_at <= rollout.ended_at):
                 experiment.judge(judged, recorded.at)
-    return experiment.report(model_name, rollout)
+    return experiment.report(model_name, rollout, None if joiner is None else joiner.counts)
 
 
 def _until(rollout: RolloutState) -> datetime | None:

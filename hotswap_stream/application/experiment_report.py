@@ -4,6 +4,7 @@ The intervals are those of the tests that decide: true at all looks together. Me
 shown too, where there is anything to show, and do not take part in the advice.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -14,6 +15,7 @@ from hotswap_events.observation import Observation
 from hotswap_events.rollout import MetricEvidence
 from hotswap_events.rollout_record import RolloutStatus
 from hotswap_events.rollout_strategy import MetricName, MetricRule, RolloutPolicy
+from hotswap_stream.application.feedback import JoinStatus
 from hotswap_stream.application.metric_tests import metric_evidence
 from hotswap_stream.application.rollout_analysis import verdicts_of
 from hotswap_stream.application.rollout_description import describe_strategy
@@ -103,6 +105,9 @@ class ExperimentReport(Struct, frozen=True, kw_only=True):
     read_to: datetime | None
     """Time of the last record that is in it."""
     records: int
+    feedback: dict[JoinStatus, int]
+    """What was read of it, by what became of it. `joined` found its answer; of those, the ones that the split of the
+    traffic chose count for an arm."""
     arms: tuple[ArmReport, ...]
     lifts: tuple[Lift, ...]
     evidence: tuple[MetricEvidence, ...]
@@ -144,8 +149,10 @@ class Experiment:
         for decides, rollout in self._both():
             self._tables[decides] = fold_judged(self._tables[decides], rollout, judged)
 
-    def report(self, model_name: str, rollout: RolloutState) -> ExperimentReport:
-        """As it stands. `rollout` is the same one, as it is now."""
+    def report(
+        self, model_name: str, rollout: RolloutState, feedback: Mapping[JoinStatus, int] | None = None
+    ) -> ExperimentReport:
+        """As it stands. `rollout` is the same one, as it is now; `feedback` is how much of it was read."""
         deciding, shown = self._tables[True].rollout, self._tables[False].rollout
         figures = {} if deciding is None else deciding.figures
         verdicts = () if deciding is None else verdicts_of(self._rollout, deciding)
@@ -167,6 +174,7 @@ class Experiment:
             ended_at=rollout.ended_at,
             read_to=self.read_to,
             records=self.records,
+            feedback=dict(feedback or {}),
             arms=tuple(
                 _arm(name, name == rollout.baseline_version, weights.get(name, 0), figures.get(name), rollout.policy)
                 for name in (rollout.baseline_version, *rollout.candidates)

@@ -148,6 +148,7 @@ def _print_experiment(found: "ExperimentReport") -> None:
             "strategy": found.strategy,
             "started": found.started_at.isoformat(timespec="seconds"),
             "read to": None if found.read_to is None else found.read_to.isoformat(timespec="seconds"),
+            "feedback": found.feedback,
             "advice": f"{found.advice}: {found.because}",
         }
     )

@@ -90,8 +90,10 @@ async def test_counts_lift_with_its_interval_and_advice(reported: Reported) -> N
 
 
 async def test_labels_that_came_back_are_part_of_it(reported: Reported) -> None:
-    reported.history.records += labels(400, reported.history.records[-1].at)
+    told = labels(400, reported.history.records[-1].at)
+    reported.history.records += [*told, *told[:30]]
     report = await reported.report(rollout_id="r1")
+    assert report["feedback"] == {"joined": 400, "double": 30}
     assert [arm["accuracy"]["rate"] for arm in report["arms"]] == [1.0, 0.25]
     assert {lift["metric"]: lift["decides"] for lift in report["lifts"]} == {"success-rate": True, "accuracy": False}
 
