@@ -7,7 +7,6 @@ the version. `is_shadowed` says which requests the shadows see.
 from msgspec import Struct
 
 from hotswap_events.rollout_strategy import WEIGHT_TOTAL, Arm, FleetStrategy, ShadowStrategy
-from hotswap_stream.domain.rollout_evolve import versions_of
 from hotswap_stream.domain.routing import slot_of
 from hotswap_stream.domain.state import ModelState
 
@@ -81,15 +80,3 @@ def is_shadowed(split: Traffic, key: bytes) -> bool:
     if not split.shadows:
         return False
     return split.shadow_share >= WEIGHT_TOTAL or slot_of(key, f"{split.salt}/shadow") < split.shadow_share
-
-
-def versions_in_play(state: ModelState) -> tuple[str, ...]:
-    """Versions a worker must have loaded, the most needed first: active, those of the rollout, the former one."""
-    ordered: dict[str, None] = {}
-    if state.active_version is not None:
-        ordered[state.active_version] = None
-    if state.rollout is not None:
-        ordered.update(dict.fromkeys(versions_of(state.rollout)))
-    if state.former_version is not None:
-        ordered[state.former_version] = None
-    return tuple(ordered)

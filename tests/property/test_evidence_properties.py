@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_stream.domain.statistics.beta_binomial import log_e_above, log_e_below, quantile_levels, rate_interval
+from hotswap_stream.domain.statistics.beta_binomial import log_e_above, log_e_below, rate_interval
 from hotswap_stream.domain.statistics.block_bets import log_block_e
 from hotswap_stream.domain.statistics.rates import RateComparison
 from hotswap_stream.domain.statistics.samples import Counts, Moments
@@ -78,12 +78,6 @@ def test_an_interval_holds_the_estimate_and_widens_with_certainty(one: int, othe
     wider_lower, wider_upper = rate_interval(counts, alpha / 10)
     assert wider_lower <= lower
     assert upper <= wider_upper
-
-
-@given(st.integers(0, 3_000), st.floats(0.01, 0.99))
-def test_quantile_levels_are_around_the_quantile(trials: int, quantile: float) -> None:
-    low, high = quantile_levels(trials, quantile)
-    assert 0 <= low <= quantile <= high <= 1
 
 
 _PORTIONS = st.lists(

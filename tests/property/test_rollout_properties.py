@@ -5,13 +5,15 @@ from hypothesis import strategies as st
 
 from hotswap_events.commands import AnyCommand
 from hotswap_events.rollout_strategy import WEIGHT_TOTAL, CanaryStrategy
+from hotswap_stream.application.version_plan import HoldLimits, versions_to_hold
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.evolve import evolve
+from hotswap_stream.domain.rollout_evolve import versions_of
 from hotswap_stream.domain.rollout_refusals import legal_rollout_steps
 from hotswap_stream.domain.rollout_state import RolloutState
 from hotswap_stream.domain.routing import arm_of, wrong_weights
 from hotswap_stream.domain.state import ModelState
-from hotswap_stream.domain.traffic import in_fleet_part, is_shadowed, traffic, versions_in_play
+from hotswap_stream.domain.traffic import in_fleet_part, is_shadowed, traffic
 from tests.property.histories import MODELS, Intent, Writer, histories
 from tests.registry_samples import MODEL, in_envelope
 from tests.rollout_course_samples import PROVEN, RIVALS
@@ -40,7 +42,7 @@ def assert_sound(state: ModelState) -> None:
         assert rollout.status in ("running", "paused", "baking")
         expected = rollout.promoted_version if rollout.status == "baking" else rollout.baseline_version
         assert state.active_version == expected
-        assert not any(state.versions[name].artifact_deleted for name in versions_in_play(state))
+        assert not any(state.versions[name].artifact_deleted for name in versions_of(rollout))
         if rollout.status != "baking":
             assert all(state.versions[name].stage != "archived" for name in rollout.candidates)
         assert [arm.model_version for arm in rollout.arms] == [rollout.baseline_version, *rollout.candidates]
@@ -51,7 +53,8 @@ def assert_sound(state: ModelState) -> None:
         assert split.arms[0].model_version == state.active_version
         for worker in ("worker-1", "worker-2"):
             assert wrong_weights(split.weights_on(worker)) is None
-    assert {arm.model_version for arm in split.arms} | {*split.shadows} <= {*versions_in_play(state)}
+    held = versions_to_hold(state, (), HoldLimits(memory_bytes_max=10**12))
+    assert {arm.model_version for arm in split.arms} | {*split.shadows} <= {version.model_version for version in held}
 
 
 @given(histories)

@@ -12,7 +12,6 @@ from hotswap_stream.domain.statistics.beta_binomial import (
     log_e_above,
     log_e_below,
     log_e_value,
-    quantile_levels,
     rate_interval,
 )
 from hotswap_stream.domain.statistics.means import VALUES_MIN, mean_interval
@@ -85,24 +84,6 @@ def test_evidence_of_one_side_grows_on_that_side_only() -> None:
     assert log_e_below(bad, 0.9) > log(1_000)
     assert log_e_above(bad, 0.9) < 0
     assert log_e_above(bad, 0.7) > log(1_000)
-
-
-def test_levels_of_a_quantile() -> None:
-    low, high = quantile_levels(10_000, 0.95)
-    assert 0.93 < low < 0.95 < high < 0.97
-    assert quantile_levels(0, 0.95) == (0.0, 1.0)
-    assert quantile_levels(10, 0.95)[1] == 1.0
-
-
-def test_the_true_quantile_stays_between_the_levels_at_all_looks() -> None:
-    random = numpy.random.default_rng(9)
-    left = 0
-    for _experiment in range(100):
-        below = numpy.cumsum(random.random(1_000) < 0.9)  # values below the true p90
-        looks = range(10, 1_001, 30)
-        levels = [(trials, *quantile_levels(trials, 0.9, 0.2)) for trials in looks]
-        left += any(not low <= below[trials - 1] / trials <= high for trials, low, high in levels)
-    assert left / 100 <= 0.2
 
 
 def test_a_rate_against_a_threshold() -> None:

@@ -7,10 +7,11 @@ import pytest
 
 from hotswap_events.registry import RegistryEvent
 from hotswap_events.rollout_strategy import CanaryStrategy
+from hotswap_stream.application.version_plan import HoldLimits, versions_to_hold
 from hotswap_stream.domain.evolve import IllegalEventError, evolve_in_place
 from hotswap_stream.domain.rollout_state import ANALYSES_KEPT_MAX, ROLLOUTS_KEPT_MAX, RolloutState, seconds_in_phase
 from hotswap_stream.domain.state import ModelState
-from hotswap_stream.domain.traffic import FleetPart, traffic, versions_in_play
+from hotswap_stream.domain.traffic import FleetPart, traffic
 from tests.registry_samples import EPOCH, archived, in_envelope, promoted, rolled_back, staged, trained, validated
 from tests.rollout_course_samples import AT_PAUSE, BAKING, ENDED, IN_CANARY, IN_STEPS, PROVEN
 from tests.rollout_samples import (
@@ -154,10 +155,15 @@ class TestTraffic:
         assert split.fleet == FleetPart(0, ("worker-1",))
         assert (split.weights_on("worker-1"), split.weights_on("worker-2")) == ((0, 10_000), (10_000, 0))
 
-    def test_versions_in_play_are_loaded_ahead(self) -> None:
-        assert versions_in_play(ModelState("digits")) == ()
-        assert versions_in_play(state_after(*IN_CANARY)) == ("v1", "v2")
-        assert versions_in_play(state_after(*BAKING)) == ("v2", "v1")
+    def test_the_versions_of_a_rollout_are_loaded_ahead(self) -> None:
+        assert _held(ModelState("digits")) == ()
+        assert _held(state_after(*IN_CANARY)) == ("v1", "v2")
+        assert _held(state_after(*BAKING)) == ("v2", "v1")
         third = (*BAKING, bake_ended(), trained("v3"), validated("v3", baseline=("v2", 0.97)))
         started = rollout_started(CanaryStrategy(weight=1), "v3", rollout_id="r2", baseline="v2", policy=STRICT)
-        assert versions_in_play(state_after(*third, started)) == ("v2", "v3", "v1")
+        assert _held(state_after(*third, started)) == ("v2", "v3", "v1")
+
+
+def _held(state: ModelState) -> tuple[str, ...]:
+    held = versions_to_hold(state, (), HoldLimits(memory_bytes_max=10**12))
+    return tuple(version.model_version for version in held)

@@ -7,7 +7,7 @@ confidence sequences", 2021. Against a whole side ("at least p") the mixture is 
 supermartingale under each rate above. Exact for any count; only independence of the answers is asked for.
 """
 
-from math import ceil, exp, floor, inf, lgamma, log, log1p
+from math import exp, inf, lgamma, log, log1p
 
 from hotswap_stream.domain.statistics.normal_mixture import wrong_alpha
 from hotswap_stream.domain.statistics.samples import Counts
@@ -64,41 +64,6 @@ def rate_interval(counts: Counts, alpha: float = 0.05) -> tuple[float, float]:
         return outside
 
     return (edge(0.0) if counts.successes else 0.0), (edge(1.0) if counts.failures else 1.0)
-
-
-def quantile_levels(trials: int, quantile: float, alpha: float = 0.05) -> tuple[float, float]:
-    """Between which quantiles of the sample the true quantile lies, at all looks together.
-
-    Read both from the histogram of the values: with (0.93, 0.97) for a quantile of 0.95, the true p95 lies between the
-    sample's p93 and p97. How many values lie below the true quantile is a count of known rate, so this is the
-    beta-binomial mixture the other way round (S. R. Howard and A. Ramdas, "Sequential estimation of quantiles", 2022).
-    (0, 1) says that nothing is known yet. ValueError unless 0 < quantile < 1.
-    """
-    _require_inner(quantile)
-    wrong = wrong_alpha(alpha)
-    if wrong:
-        raise ValueError(wrong)
-    threshold = log(1 / alpha)
-    if not trials:
-        return 0.0, 1.0
-    # The evidence is convex in the count and lowest near trials × quantile: walk out from there, either way.
-    nearest = min(
-        (floor(trials * quantile), ceil(trials * quantile)),
-        key=lambda count: log_e_value(Counts(count, trials), quantile),
-    )
-
-    def last_inside(inside: int, outside: int) -> int:
-        while abs(outside - inside) > 1:
-            middle = (inside + outside) // 2
-            if log_e_value(Counts(middle, trials), quantile) > threshold:
-                outside = middle
-            else:
-                inside = middle
-        return inside
-
-    lowest = last_inside(nearest, -1)
-    highest = last_inside(nearest, trials + 1)
-    return lowest / trials, min(1.0, (highest + 1) / trials)
 
 
 def _require_inner(rate: float) -> None:

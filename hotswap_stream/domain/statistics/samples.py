@@ -25,10 +25,6 @@ class Counts(Struct, frozen=True):
         """0 where nothing was tried."""
         return self.successes / self.trials if self.trials else 0.0
 
-    def moments(self) -> "Moments":
-        """The same as values 0 and 1."""
-        return Moments(self.trials, float(self.successes), float(self.successes))
-
 
 class Moments(Struct, frozen=True):
     """Count, sum and sum of squares of values. ValueError when no values can have them.
