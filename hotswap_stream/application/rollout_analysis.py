@@ -81,7 +81,10 @@ def due(
         winner = max(successful, key=lambda verdict: verdict.lift)
         return _record(model_name, rollout, "successful", watermark, winner.evidence, winner.model_version)
     evidence = tuple(entry for verdict in verdicts for entry in verdict.evidence)[:32]
-    return _record(model_name, rollout, "inconclusive", watermark, evidence, None)
+    # Going on all the same needs a candidate; else it is about all of them.
+    proceeds = rollout.policy.on_inconclusive == "proceed"
+    best = max(verdicts, key=lambda verdict: verdict.lift).model_version if proceeds else None
+    return _record(model_name, rollout, "inconclusive", watermark, evidence, best)
 
 
 def verdicts_of(

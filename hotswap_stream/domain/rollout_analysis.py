@@ -42,7 +42,10 @@ def _wrong_version(rollout: RolloutState, command: RecordAnalysis) -> str | None
     name = command.model_version
     if name is not None and name not in rollout.candidates:
         return f"{name!r} is no candidate of rollout {rollout.rollout_id!r}; it has {', '.join(rollout.candidates)}"
-    if name is None and command.outcome == "successful" and len(rollout.candidates) > 1 and rollout.status != "baking":
+    promotes = command.outcome == "successful" or (
+        command.outcome == "inconclusive" and rollout.policy.on_inconclusive == "proceed"
+    )
+    if name is None and promotes and len(rollout.candidates) > 1 and rollout.status != "baking":
         return f"success of which candidate? name one of {', '.join(rollout.candidates)}"
     return None
 

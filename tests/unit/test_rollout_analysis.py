@@ -166,6 +166,18 @@ def test_what_cannot_be_told_in_time_goes_to_a_person_and_resuming_gives_a_fresh
     assert len(begun.decided) == 1
 
 
+def test_where_it_goes_on_all_the_same_the_best_of_several_is_promoted() -> None:
+    begun = RolloutTrial(state_after(*PROVEN))
+    policy = RolloutPolicy(metrics=(rule(margin=0.001),), seconds_max=60, on_inconclusive="proceed")
+    begun.apply(start_rollout(ab(v1=4_000, v2=3_000, v3=3_000), policy=policy), BEGIN)
+    run(begun, ObservedTraffic(answers_a_second=100), {"v1": 0.9, "v2": 0.9, "v3": 0.95}, 61)
+    assert begun.refused is None, begun.refused
+    assert begun.decided[1].at == BEGIN + timedelta(seconds=60)
+    assert isinstance(begun.decided[1].command, RecordAnalysis)
+    assert begun.decided[1].command.outcome == "inconclusive"
+    assert begun.state.active_version == "v3"
+
+
 def test_no_answer_at_all_goes_to_a_person_too() -> None:
     begun = trial()
     begun.tick(BEGIN + timedelta(seconds=86_399))

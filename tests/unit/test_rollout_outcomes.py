@@ -108,6 +108,16 @@ class TestAnalysis:
                 analysis_recorded("inconclusive"), *end
             )
 
+    def test_going_on_all_the_same_needs_one_of_several(self) -> None:
+        policy = RolloutPolicy(on_inconclusive="proceed")
+        rivals = given(*RIVALS, rollout_started(SHADOW, "v2", "v3", policy=policy))
+        rivals.when(record_analysis("inconclusive")).then_refused("invalid-value", "which candidate")
+        rivals.when(record_analysis("inconclusive", model_version="v3")).then(
+            analysis_recorded("inconclusive", model_version="v3"),
+            completed("promoted", model_version="v3"),
+            promoted("v3", "v1"),
+        )
+
     def test_the_same_evidence_again_is_nothing(self) -> None:
         baked = given(*BAKING, analysis_recorded("inconclusive", 5))
         baked.when(record_analysis("failed", 5)).then_nothing("watermark 5")
