@@ -1,6 +1,7 @@
 """Profiles of training data: sketches of given values, the event and the command."""
 
 import base64
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from hotswap_events.observation import SKETCH_K
 from hotswap_events.profile import ModelProfiled, ProfileVersion
+from hotswap_stream.domain.sketch_bytes import _capacity
 from tests.registry_samples import MODEL
 
 
@@ -17,6 +19,15 @@ def sketch_of(values: Sequence[float]) -> str:
     sketch = datasketches.kll_floats_sketch(SKETCH_K)
     sketch.update(np.array(values, np.float32))
     return base64.b64encode(sketch.serialize()).decode()
+
+
+def vast_sketch(levels: int = 60) -> str:
+    """One value that stands for 2^(levels − 1): well formed, and merged with its like beyond 64 bits."""
+    k, least = SKETCH_K, 8
+    capacity = sum(max(least, _capacity(k, levels - level - 1)) for level in range(levels))
+    content = struct.pack("<BBBBHBB", 5, 1, 15, 0, k, least, 0) + struct.pack("<QHBB", 2 ** (levels - 1), k, levels, 0)
+    content += struct.pack(f"<{levels}I3f", *[capacity - 1] * levels, 1.0, 1.0, 1.0)
+    return base64.b64encode(content).decode()
 
 
 INPUT = sketch_of([number / 100 for number in range(100)])

@@ -10,25 +10,30 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from hotswap_stream.domain.sketch_bytes import wrong_sketch
+from hotswap_stream.domain.sketch_bytes import VALUES_MAX, wrong_sketch
 
 _SHARES = [step / 200 for step in range(1, 200)]
 """Of the quantiles at which two distribution functions are compared."""
 
 
 class Sketch:
-    """A sketch that others are merged into. ValueError where text is not one."""
+    """A sketch that others are merged into. ValueError where text is not one, or both have too many values."""
 
     def __init__(self, encoded: str) -> None:
         self._sketch = _decoded(encoded)
 
     def merge(self, encoded: str) -> None:
         """Take in the values of another one."""
-        self._sketch.merge(_decoded(encoded))
+        self._merge(_decoded(encoded))
 
     def merge_sketch(self, other: "Sketch") -> None:
         """Take in the values of another one, which stays as it is."""
-        self._sketch.merge(other._sketch)
+        self._merge(other._sketch)
+
+    def _merge(self, other: Any) -> None:
+        if self._sketch.n + other.n > VALUES_MAX:
+            raise ValueError(f"{self._sketch.n} and {other.n} values; a sketch is made of at most {VALUES_MAX}")
+        self._sketch.merge(other)
 
     def copy(self) -> "Sketch":
         """One of its own with the same values."""

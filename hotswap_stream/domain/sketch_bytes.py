@@ -17,6 +17,8 @@ from struct import unpack_from
 CHARACTERS_MAX = 65_536
 K_MIN, K_MAX = 8, 4_096
 LEVELS_MAX = 60
+VALUES_MAX = 2**48
+"""The library counts values in 64 bits: merged beyond that, it never returns."""
 
 _FAMILY, _M = 15, 8
 _EMPTY, _SORTED, _SINGLE = 1, 2, 4
@@ -52,6 +54,8 @@ def _wrong_levels(content: bytes, k: int, level_0_sorted: bool) -> str | None:
     n, min_k, levels = unpack_from("<QHB", content, 8)
     if not (K_MIN <= min_k <= k and 1 <= levels <= LEVELS_MAX and n > 1):
         return f"n {n}, min k {min_k}, {levels} levels: these do not go together"
+    if n > VALUES_MAX:
+        return f"n {n}; a sketch is made of at most {VALUES_MAX} values"
     values_at = _LEVELS_AT + 4 * levels
     if len(content) < values_at + 8:
         return "cut off in its levels"

@@ -99,7 +99,7 @@ class TestWrongSketch:
             (0, "<B", 2, "preamble"),
             (3, "<B", 1, "preamble"),
             (8, "<Q", 999, "do not add up"),
-            (8, "<Q", 2**63, "do not add up"),
+            (8, "<Q", 2**63, "at most"),
             (18, "<B", 200, "200 levels"),
             (20, "<I", 2**32 - 1, "do not add up"),
             (-4, "<f", float("nan"), "not finite"),
