@@ -186,7 +186,11 @@ class AlertAgent:
             if rule.metric == "lag":
                 figures[rule.name] = lag_figure(waiting) if name in self._lag_asked else "too-little"
             elif fresh:
-                figures[rule.name] = model.figure(rule, state, now_ms)
+                try:
+                    figures[rule.name] = model.figure(rule, state, now_ms)
+                except Exception as error:  # noqa: BLE001 - one rule must not silence the model's others
+                    figures[rule.name] = "too-little"
+                    self._say_failed(name, error)
             else:
                 figures[rule.name] = "too-little"
         model.watches = {

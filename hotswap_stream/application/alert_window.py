@@ -15,6 +15,7 @@ from hotswap_events.inference import ErrorCode
 from hotswap_events.observation import Observation, ObservationRole
 from hotswap_stream.application.quantile_sketch import Sketch
 from hotswap_stream.application.version_figures import ERRORS_OF_THE_VERSION
+from hotswap_stream.domain.latency_histogram import HIGHEST, LOWEST
 
 BUCKETS = 30
 BUCKET_MS_MIN = 500
@@ -199,7 +200,9 @@ class AlertWindows:
 def totals_of(record: Observation) -> WindowTotals:
     """What one observation says of requests and waits."""
     errors = {code: record.errors[code] for code in ERRORS_OF_THE_SERVER if code in record.errors}
-    totals = WindowTotals(answers=record.answers, errors=errors, total_buckets=dict(record.total.buckets))
+    # Others no worker counts by, and their ends in milliseconds may be beyond all numbers.
+    waits = {bucket: count for bucket, count in record.total.buckets.items() if LOWEST <= bucket <= HIGHEST}
+    totals = WindowTotals(answers=record.answers, errors=errors, total_buckets=waits)
     if record.model_version is not None:
         totals.add_version(record.model_version, totals.requests, totals.failures)
     return totals

@@ -10,7 +10,7 @@ import structlog
 
 from hotswap_events.alert_commands import ClearAlert, SetAlertPolicy
 from hotswap_events.alerts import AlertPolicy, AlertRule
-from hotswap_events.observation import Observation
+from hotswap_events.observation import LatencyCounts, Observation
 from hotswap_stream import bootstrap
 from hotswap_stream.agents.alert_agent import BEHIND, AlertAgent
 from hotswap_stream.application.request_lag import WaitingRequests
@@ -18,7 +18,7 @@ from hotswap_stream.domain.alerts import AlertsState
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 from hotswap_stream.settings import Settings
 from tests.observation_samples import ObservedTraffic
-from tests.profile_samples import profile, sketch_of
+from tests.profile_samples import profile, sketch_of, vast_sketch
 from tests.registry_samples import MODEL, register, switch
 from tests.unit.agent_stage import AgentStage
 from tests.unit.test_analysis_agent import SetClock
@@ -228,6 +228,17 @@ async def test_what_cannot_be_read_harms_nobody(alerting: Alerting) -> None:
     alerting.agent.observe(alerting.record(**FINE), alerting.clock.time + timedelta(days=1))
     await alerting.seconds(3, **FAILING)
     assert set(alerting.alerts.raised) == {"errors"}
+
+
+async def test_hostile_counts_silence_no_other_rule(alerting: Alerting) -> None:
+    slow = AlertRule(name="slow", metric="latency-ms", above=1.0, window_seconds=10.0)
+    await alerting.do(profile(sketches={"input": sketch_of([1.0, 2.0])}))
+    await alerting.rules(slow, DRIFT, ERRORS, LAG)
+    alerting.lag.requests = 500
+    hostile = LatencyCounts(buckets={10**6: 5, -(10**6): 5, 40: 100})
+    await alerting.seconds(8, total=hostile, sketches={"input": vast_sketch()}, **FAILING)
+    assert set(alerting.alerts.raised) == {"slow", "errors", "lag"}
+    assert alerting.alerts.raised["slow"].value == 32.0
 
 
 async def test_an_operator_clears_and_it_comes_again_while_the_figure_is_above(alerting: Alerting) -> None:
