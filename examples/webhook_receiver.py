@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """One message."""
         length = int(self.headers.get("content-length") or 0)
-        if length > BODY_BYTES_MAX:
+        if not 0 <= length <= BODY_BYTES_MAX:
             return self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
@@ -93,7 +93,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Print alerts that come by webhook.")
     parser.add_argument("port", type=int)
     port = parser.parse_args().port
-    with Receiver(("127.0.0.1", port), os.environ["WEBHOOK_SECRET"], lambda event: print(in_words(event))) as server:
+    with Receiver(
+        ("127.0.0.1", port), os.environ["WEBHOOK_SECRET"], lambda event: print(in_words(event), flush=True)
+    ) as server:
         server.serve_forever()
 
 
