@@ -90,20 +90,3 @@ OBSERVATIONS_LOST = MetricSpec(
 EVENT_STREAM_CLIENTS = MetricSpec(
     name="hotswap_event_stream_clients", kind="gauge", documentation="Clients of the live event stream."
 )
-
-CATALOGUE = (
-    MODEL_VERSION_INFO,
-    MODEL_SWITCHES,
-    REGISTRY_MODELS,
-    REGISTRY_VERSIONS,
-    REGISTRY_NEXT_OFFSET,
-    REGISTRY_EVENTS_APPLIED,
-    REGISTRY_EVENTS_VOID,
-    REGISTRY_FOLLOWER_UP,
-    CIRCUIT_OPEN,
-    CIRCUIT_OPENINGS,
-    MODEL_DISABLED,
-    ALERTS_RAISED,
-    OBSERVATIONS_LOST,
-    EVENT_STREAM_CLIENTS,
-)
