@@ -60,7 +60,7 @@ def check(home: Path, kind: ProcessKind, name: str, *, age_seconds_max: float = 
     """How many seconds ago the process could do its work. NotHealthyError."""
     path = _path(home, kind, name)
     try:
-        age_s = max(0.0, time.time() - path.stat().st_mtime)
+        age_s = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         there = sorted(found.name.removeprefix(f"{kind}-") for found in path.parent.glob(f"{kind}-*"))
         seen = f"; there is {', '.join(there)}" if there else ""
@@ -71,7 +71,11 @@ def check(home: Path, kind: ProcessKind, name: str, *, age_seconds_max: float = 
         raise NotHealthyError(
             f"{kind} {name!r} last could do its work {age_s:.0f} s ago; at most {age_seconds_max:g} s are allowed"
         )
-    return age_s
+    if age_s < -age_seconds_max:  # whoever left it is not there to renew it by the clock as it is now
+        raise NotHealthyError(
+            f"{kind} {name!r} left a sign that is {-age_s:.0f} s ahead of the clock, and no other since"
+        )
+    return max(0.0, age_s)
 
 
 def _path(home: Path, kind: ProcessKind, name: str) -> Path:

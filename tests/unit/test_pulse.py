@@ -27,6 +27,18 @@ def test_one_that_is_not_says_since_when(tmp_path: Path) -> None:
     assert check(tmp_path, "agents", "1", age_seconds_max=4_000) >= 3_600
 
 
+def test_one_from_before_the_clock_was_set_back_is_no_sign(tmp_path: Path) -> None:
+    sign = Pulse(tmp_path, "agents", "1")
+    sign.beat()
+    [file] = (tmp_path / pulse.FOLDER).iterdir()
+    for ahead_s in (3.0, 3_600.0):
+        os.utime(file, (time.time() + ahead_s, time.time() + ahead_s))
+        if ahead_s < AGE_SECONDS_MAX:
+            assert check(tmp_path, "agents", "1") == 0.0
+    with pytest.raises(NotHealthyError, match=r"a sign that is 3\d\d\d s ahead of the clock"):
+        check(tmp_path, "agents", "1")
+
+
 def test_one_that_was_taken_away_is_not_there_and_others_are_named(tmp_path: Path) -> None:
     for name in ("a-1", "b-1"):
         Pulse(tmp_path, "worker", name).beat()
