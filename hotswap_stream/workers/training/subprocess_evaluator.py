@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from hotswap_stream.application.evaluation import (
     Measured,
 )
 from hotswap_stream.workers.training.process import LineProtocolError, ordered_process
+from hotswap_stream.workers.training.work_folder import make_work_folder
 
 _log = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ class SubprocessEvaluator:
     async def measure(
         self, digest: str, *, compared_with: str | None = None, data_file: Path | None = None
     ) -> Measured:
-        folder = await asyncio.to_thread(self._make_folder)
+        folder = await asyncio.to_thread(make_work_folder, self._folder, "evaluation-", seconds_max=self._seconds_max)
         try:
             order = EvaluationOrder(
                 candidate_file=await self._copy(digest, folder / "candidate.safetensors"),
@@ -58,10 +58,6 @@ class SubprocessEvaluator:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         _log.info("evaluated", digest=digest, compared_with=compared_with, accuracy=measured.candidate.accuracy)
         return measured
-
-    def _make_folder(self) -> Path:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="evaluation-", dir=self._folder))
 
     async def _copy(self, digest: str, path: Path) -> str:
         """The process gets what the store has verified, and no way to the store."""

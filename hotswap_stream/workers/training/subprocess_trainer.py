@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from hotswap_stream.application.training import (
 )
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.workers.training.process import LineProtocolError, OrderedProcess, ordered_process
+from hotswap_stream.workers.training.work_folder import make_work_folder
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ class SubprocessTrainer:
     async def run(
         self, spec: TrainingSpec, *, on_progress: OnProgress | None = None, cancel: asyncio.Event | None = None
     ) -> TrainingOutcome:
-        folder = await asyncio.to_thread(self._make_folder)
+        folder = await asyncio.to_thread(make_work_folder, self._run_folder, "run-", seconds_max=self._run_seconds_max)
         try:
             log.info("training_started", run_id=spec.run_id, model_name=spec.model_name, architecture=spec.architecture)
             outcome = await self._run_in(folder, spec, on_progress or _ignore, cancel or asyncio.Event())
@@ -68,10 +68,6 @@ class SubprocessTrainer:
         else:
             log.info("training_succeeded", run_id=spec.run_id, digest=outcome.artifact.digest)
         return outcome
-
-    def _make_folder(self) -> Path:
-        self._run_folder.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="run-", dir=self._run_folder))
 
     async def _run_in(
         self, folder: Path, spec: TrainingSpec, on_progress: OnProgress, cancel: asyncio.Event
