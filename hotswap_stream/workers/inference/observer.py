@@ -23,6 +23,9 @@ _log = structlog.get_logger(__name__)
 KEYS_MAX = 32
 """Versions in their roles, at a time; what comes beyond is not observed, and counted."""
 COMPARISONS_A_SECOND_MAX = 10
+"""Of each shadow."""
+SHADOWS_MAX = 64
+"""Whose comparisons are counted apart."""
 COMPARISONS_UNSENT_MAX = 100
 
 Key = tuple[str | None, ObservationRole, str | None]
@@ -70,7 +73,7 @@ class Observer:
         self._sequence = 0
         self._answered, self._shadowed = Tallies(), Tallies()
         self._comparisons: list[Comparison] = []
-        self._budget = _Budget(COMPARISONS_A_SECOND_MAX)
+        self._budgets: dict[str, _Budget] = {}
         self._failed = False
 
     @property
@@ -116,9 +119,15 @@ class Observer:
             if tally is not None:
                 count(tally)
 
-    def wants_comparison(self, *, agree: bool) -> bool:
-        """Whether one more compared pair may be sent now. Half of those that may be sent are kept for disagreements."""
-        return self._budget.take(agree=agree)
+    def wants_comparison(self, shadow_version: str, *, agree: bool) -> bool:
+        """Whether one more compared pair of this shadow may be sent now. Half of those that may be sent are kept for
+        disagreements."""
+        budget = self._budgets.get(shadow_version)
+        if budget is None:
+            if len(self._budgets) >= SHADOWS_MAX:
+                self._budgets.clear()
+            budget = self._budgets[shadow_version] = _Budget(COMPARISONS_A_SECOND_MAX)
+        return budget.take(agree=agree)
 
     def compared(self, comparisons: Iterable[Comparison]) -> None:
         """Send these with the next observations."""
