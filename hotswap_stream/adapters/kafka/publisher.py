@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.topic_records import OutboundRecord
 from hotswap_stream.errors import LogUnavailableError
@@ -37,7 +37,7 @@ class KafkaPublisher:
         """Disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await to_the_end(_stop(producer))
+            await to_the_end(stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX))
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,15 +56,3 @@ class KafkaPublisher:
                     raise
                 self._producer = producer
             return self._producer
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    """`stop` waits until all is sent; without a broker that takes as long as a request may."""
-    stopping = asyncio.ensure_future(producer.stop())
-    await asyncio.wait({stopping}, timeout=FLUSH_SECONDS_MAX)
-    stopping.cancel()
-    with suppress(asyncio.CancelledError, KafkaError):
-        await stopping
-    with suppress(KafkaError):  # what a `stop` that was cut short leaves behind
-        await producer._sender.close()
-    await producer.client.close()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -11,6 +10,7 @@ from aiokafka.structs import RecordMetadata
 
 from hotswap_events.envelope import CONTENT_TYPE
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
+from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.errors import AppendOutcomeUnknownError, DecisionTooLargeError, LogUnavailableError
@@ -58,7 +58,7 @@ class KafkaRegistryLog:
                 await to_the_end(consumer.stop())
         self._followers.clear()
         if producer is not None:
-            await to_the_end(_close(producer))
+            await to_the_end(stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX))
 
     async def append(self, key: bytes, values: Sequence[bytes]) -> int:
         """One record batch; the first record's offset."""
@@ -105,7 +105,7 @@ class KafkaRegistryLog:
         """An idempotent producer that failed has lost count of its sequence numbers: the next append gets a new one."""
         if self._producer is producer:
             self._producer = None
-        await to_the_end(_close(producer))
+        await to_the_end(stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX))
 
     async def end_offset(self) -> int:
         """The offset that the next record will get."""
@@ -230,18 +230,6 @@ class KafkaRegistryLog:
             raise
         consumer.assign([self._partition])
         return consumer
-
-
-async def _close(producer: AIOKafkaProducer) -> None:
-    """`stop` waits until all batches are sent, which an idempotent producer tries for ever: wait only so long."""
-    stopping = asyncio.ensure_future(producer.stop())
-    await asyncio.wait({stopping}, timeout=FLUSH_SECONDS_MAX)
-    stopping.cancel()
-    with suppress(asyncio.CancelledError, KafkaError):
-        await stopping
-    with suppress(KafkaError):  # what a `stop` that was cut short leaves behind
-        await producer._sender.close()
-    await producer.client.close()
 
 
 def _record(record: "ConsumerRecord[bytes, bytes]") -> LogRecord:
