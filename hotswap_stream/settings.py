@@ -159,6 +159,7 @@ def parse_api_keys(text: str | None) -> dict[str, str]:
 def _decode_path(wanted: type, value: object) -> object:
     if wanted is Path and isinstance(value, str):
         return Path(value).expanduser().absolute()
+    # What msgspec asks of a hook that is given a type it does not know.
     raise NotImplementedError(f"no decoding to {wanted}")
 
 
