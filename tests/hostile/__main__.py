@@ -7,15 +7,19 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from hotswap_stream.broker import BrokerError, EmbeddedKafka
 from hotswap_stream.broker.guard import ProcessGuard
 from hotswap_stream.observability.logging import configure_logging
 from hotswap_stream.settings import Settings
-from tests.hostile.cells import Cell, chosen, matrix
-from tests.hostile.report import Report, report_of, table, write_docs, write_json
-from tests.hostile.run import Run
+from tests.hostile.cells import chosen, matrix
+from tests.hostile.file_cells import artifact_cells, settings_cells
+from tests.hostile.http_cells import http_matrix
+from tests.hostile.report import AnyCell, Report, report_of, table, write_docs, write_json
+from tests.hostile.run import C, Run
 
 FAILED = 1
 INTERRUPTED = 130
@@ -24,13 +28,20 @@ INTERRUPTED = 130
 async def run(arguments: argparse.Namespace, seed: int, home: Path) -> Report:
     """A broker, the run, and nothing left behind."""
     began_s = time.monotonic()
-    cells = [cell for cell in _cells(arguments, seed) if arguments.only is None or arguments.only in str(cell)]
-    _say(f"seed {seed}: {len(cells)} cells; repeat with make hostile SEED={seed}")
+    pick = partial(_picked, arguments.only)
+    cells = pick(matrix() if arguments.few is None else chosen(seed, per_place=arguments.few))
+    http, artifacts, values = pick(http_matrix()), pick(artifact_cells()), pick(settings_cells())
+    every: list[AnyCell] = [*cells, *http, *artifacts, *values]
+    _say(f"seed {seed}: {len(every)} cells; repeat with make hostile SEED={seed}")
     async with EmbeddedKafka() as kafka:
         settings = Settings(kafka_bootstrap_servers=kafka.bootstrap_servers, home=home)
         trying = Run(settings, say=_say, seconds_max=arguments.seconds, search_seconds_max=arguments.search_seconds)
-        await trying.run(cells, seed)
-    return report_of(seed, cells, trying, time.monotonic() - began_s)
+        await trying.run(cells, seed, http=http, artifacts=artifacts, settings=values)
+    return report_of(seed, every, trying, time.monotonic() - began_s)
+
+
+def _picked(part: str | None, cells: Sequence[C]) -> list[C]:
+    return [cell for cell in cells if part is None or part in str(cell)]
 
 
 def main() -> int:
@@ -69,10 +80,6 @@ def main() -> int:
         write_docs(report)
     sys.stdout.write(table(report))
     return 0 if report.held else FAILED
-
-
-def _cells(arguments: argparse.Namespace, seed: int) -> list[Cell]:
-    return matrix() if arguments.few is None else chosen(seed, per_place=arguments.few)
 
 
 def _say(text: str) -> None:

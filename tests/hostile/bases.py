@@ -49,8 +49,8 @@ def base(message: str, world: World, number: int) -> dict[str, Any]:
     found = _example(message)
     if message in ("hotswap.infer-response", "hotswap.infer-error"):
         partition = number % len(world.request_ends)
-        place = {"request_partition": partition, "request_offset": 0, "worker": f"hostile-{number}"}
-        return {**found, "model_name": MODEL, "parameters": {**found["parameters"], **place}}
+        facts = {"request_partition": partition, "request_offset": 0} | {"worker": f"hostile-{number}"}
+        return {**found, "model_name": MODEL, "parameters": {**found["parameters"], **facts}}
     if message == "hotswap.observation":
         who = {"worker": "hostile", "worker_run": f"hostile-{number}", "sequence": 1}
         version = {"model_name": MODEL, "model_version": "v1", "rollout_id": world.rollout_id}

@@ -11,7 +11,7 @@ from tests.hostile.kinds import KINDS, Encoding, Kind, ways
 from tests.hostile.places import PLACES, Place
 from tools.message_catalogue import COMMANDS, EVENTS, Message
 
-_PARTS = tuple(Field(part=part) for part in ("value", "key", "timestamp", "partition", "batch"))  # type: ignore[arg-type]
+_PARTS = tuple(Field(part=part) for part in ("value", "key", "timestamp", "partition", "batch"))
 UNKNOWN_HEADER = "x-of-somebody-else"
 
 

@@ -12,7 +12,7 @@ from tests.hostile.cells import Cell
 from tests.hostile.places import BY_NAME, MODEL, Place
 from tests.hostile.probes import NotHandledError, Probes
 from tests.hostile.records import HostileRecord, record_of
-from tests.hostile.stage import BYSTANDER, HostileStage
+from tests.hostile.stage import BYSTANDER, PARTITIONS, HostileStage
 from tests.hostile.wire import Written
 
 WELL_SECONDS_MAX = 20.0
@@ -25,6 +25,8 @@ class Outcome(Struct, kw_only=True):
     cells: list[str]
     broken: list[str] = []
     """What of the law did not hold; empty where it held."""
+    culprits: list[str] = []
+    """Which of the cells did it, where each was looked at by itself."""
     refused: int = 0
     """Records that the broker itself did not take."""
     told: dict[str, int] = {}
@@ -76,6 +78,8 @@ async def _try(hostile: HostileStage, probes: Probes, place: Place, cells: Seque
 
 async def _write(hostile: HostileStage, place: Place, cells: Sequence[Cell]) -> list[tuple[HostileRecord, Written]]:
     pairs = []
+    topic = hostile.topics.requests(MODEL)
+    hostile.world.request_ends = tuple([await hostile.end_of(topic, number) for number in range(PARTITIONS)])
     if place.name != "registry":
         records = [record_of(cell, hostile.world) for cell in cells]
         return list(zip(records, await hostile.wire.write(records), strict=True))

@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
 import msgspec
 from aiokafka.partitioner import DefaultPartitioner
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hotswap_events import headers as header_names
 from hotswap_events.observation import Observation
@@ -85,20 +86,13 @@ class Probes:
             name = self._next("good")
             place = await self._send(self._hostile.topics.requests(MODEL), partition, request_body(name))
             self.ledger.requests[MODEL, partition, place] = name
-            answer = await self.until(
-                f"request {partition}:{place}", lambda p=partition, o=place: self._answer(MODEL, p, o)
-            )
+            answer = await self.until(f"request {partition}:{place}", partial(self._answer, MODEL, partition, place))
             body = answer.body()
             version, outputs = body.get("model_version"), body.get("outputs")
             wanted = {"v1": [1.0, 1.0], "v2": [2.0, 2.0]}.get(str(version))
             if not outputs or outputs[0]["data"] != wanted or body.get("id") != name:
                 raise NotHandledError(f"request {partition}:{place} was answered with {answer.value!r:.300}")
             self._hostile.world.answered = (partition, place)
-        ends = [
-            max((o for m, p, o in self.ledger.requests if (m, p) == (MODEL, n)), default=-1) + 1
-            for n in range(PARTITIONS)
-        ]
-        self._hostile.world.request_ends = tuple(ends)
 
     def _answer(self, model_name: str, partition: int, offset: int) -> Seen | None:
         topic = self._hostile.topics.responses(model_name)
@@ -145,7 +139,7 @@ class Probes:
                 hostile.topics.command_results, lambda record: record.body().get("command_id") == name
             ),
         )
-        result = found.body()
+        result: dict[str, Any] = found.body()
         if result.get("status") != "accepted":
             raise NotHandledError(f"command {fields['type']} was not carried out: {result}")
         return result
@@ -265,7 +259,7 @@ class Probes:
             offset = await self._send(topics.requests(WINDOW_MODEL), partition, steps_body([1.0], name), None, headers)
             self.ledger.requests[WINDOW_MODEL, partition, offset] = name
             answer = await self.until(
-                f"step {number} of {series}", lambda p=partition, o=offset: self._answer(WINDOW_MODEL, p, o)
+                f"step {number} of {series}", partial(self._answer, WINDOW_MODEL, partition, offset)
             )
             window = answer.body().get("parameters", {}).get("window", {})
             if window.get("steps") != min(number, STEPS):
@@ -313,6 +307,7 @@ class Probes:
     ) -> Any:
         """What `true` returns once it is. NotHandledError."""
         deadline = time.monotonic() + self.seconds_max
+        failed = ""
         while True:
             try:
                 found = true()
@@ -320,11 +315,10 @@ class Probes:
                     found = await found
                 if found:
                     return found
-            except httpx.HTTPError as error:
-                text = f"the API: {error!r}"
-                said = lambda text=text: text  # noqa: E731
+            except (httpx.HTTPError, KafkaException) as error:
+                failed = repr(error)
             if time.monotonic() > deadline:
-                raise NotHandledError(f"{what}: not within {self.seconds_max:g} s; {said()}")
+                raise NotHandledError(f"{what}: not within {self.seconds_max:g} s; {said()} {failed}".rstrip("; "))
             await asyncio.sleep(_POLL_SECONDS)
 
     def _partition_of_model(self) -> int:

@@ -8,6 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from tests.hostile.cells import Cell
+from tests.hostile.file_cells import ARTIFACTS, SETTINGS, FileCell
+from tests.hostile.http_cells import PLACE as HTTP
+from tests.hostile.http_cells import HttpCell
 from tests.hostile.kinds import KINDS, WHY_NOT
 from tests.hostile.law import Outcome
 from tests.hostile.places import PLACES
@@ -15,6 +18,9 @@ from tests.hostile.run import Run
 
 JSON_FILE = Path("build/hostile.json")
 DOCS_FILE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "hostile.md"
+AnyCell = Cell | HttpCell | FileCell
+OTHERS = ((HTTP, ("API",)), (ARTIFACTS, ("worker",)), (SETTINGS, ("every process",)))
+"""What is no topic, and who reads it."""
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
@@ -48,14 +54,15 @@ class Report(Struct, kw_only=True):
     """Topics in which records could not be used and nothing told of it."""
 
 
-def report_of(seed: int, cells: Sequence[Cell], run: Run, seconds: float) -> Report:
+def report_of(seed: int, cells: Sequence[AnyCell], run: Run, seconds: float) -> Report:
     """From what a run left."""
-    places = [_place(place.name, place.readers, cells, run) for place in PLACES]
+    names = [*((place.name, place.readers) for place in PLACES), *OTHERS]
+    places = [_place(name, readers, cells, run) for name, readers in names]
     told_by = {place.name: place.told_by for place in PLACES}
     untold = [
         each.place
         for each in places
-        if each.cells > each.refused_by_broker and told_by[each.place]
+        if each.cells > each.refused_by_broker and told_by.get(each.place)
         and not any(each.told.get(name) for name in told_by[each.place])
     ]  # fmt: skip
     broken = [outcome for outcome in run.outcomes if not outcome.held]
@@ -72,13 +79,14 @@ def report_of(seed: int, cells: Sequence[Cell], run: Run, seconds: float) -> Rep
     )
 
 
-def _place(name: str, readers: tuple[str, ...], cells: Sequence[Cell], run: Run) -> PlaceReport:
+def _place(name: str, readers: tuple[str, ...], cells: Sequence[AnyCell], run: Run) -> PlaceReport:
     mine = [cell for cell in cells if cell.place == name]
     found = PlaceReport(place=name, readers=readers, cells=len(mine))
     names, told = {str(cell) for cell in mine}, Counter[str]()
     for outcome in run.outcomes:
         if outcome.cells[0] in names:
             found.held += len(outcome.cells) if outcome.held else 0
+            found.held += len(outcome.cells) - len(outcome.culprits) if outcome.culprits else 0
             found.refused_by_broker += outcome.refused
             found.seconds = round(found.seconds + outcome.seconds, 1)
             told.update(outcome.told)
@@ -106,7 +114,10 @@ def table(report: Report) -> str:
             f"{place.place:20} {place.cells:6} {place.held:8} {place.refused_by_broker:8} {place.seconds:8.1f}  {told}"
         )
     for outcome in report.broken:
-        shown = outcome.cells[0] if len(outcome.cells) == 1 else f"one of {len(outcome.cells)} like {outcome.cells[0]}"
+        shown = outcome.cells[0]
+        if len(outcome.cells) > 1:
+            known = f"{len(outcome.culprits)} of" if outcome.culprits else "one of"
+            shown = f"{known} {len(outcome.cells)} such as {shown}"
         lines += [f"BROKEN by {shown}", *(f"    {each}" for each in outcome.broken)]
     lines += [f"LOST {each}" for each in report.lost]
     lines += [f"UNTOLD: records in {each} could not be used, and nothing tells of it" for each in report.untold]

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from hotswap_events.commands import RegisterVersion, SwitchVersion
 from hotswap_events.registry import Provenance

@@ -115,7 +115,11 @@ class Wire:
                 break
 
     def _transaction(self, record: HostileRecord) -> Written:
-        producer = Producer(_options(self._servers) | {"transactional.id": f"hostile-{uuid.uuid4()}"})
+        options = {
+            "transactional.id": f"hostile-{uuid.uuid4()}",
+            "transaction.timeout.ms": int(WRITE_SECONDS_MAX * 1_000),
+        }
+        producer = Producer(_options(self._servers) | options)
         producer.init_transactions(WRITE_SECONDS_MAX)
         producer.begin_transaction()
         written = self._produce(producer, [record])[0]
