@@ -29,6 +29,8 @@ class Outcome(Struct, kw_only=True):
     """What of the law did not hold; empty where it held."""
     culprits: list[str] = []
     """Which of the cells did it, where each was looked at by itself."""
+    spoiled: bool = False
+    """Whether nothing else can be tried in the same environment."""
     refused: int = 0
     """Records that the broker itself did not take."""
     told: dict[str, int] = {}
@@ -53,6 +55,7 @@ async def try_cells(hostile: HostileStage, probes: Probes, cells: Sequence[Cell]
     except (HotswapError, TimeoutError, httpx.HTTPError) as error:
         outcome.broken.append(f"{type(error).__name__}: {error}")
     outcome.broken += hostile.ended()
+    outcome.spoiled = bool(outcome.broken)
     outcome.seconds = round(time.monotonic() - began, 2)
     return outcome
 
