@@ -13,6 +13,8 @@ from hotswap_stream.errors import ConfigurationError
 PREFIX = "HOTSWAP_"
 
 API_KEY_CHARACTERS_MIN = 8
+ANSWERS_KEY_CHARACTERS_MIN = 16
+ANSWERS_KEYS_MAX = 4
 
 _SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
@@ -51,6 +53,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     artifact_bytes_max: int = 2 * 1024**3
     broker_port: int | None = None
     broker_heap_mib_max: int = 256
+    answers_key: str | None = None
+    """A secret of workers and readers of answers: every answer carries a tag made with it, and what carries none does
+    not count. Up to four, separated by spaces: the first writes, all are good for reading. Unset: made of the prefix,
+    which guards against mistakes, not against malice."""
     request_partitions: int = 8
     batch_size_max: int = 128
     """Requests answered by one forward pass at most."""
@@ -111,7 +117,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_format: Literal["console", "json"] = "console"
 
     def __repr__(self) -> str:
-        secret = {"kafka_sasl_password", "artifacts_s3_secret_access_key", "api_keys", "webhook_urls", "webhook_secret"}
+        secret = {
+            "kafka_sasl_password",
+            "answers_key",
+            "artifacts_s3_secret_access_key",
+            "api_keys",
+            "webhook_urls",
+            "webhook_secret",
+        }
         shown = ", ".join(
             f"{name}={'***' if name in secret and getattr(self, name) else repr(getattr(self, name))}"
             for name in self.__struct_fields__
@@ -153,6 +166,19 @@ def parse_api_keys(text: str | None) -> dict[str, str]:
         if name in keys:
             raise ConfigurationError(f"{PREFIX}API_KEYS: the name {name!r} stands there twice")
         keys[name] = key
+    return keys
+
+
+def parse_answer_keys(text: str | None) -> list[str]:
+    """The keys of `HOTSWAP_ANSWERS_KEY`. ConfigurationError, which shows no key, if they do not fit."""
+    keys = (text or "").split()
+    if any(len(key) < ANSWERS_KEY_CHARACTERS_MIN for key in keys):
+        raise ConfigurationError(
+            f"{PREFIX}ANSWERS_KEY: a key has at least {ANSWERS_KEY_CHARACTERS_MIN} characters; several are "
+            "separated by spaces"
+        )
+    if len(keys) > ANSWERS_KEYS_MAX:
+        raise ConfigurationError(f"{PREFIX}ANSWERS_KEY: {len(keys)} keys; at most {ANSWERS_KEYS_MAX} at a time")
     return keys
 
 

@@ -96,7 +96,8 @@ class AnswerTags:
     environments and from what was written by mistake, not from those of somebody who wants to deceive.
 
     A tag is 16 hexadecimal digits: those from 16 · (offset mod 8) on, of the keyed BLAKE2b-512 of model name, partition
-    and offset div 8. So each is a secret of its own, and costs an eighth of a hash.
+    and offset div 8, with a null byte between them. So each is a secret of its own, and costs an eighth of a hash. The
+    key is the BLAKE2b-512 of `hotswap-answers`, prefix and secret, likewise.
     """
 
     def __init__(self, prefix: str, keys: Sequence[str] = ()) -> None:
@@ -104,7 +105,7 @@ class AnswerTags:
             raise ValueError(f"{len(keys)} keys; at most {KEYS_MAX} are of use at a time")
         # Always of the prefix too: one secret for two environments does not make their answers each other's.
         self._keys = tuple(
-            blake2b(key.encode(), key=prefix.encode()[:64], person=b"hotswap-answers").digest() for key in keys or ("",)
+            blake2b(b"hotswap-answers\0%b\0%b" % (prefix.encode(), key.encode())).digest() for key in keys or ("",)
         )
 
     def of(self, model_name: str) -> "ModelTags":
@@ -175,15 +176,15 @@ class AnswerRule:
         if answer is None:
             self.no_answers += 1
             return None
-        return answer if self.judge(answer) == "valid" else None
+        return answer if self.judge(answer.request_offset, answer.tag) == "valid" else None
 
-    def judge(self, answer: AnswerHeaders) -> Verdict:
+    def judge(self, request_offset: int, tag: bytes | None) -> Verdict:
         """The next answer of the partition."""
-        if self.tags is not None and not self.tags.holds(self.partition, answer.request_offset, answer.tag):
+        if self.tags is not None and not self.tags.holds(self.partition, request_offset, tag):
             self.untagged += 1
             return "untagged"
-        if answer.request_offset <= self.highest:
+        if request_offset <= self.highest:
             self.void += 1
             return "void"
-        self.highest = answer.request_offset
+        self.highest = request_offset
         return "valid"

@@ -14,6 +14,7 @@ from hotswap_stream.bootstrap.clients import recorded_history as recorded_histor
 from hotswap_stream.bootstrap.clients import request_lag as request_lag
 from hotswap_stream.bootstrap.clients import window_reader as window_reader
 from hotswap_stream.bootstrap.environment import announce_broker as announce_broker
+from hotswap_stream.bootstrap.environment import answer_tags as answer_tags
 from hotswap_stream.bootstrap.environment import artifact_store as artifact_store
 from hotswap_stream.bootstrap.environment import build_registry as build_registry
 from hotswap_stream.bootstrap.environment import connection as connection

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from hotswap_events.answers import AnswerTags
 from hotswap_events.topics import Topics
 from hotswap_stream import broker_announcement as announcement
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
@@ -12,7 +13,7 @@ from hotswap_stream.adapters.kafka.topic_admin import ensure_topics, topics_of
 from hotswap_stream.application.artifact_store import ArtifactStore
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.errors import ConfigurationError
-from hotswap_stream.settings import Settings
+from hotswap_stream.settings import Settings, parse_answer_keys
 
 
 def topics(settings: Settings) -> Topics:
@@ -21,6 +22,11 @@ def topics(settings: Settings) -> Topics:
         return Topics(settings.topic_prefix)
     except ValueError as error:
         raise ConfigurationError(f"HOTSWAP_TOPIC_PREFIX: {error}") from error
+
+
+def answer_tags(settings: Settings) -> AnswerTags:
+    """What tells the answers of this environment's workers from other records. ConfigurationError."""
+    return AnswerTags(settings.topic_prefix, parse_answer_keys(settings.answers_key))
 
 
 def announce_broker(settings: Settings, bootstrap_servers: str) -> None:

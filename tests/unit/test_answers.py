@@ -86,8 +86,8 @@ def test_a_tag_holds_for_its_request_alone() -> None:
         assert not AnswerTags("hotswap").of("digit").holds(3, offset, tag)
         assert not AnswerTags("staging").of("digits").holds(3, offset, tag)
         assert not AnswerTags("hotswap", ["a secret"]).of("digits").holds(3, offset, tag)
-    for tag in (None, b"", b"0" * 16, TAGS.tag(3, 7)[:15], TAGS.tag(3, 7) + b"0", TAGS.tag(3, 7).upper() + b" "):
-        assert not TAGS.holds(3, 7, tag)
+    for wrong in (None, b"", b"0" * 16, TAGS.tag(3, 7)[:15], TAGS.tag(3, 7) + b"0", TAGS.tag(3, 7).upper() + b" "):
+        assert not TAGS.holds(3, 7, wrong)
 
 
 def test_a_key_is_handed_over_without_a_gap() -> None:

@@ -8,7 +8,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
-from hotswap_events import headers as header_names
+from hotswap_events.answers import AnswerTags, ModelTags, read_answer
+from hotswap_events.topics import Topics
 from hotswap_stream.errors import HotswapError
 
 IDLE_POLLS_MAX = 20
@@ -27,9 +28,16 @@ class Exchange(Struct, frozen=True):
 
 
 async def read_exchange(
-    client_options: Mapping[str, Any], *, request_topic: str, response_topic: str, partition: int, offset: int
+    client_options: Mapping[str, Any],
+    topics: Topics,
+    model_name: str,
+    *,
+    partition: int,
+    offset: int,
+    tags: AnswerTags,
 ) -> Exchange:
-    """The request at this place and the first answer that names it. ExchangeNotFoundError."""
+    """The request at this place and the first answer of a worker that names it. ExchangeNotFoundError."""
+    request_topic, response_topic = topics.requests(model_name), topics.responses(model_name)
     requests, responses = TopicPartition(request_topic, partition), TopicPartition(response_topic, partition)
     try:
         async with _consumer(client_options, request_topic) as consumer:
@@ -39,7 +47,7 @@ async def read_exchange(
             # Not before: a consumer that is subscribed and assigned to nothing does not stop
             consumer.unsubscribe()
             request = await _request(consumer, requests, offset)
-            return Exchange(request, await _answer(consumer, responses, offset))
+            return Exchange(request, await _answer(consumer, responses, offset, tags.of(model_name)))
     except KafkaError as error:
         raise ExchangeNotFoundError(f"{request_topic} and {response_topic} cannot be read: {error!r}") from error
 
@@ -76,23 +84,37 @@ async def _request(consumer: AIOKafkaConsumer, partition: TopicPartition, offset
     raise ExchangeNotFoundError(f"the request at offset {offset} of {partition.topic} was deleted")
 
 
-async def _answer(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> "ConsumerRecord[Any, Any]":
+async def _answer(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int, tags: ModelTags
+) -> "ConsumerRecord[Any, Any]":
     begin, end = await _ends(consumer, partition)
+    untagged = 0
     # Every request before this one has an answer before its answer, so it cannot stand further in front; unless the
     # topic was made anew, which one look at the first record there shows.
     for start in (max(begin, min(offset, end)), begin):
         first = True
         async for record in _read(consumer, partition, start, end):
-            answered = _request_offset(record)
-            if first and start != begin and (answered is None or answered > offset):
+            answer = read_answer(record.headers)
+            if answer is None:
+                continue
+            if not tags.holds(partition.partition, answer.request_offset, answer.tag):
+                untagged += answer.request_offset == offset
+                continue
+            if first and start != begin and answer.request_offset > offset:
                 break
             first = False
-            if answered == offset:
+            if answer.request_offset == offset:
                 return record
         if start == begin:
             break
     raise ExchangeNotFoundError(
         f"{partition.topic} holds no answer to the request at offset {offset} of partition {partition.partition}"
+        + (
+            f"; {untagged} records that name it carry no tag by HOTSWAP_ANSWERS_KEY: an older release wrote them, or "
+            "workers with another key, or nobody who should"
+            if untagged
+            else ""
+        )
     )
 
 
@@ -109,10 +131,3 @@ async def _read(
             raise ExchangeNotFoundError(f"{partition.topic} does not answer")
         for record in records:
             yield record
-
-
-def _request_offset(record: "ConsumerRecord[Any, Any]") -> int | None:
-    for name, value in record.headers:
-        if name == header_names.REQUEST_OFFSET and value is not None and value.isdigit():
-            return int(value)
-    return None

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from hotswap_events import headers as header_names
+from hotswap_events.answers import AnswerRule, AnswerTags, ModelTags
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.request_lag import WaitingRequests
@@ -26,7 +26,8 @@ PARTITIONS_SECONDS_MAX = 60.0
 GROUPS_AT_ONCE_MAX = 16
 PARTITIONS_AT_ONCE_MAX = 2_000
 TAIL_RECORDS = 20
-"""Answers of a partition that are looked at. A zombie's void answers may fill them: then the commits count."""
+"""Answers of a partition that are looked at. A zombie's void answers, and records of others, may fill them: then the
+commits count."""
 TAIL_BYTES_MAX = 1024**2
 POLL_MS = 500
 IDLE_POLLS_MAX = 20
@@ -36,11 +37,12 @@ _Offsets = dict[TopicPartition, int]
 
 class KafkaRequestLag:
     """A RequestLag. Connects with the first question; `close` it, or use it with `async with`. One question at a time,
-    others wait."""
+    others wait. `tags`: by which answers are known."""
 
-    def __init__(self, client_options: Mapping[str, Any], topics: Topics) -> None:
+    def __init__(self, client_options: Mapping[str, Any], topics: Topics, *, tags: AnswerTags | None = None) -> None:
         self._client_options = {**client_options, "request_timeout_ms": REQUEST_TIMEOUT_MS}
         self._topics = topics
+        self._tags = AnswerTags(topics.prefix) if tags is None else tags
         self._asking = asyncio.Lock()
         self._clients: tuple[AIOKafkaAdminClient, AIOKafkaConsumer] | None = None
         self._partitions: dict[str, int] = {}
@@ -127,7 +129,7 @@ class KafkaRequestLag:
             consumer.assign(list(starts))
             for part, start in starts.items():
                 consumer.seek(part, start)
-            return await _read_to(consumer, {part: ends[part] for part in starts})
+            return await _read_to(consumer, {part: ends[part] for part in starts}, self._tags.of(model_name))
         finally:
             await to_the_end(consumer.stop())
 
@@ -193,8 +195,8 @@ def _lags(parts: Sequence[TopicPartition], begins: _Offsets, ends: _Offsets, pla
     return [max(0, ends[part] - max(begins[part], places.get(part, 0))) for part in parts]
 
 
-async def _read_to(consumer: AIOKafkaConsumer, ends: _Offsets) -> dict[int, int]:
-    behind: dict[int, int] = {}
+async def _read_to(consumer: AIOKafkaConsumer, ends: _Offsets, tags: ModelTags) -> dict[int, int]:
+    rules = {part: AnswerRule(part.partition, tags) for part in ends}
     waiting, idle = set(ends), 0
     while waiting:
         fetched = await consumer.getmany(timeout_ms=POLL_MS)
@@ -203,15 +205,6 @@ async def _read_to(consumer: AIOKafkaConsumer, ends: _Offsets) -> dict[int, int]
             raise TimeoutError(f"no answers could be read from {sorted(waiting)}")
         for part, records in fetched.items():
             for record in records:
-                offset = _request_offset(record.headers)
-                if offset is not None:
-                    behind[part.partition] = max(offset + 1, behind.get(part.partition, 0))
+                rules[part].take(record.headers)
         waiting = {part for part in waiting if await consumer.position(part) < ends[part]}
-    return behind
-
-
-def _request_offset(headers: Sequence[tuple[str, bytes | None]]) -> int | None:
-    for name, value in headers:
-        if name == header_names.REQUEST_OFFSET and value is not None and value.isdigit():
-            return int(value)
-    return None
+    return {part.partition: rule.highest + 1 for part, rule in rules.items() if rule.highest >= 0}

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
+from hotswap_events.answers import AnswerRule, AnswerTags
 from hotswap_events.inference import InferError, InferResponse, InferTensor
 from hotswap_events.topics import Topics
 
@@ -60,9 +61,9 @@ class Seen(Struct, frozen=True, gc=False):
 class Traffic:
     """Sends requests at a steady rate until told to stop, and reads every answer.
 
-    The void rule is applied as any consumer would: an answer counts if its request offset is above all before it in
-    the partition. A request without such an answer is lost. Every second record for a request is a duplicate here,
-    void or not: in a run without a crash there should be none at all.
+    The void rule is applied as any consumer would: a worker's answer counts if its request offset is above all before
+    it in the partition. A request without such an answer is lost. Every second answer to a request is a duplicate here:
+    in a run without a crash there should be none at all.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Traffic:
         *,
         partitions: int,
         rate_per_second: float,
+        tags: AnswerTags,
     ) -> None:
         self._client_options = dict(client_options)
         self._request_topic = topics.requests(model_name)
@@ -85,7 +87,8 @@ class Traffic:
         self._users: list[int] = []
         self._sent: set[tuple[int, int]] = set()
         self._answered: set[tuple[int, int]] = set()
-        self._highest: dict[int, int] = {}
+        answer_tags = tags.of(model_name)
+        self._rules = [AnswerRule(partition, answer_tags) for partition in range(partitions)]
         self._first_ms: dict[int, int] = {}
         self._chosen_by: dict[int, int] = {}
         self._stop = asyncio.Event()
@@ -94,8 +97,12 @@ class Traffic:
         self._tasks: list[asyncio.Task[None]] = []
         self.requests = 0
         self.errors: list[str] = []
-        self.duplicated = 0
         self.seen: list[Seen] = []
+
+    @property
+    def duplicated(self) -> int:
+        """Workers' answers to what was answered before."""
+        return sum(rule.void for rule in self._rules)
 
     async def start(self) -> None:
         """Begin to send and to read."""
@@ -223,14 +230,12 @@ class Traffic:
             await consumer.stop()
 
     def _take(self, record: "ConsumerRecord[Any, Any]") -> None:
-        headers = dict(record.headers)
-        offset = int(headers[header_names.REQUEST_OFFSET])
-        if offset <= self._highest.get(record.partition, -1):
-            self.duplicated += 1
+        headers = self._rules[record.partition].take(record.headers)
+        if headers is None:
             return
-        self._highest[record.partition] = offset
+        offset = headers.request_offset
         self._answered.add((record.partition, offset))
-        if headers[header_names.STATUS] == b"error":
+        if not headers.ok:
             self.errors.append(_errors.decode(record.value).error)
             return
         answer = _answers.decode(record.value)

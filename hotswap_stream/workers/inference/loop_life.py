@@ -55,7 +55,8 @@ class LoopLife:
         self._ids = RequestIds(parts.limits.request_id_window)
         self._chooser = VersionChooser(parts.model_name, parts.worker, parts.slots, parts.guard, self._ids, loop)
         self._windows = window_keeper(parts, loop)
-        self._writer = AnswerWriter(parts.model_name, parts.worker)
+        self._tags = parts.answer_tags.of(parts.model_name)
+        self._writer = AnswerWriter(parts.model_name, parts.worker, self._tags)
         self._replies = ReplySender(
             parts.librdkafka_options, worker=parts.worker, own_prefix=parts.topics.prefix, limits=parts.limits
         )
@@ -285,6 +286,7 @@ class LoopLife:
             request_topic=self._request_topic,
             response_topic=self._response_topic,
             partitions=partitions,
+            tags=self._tags,
         )
         self._windows.load(found)
         return found

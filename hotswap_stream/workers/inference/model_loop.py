@@ -10,6 +10,7 @@ import structlog
 from confluent_kafka import KafkaException
 from msgspec import Struct
 
+from hotswap_events.answers import AnswerTags
 from hotswap_events.topics import Topics
 from hotswap_stream.application.circuit_guard import CircuitGuard
 from hotswap_stream.application.version_slots import VersionSlots
@@ -30,6 +31,7 @@ class LoopParts(Struct, frozen=True, kw_only=True):
     model_name: str
     worker: str
     topics: Topics
+    answer_tags: AnswerTags
     client_options: Mapping[str, Any]
     """For aiokafka."""
     librdkafka_options: Mapping[str, Any]

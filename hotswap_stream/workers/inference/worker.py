@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from msgspec import Struct
 
+from hotswap_events.answers import AnswerTags
 from hotswap_events.commands import RollBack
 from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord
 from hotswap_events.topics import Topics
@@ -43,6 +44,7 @@ class WorkerConfig(Struct, frozen=True, kw_only=True):
 
     worker: str
     topics: Topics
+    answer_tags: AnswerTags
     client_options: Mapping[str, Any]
     """For aiokafka: what is not hot."""
     librdkafka_options: Mapping[str, Any]
@@ -215,6 +217,7 @@ class InferenceWorker:
                 model_name=model_name,
                 worker=self._config.worker,
                 topics=self._config.topics,
+                answer_tags=self._config.answer_tags,
                 client_options=self._config.client_options,
                 librdkafka_options=self._config.librdkafka_options,
                 limits=self._config.limits,
