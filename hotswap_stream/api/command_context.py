@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import HeaderParameter
 from msgspec import Meta, Struct
 
+from hotswap_events.bounds import INT64_MAX
 from hotswap_events.commands import Actor, CommandId, Reason
 from hotswap_stream.api.authorization import actor_of
 from hotswap_stream.api.problems import ProblemError
@@ -64,7 +65,7 @@ class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     reason: Reason | None = None
     """Why; kept in the log."""
-    expected_sequence: Annotated[int, Meta(ge=0)] | None = None
+    expected_sequence: Annotated[int, Meta(ge=0, le=INT64_MAX)] | None = None
     """Refuse unless the model is at this sequence."""
     command_id: CommandId | None = None
     """The same id never applies twice: send it again after a failure."""

@@ -70,6 +70,8 @@ class Registry:
         self._on_model_created = on_model_created
         self._outcomes: OrderedDict[int, Outcome] = OrderedDict()
         self._listeners: list[Listener] = []
+        self.listener_failures = 0
+        """Records of which a listener could not take in what they mean."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._moved = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
@@ -168,7 +170,11 @@ class Registry:
         entry = TailEntry(record, outcome)
         self.tail.append(entry)
         for listener in tuple(self._listeners):
-            listener(entry)
+            try:
+                listener(entry)
+            except Exception:  # noqa: BLE001 - what one listener makes of one record must not end the fold for all
+                self.listener_failures += 1
+                _log.exception("listener_failed", offset=record.offset)
 
     async def handle(self, command: AnyCommand) -> CommandResult:
         """Apply one command once. Refusals come back as results.

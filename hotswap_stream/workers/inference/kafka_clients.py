@@ -17,6 +17,7 @@ PREFETCH_KILOBYTES_MAX = 32 * 1024
 
 
 BULK_LINGER_MS = 1.0
+WAIT_MS_MAX = 10_000.0
 
 
 class Batching(Struct, frozen=True):
@@ -41,9 +42,10 @@ class LoopLimits(Struct, frozen=True, kw_only=True):
 
     def batching(self, size_max: int | None = None, wait_ms_max: float | None = None) -> Batching:
         """As a model's policy wants it, within these limits; None: as these limits say."""
+        # By the rules a policy is in bounds; an event that somebody wrote by hand may say anything.
         return Batching(
-            min(size_max or self.batch_size_max, self.batch_size_max),
-            self.batch_wait_ms_max if wait_ms_max is None else wait_ms_max,
+            max(1, min(size_max or self.batch_size_max, self.batch_size_max)),
+            self.batch_wait_ms_max if wait_ms_max is None else min(WAIT_MS_MAX, max(0.0, wait_ms_max)),
         )
 
     window_keys_max: int = 10_000
