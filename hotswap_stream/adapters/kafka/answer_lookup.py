@@ -11,11 +11,11 @@ all new ones: give the place where you can.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any, Self, TypeAlias
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
@@ -25,6 +25,9 @@ from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.feedback import AnswerExpiredError, FeedbackUnavailableError, FoundAnswer
 from hotswap_stream.application.tensor_values import flat_values
+from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.reading import read_to
 
 KEPT_MAX = 10_000
 """Answers in memory, found by place."""
@@ -113,7 +116,12 @@ class KafkaAnswerLookup:
         for _probe in range(PROBES_MAX):
             if low >= high:
                 break
-            records = await self._chunk(consumer, partition, position)
+            records, _reached = await self._chunk(consumer, partition, position, end)
+            if not records:
+                # From here to the end there is none, because a transaction left its marker or took its records back.
+                high = position
+                position = (low + high) // 2
+                continue
             answers = _valid(records)
             if request_offset in answers:
                 for offset, record in answers.items():
@@ -132,16 +140,22 @@ class KafkaAnswerLookup:
         if high < end and begin == low > 0:
             raise AnswerExpiredError(f"the answer to request {number}:{request_offset} is no longer in its topic")
 
-    async def _chunk(self, consumer: AIOKafkaConsumer, partition: TopicPartition, position: int) -> list[Record]:
+    async def _chunk(
+        self, consumer: AIOKafkaConsumer, partition: TopicPartition, position: int, end: int
+    ) -> tuple[list[Record], int]:
+        """Some records from this offset on, and where to go on behind them; none where there are none before the
+        end."""
         # Never without the place at once: a consumer that is looking for its own place may not stop.
         consumer.assign([partition])
         consumer.seek(partition, position)
-        for _attempt in range(20):
-            found = await consumer.getmany(partition, timeout_ms=FETCH_MS, max_records=CHUNK_RECORDS)
-            records: list[Record] = found.get(partition, [])
-            if records:
-                return records
-        raise FeedbackUnavailableError(f"no answers could be read from {partition.topic} at offset {position}")
+        pages = read_to(consumer, {partition: end}, poll_ms=FETCH_MS, records_max=CHUNK_RECORDS)
+        try:
+            async with aclosing(pages):
+                async for _partition, records in pages:
+                    return records, await consumer.position(partition)
+        except LogUnavailableError as error:
+            raise FeedbackUnavailableError(f"answers cannot be read: {error}") from error
+        return [], end
 
     def _keep(self, model_name: str, number: int, request_offset: int, record: Record) -> None:
         key = (model_name, number, request_offset)
@@ -162,18 +176,18 @@ class KafkaAnswerLookup:
             newest = max(begins[partition], ends[partition] - IDS_READ_BACK)
             position = max(ids.positions.get(partition.partition, newest), begins[partition])
             while position < ends[partition]:
-                for record in await self._chunk(consumer, partition, position):
-                    position = record.offset + 1
+                records, position = await self._chunk(consumer, partition, position, ends[partition])
+                for record in records:
                     ids.take(partition.partition, record)
             ids.positions[partition.partition] = position
 
     async def _partitions_of(self, topic: str) -> frozenset[int]:
         """Empty if there is no such topic."""
         if topic not in self._partitions:
-            admin = AIOKafkaAdminClient(**self._client_options)
+            admin = clients.admin_client(**self._client_options)
             try:
                 await to_the_end(admin.start())
-                (described,) = await admin.describe_topics([topic])
+                (described,) = await admin.describe_topics([topic])  # asks only, as all clients here do
             finally:
                 await to_the_end(admin.close())
             if described["error_code"]:
@@ -183,9 +197,7 @@ class KafkaAnswerLookup:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                **self._client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-            )
+            consumer = clients.consumer(**self._client_options, group_id=None, auto_offset_reset="earliest")
             try:
                 await to_the_end(consumer.start())
             except KafkaError:
