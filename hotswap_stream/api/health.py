@@ -71,7 +71,8 @@ async def _missing(runtime: ApiRuntime) -> tuple[str, ...]:
             return (f"the registry log did not answer within {READY_SECONDS_MAX} s",)
         behind = end_offset - registry.fold.next_offset
         return (f"the registry is {behind} records behind the log's end at offset {end_offset}",)
-    return ()
+    obstacle = registry.log.obstacle()
+    return () if obstacle is None else (obstacle,)
 
 
 @get("/api/health/live", operation_id="live", tags=["health"])

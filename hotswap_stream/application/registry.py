@@ -83,6 +83,8 @@ class Registry:
             end = await self.log.end_offset()
             self._follower = asyncio.create_task(self._follow(), name="registry-follower")
             await self.wait_for_offset(end)
+            if (obstacle := self.log.obstacle(seconds_min=0.0)) is not None:
+                _log.warning("registry_log_held_back", cause=obstacle)
         except BaseException:
             await self.stop()
             raise
@@ -133,13 +135,14 @@ class Registry:
                 async with asyncio.timeout(seconds_max):
                     await self.wait_for_change()
             except TimeoutError:
+                obstacle = self.log.obstacle(seconds_min=0.0)
                 raise LogUnavailableError(
                     f"the registry log stands at offset {self.fold.next_offset} for {seconds_max} s; "
-                    f"offset {next_offset - 1} was waited for"
+                    f"offset {next_offset - 1} was waited for" + ("" if obstacle is None else f": {obstacle}")
                 ) from None
 
     async def wait_for_change(self) -> None:
-        """Wait until at least one more record is folded. LogUnavailableError when the follower has ended."""
+        """Wait until the fold has moved on. LogUnavailableError when the follower has ended."""
         if self._follower is None:
             raise LogUnavailableError("the registry log is not being followed: start the registry first")
         if self._follower.done():
@@ -154,8 +157,9 @@ class Registry:
 
     async def _follow(self) -> None:
         async for page in self.log.follow(self.fold.next_offset):
-            for record in page:
+            for record in page.records:
                 self._fold_record(record)
+            self.fold.pass_over(page.next_offset)
             moved, self._moved = self._moved, asyncio.Event()
             moved.set()
 

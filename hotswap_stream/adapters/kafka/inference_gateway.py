@@ -35,6 +35,7 @@ from hotswap_stream.application.inference_gateway import (
     NoModelTopicsError,
     RequestTooLargeError,
 )
+from hotswap_stream.kafka import clients
 
 PARTITIONS_USED_MAX = 4
 """Partitions chosen of each model's. At least 4 keep latency low; more would mean reading more of others' answers."""
@@ -324,7 +325,7 @@ class KafkaInferenceGateway:
 
 @asynccontextmanager
 async def _admin_client(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**client_options)
+    admin = clients.admin_client(**client_options)
     try:
         await admin.start()
         yield admin

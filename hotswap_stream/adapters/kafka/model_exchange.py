@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from hotswap_events.answers import AnswerRule, ModelTags, read_answer
@@ -14,6 +14,7 @@ from hotswap_stream.adapters.kafka.answer_correlation import PartitionCorrelatio
 from hotswap_stream.adapters.kafka.answer_pace import AnswerPace
 from hotswap_stream.adapters.kafka.request_sender import BATCH_BYTES_MAX, CLOSED, RECORD_BYTES_MAX, RequestSender
 from hotswap_stream.application.inference_gateway import InferenceUnavailableError, ModelOverloadedError
+from hotswap_stream.kafka import clients
 
 _log = structlog.get_logger(__name__)
 
@@ -39,7 +40,7 @@ class ModelExchange:
         self._paces = {partition: AnswerPace() for partition in partitions}
         self._paused: set[int] = set()
         # A producer of its own: a producer that failed stays so, and then only this model needs another.
-        self._producer = AIOKafkaProducer(
+        self._producer = clients.producer(
             **client_options,
             acks="all",
             enable_idempotence=True,
@@ -59,9 +60,7 @@ class ModelExchange:
             )
             for partition in partitions
         }
-        self._consumer = AIOKafkaConsumer(
-            **client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="latest"
-        )
+        self._consumer = clients.consumer(**client_options, group_id=None, auto_offset_reset="latest")
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
         self._told_of_untagged = False

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from hotswap_events.topics import TopicSpec
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
+from hotswap_stream.kafka import clients
 
 _log = structlog.get_logger(__name__)
 
@@ -24,7 +25,7 @@ async def ensure_topics(connection: KafkaConnection, specs: Sequence[TopicSpec])
     Raises ConfigurationError when an existing topic has another partition count, LogUnavailableError when the cluster
     cannot be reached or does not get ready in time.
     """
-    admin = AIOKafkaAdminClient(**connection.client_options())
+    admin = clients.admin_client(**connection.client_options())
     try:
         await admin.start()
         described = await admin.describe_topics([spec.name for spec in specs])
@@ -85,7 +86,7 @@ async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) ->
 
 async def topic_partitions(connection: KafkaConnection, topics: Sequence[str]) -> dict[str, int]:
     """Partition counts of those of the topics that exist."""
-    admin = AIOKafkaAdminClient(**connection.client_options())
+    admin = clients.admin_client(**connection.client_options())
     try:
         await admin.start()
         described = await admin.describe_topics(list(topics))
@@ -98,7 +99,7 @@ async def topic_partitions(connection: KafkaConnection, topics: Sequence[str]) -
 
 async def topics_of(connection: KafkaConnection, prefix: str) -> frozenset[str]:
     """Names of the topics of one environment (`<prefix>.…`). LogUnavailableError."""
-    admin = AIOKafkaAdminClient(**connection.client_options())
+    admin = clients.admin_client(**connection.client_options())
     try:
         await admin.start()
         return frozenset(name for name in await admin.list_topics() if name.startswith(f"{prefix}."))
@@ -110,7 +111,7 @@ async def topics_of(connection: KafkaConnection, prefix: str) -> frozenset[str]:
 
 async def delete_topics(connection: KafkaConnection, prefix: str) -> list[str]:
     """Delete every topic of one environment (`<prefix>.…`); returns their names. For `reset` only."""
-    admin = AIOKafkaAdminClient(**connection.client_options())
+    admin = clients.admin_client(**connection.client_options())
     try:
         await admin.start()
         names = sorted(name for name in await admin.list_topics() if name.startswith(f"{prefix}."))

@@ -52,6 +52,14 @@ class LoopLimits(Struct, frozen=True, kw_only=True):
     """Series of a partition whose windows are kept; of more, those that brought steps longest ago make room."""
 
 
+_ALWAYS = {
+    # A topic that is asked for and not there is an error, not a new topic with the broker's settings: the broker makes
+    # one for a producer that does not say so.
+    "allow.auto.create.topics": False,
+}
+_READING = {**_ALWAYS, "isolation.level": "read_committed"}
+
+
 def request_consumer(
     options: Mapping[str, Any], *, group: str, worker: str, limits: LoopLimits, on_error: Callable[[KafkaError], None]
 ) -> Consumer:
@@ -59,6 +67,7 @@ def request_consumer(
     return Consumer(
         {
             **options,
+            **_READING,
             "group.id": group,
             "group.instance.id": worker,
             "client.id": worker,
@@ -86,6 +95,7 @@ def tail_consumer(options: Mapping[str, Any], worker: str) -> Consumer:
     return Consumer(
         {
             **options,
+            **_READING,
             "group.id": f"{worker}-tail",  # librdkafka wants one; nothing is committed to it
             "enable.auto.commit": False,
             "enable.partition.eof": True,
@@ -107,6 +117,7 @@ def answer_producer(
     return Producer(
         {
             **options,
+            **_ALWAYS,
             "client.id": worker,
             "acks": "all",
             "enable.idempotence": True,
@@ -129,9 +140,9 @@ def reply_producer(options: Mapping[str, Any], *, worker: str, limits: LoopLimit
     return Producer(
         {
             **options,
+            **_ALWAYS,
             "client.id": f"{worker}-replies",
             "acks": "all",
-            "allow.auto.create.topics": False,
             "linger.ms": 0,
             "message.timeout.ms": 10_000,
             "message.max.bytes": limits.response_bytes_max,
