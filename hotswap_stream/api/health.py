@@ -57,13 +57,15 @@ class Status(Struct, frozen=True, kw_only=True):
 
 async def _missing(runtime: ApiRuntime) -> tuple[str, ...]:
     registry = runtime.registry
-    if not registry.healthy:
-        return ("the registry log is not followed",)
+    try:
+        registry.check_followed()
+    except LogUnavailableError as error:
+        return (str(error),)
     end_offset: int | None = None
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):
             end_offset = await registry.log.end_offset()
-            await registry.wait_for_offset(end_offset)
+            await registry.catch_up()
     except LogUnavailableError as error:
         return (str(error),)
     except TimeoutError:

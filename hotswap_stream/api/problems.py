@@ -50,6 +50,7 @@ _TITLES = {
     "malformed-json": "The body is not JSON",
     "invalid-request": "The request is not valid",
     "log-unavailable": "The registry log cannot be reached",
+    "log-replaced": "The registry log is another one",
     "not-ready": "Not ready",
     "internal": "Something went wrong here",
 }

@@ -1,11 +1,13 @@
 """The HTTP API."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
 from hotswap_stream.application.inference_gateway import InferenceGateway
+from hotswap_stream.application.registry import Registry
 from hotswap_stream.bootstrap.clients import (
     answer_lookup,
     feedback_log,
@@ -67,11 +69,29 @@ async def serve_api(
                 event_stream_clients_max=settings.api_event_stream_clients_max,
             )
         )
-        await serve(
-            app,
-            host=settings.api_host,
-            port=settings.api_port,
-            infer_bytes_max=settings.api_infer_bytes_max,
-            on_started=on_started,
-            stop_on_signals=stop_on_signals,
+        serving = asyncio.create_task(
+            serve(
+                app,
+                host=settings.api_host,
+                port=settings.api_port,
+                infer_bytes_max=settings.api_infer_bytes_max,
+                on_started=on_started,
+                stop_on_signals=stop_on_signals,
+            )
         )
+        await _until_ended(serving, registry)
+
+
+async def _until_ended(serving: "asyncio.Task[None]", registry: Registry) -> None:
+    """Until the server ends, or the log can no longer be followed: then nothing it says of the registry is true."""
+    losing = asyncio.create_task(registry.ended())
+    try:
+        await asyncio.wait({serving, losing}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        losing.cancel()
+        serving.cancel()
+        await asyncio.wait({serving, losing})
+    if not serving.cancelled():
+        serving.result()
+    elif not losing.cancelled():
+        losing.result()

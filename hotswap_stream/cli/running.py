@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
-from hotswap_stream.errors import ConfigurationError, HotswapError
+from hotswap_stream.errors import ConfigurationError, HotswapError, LogReplacedError
 
 if TYPE_CHECKING:
     import asyncio
@@ -47,6 +47,8 @@ def run(
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             return runner.run(main(settings))
     except ConfigurationError as error:
+        fail(str(error), FAILED if quiet else CONFIGURATION)
+    except LogReplacedError as error:
         fail(str(error), FAILED if quiet else CONFIGURATION)
     except HotswapError as error:
         fail(str(error))

@@ -13,8 +13,14 @@ from hotswap_events.envelope import CONTENT_TYPE
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
+from hotswap_stream.application.log_identity import WAY_OUT
 from hotswap_stream.application.registry_log import HELD_BACK_SECONDS, LogPage, LogRecord
-from hotswap_stream.errors import AppendOutcomeUnknownError, DecisionTooLargeError, LogUnavailableError
+from hotswap_stream.errors import (
+    AppendOutcomeUnknownError,
+    DecisionTooLargeError,
+    LogReplacedError,
+    LogUnavailableError,
+)
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.reading import first_open_offset
 from hotswap_stream.kafka.transaction_offsets import transaction_offsets
@@ -245,8 +251,15 @@ class KafkaRegistryLog:
 
     def _unreadable(self, error: KafkaError, position: int) -> LogUnavailableError:
         if isinstance(error, OffsetOutOfRangeError):
-            return LogUnavailableError(
-                f"offset {position} of {self._partition.topic!r} is gone: records of the log were deleted"
+            topic = self._partition.topic
+            if position == 0:
+                return LogReplacedError(
+                    f"the beginning of {topic!r} is gone: records of the log were deleted, and without them no state "
+                    "can be told. Restore the topic, or begin again with `hotswap-stream reset`"
+                )
+            return LogReplacedError(
+                f"offset {position} of {topic!r} is gone: records of the log were deleted, or another log stands in "
+                f"its place. {WAY_OUT}"
             )
         return LogUnavailableError(f"{self._partition.topic!r} could not be read at offset {position}: {error!r}")
 
