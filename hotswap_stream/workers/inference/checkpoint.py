@@ -4,7 +4,7 @@ The highest request offset in the tail of the answers, or the group's committed 
 may have filled the tail with low offsets (all void), and the commit may lag behind the answers.
 """
 
-import time
+import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -14,6 +14,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from hotswap_events import headers as header_names
 from hotswap_stream.workers.inference.kafka_clients import tail_consumer
 from hotswap_stream.workers.inference.records import RequestRecord, records_of
+from hotswap_stream.workers.inference.unreadable_batches import ReadOn
+from hotswap_stream.workers.inference.waiting import Wait
 
 _log = structlog.get_logger(__name__)
 
@@ -37,10 +39,12 @@ def request_offset_of(record: RequestRecord) -> int | None:
     return None
 
 
-def last_answered(options: Mapping[str, Any], worker: str, topic: str, partitions: Collection[int]) -> dict[int, int]:
+def last_answered(
+    options: Mapping[str, Any], worker: str, topic: str, partitions: Collection[int], read_on: ReadOn, wait: Wait
+) -> dict[int, int]:
     """Partition → highest request offset answered in its tail; partitions without answers are left out.
 
-    Blocking. KafkaException if the tail cannot be read.
+    Blocking. KafkaException if the tail cannot be read, or when `wait` is over.
     """
     if not partitions:
         return {}
@@ -51,7 +55,7 @@ def last_answered(options: Mapping[str, Any], worker: str, topic: str, partition
             begin, end = watermarks(consumer, TopicPartition(topic, partition))
             if begin < end:
                 starts.append(TopicPartition(topic, partition, max(begin, end - TAIL_RECORDS)))
-        return _read_to_ends(consumer, topic, starts)
+        return _read_to_ends(consumer, topic, starts, read_on, wait)
     finally:
         consumer.close()
 
@@ -64,7 +68,9 @@ def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]
     return found
 
 
-def _read_to_ends(consumer: Consumer, topic: str, starts: list[TopicPartition]) -> dict[int, int]:
+def _read_to_ends(
+    consumer: Consumer, topic: str, starts: list[TopicPartition], read_on: ReadOn, wait: Wait
+) -> dict[int, int]:
     highest: dict[int, int] = {}
     waiting = {partition.partition for partition in starts}
     consumer.assign(starts)
@@ -74,13 +80,15 @@ def _read_to_ends(consumer: Consumer, topic: str, starts: list[TopicPartition]) 
         idle = 0 if messages else idle + 1
         if idle > READ_SECONDS_MAX:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the tail of the answers cannot be read"))
+        if not messages:
+            wait.check()
         for message in messages:
             error = message.error()
             partition = message.partition()
             if error is not None:
                 if error.code() == KafkaError._PARTITION_EOF:  # the client's public name for it
                     waiting.discard(partition)
-                elif not error.retriable():
+                elif not read_on(consumer, message) and not error.retriable():
                     raise KafkaException(error)
                 continue
             offset = request_offset_of(records_of(topic, [message])[0])
@@ -105,18 +113,23 @@ def resume_positions(
     request_topic: str,
     response_topic: str,
     partitions: Collection[int],
+    read_on: ReadOn,
+    stopping: threading.Event,
 ) -> dict[int, int]:
     """Partition → the first request without an answer. Blocking; what a moving leader makes fail is tried again for a
     while, because giving up sends the whole group through another rebalance. KafkaException."""
-    give_up = time.monotonic() + RETRY_SECONDS_MAX
+    wait = Wait(stopping, "the places to go on from cannot be read", seconds_max=RETRY_SECONDS_MAX)
     while True:
         try:
-            return _resume_positions(options, worker, consumer, request_topic, response_topic, partitions)
+            return _resume_positions(
+                options, worker, consumer, request_topic, response_topic, partitions, read_on, wait
+            )
         except KafkaException as error:
-            if time.monotonic() > give_up:
+            if stopping.is_set():
                 raise
+            wait.check()
             _log.warning("checkpoint_read_retried", topic=response_topic, error=str(error))
-            time.sleep(RETRY_SECONDS)
+            wait.pause(RETRY_SECONDS)
 
 
 def _resume_positions(
@@ -126,8 +139,10 @@ def _resume_positions(
     request_topic: str,
     response_topic: str,
     partitions: Collection[int],
+    read_on: ReadOn,
+    wait: Wait,
 ) -> dict[int, int]:
-    answered = last_answered(options, worker, response_topic, partitions)
+    answered = last_answered(options, worker, response_topic, partitions, read_on, wait)
     wanted = [TopicPartition(request_topic, partition) for partition in partitions]
     committed = {found.partition: found.offset for found in consumer.committed(wanted, timeout=ASK_SECONDS_MAX)}
     positions: dict[int, int] = {}
