@@ -52,3 +52,11 @@ class FleetRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     partitions: Annotated[tuple[Partition, ...], Meta(max_length=PARTITIONS_MAX)] = ()
     """Request partitions it answers."""
     observations_lost: ObservationsLost = ObservationsLost()
+    trouble: str | None = None
+    """Why it does not get on with the model's requests; null while it does."""
+    stalled_partitions: tuple[int, ...] = ()
+    """Those of `partitions` in which requests wait, and none was answered for long."""
+    unserved_partitions: tuple[int, ...] = ()
+    """Request partitions given to it that it cannot answer: the model's topics do not fit each other."""
+    advice: str | None = None
+    """What somebody should mend, and how."""

@@ -239,6 +239,25 @@ def require_worker(runtime: ApiRuntime, model_name: str) -> None:
         raise ProblemError(503, error.kind, str(error), headers=retry_after(error.retry_after_s)) from error
 
 
+def troubles(runtime: ApiRuntime, model_name: str) -> tuple[str, ...]:
+    """Why live workers do not get on with the requests of a model, by their own account."""
+    fleet = runtime.services.fleet
+    if fleet is None or not fleet.known:
+        return ()
+    return tuple(
+        f"worker {worker.worker!r}: {worker.trouble}"
+        for worker in fleet.workers(model_name)
+        if worker.live and worker.trouble is not None
+    )
+
+
+def require_progress(runtime: ApiRuntime, model_name: str) -> None:
+    """ProblemError (503) while requests of the model stand still."""
+    found = troubles(runtime, model_name)
+    if found:
+        raise ProblemError(503, "stalled", "; ".join(found), headers=retry_after(RETRY_AFTER_SECONDS))
+
+
 async def manifest_of(runtime: ApiRuntime, version: VersionState) -> ArtifactManifest:
     """What a version takes and gives. ProblemError (503) when its artifact cannot be read."""
     try:

@@ -22,7 +22,8 @@ _POLL_SECONDS = 0.05
 async def ensure_topics(connection: KafkaConnection, specs: Sequence[TopicSpec]) -> None:
     """Create what is missing, leave what exists alone, return when every partition has a leader.
 
-    Raises ConfigurationError when an existing topic has another partition count, LogUnavailableError when the cluster
+    Raises ConfigurationError when an existing topic has another partition count and cannot be used with it,
+    LogUnavailableError when the cluster
     cannot be reached or does not get ready in time.
     """
     admin = clients.admin_client(**connection.client_options())
@@ -64,6 +65,7 @@ async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> Non
 
 async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
     wanted = {spec.name: spec.partitions for spec in specs}
+    flexible = {spec.name for spec in specs if spec.other_counts_served}
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):
             while wanted:
@@ -72,7 +74,15 @@ async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) ->
                     name = topic["topic"]
                     if topic["error_code"] or any(p["error_code"] or p["leader"] < 0 for p in partitions):
                         continue
-                    if len(partitions) != wanted[name]:
+                    if len(partitions) != wanted[name] and name in flexible:
+                        _log.warning(
+                            "topic_has_other_partitions",
+                            topic=name,
+                            partitions=len(partitions),
+                            setting=wanted[name],
+                            advice="it is used as it is; what a model's topics do not have in common is not answered",
+                        )
+                    elif len(partitions) != wanted[name]:
                         raise ConfigurationError(
                             f"topic {name!r} has {len(partitions)} partitions; {wanted[name]} are needed. "
                             "Choose another topic prefix or delete the topic"

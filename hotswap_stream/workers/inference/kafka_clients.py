@@ -8,6 +8,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, Producer
 from msgspec import Struct
 
+from hotswap_stream.workers.inference.requests import KEY_BYTES_MAX
+
 _log = structlog.get_logger(__name__)
 
 SESSION_TIMEOUT_MS = 10_000
@@ -37,6 +39,8 @@ class LoopLimits(Struct, frozen=True, kw_only=True):
     response_bytes_max: int = 8 * 1024**2
     answers_in_flight_max: int = 10_000
     """Answers handed to the Kafka client and not yet acknowledged; at so many, no more requests are taken."""
+    answer_key_bytes_max: int = KEY_BYTES_MAX
+    """An answer carries its request's key; a request with a longer one is refused, without it."""
     request_id_window: int = 10_000
     """Requests of a partition among which an id may stand once only; 0: ids may repeat."""
 
@@ -130,6 +134,22 @@ def answer_producer(
             "queue.buffering.max.messages": 10 * limits.answers_in_flight_max,
             "queue.buffering.max.kbytes": max(256 * 1024, 4 * limits.response_bytes_max // 1024),
             "error_cb": on_error,
+        },
+        logger=_logger(),
+    )
+
+
+def dead_letter_producer(options: Mapping[str, Any], *, worker: str) -> Producer:
+    """A producer for copies of requests that went wrong. A copy that is refused ends nothing."""
+    return Producer(
+        {
+            **options,
+            "client.id": f"{worker}-dead-letters",
+            "acks": "all",
+            "enable.idempotence": True,
+            "allow.auto.create.topics": False,
+            "linger.ms": 0,
+            "message.timeout.ms": 0,  # `DeadLetterSender` gives up on all of them together
         },
         logger=_logger(),
     )
