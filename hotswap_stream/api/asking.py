@@ -37,6 +37,8 @@ _TRACEPARENT = header_names.TRACEPARENT.encode()
 _REPEATED_ID = header_names.REPEATED_ID.encode()
 _DEADLINE = header_names.DEADLINE.encode()
 
+_OF_BROWSERS = {"origin", "referer", "cookie", "sec-fetch-site", "sec-fetch-mode"}
+
 _REFUSALS: dict[RefusalKind, tuple[int, str]] = {
     "busy": (503, "busy"),
     "no-worker": (503, "no-worker"),
@@ -165,9 +167,12 @@ def _seconds_until(deadline_ms: bytes) -> float:
 
 
 def check_content(request: AskedHeaders, media_types: Collection[str]) -> None:
-    """ProblemError (415) for another content type, or a compressed body."""
+    """ProblemError (415) for another content type, or a compressed body.
+
+    Without one only for what is no browser: clients of the protocol leave it out, and so may a page of another site.
+    """
     content_type = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
-    if content_type and content_type not in media_types:
+    if content_type not in media_types and (content_type or _OF_BROWSERS & request.headers.keys()):
         raise ProblemError(
             415, "wrong-content-type", f"content-type is {content_type[:100]!r}; {' or '.join(media_types)} is needed"
         )

@@ -5,6 +5,7 @@ not need it does not have to have it.
 """
 
 from hotswap_stream.bootstrap.agents import run_control_agents as run_control_agents
+from hotswap_stream.bootstrap.api import check_api_settings as check_api_settings
 from hotswap_stream.bootstrap.api import serve_api as serve_api
 from hotswap_stream.bootstrap.clients import answer_lookup as answer_lookup
 from hotswap_stream.bootstrap.clients import feedback_log as feedback_log
