@@ -172,6 +172,12 @@ _ANSWER_HEADERS = (
         required=True,
     ),
     Header(
+        name=headers.ANSWER_TAG,
+        description="Proof that a worker wrote it: 16 hexadecimal digits, made with the environment's key over model, "
+        "partition and request offset. An answer without it is void.",
+        required=True,
+    ),
+    Header(
         name=headers.STATUS,
         description="Whether this is an answer or an error answer.",
         required=True,

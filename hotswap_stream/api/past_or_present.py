@@ -23,7 +23,8 @@ PastOrPresent = NamedDependency[SkipValidation[Streams]]
 
 
 async def provide_streams(runtime: Runtime, as_of_offset: AsOfOffset = None, as_of_time: AsOfTime = None) -> Streams:
-    """Dependency of the queries: all streams as they are, or as they were. ProblemError (422) if it is unclear when."""
+    """Dependency of the queries: all streams as they are, or as they were. ProblemError (422) if it is unclear when,
+    LogUnavailableError when the log is no longer followed."""
     if as_of_offset is not None and as_of_time is not None:
         raise ProblemError(422, "invalid-value", "as_of_offset and as_of_time exclude each other: send one of them")
     if as_of_time is not None:
@@ -35,4 +36,5 @@ async def provide_streams(runtime: Runtime, as_of_offset: AsOfOffset = None, as_
             return await runtime.as_of.at_offset(as_of_offset)
         except OffsetNotReachedError as error:
             raise ProblemError(422, "invalid-value", str(error)) from error
+    runtime.registry.check_followed()
     return runtime.registry.fold.streams

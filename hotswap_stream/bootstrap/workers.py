@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from hotswap_stream.bootstrap.environment import (
+    answer_tags,
     artifact_store,
     build_registry,
     connection,
@@ -43,6 +44,7 @@ async def build_worker(settings: Settings, worker: str, model_names: frozenset[s
     config = WorkerConfig(
         worker=worker,
         topics=topics(settings),
+        answer_tags=answer_tags(settings),
         client_options=connection(settings).client_options(),
         librdkafka_options=connection(settings).librdkafka_options(),
         limits=LoopLimits(

@@ -70,7 +70,7 @@ async def running_broker(
         ProgressPrinter(),
         cache_dir=settings.cache / f"kafka-{KAFKA_RELEASE}",
     ) as kafka:
-        bootstrap.announce_broker(settings, kafka.bootstrap_servers)
+        bootstrap.announce_broker(settings, kafka.bootstrap_servers, data_dir)
         try:
             yield kafka
         finally:

@@ -29,6 +29,7 @@ def up(
     async def main(settings: "Settings") -> None:
         import msgspec
 
+        from hotswap_stream import bootstrap
         from hotswap_stream.cli.stack import log_folder, running_stack, wait_for_end
         from hotswap_stream.cli.worker import stop_on_signals
         from hotswap_stream.errors import HotswapError
@@ -36,6 +37,7 @@ def up(
         settings = msgspec.structs.replace(
             settings, api_port=port or settings.api_port, api_host=host or settings.api_host
         )
+        bootstrap.check_api_settings(settings)
         stop = stop_on_signals()
         async with running_stack(settings, workers=workers, temporary=temporary, on_change=_show) as stack:
             typer.echo(

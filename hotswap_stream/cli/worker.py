@@ -55,7 +55,7 @@ def worker(
         pulse = Pulse(settings.home, "worker", called)
         try:
             await started.start()
-            running = asyncio.create_task(started.run(pulse.beat))
+            running = asyncio.create_task(started.run(pulse.beat, on_trouble=pulse.trouble, on_advice=pulse.advise))
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if running.done():

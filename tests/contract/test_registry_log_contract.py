@@ -51,8 +51,8 @@ async def follow(log: RegistryLog, start: int, count: int) -> list[LogRecord]:
     async with asyncio.timeout(DEADLINE_SECONDS):
         async with aclosing(log.follow(start)) as pages:  # type: ignore[type-var]
             async for page in pages:
-                assert page, "an empty page"
-                records.extend(page)
+                records.extend(page.records)
+                assert page.next_offset == records[-1].offset + 1
                 if len(records) >= count:
                     break
     return records[:count]
@@ -185,7 +185,7 @@ async def test_stop_ends_follow(new_log: NewLog) -> None:
 
     async def follow_for_ever() -> None:
         async for page in log.follow(0):
-            seen.extend(page)
+            seen.extend(page.records)
             saw_one.set()
 
     following = asyncio.create_task(follow_for_ever())

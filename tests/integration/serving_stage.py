@@ -94,6 +94,18 @@ class Stage:
         sent = await self._producer.send_batch(batch, self.topics.requests(MODEL), partition=partition)
         return int((await sent).offset)
 
+    async def put(
+        self,
+        topic: str,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+        *,
+        partition: int = 0,
+    ) -> int:
+        """Write any record into any topic; its offset."""
+        sent = await self._producer.send_and_wait(topic, value, key=b"k", partition=partition, headers=list(headers))
+        return int(sent.offset)
+
     async def answers(
         self, count: int, *, partition: int = 0, seconds_max: float = 60.0
     ) -> list["ConsumerRecord[bytes, bytes]"]:

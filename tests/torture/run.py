@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from hotswap_events.topics import Topics
+from hotswap_stream import bootstrap
 from hotswap_stream.application.tether import tethered
 from hotswap_stream.settings import Settings
 from tests.torture.answer_watch import AnswerWatch
@@ -56,7 +57,12 @@ class Torture:
         self._servers = servers
         topics = Topics(settings.topic_prefix)
         self._load = RequestLoad(servers, topics.requests(MODEL), plan, seed)
-        self._watch = AnswerWatch(servers, topics.responses(MODEL), plan.partitions)
+        self._watch = AnswerWatch(
+            servers,
+            topics.responses(MODEL),
+            plan.partitions,
+            bootstrap.answer_tags(settings).of(MODEL),
+        )
         self._workers = Workers(settings, settings.home / "logs")
         self._operator = Operator(settings)
         wanted = plan.agents_kills + plan.api_kills

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from hotswap_events.observation import Feedback
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.feedback import FEEDBACK_AT_ONCE_MAX, FeedbackUnavailableError
+from hotswap_stream.kafka import clients
 
 _encoder = msgspec.json.Encoder()
 
@@ -56,7 +57,7 @@ class KafkaFeedbackLog:
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
             if self._producer is None:
-                producer = AIOKafkaProducer(**self._client_options, acks="all", linger_ms=1)
+                producer = clients.producer(**self._client_options, acks="all", linger_ms=1)
                 try:
                     await to_the_end(producer.start())
                 except KafkaError:

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 
 from hotswap_stream.application.identity import Clock
-from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.application.registry_log import HELD_BACK_SECONDS, LogPage, LogRecord
 from hotswap_stream.errors import DecisionTooLargeError, LogUnavailableError
 
 BATCH_BYTES_MAX = 1_000_000
@@ -64,7 +64,7 @@ class MemoryRegistryLog:
             self._check()
             yield self._shared.records[start : min(end, start + PAGE_RECORDS_MAX)]
 
-    async def follow(self, start_offset: int) -> AsyncIterator[Sequence[LogRecord]]:
+    async def follow(self, start_offset: int) -> AsyncIterator[LogPage]:
         self._check()
         position = max(0, start_offset)
         while self._running:
@@ -72,9 +72,18 @@ class MemoryRegistryLog:
             page = self._shared.records[position : position + PAGE_RECORDS_MAX]
             if page:
                 position += len(page)
-                yield page
+                yield LogPage(page, position)
             else:
                 await grown.wait()
+
+    async def without_records(self, start_offset: int, end_offset: int) -> Sequence[range]:
+        del start_offset, end_offset  # nobody writes in transactions here
+        self._check()
+        return ()
+
+    def obstacle(self, *, seconds_min: float = HELD_BACK_SECONDS) -> str | None:
+        del seconds_min
+        return None
 
     def _wake(self) -> None:
         grown, self._shared.grown = self._shared.grown, asyncio.Event()

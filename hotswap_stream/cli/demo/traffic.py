@@ -10,12 +10,14 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
+from hotswap_events.answers import AnswerRule, AnswerTags
 from hotswap_events.inference import InferError, InferResponse, InferTensor
 from hotswap_events.topics import Topics
+from hotswap_stream.kafka import clients
 
 LATE_SECONDS_MAX = 20.0
 """A request without an answer this long after the last was sent counts as lost."""
@@ -60,9 +62,9 @@ class Seen(Struct, frozen=True, gc=False):
 class Traffic:
     """Sends requests at a steady rate until told to stop, and reads every answer.
 
-    The void rule is applied as any consumer would: an answer counts if its request offset is above all before it in
-    the partition. A request without such an answer is lost. Every second record for a request is a duplicate here,
-    void or not: in a run without a crash there should be none at all.
+    The void rule is applied as any consumer would: a worker's answer counts if its request offset is above all before
+    it in the partition. A request without such an answer is lost. Every second answer to a request is a duplicate here:
+    in a run without a crash there should be none at all.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Traffic:
         *,
         partitions: int,
         rate_per_second: float,
+        tags: AnswerTags,
     ) -> None:
         self._client_options = dict(client_options)
         self._request_topic = topics.requests(model_name)
@@ -85,7 +88,8 @@ class Traffic:
         self._users: list[int] = []
         self._sent: set[tuple[int, int]] = set()
         self._answered: set[tuple[int, int]] = set()
-        self._highest: dict[int, int] = {}
+        answer_tags = tags.of(model_name)
+        self._rules = [AnswerRule(partition, answer_tags) for partition in range(partitions)]
         self._first_ms: dict[int, int] = {}
         self._chosen_by: dict[int, int] = {}
         self._stop = asyncio.Event()
@@ -94,8 +98,12 @@ class Traffic:
         self._tasks: list[asyncio.Task[None]] = []
         self.requests = 0
         self.errors: list[str] = []
-        self.duplicated = 0
         self.seen: list[Seen] = []
+
+    @property
+    def duplicated(self) -> int:
+        """Workers' answers to what was answered before."""
+        return sum(rule.void for rule in self._rules)
 
     async def start(self) -> None:
         """Begin to send and to read."""
@@ -174,7 +182,7 @@ class Traffic:
 
     async def _send(self, ready: asyncio.Event) -> None:
         await ready.wait()
-        producer = AIOKafkaProducer(**self._client_options, acks="all", enable_idempotence=True, linger_ms=0)
+        producer = clients.producer(**self._client_options, acks="all", enable_idempotence=True, linger_ms=0)
         await producer.start()
         try:
             next_s = time.monotonic()
@@ -203,9 +211,7 @@ class Traffic:
         return self._examples[number % len(self._examples)]
 
     async def _read(self, ready: asyncio.Event) -> None:
-        consumer = AIOKafkaConsumer(
-            **self._client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="latest"
-        )
+        consumer = clients.consumer(**self._client_options, group_id=None, auto_offset_reset="latest")
         await consumer.start()
         try:
             partitions = [TopicPartition(self._response_topic, number) for number in range(self._partitions)]
@@ -223,14 +229,12 @@ class Traffic:
             await consumer.stop()
 
     def _take(self, record: "ConsumerRecord[Any, Any]") -> None:
-        headers = dict(record.headers)
-        offset = int(headers[header_names.REQUEST_OFFSET])
-        if offset <= self._highest.get(record.partition, -1):
-            self.duplicated += 1
+        headers = self._rules[record.partition].take(record.headers)
+        if headers is None:
             return
-        self._highest[record.partition] = offset
+        offset = headers.request_offset
         self._answered.add((record.partition, offset))
-        if headers[header_names.STATUS] == b"error":
+        if not headers.ok:
             self.errors.append(_errors.decode(record.value).error)
             return
         answer = _answers.decode(record.value)

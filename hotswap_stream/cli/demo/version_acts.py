@@ -5,7 +5,6 @@ import uuid
 from pathlib import Path
 
 import msgspec
-from aiokafka import AIOKafkaProducer
 
 from hotswap_events.commands import RegisterVersion, RollBack, SwitchVersion
 from hotswap_events.inference import InferTensor
@@ -16,6 +15,7 @@ from hotswap_stream.application.artifact_file import digest_hex
 from hotswap_stream.cli.demo.report import Act
 from hotswap_stream.cli.demo.scene import ACTOR, FIRST_EPOCHS, MODEL, Scene, accuracy_told, refusal
 from hotswap_stream.cli.demo.traffic import Example
+from hotswap_stream.kafka import clients
 
 
 def examples() -> list[Example]:
@@ -136,7 +136,7 @@ class VersionActs:
             cause="emergency",
             reason="an operator saw harm",
         )
-        producer = AIOKafkaProducer(**bootstrap.connection(scene.settings).client_options(), acks="all")
+        producer = clients.producer(**bootstrap.connection(scene.settings).client_options(), acks="all")
         await producer.start()
         try:
             await producer.send_and_wait(scene.topics.commands, msgspec.json.encode(command), MODEL.encode())
