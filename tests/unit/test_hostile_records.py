@@ -53,7 +53,9 @@ async def analysed() -> AsyncIterator[Analysed]:
 
 async def test_a_vast_reward_is_put_aside(analysed: Analysed) -> None:
     """Feedback with the reward 1e200 ended the agents, again at each start: its square is no number."""
-    good = msgspec.json.encode(Feedback(model_name=MODEL, feedback_id="f", at=analysed.traffic.now, request_id="r", label=1))
+    good = msgspec.json.encode(
+        Feedback(model_name=MODEL, feedback_id="f", at=analysed.traffic.now, request_id="r", label=1)
+    )
     vast = good.replace(b'"label":1', b'"request_partition":0,"request_offset":0,"reward":1e200')
     at_ms = round(analysed.traffic.now.timestamp() * 1000)
     await analysed.agent.handle_feedback(analysed.record(label(0, analysed.traffic.now), at_ms, value=vast))
@@ -185,7 +187,9 @@ async def test_no_command_ends_the_agents(name: str, message: bytes) -> None:
         await agent.handle(command_record(register(command_id="next")))
         result = stage.publisher.results()[-1]
         assert (result.command_id, result.status) == ("next", "accepted")
-        causes = [dict(letter.headers)["hotswap-dead-letter-cause"] for letter in stage.publisher.on(TOPICS.dead_letters)]
+        causes = [
+            dict(letter.headers)["hotswap-dead-letter-cause"] for letter in stage.publisher.on(TOPICS.dead_letters)
+        ]
         assert not [cause for cause in causes if b"handling it failed" in cause]
     finally:
         await stage.stop()
