@@ -175,7 +175,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     for name in values:
         found = getattr(settings, name)
         if isinstance(found, float) and not math.isfinite(found):
-            raise ConfigurationError(f"{PREFIX}{name.upper()} is {found}; a number is needed")
+            raise ConfigurationError(f"{PREFIX}{name.upper()}: {found} is not between any two numbers")
     return settings
 
 
