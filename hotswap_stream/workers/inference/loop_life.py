@@ -53,12 +53,14 @@ class LoopLife:
         self._request_topic = parts.topics.requests(parts.model_name)
         self._response_topic = parts.topics.responses(parts.model_name)
         self._ids = RequestIds(parts.limits.request_id_window)
-        self._chooser = VersionChooser(parts.model_name, parts.worker, parts.slots, parts.guard, self._ids, loop)
+        self._chooser = VersionChooser(
+            parts.model_name, parts.worker, parts.slots, parts.guard, self._ids, loop, parts.reply_topics
+        )
         self._windows = window_keeper(parts, loop)
         self._tags = parts.answer_tags.of(parts.model_name)
         self._writer = AnswerWriter(parts.model_name, parts.worker, self._tags)
         self._replies = ReplySender(
-            parts.librdkafka_options, worker=parts.worker, own_prefix=parts.topics.prefix, limits=parts.limits
+            parts.librdkafka_options, worker=parts.worker, allowed=parts.reply_topics, limits=parts.limits
         )
         self._compute = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"infer-{parts.model_name}")
         self._compute_ms = 0.0
