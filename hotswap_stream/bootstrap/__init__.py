@@ -35,3 +35,4 @@ from hotswap_stream.bootstrap.webhooks import webhook_places as webhook_places
 from hotswap_stream.bootstrap.webhooks import webhook_poster as webhook_poster
 from hotswap_stream.bootstrap.workers import build_worker as build_worker
 from hotswap_stream.bootstrap.workers import executor_config as executor_config
+from hotswap_stream.bootstrap.workers import reply_topics as reply_topics
