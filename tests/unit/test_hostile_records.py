@@ -12,14 +12,13 @@ from hotswap_events.observation import Feedback, LatencyCounts, Sums
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
 from hotswap_stream.agents.alert_agent import AlertAgent
 from hotswap_stream.agents.command_agent import CommandAgent
-from hotswap_stream.agents.registry_agent import RegistryAgent
 from hotswap_stream.application.circuit_guard import CircuitGuard
 from hotswap_stream.application.registry_fold import RegistryFold, Void
 from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.application.registry_view import encode_registry_state, registry_state
 from hotswap_stream.application.row_sketches import encoded, new_sketch, update
-from tests.hostile_values import hostile
 from hotswap_stream.workers.inference.observer import Observer
+from tests.hostile_values import hostile
 from tests.registry_samples import EPOCH, MODEL, register
 from tests.rollout_samples import CANARY
 from tests.unit.agent_stage import TOPICS, AgentStage, command_record
@@ -53,7 +52,9 @@ async def analysed() -> AsyncIterator[Analysed]:
 
 async def test_a_vast_reward_is_put_aside(analysed: Analysed) -> None:
     """Feedback with the reward 1e200 ended the agents, again at each start: its square is no number."""
-    good = msgspec.json.encode(Feedback(model_name=MODEL, feedback_id="f", at=analysed.traffic.now, request_id="r", label=1))
+    good = msgspec.json.encode(
+        Feedback(model_name=MODEL, feedback_id="f", at=analysed.traffic.now, request_id="r", label=1)
+    )
     vast = good.replace(b'"label":1', b'"request_partition":0,"request_offset":0,"reward":1e200')
     at_ms = round(analysed.traffic.now.timestamp() * 1000)
     await analysed.agent.handle_feedback(analysed.record(label(0, analysed.traffic.now), at_ms, value=vast))
@@ -185,7 +186,9 @@ async def test_no_command_ends_the_agents(name: str, message: bytes) -> None:
         await agent.handle(command_record(register(command_id="next")))
         result = stage.publisher.results()[-1]
         assert (result.command_id, result.status) == ("next", "accepted")
-        causes = [dict(letter.headers)["hotswap-dead-letter-cause"] for letter in stage.publisher.on(TOPICS.dead_letters)]
+        causes = [
+            dict(letter.headers)["hotswap-dead-letter-cause"] for letter in stage.publisher.on(TOPICS.dead_letters)
+        ]
         assert not [cause for cause in causes if b"handling it failed" in cause]
     finally:
         await stage.stop()

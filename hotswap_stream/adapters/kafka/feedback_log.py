@@ -15,6 +15,7 @@ from hotswap_stream.application.feedback import FEEDBACK_AT_ONCE_MAX, FeedbackUn
 from hotswap_stream.kafka import clients
 
 _encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Feedback)
 
 
 class KafkaFeedbackLog:
@@ -27,14 +28,16 @@ class KafkaFeedbackLog:
         self._producer: AIOKafkaProducer | None = None
 
     async def append(self, records: Sequence[Feedback]) -> None:
-        """Return when all of it is written. FeedbackUnavailableError: some of it may be. ValueError: too many."""
+        """Return when all of it is written. FeedbackUnavailableError: some of it may be. ValueError: too many, or one
+        that nobody could read."""
         if len(records) > FEEDBACK_AT_ONCE_MAX:
             raise ValueError(f"{len(records)} records of feedback; at most {FEEDBACK_AT_ONCE_MAX} at once are allowed")
+        values = [_checked(number, record) for number, record in enumerate(records)]
         try:
             producer = await self._connected()
             sent = [
-                await producer.send(self._topic, _encoder.encode(record), key=record.model_name.encode())
-                for record in records
+                await producer.send(self._topic, value, key=record.model_name.encode())
+                for record, value in zip(records, values, strict=True)
             ]
             for acknowledged in sent:
                 await acknowledged
@@ -65,3 +68,13 @@ class KafkaFeedbackLog:
                     raise
                 self._producer = producer
             return self._producer
+
+
+def _checked(number: int, record: Feedback) -> bytes:
+    """As it is written: what was built in code was never held against the bounds of its fields."""
+    try:
+        value = _encoder.encode(record)
+        _decoder.decode(value)
+    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
+        raise ValueError(f"feedback[{number}]: {error}") from error
+    return value
