@@ -10,7 +10,7 @@ from litestar import Request
 
 from hotswap_events import headers as header_names
 from hotswap_events.inference import InferError, InferRequest, InferResponse
-from hotswap_stream.api.authorization import ANONYMOUS, key_owner, presented_key
+from hotswap_stream.api.authorization import ANONYMOUS, key_name
 from hotswap_stream.api.command_context import TRACEPARENT
 from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError, found
 from hotswap_stream.api.runtime import ApiRuntime
@@ -97,8 +97,7 @@ def _caller_of(request: AskedHeaders, runtime: ApiRuntime) -> str | None:
     keys = runtime.services.api_keys
     if not keys:
         return None
-    presented = presented_key(request.headers)
-    return (None if presented is None else key_owner(keys, presented)) or ANONYMOUS
+    return key_name(request.headers, keys) or ANONYMOUS
 
 
 def servable(runtime: ApiRuntime, model_name: str, model_version: str | None = None) -> VersionState:
