@@ -51,6 +51,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     artifact_bytes_max: int = 2 * 1024**3
     broker_port: int | None = None
     broker_heap_mib_max: int = 256
+    broker_disk_bytes_max: int = 10 * 1024**3
+    """Bytes of requests, answers, observations and the like that the embedded broker keeps, the oldest going first; of
+    the registry, and of compacted topics, all is kept. 0: no limit."""
     request_partitions: int = 8
     batch_size_max: int = 128
     """Requests answered by one forward pass at most."""

@@ -39,6 +39,8 @@ PARTITIONS_USED_MAX = 4
 """Partitions chosen of each model's. At least 4 keep latency low; more would mean reading more of others' answers."""
 MODELS_CONNECTED_MAX = 64
 
+UNCONFIRMED_SECONDS_MAX = 1.0
+"""A broker that has not acknowledged a batch for so long is why no answer comes, and not the model."""
 WINDOWS_ASKED_AGAIN_SECONDS = 5.0
 """A model without a windows topic may get one."""
 _ALL = "/all"
@@ -191,6 +193,9 @@ class KafkaInferenceGateway:
                     partition = exchange.partitions[crc32(partition_key.encode()) % len(exchange.partitions)]
                 return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max)
         except TimeoutError as error:
+            silent = self._silence(model_name, timeout_s)
+            if silent is not None:
+                raise InferenceUnavailableError(silent) from error
             raise InferenceTimeoutError(f"no answer from model {model_name!r} within {timeout_s:g} s") from error
         except MessageSizeTooLargeError as error:
             raise RequestTooLargeError(
@@ -198,6 +203,16 @@ class KafkaInferenceGateway:
             ) from error
         except (KafkaError, OSError) as error:
             raise InferenceUnavailableError(f"Kafka, on the way to model {model_name!r}: {error!r}") from error
+
+    def _silence(self, model_name: str, timeout_s: float) -> str | None:
+        """What Kafka has left undone, where that is why no answer came: its silence is not the model's."""
+        if model_name in self._connecting or model_name + _ALL in self._connecting:
+            return f"Kafka could not be reached within {timeout_s:g} s, on the way to model {model_name!r}"
+        found = [self._exchanges.get(slot) for slot in (model_name, model_name + _ALL)]
+        unconfirmed_s = max((exchange.unconfirmed_s for exchange in found if exchange is not None), default=0.0)
+        if unconfirmed_s < UNCONFIRMED_SECONDS_MAX:
+            return None
+        return f"Kafka has not confirmed requests to model {model_name!r} for {unconfirmed_s:.1f} s"
 
     @staticmethod
     def decode(answer: RawAnswer) -> InferResponse | InferError:
