@@ -11,6 +11,7 @@ from litestar import Request
 from hotswap_events import headers as header_names
 from hotswap_events.inference import InferError, InferRequest, InferResponse
 from hotswap_stream.api.authorization import ANONYMOUS, key_name
+from hotswap_stream.api.broker_away import require_broker
 from hotswap_stream.api.command_context import TRACEPARENT
 from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError, found
 from hotswap_stream.api.runtime import ApiRuntime
@@ -201,6 +202,7 @@ async def ask(
     timeout_s = services.infer_timeout_ms / 1_000
     if beside.deadline_s is not None:
         timeout_s = min(timeout_s, beside.deadline_s)
+    require_broker(runtime, code="inference-unavailable")
     require_worker(runtime, model_name)
     try:
         answer = await gateway.infer(
@@ -216,6 +218,9 @@ async def ask(
     except RequestTooLargeError as error:
         raise ProblemError(413, "too-large", str(error)) from error
     except InferenceTimeoutError as error:
+        require_broker(
+            runtime, code="inference-unavailable"
+        )  # or it went away with the request in it, which is answered when it is back
         raise ProblemError(504, "inference-timeout", str(error)) from error
     except (InferenceUnavailableError, NoModelTopicsError) as error:
         raise ProblemError(

@@ -14,6 +14,7 @@ from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.side_loop import SideLoop
 from hotswap_stream.application.training import TrainingSpec
 from hotswap_stream.application.window_view import WindowReader
+from hotswap_stream.broker_condition import BrokerCondition
 
 REQUEST_BYTES_MAX = 1_048_576
 INFER_BYTES_MAX = 4 * 1_048_576
@@ -56,6 +57,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     side: SideLoop = field(default_factory=SideLoop)
     """Where long histories are read, so that requests to models do not wait; closed with the application. `answers` are
     asked there."""
+    broker: Callable[[], BrokerCondition | None] | None = None
+    """How the embedded broker of this machine is; None of a cluster that is kept by others."""
     request_bytes_max: int = REQUEST_BYTES_MAX
     event_stream_clients_max: int = 64
     heartbeat_seconds: float = 15.0

@@ -16,7 +16,7 @@ from hotswap_stream.bootstrap.clients import (
     recorded_history,
     window_reader,
 )
-from hotswap_stream.bootstrap.environment import artifact_store, connection, open_registry, topics
+from hotswap_stream.bootstrap.environment import artifact_store, broker_condition, connection, open_registry, topics
 from hotswap_stream.bootstrap.training import training_children
 from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys
 
@@ -81,6 +81,7 @@ async def serve_api(
                 windows=window_reader(settings),
                 request_bytes_max=settings.api_request_bytes_max,
                 event_stream_clients_max=settings.api_event_stream_clients_max,
+                broker=broker_condition(settings),
             )
         )
         serving = asyncio.create_task(

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Self
 
 import msgspec
@@ -10,9 +9,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from hotswap_events.observation import Feedback
+from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.feedback import FEEDBACK_AT_ONCE_MAX, FeedbackUnavailableError
 from hotswap_stream.kafka import clients
+
+FLUSH_SECONDS_MAX = 1.0
+"""How long feedback on its way may hold up the end; without a broker it would for ever."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Feedback)
@@ -54,8 +57,7 @@ class KafkaFeedbackLog:
         """Disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            with suppress(KafkaError):
-                await producer.stop()
+            await to_the_end(stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX))
 
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
