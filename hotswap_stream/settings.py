@@ -1,5 +1,6 @@
 """Settings from the environment (`HOTSWAP_…`). The only module that reads it; only `bootstrap` uses what it returns."""
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -170,10 +171,18 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
                 f"{PREFIX}{name.upper()} is not a setting; the settings are "
                 f"{', '.join(PREFIX + field_name.upper() for field_name in known)}"
             )
+    for name, value in values.items():
+        if not value.isprintable():  # bytes that are no text come as lone surrogates, which nothing can print
+            raise ConfigurationError(f"{PREFIX}{name.upper()} is no printable text: {value[:200]!a}")
     try:
-        return msgspec.convert(values, Settings, strict=False, dec_hook=_decode_path)
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"settings from the environment: {error}") from error
+    for name in values:
+        found = getattr(settings, name)
+        if isinstance(found, float) and not math.isfinite(found):
+            raise ConfigurationError(f"{PREFIX}{name.upper()}: {found} is not between any two numbers")
+    return settings
 
 
 def passed_over(environment: Mapping[str, str] | None = None) -> frozenset[str]:

@@ -294,5 +294,6 @@ EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[..., Response[Any]]] = 
     HTTPException: _on_http_exception,
     SerializationException: _on_malformed,
     RecursionError: _on_malformed,
+    UnicodeDecodeError: _on_malformed,
     Exception: _on_unexpected,
 }

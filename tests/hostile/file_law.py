@@ -25,6 +25,7 @@ async def try_artifacts(hostile: HostileStage, probes: Probes, cells: Sequence[F
             outcome.broken.append(f"{cell}: {error}")
             outcome.culprits.append(str(cell))
     outcome.broken += hostile.ended()
+    outcome.spoiled = bool(outcome.broken)
     outcome.seconds = round(time.monotonic() - began, 2)
     return outcome
 

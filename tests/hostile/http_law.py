@@ -37,7 +37,10 @@ async def try_http(hostile: HostileStage, probes: Probes, cells: Sequence[HttpCe
     except NotHandledError as error:
         outcome.broken.append(f"not handled: {error}")
         outcome.broken += await hostile.unwell() or ["health said that all is well meanwhile"]
-    outcome.broken += hostile.ended()
+        outcome.spoiled = True
+    ended = hostile.ended()
+    outcome.broken += ended
+    outcome.spoiled |= bool(ended)
     outcome.seconds = round(time.monotonic() - began, 2)
     return outcome
 

@@ -1,5 +1,6 @@
 """The kinds of hostility, what each puts into which family of fields, and why the others are left out."""
 
+from functools import cache
 from typing import Literal, get_args
 
 import msgspec
@@ -41,8 +42,10 @@ Fragments = dict[str, bytes]
 """What it is, in a word or two → the bytes that stand for the field."""
 
 
+@cache
 def fragments(kind: Kind, family: Family, encoding: Encoding) -> Fragments:
-    """What a field of this family may hold of this kind; empty where the kind makes no sense for it."""
+    """What a field of this family may hold of this kind; empty where the kind makes no sense for it. Not to be
+    changed."""
     return _json(kind, family) if encoding == "json" else _msgpack(kind, family)
 
 

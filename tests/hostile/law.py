@@ -4,17 +4,19 @@ process ends, and "healthy" says the truth."""
 import time
 from collections.abc import Sequence
 
+import httpx
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
 from hotswap_stream.errors import HotswapError
 from tests.hostile.cells import Cell
-from tests.hostile.places import BY_NAME, MODEL, Place
+from tests.hostile.places import MODEL, PLACES, Place, Process
 from tests.hostile.probes import NotHandledError, Probes
 from tests.hostile.records import HostileRecord, record_of
 from tests.hostile.stage import BYSTANDER, PARTITIONS, HostileStage
 from tests.hostile.wire import Written
 
+NOTHING_AFTER = "aborted, and nothing after it"
 WELL_SECONDS_MAX = 20.0
 """How long health may lag behind what was just shown to work."""
 
@@ -27,6 +29,8 @@ class Outcome(Struct, kw_only=True):
     """What of the law did not hold; empty where it held."""
     culprits: list[str] = []
     """Which of the cells did it, where each was looked at by itself."""
+    spoiled: bool = False
+    """Whether nothing else can be tried in the same environment."""
     refused: int = 0
     """Records that the broker itself did not take."""
     told: dict[str, int] = {}
@@ -40,35 +44,35 @@ class Outcome(Struct, kw_only=True):
 
 
 async def try_cells(hostile: HostileStage, probes: Probes, cells: Sequence[Cell]) -> Outcome:
-    """Write the records of these cells, which are of one topic, and see whether the law holds."""
-    began, place = time.monotonic(), BY_NAME[cells[0].place]
+    """Write the records of these cells and see whether the law holds."""
+    began = time.monotonic()
     outcome = Outcome(cells=[str(cell) for cell in cells])
     try:
-        await _try(hostile, probes, place, cells, outcome)
+        await _try(hostile, probes, cells, outcome)
     except NotHandledError as error:
         outcome.broken.append(f"not handled: {error}")
-        unwell = await hostile.unwell()
-        outcome.broken += unwell or ["health said that all is well meanwhile"]
-    except (HotswapError, TimeoutError) as error:
+        outcome.broken += await hostile.unwell() or ["health said that all is well meanwhile"]
+    except (HotswapError, TimeoutError, httpx.HTTPError) as error:
         outcome.broken.append(f"{type(error).__name__}: {error}")
     outcome.broken += hostile.ended()
+    outcome.spoiled = bool(outcome.broken)
     outcome.seconds = round(time.monotonic() - began, 2)
     return outcome
 
 
-async def _try(hostile: HostileStage, probes: Probes, place: Place, cells: Sequence[Cell], outcome: Outcome) -> None:
-    if {"feedback", "observations"} & set(place.probes):
+async def _try(hostile: HostileStage, probes: Probes, cells: Sequence[Cell], outcome: Outcome) -> None:
+    places = [place for place in PLACES if place.name in {cell.place for cell in cells}]
+    wanted = tuple(dict.fromkeys(probe for place in places for probe in place.probes))
+    if {"feedback", "observations"} & {*wanted}:
         await probes.ensure_rollout()
     before = await _counts(hostile)
-    pairs = await _write(hostile, place, cells)
+    pairs = await _write(hostile, cells)
     outcome.refused = sum(written.refused is not None for _record, written in pairs)
-    restarts = place.restarts
-    if any(cell.way == "aborted, and nothing after it" for cell in cells):
-        restarts = ("worker", "agents", "api") if place.name == "registry" else restarts
-    await hostile.restart(restarts)
-    await probes.run(place.probes)
-    if place.name in ("requests", "commands"):
-        await _all_answered(hostile, probes, place, pairs)
+    await hostile.restart(_restarts(places, cells))
+    await probes.run(wanted)
+    for place in places:
+        if place.name in ("requests", "commands"):
+            await _all_answered(hostile, probes, place, pairs)
     await _well(hostile, outcome)
     after = await _counts(hostile)
     outcome.told = {name: after[name] - before[name] for name in after if after[name] > before[name]}
@@ -76,18 +80,26 @@ async def _try(hostile: HostileStage, probes: Probes, place: Place, cells: Seque
         outcome.broken.append(f"{stray} records were written into {BYSTANDER}, which is another environment's")
 
 
-async def _write(hostile: HostileStage, place: Place, cells: Sequence[Cell]) -> list[tuple[HostileRecord, Written]]:
+def _restarts(places: Sequence[Place], cells: Sequence[Cell]) -> tuple[Process, ...]:
+    found = {process for place in places for process in place.restarts}
+    if any(cell.place == "registry" and cell.way == NOTHING_AFTER for cell in cells):
+        found |= {"worker", "agents", "api"}
+    return tuple(sorted(found))
+
+
+async def _write(hostile: HostileStage, cells: Sequence[Cell]) -> list[tuple[HostileRecord, Written]]:
+    topic, world = hostile.topics.requests(MODEL), hostile.world
+    world.request_ends = tuple([await hostile.end_of(topic, number) for number in range(PARTITIONS)])
     pairs = []
-    topic = hostile.topics.requests(MODEL)
-    hostile.world.request_ends = tuple([await hostile.end_of(topic, number) for number in range(PARTITIONS)])
-    if place.name != "registry":
-        records = [record_of(cell, hostile.world) for cell in cells]
-        return list(zip(records, await hostile.wire.write(records), strict=True))
+    others = [cell for cell in cells if cell.place != "registry"]
+    records = [record_of(cell, world) for cell in others]
+    pairs += list(zip(records, await hostile.wire.write(records), strict=True))
     for cell in cells:
-        # Each extends the chain as the ones before it left it.
-        await hostile.stage.registry.catch_up()
-        record = record_of(cell, hostile.world)
-        pairs.append((record, (await hostile.wire.write([record]))[0]))
+        if cell.place == "registry":
+            # Each extends the chain as the ones before it left it.
+            await hostile.stage.registry.catch_up()
+            record = record_of(cell, world)
+            pairs.append((record, (await hostile.wire.write([record]))[0]))
     return pairs
 
 
@@ -95,12 +107,13 @@ async def _all_answered(
     hostile: HostileStage, probes: Probes, place: Place, pairs: list[tuple[HostileRecord, Written]]
 ) -> None:
     """Each hostile record that is committed got an answer, or has a dead letter."""
+    topic = place.topic(hostile.topics)
     wanted = {
         (written.partition, offset): record
         for record, written in pairs
+        if record.topic == topic
         for offset in (written.offsets if written.committed else ())
     }
-    topic = place.topic(hostile.topics)
 
     def silent() -> list[tuple[int, int]]:
         told = {

@@ -21,6 +21,8 @@ DOCS_FILE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "host
 AnyCell = Cell | HttpCell | FileCell
 OTHERS = ((HTTP, ("API",)), (ARTIFACTS, ("worker",)), (SETTINGS, ("every process",)))
 """What is no topic, and who reads it."""
+MANY = 50
+"""Among so many cells of a topic there are some that cannot be used, of which something must tell."""
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
@@ -62,9 +64,10 @@ def report_of(seed: int, cells: Sequence[AnyCell], run: Run, seconds: float) -> 
     untold = [
         each.place
         for each in places
-        if each.cells > each.refused_by_broker and told_by.get(each.place)
+        if each.held >= MANY
+        and told_by.get(each.place)
         and not any(each.told.get(name) for name in told_by[each.place])
-    ]  # fmt: skip
+    ]
     broken = [outcome for outcome in run.outcomes if not outcome.held]
     return Report(
         held=not broken and not run.lost and not untold,
@@ -84,12 +87,15 @@ def _place(name: str, readers: tuple[str, ...], cells: Sequence[AnyCell], run: R
     found = PlaceReport(place=name, readers=readers, cells=len(mine))
     names, told = {str(cell) for cell in mine}, Counter[str]()
     for outcome in run.outcomes:
+        tried = [cell for cell in outcome.cells if cell in names]
+        if not tried:
+            continue
+        if outcome.held or outcome.culprits:
+            found.held += len([cell for cell in tried if cell not in outcome.culprits])
+        told.update(outcome.told)
         if outcome.cells[0] in names:
-            found.held += len(outcome.cells) if outcome.held else 0
-            found.held += len(outcome.cells) - len(outcome.culprits) if outcome.culprits else 0
             found.refused_by_broker += outcome.refused
             found.seconds = round(found.seconds + outcome.seconds, 1)
-            told.update(outcome.told)
     found.told = dict(told)
     found.kinds = dict(Counter(str(cell.kind) for cell in mine))
     return found

@@ -31,7 +31,10 @@ Law = Callable[[HostileStage, Probes, Sequence[C]], Awaitable[Outcome]]
 
 
 class Run:
-    """One environment after the other on the same brokers: a new one after each that was broken."""
+    """One environment after the other on the same brokers: a new one after each that was broken.
+
+    `together`: the cells of all topics are written at once, so that whoever must start again does so once.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Run:
         seconds_max: float = SECONDS_MAX,
         search_seconds_max: float = 1_200.0,
         broken_max: int = 40,
+        together: bool = False,
     ) -> None:
         self.outcomes: list[Outcome] = []
         """Each cell is in one of them; of a broken group that was halved, the halves are."""
@@ -52,6 +56,7 @@ class Run:
         self._seconds_max = seconds_max
         self._search_seconds_max = search_seconds_max
         self._broken_max = broken_max
+        self._together = together
         self._stack = AsyncExitStack()
         self._open: tuple[HostileStage, Probes] | None = None
 
@@ -68,7 +73,7 @@ class Run:
         if settings:
             self.outcomes.append(try_settings(settings))
         try:
-            for group in groups(cells, seed):
+            for group in [list(cells)] if self._together else groups(cells, seed):
                 await self._try(group, try_cells)
             for asked in http_groups(http, seed):
                 await self._try(asked, try_http)
@@ -84,6 +89,9 @@ class Run:
             return
         began_s = time.monotonic()
         self._say(f"{'; '.join(outcome.broken)[:400]}\n  by {len(group)} cells, such as {group[0]}")
+        if not outcome.spoiled:
+            self.outcomes.append(outcome)
+            return
         await self._close(account_too=False)
         broken = sum(not each.held for each in self.outcomes)
         if len(group) == 1 or outcome.culprits or self._search_seconds_max <= 0 or broken >= self._broken_max:
