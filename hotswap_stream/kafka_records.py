@@ -117,7 +117,7 @@ class _LenientText(bytearray):
         found = super().__getitem__(index)
         return found if isinstance(found, int) else _LenientText(found)
 
-    def decode(self, encoding: str = "utf-8", errors: str = "replace") -> str:
+    def decode(self, encoding: str = "utf-8", _errors: str = "replace") -> str:
         return bytes(self).decode(encoding, "replace")
 
 

@@ -62,6 +62,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     """A secret of workers and readers of answers: every answer carries a tag made with it, and what carries none does
     not count. Up to four, separated by spaces: the first writes, all are good for reading. Unset: made of the prefix,
     which guards against mistakes, not against malice."""
+    reply_topics: str | None = None
+    """Topics, beside `<prefix>.replies.*`, where a request may have a copy of its answer sent (`kafka_replyTopic`),
+    separated by commas; `*` stands for any characters. Topics of hotswap itself, under any prefix, never are."""
+    broker_disk_bytes_max: int = 10 * 1024**3
+    """Bytes of requests, answers, observations and the like that the embedded broker keeps, the oldest going first; of
+    the registry, and of compacted topics, all is kept. 0: no limit."""
     request_partitions: int = 8
     batch_size_max: int = 128
     """Requests answered by one forward pass at most."""

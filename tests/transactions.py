@@ -21,7 +21,7 @@ async def open_transaction(
     value: bytes | None,
     *,
     partition: int = 0,
-    key: bytes | None = None,
+    key: bytes | None = b"foreign",
     headers: Headers = (),
     end: End = "aborted",
 ) -> AsyncIterator[int]:
@@ -58,7 +58,7 @@ async def transaction(
     value: bytes | None = b"foreign",
     *,
     partition: int = 0,
-    key: bytes | None = None,
+    key: bytes | None = b"foreign",
     headers: Headers = (),
     end: End = "aborted",
 ) -> int:

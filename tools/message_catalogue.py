@@ -163,7 +163,8 @@ _REQUEST_HEADERS = (
     Header(name=headers.SPRING_CORRELATION_ID, description="Any bytes; the answer and its copy carry the same."),
     Header(
         name=headers.SPRING_REPLY_TOPIC,
-        description="Where a copy of the answer goes; not a topic of this environment itself.",
+        description="Where a copy of the answer goes: a topic `<prefix>.replies.*`, or what the workers' "
+        "HOTSWAP_REPLY_TOPICS names; a request that names another one is refused.",
     ),
     Header(name=headers.SPRING_REPLY_PARTITION, description="Its partition there: four bytes, big-endian, no text."),
 )

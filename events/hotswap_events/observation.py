@@ -19,7 +19,6 @@ from hotswap_events.bounds import (
     Name,
     Offset,
     Partition,
-    Text,
     check_time,
 )
 from hotswap_events.command import Actor, ModelName, ModelVersion

@@ -10,6 +10,11 @@ REQUEST_PARTITIONS = 8
 
 _DAY_MS = 24 * 60 * 60 * 1000
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_ROLE = re.compile(
+    r"[^.]+\.(registry|registry-state|commands|command-results|fleet|dead-letters|observations|comparisons|feedback"
+    r"|evidence|requests|responses|windows|workers|agents)(\..*)?",
+    re.DOTALL,
+)
 
 
 class TopicSpec(Struct, frozen=True, kw_only=True):
@@ -107,6 +112,10 @@ class Topics(Struct, frozen=True):
         """The consumer group of the workers that answer one model's requests."""
         return f"{self.prefix}.workers.{model_name}"
 
+    def replies(self, name: str) -> str:
+        """Where whoever asks may have copies of answers sent; the topic is theirs to make."""
+        return f"{self.prefix}.replies.{name}"
+
     def windows(self, model_name: str) -> str:
         """Compacted: the rolling windows of one model's series; only where a version takes windows."""
         return f"{self.prefix}.windows.{model_name}"
@@ -162,3 +171,9 @@ class Topics(Struct, frozen=True):
                 other_counts_served=True,
             ),
         )
+
+
+def role_of(topic: str) -> str | None:
+    """What a topic of this name is for in some environment, whatever its prefix; None: it is none of ours."""
+    found = _ROLE.fullmatch(topic)
+    return None if found is None else found.group(1)

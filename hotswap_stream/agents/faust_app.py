@@ -31,6 +31,7 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 
+import hotswap_stream.kafka_records  # noqa: F401 - so that no record ends Faust's consumer
 from hotswap_stream.application.kafka_access import KafkaAccess
 from hotswap_stream.application.topic_records import InboundRecord, OutboundRecord
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError

@@ -10,7 +10,8 @@ from litestar import Request
 
 from hotswap_events import headers as header_names
 from hotswap_events.inference import InferError, InferRequest, InferResponse
-from hotswap_stream.api.authorization import ANONYMOUS, key_owner, presented_key
+from hotswap_stream.api.authorization import ANONYMOUS, key_name
+from hotswap_stream.api.broker_away import require_broker
 from hotswap_stream.api.command_context import TRACEPARENT
 from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError, found
 from hotswap_stream.api.runtime import ApiRuntime
@@ -97,8 +98,7 @@ def _caller_of(request: AskedHeaders, runtime: ApiRuntime) -> str | None:
     keys = runtime.services.api_keys
     if not keys:
         return None
-    presented = presented_key(request.headers)
-    return (None if presented is None else key_owner(keys, presented)) or ANONYMOUS
+    return key_name(request.headers, keys) or ANONYMOUS
 
 
 def servable(runtime: ApiRuntime, model_name: str, model_version: str | None = None) -> VersionState:
@@ -202,6 +202,7 @@ async def ask(
     timeout_s = services.infer_timeout_ms / 1_000
     if beside.deadline_s is not None:
         timeout_s = min(timeout_s, beside.deadline_s)
+    require_broker(runtime, code="inference-unavailable")
     require_worker(runtime, model_name)
     try:
         answer = await gateway.infer(
@@ -217,6 +218,9 @@ async def ask(
     except RequestTooLargeError as error:
         raise ProblemError(413, "too-large", str(error)) from error
     except InferenceTimeoutError as error:
+        require_broker(
+            runtime, code="inference-unavailable"
+        )  # or it went away with the request in it, which is answered when it is back
         raise ProblemError(504, "inference-timeout", str(error)) from error
     except (InferenceUnavailableError, NoModelTopicsError) as error:
         raise ProblemError(

@@ -7,6 +7,7 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from hotswap_stream.api.connections import client_address
 from hotswap_stream.api.problems import ProblemError
 from hotswap_stream.api.runtime import ApiRuntime
 
@@ -47,6 +48,24 @@ def key_owner(keys: Mapping[str, str], presented: str) -> str | None:
         if hmac.compare_digest(key.encode(), presented.encode()):
             owner = name
     return owner
+
+
+def key_name(headers: Mapping[str, str], keys: Mapping[str, str]) -> str | None:
+    """The name of the key that is presented, if it is one of these."""
+    presented = presented_key(headers) if keys else None
+    return None if presented is None else key_owner(keys, presented)
+
+
+def address_of(scope: Mapping[str, Any]) -> str:
+    """What counts as one client where nobody is known by a key."""
+    client = scope.get("client")
+    return client_address(client[0] if client else None)
+
+
+def client_of(connection: Connection) -> str:
+    """Who asks, for fair shares: the API key's name, else the address."""
+    runtime: ApiRuntime = connection.app.state.runtime
+    return key_name(connection.headers, runtime.services.api_keys) or address_of(connection.scope)
 
 
 def actor_of(connection: Connection, named: str | None) -> str:

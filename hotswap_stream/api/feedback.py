@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from hotswap_events.bounds import Index, Name, Offset, Partition
 from hotswap_events.observation import Feedback, FeedbackId, Reward
 from hotswap_stream.api.authorization import guard_state_change
+from hotswap_stream.api.broker_away import require_broker
 from hotswap_stream.api.command_answers import PROBLEM_RESPONSES
 from hotswap_stream.api.command_context import Headers
 from hotswap_stream.api.operations import KEY_OR_NONE
@@ -73,6 +74,7 @@ async def give_feedback(
     found(find_model(runtime.registry.fold.streams, model_name))
     if services.feedback is None:
         raise ProblemError(503, "not-ready", "this server has no way to the feedback topic")
+    require_broker(runtime)
     now, key = services.clock.now(), command_headers.idempotency_key
     records = []
     for number, item in enumerate(data.feedback):

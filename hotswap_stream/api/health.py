@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from hotswap_stream import __version__
 from hotswap_stream.api.asking import troubles
+from hotswap_stream.api.broker_away import broker_condition, why_away
 from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, Problem, ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.errors import LogUnavailableError
@@ -46,6 +47,8 @@ class Status(Struct, frozen=True, kw_only=True):
     not_ready_because: tuple[str, ...]
     degraded: tuple[str, ...]
     """Models whose requests stand still, and why."""
+    warnings: tuple[str, ...] = ()
+    """What will keep it from working before long, such as a disk of the embedded broker that is nearly full."""
     models: int
     active_models: int
     """Models with a version in production."""
@@ -62,6 +65,8 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 async def _missing(runtime: ApiRuntime) -> tuple[str, ...]:
+    if away := why_away(runtime):
+        return (away,)
     registry = runtime.registry
     try:
         registry.check_followed()
@@ -115,6 +120,7 @@ async def ready(runtime: Runtime) -> Ready:
 async def status(runtime: Runtime) -> Status:
     """What this server is and how far it has come."""
     missing = await _missing(runtime)
+    broker = broker_condition(runtime)
     fold, services = runtime.registry.fold, runtime.services
     states = [stream.state for stream in fold.streams.values()]
     severities = [alert.rule.severity for state in states for alert in state.alerts.raised.values()]
@@ -126,6 +132,7 @@ async def status(runtime: Runtime) -> Status:
         ready=not missing,
         not_ready_because=missing,
         degraded=_degraded(runtime),
+        warnings=(broker.disk_warning,) if broker is not None and broker.disk_warning else (),
         models=len(states),
         active_models=sum(state.active_version is not None for state in states),
         versions=sum(len(state.versions) for state in states),

@@ -248,7 +248,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """`GET http://name/path`: the name in the target is the host, whatever the header says (RFC 9112, 3.2.2)."""
         target = httptools.parse_url(self.url)
         if target.host:
-            port = b"" if target.port is None else b":%d" % target.port
+            port = b":%d" % target.port if target.port else b""
             others = [(name, value) for name, value in self.headers if name != b"host"]
             self.headers[:] = [(b"host", target.host + port), *others]
 

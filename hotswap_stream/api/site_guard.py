@@ -1,9 +1,10 @@
 """What comes before every route: requests by another name, and those that a page of another site sends."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from litestar.types import Receive, Scope, Send
+from litestar.types import Receive, Send
 
 from hotswap_stream.api.allowed_hosts import AllowedHosts
 from hotswap_stream.api.problems import ProblemError, encoded_problem
@@ -32,7 +33,7 @@ class SiteGuard:
                 return
         await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Mapping[str, Any]) -> None:
         host = origin = site = mode = None
         for name, value in scope["headers"]:
             if name == b"host":

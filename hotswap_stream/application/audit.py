@@ -8,10 +8,21 @@ someone who forges those too, only heads (`AuditReport.heads`) that were noted d
 from collections.abc import Iterable
 from typing import BinaryIO
 
+from hotswap_events.log_stream import DETAIL_CHARACTERS_MAX, FindingAcknowledged
 from hotswap_stream.application.audit_export import ExportDamagedError, ExportWriter, read_export
 from hotswap_stream.application.audit_findings import AuditReport
 from hotswap_stream.application.audit_walk import AuditWalk
+from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.registry_log import LogRecord, RegistryLog
+from hotswap_stream.errors import HotswapError
+
+DIGEST_CHARACTERS_MIN = 12
+NO_DIGEST = "none"
+"""Said instead of a digest where no record is."""
+
+
+class NothingFoundError(HotswapError):
+    """The audit finds nothing at that place of the log, or another record than was named stands there."""
 
 
 def verify_records(records: Iterable[LogRecord]) -> AuditReport:
@@ -60,3 +71,38 @@ async def export_log(log: RegistryLog, file: BinaryIO) -> ExportWriter:
             next_offset = record.offset + 1
     file.write(writer.last_line())
     return writer
+
+
+async def acknowledge(
+    registry: Registry, *, offset: int, digest: str, actor: str, reason: str | None, command_id: str
+) -> FindingAcknowledged:
+    """Write that somebody knows of what an audit finds at `offset`, and return what was written; nothing is written
+    where it is known already.
+
+    `digest`: of the record there, or its first 12 characters at least; `none` where no record is. NothingFoundError.
+    """
+    report = await verify_log(registry.log)
+    every = [*report.findings, *report.notices, *(each.finding for each in report.acknowledged)]
+    here = [finding for finding in every if finding.offset == offset]
+    if not here:
+        places = ", ".join(str(finding.offset) for finding in every[:20])
+        raise NothingFoundError(f"the audit finds nothing at offset {offset}; it does at {places or 'no offset'}")
+    found = next((finding for finding in here if _names(digest, finding.digest)), None)
+    if found is None:
+        there = " and ".join(finding.digest or NO_DIGEST for finding in here)
+        raise NothingFoundError(
+            f"what the audit finds at offset {offset} has the digest {there}, not {digest!r}; at least "
+            f"{DIGEST_CHARACTERS_MIN} of its characters are needed"
+        )
+    event = FindingAcknowledged(
+        offset=offset, digest=found.digest, damage=found.damage, detail=found.detail[:DETAIL_CHARACTERS_MAX]
+    )
+    if (offset, found.digest) not in registry.fold.log.acknowledged:
+        await registry.record(event, actor=actor, reason=reason, command_id=command_id)
+    return event
+
+
+def _names(said: str, digest: str | None) -> bool:
+    if digest is None:
+        return said == NO_DIGEST
+    return len(said) >= DIGEST_CHARACTERS_MIN and digest.startswith(said)

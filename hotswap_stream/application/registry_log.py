@@ -61,6 +61,10 @@ class RegistryLog(Protocol):
         """Records from `start_offset` up to, not including, `end_offset`, in pages; ends there or at the log's end."""
         ...
 
+    def reader(self) -> "RegistryLog":
+        """One more access to the same records, not started, that is only read: to be used in any one event loop."""
+        ...
+
     def follow(self, start_offset: int) -> AsyncIterator[LogPage]:
         """Records from `start_offset` on, as they come, until the log is stopped. Each page takes it further."""
         ...

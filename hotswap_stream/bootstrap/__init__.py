@@ -18,6 +18,7 @@ from hotswap_stream.bootstrap.environment import accept_log as accept_log
 from hotswap_stream.bootstrap.environment import announce_broker as announce_broker
 from hotswap_stream.bootstrap.environment import answer_tags as answer_tags
 from hotswap_stream.bootstrap.environment import artifact_store as artifact_store
+from hotswap_stream.bootstrap.environment import broker_condition as broker_condition
 from hotswap_stream.bootstrap.environment import build_registry as build_registry
 from hotswap_stream.bootstrap.environment import connection as connection
 from hotswap_stream.bootstrap.environment import ensure_control_topics as ensure_control_topics
@@ -35,3 +36,4 @@ from hotswap_stream.bootstrap.webhooks import webhook_places as webhook_places
 from hotswap_stream.bootstrap.webhooks import webhook_poster as webhook_poster
 from hotswap_stream.bootstrap.workers import build_worker as build_worker
 from hotswap_stream.bootstrap.workers import executor_config as executor_config
+from hotswap_stream.bootstrap.workers import reply_topics as reply_topics

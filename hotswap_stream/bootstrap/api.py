@@ -8,6 +8,7 @@ from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
 from hotswap_stream.application.inference_gateway import InferenceGateway
 from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.side_loop import SideLoop
 from hotswap_stream.bootstrap.clients import (
     answer_lookup,
     feedback_log,
@@ -15,7 +16,7 @@ from hotswap_stream.bootstrap.clients import (
     recorded_history,
     window_reader,
 )
-from hotswap_stream.bootstrap.environment import artifact_store, connection, open_registry, topics
+from hotswap_stream.bootstrap.environment import artifact_store, broker_condition, connection, open_registry, topics
 from hotswap_stream.bootstrap.training import training_children
 from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys
 
@@ -54,8 +55,9 @@ async def serve_api(
         _inference_gateway(settings) as inference,
         FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,
         feedback_log(settings) as feedback,
-        answer_lookup(settings) as answers,
     ):
+        answers, side = answer_lookup(settings), SideLoop()
+        side.call_at_end(answers.close)
         app = create_app(
             ApiServices(
                 registry=registry,
@@ -75,9 +77,11 @@ async def serve_api(
                 feedback=feedback,
                 recorded=recorded_history(settings),
                 answers=answers,
+                side=side,
                 windows=window_reader(settings),
                 request_bytes_max=settings.api_request_bytes_max,
                 event_stream_clients_max=settings.api_event_stream_clients_max,
+                broker=broker_condition(settings),
             )
         )
         serving = asyncio.create_task(

@@ -14,6 +14,7 @@ from hotswap_stream.adapters.kafka.topic_admin import ensure_topics, topics_of
 from hotswap_stream.application.artifact_store import ArtifactStore
 from hotswap_stream.application.log_identity import SeenLog, look_at, replaced
 from hotswap_stream.application.registry import Registry
+from hotswap_stream.broker_condition import ConditionWatch
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.log_memory import HomeLogMemory
 from hotswap_stream.settings import Settings, parse_answer_keys
@@ -46,6 +47,11 @@ def withdraw_broker(settings: Settings) -> None:
 def running_broker(settings: Settings) -> announcement.RunningBroker | None:
     """The embedded broker of this home, if the process that announced it still runs."""
     return announcement.find(settings.home)
+
+
+def broker_condition(settings: Settings) -> ConditionWatch:
+    """Says how the embedded broker of this home is, if that is the one in use."""
+    return ConditionWatch(settings.home, connection(settings).bootstrap_servers)
 
 
 def connection(settings: Settings) -> KafkaConnection:

@@ -48,7 +48,7 @@ def evolve_in_place(state: ModelState, event: Envelope) -> None:
     except IllegalEventError:
         if state.unknown_event_type is None:
             raise
-    except Exception as error:  # noqa: BLE001 - a bug that a record finds is found by every reader: void for all alike
+    except Exception as error:
         if state.unknown_event_type is None:
             raise IllegalEventError(f"it cannot be folded: {type(error).__name__}: {error}") from error
     state.sequence = event.sequence

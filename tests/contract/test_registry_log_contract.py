@@ -250,3 +250,21 @@ async def test_a_stopped_log_can_be_stopped_again_and_started_again(new_log: New
     assert await log.append(b"m", [b"two"]) == 1
     assert [record.value for record in await read(log)] == [b"one", b"two"]
     assert [record.value for record in await follow(log, 0, 2)] == [b"one", b"two"]
+
+
+async def test_a_reader_reads_in_an_event_loop_of_its_own(new_log: NewLog) -> None:
+    log = await new_log()
+    await log.append(b"m", [b"one", b"two"])
+    reader = log.reader()
+
+    async def read_elsewhere() -> tuple[list[bytes | None], int]:
+        await reader.start()
+        try:
+            with pytest.raises(LogUnavailableError, match="only reads"):
+                await reader.append(b"m", [b"three"])
+            return [record.value for record in await read(reader)], await reader.end_offset()
+        finally:
+            await reader.stop()
+
+    assert await asyncio.to_thread(asyncio.run, read_elsewhere()) == ([b"one", b"two"], 2)
+    assert await log.append(b"m", [b"three"]) == 2

@@ -27,7 +27,7 @@ def batch(*headers: str, compression: int = 0, value: bytes = b"v", base_offset:
     )
     for number, name in enumerate(headers):
         builder.append(number, timestamp=1_000, key=b"k%d" % number, value=value, headers=[(name, b"1")])
-    built = builder.build()
+    built: bytearray = builder.build()
     built[:8] = base_offset.to_bytes(8, "big")
     return built
 

@@ -79,7 +79,7 @@ async def _merged(
     while heads:
         for part in list(heads):
             if not heads[part]:
-                _part, heads[part] = await anext(pages[part], (part, []))
+                heads[part] = await _next_page(pages[part])
                 if not heads[part]:
                     del heads[part]
         if not heads:
@@ -98,6 +98,13 @@ async def _merged(
         value = _decoded(record, observation=part is parts[0])
         if value is not None:
             yield Recorded(at, value)
+
+
+async def _next_page(pages: AsyncIterator[tuple[TopicPartition, list[Record]]]) -> list[Record]:
+    """Empty at the end."""
+    async for _part, records in pages:
+        return records
+    return []
 
 
 def _decoded(record: Record, *, observation: bool) -> Observation | Feedback | None:

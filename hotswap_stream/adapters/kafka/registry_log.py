@@ -43,8 +43,9 @@ _HEADERS = [("content-type", CONTENT_TYPE.encode())]
 class KafkaRegistryLog:
     """`RegistryLog` on one partition of a Kafka topic. Use from the event loop it was started in."""
 
-    def __init__(self, connection: KafkaConnection, topic: str) -> None:
+    def __init__(self, connection: KafkaConnection, topic: str, *, reads_only: bool = False) -> None:
         self._connection = connection
+        self._reads_only = reads_only
         self._partition = TopicPartition(topic, 0)
         self._producer: AIOKafkaProducer | None = None
         self._producer_lock = asyncio.Lock()
@@ -60,7 +61,8 @@ class KafkaRegistryLog:
         """Connect producer and reader."""
         try:
             self._reader = await self._consumer(fetch_max_wait_ms=_READ_WAIT_MS)
-            self._producer = await self._new_producer()
+            if not self._reads_only:
+                self._producer = await self._new_producer()
         except (KafkaError, OSError) as error:
             await self.stop()
             raise self._unreachable(error) from error
@@ -109,6 +111,8 @@ class KafkaRegistryLog:
 
     async def _started_producer(self) -> AIOKafkaProducer:
         self._started_reader()
+        if self._reads_only:
+            raise LogUnavailableError("this access to the log only reads")
         async with self._producer_lock:
             if self._producer is None:
                 try:
@@ -174,6 +178,10 @@ class KafkaRegistryLog:
         except KafkaError as error:
             raise self._unreadable(error, position) from error
         return fetched.get(self._partition, ()), reached
+
+    def reader(self) -> "KafkaRegistryLog":
+        """One more access, with a client of its own."""
+        return KafkaRegistryLog(self._connection, self._partition.topic, reads_only=True)
 
     async def follow(self, start_offset: int) -> AsyncIterator[LogPage]:
         """Pages of records as they come, by a consumer of its own."""

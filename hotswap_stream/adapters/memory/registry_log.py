@@ -24,8 +24,9 @@ class MemoryRegistry:
 class MemoryRegistryLog:
     """One process's access to a `MemoryRegistry`."""
 
-    def __init__(self, shared: MemoryRegistry) -> None:
+    def __init__(self, shared: MemoryRegistry, *, reads_only: bool = False) -> None:
         self._shared = shared
+        self._reads_only = reads_only
         self._running = False
 
     async def start(self) -> None:
@@ -33,10 +34,13 @@ class MemoryRegistryLog:
 
     async def stop(self) -> None:
         self._running = False
-        self._wake()
+        if not self._reads_only:  # those who wait are of another event loop
+            self._wake()
 
     async def append(self, key: bytes, values: Sequence[bytes]) -> int:
         self._check()
+        if self._reads_only:
+            raise LogUnavailableError("this access to the log only reads")
         size_bytes = sum(len(value) for value in values)
         if size_bytes > BATCH_BYTES_MAX:
             raise DecisionTooLargeError(f"{size_bytes} bytes of events; a batch holds at most {BATCH_BYTES_MAX}")
@@ -63,6 +67,9 @@ class MemoryRegistryLog:
         for start in range(max(0, start_offset), end, PAGE_RECORDS_MAX):
             self._check()
             yield self._shared.records[start : min(end, start + PAGE_RECORDS_MAX)]
+
+    def reader(self) -> "MemoryRegistryLog":
+        return MemoryRegistryLog(self._shared, reads_only=True)
 
     async def follow(self, start_offset: int) -> AsyncIterator[LogPage]:
         self._check()

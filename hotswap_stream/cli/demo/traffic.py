@@ -17,8 +17,11 @@ from hotswap_events import headers as header_names
 from hotswap_events.answers import AnswerRule, AnswerTags
 from hotswap_events.inference import InferError, InferResponse, InferTensor
 from hotswap_events.topics import Topics
+from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.kafka import clients
 
+FLUSH_SECONDS_MAX = 5.0
+"""How long a batch on its way may hold up the end."""
 LATE_SECONDS_MAX = 20.0
 """A request without an answer this long after the last was sent counts as lost."""
 USERS = 200
@@ -198,7 +201,7 @@ class Traffic:
                 await asyncio.sleep(max(0.0, next_s - time.monotonic()))
             await asyncio.gather(*pending)
         finally:
-            await producer.stop()
+            await stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX)
 
     async def _send_one(self, producer: AIOKafkaProducer, number: int) -> None:
         body = msgspec.json.encode({"id": f"demo-{number}", "inputs": self._example(number).inputs})

@@ -46,7 +46,7 @@ def open_clients(
     options, worker, limits = parts.librdkafka_options, parts.worker, parts.limits
     consumer = request_consumer(options, group=parts.group, worker=worker, limits=limits, on_error=on_consumer_error)
     letters = DeadLetterSender(options, worker=worker, topic=parts.topics.dead_letters, stopping=stopping)
-    replies = ReplySender(options, worker=worker, own_prefix=parts.topics.prefix, limits=limits)
+    replies = ReplySender(options, worker=worker, allowed=parts.reply_topics, limits=limits)
 
     def on_producer_error(error: KafkaError) -> None:
         sender.notice(error)

@@ -70,7 +70,9 @@ class LoopLife:
         self._request_topic = parts.topics.requests(parts.model_name)
         self._response_topic = parts.topics.responses(parts.model_name)
         self._ids = RequestIds(parts.limits.request_id_window)
-        self._chooser = VersionChooser(parts.model_name, parts.worker, parts.slots, parts.guard, self._ids, loop)
+        self._chooser = VersionChooser(
+            parts.model_name, parts.worker, parts.slots, parts.guard, self._ids, loop, parts.reply_topics
+        )
         self._tags = parts.answer_tags.of(parts.model_name)
         self._read_on = reading_on(parts.client_options)
         self._windows = window_keeper(parts, loop, self._read_on, stopping)

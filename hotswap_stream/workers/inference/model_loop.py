@@ -14,6 +14,7 @@ from msgspec import Struct
 from hotswap_events.answers import AnswerTags
 from hotswap_events.topics import Topics
 from hotswap_stream.application.circuit_guard import CircuitGuard
+from hotswap_stream.application.reply_topics import ReplyTopics
 from hotswap_stream.application.version_slots import VersionSlots
 from hotswap_stream.workers.inference.batches import Batch
 from hotswap_stream.workers.inference.kafka_clients import Batching, LoopLimits
@@ -38,6 +39,7 @@ class LoopParts(Struct, frozen=True, kw_only=True):
     worker: str
     topics: Topics
     answer_tags: AnswerTags
+    reply_topics: ReplyTopics
     client_options: Mapping[str, Any]
     """For aiokafka."""
     librdkafka_options: Mapping[str, Any]

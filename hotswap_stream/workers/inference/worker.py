@@ -17,6 +17,7 @@ from hotswap_events.topics import Topics
 from hotswap_stream.application.circuit_guard import CircuitGuard
 from hotswap_stream.application.registry import Registry, TailEntry
 from hotswap_stream.application.registry_fold import Applied
+from hotswap_stream.application.reply_topics import ReplyTopics
 from hotswap_stream.application.serving import ModelLoader
 from hotswap_stream.application.version_slots import LoadFailure, VersionSlots
 from hotswap_stream.errors import ConfigurationError, HotswapError, LogUnavailableError
@@ -48,6 +49,7 @@ class WorkerConfig(Struct, frozen=True, kw_only=True):
     worker: str
     topics: Topics
     answer_tags: AnswerTags
+    reply_topics: ReplyTopics
     client_options: Mapping[str, Any]
     """For aiokafka: what is not hot."""
     librdkafka_options: Mapping[str, Any]
@@ -254,6 +256,7 @@ class InferenceWorker:
                 worker=self._config.worker,
                 topics=self._config.topics,
                 answer_tags=self._config.answer_tags,
+                reply_topics=self._config.reply_topics,
                 client_options=self._config.client_options,
                 librdkafka_options=self._config.librdkafka_options,
                 limits=self._config.limits,
