@@ -37,6 +37,7 @@ async def stage(memory_log: MemoryRegistryLog, tmp_path: Path) -> AsyncIterator[
     [
         (b"{", 400, "malformed-json", "JSON"),
         (b"\xff\xfe", 400, "malformed-json", "JSON"),
+        (b'{"reason": "\xff\xfe"}', 400, "malformed-json", "utf-8"),
         (b"[" * 5_000 + b"]" * 5_000, 400, "malformed-json", "JSON"),
         (b"[]", 422, "invalid-request", "object"),
         (b"", 422, "body-missing", "'{}'"),
