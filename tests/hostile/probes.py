@@ -228,11 +228,15 @@ class Probes:
             rows=1,
         )
         await self._folded(self._hostile.topics.observations, msgspec.json.encode(record))
-        await self.until("the rollout's report", self._report)
+        said = ""
 
-    async def _report(self) -> bool:
-        answer = await self._hostile.http.get(f"/api/models/{MODEL}/rollout/report", timeout=60)
-        return answer.status_code == 200
+        async def reported() -> bool:
+            nonlocal said
+            answer = await self._hostile.http.get(f"/api/models/{MODEL}/rollout/report", timeout=60)
+            said = f"{answer.status_code} {answer.text[:300]}"
+            return answer.status_code == 200
+
+        await self.until("the rollout's report", reported, lambda: said)
 
     async def _folded(self, topic: str, value: bytes) -> None:
         """The agents acknowledge it only after it counts."""
