@@ -43,9 +43,9 @@ class AuditWalk:
         return self._fold.next_offset
 
     def gap_before(self, record: LogRecord) -> range | None:
-        """Offsets that are missing right before this record, which is to be added; None where none are, or where the
-        order was broken before."""
-        if self._misplaced is not None or record.offset <= self.next_offset:
+        """Offsets that are missing right before this record, which is to be added; None where none are, or where so
+        many gaps were found before that no more are kept."""
+        if record.offset <= self.next_offset or len(self._gaps) >= FINDINGS_MAX:
             return None
         return range(self.next_offset, record.offset)
 

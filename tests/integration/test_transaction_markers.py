@@ -2,6 +2,7 @@
 processes start, read what was committed, and wait for nothing."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,8 @@ from hotswap_stream.agents.topics import analysis_topic, stream_heads_topic
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.checkpoint import last_answered
+from hotswap_stream.workers.inference.unreadable_batches import reading_on
+from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.window_reading import TopicReader
 from tests.integration.agents_stage import agents_stage
 from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, open_stage, request_body, stage_settings
@@ -74,17 +77,19 @@ async def test_a_worker_answers_though_its_topics_begin_and_end_with_markers(
     await foreign()
 
     async with asyncio.timeout(60):
+        options, tags = bootstrap.connection(settings).client_options(), bootstrap.answer_tags(settings)
         found = await asyncio.to_thread(
-            last_answered, bootstrap.connection(settings).librdkafka_options(), "w1", names.responses(MODEL), [0]
+            last_answered,
+            bootstrap.connection(settings).librdkafka_options(),
+            "w1",
+            names.responses(MODEL),
+            [0],
+            tags.of(MODEL),
+            reading_on(options),
+            Wait(threading.Event(), "the last answers cannot be read"),
         )
         assert found[0] >= offset
-        exchange = await read_exchange(
-            bootstrap.connection(settings).client_options(),
-            request_topic=names.requests(MODEL),
-            response_topic=names.responses(MODEL),
-            partition=0,
-            offset=offset,
-        )
+        exchange = await read_exchange(options, names, MODEL, partition=0, offset=offset, tags=tags)
         assert exchange.request.value == request_body("r2")
         async with bootstrap.answer_lookup(settings) as lookup:
             by_place = await lookup.by_place(MODEL, 0, offset)
@@ -126,11 +131,14 @@ async def test_windows_are_read_to_their_end(stage: Stage, settings: Settings, k
     for partition in range(PARTITIONS):
         await transaction(kafka, topic, b"taken back", key=b"k", partition=partition)
     async with asyncio.timeout(SECONDS_MAX):
-        folds = await KafkaWindowReader(bootstrap.connection(settings).client_options(), stage.topics).read(MODEL)
+        options = bootstrap.connection(settings).client_options()
+        folds = await KafkaWindowReader(options, stage.topics).read(MODEL)
         assert set(folds) == set(range(PARTITIONS))
 
         def read() -> int:
-            with TopicReader(bootstrap.connection(settings).librdkafka_options(), "w1") as reader:
+            librdkafka_options = bootstrap.connection(settings).librdkafka_options()
+            read_on, stopping = reading_on(options), threading.Event()
+            with TopicReader(librdkafka_options, "w1", read_on=read_on, stopping=stopping) as reader:
                 reader.windows(topic, list(range(PARTITIONS)))
                 taken: list[int] = []
                 reader.between(topic, {0: (0, 2)}, lambda message: taken.append(message.offset() or 0))

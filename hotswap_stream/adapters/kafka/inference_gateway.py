@@ -216,14 +216,14 @@ class KafkaInferenceGateway:
         """What Kafka has left undone, where that is why no answer came: its silence is not the model's."""
         if model_name in self._connecting or model_name + _ALL in self._connecting:
             return f"Kafka could not be reached within {timeout_s:g} s, on the way to model {model_name!r}"
-        unconfirmed_s = max((exchange.unconfirmed_s for exchange in self._connected(model_name)), default=0.0)
+        unconfirmed_s = max((exchange.unconfirmed_s for exchange in self._open_exchanges(model_name)), default=0.0)
         if unconfirmed_s < UNCONFIRMED_SECONDS_MAX:
             return None
         return f"Kafka has not confirmed requests to model {model_name!r} for {unconfirmed_s:.1f} s"
 
     def _untagged(self, model_name: str) -> str:
         """What a caller who waits in vain should look at."""
-        untagged = sum(exchange.untagged for exchange in self._connected(model_name))
+        untagged = sum(exchange.untagged for exchange in self._open_exchanges(model_name))
         if not untagged:
             return ""
         return (
@@ -231,7 +231,7 @@ class KafkaInferenceGateway:
             "set for them, it must be set here too"
         )
 
-    def _connected(self, model_name: str) -> list[ModelExchange]:
+    def _open_exchanges(self, model_name: str) -> list[ModelExchange]:
         found = (self._exchanges.get(slot) for slot in (model_name, model_name + _ALL))
         return [exchange for exchange in found if exchange is not None]
 

@@ -130,10 +130,16 @@ class AnswerSender:
 
     def poll(self, seconds_max: float) -> None:
         """Take in acknowledgements. KafkaException if an answer could not be written."""
-        self._producer.poll(seconds_max)
+        self._poll(seconds_max)
         if self._error is not None:
             self._find_reason()
             raise KafkaException(self._error)
+
+    def _poll(self, seconds_max: float) -> None:
+        try:
+            self._producer.poll(seconds_max)
+        except KafkaException as error:  # the end of a producer comes out of the call itself
+            self.notice(error.args[0])
 
     def flush(self) -> None:
         """Return when everything handed over is in its topic. KafkaException."""
@@ -159,10 +165,10 @@ class AnswerSender:
         self.poll(0)
 
     def _find_reason(self) -> None:
-        """An error of the producer as a whole comes before that of the record which caused it."""
+        """The end of a producer is told before the refusal of the record that caused it."""
         give_up = time.monotonic() + REASON_SECONDS_MAX
         while self._error is not None and self._error.fatal() and time.monotonic() < give_up and self.in_flight:
-            self._producer.poll(0.05)
+            self._poll(0.05)
 
     def notice(self, error: KafkaError) -> None:
         """An error of the producer as a whole; a fatal one ends it."""

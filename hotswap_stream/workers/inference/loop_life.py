@@ -419,10 +419,13 @@ class LoopLife:
         now = time.monotonic()
         if now >= self._next_commit:
             self._next_commit = now + COMMIT_SECONDS
+            stuck = self._sender.in_flight > 0 and not self._answered
             self._clients.replies.poll()
             self._commit(asynchronous=True)
             self._look()
-            if self._served.changed(self._consumer, self._given):
+            if self._served.changed(self._consumer, self._given, doubtful=stuck):
+                if stuck:  # no answer is taken any more
+                    raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, self._signs.advice or ""))
                 self._settle()
                 self._begin(self._consumer)
 

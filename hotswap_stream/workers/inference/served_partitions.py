@@ -84,10 +84,11 @@ class ServedWatch:
         self._signs.unserved, self._signs.advice = served.unserved, served.why
         return served.partitions
 
-    def changed(self, consumer: Consumer, given: Collection[int]) -> bool:
-        """Whether other partitions can be served by now, if some could not be; asked now and then. KafkaException."""
+    def changed(self, consumer: Consumer, given: Collection[int], *, doubtful: bool) -> bool:
+        """Whether other partitions can be served than before; asked now and then, where some could not be, or it is
+        `doubtful` that those that could still can. KafkaException."""
         unserved = self._signs.unserved
-        if not unserved or time.monotonic() < self._next_check_s:
+        if not (unserved or doubtful) or time.monotonic() < self._next_check_s:
             return False
         self.look(consumer, given)
         return self._signs.unserved != unserved
