@@ -1,6 +1,7 @@
 """The account of an environment: nothing that was acknowledged is lost, also not for those who start anew."""
 
 from hotswap_events import headers as header_names
+from tests.hostile.commands import wrong_commands
 from tests.hostile.places import WINDOW_MODEL
 from tests.hostile.probes import NotHandledError, Probes
 from tests.hostile.stage import HostileStage
@@ -17,6 +18,7 @@ async def account(hostile: HostileStage, probes: Probes) -> list[str]:
         )
     except (NotHandledError, TimeoutError) as error:
         lost.append(f"after a restart of all processes: {type(error).__name__}: {error}")
+    lost += await wrong_commands(hostile)
     lost += hostile.ended()
     lost += _requests(hostile, probes)
     results = {record.body().get("command_id") for record in hostile.watch.good(hostile.topics.command_results)}
