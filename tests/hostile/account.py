@@ -2,8 +2,9 @@
 
 from hotswap_events import headers as header_names
 from tests.hostile.commands import wrong_commands
+from tests.hostile.good_records import NotHandledError
 from tests.hostile.places import WINDOW_MODEL
-from tests.hostile.probes import NotHandledError, Probes
+from tests.hostile.probes import Probes
 from tests.hostile.stage import HostileStage
 
 
@@ -12,7 +13,7 @@ async def account(hostile: HostileStage, probes: Probes) -> list[str]:
     lost: list[str] = []
     try:
         await hostile.restart(("worker", "agents", "api"))
-        await probes.ensure_rollout()
+        await probes.good.ensure_rollout()
         await probes.run(
             ("requests", "http", "commands", "feedback", "observations", "fleet", "windows", "dead letters")
         )

@@ -1,4 +1,4 @@
-"""The command line as a reader: what it prints of topics that hold anything, in bounded time and without a traceback."""
+"""The command line as a reader: what it makes of topics that hold anything, in bounded time and in words."""
 
 import asyncio
 import os
