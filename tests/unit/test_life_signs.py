@@ -2,7 +2,6 @@
 
 import pytest
 
-from hotswap_stream.workers.inference import life_signs
 from hotswap_stream.workers.inference.life_signs import RESTARTS_MAX, LifeSigns
 
 
@@ -10,7 +9,7 @@ from hotswap_stream.workers.inference.life_signs import RESTARTS_MAX, LifeSigns
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, to be set."""
     time_s = [1_000.0]
-    monkeypatch.setattr(life_signs.time, "monotonic", lambda: time_s[0])
+    monkeypatch.setattr("hotswap_stream.workers.inference.life_signs.time.monotonic", lambda: time_s[0])
     return time_s
 
 
