@@ -87,6 +87,10 @@ def print_fleet(fleet: "ModelFleet") -> None:
         if lost:
             told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in lost.items())
             typer.echo(f"{worker.worker}: its observations are incomplete since it started: {told}")
+        if worker.live and worker.trouble is not None:
+            typer.echo(f"{worker.worker}: {worker.trouble}")
+        if worker.live and worker.advice is not None:
+            typer.echo(f"{worker.worker}: to be mended: {worker.advice}")
 
 
 def _versions(worker: "FleetWorker") -> str:
