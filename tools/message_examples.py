@@ -36,6 +36,7 @@ from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.application.registry_view import registry_state
 from hotswap_stream.domain.decide import Accepted, decide
 from tools.alert_examples import alert_commands
+from tools.emergency_examples import emergency_examples
 from tools.observation_examples import observation_examples
 from tools.profile_examples import profile_commands
 from tools.rollout_examples import rollout_commands
@@ -253,5 +254,6 @@ def message_examples() -> dict[str, tuple[bytes, ...]]:
     for command in _COMMANDS:
         name = msgspec.to_builtins(command)["type"]
         found[name] = (*found.get(name, ()), msgspec.json.encode(command))
+    found |= emergency_examples()
     others = _OTHERS | observation_examples()
     return found | {name: tuple(map(msgspec.json.encode, examples)) for name, examples in others.items()}
