@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -11,13 +11,14 @@ import structlog
 from msgspec import Struct
 
 from hotswap_events.commands import RollBack
-from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord
+from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord
 from hotswap_events.topics import Topics
 from hotswap_stream.application.circuit_guard import CircuitGuard
 from hotswap_stream.application.registry import Registry, TailEntry
 from hotswap_stream.application.registry_fold import Applied
 from hotswap_stream.application.serving import ModelLoader
 from hotswap_stream.application.version_slots import LoadFailure, VersionSlots
+from hotswap_stream.application.watched_tasks import WatchedTasks, first_failure
 from hotswap_stream.errors import HotswapError, LogUnavailableError
 from hotswap_stream.workers.inference.batches import Batch
 from hotswap_stream.workers.inference.circuit_watch import CircuitWatch
@@ -32,6 +33,7 @@ from hotswap_stream.workers.inference.stall import StallWatch
 _log = structlog.get_logger(__name__)
 
 FLEET_POLL_SECONDS = 0.1
+FLEET_SETTLED_SECONDS = 2 * HEARTBEAT_SECONDS
 FLEET_LOAD_SECONDS_MAX = 120.0
 """How long a worker that cannot load a promoted version waits for the others to try."""
 COMPUTE_SECONDS_MAX = 60.0
@@ -124,8 +126,8 @@ class InferenceWorker:
     async def run(self, on_well: Callable[[], None] = lambda: None) -> None:
         """Return when a part that cannot heal itself has failed, with its error.
 
-        `on_well` is called about once a second while the worker can do its work: this loop runs, the registry is
-        followed, Kafka takes what the worker says of itself, and no batch is stuck.
+        `on_well` is called about once a second while the worker can do its work: this loop runs, the registry and the
+        fleet are followed, Kafka takes what the worker says of itself, and no batch is stuck.
         """
         if self._failed is None:
             raise RuntimeError("start the worker first")
@@ -133,9 +135,18 @@ class InferenceWorker:
             await asyncio.wait({self._failed}, timeout=1.0)
             if not self._registry.healthy:
                 raise HotswapError("the registry log can no longer be followed")
+            failure = first_failure(self._watched_tasks())
+            if failure is not None:
+                raise failure
             if self._is_well():
                 on_well()
         self._failed.result()
+
+    def _watched_tasks(self) -> Iterator[WatchedTasks]:
+        """Those of the parts; what is spawned here itself ends the worker as it ends."""
+        yield from (self._fleet.tasks, self._observations.tasks, self._stall_watch.tasks)
+        for served in self._served.values():
+            yield served.slots.tasks
 
     def _is_well(self) -> bool:
         stalls, now_s = self._stall_watch.stalls, time.monotonic()
@@ -145,7 +156,7 @@ class InferenceWorker:
                 served.computing_since_s = None  # batches from before are dropped
         began = [each.computing_since_s for each in self._served.values() if each.computing_since_s is not None]
         stuck = any(now_s - began_s > COMPUTE_SECONDS_MAX for began_s in began)
-        return not stuck and self._fleet.silent_s <= LIVE_SECONDS_MAX
+        return not stuck and self._fleet.silent_s <= LIVE_SECONDS_MAX and self._fleet.following
 
     async def stop(self) -> None:
         """Answer what was fetched, commit, leave the groups, give memory back."""
@@ -292,25 +303,31 @@ class InferenceWorker:
         _log.warning("load_failure_handled", model_name=model_name, status=result.status, refusal=result.refusal)
 
     async def _others_can_load(self, model_name: str, model_version: str, offset: int) -> bool:
-        """Wait for the other live workers to have tried; whether any of them serves it, or it is no longer active."""
-        try:
-            async with asyncio.timeout(FLEET_LOAD_SECONDS_MAX):
-                while True:
-                    stream = self._registry.stream(model_name)
-                    if stream is None or stream.active_offset != offset:
-                        return True
-                    others = self._fleet.others(model_name)
-                    states = [
-                        None if record.registry_offset < offset else record.versions.get(model_version)
-                        for record in others
-                    ]
-                    if any(state is not None and state.state in ("loaded", "serving") for state in states):
-                        return True
-                    if all(state is not None and state.state == "failed" for state in states):
-                        return False
-                    await asyncio.sleep(FLEET_POLL_SECONDS)
-        except TimeoutError:
-            return False
+        """Wait for the other live workers to have tried; whether any of them serves it, or it is no longer active.
+
+        While the fleet is not known, this waits: that nobody is heard says nothing then. That nobody can load it counts
+        when it was so for `FLEET_SETTLED_SECONDS`, in which everybody who lives has spoken.
+        """
+        waited_s = failed_s = 0.0
+        while True:
+            stream = self._registry.stream(model_name)
+            if stream is None or stream.active_offset != offset:
+                return True
+            others = self._fleet.others(model_name)
+            if others is None:
+                failed_s = 0.0
+            else:
+                states = [
+                    None if other.registry_offset < offset else other.versions.get(model_version) for other in others
+                ]
+                if any(state is not None and state.state in ("loaded", "serving") for state in states):
+                    return True
+                all_failed = all(state is not None and state.state == "failed" for state in states)
+                failed_s = failed_s + FLEET_POLL_SECONDS if all_failed else 0.0
+                waited_s += FLEET_POLL_SECONDS
+                if failed_s >= FLEET_SETTLED_SECONDS or waited_s >= FLEET_LOAD_SECONDS_MAX:
+                    return False
+            await asyncio.sleep(FLEET_POLL_SECONDS)
 
     def _spawn(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
         self._task(work, tasks)  # type: ignore[unused-awaitable]  # `tasks` holds it
