@@ -15,6 +15,8 @@ from hotswap_stream.bootstrap.clients import (
 )
 from hotswap_stream.bootstrap.environment import artifact_store, connection, open_registry, topics
 from hotswap_stream.bootstrap.training import training_children
+from hotswap_stream.domain.reserved import wrong_actor
+from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings, parse_api_keys
 
 
@@ -50,7 +52,7 @@ async def serve_api(
                 clock=SystemClock(),
                 ids=RandomIds(),
                 environment=settings.topic_prefix,
-                api_keys=parse_api_keys(settings.api_keys),
+                api_keys=_api_keys(settings),
                 start_training=None if children is None else children.start,
                 inference=inference,
                 infer_bytes_max=settings.api_infer_bytes_max,
@@ -75,3 +77,12 @@ async def serve_api(
             on_started=on_started,
             stop_on_signals=stop_on_signals,
         )
+
+
+def _api_keys(settings: Settings) -> dict[str, str]:
+    """Name → key. The name is the actor in the log, where parts of the product have names of their own."""
+    keys = parse_api_keys(settings.api_keys)
+    for name in keys:
+        if wrong := wrong_actor(name):
+            raise ConfigurationError(f"HOTSWAP_API_KEYS: {wrong}")
+    return keys

@@ -13,12 +13,14 @@ from msgspec import Struct
 from hotswap_events.commands import RollBack
 from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord
 from hotswap_events.topics import Topics
-from hotswap_stream.application.circuit_guard import CircuitGuard
+from hotswap_stream.application.circuit_guard import ACTOR_CHARACTERS_MAX, CircuitGuard
+from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry import Registry, TailEntry
 from hotswap_stream.application.registry_fold import Applied
 from hotswap_stream.application.serving import ModelLoader
 from hotswap_stream.application.version_slots import LoadFailure, VersionSlots
 from hotswap_stream.application.watched_tasks import WatchedTasks, first_failure
+from hotswap_stream.domain.reserved import WORKER_ACTOR
 from hotswap_stream.errors import HotswapError, LogUnavailableError
 from hotswap_stream.workers.inference.batches import Batch
 from hotswap_stream.workers.inference.circuit_watch import CircuitWatch
@@ -286,18 +288,24 @@ class InferenceWorker:
         stream = self._registry.stream(model_name)
         if stream is None:
             return
-        offset = stream.active_offset
+        offset, active = stream.active_offset, stream.state.active
+        if active is None or active.model_version != failure.model_version:
+            return
+        entered = active.production_sequences[-1]
         if await self._others_can_load(model_name, failure.model_version, offset):
             return
         result = await self._registry.handle(
-            RollBack(
-                # The same for every worker that comes to this end, so that it happens once.
-                command_id=f"load-failed:{model_name}:{failure.model_version}:{offset}",
-                actor=f"worker:{self._config.worker}",
-                model_name=model_name,
-                reason=f"no worker can load {failure.model_version}: {failure.error}"[:2_000],
-                cause="load-failed",
-                from_version=failure.model_version,
+            as_own(
+                RollBack(
+                    command_id=f"load-failed:{model_name}:{failure.model_version}:{offset}",
+                    actor=f"{WORKER_ACTOR}{self._config.worker}"[:ACTOR_CHARACTERS_MAX],
+                    model_name=model_name,
+                    reason=f"no worker can load {failure.model_version}: {failure.error}"[:2_000],
+                    cause="load-failed",
+                    from_version=failure.model_version,
+                    # Of all workers that come to this end the first one is heard: then it is in production no more.
+                    entered_sequence=entered,
+                )
             )
         )
         _log.warning("load_failure_handled", model_name=model_name, status=result.status, refusal=result.refusal)
