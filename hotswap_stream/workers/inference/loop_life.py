@@ -25,6 +25,7 @@ from hotswap_stream.workers.inference.choosing import VersionChooser
 from hotswap_stream.workers.inference.forward import run_forward
 from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer, request_consumer
 from hotswap_stream.workers.inference.records import records_of
+from hotswap_stream.workers.inference.referee import Referee
 from hotswap_stream.workers.inference.reply_sender import ReplySender
 from hotswap_stream.workers.inference.request_ids import RequestIds
 from hotswap_stream.workers.inference.requests import Request, Unreadable, read_request
@@ -56,6 +57,7 @@ class LoopLife:
         self._chooser = VersionChooser(
             parts.model_name, parts.worker, parts.slots, parts.guard, self._ids, loop, parts.reply_topics
         )
+        self._referee = Referee(parts.slots)
         self._windows = window_keeper(parts, loop)
         self._tags = parts.answer_tags.of(parts.model_name)
         self._writer = AnswerWriter(parts.model_name, parts.worker, self._tags)
@@ -198,11 +200,11 @@ class LoopLife:
         self._parts.on_computing()
         if not batch.groups or self._compute_ms < INLINE_MS_MAX:
             try:
-                self._answer(batch, run_forward(batch.groups))
+                self._answer(batch, run_forward(batch.groups, self._referee))
             finally:
                 self._chooser.release(batch)
         else:
-            self._computing = batch, self._compute.submit(run_forward, batch.groups)
+            self._computing = batch, self._compute.submit(run_forward, batch.groups, self._referee)
 
     def _wait_for_compute(self, seconds_max: float | None) -> bool:
         """Whether the forward pass in the other thread is over; if so its batch was answered."""
