@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from torch import nn
 
 from hotswap_events.observation import Observation
+from hotswap_events.registry_state import CircuitPosition
 from hotswap_events.serving_commands import OpenCircuit, SetServingPolicy
 from hotswap_events.serving_control import ServingPolicy
 from hotswap_stream.adapters.torch.architectures import Signature, architecture, build_module, manifest_of
@@ -21,7 +22,7 @@ from hotswap_stream.application.artifact_manifest import TensorSpec
 from hotswap_stream.application.heuristic import constant_artifact
 from hotswap_stream.application.version_figures import failures_in
 from hotswap_stream.settings import Settings
-from tests.integration.serving_stage import MODEL, Stage, body, open_stage, request_body, stage_settings
+from tests.integration.serving_stage import MODEL, Answers, Stage, open_stage, request_body, stage_settings
 from tests.integration.test_circuits import position
 from tests.integration.test_inference_worker import running_worker
 
@@ -78,17 +79,22 @@ async def in_production(stage: Stage, *sizes: int) -> None:
     await stage.command(SetServingPolicy(**stage.meta(), policy=POLICY))
 
 
-async def ask(stage: Stage, count: int, ids: list[int], name: str = "ids") -> list[dict[str, Any]]:
+async def ask(stage: Stage, answers: Answers, count: int, ids: list[int]) -> list[dict[str, Any]]:
     """So many requests about these ids, and their answers."""
-    before = len(stage_answers.setdefault(stage.topics.prefix, []))
+    got = answers.by_partition[0]
+    before = len(got)
     for _ in range(count):
-        await stage.send(request_body(name=name, shape=[1, 2], datatype="INT64", data=ids))
-    answers = [body(record) for record in await stage.answers(before + count)]
-    stage_answers[stage.topics.prefix] = answers
-    return answers[before:]
+        await stage.send(request_body(name="ids", shape=[1, 2], datatype="INT64", data=ids))
+    await answers.until(lambda: len(got) >= before + count)
+    return got[before:]
 
 
-stage_answers: dict[str, list[dict[str, Any]]] = {}
+async def ask_until(stage: Stage, answers: Answers, ids: list[int], wanted: CircuitPosition) -> None:
+    for _round in range(2_000):
+        if position(stage) == wanted:
+            return
+        await ask(stage, answers, 1, ids)
+    raise AssertionError(f"the circuit is {position(stage)}, not {wanted}")
 
 
 async def observed(stage: Stage, requests: int) -> list[Observation]:
@@ -105,10 +111,10 @@ async def observed(stage: Stage, requests: int) -> list[Observation]:
 async def test_ids_that_no_table_has_say_nothing_against_a_version(stage: Stage, settings: Settings) -> None:
     """Issue: fifty anonymous requests with ids out of range opened the circuit and put the fleet back."""
     await in_production(stage, LARGE, LARGE)
-    async with running_worker(settings):
-        good = await ask(stage, 1, [1, 2])
-        answers = await ask(stage, REQUESTS, [LARGE, 0])
-        after = await ask(stage, 1, [1, 2])
+    async with running_worker(settings), stage.reading() as reading:
+        good = await ask(stage, reading, 1, [1, 2])
+        answers = await ask(stage, reading, REQUESTS, [LARGE, 0])
+        after = await ask(stage, reading, 1, [1, 2])
         found = await observed(stage, REQUESTS + 2)
     assert {answer["error_code"] for answer in answers} == {"wrong-input"}
     assert all("the model refuses this input" in answer["error"] for answer in answers)
@@ -120,18 +126,14 @@ async def test_ids_that_no_table_has_say_nothing_against_a_version(stage: Stage,
 
 async def test_a_version_that_cannot_do_what_the_one_before_could_is_put_back(stage: Stage, settings: Settings) -> None:
     await in_production(stage, LARGE, SMALL)
-    async with running_worker(settings):
-        await ask(stage, 1, [1, 2])
-        async with stage.reading() as answers:
-            for _round in range(2_000):
-                if position(stage) == "open":
-                    break
-                await stage.send(request_body(name="ids", shape=[1, 2], datatype="INT64", data=[SMALL, 0]))
-            assert position(stage) == "open"
-            await answers.until(lambda: any("outputs" in each for each in answers.by_partition[0][1:]))
-            codes = {answer.get("error_code") for answer in answers.by_partition[0]}
-            assert codes == {None, "model-failure"}
-            assert answers.by_partition[0][-1]["model_version"] == "v1"
+    async with running_worker(settings), stage.reading() as answers:
+        await ask(stage, answers, 1, [1, 2])
+        await ask_until(stage, answers, [SMALL, 0], "open")
+        while "outputs" not in (await ask(stage, answers, 1, [SMALL, 0]))[0]:  # the worker has yet to read it
+            pass
+        codes = {answer.get("error_code") for answer in answers.by_partition[0]}
+        assert codes == {None, "model-failure"}
+        assert answers.by_partition[0][-1]["model_version"] == "v1"
 
 
 async def test_a_version_that_fails_with_its_own_samples_is_to_blame(stage: Stage, settings: Settings) -> None:
@@ -139,16 +141,11 @@ async def test_a_version_that_fails_with_its_own_samples_is_to_blame(stage: Stag
     for name in ("old", "new"):
         await stage.switch(await register(stage, "breakable", name=name))
     await stage.command(SetServingPolicy(**stage.meta(), policy=POLICY))
-    async with running_worker(settings):
-        await ask(stage, 1, [1, 2])
+    async with running_worker(settings), stage.reading() as answers:
+        await ask(stage, answers, 1, [1, 2])
         broken.update({"old", "new"})
-        answers = await ask(stage, 12, [1, 2])
-        assert "model-failure" in {answer.get("error_code") for answer in answers}
-        for _round in range(2_000):
-            if position(stage) == "open":
-                break
-            await stage.send(request_body(name="ids", shape=[1, 2], datatype="INT64", data=[1, 2]))
-        assert position(stage) == "open"
+        await ask_until(stage, answers, [1, 2], "open")
+        assert "model-failure" in {answer.get("error_code") for answer in answers.by_partition[0]}
 
 
 async def test_a_single_version_is_not_blamed_for_inputs_and_a_heuristic_is_no_witness(
@@ -159,9 +156,9 @@ async def test_a_single_version_is_not_blamed_for_inputs_and_a_heuristic_is_no_w
     heuristic = await stage.register(await stage.store.put_artifact(constant_artifact(like, {"score": [0.5]})))
     policy = replace(POLICY, fallback="version", fallback_version=heuristic)
     await stage.command(SetServingPolicy(**stage.meta(), policy=policy))
-    async with running_worker(settings):
-        answers = await ask(stage, REQUESTS, [-5, 3])
-        (after,) = await ask(stage, 1, [3, 3])
+    async with running_worker(settings), stage.reading() as reading:
+        answers = await ask(stage, reading, REQUESTS, [-5, 3])
+        (after,) = await ask(stage, reading, 1, [3, 3])
     assert {answer["error_code"] for answer in answers} == {"wrong-input"}
     assert after["model_version"] == "v1"
     assert stage.registry.state(MODEL).serving.circuits.get("v1") is None
@@ -172,18 +169,10 @@ async def test_a_probe_with_a_wrong_input_proves_nothing(stage: Stage, settings:
     await in_production(stage, LARGE, LARGE)
     policy = replace(POLICY, open_seconds=0.2, probes=3, probe_share=1.0)
     await stage.command(SetServingPolicy(**stage.meta(), policy=policy))
-    async with running_worker(settings):
-        await ask(stage, 1, [1, 2])
+    async with running_worker(settings), stage.reading() as answers:
+        await ask(stage, answers, 1, [1, 2])
         await stage.command(OpenCircuit(**stage.meta(), model_version="v2"))
-        for _round in range(2_000):
-            if position(stage) == "half-open":
-                break
-            await ask(stage, 1, [1, 2])
+        await ask_until(stage, answers, [LARGE, 0], "half-open")
+        await ask(stage, answers, 20, [LARGE, 0])
         assert position(stage) == "half-open"
-        await ask(stage, 20, [LARGE, 0])
-        assert position(stage) == "half-open"
-        for _round in range(2_000):
-            if position(stage) == "closed":
-                break
-            await ask(stage, 1, [1, 2])
-        assert position(stage) == "closed"
+        await ask_until(stage, answers, [1, 2], "closed")
