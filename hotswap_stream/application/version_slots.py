@@ -17,6 +17,7 @@ import structlog
 
 from hotswap_events.fleet import FleetVersion
 from hotswap_events.windows import WindowRule
+from hotswap_stream.application.artifact_manifest import ArtifactManifest
 from hotswap_stream.application.registry_fold import Stream
 from hotswap_stream.application.serving import ModelLoader
 from hotswap_stream.application.version_plan import HoldLimits, versions_to_hold
@@ -164,6 +165,20 @@ class VersionSlots:
             chosen = self.route is not None and model_version in (self.route.answered_by, self.route.probed)
             offset = self._route_offset if chosen else self._stream_offset
             return Serving(model_version, slot.digest, offset, slot.model)
+
+    def begin_other(self, model_version: str, fits: Callable[[ArtifactManifest], bool]) -> Serving | None:
+        """A loaded version other than this one, whose manifest fits; what serves comes first. Pair with `end`. Any
+        thread."""
+        with self._lock:
+            serves = None if self.serving is None else self.serving.model_version
+            for name in sorted(self._slots, key=lambda name: name != serves):
+                slot = self._slots[name]
+                if name == model_version or slot.model is None or name not in self._held:
+                    continue
+                if fits(slot.model.manifest):
+                    slot.users += 1
+                    return Serving(name, slot.digest, self._stream_offset, slot.model)
+            return None
 
     def end(self, serving: Serving) -> None:
         """The inference is over. Any thread."""

@@ -40,7 +40,12 @@ class CircuitWatch:
         latency_ms_max = self._guard.latency_ms_max
         now_s = time.monotonic()
         for group in batch.groups:
-            answers, errors = len(group.requests), len(group.failures)
+            # What the input is to blame for says nothing of the version.
+            answers, errors = len(group.requests) - len(group.by_input), group.version_failures
+            if group.probes and group.by_input:
+                self._guard.probes_lost(len(group.by_input), group.serving.model_version)
+            if not answers:
+                continue
             too_slow = latency_ms_max is not None and group.compute_ms > latency_ms_max
             command = self._guard.observe(
                 group.serving.model_version,
