@@ -38,8 +38,12 @@ class WatchedTasks:
         """The first task that ended by itself, with an error or without; None while all run."""
         return self._failure
 
-    def start(self, work: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
+    def start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run it on the running event loop."""
+        self.spawn(work, name=name)  # type: ignore[unused-awaitable]  # `_tasks` holds it
+
+    def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
+        """As `start`, for who waits for its end."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
