@@ -11,14 +11,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it does not
     NewPartitions,
     ResourceType,
 )
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    NewPartitions,
-    ResourceType,
-)
-
 
 
 def write_packed(
