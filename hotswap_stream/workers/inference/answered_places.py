@@ -1,13 +1,19 @@
 """How far the partitions of one life are answered: for commits, for health, and for whoever asks who ended the life."""
 
-from collections.abc import Collection, Mapping
+import math
+import time
+from collections.abc import Callable, Collection, Mapping
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from hotswap_stream.application.standstill import STANDSTILL_SECONDS_MAX
 from hotswap_stream.workers.inference.life_signs import LifeSigns
 
 _log = structlog.get_logger(__name__)
+
+SURE_SECONDS = STANDSTILL_SECONDS_MAX / 2
+"""What seems to have stood still for longer is looked at once more."""
 
 
 class AnsweredPlaces:
@@ -20,6 +26,9 @@ class AnsweredPlaces:
         self._model_name = model_name
         self._request_topic = request_topic
         self._uncommitted: dict[int, int] = {}
+        self._empty: dict[int, tuple[int, int]] = {}
+        """Partition → place and end between which no request waits, but markers of transactions stand."""
+        self._asked_s: dict[int, float] = {}
 
     @property
     def quiet(self) -> bool:
@@ -34,6 +43,8 @@ class AnsweredPlaces:
         """They are somebody else's."""
         self.places = {}
         self._uncommitted.clear()
+        self._empty.clear()
+        self._asked_s.clear()
 
     def answered(self, partition: int, next_offset: int) -> None:
         """The answers to all requests below the offset are in their topic."""
@@ -56,11 +67,32 @@ class AnsweredPlaces:
             # The answers themselves say where to go on; the commit only helps.
             _log.debug("commit_failed", model_name=self._model_name, error=str(error))
 
-    def tell(self, consumer: Consumer, signs: LifeSigns, blocked: Collection[int]) -> None:
-        """For health: how far the partitions are, and how far they go, as far as the client knows by its fetches."""
+    def tell(
+        self,
+        consumer: Consumer,
+        signs: LifeSigns,
+        blocked: Collection[int],
+        nothing_waits: Callable[[int, int, int], bool],
+    ) -> None:
+        """For health: how far the partitions are, and how far they go, as far as the client knows by its fetches.
+
+        `nothing_waits` is asked of a partition, its place and its end, where it seems to have stood for long: it may
+        take a moment.
+        """
         ends: dict[int, int] = {}
         for partition in self.places:
             known = consumer.get_watermark_offsets(TopicPartition(self._request_topic, partition), cached=True)
             if known is not None:
                 ends[partition] = known[1]
+        for partition, (place, end) in self._empty.items():
+            if (self.places.get(partition), ends.get(partition)) == (place, end):
+                ends[partition] = place
         signs.look(self.places, ends, blocked)
+        now_s = time.monotonic()
+        for partition in signs.standing(SURE_SECONDS):
+            if partition in blocked or now_s - self._asked_s.get(partition, -math.inf) < SURE_SECONDS:
+                continue
+            self._asked_s[partition] = now_s
+            place, end = self.places[partition], ends[partition]
+            if nothing_waits(partition, place, end):
+                self._empty[partition] = place, end

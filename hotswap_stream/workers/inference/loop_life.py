@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -33,6 +34,7 @@ from hotswap_stream.workers.inference.served_partitions import ServedWatch
 from hotswap_stream.workers.inference.taking import Taking
 from hotswap_stream.workers.inference.unreadable_batches import reading_on
 from hotswap_stream.workers.inference.waiting import Wait
+from hotswap_stream.workers.inference.waiting_requests import nothing_waits
 from hotswap_stream.workers.inference.window_wiring import window_keeper
 
 if TYPE_CHECKING:
@@ -48,11 +50,7 @@ class LoopLife:
     """`run` it in a thread of its own, once."""
 
     def __init__(
-        self,
-        parts: "LoopParts",
-        loop: asyncio.AbstractEventLoop,
-        stopping: threading.Event,
-        quarantine: Quarantine,
+        self, parts: "LoopParts", loop: asyncio.AbstractEventLoop, stopping: threading.Event, quarantine: Quarantine
     ) -> None:
         self._parts = parts
         self._signs = parts.signs
@@ -63,6 +61,7 @@ class LoopLife:
         self._ids = RequestIds(parts.limits.request_id_window)
         self._chooser = VersionChooser(parts.model_name, parts.worker, parts.slots, parts.guard, self._ids, loop)
         self._read_on = reading_on(parts.client_options)
+        self._nothing_waits = partial(nothing_waits, parts.librdkafka_options, parts.worker, self._request_topic)
         self._windows = window_keeper(parts, loop, self._read_on, stopping)
         self._taking = Taking(parts, self._on_consumer_error)
         self._served = ServedWatch(parts)
@@ -342,7 +341,7 @@ class LoopLife:
             stuck = self._sender.in_flight > 0 and self._answered.quiet
             self._clients.replies.poll()
             self._answered.commit(self._consumer, self._assigned, asynchronous=True)
-            self._answered.tell(self._consumer, self._signs, self._taking.blocked)
+            self._answered.tell(self._consumer, self._signs, self._taking.blocked, self._nothing_waits)
             if self._served.changed(self._consumer, self._given, doubtful=stuck):
                 if stuck:  # no answer is taken any more
                     raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, self._signs.advice or ""))
