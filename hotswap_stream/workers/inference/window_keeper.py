@@ -112,6 +112,8 @@ class WindowKeeper:
 
     def flush_if_due(self) -> None:
         """Write what changed, about once a second. Everything taken must have been answered. KafkaException."""
+        if not self.active:
+            return
         now = time.monotonic()
         if now >= self._next_flush:
             self._next_flush = now + FLUSH_SECONDS
