@@ -43,9 +43,9 @@ class LogGuard:
         self._written_s = -REMEMBER_SECONDS
 
     @property
-    def identity(self) -> str | None:
-        """Of the log that is followed; None before its first record was read."""
-        return None if self._first is None else self._first.identity
+    def seen(self) -> SeenLog | None:
+        """The log that is followed, as far as it was read; None before its first record was."""
+        return None if self._first is None else self._seen(self._first)
 
     async def begin(self) -> int:
         """Before the first record is read: the log's end. LogReplacedError if what was remembered cannot be there."""
