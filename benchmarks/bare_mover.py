@@ -43,6 +43,7 @@ def move(servers: str, request_topic: str, response_topic: str, answer_bytes: in
     consumer.assign([TopicPartition(request_topic, number, start) for number, start in enumerate(starts)])
     answer = bytes(answer_bytes)
     content_type = (names.CONTENT_TYPE, MSGPACK_CONTENT_TYPE.encode())
+    tag = (names.ANSWER_TAG, bytes(16))
     while True:
         for message in consumer.consume(READ_MAX, 0.1):
             partition, offset = place_of(message)
@@ -51,6 +52,7 @@ def move(servers: str, request_topic: str, response_topic: str, answer_bytes: in
                 content_type,
                 (names.REQUEST_OFFSET, b"%d" % offset),
                 (names.STATUS, b"ok"),
+                tag,
             ]
             producer.produce(response_topic, answer, message.key(), partition, headers=headers)
         producer.poll(0)

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from benchmarks.serving_processes import process
 from hotswap_events import headers
+from hotswap_events.answers import AnswerRule, AnyHeaders
 from hotswap_events.command import Command
 from hotswap_events.commands import RegisterVersion, SwitchVersion, ValidateVersion
 from hotswap_events.inference import InferResponse
@@ -65,6 +66,8 @@ class LiveDigits:
         self.workers: defaultdict[str, set[str]] = defaultdict(set)
         self._reward = reward
         self._settings, self._producer = settings, producer
+        tags = bootstrap.answer_tags(settings).of(MODEL)
+        self._rules = [AnswerRule(partition, tags) for partition in range(settings.request_partitions)]
         self._topics = bootstrap.topics(settings)
         self._rate, self._labelled = rate, labelled
         self._truth: dict[tuple[int, int], int] = {}
@@ -183,7 +186,7 @@ class LiveDigits:
                     told: list[Feedback] = []
                     for partition, records in (await consumer.getmany(timeout_ms=200, max_records=1_000)).items():
                         for record in records:
-                            found = self._counted(partition.partition, dict(record.headers), record.value)
+                            found = self._counted(partition.partition, record.headers, record.value)
                             if found is not None:
                                 told.append(found)
                     for start in range(0, len(told), 500):
@@ -191,11 +194,14 @@ class LiveDigits:
         finally:
             await consumer.stop()
 
-    def _counted(self, partition: int, marked: dict[str, bytes], value: bytes) -> Feedback | None:
-        place = (partition, int(marked[headers.REQUEST_OFFSET]))
+    def _counted(self, partition: int, marked: AnyHeaders, value: bytes) -> Feedback | None:
+        counted = self._rules[partition].take(marked)
+        if counted is None:
+            return None
+        place = (partition, counted.request_offset)
         # An answer may be faster than the broker's word that its request is there.
         truth = self._truth.pop(place, None)
-        if truth is None or marked[headers.STATUS] != b"ok":
+        if truth is None or not counted.ok:
             return None
         answer = _answers.decode(value)
         scores: Sequence[float] = answer.outputs[0].data or ()

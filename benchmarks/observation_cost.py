@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from hotswap_events.answers import AnswerTags
 from hotswap_events.inference import InferRequest, InferTensor
 from hotswap_events.observation import Observation
 from hotswap_stream.application.alert_figures import Measured, Reference, window_figure
@@ -126,7 +127,7 @@ def _alerts() -> tuple[float, float, float]:
 def _second(answers_s: int) -> tuple[float, float, int]:
     """Processor seconds of observing a second's answers, of writing them, and the record's bytes."""
     batch_size = BATCH_OF[answers_s]
-    observer, writer = Observer("ffnn", "w1", "run"), AnswerWriter("ffnn", "w1")
+    observer, writer = Observer("ffnn", "w1", "run"), AnswerWriter("ffnn", "w1", AnswerTags("hotswap").of("ffnn"))
     observing = writing = 0.0
     left = answers_s // batch_size
     while left > 0:

@@ -3,22 +3,33 @@
     python examples/ask_a_model.py localhost:9092 digits
 
 A request is one record on `hotswap.requests.<model>`, JSON as in the Open Inference Protocol v2. Its answer comes on
-`hotswap.responses.<model>`, in the partition of the same number, and names the request's offset in a header.
+`hotswap.responses.<model>`, in the partition of the same number, and names the request's offset in a header. Another
+header proves that a worker wrote it: anybody may write to a topic, so what has no such tag is passed over.
 """
 
 import argparse
 import asyncio
 import json
+from hashlib import blake2b
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-REQUEST_OFFSET = "hotswap-request-offset"
+REQUEST_OFFSET, ANSWER_TAG = "hotswap-request-offset", "hotswap-answer-tag"
 PREFIX = "hotswap"
 SECONDS_MAX = 30.0
 
 
-async def ask(servers: str, model_name: str, inputs: list[dict[str, Any]], prefix: str = PREFIX) -> dict[str, Any]:
+def tag_of(prefix: str, secret: str, model_name: str, partition: int, offset: int) -> bytes:
+    """The tag of the answer to one request. `secret`: the workers' HOTSWAP_ANSWERS_KEY; empty if it is not set."""
+    key = blake2b(f"hotswap-answers\0{prefix}\0{secret}".encode()).digest()
+    eight = blake2b(f"{model_name}\0{partition}\0{offset // 8}".encode(), key=key).hexdigest()
+    return eight[16 * (offset % 8) :][:16].encode()
+
+
+async def ask(
+    servers: str, model_name: str, inputs: list[dict[str, Any]], prefix: str = PREFIX, secret: str = ""
+) -> dict[str, Any]:
     """Send one request and return its answer (which may be an error answer). TimeoutError after 30 s."""
     producer = AIOKafkaProducer(bootstrap_servers=servers)
     consumer = AIOKafkaConsumer(bootstrap_servers=servers)
@@ -32,10 +43,12 @@ async def ask(servers: str, model_name: str, inputs: list[dict[str, Any]], prefi
         await consumer.seek_to_end(*partitions)
         request = json.dumps({"inputs": inputs}).encode()
         sent = await producer.send_and_wait(requests, request, headers=[("content-type", b"application/json")])
+        wanted = tag_of(prefix, secret, model_name, sent.partition, sent.offset)
         async with asyncio.timeout(SECONDS_MAX):
             async for record in consumer:
-                answered = int(dict(record.headers).get(REQUEST_OFFSET, b"-1"))
-                if (record.partition, answered) == (sent.partition, sent.offset):
+                headers = dict(record.headers)
+                named = record.partition == sent.partition and headers.get(REQUEST_OFFSET) == b"%d" % sent.offset
+                if named and headers.get(ANSWER_TAG) == wanted:
                     answer: dict[str, Any] = json.loads(record.value)
                     return answer
     finally:
@@ -55,8 +68,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Ask a served model for a digit.")
     parser.add_argument("servers", help="host:port of a Kafka broker")
     parser.add_argument("model_name")
+    parser.add_argument("--answers-key", default="", help="the workers' HOTSWAP_ANSWERS_KEY, if it is set")
     arguments = parser.parse_args()
-    answer = asyncio.run(ask(arguments.servers, arguments.model_name, a_handwritten_one()))
+    answer = asyncio.run(
+        ask(arguments.servers, arguments.model_name, a_handwritten_one(), secret=arguments.answers_key)
+    )
     print(json.dumps(answer, indent=2))
 
 

@@ -18,7 +18,7 @@ from hotswap_events.registry_state import RegistryState
 from hotswap_events.windows import WindowRecord, WindowsMarker
 
 MODEL_NAME_KEY = "Model name, UTF-8."
-LOG_KEY = f"`{LOG_STREAM}`: the event is about the log itself."
+LOG_KEY = f"`{LOG_STREAM}`: it is of the log itself, not of a model."
 
 
 class Header(Struct, frozen=True, kw_only=True):
@@ -159,7 +159,8 @@ _REQUEST_HEADERS = (
     Header(name=headers.SPRING_CORRELATION_ID, description="Any bytes; the answer and its copy carry the same."),
     Header(
         name=headers.SPRING_REPLY_TOPIC,
-        description="Where a copy of the answer goes; not a topic of this environment itself.",
+        description="Where a copy of the answer goes: a topic `<prefix>.replies.*`, or what the workers' "
+        "HOTSWAP_REPLY_TOPICS names; a request that names another one is refused.",
     ),
     Header(name=headers.SPRING_REPLY_PARTITION, description="Its partition there: four bytes, big-endian, no text."),
 )
@@ -170,6 +171,12 @@ _ANSWER_HEADERS = (
         name=headers.REQUEST_OFFSET,
         description="Offset of the request in the partition of the same number, decimal. "
         "An answer whose request offset is not above all before it in its partition is void.",
+        required=True,
+    ),
+    Header(
+        name=headers.ANSWER_TAG,
+        description="Proof that a worker wrote it: 16 hexadecimal digits, made with the environment's key over model, "
+        "partition and request offset. An answer without it is void.",
         required=True,
     ),
     Header(

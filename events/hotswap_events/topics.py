@@ -4,12 +4,20 @@ import re
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from hotswap_events.topic_settings import FOR_EVER, TopicSetting
 
 REQUEST_PARTITIONS = 8
 """Partitions of a model's request and response topics; at least 4 keep latency low with 50 requests in flight."""
 
 _DAY_MS = 24 * 60 * 60 * 1000
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_ROLE = re.compile(
+    r"[^.]+\.(registry|registry-state|commands|command-results|fleet|dead-letters|observations|comparisons|feedback"
+    r"|evidence|requests|responses|windows|workers|agents)(\..*)?",
+    re.DOTALL,
+)
 
 
 class TopicSpec(Struct, frozen=True, kw_only=True):
@@ -24,16 +32,75 @@ class TopicSpec(Struct, frozen=True, kw_only=True):
     """Stamp records with the broker's clock: needed where `as of a time` is asked."""
     replicas: int = 3
     message_bytes_max: int = 1_048_576
+    other_counts_served: bool = False
+    """A topic that has another number of partitions than this is used as it is, too."""
 
     def config(self, *, brokers: int) -> dict[str, str]:
         """Topic configuration for a cluster of `brokers` nodes."""
-        return {
-            "cleanup.policy": self.cleanup_policy,
-            "retention.ms": str(self.retention_ms),
-            "message.timestamp.type": "LogAppendTime" if self.append_time else "CreateTime",
-            "max.message.bytes": str(self.message_bytes_max),
-            "min.insync.replicas": str(max(1, min(self.replicas, brokers) - 1)),
-        }
+        return {setting.name: setting.value for setting in self.settings(brokers=brokers)}
+
+    def settings(self, *, brokers: int) -> tuple[TopicSetting, ...]:
+        """What the topic is created with on a cluster of `brokers` nodes, and what of it must stay so."""
+        return (
+            *self._kept(),
+            TopicSetting(
+                name="message.timestamp.type",
+                value="LogAppendTime" if self.append_time else "CreateTime",
+                serves="a record's time is that of the broker's clock, whatever its writer's says",
+                needed="exactly" if self.append_time else "nothing",
+            ),
+            TopicSetting(
+                name="max.message.bytes",
+                value=str(self.message_bytes_max),
+                serves="records of that size are taken",
+                needed="at-least",
+            ),
+            TopicSetting(
+                name="min.insync.replicas",
+                value=str(max(1, min(self.replicas, brokers) - 1)),
+                serves="what was acknowledged outlives a broker",
+                needed="at-least",
+                breaks=False,
+            ),
+            TopicSetting(
+                name="unclean.leader.election.enable",
+                value="false",
+                serves="what was acknowledged is not cut off by a broker that lacks it",
+            ),
+            TopicSetting(
+                name="compression.type",
+                value="producer",
+                serves="records stay in the compression of their writer, which every reader here can read",
+            ),
+        )
+
+    def _kept(self) -> tuple[TopicSetting, ...]:
+        """What of the topic is deleted, and when."""
+        policy = TopicSetting(
+            name="cleanup.policy",
+            value=self.cleanup_policy,
+            serves="the last record of each key is kept, whatever its age"
+            if self.cleanup_policy == "compact"
+            else "no record is dropped because a later one has its key",
+        )
+        retention = TopicSetting(name="retention.ms", value=str(self.retention_ms), serves="the log is kept for ever")
+        if self.cleanup_policy == "compact":
+            return (
+                policy,
+                replace(retention, needed="nothing"),
+                TopicSetting(
+                    name="delete.retention.ms",
+                    value=str(_DAY_MS),
+                    serves="who reads the topic anew sees deletions that happen meanwhile",
+                    needed="at-least",
+                    breaks=False,
+                ),
+            )
+        if self.retention_ms < 0:
+            size = TopicSetting(name="retention.bytes", value=FOR_EVER, serves="the log is kept for ever, at any size")
+            return policy, retention, size
+        days = f"records are kept for {self.retention_ms // _DAY_MS} days"
+        return policy, replace(retention, serves=days, needed="at-least", breaks=False)
 
 
 class Topics(Struct, frozen=True):
@@ -105,6 +172,10 @@ class Topics(Struct, frozen=True):
         """The consumer group of the workers that answer one model's requests."""
         return f"{self.prefix}.workers.{model_name}"
 
+    def replies(self, name: str) -> str:
+        """Where whoever asks may have copies of answers sent; the topic is theirs to make."""
+        return f"{self.prefix}.replies.{name}"
+
     def windows(self, model_name: str) -> str:
         """Compacted: the rolling windows of one model's series; only where a version takes windows."""
         return f"{self.prefix}.windows.{model_name}"
@@ -142,6 +213,7 @@ class Topics(Struct, frozen=True):
                 cleanup_policy="delete",
                 retention_ms=7 * _DAY_MS,
                 message_bytes_max=8 * 1_048_576,
+                other_counts_served=True,
                 # The time of an answer is comparable with that of a registry event only by the same clock.
                 append_time=name == self.responses(model_name),
             )
@@ -151,5 +223,17 @@ class Topics(Struct, frozen=True):
     def windows_specs(self, model_name: str, *, partitions: int = REQUEST_PARTITIONS) -> tuple[TopicSpec, ...]:
         """The topic of windows, with as many partitions as the model's requests. Made when a version first needs it."""
         return (
-            TopicSpec(name=self.windows(model_name), partitions=partitions, cleanup_policy="compact", retention_ms=-1),
+            TopicSpec(
+                name=self.windows(model_name),
+                partitions=partitions,
+                cleanup_policy="compact",
+                retention_ms=-1,
+                other_counts_served=True,
+            ),
         )
+
+
+def role_of(topic: str) -> str | None:
+    """What a topic of this name is for in some environment, whatever its prefix; None: it is none of ours."""
+    found = _ROLE.fullmatch(topic)
+    return None if found is None else found.group(1)

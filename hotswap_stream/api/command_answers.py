@@ -9,6 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from hotswap_events.commands import AnyCommand, CommandResult, PromoteVersion, RollBack, SwitchVersion
 from hotswap_events.registry_state import RegistryVersion
 from hotswap_events.rollout_record import RolloutRecord
+from hotswap_stream.api.broker_away import require_broker
 from hotswap_stream.api.command_context import CommandContext
 from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, Problem, ProblemError, problem_of, refused
 from hotswap_stream.api.runtime import ApiRuntime
@@ -63,6 +64,7 @@ async def settled(result: Awaitable[CommandResult], context: CommandContext) -> 
 
 async def handled(runtime: ApiRuntime, context: CommandContext, command: AnyCommand) -> Response[CommandAnswer]:
     """Let the registry handle a command, and answer."""
+    require_broker(runtime, command_id=context.command_id)
     result = await settled(runtime.registry.handle(command), context)
     if isinstance(command, PromoteVersion | SwitchVersion | RollBack) and result.refusal is not None:
         target = "former" if isinstance(command, RollBack) else command.model_version
@@ -73,11 +75,13 @@ async def handled(runtime: ApiRuntime, context: CommandContext, command: AnyComm
 PROBLEM_RESPONSES = {
     400: ResponseSpec(Problem, generate_examples=False, description="The body is not JSON"),
     401: ResponseSpec(Problem, generate_examples=False, description="An API key is needed"),
+    403: ResponseSpec(Problem, generate_examples=False, description="A page of another site, or another name as Host"),
     404: ResponseSpec(Problem, generate_examples=False, description="No such model or version; `legal` lists them"),
     409: ResponseSpec(Problem, generate_examples=False, description="Refused; `legal` lists what would be legal"),
     412: ResponseSpec(Problem, generate_examples=False, description="The model is not at the sequence of If-Match"),
     413: ResponseSpec(Problem, generate_examples=False, description="The body is too large"),
-    422: ResponseSpec(Problem, generate_examples=False, description="A value is not valid"),
+    415: ResponseSpec(Problem, generate_examples=False, description="The body is not application/json"),
+    422: ResponseSpec(Problem, generate_examples=False, description="A value is not valid, or there is no body"),
     503: ResponseSpec(Problem, generate_examples=False, description="Try again, with the same command id"),
 }
-QUERY_PROBLEM_RESPONSES = {status: PROBLEM_RESPONSES[status] for status in (404, 422, 503)}
+QUERY_PROBLEM_RESPONSES = {status: PROBLEM_RESPONSES[status] for status in (403, 404, 422, 503)}

@@ -8,11 +8,13 @@ from litestar.di import NamedDependency
 from litestar.params import HeaderParameter
 from msgspec import Meta, Struct
 
+from hotswap_events.bounds import INT64_MAX
 from hotswap_events.commands import Actor, CommandId, Reason
 from hotswap_stream.api.authorization import actor_of
 from hotswap_stream.api.problems import ProblemError
 from hotswap_stream.application.identity import Ids
 from hotswap_stream.application.unread_keys import unread_key
+from hotswap_stream.domain.reserved import wrong_command_id
 
 COMMAND_ID_CHARACTERS_MAX = 128
 
@@ -60,11 +62,12 @@ Headers = NamedDependency[CommandHeaders]
 
 
 class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the body of every command may carry. The body may be left out where nothing else is needed."""
+    """What the body of every command may carry. `{}` says that nothing is meant; a body that is not there says nothing:
+    a guard in it may have been lost on the way."""
 
     reason: Reason | None = None
     """Why; kept in the log."""
-    expected_sequence: Annotated[int, Meta(ge=0)] | None = None
+    expected_sequence: Annotated[int, Meta(ge=0, le=INT64_MAX)] | None = None
     """Refuse unless the model is at this sequence."""
     command_id: CommandId | None = None
     """The same id never applies twice: send it again after a failure."""
@@ -95,16 +98,18 @@ class CommandContext(Struct, frozen=True, kw_only=True):
         }
 
 
-def command_context(headers: CommandHeaders, body: CommandBody | None, ids: Ids) -> CommandContext:
+def command_context(headers: CommandHeaders, body: CommandBody, ids: Ids) -> CommandContext:
     """Headers and body together. ProblemError (422) when they contradict each other."""
-    body = body or CommandBody()
     key, if_match = headers.idempotency_key, headers.if_match
     if if_match is not None and body.expected_sequence not in (None, if_match):
         raise _invalid(f"If-Match says {if_match}, expected_sequence says {body.expected_sequence}: send one of them")
     if key is not None and body.command_id not in (None, key):
         raise _invalid(f"Idempotency-Key is {key!r}, command_id is {body.command_id!r}: send one of them")
+    command_id = key or body.command_id or ids.new_id()
+    if wrong := wrong_command_id(command_id):
+        raise _invalid(wrong)
     return CommandContext(
-        command_id=key or body.command_id or ids.new_id(),
+        command_id=command_id,
         actor=headers.actor,
         reason=body.reason,
         expected_sequence=body.expected_sequence if if_match is None else if_match,

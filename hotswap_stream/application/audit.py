@@ -38,6 +38,9 @@ async def verify_log(log: RegistryLog) -> AuditReport:
     walk = AuditWalk()
     async for page in log.read(0, await log.end_offset()):
         for record in page:
+            if (gap := walk.gap_before(record)) is not None:
+                for offsets in await log.without_records(gap.start, gap.stop):
+                    walk.pass_over(offsets)
             walk.add(record)
     return walk.report()
 
@@ -46,8 +49,11 @@ def verify_export(file: BinaryIO) -> AuditReport:
     """Verify an export: its seals, up to the first broken line, and the chains of what is before that line."""
     walk = AuditWalk()
     try:
-        for record in read_export(file):
-            walk.add(record)
+        for found in read_export(file):
+            if isinstance(found, range):
+                walk.pass_over(found)
+            else:
+                walk.add(found)
     except ExportDamagedError as error:
         return walk.report(error.finding)
     return walk.report()
@@ -55,9 +61,14 @@ def verify_export(file: BinaryIO) -> AuditReport:
 
 async def export_log(log: RegistryLog, file: BinaryIO) -> ExportWriter:
     """Write the log up to its present end; the writer that comes back knows how many records and the file's seal."""
-    writer = ExportWriter()
+    writer, next_offset = ExportWriter(), 0
     async for page in log.read(0, await log.end_offset()):
-        file.writelines(map(writer.line, page))
+        for record in page:
+            if record.offset > next_offset:
+                for offsets in await log.without_records(next_offset, record.offset):
+                    file.write(writer.passed(offsets))
+            file.write(writer.line(record))
+            next_offset = record.offset + 1
     file.write(writer.last_line())
     return writer
 

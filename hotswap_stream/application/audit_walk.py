@@ -42,6 +42,18 @@ class AuditWalk:
         """The offset that the next record should have."""
         return self._fold.next_offset
 
+    def gap_before(self, record: LogRecord) -> range | None:
+        """Offsets that are missing right before this record, which is to be added; None where none are, or where so
+        many gaps were found before that no more are kept."""
+        if record.offset <= self.next_offset or len(self._gaps) >= FINDINGS_MAX:
+            return None
+        return range(self.next_offset, record.offset)
+
+    def pass_over(self, offsets: range) -> None:
+        """These offsets, the next in line, are known to hold no record."""
+        if offsets.start <= self.next_offset:
+            self._fold.pass_over(offsets.stop)
+
     def add(self, record: LogRecord) -> None:
         """Look at one more record."""
         self._records += 1

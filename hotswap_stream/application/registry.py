@@ -83,6 +83,8 @@ class Registry:
         self._guard = LogGuard(log, memory)
         self._folded: OrderedDict[int, TailEntry] = OrderedDict()
         self._listeners: list[Listener] = []
+        self.listener_failures = 0
+        """Records of which a listener could not take in what they mean."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._moved = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
@@ -99,6 +101,8 @@ class Registry:
                 end = await self.log.end_offset()
             self._follower = asyncio.create_task(self._follow_guarded(), name="registry-follower")
             await self.wait_for_offset(end)
+            if (obstacle := self.log.obstacle(seconds_min=0.0)) is not None:
+                _log.warning("registry_log_held_back", cause=obstacle)
         except BaseException:
             await self.stop()
             raise
@@ -178,9 +182,10 @@ class Registry:
                 async with asyncio.timeout(seconds_max):
                     await self.wait_for_change()
             except TimeoutError:
+                obstacle = self.log.obstacle(seconds_min=0.0)
                 raise LogUnavailableError(
                     f"the registry log stands at offset {self.fold.next_offset} for {seconds_max} s; "
-                    f"offset {next_offset - 1} was waited for"
+                    f"offset {next_offset - 1} was waited for" + ("" if obstacle is None else f": {obstacle}")
                 ) from None
 
     async def wait_for_change(self) -> None:
@@ -218,8 +223,9 @@ class Registry:
 
     async def _follow(self) -> None:
         async for page in self.log.follow(self.fold.next_offset):
-            for record in page:
+            for record in page.records:
                 self._fold_record(record)
+            self.fold.pass_over(page.next_offset)
             self._guard.read_to(self.fold.next_offset)
             moved, self._moved = self._moved, asyncio.Event()
             moved.set()
@@ -241,7 +247,7 @@ class Registry:
             raise
 
     def _fold_record(self, record: LogRecord) -> None:
-        if record.offset == 0:
+        if self._guard.seen is None:
             self._guard.read(record)
         outcome = self.fold.apply(record)
         if isinstance(outcome, Void):
@@ -252,7 +258,11 @@ class Registry:
             self._folded.popitem(last=False)
         self.tail.append(entry)
         for listener in tuple(self._listeners):
-            listener(entry)
+            try:
+                listener(entry)
+            except Exception:  # noqa: BLE001 - what one listener makes of one record must not end the fold for all
+                self.listener_failures += 1
+                _log.exception("listener_failed", offset=record.offset)
 
     async def handle(self, command: AnyCommand) -> CommandResult:
         """Apply one command once. Refusals come back as results.

@@ -84,6 +84,10 @@ class RegistryFold:
         stream = self.streams.get(model_name)
         return ModelState(model_name) if stream is None else stream.state
 
+    def pass_over(self, next_offset: int) -> None:
+        """The log was read up to this offset: what was not applied before it holds no record."""
+        self.next_offset = max(self.next_offset, next_offset)
+
     def apply(self, record: LogRecord) -> Outcome:
         """Fold one record and say whether it counts. ValueError if it comes out of order."""
         offset = record.offset

@@ -8,13 +8,18 @@ from hotswap_stream.adapters.kafka.recorded_history import KafkaRecordedHistory
 from hotswap_stream.adapters.kafka.request_lag import KafkaRequestLag
 from hotswap_stream.adapters.kafka.window_reader import KafkaWindowReader
 from hotswap_stream.application.fleet_view import FleetFold
-from hotswap_stream.bootstrap.environment import connection, topics
+from hotswap_stream.bootstrap.environment import answer_tags, connection, topics
 from hotswap_stream.settings import Settings
 
 
 def inference_gateway(settings: Settings, *, in_flight_max: int) -> KafkaInferenceGateway:
     """The way to the models by their topics, for the running event loop; connects when a model is asked."""
-    return KafkaInferenceGateway(connection(settings).client_options(), topics(settings), in_flight_max=in_flight_max)
+    return KafkaInferenceGateway(
+        connection(settings).client_options(),
+        topics(settings),
+        in_flight_max=in_flight_max,
+        tags=answer_tags(settings),
+    )
 
 
 def window_reader(settings: Settings) -> KafkaWindowReader:
@@ -34,12 +39,12 @@ def recorded_history(settings: Settings) -> KafkaRecordedHistory:
 
 def answer_lookup(settings: Settings) -> KafkaAnswerLookup:
     """Finds answers again, for the join with feedback."""
-    return KafkaAnswerLookup(connection(settings).client_options(), topics(settings))
+    return KafkaAnswerLookup(connection(settings).client_options(), topics(settings), tags=answer_tags(settings))
 
 
 def request_lag(settings: Settings) -> KafkaRequestLag:
     """Says how many requests wait."""
-    return KafkaRequestLag(connection(settings).client_options(), topics(settings))
+    return KafkaRequestLag(connection(settings).client_options(), topics(settings), tags=answer_tags(settings))
 
 
 async def fleet(settings: Settings) -> FleetFold:

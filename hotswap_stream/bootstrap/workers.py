@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from hotswap_stream.application.reply_topics import ReplyTopics
 from hotswap_stream.bootstrap.environment import (
+    answer_tags,
     artifact_store,
     build_registry,
     connection,
@@ -10,11 +12,21 @@ from hotswap_stream.bootstrap.environment import (
     model_topics_creator,
     topics,
 )
+from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
     from hotswap_stream.adapters.torch.executor_config import ExecutorConfig
     from hotswap_stream.workers.inference.worker import InferenceWorker
+
+
+def reply_topics(settings: Settings) -> ReplyTopics:
+    """Where copies of answers may go. ConfigurationError."""
+    patterns = [pattern.strip() for pattern in (settings.reply_topics or "").split(",")]
+    try:
+        return ReplyTopics(topics(settings), list(filter(None, patterns)))
+    except ValueError as error:
+        raise ConfigurationError(f"HOTSWAP_REPLY_TOPICS: {error}") from error
 
 
 def executor_config(settings: Settings) -> "ExecutorConfig":
@@ -43,6 +55,8 @@ async def build_worker(settings: Settings, worker: str, model_names: frozenset[s
     config = WorkerConfig(
         worker=worker,
         topics=topics(settings),
+        answer_tags=answer_tags(settings),
+        reply_topics=reply_topics(settings),
         client_options=connection(settings).client_options(),
         librdkafka_options=connection(settings).librdkafka_options(),
         limits=LoopLimits(

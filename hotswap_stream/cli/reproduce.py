@@ -63,13 +63,13 @@ async def _reproduce(settings: "Settings", model: str, partition: int, offset: i
     from hotswap_stream.application.reproduce import NotReproducibleError
     from hotswap_stream.application.reproduce import reproduce as compute_again
 
-    topics = bootstrap.topics(settings)
     exchange = await read_exchange(
         bootstrap.connection(settings).client_options(),
-        request_topic=topics.requests(model),
-        response_topic=topics.responses(model),
+        bootstrap.topics(settings),
+        model,
         partition=partition,
         offset=offset,
+        tags=bootstrap.answer_tags(settings),
     )
     response = _response(exchange)
     facts = response.parameters
@@ -107,18 +107,18 @@ async def _reproduce(settings: "Settings", model: str, partition: int, offset: i
 def _response(exchange: "Exchange") -> "InferResponse":
     import msgspec
 
-    from hotswap_events import headers as names
-    from hotswap_events.inference import MSGPACK_CONTENT_TYPE, InferError, InferResponse
+    from hotswap_events.answers import read_answer
+    from hotswap_events.inference import InferError, InferResponse
     from hotswap_stream.application.reproduce import NotReproducibleError
 
-    headers = dict(exchange.answer.headers)
-    codec: Any = msgspec.msgpack if headers.get(names.CONTENT_TYPE) == MSGPACK_CONTENT_TYPE.encode() else msgspec.json
+    headers = read_answer(exchange.answer.headers)
+    codec: Any = msgspec.msgpack if headers is not None and headers.raw else msgspec.json
     try:
-        if headers.get(names.STATUS) != b"ok":
+        if headers is None or not headers.ok:
             error = codec.decode(exchange.answer.value, type=InferError)
             raise NotReproducibleError(f"the request was refused, nothing was computed: {error.error_code}")
         response: InferResponse = codec.decode(exchange.answer.value, type=InferResponse)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
         raise NotReproducibleError(f"the answer cannot be read: {error}") from error
     return response
 

@@ -22,8 +22,11 @@ class BlockingTopicClient:
         prefix: str = "hotswap",
         in_flight_max: int = 256,
         partitions: Collection[int] | None = None,
+        answers_key: str | None = None,
     ) -> None:
-        self._client = TopicClient(kafka, prefix=prefix, in_flight_max=in_flight_max, partitions=partitions)
+        self._client = TopicClient(
+            kafka, prefix=prefix, in_flight_max=in_flight_max, partitions=partitions, answers_key=answers_key
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
+from hotswap_events.answers import AnswerTags
 from hotswap_events.inference import InferError, InferRequest, RequestedOutput
 from hotswap_events.observation import Feedback
 from hotswap_events.topics import Topics
@@ -25,7 +26,8 @@ class TopicClient:
 
     `kafka` is `host:port` or keyword arguments of aiokafka's clients (`bootstrap_servers`, `security_protocol`, …);
     `prefix` names the environment. At most `in_flight_max` requests are in flight, more wait. `partitions`: the ones to
-    use of every model; by default up to four of each model's by chance.
+    use of every model; by default up to four of each model's by chance. `answers_key`: the workers'
+    HOTSWAP_ANSWERS_KEY, if it is set: what carries no tag by it does not count as an answer.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class TopicClient:
         prefix: str = "hotswap",
         in_flight_max: int = 256,
         partitions: Collection[int] | None = None,
+        answers_key: str | None = None,
     ) -> None:
+        self._tags = AnswerTags(prefix, (answers_key or "").split())
         self._options = {"bootstrap_servers": kafka} if isinstance(kafka, str) else dict(kafka)
         self._topics = Topics(prefix)
         self._in_flight_max = in_flight_max
@@ -45,7 +49,11 @@ class TopicClient:
 
     async def __aenter__(self) -> Self:
         self._gateway = KafkaInferenceGateway(
-            self._options, self._topics, in_flight_max=self._in_flight_max, partitions=self._partitions
+            self._options,
+            self._topics,
+            in_flight_max=self._in_flight_max,
+            partitions=self._partitions,
+            tags=self._tags,
         )
         self._feedback = KafkaFeedbackLog(self._options, self._topics.feedback)
         return self

@@ -48,6 +48,9 @@ def evolve_in_place(state: ModelState, event: Envelope) -> None:
     except IllegalEventError:
         if state.unknown_event_type is None:
             raise
+    except Exception as error:
+        if state.unknown_event_type is None:
+            raise IllegalEventError(f"it cannot be folded: {type(error).__name__}: {error}") from error
     state.sequence = event.sequence
     state.command_ids.setdefault(event.causationid, event.sequence)
 

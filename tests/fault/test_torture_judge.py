@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from hotswap_events import headers as header_names
+from hotswap_events.answers import AnswerTags
 from hotswap_events.commands import AnyCommand, RegisterVersion, RollBack, SwitchVersion
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
@@ -19,6 +20,7 @@ from tests.torture.request_kinds import BAD, KINDS, MODEL, NotOurRequestError, b
 from tests.torture.version_history import VALUE_TAG, VersionHistory
 
 PARTITION = 3
+TAGS = AnswerTags("torture").of(MODEL)
 KINDS_ASKED = ("json", "msgpack", "shape", "json", "no-value", "msgpack")
 
 
@@ -103,6 +105,7 @@ def _answer(
         (header_names.CONTENT_TYPE, b"application/msgpack" if raw else b"application/json"),
         (header_names.REQUEST_OFFSET, b"%d" % offset),
         (header_names.STATUS, b"error" if "error" in body else b"ok"),
+        (header_names.ANSWER_TAG, TAGS.tag(PARTITION, offset)),
     ]
     encoded = msgspec.msgpack.encode(body) if raw else msgspec.json.encode(body)
     return AnswerRecord(offset, 2_000 + offset, encoded, headers)
@@ -112,7 +115,7 @@ def _judge(
     requests: RequestTable, history: VersionHistory, answers: list[AnswerRecord]
 ) -> tuple[PartitionJudge, Findings]:
     findings = Findings()
-    judge = PartitionJudge(requests, history, findings)
+    judge = PartitionJudge(requests, history, findings, TAGS)
     for answer in answers:
         judge.take(answer)
     judge.finish()
@@ -200,11 +203,20 @@ def test_a_bad_request_that_is_served_and_headers_that_lie_are_found(
         2,
         0,
         answers[0].value,
-        [*answers[0].headers[:1], (header_names.REQUEST_OFFSET, b"2"), (header_names.STATUS, b"ok")],
+        [*answers[0].headers[:1], *answers[2].headers[1:2], (header_names.STATUS, b"ok"), answers[2].headers[3]],
     )
+    _, findings = _judge(requests, history, [*answers[:2], served, *answers[3:]])
+    assert findings.counts == {"bad-request-served": 1}
+
+
+def test_records_of_others_count_for_nothing_and_against_nobody(
+    requests: RequestTable, history: VersionHistory
+) -> None:
+    answers = [_answer(requests, offset) for offset in range(6)]
     nameless = AnswerRecord(3, 0, b"{}", [(header_names.REQUEST_OFFSET, b"x")])
-    _, findings = _judge(requests, history, [*answers[:2], served, nameless, *answers[3:]])
-    assert findings.counts == {"bad-request-served": 1, "names-no-request": 1}
+    forged = AnswerRecord(4, 0, answers[5].value, answers[5].headers[:3])
+    judge, findings = _judge(requests, history, [*answers[:2], forged, nameless, *answers[2:]])
+    assert (findings.counts, judge.valid_count, judge.void_count, judge.foreign_count) == ({}, 6, 0, 2)
 
 
 def test_many_problems_are_counted_and_a_few_are_shown() -> None:

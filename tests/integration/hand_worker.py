@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from hotswap_events import headers as header_names
 from hotswap_events.fleet import FleetRecord, FleetVersion
 from hotswap_events.inference import AnswerFacts, ErrorCode, InferError, InferResponse, InferTensor
+from hotswap_stream import bootstrap
 from tests.integration.serving_stage import MODEL, PARTITIONS, Stage
 
 Headers = dict[str, bytes]
@@ -38,6 +39,7 @@ class HandWorker:
         """How long it takes for one request."""
         self._stage = stage
         self._answer = answer
+        self._tags = bootstrap.answer_tags(stage.settings).of(MODEL)
         options = {"bootstrap_servers": stage.settings.kafka_bootstrap_servers}
         self.producer = AIOKafkaProducer(**options, linger_ms=0)
         self.consumer = AIOKafkaConsumer(**options, group_id=None, auto_offset_reset="earliest")
@@ -87,6 +89,7 @@ class HandWorker:
                 (header_names.CONTENT_TYPE, headers[header_names.CONTENT_TYPE]),
                 (header_names.REQUEST_OFFSET, str(record.offset).encode()),
                 (header_names.STATUS, b"ok" if isinstance(body, InferResponse) else b"error"),
+                (header_names.ANSWER_TAG, self._tags.tag(record.partition, record.offset)),
             ],
         )
 

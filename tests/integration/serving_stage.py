@@ -94,6 +94,18 @@ class Stage:
         sent = await self._producer.send_batch(batch, self.topics.requests(MODEL), partition=partition)
         return int((await sent).offset)
 
+    async def put(
+        self,
+        topic: str,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+        *,
+        partition: int = 0,
+    ) -> int:
+        """Write any record into any topic; its offset."""
+        sent = await self._producer.send_and_wait(topic, value, key=b"k", partition=partition, headers=list(headers))
+        return int(sent.offset)
+
     async def answers(
         self, count: int, *, partition: int = 0, seconds_max: float = 60.0
     ) -> list["ConsumerRecord[bytes, bytes]"]:
@@ -105,7 +117,10 @@ class Stage:
     ) -> list["ConsumerRecord[bytes, bytes]"]:
         """The first `count` records of a topic, in one partition or (None) in all four."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.kafka_bootstrap_servers, group_id=None, auto_offset_reset="earliest"
+            bootstrap_servers=self.settings.kafka_bootstrap_servers,
+            group_id=None,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
         )
         await consumer.start()
         try:
@@ -127,7 +142,10 @@ class Stage:
     async def reading(self) -> AsyncIterator["Answers"]:
         """All answers of the model as they come, from the first on."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.kafka_bootstrap_servers, group_id=None, auto_offset_reset="earliest"
+            bootstrap_servers=self.settings.kafka_bootstrap_servers,
+            group_id=None,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
         )
         await consumer.start()
         consumer.assign([TopicPartition(self.topics.responses(MODEL), number) for number in range(PARTITIONS)])

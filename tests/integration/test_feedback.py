@@ -90,6 +90,7 @@ async def test_feedback_finds_the_version_that_answered(stage: Stage, settings: 
 async def write_answers(stage: Stage, request_offsets: list[int], *, partition: int = 0) -> None:
     """Answers as a worker writes them, the version tells the offset."""
     producer = AIOKafkaProducer(bootstrap_servers=stage.settings.kafka_bootstrap_servers, linger_ms=5)
+    tags = bootstrap.answer_tags(stage.settings).of(MODEL)
     await producer.start()
     try:
         for offset in request_offsets:
@@ -110,6 +111,7 @@ async def write_answers(stage: Stage, request_offsets: list[int], *, partition: 
                     (header_names.REQUEST_OFFSET, b"%d" % offset),
                     (header_names.STATUS, status),
                     (header_names.CONTENT_TYPE, b"application/json"),
+                    (header_names.ANSWER_TAG, tags.tag(partition, offset)),
                 ],
             )
         await producer.flush()

@@ -121,7 +121,7 @@ async def test_an_id_is_answered_once(stage: Stage) -> None:
 
 async def test_spring_gets_its_reply(stage: Stage, topic_prefix: str) -> None:
     """ReplyingKafkaTemplate: a copy on the topic it names, with its correlation id, errors too; never into our own."""
-    replies = f"{topic_prefix}-replies"
+    replies = f"{topic_prefix}.replies.spring"
     admin = AdminClient({"bootstrap.servers": stage.settings.kafka_bootstrap_servers or ""})
     admin.create_topics([NewTopic(replies, 3, 1)])[replies].result()
     correlation = bytes(range(16))
@@ -136,10 +136,12 @@ async def test_spring_gets_its_reply(stage: Stage, topic_prefix: str) -> None:
         await stage.send(request_body(), headers=[(names.SPRING_REPLY_TOPIC, refused.encode())])
     answers = await stage.answers(6)
     assert headers(answers[0])[names.SPRING_CORRELATION_ID] == correlation
-    assert [headers(record)[names.STATUS] for record in answers] == [b"ok", b"error", b"ok", b"ok", b"ok", b"ok"]
+    assert [headers(record)[names.STATUS] for record in answers] == [b"ok", b"error", *[b"error"] * 4]
+    assert [body(record)["error_code"] for record in answers[2:]] == ["request-unreadable"] * 4
     copies = await _read(stage, TopicPartition(replies, 2, 0), 2)
     assert [value for value, _ in copies] == [record.value for record in answers[:2]]
     assert all(found[names.SPRING_CORRELATION_ID] == correlation for _, found in copies)
+    assert not {names.REQUEST_OFFSET, names.ANSWER_TAG} & {name for _, found in copies for name in found}
     registry_records = stage.registry.fold.next_offset
     await stage.registry.catch_up()
     assert stage.registry.fold.next_offset == registry_records

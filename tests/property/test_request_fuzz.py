@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hotswap_events import headers as names
+from hotswap_events.answers import AnswerTags
 from hotswap_stream.application.artifact_manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.version_slots import Serving
 from hotswap_stream.workers.inference.answers import AnswerWriter
@@ -50,7 +51,7 @@ class _Doubler:
 
 
 SERVING = Serving("v1", "sha256:0", 7, _Doubler())
-WRITER = AnswerWriter("fuzz", "w")
+WRITER = AnswerWriter("fuzz", "w", AnswerTags("hotswap").of("fuzz"))
 
 TENSOR = {"name": "x", "shape": [1, 4], "datatype": "FP32"}
 GOOD_JSON = json.dumps(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from confluent_kafka import Consumer, TopicPartition
 
-from hotswap_events import headers as header_names
-from tests.torture.topic_reading import LOG_LEVEL
+from hotswap_events.answers import AnswerRule, TagCheck
+from tests.torture.topic_reading import LOG_LEVEL, headers_of
 
 _PAGE_RECORDS = 500
 _PAGE_SECONDS = 0.2
@@ -16,11 +16,12 @@ _PAGE_SECONDS = 0.2
 class AnswerWatch:
     """Reads the response topic in a thread of its own. A context manager."""
 
-    def __init__(self, bootstrap_servers: str, topic: str, partitions: int) -> None:
+    def __init__(self, bootstrap_servers: str, topic: str, partitions: int, tags: TagCheck) -> None:
         self.answered = [0] * partitions
         """One more than the highest request offset answered."""
         self.last_answer_s = time.monotonic()
         """When `answered` last grew, by the monotonic clock."""
+        self._rules = [AnswerRule(partition, tags) for partition in range(partitions)]
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
@@ -52,8 +53,7 @@ class AnswerWatch:
                 partition = message.partition()
                 if message.error() is not None or partition is None:
                     continue
-                found = dict(message.headers() or [])
-                value = found.get(header_names.REQUEST_OFFSET)
-                if value is not None and int(value) >= self.answered[partition]:
-                    self.answered[partition] = int(value) + 1
+                answer = self._rules[partition].take(headers_of(message))
+                if answer is not None:
+                    self.answered[partition] = answer.request_offset + 1
                     self.last_answer_s = time.monotonic()

@@ -16,16 +16,18 @@ from confluent_kafka import Message
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
+from hotswap_events.answers import AnswerTags
 from hotswap_events.topics import Topics
 from hotswap_stream.application.registry_log import LogRecord
 from tests.torture.facts import RunFacts
 from tests.torture.findings import Findings
 from tests.torture.judge import AnswerRecord, PartitionJudge, RequestTable
-from tests.torture.request_kinds import GOOD, KINDS, MODEL, NotOurRequestError, read
-from tests.torture.topic_reading import TopicReader, TopicUnreadableError
+from tests.torture.request_kinds import GOOD, HOSTILE, KINDS, MODEL, NotOurRequestError, read
+from tests.torture.topic_reading import TopicReader, TopicUnreadableError, headers_of
 from tests.torture.version_history import VersionHistory
 
-_GOOD = [KINDS.index(kind) for kind in GOOD]
+_NO_LETTER = [KINDS.index(kind) for kind in (*GOOD, HOSTILE)]
+"""Kinds of requests of which no copy must be in the dead letters; of hostile ones that depends on their answer."""
 
 
 class Verdict(Struct, kw_only=True):
@@ -38,6 +40,8 @@ class Verdict(Struct, kw_only=True):
     ok_answers: int = 0
     error_answers: int = 0
     void_answers: int = 0
+    foreign_answers: int = 0
+    """Records of the response topic that no worker wrote."""
     dead_letters: int = 0
     swaps: int = 0
     rollbacks_by_fleet: int = 0
@@ -59,7 +63,7 @@ class Verdict(Struct, kw_only=True):
 def judge_topics(bootstrap_servers: str, prefix: str, run: RunFacts | None = None) -> Verdict:
     """Read and judge everything under the prefix. TopicUnreadableError if that cannot be done."""
     started = time.monotonic()
-    topics, findings = Topics(prefix), Findings()
+    topics, findings, tags = Topics(prefix), Findings(), AnswerTags(prefix).of(MODEL)
     verdict = Verdict(run=run, seed=None if run is None else run.seed)
     with TopicReader(bootstrap_servers) as reader:
         history = VersionHistory.of(_registry(reader, topics), MODEL)
@@ -69,14 +73,15 @@ def judge_topics(bootstrap_servers: str, prefix: str, run: RunFacts | None = Non
         answered, latencies, sent = [], [], []
         for partition in partitions:
             requests = _requests(reader, request_topic, partition, findings)
-            judge = PartitionJudge(requests, history, findings)
+            judge = PartitionJudge(requests, history, findings, tags)
             for message in reader.records(response_topic, partition, reader.end_offset(response_topic, partition)):
                 judge.take(_answer(message))
             judge.finish()
-            _check_dead_letters(requests, dead, findings)
+            _check_dead_letters(requests, judge.hostile_errors, dead, findings)
             sent.append(requests.count)
             verdict.answers += judge.valid_count
             verdict.void_answers += judge.void_count
+            verdict.foreign_answers += judge.foreign_count
             verdict.ok_answers += judge.ok_count
             there = judge.timestamps_ms[judge.timestamps_ms > 0]
             verdict.longest_partition_gap_ms = max(verdict.longest_partition_gap_ms, _longest_gap(there))
@@ -113,7 +118,7 @@ def _requests(reader: TopicReader, topic: str, partition: int, findings: Finding
     for message in reader.records(topic, partition, table.count):
         offset = message.offset() or 0
         try:
-            asked = read(message.value(), _headers(message), partition)
+            asked = read(message.value(), headers_of(message), partition)
         except NotOurRequestError as error:
             raise TopicUnreadableError(f"{topic} {partition}/{offset}: {error}") from error
         if asked.number != offset:
@@ -129,15 +134,18 @@ def _dead_letters(reader: TopicReader, topics: Topics) -> set[tuple[int, int]]:
     for partition in range(reader.partition_count(topics.dead_letters)):
         end = reader.end_offset(topics.dead_letters, partition)
         for message in reader.records(topics.dead_letters, partition, end):
-            headers = dict(_headers(message))
+            headers = dict(headers_of(message))
             if headers.get(header_names.ORIGIN_TOPIC) == origin:
                 where = (headers[header_names.ORIGIN_PARTITION], headers[header_names.ORIGIN_OFFSET])
                 found.add((int(where[0] or b""), int(where[1] or b"")))
     return found
 
 
-def _check_dead_letters(requests: RequestTable, dead: set[tuple[int, int]], findings: Findings) -> None:
-    for offset in np.flatnonzero(~np.isin(requests.kinds, _GOOD)).tolist():
+def _check_dead_letters(
+    requests: RequestTable, hostile_errors: set[int], dead: set[tuple[int, int]], findings: Findings
+) -> None:
+    bad: list[int] = np.flatnonzero(~np.isin(requests.kinds, _NO_LETTER)).tolist()
+    for offset in [*bad, *sorted(hostile_errors)]:
         if (requests.partition, offset) not in dead:
             findings.add("no-dead-letter", f"request {requests.partition}/{offset} of kind {requests.kind(offset)!r}")
 
@@ -154,13 +162,7 @@ def _compare(run: RunFacts, sent: list[int], findings: Findings) -> None:
 
 
 def _answer(message: Message) -> AnswerRecord:
-    return AnswerRecord(message.offset() or 0, message.timestamp()[1], message.value(), _headers(message))
-
-
-def _headers(message: Message) -> list[tuple[str, bytes | None]]:
-    found = message.headers() or []
-    pairs = found.items() if isinstance(found, dict) else found
-    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
+    return AnswerRecord(message.offset() or 0, message.timestamp()[1], message.value(), headers_of(message))
 
 
 def _longest_gap(timestamps_ms: npt.NDArray[np.int64]) -> int:

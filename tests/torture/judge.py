@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from hotswap_events import headers as header_names
-from hotswap_events.inference import MSGPACK_CONTENT_TYPE, InferError, InferResponse
+from hotswap_events.answers import AnswerRule, TagCheck
+from hotswap_events.inference import InferError, InferResponse
 from tests.torture.exact_model import ExactModel
 from tests.torture.findings import Findings
-from tests.torture.request_kinds import BAD, GOOD, KINDS, MODEL, Asked, Row, request_id
+from tests.torture.request_kinds import BAD, GOOD, HOSTILE, KINDS, MODEL, Asked, Row, request_id
 from tests.torture.version_history import VersionHistory
 
 _json_ok, _msgpack_ok = msgspec.json.Decoder(InferResponse), msgspec.msgpack.Decoder(InferResponse)
@@ -62,60 +62,71 @@ class RequestTable:
 class PartitionJudge:
     """Takes the answers of one partition in the order of the topic; `finish` looks for what is missing."""
 
-    def __init__(self, requests: RequestTable, history: VersionHistory, findings: Findings) -> None:
+    def __init__(self, requests: RequestTable, history: VersionHistory, findings: Findings, tags: TagCheck) -> None:
         self.valid_count = 0
-        self.void_count = 0
         self.ok_count = 0
         self.timestamps_ms: npt.NDArray[np.int64] = np.zeros(requests.count, dtype=np.int64)
         """Of the valid answers, by request offset; 0 where there is none."""
+        self.hostile_errors: set[int] = set()
+        """Hostile requests that got an error: each must have a copy in the dead letters."""
         self._requests = requests
         self._partition = requests.partition
         self._history = history
         self._findings = findings
-        self._highest = -1
+        self._rule = AnswerRule(requests.partition, tags)
+        self._answered = -1
         self._registry_offset = -1
         self._models: dict[str, ExactModel] = {}
 
     def take(self, record: AnswerRecord) -> None:
         """One more answer."""
-        headers = dict(record.headers)
-        try:
-            offset = int(headers[header_names.REQUEST_OFFSET] or b"")
-        except (KeyError, ValueError):
-            self._findings.add("names-no-request", f"answer {self._partition}/{record.offset}")
+        expected = self._answered + 1
+        headers = self._rule.take(record.headers)
+        if headers is None:
             return
-        if offset <= self._highest:
-            self.void_count += 1
-            return
+        offset = headers.request_offset
         where = f"request {self._partition}/{offset}"
         if offset >= self._requests.count:
             self._findings.add("answers-nothing", f"{where} does not exist, but answer {record.offset} names it")
             return
-        if offset != self._highest + 1:
-            self._findings.add("passed-over", f"partition {self._partition}: {self._highest + 1}…{offset - 1}")
-        self._highest = offset
+        if offset != expected:
+            self._findings.add("passed-over", f"partition {self._partition}: {expected}…{offset - 1}")
+        self._answered = offset
         self.valid_count += 1
         self.timestamps_ms[offset] = record.timestamp_ms
         value = record.value or b""
-        raw = headers.get(header_names.CONTENT_TYPE) == MSGPACK_CONTENT_TYPE.encode()
+        raw = headers.raw
         try:
-            if headers.get(header_names.STATUS) == b"ok":
+            if headers.ok:
                 self._take_ok(where, offset, raw, (_msgpack_ok if raw else _json_ok).decode(value))
             else:
                 self._take_error(where, offset, (_msgpack_error if raw else _json_error).decode(value))
         except msgspec.DecodeError as error:
             self._findings.add("unreadable", f"{where}: {error}")
 
+    @property
+    def void_count(self) -> int:
+        """Answers whose request was passed before."""
+        return self._rule.void
+
+    @property
+    def foreign_count(self) -> int:
+        """Records that no worker wrote: they count for nothing, and against nobody."""
+        return self._rule.untagged + self._rule.no_answers
+
     def finish(self) -> None:
         """All answers were taken."""
-        if self._highest + 1 < self._requests.count:
+        if self._answered + 1 < self._requests.count:
             self._findings.add(
-                "unanswered", f"partition {self._partition}: {self._highest + 1}…{self._requests.count - 1}"
+                "unanswered", f"partition {self._partition}: {self._answered + 1}…{self._requests.count - 1}"
             )
 
     def _take_ok(self, where: str, offset: int, raw: bool, answer: InferResponse) -> None:
         kind = self._requests.kind(offset)
         self.ok_count += 1
+        if kind == HOSTILE:  # not everything that was meant to do harm is wrong
+            self._check_origin(where, offset, answer)
+            return
         if kind not in GOOD:
             self._findings.add("bad-request-served", f"{where} of kind {kind!r}")
             return
@@ -128,7 +139,9 @@ class PartitionJudge:
 
     def _take_error(self, where: str, offset: int, answer: InferError) -> None:
         kind = self._requests.kind(offset)
-        if answer.error_code != BAD.get(kind):
+        if kind == HOSTILE:
+            self.hostile_errors.add(offset)
+        elif answer.error_code != BAD.get(kind):
             self._findings.add(
                 "unexpected-error", f"{where} of kind {kind!r}: {answer.error_code}: {answer.error[:200]}"
             )

@@ -18,6 +18,17 @@ class TopicUnreadableError(RuntimeError):
     """A topic is missing, was cut at its beginning, or gives no records."""
 
 
+def headers_of(message: Message) -> list[tuple[str, bytes | None]]:
+    """The headers of a record; none where a name is no UTF-8."""
+    try:
+        found = message.headers() or []
+        message.offset()  # the client leaves its error pending; whatever is called next raises it
+    except (UnicodeDecodeError, SystemError):
+        return []
+    pairs = found.items() if isinstance(found, dict) else found
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
+
+
 class TopicReader:
     """Reads with one consumer that is in no group and commits nothing. A context manager."""
 

@@ -4,12 +4,16 @@ import asyncio
 import random
 
 import pytest
+from msgspec.structs import replace
 
+from hotswap_events.answers import AnswerRule, AnswerTags
 from hotswap_stream.adapters.kafka.answer_correlation import PartitionCorrelation, RawAnswer, Waiter
 
 
 def answer(offset: int, request_offset: int, value: bytes = b"a") -> RawAnswer:
-    return RawAnswer(partition=0, offset=offset, request_offset=request_offset, value=value, raw=False, ok=True)
+    return RawAnswer(
+        partition=0, offset=offset, request_offset=request_offset, value=value, raw=False, ok=True, tag=None
+    )
 
 
 def waiter() -> Waiter:
@@ -17,7 +21,7 @@ def waiter() -> Waiter:
 
 
 async def test_an_answer_may_come_before_the_acknowledgement() -> None:
-    correlation, first, second = PartitionCorrelation(), waiter(), waiter()
+    correlation, first, second = PartitionCorrelation(AnswerRule(0, None)), waiter(), waiter()
     correlation.sending()
     correlation.sending()
     for number in (5, 6, 7):  # 5 is somebody else's
@@ -30,7 +34,7 @@ async def test_an_answer_may_come_before_the_acknowledgement() -> None:
 
 
 async def test_a_void_answer_changes_nothing() -> None:
-    correlation, waiting = PartitionCorrelation(), waiter()
+    correlation, waiting = PartitionCorrelation(AnswerRule(0, None)), waiter()
     correlation.sending()
     correlation.acknowledged(3, waiting)
     correlation.answered(answer(10, 3, b"valid"))
@@ -45,7 +49,7 @@ async def test_a_void_answer_changes_nothing() -> None:
 
 
 async def test_whoever_gave_up_is_forgotten() -> None:
-    correlation, gone, unacknowledged = PartitionCorrelation(), waiter(), waiter()
+    correlation, gone, unacknowledged = PartitionCorrelation(AnswerRule(0, None)), waiter(), waiter()
     correlation.sending()
     correlation.acknowledged(1, gone)
     gone.cancel()
@@ -59,7 +63,7 @@ async def test_whoever_gave_up_is_forgotten() -> None:
 
 
 async def test_answers_of_others_are_kept_within_a_limit_and_dropped_at_the_next_acknowledgement() -> None:
-    correlation = PartitionCorrelation(early_answers_max=3)
+    correlation = PartitionCorrelation(AnswerRule(0, None), early_answers_max=3)
     fullness = []
     correlation.answered(answer(0, 0))  # not kept: nothing is being sent
     correlation.sending()
@@ -74,14 +78,14 @@ async def test_answers_of_others_are_kept_within_a_limit_and_dropped_at_the_next
 
 @pytest.mark.parametrize(("value_bytes", "full"), [(9, False), (10, True)])
 async def test_answers_of_others_are_kept_within_a_limit_of_bytes(value_bytes: int, full: bool) -> None:
-    correlation = PartitionCorrelation(early_bytes_max=10)
+    correlation = PartitionCorrelation(AnswerRule(0, None), early_bytes_max=10)
     correlation.sending()
     correlation.answered(answer(0, 0, b"x" * value_bytes))
     assert correlation.full == full
 
 
 async def test_topics_made_anew_start_over() -> None:
-    correlation, old, new = PartitionCorrelation(), waiter(), waiter()
+    correlation, old, new = PartitionCorrelation(AnswerRule(0, None)), waiter(), waiter()
     correlation.sending()
     correlation.acknowledged(50, old)
     correlation.answered(answer(40, 50))
@@ -95,7 +99,7 @@ async def test_every_interleaving_gives_each_request_its_answer() -> None:
     """Acknowledgements in order, answers in order, the two shuffled into each other; some requests are others'."""
     for seed in range(200):
         chance = random.Random(seed)
-        correlation = PartitionCorrelation()
+        correlation = PartitionCorrelation(AnswerRule(0, None))
         own = sorted(chance.sample(range(40), 20))
         waiters = {offset: waiter() for offset in own}
         unsent, answered = list(own), 0
@@ -116,3 +120,21 @@ async def test_every_interleaving_gives_each_request_its_answer() -> None:
                     answered += 1
         assert [waiters[offset].result().request_offset for offset in own] == own, seed
         assert correlation.in_flight == 0
+
+
+async def test_a_forged_answer_completes_nothing() -> None:
+    """Issue: whoever could write to the responses topic could answer for the workers, and pass over what waits."""
+    tags = AnswerTags("hotswap").of("tiny")
+    correlation, waiting, next_one = PartitionCorrelation(AnswerRule(0, tags)), waiter(), waiter()
+    correlation.sending()
+    correlation.acknowledged(3, waiting)
+    correlation.answered(answer(10, 3, b"forged"))
+    correlation.answered(answer(11, 2**62, b"forged"))
+    assert not waiting.done()
+    correlation.sending()
+    correlation.acknowledged(4, next_one)
+    for offset in (3, 4):
+        right = replace(answer(12 + offset, offset, b"right"), tag=tags.tag(0, offset))
+        correlation.answered(right)
+    assert (waiting.result().value, next_one.result().value) == (b"right", b"right")
+    assert correlation.rule.untagged == 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hotswap_events.answers import AnswerTags
 from hotswap_events.observation import Feedback
 from hotswap_events.topics import Topics
 from hotswap_stream.cli.demo.labels import LABELLED, telling_labels
@@ -32,7 +33,7 @@ def _seen(request_offset: int) -> Seen:
 
 async def test_most_answers_get_their_true_label_once() -> None:
     log, answers = _Log(), [_seen(number) for number in range(2_000)]
-    traffic = Traffic({}, Topics("demo"), "digits", [], partitions=4, rate_per_second=1.0)
+    traffic = Traffic({}, Topics("demo"), "digits", [], partitions=4, rate_per_second=1.0, tags=AnswerTags("demo"))
     async with telling_labels(traffic, log, "digits", "demo") as labels:
         for answer in answers:
             traffic.tell(answer)

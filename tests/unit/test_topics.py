@@ -2,7 +2,8 @@
 
 import pytest
 
-from hotswap_events.topics import Topics
+from hotswap_events.topics import Topics, role_of
+from hotswap_stream.agents.topics import agent_topic_specs
 
 
 def test_two_environments_share_no_name() -> None:
@@ -43,3 +44,19 @@ def test_names_fit_into_kafka_s_limit_and_cannot_collide() -> None:
 def test_wrong_prefixes(prefix: str) -> None:
     with pytest.raises(ValueError, match="topic prefix"):
         Topics(prefix)
+
+
+@pytest.mark.parametrize("prefix", ["hotswap", "production", "p" * 63])
+def test_every_topic_of_any_environment_is_known_as_one(prefix: str) -> None:
+    topics = Topics(prefix)
+    specs = (*topics.control_specs(), *topics.model_specs("m"), *topics.windows_specs("m"), *agent_topic_specs(topics))
+    assert all(role_of(spec.name) for spec in specs)
+    assert role_of(topics.responses("a.b.c")) == "responses"
+    assert role_of(f"{prefix}.registry") == "registry"
+
+
+@pytest.mark.parametrize(
+    "name", ["orders", "registry.replies", "hotswap.replies.x", "a.registryx", "requests", ".requests.x"]
+)
+def test_others_topics_are_known_as_none(name: str) -> None:
+    assert role_of(name) is None

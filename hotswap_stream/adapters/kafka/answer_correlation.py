@@ -1,4 +1,4 @@
-"""Matching answers to requests in one partition: an answer names the offset of its request.
+"""Matching answers to requests in one partition: an answer that counts names the offset of its request.
 
 A worker may answer before the broker's acknowledgement, which says that offset, has reached the sender. Answers to
 offsets not known yet are kept while requests are unacknowledged; acknowledgements come in order of offset, so whatever
@@ -9,6 +9,8 @@ import asyncio
 from collections import deque
 
 from msgspec import Struct
+
+from hotswap_events.answers import AnswerRule
 
 EARLY_ANSWERS_MAX = 1_024
 EARLY_BYTES_MAX = 16 * 1_048_576
@@ -26,15 +28,20 @@ class RawAnswer(Struct, frozen=True, gc=False):
     """Whether `value` is msgpack; else JSON."""
     ok: bool
     """Whether it is an answer; else an error answer."""
+    tag: bytes | None
+    """What proves that a worker wrote it."""
 
 
 Waiter = asyncio.Future[RawAnswer]
 
 
 class PartitionCorrelation:
-    """One partition's requests in flight. No I/O; used from one event loop."""
+    """One partition's requests in flight. No I/O; used from one event loop. `rule`: says which answers count."""
 
-    def __init__(self, *, early_answers_max: int = EARLY_ANSWERS_MAX, early_bytes_max: int = EARLY_BYTES_MAX) -> None:
+    def __init__(
+        self, rule: AnswerRule, *, early_answers_max: int = EARLY_ANSWERS_MAX, early_bytes_max: int = EARLY_BYTES_MAX
+    ) -> None:
+        self.rule = rule
         self._early_answers_max = early_answers_max
         self._early_bytes_max = early_bytes_max
         self._waiting: dict[int, Waiter] = {}
@@ -43,7 +50,6 @@ class PartitionCorrelation:
         self._early_bytes = 0
         self._unacknowledged = 0
         self._acknowledged = -1
-        self._highest = -1
         self._last_offset = -1
 
     @property
@@ -54,7 +60,7 @@ class PartitionCorrelation:
     @property
     def highest(self) -> int:
         """The highest request offset that is answered; -1 before the first answer."""
-        return self._highest
+        return self.rule.highest
 
     @property
     def full(self) -> bool:
@@ -88,14 +94,14 @@ class PartitionCorrelation:
             self._drop_early_up_to(None)
 
     def answered(self, answer: RawAnswer) -> None:
-        """Take an answer, in order of its offset. A void one, and one to somebody else's request, changes nothing."""
+        """Take an answer, in order of its offset. One that does not count, and one to somebody else's request, changes
+        nothing."""
         if answer.offset <= self._last_offset:  # the topic was made anew
-            self._highest = self._acknowledged = -1
+            self.rule.highest = self._acknowledged = -1
             self._drop_early_up_to(None)
         self._last_offset = answer.offset
-        if answer.request_offset <= self._highest:
+        if self.rule.judge(answer.request_offset, answer.tag) != "valid":
             return
-        self._highest = answer.request_offset
         waiter = self._waiting.get(answer.request_offset)
         if waiter is not None:
             self.forget(waiter)

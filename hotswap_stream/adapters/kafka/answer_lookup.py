@@ -6,25 +6,30 @@ off, the place is searched by halves. What was read is kept, because feedback ab
 
 By id there is no such order. The first id asked for makes the newest answers of that model be read, and from then on
 all new ones: give the place where you can.
+
+Others may write to the topic too. What carries no tag of a worker, or cannot be read, is passed over and counted.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any, Self, TypeAlias
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from typing import Any, Self
 
-import msgspec
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from msgspec import Struct
 
-from hotswap_events import headers as header_names
-from hotswap_events.inference import MSGPACK_CONTENT_TYPE, AnswerFacts, InferTensor
+from hotswap_events.answers import AnswerHeaders, AnswerRule, AnswerTags, ModelTags
 from hotswap_events.topics import Topics
+from hotswap_stream.adapters.kafka.found_answers import Record, found_answer
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.feedback import AnswerExpiredError, FeedbackUnavailableError, FoundAnswer
-from hotswap_stream.application.tensor_values import flat_values
+from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.reading import read_to
+
+_log = structlog.get_logger(__name__)
 
 KEPT_MAX = 10_000
 """Answers in memory, found by place."""
@@ -36,31 +41,19 @@ CHUNK_RECORDS = 500
 PROBES_MAX = 64
 FETCH_MS = 500
 
-Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
-
-
-class _Body(Struct, kw_only=True):
-    parameters: AnswerFacts
-    model_version: str | None = None
-    outputs: list[InferTensor] = []
-    id: str | None = None
-
-
-_DECODERS: dict[bool, msgspec.msgpack.Decoder[_Body] | msgspec.json.Decoder[_Body]] = {
-    True: msgspec.msgpack.Decoder(_Body),
-    False: msgspec.json.Decoder(_Body),
-}
-
 
 class KafkaAnswerLookup:
     """An AnswerLookup. Connects with the first question; `close` it, or use it with `async with`.
 
-    One question at a time, others wait.
+    One question at a time, others wait. `tags`: by which answers are known.
     """
 
-    def __init__(self, client_options: Mapping[str, Any], topics: Topics) -> None:
+    def __init__(self, client_options: Mapping[str, Any], topics: Topics, *, tags: AnswerTags | None = None) -> None:
+        self.passed_over = 0
+        """Records that are no answers of workers, or that cannot be read."""
         self._client_options = dict(client_options)
         self._topics = topics
+        self._tags = AnswerTags(topics.prefix) if tags is None else tags
         self._asking = asyncio.Lock()
         self._consumer: AIOKafkaConsumer | None = None
         self._kept: OrderedDict[tuple[str, int, int], FoundAnswer] = OrderedDict()
@@ -82,7 +75,9 @@ class KafkaAnswerLookup:
     async def by_id(self, model_name: str, request_id: str) -> FoundAnswer | None:
         """The answer to the newest request with this id, among those read. FeedbackUnavailableError."""
         async with self._asking:
-            ids = self._ids.setdefault(model_name, _Ids())
+            ids = self._ids.get(model_name)
+            if ids is None:
+                ids = self._ids[model_name] = _Ids(self._tags.of(model_name), self._pass_over)
             if request_id not in ids.found:
                 try:
                     await self._read_ids(model_name, ids)
@@ -107,23 +102,36 @@ class KafkaAnswerLookup:
         partition = TopicPartition(self._topics.responses(model_name), number)
         if number not in await self._partitions_of(partition.topic):
             return
+        tags = self._tags.of(model_name)
         low = begin = (await consumer.beginning_offsets([partition]))[partition]
         high = end = (await consumer.end_offsets([partition]))[partition]
         position = max(low, min(request_offset, high - 1))
         for _probe in range(PROBES_MAX):
             if low >= high:
                 break
-            records = await self._chunk(consumer, partition, position)
-            answers = _valid(records)
+            records, behind = await self._chunk(consumer, partition, position, end)
+            if not records:
+                # From here to the end there is none, because a transaction left its marker or took its records back.
+                high = position
+                position = (low + high) // 2
+                continue
+            answers = self._valid(records, AnswerRule(number, tags))
             if request_offset in answers:
-                for offset, record in answers.items():
+                for offset, found in answers.items():
                     # Those before it may be void, which cannot be seen from here.
                     if offset >= request_offset:
-                        self._keep(model_name, number, offset, record)
+                        self._keep(model_name, number, *found)
                 return
-            highest = max(answers)
-            if highest < request_offset:
-                low = records[-1].offset + 1
+            highest = max(answers, default=None)
+            if highest is None:
+                # Nothing but records of others: only what comes after them says more.
+                if behind < high:
+                    position = behind
+                else:
+                    high = position
+                    position = (low + high) // 2
+            elif highest < request_offset:
+                low = behind
                 # At least as far behind as requests lie between.
                 position = min(low + request_offset - highest - 1, high - 1)
             else:
@@ -132,21 +140,52 @@ class KafkaAnswerLookup:
         if high < end and begin == low > 0:
             raise AnswerExpiredError(f"the answer to request {number}:{request_offset} is no longer in its topic")
 
-    async def _chunk(self, consumer: AIOKafkaConsumer, partition: TopicPartition, position: int) -> list[Record]:
+    async def _chunk(
+        self, consumer: AIOKafkaConsumer, partition: TopicPartition, position: int, end: int
+    ) -> tuple[list[Record], int]:
+        """Some records from this offset on, and where to go on behind them; none where there are none before the
+        end."""
         # Never without the place at once: a consumer that is looking for its own place may not stop.
         consumer.assign([partition])
         consumer.seek(partition, position)
-        for _attempt in range(20):
-            found = await consumer.getmany(partition, timeout_ms=FETCH_MS, max_records=CHUNK_RECORDS)
-            records: list[Record] = found.get(partition, [])
-            if records:
-                return records
-        raise FeedbackUnavailableError(f"no answers could be read from {partition.topic} at offset {position}")
+        pages = read_to(consumer, {partition: end}, poll_ms=FETCH_MS, records_max=CHUNK_RECORDS)
+        try:
+            async with aclosing(pages):
+                async for _partition, records in pages:
+                    return records, await consumer.position(partition)
+        except LogUnavailableError as error:
+            raise FeedbackUnavailableError(f"answers cannot be read: {error}") from error
+        return [], end
 
-    def _keep(self, model_name: str, number: int, request_offset: int, record: Record) -> None:
-        key = (model_name, number, request_offset)
+    def _valid(self, records: list[Record], rule: AnswerRule) -> dict[int, tuple[Record, AnswerHeaders]]:
+        """Request offset → answer, without what does not count."""
+        found: dict[int, tuple[Record, AnswerHeaders]] = {}
+        for record in records:
+            headers = rule.take(record.headers)
+            if headers is not None:
+                found[headers.request_offset] = record, headers
+        self._pass_over(rule.untagged + rule.no_answers, records)
+        return found
+
+    def _pass_over(self, count: int, records: list[Record]) -> None:
+        if count and not self.passed_over:
+            _log.warning(
+                "answers_of_others_ignored",
+                topic=records[0].topic,
+                partition=records[0].partition,
+                near_offset=records[0].offset,
+                meaning="they carry no tag by HOTSWAP_ANSWERS_KEY, or cannot be read",
+            )
+        self.passed_over += count
+
+    def _keep(self, model_name: str, number: int, record: Record, headers: AnswerHeaders) -> None:
+        key = (model_name, number, headers.request_offset)
         if key not in self._kept:
-            self._kept[key] = _found(record, number, request_offset)
+            answer = found_answer(record, headers)
+            if answer is None:
+                self._pass_over(1, [record])
+                return
+            self._kept[key] = answer
         while len(self._kept) > KEPT_MAX:
             self._kept.popitem(last=False)
 
@@ -162,18 +201,17 @@ class KafkaAnswerLookup:
             newest = max(begins[partition], ends[partition] - IDS_READ_BACK)
             position = max(ids.positions.get(partition.partition, newest), begins[partition])
             while position < ends[partition]:
-                for record in await self._chunk(consumer, partition, position):
-                    position = record.offset + 1
-                    ids.take(partition.partition, record)
+                records, position = await self._chunk(consumer, partition, position, ends[partition])
+                ids.take(partition.partition, records)
             ids.positions[partition.partition] = position
 
     async def _partitions_of(self, topic: str) -> frozenset[int]:
         """Empty if there is no such topic."""
         if topic not in self._partitions:
-            admin = AIOKafkaAdminClient(**self._client_options)
+            admin = clients.admin_client(**self._client_options)
             try:
                 await to_the_end(admin.start())
-                (described,) = await admin.describe_topics([topic])
+                (described,) = await admin.describe_topics([topic])  # asks only, as all clients here do
             finally:
                 await to_the_end(admin.close())
             if described["error_code"]:
@@ -183,9 +221,7 @@ class KafkaAnswerLookup:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                **self._client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-            )
+            consumer = clients.consumer(**self._client_options, group_id=None, auto_offset_reset="earliest")
             try:
                 await to_the_end(consumer.start())
             except KafkaError:
@@ -198,68 +234,27 @@ class KafkaAnswerLookup:
 class _Ids:
     """Answers of one model by the id of their request, the newest `IDS_MAX`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tags: ModelTags, pass_over: Callable[[int, list[Record]], None]) -> None:
         self.found: dict[str, FoundAnswer] = {}
         self.positions: dict[int, int] = {}
-        self._highest: dict[int, int] = {}
+        self._tags = tags
+        self._pass_over = pass_over
+        self._rules: dict[int, AnswerRule] = {}
 
-    def take(self, number: int, record: Record) -> None:
-        offset = _request_offset(record)
-        if offset <= self._highest.get(number, -1):
-            return  # void
-        self._highest[number] = offset
-        answer = _found(record, number, offset)
-        if answer.request_id is None:
-            return
-        self.found.pop(answer.request_id, None)
-        self.found[answer.request_id] = answer
-        if len(self.found) > IDS_MAX:
-            del self.found[next(iter(self.found))]
-
-
-def _valid(records: list[Record]) -> dict[int, Record]:
-    """Request offset → answer, without the void ones: those that do not lie above all before them."""
-    found: dict[int, Record] = {}
-    highest = -1
-    for record in records:
-        offset = _request_offset(record)
-        if offset > highest:
-            highest = offset
-            found[offset] = record
-    return found
-
-
-def _request_offset(record: Record) -> int:
-    value = dict(record.headers).get(header_names.REQUEST_OFFSET, b"-1")
-    return int(value)
-
-
-def _found(record: Record, number: int, request_offset: int) -> FoundAnswer:
-    headers = dict(record.headers)
-    raw = headers.get(header_names.CONTENT_TYPE, b"") == MSGPACK_CONTENT_TYPE.encode()
-    body = _DECODERS[raw].decode(record.value)
-    facts = body.parameters
-    return FoundAnswer(
-        request_partition=number,
-        request_offset=request_offset,
-        answered_at_ms=record.timestamp,
-        model_version=body.model_version,
-        ok=headers.get(header_names.STATUS) == b"ok",
-        registry_offset=facts.registry_offset,
-        pinned=facts.pinned,
-        fallback_for=facts.fallback_for,
-        worker=facts.worker,
-        request_id=body.id,
-        label=_label(body.outputs),
-    )
-
-
-def _label(outputs: list[InferTensor]) -> int | None:
-    """Of one row of class scores."""
-    if not outputs:
-        return None
-    shape = outputs[0].shape
-    if len(shape) != 2 or shape[0] != 1 or shape[1] < 2 or not outputs[0].datatype.startswith("FP"):
-        return None
-    values = flat_values(outputs[0])
-    return max(range(len(values)), key=values.__getitem__)
+    def take(self, number: int, records: list[Record]) -> None:
+        """The next records of a partition."""
+        rule = self._rules.setdefault(number, AnswerRule(number, self._tags))
+        before, unreadable = rule.untagged + rule.no_answers, 0
+        for record in records:
+            headers = rule.take(record.headers)
+            if headers is None:
+                continue
+            answer = found_answer(record, headers)
+            if answer is None:
+                unreadable += 1
+            elif answer.request_id is not None:
+                self.found.pop(answer.request_id, None)
+                self.found[answer.request_id] = answer
+                if len(self.found) > IDS_MAX:
+                    del self.found[next(iter(self.found))]
+        self._pass_over(rule.untagged + rule.no_answers - before + unreadable, records)

@@ -8,10 +8,12 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
-from hotswap_events import headers as header_names
-from hotswap_stream.errors import HotswapError
+from hotswap_events.answers import AnswerTags, ModelTags, read_answer
+from hotswap_events.topics import Topics
+from hotswap_stream.errors import HotswapError, LogUnavailableError
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.reading import read_to
 
-IDLE_POLLS_MAX = 20
 POLL_MS = 500
 
 
@@ -27,9 +29,16 @@ class Exchange(Struct, frozen=True):
 
 
 async def read_exchange(
-    client_options: Mapping[str, Any], *, request_topic: str, response_topic: str, partition: int, offset: int
+    client_options: Mapping[str, Any],
+    topics: Topics,
+    model_name: str,
+    *,
+    partition: int,
+    offset: int,
+    tags: AnswerTags,
 ) -> Exchange:
-    """The request at this place and the first answer that names it. ExchangeNotFoundError."""
+    """The request at this place and the first answer of a worker that names it. ExchangeNotFoundError."""
+    request_topic, response_topic = topics.requests(model_name), topics.responses(model_name)
     requests, responses = TopicPartition(request_topic, partition), TopicPartition(response_topic, partition)
     try:
         async with _consumer(client_options, request_topic) as consumer:
@@ -39,17 +48,15 @@ async def read_exchange(
             # Not before: a consumer that is subscribed and assigned to nothing does not stop
             consumer.unsubscribe()
             request = await _request(consumer, requests, offset)
-            return Exchange(request, await _answer(consumer, responses, offset))
-    except KafkaError as error:
+            return Exchange(request, await _answer(consumer, responses, offset, tags.of(model_name)))
+    except (KafkaError, LogUnavailableError) as error:
         raise ExchangeNotFoundError(f"{request_topic} and {response_topic} cannot be read: {error!r}") from error
 
 
 @asynccontextmanager
 async def _consumer(client_options: Mapping[str, Any], topic: str) -> AsyncIterator[AIOKafkaConsumer]:
     # Named at the start, so that the client knows the topic's partitions
-    consumer = AIOKafkaConsumer(
-        topic, **client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = clients.consumer(topic, **client_options, group_id=None, auto_offset_reset="earliest")
     await consumer.start()
     try:
         yield consumer
@@ -76,23 +83,37 @@ async def _request(consumer: AIOKafkaConsumer, partition: TopicPartition, offset
     raise ExchangeNotFoundError(f"the request at offset {offset} of {partition.topic} was deleted")
 
 
-async def _answer(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> "ConsumerRecord[Any, Any]":
+async def _answer(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int, tags: ModelTags
+) -> "ConsumerRecord[Any, Any]":
     begin, end = await _ends(consumer, partition)
+    untagged = 0
     # Every request before this one has an answer before its answer, so it cannot stand further in front; unless the
     # topic was made anew, which one look at the first record there shows.
     for start in (max(begin, min(offset, end)), begin):
         first = True
         async for record in _read(consumer, partition, start, end):
-            answered = _request_offset(record)
-            if first and start != begin and (answered is None or answered > offset):
+            answer = read_answer(record.headers)
+            if answer is None:
+                continue
+            if not tags.holds(partition.partition, answer.request_offset, answer.tag):
+                untagged += answer.request_offset == offset
+                continue
+            if first and start != begin and answer.request_offset > offset:
                 break
             first = False
-            if answered == offset:
+            if answer.request_offset == offset:
                 return record
         if start == begin:
             break
     raise ExchangeNotFoundError(
         f"{partition.topic} holds no answer to the request at offset {offset} of partition {partition.partition}"
+        + (
+            f"; {untagged} records that name it carry no tag by HOTSWAP_ANSWERS_KEY: an older release wrote them, or "
+            "workers with another key, or nobody who should"
+            if untagged
+            else ""
+        )
     )
 
 
@@ -101,18 +122,6 @@ async def _read(
 ) -> AsyncIterator["ConsumerRecord[Any, Any]"]:
     consumer.assign([partition])
     consumer.seek(partition, start)
-    idle = 0
-    while await consumer.position(partition) < end:
-        records = (await consumer.getmany(timeout_ms=POLL_MS)).get(partition, [])
-        idle = 0 if records else idle + 1
-        if idle >= IDLE_POLLS_MAX:
-            raise ExchangeNotFoundError(f"{partition.topic} does not answer")
+    async for _partition, records in read_to(consumer, {partition: end}, poll_ms=POLL_MS):
         for record in records:
             yield record
-
-
-def _request_offset(record: "ConsumerRecord[Any, Any]") -> int | None:
-    for name, value in record.headers:
-        if name == header_names.REQUEST_OFFSET and value is not None and value.isdigit():
-            return int(value)
-    return None

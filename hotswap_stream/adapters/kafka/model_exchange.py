@@ -6,21 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from hotswap_events import headers as header_names
-from hotswap_events.inference import MSGPACK_CONTENT_TYPE
+from hotswap_events.answers import AnswerRule, ModelTags, read_answer
 from hotswap_stream.adapters.kafka.answer_correlation import PartitionCorrelation, RawAnswer, Waiter
 from hotswap_stream.adapters.kafka.answer_pace import AnswerPace
+from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.kafka.request_sender import BATCH_BYTES_MAX, CLOSED, RECORD_BYTES_MAX, RequestSender
 from hotswap_stream.application.inference_gateway import InferenceUnavailableError, ModelOverloadedError
+from hotswap_stream.kafka import clients
 
 _log = structlog.get_logger(__name__)
 
 POLL_MS = 500
-
-_MSGPACK = MSGPACK_CONTENT_TYPE.encode()
+FLUSH_SECONDS_MAX = 1.0
+"""How long a batch on its way may hold up the end; without a broker it would for ever."""
 
 
 class ModelExchange:
@@ -33,15 +34,16 @@ class ModelExchange:
         request_topic: str,
         response_topic: str,
         partitions: Sequence[int],
+        tags: ModelTags,
     ) -> None:
         self.partitions = tuple(partitions)
         self._request_topic = request_topic
         self._response_topic = response_topic
-        self._correlations = {partition: PartitionCorrelation() for partition in partitions}
+        self._correlations = {partition: PartitionCorrelation(AnswerRule(partition, tags)) for partition in partitions}
         self._paces = {partition: AnswerPace() for partition in partitions}
         self._paused: set[int] = set()
         # A producer of its own: a producer that failed stays so, and then only this model needs another.
-        self._producer = AIOKafkaProducer(
+        self._producer = clients.producer(
             **client_options,
             acks="all",
             enable_idempotence=True,
@@ -61,11 +63,10 @@ class ModelExchange:
             )
             for partition in partitions
         }
-        self._consumer = AIOKafkaConsumer(
-            **client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="latest"
-        )
+        self._consumer = clients.consumer(**client_options, group_id=None, auto_offset_reset="latest")
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
+        self._told_of_untagged = False
         self._next = 0
 
     @property
@@ -74,9 +75,19 @@ class ModelExchange:
         return self._failure is not None
 
     @property
+    def untagged(self) -> int:
+        """Records, so far, that named a request and did not prove that a worker wrote them."""
+        return sum(correlation.rule.untagged for correlation in self._correlations.values())
+
+    @property
     def in_flight(self) -> int:
         """Requests that wait for an acknowledgement or an answer."""
         return sum(sender.in_flight for sender in self._senders.values())
+
+    @property
+    def unconfirmed_s(self) -> float:
+        """How long a batch has waited for the broker's acknowledgement, in the partition where that is longest."""
+        return max(sender.unconfirmed_s for sender in self._senders.values())
 
     async def start(self) -> None:
         """Return once every later answer will be read. KafkaError."""
@@ -91,7 +102,12 @@ class ModelExchange:
             await self._stop_clients()
             raise
         self._tasks = [asyncio.create_task(self._read(), name=f"answers-{self._response_topic}")]
-        self._tasks += [asyncio.create_task(sender.run()) for sender in self._senders.values()]
+        self._tasks += [
+            asyncio.create_task(sender.run(), name=f"requests-{self._request_topic}-{partition}")
+            for partition, sender in self._senders.items()
+        ]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Whoever still waits gets an InferenceUnavailableError."""
@@ -106,7 +122,7 @@ class ModelExchange:
         try:
             await self._consumer.stop()
         finally:
-            await self._producer.stop()
+            await stop_producer(self._producer, flush_seconds_max=FLUSH_SECONDS_MAX)
 
     async def ask(
         self,
@@ -211,6 +227,14 @@ class ModelExchange:
                         answer = _raw_answer(record)
                         if answer is not None:
                             correlation.answered(answer)
+                    if correlation.rule.untagged and not self._told_of_untagged:
+                        self._told_of_untagged = True
+                        _log.warning(
+                            "answers_of_others_ignored",
+                            topic=partition.topic,
+                            partition=partition.partition,
+                            meaning="they carry no tag by the key of HOTSWAP_ANSWERS_KEY here",
+                        )
                     self._paces[partition.partition].answered(correlation.highest, time.monotonic())
                     if correlation.full:
                         self._paused.add(partition.partition)
@@ -218,6 +242,14 @@ class ModelExchange:
         except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
             _log.warning("answers_unreadable", topic=self._response_topic, error=repr(error))
             self._fail(InferenceUnavailableError(f"answers cannot be read from {self._response_topic}: {error!r}"))
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """A task that ended by itself: nothing is sent or read there any more, so another exchange is needed."""
+        if task.cancelled() or self._failure is not None:
+            return
+        error = task.exception()
+        _log.error("exchange_task_ended", topic=self._request_topic, task=task.get_name(), exc_info=error)
+        self._fail(InferenceUnavailableError(f"{task.get_name()} ended: {error!r}"))
 
     def _fail(self, error: Exception) -> None:
         self._failure = self._failure or error
@@ -229,21 +261,15 @@ class ModelExchange:
 
 def _raw_answer(record: "ConsumerRecord[Any, Any]") -> RawAnswer | None:
     """None for a record that is no answer."""
-    request_offset, raw, ok = None, False, False
-    for name, value in record.headers:
-        if name == header_names.REQUEST_OFFSET:
-            request_offset = value
-        elif name == header_names.CONTENT_TYPE:
-            raw = value == _MSGPACK
-        elif name == header_names.STATUS:
-            ok = value == b"ok"
-    if record.value is None or request_offset is None or not request_offset.isdigit():
+    found = read_answer(record.headers)
+    if found is None or record.value is None:
         return None
     return RawAnswer(
         partition=record.partition,
         offset=record.offset,
-        request_offset=int(request_offset),
+        request_offset=found.request_offset,
         value=record.value,
-        raw=raw,
-        ok=ok,
+        raw=found.raw,
+        ok=found.ok,
+        tag=found.tag,
     )

@@ -7,7 +7,7 @@ import asyncio
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from hotswap_events.log_stream import LOG_STREAM
@@ -16,10 +16,11 @@ from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.log_identity import SeenLog
 from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.reading import read_to
 
 READ_SECONDS_MAX = 30.0
 FLUSH_SECONDS_MAX = 5.0
-_POLL_MS = 200
 _KEY = LOG_STREAM.encode()
 
 _log = structlog.get_logger(__name__)
@@ -29,21 +30,14 @@ _decoder = msgspec.json.Decoder(SeenLog)
 async def read_seen_log(connection: KafkaConnection, topic: str) -> SeenLog | None:
     """The last that was kept; None: nothing, or nothing that reads. The topic must exist. LogUnavailableError."""
     partition, value = TopicPartition(topic, 0), None
-    consumer = AIOKafkaConsumer(
-        **connection.client_options(),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-    )
+    consumer = clients.consumer(**connection.client_options(), group_id=None, auto_offset_reset="earliest")
     try:
         await to_the_end(consumer.start())
         consumer.assign([partition])
         async with asyncio.timeout(READ_SECONDS_MAX):
-            end = (await consumer.end_offsets([partition]))[partition]
-            # By position: the last offsets may hold no record.
-            while end > 0 and await consumer.position(partition) < end:
-                for record in (await consumer.getmany(timeout_ms=_POLL_MS)).get(partition, ()):
+            ends = await consumer.end_offsets([partition])
+            async for _, records in read_to(consumer, ends):
+                for record in records:
                     value = record.value if record.key == _KEY else value
     except (KafkaError, OSError, TimeoutError) as error:
         raise LogUnavailableError(f"what the agents saw of the log could not be read: {error!r}") from error
@@ -60,7 +54,7 @@ async def read_seen_log(connection: KafkaConnection, topic: str) -> SeenLog | No
 
 async def write_seen_log(connection: KafkaConnection, topic: str, seen: SeenLog) -> None:
     """Keep it in place of what was. The topic must exist. LogUnavailableError."""
-    producer = AIOKafkaProducer(**connection.client_options(), acks="all")
+    producer = clients.producer(**connection.client_options(), acks="all")
     try:
         await to_the_end(producer.start())
         async with asyncio.timeout(READ_SECONDS_MAX):

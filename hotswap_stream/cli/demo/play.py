@@ -73,6 +73,7 @@ async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause
             await asyncio.to_thread(examples),
             partitions=stack.settings.request_partitions,
             rate_per_second=rate,
+            tags=bootstrap.answer_tags(stack.settings),
         )
         try:
             with TrainingBar() as bar:

@@ -10,13 +10,18 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
+from hotswap_events.answers import AnswerRule, AnswerTags
 from hotswap_events.inference import InferError, InferResponse, InferTensor
 from hotswap_events.topics import Topics
+from hotswap_stream.adapters.kafka.producer_stop import stop_producer
+from hotswap_stream.kafka import clients
 
+FLUSH_SECONDS_MAX = 5.0
+"""How long a batch on its way may hold up the end."""
 LATE_SECONDS_MAX = 20.0
 """A request without an answer this long after the last was sent counts as lost."""
 USERS = 200
@@ -60,9 +65,9 @@ class Seen(Struct, frozen=True, gc=False):
 class Traffic:
     """Sends requests at a steady rate until told to stop, and reads every answer.
 
-    The void rule is applied as any consumer would: an answer counts if its request offset is above all before it in
-    the partition. A request without such an answer is lost. Every second record for a request is a duplicate here,
-    void or not: in a run without a crash there should be none at all.
+    The void rule is applied as any consumer would: a worker's answer counts if its request offset is above all before
+    it in the partition. A request without such an answer is lost. Every second answer to a request is a duplicate here:
+    in a run without a crash there should be none at all.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Traffic:
         *,
         partitions: int,
         rate_per_second: float,
+        tags: AnswerTags,
     ) -> None:
         self._client_options = dict(client_options)
         self._request_topic = topics.requests(model_name)
@@ -85,7 +91,8 @@ class Traffic:
         self._users: list[int] = []
         self._sent: set[tuple[int, int]] = set()
         self._answered: set[tuple[int, int]] = set()
-        self._highest: dict[int, int] = {}
+        answer_tags = tags.of(model_name)
+        self._rules = [AnswerRule(partition, answer_tags) for partition in range(partitions)]
         self._first_ms: dict[int, int] = {}
         self._chosen_by: dict[int, int] = {}
         self._stop = asyncio.Event()
@@ -94,8 +101,12 @@ class Traffic:
         self._tasks: list[asyncio.Task[None]] = []
         self.requests = 0
         self.errors: list[str] = []
-        self.duplicated = 0
         self.seen: list[Seen] = []
+
+    @property
+    def duplicated(self) -> int:
+        """Workers' answers to what was answered before."""
+        return sum(rule.void for rule in self._rules)
 
     async def start(self) -> None:
         """Begin to send and to read."""
@@ -174,7 +185,7 @@ class Traffic:
 
     async def _send(self, ready: asyncio.Event) -> None:
         await ready.wait()
-        producer = AIOKafkaProducer(**self._client_options, acks="all", enable_idempotence=True, linger_ms=0)
+        producer = clients.producer(**self._client_options, acks="all", enable_idempotence=True, linger_ms=0)
         await producer.start()
         try:
             next_s = time.monotonic()
@@ -190,7 +201,7 @@ class Traffic:
                 await asyncio.sleep(max(0.0, next_s - time.monotonic()))
             await asyncio.gather(*pending)
         finally:
-            await producer.stop()
+            await stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX)
 
     async def _send_one(self, producer: AIOKafkaProducer, number: int) -> None:
         body = msgspec.json.encode({"id": f"demo-{number}", "inputs": self._example(number).inputs})
@@ -203,9 +214,7 @@ class Traffic:
         return self._examples[number % len(self._examples)]
 
     async def _read(self, ready: asyncio.Event) -> None:
-        consumer = AIOKafkaConsumer(
-            **self._client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="latest"
-        )
+        consumer = clients.consumer(**self._client_options, group_id=None, auto_offset_reset="latest")
         await consumer.start()
         try:
             partitions = [TopicPartition(self._response_topic, number) for number in range(self._partitions)]
@@ -223,14 +232,12 @@ class Traffic:
             await consumer.stop()
 
     def _take(self, record: "ConsumerRecord[Any, Any]") -> None:
-        headers = dict(record.headers)
-        offset = int(headers[header_names.REQUEST_OFFSET])
-        if offset <= self._highest.get(record.partition, -1):
-            self.duplicated += 1
+        headers = self._rules[record.partition].take(record.headers)
+        if headers is None:
             return
-        self._highest[record.partition] = offset
+        offset = headers.request_offset
         self._answered.add((record.partition, offset))
-        if headers[header_names.STATUS] == b"error":
+        if not headers.ok:
             self.errors.append(_errors.decode(record.value).error)
             return
         answer = _answers.decode(record.value)

@@ -5,8 +5,10 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hotswap_events import headers as header_names
+from hotswap_events.answers import ModelTags
 from hotswap_events.inference import (
     JSON_CONTENT_TYPE,
     MSGPACK_CONTENT_TYPE,
@@ -33,8 +35,11 @@ _CONTENT_TYPES = {
     raw: (header_names.CONTENT_TYPE, content_type.encode())
     for raw, content_type in ((False, JSON_CONTENT_TYPE), (True, MSGPACK_CONTENT_TYPE))
 }
+_REQUEST_OFFSET, _ANSWER_TAG = header_names.REQUEST_OFFSET, header_names.ANSWER_TAG
 _OK = (header_names.STATUS, b"ok")
 _ERROR = (header_names.STATUS, b"error")
+
+Headers = list[tuple[str, str | bytes | None]]
 
 ERROR_CHARACTERS_MAX = 2_000
 ALIKE_MIN = 8
@@ -46,7 +51,7 @@ class Answer(Struct, frozen=True, gc=False):
 
     record: RequestRecord
     value: bytes
-    headers: list[tuple[str, str | bytes | None]]
+    headers: Headers
     dead_letter_cause: str | None = None
     """Set on error answers: a copy of the request goes to the dead letters with this cause."""
     reply_to: ReplyTo | None = None
@@ -57,6 +62,7 @@ class AnswerWriter(Struct, frozen=True):
 
     model_name: str
     worker: str
+    tags: ModelTags
 
     def write(self, batch: Batch) -> list[Answer]:
         """One answer an entry, in order."""
@@ -103,9 +109,13 @@ class AnswerWriter(Struct, frozen=True):
             )
             index = group.indexes[position]
             if slices is None or position in group.failures:
-                answers[index] = self._error(
-                    request, serving, "model-failure", group.failures.get(position, "no output"), facts
-                )
+                reason = group.failures.get(position, "no output")
+                if position in group.by_input:
+                    answers[index] = self._error(
+                        request, serving, "wrong-input", f"the model refuses this input: {reason}", facts
+                    )
+                else:
+                    answers[index] = self._error(request, serving, "model-failure", reason, facts)
             else:
                 response = InferResponse(
                     model_name=model_name,
@@ -118,7 +128,7 @@ class AnswerWriter(Struct, frozen=True):
                 answers[index] = Answer(
                     record,
                     value,
-                    _headers(record, request.raw, _OK, request.headers),
+                    self._headers(record, request.raw, _OK, request.headers),
                     None,
                     None if request.headers is None else request.headers.reply_to,
                 )
@@ -152,17 +162,21 @@ class AnswerWriter(Struct, frozen=True):
             fill = AnswerTemplate(self.model_name, serving.model_version, tensor, row_bytes, facts).fill
         except ValueError:
             return False
-        content_type, started_ms = _CONTENT_TYPES[True], group.started_ms
+        content_type, started_ms, tag = _CONTENT_TYPES[True], group.started_ms, self.tags.tag
         start = 0
         for index, request in zip(group.indexes, requests, strict=True):
             record = request.record
-            offset = record.offset
+            partition, offset = record.partition, record.offset
             queue_ms = max(0, round(started_ms - record.timestamp_ms))
-            value = fill(content[start : start + row_bytes], record.partition, offset, queue_ms, request.body.id)
+            value = fill(content[start : start + row_bytes], partition, offset, queue_ms, request.body.id)
             start += row_bytes
-            answers[index] = Answer(
-                record, value, [content_type, (header_names.REQUEST_OFFSET, b"%d" % offset), _OK], None, None
-            )
+            headers: Headers = [
+                content_type,
+                (_REQUEST_OFFSET, b"%d" % offset),
+                _OK,
+                (_ANSWER_TAG, tag(partition, offset)),
+            ]
+            answers[index] = Answer(record, value, headers, None, None)
         return True
 
     def _refusal(self, batch: Batch, index: int) -> Answer:
@@ -210,7 +224,7 @@ class AnswerWriter(Struct, frozen=True):
         return Answer(
             record,
             (_msgpack if entry.raw else _json).encode(response),
-            _headers(record, entry.raw, _OK, entry.headers),
+            self._headers(record, entry.raw, _OK, entry.headers),
             None,
             None if entry.headers is None else entry.headers.reply_to,
         )
@@ -234,6 +248,11 @@ class AnswerWriter(Struct, frozen=True):
             answer.reply_to,
         )
 
+    def refused(self, answer: Answer, why: str) -> Answer:
+        """The error in place of an answer that Kafka does not take: it repeats nothing of the request."""
+        entry = Unreadable(replace(answer.record, key=None), "too-large", f"Kafka does not take the answer: {why}")
+        return self._error(entry, None, entry.code, entry.reason)
+
     def _error(
         self,
         entry: Request | Unreadable,
@@ -255,10 +274,26 @@ class AnswerWriter(Struct, frozen=True):
         return Answer(
             record,
             (_msgpack if raw else _json).encode(error),
-            _headers(record, raw, _ERROR, entry.headers),
+            self._headers(record, raw, _ERROR, entry.headers),
             f"{code}: {reason}"[:ERROR_CHARACTERS_MAX],
             None if entry.headers is None else entry.headers.reply_to,
         )
+
+    def _headers(
+        self, record: RequestRecord, raw: bool, status: tuple[str, bytes], asked: RequestHeaders | None
+    ) -> Headers:
+        headers: Headers = [
+            _CONTENT_TYPES[raw],
+            (_REQUEST_OFFSET, b"%d" % record.offset),
+            status,
+            (_ANSWER_TAG, self.tags.tag(record.partition, record.offset)),
+        ]
+        if asked is not None:
+            if asked.traceparent is not None:
+                headers.append((header_names.TRACEPARENT, asked.traceparent))
+            if asked.correlation_id is not None:
+                headers.append((header_names.SPRING_CORRELATION_ID, asked.correlation_id))
+        return headers
 
 
 class _OutputSlices:
@@ -304,22 +339,6 @@ class _OutputSlices:
 
 def _bare_facts(record: RequestRecord, worker: str) -> AnswerFacts:
     return AnswerFacts(request_partition=record.partition, request_offset=record.offset, worker=worker)
-
-
-def _headers(
-    record: RequestRecord, raw: bool, status: tuple[str, bytes], asked: RequestHeaders | None
-) -> list[tuple[str, str | bytes | None]]:
-    headers: list[tuple[str, str | bytes | None]] = [
-        _CONTENT_TYPES[raw],
-        (header_names.REQUEST_OFFSET, b"%d" % record.offset),
-        status,
-    ]
-    if asked is not None:
-        if asked.traceparent is not None:
-            headers.append((header_names.TRACEPARENT, asked.traceparent))
-        if asked.correlation_id is not None:
-            headers.append((header_names.SPRING_CORRELATION_ID, asked.correlation_id))
-    return headers
 
 
 def dead_letters(answers: Sequence[Answer]) -> list[Answer]:

@@ -1,19 +1,22 @@
 """Answers are the checkpoint: where to go on in a partition, read from the answers that are there.
 
 The highest request offset in the tail of the answers, or the group's committed offset, whichever is larger: a zombie
-may have filled the tail with low offsets (all void), and the commit may lag behind the answers.
+may have filled the tail with low offsets (all void), and the commit may lag behind the answers. Only answers that carry
+the workers' tag say anything: else whoever may write to the topic could have requests passed over.
 """
 
-import time
+import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from hotswap_events import headers as header_names
+from hotswap_events.answers import AnswerRule, ModelTags
 from hotswap_stream.workers.inference.kafka_clients import tail_consumer
-from hotswap_stream.workers.inference.records import RequestRecord, records_of
+from hotswap_stream.workers.inference.records import records_of
+from hotswap_stream.workers.inference.unreadable_batches import ReadOn
+from hotswap_stream.workers.inference.waiting import Wait
 
 _log = structlog.get_logger(__name__)
 
@@ -26,21 +29,18 @@ RETRY_SECONDS = 0.3
 _READ_RECORDS = 1_000
 
 
-def request_offset_of(record: RequestRecord) -> int | None:
-    """The request offset an answer names, or None if it is not one of ours."""
-    for name, value in record.headers:
-        if name == header_names.REQUEST_OFFSET and value is not None:
-            try:
-                return int(value)
-            except ValueError:
-                return None
-    return None
-
-
-def last_answered(options: Mapping[str, Any], worker: str, topic: str, partitions: Collection[int]) -> dict[int, int]:
+def last_answered(
+    options: Mapping[str, Any],
+    worker: str,
+    topic: str,
+    partitions: Collection[int],
+    tags: ModelTags,
+    read_on: ReadOn,
+    wait: Wait,
+) -> dict[int, int]:
     """Partition → highest request offset answered in its tail; partitions without answers are left out.
 
-    Blocking. KafkaException if the tail cannot be read.
+    Blocking. KafkaException if the tail cannot be read, or when `wait` is over.
     """
     if not partitions:
         return {}
@@ -51,7 +51,7 @@ def last_answered(options: Mapping[str, Any], worker: str, topic: str, partition
             begin, end = watermarks(consumer, TopicPartition(topic, partition))
             if begin < end:
                 starts.append(TopicPartition(topic, partition, max(begin, end - TAIL_RECORDS)))
-        return _read_to_ends(consumer, topic, starts)
+        return _read_to_ends(consumer, topic, starts, tags, read_on, wait)
     finally:
         consumer.close()
 
@@ -64,8 +64,10 @@ def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]
     return found
 
 
-def _read_to_ends(consumer: Consumer, topic: str, starts: list[TopicPartition]) -> dict[int, int]:
-    highest: dict[int, int] = {}
+def _read_to_ends(
+    consumer: Consumer, topic: str, starts: list[TopicPartition], tags: ModelTags, read_on: ReadOn, wait: Wait
+) -> dict[int, int]:
+    rules = {partition.partition: AnswerRule(partition.partition, tags) for partition in starts}
     waiting = {partition.partition for partition in starts}
     consumer.assign(starts)
     idle = 0
@@ -74,19 +76,28 @@ def _read_to_ends(consumer: Consumer, topic: str, starts: list[TopicPartition]) 
         idle = 0 if messages else idle + 1
         if idle > READ_SECONDS_MAX:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the tail of the answers cannot be read"))
+        if not messages:
+            wait.check()
         for message in messages:
             error = message.error()
             partition = message.partition()
             if error is not None:
                 if error.code() == KafkaError._PARTITION_EOF:  # the client's public name for it
                     waiting.discard(partition)
-                elif not error.retriable():
+                elif not read_on(consumer, message) and not error.retriable():
                     raise KafkaException(error)
                 continue
-            offset = request_offset_of(records_of(topic, [message])[0])
-            if offset is not None and partition is not None:
-                highest[partition] = max(offset, highest.get(partition, -1))
-    return highest
+            (record,) = records_of(topic, [message])
+            rules[record.partition].take(record.headers)
+    foreign = {number: rule.untagged + rule.no_answers for number, rule in rules.items()}
+    if any(foreign.values()):
+        _log.warning(
+            "answers_of_others_ignored",
+            topic=topic,
+            records={number: count for number, count in foreign.items() if count},
+            meaning="they carry no tag by HOTSWAP_ANSWERS_KEY: of an older release, by another key, or forged",
+        )
+    return {number: rule.highest for number, rule in rules.items() if rule.highest >= 0}
 
 
 def resume_offset(*, committed: int | None, last_answered: int | None, begin: int, end: int) -> int:
@@ -105,18 +116,24 @@ def resume_positions(
     request_topic: str,
     response_topic: str,
     partitions: Collection[int],
+    tags: ModelTags,
+    read_on: ReadOn,
+    stopping: threading.Event,
 ) -> dict[int, int]:
     """Partition → the first request without an answer. Blocking; what a moving leader makes fail is tried again for a
     while, because giving up sends the whole group through another rebalance. KafkaException."""
-    give_up = time.monotonic() + RETRY_SECONDS_MAX
+    wait = Wait(stopping, "the places to go on from cannot be read", seconds_max=RETRY_SECONDS_MAX)
     while True:
         try:
-            return _resume_positions(options, worker, consumer, request_topic, response_topic, partitions)
+            return _resume_positions(
+                options, worker, consumer, request_topic, response_topic, partitions, tags, read_on, wait
+            )
         except KafkaException as error:
-            if time.monotonic() > give_up:
+            if stopping.is_set():
                 raise
+            wait.check()
             _log.warning("checkpoint_read_retried", topic=response_topic, error=str(error))
-            time.sleep(RETRY_SECONDS)
+            wait.pause(RETRY_SECONDS)
 
 
 def _resume_positions(
@@ -126,8 +143,11 @@ def _resume_positions(
     request_topic: str,
     response_topic: str,
     partitions: Collection[int],
+    tags: ModelTags,
+    read_on: ReadOn,
+    wait: Wait,
 ) -> dict[int, int]:
-    answered = last_answered(options, worker, response_topic, partitions)
+    answered = last_answered(options, worker, response_topic, partitions, tags, read_on, wait)
     wanted = [TopicPartition(request_topic, partition) for partition in partitions]
     committed = {found.partition: found.offset for found in consumer.committed(wanted, timeout=ASK_SECONDS_MAX)}
     positions: dict[int, int] = {}

@@ -8,6 +8,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from msgspec.structs import replace
 
 from hotswap_stream.application.circuit_guard import CircuitGuard
+from hotswap_stream.application.reply_topics import ReplyTopics
 from hotswap_stream.application.version_slots import Serving, VersionSlots
 from hotswap_stream.domain.routing import arms_of, routing_key_of
 from hotswap_stream.domain.serving_route import Route
@@ -38,6 +39,7 @@ class VersionChooser:
         guard: CircuitGuard,
         ids: RequestIds,
         loop: asyncio.AbstractEventLoop,
+        reply_topics: ReplyTopics,
     ) -> None:
         self._model_name = model_name
         self._worker = worker
@@ -45,6 +47,7 @@ class VersionChooser:
         self._guard = guard
         self._ids = ids
         self._loop = loop
+        self._reply_topics = reply_topics
         self._unavailable: dict[str, tuple[float, Refused]] = {}
 
     def make_batch(self, entries: list[Request | Unreadable], taken: list[Taken | str | None] | None = None) -> Batch:
@@ -72,10 +75,14 @@ class VersionChooser:
             else:
                 pinned.setdefault(entry.headers.model_version, []).append((index, entry))
         batch = Batch(entries, [], refused, [], taken)
-        if plain:
-            self._route(batch, plain)
-        for model_version, requests in pinned.items():
-            self._add(batch, self._pinned(model_version), requests, pinned=True)
+        try:
+            if plain:
+                self._route(batch, plain)
+            for model_version, requests in pinned.items():
+                self._add(batch, self._pinned(model_version), requests, pinned=True)
+        except Exception:
+            self.release(batch)
+            raise
         return batch
 
     def release(self, batch: Batch) -> None:
@@ -184,6 +191,9 @@ class VersionChooser:
                 )
             if headers.deadline_ms is not None and (late_ms := int(time.time() * 1000) - headers.deadline_ms) > 0:
                 return Refused("deadline-expired", f"the deadline passed {late_ms} ms before the request's turn came")
+            if headers.reply_topic is not None and (why := self._reply_topics.refusal(headers.reply_topic)):
+                # Whoever asks waits there and would wait in vain: this way a dead letter says why.
+                return Refused("request-unreadable", why)
         request_id = request.body.id
         if request_id and not (headers is not None and headers.repeated_id_allowed):
             if isinstance(taken, Taken):

@@ -1,27 +1,33 @@
-"""Copies of answers to the topic a request names, as Spring's ReplyingKafkaTemplate expects them."""
+"""Copies of answers to the topic a request names, as Spring's ReplyingKafkaTemplate expects them.
 
-import re
+A copy names no request and carries no tag: it is no answer, wherever it lands.
+"""
+
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from hotswap_events import headers as header_names
+from hotswap_stream.application.reply_topics import ReplyTopics
 from hotswap_stream.workers.inference.answers import Answer
 from hotswap_stream.workers.inference.kafka_clients import LoopLimits, reply_producer
 
 _log = structlog.get_logger(__name__)
 
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_OF_ANSWERS_ALONE = (header_names.REQUEST_OFFSET, header_names.ANSWER_TAG)
 
 
 class ReplySender:
     """Sends best effort: a copy that cannot be sent is logged, the answer itself is in the model's topic."""
 
-    def __init__(self, options: Mapping[str, Any], *, worker: str, own_prefix: str, limits: LoopLimits) -> None:
+    def __init__(self, options: Mapping[str, Any], *, worker: str, allowed: ReplyTopics, limits: LoopLimits) -> None:
+        self.refused = 0
+        """Copies that were asked for and may not be sent."""
         self._options = options
         self._worker = worker
-        self._own = f"{own_prefix}."
+        self._allowed = allowed
         self._limits = limits
         self._producer: Producer | None = None
 
@@ -30,8 +36,10 @@ class ReplySender:
         reply_to = answer.reply_to
         if reply_to is None:
             return
-        if why := self._not_allowed(reply_to.topic):
-            _log.warning("reply_refused", topic=reply_to.topic, reason=why)
+        if why := self._allowed.refusal(reply_to.topic):
+            if not self.refused:
+                _log.warning("reply_refused", topic=reply_to.topic, reason=why)
+            self.refused += 1
             return
         if self._producer is None:
             self._producer = reply_producer(self._options, worker=self._worker, limits=self._limits)
@@ -41,7 +49,7 @@ class ReplySender:
                 reply_to.topic,
                 answer.value,
                 answer.record.key,
-                headers=answer.headers,
+                headers=[header for header in answer.headers if header[0] not in _OF_ANSWERS_ALONE],
                 on_delivery=self._delivered,
                 **where,
             )
@@ -58,14 +66,6 @@ class ReplySender:
         """Send what is left, for a moment."""
         if self._producer is not None:
             self._producer.flush(2.0)
-
-    def _not_allowed(self, topic: str) -> str | None:
-        """A request must not be able to write into the registry, or into another model's answers."""
-        if not _TOPIC.fullmatch(topic):
-            return "not the name of a topic"
-        if topic.startswith((self._own, "__")):
-            return f"topics that begin with {self._own!r} or '__' are not for replies"
-        return None
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:

@@ -35,6 +35,7 @@ from hotswap_stream.workers.inference.batches import Group
 from hotswap_stream.workers.inference.input_sample import InputSample
 from hotswap_stream.workers.inference.tensors import Array
 
+WAIT_MS_MAX = 1e9
 FOLD_ROWS = 256
 """Put aside so many rows or groups at most before they are counted."""
 
@@ -66,14 +67,14 @@ class Tally:
         """Count a group that was answered."""
         requests, failures = group.requests, group.failures
         if group.outputs is None:
-            self.add_errors("model-failure", len(requests))
+            self._add_failures(group)
             return
         end_ms = group.started_ms + group.compute_ms
         waits = [end_ms - request.record.timestamp_ms for request in requests]
         output = next(iter(group.outputs.values()))
         rows = len(output)
         if failures:
-            self.add_errors("model-failure", len(failures))
+            self._add_failures(group)
             waits = [wait for position, wait in enumerate(waits) if position not in failures]
             output = output[np.repeat([position not in failures for position in range(len(requests))], group.rows)]
             rows = len(output)
@@ -82,6 +83,12 @@ class Tally:
         self.add_outputs(output, rows)
         # Behind the rows of the requests there may be some that pad the pass.
         self._inputs.offer(next(iter(group.inputs.values()))[: group.row_count])
+
+    def _add_failures(self, group: Group) -> None:
+        if group.version_failures:
+            self.add_errors("model-failure", group.version_failures)
+        if group.by_input:
+            self.add_errors("wrong-input", len(group.by_input))
 
     def add_errors(self, code: ErrorCode, count: int) -> None:
         """Requests that were answered with an error."""
@@ -126,7 +133,8 @@ class Tally:
                 self._add_scores(output)
 
     def _add_waits(self, waits: Floats) -> None:
-        np.maximum(waits, 2.0 ** (LOWEST / BUCKETS_PER_DOUBLING), out=waits)
+        # A record may say of any time that it is its own; a longer wait would make the sum more than a record may hold.
+        np.clip(waits, 2.0 ** (LOWEST / BUCKETS_PER_DOUBLING), WAIT_MS_MAX, out=waits)
         buckets = np.ceil(np.log2(waits) * BUCKETS_PER_DOUBLING).astype(np.int64) - LOWEST
         self._total += np.bincount(np.minimum(buckets, HIGHEST - LOWEST), minlength=len(self._total))
         self._total_ms += float(waits.sum())

@@ -3,26 +3,32 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 import structlog
 from msgspec import Struct
 
+from hotswap_events.answers import AnswerTags
 from hotswap_events.commands import RollBack
-from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord
+from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord
 from hotswap_events.topics import Topics
-from hotswap_stream.application.circuit_guard import CircuitGuard
+from hotswap_stream.application.circuit_guard import ACTOR_CHARACTERS_MAX, CircuitGuard
+from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry import Registry, TailEntry
 from hotswap_stream.application.registry_fold import Applied
+from hotswap_stream.application.reply_topics import ReplyTopics
 from hotswap_stream.application.serving import ModelLoader
 from hotswap_stream.application.version_slots import LoadFailure, VersionSlots
-from hotswap_stream.errors import HotswapError, LogUnavailableError
+from hotswap_stream.application.watched_tasks import WatchedTasks, first_failure
+from hotswap_stream.domain.reserved import WORKER_ACTOR
+from hotswap_stream.errors import ConfigurationError, HotswapError, LogUnavailableError
 from hotswap_stream.workers.inference.batches import Batch
 from hotswap_stream.workers.inference.circuit_watch import CircuitWatch
 from hotswap_stream.workers.inference.fleet import Fleet
 from hotswap_stream.workers.inference.kafka_clients import Batching, LoopLimits
+from hotswap_stream.workers.inference.life_signs import LifeSigns
 from hotswap_stream.workers.inference.model_loop import LoopParts, ModelLoop
 from hotswap_stream.workers.inference.observation_sender import ObservationSender
 from hotswap_stream.workers.inference.observer import Observer
@@ -32,8 +38,11 @@ from hotswap_stream.workers.inference.stall import StallWatch
 _log = structlog.get_logger(__name__)
 
 FLEET_POLL_SECONDS = 0.1
+FLEET_SETTLED_SECONDS = 2 * HEARTBEAT_SECONDS
 FLEET_LOAD_SECONDS_MAX = 120.0
 """How long a worker that cannot load a promoted version waits for the others to try."""
+ADVICE_MODELS_MAX = 20
+"""Models whose advice is told at a time."""
 COMPUTE_SECONDS_MAX = 60.0
 """A batch that takes longer is stuck, and the worker is not well."""
 
@@ -43,6 +52,8 @@ class WorkerConfig(Struct, frozen=True, kw_only=True):
 
     worker: str
     topics: Topics
+    answer_tags: AnswerTags
+    reply_topics: ReplyTopics
     client_options: Mapping[str, Any]
     """For aiokafka: what is not hot."""
     librdkafka_options: Mapping[str, Any]
@@ -60,6 +71,7 @@ class _Served(Struct):
     observer: Observer
     shadows: ShadowRunner
     batching: Batching
+    signs: LifeSigns
     loop: ModelLoop | None = None
     partitions: tuple[int, ...] = ()
     computing_since_s: float | None = None
@@ -121,11 +133,19 @@ class InferenceWorker:
             self._on_model(model_name)
         _log.info("worker_started", worker=self._config.worker, models=sorted(self._served))
 
-    async def run(self, on_well: Callable[[], None] = lambda: None) -> None:
+    async def run(
+        self,
+        on_well: Callable[[], None] = lambda: None,
+        *,
+        on_trouble: Callable[[str], None] = lambda _reason: None,
+        on_advice: Callable[[str | None], None] = lambda _advice: None,
+    ) -> None:
         """Return when a part that cannot heal itself has failed, with its error.
 
-        `on_well` is called about once a second while the worker can do its work: this loop runs, the registry is
-        followed, Kafka takes what the worker says of itself, and no batch is stuck.
+        `on_well` is called about once a second while the worker can do its work: this loop runs, the registry and the
+        fleet are followed, Kafka takes what the worker says of itself, no batch is stuck, and no partition stands still
+        while requests wait in it. Else `on_trouble` is, with the reason. `on_advice` hears before either what else
+        somebody should mend.
         """
         if self._failed is None:
             raise RuntimeError("start the worker first")
@@ -133,19 +153,49 @@ class InferenceWorker:
             await asyncio.wait({self._failed}, timeout=1.0)
             if not self._registry.healthy:
                 raise HotswapError("the registry log can no longer be followed")
-            if self._is_well():
+            failure = first_failure(self._watched_tasks())
+            if failure is not None:
+                raise failure
+            trouble = self.trouble()
+            for model_name in self._served:
+                self._report(model_name)  # which says nothing where nothing has changed
+            on_advice(self._advice())
+            if trouble is None:
                 on_well()
+            else:
+                on_trouble(trouble)
         self._failed.result()
 
-    def _is_well(self) -> bool:
+    def _watched_tasks(self) -> Iterator[WatchedTasks]:
+        """Those of the parts; what is spawned here itself ends the worker as it ends."""
+        yield from (self._fleet.tasks, self._observations.tasks, self._stall_watch.tasks)
+        for served in self._served.values():
+            yield served.slots.tasks
+
+    def trouble(self) -> str | None:
+        """Why the worker cannot do its work; None while it can."""
         stalls, now_s = self._stall_watch.stalls, time.monotonic()
         if stalls != self._stalls_seen:
             self._stalls_seen = stalls
             for served in self._served.values():
                 served.computing_since_s = None  # batches from before are dropped
-        began = [each.computing_since_s for each in self._served.values() if each.computing_since_s is not None]
-        stuck = any(now_s - began_s > COMPUTE_SECONDS_MAX for began_s in began)
-        return not stuck and self._fleet.silent_s <= LIVE_SECONDS_MAX
+                served.signs.forgive()
+        if self._fleet.silent_s > LIVE_SECONDS_MAX:
+            return f"Kafka has taken nothing of what the worker says of itself for {self._fleet.silent_s:.0f} s"
+        if not self._fleet.following:
+            return "what the other workers say of themselves is not read"
+        for model_name, served in self._served.items():
+            began_s = served.computing_since_s
+            if began_s is not None and now_s - began_s > COMPUTE_SECONDS_MAX:
+                return f"model {model_name!r}: a batch is being computed for {now_s - began_s:.0f} s"
+            reason = served.signs.trouble()
+            if reason is not None:
+                return f"model {model_name!r}: {reason}"
+        return None
+
+    def _advice(self) -> str | None:
+        found = [served.signs.advice for served in self._served.values() if served.signs.advice is not None]
+        return "; ".join(found[:ADVICE_MODELS_MAX]) or None
 
     async def stop(self) -> None:
         """Answer what was fetched, commit, leave the groups, give memory back."""
@@ -204,10 +254,15 @@ class InferenceWorker:
         observer = Observer(model_name, self._config.worker, self._worker_run)
         self._observations.add(observer)
         shadows = ShadowRunner(model_name, self._config.worker, slots, observer, self._config.limits.batch_size_max)
-        return _Served(slots, guard, watch, observer, shadows, self._config.limits.batching())
+        return _Served(slots, guard, watch, observer, shadows, self._config.limits.batching(), LifeSigns())
 
     async def _answer(self, model_name: str, served: _Served) -> None:
-        await self._ensure_model_topics(model_name)
+        try:
+            await self._ensure_model_topics(model_name)
+        except ConfigurationError as error:
+            # Somebody has changed them: what fits is served, and other models are not to suffer.
+            _log.error("model_topics_unfit", model_name=model_name, error=str(error))
+            served.signs.advice = str(error)
         if self._stopping:
             return
         served.loop = ModelLoop(
@@ -215,6 +270,8 @@ class InferenceWorker:
                 model_name=model_name,
                 worker=self._config.worker,
                 topics=self._config.topics,
+                answer_tags=self._config.answer_tags,
+                reply_topics=self._config.reply_topics,
                 client_options=self._config.client_options,
                 librdkafka_options=self._config.librdkafka_options,
                 limits=self._config.limits,
@@ -227,6 +284,7 @@ class InferenceWorker:
                 on_partitions=lambda partitions: self._on_partitions(model_name, served, partitions),
                 on_computing=served.on_computing,
                 on_answered=served.on_answered,
+                signs=served.signs,
             )
         )
         await served.loop.run()
@@ -264,6 +322,10 @@ class InferenceWorker:
                 serving_registry_offset=None if serving is None else serving.registry_offset,
                 partitions=served.partitions,
                 observations_lost=self._observations.lost(served.observer),
+                trouble=served.signs.trouble(),
+                stalled_partitions=served.signs.stalled(),
+                unserved_partitions=served.signs.unserved,
+                advice=served.signs.advice,
             )
         )
 
@@ -275,42 +337,54 @@ class InferenceWorker:
         stream = self._registry.stream(model_name)
         if stream is None:
             return
-        offset = stream.active_offset
+        offset, active = stream.active_offset, stream.state.active
+        if active is None or active.model_version != failure.model_version:
+            return
+        entered = active.production_sequences[-1]
         if await self._others_can_load(model_name, failure.model_version, offset):
             return
         result = await self._registry.handle(
-            RollBack(
-                # The same for every worker that comes to this end, so that it happens once.
-                command_id=f"load-failed:{model_name}:{failure.model_version}:{offset}",
-                actor=f"worker:{self._config.worker}",
-                model_name=model_name,
-                reason=f"no worker can load {failure.model_version}: {failure.error}"[:2_000],
-                cause="load-failed",
-                from_version=failure.model_version,
+            as_own(
+                RollBack(
+                    command_id=f"load-failed:{model_name}:{failure.model_version}:{offset}",
+                    actor=f"{WORKER_ACTOR}{self._config.worker}"[:ACTOR_CHARACTERS_MAX],
+                    model_name=model_name,
+                    reason=f"no worker can load {failure.model_version}: {failure.error}"[:2_000],
+                    cause="load-failed",
+                    from_version=failure.model_version,
+                    # Of all workers that come to this end the first one is heard: then it is in production no more.
+                    entered_sequence=entered,
+                )
             )
         )
         _log.warning("load_failure_handled", model_name=model_name, status=result.status, refusal=result.refusal)
 
     async def _others_can_load(self, model_name: str, model_version: str, offset: int) -> bool:
-        """Wait for the other live workers to have tried; whether any of them serves it, or it is no longer active."""
-        try:
-            async with asyncio.timeout(FLEET_LOAD_SECONDS_MAX):
-                while True:
-                    stream = self._registry.stream(model_name)
-                    if stream is None or stream.active_offset != offset:
-                        return True
-                    others = self._fleet.others(model_name)
-                    states = [
-                        None if record.registry_offset < offset else record.versions.get(model_version)
-                        for record in others
-                    ]
-                    if any(state is not None and state.state in ("loaded", "serving") for state in states):
-                        return True
-                    if all(state is not None and state.state == "failed" for state in states):
-                        return False
-                    await asyncio.sleep(FLEET_POLL_SECONDS)
-        except TimeoutError:
-            return False
+        """Wait for the other live workers to have tried; whether any of them serves it, or it is no longer active.
+
+        While the fleet is not known, this waits: that nobody is heard says nothing then. That nobody can load it counts
+        when it was so for `FLEET_SETTLED_SECONDS`, in which everybody who lives has spoken.
+        """
+        waited_s = failed_s = 0.0
+        while True:
+            stream = self._registry.stream(model_name)
+            if stream is None or stream.active_offset != offset:
+                return True
+            others = self._fleet.others(model_name)
+            if others is None:
+                failed_s = 0.0
+            else:
+                states = [
+                    None if other.registry_offset < offset else other.versions.get(model_version) for other in others
+                ]
+                if any(state is not None and state.state in ("loaded", "serving") for state in states):
+                    return True
+                all_failed = all(state is not None and state.state == "failed" for state in states)
+                failed_s = failed_s + FLEET_POLL_SECONDS if all_failed else 0.0
+                waited_s += FLEET_POLL_SECONDS
+                if failed_s >= FLEET_SETTLED_SECONDS or waited_s >= FLEET_LOAD_SECONDS_MAX:
+                    return False
+            await asyncio.sleep(FLEET_POLL_SECONDS)
 
     def _spawn(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
         self._task(work, tasks)  # type: ignore[unused-awaitable]  # `tasks` holds it
