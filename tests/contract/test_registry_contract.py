@@ -220,7 +220,6 @@ async def test_a_rollback_behind_an_event_of_a_newer_release_counts_for_all(new_
 
 async def test_the_log_has_a_stream_of_its_own(new_registry: NewRegistry) -> None:
     one, other = await new_registry(), await new_registry()
-    assert one.log_identity is None
     await asyncio.gather(
         *(
             registry.record(LogBegun(log_id=name), actor=name, command_id=name)
@@ -228,7 +227,8 @@ async def test_the_log_has_a_stream_of_its_own(new_registry: NewRegistry) -> Non
         )
     )
     await agree(one, other)
-    assert one.log_identity == other.log_identity is not None
+    assert one.log_identity is not None
+    assert one.log_identity == other.log_identity
     assert one.fold.log == other.fold.log
     assert (one.fold.log.sequence, one.fold.streams) == (2, {})
 
