@@ -22,7 +22,7 @@ from hotswap_stream.application.command_results import accepted, refused, unchan
 from hotswap_stream.application.event_writer import EventWriter
 from hotswap_stream.application.identity import Clock, Ids
 from hotswap_stream.application.log_guard import LogGuard
-from hotswap_stream.application.log_identity import LogMemory
+from hotswap_stream.application.log_identity import LogMemory, SeenLog
 from hotswap_stream.application.registry_fold import Applied, AppliedToLog, Outcome, RegistryFold, Stream, Void
 from hotswap_stream.application.registry_log import LogRecord, RegistryLog
 from hotswap_stream.domain.decide import Decision, decide
@@ -129,9 +129,14 @@ class Registry:
         return self._lost is None and self._follower is not None and not self._follower.done()
 
     @property
+    def seen_log(self) -> SeenLog | None:
+        """Which log is followed, and how far it was read; None before it has a record."""
+        return self._guard.seen
+
+    @property
     def log_identity(self) -> str | None:
         """SHA-256 of the log's first record, hex: no other log has it. None before there is one."""
-        return self._guard.identity
+        return None if self._guard.seen is None else self._guard.seen.identity
 
     def check_followed(self) -> None:
         """LogUnavailableError when the log is not followed, LogReplacedError when it is not the one that it was: then
@@ -242,7 +247,7 @@ class Registry:
             raise
 
     def _fold_record(self, record: LogRecord) -> None:
-        if record.offset == 0:
+        if self._guard.seen is None:
             self._guard.read(record)
         outcome = self.fold.apply(record)
         if isinstance(outcome, Void):

@@ -11,7 +11,9 @@ from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka import topic_admin
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
+from hotswap_stream.adapters.kafka.seen_log import read_seen_log, write_seen_log
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics, topics_of
+from hotswap_stream.agents.topics import stream_heads_topic
 from hotswap_stream.application.artifact_store import ArtifactStore
 from hotswap_stream.application.log_identity import SeenLog, look_at, replaced
 from hotswap_stream.application.registry import Registry
@@ -145,12 +147,17 @@ async def ensure_control_topics(settings: Settings, *, check: bool = True) -> No
 
 
 async def create_topics(settings: Settings, specs: Sequence[TopicSpec], *, check: bool = True) -> None:
-    """Create those that are missing. LogReplacedError when the log's topic is, and this machine knows it: made anew it
-    would be empty, and nobody would notice."""
-    memory, registry = log_memory(settings), topics(settings).registry
-    seen = None if memory is None else memory.recall()
-    if seen is not None and registry not in await existing_topics(settings):
-        raise replaced(seen, f"there is no topic {registry!r}")
+    """Create those that are missing. LogReplacedError when the log's topic is, and this machine or the agents know it:
+    made anew it would be empty, and nobody would notice."""
+    memory, names = log_memory(settings), topics(settings)
+    if memory is not None:
+        seen, existing = memory.recall(), await existing_topics(settings)
+        if seen is None and stream_heads_topic(names) in existing:
+            seen = await read_seen_log(connection(settings), stream_heads_topic(names))
+            if seen is not None:
+                memory.remember(seen)
+        if seen is not None and names.registry not in existing:
+            raise replaced(seen, f"there is no topic {names.registry!r}")
     await ensure_topics(connection(settings), specs, check=check)
 
 
@@ -172,13 +179,20 @@ async def accept_log(settings: Settings) -> tuple[SeenLog | None, SeenLog | None
     """Take the log that is there for the right one, and make it where it is missing; what was known before, and what is
     known now."""
     memory = log_memory(settings)
-    before = None
-    if memory is not None:
-        before = memory.recall()
-        memory.forget()
+    before = None if memory is None else memory.recall()
+    kafka, names = connection(settings), topics(settings)
+    await ensure_topics(kafka, names.control_specs())
     try:
-        async with open_registry(settings) as registry:
+        if memory is not None:
+            memory.forget()
+        registry = build_registry(settings, "cli")
+        try:
+            await registry.start()
             now = await look_at(registry.log)
+        finally:
+            await registry.stop()
+        if now is not None and stream_heads_topic(names) in await existing_topics(settings):
+            await write_seen_log(kafka, stream_heads_topic(names), now)
     except BaseException:
         if memory is not None and before is not None:
             memory.remember(before)

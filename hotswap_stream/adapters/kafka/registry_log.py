@@ -262,8 +262,8 @@ class KafkaRegistryLog:
             topic = self._partition.topic
             if position == 0:
                 return LogReplacedError(
-                    f"the beginning of {topic!r} is gone: records of the log were deleted, and without them no state "
-                    "can be told. Restore the topic, or begin again with `hotswap-stream reset`"
+                    f"the beginning of {topic!r}, offset 0, is gone: records of the log were deleted, and without them "
+                    "no state can be told. Restore the topic, or begin again with `hotswap-stream reset`"
                 )
             return LogReplacedError(
                 f"offset {position} of {topic!r} is gone: records of the log were deleted, or another log stands in "
