@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.fleet_view import FleetFold, FleetWorker
+from hotswap_stream.kafka.consumer_end import end_consumer
 
 _log = structlog.get_logger(__name__)
 
@@ -82,7 +83,7 @@ class FleetFollower:
                 _log.warning("fleet_not_followed", error=repr(error))
             finally:
                 self.known = False
-                await to_the_end(consumer.stop())
+                await to_the_end(end_consumer(consumer))
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:

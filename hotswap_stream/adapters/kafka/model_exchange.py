@@ -13,9 +13,10 @@ from hotswap_events import headers as header_names
 from hotswap_events.inference import MSGPACK_CONTENT_TYPE
 from hotswap_stream.adapters.kafka.answer_correlation import PartitionCorrelation, RawAnswer, Waiter
 from hotswap_stream.adapters.kafka.answer_pace import AnswerPace
-from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.kafka.request_sender import BATCH_BYTES_MAX, CLOSED, RECORD_BYTES_MAX, RequestSender
 from hotswap_stream.application.inference_gateway import InferenceUnavailableError, ModelOverloadedError
+from hotswap_stream.kafka.consumer_end import end_consumer
+from hotswap_stream.kafka.producer_stop import stop_producer
 
 _log = structlog.get_logger(__name__)
 
@@ -112,7 +113,7 @@ class ModelExchange:
 
     async def _stop_clients(self) -> None:
         try:
-            await self._consumer.stop()
+            await end_consumer(self._consumer)
         finally:
             await stop_producer(self._producer, flush_seconds_max=FLUSH_SECONDS_MAX)
 

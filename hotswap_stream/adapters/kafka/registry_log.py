@@ -10,10 +10,11 @@ from aiokafka.structs import RecordMetadata
 
 from hotswap_events.envelope import CONTENT_TYPE
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
-from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.errors import AppendOutcomeUnknownError, DecisionTooLargeError, LogUnavailableError
+from hotswap_stream.kafka.consumer_end import end_consumer
+from hotswap_stream.kafka.producer_stop import stop_producer
 
 BATCH_BYTES_MAX = 1_000_000
 APPEND_SECONDS_MAX = 20.0
@@ -55,7 +56,7 @@ class KafkaRegistryLog:
         producer, self._producer = self._producer, None
         for consumer in (*self._followers, reader):
             if consumer is not None:
-                await to_the_end(consumer.stop())
+                await to_the_end(end_consumer(consumer))
         self._followers.clear()
         if producer is not None:
             await to_the_end(stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX))
@@ -179,7 +180,7 @@ class KafkaRegistryLog:
                     yield [_record(record) for record in fetched]
         finally:
             self._followers.discard(consumer)
-            await to_the_end(consumer.stop())
+            await to_the_end(end_consumer(consumer))
 
     def _started_reader(self) -> AIOKafkaConsumer:
         if self._reader is None:
@@ -226,7 +227,7 @@ class KafkaRegistryLog:
         try:
             await to_the_end(consumer.start())
         except BaseException:
-            await to_the_end(consumer.stop())
+            await to_the_end(end_consumer(consumer))
             raise
         consumer.assign([self._partition])
         return consumer

@@ -12,6 +12,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord
+from hotswap_stream.kafka.consumer_end import end_consumer
+from hotswap_stream.kafka.producer_stop import stop_producer
+
+GOODBYE_SECONDS_MAX = 5.0
+"""Whoever waits for a worker's sign of life finds out soon enough; a broker that is gone must not hold up the end."""
+FLUSH_SECONDS_MAX = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -54,14 +60,16 @@ class Fleet:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with suppress(KafkaError):
-            if self._producer is not None:
-                for model_name in self._own:
-                    await self._producer.send_and_wait(self._partition.topic, None, self._key(model_name), partition=0)
-        for client in (self._producer, self._consumer):
-            if client is not None:
-                with suppress(KafkaError):
-                    await client.stop()
+        if self._producer is not None:
+            with suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(GOODBYE_SECONDS_MAX):
+                    for model_name in self._own:
+                        await self._producer.send_and_wait(
+                            self._partition.topic, None, self._key(model_name), partition=0
+                        )
+            await stop_producer(self._producer, flush_seconds_max=FLUSH_SECONDS_MAX)
+        if self._consumer is not None:
+            await end_consumer(self._consumer)
 
     def report(self, record: FleetRecord) -> None:
         """Publish this worker's view of one model."""
