@@ -17,12 +17,14 @@ import structlog
 
 from hotswap_events.fleet import FleetVersion
 from hotswap_events.windows import WindowRule
+from hotswap_stream.application.artifact_manifest import ArtifactManifest
 from hotswap_stream.application.registry_fold import Stream
 from hotswap_stream.application.serving import ModelLoader
 from hotswap_stream.application.version_plan import HoldLimits, versions_to_hold
 from hotswap_stream.application.version_slot import LoadFailure as LoadFailure
 from hotswap_stream.application.version_slot import Refused, Slot, VersionRequest, load_retrying, why_refused
 from hotswap_stream.application.version_slot import Serving as Serving
+from hotswap_stream.application.watched_tasks import WatchedTasks
 from hotswap_stream.application.window_rule import joint_rule
 from hotswap_stream.domain.request_plan import RequestPlan, request_plan
 from hotswap_stream.domain.serving_route import Route
@@ -78,21 +80,18 @@ class VersionSlots:
         self._route_offset = self._stream_offset = -1
         self._failed_at_offset: dict[str, int] = {}
         self._work = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self.tasks = WatchedTasks("the loading of versions")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = asyncio.Event()
 
     def start(self) -> None:
         """Begin loading in the background."""
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.create_task(self._load_wanted(), name="version-loader")
+        self.tasks.start(self._load_wanted(), name="version-loader")
 
     async def stop(self) -> None:
         """Stop loading and give all memory back. No inference may be running."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self.tasks.stop()
         with self._lock:
             self.serving = None
             self._held = frozenset()
@@ -166,6 +165,20 @@ class VersionSlots:
             chosen = self.route is not None and model_version in (self.route.answered_by, self.route.probed)
             offset = self._route_offset if chosen else self._stream_offset
             return Serving(model_version, slot.digest, offset, slot.model)
+
+    def begin_other(self, model_version: str, fits: Callable[[ArtifactManifest], bool]) -> Serving | None:
+        """A loaded version other than this one, whose manifest fits; what serves comes first. Pair with `end`. Any
+        thread."""
+        with self._lock:
+            serves = None if self.serving is None else self.serving.model_version
+            for name in sorted(self._slots, key=lambda name: name != serves):
+                slot = self._slots[name]
+                if name == model_version or slot.model is None or name not in self._held:
+                    continue
+                if fits(slot.model.manifest):
+                    slot.users += 1
+                    return Serving(name, slot.digest, self._stream_offset, slot.model)
+            return None
 
     def end(self, serving: Serving) -> None:
         """The inference is over. Any thread."""

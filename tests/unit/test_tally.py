@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from hotswap_events.inference import ErrorCode, InferRequest, InferTensor
 from hotswap_events.observation import LABELS_MAX, Observation
+from hotswap_stream.application.alert_window import totals_of
+from hotswap_stream.application.version_figures import failures_in
 from hotswap_stream.application.version_slots import Serving
 from hotswap_stream.domain.latency_histogram import (
     HIGHEST,
@@ -94,6 +96,18 @@ def test_failed_requests_are_errors_and_nothing_else() -> None:
     assert (found.answers, found.rows, found.errors) == (2, 2, {"model-failure": 3})
     assert found.labels == {0: 1, 1: 1}
     assert found.score.total == pytest.approx(1.8)
+
+
+def test_failures_by_the_input_are_counted_apart() -> None:
+    """Issue: requests that no version can compute counted against a rollout's candidate and raised its alerts."""
+    outputs = np.array([[0.9, 0.1], [0.0, 0.0], [0.1, 0.9]], np.float32)
+    tally = Tally(None)
+    failures = dict.fromkeys((1, 2), "IndexError: out of range")
+    tally.add(group(outputs, outputs, [1, 1, 1], failures=failures, by_input=frozenset({1})))
+    tally.add(group(None, outputs[:2], [1, 1], failures=dict.fromkeys((0, 1), "no"), by_input=frozenset({0, 1})))
+    found = observation(tally)
+    assert (found.answers, found.errors) == (1, {"model-failure": 1, "wrong-input": 3})
+    assert (failures_in(found), totals_of(found).failures) == (1, 1)
 
 
 def test_rows_that_pad_a_pass_are_not_looked_at() -> None:

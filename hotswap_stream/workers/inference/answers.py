@@ -109,9 +109,13 @@ class AnswerWriter(Struct, frozen=True):
             )
             index = group.indexes[position]
             if slices is None or position in group.failures:
-                answers[index] = self._error(
-                    request, serving, "model-failure", group.failures.get(position, "no output"), facts
-                )
+                reason = group.failures.get(position, "no output")
+                if position in group.by_input:
+                    answers[index] = self._error(
+                        request, serving, "wrong-input", f"the model refuses this input: {reason}", facts
+                    )
+                else:
+                    answers[index] = self._error(request, serving, "model-failure", reason, facts)
             else:
                 response = InferResponse(
                     model_name=model_name,

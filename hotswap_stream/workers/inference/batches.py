@@ -38,6 +38,10 @@ class Group(Struct, gc=False):
     inputs: dict[str, Array]
     outputs: dict[str, Array] | None = None
     failures: dict[int, str] = {}
+    suspects: set[int] = set()
+    """Of the failures, those of a kind that a wrong input causes."""
+    by_input: frozenset[int] = frozenset()
+    """Of the failures, those that the input is to blame for: they say nothing against the version."""
     compute_ms: float = 0.0
     started_ms: float = 0.0
     """When the forward pass began, in milliseconds since 1970."""
@@ -49,6 +53,12 @@ class Group(Struct, gc=False):
     """Requests that name the version."""
     windows: list[WindowFacts] | None = None
     """Of each request, where the version takes windows."""
+
+    @property
+    def version_failures(self) -> int:
+        """How many requests the version is to blame for."""
+        failed = len(self.requests) if self.outputs is None else len(self.failures)
+        return failed - len(self.by_input)
 
     @property
     def row_count(self) -> int:

@@ -10,6 +10,7 @@ import structlog
 
 from hotswap_events.commands import AnyCommand
 from hotswap_stream.application.circuit_guard import CircuitGuard
+from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.workers.inference.batches import Batch
@@ -39,7 +40,12 @@ class CircuitWatch:
         latency_ms_max = self._guard.latency_ms_max
         now_s = time.monotonic()
         for group in batch.groups:
-            answers, errors = len(group.requests), len(group.failures)
+            # What the input is to blame for says nothing of the version.
+            answers, errors = len(group.requests) - len(group.by_input), group.version_failures
+            if group.probes and group.by_input:
+                self._guard.probes_lost(len(group.by_input), group.serving.model_version)
+            if not answers:
+                continue
             too_slow = latency_ms_max is not None and group.compute_ms > latency_ms_max
             command = self._guard.observe(
                 group.serving.model_version,
@@ -64,7 +70,7 @@ class CircuitWatch:
 
     async def _handle(self, command: AnyCommand) -> None:
         try:
-            result = await self._registry.handle(command)
+            result = await self._registry.handle(as_own(command))
         except HotswapError as error:
             # The guard says it again as long as it holds.
             _log.warning("circuit_command_failed", model_name=command.model_name, error=str(error))

@@ -6,14 +6,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from hotswap_stream.workers.inference.batches import Group
+from hotswap_stream.workers.inference.referee import Referee
 from hotswap_stream.workers.inference.tensors import Array
 
 FAILURE_CHARACTERS_MAX = 2_000
+_CAUSED_BY_INPUTS = (IndexError, KeyError, ValueError, TypeError, ArithmeticError)
+_CAUSED_BY_INPUTS_NAMES = frozenset({"RuntimeError", "InvalidArgument"})
+"""torch's, of shapes and of indices on some devices (not its subclasses: out of memory, not implemented), and ONNX
+Runtime's."""
 _NOT_FINITE = "the model answered NaN or infinity, which its manifest does not allow"
 
 
-def run_forward(groups: Sequence[Group]) -> float:
-    """Fill in outputs or failures of each group, never raise. Answers the milliseconds it took."""
+def run_forward(groups: Sequence[Group], referee: Referee | None = None) -> float:
+    """Fill in outputs or failures of each group, never raise. Returns the milliseconds it took.
+
+    Without a `referee` every failure is the version's.
+    """
     started = time.perf_counter()
     for group in groups:
         group.started_ms = time.time() * 1000
@@ -22,6 +30,8 @@ def run_forward(groups: Sequence[Group]) -> float:
         # Here, because the model tells each thread of the thread's own passes.
         group.executor = group.serving.model.executor
         group.compute_ms = (time.perf_counter() - begin) * 1000
+        if group.failures and referee is not None:
+            referee.judge(group)
     return (time.perf_counter() - started) * 1000
 
 
@@ -29,14 +39,13 @@ def _forward(group: Group) -> None:
     try:
         outputs = _infer(group, group.inputs, group.row_count)
     except Exception as error:  # noqa: BLE001  # the module's code is not ours; its failure becomes an error answer
-        group.failures = {}
         if len(group.requests) == 1:
-            group.failures[0] = _text(error)
+            _failed(group, 0, error)
         else:
             _one_by_one(group)
         return
     group.outputs = outputs
-    group.failures = _not_finite(group, outputs)
+    _find_not_finite(group, outputs)
 
 
 def _infer(group: Group, inputs: dict[str, Array], rows: int) -> dict[str, Array]:
@@ -58,7 +67,7 @@ def _one_by_one(group: Group) -> None:
         try:
             parts.append(_infer(group, inputs, rows))
         except Exception as error:  # noqa: BLE001  # as above
-            group.failures[position] = _text(error)
+            _failed(group, position, error)
             parts.append(None)
     good = next((part for part in parts if part is not None), None)
     if good is None:
@@ -75,24 +84,28 @@ def _one_by_one(group: Group) -> None:
             group.failures = dict.fromkeys(range(len(parts)), _text(error))
             return
     group.outputs = outputs
-    group.failures |= {
-        position: why for position, why in _not_finite(group, outputs).items() if position not in group.failures
-    }
+    _find_not_finite(group, outputs)
 
 
-def _not_finite(group: Group, outputs: dict[str, Array]) -> dict[int, str]:
+def _failed(group: Group, position: int, error: Exception) -> None:
+    group.failures[position] = _text(error)
+    if isinstance(error, _CAUSED_BY_INPUTS) or type(error).__name__ in _CAUSED_BY_INPUTS_NAMES:
+        group.suspects.add(position)
+
+
+def _find_not_finite(group: Group, outputs: dict[str, Array]) -> None:
+    """Inputs are finite, but their products need not be."""
     if group.serving.model.manifest.allow_non_finite:
-        return {}
-    failures: dict[int, str] = {}
+        return
     for array in outputs.values():
         if array.dtype.kind != "f" or np.isfinite(array).all():
             continue
         start = 0
         for position, rows in enumerate(group.rows):
-            if not np.isfinite(array[start : start + rows]).all():
-                failures[position] = _NOT_FINITE
+            if position not in group.failures and not np.isfinite(array[start : start + rows]).all():
+                group.failures[position] = _NOT_FINITE
+                group.suspects.add(position)
             start += rows
-    return failures
 
 
 def _text(error: Exception) -> str:

@@ -29,6 +29,7 @@ from hotswap_stream.workers.inference.life_clients import LifeClients, open_clie
 from hotswap_stream.workers.inference.life_signs import LifeSigns
 from hotswap_stream.workers.inference.quarantine import Quarantine
 from hotswap_stream.workers.inference.records import records_of
+from hotswap_stream.workers.inference.referee import Referee
 from hotswap_stream.workers.inference.request_ids import RequestIds
 from hotswap_stream.workers.inference.requests import Request, Unreadable, read_request
 from hotswap_stream.workers.inference.served_partitions import ServedWatch
@@ -73,6 +74,7 @@ class LoopLife:
         self._chooser = VersionChooser(
             parts.model_name, parts.worker, parts.slots, parts.guard, self._ids, loop, parts.reply_topics
         )
+        self._referee = Referee(parts.slots)
         self._tags = parts.answer_tags.of(parts.model_name)
         self._read_on = reading_on(parts.client_options)
         self._windows = window_keeper(parts, loop, self._read_on, stopping)
@@ -223,7 +225,7 @@ class LoopLife:
         if not batch.groups or self._compute_ms < INLINE_MS_MAX:
             self._answer_inline(batch)
         else:
-            self._computing = batch, self._compute.submit(run_forward, batch.groups)
+            self._computing = batch, self._compute.submit(run_forward, batch.groups, self._referee)
 
     def _make_batch(self, entries: list[Request | Unreadable]) -> Batch:
         taken = self._windows.take(entries, self._parts.slots.window_rule)
@@ -233,7 +235,7 @@ class LoopLife:
 
     def _answer_inline(self, batch: Batch) -> None:
         try:
-            self._answer(batch, run_forward(batch.groups))
+            self._answer(batch, run_forward(batch.groups, self._referee))
         finally:
             self._chooser.release(batch)
 

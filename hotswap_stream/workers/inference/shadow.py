@@ -206,11 +206,21 @@ class ShadowRunner:
             compute_ms = (time.perf_counter() - began) * 1000
             found = compare(_joined(part, [item.job.group.outputs or {} for item in part]), outputs)
         except Exception as error:  # noqa: BLE001  # a module's own code may raise anything; only its shadow fails
+            if len(part) > 1:  # each alone, so that one request cannot fail the others
+                self._one_by_one(part, shadow, rollout_id, model)
+                return
             self._failed(part, shadow, rollout_id, f"{type(error).__name__}: {error}"[:2_000])
             return
         self._pass_rows = max(1, self._pass_rows // 2) if compute_ms > PASS_MS_MAX else self._pass_rows
         self._observer.shadowed(shadow, rollout_id, len(part), _counting(found, compute_ms, len(part)))
         self._show(part, shadow, found, compute_ms)
+
+    def _one_by_one(self, part: list[_Item], shadow: str, rollout_id: str | None, model: ServingModel) -> None:
+        for item in part:
+            if self._gap():
+                self._pass([item], shadow, rollout_id, model)
+            else:
+                self._skip_one(shadow, rollout_id, 1)
 
     def _failed(self, part: list[_Item], shadow: str, rollout_id: str | None, error: str) -> None:
         self._observer.shadowed(

@@ -67,14 +67,14 @@ class Tally:
         """Count a group that was answered."""
         requests, failures = group.requests, group.failures
         if group.outputs is None:
-            self.add_errors("model-failure", len(requests))
+            self._add_failures(group)
             return
         end_ms = group.started_ms + group.compute_ms
         waits = [end_ms - request.record.timestamp_ms for request in requests]
         output = next(iter(group.outputs.values()))
         rows = len(output)
         if failures:
-            self.add_errors("model-failure", len(failures))
+            self._add_failures(group)
             waits = [wait for position, wait in enumerate(waits) if position not in failures]
             output = output[np.repeat([position not in failures for position in range(len(requests))], group.rows)]
             rows = len(output)
@@ -83,6 +83,12 @@ class Tally:
         self.add_outputs(output, rows)
         # Behind the rows of the requests there may be some that pad the pass.
         self._inputs.offer(next(iter(group.inputs.values()))[: group.row_count])
+
+    def _add_failures(self, group: Group) -> None:
+        if group.version_failures:
+            self.add_errors("model-failure", group.version_failures)
+        if group.by_input:
+            self.add_errors("wrong-input", len(group.by_input))
 
     def add_errors(self, code: ErrorCode, count: int) -> None:
         """Requests that were answered with an error."""
