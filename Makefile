@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed-all
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test lint types bench torture schemas clean
+.PHONY: help demo test lint types bench torture hostile schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make lint    ruff, mypy, import rules"
 	@echo "make bench   run the benchmarks (ONLY=name for one); results in build/bench.json"
 	@echo "make torture every request answered once through kills, zombies, broker restarts and swaps (SEED=n repeats a run)"
+	@echo "make hostile whatever is written into any topic, the next good record is handled (SEED=n repeats a run)"
 	@echo "make schemas write schemas/ and docs/reference/ anew from the code"
 
 $(BIN)/python:
@@ -48,6 +49,9 @@ bench: $(INSTALLED_DEV)
 
 torture: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+hostile: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.hostile $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 schemas: $(INSTALLED_DEV)
 	@$(BIN)/python -m tools.generate_schemas

@@ -15,7 +15,8 @@ import torch
 import uvicorn
 
 from hotswap_stream.adapters.torch.architectures import build_module, manifest_of
-from hotswap_stream.api.http_protocol import LimitedHttpToolsProtocol
+from hotswap_stream.api.connections import ConnectionLimits
+from hotswap_stream.api.http_protocol import ServerConfig
 from hotswap_stream.api.server import listening_socket
 
 BATCH_ROWS_MAX = 64
@@ -101,9 +102,10 @@ async def main(architecture: str) -> None:
     running = asyncio.create_task(batcher.run())
     with listening_socket("127.0.0.1", 0) as listener:
         print(f"on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-        config = uvicorn.Config(
+        config = ServerConfig(
             application(batcher),
-            http=LimitedHttpToolsProtocol,
+            limits=ConnectionLimits(),
+            proxy_headers=False,
             lifespan="off",
             ws="none",
             log_config=None,

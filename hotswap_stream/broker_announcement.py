@@ -17,13 +17,18 @@ class RunningBroker(Struct, frozen=True, kw_only=True):
     pid: int
     started_s: float
     """Start time of the process, so that a later process with the same id is not taken for it."""
+    data_dir: str | None = None
+    """Where its data stays; None: it goes with the process."""
 
 
-def announce(home: Path, bootstrap_servers: str) -> None:
+def announce(home: Path, bootstrap_servers: str, data_dir: Path | None = None) -> None:
     """Let other commands with the same home find the embedded broker of this process."""
     home.mkdir(parents=True, exist_ok=True)
     broker = RunningBroker(
-        bootstrap_servers=bootstrap_servers, pid=os.getpid(), started_s=psutil.Process().create_time()
+        bootstrap_servers=bootstrap_servers,
+        pid=os.getpid(),
+        started_s=psutil.Process().create_time(),
+        data_dir=None if data_dir is None else str(data_dir.absolute()),
     )
     temporary = home / f"{BROKER_FILE}.{os.getpid()}"
     temporary.write_bytes(msgspec.json.encode(broker))

@@ -22,6 +22,15 @@ class LogUnavailableError(HotswapError):
     retriable = True
 
 
+class LogReplacedError(LogUnavailableError):
+    """The registry log is not the one that was seen before: another one stands in its place, or records are missing.
+
+    Only a person can tell whether that is meant: `hotswap-stream registry accept` says so.
+    """
+
+    retriable = False
+
+
 class AppendOutcomeUnknownError(HotswapError):
     """A batch was sent and neither confirmed nor refused. Retry with the same command id: it cannot apply twice."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import structlog
+from msgspec import Struct
 
 from hotswap_stream.errors import HotswapError
 
@@ -16,6 +17,9 @@ BEAT_SECONDS = 1.0
 AGE_SECONDS_MAX = 20.0
 """A process whose sign is older is not taken to work."""
 NAME_CHARACTERS_MAX = 200
+TEXT_BYTES_MAX = 20_000
+_TROUBLE = "trouble: "
+_ADVICE = "advice: "
 
 ProcessKind = Literal["worker", "agents"]
 
@@ -27,22 +31,36 @@ class NotHealthyError(HotswapError):
 
 
 class Pulse:
-    """Of one process. `beat` as often as one likes, while all is well; `stop` at the end."""
+    """Of one process. `beat` as often as one likes, while all is well, or say what is in the way with `trouble`;
+    `stop` at the end."""
 
     def __init__(self, home: Path, kind: ProcessKind, name: str) -> None:
         self._path = _path(home, kind, name)
         self._beaten_s = -BEAT_SECONDS
         self._failed = False
+        self._said = ""
+        self._advice: str | None = None
+
+    def advise(self, advice: str | None) -> None:
+        """What somebody should mend although the process can do its work; told with the next sign."""
+        self._advice = advice
 
     def beat(self) -> None:
         """Renew the sign. A folder that cannot be written to stops nobody's work; the log says so once."""
+        self._renew("" if self._advice is None else f"{_ADVICE}{_line(self._advice)}\n")
+
+    def trouble(self, reason: str) -> None:
+        """Say why the process cannot do its work, until the next `beat`."""
+        self._renew(f"{_TROUBLE}{_line(reason)}\n")
+
+    def _renew(self, said: str) -> None:
         now_s = time.monotonic()
-        if now_s - self._beaten_s < BEAT_SECONDS:
+        if now_s - self._beaten_s < BEAT_SECONDS and said == self._said:
             return
-        self._beaten_s = now_s
+        self._beaten_s, self._said = now_s, said
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(f"{os.getpid()}\n", encoding="utf-8")
+            self._path.write_text(f"{os.getpid()}\n{said}", encoding="utf-8", errors="replace")
         except OSError as error:
             if not self._failed:
                 _log.warning("pulse_not_written", file=str(self._path), error=str(error))
@@ -56,11 +74,20 @@ class Pulse:
             _log.warning("pulse_not_removed", file=str(self._path), error=str(error))
 
 
-def check(home: Path, kind: ProcessKind, name: str, *, age_seconds_max: float = AGE_SECONDS_MAX) -> float:
-    """How many seconds ago the process could do its work. NotHealthyError."""
+class Sign(Struct, frozen=True):
+    """What a process left of itself."""
+
+    age_s: float
+    advice: str | None
+    """What somebody should mend although the process can do its work."""
+
+
+def check(home: Path, kind: ProcessKind, name: str, *, age_seconds_max: float = AGE_SECONDS_MAX) -> Sign:
+    """When the process could do its work. NotHealthyError."""
     path = _path(home, kind, name)
     try:
         age_s = time.time() - path.stat().st_mtime
+        lines = path.read_bytes()[:TEXT_BYTES_MAX].decode(errors="replace").splitlines()
     except FileNotFoundError:
         there = sorted(found.name.removeprefix(f"{kind}-") for found in path.parent.glob(f"{kind}-*"))
         seen = f"; there is {', '.join(there)}" if there else ""
@@ -75,7 +102,14 @@ def check(home: Path, kind: ProcessKind, name: str, *, age_seconds_max: float = 
         raise NotHealthyError(
             f"{kind} {name!r} left a sign that is {-age_s:.0f} s ahead of the clock, and no other since"
         )
-    return max(0.0, age_s)
+    said = lines[1] if len(lines) > 1 else ""
+    if said.startswith(_TROUBLE):
+        raise NotHealthyError(f"{kind} {name!r} cannot do its work: {said.removeprefix(_TROUBLE)}")
+    return Sign(max(0.0, age_s), said.removeprefix(_ADVICE) if said.startswith(_ADVICE) else None)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _path(home: Path, kind: ProcessKind, name: str) -> Path:

@@ -1,6 +1,8 @@
 """Settings from the environment (`HOTSWAP_…`). The only module that reads it; only `bootstrap` uses what it returns."""
 
+import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -9,12 +11,15 @@ import msgspec
 from msgspec import Struct, field
 
 from hotswap_stream.errors import ConfigurationError
+from hotswap_stream.service_links import service_links
 
 PREFIX = "HOTSWAP_"
 
 API_KEY_CHARACTERS_MIN = 8
 ANSWERS_KEY_CHARACTERS_MIN = 16
 ANSWERS_KEYS_MAX = 4
+
+_HOST_NAME = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 _SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
@@ -60,6 +65,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     reply_topics: str | None = None
     """Topics, beside `<prefix>.replies.*`, where a request may have a copy of its answer sent (`kafka_replyTopic`),
     separated by commas; `*` stands for any characters. Topics of hotswap itself, under any prefix, never are."""
+    broker_disk_bytes_max: int = 10 * 1024**3
+    """Bytes of requests, answers, observations and the like that the embedded broker keeps, the oldest going first; of
+    the registry, and of compacted topics, all is kept. 0: no limit."""
     request_partitions: int = 8
     batch_size_max: int = 128
     """Requests answered by one forward pass at most."""
@@ -87,6 +95,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     api_port: int = 8000
     api_keys: str | None = None
     """`name:key,name:key`. With any, whatever changes state over HTTP needs one; its name is the actor in the log."""
+    api_insecure_no_keys: bool = False
+    """Listen beyond loopback although there are no keys. Only where something else keeps others out: a container whose
+    port is published on loopback only, a proxy that asks for passwords."""
+    api_allowed_hosts: str | None = None
+    """`name,name`: names of the API beside `localhost`, its host and its machine's name, such as that of a Kubernetes
+    service; `*.name` for all that end so, `*` for any. Requests by another name are refused, for they may be those of a
+    page whose name was made to point here. IP addresses are always allowed."""
+    api_connections_max: int = 800
+    """Connections to the API at once; those that wait for a request make room for new ones."""
+    api_connections_per_address_max: int = 400
+    """Connections to the API from one address; behind a proxy, which has one address, as many as `API_CONNECTIONS_MAX`
+    are right."""
     api_request_bytes_max: int = 1024**2
     api_event_stream_clients_max: int = 64
     api_infer_bytes_max: int = 4 * 1024**2
@@ -138,10 +158,11 @@ class Settings(Struct, frozen=True, kw_only=True):
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment. ConfigurationError names a variable that is unknown or does not fit."""
     source = os.environ if environment is None else environment
+    links = passed_over(source)
     values = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in source.items()
-        if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_") and value != ""
+        if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_") and value != "" and name not in links
     }
     known = Settings.__struct_fields__
     for name in values:
@@ -150,10 +171,23 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
                 f"{PREFIX}{name.upper()} is not a setting; the settings are "
                 f"{', '.join(PREFIX + field_name.upper() for field_name in known)}"
             )
+    for name, value in values.items():
+        if not value.isprintable():  # bytes that are no text come as lone surrogates, which nothing can print
+            raise ConfigurationError(f"{PREFIX}{name.upper()} is no printable text: {value[:200]!a}")
     try:
-        return msgspec.convert(values, Settings, strict=False, dec_hook=_decode_path)
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"settings from the environment: {error}") from error
+    for name in values:
+        found = getattr(settings, name)
+        if isinstance(found, float) and not math.isfinite(found):
+            raise ConfigurationError(f"{PREFIX}{name.upper()}: {found} is not between any two numbers")
+    return settings
+
+
+def passed_over(environment: Mapping[str, str] | None = None) -> frozenset[str]:
+    """Variables with the prefix that are no settings, because Kubernetes set them for a service of such a name."""
+    return service_links(os.environ if environment is None else environment, PREFIX)
 
 
 def parse_api_keys(text: str | None) -> dict[str, str]:
@@ -183,6 +217,18 @@ def parse_answer_keys(text: str | None) -> list[str]:
     if len(keys) > ANSWERS_KEYS_MAX:
         raise ConfigurationError(f"{PREFIX}ANSWERS_KEY: {len(keys)} keys; at most {ANSWERS_KEYS_MAX} at a time")
     return keys
+
+
+def parse_allowed_hosts(text: str | None) -> tuple[str, ...]:
+    """Names of `HOTSWAP_API_ALLOWED_HOSTS`. ConfigurationError if one does not fit."""
+    names = tuple(filter(None, (part.strip() for part in (text or "").split(","))))
+    for name in names:
+        if not _HOST_NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"{PREFIX}API_ALLOWED_HOSTS: {name[:200]!r} is not a name such as 'hotswap-api' or '*.example.com', "
+                "without scheme and port, and not '*'"
+            )
+    return names
 
 
 def _decode_path(wanted: type, value: object) -> object:

@@ -12,12 +12,14 @@ from hotswap_events.commands import AnyCommand, CommandResult
 from hotswap_events.envelope import CONTENT_TYPE as CLOUDEVENTS_CONTENT_TYPE
 from hotswap_events.fleet import FleetRecord
 from hotswap_events.inference import JSON_CONTENT_TYPE, InferError, InferRequest, InferResponse
+from hotswap_events.log_stream import LOG_EVENT_TYPES, LOG_STREAM
 from hotswap_events.observation import Comparison, Feedback, Observation
 from hotswap_events.registry import EVENT_TYPES
 from hotswap_events.registry_state import RegistryState
 from hotswap_events.windows import WindowRecord, WindowsMarker
 
 MODEL_NAME_KEY = "Model name, UTF-8."
+LOG_KEY = f"`{LOG_STREAM}`: it is of the log itself, not of a model."
 
 
 class Header(Struct, frozen=True, kw_only=True):
@@ -69,13 +71,16 @@ _STRUCTURED_MODE = Header(
     values=(CLOUDEVENTS_CONTENT_TYPE,),
 )
 
+EVENT_CLASSES: dict[str, type[Struct]] = {**EVENT_TYPES, **LOG_EVENT_TYPES}
+"""Of the models' streams, and of the log's own."""
+
 EVENTS: tuple[Message, ...] = tuple(
     Message(
         name=_tag_of(envelope_type),
         payload=envelope_type,
         folder="events",
-        summary=summary_of(EVENT_TYPES[_tag_of(envelope_type)]),
-        key=MODEL_NAME_KEY,
+        summary=summary_of(EVENT_CLASSES[_tag_of(envelope_type)]),
+        key=LOG_KEY if _tag_of(envelope_type) in LOG_EVENT_TYPES else MODEL_NAME_KEY,
         content_type=CLOUDEVENTS_CONTENT_TYPE,
         headers=(_STRUCTURED_MODE,),
         correlation="correlationid",

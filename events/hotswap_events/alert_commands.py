@@ -5,9 +5,10 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from hotswap_events.alerts import AlertClearedCause, AlertPolicy, RuleName
+from hotswap_events.bounds import COUNT_MAX, INT64_MAX
 from hotswap_events.command import Command, ModelVersion
 
-StreamSequence = Annotated[int, Meta(ge=1)]
+StreamSequence = Annotated[int, Meta(ge=1, le=INT64_MAX)]
 
 
 class SetAlertPolicy(Command, frozen=True, tag="hotswap.command.set-alert-policy.v1"):
@@ -23,7 +24,7 @@ class RaiseAlert(Command, frozen=True, tag="hotswap.command.raise-alert.v1"):
     value: float
     above: float
     """The threshold it was compared with; refused where the rule has another one by now."""
-    count: Annotated[int, Meta(ge=0)] = 0
+    count: Annotated[int, Meta(ge=0, le=COUNT_MAX)] = 0
     figures: dict[str, float] = field(default_factory=dict)
     model_version: ModelVersion | None = None
 

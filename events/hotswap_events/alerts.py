@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-AlertMetric = Literal["latency-ms", "error-rate", "input-drift", "score-drift", "lag"]
+AlertMetric = Literal["latency-ms", "error-rate", "input-drift", "score-drift", "lag", "standstill"]
 AlertSeverity = Literal["warning", "critical"]
 AlertClearedCause = Literal["recovered", "rule-changed", "operator"]
 
@@ -28,15 +28,16 @@ class AlertRule(Struct, frozen=True, kw_only=True, gc=False):
     pass. `error-rate`: share of requests that the server failed to answer; a caller's mistakes do not count.
     `input-drift`, `score-drift`: largest distance of the distribution functions (Kolmogorov–Smirnov, 0 to 1) of live
     inputs or scores and those in the active version's profile, less what chance and the sketches explain. `lag`:
-    requests that wait in the model's request topic."""
+    requests that wait in the model's request topic. `standstill`: for how many seconds a partition in which requests
+    wait has not moved; of a partition among others that move, those beyond nine minutes."""
     above: float
     """The alert is raised when the figure is above it."""
     quantile: float = 0.95
     """Of the latency."""
     window_seconds: float = 60.0
-    """What lies further back does not count. `lag` is looked at as it is."""
+    """What lies further back does not count. `lag` and `standstill` are looked at as they are."""
     answers_min: int = 50
-    """Fewer requests in the window say nothing; `lag` needs none."""
+    """Fewer requests in the window say nothing; `lag` and `standstill` need none."""
     for_seconds: float = 0.0
     """How long the figure must have been above before the alert is raised."""
     clear_seconds: float = 60.0
@@ -64,7 +65,7 @@ class AlertRaised(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     rule: AlertRule
     value: float
     count: int = 0
-    """Requests, values or, for `lag`, partitions that the figure is made of."""
+    """Requests, values or, for `lag` and `standstill`, partitions that the figure is made of."""
     figures: dict[str, float] = {}
     """Further figures: errors by code, the share of each version, the distance of each input."""
     model_version: str | None = None

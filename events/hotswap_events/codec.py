@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from hotswap_events.envelope import Envelope, EnvelopeHeader
+from hotswap_events.log_stream import LOG_EVENT_TYPES
 from hotswap_events.nesting import NESTING_MAX, SHALLOW_BYTES_MAX, nests_too_deep
 from hotswap_events.registry import EVENT_TYPES
 
@@ -123,5 +124,5 @@ class Codec:
         return self.type_names[type(data)]
 
 
-REGISTRY_CODEC = Codec(EVENT_TYPES)
+REGISTRY_CODEC = Codec({**EVENT_TYPES, **LOG_EVENT_TYPES})
 """The codec of `hotswap.registry`."""

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from hotswap_events.bounds import INT64_MAX
+
 Actor = Annotated[str, Meta(min_length=1, max_length=200)]
 CommandId = Annotated[str, Meta(min_length=1, max_length=128)]
 ModelName = Annotated[str, Meta(min_length=1, max_length=63)]
@@ -19,7 +21,7 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="
     actor: Actor
     model_name: ModelName
     reason: Reason | None = None
-    expected_sequence: Annotated[int, Meta(ge=0)] | None = None
+    expected_sequence: Annotated[int, Meta(ge=0, le=INT64_MAX)] | None = None
     """Refuse unless the model's stream is at this sequence: for a caller that decided on what it had read."""
     correlation_id: CommandId | None = None
     traceparent: Annotated[str, Meta(max_length=128)] | None = None

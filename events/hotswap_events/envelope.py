@@ -18,6 +18,9 @@ GENESIS = "0" * 64
 Sha256Hex = Annotated[str, Meta(extra_json_schema={"pattern": "^[0-9a-f]{64}$"})]
 """Not checked while decoding: a wrong value cannot equal the head's digest, so the event is void anyway."""
 
+Ignorable = Annotated[Any, Meta(extra_json_schema={"type": "boolean"})]
+"""`True` or anything else. Not checked while decoding: readers that do not know the attribute count such an event."""
+
 Sequence = Annotated[int, Meta(ge=1)]
 Timestamp = Annotated[datetime, Meta(tz=True)]
 
@@ -48,6 +51,9 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     data: Any
     reason: str | None = None
     traceparent: str | None = None
+    ignorable: Ignorable = False
+    """`true`: a reader that does not know the type loses nothing that a decision needs. Absent: it must understand it,
+    and else decides nothing on this model but what is possible in every state."""
 
 
 class EnvelopeHeader(Struct, frozen=True, kw_only=True, gc=False):
@@ -67,3 +73,4 @@ class EnvelopeHeader(Struct, frozen=True, kw_only=True, gc=False):
     correlationid: str
     reason: str | None = None
     traceparent: str | None = None
+    ignorable: Ignorable = False

@@ -8,6 +8,20 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from hotswap_events.bounds import (
+    INT64_MAX,
+    REWARD_MAX,
+    SQUARES_MAX,
+    SUM_MAX,
+    Count,
+    Index,
+    Milliseconds,
+    Name,
+    Offset,
+    Partition,
+    check_time,
+)
+from hotswap_events.command import Actor, ModelName, ModelVersion
 from hotswap_events.envelope import Timestamp
 from hotswap_events.inference import ErrorCode, InferTensor
 
@@ -26,15 +40,27 @@ INPUT_SKETCH = "input"
 FEATURES_MAX = 4
 """Elements of the first input that have a sketch of their own."""
 
-Count = Annotated[int, Meta(ge=0)]
+SKETCHES_MAX = 16
+SKETCH_CHARACTERS_MAX = 65_536
+OUTPUTS_MAX = 1_024
+
+LatencyBucket = Annotated[int, Meta(ge=-80, le=160)]
+SketchText = Annotated[str, Meta(max_length=SKETCH_CHARACTERS_MAX)]
+SumOfValues = Annotated[float, Meta(ge=-SUM_MAX, le=SUM_MAX)]
+SumOfSquares = Annotated[float, Meta(ge=0.0, le=SQUARES_MAX)]
+Labels = Annotated[dict[Index, Count], Meta(max_length=LABELS_MAX)]
+Sketches = Annotated[dict[Name, SketchText], Meta(max_length=SKETCHES_MAX)]
+Outputs = Annotated[tuple[InferTensor, ...], Meta(max_length=OUTPUTS_MAX)]
+FeedbackId = Annotated[str, Meta(min_length=1, max_length=256)]
+Reward = Annotated[float, Meta(ge=-REWARD_MAX, le=REWARD_MAX)]
 
 
 class Sums(Struct, frozen=True, gc=False):
     """Count, sum and sum of squares of values."""
 
     count: Count = 0
-    total: float = 0.0
-    squares: float = 0.0
+    total: SumOfValues = 0.0
+    squares: SumOfSquares = 0.0
 
 
 class LatencyCounts(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -43,8 +69,8 @@ class LatencyCounts(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     The lowest bucket, −80, holds everything below; the highest, 160, everything above.
     """
 
-    buckets: dict[int, Count] = {}
-    total_ms: float = 0.0
+    buckets: dict[LatencyBucket, Count] = {}
+    total_ms: Milliseconds = 0.0
     """Sum of the values: with their count it gives the mean."""
     slow: Count = 0
     """Values above `slow_ms` of the observation, exact."""
@@ -57,19 +83,19 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     whose sequence is not above the highest of the same `worker_run` and model. A gap says that records were lost.
     """
 
-    worker: str
-    worker_run: str
+    worker: Name
+    worker_run: Name
     """Unique to each start of the worker."""
-    sequence: Annotated[int, Meta(ge=1)]
+    sequence: Annotated[int, Meta(ge=1, le=INT64_MAX)]
     """1, 2, 3 … over the records of this run and model."""
-    model_name: str
-    model_version: str | None = None
+    model_name: ModelName
+    model_version: ModelVersion | None = None
     """None: requests that were refused before a version was chosen (`role` is then `refused`)."""
     role: ObservationRole
     """`primary`: by the split of the traffic, also the active version without a rollout. `pinned`: the request named
     the version. `probe`: while its circuit is half-open. `fallback`: it answered in place of another. `shadow`: its
     answers went to nobody."""
-    rollout_id: str | None = None
+    rollout_id: Name | None = None
     """The rollout that was on when the version was chosen."""
     since: Timestamp
     until: Timestamp
@@ -85,9 +111,9 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     total: LatencyCounts = LatencyCounts()
     """From the request's record timestamp to the end of its forward pass: what a caller waits, but for the network.
     Shadows have none."""
-    slow_ms: float | None = None
+    slow_ms: Annotated[float, Meta(ge=0.0)] | None = None
     """What `slow` was counted by: the least `slow_ms` in the rollout's policy."""
-    labels: dict[int, Count] = {}
+    labels: Labels = {}
     """Rows by the index of their largest class score; empty where the first output holds no class scores."""
     labels_other: Count = 0
     agreed: Count = 0
@@ -101,32 +127,39 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """Of a shadow: its score less that of the primary."""
     input: Sums = Sums()
     """Of the mean of the first input's rows: of a sample of them."""
-    sketches: dict[str, str] = {}
+    sketches: Sketches = {}
     """Name → KLL sketch of floats (Apache DataSketches, base64) of a sample of the rows."""
+
+    def __post_init__(self) -> None:
+        check_time("since", self.since)
+        check_time("until", self.until)
 
 
 class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One request as the primary and a shadow answered it, on `hotswap.comparisons`. A sample; all are counted in the
     observations."""
 
-    model_name: str
-    rollout_id: str | None = None
-    worker: str
-    request_partition: int
-    request_offset: int
+    model_name: ModelName
+    rollout_id: Name | None = None
+    worker: Name
+    request_partition: Partition
+    request_offset: Offset
     request_id: str | None = None
     at: Timestamp
-    primary_version: str
-    shadow_version: str
+    primary_version: ModelVersion
+    shadow_version: ModelVersion
     agree: bool
     """In all of the request's rows."""
-    primary_compute_ms: float
-    shadow_compute_ms: float
+    primary_compute_ms: Milliseconds
+    shadow_compute_ms: Milliseconds
     """Of the forward passes, which other requests were in too."""
-    primary_outputs: tuple[InferTensor, ...] = ()
-    shadow_outputs: tuple[InferTensor, ...] = ()
+    primary_outputs: Outputs = ()
+    shadow_outputs: Outputs = ()
     """Left out where they are large."""
     shadow_error: str | None = None
+
+    def __post_init__(self) -> None:
+        check_time("at", self.at)
 
 
 class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -135,25 +168,26 @@ class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     It names the answer by its request's partition and offset, as every answer carries them, or by the request's id.
     """
 
-    model_name: str
-    feedback_id: Annotated[str, Meta(min_length=1, max_length=256)]
+    model_name: ModelName
+    feedback_id: FeedbackId
     """The same id again is the same feedback, sent twice."""
     at: Timestamp
     """When it was known."""
-    request_partition: Annotated[int, Meta(ge=0)] | None = None
-    request_offset: Annotated[int, Meta(ge=0)] | None = None
-    request_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
-    model_version: str | None = None
+    request_partition: Partition | None = None
+    request_offset: Offset | None = None
+    request_id: FeedbackId | None = None
+    model_version: Name | None = None
     """The version that the sender has seen in the answer; what the answer itself says decides."""
-    label: Annotated[int, Meta(ge=0)] | None = None
+    label: Index | None = None
     """The true class: the index of the score that should have been the largest."""
-    reward: float | None = None
+    reward: Reward | None = None
     """How good the answer was: higher is better."""
-    actor: str | None = None
+    actor: Actor | None = None
     parameters: dict[str, Any] = {}
     """Whatever else belongs to it; not looked at."""
 
     def __post_init__(self) -> None:
+        check_time("at", self.at)
         if (self.request_partition is None) != (self.request_offset is None):
             raise ValueError("request_partition and request_offset come together")
         if self.request_offset is None and self.request_id is None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from hotswap_events.bounds import INT64_MAX
 from hotswap_events.command import Command, ModelVersion
 
 PROFILE_SKETCHES_MAX = 8
@@ -27,7 +28,7 @@ class ProfileVersion(Command, frozen=True, tag="hotswap.command.profile.v1"):
 
     model_version: ModelVersion
     source: Annotated[str, Meta(min_length=1, max_length=500)]
-    rows: Annotated[int, Meta(ge=1)]
+    rows: Annotated[int, Meta(ge=1, le=INT64_MAX)]
     sketches: dict[str, str] = field(default_factory=dict)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from hotswap_events.alerts import ALERT_EVENT_TYPES, AlertEvent
+from hotswap_events.emergency import EMERGENCY_EVENT_TYPES, EmergencyEvent
 from hotswap_events.profile import PROFILE_EVENT_TYPES, ModelProfiled
 from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutEvent
 from hotswap_events.serving_control import SERVING_CONTROL_EVENT_TYPES, ServingControlEvent
@@ -136,6 +137,7 @@ RegistryEvent = (
     | RolloutEvent
     | ServingControlEvent
     | AlertEvent
+    | EmergencyEvent
 )
 
 EVENT_TYPES: dict[str, type[Struct]] = {
@@ -153,5 +155,6 @@ EVENT_TYPES: dict[str, type[Struct]] = {
     **ROLLOUT_EVENT_TYPES,
     **SERVING_CONTROL_EVENT_TYPES,
     **ALERT_EVENT_TYPES,
+    **EMERGENCY_EVENT_TYPES,
 }
 """Stored type name → class. A name, once released, keeps its meaning for ever."""

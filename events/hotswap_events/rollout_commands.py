@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from hotswap_events.bounds import INT64_MAX
 from hotswap_events.command import Command, ModelVersion
 from hotswap_events.rollout import AnalysisOutcome, Evidence
 from hotswap_events.rollout_strategy import (
@@ -16,7 +17,7 @@ from hotswap_events.rollout_strategy import (
 from hotswap_events.validation_policy import ValidationPolicy
 
 Candidates = tuple[ModelVersion, ...]
-StepIndex = Annotated[int, Meta(ge=0)]
+StepIndex = Annotated[int, Meta(ge=0, le=INT64_MAX)]
 
 
 class StartRollout(Command, frozen=True, tag="hotswap.command.start-rollout.v1"):
@@ -89,7 +90,7 @@ class RecordAnalysis(RolloutCommand, frozen=True, tag="hotswap.command.record-an
     """
 
     outcome: AnalysisOutcome
-    watermark: Annotated[int, Meta(ge=0)]
+    watermark: Annotated[int, Meta(ge=0, le=INT64_MAX)]
     """How far the observations had been read. One that is not above the last recorded changes nothing."""
     evidence: Evidence = ()
     model_version: ModelVersion | None = None

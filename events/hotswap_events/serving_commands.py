@@ -4,11 +4,12 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
+from hotswap_events.bounds import INT64_MAX
 from hotswap_events.command import Command, ModelVersion
 from hotswap_events.serving_control import CircuitClosedCause, CircuitOpenedCause, ServingPolicy
 
 Worker = Annotated[str, Meta(max_length=200)]
-StreamSequence = Annotated[int, Meta(ge=1)]
+StreamSequence = Annotated[int, Meta(ge=1, le=INT64_MAX)]
 
 
 class SetServingPolicy(Command, frozen=True, tag="hotswap.command.set-serving-policy.v1"):

@@ -29,6 +29,8 @@ class TopicSpec(Struct, frozen=True, kw_only=True):
     """Stamp records with the broker's clock: needed where `as of a time` is asked."""
     replicas: int = 3
     message_bytes_max: int = 1_048_576
+    other_counts_served: bool = False
+    """A topic that has another number of partitions than this is used as it is, too."""
 
     def config(self, *, brokers: int) -> dict[str, str]:
         """Topic configuration for a cluster of `brokers` nodes."""
@@ -151,6 +153,7 @@ class Topics(Struct, frozen=True):
                 cleanup_policy="delete",
                 retention_ms=7 * _DAY_MS,
                 message_bytes_max=8 * 1_048_576,
+                other_counts_served=True,
                 # The time of an answer is comparable with that of a registry event only by the same clock.
                 append_time=name == self.responses(model_name),
             )
@@ -160,7 +163,13 @@ class Topics(Struct, frozen=True):
     def windows_specs(self, model_name: str, *, partitions: int = REQUEST_PARTITIONS) -> tuple[TopicSpec, ...]:
         """The topic of windows, with as many partitions as the model's requests. Made when a version first needs it."""
         return (
-            TopicSpec(name=self.windows(model_name), partitions=partitions, cleanup_policy="compact", retention_ms=-1),
+            TopicSpec(
+                name=self.windows(model_name),
+                partitions=partitions,
+                cleanup_policy="compact",
+                retention_ms=-1,
+                other_counts_served=True,
+            ),
         )
 
 

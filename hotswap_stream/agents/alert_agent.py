@@ -5,6 +5,7 @@ never touches the rollouts, whose agent reads the same records.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
@@ -14,9 +15,9 @@ from hotswap_events.alert_commands import AlertCommand
 from hotswap_events.alerts import AlertRule
 from hotswap_events.observation import Observation
 from hotswap_events.profile import ModelProfiled
-from hotswap_stream.application.alert_figures import Figure, Reference, lag_figure, window_figure
+from hotswap_stream.application.alert_figures import Figure, Reference, lag_figure, standstill_figure, window_figure
 from hotswap_stream.application.alert_judge import RuleWatch, judge, watched
-from hotswap_stream.application.alert_window import DRIFT_METRICS, AlertWindows
+from hotswap_stream.application.alert_window import DRIFT_METRICS, TOPIC_METRICS, AlertWindows
 from hotswap_stream.application.identity import Clock
 from hotswap_stream.application.quantile_sketch import readable_sketches
 from hotswap_stream.application.registry import Registry
@@ -183,8 +184,8 @@ class AlertAgent:
         fresh = now >= self._fresh_from
         figures: dict[str, Figure] = {}
         for rule in rules:
-            if rule.metric == "lag":
-                figures[rule.name] = lag_figure(waiting) if name in self._lag_asked else "too-little"
+            if rule.metric in TOPIC_METRICS:
+                figures[rule.name] = _topic_figure(rule, state, waiting) if name in self._lag_asked else "too-little"
             elif fresh:
                 try:
                     figures[rule.name] = model.figure(rule, state, now_ms)
@@ -224,9 +225,8 @@ class AlertAgent:
         models: dict[str, float] = {}
         for name in owned:
             rules = self._registry.state(name).alerts.effective_policy.rules
-            thresholds = [rule.above for rule in rules if rule.metric == "lag"]
-            if thresholds:
-                models[name] = min(thresholds)
+            if any(rule.metric in TOPIC_METRICS for rule in rules):
+                models[name] = min((rule.above for rule in rules if rule.metric == "lag"), default=math.inf)
         self._lag_asked, self._waiting = frozenset(), {}
         self._waiting = await self._lag.waiting(models) if models else {}
         self._lag_asked = frozenset(models)
@@ -246,6 +246,14 @@ class AlertAgent:
         if name not in self._failed and len(self._failed) < MODELS_MAX:
             self._failed.add(name)
             _log.error("alerts_of_model_failed", model_name=name, cause=f"{type(error).__name__}: {error}")
+
+
+def _topic_figure(rule: AlertRule, state: ModelState, waiting: WaitingRequests | None) -> Figure:
+    if rule.metric == "lag":
+        return lag_figure(waiting)
+    if state.active_version is None or state.serving.disabled:
+        return "nothing"  # nobody is to answer, or by an error only
+    return standstill_figure(waiting)
 
 
 def _wanted(model: _Watched, state: ModelState, record: Observation) -> Iterable[str]:

@@ -12,10 +12,12 @@ from typing import TypeVar
 import msgspec
 import structlog
 
+from hotswap_events.bounds import TIME_MAX
 from hotswap_events.nesting import nests_too_deep
 from hotswap_events.observation import Feedback, Observation
 from hotswap_events.topics import Topics
 from hotswap_stream.agents.reading_progress import ReadingProgress
+from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.analysis_entry import (
     FEEDBACK_KEYS_MAX,
     AnalysisEntry,
@@ -23,7 +25,6 @@ from hotswap_stream.application.analysis_entry import (
     with_feedback,
     with_observation,
 )
-from hotswap_stream.application.dead_letter import CAUSE_CHARACTERS_MAX, dead_letter
 from hotswap_stream.application.feedback import AnswerLookup, FeedbackJoiner
 from hotswap_stream.application.identity import Clock
 from hotswap_stream.application.registry import Registry
@@ -33,6 +34,7 @@ from hotswap_stream.application.topic_records import InboundRecord, Publisher
 from hotswap_stream.domain.limits import wrong_model_name
 from hotswap_stream.domain.rollout_state import RolloutState
 from hotswap_stream.domain.state import ModelState
+from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +42,8 @@ RECORD_BYTES_MAX = 900_000
 ENTRY_BYTES_MAX = 900_000
 DUE_AT_ONCE_MAX = 64
 REFUSALS_KEPT_MAX = 1_000
+UNDECIDABLE_TOLD_MAX = 10_000
+TIME_MS_MAX = round(TIME_MAX.timestamp() * 1000) - 1
 
 _R = TypeVar("_R", Observation, Feedback)
 
@@ -56,6 +60,8 @@ class AnalysisAgent:
     to decide about models whose records this process gets. `flush` returns when the table is safe: a decision is only
     made on what a process that is started after this one's death will know too. `on_observation` is called with each
     observation as it is read, and the time of its record; it must not raise.
+
+    Both handlers raise retriable HotswapErrors only, which mean: read the record again.
     """
 
     def __init__(
@@ -69,10 +75,14 @@ class AnalysisAgent:
         answers: AnswerLookup | None = None,
         flush: Callable[[], Awaitable[None]] | None = None,
         on_observation: Callable[[Observation, datetime], None] | None = None,
+        care: RecordCare | None = None,
     ) -> None:
         self._registry = registry
-        self._publisher = publisher
-        self._topics = topics
+        self._care = care or RecordCare(publisher, topics)
+        self.handle_observation = self._care.of(self._handle_observation)
+        """Return when the observation counts."""
+        self.handle_feedback = self._care.of(self._handle_feedback)
+        """Return when the feedback counts."""
         self._entries = entries
         self._clock = clock
         self._answers = answers
@@ -80,11 +90,11 @@ class AnalysisAgent:
         self._on_observation = on_observation
         self._joiners: dict[str, FeedbackJoiner] = {}
         self._refused: dict[str, None] = {}
+        self._undecidable: set[str] = set()
         self._progress = ReadingProgress(clock.now())
         self.decided_count = 0
 
-    async def handle_observation(self, record: InboundRecord) -> None:
-        """Return when the observation counts. A retriable HotswapError means: read it again."""
+    async def _handle_observation(self, record: InboundRecord) -> None:
         observation = await self._read(record, _observations)
         if observation is None:
             return
@@ -99,15 +109,14 @@ class AnalysisAgent:
         await self._know(model_name, observation.rollout_id)
         entry, state = self._entry(model_name), self._registry.state(model_name)
         try:
-            folded = with_observation(entry, state.rollout, observation, record.offset)
+            folded = with_observation(entry, state.rollout, observation, record.offset, _time_of(record))
             self._keep(model_name, entry, folded)
         except ValueError as error:
-            await self._put_aside(record, f"the observation cannot be folded: {error}")
+            await self._care.put_aside(record, f"the observation cannot be folded: {error}")
             return
         await self._decide(model_name, self._told_by(record))
 
-    async def handle_feedback(self, record: InboundRecord) -> None:
-        """Return when the feedback counts. A retriable HotswapError means: read it again."""
+    async def _handle_feedback(self, record: InboundRecord) -> None:
         feedback = await self._read(record, _feedback)
         if feedback is None:
             return
@@ -147,6 +156,24 @@ class AnalysisAgent:
         return None if read_to is None else min(at, max(at, now) - (now - read_to))
 
     async def _decide(self, model_name: str, now: datetime | None) -> None:
+        """Decide what is due. What was folded counts, whatever becomes of this: figures that nothing can be concluded
+        from are no fault of the record that came last, and of no other model."""
+        try:
+            await self._decide_due(model_name, now)
+        except HotswapError as error:
+            if error.retriable:
+                raise
+            self._say_undecidable(model_name, error)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._say_undecidable(model_name, error)
+
+    def _say_undecidable(self, model_name: str, error: Exception) -> None:
+        """Once a model, so that the log does not fill."""
+        if model_name not in self._undecidable and len(self._undecidable) < UNDECIDABLE_TOLD_MAX:
+            self._undecidable.add(model_name)
+            _log.error("rollout_not_decidable", model_name=model_name, exc_info=error)
+
+    async def _decide_due(self, model_name: str, now: datetime | None) -> None:
         """None: nobody can tell how much time has come; what the evidence shows is decided all the same."""
         for _attempt in range(DUE_AT_ONCE_MAX):
             state = self._registry.state(model_name)
@@ -190,7 +217,7 @@ class AnalysisAgent:
             return AnalysisEntry()
         try:
             return _entries.decode(value)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever was written there, what is kept begins anew
             _log.error("analysis_entry_unreadable", model_name=model_name, cause=str(error))
             return AnalysisEntry()
 
@@ -206,31 +233,21 @@ class AnalysisAgent:
         value = record.value
         if value is None or len(value) > RECORD_BYTES_MAX or nests_too_deep(value):
             length = "no" if value is None else len(value)
-            await self._put_aside(record, f"{length} bytes: at most {RECORD_BYTES_MAX}, of JSON, are read")
+            await self._care.put_aside(record, f"{length} bytes: at most {RECORD_BYTES_MAX}, of JSON, are read")
             return None
         try:
             found = decoder.decode(value)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            await self._put_aside(record, f"{error}"[:CAUSE_CHARACTERS_MAX])
+            await self._care.put_aside(record, str(error))
             return None
         name = found.model_name
         wrong = wrong_model_name(name)
         if wrong is None and record.key != name.encode():
             wrong = f"the record key {record.key!r} is not the model name {name!r}"
         if wrong is not None:
-            await self._put_aside(record, wrong)
+            await self._care.put_aside(record, wrong)
             return None
         return found
-
-    async def _put_aside(self, record: InboundRecord, cause: str) -> None:
-        _log.warning(
-            "analysis_record_put_aside",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            cause=cause[:CAUSE_CHARACTERS_MAX],
-        )
-        await self._publisher.publish(dead_letter(record, cause, topic=self._topics.dead_letters))
 
 
 def _knows(state: ModelState, rollout_id: str) -> bool:
@@ -239,4 +256,6 @@ def _knows(state: ModelState, rollout_id: str) -> bool:
 
 
 def _time_of(record: InboundRecord) -> datetime:
-    return datetime.fromtimestamp(record.timestamp_ms / 1000, tz=UTC)
+    """When it was appended; a time that no clock shows is taken as the nearest that one may."""
+    at_ms = min(TIME_MS_MAX, max(0, record.timestamp_ms))
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC)

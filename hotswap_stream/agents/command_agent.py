@@ -3,7 +3,6 @@
 from typing import Any
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from hotswap_events import headers
@@ -11,12 +10,10 @@ from hotswap_events.commands import AnyCommand, CommandId, CommandResult, Refusa
 from hotswap_events.inference import JSON_CONTENT_TYPE
 from hotswap_events.nesting import nests_too_deep
 from hotswap_events.topics import Topics
-from hotswap_stream.application.dead_letter import CAUSE_CHARACTERS_MAX, dead_letter
+from hotswap_stream.agents.record_care import RecordCare
+from hotswap_stream.application.dead_letter import CAUSE_CHARACTERS_MAX
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.topic_records import InboundRecord, OutboundRecord, Publisher
-from hotswap_stream.errors import HotswapError
-
-_log = structlog.get_logger(__name__)
 
 COMMAND_BYTES_MAX = 900_000
 """Of a command's value; what is longer could not be copied whole to the dead letters."""
@@ -88,40 +85,32 @@ class CommandAgent:
     A waiting client takes the first result with its command id; further ones are repetitions.
     """
 
-    def __init__(self, registry: Registry, publisher: Publisher, topics: Topics) -> None:
+    def __init__(
+        self, registry: Registry, publisher: Publisher, topics: Topics, *, care: RecordCare | None = None
+    ) -> None:
         self._registry = registry
         self._publisher = publisher
         self._topics = topics
-
-    async def handle(self, record: InboundRecord) -> None:
+        self._care = care or RecordCare(publisher, topics)
+        self.handle = self._care.of(self._handle, on_put_aside=self._answer_failed)
         """Return when the record needs no more care. A retriable HotswapError means: read it again."""
+
+    async def _handle(self, record: InboundRecord) -> None:
         command = read_command(record)
         if isinstance(command, UnreadableCommand):
             await self._put_aside(record, command)
             return
-        try:
-            result = await self._registry.handle(command)
-        except HotswapError as error:
-            if error.retriable:
-                raise
-            result = _failed(command, str(error))
-        except Exception as error:  # noqa: BLE001 - one command that trips a bug must not stop all that follow
-            _log.exception("command_failed", command_id=command.command_id, model_name=command.model_name)
-            cause = f"handling it failed: {type(error).__name__}: {error}"
-            await self._publisher.publish(dead_letter(record, cause, topic=self._topics.dead_letters))
-            result = _failed(command, cause)
+        result = await self._registry.handle(command)
         await self._answer(result, correlation_id=command.correlation_id)
 
+    async def _answer_failed(self, record: InboundRecord, cause: str) -> None:
+        """For whoever waits for a command that could not be handled."""
+        command = read_command(record)
+        if not isinstance(command, UnreadableCommand):
+            await self._answer(_failed(command, cause), correlation_id=command.correlation_id)
+
     async def _put_aside(self, record: InboundRecord, command: UnreadableCommand) -> None:
-        _log.warning(
-            "command_unreadable",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            cause=command.cause,
-            command_id=command.command_id,
-        )
-        await self._publisher.publish(dead_letter(record, command.cause, topic=self._topics.dead_letters))
+        await self._care.put_aside(record, command.cause)
         if command.command_id is not None:
             await self._answer(
                 CommandResult(

@@ -16,13 +16,13 @@ from hotswap_events import headers
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent
 from hotswap_events.inference import JSON_CONTENT_TYPE
 from hotswap_events.topics import Topics
-from hotswap_stream.application.dead_letter import dead_letter
+from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.registry_fold import Stream
 from hotswap_stream.application.registry_view import encode_registry_state, registry_state
 from hotswap_stream.application.topic_records import InboundRecord, OutboundRecord, Publisher
 from hotswap_stream.domain.limits import wrong_model_name
-from hotswap_stream.errors import ConfigurationError, HotswapError
+from hotswap_stream.errors import ConfigurationError
 
 _log = structlog.get_logger(__name__)
 
@@ -56,17 +56,20 @@ class RegistryAgent:
         heads: MutableMapping[bytes, bytes],
         *,
         on_model_seen: Callable[[str], Awaitable[None]] | None = None,
+        care: RecordCare | None = None,
     ) -> None:
         self._registry = registry
         self._publisher = publisher
         self._topics = topics
+        self._care = care or RecordCare(publisher, topics)
+        self.handle = self._care.of(self._handle)
+        """Return when the state topic reflects the record. A retriable HotswapError means: read it again."""
         self._heads = heads
         self._on_model_seen = on_model_seen
         self.published_count = 0
         self.unreadable_count = 0
 
-    async def handle(self, record: InboundRecord) -> None:
-        """Return when the state topic reflects the record. A retriable HotswapError means: read it again."""
+    async def _handle(self, record: InboundRecord) -> None:
         await self._registry.wait_for_offset(record.offset + 1)
         model_name = self._model_name(record)
         if model_name is None:
@@ -84,14 +87,7 @@ class RegistryAgent:
             return
         if head is None and self._on_model_seen is not None:
             await self._see(model_name, self._on_model_seen)
-        try:
-            await self._publish(key, stream)
-        except HotswapError:
-            raise
-        except Exception as error:  # noqa: BLE001 - one model that trips a bug must not stop commands to all others
-            _log.exception("registry_state_failed", model_name=model_name, offset=record.offset)
-            cause = f"publishing the state failed: {type(error).__name__}: {error}"
-            await self._publisher.publish(dead_letter(record, cause, topic=self._topics.dead_letters))
+        await self._publish(key, stream)
 
     async def _publish(self, key: bytes, stream: Stream) -> None:
         """The state and its head are taken in one step: the fold moves on while the record is on its way."""
@@ -127,7 +123,7 @@ class RegistryAgent:
             return None
         try:
             return _head_decoder.decode(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever was written there, the state is published again
             _log.warning("stream_head_unreadable", model_name=key.decode(), cause=str(error))
             return None
 

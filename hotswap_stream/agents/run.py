@@ -13,6 +13,7 @@ from hotswap_stream.agents.analysis_agent import AnalysisAgent
 from hotswap_stream.agents.command_agent import CommandAgent
 from hotswap_stream.agents.faust_app import FaustAgents
 from hotswap_stream.agents.progress_watch import ProgressWatch
+from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.agents.registry_agent import RegistryAgent
 from hotswap_stream.agents.topics import (
     agent_topic_specs,
@@ -80,8 +81,9 @@ async def run_agents(
         table_topic=stream_heads_topic(topics),
     )
     watch = ProgressWatch(asyncio.get_running_loop().time)
-    registry_agent = RegistryAgent(registry, agents, topics, agents.table, on_model_seen=on_model_seen)
-    command_agent = CommandAgent(registry, agents, topics)
+    care = RecordCare(agents, topics)
+    registry_agent = RegistryAgent(registry, agents, topics, agents.table, on_model_seen=on_model_seen, care=care)
+    command_agent = CommandAgent(registry, agents, topics, care=care)
     partitions = analysis_partitions(topics)
     entries = agents.add_table("analysis", analysis_topic(topics), partitions=partitions)
     alert_agent = AlertAgent(registry, clock=clock, lag=lag, lag_seconds=alert_lag_seconds)
@@ -94,6 +96,7 @@ async def run_agents(
         answers=answers,
         flush=agents.flush,
         on_observation=alert_agent.observe,
+        care=care,
     )
 
     async def handle_registry_record(record: InboundRecord) -> None:
@@ -139,6 +142,7 @@ async def run_agents(
             states_published=registry_agent.published_count,
             rollouts_decided=analysis_agent.decided_count,
             alerts_said=alert_agent.said_count,
+            records_put_aside=care.put_aside_count,
         )
 
 

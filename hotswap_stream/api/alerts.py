@@ -10,7 +10,7 @@ from hotswap_events.alerts import AlertPolicy, AlertSeverity
 from hotswap_stream.api.authorization import guard_state_change
 from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.command_context import CommandBody
-from hotswap_stream.api.operations import KEY_OR_NONE, OptionalBodyOperation
+from hotswap_stream.api.operations import KEY_OR_NONE
 from hotswap_stream.api.orders import Orders
 from hotswap_stream.api.parameters import ModelNameInPath
 from hotswap_stream.api.past_or_present import PastOrPresent
@@ -73,13 +73,12 @@ class AlertController(Controller):
         "/{rule_name:str}/clear",
         status_code=200,
         operation_id="clear_alert",
-        operation_class=OptionalBodyOperation,
         guards=[guard_state_change],
         security=KEY_OR_NONE,
         responses=PROBLEM_RESPONSES,
     )
     async def clear_alert(
-        self, orders: Orders, rule_name: RuleInPath, data: JSONBody[ClearAlertBody | None] = None
+        self, orders: Orders, rule_name: RuleInPath, data: JSONBody[ClearAlertBody]
     ) -> Response[CommandAnswer]:
         """End an alert by hand. It is raised again when its figure is above the threshold for long enough again."""
         return await orders.give(ClearAlert, data, rule_name=rule_name)

@@ -134,6 +134,7 @@ def create_app(services: ApiServices) -> Litestar:
             yield
         finally:
             runtime.close()
+            await services.side.close()
 
     return _application(services.request_bytes_max, services.infer_bytes_max, [lifespan])
 

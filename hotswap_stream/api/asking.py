@@ -10,7 +10,8 @@ from litestar import Request
 
 from hotswap_events import headers as header_names
 from hotswap_events.inference import InferError, InferRequest, InferResponse
-from hotswap_stream.api.authorization import ANONYMOUS, key_owner, presented_key
+from hotswap_stream.api.authorization import ANONYMOUS, key_name
+from hotswap_stream.api.broker_away import require_broker
 from hotswap_stream.api.command_context import TRACEPARENT
 from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError, found
 from hotswap_stream.api.runtime import ApiRuntime
@@ -36,6 +37,8 @@ _ROUTING_KEY = header_names.ROUTING_KEY.encode()
 _TRACEPARENT = header_names.TRACEPARENT.encode()
 _REPEATED_ID = header_names.REPEATED_ID.encode()
 _DEADLINE = header_names.DEADLINE.encode()
+
+_OF_BROWSERS = {"origin", "referer", "cookie", "sec-fetch-site", "sec-fetch-mode"}
 
 _REFUSALS: dict[RefusalKind, tuple[int, str]] = {
     "busy": (503, "busy"),
@@ -95,8 +98,7 @@ def _caller_of(request: AskedHeaders, runtime: ApiRuntime) -> str | None:
     keys = runtime.services.api_keys
     if not keys:
         return None
-    presented = presented_key(request.headers)
-    return (None if presented is None else key_owner(keys, presented)) or ANONYMOUS
+    return key_name(request.headers, keys) or ANONYMOUS
 
 
 def servable(runtime: ApiRuntime, model_name: str, model_version: str | None = None) -> VersionState:
@@ -165,9 +167,12 @@ def _seconds_until(deadline_ms: bytes) -> float:
 
 
 def check_content(request: AskedHeaders, media_types: Collection[str]) -> None:
-    """ProblemError (415) for another content type, or a compressed body."""
+    """ProblemError (415) for another content type, or a compressed body.
+
+    Without one only for what is no browser: clients of the protocol leave it out, and so may a page of another site.
+    """
     content_type = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
-    if content_type and content_type not in media_types:
+    if content_type not in media_types and (content_type or _OF_BROWSERS & request.headers.keys()):
         raise ProblemError(
             415, "wrong-content-type", f"content-type is {content_type[:100]!r}; {' or '.join(media_types)} is needed"
         )
@@ -197,6 +202,7 @@ async def ask(
     timeout_s = services.infer_timeout_ms / 1_000
     if beside.deadline_s is not None:
         timeout_s = min(timeout_s, beside.deadline_s)
+    require_broker(runtime, code="inference-unavailable")
     require_worker(runtime, model_name)
     try:
         answer = await gateway.infer(
@@ -212,6 +218,9 @@ async def ask(
     except RequestTooLargeError as error:
         raise ProblemError(413, "too-large", str(error)) from error
     except InferenceTimeoutError as error:
+        require_broker(
+            runtime, code="inference-unavailable"
+        )  # or it went away with the request in it, which is answered when it is back
         raise ProblemError(504, "inference-timeout", str(error)) from error
     except (InferenceUnavailableError, NoModelTopicsError) as error:
         raise ProblemError(
@@ -237,6 +246,25 @@ def require_worker(runtime: ApiRuntime, model_name: str) -> None:
         runtime.admission.check_worker(model_name)
     except NotAdmittedError as error:
         raise ProblemError(503, error.kind, str(error), headers=retry_after(error.retry_after_s)) from error
+
+
+def troubles(runtime: ApiRuntime, model_name: str) -> tuple[str, ...]:
+    """Why live workers do not get on with the requests of a model, by their own account."""
+    fleet = runtime.services.fleet
+    if fleet is None or not fleet.known:
+        return ()
+    return tuple(
+        f"worker {worker.worker!r}: {worker.trouble}"
+        for worker in fleet.workers(model_name)
+        if worker.live and worker.trouble is not None
+    )
+
+
+def require_progress(runtime: ApiRuntime, model_name: str) -> None:
+    """ProblemError (503) while requests of the model stand still."""
+    found = troubles(runtime, model_name)
+    if found:
+        raise ProblemError(503, "stalled", "; ".join(found), headers=retry_after(RETRY_AFTER_SECONDS))
 
 
 async def manifest_of(runtime: ApiRuntime, version: VersionState) -> ArtifactManifest:

@@ -1,13 +1,13 @@
-"""Who may change state: API keys if there are any, and never a web page of another site."""
+"""Who may change state, and how: with an API key if there are any, and with a body that says what is meant."""
 
 import hmac
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from hotswap_stream.api.connections import client_address
 from hotswap_stream.api.problems import ProblemError
 from hotswap_stream.api.runtime import ApiRuntime
 
@@ -19,9 +19,12 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 def guard_state_change(connection: Connection, _handler: BaseRouteHandler) -> None:
     """Guard of every handler that changes state; `actor_of` tells afterwards who asked."""
-    _refuse_other_sites(connection)
     runtime: ApiRuntime = connection.app.state.runtime
-    keys = runtime.services.api_keys
+    _identify(connection, runtime.services.api_keys)
+    _require_json(connection.headers)
+
+
+def _identify(connection: Connection, keys: Mapping[str, str]) -> None:
     if not keys:
         return
     presented = presented_key(connection.headers)
@@ -47,6 +50,24 @@ def key_owner(keys: Mapping[str, str], presented: str) -> str | None:
     return owner
 
 
+def key_name(headers: Mapping[str, str], keys: Mapping[str, str]) -> str | None:
+    """The name of the key that is presented, if it is one of these."""
+    presented = presented_key(headers) if keys else None
+    return None if presented is None else key_owner(keys, presented)
+
+
+def address_of(scope: Mapping[str, Any]) -> str:
+    """What counts as one client where nobody is known by a key."""
+    client = scope.get("client")
+    return client_address(client[0] if client else None)
+
+
+def client_of(connection: Connection) -> str:
+    """Who asks, for fair shares: the API key's name, else the address."""
+    runtime: ApiRuntime = connection.app.state.runtime
+    return key_name(connection.headers, runtime.services.api_keys) or address_of(connection.scope)
+
+
 def actor_of(connection: Connection, named: str | None) -> str:
     """The API key's name, else the one given, else 'anonymous'."""
     by_key: str | None = getattr(connection.state, "actor", None)
@@ -69,8 +90,18 @@ def presented_key(headers: Mapping[str, str]) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def _refuse_other_sites(connection: Connection) -> None:
-    """A browser names the page that sends; without this, any page could command a server on the same machine."""
-    origin = connection.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != connection.headers.get("host"):
-        raise ProblemError(403, "forbidden", f"a page of {origin[:200]!r} may not change state here")
+def _require_json(headers: Mapping[str, str]) -> None:
+    """A body that got lost on the way must not pass for one without a guard; and a page can send text without being
+    asked whether it may, but no JSON."""
+    if "transfer-encoding" not in headers and headers.get("content-length", "0").strip("0") == "":
+        raise ProblemError(
+            422,
+            "body-missing",
+            "a command needs a body, at the least '{}' with content-type application/json: where one got lost on the "
+            "way, what it said would be missing, such as expected_sequence",
+        )
+    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise ProblemError(
+            415, "wrong-content-type", f"content-type is {content_type[:100]!r}; application/json is needed"
+        )

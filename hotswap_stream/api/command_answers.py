@@ -9,6 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from hotswap_events.commands import AnyCommand, CommandResult, PromoteVersion, RollBack, SwitchVersion
 from hotswap_events.registry_state import RegistryVersion
 from hotswap_events.rollout_record import RolloutRecord
+from hotswap_stream.api.broker_away import require_broker
 from hotswap_stream.api.command_context import CommandContext
 from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, Problem, ProblemError, problem_of, refused
 from hotswap_stream.api.runtime import ApiRuntime
@@ -63,6 +64,7 @@ async def settled(result: Awaitable[CommandResult], context: CommandContext) -> 
 
 async def handled(runtime: ApiRuntime, context: CommandContext, command: AnyCommand) -> Response[CommandAnswer]:
     """Let the registry handle a command, and answer."""
+    require_broker(runtime, command_id=context.command_id)
     result = await settled(runtime.registry.handle(command), context)
     if isinstance(command, PromoteVersion | SwitchVersion | RollBack) and result.refusal is not None:
         target = "former" if isinstance(command, RollBack) else command.model_version

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import HeaderParameter
 from msgspec import Meta, Struct
 
+from hotswap_events.bounds import INT64_MAX
 from hotswap_events.commands import Actor, CommandId, Reason
 from hotswap_stream.api.authorization import actor_of
 from hotswap_stream.api.problems import ProblemError
@@ -60,11 +61,12 @@ Headers = NamedDependency[CommandHeaders]
 
 
 class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the body of every command may carry. The body may be left out where nothing else is needed."""
+    """What the body of every command may carry. `{}` says that nothing is meant; a body that is not there says nothing:
+    a guard in it may have been lost on the way."""
 
     reason: Reason | None = None
     """Why; kept in the log."""
-    expected_sequence: Annotated[int, Meta(ge=0)] | None = None
+    expected_sequence: Annotated[int, Meta(ge=0, le=INT64_MAX)] | None = None
     """Refuse unless the model is at this sequence."""
     command_id: CommandId | None = None
     """The same id never applies twice: send it again after a failure."""
@@ -95,9 +97,8 @@ class CommandContext(Struct, frozen=True, kw_only=True):
         }
 
 
-def command_context(headers: CommandHeaders, body: CommandBody | None, ids: Ids) -> CommandContext:
+def command_context(headers: CommandHeaders, body: CommandBody, ids: Ids) -> CommandContext:
     """Headers and body together. ProblemError (422) when they contradict each other."""
-    body = body or CommandBody()
     key, if_match = headers.idempotency_key, headers.if_match
     if if_match is not None and body.expected_sequence not in (None, if_match):
         raise _invalid(f"If-Match says {if_match}, expected_sequence says {body.expected_sequence}: send one of them")

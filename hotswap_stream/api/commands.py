@@ -15,7 +15,7 @@ from hotswap_stream.api.authorization import guard_state_change
 from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, CommandAnswer, command_answer, settled
 from hotswap_stream.api.command_bodies import ReloadBody, RollBackBody, SwitchBody, ValidateBody
 from hotswap_stream.api.command_context import CommandBody, Headers, command_context
-from hotswap_stream.api.operations import KEY_OR_NONE, OptionalBodyOperation
+from hotswap_stream.api.operations import KEY_OR_NONE
 from hotswap_stream.api.orders import Orders
 from hotswap_stream.api.parameters import ModelNameInPath, VersionInPath
 from hotswap_stream.api.runtime import Runtime
@@ -41,11 +41,10 @@ class VersionCommands(Controller):
         "/{model_version:str}/stage",
         status_code=200,
         operation_id="stage",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
     async def stage(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody | None] = None
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody]
     ) -> Response[CommandAnswer]:
         """Put a version into staging: workers may load it ahead."""
         return await orders.give(StageVersion, data, model_version=model_version)
@@ -54,11 +53,10 @@ class VersionCommands(Controller):
         "/{model_version:str}/promote",
         status_code=200,
         operation_id="promote",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
     async def promote(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody | None] = None
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody]
     ) -> Response[CommandAnswer]:
         """Put a version that passed validation into production."""
         return await orders.give(PromoteVersion, data, model_version=model_version)
@@ -67,11 +65,10 @@ class VersionCommands(Controller):
         "/{model_version:str}/archive",
         status_code=200,
         operation_id="archive",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
     async def archive(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody | None] = None
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody]
     ) -> Response[CommandAnswer]:
         """Take a version that is not active out of play."""
         return await orders.give(ArchiveVersion, data, model_version=model_version)
@@ -94,10 +91,9 @@ class ModelCommands(Controller):
         "/rollback",
         status_code=200,
         operation_id="roll_back",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
-    async def roll_back(self, orders: Orders, data: JSONBody[RollBackBody | None] = None) -> Response[CommandAnswer]:
+    async def roll_back(self, orders: Orders, data: JSONBody[RollBackBody]) -> Response[CommandAnswer]:
         """Return to the version that was in production before."""
         return await orders.give(RollBack, data)
 
@@ -105,7 +101,6 @@ class ModelCommands(Controller):
         "/reload",
         status_code=200,
         operation_id="reload",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
     async def reload(
@@ -113,11 +108,11 @@ class ModelCommands(Controller):
         runtime: Runtime,
         command_headers: Headers,
         model_name: ModelNameInPath,
-        data: JSONBody[ReloadBody | None] = None,
+        data: JSONBody[ReloadBody],
     ) -> Response[CommandAnswer]:
         """Promote the newest version that passed validation, or a named one; 'unchanged' when it is active already."""
         context = command_context(command_headers, data, runtime.services.ids)
-        model_version = None if data is None else data.model_version
+        model_version = data.model_version
         result = await settled(
             reload_model(runtime.registry, model_name=model_name, model_version=model_version, **context.fields()),
             context,

@@ -17,7 +17,7 @@ from hotswap_stream.api.orders import Orders
 from hotswap_stream.api.parameters import ModelNameInPath, VersionInPath
 from hotswap_stream.api.past_or_present import PastOrPresent
 from hotswap_stream.api.problems import ProblemError, found
-from hotswap_stream.api.recorded_reports import reading_records
+from hotswap_stream.api.recorded_reports import of_model, reading_records
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.drift_report import DriftReport, drift_report
 from hotswap_stream.application.model_queries import find_version
@@ -98,13 +98,16 @@ async def get_drift(
     if begin >= end:
         raise ProblemError(422, "invalid-value", f"since is {begin.isoformat()}, not before {end.isoformat()}")
     with reading_records(runtime) as recorded:
-        report = await drift_report(
-            runtime.registry.fold.streams,
-            model_name,
-            recorded,
-            since=begin,
-            until=until,
-            model_version=model_version,
-            tolerance=tolerance,
+        streams = of_model(runtime, model_name)
+        report = await runtime.side.run(
+            lambda: drift_report(
+                streams,
+                model_name,
+                recorded,
+                since=begin,
+                until=until,
+                model_version=model_version,
+                tolerance=tolerance,
+            )
         )
     return found(report)

@@ -7,17 +7,20 @@ memory. One that had caught up and then falls out of that memory is told so and 
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import structlog
-from litestar import get
+from litestar import Request, get
+from litestar.datastructures import Headers
 from litestar.middleware import ASGIMiddleware
 from litestar.params import HeaderParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from hotswap_stream.api.authorization import address_of, key_name
 from hotswap_stream.api.command_answers import QUERY_PROBLEM_RESPONSES
+from hotswap_stream.api.event_stream_places import NoPlaceError, Place
 from hotswap_stream.api.events import EventType, FromOffset, ModelName
 from hotswap_stream.api.problems import ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
@@ -29,6 +32,7 @@ _log = structlog.get_logger(__name__)
 PAGE_ENTRIES = 200
 RETRY_AFTER_SECONDS = 5
 RECONNECT_MS = 2_000
+PLACE = "event_stream_place"
 
 LastEventId = Annotated[
     str | None,
@@ -45,40 +49,45 @@ class StreamEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventStreamLimits(ASGIMiddleware):
-    """Counts the clients of the event stream, and cuts off one that takes nothing."""
+    """Gives each client of the event stream a place, and cuts off one that takes nothing."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         runtime: ApiRuntime = scope["litestar_app"].state.runtime
         services = runtime.services
-        if runtime.event_stream_clients >= services.event_stream_clients_max:
+        name = key_name(Headers.from_scope(scope), services.api_keys)
+        try:
+            place = runtime.event_stream_places.take(name or address_of(scope), known=name is not None)
+        except NoPlaceError as error:
             raise ProblemError(
                 503,
                 "too-many-clients",
-                f"{services.event_stream_clients_max} clients follow the event stream already; "
-                "page through /api/events, or try again",
+                f"{error}; page through /api/events, or try again",
                 headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-            )
+            ) from error
 
         async def send_in_time(message: Message) -> None:
             async with asyncio.timeout(services.send_seconds_max):
                 await send(message)
 
-        runtime.event_stream_clients += 1
+        scope["state"][PLACE] = place
         try:
             await next_app(scope, receive, send_in_time)
         except* TimeoutError:
             _log.warning("event_stream_client_stalled", seconds=services.send_seconds_max)
         finally:
-            runtime.event_stream_clients -= 1
+            runtime.event_stream_places.leave(place)
 
 
 async def log_messages(
-    runtime: ApiRuntime, position: int, wanted: EntryFilter
+    runtime: ApiRuntime, position: int, wanted: EntryFilter, given_up: asyncio.Event
 ) -> AsyncGenerator[ServerSentEventMessage, None]:
     """The messages of one client from an offset on, until the server stops or the client is too slow."""
     feed, caught_up = runtime.feed, False
     yield ServerSentEventMessage(comment=f"from offset {position}", data=None, retry=RECONNECT_MS)
     while not runtime.stopping:
+        if given_up.is_set():
+            yield _end("other clients need this place, and you have more than they; come back later", position)
+            return
         if caught_up and position < feed.memory_starts_at:
             behind = feed.end_offset - position
             yield _end(f"you are too slow: {behind} records behind; come back with Last-Event-ID", position)
@@ -96,7 +105,7 @@ async def log_messages(
         caught_up = True
         try:
             async with asyncio.timeout(runtime.services.heartbeat_seconds):
-                await runtime.wait_for_change()
+                await runtime.wait_for_change(given_up)
         except TimeoutError:
             yield ServerSentEventMessage(comment="heartbeat", data=None)
         except HotswapError as error:
@@ -119,6 +128,7 @@ def _end(reason: str, next_offset: int) -> ServerSentEventMessage:
     responses=QUERY_PROBLEM_RESPONSES,
 )
 async def stream_events(
+    request: Request[Any, Any, Any],
     runtime: Runtime,
     from_offset: FromOffset = None,
     last_event_id: LastEventId = None,
@@ -133,4 +143,5 @@ async def stream_events(
             raise ProblemError(422, "invalid-value", f"Last-Event-ID {last_event_id[:100]!r} is not an offset")
         position = int(last_event_id) + 1
     wanted = EntryFilter(model_name=model_name, event_type=event_type)
-    return ServerSentEvent(log_messages(runtime, position, wanted))
+    place: Place = request.state[PLACE]
+    return ServerSentEvent(log_messages(runtime, position, wanted, place.given_up))

@@ -8,7 +8,7 @@ from litestar.params import QueryParameter
 from hotswap_stream.api.command_answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.parameters import ModelNameInPath
 from hotswap_stream.api.problems import found
-from hotswap_stream.api.recorded_reports import reading_records
+from hotswap_stream.api.recorded_reports import of_model, reading_records
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.experiment_history import experiment_report
 from hotswap_stream.application.experiment_report import ExperimentReport
@@ -32,11 +32,8 @@ async def get_rollout_report(
     It is made of all that was recorded since the rollout began, so it takes a second for each 10,000 records or so.
     """
     with reading_records(runtime) as recorded:
-        report = await experiment_report(
-            runtime.registry.fold.streams,
-            model_name,
-            recorded,
-            rollout_id=rollout_id,
-            answers=runtime.services.answers,
+        streams, answers = of_model(runtime, model_name), runtime.services.answers
+        report = await runtime.side.run(
+            lambda: experiment_report(streams, model_name, recorded, rollout_id=rollout_id, answers=answers)
         )
     return found(report)

@@ -7,8 +7,10 @@ from litestar import post
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from hotswap_events.observation import Feedback
+from hotswap_events.bounds import Index, Name, Offset, Partition
+from hotswap_events.observation import Feedback, FeedbackId, Reward
 from hotswap_stream.api.authorization import guard_state_change
+from hotswap_stream.api.broker_away import require_broker
 from hotswap_stream.api.command_answers import PROBLEM_RESPONSES
 from hotswap_stream.api.command_context import Headers
 from hotswap_stream.api.operations import KEY_OR_NONE
@@ -22,18 +24,18 @@ from hotswap_stream.application.model_queries import find_model
 class FeedbackItem(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """About one answer, named by its request's partition and offset or by the request's id."""
 
-    request_partition: Annotated[int, Meta(ge=0)] | None = None
+    request_partition: Partition | None = None
     """As `parameters` of the answer has it; with `request_offset`."""
-    request_offset: Annotated[int, Meta(ge=0)] | None = None
-    request_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    request_offset: Offset | None = None
+    request_id: FeedbackId | None = None
     """Found among the newest answers only; the partition and the offset are surer."""
-    label: Annotated[int, Meta(ge=0)] | None = None
+    label: Index | None = None
     """The true class: the index of the score that should have been the largest."""
-    reward: float | None = None
+    reward: Reward | None = None
     """How good the answer was: higher is better."""
-    model_version: str | None = None
+    model_version: Name | None = None
     """The version that answered, as far as the sender knows."""
-    feedback_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    feedback_id: FeedbackId | None = None
     """The same id again is the same feedback, sent twice. Default: a new one."""
     at: Annotated[datetime, Meta(tz=True)] | None = None
     """When it was known; default: now."""
@@ -72,6 +74,7 @@ async def give_feedback(
     found(find_model(runtime.registry.fold.streams, model_name))
     if services.feedback is None:
         raise ProblemError(503, "not-ready", "this server has no way to the feedback topic")
+    require_broker(runtime)
     now, key = services.clock.now(), command_headers.idempotency_key
     records = []
     for number, item in enumerate(data.feedback):

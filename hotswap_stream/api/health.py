@@ -8,10 +8,13 @@ from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
 
 from hotswap_stream import __version__
+from hotswap_stream.api.asking import troubles
+from hotswap_stream.api.broker_away import broker_condition, why_away
 from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, Problem, ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.errors import LogUnavailableError
 
+DEGRADED_MAX = 100
 READY_SECONDS_MAX = 2.0
 """How long the log may take to tell its end and deliver what is before it."""
 
@@ -28,6 +31,8 @@ class Ready(Struct, frozen=True, kw_only=True):
     status: str = "ready"
     next_offset: int
     """The registry log is folded up to, not including, this offset."""
+    degraded: tuple[str, ...] = ()
+    """Models whose requests stand still, and why. Commands and queries are answered all the same."""
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -40,6 +45,10 @@ class Status(Struct, frozen=True, kw_only=True):
     now: datetime
     ready: bool
     not_ready_because: tuple[str, ...]
+    degraded: tuple[str, ...]
+    """Models whose requests stand still, and why."""
+    warnings: tuple[str, ...] = ()
+    """What will keep it from working before long, such as a disk of the embedded broker that is nearly full."""
     models: int
     active_models: int
     """Models with a version in production."""
@@ -56,14 +65,18 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 async def _missing(runtime: ApiRuntime) -> tuple[str, ...]:
+    if away := why_away(runtime):
+        return (away,)
     registry = runtime.registry
-    if not registry.healthy:
-        return ("the registry log is not followed",)
+    try:
+        registry.check_followed()
+    except LogUnavailableError as error:
+        return (str(error),)
     end_offset: int | None = None
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):
             end_offset = await registry.log.end_offset()
-            await registry.wait_for_offset(end_offset)
+            await registry.catch_up()
     except LogUnavailableError as error:
         return (str(error),)
     except TimeoutError:
@@ -71,7 +84,16 @@ async def _missing(runtime: ApiRuntime) -> tuple[str, ...]:
             return (f"the registry log did not answer within {READY_SECONDS_MAX} s",)
         behind = end_offset - registry.fold.next_offset
         return (f"the registry is {behind} records behind the log's end at offset {end_offset}",)
-    return ()
+    obstacle = registry.log.obstacle()
+    return () if obstacle is None else (obstacle,)
+
+
+def _degraded(runtime: ApiRuntime) -> tuple[str, ...]:
+    return tuple(
+        f"model {model_name!r}: {reason}"
+        for model_name in sorted(runtime.registry.fold.streams)
+        for reason in troubles(runtime, model_name)
+    )[:DEGRADED_MAX]
 
 
 @get("/api/health/live", operation_id="live", tags=["health"])
@@ -91,13 +113,14 @@ async def ready(runtime: Runtime) -> Ready:
     missing = await _missing(runtime)
     if missing:
         raise ProblemError(503, "not-ready", "; ".join(missing), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-    return Ready(next_offset=runtime.registry.fold.next_offset)
+    return Ready(next_offset=runtime.registry.fold.next_offset, degraded=_degraded(runtime))
 
 
 @get("/api/status", operation_id="status", tags=["health"])
 async def status(runtime: Runtime) -> Status:
     """What this server is and how far it has come."""
     missing = await _missing(runtime)
+    broker = broker_condition(runtime)
     fold, services = runtime.registry.fold, runtime.services
     states = [stream.state for stream in fold.streams.values()]
     severities = [alert.rule.severity for state in states for alert in state.alerts.raised.values()]
@@ -108,6 +131,8 @@ async def status(runtime: Runtime) -> Status:
         now=services.clock.now(),
         ready=not missing,
         not_ready_because=missing,
+        degraded=_degraded(runtime),
+        warnings=(broker.disk_warning,) if broker is not None and broker.disk_warning else (),
         models=len(states),
         active_models=sum(state.active_version is not None for state in states),
         versions=sum(len(state.versions) for state in states),

@@ -103,7 +103,7 @@ class InferPath:
         if length.isdigit() and int(length) > self._body_bytes_max:
             raise self._too_large()
         message: Any = await _first(receive, runtime.services.infer_timeout_ms / 1_000)
-        if not message.get("more_body"):
+        if message["type"] == "http.request" and not message.get("more_body"):
             chunks = [message.get("body", b"")]
         else:
             chunks = await self._rest(message, runtime, receive)

@@ -7,7 +7,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from hotswap_stream import __version__
-from hotswap_stream.api.asking import manifest_of, require_worker, servable
+from hotswap_stream.api.asking import manifest_of, require_progress, require_worker, servable, troubles
 from hotswap_stream.api.health import ready as api_ready
 from hotswap_stream.api.operations import OptionalBodyOperation
 from hotswap_stream.api.parameters import ModelNameInPath, VersionInPath
@@ -116,9 +116,10 @@ async def version_metadata(
 
 @get("/models/{model_name:str}/ready", operation_id="model_ready", tags=["inference"])
 async def model_ready(runtime: Runtime, model_name: ModelNameInPath) -> ModelReady:
-    """Whether the model has a version in production, and a live worker."""
+    """Whether the model has a version in production, and live workers that get on with its requests."""
     servable(runtime, model_name)
     require_worker(runtime, model_name)
+    require_progress(runtime, model_name)
     return ModelReady(name=model_name)
 
 
@@ -127,6 +128,7 @@ async def version_ready(runtime: Runtime, model_name: ModelNameInPath, model_ver
     """Whether a named version is in production or held by a live worker. Others can be asked, but must be loaded."""
     version = servable(runtime, model_name, model_version)
     require_worker(runtime, model_name)
+    require_progress(runtime, model_name)
     if version.stage != "production" and not _is_loaded(runtime, model_name, model_version):
         raise ProblemError(503, "version-not-loaded", f"no worker holds version {model_version!r} of {model_name!r}")
     return ModelReady(name=model_name)
@@ -144,10 +146,14 @@ async def repository_index(runtime: Runtime, data: JSONBody[IndexFilter | None] 
     entries = []
     for model_name, stream in sorted(runtime.registry.fold.streams.items()):
         active_version = stream.state.active_version
-        if active_version is not None:
+        stalled = troubles(runtime, model_name) if active_version is not None else ()
+        if active_version is not None and not stalled:
             entries.append(IndexEntry(name=model_name, version=active_version, state="READY"))
         elif data is None or not data.ready:
-            entries.append(IndexEntry(name=model_name, version="", state="UNAVAILABLE", reason="no active version"))
+            reason = "; ".join(stalled) or "no active version"
+            entries.append(
+                IndexEntry(name=model_name, version=active_version or "", state="UNAVAILABLE", reason=reason)
+            )
     return entries[:MODELS_LISTED_MAX]
 
 

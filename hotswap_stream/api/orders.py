@@ -22,16 +22,13 @@ class ModelOrders:
         self._headers = headers
         self._model_name = model_name
 
-    async def give(
-        self, command_type: type[Command], body: CommandBody | None, **fields: Any
-    ) -> Response[CommandAnswer]:
+    async def give(self, command_type: type[Command], body: CommandBody, **fields: Any) -> Response[CommandAnswer]:
         """Carry out a command made of the body's own fields, which are named as the command's, and of `fields`.
 
         ProblemError for a refusal, for what contradicts itself, and for keys, however deep, that are no fields.
         """
         context = command_context(self._headers, body, self._runtime.services.ids)
-        if body is not None:
-            await nothing_unread(self._request, body)
+        await nothing_unread(self._request, body)
         command = command_type(model_name=self._model_name, **{**_own(body), **fields}, **context.fields())
         return await handled(self._runtime, context, command)  # type: ignore[arg-type]
 
@@ -46,9 +43,7 @@ async def provide_orders(
     return ModelOrders(request, runtime, command_headers, model_name)
 
 
-def _own(body: CommandBody | None) -> dict[str, Any]:
+def _own(body: CommandBody) -> dict[str, Any]:
     """What the body says beside what all bodies may."""
-    if body is None:
-        return {}
     common = CommandBody.__struct_fields__
     return {name: getattr(body, name) for name in body.__struct_fields__ if name not in common}

@@ -1,11 +1,13 @@
 """`as_of_offset` and `as_of_time`: every query may be asked of the past."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
+from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
+from hotswap_stream.api.authorization import client_of
 from hotswap_stream.api.problems import ProblemError
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.model_queries import Streams
@@ -22,17 +24,21 @@ AsOfTime = Annotated[
 PastOrPresent = NamedDependency[SkipValidation[Streams]]
 
 
-async def provide_streams(runtime: Runtime, as_of_offset: AsOfOffset = None, as_of_time: AsOfTime = None) -> Streams:
-    """Dependency of the queries: all streams as they are, or as they were. ProblemError (422) if it is unclear when."""
+async def provide_streams(
+    request: Request[Any, Any, Any], runtime: Runtime, as_of_offset: AsOfOffset = None, as_of_time: AsOfTime = None
+) -> Streams:
+    """Dependency of the queries: all streams as they are, or as they were. ProblemError (422) if it is unclear when,
+    LogUnavailableError when the log is no longer followed."""
     if as_of_offset is not None and as_of_time is not None:
         raise ProblemError(422, "invalid-value", "as_of_offset and as_of_time exclude each other: send one of them")
     if as_of_time is not None:
         if as_of_time.tzinfo is None:
             raise ProblemError(422, "invalid-value", "as_of_time needs a time zone, as in 2026-01-31T12:00:00Z")
-        return await runtime.as_of.at_time(as_of_time)
+        return await runtime.as_of.at_time(as_of_time, client_of(request))
     if as_of_offset is not None:
         try:
-            return await runtime.as_of.at_offset(as_of_offset)
+            return await runtime.as_of.at_offset(as_of_offset, client_of(request))
         except OffsetNotReachedError as error:
             raise ProblemError(422, "invalid-value", str(error)) from error
+    runtime.registry.check_followed()
     return runtime.registry.fold.streams

@@ -7,7 +7,7 @@ from litestar.params import JSONBody
 from msgspec import Struct
 
 from hotswap_events.inference import InferRequest, InferTensor
-from hotswap_stream.api.asking import ask, beside_of, in_flight, manifest_of, servable
+from hotswap_stream.api.asking import ask, beside_of, check_content, in_flight, manifest_of, servable
 from hotswap_stream.api.command_answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.problems import ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
@@ -55,6 +55,7 @@ class Prediction(Struct, frozen=True, kw_only=True):
 )
 async def predict(request: Request[Any, Any, Any], runtime: Runtime, data: JSONBody[PredictBody]) -> Prediction:
     """Scores and label of each row, by the version in production or the one named."""
+    check_content(request, ("application/json",))
     with in_flight(request, runtime):
         model_name = data.model_name or _only_model(runtime)
         manifest = await manifest_of(runtime, servable(runtime, model_name, data.model_version))

@@ -48,8 +48,11 @@ _TITLES = {
     "conflict": "The registry has moved on",
     "command-unreadable": "The command cannot be read",
     "malformed-json": "The body is not JSON",
+    "body-missing": "The body is missing",
+    "host-not-allowed": "Not by this name",
     "invalid-request": "The request is not valid",
     "log-unavailable": "The registry log cannot be reached",
+    "log-replaced": "The registry log is another one",
     "not-ready": "Not ready",
     "internal": "Something went wrong here",
 }
@@ -165,24 +168,50 @@ def problem_response(
 ) -> Response[Any]:
     """A problem as a response; under `/v2` in the form of the Open Inference Protocol."""
     path = request.url.path
-    if path == OIP_PATH or path.startswith(f"{OIP_PATH}/"):
+    if _is_oip(path):
         oip_status, body = oip_error(status, detail, legal)
         return Response(body, status_code=oip_status, media_type="application/json", headers=dict(headers or {}))
     return Response(
-        Problem(
-            type=f"{TYPE_PREFIX}{code}",
-            title=_TITLES.get(code, code.replace("-", " ").capitalize()),
-            status=status,
-            detail=detail,
-            instance=request.url.path,
-            code=code,
-            legal=legal,
-            errors=errors,
-            command_id=command_id,
-        ),
+        _problem(path, status, code, detail, legal=legal, errors=errors, command_id=command_id),
         status_code=status,
         media_type=MEDIA_TYPE,
         headers=dict(headers or {}),
+    )
+
+
+def encoded_problem(path: str, error: ProblemError) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of a problem, for what answers before the framework."""
+    if _is_oip(path):
+        status, body = oip_error(error.status, error.detail, error.legal)
+        return status, {"content-type": "application/json", **error.headers}, body
+    problem = _problem(path, error.status, error.code, error.detail, legal=error.legal, command_id=error.command_id)
+    return error.status, {"content-type": MEDIA_TYPE, **error.headers}, msgspec.json.encode(problem)
+
+
+def _is_oip(path: str) -> bool:
+    return path == OIP_PATH or path.startswith(f"{OIP_PATH}/")
+
+
+def _problem(
+    path: str,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    legal: tuple[str, ...] = (),
+    errors: tuple[FieldError, ...] = (),
+    command_id: str | None = None,
+) -> Problem:
+    return Problem(
+        type=f"{TYPE_PREFIX}{code}",
+        title=_TITLES.get(code, code.replace("-", " ").capitalize()),
+        status=status,
+        detail=detail,
+        instance=path,
+        code=code,
+        legal=legal,
+        errors=errors,
+        command_id=command_id,
     )
 
 
@@ -265,5 +294,6 @@ EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[..., Response[Any]]] = 
     HTTPException: _on_http_exception,
     SerializationException: _on_malformed,
     RecursionError: _on_malformed,
+    UnicodeDecodeError: _on_malformed,
     Exception: _on_unexpected,
 }

@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError
+from msgspec import structs
+
+from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError, refused
 from hotswap_stream.api.runtime import ApiRuntime
+from hotswap_stream.application.model_queries import Streams, unknown_model
 from hotswap_stream.application.recorded_history import RecordedHistory, TooManyRecordsError
 from hotswap_stream.errors import HotswapError
 
 REPORTS_AT_ONCE_MAX = 4
-"""Each takes turns of some milliseconds in the event loop that requests to models go through, too."""
+"""They share the side loop."""
 
 
 @contextmanager
@@ -30,3 +33,12 @@ def reading_records(runtime: ApiRuntime) -> Iterator[RecordedHistory]:
         raise ProblemError(503, "observations-unknown", str(error), headers=headers) from error
     finally:
         runtime.reports_in_the_making -= 1
+
+
+def of_model(runtime: ApiRuntime, model_name: str) -> Streams:
+    """One model as it is now, to be read in the side loop while the registry goes on. ProblemError (404)."""
+    streams = runtime.registry.fold.streams
+    stream = streams.get(model_name)
+    if stream is None:
+        raise refused(unknown_model(streams, model_name))
+    return {model_name: structs.replace(stream, state=stream.state.copy())}

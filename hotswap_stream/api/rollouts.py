@@ -15,7 +15,7 @@ from hotswap_events.rollout_commands import (
 )
 from hotswap_stream.api.authorization import guard_state_change
 from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
-from hotswap_stream.api.operations import KEY_OR_NONE, OptionalBodyOperation
+from hotswap_stream.api.operations import KEY_OR_NONE
 from hotswap_stream.api.orders import Orders
 from hotswap_stream.api.parameters import ModelNameInPath
 from hotswap_stream.api.past_or_present import PastOrPresent
@@ -79,10 +79,9 @@ class RolloutCommands(Controller):
         "/advance",
         status_code=200,
         operation_id="advance_rollout",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
-    async def advance(self, orders: Orders, data: JSONBody[RolloutBody | None] = None) -> Response[CommandAnswer]:
+    async def advance(self, orders: Orders, data: JSONBody[RolloutBody]) -> Response[CommandAnswer]:
         """Go to the next step of a progressive rollout; behind the last one the candidate is promoted."""
         return await orders.give(AdvanceRollout, data)
 
@@ -90,10 +89,9 @@ class RolloutCommands(Controller):
         "/pause",
         status_code=200,
         operation_id="pause_rollout",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
-    async def pause(self, orders: Orders, data: JSONBody[RolloutBody | None] = None) -> Response[CommandAnswer]:
+    async def pause(self, orders: Orders, data: JSONBody[RolloutBody]) -> Response[CommandAnswer]:
         """Let the rollout stand still, with traffic split as it is."""
         return await orders.give(PauseRollout, data)
 
@@ -101,10 +99,9 @@ class RolloutCommands(Controller):
         "/resume",
         status_code=200,
         operation_id="resume_rollout",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
-    async def resume(self, orders: Orders, data: JSONBody[RolloutBody | None] = None) -> Response[CommandAnswer]:
+    async def resume(self, orders: Orders, data: JSONBody[RolloutBody]) -> Response[CommandAnswer]:
         """Let a paused rollout go on; a step that pauses until somebody resumes is left."""
         return await orders.give(ResumeRollout, data)
 
@@ -112,12 +109,9 @@ class RolloutCommands(Controller):
         "/promote",
         status_code=200,
         operation_id="promote_rollout",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
-    async def promote(
-        self, orders: Orders, data: JSONBody[PromoteRolloutBody | None] = None
-    ) -> Response[CommandAnswer]:
+    async def promote(self, orders: Orders, data: JSONBody[PromoteRolloutBody]) -> Response[CommandAnswer]:
         """Put the candidate into production and end the rollout; while it bakes, keep the version."""
         return await orders.give(PromoteRollout, data)
 
@@ -125,10 +119,9 @@ class RolloutCommands(Controller):
         "/abort",
         status_code=200,
         operation_id="abort_rollout",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
-    async def abort(self, orders: Orders, data: JSONBody[AbortRolloutBody | None] = None) -> Response[CommandAnswer]:
+    async def abort(self, orders: Orders, data: JSONBody[AbortRolloutBody]) -> Response[CommandAnswer]:
         """Give all traffic back to the baseline; while it bakes, roll back to it."""
         return await orders.give(AbortRollout, data)
 

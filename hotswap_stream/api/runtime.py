@@ -6,11 +6,13 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from hotswap_stream.api.event_stream_places import EventStreamPlaces
 from hotswap_stream.api.services import ApiServices
 from hotswap_stream.application.active_manifests import ActiveManifests
 from hotswap_stream.application.admission import Admission, AdmissionLimits
 from hotswap_stream.application.event_feed import EventFeed
 from hotswap_stream.application.registry_as_of import RegistryAsOf
+from hotswap_stream.application.side_reading import SideReading
 
 REFUSAL_SERIES_MAX = 1_000
 
@@ -24,8 +26,10 @@ class ApiRuntime:
     def __init__(self, services: ApiServices) -> None:
         self.services = services
         self.registry = services.registry
-        self.feed = EventFeed(services.registry)
-        self.as_of = RegistryAsOf(services.registry.log)
+        self.side = services.side
+        aside = SideReading(services.registry.log, self.side)
+        self.feed = EventFeed(services.registry, aside)
+        self.as_of = RegistryAsOf(services.registry.log, aside)
         self.started_at = services.clock.now()
         self.manifests = ActiveManifests(services.artifacts)
         limits = AdmissionLimits(
@@ -33,7 +37,7 @@ class ApiRuntime:
             in_flight_per_caller_max=services.infer_in_flight_per_key_max,
         )
         self.admission = Admission(limits, services.fleet)
-        self.event_stream_clients = 0
+        self.event_stream_places = EventStreamPlaces(services.event_stream_clients_max)
         self.reports_in_the_making = 0
         self._stopping = asyncio.Event()
         self.refused_switches: dict[RefusalSeries, int] = {}
@@ -50,6 +54,11 @@ class ApiRuntime:
             self.refused_switches[series] = self.refused_switches.get(series, 0) + 1
 
     @property
+    def event_stream_clients(self) -> int:
+        """Clients that follow the event stream."""
+        return len(self.event_stream_places)
+
+    @property
     def stopping(self) -> bool:
         """Whether event streams must end."""
         return self._stopping.is_set()
@@ -58,18 +67,19 @@ class ApiRuntime:
         """Let every event stream say goodbye; a server that waits for its connections would wait for ever."""
         self._stopping.set()
 
-    async def wait_for_change(self) -> None:
-        """Wait until a record is folded or the server stops. LogUnavailableError when the log is not followed."""
+    async def wait_for_change(self, given_up: asyncio.Event) -> None:
+        """Wait until a record is folded, the server stops, or the event. LogUnavailableError when the log is not
+        followed."""
         change = asyncio.ensure_future(self.registry.wait_for_change())
-        stop = asyncio.ensure_future(self._stopping.wait())
+        tasks = {change, *(asyncio.ensure_future(event.wait()) for event in (self._stopping, given_up))}
         try:
-            done, _ = await asyncio.wait({change, stop}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if change in done:
                 change.result()
         finally:
-            for task in (change, stop):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(change, stop, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def close(self) -> None:
         """Leave the registry alone from here on."""

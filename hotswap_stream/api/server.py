@@ -3,22 +3,28 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
+from ipaddress import ip_address
 
 import structlog
 import uvicorn
 from litestar import Litestar
 
-from hotswap_stream.api.http_protocol import LimitedHttpToolsProtocol
+from hotswap_stream.api.allowed_hosts import AllowedHosts, own_names
+from hotswap_stream.api.connections import ConnectionLimits
+from hotswap_stream.api.http_protocol import ServerConfig
 from hotswap_stream.api.infer_path import InferPath
 from hotswap_stream.api.runtime import ApiRuntime
+from hotswap_stream.api.site_guard import SiteGuard
 from hotswap_stream.errors import ConfigurationError, HotswapError
 
 _log = structlog.get_logger(__name__)
 
 GRACE_SECONDS_MAX = 5
+TICKS_PER_LOOK = 5
+"""Connections that take too long are looked for twice a second."""
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -34,8 +40,9 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 class _Server(uvicorn.Server):
     """uvicorn waits for open connections before it ends; event streams must be told, or they never end."""
 
-    def __init__(self, config: uvicorn.Config, app: Litestar, on_started: Callable[[str], None] | None) -> None:
+    def __init__(self, config: ServerConfig, app: Litestar, on_started: Callable[[str], None] | None) -> None:
         super().__init__(config)
+        self._connections = config.open_connections
         self._app = app
         self._on_started = on_started
 
@@ -57,6 +64,12 @@ class _Server(uvicorn.Server):
             if self._on_started is not None:
                 self._on_started(url)
 
+    async def on_tick(self, counter: int) -> bool:
+        """Called by uvicorn ten times a second."""
+        if counter % TICKS_PER_LOOK == 0:
+            self._connections.end_overdue(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         runtime: ApiRuntime | None = self._app.state.get("runtime")
         if runtime is not None:
@@ -70,18 +83,23 @@ async def serve(
     host: str,
     port: int,
     infer_bytes_max: int | None = None,
+    allowed_hosts: Iterable[str] = (),
+    limits: ConnectionLimits | None = None,
     on_started: Callable[[str], None] | None = None,
     stop_on_signals: bool = True,
 ) -> None:
     """Serve until SIGINT or SIGTERM, or until cancelled; open requests are answered first.
 
-    With `infer_bytes_max`, requests to models are answered before the framework. `port` 0 takes a free one;
-    `on_started` gets the URL. With `stop_on_signals` it must run in the main thread.
+    With `infer_bytes_max`, requests to models are answered before the framework. `allowed_hosts` are names of this
+    server beside its own ones; requests by another name are refused. `port` 0 takes a free one; `on_started` gets the
+    URL. With `stop_on_signals` it must run in the main thread.
     ConfigurationError if the address is taken or not one of this machine, HotswapError if the application fails to
     start.
     """
-    config = uvicorn.Config(
-        app if infer_bytes_max is None else InferPath(app, infer_bytes_max),
+    hosts = AllowedHosts((*own_names(host), *allowed_hosts))
+    config = ServerConfig(
+        SiteGuard(app if infer_bytes_max is None else InferPath(app, infer_bytes_max), hosts),
+        limits=limits or ConnectionLimits(),
         host=host,
         port=port,
         lifespan="on",
@@ -89,7 +107,8 @@ async def serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        http=LimitedHttpToolsProtocol,
+        # A header that anybody may send does not say who somebody is.
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS_MAX,
     )
     loop = asyncio.get_running_loop()
@@ -110,6 +129,23 @@ async def serve(
                 loop.remove_signal_handler(number)
     if not server.started:
         raise HotswapError("the API did not start; the log says why")
+
+
+def check_keys(host: str, *, keys: Mapping[str, str], insecure_no_keys: bool) -> None:
+    """ConfigurationError if anybody on the network could command: `host` is not loopback, and no key is needed."""
+    if keys or insecure_no_keys:
+        return
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    except OSError:
+        return  # whoever listens says what is wrong with it
+    if not ip_address(str(found[0][4][0]).partition("%")[0]).is_loopback:
+        raise ConfigurationError(
+            f"the API would listen on {host}, where others reach it, and it would take commands from anybody: set "
+            "HOTSWAP_API_KEYS (name:key,name:key), or HOTSWAP_API_HOST=127.0.0.1; where something else keeps others "
+            "out, such as a port published on loopback only or a proxy that asks for passwords, set "
+            "HOTSWAP_API_INSECURE_NO_KEYS=true"
+        )
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

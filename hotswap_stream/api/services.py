@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from hotswap_stream.application.artifact_store import ArtifactStore
 from hotswap_stream.application.feedback import AnswerLookup, FeedbackLog
@@ -11,8 +11,10 @@ from hotswap_stream.application.identity import Clock, Ids
 from hotswap_stream.application.inference_gateway import InferenceGateway
 from hotswap_stream.application.recorded_history import RecordedHistory
 from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.side_loop import SideLoop
 from hotswap_stream.application.training import TrainingSpec
 from hotswap_stream.application.window_view import WindowReader
+from hotswap_stream.broker_condition import BrokerCondition
 
 REQUEST_BYTES_MAX = 1_048_576
 INFER_BYTES_MAX = 4 * 1_048_576
@@ -52,6 +54,11 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     """Observations and feedback, to be read again; without it, nobody can be told how the arms of a rollout do."""
     answers: AnswerLookup | None = None
     """Finds the answers that feedback is about; without it, feedback is not part of those reports."""
+    side: SideLoop = field(default_factory=SideLoop)
+    """Where long histories are read, so that requests to models do not wait; closed with the application. `answers` are
+    asked there."""
+    broker: Callable[[], BrokerCondition | None] | None = None
+    """How the embedded broker of this machine is; None of a cluster that is kept by others."""
     request_bytes_max: int = REQUEST_BYTES_MAX
     event_stream_clients_max: int = 64
     heartbeat_seconds: float = 15.0

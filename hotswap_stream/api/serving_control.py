@@ -17,7 +17,7 @@ from hotswap_events.serving_control import ServingPolicy
 from hotswap_stream.api.authorization import guard_state_change
 from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.command_context import CommandBody
-from hotswap_stream.api.operations import KEY_OR_NONE, OptionalBodyOperation
+from hotswap_stream.api.operations import KEY_OR_NONE
 from hotswap_stream.api.orders import Orders
 from hotswap_stream.api.parameters import ModelNameInPath, VersionInPath
 from hotswap_stream.api.past_or_present import PastOrPresent
@@ -84,10 +84,9 @@ class ServingCommands(Controller):
         "/disable",
         status_code=200,
         operation_id="disable_model",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
-    async def disable(self, orders: Orders, data: JSONBody[CommandBody | None] = None) -> Response[CommandAnswer]:
+    async def disable(self, orders: Orders, data: JSONBody[CommandBody]) -> Response[CommandAnswer]:
         """Switch the model off: every request is answered with the error `model-disabled`, at once and everywhere."""
         return await orders.give(DisableModel, data)
 
@@ -95,10 +94,9 @@ class ServingCommands(Controller):
         "/enable",
         status_code=200,
         operation_id="enable_model",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
-    async def enable(self, orders: Orders, data: JSONBody[CommandBody | None] = None) -> Response[CommandAnswer]:
+    async def enable(self, orders: Orders, data: JSONBody[CommandBody]) -> Response[CommandAnswer]:
         """Switch the model on again: its versions stayed loaded."""
         return await orders.give(EnableModel, data)
 
@@ -106,11 +104,10 @@ class ServingCommands(Controller):
         "/versions/{model_version:str}/circuit/open",
         status_code=200,
         operation_id="open_circuit",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
     async def open_circuit(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody | None] = None
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody]
     ) -> Response[CommandAnswer]:
         """Take a version out of answering: its fallback takes over, or callers get the error `circuit-open`."""
         return await orders.give(OpenCircuit, data, model_version=model_version)
@@ -119,11 +116,10 @@ class ServingCommands(Controller):
         "/versions/{model_version:str}/circuit/half-open",
         status_code=200,
         operation_id="half_open_circuit",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
     async def half_open_circuit(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody | None] = None
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody]
     ) -> Response[CommandAnswer]:
         """Try a version whose circuit is open with probes now, before its time."""
         return await orders.give(HalfOpenCircuit, data, model_version=model_version)
@@ -132,11 +128,10 @@ class ServingCommands(Controller):
         "/versions/{model_version:str}/circuit/reset",
         status_code=200,
         operation_id="reset_circuit",
-        operation_class=OptionalBodyOperation,
         responses=PROBLEM_RESPONSES,
     )
     async def reset_circuit(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody | None] = None
+        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody]
     ) -> Response[CommandAnswer]:
         """Close a version's circuit by hand: it answers again at once."""
         return await orders.give(CloseCircuit, data, model_version=model_version)

@@ -11,7 +11,7 @@ from hotswap_stream.api.authorization import guard_state_change
 from hotswap_stream.api.command_answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.command_bodies import TrainingBody
 from hotswap_stream.api.command_context import Headers, command_context
-from hotswap_stream.api.operations import KEY_OR_NONE, OptionalBodyOperation
+from hotswap_stream.api.operations import KEY_OR_NONE
 from hotswap_stream.api.parameters import ModelNameInPath
 from hotswap_stream.api.problems import Problem, ProblemError, refused
 from hotswap_stream.api.runtime import Runtime
@@ -63,7 +63,6 @@ class TrainingRunController(Controller):
         "/",
         status_code=202,
         operation_id="start_training_run",
-        operation_class=OptionalBodyOperation,
         guards=[guard_state_change],
         security=KEY_OR_NONE,
         responses=PROBLEM_RESPONSES | {501: NO_TRAINING},
@@ -73,7 +72,7 @@ class TrainingRunController(Controller):
         runtime: Runtime,
         command_headers: Headers,
         model_name: ModelNameInPath,
-        data: JSONBody[TrainingBody | None] = None,
+        data: JSONBody[TrainingBody],
     ) -> TrainingRun:
         """Start a run on the bundled data. Its id is the command id; the same id again starts nothing."""
         start = runtime.services.start_training
@@ -81,19 +80,18 @@ class TrainingRunController(Controller):
             raise ProblemError(
                 501, "no-training-here", "this server starts no training runs; use `hotswap-stream train`"
             )
-        body = data or TrainingBody()
-        context = command_context(command_headers, body, runtime.services.ids)
+        context = command_context(command_headers, data, runtime.services.ids)
         known = runtime.registry.state(model_name).runs.get(context.command_id)
         if known is not None:
             return TrainingRun(run_id=known.run_id, model_name=model_name, status=known.status, detail=known.detail)
         spec = TrainingSpec(
             run_id=context.command_id,
             model_name=model_name,
-            architecture=body.architecture,
-            epochs=body.epochs,
-            batch_size=body.batch_size,
-            learning_rate=body.learning_rate,
-            seed=body.seed,
+            architecture=data.architecture,
+            epochs=data.epochs,
+            batch_size=data.batch_size,
+            learning_rate=data.learning_rate,
+            seed=data.seed,
             created_by=context.actor,
         )
         await start(spec, context.reason)

@@ -35,7 +35,7 @@ async def list_windows(
     if stream is None or reader is None:
         raise ProblemError(503, "windows-unknown", "this server was started without a way to the windows")
     try:
-        folds = await reader.read(model_name)
+        folds = await runtime.side.run(lambda: reader.read(model_name))
     except LogUnavailableError as error:
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         raise ProblemError(503, "windows-unknown", str(error), headers=headers) from error

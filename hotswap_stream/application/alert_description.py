@@ -18,6 +18,8 @@ def describe_figure(rule: AlertRule, value: float) -> str:
             return f"{_number(value)} ms"
         case "lag":
             return f"{_number(value)} requests"
+        case "standstill":
+            return f"{_number(value)} s"
         case _:
             return _number(value)
 

@@ -6,7 +6,8 @@ buckets are. `input-drift`, `score-drift`: of the active version, in requests th
 Each named distribution of the window is compared with that of the version's profile: the largest distance of their
 distribution functions, less what chance explains (the bound of Dvoretzky, Kiefer, Wolfowitz and Massart for both
 samples, at `DRIFT_ALPHA` shared by all names) and less both sketches' rank errors, not below 0. The rule's figure is
-the largest of these. `lag`: requests that wait, whenever they came.
+the largest of these. `lag`: requests that wait, whenever they came. `standstill`: how long
+a partition has not moved though requests wait in it.
 """
 
 from collections.abc import Mapping
@@ -101,6 +102,14 @@ def lag_figure(waiting: WaitingRequests | None) -> Figure:
         return "nothing"
     figures = {"largest-partition": float(waiting.largest_partition)}
     return Measured(value=float(waiting.requests), count=waiting.partitions, figures=figures)
+
+
+def standstill_figure(waiting: WaitingRequests | None) -> Figure:
+    """Of the partition that has stood still longest."""
+    if waiting is None:
+        return "nothing"
+    figures = {"requests-waiting": float(waiting.requests)}
+    return Measured(value=waiting.standstill_seconds, count=waiting.partitions, figures=figures)
 
 
 def _error_rate(rule: AlertRule, totals: WindowTotals) -> Figure:

@@ -34,6 +34,8 @@ ANSWERED_CALLERS: tuple[ObservationRole, ...] = ("primary", "pinned", "probe", "
 BY_THE_SPLIT: tuple[ObservationRole, ...] = ("primary", "probe")
 """Their inputs are a fair sample of a version's traffic: nobody asked for the version by name."""
 DRIFT_METRICS = ("input-drift", "score-drift")
+TOPIC_METRICS = ("lag", "standstill")
+"""Of the model's topics as they are now: they have no window."""
 
 _Key = TypeVar("_Key")
 
@@ -160,7 +162,7 @@ class AlertWindows:
     def __init__(self, rules: Iterable[AlertRule]) -> None:
         sketched: dict[float, bool] = {}
         for rule in rules:
-            if rule.metric != "lag":
+            if rule.metric not in TOPIC_METRICS:
                 drift = rule.metric in DRIFT_METRICS
                 sketched[rule.window_seconds] = sketched.get(rule.window_seconds, False) or drift
         self._windows = {seconds: AlertWindow(seconds, sketched=drift) for seconds, drift in sketched.items()}

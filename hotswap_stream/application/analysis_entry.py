@@ -48,14 +48,17 @@ class AnalysisEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def with_observation(
-    entry: AnalysisEntry, rollout: RolloutState | None, record: Observation, offset: int
+    entry: AnalysisEntry, rollout: RolloutState | None, record: Observation, offset: int, appended_at: datetime
 ) -> AnalysisEntry:
-    """The entry with one observation more; the same if it was read before. ValueError where it cannot be folded."""
+    """The entry with one observation more; the same if it was read before. ValueError where it cannot be folded.
+
+    `appended_at`: the record's time in its topic, by the broker's clock; what a worker's clock says ends no other run.
+    """
     mark = entry.runs.get(record.worker_run)
     last = 0 if mark is None else mark.sequence
     if record.sequence <= last:
         return entry
-    heard_s = int(record.until.timestamp())
+    heard_s = int(appended_at.timestamp())
     runs = {
         run: known
         for run, known in entry.runs.items()

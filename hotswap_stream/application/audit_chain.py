@@ -5,10 +5,16 @@ counted at the sequence before it — or of the record right before it, for the 
 writer came first, the event is void, and still says truly what it was written after.
 """
 
+from collections import Counter
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hotswap_events.envelope import GENESIS
 from hotswap_stream.application.audit_findings import Damage, Finding
+
+NOTICES_MAX = 1_000
+"""Kept of one stream; more are counted."""
 
 
 class Link(Struct, frozen=True, gc=False):
@@ -23,10 +29,17 @@ class Link(Struct, frozen=True, gc=False):
 
 
 class Chain:
-    """What is known of one stream. Once a link is not explained, all that follow are only kept, as evidence."""
+    """What is known of one stream, and what was found in it.
+
+    A record that cannot be explained proves nothing by itself: anybody who may write to the topic can add one. It does
+    when other records were written after it, or after what should stand there; else it is a notice.
+    """
 
     def __init__(self, stream: str) -> None:
         self.stream = stream
+        self.findings: list[Finding] = []
+        self.notices: list[Finding] = []
+        self.notices_total = 0
         self.digests: list[str] = [GENESIS]
         """Of the events that counted; the index is the sequence."""
         self.head: Link | None = None
@@ -34,9 +47,17 @@ class Chain:
         """Explained links that did not count, by digest."""
         self.last_loser: Link | None = None
         self.evidence: list[Link] = []
-        """The first unexplained link and everything behind it."""
-        self.suspect_offset: int | None = None
-        """Of the last record that seems to belong here and was reported for itself."""
+        """Unexplained links since the head."""
+        self._suspects: list[Finding] = []
+        """Of records since the head that seem to belong here and are broken in themselves."""
+        self._suspect_offset: int | None = None
+        """Of the last of them, or of one that was reported elsewhere."""
+        self._doubtful: list[Finding] = []
+        """Of what stands right before the head: notices, once something that counts was written after the head."""
+        self._awaiting: dict[str, Link] = {}
+        """Unexplained links, by the digest of the event they say they were written after."""
+        self._told: set[str] = set()
+        """Digests of links that a finding speaks of: what was written after those says nothing new."""
 
     @property
     def sequence(self) -> int:
@@ -45,18 +66,113 @@ class Chain:
 
     def add(self, link: Link, *, counted: bool) -> bool:
         """Take in the next link; whether a correct writer can have written it here."""
-        if self.evidence:
-            self.evidence.append(link)
-            return False
+        early = self._awaiting.pop(link.digest, None)
         if counted:
+            # Those since the head are judged together.
+            if early is not None and early not in self.evidence:
+                self._reordered(early, link)
+            self._settle(link)
             self.digests.append(link.digest)
             self.head = link
+            self._told.discard(link.digest)
         elif self._explains(link):
             self.losers[link.digest] = self.last_loser = link
+            if early is not None:
+                self._reordered(early, link)
+        elif link.previous in self._told:
+            self._told.add(link.digest)
+            return False
         else:
             self.evidence.append(link)
+            self._awaiting[link.previous] = link
             return False
         return True
+
+    def suspect(self, offset: int, finding: Finding | None) -> None:
+        """A record that belongs here, as it seems, and is broken in itself: `finding` says how, unless it was said."""
+        if not self.evidence:
+            self._suspect_offset = offset
+        if finding is not None:
+            self._suspects.append(finding)
+
+    def close(self) -> None:
+        """There are no more links: judge what is left."""
+        self._settle(None)
+        self._note(self._doubtful)
+        self._doubtful = []
+
+    def _settle(self, following: Link | None) -> None:
+        """Judge what came since the head, now that the stream goes on with `following`, or has ended (None)."""
+        if self.evidence and self._broken(following):
+            found = self._diagnose([] if following is None else [following])
+            # Which record broke it cannot always be told: one found broken in itself, or one before a head that nothing
+            # was written after.
+            blamed = self._blamed() if found is None else [found]
+            self.findings += [*self._doubtful, *blamed, *self._masked(found)]
+            self._note([] if found is None else self._suspects)
+            self._told.update(link.digest for link in self.evidence)
+            self._doubtful = []
+        else:
+            self._note(self._doubtful)
+            self._doubtful = [*self._suspects, *map(self._stray, self.evidence)]
+        self.evidence, self._suspects, self._suspect_offset = [], [], None
+
+    def _broken(self, following: Link | None) -> bool:
+        """Whether something was written after a record that does not count, or after one that is not there."""
+        written = {link.digest for link in self.evidence}
+        if following is not None:
+            written.add(following.digest)
+        if any(link.previous in written for link in self.evidence):
+            return True
+        # At the end, a link beyond the head may be the first one after an event that was changed or dropped.
+        return following is None and any(link.sequence > self.sequence for link in self.evidence)
+
+    def _blamed(self) -> list[Finding]:
+        """The records found broken in themselves, with what else is known to be wrong."""
+        broken = self.evidence[0]
+        missing = f"; what event {broken.sequence} at offset {broken.offset} was written after is not in the log"
+        return [replace(suspect, detail=suspect.detail + missing) for suspect in self._suspects]
+
+    def _masked(self, found: Finding | None) -> list[Finding]:
+        """What the first unexplained link, which may have been added by anybody, must not hide: a changed head, and
+        links apart from all others, of which one may be the event that was changed."""
+        first, rest = self.evidence[0], self.evidence[1:]
+        written = {link.digest for link in self.evidence}
+        formers = Counter(link.previous for link in self.evidence)
+        masked: list[Finding] = []
+        for link in rest:
+            if link.previous in written or formers[link.previous] > 1 or link.previous == first.digest:
+                continue
+            if link.sequence == self.sequence + 1 and self.head is not None:
+                if found is None or found.offset != self.head.offset:
+                    masked.append(self._changed_head(self.head, link))
+            elif link.digest not in formers:
+                masked.append(self._stray(link))
+        return masked
+
+    def _changed_head(self, head: Link, link: Link) -> Finding:
+        after = f"event {link.sequence} at offset {link.offset} (id {link.event_id})"
+        return self._finding("changed", head, f"is not what {after} was written after")
+
+    def _note(self, notices: list[Finding]) -> None:
+        self.notices_total += len(notices)
+        self.notices += notices[: max(0, NOTICES_MAX - len(self.notices))]
+
+    def _reordered(self, early: Link, former: Link) -> None:
+        """A link that seemed to extend nothing was written after one that stands behind it."""
+        self.evidence = [link for link in self.evidence if link is not early]
+        self.notices = [notice for notice in self.notices if notice.offset != early.offset]
+        self._doubtful = [each for each in self._doubtful if each.offset != early.offset]
+        self._told.add(early.digest)
+        self.findings.append(self._stands_before(early, former))
+
+    def _stray(self, link: Link) -> Finding:
+        return self._finding("stray", link, "extends no chain: nothing in this stream was written before or after it")
+
+    def _stands_before(self, early: Link, former: Link) -> Finding:
+        return self._finding(
+            "reordered", early, f"stands before the event it was written after, which is at offset {former.offset}"
+        )
 
     def _explains(self, link: Link) -> bool:
         if link.sequence <= len(self.digests) and self.digests[link.sequence - 1] == link.previous:
@@ -64,15 +180,13 @@ class Chain:
         former, place = self.losers.get(link.previous), (link.offset - 1, link.sequence - 1, link.cause)
         return former is not None and (former.offset, former.sequence, former.cause) == place
 
-    def diagnose(self) -> Finding | None:
-        """What broke the chain; None if it holds, or if the break is where a record was reported for itself."""
-        if not self.evidence:
-            return None
-        broken, rest = self.evidence[0], self.evidence[1:]
+    def _diagnose(self, following: list[Link]) -> Finding | None:
+        """What broke the chain; None if the break is where a record was found broken in itself."""
+        broken, rest = self.evidence[0], [*self.evidence[1:], *following]
         gap = broken.sequence > self.sequence + 1
-        if self.suspect_offset is not None:
-            behind_head = self.head is None or self.suspect_offset > self.head.offset
-            if (gap and behind_head) or self.suspect_offset == broken.offset - 1:
+        if self._suspect_offset is not None:
+            behind_head = self.head is None or self._suspect_offset > self.head.offset
+            if (gap and behind_head) or self._suspect_offset == broken.offset - 1:
                 return None
         named = self._known_former(broken) or self._later_former(broken, rest)
         return named or (self._missing(broken) if gap else self._wrong_former(broken, rest))
@@ -99,9 +213,7 @@ class Chain:
         former = next((link for link in rest if link.digest == broken.previous), None)
         if former is None:
             return None
-        return self._finding(
-            "reordered", broken, f"stands before the event it was written after, which is at offset {former.offset}"
-        )
+        return self._stands_before(broken, former)
 
     def _odd(self, broken: Link) -> Finding:
         """The stream is whole, this link names a former event that is not in it: a loser, changed, or behind one."""
@@ -122,6 +234,7 @@ class Chain:
             offset=broken.offset,
             stream=self.stream,
             sequence=first,
+            digest=broken.digest,
             detail=f"{missing} missing; event {broken.sequence} (id {broken.event_id}) was written after them",
         )
 
@@ -138,6 +251,7 @@ class Chain:
                 offset=broken.offset,
                 stream=self.stream,
                 sequence=broken.sequence - 1,
+                digest=broken.digest,
                 detail=f"another event stands in the place of the one that {after}",
             )
         unless = "" if intact else ", unless that one was changed itself: nothing follows it that could tell"
@@ -150,5 +264,6 @@ class Chain:
             stream=self.stream,
             sequence=link.sequence,
             event_id=link.event_id,
+            digest=link.digest,
             detail=detail,
         )

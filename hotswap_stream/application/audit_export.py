@@ -2,7 +2,9 @@
 
 A record's line is `{"offset":…,"timestamp_ms":…,"key":…,"value":…,"sha256":…}`: `value` holds the exact value bytes as
 a string, or `value_base64` does where they are not UTF-8 (`key` likewise; a null is left out). `sha256` is taken over
-the former line's `sha256` (64 zeros for the first) and this line without that field. The last line counts the records
+the former line's `sha256` (64 zeros for the first) and this line without that field. Offsets that hold no
+record because a transaction left its marker there, or took its records back, have a line of their own, sealed alike:
+`{"without_records_from":…,"to":…,"sha256":…}`, `to` not included. The last line counts the records
 and is sealed alike, so its `sha256` stands for the whole file. Lines are compact JSON in this order of fields, end in
 one newline, and read back only if they are byte for byte what would be written today.
 """
@@ -23,6 +25,7 @@ from hotswap_stream.errors import HotswapError
 EXPORT_FORMAT = "hotswap.registry-export.v1"
 LINE_BYTES_MAX = 8 * 1_048_576
 _FIRST = "0" * 64
+_PASSED_START = b'{"without_records_from":'
 
 
 class ExportDamagedError(HotswapError):
@@ -43,6 +46,12 @@ class _RecordLine(Struct, omit_defaults=True, forbid_unknown_fields=True):
     sha256: str | None = None
 
 
+class _PassedLine(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    without_records_from: int
+    to: int
+    sha256: str | None = None
+
+
 class _LastLine(Struct, omit_defaults=True, forbid_unknown_fields=True):
     format: str
     records: int
@@ -50,6 +59,7 @@ class _LastLine(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 _RECORD_LINE = msgspec.json.Decoder(_RecordLine)
+_PASSED_LINE = msgspec.json.Decoder(_PassedLine)
 _LAST_LINE = msgspec.json.Decoder(_LastLine)
 
 
@@ -68,34 +78,49 @@ class ExportWriter:
         value, value_base64 = _text_or_base64(record.value)
         return self._sealed(_RecordLine(record.offset, record.timestamp_ms, key, key_base64, value, value_base64))
 
+    def passed(self, offsets: range) -> bytes:
+        """A line for offsets that hold no record."""
+        return self._sealed(_PassedLine(offsets.start, offsets.stop))
+
     def last_line(self) -> bytes:
         """The line behind all records."""
         return self._sealed(_LastLine(EXPORT_FORMAT, self.records))
 
-    def _sealed(self, line: _RecordLine | _LastLine) -> bytes:
+    def _sealed(self, line: _RecordLine | _PassedLine | _LastLine) -> bytes:
         content = msgspec.json.encode(line)
         self.sha256 = sha256(self.sha256.encode() + content).hexdigest()
         return content[:-1] + f',"sha256":"{self.sha256}"}}\n'.encode()
 
 
-def read_export(file: BinaryIO) -> Iterator[LogRecord]:
-    """The records of an export, each checked before it is given. ExportDamagedError at the first broken line.
+def read_export(file: BinaryIO) -> Iterator[LogRecord | range]:
+    """The records of an export, each checked before it is given, and offsets that held none in between.
+    ExportDamagedError at the first broken line.
 
     Reads line by line: the last records are given before the last line is checked.
     """
     writer = ExportWriter()
     expected_offset = 0
     for line in _lines(file):
+        passed = _passed_of(line)
+        if passed is not None and passed.start == expected_offset:
+            if writer.passed(passed) != line:
+                raise _damaged(expected_offset, "changed", "the line is not as it was written")
+            yield passed
+            expected_offset = passed.stop
+            continue
         record = _record_of(line)
         if record is None:
             _check_last_line(line, writer, expected_offset, file)
             return
-        if record.offset != expected_offset:
-            raise ExportDamagedError(_misplaced(line, record, writer.sha256, expected_offset, file))
-        if writer.line(record) != line:
+        former_sha256 = writer.sha256
+        as_written = writer.line(record) == line
+        # An offset without a record is none of the export's doing where the seal says so.
+        if record.offset < expected_offset or (record.offset > expected_offset and not as_written):
+            raise ExportDamagedError(_misplaced(line, record, former_sha256, expected_offset, file))
+        if not as_written:
             raise _damaged(expected_offset, "changed", "the line is not as it was written", record)
         yield record
-        expected_offset += 1
+        expected_offset = record.offset + 1
     raise _damaged(expected_offset, "cut-off", "the file ends without its last line")
 
 
@@ -113,6 +138,17 @@ def _record_of(line: bytes) -> LogRecord | None:
     except ValueError:  # msgspec's errors, wrong base64 and wrong UTF-8 are all ValueErrors
         return None
     return LogRecord(read.offset, read.timestamp_ms, key, value)
+
+
+def _passed_of(line: bytes) -> range | None:
+    """The offsets that a line says hold no record, whether or not its seal fits; None if it says no such thing."""
+    if not line.startswith(_PASSED_START):
+        return None
+    try:
+        read = _PASSED_LINE.decode(line)
+    except ValueError:
+        return None
+    return range(read.without_records_from, read.to) if read.without_records_from < read.to else None
 
 
 def _text_or_base64(content: bytes | None) -> tuple[str | None, str | None]:

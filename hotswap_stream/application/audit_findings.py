@@ -1,10 +1,11 @@
-"""What an audit says: the first place where the log is not what its writers wrote, and what is wrong there."""
+"""What an audit says: where the log is not what its writers wrote, what is wrong there, and who knows of it."""
 
+from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
 
-Damage = Literal["changed", "dropped", "reordered", "unreadable", "contradiction", "cut-off"]
+Damage = Literal["changed", "dropped", "reordered", "unreadable", "contradiction", "cut-off", "stray"]
 """
 - `changed`: the bytes are not those that a later event of the stream, or the export, was written after.
 - `dropped`: an event that others were written after is missing.
@@ -12,6 +13,7 @@ Damage = Literal["changed", "dropped", "reordered", "unreadable", "contradiction
 - `unreadable`: the record is not an event; the writers of this product append nothing else.
 - `contradiction`: the event extends its stream and cannot be true; the writers of this product check that first.
 - `cut-off`: an export ends before its last line.
+- `stray`: the event names a former event that is not in its stream, and nothing was written after it.
 """
 
 
@@ -25,6 +27,8 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The model name."""
     sequence: int | None = None
     event_id: str | None = None
+    digest: str | None = None
+    """SHA-256 of the value bytes of the record at `offset`, hex; None where there is none, or none can be told."""
     detail: str
 
     def __str__(self) -> str:
@@ -47,6 +51,15 @@ class StreamHead(Struct, frozen=True):
     """SHA-256 of the value bytes of the last event that counts, hex."""
 
 
+class AcknowledgedFinding(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A finding that somebody said they know of, by an event in the log."""
+
+    finding: Finding
+    actor: str
+    at: datetime
+    reason: str | None = None
+
+
 class AuditReport(Struct, frozen=True, kw_only=True):
     """What was read and what was found.
 
@@ -60,12 +73,18 @@ class AuditReport(Struct, frozen=True, kw_only=True):
     """Void events of writers that came second: part of daily life, and explained."""
     heads: dict[str, StreamHead]
     findings: tuple[Finding, ...] = ()
-    """In order of offset. Behind a break in its chain a stream is not judged further."""
+    """In order of offset."""
+    notices: tuple[Finding, ...] = ()
+    """Records that never extended a chain, and that no later event was written after: whoever may write to the topic
+    can add such. At most 1,000, in order of offset."""
+    notices_total: int = 0
+    acknowledged: tuple[AcknowledgedFinding, ...] = ()
+    """In order of offset."""
 
     @property
     def ok(self) -> bool:
-        """Whether the log is what its writers wrote, as far as the log itself can tell."""
-        return not self.findings
+        """Whether the log is what its writers wrote, as far as the log itself can tell. An empty log tells nothing."""
+        return not self.findings and self.records > 0
 
     @property
     def first(self) -> Finding | None:

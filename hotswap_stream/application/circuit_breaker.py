@@ -13,6 +13,7 @@ from hotswap_events.serving_control import ServingPolicy
 BUCKETS = 10
 """A window slides in steps of this part of it."""
 
+PROBE_SHARE_MIN = 0.0001
 REPEAT_SECONDS = 5.0
 """What was decided is said again after this long while nothing has come of it."""
 
@@ -125,7 +126,8 @@ class ProbePlan:
 
     def __init__(self, policy: ServingPolicy) -> None:
         self._probes = policy.probes
-        self._every = max(1, round(1 / policy.probe_share))
+        # By the rules a share is in these bounds; an event that somebody wrote by hand may say anything.
+        self._every = round(1 / min(1.0, max(PROBE_SHARE_MIN, policy.probe_share)))
         self._skipped = self._every - 1
         """Requests since the last probe; the first request is one."""
         self._under_way = 0

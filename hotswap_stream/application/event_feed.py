@@ -12,11 +12,17 @@ from msgspec import Struct
 
 from hotswap_stream.application.registry import Registry, TailEntry
 from hotswap_stream.application.registry_fold import RegistryFold, Void
-from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.application.registry_log import LogRecord, RegistryLog
+from hotswap_stream.application.side_reading import SideReading
 
 PAGE_ENTRIES_MAX = 1_000
 SCANNED_RECORDS_MAX = 10_000
 """Records looked through for one page; a filter that matches little ends the page there, and the next one goes on."""
+
+RECORDS_AT_ONCE = 20
+"""Then others in the process have their turn."""
+OLD_PAGES_AT_ONCE_MAX = 8
+"""Pages that are read from the log; more wait."""
 
 UNREADABLE_TEXT_CHARACTERS_MAX = 200
 
@@ -76,11 +82,14 @@ class EventFeed:
     """Pages of the log of a started `Registry`: the newest records from its memory, older ones from the log.
 
     Which records are void is known from the fold. Records that were folded before this feed was made and have left the
-    registry's memory are folded once more, the first time they are asked for, if any of them is void.
+    registry's memory are folded once more, the first time they are asked for, if any of them is void. With `aside` the
+    log is read in the side loop.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, aside: SideReading | None = None) -> None:
         self._registry = registry
+        self._aside = aside
+        self._old_pages = asyncio.Semaphore(OLD_PAGES_AT_ONCE_MAX)
         self._voids: dict[int, Void] = {}
         for entry in registry.tail:
             self._note(entry)
@@ -115,29 +124,39 @@ class EventFeed:
         scan_end = min(end, position + SCANNED_RECORDS_MAX)
         if position < self._complete_from:
             await self._complete()
+        if position >= self.memory_starts_at:
+            # Copied first: the deque may move on meanwhile.
+            newest = [entry.record for entry in self._newest(position) if entry.record.offset < scan_end]
+            entries, position = await self._wanted(_given(newest), position, scan_end, limit, wanted)
+        else:
+            async with self._old_pages:
+                entries, position = await self._old(position, scan_end, limit, wanted)
+        return EventPage(entries=tuple(entries), next_offset=position, end_offset=end)
+
+    async def _old(self, start: int, end: int, limit: int, wanted: EntryFilter) -> tuple[list[LogEntry], int]:
+        async def read(log: RegistryLog) -> tuple[list[LogEntry], int]:
+            return await self._wanted(_records(log, start, end), start, end, limit, wanted)
+
+        return await (read(self._registry.log) if self._aside is None else self._aside.run(read))
+
+    async def _wanted(
+        self, records: AsyncGenerator[LogRecord, None], start: int, end: int, limit: int, wanted: EntryFilter
+    ) -> tuple[list[LogEntry], int]:
+        """At most `limit` entries, and where to go on."""
         entries: list[LogEntry] = []
-        async with aclosing(self._records(position, scan_end)) as records:
+        position = looked_at = start
+        async with aclosing(records):
             async for record in records:
                 position = record.offset + 1
                 entry = self._entry(record)
                 if wanted.takes(entry):
                     entries.append(entry)
                     if len(entries) == limit:
-                        break
-            else:
-                position = max(position, scan_end)
-        return EventPage(entries=tuple(entries), next_offset=position, end_offset=end)
-
-    async def _records(self, start: int, end: int) -> AsyncGenerator[LogRecord, None]:
-        if start >= self.memory_starts_at:
-            # Copied first: the deque may move on while the consumer of this generator waits.
-            for record in [entry.record for entry in self._newest(start)]:
-                if record.offset < end:
-                    yield record
-            return
-        async for page in self._registry.log.read(start, end):
-            for record in page:
-                yield record
+                        return entries, position
+                looked_at += 1
+                if looked_at % RECORDS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+        return entries, max(position, end)
 
     def _newest(self, start: int) -> list[TailEntry]:
         behind = max(0, self.end_offset - start)
@@ -151,14 +170,11 @@ class EventFeed:
     async def _complete(self) -> None:
         async with self._completing:
             end = self._complete_from
-            fold = RegistryFold()
-            async for page in self._registry.log.read(0, end):
-                for record in page:
-                    outcome = fold.apply(record)
-                    if isinstance(outcome, Void):
-                        self._voids[record.offset] = outcome
-                # Pages may come without waiting for anything; others want the event loop too.
-                await asyncio.sleep(0)
+            if self._aside is None:
+                voids = await _voids(self._registry.log, end)
+            else:
+                voids = await self._aside.run(lambda log: _voids(log, end))
+            self._voids.update(voids)
             self._complete_from = 0
 
     def _entry(self, record: LogRecord) -> LogEntry:
@@ -177,3 +193,27 @@ class EventFeed:
             void_kind=None if void is None else void.kind,
             unreadable_text=text,
         )
+
+
+async def _given(records: list[LogRecord]) -> AsyncGenerator[LogRecord, None]:
+    for record in records:
+        yield record
+
+
+async def _records(log: RegistryLog, start: int, end: int) -> AsyncGenerator[LogRecord, None]:
+    async for page in log.read(start, end):
+        for record in page:
+            yield record
+
+
+async def _voids(log: RegistryLog, end: int) -> dict[int, Void]:
+    """By offset, of all records before `end`."""
+    fold, voids = RegistryFold(), {}
+    async with aclosing(_records(log, 0, end)) as records:
+        async for record in records:
+            outcome = fold.apply(record)
+            if isinstance(outcome, Void):
+                voids[record.offset] = outcome
+            if record.offset % RECORDS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+    return voids

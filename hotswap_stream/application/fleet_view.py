@@ -35,6 +35,14 @@ class FleetWorker(Struct, frozen=True, kw_only=True):
     """Request partitions it answers."""
     observations_lost: ObservationsLost
     """What it could not tell of its answers since it started."""
+    trouble: str | None = None
+    """Why it does not get on with the model's requests; null while it does."""
+    stalled_partitions: tuple[int, ...] = ()
+    """Those of `partitions` in which requests wait, and none was answered for long."""
+    unserved_partitions: tuple[int, ...] = ()
+    """Request partitions given to it that it cannot answer: the model's topics do not fit each other."""
+    advice: str | None = None
+    """What somebody should mend, and how."""
 
 
 class ModelFleet(Struct, frozen=True, kw_only=True):
@@ -116,6 +124,10 @@ class FleetFold:
                 versions=record.versions,
                 partitions=record.partitions,
                 observations_lost=record.observations_lost,
+                trouble=record.trouble,
+                stalled_partitions=record.stalled_partitions,
+                unserved_partitions=record.unserved_partitions,
+                advice=record.advice,
             )
             for _, (record, seen_s) in sorted(self._records.get(model_name, {}).items())
             if now_s - seen_s <= FORGET_SECONDS

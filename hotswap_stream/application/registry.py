@@ -8,23 +8,32 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import NoReturn
 from weakref import WeakValueDictionary
 
 import structlog
 from msgspec import Struct
 
-from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_events.commands import AnyCommand, CommandResult, Refusal
-from hotswap_events.registry import ModelPromoted, ModelRolledBack, ModelTrained, RegistryEvent
+from hotswap_events.envelope import GENESIS
+from hotswap_events.log_stream import LOG_STREAM, LogBegun, LogEvent
+from hotswap_events.registry import RegistryEvent
+from hotswap_stream.application.command_results import accepted, refused, unchanged
+from hotswap_stream.application.event_writer import EventWriter
 from hotswap_stream.application.identity import Clock, Ids
-from hotswap_stream.application.registry_fold import Applied, Outcome, RegistryFold, Stream, Void
+from hotswap_stream.application.log_guard import LogGuard
+from hotswap_stream.application.log_identity import LogMemory
+from hotswap_stream.application.registry_fold import Applied, AppliedToLog, Outcome, RegistryFold, Stream, Void
 from hotswap_stream.application.registry_log import LogRecord, RegistryLog
-from hotswap_stream.domain.decide import decide
+from hotswap_stream.domain.decide import Decision, decide
+from hotswap_stream.domain.emergency_rules import STEPS, emergency
 from hotswap_stream.domain.state import ModelState
 from hotswap_stream.domain.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy
 from hotswap_stream.errors import (
     AppendOutcomeUnknownError,
     DecisionTooLargeError,
+    HotswapError,
+    LogReplacedError,
     LogUnavailableError,
     UnreadableEventError,
 )
@@ -58,29 +67,42 @@ class Registry:
         ids: Ids,
         source: str,
         policy: ValidationPolicy = DEFAULT_VALIDATION_POLICY,
+        memory: LogMemory | None = None,
+        begins_log: bool = False,
         on_model_created: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self.log = log
         self.fold = RegistryFold()
         self.tail: deque[TailEntry] = deque(maxlen=TAIL_RECORDS_MAX)
-        self._clock = clock
         self._ids = ids
         self._source = source
+        self._writer = EventWriter(clock=clock, ids=ids, source=source)
+        self._begins_log = begins_log
         self._policy = policy
         self._on_model_created = on_model_created
-        self._outcomes: OrderedDict[int, Outcome] = OrderedDict()
+        self._guard = LogGuard(log, memory)
+        self._folded: OrderedDict[int, TailEntry] = OrderedDict()
         self._listeners: list[Listener] = []
+        self.listener_failures = 0
+        """Records of which a listener could not take in what they mean."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._moved = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
+        self._lost: LogReplacedError | None = None
 
     async def start(self) -> None:
-        """Connect, fold the log up to its present end, and go on following it. LogUnavailableError when it cannot."""
+        """Connect, fold the log up to its present end, and go on following it. LogUnavailableError when it cannot,
+        LogReplacedError when it is not the log that was seen before."""
         await self.log.start()
         try:
-            end = await self.log.end_offset()
-            self._follower = asyncio.create_task(self._follow(), name="registry-follower")
+            end = await self._guard.begin()
+            if end == 0 and self._begins_log:
+                await self._begin_log()
+                end = await self.log.end_offset()
+            self._follower = asyncio.create_task(self._follow_guarded(), name="registry-follower")
             await self.wait_for_offset(end)
+            if (obstacle := self.log.obstacle(seconds_min=0.0)) is not None:
+                _log.warning("registry_log_held_back", cause=obstacle)
         except BaseException:
             await self.stop()
             raise
@@ -91,6 +113,8 @@ class Registry:
             self._follower.cancel()
             # A client may swallow a cancellation; it ends all the same once the log is stopped.
             await asyncio.wait({self._follower}, timeout=STOP_SECONDS_MAX)
+        if self._lost is None:
+            self._guard.remember()
         await self.log.stop()
         if self._follower is not None:
             await asyncio.wait({self._follower}, timeout=STOP_SECONDS_MAX)
@@ -101,8 +125,26 @@ class Registry:
 
     @property
     def healthy(self) -> bool:
-        """Whether the follower is running."""
-        return self._follower is not None and not self._follower.done()
+        """Whether the log is followed, and is the one that it was."""
+        return self._lost is None and self._follower is not None and not self._follower.done()
+
+    @property
+    def log_identity(self) -> str | None:
+        """SHA-256 of the log's first record, hex: no other log has it. None before there is one."""
+        return self._guard.identity
+
+    def check_followed(self) -> None:
+        """LogUnavailableError when the log is not followed, LogReplacedError when it is not the one that it was: then
+        what this process knows of it is old, and nothing may be decided on it."""
+        if self._lost is not None:
+            raise LogReplacedError(str(self._lost)) from self._lost
+        if self._follower is None:
+            raise LogUnavailableError("the registry log is not being followed: start the registry first")
+        if self._follower.done():
+            cause = None if self._follower.cancelled() else self._follower.exception()
+            if isinstance(cause, LogReplacedError):
+                raise LogReplacedError(str(cause)) from cause
+            raise LogUnavailableError(f"the registry log is no longer followed: {cause or 'stopped'}") from cause
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each record folded from now on, in order; returns the function that ends it."""
@@ -119,7 +161,11 @@ class Registry:
 
     async def catch_up(self) -> None:
         """Read up to the log's present end, so that what any process was answered before is seen."""
-        await self.wait_for_offset(await self.log.end_offset())
+        read_to, end = self.fold.next_offset, await self.log.end_offset()
+        self.check_followed()
+        if end < read_to:
+            await self._check_log()
+        await self.wait_for_offset(end)
 
     async def wait_for_offset(self, next_offset: int, seconds_max: float = READ_BACK_SECONDS_MAX) -> None:
         """Wait until all records before `next_offset` are folded.
@@ -131,50 +177,94 @@ class Registry:
                 async with asyncio.timeout(seconds_max):
                     await self.wait_for_change()
             except TimeoutError:
+                obstacle = self.log.obstacle(seconds_min=0.0)
                 raise LogUnavailableError(
                     f"the registry log stands at offset {self.fold.next_offset} for {seconds_max} s; "
-                    f"offset {next_offset - 1} was waited for"
+                    f"offset {next_offset - 1} was waited for" + ("" if obstacle is None else f": {obstacle}")
                 ) from None
 
     async def wait_for_change(self) -> None:
-        """Wait until at least one more record is folded. LogUnavailableError when the follower has ended."""
-        if self._follower is None:
-            raise LogUnavailableError("the registry log is not being followed: start the registry first")
-        if self._follower.done():
-            cause = None if self._follower.cancelled() else self._follower.exception()
-            raise LogUnavailableError(f"the registry log is no longer followed: {cause or 'stopped'}") from cause
+        """Wait until one more record is folded, or the follower ends. LogUnavailableError when it had ended before."""
+        self.check_followed()
         moved = self._moved
-        waiter = asyncio.ensure_future(moved.wait())
+        waiter, follower = asyncio.ensure_future(moved.wait()), self._follower
         try:
-            await asyncio.wait({waiter, self._follower}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({waiter, *([follower] if follower else [])}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiter.cancel()
 
+    async def ended(self) -> None:
+        """Wait until the log is not followed any more, and raise the LogUnavailableError that says why."""
+        if self._follower is not None:
+            await asyncio.wait({self._follower})
+        self.check_followed()
+
+    async def _follow_guarded(self) -> None:
+        """Follow until the log is stopped, or is another one."""
+        watching = asyncio.create_task(self._guard.watch(), name="registry-guard")
+        following = asyncio.create_task(self._follow(), name="registry-reader")
+        try:
+            await asyncio.wait({watching, following}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (watching, following):
+                if task.done():
+                    task.result()
+        except LogReplacedError as error:
+            self._lose(error)
+            raise
+        finally:
+            for task in (watching, following):
+                task.cancel()
+            await asyncio.gather(watching, following, return_exceptions=True)
+
     async def _follow(self) -> None:
         async for page in self.log.follow(self.fold.next_offset):
-            for record in page:
+            for record in page.records:
                 self._fold_record(record)
+            self.fold.pass_over(page.next_offset)
+            self._guard.read_to(self.fold.next_offset)
             moved, self._moved = self._moved, asyncio.Event()
             moved.set()
 
+    def _lose(self, error: LogReplacedError) -> None:
+        """From here on nothing is decided: what was folded is not what the log holds."""
+        if self._lost is None:
+            self._lost = error
+            _log.error("registry_log_replaced", cause=str(error))
+
+    async def _check_log(self) -> None:
+        """LogReplacedError when the log there is not the one that is followed. LogUnavailableError."""
+        try:
+            await self._guard.check()
+        except LogReplacedError as error:
+            self._lose(error)
+            if self._follower is not None:
+                self._follower.cancel()
+            raise
+
     def _fold_record(self, record: LogRecord) -> None:
+        if record.offset == 0:
+            self._guard.read(record)
         outcome = self.fold.apply(record)
         if isinstance(outcome, Void):
             write = _log.debug if outcome.kind == "conflict" else _log.warning
             write("event_void", offset=record.offset, kind=outcome.kind, reason=outcome.reason)
-        self._outcomes[record.offset] = outcome
-        if len(self._outcomes) > TAIL_RECORDS_MAX:
-            self._outcomes.popitem(last=False)
-        entry = TailEntry(record, outcome)
+        entry = self._folded[record.offset] = TailEntry(record, outcome)
+        if len(self._folded) > TAIL_RECORDS_MAX:
+            self._folded.popitem(last=False)
         self.tail.append(entry)
         for listener in tuple(self._listeners):
-            listener(entry)
+            try:
+                listener(entry)
+            except Exception:  # noqa: BLE001 - what one listener makes of one record must not end the fold for all
+                self.listener_failures += 1
+                _log.exception("listener_failed", offset=record.offset)
 
     async def handle(self, command: AnyCommand) -> CommandResult:
         """Apply one command once. Refusals come back as results.
 
         LogUnavailableError: nothing was written. AppendOutcomeUnknownError: it may have been; the same command again,
-        with the same id, finds out. UnreadableEventError: only a newer release may decide on this model.
+        with the same id, finds out. LogReplacedError: another log stands in the place of the one that was followed.
+        UnreadableEventError: only a newer release may decide this command on this model.
         """
         async with self._locks.setdefault(command.model_name, asyncio.Lock()):
             for _attempt in range(DECIDE_ATTEMPTS_MAX):
@@ -191,116 +281,122 @@ class Registry:
     async def _try(self, command: AnyCommand) -> CommandResult | None:
         """One round of decide, append, read back; None when another writer won and it must be decided again."""
         model_name = command.model_name
-        state = self._decidable(model_name)
-        decision = decide(state, command, self._policy)
+        self.check_followed()
+        decision = self._decide(command)
         if isinstance(decision, Refusal) or not decision.events:
             # Nothing was appended that would have found out a stale fold: read to the end before answering.
             await self.catch_up()
-            state = self._decidable(model_name)
-            decision = decide(state, command, self._policy)
+            decision = self._decide(command)
             if isinstance(decision, Refusal):
-                return CommandResult(
-                    command_id=command.command_id, status="refused", model_name=model_name, refusal=decision
-                )
+                return refused(command, decision)
             if not decision.events:
-                return self._unchanged(command, state, decision.unchanged_because)
+                await self._check_log()
+                return unchanged(command, self.stream(model_name), decision.unchanged_because)
+        state, read_to = self.state(model_name), self.fold.next_offset
         is_new, sequence = not state.exists, state.sequence + len(decision.events)
         try:
             values = self._encode(command, decision.events)
             first_offset = await self.log.append(model_name.encode(), values)
         except DecisionTooLargeError as error:
-            refusal = Refusal(code="invalid-value", reason=f"the command carries too much: {error}")
-            return CommandResult(
-                command_id=command.command_id, status="refused", model_name=model_name, refusal=refusal
-            )
+            return refused(command, Refusal(code="invalid-value", reason=f"the command carries too much: {error}"))
         except AppendOutcomeUnknownError:
             with suppress(LogUnavailableError):
                 await self.catch_up()
             if command.command_id not in self.state(model_name).command_ids:
                 raise
-            result = self._unchanged(command, self.state(model_name), "applied, though the log did not confirm it")
+            result = unchanged(command, self.stream(model_name), "applied, though the log did not confirm it")
         else:
-            last_offset = first_offset + len(values) - 1
-            try:
-                await self.wait_for_offset(last_offset + 1)
-            except LogUnavailableError as error:
-                raise AppendOutcomeUnknownError(f"appended at offset {first_offset}, not read back: {error}") from error
-            if not isinstance(self._outcomes.get(first_offset), Applied):
+            if not await self._read_back(first_offset, values, read_to):
                 return None
-            result = self._accepted(command, decision.events, last_offset, sequence)
+            last_offset = first_offset + len(values) - 1
+            result = accepted(command, decision.events, last_offset=last_offset, sequence=sequence)
         if is_new and self._on_model_created is not None:
             await self._on_model_created(model_name)
         return result
 
-    def _decidable(self, model_name: str) -> ModelState:
-        state = self.state(model_name)
-        if state.unknown_event_type is not None:
+    async def _read_back(self, first_offset: int, values: list[bytes], read_to: int) -> bool:
+        """Whether what was appended counts. `read_to`: the log was folded up to there before.
+
+        LogReplacedError when it was appended to another log than the one that is followed.
+        """
+        if first_offset < read_to:
+            self._condemn(first_offset)
+        try:
+            await self.wait_for_offset(first_offset + len(values))
+        except LogReplacedError:
+            raise
+        except LogUnavailableError as error:
+            raise AppendOutcomeUnknownError(f"appended at offset {first_offset}, not read back: {error}") from error
+        entry = self._folded.get(first_offset)
+        # By what it is, not by where it stands: in another log the same offset is another record's.
+        if entry is not None and entry.record.value != values[0]:
+            self._condemn(first_offset)
+        try:
+            await self._check_log()
+        except LogReplacedError:
+            raise
+        except LogUnavailableError as error:
+            _log.warning("registry_log_not_looked_at", cause=str(error))
+        return entry is not None and isinstance(entry.outcome, Applied | AppliedToLog)
+
+    def _condemn(self, offset: int) -> NoReturn:
+        """A record of ours stands where another one was read."""
+        error = self._guard.overtaken(offset)
+        self._lose(error)
+        if self._follower is not None:
+            self._follower.cancel()
+        raise error
+
+    def _decide(self, command: AnyCommand) -> Decision:
+        state = self.state(command.model_name)
+        known = state.unknown_event_type is None or command.command_id in state.command_ids
+        if not known and emergency(state, command) is None:
             raise UnreadableEventError(
-                f"model {model_name!r} has an event {state.unknown_event_type!r} that this release cannot read; "
-                "send commands through the newer release"
+                f"model {command.model_name!r} has an event {state.unknown_event_type!r} that this release cannot "
+                f"read; it can {', '.join(STEPS)}, and for all else send commands through the newer release"
             )
-        return state
+        return decide(state, command, self._policy)
 
     def _encode(self, command: AnyCommand, events: tuple[RegistryEvent, ...]) -> list[bytes]:
         stream = self.stream(command.model_name) or Stream(ModelState(command.model_name))
-        sequence, previous, now = stream.state.sequence, stream.head_digest, self._clock.now()
-        values: list[bytes] = []
-        for data in events:
-            sequence += 1
-            value = REGISTRY_CODEC.encode(
-                REGISTRY_CODEC.envelope(
-                    data,
-                    id=self._ids.new_id(),
-                    source=self._source,
-                    subject=command.model_name,
-                    time=now,
-                    sequence=sequence,
-                    previous=previous,
-                    actor=command.actor,
-                    reason=command.reason,
-                    causationid=command.command_id,
-                    correlationid=command.correlation_id or command.command_id,
-                    traceparent=command.traceparent,
-                )
+        return self._writer.values(
+            command.model_name,
+            events,
+            sequence=stream.state.sequence,
+            previous=stream.head_digest,
+            actor=command.actor,
+            reason=command.reason,
+            command_id=command.command_id,
+            correlation_id=command.correlation_id,
+            traceparent=command.traceparent,
+        )
+
+    async def record(self, data: LogEvent, *, actor: str, command_id: str, reason: str | None = None) -> int:
+        """Write an event of the log itself, not of a model; returns its offset. The errors are those of `handle`."""
+        for _attempt in range(DECIDE_ATTEMPTS_MAX):
+            self.check_followed()
+            read_to, log = self.fold.next_offset, self.fold.log
+            values = self._writer.values(
+                LOG_STREAM,
+                (data,),
+                sequence=log.sequence,
+                previous=log.head_digest,
+                actor=actor,
+                command_id=command_id,
+                reason=reason,
             )
-            previous = digest_of(value)
-            values.append(value)
-        return values
+            offset = await self.log.append(LOG_STREAM.encode(), values)
+            if await self._read_back(offset, values, read_to):
+                return offset
+        raise LogUnavailableError(f"lost against other writers {DECIDE_ATTEMPTS_MAX} times; try again")
 
-    def _unchanged(self, command: AnyCommand, state: ModelState, because: str | None) -> CommandResult:
-        stream = self.stream(command.model_name)
-        return CommandResult(
-            command_id=command.command_id,
-            status="unchanged",
-            model_name=command.model_name,
-            model_version=getattr(command, "model_version", None) or state.active_version,
-            offset=None if stream is None else stream.offset,
-            sequence=state.sequence,
-            detail=because,
+    async def _begin_log(self) -> None:
+        """Give an empty log an identity. Several may do so at once: the first beginning counts."""
+        begun = LogBegun(log_id=self._ids.new_id())
+        values = self._writer.values(
+            LOG_STREAM, (begun,), sequence=0, previous=GENESIS, actor=self._source, command_id=begun.log_id
         )
-
-    def _accepted(
-        self, command: AnyCommand, events: tuple[RegistryEvent, ...], last_offset: int, sequence: int
-    ) -> CommandResult:
-        previous: str | None = None
-        version: str | None = getattr(command, "model_version", None)
-        rollout_id: str | None = None
-        for data in events:
-            rollout_id = getattr(data, "rollout_id", rollout_id)
-            if isinstance(data, ModelTrained):
-                version = data.model_version
-            elif isinstance(data, ModelPromoted):
-                version, previous = data.model_version, data.previous_version
-            elif isinstance(data, ModelRolledBack):
-                version, previous = data.model_version, data.from_version
-        return CommandResult(
-            command_id=command.command_id,
-            status="accepted",
-            model_name=command.model_name,
-            model_version=version,
-            previous_version=previous,
-            rollout_id=rollout_id,
-            offset=last_offset,
-            sequence=sequence,
-            event_types=tuple(REGISTRY_CODEC.type_name(data) for data in events),
-        )
+        try:
+            await self.log.append(LOG_STREAM.encode(), values)
+        except HotswapError as error:  # who may only read can read an empty log
+            _log.warning("registry_log_not_begun", cause=str(error))

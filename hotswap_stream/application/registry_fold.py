@@ -8,7 +8,9 @@ from typing import Literal
 from msgspec import Struct
 
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent, digest_of
-from hotswap_events.envelope import GENESIS, Envelope
+from hotswap_events.envelope import GENESIS, Envelope, EnvelopeHeader
+from hotswap_events.log_stream import LOG_STREAM
+from hotswap_stream.application.log_stream import LogStream
 from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.domain.circuits import UNTOUCHED
 from hotswap_stream.domain.evolve import IllegalEventError, evolve_in_place, evolve_unknown_in_place
@@ -45,6 +47,12 @@ class AppliedUnknown(Struct, frozen=True, gc=False):
     event: UnknownEvent
 
 
+class AppliedToLog(Struct, frozen=True, gc=False):
+    """The record counts, in the log's own stream: it is about no model."""
+
+    event: Envelope | UnknownEvent
+
+
 class Void(Struct, frozen=True, gc=False):
     """The record does not count, for every reader."""
 
@@ -54,7 +62,7 @@ class Void(Struct, frozen=True, gc=False):
     """`conflict`: it does not extend its stream's head, as when another writer came first: part of daily life."""
 
 
-Outcome = Applied | AppliedUnknown | Void
+Outcome = Applied | AppliedUnknown | AppliedToLog | Void
 
 _decode = REGISTRY_CODEC.decode
 
@@ -64,6 +72,8 @@ class RegistryFold:
 
     def __init__(self) -> None:
         self.streams: dict[str, Stream] = {}
+        """By model name."""
+        self.log = LogStream()
         self.next_offset = 0
         """The offset the next record must have or exceed."""
         self.applied_count = 0
@@ -73,6 +83,10 @@ class RegistryFold:
         """State of one model, owned by this fold: read it, or `copy` it. Empty (sequence 0) if it has no events."""
         stream = self.streams.get(model_name)
         return ModelState(model_name) if stream is None else stream.state
+
+    def pass_over(self, next_offset: int) -> None:
+        """The log was read up to this offset: what was not applied before it holds no record."""
+        self.next_offset = max(self.next_offset, next_offset)
 
     def apply(self, record: LogRecord) -> Outcome:
         """Fold one record and say whether it counts. ValueError if it comes out of order."""
@@ -87,19 +101,22 @@ class RegistryFold:
             return self._void(Void(event.cause, None, "unreadable"))
         header = event.header if type(event) is UnknownEvent else event
         subject = header.subject
+        if subject == LOG_STREAM:
+            return self._apply_to_log(record, event, header)
         stream = self.streams.get(subject)
         if stream is None:
             stream = Stream(ModelState(subject))
         state = stream.state
         sequence = header.sequence
         if sequence != state.sequence + 1 or header.previous != stream.head_digest:
-            return self._void(Void(_why_void(stream, sequence), header.causationid))
+            return self._void(Void(_why_void(subject, state.sequence, sequence), header.causationid))
         active_before = state.active_version
         # Where no circuit ever moved and no rollout is on, the active version answers: no need to ask, event for event.
         plan_before = None if _plain(state) else request_plan(state)
         outcome: Outcome
         if type(event) is UnknownEvent:
-            evolve_unknown_in_place(state, event.header.type, sequence, header.causationid)
+            ignorable = header.ignorable is True
+            evolve_unknown_in_place(state, event.header.type, sequence, header.causationid, ignorable=ignorable)
             outcome = AppliedUnknown(event)
         else:
             try:
@@ -123,6 +140,16 @@ class RegistryFold:
         self.applied_count += 1
         return outcome
 
+    def _apply_to_log(
+        self, record: LogRecord, event: Envelope | UnknownEvent, header: Envelope | EnvelopeHeader
+    ) -> Outcome:
+        log = self.log
+        if header.sequence != log.sequence + 1 or header.previous != log.head_digest:
+            return self._void(Void(_why_void(LOG_STREAM, log.sequence, header.sequence), header.causationid))
+        log.extend(event, digest=digest_of(record.value or b""), offset=record.offset)
+        self.applied_count += 1
+        return AppliedToLog(event)
+
     def _void(self, void: Void) -> Void:
         self.void_count += 1
         return void
@@ -132,8 +159,7 @@ def _plain(state: ModelState) -> bool:
     return state.serving is UNTOUCHED and state.rollout is None
 
 
-def _why_void(stream: Stream, sequence: int) -> str:
-    at = stream.state.sequence
+def _why_void(subject: str, at: int, sequence: int) -> str:
     if sequence != at + 1:
-        return f"sequence {sequence} does not extend {stream.state.model_name!r}, which is at {at}"
-    return f"previous is not the digest of event {at} of {stream.state.model_name!r}"
+        return f"sequence {sequence} does not extend {subject!r}, which is at {at}"
+    return f"previous is not the digest of event {at} of {subject!r}"

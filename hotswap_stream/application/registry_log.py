@@ -5,6 +5,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+HELD_BACK_SECONDS = 5.0
+"""How long an open transaction may hold the log back before that is told of: most end at once."""
+
 
 class LogRecord(Struct, frozen=True, gc=False):
     """One record of the log, as stored."""
@@ -14,6 +17,15 @@ class LogRecord(Struct, frozen=True, gc=False):
     """When it was appended, by the log's clock, ms since 1970 UTC."""
     key: bytes | None
     value: bytes | None
+
+
+class LogPage(Struct, frozen=True, gc=False):
+    """Records that follow each other in the log; none where only offsets without a record were passed."""
+
+    records: Sequence[LogRecord]
+    next_offset: int
+    """Where the next page begins. An offset before it that has no record here has none for any reader: a transaction
+    left a marker there, or records that it took back."""
 
 
 class RegistryLog(Protocol):
@@ -37,7 +49,8 @@ class RegistryLog(Protocol):
         ...
 
     async def end_offset(self) -> int:
-        """The offset that the next record will get."""
+        """The offset up to which the log can be read now; the next record gets it or, where a transaction is open or
+        leaves a marker, one behind it."""
         ...
 
     async def offset_at(self, timestamp_ms: int) -> int:
@@ -48,6 +61,19 @@ class RegistryLog(Protocol):
         """Records from `start_offset` up to, not including, `end_offset`, in pages; ends there or at the log's end."""
         ...
 
-    def follow(self, start_offset: int) -> AsyncIterator[Sequence[LogRecord]]:
-        """Records from `start_offset` on, as they come, until the log is stopped. Never yields an empty page."""
+    def reader(self) -> "RegistryLog":
+        """One more access to the same records, not started, that is only read: to be used in any one event loop."""
+        ...
+
+    def follow(self, start_offset: int) -> AsyncIterator[LogPage]:
+        """Records from `start_offset` on, as they come, until the log is stopped. Each page takes it further."""
+        ...
+
+    async def without_records(self, start_offset: int, end_offset: int) -> Sequence[range]:
+        """Those of these offsets, in order, that hold no record because of a transaction: its marker, or what it took
+        back. What else is missing is not among them."""
+        ...
+
+    def obstacle(self, *, seconds_min: float = HELD_BACK_SECONDS) -> str | None:
+        """What keeps a `follow` from reading on though there is more, if it has lasted so long; None: nothing."""
         ...

@@ -13,6 +13,8 @@ class WaitingRequests(Struct, frozen=True, kw_only=True):
     partitions: int
     largest_partition: int = 0
     """The most that wait in one partition."""
+    standstill_seconds: float = 0.0
+    """For how long a partition in which requests wait has not moved, as far as that was looked at: see `Standstill`."""
 
 
 class RequestLag(Protocol):

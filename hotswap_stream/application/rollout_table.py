@@ -103,6 +103,8 @@ def fold_observation(table: ModelTable, rollout: RolloutState | None, record: Ob
     if record.rollout_id != rollout.rollout_id or not _counts_here(rollout, record):
         return table
     name = record.model_version
+    if name not in (rollout.baseline_version, *rollout.candidates):
+        return table
     sketches = tuple(SKETCH_METRICS[rule.metric] for rule in rollout.policy.metrics if rule.metric in SKETCH_METRICS)
     figures = {
         **known.figures,
@@ -132,6 +134,8 @@ def fold_judged(table: ModelTable, rollout: RolloutState | None, judged: JudgedA
     if judged.answered_at < rollout.started_at:
         return table
     name = judged.model_version
+    if name not in (rollout.baseline_version, *rollout.candidates):
+        return table
     figures = {**known.figures, name: known.figures.get(name, VersionFigures()).with_judged(judged)}
     in_phase = judged.answered_at >= known.phase_started_at
     candidates = []

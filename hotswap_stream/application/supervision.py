@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from msgspec import Struct, field
 
 from hotswap_stream.application.tether import tethered
 from hotswap_stream.errors import HotswapError
+from hotswap_stream.restart_pace import RestartPace
 
 _log = structlog.get_logger(__name__)
 
@@ -23,7 +23,6 @@ ProcessState = Literal["starting", "running", "restarting", "failed", "stopping"
 EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: starting the process again cannot help."""
 
-_RESTART_WINDOW_SECONDS = 60.0
 _READY_POLL_SECONDS = 0.05
 
 
@@ -55,6 +54,9 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
     once; one that takes a second to find out, such as that Kafka is away, is started again without end."""
     backoff_seconds_first: float = 0.2
     backoff_seconds_max: float = 10.0
+    may_start: Callable[[], Awaitable[bool]] | None = None
+    """Waited for before it is started again: it returns when what the process needs is there, True if it was all
+    along. A process that ended while it was not there did not fail by itself, so its restarts count anew."""
     exit_codes_final: frozenset[int] = field(default_factory=lambda: frozenset({EXIT_CONFIGURATION}))
     """Exit codes after which it is not started again."""
 
@@ -81,7 +83,11 @@ class _Process:
         self._child: asyncio.subprocess.Process | None = None
         self._exit_code: int | None = None
         self._restarts = 0
-        self._recent: deque[float] = deque()
+        self._pace = RestartPace(
+            per_minute_max=spec.restarts_per_minute_max,
+            seconds_first=spec.backoff_seconds_first,
+            seconds_max=spec.backoff_seconds_max,
+        )
         self._keeper: asyncio.Task[None] | None = None
 
     @property
@@ -118,12 +124,17 @@ class _Process:
         try:
             while True:
                 await self._run_once()
+                if self.spec.may_start is not None and self._exit_code not in self.spec.exit_codes_final:
+                    self._set("restarting")
+                    if not await self.spec.may_start():
+                        self._pace.forgive()
                 delay = self._next_delay()
                 if delay is None:
                     self._set("failed")
                     return
                 self._restarts += 1
-                self._set("restarting")
+                if self._state != "restarting":
+                    self._set("restarting")
                 await asyncio.sleep(delay)
         except Exception:  # noqa: BLE001 - whatever kept it from starting, those who wait for it must hear of it
             _log.exception("process_not_started", name=self.spec.name)
@@ -182,15 +193,9 @@ class _Process:
 
     def _next_delay(self) -> float | None:
         """Seconds until the next start; None when there is to be none."""
-        spec = self.spec
-        now = asyncio.get_running_loop().time()
-        while self._recent and now - self._recent[0] > _RESTART_WINDOW_SECONDS:
-            self._recent.popleft()
-        if self._exit_code in spec.exit_codes_final or len(self._recent) >= spec.restarts_per_minute_max:
+        if self._exit_code in self.spec.exit_codes_final:
             return None
-        self._recent.append(now)
-        delay: float = spec.backoff_seconds_first * 2 ** (len(self._recent) - 1)
-        return min(delay, spec.backoff_seconds_max)
+        return self._pace.next_delay(asyncio.get_running_loop().time())
 
     async def _end_child(self) -> None:
         child = self._child

@@ -15,6 +15,9 @@ from hotswap_stream.domain.statistics.samples import Counts, Moments
 ERRORS_OF_THE_VERSION: tuple[ErrorCode, ...] = ("model-failure", "version-unavailable", "circuit-open")
 """Error codes that count against the version. The others are the caller's, and happen with every version."""
 
+LABELS_KEPT_MAX = 1_024
+"""Of one version in one rollout."""
+
 SKETCH_METRICS: dict[MetricName, str] = {"input-drift": INPUT_SKETCH, "score-drift": SCORE_SKETCH}
 
 
@@ -68,7 +71,7 @@ class VersionFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
             agreed=self.agreed + record.agreed,
             disagreed=self.disagreed + record.disagreed,
             skipped=self.skipped + record.skipped,
-            labels=merged(self.labels, record.labels),
+            labels=_most(merged(self.labels, record.labels)),
             sketches={**self.sketches, **named},
         )
 
@@ -89,6 +92,14 @@ class VersionFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def agreement(self) -> Counts:
         """Rows compared, and those that agree."""
         return Counts(self.agreed, self.agreed + self.disagreed)
+
+
+def _most(labels: dict[int, int]) -> dict[int, int]:
+    """The labels that were counted most: their names are the sender's, and there must be an end to them."""
+    if len(labels) <= LABELS_KEPT_MAX:
+        return labels
+    kept = sorted(labels, key=lambda label: (-labels[label], label))[:LABELS_KEPT_MAX]
+    return {label: labels[label] for label in sorted(kept)}
 
 
 def failures_in(record: Observation) -> int:

@@ -5,6 +5,7 @@ not need it does not have to have it.
 """
 
 from hotswap_stream.bootstrap.agents import run_control_agents as run_control_agents
+from hotswap_stream.bootstrap.api import check_api_settings as check_api_settings
 from hotswap_stream.bootstrap.api import serve_api as serve_api
 from hotswap_stream.bootstrap.clients import answer_lookup as answer_lookup
 from hotswap_stream.bootstrap.clients import feedback_log as feedback_log
@@ -13,13 +14,16 @@ from hotswap_stream.bootstrap.clients import inference_gateway as inference_gate
 from hotswap_stream.bootstrap.clients import recorded_history as recorded_history
 from hotswap_stream.bootstrap.clients import request_lag as request_lag
 from hotswap_stream.bootstrap.clients import window_reader as window_reader
+from hotswap_stream.bootstrap.environment import accept_log as accept_log
 from hotswap_stream.bootstrap.environment import announce_broker as announce_broker
 from hotswap_stream.bootstrap.environment import answer_tags as answer_tags
 from hotswap_stream.bootstrap.environment import artifact_store as artifact_store
+from hotswap_stream.bootstrap.environment import broker_condition as broker_condition
 from hotswap_stream.bootstrap.environment import build_registry as build_registry
 from hotswap_stream.bootstrap.environment import connection as connection
 from hotswap_stream.bootstrap.environment import ensure_control_topics as ensure_control_topics
 from hotswap_stream.bootstrap.environment import existing_topics as existing_topics
+from hotswap_stream.bootstrap.environment import log_memory as log_memory
 from hotswap_stream.bootstrap.environment import model_topics_creator as model_topics_creator
 from hotswap_stream.bootstrap.environment import open_registry as open_registry
 from hotswap_stream.bootstrap.environment import running_broker as running_broker

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from functools import partial
 
 from hotswap_stream.adapters.clock import SystemClock
-from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.bootstrap.clients import answer_lookup, request_lag
-from hotswap_stream.bootstrap.environment import build_registry, connection, model_topics_creator, topics
+from hotswap_stream.bootstrap.environment import build_registry, connection, create_topics, model_topics_creator, topics
 from hotswap_stream.bootstrap.webhooks import webhook_deliveries
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
@@ -50,7 +49,7 @@ async def run_control_agents(
             kafka,
             topics(settings),
             registry,
-            ensure_topics=partial(ensure_topics, kafka),
+            ensure_topics=partial(create_topics, settings),
             stop=stop,
             instance=instance,
             on_model_seen=model_topics_creator(settings),

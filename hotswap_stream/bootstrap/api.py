@@ -1,11 +1,14 @@
 """The HTTP API."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
 from hotswap_stream.application.inference_gateway import InferenceGateway
+from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.side_loop import SideLoop
 from hotswap_stream.bootstrap.clients import (
     answer_lookup,
     feedback_log,
@@ -13,9 +16,9 @@ from hotswap_stream.bootstrap.clients import (
     recorded_history,
     window_reader,
 )
-from hotswap_stream.bootstrap.environment import artifact_store, connection, open_registry, topics
+from hotswap_stream.bootstrap.environment import artifact_store, broker_condition, connection, open_registry, topics
 from hotswap_stream.bootstrap.training import training_children
-from hotswap_stream.settings import Settings, parse_api_keys
+from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys
 
 
 @asynccontextmanager
@@ -27,22 +30,34 @@ async def _inference_gateway(settings: Settings) -> AsyncIterator[InferenceGatew
         await gateway.close()
 
 
+def check_api_settings(settings: Settings) -> None:
+    """ConfigurationError if the API may not listen where it is told to, or is told what does not fit."""
+    from hotswap_stream.api.server import check_keys
+
+    parse_allowed_hosts(settings.api_allowed_hosts)
+    keys = parse_api_keys(settings.api_keys)
+    check_keys(settings.api_host, keys=keys, insecure_no_keys=settings.api_insecure_no_keys)
+
+
 async def serve_api(
     settings: Settings, *, on_started: Callable[[str], None] | None = None, stop_on_signals: bool = True
 ) -> None:
-    """Serve the HTTP API until SIGINT or SIGTERM."""
+    """Serve the HTTP API until SIGINT or SIGTERM. ConfigurationError if it may not listen there."""
     from hotswap_stream.api.app import create_app
+    from hotswap_stream.api.connections import ConnectionLimits
     from hotswap_stream.api.server import serve
     from hotswap_stream.api.services import ApiServices
 
+    check_api_settings(settings)
     async with (
         open_registry(settings, "api") as registry,
         training_children(settings, registry) as children,
         _inference_gateway(settings) as inference,
         FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,
         feedback_log(settings) as feedback,
-        answer_lookup(settings) as answers,
     ):
+        answers, side = answer_lookup(settings), SideLoop()
+        side.call_at_end(answers.close)
         app = create_app(
             ApiServices(
                 registry=registry,
@@ -62,16 +77,41 @@ async def serve_api(
                 feedback=feedback,
                 recorded=recorded_history(settings),
                 answers=answers,
+                side=side,
                 windows=window_reader(settings),
                 request_bytes_max=settings.api_request_bytes_max,
                 event_stream_clients_max=settings.api_event_stream_clients_max,
+                broker=broker_condition(settings),
             )
         )
-        await serve(
-            app,
-            host=settings.api_host,
-            port=settings.api_port,
-            infer_bytes_max=settings.api_infer_bytes_max,
-            on_started=on_started,
-            stop_on_signals=stop_on_signals,
+        serving = asyncio.create_task(
+            serve(
+                app,
+                host=settings.api_host,
+                port=settings.api_port,
+                infer_bytes_max=settings.api_infer_bytes_max,
+                allowed_hosts=parse_allowed_hosts(settings.api_allowed_hosts),
+                limits=ConnectionLimits(
+                    connections_max=settings.api_connections_max,
+                    connections_per_address_max=settings.api_connections_per_address_max,
+                ),
+                on_started=on_started,
+                stop_on_signals=stop_on_signals,
+            )
         )
+        await _until_ended(serving, registry)
+
+
+async def _until_ended(serving: "asyncio.Task[None]", registry: Registry) -> None:
+    """Until the server ends, or the log can no longer be followed: then nothing it says of the registry is true."""
+    losing = asyncio.create_task(registry.ended())
+    try:
+        await asyncio.wait({serving, losing}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        losing.cancel()
+        serving.cancel()
+        await asyncio.wait({serving, losing})
+    if not serving.cancelled():
+        serving.result()
+    elif not losing.cancelled():
+        losing.result()

@@ -1,18 +1,22 @@
 """What every part stands on: the cluster, the topics, the artifact store, the registry."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from hotswap_events.answers import AnswerTags
-from hotswap_events.topics import Topics
+from hotswap_events.topics import Topics, TopicSpec
 from hotswap_stream import broker_announcement as announcement
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics, topics_of
 from hotswap_stream.application.artifact_store import ArtifactStore
+from hotswap_stream.application.log_identity import SeenLog, look_at, replaced
 from hotswap_stream.application.registry import Registry
+from hotswap_stream.broker_condition import ConditionWatch
 from hotswap_stream.errors import ConfigurationError
+from hotswap_stream.log_memory import HomeLogMemory
 from hotswap_stream.settings import Settings, parse_answer_keys
 
 
@@ -29,9 +33,10 @@ def answer_tags(settings: Settings) -> AnswerTags:
     return AnswerTags(settings.topic_prefix, parse_answer_keys(settings.answers_key))
 
 
-def announce_broker(settings: Settings, bootstrap_servers: str) -> None:
-    """Let other commands with the same home find the embedded broker of this process."""
-    announcement.announce(settings.home, bootstrap_servers)
+def announce_broker(settings: Settings, bootstrap_servers: str, data_dir: Path | None = None) -> None:
+    """Let other commands with the same home find the embedded broker of this process. `data_dir`: where its data
+    stays."""
+    announcement.announce(settings.home, bootstrap_servers, data_dir)
 
 
 def withdraw_broker(settings: Settings) -> None:
@@ -42,6 +47,11 @@ def withdraw_broker(settings: Settings) -> None:
 def running_broker(settings: Settings) -> announcement.RunningBroker | None:
     """The embedded broker of this home, if the process that announced it still runs."""
     return announcement.find(settings.home)
+
+
+def broker_condition(settings: Settings) -> ConditionWatch:
+    """Says how the embedded broker of this home is, if that is the one in use."""
+    return ConditionWatch(settings.home, connection(settings).bootstrap_servers)
 
 
 def connection(settings: Settings) -> KafkaConnection:
@@ -115,13 +125,57 @@ def build_registry(settings: Settings, source: str) -> Registry:
         clock=SystemClock(),
         ids=RandomIds(),
         source=f"/{names.prefix}/{source}",
+        memory=log_memory(settings),
+        begins_log=True,
         on_model_created=model_topics_creator(settings),
     )
 
 
 async def ensure_control_topics(settings: Settings) -> None:
-    """Create the topics that exist whatever models there are."""
-    await ensure_topics(connection(settings), topics(settings).control_specs())
+    """Create the topics that exist whatever models there are. LogReplacedError where the log's is gone."""
+    await create_topics(settings, topics(settings).control_specs())
+
+
+async def create_topics(settings: Settings, specs: Sequence[TopicSpec]) -> None:
+    """Create those that are missing. LogReplacedError when the log's topic is, and this machine knows it: made anew it
+    would be empty, and nobody would notice."""
+    memory, registry = log_memory(settings), topics(settings).registry
+    seen = None if memory is None else memory.recall()
+    if seen is not None and registry not in await existing_topics(settings):
+        raise replaced(seen, f"there is no topic {registry!r}")
+    await ensure_topics(connection(settings), specs)
+
+
+def log_memory(settings: Settings) -> HomeLogMemory[SeenLog] | None:
+    """What this machine remembers of the log of this environment; None where the log goes with its broker."""
+    servers, broker = settings.kafka_bootstrap_servers, running_broker(settings)
+    if broker is not None and servers in (None, broker.bootstrap_servers):
+        if broker.data_dir is None:
+            return None
+        cluster = f"embedded {broker.data_dir}"
+    elif servers is None:
+        cluster = f"embedded {(settings.home / 'kafka').absolute()}"
+    else:
+        cluster = ",".join(sorted(server.strip() for server in servers.split(",")))
+    return HomeLogMemory(settings.home, SeenLog, prefix=topics(settings).prefix, cluster=cluster)
+
+
+async def accept_log(settings: Settings) -> tuple[SeenLog | None, SeenLog | None]:
+    """Take the log that is there for the right one, and make it where it is missing; what was known before, and what is
+    known now."""
+    memory = log_memory(settings)
+    before = None
+    if memory is not None:
+        before = memory.recall()
+        memory.forget()
+    try:
+        async with open_registry(settings) as registry:
+            now = await look_at(registry.log)
+    except BaseException:
+        if memory is not None and before is not None:
+            memory.remember(before)
+        raise
+    return before, now
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from hotswap_stream.broker.embedded import EmbeddedKafka
 from hotswap_stream.broker.errors import (
     BrokerError,
+    BrokerLostError,
     BrokerStartError,
     BrokerUnavailableError,
     DataFolderError,
@@ -11,12 +12,15 @@ from hotswap_stream.broker.errors import (
     PortTakenError,
 )
 from hotswap_stream.broker.jar_lock import KAFKA_RELEASE
+from hotswap_stream.broker.keeper import BrokerKeeper
 from hotswap_stream.broker.node import KafkaNode
 from hotswap_stream.broker.progress import BrokerProgress
 
 __all__ = [
     "KAFKA_RELEASE",
     "BrokerError",
+    "BrokerKeeper",
+    "BrokerLostError",
     "BrokerProgress",
     "BrokerStartError",
     "BrokerUnavailableError",

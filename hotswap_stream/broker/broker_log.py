@@ -16,6 +16,7 @@ class Cause(Enum):
 
     PORT_TAKEN = "port taken"
     DISK_FULL = "disk full"
+    DISK_FAILED = "disk failed"
     UNKNOWN = "unknown"
 
 
@@ -25,13 +26,17 @@ def log_tail(log_dir: Path) -> str:
     return "\n".join(part for part in parts if part)
 
 
+_SIGNS = (
+    (Cause.PORT_TAKEN, ("Address already in use", "java.net.BindException")),
+    # The last two: a quota, and a limit on the size of a file; neither shows in the free space of the disk.
+    (Cause.DISK_FULL, ("No space left on device", "Disk quota exceeded", "File too large")),
+    (Cause.DISK_FAILED, ("because all log dirs in", "Input/output error", "Read-only file system")),
+)
+
+
 def find_cause(tail: str) -> Cause:
-    """The cause a log's tail names."""
-    if "Address already in use" in tail or "java.net.BindException" in tail:
-        return Cause.PORT_TAKEN
-    if "No space left on device" in tail:
-        return Cause.DISK_FULL
-    return Cause.UNKNOWN
+    """The cause a log's tail names; the first of several."""
+    return next((cause for cause, signs in _SIGNS if any(sign in tail for sign in signs)), Cause.UNKNOWN)
 
 
 def _last_lines(path: Path) -> str:

@@ -1,7 +1,8 @@
-"""Ask a broker who it is and whether it serves groups: single Kafka requests over a socket, no client library."""
+"""Ask a broker who it is and whether it serves groups, set its topics up: single Kafka requests, no client library."""
 
 import asyncio
 import struct
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from hotswap_stream.broker.ports import HOST
 
 _METADATA, _METADATA_VERSION = 3, 5
 _FIND_COORDINATOR, _FIND_COORDINATOR_VERSION = 10, 1
+_INCREMENTAL_ALTER_CONFIGS, _INCREMENTAL_ALTER_CONFIGS_VERSION = 44, 0
+_RESOURCE_TOPIC, _SET = 2, 0
 _CORRELATION_ID = 1
 _ANSWER_BYTES_MAX = 1_000_000
 
@@ -24,7 +27,7 @@ class ClusterSeen:
 async def ask_cluster(port: int, timeout_s: float) -> ClusterSeen | None:
     """The answer of the broker on a loopback port; None when nothing there speaks Kafka within `timeout_s`."""
     # No topics (an empty array), no topic creation.
-    answer = await _ask(port, _METADATA, _METADATA_VERSION, struct.pack(">ib", 0, 0), timeout_s)
+    answer = await ask_broker(port, _METADATA, _METADATA_VERSION, struct.pack(">ib", 0, 0), timeout_s)
     try:
         return None if answer is None else parse_cluster(answer)
     except (struct.error, UnicodeDecodeError):
@@ -35,14 +38,49 @@ async def ask_for_coordinator(port: int, timeout_s: float) -> bool:
     """True when groups can form. The first question makes the broker create the topic of group offsets."""
     group = b"hotswap-stream"
     body = struct.pack(">h", len(group)) + group + struct.pack(">b", 0)
-    answer = await _ask(port, _FIND_COORDINATOR, _FIND_COORDINATOR_VERSION, body, timeout_s)
+    answer = await ask_broker(port, _FIND_COORDINATOR, _FIND_COORDINATOR_VERSION, body, timeout_s)
     if answer is None or len(answer) < 10:
         return False
     (error_code,) = struct.unpack_from(">h", answer, 8)  # after the correlation id and the throttle time
     return bool(error_code == 0)
 
 
-async def _ask(port: int, api: int, api_version: int, body: bytes, timeout_s: float) -> bytes | None:
+async def set_topic_configs(port: int, configs: Mapping[str, Mapping[str, str]], timeout_s: float) -> frozenset[str]:
+    """Set some settings of topics, and leave the others as they are; the names of the topics where that was done."""
+    resources = b"".join(
+        struct.pack(">b", _RESOURCE_TOPIC)
+        + _encoded(topic)
+        + struct.pack(">i", len(values))
+        + b"".join(_encoded(name) + struct.pack(">b", _SET) + _encoded(value) for name, value in values.items())
+        for topic, values in configs.items()
+    )
+    body = struct.pack(">i", len(configs)) + resources + struct.pack(">?", False)
+    answer = await ask_broker(port, _INCREMENTAL_ALTER_CONFIGS, _INCREMENTAL_ALTER_CONFIGS_VERSION, body, timeout_s)
+    try:
+        return frozenset() if answer is None else _parse_altered(answer)
+    except (struct.error, UnicodeDecodeError):
+        return frozenset()
+
+
+def _parse_altered(answer: bytes) -> frozenset[str]:
+    _correlation_id, _throttle_ms, count = struct.unpack_from(">iii", answer)
+    at, done = 12, set()
+    for _ in range(count):
+        (error_code,) = struct.unpack_from(">h", answer, at)
+        _message, at = _string(answer, at + 2)
+        name, at = _string(answer, at + 1)
+        if error_code == 0 and name is not None:
+            done.add(name)
+    return frozenset(done)
+
+
+def _encoded(text: str) -> bytes:
+    value = text.encode()
+    return struct.pack(">h", len(value)) + value
+
+
+async def ask_broker(port: int, api: int, api_version: int, body: bytes, timeout_s: float) -> bytes | None:
+    """The body of the answer to one request with a header v1; None when nothing answers within `timeout_s`."""
     try:
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(HOST, port)

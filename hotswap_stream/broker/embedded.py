@@ -94,6 +94,25 @@ class EmbeddedKafka:
         """The nodes, in the order of their ids; empty before the start."""
         return self._nodes
 
+    @property
+    def folder(self) -> Path:
+        """Where the data lie. Raises BrokerError before the start."""
+        if self._folder is None:
+            raise BrokerError("the embedded broker is not running; start it first")
+        return self._folder.path
+
+    @property
+    def data_dirs(self) -> tuple[Path, ...]:
+        """What Kafka calls its log dir, of each node. Raises BrokerError before the start."""
+        if self._folder is None:
+            raise BrokerError("the embedded broker is not running; start it first")
+        return tuple(self._folder.nodes[node.node_id].data_dir for node in self._nodes)
+
+    @property
+    def disk_free_bytes_min(self) -> int:
+        """Room that a start needs on the disk of the data."""
+        return self._disk_free_mib_min * 2**20
+
     async def start(self) -> None:
         """Return when every node serves and knows all others; at once when it runs already."""
         if self._nodes:

@@ -27,6 +27,10 @@ class DiskFullError(BrokerError):
     """The disk has too little free space for the broker, or ran full under it."""
 
 
+class BrokerLostError(BrokerError):
+    """The broker ended and could not be kept running; the message says how it ended the last time."""
+
+
 class DataFolderError(BrokerError):
     """The data folder is in use by another broker, or was made for a cluster of another shape."""
 

@@ -149,7 +149,7 @@ class KafkaNode:
     async def serves(self, expected_ids: Collection[int]) -> bool:
         """True when the node answers and knows all `expected_ids` as live. Raises BrokerError when the JVM ended."""
         if self.pid is None:
-            raise self._why_it_ended()
+            raise self.why_it_ended()
         seen = await ask_cluster(self.port, _ASK_TIMEOUT_S)
         # The id tells our broker from a stranger's that got the port in between.
         if seen is None or seen.cluster_id != self._plan.cluster_id or not seen.broker_ids >= set(expected_ids):
@@ -160,7 +160,8 @@ class KafkaNode:
         """The last lines the node logged."""
         return log_tail(self.log_dir)
 
-    def _why_it_ended(self) -> BrokerError:
+    def why_it_ended(self) -> BrokerError:
+        """What its log, and its exit code, say of the end of the JVM."""
         tail = self.log_tail()
         cause = find_cause(tail)
         if cause is Cause.PORT_TAKEN:
@@ -170,8 +171,11 @@ class KafkaNode:
             )
         if cause is Cause.DISK_FULL:
             return DiskFullError(f"the disk of {self._folder.path} is full; make room and start again")
+        if cause is Cause.DISK_FAILED:
+            return BrokerStartError(f"the disk of {self._folder.path} cannot be read or written", tail)
         exit_code = self._process.returncode if self._process is not None else 0
-        return NodeDiedError(f"node {self.node_id} of the broker ended with exit code {exit_code}", tail, exit_code)
+        how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
+        return NodeDiedError(f"node {self.node_id} of the broker {how}", tail, exit_code)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:

@@ -87,6 +87,7 @@ def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = Fals
         print_json(report)
         return
     from hotswap_stream.application.alert_description import describe_figure, describe_metric
+    from hotswap_stream.application.alert_window import TOPIC_METRICS
 
     print_facts({"model": report.model_name, "set": "no, the default holds" if report.is_default else "yes"})
     print_table(
@@ -97,8 +98,8 @@ def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = Fals
                 rule.severity,
                 describe_metric(rule),
                 describe_figure(rule, rule.above),
-                None if rule.metric == "lag" else rule.window_seconds,
-                None if rule.metric == "lag" else rule.answers_min,
+                None if rule.metric in TOPIC_METRICS else rule.window_seconds,
+                None if rule.metric in TOPIC_METRICS else rule.answers_min,
                 rule.for_seconds,
                 rule.clear_seconds,
             )

@@ -32,6 +32,7 @@ COMMAND_MODULES = (
     "webhooks",
     "loadtest",
     "broker",
+    "registry",
     "reset",
     "api",
     "topics",

@@ -1,4 +1,4 @@
-"""`audit`: is the log what its writers wrote, a copy of it, and the registry as it was."""
+"""`audit`: is the log what its writers wrote, who knows of what is not, a copy of it, and the registry as it was."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hotswap_stream.cli.models import print_model, print_models
-from hotswap_stream.cli.options import AsJson, AsOf
+from hotswap_stream.cli.options import Actor, AsJson, AsOf, Reason
 from hotswap_stream.cli.printing import print_json, print_table
 from hotswap_stream.cli.queries import ask
 from hotswap_stream.cli.reproduce import reproduce
@@ -15,7 +15,7 @@ from hotswap_stream.cli.running import FAILED, fail, run_on_registry
 
 if TYPE_CHECKING:
     from hotswap_stream.application.audit_export import ExportWriter
-    from hotswap_stream.application.audit_findings import AuditReport
+    from hotswap_stream.application.audit_findings import AuditReport, Finding
     from hotswap_stream.application.registry import Registry
 
 
@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(help="Verify the log, export it, look back, compute answers again.", no_args_is_help=True)
     group.command("verify")(verify)
+    group.command("acknowledge")(acknowledge)
     group.command("export")(export)
     group.command("show")(show)
     group.command("reproduce")(reproduce)
@@ -40,16 +41,50 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Let notices fail, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Walk the log and name the first event that was changed, dropped or reordered; exits with 1 if there is one."""
+    """Walk the log and name what was changed, dropped or reordered; exits with 1 if anything was, or if it is empty.
+
+    Records that never extended a chain are told of, and so is what somebody acknowledged; neither fails.
+    """
     report = _verified(file) if file is not None else run_on_registry(_verify_log)
     if as_json:
         print_json(report)
     else:
         _print_report(report)
-    if not report.ok:
+    if not report.ok or (strict and report.notices):
         raise typer.Exit(FAILED)
+
+
+def acknowledge(
+    offset: Annotated[int, typer.Argument(metavar="OFFSET", help="Where `audit verify` finds something.", min=0)],
+    digest: Annotated[
+        str,
+        typer.Option(
+            help="Of the record there, as `audit verify` says it, or its first 12 characters; 'none' without a record.",
+            show_default=False,
+        ),
+    ],
+    actor: Actor,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say in the log that you know of a finding: `audit verify` tells of it from then on, and does not fail by it."""
+    from hotswap_events.log_stream import FindingAcknowledged
+
+    async def on(registry: "Registry") -> FindingAcknowledged:
+        from uuid import uuid4
+
+        from hotswap_stream.application.audit import acknowledge as write
+
+        return await write(registry, offset=offset, digest=digest, actor=actor, reason=reason, command_id=str(uuid4()))
+
+    written = run_on_registry(on)
+    if as_json:
+        print_json(written)
+    else:
+        typer.secho(f"offset {written.offset}: {written.damage}: {written.detail} - acknowledged", fg="green")
 
 
 def _verified(file: Path) -> "AuditReport":
@@ -69,17 +104,33 @@ async def _verify_log(registry: "Registry") -> "AuditReport":
 
 
 def _print_report(report: "AuditReport") -> None:
+    for known in report.acknowledged:
+        why = f": {known.reason}" if known.reason else ""
+        typer.secho(f"acknowledged by {known.actor}{why}: {known.finding}", err=True, fg="yellow")
+    for notice in report.notices:
+        typer.secho(f"notice: {_named(notice)}", err=True, fg="yellow")
+    if report.notices_total > len(report.notices):
+        typer.secho(f"… and {report.notices_total - len(report.notices)} more notices", err=True, fg="yellow")
     for finding in report.findings:
-        typer.secho(f"broken: {finding}", err=True, fg="red")
+        typer.secho(f"broken: {_named(finding)}", err=True, fg="red")
     counts = f"{report.records} records, {report.applied} count, {report.conflicts} lost to another writer"
-    if not report.ok:
+    if report.first is not None:
         typer.secho(f"{counts}; the first broken place is {report.first}", err=True, fg="red")
         return
-    typer.secho(f"{counts}; every stream's chain holds", fg="green")
+    if not report.records:
+        typer.secho("the log is empty: there is nothing that could hold", err=True, fg="red")
+        return
+    known_of = f", but for {len(report.acknowledged)} acknowledged" if report.acknowledged else ""
+    typer.secho(f"{counts}; every stream's chain holds{known_of}", fg="green")
     print_table(
         ("model", "events", "last offset", "head digest"),
         ((name, head.sequence, head.offset, head.digest) for name, head in sorted(report.heads.items())),
     )
+
+
+def _named(finding: "Finding") -> str:
+    """With what `audit acknowledge` asks for."""
+    return f"{finding} (digest {finding.digest or 'none'})"
 
 
 def export(

@@ -35,7 +35,7 @@ def healthy(
 
     called = name or (f"{socket.gethostname()}-1" if kind == "worker" else "1")
     try:
-        age_s = check(
+        sign = check(
             prepared_settings(quiet=True).home,
             kind,
             called,
@@ -43,4 +43,6 @@ def healthy(
         )
     except HotswapError as error:
         fail(str(error))
-    typer.echo(f"{kind} {called!r} could do its work {age_s:.1f} s ago")
+    typer.echo(f"{kind} {called!r} could do its work {sign.age_s:.1f} s ago")
+    if sign.advice is not None:
+        typer.echo(f"to be mended: {sign.advice}")

@@ -54,6 +54,9 @@ def reset(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] 
         for artifact in artifacts:
             await store.delete(artifact.digest)
         shutil.rmtree(settings.home / "runs", ignore_errors=True)
+        memory = bootstrap.log_memory(settings)
+        if memory is not None:
+            memory.forget()
         return topics, len(artifacts)
 
     topics, artifacts = run(delete)

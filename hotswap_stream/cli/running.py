@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
-from hotswap_stream.errors import ConfigurationError, HotswapError
+from hotswap_stream.errors import ConfigurationError, HotswapError, LogReplacedError
 
 if TYPE_CHECKING:
     import asyncio
@@ -48,6 +48,8 @@ def run(
             return runner.run(main(settings))
     except ConfigurationError as error:
         fail(str(error), FAILED if quiet else CONFIGURATION)
+    except LogReplacedError as error:
+        fail(str(error), FAILED if quiet else CONFIGURATION)
     except HotswapError as error:
         fail(str(error))
     except ModuleNotFoundError as error:
@@ -59,10 +61,16 @@ def run(
 def prepared_settings(*, quiet: bool) -> "Settings":
     """Settings of the environment, with logging set up. ConfigurationError if one does not fit."""
     from hotswap_stream.observability.logging import configure_logging
-    from hotswap_stream.settings import load_settings
+    from hotswap_stream.settings import load_settings, passed_over
 
     settings = load_settings()
     configure_logging("warning" if quiet and settings.log_level == "info" else settings.log_level, settings.log_format)
+    if links := passed_over():
+        import structlog
+
+        structlog.get_logger(__name__).info(
+            "service_links_passed_over", variables=sorted(links), advice="enableServiceLinks: false in the pod"
+        )
     return settings
 
 

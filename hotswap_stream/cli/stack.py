@@ -11,6 +11,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from hotswap_stream.application.supervision import ProcessSpec, ProcessStatus, Supervisor
+    from hotswap_stream.cli.kept_broker import KeptBroker
     from hotswap_stream.settings import Settings
 
 READY_SECONDS_MAX = 90.0
@@ -22,6 +23,8 @@ class Stack(msgspec.Struct, frozen=True):
 
     settings: "Settings"
     supervisor: "Supervisor"
+    broker: "KeptBroker | None" = None
+    """The embedded one; None where a cluster is configured."""
 
     @property
     def api_url(self) -> str:
@@ -40,17 +43,22 @@ async def running_stack(
     """Start all, yield when the API is ready, stop all in reverse order. Errors of the broker and of supervision."""
     from hotswap_stream import bootstrap
     from hotswap_stream.application.supervision import Supervisor
-    from hotswap_stream.cli.broker import running_broker
+    from hotswap_stream.cli.kept_broker import running_broker
 
     async with AsyncExitStack() as stack:
+        kafka: KeptBroker | None = None
         if settings.kafka_bootstrap_servers is None:
             data_dir = None if temporary else settings.home / "kafka"
             kafka = await stack.enter_async_context(running_broker(settings, data_dir=data_dir))
             settings = msgspec.structs.replace(settings, kafka_bootstrap_servers=kafka.bootstrap_servers)
         await bootstrap.ensure_control_topics(settings)
-        supervisor = Supervisor(_specs(settings, workers), on_change=on_change)
+        specs = _specs(settings, workers)
+        if kafka is not None:
+            # Without a broker they can only end again.
+            specs = [msgspec.structs.replace(spec, may_start=kafka.keeper.wait_serving) for spec in specs]
+        supervisor = Supervisor(specs, on_change=on_change)
         await stack.enter_async_context(supervisor)
-        yield Stack(settings, supervisor)
+        yield Stack(settings, supervisor, kafka)
 
 
 def _specs(settings: "Settings", workers: int) -> "list[ProcessSpec]":
@@ -96,11 +104,15 @@ async def _answers(url: str) -> bool:
 
 
 async def wait_for_end(stack: Stack, stop: asyncio.Event) -> "ProcessStatus | None":
-    """Wait for `stop`, or for a process that has failed for good, which is returned."""
+    """Wait for `stop`, or for a process that has failed for good, which is returned. BrokerLostError."""
     stopping = asyncio.create_task(stop.wait())
     failing = asyncio.create_task(stack.supervisor.wait_failed())
+    keeping = set() if stack.broker is None else {stack.broker.keeping}
     try:
-        await asyncio.wait({stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopping, failing, *keeping}, return_when=asyncio.FIRST_COMPLETED)
+        for kept in keeping:
+            if kept.done():
+                kept.result()
         return failing.result() if failing.done() else None
     finally:
         stopping.cancel()

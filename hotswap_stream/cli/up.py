@@ -29,14 +29,17 @@ def up(
     async def main(settings: "Settings") -> None:
         import msgspec
 
+        from hotswap_stream import bootstrap
         from hotswap_stream.cli.stack import log_folder, running_stack, wait_for_end
-        from hotswap_stream.cli.worker import stop_on_signals
+        from hotswap_stream.cli.worker import END_SECONDS_MAX, stop_on_signals
         from hotswap_stream.errors import HotswapError
 
         settings = msgspec.structs.replace(
             settings, api_port=port or settings.api_port, api_host=host or settings.api_host
         )
-        stop = stop_on_signals()
+        bootstrap.check_api_settings(settings)
+        # Each process gets its time to end, one after the other, and the broker last.
+        stop = stop_on_signals(end_seconds_max=END_SECONDS_MAX * (workers + 3))
         async with running_stack(settings, workers=workers, temporary=temporary, on_change=_show) as stack:
             typer.echo(
                 f"Kafka on {stack.settings.kafka_bootstrap_servers}, API on {stack.api_url} (operations: "

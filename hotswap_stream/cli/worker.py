@@ -2,16 +2,23 @@
 
 import os
 import signal
+import sys
+import threading
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hotswap_stream.cli.running import run
+from hotswap_stream.cli.running import FAILED, run
 
 if TYPE_CHECKING:
     import asyncio
 
     from hotswap_stream.settings import Settings
+
+
+END_SECONDS_MAX = 30.0
+"""How long a command may take to end when it is told to."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,14 +27,33 @@ def add_to(app: typer.Typer) -> None:
     app.command("agents")(agents)
 
 
-def stop_on_signals() -> "asyncio.Event":
-    """An event that SIGINT and SIGTERM set."""
+def stop_on_signals(*, end_seconds_max: float = END_SECONDS_MAX) -> "asyncio.Event":
+    """An event that SIGINT and SIGTERM set; to be asked for once, as the first thing a command does.
+
+    Whatever the command waits for then, such as a broker that is gone, it ends: after `end_seconds_max`, or at once
+    with a second signal.
+    """
     import asyncio
 
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def told() -> None:
+        stop.set()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+        timer = threading.Timer(end_seconds_max, _give_up, (end_seconds_max,))
+        timer.daemon = True
+        timer.start()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, told)
     return stop
+
+
+def _give_up(seconds: float) -> None:
+    sys.stderr.write(f"error: not ended {seconds:g} s after it was told to; what it still waited for is left\n")
+    sys.stderr.flush()
+    os._exit(FAILED)
 
 
 def worker(
@@ -55,7 +81,7 @@ def worker(
         pulse = Pulse(settings.home, "worker", called)
         try:
             await started.start()
-            running = asyncio.create_task(started.run(pulse.beat))
+            running = asyncio.create_task(started.run(pulse.beat, on_trouble=pulse.trouble, on_advice=pulse.advise))
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if running.done():

@@ -18,6 +18,7 @@ _THRESHOLDS: dict[AlertMetric, tuple[float, str]] = {
     "input-drift": (1.0, "a distance from 0 to 1"),
     "score-drift": (1.0, "a distance from 0 to 1"),
     "lag": (LAG_MAX, "requests, from 0 to 1,000,000,000,000"),
+    "standstill": (SECONDS_MAX, "seconds, from 0 to 86,400"),
 }
 
 _RANGES: tuple[tuple[str, float, float, str], ...] = (

@@ -30,6 +30,7 @@ from hotswap_stream.domain.alert_rules import ALERT_RULES
 from hotswap_stream.domain.decision import Accepted as Accepted
 from hotswap_stream.domain.decision import Decision as Decision
 from hotswap_stream.domain.decision import find_version, illegal, invalid, promotion, why_not_playable
+from hotswap_stream.domain.emergency_rules import emergency
 from hotswap_stream.domain.legal_steps import legal_steps
 from hotswap_stream.domain.profile_rules import PROFILE_RULES
 from hotswap_stream.domain.retention_rules import RETENTION_RULES
@@ -58,6 +59,8 @@ def decide(state: ModelState, command: AnyCommand, policy: ValidationPolicy = DE
             reason=f"there is no model {state.model_name!r} yet",
             legal=("register a version", "start a training run"),
         )
+    if state.unknown_event_type is not None and (decision := emergency(state, command)) is not None:
+        return decision
     if isinstance(command, ValidateVersion):
         return ending_rollout(state, validate(state, command, state.validation_policy or policy))
     return ending_rollout(state, _RULES[type(command)](state, command))

@@ -4,14 +4,15 @@ An event that extends its stream but contradicts the state (a hand-written recor
 and changes nothing; readers treat it as void, all alike, so no history can leave two active versions. That makes the
 rules here part of the log's meaning: to change what is legal, give the event a new type name.
 
-Behind an event of a newer release nobody here can tell what is legal: what contradicts the state then counts, and
-changes nothing but the sequence, so that this reader stays on the same chain as the newer ones.
+After an event of a newer release that must be understood nobody here can tell what is legal: what contradicts the
+state then counts, and changes nothing but the sequence, so that this reader stays on the same chain as the newer ones.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from hotswap_events.envelope import Envelope
+from hotswap_events.log_stream import LOG_EVENT_TYPES
 from hotswap_events.registry import (
     ModelArchived,
     ModelPromoted,
@@ -25,6 +26,7 @@ from hotswap_events.registry import (
 from hotswap_stream.domain.alert_evolve import ALERT_HANDLERS
 from hotswap_stream.domain.contradiction import IllegalEventError as IllegalEventError
 from hotswap_stream.domain.contradiction import known_version
+from hotswap_stream.domain.emergency_evolve import EMERGENCY_HANDLERS
 from hotswap_stream.domain.profile_rules import PROFILE_HANDLERS
 from hotswap_stream.domain.rollout_evolve import ROLLOUT_HANDLERS, check_entering_production, check_leaving
 from hotswap_stream.domain.serving_evolve import SERVING_HANDLERS, reset_circuit
@@ -46,15 +48,22 @@ def evolve_in_place(state: ModelState, event: Envelope) -> None:
     except IllegalEventError:
         if state.unknown_event_type is None:
             raise
+    except Exception as error:
+        if state.unknown_event_type is None:
+            raise IllegalEventError(f"it cannot be folded: {type(error).__name__}: {error}") from error
     state.sequence = event.sequence
     state.command_ids.setdefault(event.causationid, event.sequence)
 
 
-def evolve_unknown_in_place(state: ModelState, event_type: str, sequence: int, command_id: str) -> None:
-    """Fold an event of a newer release: the stream moves on, its meaning is not known here."""
+def evolve_unknown_in_place(
+    state: ModelState, event_type: str, sequence: int, command_id: str, *, ignorable: bool = False
+) -> None:
+    """Fold an event of a newer release: the stream moves on, its meaning is not known here. Unless it says that one can
+    do without, this release decides from here on only what is possible in every state."""
     state.sequence = sequence
     state.command_ids.setdefault(command_id, sequence)
-    state.unknown_event_type = event_type
+    if not ignorable:
+        state.unknown_event_type = event_type
 
 
 def _training_started(state: ModelState, data: TrainingStarted, _event: Envelope) -> None:
@@ -139,6 +148,10 @@ def _archived(state: ModelState, data: ModelArchived, _event: Envelope) -> None:
     known_version(state, data.model_version).stage = "archived"
 
 
+def _of_the_log(_state: ModelState, _data: object, _event: Envelope) -> None:
+    """In a model's stream it counts, as for readers that do not know its type, and means nothing."""
+
+
 _HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
     TrainingStarted: _training_started,
     TrainingFailed: _training_failed,
@@ -152,4 +165,6 @@ _HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
     **ROLLOUT_HANDLERS,
     **PROFILE_HANDLERS,
     **ALERT_HANDLERS,
+    **EMERGENCY_HANDLERS,
+    **dict.fromkeys(LOG_EVENT_TYPES.values(), _of_the_log),
 }

@@ -187,6 +187,12 @@ def _bake_ended(state: ModelState, data: RolloutBakeEnded, event: Envelope) -> N
     _end(state, rollout, "rolled-back" if data.outcome == "rolled-back" else "promoted", event)
 
 
+def supersede_rollout(state: ModelState, event: Envelope) -> None:
+    """End the rollout that is on, if there is one: the event puts a version in production, whatever is in its way."""
+    if state.rollout is not None:
+        _end(state, state.rollout, "superseded", event)
+
+
 def _end(state: ModelState, rollout: RolloutState, status: RolloutStatus, event: Envelope) -> None:
     ended = replace(
         rollout,

@@ -73,7 +73,8 @@ class ModelState(Struct, gc=False):
     command_ids: dict[str, int] = {}
     """Id of each command applied → sequence of its first event. Kept for ever, so a retry is never applied twice."""
     unknown_event_type: str | None = None
-    """Set when the stream holds an event of a newer release: this release must not decide on it."""
+    """Set when the stream holds an event of a newer release that must be understood: this release decides nothing on it
+    but what contradicts no state."""
     serving: ServingControl = UNTOUCHED
     """Circuits, their policy, and whether the model is switched off."""
     rollout: RolloutState | None = None

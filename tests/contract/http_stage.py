@@ -37,10 +37,11 @@ async def started_registry(log: RegistryLog) -> AsyncIterator[Registry]:
 
 
 @asynccontextmanager
-async def served(app: Litestar) -> AsyncIterator[str]:
+async def served(app: Litestar, **options: Any) -> AsyncIterator[str]:
     """The URL of the application on a free port of loopback."""
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    server = asyncio.create_task(serve(app, host="127.0.0.1", port=0, on_started=url.set_result, stop_on_signals=False))
+    serving = serve(app, host="127.0.0.1", port=0, on_started=url.set_result, stop_on_signals=False, **options)
+    server = asyncio.create_task(serving)
     try:
         first: set[asyncio.Future[Any]] = {url, server}
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
@@ -69,8 +70,8 @@ class HttpStage:
     async def command(
         self, path: str, body: dict[str, Any] | None = None, *, headers: dict[str, str] | None = None
     ) -> httpx.Response:
-        """POST below the model; without a body when there is none."""
-        return await self.client.post(f"/api/models/{MODEL}/{path}", json=body, headers=headers)
+        """POST below the model; with an empty object where there is nothing to say."""
+        return await self.client.post(f"/api/models/{MODEL}/{path}", json=body or {}, headers=headers)
 
     async def accepted(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = await self.command(path, body)

@@ -155,8 +155,9 @@ async def test_a_client_that_falls_out_of_memory_is_told_where_to_go_on(
     monkeypatch.setattr(registry_module, "TAIL_RECORDS_MAX", 8)
     shared = MemoryRegistry(SystemClock())
     async with started_registry(MemoryRegistryLog(shared)) as registry, written(shared) as log:
-        runtime = ApiRuntime(services_on(registry, tmp_path, heartbeat_seconds=0.05))
-        async with aclosing(log_messages(runtime, 0, EntryFilter())) as messages:
+        services = services_on(registry, tmp_path, heartbeat_seconds=0.05)
+        runtime = ApiRuntime(services)
+        async with aclosing(log_messages(runtime, 0, EntryFilter(), asyncio.Event())) as messages:
             await log.append(b"", [b"{}"] * 3)
             await registry.catch_up()
             taken = [await anext(messages) for _ in range(4)]
@@ -168,6 +169,7 @@ async def test_a_client_that_falls_out_of_memory_is_told_where_to_go_on(
             await registry.catch_up()
             (last,) = [message async for message in messages]
         runtime.close()
+        await services.side.close()
     assert last.event == "end"
     assert isinstance(last.data, bytes)
     end = msgspec.json.decode(last.data, type=StreamEnd)
@@ -185,7 +187,7 @@ async def test_a_client_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
     ):
         host, port = stage.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=1_024)
-        writer.write(b"GET /api/events/stream HTTP/1.1\r\nHost: test\r\n\r\n")
+        writer.write(b"GET /api/events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await reader.readuntil(b"offset 0")
         for _ in range(records):
             await log.append(b"", [record])

@@ -51,8 +51,8 @@ async def follow(log: RegistryLog, start: int, count: int) -> list[LogRecord]:
     async with asyncio.timeout(DEADLINE_SECONDS):
         async with aclosing(log.follow(start)) as pages:  # type: ignore[type-var]
             async for page in pages:
-                assert page, "an empty page"
-                records.extend(page)
+                records.extend(page.records)
+                assert page.next_offset == records[-1].offset + 1
                 if len(records) >= count:
                     break
     return records[:count]
@@ -185,7 +185,7 @@ async def test_stop_ends_follow(new_log: NewLog) -> None:
 
     async def follow_for_ever() -> None:
         async for page in log.follow(0):
-            seen.extend(page)
+            seen.extend(page.records)
             saw_one.set()
 
     following = asyncio.create_task(follow_for_ever())
@@ -250,3 +250,21 @@ async def test_a_stopped_log_can_be_stopped_again_and_started_again(new_log: New
     assert await log.append(b"m", [b"two"]) == 1
     assert [record.value for record in await read(log)] == [b"one", b"two"]
     assert [record.value for record in await follow(log, 0, 2)] == [b"one", b"two"]
+
+
+async def test_a_reader_reads_in_an_event_loop_of_its_own(new_log: NewLog) -> None:
+    log = await new_log()
+    await log.append(b"m", [b"one", b"two"])
+    reader = log.reader()
+
+    async def read_elsewhere() -> tuple[list[bytes | None], int]:
+        await reader.start()
+        try:
+            with pytest.raises(LogUnavailableError, match="only reads"):
+                await reader.append(b"m", [b"three"])
+            return [record.value for record in await read(reader)], await reader.end_offset()
+        finally:
+            await reader.stop()
+
+    assert await asyncio.to_thread(asyncio.run, read_elsewhere()) == ([b"one", b"two"], 2)
+    assert await log.append(b"m", [b"three"]) == 2

@@ -33,9 +33,24 @@ def test_the_long_run_is_what_it_claims_to_be() -> None:
     assert plan.faults >= 30
     for seed in SEEDS:
         steps = schedule(seed, plan, 3)
-        kinds = Counter([*(f.kind for f in steps.worker_faults), *(f.kind for f in steps.broker_faults)])
-        assert kinds == {"kill": 12, "pause": 4, "remove": 3, "add": 3, "broker-stop": 5, "broker-kill": 5}
+        lanes = (steps.worker_faults, steps.broker_faults, steps.servant_faults)
+        assert Counter(fault.kind for lane in lanes for fault in lane) == {
+            "kill": 12,
+            "pause": 4,
+            "remove": 3,
+            "add": 3,
+            "broker-stop": 5,
+            "broker-kill": 5,
+            "broker-away": 1,
+            "disk-full": 1,
+            "registry-leader": 2,
+            "agents-kill": 2,
+            "api-kill": 2,
+        }
+        assert steps.broker_faults[-1].kind == "broker-away"
+        assert steps.broker_faults[-1].seconds == 180
         assert sum(swap.kind == "damaged" for swap in steps.swaps) == 1
+        assert sum(swap.kind == "full-store" for swap in steps.swaps) == 1
         assert {"switch", "promote", "roll-back", "register-and-switch"} <= {swap.kind for swap in steps.swaps}
 
 
@@ -59,7 +74,7 @@ def test_every_step_is_possible_when_it_comes(plan: Plan, seed: int) -> None:
             asleep = (fault.worker, fault.at_s + fault.seconds)
         elif fault.kind == "remove":
             running.remove(fault.worker)
-    for lane in (steps.worker_faults, steps.broker_faults, steps.swaps):
+    for lane in (steps.worker_faults, steps.broker_faults, steps.servant_faults, steps.swaps):
         times = [step.at_s for step in lane]
         assert times == sorted(times)
     assert all(fault.node in range(3) for fault in steps.broker_faults)

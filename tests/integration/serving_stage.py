@@ -117,7 +117,10 @@ class Stage:
     ) -> list["ConsumerRecord[bytes, bytes]"]:
         """The first `count` records of a topic, in one partition or (None) in all four."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.kafka_bootstrap_servers, group_id=None, auto_offset_reset="earliest"
+            bootstrap_servers=self.settings.kafka_bootstrap_servers,
+            group_id=None,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
         )
         await consumer.start()
         try:
@@ -139,7 +142,10 @@ class Stage:
     async def reading(self) -> AsyncIterator["Answers"]:
         """All answers of the model as they come, from the first on."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.kafka_bootstrap_servers, group_id=None, auto_offset_reset="earliest"
+            bootstrap_servers=self.settings.kafka_bootstrap_servers,
+            group_id=None,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
         )
         await consumer.start()
         consumer.assign([TopicPartition(self.topics.responses(MODEL), number) for number in range(PARTITIONS)])

@@ -142,7 +142,7 @@ async def test_a_worker_with_a_stuck_batch_or_without_kafka_is_not_well(
 
         async def until(*, is_well: bool) -> None:
             async with asyncio.timeout(SECONDS_MAX):
-                while worker._is_well() != is_well:
+                while (worker.trouble() is None) != is_well:
                     await asyncio.sleep(0.05)
 
         try:
@@ -153,7 +153,7 @@ async def test_a_worker_with_a_stuck_batch_or_without_kafka_is_not_well(
             await stage.answers(1)
             await until(is_well=True)
             worker._fleet._published_s -= 3_600
-            assert not worker._is_well()
+            assert worker.trouble() is not None
             await until(is_well=True)
         finally:
             loader.going.set()

@@ -115,7 +115,7 @@ async def _raw(url: str, head: bytes, body_bytes: int) -> bytes:
 
 
 async def test_a_body_of_100_mb_is_refused_before_it_is_read(asked: Asked) -> None:
-    head = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {MANY_BYTES}\r\n\r\n".encode()
+    head = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: {MANY_BYTES}\r\n\r\n".encode()
     assert (await _raw(asked.url, head, 0)).startswith(b"HTTP/1.1 413")
     await _raw(asked.url, head, MANY_BYTES)
     await asked.still_answers()
@@ -125,7 +125,8 @@ async def test_header_values_that_are_no_utf8_stop_nothing(asked: Asked) -> None
     good = json.dumps({"inputs": [INPUT]}).encode()
     for name in (names.ROUTING_KEY, "traceparent", "content-type", "x-anything"):
         head = (
-            f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {len(good)}\r\n{name}: ".encode()
+            f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nhost: localhost\r\n".encode()
+            + f"content-length: {len(good)}\r\n{name}: ".encode()
             + b"\xff\xfe\r\n\r\n"
             + good
         )

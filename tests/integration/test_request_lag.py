@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from msgspec.structs import replace
 
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
@@ -57,11 +58,31 @@ async def test_all_that_no_worker_has_answered_waits(stage: Stage, settings: Set
     await send(stage, 30, 12)
     waiting = WaitingRequests(requests=42, partitions=PARTITIONS, largest_partition=30)
     for threshold in (0.0, 1e9):
-        assert await lag.waiting({MODEL: threshold}) == {MODEL: waiting}
+        found = (await lag.waiting({MODEL: threshold}))[MODEL]
+        assert replace(found, standstill_seconds=0.0) == waiting
     await answered(stage, settings, 42)
     assert await lag.waiting({MODEL: 0.0}) == {MODEL: WaitingRequests(requests=0, partitions=PARTITIONS)}
     await send(stage, 0, 5)
     assert (await lag.waiting({MODEL: 0.0}))[MODEL].requests == 5
+
+
+async def test_a_partition_that_does_not_move_stands_still_until_it_is_answered(
+    stage: Stage, settings: Settings, lag: KafkaRequestLag
+) -> None:
+    async def standstill() -> float:
+        return (await lag.waiting({MODEL: 1e9}))[MODEL].standstill_seconds
+
+    await send(stage, 2, 0)
+    assert await standstill() == 0.0
+    first = await standstill()
+    assert first > 0.0
+    await send(stage, 1, 0)
+    assert await standstill() > first, "that more requests come is no movement"
+    await answered(stage, settings, 3)
+    assert await standstill() == 0.0
+    await send(stage, 1, 0)
+    assert await standstill() == 0.0
+    assert await standstill() > 0.0
 
 
 async def test_answered_requests_do_not_wait_though_nothing_was_committed(

@@ -13,7 +13,8 @@ from hotswap_stream.application.audit import verify_export, verify_records
 from hotswap_stream.application.audit_export import ExportWriter, read_export
 from hotswap_stream.application.registry_fold import Applied, RegistryFold
 from hotswap_stream.application.registry_log import LogRecord
-from tests.property.histories import contended_logs
+from tests.property.histories import MODELS, contended_logs
+from tests.registry_samples import in_envelope, staged
 
 
 def counted_events(records: Sequence[LogRecord]) -> list[tuple[int, Envelope]]:
@@ -49,7 +50,8 @@ def exported(records: Sequence[LogRecord]) -> bytes:
 @given(contended_logs)
 def test_what_writers_wrote_passes(records: list[LogRecord]) -> None:
     report = verify_records(records)
-    assert report.ok, report.findings
+    assert (report.findings, report.notices) == ((), ())
+    assert report.ok == bool(records)
     fold = RegistryFold()
     for record in records:
         fold.apply(record)
@@ -117,8 +119,48 @@ def test_any_record_made_into_anything_never_raises(records: list[LogRecord], da
     key = data.draw(st.none() | st.binary(max_size=5))
     records[offset] = LogRecord(offset, 0, key, value)
     report = verify_records(records)
-    assert report.first is not None
-    assert report.first.offset <= offset
+    assert min(finding.offset for finding in (*report.findings, *report.notices)) <= offset
+
+
+forgeries = st.builds(
+    in_envelope,
+    st.just(staged("v1")),
+    subject=st.sampled_from(MODELS),
+    sequence=st.integers(1, 40),
+    previous=st.binary(min_size=32, max_size=32).map(bytes.hex),
+    id=st.just("forged"),
+)
+"""Events that name a former event that is not there, as anybody can write."""
+
+
+@given(contended_logs, forgeries, st.data())
+def test_a_forged_event_fails_nothing_once_the_stream_goes_on(
+    records: list[LogRecord], forgery: Envelope, data: st.DataObject
+) -> None:
+    offset = data.draw(st.integers(0, len(records)))
+    forged = LogRecord(offset, 0, forgery.subject.encode(), REGISTRY_CODEC.encode(forgery))
+    records = renumbered([*records[:offset], forged, *records[offset:]])
+    goes_on = any(at > offset and event.subject == forgery.subject for at, event in counted_events(records))
+    report = verify_records(records)
+    if goes_on:
+        assert report.ok, report.findings
+    assert {"forged"} >= {found.event_id for found in report.notices}
+    assert len(report.findings) + len(report.notices) == 1
+
+
+@given(contended_logs, forgeries, st.data())
+def test_a_forged_event_hides_no_changed_byte(records: list[LogRecord], forgery: Envelope, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(records)))
+    forged = LogRecord(at, 0, forgery.subject.encode(), REGISTRY_CODEC.encode(forgery))
+    records = renumbered([*records[:at], forged, *records[at:]])
+    covered = covered_offsets(records)
+    assume(covered)
+    offset = data.draw(st.sampled_from(covered))
+    value = records[offset].value or b""
+    damaged = changed(value, data.draw(st.integers(0, len(value) - 1)), data.draw(st.integers(1, 255)))
+    records[offset] = msgspec.structs.replace(records[offset], value=damaged)
+    found = {finding.offset for finding in verify_records(records).findings}
+    assert offset in found, (found, damaged)
 
 
 @given(contended_logs)

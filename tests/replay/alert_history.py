@@ -18,7 +18,7 @@ from tests.alert_samples import (
 from tests.registry_samples import promote, register, switch, validate
 from tests.replay.rollout_history import Sender
 
-_ERRORS, _LAG, _DRIFT = DEFAULT_ALERT_POLICY.rules
+_ERRORS, _LAG, _DRIFT, *_ = DEFAULT_ALERT_POLICY.rules
 
 
 async def alerts(writers: Sender) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from hotswap_events.topics import Topics
 from hotswap_stream.broker import BrokerError, EmbeddedKafka
 from hotswap_stream.broker.guard import ProcessGuard
 from hotswap_stream.observability.logging import configure_logging
@@ -37,7 +38,8 @@ async def run(seed: int, plan: Plan, home: Path) -> Verdict:
             home=home,
             request_partitions=plan.partitions,
         )
-        return await Torture(settings, plan, steps, seed, cluster=Cluster(kafka), say=_say).run()
+        cluster = Cluster(kafka, Topics(settings.topic_prefix).registry)
+        return await Torture(settings, plan, steps, seed, cluster=cluster, say=_say).run()
 
 
 def main() -> int:

@@ -22,11 +22,12 @@ from hotswap_stream.application.registry_log import LogRecord
 from tests.torture.facts import RunFacts
 from tests.torture.findings import Findings
 from tests.torture.judge import AnswerRecord, PartitionJudge, RequestTable
-from tests.torture.request_kinds import GOOD, KINDS, MODEL, NotOurRequestError, read
+from tests.torture.request_kinds import GOOD, HOSTILE, KINDS, MODEL, NotOurRequestError, read
 from tests.torture.topic_reading import TopicReader, TopicUnreadableError, headers_of
 from tests.torture.version_history import VersionHistory
 
-_GOOD = [KINDS.index(kind) for kind in GOOD]
+_NO_LETTER = [KINDS.index(kind) for kind in (*GOOD, HOSTILE)]
+"""Kinds of requests of which no copy must be in the dead letters; of hostile ones that depends on their answer."""
 
 
 class Verdict(Struct, kw_only=True):
@@ -76,7 +77,7 @@ def judge_topics(bootstrap_servers: str, prefix: str, run: RunFacts | None = Non
             for message in reader.records(response_topic, partition, reader.end_offset(response_topic, partition)):
                 judge.take(_answer(message))
             judge.finish()
-            _check_dead_letters(requests, dead, findings)
+            _check_dead_letters(requests, judge.hostile_errors, dead, findings)
             sent.append(requests.count)
             verdict.answers += judge.valid_count
             verdict.void_answers += judge.void_count
@@ -140,8 +141,11 @@ def _dead_letters(reader: TopicReader, topics: Topics) -> set[tuple[int, int]]:
     return found
 
 
-def _check_dead_letters(requests: RequestTable, dead: set[tuple[int, int]], findings: Findings) -> None:
-    for offset in np.flatnonzero(~np.isin(requests.kinds, _GOOD)).tolist():
+def _check_dead_letters(
+    requests: RequestTable, hostile_errors: set[int], dead: set[tuple[int, int]], findings: Findings
+) -> None:
+    bad: list[int] = np.flatnonzero(~np.isin(requests.kinds, _NO_LETTER)).tolist()
+    for offset in [*bad, *sorted(hostile_errors)]:
         if (requests.partition, offset) not in dead:
             findings.add("no-dead-letter", f"request {requests.partition}/{offset} of kind {requests.kind(offset)!r}")
 

@@ -7,6 +7,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from hotswap_stream.broker import EmbeddedKafka
+from tests.torture.full_disk import END_SECONDS_MAX, fill
 from tests.torture.plan import BrokerFault
 from tests.torture.topic_reading import LOG_LEVEL
 
@@ -19,17 +20,30 @@ class NotInSyncError(RuntimeError):
     """A partition lacked a copy for too long."""
 
 
+class DiskNotHeededError(RuntimeError):
+    """A broker whose disk takes nothing went on as if it did."""
+
+
 class Cluster:
     """Faults of brokers."""
 
-    def __init__(self, kafka: EmbeddedKafka) -> None:
+    def __init__(self, kafka: EmbeddedKafka, registry_topic: str) -> None:
         self._kafka = kafka
+        self._registry = registry_topic
         self._admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers, "log_level": LOG_LEVEL})
 
     async def restart(self, fault: BrokerFault) -> None:
-        """End one node, start it again, return when every partition has all its copies. NotInSyncError."""
-        node = self._kafka.nodes[fault.node]
-        await (node.stop() if fault.kind == "broker-stop" else node.kill())
+        """End one node, start it again, return when every partition has all its copies. NotInSyncError,
+        DiskNotHeededError."""
+        place = fault.node
+        if fault.kind == "registry-leader":
+            place = await asyncio.to_thread(self._leader_of_registry)
+        node = self._kafka.nodes[place]
+        if fault.kind == "disk-full":
+            if not await fill(node):
+                raise DiskNotHeededError(f"node {place} could write nothing for {END_SECONDS_MAX:g} s and went on")
+        else:
+            await (node.kill() if fault.kind == "broker-kill" else node.stop())
         await asyncio.sleep(fault.seconds)
         await node.start()
         await self.wait_in_sync()
@@ -41,6 +55,12 @@ class Cluster:
             if time.monotonic() > deadline:
                 raise NotInSyncError(f"not in sync after {IN_SYNC_SECONDS_MAX} s: {', '.join(lagging)}")
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _leader_of_registry(self) -> int:
+        """Its place among the nodes."""
+        found = self._admin.list_topics(self._registry, timeout=_ASK_SECONDS_MAX).topics[self._registry]
+        ids = [node.node_id for node in self._kafka.nodes]
+        return ids.index(found.partitions[0].leader)
 
     def _out_of_sync(self) -> list[str]:
         try:

@@ -28,6 +28,8 @@ class RunFacts(Struct, kw_only=True):
     """What the operator asked for, as `<kind> <status>` → how often."""
     unplanned_worker_ends: int = 0
     """Workers that ended by themselves and were started again."""
+    unplanned_servant_ends: int = 0
+    """Ends of agents or API that nobody made; without brokers for a while they may end, and are started again."""
     slowest_removal_s: float = 0.0
     """The longest a worker took to end after SIGTERM."""
     forced_removals: int = 0

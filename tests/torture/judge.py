@@ -16,7 +16,7 @@ from hotswap_events.answers import AnswerRule, TagCheck
 from hotswap_events.inference import InferError, InferResponse
 from tests.torture.exact_model import ExactModel
 from tests.torture.findings import Findings
-from tests.torture.request_kinds import BAD, GOOD, KINDS, MODEL, Asked, Row, request_id
+from tests.torture.request_kinds import BAD, GOOD, HOSTILE, KINDS, MODEL, Asked, Row, request_id
 from tests.torture.version_history import VersionHistory
 
 _json_ok, _msgpack_ok = msgspec.json.Decoder(InferResponse), msgspec.msgpack.Decoder(InferResponse)
@@ -67,6 +67,8 @@ class PartitionJudge:
         self.ok_count = 0
         self.timestamps_ms: npt.NDArray[np.int64] = np.zeros(requests.count, dtype=np.int64)
         """Of the valid answers, by request offset; 0 where there is none."""
+        self.hostile_errors: set[int] = set()
+        """Hostile requests that got an error: each must have a copy in the dead letters."""
         self._requests = requests
         self._partition = requests.partition
         self._history = history
@@ -122,6 +124,9 @@ class PartitionJudge:
     def _take_ok(self, where: str, offset: int, raw: bool, answer: InferResponse) -> None:
         kind = self._requests.kind(offset)
         self.ok_count += 1
+        if kind == HOSTILE:  # not everything that was meant to do harm is wrong
+            self._check_origin(where, offset, answer)
+            return
         if kind not in GOOD:
             self._findings.add("bad-request-served", f"{where} of kind {kind!r}")
             return
@@ -134,7 +139,9 @@ class PartitionJudge:
 
     def _take_error(self, where: str, offset: int, answer: InferError) -> None:
         kind = self._requests.kind(offset)
-        if answer.error_code != BAD.get(kind):
+        if kind == HOSTILE:
+            self.hostile_errors.add(offset)
+        elif answer.error_code != BAD.get(kind):
             self._findings.add(
                 "unexpected-error", f"{where} of kind {kind!r}: {answer.error_code}: {answer.error[:200]}"
             )

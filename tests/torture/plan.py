@@ -1,8 +1,8 @@
 """What will be done to the system and when: a pure function of a seed, so that a run can be repeated.
 
-Three lanes run side by side, each in its own order: faults of workers, faults of brokers, and what an operator does to
-the registry. A time is the earliest at which a step begins, in seconds after the first answers; a lane whose former
-step took longer begins the next one at once.
+Four lanes run side by side, each in its own order: faults of workers, of brokers, of agents and API, and what an
+operator does to the registry. A time is the earliest at which a step begins, in seconds after the first answers; a lane
+whose former step took longer begins the next one at once.
 """
 
 from random import Random
@@ -11,8 +11,9 @@ from typing import Literal
 from msgspec import Struct
 
 WorkerFaultKind = Literal["kill", "pause", "remove", "add"]
-BrokerFaultKind = Literal["broker-stop", "broker-kill"]
-SwapKind = Literal["switch", "promote", "roll-back", "register-and-switch", "damaged"]
+BrokerFaultKind = Literal["broker-stop", "broker-kill", "broker-away", "disk-full", "registry-leader"]
+ServantFaultKind = Literal["agents-kill", "api-kill"]
+SwapKind = Literal["switch", "promote", "roll-back", "register-and-switch", "damaged", "full-store"]
 
 SESSION_SECONDS = 10.0
 """After so long without a heartbeat the group gives a worker's partitions to the others."""
@@ -39,8 +40,20 @@ class Plan(Struct, frozen=True, kw_only=True):
     """As many workers are added."""
     broker_stops: int = 5
     broker_kills: int = 5
+    brokers_away: int = 1
+    """Brokers that stay away for `away_seconds`, after all other faults of brokers."""
+    away_seconds: float = 180.0
+    disks_full: int = 1
+    """Brokers that can write nothing any more, until they have ended."""
+    registry_leaders: int = 2
+    """Times that the leader of the registry's topic is ended."""
+    agents_kills: int = 2
+    api_kills: int = 2
+    """With either of them at 0 both, no agents and no API run."""
     damaged: int = 1
     """Damaged artifacts that are promoted."""
+    stores_full: int = 1
+    """Artifacts that cannot be written because the disk is full."""
     swap_seconds_min: float = 1.0
     swap_seconds_max: float = 3.0
     quiet_seconds: float = 6.0
@@ -55,7 +68,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     def faults(self) -> int:
         """Faults in all; swaps do not count, but a damaged artifact does."""
         workers = self.kills + self.pauses + 2 * self.removals
-        return workers + self.broker_stops + self.broker_kills + self.damaged
+        brokers = self.broker_stops + self.broker_kills + self.brokers_away + self.disks_full + self.registry_leaders
+        return workers + brokers + self.agents_kills + self.api_kills + self.damaged + self.stores_full
 
 
 SHORT = Plan(
@@ -70,6 +84,11 @@ SHORT = Plan(
     removals=1,
     broker_stops=0,
     broker_kills=0,
+    brokers_away=0,
+    disks_full=0,
+    registry_leaders=0,
+    agents_kills=0,
+    api_kills=0,
     quiet_seconds=1.0,
 )
 """For the test run: some thirty seconds of requests on one broker that others use too."""
@@ -93,6 +112,13 @@ class BrokerFault(Struct, frozen=True):
     seconds: float
 
 
+class ServantFault(Struct, frozen=True):
+    """Agents or API get SIGKILL."""
+
+    at_s: float
+    kind: ServantFaultKind
+
+
 class Swap(Struct, frozen=True):
     """`pick` chooses among the versions for which the step is legal by then: the remainder counts."""
 
@@ -107,6 +133,7 @@ class Schedule(Struct, frozen=True):
     worker_faults: tuple[WorkerFault, ...]
     broker_faults: tuple[BrokerFault, ...]
     swaps: tuple[Swap, ...]
+    servant_faults: tuple[ServantFault, ...] = ()
 
 
 def worker_names(plan: Plan) -> tuple[str, ...]:
@@ -116,12 +143,13 @@ def worker_names(plan: Plan) -> tuple[str, ...]:
 
 def schedule(seed: int, plan: Plan, nodes: int) -> Schedule:
     """The same for the same arguments. ValueError if faults of brokers are asked for with fewer than three nodes."""
-    if nodes < 3 and plan.broker_stops + plan.broker_kills:
+    if nodes < 3 and any(_broker_counts(plan).values()):
         raise ValueError(f"brokers can only be taken away from three nodes or more, not from {nodes}")
     return Schedule(
         worker_faults=_worker_faults(Random(f"{seed}/workers"), plan),
         broker_faults=_broker_faults(Random(f"{seed}/brokers"), plan, nodes),
         swaps=_swaps(Random(f"{seed}/swaps"), plan),
+        servant_faults=_servant_faults(Random(f"{seed}/servants"), plan),
     )
 
 
@@ -176,13 +204,37 @@ def _is_possible(kind: WorkerFaultKind, plan: Plan, running: int, awake: int) ->
 
 
 def _broker_faults(random: Random, plan: Plan, nodes: int) -> tuple[BrokerFault, ...]:
-    counts: dict[BrokerFaultKind, int] = {"broker-stop": plan.broker_stops, "broker-kill": plan.broker_kills}
-    kinds = [kind for kind, count in counts.items() for _ in range(count)]
+    kinds = [kind for kind, count in _broker_counts(plan).items() for _ in range(count)]
     random.shuffle(kinds)
+    # The long one comes last: the lane's others would all begin at once after it.
+    kinds.sort(key=lambda kind: kind == "broker-away")
     return tuple(
-        BrokerFault(round(at_s, 3), kind, random.randrange(nodes), round(random.uniform(0, _DOWN_SECONDS_MAX), 3))
+        BrokerFault(
+            round(at_s, 3),
+            kind,
+            random.randrange(nodes),
+            plan.away_seconds if kind == "broker-away" else round(random.uniform(0, _DOWN_SECONDS_MAX), 3),
+        )
         for at_s, kind in zip(_moments(random, plan, len(kinds)), kinds, strict=True)
     )
+
+
+def _broker_counts(plan: Plan) -> dict[BrokerFaultKind, int]:
+    return {
+        "broker-stop": plan.broker_stops,
+        "broker-kill": plan.broker_kills,
+        "broker-away": plan.brokers_away,
+        "disk-full": plan.disks_full,
+        "registry-leader": plan.registry_leaders,
+    }
+
+
+def _servant_faults(random: Random, plan: Plan) -> tuple[ServantFault, ...]:
+    counts: dict[ServantFaultKind, int] = {"agents-kill": plan.agents_kills, "api-kill": plan.api_kills}
+    kinds = [kind for kind, count in counts.items() for _ in range(count)]
+    random.shuffle(kinds)
+    moments = _moments(random, plan, len(kinds))
+    return tuple(ServantFault(round(at_s, 3), kind) for at_s, kind in zip(moments, kinds, strict=True))
 
 
 def _swaps(random: Random, plan: Plan) -> tuple[Swap, ...]:
@@ -193,6 +245,8 @@ def _swaps(random: Random, plan: Plan) -> tuple[Swap, ...]:
         swaps.append(Swap(round(at_s, 3), kind, random.randrange(1_000)))  # type: ignore[arg-type]
         at_s += random.uniform(plan.swap_seconds_min, plan.swap_seconds_max)
     middle = [place for place, swap in enumerate(swaps) if 0.2 < swap.at_s / plan.seconds < 0.8]
-    for place in random.sample(middle, plan.damaged):
-        swaps[place] = Swap(swaps[place].at_s, "damaged", swaps[place].pick)
+    counts: dict[SwapKind, int] = {"damaged": plan.damaged, "full-store": plan.stores_full}
+    strange = [kind for kind, count in counts.items() for _ in range(count)]
+    for place, kind in zip(random.sample(middle, len(strange)), strange, strict=True):
+        swaps[place] = Swap(swaps[place].at_s, kind, swaps[place].pick)
     return tuple(swaps)

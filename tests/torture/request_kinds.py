@@ -12,6 +12,7 @@ from msgspec import Struct
 from hotswap_events import headers as header_names
 from hotswap_events.inference import JSON_CONTENT_TYPE, MSGPACK_CONTENT_TYPE, ErrorCode, InferRequest
 from tests.torture.exact_model import FEATURES, X_MAX
+from tests.torture.hostile_requests import hostile_requests
 
 MODEL = "tortured"
 KIND_HEADER = "torture-kind"
@@ -20,6 +21,7 @@ NUMBER_HEADER = "torture-number"
 
 ROWS_MAX = 3
 BAD_SHARE = 0.02
+HOSTILE_SHARE = 0.01
 
 GOOD = ("json", "msgpack")
 BAD: dict[str, ErrorCode] = {
@@ -31,7 +33,9 @@ BAD: dict[str, ErrorCode] = {
     "cut-off": "wrong-input",
 }
 """Kind → the code of the error answer it must get."""
-KINDS = (*GOOD, *BAD)
+HOSTILE = "hostile"
+"""Written to do harm; whatever it is, it gets an answer, and a copy in the dead letters if that is an error."""
+KINDS = (*GOOD, *BAD, HOSTILE)
 """Kinds by their number in the tables of the judge."""
 
 Headers = list[tuple[str, str | bytes | None]]
@@ -56,8 +60,11 @@ class Asked(Struct, frozen=True, gc=False):
 
 def choose_kind(random: Random) -> str:
     """One of KINDS."""
-    if random.random() < BAD_SHARE:
+    chance = random.random()
+    if chance < BAD_SHARE:
         return random.choice(tuple(BAD))
+    if chance < BAD_SHARE + HOSTILE_SHARE:
+        return HOSTILE
     return random.choice(GOOD)
 
 
@@ -68,6 +75,8 @@ def request_id(partition: int, number: int) -> str:
 
 def build(kind: str, partition: int, number: int) -> tuple[bytes | None, Headers]:
     """Value and headers of a record."""
+    if kind == HOSTILE:
+        return _hostile(partition, number)
     rows = ROWS_MAX if number % 5 == 0 else 1
     first_row = [(number + partition + 5 * column) % (X_MAX - ROWS_MAX + 2) for column in range(FEATURES)]
     data = [float(value + row) for row in range(rows) for value in first_row]
@@ -94,13 +103,21 @@ def build(kind: str, partition: int, number: int) -> tuple[bytes | None, Headers
     return value[: len(value) // 2] if kind == "not-json" else value, headers
 
 
+def _hostile(partition: int, number: int) -> tuple[bytes | None, Headers]:
+    every = hostile_requests()
+    # A step that shares no factor with their number leads through all of them.
+    record = every[(number * 7_919 + partition * 104_729) % len(every)]
+    ours: Headers = [(KIND_HEADER, HOSTILE.encode()), (NUMBER_HEADER, b"%d" % number)]
+    return record.value, [*record.headers, *ours]
+
+
 def read(value: bytes | None, headers: Sequence[tuple[str, bytes | None]], partition: int) -> Asked:
     """What a record of the request topic asks for. NotOurRequestError."""
     found = dict(headers)
     try:
         kind = (found[KIND_HEADER] or b"").decode()
         number = int(found[NUMBER_HEADER] or b"")
-        if kind in BAD:
+        if kind in BAD or kind == HOSTILE:
             return Asked(kind, number)
         if kind not in GOOD or value is None:
             raise NotOurRequestError(f"a request of kind {kind!r}")

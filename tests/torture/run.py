@@ -19,10 +19,11 @@ from tests.torture.answer_watch import AnswerWatch
 from tests.torture.check import Verdict
 from tests.torture.cluster import Cluster
 from tests.torture.facts import Fault, RunFacts
-from tests.torture.plan import BrokerFault, Plan, Schedule, Swap, WorkerFault, worker_names
+from tests.torture.plan import BrokerFault, Plan, Schedule, ServantFault, Swap, WorkerFault, worker_names
 from tests.torture.request_kinds import MODEL
 from tests.torture.request_load import RequestLoad
-from tests.torture.swapping import Operator
+from tests.torture.servants import Servants
+from tests.torture.swapping import WENT_WRONG, Operator
 from tests.torture.workers import Workers
 
 FIRST_ANSWERS_SECONDS_MAX = 90.0
@@ -64,6 +65,8 @@ class Torture:
         )
         self._workers = Workers(settings, settings.home / "logs")
         self._operator = Operator(settings)
+        wanted = plan.agents_kills + plan.api_kills
+        self._servants = Servants(settings, settings.home / "logs") if wanted else None
         self._started = 0.0
         self._waking: list[asyncio.Task[None]] = []
 
@@ -77,6 +80,9 @@ class Torture:
             stack.enter_context(self._watch)
             for name in worker_names(self._plan)[: self._plan.workers_first]:
                 await self._workers.add(name)
+            if self._servants is not None:
+                stack.push_async_callback(self._servants.close)
+                await self._servants.start()
             await self._load.start()
             if not await self._wait_for_answers([1] * self._plan.partitions, FIRST_ANSWERS_SECONDS_MAX):
                 raise NothingAnsweredError(f"the workers answer nothing; their logs are in {self._settings.home}")
@@ -88,12 +94,16 @@ class Torture:
             self._say(f"{sum(self.facts.sent)} requests sent")
             await self._wait_for_answers(self.facts.sent, STALL_SECONDS_MAX)
             self.facts.seconds = round(time.monotonic() - self._started, 1)
+            if self._servants is not None:
+                for trouble in await self._servants.troubles(*await operator.stand()):
+                    self._trouble(trouble)
             self._say("answers have ended; workers end")
             await self._workers.close()
             self._say("workers have ended")
         facts = self.facts
         facts.commands = dict(self._operator.outcomes)
         facts.unplanned_worker_ends = self._workers.unplanned_ends
+        facts.unplanned_servant_ends = 0 if self._servants is None else self._servants.unplanned_ends
         facts.forced_removals = self._workers.forced_removals
         facts.slowest_removal_s = self._workers.slowest_removal_s
         return await self._judge()
@@ -103,6 +113,7 @@ class Torture:
         work = [
             self._lane(self._schedule.worker_faults, self._worker_fault),
             self._lane(self._schedule.broker_faults, self._broker_fault),
+            self._lane(self._schedule.servant_faults, self._servant_fault),
             self._lane(self._schedule.swaps, self._swap),
             self._load.wait_for(self._plan.requests_min),
             self._report(),
@@ -141,6 +152,13 @@ class Torture:
         await self._cluster.restart(fault)
         self._done(began, fault.kind, f"node {fault.node}", self._now() - began)
 
+    async def _servant_fault(self, fault: ServantFault) -> None:
+        if self._servants is None:
+            raise ValueError("no agents and no API run")
+        began, name = self._now(), fault.kind.removesuffix("-kill")
+        await self._servants.kill(name)
+        self._done(began, fault.kind, name, self._now() - began)
+
     async def _swap(self, swap: Swap) -> None:
         began = self._now()
         outcome = await self._operator.swap(swap)
@@ -148,6 +166,10 @@ class Torture:
             self._done(began, "damaged-artifact", "registry", self._now() - began, outcome)
             if "operator" in outcome:
                 self._trouble(f"the damaged version was {outcome}")
+        elif swap.kind == "full-store":
+            self._done(began, "full-store", "artifacts", self._now() - began, outcome)
+            if WENT_WRONG in outcome:
+                self._trouble(f"an artifact without room: {outcome}")
 
     def _done(self, began: float, kind: str, target: str, seconds: float, detail: str = "") -> None:
         fault = Fault(at_s=round(began, 2), kind=kind, target=target, seconds=round(seconds, 2), detail=detail)

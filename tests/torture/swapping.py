@@ -23,8 +23,9 @@ from hotswap_stream.application.registry import Registry
 from hotswap_stream.domain.legal_steps import legal_steps
 from hotswap_stream.domain.state import ModelState
 from hotswap_stream.errors import HotswapError
-from hotswap_stream.settings import Settings
+from hotswap_stream.settings import Settings, child_environment
 from tests.torture.exact_artifact import artifact
+from tests.torture.full_disk import run_with_full_disk
 from tests.torture.plan import Swap
 from tests.torture.request_kinds import MODEL
 from tests.torture.version_history import VALUE_TAG
@@ -33,6 +34,7 @@ RETRY_SECONDS_MAX = 60.0
 """A command is tried again, with the same id, for so long."""
 FLEET_SECONDS_MAX = 45.0
 """After so long the operator rolls back what the fleet should have."""
+WENT_WRONG = "it went wrong"
 _POLL_SECONDS = 0.2
 
 _log = structlog.get_logger(__name__)
@@ -57,6 +59,11 @@ class Operator:
     async def __aexit__(self, *_exception: object) -> None:
         await self._disconnect()
 
+    async def stand(self) -> tuple[str | None, int]:
+        """The active version, and the offset of the last record that was folded."""
+        state = await self._state()
+        return state.active_version, (await self._connected()).fold.next_offset - 1
+
     async def prepare(self, versions: int) -> None:
         """Register and validate so many versions and promote the first."""
         for _ in range(versions):
@@ -73,6 +80,8 @@ class Operator:
         inactive = [name for name in state.versions if name != state.active_version]
         if swap.kind == "damaged":
             return await self._damaged()
+        if swap.kind == "full-store":
+            return await self._full_store()
         if swap.kind == "register-and-switch":
             return await self._switch(await self._register(), swap.kind)
         if swap.kind == "promote":
@@ -101,6 +110,21 @@ class Operator:
                 return f"rolled back by the operator after {FLEET_SECONDS_MAX} s"
             await asyncio.sleep(_POLL_SECONDS)
         return f"rolled back by the fleet after {time.monotonic() - started:.1f} s"
+
+    async def _full_store(self) -> str:
+        """Hand in an artifact that the store has no room for: it must be refused, and no version may name it."""
+        self._values += 1
+        content = artifact(self._values)
+        file = self._settings.home / "full-store.safetensors"
+        await asyncio.to_thread(file.write_bytes, content)
+        before = len((await self._state()).versions)
+        arguments = ["-m", "hotswap_stream.cli", "register", MODEL, str(file), "--actor", "torture"]
+        code, said = await run_with_full_disk(arguments, child_environment(self._settings), len(content) // 2)
+        if code == 0 or len((await self._state()).versions) != before:
+            return f"{WENT_WRONG}: exit code {code}, {said[-300:]!r}"
+        if "Traceback" in said:
+            return f"{WENT_WRONG}: refused without words, {said[-300:]!r}"
+        return f"refused with exit code {code}"
 
     async def _damage(self, facts: ArtifactFacts) -> None:
         hex_digits = digest_hex(facts.digest)

@@ -11,6 +11,7 @@ import structlog
 from hotswap_events.alert_commands import ClearAlert, SetAlertPolicy
 from hotswap_events.alerts import AlertPolicy, AlertRule
 from hotswap_events.observation import LatencyCounts, Observation
+from hotswap_events.serving_commands import DisableModel, EnableModel
 from hotswap_stream import bootstrap
 from hotswap_stream.agents.alert_agent import BEHIND, AlertAgent
 from hotswap_stream.application.request_lag import WaitingRequests
@@ -33,6 +34,7 @@ class SetLag:
 
     def __init__(self) -> None:
         self.requests = 0
+        self.standstill_seconds = 0.0
         self.asked: list[dict[str, float]] = []
         self.down = False
 
@@ -40,7 +42,8 @@ class SetLag:
         self.asked.append(dict(models))
         if self.down:
             raise LogUnavailableError("no broker")
-        return {name: WaitingRequests(requests=self.requests, partitions=2) for name in models}
+        waiting = WaitingRequests(requests=self.requests, partitions=2, standstill_seconds=self.standstill_seconds)
+        return dict.fromkeys(models, waiting)
 
 
 class Alerting:
@@ -201,6 +204,33 @@ async def test_lag_is_asked_for_models_with_a_rule_and_broker_trouble_says_nothi
     alerting.lag.down = False
     await alerting.seconds(8)
     assert not alerting.alerts.raised
+
+
+async def test_requests_that_stand_still_raise_an_alert_without_a_policy_of_anybodys(alerting: Alerting) -> None:
+    """Issue: a partition stood still for ever, and nobody heard of it."""
+    assert alerting.alerts.policy is None
+    alerting.lag.requests, alerting.lag.standstill_seconds = 3, 60.0
+    await alerting.seconds(12)
+    assert not alerting.alerts.raised
+    alerting.lag.standstill_seconds = 61.0
+    await alerting.seconds(6)
+    alert = alerting.alerts.raised["standstill"]
+    assert (alert.value, alert.rule.severity, alert.figures) == (61.0, "critical", {"requests-waiting": 3.0})
+    alerting.lag.requests, alerting.lag.standstill_seconds = 0, 0.0
+    await alerting.seconds(30)
+    assert not alerting.alerts.raised
+    [ended] = alerting.alerts.ended
+    assert ended.cause == "recovered"
+
+
+async def test_a_model_that_is_switched_off_does_not_stand_still(alerting: Alerting) -> None:
+    alerting.lag.requests, alerting.lag.standstill_seconds = 3, 1_000.0
+    await alerting.do(DisableModel(command_id="off", actor="alice", model_name=MODEL, reason="for a test"))
+    await alerting.seconds(20)
+    assert not alerting.alerts.raised
+    await alerting.do(EnableModel(command_id="on", actor="alice", model_name=MODEL, reason="for a test"))
+    await alerting.seconds(6)
+    assert set(alerting.alerts.raised) == {"standstill"}
 
 
 @pytest.mark.parametrize(("shift", "drifted"), [(0.0, False), (3.0, True)])

@@ -18,8 +18,10 @@ import yaml
 from jsonschema import Draft7Validator
 
 from hotswap_events.topics import Topics
+from hotswap_stream.api.allowed_hosts import AllowedHosts
+from hotswap_stream.api.server import check_keys
 from hotswap_stream.pulse import AGE_SECONDS_MAX
-from hotswap_stream.settings import PREFIX, Settings, load_settings
+from hotswap_stream.settings import PREFIX, Settings, load_settings, parse_allowed_hosts, parse_api_keys
 from tools.reference_cli import command_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -176,6 +178,9 @@ def test_nothing_is_published_beyond_loopback() -> None:
     assert len({port.split(":")[1] for port in published}) == len(published)
     api = load_settings(_environment("api"))
     assert _service("api")["ports"] == [f"127.0.0.1:{api.api_port}:{api.api_port}"]
+    # Keys are needed beyond loopback, unless nobody can reach it there.
+    check_keys(api.api_host, keys=parse_api_keys(api.api_keys), insecure_no_keys=api.api_insecure_no_keys)
+    assert AllowedHosts(parse_allowed_hosts(api.api_allowed_hosts)).allow(b"api:8000")
     assert f":{api.api_port}/" in _service("api")["healthcheck"]["test"][-1]
 
 

@@ -14,7 +14,7 @@ from hotswap_stream.pulse import AGE_SECONDS_MAX, NotHealthyError, Pulse, check
 def test_a_sign_that_is_renewed_is_fresh(tmp_path: Path) -> None:
     sign = Pulse(tmp_path / "home", "worker", "host-1")
     sign.beat()
-    assert check(tmp_path / "home", "worker", "host-1") <= AGE_SECONDS_MAX
+    assert check(tmp_path / "home", "worker", "host-1").age_s <= AGE_SECONDS_MAX
 
 
 def test_one_that_is_not_says_since_when(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_one_that_is_not_says_since_when(tmp_path: Path) -> None:
     os.utime(file, (long_ago, long_ago))
     with pytest.raises(NotHealthyError, match=r"agents '1' last could do its work 3600 s ago; at most 20 s"):
         check(tmp_path, "agents", "1")
-    assert check(tmp_path, "agents", "1", age_seconds_max=4_000) >= 3_600
+    assert check(tmp_path, "agents", "1", age_seconds_max=4_000).age_s >= 3_600
 
 
 def test_one_from_before_the_clock_was_set_back_is_no_sign(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_one_from_before_the_clock_was_set_back_is_no_sign(tmp_path: Path) -> No
     for ahead_s in (3.0, 3_600.0):
         os.utime(file, (time.time() + ahead_s, time.time() + ahead_s))
         if ahead_s < AGE_SECONDS_MAX:
-            assert check(tmp_path, "agents", "1") == 0.0
+            assert check(tmp_path, "agents", "1").age_s == 0.0
     with pytest.raises(NotHealthyError, match=r"a sign that is 3\d\d\d s ahead of the clock"):
         check(tmp_path, "agents", "1")
 
@@ -85,3 +85,23 @@ def test_a_folder_that_cannot_be_written_to_is_told_of_once_and_stops_nothing(
     assert [entry["event"] for entry in said] == ["pulse_not_written"]
     with pytest.raises(NotHealthyError):
         check(tmp_path, "worker", "w")
+
+
+def test_one_in_trouble_says_why_at_once_and_is_well_again_with_the_next_beat(tmp_path: Path) -> None:
+    sign = Pulse(tmp_path, "worker", "w")
+    sign.beat()
+    sign.trouble("requests wait\nin partition 1")
+    with pytest.raises(NotHealthyError, match="worker 'w' cannot do its work: requests wait in partition 1"):
+        check(tmp_path, "worker", "w")
+    sign.beat()
+    assert check(tmp_path, "worker", "w").advice is None
+
+
+def test_what_somebody_should_mend_is_told_beside(tmp_path: Path) -> None:
+    sign = Pulse(tmp_path, "worker", "w")
+    sign.advise("give it 4 partitions, too")
+    sign.beat()
+    assert check(tmp_path, "worker", "w").advice == "give it 4 partitions, too"
+    sign.advise(None)
+    sign.beat()
+    assert check(tmp_path, "worker", "w").advice is None

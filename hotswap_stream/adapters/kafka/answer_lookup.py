@@ -13,11 +13,11 @@ Others may write to the topic too. What carries no tag of a worker, or cannot be
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from typing import Any, Self
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from hotswap_events.answers import AnswerHeaders, AnswerRule, AnswerTags, ModelTags
@@ -25,6 +25,9 @@ from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.found_answers import Record, found_answer
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.feedback import AnswerExpiredError, FeedbackUnavailableError, FoundAnswer
+from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.reading import read_to
 
 _log = structlog.get_logger(__name__)
 
@@ -106,7 +109,12 @@ class KafkaAnswerLookup:
         for _probe in range(PROBES_MAX):
             if low >= high:
                 break
-            records, behind = await self._chunk(consumer, partition, position, high)
+            records, behind = await self._chunk(consumer, partition, position, end)
+            if not records:
+                # From here to the end there is none, because a transaction left its marker or took its records back.
+                high = position
+                position = (low + high) // 2
+                continue
             answers = self._valid(records, AnswerRule(number, tags))
             if request_offset in answers:
                 for offset, found in answers.items():
@@ -135,18 +143,19 @@ class KafkaAnswerLookup:
     async def _chunk(
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, position: int, end: int
     ) -> tuple[list[Record], int]:
-        """Some records from a place on, and the place behind them; there may be none before the end."""
+        """Some records from this offset on, and where to go on behind them; none where there are none before the
+        end."""
         # Never without the place at once: a consumer that is looking for its own place may not stop.
         consumer.assign([partition])
         consumer.seek(partition, position)
-        for _attempt in range(20):
-            found = await consumer.getmany(partition, timeout_ms=FETCH_MS, max_records=CHUNK_RECORDS)
-            records: list[Record] = found.get(partition, [])
-            # By the position: not every offset holds a record that can be read.
-            behind: int = await consumer.position(partition)
-            if records or behind >= end:
-                return records, behind
-        raise FeedbackUnavailableError(f"no answers could be read from {partition.topic} at offset {position}")
+        pages = read_to(consumer, {partition: end}, poll_ms=FETCH_MS, records_max=CHUNK_RECORDS)
+        try:
+            async with aclosing(pages):
+                async for _partition, records in pages:
+                    return records, await consumer.position(partition)
+        except LogUnavailableError as error:
+            raise FeedbackUnavailableError(f"answers cannot be read: {error}") from error
+        return [], end
 
     def _valid(self, records: list[Record], rule: AnswerRule) -> dict[int, tuple[Record, AnswerHeaders]]:
         """Request offset → answer, without what does not count."""
@@ -199,10 +208,10 @@ class KafkaAnswerLookup:
     async def _partitions_of(self, topic: str) -> frozenset[int]:
         """Empty if there is no such topic."""
         if topic not in self._partitions:
-            admin = AIOKafkaAdminClient(**self._client_options)
+            admin = clients.admin_client(**self._client_options)
             try:
                 await to_the_end(admin.start())
-                (described,) = await admin.describe_topics([topic])
+                (described,) = await admin.describe_topics([topic])  # asks only, as all clients here do
             finally:
                 await to_the_end(admin.close())
             if described["error_code"]:
@@ -212,9 +221,7 @@ class KafkaAnswerLookup:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                **self._client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-            )
+            consumer = clients.consumer(**self._client_options, group_id=None, auto_offset_reset="earliest")
             try:
                 await to_the_end(consumer.start())
             except KafkaError:

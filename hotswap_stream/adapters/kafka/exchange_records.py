@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from hotswap_events.answers import AnswerTags, ModelTags, read_answer
 from hotswap_events.topics import Topics
-from hotswap_stream.errors import HotswapError
+from hotswap_stream.errors import HotswapError, LogUnavailableError
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.reading import read_to
 
-IDLE_POLLS_MAX = 20
 POLL_MS = 500
 
 
@@ -48,16 +49,14 @@ async def read_exchange(
             consumer.unsubscribe()
             request = await _request(consumer, requests, offset)
             return Exchange(request, await _answer(consumer, responses, offset, tags.of(model_name)))
-    except KafkaError as error:
+    except (KafkaError, LogUnavailableError) as error:
         raise ExchangeNotFoundError(f"{request_topic} and {response_topic} cannot be read: {error!r}") from error
 
 
 @asynccontextmanager
 async def _consumer(client_options: Mapping[str, Any], topic: str) -> AsyncIterator[AIOKafkaConsumer]:
     # Named at the start, so that the client knows the topic's partitions
-    consumer = AIOKafkaConsumer(
-        topic, **client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = clients.consumer(topic, **client_options, group_id=None, auto_offset_reset="earliest")
     await consumer.start()
     try:
         yield consumer
@@ -123,11 +122,6 @@ async def _read(
 ) -> AsyncIterator["ConsumerRecord[Any, Any]"]:
     consumer.assign([partition])
     consumer.seek(partition, start)
-    idle = 0
-    while await consumer.position(partition) < end:
-        records = (await consumer.getmany(timeout_ms=POLL_MS)).get(partition, [])
-        idle = 0 if records else idle + 1
-        if idle >= IDLE_POLLS_MAX:
-            raise ExchangeNotFoundError(f"{partition.topic} does not answer")
+    async for _partition, records in read_to(consumer, {partition: end}, poll_ms=POLL_MS):
         for record in records:
             yield record

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Self
 
@@ -12,6 +12,8 @@ from aiokafka.errors import KafkaError
 
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.fleet_view import FleetFold, FleetWorker
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.reading import Record, read_to
 
 _log = structlog.get_logger(__name__)
 
@@ -20,7 +22,7 @@ RETRY_SECONDS = 1.0
 
 
 async def read_fleet(client_options: Mapping[str, Any], topic: str) -> FleetFold:
-    """What the fleet topic says now. KafkaError."""
+    """What the fleet topic says now. KafkaError, LogUnavailableError."""
     fold = FleetFold()
     consumer = _consumer(client_options)
     try:
@@ -28,9 +30,8 @@ async def read_fleet(client_options: Mapping[str, Any], topic: str) -> FleetFold
         partition = TopicPartition(topic, 0)
         consumer.assign([partition])
         await consumer.seek_to_beginning(partition)
-        end = (await consumer.end_offsets([partition]))[partition]
-        while await consumer.position(partition) < end:
-            await _fold_next(consumer, fold)
+        async for _partition, records in read_to(consumer, await consumer.end_offsets([partition]), poll_ms=POLL_MS):
+            _apply(records, fold)
     finally:
         await to_the_end(consumer.stop())
     return fold
@@ -93,14 +94,14 @@ class FleetFollower:
         while True:
             if not self.known:
                 self.known = await consumer.position(self._partition) >= end
-            await _fold_next(consumer, fold)
+            for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                _apply(records, fold)
 
 
 def _consumer(client_options: Mapping[str, Any]) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(**client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest")
+    return clients.consumer(**client_options, group_id=None, auto_offset_reset="earliest")
 
 
-async def _fold_next(consumer: AIOKafkaConsumer, fold: FleetFold) -> None:
-    for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
-        for record in records:
-            fold.apply(record.key, record.value, record.timestamp / 1_000)
+def _apply(records: Iterable[Record], fold: FleetFold) -> None:
+    for record in records:
+        fold.apply(record.key, record.value, record.timestamp / 1_000)

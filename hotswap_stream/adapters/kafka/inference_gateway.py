@@ -35,11 +35,14 @@ from hotswap_stream.application.inference_gateway import (
     NoModelTopicsError,
     RequestTooLargeError,
 )
+from hotswap_stream.kafka import clients
 
 PARTITIONS_USED_MAX = 4
 """Partitions chosen of each model's. At least 4 keep latency low; more would mean reading more of others' answers."""
 MODELS_CONNECTED_MAX = 64
 
+UNCONFIRMED_SECONDS_MAX = 1.0
+"""A broker that has not acknowledged a batch for so long is why no answer comes, and not the model."""
 WINDOWS_ASKED_AGAIN_SECONDS = 5.0
 """A model without a windows topic may get one."""
 _ALL = "/all"
@@ -196,6 +199,9 @@ class KafkaInferenceGateway:
                     partition = exchange.partitions[crc32(partition_key.encode()) % len(exchange.partitions)]
                 return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max)
         except TimeoutError as error:
+            silent = self._silence(model_name, timeout_s)
+            if silent is not None:
+                raise InferenceUnavailableError(silent) from error
             raise InferenceTimeoutError(
                 f"no answer from model {model_name!r} within {timeout_s:g} s{self._untagged(model_name)}"
             ) from error
@@ -206,16 +212,28 @@ class KafkaInferenceGateway:
         except (KafkaError, OSError) as error:
             raise InferenceUnavailableError(f"Kafka, on the way to model {model_name!r}: {error!r}") from error
 
+    def _silence(self, model_name: str, timeout_s: float) -> str | None:
+        """What Kafka has left undone, where that is why no answer came: its silence is not the model's."""
+        if model_name in self._connecting or model_name + _ALL in self._connecting:
+            return f"Kafka could not be reached within {timeout_s:g} s, on the way to model {model_name!r}"
+        unconfirmed_s = max((exchange.unconfirmed_s for exchange in self._open_exchanges(model_name)), default=0.0)
+        if unconfirmed_s < UNCONFIRMED_SECONDS_MAX:
+            return None
+        return f"Kafka has not confirmed requests to model {model_name!r} for {unconfirmed_s:.1f} s"
+
     def _untagged(self, model_name: str) -> str:
         """What a caller who waits in vain should look at."""
-        exchanges = (self._exchanges.get(slot) for slot in (model_name, model_name + _ALL))
-        untagged = sum(exchange.untagged for exchange in exchanges if exchange is not None)
+        untagged = sum(exchange.untagged for exchange in self._open_exchanges(model_name))
         if not untagged:
             return ""
         return (
             f"; {untagged} records came there without the tag of this environment's workers: if HOTSWAP_ANSWERS_KEY is "
             "set for them, it must be set here too"
         )
+
+    def _open_exchanges(self, model_name: str) -> list[ModelExchange]:
+        found = (self._exchanges.get(slot) for slot in (model_name, model_name + _ALL))
+        return [exchange for exchange in found if exchange is not None]
 
     @staticmethod
     def decode(answer: RawAnswer) -> InferResponse | InferError:
@@ -317,14 +335,13 @@ class KafkaInferenceGateway:
                 f"model {model_name!r} has no topics {names[0]!r} and {names[1]!r}; models with topics: "
                 f"{', '.join(known[:20]) or 'none'}"
             )
-        if counts[0] != counts[1]:
-            raise InferenceUnavailableError(f"{names[0]} has {counts[0]} partitions, {names[1]} has {counts[1]}")
-        return counts[0]
+        # Where somebody gave one of them more, workers answer in those that both have.
+        return min(counts[0], counts[1])
 
 
 @asynccontextmanager
 async def _admin_client(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**client_options)
+    admin = clients.admin_client(**client_options)
     try:
         await admin.start()
         yield admin

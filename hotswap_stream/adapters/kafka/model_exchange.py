@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from hotswap_events.answers import AnswerRule, ModelTags, read_answer
 from hotswap_stream.adapters.kafka.answer_correlation import PartitionCorrelation, RawAnswer, Waiter
 from hotswap_stream.adapters.kafka.answer_pace import AnswerPace
+from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.kafka.request_sender import BATCH_BYTES_MAX, CLOSED, RECORD_BYTES_MAX, RequestSender
 from hotswap_stream.application.inference_gateway import InferenceUnavailableError, ModelOverloadedError
+from hotswap_stream.kafka import clients
 
 _log = structlog.get_logger(__name__)
 
 POLL_MS = 500
+FLUSH_SECONDS_MAX = 1.0
+"""How long a batch on its way may hold up the end; without a broker it would for ever."""
 
 
 class ModelExchange:
@@ -39,7 +43,7 @@ class ModelExchange:
         self._paces = {partition: AnswerPace() for partition in partitions}
         self._paused: set[int] = set()
         # A producer of its own: a producer that failed stays so, and then only this model needs another.
-        self._producer = AIOKafkaProducer(
+        self._producer = clients.producer(
             **client_options,
             acks="all",
             enable_idempotence=True,
@@ -59,9 +63,7 @@ class ModelExchange:
             )
             for partition in partitions
         }
-        self._consumer = AIOKafkaConsumer(
-            **client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="latest"
-        )
+        self._consumer = clients.consumer(**client_options, group_id=None, auto_offset_reset="latest")
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
         self._told_of_untagged = False
@@ -81,6 +83,11 @@ class ModelExchange:
     def in_flight(self) -> int:
         """Requests that wait for an acknowledgement or an answer."""
         return sum(sender.in_flight for sender in self._senders.values())
+
+    @property
+    def unconfirmed_s(self) -> float:
+        """How long a batch has waited for the broker's acknowledgement, in the partition where that is longest."""
+        return max(sender.unconfirmed_s for sender in self._senders.values())
 
     async def start(self) -> None:
         """Return once every later answer will be read. KafkaError."""
@@ -110,7 +117,7 @@ class ModelExchange:
         try:
             await self._consumer.stop()
         finally:
-            await self._producer.stop()
+            await stop_producer(self._producer, flush_seconds_max=FLUSH_SECONDS_MAX)
 
     async def ask(
         self,

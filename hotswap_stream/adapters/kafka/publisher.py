@@ -11,6 +11,7 @@ from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.topic_records import OutboundRecord
 from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.kafka import clients
 
 PUBLISH_SECONDS_MAX = 20.0
 FLUSH_SECONDS_MAX = 1.0
@@ -48,7 +49,7 @@ class KafkaPublisher:
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
             if self._producer is None:
-                producer = AIOKafkaProducer(**self._client_options, acks="all", max_request_size=1_048_576)
+                producer = clients.producer(**self._client_options, acks="all", max_request_size=1_048_576)
                 try:
                     await to_the_end(producer.start())
                 except BaseException:

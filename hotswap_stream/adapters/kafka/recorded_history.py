@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
@@ -15,12 +15,11 @@ from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.recorded_history import RECORDS_MAX, Recorded, TooManyRecordsError
 from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.reading import Record, read_to
 
 POLL_MS = 500
-IDLE_POLLS_MAX = 20
 FETCH_RECORDS_MAX = 500
-
-_Record: TypeAlias = "ConsumerRecord[Any, Any]"
 
 _observations = msgspec.json.Decoder(Observation)
 _feedback = msgspec.json.Decoder(Feedback)
@@ -36,9 +35,7 @@ class KafkaRecordedHistory:
     async def read(self, model_name: str, since: datetime, until: datetime | None) -> AsyncIterator[Recorded]:
         """See RecordedHistory. TooManyRecordsError, LogUnavailableError."""
         topics = (self._topics.observations, self._topics.feedback)
-        consumer = AIOKafkaConsumer(
-            *topics, **self._client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        consumer = clients.consumer(*topics, **self._client_options, group_id=None, auto_offset_reset="earliest")
         try:
             await to_the_end(consumer.start())
             parts = [part for topic in topics if (part := _partition(consumer, topic, model_name)) is not None]
@@ -70,17 +67,21 @@ async def _merged(
     since_ms = int(since.timestamp() * 1000)
     begins = await consumer.offsets_for_times(dict.fromkeys(parts, since_ms))
     ends = await consumer.end_offsets(parts)
-    heads: dict[TopicPartition, list[_Record]] = {}
+    heads: dict[TopicPartition, list[Record]] = {}
+    pages: dict[TopicPartition, AsyncIterator[tuple[TopicPartition, list[Record]]]] = {}
     for part in parts:
         begin = begins.get(part)
         if begin is not None and begin.offset < ends[part]:
             consumer.seek(part, begin.offset)
             heads[part] = []
+            pages[part] = read_to(consumer, {part: ends[part]}, poll_ms=POLL_MS, records_max=FETCH_RECORDS_MAX)
     read = 0
     while heads:
         for part in list(heads):
-            if not heads[part] and not await _fill(consumer, part, ends[part], heads):
-                del heads[part]
+            if not heads[part]:
+                heads[part] = await _next_page(pages[part])
+                if not heads[part]:
+                    del heads[part]
         if not heads:
             return
         part = min(heads, key=lambda each: heads[each][0].timestamp)
@@ -99,21 +100,14 @@ async def _merged(
             yield Recorded(at, value)
 
 
-async def _fill(
-    consumer: AIOKafkaConsumer, part: TopicPartition, end: int, heads: dict[TopicPartition, list[_Record]]
-) -> bool:
-    """Whether there was more."""
-    for _poll in range(IDLE_POLLS_MAX):
-        if await consumer.position(part) >= end:
-            return False
-        records = (await consumer.getmany(part, timeout_ms=POLL_MS, max_records=FETCH_RECORDS_MAX)).get(part, [])
-        heads[part] = [record for record in records if record.offset < end]
-        if heads[part]:
-            return True
-    raise LogUnavailableError(f"{part.topic} does not answer")
+async def _next_page(pages: AsyncIterator[tuple[TopicPartition, list[Record]]]) -> list[Record]:
+    """Empty at the end."""
+    async for _part, records in pages:
+        return records
+    return []
 
 
-def _decoded(record: _Record, *, observation: bool) -> Observation | Feedback | None:
+def _decoded(record: Record, *, observation: bool) -> Observation | Feedback | None:
     value = record.value
     if value is None or nests_too_deep(value):
         return None

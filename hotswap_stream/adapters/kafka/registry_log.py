@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from time import monotonic
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError, MessageSizeTooLargeError, OffsetOutOfRangeError
 from aiokafka.structs import RecordMetadata
@@ -12,15 +13,27 @@ from hotswap_events.envelope import CONTENT_TYPE
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
-from hotswap_stream.application.registry_log import LogRecord
-from hotswap_stream.errors import AppendOutcomeUnknownError, DecisionTooLargeError, LogUnavailableError
+from hotswap_stream.application.log_identity import WAY_OUT
+from hotswap_stream.application.registry_log import HELD_BACK_SECONDS, LogPage, LogRecord
+from hotswap_stream.errors import (
+    AppendOutcomeUnknownError,
+    DecisionTooLargeError,
+    LogReplacedError,
+    LogUnavailableError,
+)
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.reading import first_open_offset
+from hotswap_stream.kafka.transaction_offsets import transaction_offsets
+
+_log = structlog.get_logger(__name__)
 
 BATCH_BYTES_MAX = 1_000_000
 APPEND_SECONDS_MAX = 20.0
 FLUSH_SECONDS_MAX = 1.0
 REQUEST_MS_MAX = 10_000
 READ_STALL_SECONDS_MAX = 30.0
-_FOLLOW_POLL_MS = 1_000
+_POLL_MS = 250
+"""How long a reader waits for records before it looks how far it has come: at the end there may be none."""
 _FOLLOW_WAIT_MS = 500
 _READ_WAIT_MS = 10
 """A reader that looked past the end must not keep the next one waiting: it asks shortly, and not at all when idle."""
@@ -30,8 +43,9 @@ _HEADERS = [("content-type", CONTENT_TYPE.encode())]
 class KafkaRegistryLog:
     """`RegistryLog` on one partition of a Kafka topic. Use from the event loop it was started in."""
 
-    def __init__(self, connection: KafkaConnection, topic: str) -> None:
+    def __init__(self, connection: KafkaConnection, topic: str, *, reads_only: bool = False) -> None:
         self._connection = connection
+        self._reads_only = reads_only
         self._partition = TopicPartition(topic, 0)
         self._producer: AIOKafkaProducer | None = None
         self._producer_lock = asyncio.Lock()
@@ -39,12 +53,16 @@ class KafkaRegistryLog:
         self._reader: AIOKafkaConsumer | None = None
         self._reader_lock = asyncio.Lock()
         self._followers: set[AIOKafkaConsumer] = set()
+        self._held_back: tuple[int, float] | None = None
+        """The first offset of an open transaction that a follower stands before, and since when (monotonic seconds)."""
+        self._told_of = False
 
     async def start(self) -> None:
         """Connect producer and reader."""
         try:
             self._reader = await self._consumer(fetch_max_wait_ms=_READ_WAIT_MS)
-            self._producer = await self._new_producer()
+            if not self._reads_only:
+                self._producer = await self._new_producer()
         except (KafkaError, OSError) as error:
             await self.stop()
             raise self._unreachable(error) from error
@@ -93,6 +111,8 @@ class KafkaRegistryLog:
 
     async def _started_producer(self) -> AIOKafkaProducer:
         self._started_reader()
+        if self._reads_only:
+            raise LogUnavailableError("this access to the log only reads")
         async with self._producer_lock:
             if self._producer is None:
                 try:
@@ -108,7 +128,7 @@ class KafkaRegistryLog:
         await to_the_end(stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX))
 
     async def end_offset(self) -> int:
-        """The offset that the next record will get."""
+        """See RegistryLog."""
         reader = self._started_reader()
         try:
             return int((await reader.end_offsets([self._partition]))[self._partition])
@@ -132,31 +152,38 @@ class KafkaRegistryLog:
         deadline = monotonic() + READ_STALL_SECONDS_MAX
         while position < end:
             async with self._reader_lock:
-                fetched = await self._fetch(reader, position)
+                fetched, reached = await self._fetch(reader, position)
             page = [_record(record) for record in fetched if position <= record.offset < end]
             if page:
-                position = page[-1].offset + 1
                 yield page
-                deadline = monotonic() + READ_STALL_SECONDS_MAX
+            if reached > position:
+                position, deadline = reached, monotonic() + READ_STALL_SECONDS_MAX
             elif monotonic() > deadline:
                 raise LogUnavailableError(
                     f"{self._partition.topic!r} gave no record from offset {position} on for {READ_STALL_SECONDS_MAX} s"
                 )
 
-    async def _fetch(self, reader: AIOKafkaConsumer, position: int) -> "Sequence[ConsumerRecord[bytes, bytes]]":
+    async def _fetch(
+        self, reader: AIOKafkaConsumer, position: int
+    ) -> "tuple[Sequence[ConsumerRecord[bytes, bytes]], int]":
+        """Records, and the offset behind them and behind the offsets without records that follow."""
         try:
             reader.resume(self._partition)
             reader.seek(self._partition, position)
-            fetched = await reader.getmany(self._partition, timeout_ms=_FOLLOW_POLL_MS)
+            fetched = await reader.getmany(self._partition, timeout_ms=_POLL_MS)
+            reached = await reader.position(self._partition)
             reader.pause(self._partition)
         except ConsumerStoppedError as error:
             raise LogUnavailableError("the log was stopped while it was read") from error
         except KafkaError as error:
             raise self._unreadable(error, position) from error
-        records: Sequence[ConsumerRecord[bytes, bytes]] = fetched.get(self._partition, ())
-        return records
+        return fetched.get(self._partition, ()), reached
 
-    async def follow(self, start_offset: int) -> AsyncIterator[Sequence[LogRecord]]:
+    def reader(self) -> "KafkaRegistryLog":
+        """One more access, with a client of its own."""
+        return KafkaRegistryLog(self._connection, self._partition.topic, reads_only=True)
+
+    async def follow(self, start_offset: int) -> AsyncIterator[LogPage]:
         """Pages of records as they come, by a consumer of its own."""
         self._started_reader()
         try:
@@ -165,21 +192,62 @@ class KafkaRegistryLog:
             raise self._unreachable(error) from error
         self._followers.add(consumer)
         try:
-            consumer.seek(self._partition, max(0, start_offset))
+            position = max(0, start_offset)
+            consumer.seek(self._partition, position)
             while self._reader is not None:
                 try:
-                    fetched = (await consumer.getmany(timeout_ms=_FOLLOW_POLL_MS)).get(self._partition)
+                    fetched = (await consumer.getmany(timeout_ms=_POLL_MS)).get(self._partition, ())
+                    reached = await consumer.position(self._partition)
                 except ConsumerStoppedError:
                     return
                 except KafkaError as error:
                     if error.retriable:
                         continue
-                    raise self._unreadable(error, await consumer.position(self._partition)) from error
-                if fetched:
-                    yield [_record(record) for record in fetched]
+                    raise self._unreadable(error, position) from error
+                self._look_for_open_transaction(consumer)
+                if reached > position:
+                    position = reached
+                    yield LogPage([_record(record) for record in fetched], position)
         finally:
             self._followers.discard(consumer)
             await to_the_end(consumer.stop())
+
+    async def without_records(self, start_offset: int, end_offset: int) -> Sequence[range]:
+        """See RegistryLog."""
+        reader = self._started_reader()
+        try:
+            async with asyncio.timeout(READ_STALL_SECONDS_MAX):
+                return await transaction_offsets(reader, self._partition, start_offset, end_offset)
+        except (KafkaError, TimeoutError) as error:
+            raise LogUnavailableError(f"{self._partition.topic!r} could not be looked at: {error!r}") from error
+
+    def obstacle(self, *, seconds_min: float = HELD_BACK_SECONDS) -> str | None:
+        """See RegistryLog."""
+        if self._held_back is None:
+            return None
+        offset, since_s = self._held_back
+        seconds = monotonic() - since_s
+        if seconds < seconds_min:
+            return None
+        return (
+            f"a transaction of another client, begun at offset {offset} of {self._partition.topic!r}, is open for "
+            f"{seconds:.0f} s or longer and holds back every record behind it. It ends by itself after its time-out "
+            "(at most 15 minutes, unless the cluster allows more). `kafka-transactions.sh --bootstrap-server "
+            f"{self._connection.bootstrap_servers} abort --topic {self._partition.topic} --partition 0 "
+            f"--start-offset {offset}` ends one whose producer is gone"
+        )
+
+    def _look_for_open_transaction(self, consumer: AIOKafkaConsumer) -> None:
+        offset = first_open_offset(consumer, self._partition)
+        if offset is None:
+            if self._told_of:
+                _log.info("registry_log_flows_again", topic=self._partition.topic)
+            self._held_back, self._told_of = None, False
+        elif self._held_back is None or self._held_back[0] != offset:
+            self._held_back = offset, monotonic()
+        elif not self._told_of and (obstacle := self.obstacle()) is not None:
+            self._told_of = True
+            _log.warning("registry_log_held_back", cause=obstacle)
 
     def _started_reader(self) -> AIOKafkaConsumer:
         if self._reader is None:
@@ -191,13 +259,20 @@ class KafkaRegistryLog:
 
     def _unreadable(self, error: KafkaError, position: int) -> LogUnavailableError:
         if isinstance(error, OffsetOutOfRangeError):
-            return LogUnavailableError(
-                f"offset {position} of {self._partition.topic!r} is gone: records of the log were deleted"
+            topic = self._partition.topic
+            if position == 0:
+                return LogReplacedError(
+                    f"the beginning of {topic!r} is gone: records of the log were deleted, and without them no state "
+                    "can be told. Restore the topic, or begin again with `hotswap-stream reset`"
+                )
+            return LogReplacedError(
+                f"offset {position} of {topic!r} is gone: records of the log were deleted, or another log stands in "
+                f"its place. {WAY_OUT}"
             )
         return LogUnavailableError(f"{self._partition.topic!r} could not be read at offset {position}: {error!r}")
 
     async def _new_producer(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
+        producer = clients.producer(
             **self._connection.client_options(),
             acks="all",
             enable_idempotence=True,
@@ -214,10 +289,9 @@ class KafkaRegistryLog:
         return producer
 
     async def _consumer(self, *, fetch_max_wait_ms: int = _FOLLOW_WAIT_MS) -> AIOKafkaConsumer:
-        consumer = AIOKafkaConsumer(
+        consumer = clients.consumer(
             **self._connection.client_options(),
             group_id=None,
-            enable_auto_commit=False,
             auto_offset_reset="none",
             max_poll_records=None,
             fetch_max_wait_ms=fetch_max_wait_ms,

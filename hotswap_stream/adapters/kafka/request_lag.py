@@ -18,7 +18,10 @@ from hotswap_events.answers import AnswerRule, AnswerTags, ModelTags
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.request_lag import WaitingRequests
+from hotswap_stream.application.standstill import STANDSTILL_SECONDS_MAX, Standstill
 from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.reading import first_records, read_to
 
 REQUEST_TIMEOUT_MS = 10_000
 PARTITIONS_SECONDS_MAX = 60.0
@@ -29,8 +32,11 @@ TAIL_RECORDS = 20
 """Answers of a partition that are looked at. A zombie's void answers, and records of others, may fill them: then the
 commits count."""
 TAIL_BYTES_MAX = 1024**2
+FIRST_BYTES_MAX = 64 * 1024
+"""Of a partition, to see whether a request waits in it."""
+STANDSTILL_SURE_SECONDS = STANDSTILL_SECONDS_MAX / 2
+"""What seems to have stood still for longer is looked at in the answers."""
 POLL_MS = 500
-IDLE_POLLS_MAX = 20
 
 _Offsets = dict[TopicPartition, int]
 
@@ -48,6 +54,10 @@ class KafkaRequestLag:
         self._partitions: dict[str, int] = {}
         self._partitions_at_s = 0.0
         self._coordinators: dict[str, int] = {}
+        self._standstill: dict[str, Standstill] = {}
+        """Of models in which requests waited at the last question."""
+        self._answered_to: dict[str, _Offsets] = {}
+        """Of the same models, what was found to be answered then."""
         self._settled: dict[str, list[int]] = {}
         """Model → ends of its partitions at which nothing waited: what was answered stays so."""
 
@@ -58,7 +68,7 @@ class KafkaRequestLag:
         async with self._asking:
             try:
                 return await self._waiting(models)
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (KafkaError, OSError, TimeoutError, LogUnavailableError) as error:
                 await self._disconnect()
                 raise LogUnavailableError(f"what waits for the models cannot be read: {error!r}") from error
 
@@ -89,13 +99,29 @@ class KafkaRequestLag:
         limit = asyncio.Semaphore(GROUPS_AT_ONCE_MAX)
         committed = await asyncio.gather(*(self._committed(admin, limit, name, parts) for name, parts in busy.items()))
         found = {name: WaitingRequests(requests=0, partitions=len(parts)) for name, parts in known.items()}
+        now_s = asyncio.get_running_loop().time()
         for (name, parts), places in zip(busy.items(), committed, strict=True):
+            before = self._answered_to.get(name, {})
+            # What was answered stays so, unless the topic was made anew.
+            places = {part: max(places.get(part, 0), _within(before.get(part, 0), ends[part])) for part in parts}
             lags = _lags(parts, begins, ends, places)
-            if sum(lags) > models[name]:
+            watch = self._standstill.setdefault(name, Standstill())
+            _look(watch, parts, begins, ends, places, now_s)
+            if sum(lags) > models[name] or _longest(watch, now_s) > STANDSTILL_SURE_SECONDS:
                 answered = await self._answered(name, len(parts))
-                places = {part: max(places.get(part, 0), answered.get(part.partition, 0)) for part in parts}
+                places = {part: max(place, answered.get(part.partition, 0)) for part, place in places.items()}
+                places |= await self._first_waiting(parts, begins, ends, places)
                 lags = _lags(parts, begins, ends, places)
-            found[name] = WaitingRequests(requests=sum(lags), partitions=len(lags), largest_partition=max(lags))
+                _look(watch, parts, begins, ends, places, now_s)
+            self._answered_to[name] = places
+            found[name] = WaitingRequests(
+                requests=sum(lags),
+                partitions=len(lags),
+                largest_partition=max(lags),
+                standstill_seconds=_longest(watch, now_s),
+            )
+        self._standstill = {name: self._standstill[name] for name in busy}
+        self._answered_to = {name: self._answered_to[name] for name in busy}
         self._settled = {
             name: [ends[part] for part in parts] for name, parts in known.items() if not found[name].requests
         }
@@ -113,23 +139,45 @@ class KafkaRequestLag:
 
     async def _answered(self, model_name: str, partitions: int) -> dict[int, int]:
         """Partition → the request behind the last one answered; partitions without answers are left out."""
-        consumer = AIOKafkaConsumer(
+        consumer = clients.consumer(
             **self._client_options,
             group_id=None,
-            enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=TAIL_BYTES_MAX,
         )
         try:
             await to_the_end(consumer.start())
-            parts = _parts(self._topics.responses(model_name), partitions)
+            topic = self._topics.responses(model_name)
+            parts = _parts(topic, min(partitions, self._partitions.get(topic, 0)))
+            if not parts:
+                return {}
             ends, begins = await consumer.end_offsets(parts), await consumer.beginning_offsets(parts)
             starts = {part: max(begins[part], ends[part] - TAIL_RECORDS) for part in parts if begins[part] < ends[part]}
             # Never without a place at once: a consumer that is looking for its own place may not stop.
             consumer.assign(list(starts))
             for part, start in starts.items():
                 consumer.seek(part, start)
-            return await _read_to(consumer, {part: ends[part] for part in starts}, self._tags.of(model_name))
+            return await _highest_answered(consumer, {part: ends[part] for part in starts}, self._tags.of(model_name))
+        finally:
+            await to_the_end(consumer.stop())
+
+    async def _first_waiting(
+        self, parts: Sequence[TopicPartition], begins: _Offsets, ends: _Offsets, places: _Offsets
+    ) -> _Offsets:
+        """Places moved to the next request, or to the end where what is left holds none: a transaction leaves offsets
+        without records, to which no answer will ever come."""
+        starts = {part: max(begins[part], places.get(part, 0)) for part in parts}
+        starts = {part: start for part, start in starts.items() if start < ends[part]}
+        consumer = clients.consumer(
+            **self._client_options,
+            group_id=None,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=FIRST_BYTES_MAX,
+        )
+        try:
+            await to_the_end(consumer.start())
+            found = await first_records(consumer, starts, ends)
+            return {part: found.get(part, ends[part]) for part in starts}
         finally:
             await to_the_end(consumer.stop())
 
@@ -146,10 +194,8 @@ class KafkaRequestLag:
 
     async def _connected(self) -> tuple[AIOKafkaAdminClient, AIOKafkaConsumer]:
         if self._clients is None:
-            admin = AIOKafkaAdminClient(**self._client_options)
-            consumer = AIOKafkaConsumer(
-                **self._client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-            )
+            admin = clients.admin_client(**self._client_options)
+            consumer = clients.consumer(**self._client_options, group_id=None, auto_offset_reset="earliest")
             self._clients = admin, consumer
             await to_the_end(admin.start())
             await to_the_end(consumer.start())
@@ -195,16 +241,32 @@ def _lags(parts: Sequence[TopicPartition], begins: _Offsets, ends: _Offsets, pla
     return [max(0, ends[part] - max(begins[part], places.get(part, 0))) for part in parts]
 
 
-async def _read_to(consumer: AIOKafkaConsumer, ends: _Offsets, tags: ModelTags) -> dict[int, int]:
+def _within(place: int, end: int) -> int:
+    return place if place <= end else 0
+
+
+def _look(
+    watch: Standstill,
+    parts: Sequence[TopicPartition],
+    begins: _Offsets,
+    ends: _Offsets,
+    places: _Offsets,
+    now_s: float,
+) -> None:
+    watch.look(
+        {part.partition: max(begins[part], places.get(part, 0)) for part in parts},
+        {part.partition: ends[part] for part in parts},
+        now_s,
+    )
+
+
+def _longest(watch: Standstill, now_s: float) -> float:
+    return max(watch.standing(now_s).values(), default=0.0)
+
+
+async def _highest_answered(consumer: AIOKafkaConsumer, ends: _Offsets, tags: ModelTags) -> dict[int, int]:
     rules = {part: AnswerRule(part.partition, tags) for part in ends}
-    waiting, idle = set(ends), 0
-    while waiting:
-        fetched = await consumer.getmany(timeout_ms=POLL_MS)
-        idle = 0 if fetched else idle + 1
-        if idle >= IDLE_POLLS_MAX:
-            raise TimeoutError(f"no answers could be read from {sorted(waiting)}")
-        for part, records in fetched.items():
-            for record in records:
-                rules[part].take(record.headers)
-        waiting = {part for part in waiting if await consumer.position(part) < ends[part]}
+    async for part, records in read_to(consumer, ends, poll_ms=POLL_MS):
+        for record in records:
+            rules[part].take(record.headers)
     return {part.partition: rule.highest + 1 for part, rule in rules.items() if rule.highest >= 0}

@@ -53,6 +53,12 @@ class RequestSender:
         self._on_error = on_error
         self._queued: deque[_Request] = deque()
         self._wanted = asyncio.Event()
+        self._sending_since_s: float | None = None
+
+    @property
+    def unconfirmed_s(self) -> float:
+        """How long the batch on its way has waited for the broker's acknowledgement; 0 when none is on its way."""
+        return 0.0 if self._sending_since_s is None else time.monotonic() - self._sending_since_s
 
     @property
     def in_flight(self) -> int:
@@ -97,6 +103,7 @@ class RequestSender:
         if not waiters:
             return
         batch.close()
+        self._sending_since_s = time.monotonic()
         try:
             offset: int = (await (await self._producer.send_batch(batch, self._topic, partition=self.partition))).offset
         except BaseException as error:
@@ -109,6 +116,8 @@ class RequestSender:
             if not isinstance(error, Exception):
                 raise
             return
+        finally:
+            self._sending_since_s = None
         self._pace.acknowledged(offset + len(waiters) - 1, time.monotonic())
         for position, waiter in enumerate(waiters):
             self._correlation.acknowledged(offset + position, waiter)

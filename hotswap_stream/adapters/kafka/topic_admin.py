@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from hotswap_events.topics import TopicSpec
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
+from hotswap_stream.kafka import clients
 
 _log = structlog.get_logger(__name__)
 
@@ -21,10 +22,11 @@ _POLL_SECONDS = 0.05
 async def ensure_topics(connection: KafkaConnection, specs: Sequence[TopicSpec]) -> None:
     """Create what is missing, leave what exists alone, return when every partition has a leader.
 
-    Raises ConfigurationError when an existing topic has another partition count, LogUnavailableError when the cluster
+    Raises ConfigurationError when an existing topic has another partition count and cannot be used with it,
+    LogUnavailableError when the cluster
     cannot be reached or does not get ready in time.
     """
-    admin = AIOKafkaAdminClient(**connection.client_options())
+    admin = clients.admin_client(**connection.client_options())
     try:
         await admin.start()
         described = await admin.describe_topics([spec.name for spec in specs])
@@ -63,6 +65,7 @@ async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> Non
 
 async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
     wanted = {spec.name: spec.partitions for spec in specs}
+    flexible = {spec.name for spec in specs if spec.other_counts_served}
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):
             while wanted:
@@ -71,7 +74,15 @@ async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) ->
                     name = topic["topic"]
                     if topic["error_code"] or any(p["error_code"] or p["leader"] < 0 for p in partitions):
                         continue
-                    if len(partitions) != wanted[name]:
+                    if len(partitions) != wanted[name] and name in flexible:
+                        _log.warning(
+                            "topic_has_other_partitions",
+                            topic=name,
+                            partitions=len(partitions),
+                            setting=wanted[name],
+                            advice="it is used as it is; what a model's topics do not have in common is not answered",
+                        )
+                    elif len(partitions) != wanted[name]:
                         raise ConfigurationError(
                             f"topic {name!r} has {len(partitions)} partitions; {wanted[name]} are needed. "
                             "Choose another topic prefix or delete the topic"
@@ -85,7 +96,7 @@ async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) ->
 
 async def topic_partitions(connection: KafkaConnection, topics: Sequence[str]) -> dict[str, int]:
     """Partition counts of those of the topics that exist."""
-    admin = AIOKafkaAdminClient(**connection.client_options())
+    admin = clients.admin_client(**connection.client_options())
     try:
         await admin.start()
         described = await admin.describe_topics(list(topics))
@@ -98,7 +109,7 @@ async def topic_partitions(connection: KafkaConnection, topics: Sequence[str]) -
 
 async def topics_of(connection: KafkaConnection, prefix: str) -> frozenset[str]:
     """Names of the topics of one environment (`<prefix>.…`). LogUnavailableError."""
-    admin = AIOKafkaAdminClient(**connection.client_options())
+    admin = clients.admin_client(**connection.client_options())
     try:
         await admin.start()
         return frozenset(name for name in await admin.list_topics() if name.startswith(f"{prefix}."))
@@ -110,7 +121,7 @@ async def topics_of(connection: KafkaConnection, prefix: str) -> frozenset[str]:
 
 async def delete_topics(connection: KafkaConnection, prefix: str) -> list[str]:
     """Delete every topic of one environment (`<prefix>.…`); returns their names. For `reset` only."""
-    admin = AIOKafkaAdminClient(**connection.client_options())
+    admin = clients.admin_client(**connection.client_options())
     try:
         await admin.start()
         names = sorted(name for name in await admin.list_topics() if name.startswith(f"{prefix}."))

@@ -5,13 +5,13 @@ a note on what became of the events before it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
@@ -28,6 +28,8 @@ from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.topic_records import InboundRecord
 from hotswap_stream.application.webhook_delivery import WebhookNote, WebhookPage
 from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.reading import first_records
 
 _log = structlog.get_logger(__name__)
 
@@ -53,10 +55,9 @@ class KafkaWebhookPlace(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         self._client_options = dict(client_options)
         self._partition = TopicPartition(topic, 0)
         self._group = group
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = clients.consumer(
             **client_options,
             group_id=group,
-            enable_auto_commit=False,
             auto_offset_reset="none",
             max_poll_records=PAGE_RECORDS_MAX,
             max_partition_fetch_bytes=FETCH_BYTES_MAX,
@@ -181,25 +182,42 @@ class WebhookPosition(Struct, frozen=True, kw_only=True):
 async def webhook_positions(
     client_options: Mapping[str, Any], topic: str, groups: Iterable[str]
 ) -> dict[str, WebhookPosition]:
-    """What the groups have committed. LogUnavailableError."""
+    """How far the groups have come. LogUnavailableError."""
     partition = TopicPartition(topic, 0)
-    admin = AIOKafkaAdminClient(**client_options)
+    admin = clients.admin_client(**client_options)
     try:
         async with asyncio.timeout(ASK_SECONDS_MAX):
             await to_the_end(admin.start())
-            end = await _end_offset(client_options, partition)
-            return {group: _position(await _committed(admin, group, partition), end_offset=end) for group in groups}
+            committed = {group: await _committed(admin, group, partition) for group in groups}
+            end, places = await _places(client_options, partition, [_offset(found) for found in committed.values()])
+            return {
+                group: _position(found, next_offset=place, end_offset=end)
+                for (group, found), place in zip(committed.items(), places, strict=True)
+            }
     except (KafkaError, TimeoutError, OSError) as error:
         raise LogUnavailableError(f"the webhooks' positions could not be asked: {error!r}") from error
     finally:
         await to_the_end(admin.close())
 
 
-async def _end_offset(client_options: Mapping[str, Any], partition: TopicPartition) -> int:
-    consumer = AIOKafkaConsumer(**client_options, group_id=None, enable_auto_commit=False)
+async def _places(
+    client_options: Mapping[str, Any], partition: TopicPartition, offsets: Sequence[int | None]
+) -> tuple[int, list[int | None]]:
+    """The log's end, and each of the offsets moved on to a record or to that end: what a transaction left between is
+    nothing that a webhook could be told of."""
+    consumer = clients.consumer(**client_options, group_id=None, auto_offset_reset="earliest")
     try:
         await to_the_end(consumer.start())
-        return int((await consumer.end_offsets([partition]))[partition])
+        end = int((await consumer.end_offsets([partition]))[partition])
+        begin = int((await consumer.beginning_offsets([partition]))[partition])
+        places: list[int | None] = []
+        for offset in offsets:
+            if offset is not None and begin <= offset < end:
+                found = await first_records(consumer, {partition: offset}, {partition: end})
+                places.append(found.get(partition, end))
+            else:
+                places.append(offset)
+        return end, places
     finally:
         await to_the_end(consumer.stop())
 
@@ -217,13 +235,16 @@ async def _committed(admin: AIOKafkaAdminClient, group: str, partition: TopicPar
             return found.get(partition)
 
 
-def _position(committed: OffsetAndMetadata | None, *, end_offset: int) -> WebhookPosition:
-    if committed is None or committed.offset < 0:
-        return WebhookPosition(next_offset=None, end_offset=end_offset, note=WebhookNote())
+def _offset(committed: OffsetAndMetadata | None) -> int | None:
+    return None if committed is None or committed.offset < 0 else int(committed.offset)
+
+
+def _position(committed: OffsetAndMetadata | None, *, next_offset: int | None, end_offset: int) -> WebhookPosition:
     note = WebhookNote()
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
-        note = _notes.decode(committed.metadata)
-    return WebhookPosition(next_offset=int(committed.offset), end_offset=end_offset, note=note)
+    if committed is not None and next_offset is not None:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            note = _notes.decode(committed.metadata)
+    return WebhookPosition(next_offset=next_offset, end_offset=end_offset, note=note)
 
 
 def _inbound(record: "ConsumerRecord[bytes, bytes]") -> InboundRecord:

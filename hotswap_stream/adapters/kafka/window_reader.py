@@ -6,8 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from hotswap_events.topics import Topics
@@ -16,6 +15,8 @@ from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.window_fold import WindowFold
 from hotswap_stream.application.window_view import WindowFolds
 from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.reading import read_to
 
 FRESH_SECONDS = 2.0
 """Whoever asks again so soon gets what was read; workers write about once a second."""
@@ -55,7 +56,7 @@ class KafkaWindowReader:
             raise LogUnavailableError(f"{topic} was not read to its end within {READ_SECONDS_MAX} s") from None
 
     async def _partitions(self, topic: str) -> list[int]:
-        admin = AIOKafkaAdminClient(**self._client_options)
+        admin = clients.admin_client(**self._client_options)
         try:
             await to_the_end(admin.start())
             # All topics, because asking for one that does not exist may create it.
@@ -66,19 +67,16 @@ class KafkaWindowReader:
 
     async def _folds(self, topic: str, partitions: list[int]) -> WindowFolds:
         folds = {partition: WindowFold(WindowStatusRecord) for partition in sorted(partitions)}
-        consumer = AIOKafkaConsumer(
-            **self._client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        consumer = clients.consumer(**self._client_options, group_id=None, auto_offset_reset="earliest")
         try:
             await to_the_end(consumer.start())
             wanted = [TopicPartition(topic, partition) for partition in partitions]
             consumer.assign(wanted)
             await consumer.seek_to_beginning(*wanted)
             ends = await consumer.end_offsets(wanted)
-            while any([await consumer.position(each) < ends[each] for each in wanted]):
-                for partition, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
-                    for record in records:
-                        folds[partition.partition].apply(record.key, record.value)
+            async for partition, records in read_to(consumer, ends, poll_ms=POLL_MS):
+                for record in records:
+                    folds[partition.partition].apply(record.key, record.value)
         finally:
             await to_the_end(consumer.stop())
         return folds

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 
 from hotswap_stream.application.identity import Clock
-from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.application.registry_log import HELD_BACK_SECONDS, LogPage, LogRecord
 from hotswap_stream.errors import DecisionTooLargeError, LogUnavailableError
 
 BATCH_BYTES_MAX = 1_000_000
@@ -24,8 +24,9 @@ class MemoryRegistry:
 class MemoryRegistryLog:
     """One process's access to a `MemoryRegistry`."""
 
-    def __init__(self, shared: MemoryRegistry) -> None:
+    def __init__(self, shared: MemoryRegistry, *, reads_only: bool = False) -> None:
         self._shared = shared
+        self._reads_only = reads_only
         self._running = False
 
     async def start(self) -> None:
@@ -33,10 +34,13 @@ class MemoryRegistryLog:
 
     async def stop(self) -> None:
         self._running = False
-        self._wake()
+        if not self._reads_only:  # those who wait are of another event loop
+            self._wake()
 
     async def append(self, key: bytes, values: Sequence[bytes]) -> int:
         self._check()
+        if self._reads_only:
+            raise LogUnavailableError("this access to the log only reads")
         size_bytes = sum(len(value) for value in values)
         if size_bytes > BATCH_BYTES_MAX:
             raise DecisionTooLargeError(f"{size_bytes} bytes of events; a batch holds at most {BATCH_BYTES_MAX}")
@@ -64,7 +68,10 @@ class MemoryRegistryLog:
             self._check()
             yield self._shared.records[start : min(end, start + PAGE_RECORDS_MAX)]
 
-    async def follow(self, start_offset: int) -> AsyncIterator[Sequence[LogRecord]]:
+    def reader(self) -> "MemoryRegistryLog":
+        return MemoryRegistryLog(self._shared, reads_only=True)
+
+    async def follow(self, start_offset: int) -> AsyncIterator[LogPage]:
         self._check()
         position = max(0, start_offset)
         while self._running:
@@ -72,9 +79,18 @@ class MemoryRegistryLog:
             page = self._shared.records[position : position + PAGE_RECORDS_MAX]
             if page:
                 position += len(page)
-                yield page
+                yield LogPage(page, position)
             else:
                 await grown.wait()
+
+    async def without_records(self, start_offset: int, end_offset: int) -> Sequence[range]:
+        del start_offset, end_offset  # nobody writes in transactions here
+        self._check()
+        return ()
+
+    def obstacle(self, *, seconds_min: float = HELD_BACK_SECONDS) -> str | None:
+        del seconds_min
+        return None
 
     def _wake(self) -> None:
         grown, self._shared.grown = self._shared.grown, asyncio.Event()

@@ -9,6 +9,8 @@ from msgspec import Struct
 from hotswap_events.observation import Comparison, Observation
 from hotswap_stream import bootstrap
 from hotswap_stream.domain.rollout_state import RolloutState
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.reading import read_to
 from hotswap_stream.settings import Settings
 
 READ_MS = 500
@@ -54,11 +56,10 @@ async def shadow_pairs(settings: Settings, model_name: str, rollout: RolloutStat
 
 async def _shown(settings: Settings) -> list[Comparison]:
     topic = bootstrap.topics(settings).comparisons
-    consumer: AIOKafkaConsumer[Any, Any] = AIOKafkaConsumer(
+    consumer: AIOKafkaConsumer[Any, Any] = clients.consumer(
         topic,
         **bootstrap.connection(settings).client_options(),
         group_id=None,
-        enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
     found: list[Comparison] = []
@@ -66,12 +67,8 @@ async def _shown(settings: Settings) -> list[Comparison]:
     try:
         parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
         ends = await consumer.end_offsets(parts)
-        positions = await consumer.beginning_offsets(parts)
-        while any(positions[part] < ends[part] for part in parts):
-            for part, records in (await consumer.getmany(timeout_ms=READ_MS)).items():
-                for record in records:
-                    found.append(_comparisons.decode(record.value))
-                    positions[part] = record.offset + 1
+        async for _part, records in read_to(consumer, ends, poll_ms=READ_MS):
+            found += [_comparisons.decode(record.value) for record in records]
     finally:
         await consumer.stop()
     return found

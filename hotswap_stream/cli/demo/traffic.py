@@ -10,14 +10,18 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
 from hotswap_events.answers import AnswerRule, AnswerTags
 from hotswap_events.inference import InferError, InferResponse, InferTensor
 from hotswap_events.topics import Topics
+from hotswap_stream.adapters.kafka.producer_stop import stop_producer
+from hotswap_stream.kafka import clients
 
+FLUSH_SECONDS_MAX = 5.0
+"""How long a batch on its way may hold up the end."""
 LATE_SECONDS_MAX = 20.0
 """A request without an answer this long after the last was sent counts as lost."""
 USERS = 200
@@ -181,7 +185,7 @@ class Traffic:
 
     async def _send(self, ready: asyncio.Event) -> None:
         await ready.wait()
-        producer = AIOKafkaProducer(**self._client_options, acks="all", enable_idempotence=True, linger_ms=0)
+        producer = clients.producer(**self._client_options, acks="all", enable_idempotence=True, linger_ms=0)
         await producer.start()
         try:
             next_s = time.monotonic()
@@ -197,7 +201,7 @@ class Traffic:
                 await asyncio.sleep(max(0.0, next_s - time.monotonic()))
             await asyncio.gather(*pending)
         finally:
-            await producer.stop()
+            await stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX)
 
     async def _send_one(self, producer: AIOKafkaProducer, number: int) -> None:
         body = msgspec.json.encode({"id": f"demo-{number}", "inputs": self._example(number).inputs})
@@ -210,9 +214,7 @@ class Traffic:
         return self._examples[number % len(self._examples)]
 
     async def _read(self, ready: asyncio.Event) -> None:
-        consumer = AIOKafkaConsumer(
-            **self._client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="latest"
-        )
+        consumer = clients.consumer(**self._client_options, group_id=None, auto_offset_reset="latest")
         await consumer.start()
         try:
             partitions = [TopicPartition(self._response_topic, number) for number in range(self._partitions)]

@@ -5,17 +5,18 @@ import uuid
 from pathlib import Path
 
 import msgspec
-from aiokafka import AIOKafkaProducer
 
 from hotswap_events.commands import RegisterVersion, RollBack, SwitchVersion
 from hotswap_events.inference import InferTensor
 from hotswap_events.registry import ModelPromoted, ModelRolledBack, Provenance
 from hotswap_stream import bootstrap
+from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.torch.digits import load_digits_split
 from hotswap_stream.application.artifact_file import digest_hex
 from hotswap_stream.cli.demo.report import Act
 from hotswap_stream.cli.demo.scene import ACTOR, FIRST_EPOCHS, MODEL, Scene, accuracy_told, refusal
-from hotswap_stream.cli.demo.traffic import Example
+from hotswap_stream.cli.demo.traffic import FLUSH_SECONDS_MAX, Example
+from hotswap_stream.kafka import clients
 
 
 def examples() -> list[Example]:
@@ -136,12 +137,12 @@ class VersionActs:
             cause="emergency",
             reason="an operator saw harm",
         )
-        producer = AIOKafkaProducer(**bootstrap.connection(scene.settings).client_options(), acks="all")
+        producer = clients.producer(**bootstrap.connection(scene.settings).client_options(), acks="all")
         await producer.start()
         try:
             await producer.send_and_wait(scene.topics.commands, msgspec.json.encode(command), MODEL.encode())
         finally:
-            await producer.stop()
+            await stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX)
         held = former is not None and await scene.swapped(ModelRolledBack, former, since)
         return scene.act(
             "emergency rollback by a command on the topic",

@@ -1,24 +1,26 @@
 """Answers into their topic, copies of what went wrong into the dead letters, copies to who asked for one."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from hotswap_events import headers as header_names
 from hotswap_stream.workers.inference.answers import Answer, AnswerWriter, dead_letters
+from hotswap_stream.workers.inference.dead_letter_sender import DeadLetterSender
 from hotswap_stream.workers.inference.kafka_clients import LoopLimits
+from hotswap_stream.workers.inference.quarantine import REFUSED
+from hotswap_stream.workers.inference.waiting import Wait
 
 _log = structlog.get_logger(__name__)
 
-DEAD_LETTER_BYTES_MAX = 900_000
-"""Larger requests are cut in the dead letters; the original stays in its topic, named by partition and offset."""
-STUCK_SECONDS_MAX = 60.0
-"""Answers that no broker takes for so long end this life of the loop; the next begins behind the last answer."""
 BULK_ANSWERS_MIN = 16
 """Batches of so many answers are sent in bulk."""
-_RECORD_OVERHEAD_BYTES = 512
+REASON_SECONDS_MAX = 1.0
+"""A producer that ended says a moment later which record was refused, and why."""
+_RECORD_OVERHEAD_BYTES = 4 * 1024
+"""More than the headers of an answer, each of which is bounded, and the frame of a batch."""
 
 
 class AnswerSender:
@@ -39,8 +41,9 @@ class AnswerSender:
         writer: AnswerWriter,
         *,
         response_topic: str,
-        dead_letter_topic: str,
+        letters: DeadLetterSender,
         limits: LoopLimits,
+        stopping: threading.Event,
         on_answered: Callable[[int, int], None],
         send_reply: Callable[[Answer], None],
     ) -> None:
@@ -49,8 +52,9 @@ class AnswerSender:
         self._producer = quick
         self._writer = writer
         self._response_topic = response_topic
-        self._dead_letter_topic = dead_letter_topic
+        self._letters = letters
         self._limits = limits
+        self._stopping = stopping
         self._on_answered = on_answered
         self._send_reply = send_reply
         self._error: KafkaError | None = None
@@ -69,97 +73,126 @@ class AnswerSender:
         letters = dead_letters(answers)
         if letters:
             for answer in letters:
-                self._send_dead_letter(answer)
-            self.flush()
+                self._letters.send(answer.record, answer.dead_letter_cause or "")
+            self._letters.flush()
         wanted = self._bulk if len(answers) >= BULK_ANSWERS_MIN else self._quick
         if wanted is not self._producer and not len(self._producer):
             self._producer = wanted
         produce, topic = self._producer.produce, self._response_topic
-        answer_bytes_max = self._limits.response_bytes_max - _RECORD_OVERHEAD_BYTES
+        answer_bytes_max = self._limits.response_bytes_max - self._limits.answer_key_bytes_max - _RECORD_OVERHEAD_BYTES
         last = {answer.record.partition: answer.record for answer in answers}
         for answer in answers:
             record = answer.record
             partition = record.partition
             if len(answer.value) > answer_bytes_max:
-                answer = self._too_large(answer, answer_bytes_max)
+                answer = self._in_place(self._writer.too_large(answer, answer_bytes_max))
             on_delivery = self._delivered(partition, record.offset + 1) if last[partition] is record else None
-            while True:
-                try:
-                    produce(topic, answer.value, record.key, partition, on_delivery, headers=answer.headers)
-                    break
-                except BufferError:
-                    self.poll(0.05)
+            try:
+                produce(topic, answer.value, record.key, partition, on_delivery, headers=answer.headers)
+            except (BufferError, KafkaException):
+                answer = self._produce(answer, on_delivery)
             if answer.reply_to is not None:
                 self._send_reply(answer)
         self.poll(0)
         self._wait_until(self._limits.answers_in_flight_max)
 
+    def _produce(self, answer: Answer, on_delivery: Callable[[KafkaError | None, Message], None] | None) -> Answer:
+        """Hand over an answer for which there was no room, or that Kafka does not take: then an error in its place.
+        What was handed over. KafkaException."""
+        wait = Wait(self._stopping, "no room for answers")
+        refused = False
+        while True:
+            record = answer.record
+            try:
+                self._producer.produce(
+                    self._response_topic,
+                    answer.value,
+                    record.key,
+                    record.partition,
+                    on_delivery,
+                    headers=answer.headers,
+                )
+                return answer
+            except BufferError:
+                pass
+            except KafkaException as error:
+                cause = error.args[0]
+                if refused or cause.code() not in REFUSED:
+                    raise
+                refused = True
+                answer = self._in_place(self._writer.refused(answer, cause.str()))
+                continue
+            in_flight = self.in_flight
+            self.poll(0.05)
+            if self.in_flight < in_flight:
+                wait.progress()
+            wait.check()
+
     def poll(self, seconds_max: float) -> None:
         """Take in acknowledgements. KafkaException if an answer could not be written."""
-        self._producer.poll(seconds_max)
+        self._poll(seconds_max)
         if self._error is not None:
+            self._find_reason()
             raise KafkaException(self._error)
+
+    def _poll(self, seconds_max: float) -> None:
+        try:
+            self._producer.poll(seconds_max)
+        except KafkaException as error:  # the end of a producer comes out of the call itself
+            self.notice(error.args[0])
 
     def flush(self) -> None:
         """Return when everything handed over is in its topic. KafkaException."""
         self._wait_until(0)
 
+    def close(self) -> None:
+        """Forget what was not sent."""
+        for producer in (self._quick, self._bulk):
+            producer.purge()
+            producer.flush(0)
+
     def _wait_until(self, in_flight_max: int) -> None:
         """Return when so few are in flight. KafkaException if nothing was acknowledged for too long."""
-        least, give_up = self.in_flight, time.monotonic() + STUCK_SECONDS_MAX
-        while (in_flight := self.in_flight) > in_flight_max:
-            if in_flight < least:
-                least, give_up = in_flight, time.monotonic() + STUCK_SECONDS_MAX
-            elif time.monotonic() > give_up:
-                reason = f"{in_flight} answers unsent, none of them taken for {STUCK_SECONDS_MAX} s"
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, reason))
-            self.poll(0.01)
+        least = self.in_flight
+        if least > in_flight_max:
+            wait = Wait(self._stopping, "answers unsent, none of them taken")
+            while (in_flight := self.in_flight) > in_flight_max:
+                if in_flight < least:
+                    least = in_flight
+                    wait.progress()
+                wait.check()
+                self.poll(0.01)
         self.poll(0)
+
+    def _find_reason(self) -> None:
+        """The end of a producer is told before the refusal of the record that caused it."""
+        give_up = time.monotonic() + REASON_SECONDS_MAX
+        while self._error is not None and self._error.fatal() and time.monotonic() < give_up and self.in_flight:
+            self._poll(0.05)
 
     def notice(self, error: KafkaError) -> None:
         """An error of the producer as a whole; a fatal one ends it."""
         if error.fatal():
-            self._error = error
+            self._error = self._error or error
         else:
             _log.debug("producer_error", error=str(error))
 
     def fail(self, error: KafkaError) -> None:
-        """Something else that this producer had to write was not written."""
-        self._error = error
+        """Something that this producer had to write was not written."""
+        if self._error is None or error.code() in REFUSED:
+            self._error = error
 
-    def _too_large(self, answer: Answer, answer_bytes_max: int) -> Answer:
-        error = self._writer.too_large(answer, answer_bytes_max)
-        self._send_dead_letter(error)
+    def _in_place(self, error: Answer) -> Answer:
+        """The error that is sent in place of an answer; the request is in the dead letters before it."""
+        self._letters.send(error.record, error.dead_letter_cause or "")
+        self._letters.flush()
         return error
 
     def _delivered(self, partition: int, next_offset: int) -> Callable[[KafkaError | None, Message], None]:
         def acknowledged(error: KafkaError | None, _message: Message) -> None:
             if error is not None:
-                self._error = error
+                self.fail(error)
             elif self._error is None:
                 self._on_answered(partition, next_offset)
 
         return acknowledged
-
-    def _failed(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None:
-            self._error = error
-
-    def _send_dead_letter(self, answer: Answer) -> None:
-        record = answer.record
-        # Not every record has a value or a key, and a dead letter must have one of them to be sent at all.
-        value = b"" if record.value is None else record.value[:DEAD_LETTER_BYTES_MAX]
-        self._producer.produce(
-            self._dead_letter_topic,
-            value,
-            record.key,
-            headers=[
-                *[header for header in record.headers if header[0] == header_names.CONTENT_TYPE],
-                (header_names.DEAD_LETTER_CAUSE, (answer.dead_letter_cause or "").encode()),
-                (header_names.ORIGIN_TOPIC, record.topic.encode()),
-                (header_names.ORIGIN_PARTITION, b"%d" % record.partition),
-                (header_names.ORIGIN_OFFSET, b"%d" % record.offset),
-                (header_names.ORIGIN_TIMESTAMP_MS, b"%d" % record.timestamp_ms),
-            ],
-            on_delivery=self._failed,
-        )

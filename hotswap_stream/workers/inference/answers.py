@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hotswap_events import headers as header_names
 from hotswap_events.answers import ModelTags
@@ -246,6 +247,11 @@ class AnswerWriter(Struct, frozen=True):
             f"too-large: {reason}",
             answer.reply_to,
         )
+
+    def refused(self, answer: Answer, why: str) -> Answer:
+        """The error in place of an answer that Kafka does not take: it repeats nothing of the request."""
+        entry = Unreadable(replace(answer.record, key=None), "too-large", f"Kafka does not take the answer: {why}")
+        return self._error(entry, None, entry.code, entry.reason)
 
     def _error(
         self,

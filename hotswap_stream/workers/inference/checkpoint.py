@@ -5,7 +5,7 @@ may have filled the tail with low offsets (all void), and the commit may lag beh
 the workers' tag say anything: else whoever may write to the topic could have requests passed over.
 """
 
-import time
+import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -15,6 +15,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from hotswap_events.answers import AnswerRule, ModelTags
 from hotswap_stream.workers.inference.kafka_clients import tail_consumer
 from hotswap_stream.workers.inference.records import records_of
+from hotswap_stream.workers.inference.unreadable_batches import ReadOn
+from hotswap_stream.workers.inference.waiting import Wait
 
 _log = structlog.get_logger(__name__)
 
@@ -28,11 +30,17 @@ _READ_RECORDS = 1_000
 
 
 def last_answered(
-    options: Mapping[str, Any], worker: str, topic: str, partitions: Collection[int], tags: ModelTags
+    options: Mapping[str, Any],
+    worker: str,
+    topic: str,
+    partitions: Collection[int],
+    tags: ModelTags,
+    read_on: ReadOn,
+    wait: Wait,
 ) -> dict[int, int]:
     """Partition → highest request offset answered in its tail; partitions without answers are left out.
 
-    Blocking. KafkaException if the tail cannot be read.
+    Blocking. KafkaException if the tail cannot be read, or when `wait` is over.
     """
     if not partitions:
         return {}
@@ -43,7 +51,7 @@ def last_answered(
             begin, end = watermarks(consumer, TopicPartition(topic, partition))
             if begin < end:
                 starts.append(TopicPartition(topic, partition, max(begin, end - TAIL_RECORDS)))
-        return _read_to_ends(consumer, topic, starts, tags)
+        return _read_to_ends(consumer, topic, starts, tags, read_on, wait)
     finally:
         consumer.close()
 
@@ -56,7 +64,9 @@ def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]
     return found
 
 
-def _read_to_ends(consumer: Consumer, topic: str, starts: list[TopicPartition], tags: ModelTags) -> dict[int, int]:
+def _read_to_ends(
+    consumer: Consumer, topic: str, starts: list[TopicPartition], tags: ModelTags, read_on: ReadOn, wait: Wait
+) -> dict[int, int]:
     rules = {partition.partition: AnswerRule(partition.partition, tags) for partition in starts}
     waiting = {partition.partition for partition in starts}
     consumer.assign(starts)
@@ -66,13 +76,15 @@ def _read_to_ends(consumer: Consumer, topic: str, starts: list[TopicPartition], 
         idle = 0 if messages else idle + 1
         if idle > READ_SECONDS_MAX:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the tail of the answers cannot be read"))
+        if not messages:
+            wait.check()
         for message in messages:
             error = message.error()
             partition = message.partition()
             if error is not None:
                 if error.code() == KafkaError._PARTITION_EOF:  # the client's public name for it
                     waiting.discard(partition)
-                elif not error.retriable():
+                elif not read_on(consumer, message) and not error.retriable():
                     raise KafkaException(error)
                 continue
             (record,) = records_of(topic, [message])
@@ -105,18 +117,23 @@ def resume_positions(
     response_topic: str,
     partitions: Collection[int],
     tags: ModelTags,
+    read_on: ReadOn,
+    stopping: threading.Event,
 ) -> dict[int, int]:
     """Partition → the first request without an answer. Blocking; what a moving leader makes fail is tried again for a
     while, because giving up sends the whole group through another rebalance. KafkaException."""
-    give_up = time.monotonic() + RETRY_SECONDS_MAX
+    wait = Wait(stopping, "the places to go on from cannot be read", seconds_max=RETRY_SECONDS_MAX)
     while True:
         try:
-            return _resume_positions(options, worker, consumer, request_topic, response_topic, partitions, tags)
+            return _resume_positions(
+                options, worker, consumer, request_topic, response_topic, partitions, tags, read_on, wait
+            )
         except KafkaException as error:
-            if time.monotonic() > give_up:
+            if stopping.is_set():
                 raise
+            wait.check()
             _log.warning("checkpoint_read_retried", topic=response_topic, error=str(error))
-            time.sleep(RETRY_SECONDS)
+            wait.pause(RETRY_SECONDS)
 
 
 def _resume_positions(
@@ -127,8 +144,10 @@ def _resume_positions(
     response_topic: str,
     partitions: Collection[int],
     tags: ModelTags,
+    read_on: ReadOn,
+    wait: Wait,
 ) -> dict[int, int]:
-    answered = last_answered(options, worker, response_topic, partitions, tags)
+    answered = last_answered(options, worker, response_topic, partitions, tags, read_on, wait)
     wanted = [TopicPartition(request_topic, partition) for partition in partitions]
     committed = {found.partition: found.offset for found in consumer.committed(wanted, timeout=ASK_SECONDS_MAX)}
     positions: dict[int, int] = {}

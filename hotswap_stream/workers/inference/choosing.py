@@ -75,10 +75,14 @@ class VersionChooser:
             else:
                 pinned.setdefault(entry.headers.model_version, []).append((index, entry))
         batch = Batch(entries, [], refused, [], taken)
-        if plain:
-            self._route(batch, plain)
-        for model_version, requests in pinned.items():
-            self._add(batch, self._pinned(model_version), requests, pinned=True)
+        try:
+            if plain:
+                self._route(batch, plain)
+            for model_version, requests in pinned.items():
+                self._add(batch, self._pinned(model_version), requests, pinned=True)
+        except Exception:
+            self.release(batch)
+            raise
         return batch
 
     def release(self, batch: Batch) -> None:

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord
+from hotswap_stream.kafka import clients
 
 _log = structlog.get_logger(__name__)
 
@@ -36,10 +37,8 @@ class Fleet:
 
     async def start(self) -> None:
         """Connect, and begin to publish and to follow."""
-        self._producer = AIOKafkaProducer(**self._client_options, acks="all", linger_ms=0)
-        self._consumer = AIOKafkaConsumer(
-            **self._client_options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        self._producer = clients.producer(**self._client_options, acks="all", linger_ms=0)
+        self._consumer = clients.consumer(**self._client_options, group_id=None, auto_offset_reset="earliest")
         await self._producer.start()
         await self._consumer.start()
         self._consumer.assign([self._partition])

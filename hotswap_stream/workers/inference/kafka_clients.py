@@ -8,6 +8,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, Producer
 from msgspec import Struct
 
+from hotswap_stream.workers.inference.requests import KEY_BYTES_MAX
+
 _log = structlog.get_logger(__name__)
 
 SESSION_TIMEOUT_MS = 10_000
@@ -17,6 +19,7 @@ PREFETCH_KILOBYTES_MAX = 32 * 1024
 
 
 BULK_LINGER_MS = 1.0
+WAIT_MS_MAX = 10_000.0
 
 
 class Batching(Struct, frozen=True):
@@ -36,18 +39,29 @@ class LoopLimits(Struct, frozen=True, kw_only=True):
     response_bytes_max: int = 8 * 1024**2
     answers_in_flight_max: int = 10_000
     """Answers handed to the Kafka client and not yet acknowledged; at so many, no more requests are taken."""
+    answer_key_bytes_max: int = KEY_BYTES_MAX
+    """An answer carries its request's key; a request with a longer one is refused, without it."""
     request_id_window: int = 10_000
     """Requests of a partition among which an id may stand once only; 0: ids may repeat."""
 
     def batching(self, size_max: int | None = None, wait_ms_max: float | None = None) -> Batching:
         """As a model's policy wants it, within these limits; None: as these limits say."""
+        # By the rules a policy is in bounds; an event that somebody wrote by hand may say anything.
         return Batching(
-            min(size_max or self.batch_size_max, self.batch_size_max),
-            self.batch_wait_ms_max if wait_ms_max is None else wait_ms_max,
+            max(1, min(size_max or self.batch_size_max, self.batch_size_max)),
+            self.batch_wait_ms_max if wait_ms_max is None else min(WAIT_MS_MAX, max(0.0, wait_ms_max)),
         )
 
     window_keys_max: int = 10_000
     """Series of a partition whose windows are kept; of more, those that brought steps longest ago make room."""
+
+
+_ALWAYS = {
+    # A topic that is asked for and not there is an error, not a new topic with the broker's settings: the broker makes
+    # one for a producer that does not say so.
+    "allow.auto.create.topics": False,
+}
+_READING = {**_ALWAYS, "isolation.level": "read_committed"}
 
 
 def request_consumer(
@@ -57,6 +71,7 @@ def request_consumer(
     return Consumer(
         {
             **options,
+            **_READING,
             "group.id": group,
             "group.instance.id": worker,
             "client.id": worker,
@@ -84,6 +99,7 @@ def tail_consumer(options: Mapping[str, Any], worker: str) -> Consumer:
     return Consumer(
         {
             **options,
+            **_READING,
             "group.id": f"{worker}-tail",  # librdkafka wants one; nothing is committed to it
             "enable.auto.commit": False,
             "enable.partition.eof": True,
@@ -105,6 +121,7 @@ def answer_producer(
     return Producer(
         {
             **options,
+            **_ALWAYS,
             "client.id": worker,
             "acks": "all",
             "enable.idempotence": True,
@@ -122,14 +139,30 @@ def answer_producer(
     )
 
 
+def dead_letter_producer(options: Mapping[str, Any], *, worker: str) -> Producer:
+    """A producer for copies of requests that went wrong. A copy that is refused ends nothing."""
+    return Producer(
+        {
+            **options,
+            "client.id": f"{worker}-dead-letters",
+            "acks": "all",
+            "enable.idempotence": True,
+            "allow.auto.create.topics": False,
+            "linger.ms": 0,
+            "message.timeout.ms": 0,  # `DeadLetterSender` gives up on all of them together
+        },
+        logger=_logger(),
+    )
+
+
 def reply_producer(options: Mapping[str, Any], *, worker: str, limits: LoopLimits) -> Producer:
     """A producer for copies to topics of others' choice, whose failures concern nobody else."""
     return Producer(
         {
             **options,
+            **_ALWAYS,
             "client.id": f"{worker}-replies",
             "acks": "all",
-            "allow.auto.create.topics": False,
             "linger.ms": 0,
             "message.timeout.ms": 10_000,
             "message.max.bytes": limits.response_bytes_max,

@@ -7,8 +7,10 @@ partition goes on behind its last answer.
 """
 
 import asyncio
+import math
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING
@@ -23,12 +25,17 @@ from hotswap_stream.workers.inference.callbacks import CallbackErrors
 from hotswap_stream.workers.inference.checkpoint import resume_positions
 from hotswap_stream.workers.inference.choosing import VersionChooser
 from hotswap_stream.workers.inference.forward import run_forward
-from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer, request_consumer
+from hotswap_stream.workers.inference.life_clients import LifeClients, open_clients
+from hotswap_stream.workers.inference.life_signs import LifeSigns
+from hotswap_stream.workers.inference.quarantine import Quarantine
 from hotswap_stream.workers.inference.records import records_of
 from hotswap_stream.workers.inference.referee import Referee
-from hotswap_stream.workers.inference.reply_sender import ReplySender
 from hotswap_stream.workers.inference.request_ids import RequestIds
 from hotswap_stream.workers.inference.requests import Request, Unreadable, read_request
+from hotswap_stream.workers.inference.served_partitions import ServedWatch
+from hotswap_stream.workers.inference.stepping_over import UnreadablePartitions
+from hotswap_stream.workers.inference.unreadable_batches import is_unreadable, reading_on
+from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.window_wiring import window_keeper
 
 if TYPE_CHECKING:
@@ -46,8 +53,18 @@ _SMOOTHING = 0.02
 class LoopLife:
     """`run` it in a thread of its own, once."""
 
-    def __init__(self, parts: "LoopParts", loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        parts: "LoopParts",
+        loop: asyncio.AbstractEventLoop,
+        stopping: threading.Event,
+        signs: LifeSigns,
+        quarantine: Quarantine,
+    ) -> None:
+        self.answered_any = False
         self._parts = parts
+        self._signs = signs
+        self._quarantine = quarantine
         self._loop = loop
         self._stopping = stopping
         self._limits = parts.limits
@@ -58,11 +75,17 @@ class LoopLife:
             parts.model_name, parts.worker, parts.slots, parts.guard, self._ids, loop, parts.reply_topics
         )
         self._referee = Referee(parts.slots)
-        self._windows = window_keeper(parts, loop)
         self._tags = parts.answer_tags.of(parts.model_name)
+        self._read_on = reading_on(parts.client_options)
+        self._windows = window_keeper(parts, loop, self._read_on, stopping)
         self._writer = AnswerWriter(parts.model_name, parts.worker, self._tags)
-        self._replies = ReplySender(
-            parts.librdkafka_options, worker=parts.worker, allowed=parts.reply_topics, limits=parts.limits
+        self._unreadable = UnreadablePartitions(parts.client_options, parts.model_name, self._request_topic)
+        self._served = ServedWatch(
+            signs,
+            parts.model_name,
+            request=self._request_topic,
+            response=self._response_topic,
+            windows=parts.topics.windows(parts.model_name),
         )
         self._compute = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"infer-{parts.model_name}")
         self._compute_ms = 0.0
@@ -75,44 +98,34 @@ class LoopLife:
         self._stalls = 0
         self._answered: dict[int, int] = {}
         """Partition → offset below which all is answered, not yet committed."""
+        self._places: dict[int, int] = {}
+        """Partition → offset below which all is answered."""
+        self._given: list[int] = []
+        """Partitions of this worker, whether it can serve them or not."""
+        self._careful = False
+        """Whether requests are taken one at a time: see `Quarantine`."""
+        self._alone: tuple[int, int] | None = None
+        """Partition and offset of the request that is being answered, while there is but one."""
         self._next_commit = 0.0
         self._failed: KafkaError | None = None
         self._callbacks = CallbackErrors()
+        self._clients: LifeClients
         self._consumer: Consumer
         self._sender: AnswerSender
 
     def run(self) -> None:
-        """Take and answer requests until asked to stop. KafkaException if Kafka fails beyond what the clients heal."""
+        """Take and answer requests until asked to stop. Raises what this life cannot go on after."""
         parts = self._parts
+        self._signs.turn()
         self._stalls = parts.stall_watch.stalls
-        self._consumer = request_consumer(
-            parts.librdkafka_options,
-            group=parts.group,
-            worker=parts.worker,
-            limits=self._limits,
-            on_error=self._on_consumer_error,
+        self._clients = open_clients(
+            parts,
+            self._stopping,
+            self._windows,
+            on_consumer_error=self._on_consumer_error,
+            on_answered=self._on_answered,
         )
-        quick, bulk = (
-            answer_producer(
-                parts.librdkafka_options,
-                worker=parts.worker,
-                limits=self._limits,
-                linger_ms=linger_ms,
-                on_error=lambda error: self._sender.notice(error),
-            )
-            for linger_ms in (0, BULK_LINGER_MS)
-        )
-        self._sender = AnswerSender(
-            quick,
-            bulk,
-            self._writer,
-            response_topic=self._response_topic,
-            dead_letter_topic=parts.topics.dead_letters,
-            limits=self._limits,
-            on_answered=self._answered.__setitem__,
-            send_reply=self._replies.send,
-        )
-        self._windows.begin(quick, self._sender.flush, self._sender.fail)
+        self._consumer, self._sender = self._clients.consumer, self._clients.sender
         try:
             guarded = self._callbacks.guarded
             self._consumer.subscribe(
@@ -124,21 +137,21 @@ class LoopLife:
             while not self._stopping.is_set():
                 self._turn()
             self._settle()
+        except Exception as error:
+            if not self._stopping.is_set():
+                self._quarantine.life_ended(self._places, self._assigned, self._alone, error)
+            raise
         finally:
             self._drop()
-            self._compute.shutdown(wait=True)
-            # What is still queued must not be sent after this: somebody else may have the partitions by then.
-            for producer in (quick, bulk):
-                producer.purge()
-                producer.flush(0)
-            self._consumer.close()
-            self._replies.close()
+            self._compute.shutdown(wait=False)
+            self._clients.close()
 
     # --- the pipeline ------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         if self._failed is not None:
             raise KafkaException(self._failed)
+        self._signs.turn()
         self._sender.poll(0)
         self._commit_if_due()
         computing = self._computing
@@ -153,6 +166,9 @@ class LoopLife:
             self._consume_one(POLL_SECONDS)
             if not self._entries:
                 return
+        if self._careful:
+            self._answer_alone()
+            return
         batching = self._parts.batching()
         room = batching.size_max - len(self._entries)
         if room > 0:
@@ -179,32 +195,68 @@ class LoopLife:
 
     def _take(self, messages: list[Message]) -> None:
         good: list[Message] = []
+        unreadable: list[Message] = []
         for message in messages:
             error = message.error()
             if error is None:
                 good.append(message)
+            elif is_unreadable(error):
+                unreadable.append(message)
             elif error.fatal() or not error.retriable():
                 self._on_consumer_error(error)
-        bytes_max, assigned = self._limits.request_bytes_max, self._assigned
+        bytes_max, key_bytes_max = self._limits.request_bytes_max, self._limits.answer_key_bytes_max
+        assigned = self._assigned
         for record in records_of(self._request_topic, good):
             if record.offset >= assigned.get(record.partition, 2**63):
                 assigned[record.partition] = record.offset + 1
-                self._entries.append(read_request(record, bytes_max))
+                self._entries.append(read_request(record, bytes_max, key_bytes_max))
+        for message in unreadable:
+            over = self._unreadable.step_over(message, assigned)
+            if over is not None:
+                assigned[over.partition] = over.next_offset
+                self._entries.extend(over.entries)
+                self._consumer.seek(TopicPartition(self._request_topic, over.partition, over.next_offset))
 
     def _start_batch(self) -> None:
         if not self._entries or not self._wait_for_version():
             return
         entries, self._entries = self._entries, []
+        batch = self._make_batch(entries)
+        if not batch.groups or self._compute_ms < INLINE_MS_MAX:
+            self._answer_inline(batch)
+        else:
+            self._computing = batch, self._compute.submit(run_forward, batch.groups, self._referee)
+
+    def _make_batch(self, entries: list[Request | Unreadable]) -> Batch:
         taken = self._windows.take(entries, self._parts.slots.window_rule)
         batch = self._chooser.make_batch(entries, taken)
         self._parts.on_computing()
-        if not batch.groups or self._compute_ms < INLINE_MS_MAX:
-            try:
-                self._answer(batch, run_forward(batch.groups, self._referee))
-            finally:
-                self._chooser.release(batch)
+        return batch
+
+    def _answer_inline(self, batch: Batch) -> None:
+        try:
+            self._answer(batch, run_forward(batch.groups, self._referee))
+        finally:
+            self._chooser.release(batch)
+
+    def _answer_alone(self) -> None:
+        """Answer one request, and return when the answer is in its topic. One that ended lives gets an error, or, if
+        that ended some, too, none."""
+        if not self._wait_for_version():
+            return
+        record = self._entries[0].record
+        self._alone = record.partition, record.offset
+        entry = self._quarantine.admit(self._entries.pop(0))
+        if entry is None:
+            self._clients.letters.send(record, self._quarantine.cause(*self._alone))
+            self._clients.letters.flush()
+            self._on_answered(record.partition, record.offset + 1)
+            self._commit(asynchronous=False)
         else:
-            self._computing = batch, self._compute.submit(run_forward, batch.groups, self._referee)
+            self._answer_inline(self._make_batch([entry]))
+            self._sender.flush()
+        self._alone = None
+        self._careful = self._quarantine.careful(self._places)
 
     def _wait_for_compute(self, seconds_max: float | None) -> bool:
         """Whether the forward pass in the other thread is over; if so its batch was answered."""
@@ -247,6 +299,7 @@ class LoopLife:
         assignments = self._assignments
         self._consumer.pause(partitions)
         while not decided.done() and not self._stopping.is_set():
+            self._signs.rest()
             self._consume_one(0.02)
             if assignments != self._assignments:
                 decided.cancel()
@@ -262,9 +315,14 @@ class LoopLife:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Go on behind the last answer of each partition."""
+        self._given = [partition.partition for partition in partitions]
+        self._begin(consumer)
+
+    def _begin(self, consumer: Consumer) -> None:
+        """Serve, of the partitions that were given to this worker, those that can be."""
         self._drop()
         self._stalls = self._parts.stall_watch.stalls
-        positions = self._positions(consumer, [partition.partition for partition in partitions])
+        positions = self._positions(consumer, self._served.look(consumer, self._given))
         self._assigned = positions
         consumer.assign([TopicPartition(self._request_topic, *position) for position in positions.items()])
         numbers = tuple(sorted(positions))
@@ -273,16 +331,18 @@ class LoopLife:
 
     def _on_revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         """Before a rebalance: let what is being computed be answered, then commit."""
+        self._given = []
         if self._failed is None:
             self._settle()
         self._drop()
 
     def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Somebody else has the partitions already."""
+        self._given = []
         _log.warning("partitions_lost", model_name=self._parts.model_name, partitions=len(partitions))
         self._drop()
 
-    def _positions(self, consumer: Consumer, partitions: list[int]) -> dict[int, int]:
+    def _positions(self, consumer: Consumer, partitions: Sequence[int]) -> dict[int, int]:
         found = resume_positions(
             self._parts.librdkafka_options,
             self._parts.worker,
@@ -291,13 +351,19 @@ class LoopLife:
             response_topic=self._response_topic,
             partitions=partitions,
             tags=self._tags,
+            read_on=self._read_on,
+            stopping=self._stopping,
         )
         self._windows.load(found)
+        self._places = dict(found)
+        self._careful = self._quarantine.careful(found)
         return found
 
     def _settle(self) -> None:
         """Answer what is being computed, wait until it is in the topic, commit."""
-        self._wait_for_compute(None)
+        wait = Wait(self._stopping, "a forward pass does not end", seconds_max=math.inf)
+        while not self._wait_for_compute(POLL_SECONDS):
+            wait.check()
         self._sender.flush()
         self._windows.flush()
         self._commit(asynchronous=False)
@@ -306,6 +372,9 @@ class LoopLife:
         """Forget everything that was taken and not answered."""
         self._assignments += 1
         self._assigned = {}
+        self._places = {}
+        self._alone = None
+        self._unreadable.clear()
         self._entries.clear()
         self._answered.clear()
         self._ids.forget()
@@ -313,8 +382,11 @@ class LoopLife:
         if self._computing is not None:
             batch, future = self._computing
             self._computing = None
-            future.exception()
-            self._chooser.release(batch)
+            if self._stopping.is_set():
+                future.add_done_callback(lambda _future: self._chooser.release(batch))
+            else:
+                future.exception()
+                self._chooser.release(batch)
 
     def _start_over(self) -> None:
         """Drop what is in the pipeline and go on behind the last answers."""
@@ -330,14 +402,34 @@ class LoopLife:
         else:
             _log.warning("consumer_error", model_name=self._parts.model_name, error=str(error))
 
+    def _on_answered(self, partition: int, next_offset: int) -> None:
+        self._answered[partition] = self._places[partition] = next_offset
+        self.answered_any = True
+
+    def _look(self) -> None:
+        """For health: how far the partitions are, and how far they go, as far as the client knows by its fetches."""
+        ends: dict[int, int] = {}
+        for partition in self._places:
+            known = self._consumer.get_watermark_offsets(TopicPartition(self._request_topic, partition), cached=True)
+            if known is not None:
+                ends[partition] = known[1]
+        self._signs.look(self._places, ends, self._unreadable.blocked)
+
     # --- commits: for lag, and as the second half of the checkpoint --------------------------------------------------
 
     def _commit_if_due(self) -> None:
         now = time.monotonic()
         if now >= self._next_commit:
             self._next_commit = now + COMMIT_SECONDS
-            self._replies.poll()
+            stuck = self._sender.in_flight > 0 and not self._answered
+            self._clients.replies.poll()
             self._commit(asynchronous=True)
+            self._look()
+            if self._served.changed(self._consumer, self._given, doubtful=stuck):
+                if stuck:  # no answer is taken any more
+                    raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, self._signs.advice or ""))
+                self._settle()
+                self._begin(self._consumer)
 
     def _commit(self, *, asynchronous: bool) -> None:
         offsets = [

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -18,12 +19,17 @@ from hotswap_stream.application.version_slots import VersionSlots
 from hotswap_stream.workers.inference.batches import Batch
 from hotswap_stream.workers.inference.kafka_clients import Batching, LoopLimits
 from hotswap_stream.workers.inference.leave_group import leave_group
+from hotswap_stream.workers.inference.life_signs import LifeSigns
 from hotswap_stream.workers.inference.loop_life import LoopLife
+from hotswap_stream.workers.inference.quarantine import Quarantine
 from hotswap_stream.workers.inference.stall import StallWatch
 
 _log = structlog.get_logger(__name__)
 
 RESTART_SECONDS = 0.5
+RESTART_SECONDS_MAX = 5.0
+"""The longest pause after lives that ended with nothing answered; each is twice as long as the one before."""
+LEAVE_SECONDS_MAX = 5.0
 
 
 class LoopParts(Struct, frozen=True, kw_only=True):
@@ -52,6 +58,8 @@ class LoopParts(Struct, frozen=True, kw_only=True):
     """Called in the loop's thread before the forward passes of each batch."""
     on_answered: Callable[[Batch], None]
     """Called in the loop's thread for each batch whose answers were handed to Kafka."""
+    signs: LifeSigns
+    """Where the loop tells how it gets on."""
 
     @property
     def group(self) -> str:
@@ -60,9 +68,11 @@ class LoopParts(Struct, frozen=True, kw_only=True):
 
 
 class ModelLoop:
-    """Answers the requests of one model in the partitions this worker is given; heals itself when Kafka fails."""
+    """Answers the requests of one model in the partitions this worker is given; heals itself when Kafka, a request or
+    our own code fails it."""
 
     def __init__(self, parts: LoopParts) -> None:
+        self._quarantine = Quarantine(parts.model_name)
         self._parts = parts
         self._stopping = threading.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"loop-{parts.model_name}")
@@ -72,20 +82,39 @@ class ModelLoop:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Answer until `request_stop`. Only an error that is no failure of Kafka ends it otherwise."""
+        """Answer until `request_stop`. A life that ends by an error is followed by another one, whatever it was."""
         loop = asyncio.get_running_loop()
+        pause_s = RESTART_SECONDS
         try:
             while not self._stopping.is_set():
-                life = LoopLife(self._parts, loop, self._stopping)
+                life = LoopLife(self._parts, loop, self._stopping, self._parts.signs, self._quarantine)
                 try:
                     await loop.run_in_executor(self._thread, life.run)
-                except KafkaException as error:
-                    _log.error("model_loop_restarted", model_name=self._parts.model_name, error=str(error))
+                except Exception as error:  # noqa: BLE001  # one model's trouble must not end all others
+                    if self._stopping.is_set():
+                        _log.warning("model_loop_cut_short", model_name=self._parts.model_name, error=str(error))
+                        break
+                    self._say(error)
+                    self._parts.signs.ended(error)
                     self._parts.on_partitions(())
-                    await asyncio.sleep(RESTART_SECONDS)
+                    pause_s = RESTART_SECONDS if life.answered_any else min(2 * pause_s, RESTART_SECONDS_MAX)
+                    await self._pause(pause_s)
             # A static member that only goes quiet keeps its partitions until its session ends.
-            await leave_group(self._parts.client_options, self._parts.group, self._parts.worker)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_SECONDS_MAX):
+                    await leave_group(self._parts.client_options, self._parts.group, self._parts.worker)
             self._parts.on_partitions(())
         finally:
             self._stopping.set()
             self._thread.shutdown(wait=False)
+
+    def _say(self, error: Exception) -> None:
+        if isinstance(error, KafkaException):
+            _log.error("model_loop_restarted", model_name=self._parts.model_name, error=str(error))
+        else:
+            _log.error("model_loop_restarted", model_name=self._parts.model_name, error=repr(error), exc_info=error)
+
+    async def _pause(self, seconds: float) -> None:
+        until_s = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < until_s and not self._stopping.is_set():
+            await asyncio.sleep(min(seconds, RESTART_SECONDS))

@@ -21,6 +21,7 @@ from msgspec.structs import asdict, replace
 from hotswap_events.fleet import ObservationsLost
 from hotswap_events.observation import OBSERVATION_SECONDS
 from hotswap_events.topics import Topics
+from hotswap_stream.kafka import clients
 from hotswap_stream.workers.inference.observer import Observer
 
 _log = structlog.get_logger(__name__)
@@ -60,7 +61,7 @@ class ObservationSender:
 
     async def start(self) -> None:
         """Connect and begin to send. KafkaError."""
-        self._producer = AIOKafkaProducer(
+        self._producer = clients.producer(
             **self._client_options, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES_MAX
         )
         await self._producer.start()

@@ -2,6 +2,7 @@
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hotswap_events.inference import ErrorCode, InferRequest
 from hotswap_stream.workers.inference.records import RequestRecord
@@ -12,6 +13,8 @@ _msgpack = msgspec.msgpack.Decoder(InferRequest)
 _json_id = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 REQUEST_ID_BYTES_MAX = 1_024
+KEY_BYTES_MAX = 64 * 1024
+"""An answer carries its request's key."""
 
 
 class Request(Struct, frozen=True, gc=False):
@@ -35,9 +38,14 @@ class Unreadable(Struct, frozen=True, gc=False):
     headers: RequestHeaders | None = None
 
 
-def read_request(record: RequestRecord, request_bytes_max: int) -> Request | Unreadable:
-    """Decode one record; never raises."""
-    value = record.value
+def read_request(
+    record: RequestRecord, request_bytes_max: int, key_bytes_max: int = KEY_BYTES_MAX
+) -> Request | Unreadable:
+    """Decode one record; never raises. A key that is too long for an answer does not come with the record."""
+    value, key = record.value, record.key
+    if key is not None and len(key) > key_bytes_max:
+        why = f"the record's key has {len(key)} bytes; at most {key_bytes_max} are allowed"
+        return Unreadable(replace(record, key=None), "too-large", why)
     if value is None:
         return Unreadable(record, "request-unreadable", "the record has no value; a request body is needed")
     if len(value) > request_bytes_max:

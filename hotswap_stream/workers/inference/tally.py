@@ -35,6 +35,7 @@ from hotswap_stream.workers.inference.batches import Group
 from hotswap_stream.workers.inference.input_sample import InputSample
 from hotswap_stream.workers.inference.tensors import Array
 
+WAIT_MS_MAX = 1e9
 FOLD_ROWS = 256
 """Put aside so many rows or groups at most before they are counted."""
 
@@ -132,7 +133,8 @@ class Tally:
                 self._add_scores(output)
 
     def _add_waits(self, waits: Floats) -> None:
-        np.maximum(waits, 2.0 ** (LOWEST / BUCKETS_PER_DOUBLING), out=waits)
+        # A record may say of any time that it is its own; a longer wait would make the sum more than a record may hold.
+        np.clip(waits, 2.0 ** (LOWEST / BUCKETS_PER_DOUBLING), WAIT_MS_MAX, out=waits)
         buckets = np.ceil(np.log2(waits) * BUCKETS_PER_DOUBLING).astype(np.int64) - LOWEST
         self._total += np.bincount(np.minimum(buckets, HIGHEST - LOWEST), minlength=len(self._total))
         self._total_ms += float(waits.sum())

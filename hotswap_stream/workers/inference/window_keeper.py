@@ -5,6 +5,7 @@ window as it was right there. See docs/explanation/windows.md.
 """
 
 import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -16,8 +17,9 @@ from hotswap_events.windows import WindowRecord, WindowRule
 from hotswap_stream.application.window_fold import WindowFold
 from hotswap_stream.application.window_rule import next_rule
 from hotswap_stream.workers.inference.partition_windows import PartitionWindows
-from hotswap_stream.workers.inference.records import records_of
-from hotswap_stream.workers.inference.requests import Request, Unreadable, read_request
+from hotswap_stream.workers.inference.records import RequestRecord, records_of
+from hotswap_stream.workers.inference.requests import Request, Unreadable
+from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.window import Window, window_of
 from hotswap_stream.workers.inference.window_reading import TopicReader
 from hotswap_stream.workers.inference.window_steps import Taken
@@ -42,9 +44,10 @@ class WindowKeeper:
         request_topic: str,
         topic: str,
         keys_max: int,
-        request_bytes_max: int,
+        read_entry: Callable[[RequestRecord], Request | Unreadable],
         ensure_topic: Callable[[], None],
         open_reader: Callable[[], TopicReader],
+        stopping: threading.Event,
     ) -> None:
         self.active = False
         """Whether any partition has windows."""
@@ -52,9 +55,10 @@ class WindowKeeper:
         self._request_topic = request_topic
         self._topic = topic
         self._keys_max = keys_max
-        self._request_bytes_max = request_bytes_max
+        self._read_entry = read_entry
         self._ensure_topic = ensure_topic
         self._open_reader = open_reader
+        self._stopping = stopping
         self._writer = secrets.token_hex(8)
         self._partitions: dict[int, PartitionWindows] = {}
         self._seen_rule: WindowRule | None = None
@@ -150,12 +154,18 @@ class WindowKeeper:
         producer = self._producer
         if producer is None:
             raise RuntimeError("begin first")
+        wait = None
         while True:
             try:
                 producer.produce(self._topic, value, key, partition, on_delivery=self._delivered)
                 return
             except BufferError:
+                wait = wait or Wait(self._stopping, "no room for windows")
+                in_flight = len(producer)
                 producer.poll(0.05)
+                if len(producer) < in_flight:
+                    wait.progress()
+                wait.check()
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
@@ -233,7 +243,10 @@ class WindowKeeper:
     def _replay(self, found: dict[int, PartitionWindows], positions: dict[int, int], reader: TopicReader) -> None:
         def take(message: Message) -> None:
             (record,) = records_of(self._request_topic, [message])
-            found[record.partition].take(read_request(record, self._request_bytes_max), evict=False)
+            try:
+                found[record.partition].take(self._read_entry(record), evict=False)
+            except Exception:  # noqa: BLE001  # it was answered by an error, and brought nothing
+                _log.exception("window_step_left_out", partition=record.partition, offset=record.offset)
 
         began = time.monotonic()
         ranges = {

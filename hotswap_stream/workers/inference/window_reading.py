@@ -1,5 +1,7 @@
 """Reading windows back when partitions are taken over: the records of the topic, then the requests behind them."""
 
+import math
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,8 +10,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from hotswap_events.windows import WindowRecord
 from hotswap_stream.application.window_fold import WindowFold
-from hotswap_stream.workers.inference.checkpoint import ASK_SECONDS_MAX, READ_SECONDS_MAX, watermarks
+from hotswap_stream.workers.inference.checkpoint import READ_SECONDS_MAX, watermarks
 from hotswap_stream.workers.inference.kafka_clients import tail_consumer
+from hotswap_stream.workers.inference.served_partitions import partition_count
+from hotswap_stream.workers.inference.unreadable_batches import ReadOn
+from hotswap_stream.workers.inference.waiting import Wait
 
 _log = structlog.get_logger(__name__)
 
@@ -19,8 +24,10 @@ _READ_RECORDS = 1_000
 class TopicReader:
     """Reads parts of topics. Blocking; KafkaException if they cannot be read. Use it as a context manager."""
 
-    def __init__(self, options: Mapping[str, Any], worker: str) -> None:
+    def __init__(self, options: Mapping[str, Any], worker: str, *, read_on: ReadOn, stopping: threading.Event) -> None:
         self._consumer: Consumer = tail_consumer(options, f"{worker}-windows")
+        self._read_on = read_on
+        self._stopping = stopping
 
     def __enter__(self) -> "TopicReader":
         return self
@@ -30,14 +37,7 @@ class TopicReader:
 
     def exists(self, topic: str) -> bool:
         """Whether there is such a topic; it is not made by asking."""
-        found = self._consumer.list_topics(topic, timeout=ASK_SECONDS_MAX).topics.get(topic)
-        if found is None:
-            return False
-        if found.error is None:
-            return True
-        if found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            return False
-        raise KafkaException(found.error)
+        return partition_count(self._consumer, topic) > 0
 
     def windows(self, topic: str, partitions: list[int]) -> dict[int, WindowFold[WindowRecord]]:
         """All that is kept of these partitions."""
@@ -67,8 +67,9 @@ class TopicReader:
                 ends[partition] = end
                 starts.append(TopicPartition(topic, partition, max(begin, start)))
         self._consumer.assign(starts)
-        idle = 0
+        idle, wait = 0, Wait(self._stopping, f"{topic} is not read to its end", seconds_max=math.inf)
         while ends:
+            wait.check()
             messages = self._consumer.consume(_READ_RECORDS, 1.0)
             idle = 0 if messages else idle + 1
             if idle > READ_SECONDS_MAX:
@@ -77,15 +78,14 @@ class TopicReader:
                 self._pass_on(message, ends, on_message)
         self._consumer.unassign()
 
-    @staticmethod
-    def _pass_on(message: Message, ends: dict[int, int], on_message: Callable[[Message], None]) -> None:
+    def _pass_on(self, message: Message, ends: dict[int, int], on_message: Callable[[Message], None]) -> None:
         error, partition, offset = message.error(), message.partition(), message.offset()
         if partition is None or partition not in ends:
             return
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:  # the client's public name for it
                 del ends[partition]
-            elif not error.retriable():
+            elif not self._read_on(self._consumer, message) and not error.retriable():
                 raise KafkaException(error)
             return
         if offset is not None and offset < ends[partition]:

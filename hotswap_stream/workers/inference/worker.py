@@ -20,11 +20,12 @@ from hotswap_stream.application.registry_fold import Applied
 from hotswap_stream.application.reply_topics import ReplyTopics
 from hotswap_stream.application.serving import ModelLoader
 from hotswap_stream.application.version_slots import LoadFailure, VersionSlots
-from hotswap_stream.errors import HotswapError, LogUnavailableError
+from hotswap_stream.errors import ConfigurationError, HotswapError, LogUnavailableError
 from hotswap_stream.workers.inference.batches import Batch
 from hotswap_stream.workers.inference.circuit_watch import CircuitWatch
 from hotswap_stream.workers.inference.fleet import Fleet
 from hotswap_stream.workers.inference.kafka_clients import Batching, LoopLimits
+from hotswap_stream.workers.inference.life_signs import LifeSigns
 from hotswap_stream.workers.inference.model_loop import LoopParts, ModelLoop
 from hotswap_stream.workers.inference.observation_sender import ObservationSender
 from hotswap_stream.workers.inference.observer import Observer
@@ -36,6 +37,8 @@ _log = structlog.get_logger(__name__)
 FLEET_POLL_SECONDS = 0.1
 FLEET_LOAD_SECONDS_MAX = 120.0
 """How long a worker that cannot load a promoted version waits for the others to try."""
+ADVICE_MODELS_MAX = 20
+"""Models whose advice is told at a time."""
 COMPUTE_SECONDS_MAX = 60.0
 """A batch that takes longer is stuck, and the worker is not well."""
 
@@ -64,6 +67,7 @@ class _Served(Struct):
     observer: Observer
     shadows: ShadowRunner
     batching: Batching
+    signs: LifeSigns
     loop: ModelLoop | None = None
     partitions: tuple[int, ...] = ()
     computing_since_s: float | None = None
@@ -125,11 +129,19 @@ class InferenceWorker:
             self._on_model(model_name)
         _log.info("worker_started", worker=self._config.worker, models=sorted(self._served))
 
-    async def run(self, on_well: Callable[[], None] = lambda: None) -> None:
+    async def run(
+        self,
+        on_well: Callable[[], None] = lambda: None,
+        *,
+        on_trouble: Callable[[str], None] = lambda _reason: None,
+        on_advice: Callable[[str | None], None] = lambda _advice: None,
+    ) -> None:
         """Return when a part that cannot heal itself has failed, with its error.
 
         `on_well` is called about once a second while the worker can do its work: this loop runs, the registry is
-        followed, Kafka takes what the worker says of itself, and no batch is stuck.
+        followed, Kafka takes what the worker says of itself, no batch is stuck, and no partition stands still while
+        requests wait in it. Else `on_trouble` is, with the reason. `on_advice` hears before either what else somebody
+        should mend.
         """
         if self._failed is None:
             raise RuntimeError("start the worker first")
@@ -137,19 +149,38 @@ class InferenceWorker:
             await asyncio.wait({self._failed}, timeout=1.0)
             if not self._registry.healthy:
                 raise HotswapError("the registry log can no longer be followed")
-            if self._is_well():
+            trouble = self.trouble()
+            for model_name in self._served:
+                self._report(model_name)  # which says nothing where nothing has changed
+            on_advice(self._advice())
+            if trouble is None:
                 on_well()
+            else:
+                on_trouble(trouble)
         self._failed.result()
 
-    def _is_well(self) -> bool:
+    def trouble(self) -> str | None:
+        """Why the worker cannot do its work; None while it can."""
         stalls, now_s = self._stall_watch.stalls, time.monotonic()
         if stalls != self._stalls_seen:
             self._stalls_seen = stalls
             for served in self._served.values():
                 served.computing_since_s = None  # batches from before are dropped
-        began = [each.computing_since_s for each in self._served.values() if each.computing_since_s is not None]
-        stuck = any(now_s - began_s > COMPUTE_SECONDS_MAX for began_s in began)
-        return not stuck and self._fleet.silent_s <= LIVE_SECONDS_MAX
+                served.signs.forgive()
+        if self._fleet.silent_s > LIVE_SECONDS_MAX:
+            return f"Kafka has taken nothing of what the worker says of itself for {self._fleet.silent_s:.0f} s"
+        for model_name, served in self._served.items():
+            began_s = served.computing_since_s
+            if began_s is not None and now_s - began_s > COMPUTE_SECONDS_MAX:
+                return f"model {model_name!r}: a batch is being computed for {now_s - began_s:.0f} s"
+            reason = served.signs.trouble()
+            if reason is not None:
+                return f"model {model_name!r}: {reason}"
+        return None
+
+    def _advice(self) -> str | None:
+        found = [served.signs.advice for served in self._served.values() if served.signs.advice is not None]
+        return "; ".join(found[:ADVICE_MODELS_MAX]) or None
 
     async def stop(self) -> None:
         """Answer what was fetched, commit, leave the groups, give memory back."""
@@ -208,10 +239,15 @@ class InferenceWorker:
         observer = Observer(model_name, self._config.worker, self._worker_run)
         self._observations.add(observer)
         shadows = ShadowRunner(model_name, self._config.worker, slots, observer, self._config.limits.batch_size_max)
-        return _Served(slots, guard, watch, observer, shadows, self._config.limits.batching())
+        return _Served(slots, guard, watch, observer, shadows, self._config.limits.batching(), LifeSigns())
 
     async def _answer(self, model_name: str, served: _Served) -> None:
-        await self._ensure_model_topics(model_name)
+        try:
+            await self._ensure_model_topics(model_name)
+        except ConfigurationError as error:
+            # Somebody has changed them: what fits is served, and other models are not to suffer.
+            _log.error("model_topics_unfit", model_name=model_name, error=str(error))
+            served.signs.advice = str(error)
         if self._stopping:
             return
         served.loop = ModelLoop(
@@ -233,6 +269,7 @@ class InferenceWorker:
                 on_partitions=lambda partitions: self._on_partitions(model_name, served, partitions),
                 on_computing=served.on_computing,
                 on_answered=served.on_answered,
+                signs=served.signs,
             )
         )
         await served.loop.run()
@@ -270,6 +307,10 @@ class InferenceWorker:
                 serving_registry_offset=None if serving is None else serving.registry_offset,
                 partitions=served.partitions,
                 observations_lost=self._observations.lost(served.observer),
+                trouble=served.signs.trouble(),
+                stalled_partitions=served.signs.stalled(),
+                unserved_partitions=served.signs.unserved,
+                advice=served.signs.advice,
             )
         )
 

@@ -1,0 +1,88 @@
+"""What all agents do alike with a record: whatever goes wrong with it goes no further than the record.
+
+An agent's handler returns, or raises. What it raises because the world is not there (a retriable `HotswapError`: Kafka
+takes nothing) ends the process before the record is acknowledged, and it is read again. All else is the record's
+fault, or a bug that the record found: it is put aside with its cause, counted, said, and the next one goes on. So a
+handler changes what it keeps in one step, behind everything that may raise.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from hotswap_events.topics import Topics
+from hotswap_stream.application.dead_letter import CAUSE_CHARACTERS_MAX, dead_letter
+from hotswap_stream.application.topic_records import InboundRecord, Publisher
+from hotswap_stream.errors import HotswapError
+
+_log = structlog.get_logger(__name__)
+
+SAID_APART_MAX = 1_000
+"""Kinds of failure that are said by themselves; what comes beyond is counted and put aside without a word."""
+
+Handle = Callable[[InboundRecord], Awaitable[None]]
+OnPutAside = Callable[[InboundRecord, str], Awaitable[None]]
+
+
+class RecordCare:
+    """`of` makes a handler one that raises nothing but retriable errors. One for all agents of a process."""
+
+    def __init__(self, publisher: Publisher, topics: Topics) -> None:
+        self._publisher = publisher
+        self._topics = topics
+        self._said: dict[tuple[str, str], int] = {}
+        self.put_aside_count = 0
+
+    def of(self, handle: Handle, *, on_put_aside: OnPutAside | None = None) -> Handle:
+        """`handle`, and then nothing of the record is left undone. `on_put_aside` is told of the record and the cause,
+        for whoever waits for an answer."""
+
+        async def with_care(record: InboundRecord) -> None:
+            try:
+                await handle(record)
+            except HotswapError as error:
+                if error.retriable:
+                    raise
+                cause = str(error)
+            except Exception as error:  # noqa: BLE001 - see above
+                cause = f"handling it failed: {type(error).__name__}: {error}"
+                self._say_failed(record, error)
+            else:
+                return
+            await self.put_aside(record, cause)
+            if on_put_aside is not None:
+                await on_put_aside(record, cause)
+
+        return with_care
+
+    async def put_aside(self, record: InboundRecord, cause: str) -> None:
+        """A copy with its cause to the dead letters. A retriable HotswapError means: read it again."""
+        cause = cause[:CAUSE_CHARACTERS_MAX]
+        self.put_aside_count += 1
+        kind = record.topic, cause[:40]
+        count = self._said.get(kind, 0) + 1
+        if count > 1 or len(self._said) < SAID_APART_MAX:
+            self._said[kind] = count
+            if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a flood of them must not become one of the log
+                _log.warning(
+                    "record_put_aside",
+                    topic=record.topic,
+                    partition=record.partition,
+                    offset=record.offset,
+                    cause=cause,
+                    of_this_kind=count,
+                )
+        await self._publisher.publish(dead_letter(record, cause, topic=self._topics.dead_letters))
+
+    def _say_failed(self, record: InboundRecord, error: Exception) -> None:
+        """With where it happened, once a kind."""
+        kind = record.topic, type(error).__name__
+        if kind not in self._said and len(self._said) < SAID_APART_MAX:
+            self._said[kind] = 0
+            _log.error(
+                "record_handling_failed",
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                exc_info=error,
+            )

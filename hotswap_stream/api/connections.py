@@ -1,0 +1,115 @@
+"""Open connections of the server: how many there may be, how long each may take, and which one makes room."""
+
+from collections import Counter
+from ipaddress import IPv6Address, ip_address
+from typing import Protocol
+
+import structlog
+from msgspec import Struct
+
+_log = structlog.get_logger(__name__)
+
+IPV6_BITS_OF_A_CLIENT = 64
+"""One household or machine has so many addresses that counting single ones would count nothing."""
+
+
+class ConnectionLimits(Struct, frozen=True, kw_only=True):
+    """Of one server."""
+
+    connections_max: int = 800
+    connections_per_address_max: int = 400
+    """An address that has more gives up its own, so that no client alone keeps out the others."""
+    head_seconds_max: float = 10.0
+    """From the connection, or the first byte of one more request, to the end of the request's headers."""
+    body_seconds_max: float = 60.0
+    """From the end of the headers to the end of the body, as long as the server reads."""
+    send_seconds_max: float = 30.0
+    """A client that takes nothing of its answer for this long is cut off."""
+
+
+class Connection(Protocol):
+    """What is needed of a connection here."""
+
+    address: str
+    """Of the client; see `client_address`."""
+
+    def waits_since(self) -> float | None:
+        """Since when no whole head of a request is there; None while a request is read or answered."""
+        ...
+
+    def overdue(self, now: float, limits: ConnectionLimits) -> str | None:
+        """What took too long, if anything."""
+        ...
+
+    def end(self, status: int, message: str) -> None:
+        """Answer with this where an answer is still possible, and close."""
+        ...
+
+
+class Connections:
+    """All connections of one server. Those that wait for a request make room for new ones; those at work do not."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self._open: set[Connection] = set()
+        self._by_address: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, connection: Connection) -> str | None:
+        """Count one more; or say why there is no place for it."""
+        limits, address = self.limits, connection.address
+        if self._by_address[address] >= limits.connections_per_address_max and not self._made_room(address):
+            return f"{limits.connections_per_address_max} connections of this address are at work; try again later"
+        if len(self._open) >= limits.connections_max and not self._made_room(None):
+            return f"{limits.connections_max} connections are at work; try again later"
+        self._open.add(connection)
+        self._by_address[address] += 1
+        return None
+
+    def remove(self, connection: Connection) -> None:
+        """Count one less; nothing if it is not counted."""
+        if connection not in self._open:
+            return
+        self._open.discard(connection)
+        self._by_address[connection.address] -= 1
+        if not self._by_address[connection.address]:
+            del self._by_address[connection.address]
+
+    def end_overdue(self, now: float) -> None:
+        """End what takes too long. Call this about once a second."""
+        for connection in tuple(self._open):
+            overdue = connection.overdue(now, self.limits)
+            if overdue is not None:
+                self.remove(connection)
+                connection.end(408, overdue)
+
+    def _made_room(self, address: str | None) -> bool:
+        """Close the one that has waited for a request longest: of this address, or of the one that has most."""
+        waiting = [
+            (connection, since)
+            for connection in self._open
+            if address in (None, connection.address) and (since := connection.waits_since()) is not None
+        ]
+        if not waiting:
+            return False
+        oldest, _ = min(waiting, key=lambda each: (-self._by_address[each[0].address], each[1]))
+        _log.debug("connection_made_room", address=oldest.address)
+        self.remove(oldest)
+        oldest.end(408, "This connection waited for a request, and others need its place.")
+        return True
+
+
+def client_address(host: str | None) -> str:
+    """What counts as one client: an IPv4 address, or the network of an IPv6 address."""
+    try:
+        address = ip_address((host or "").partition("%")[0])
+    except ValueError:
+        return host or "unknown"
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        bits = 128 - IPV6_BITS_OF_A_CLIENT
+        return f"{IPv6Address(int(address) >> bits << bits)}/{IPV6_BITS_OF_A_CLIENT}"
+    return str(address)

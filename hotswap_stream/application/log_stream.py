@@ -1,0 +1,41 @@
+"""The log's own stream as far as it was folded: when it began, and which audit findings a person knows."""
+
+from msgspec import Struct, field
+
+from hotswap_events.codec import UnknownEvent
+from hotswap_events.envelope import GENESIS, Envelope, Timestamp
+from hotswap_events.log_stream import FindingAcknowledged, LogBegun
+
+
+class Acknowledgement(Struct, frozen=True, gc=False):
+    """Who knows of a finding since when, and what they say of it."""
+
+    finding: FindingAcknowledged
+    actor: str
+    reason: str | None
+    at: Timestamp
+
+
+class LogStream(Struct):
+    """Every event that extends its head counts; what this release does not know, or what is no event of the log, has no
+    effect."""
+
+    sequence: int = 0
+    head_digest: str = GENESIS
+    offset: int = -1
+    """Of the last event that counts."""
+    begun: LogBegun | None = None
+    acknowledged: dict[tuple[int, str | None], Acknowledgement] = field(default_factory=dict)
+    """By offset and digest of the record."""
+
+    def extend(self, event: Envelope | UnknownEvent, *, digest: str, offset: int) -> None:
+        """Take in the next event. The caller has checked `sequence` and `previous`."""
+        self.sequence, self.head_digest, self.offset = self.sequence + 1, digest, offset
+        if isinstance(event, UnknownEvent):
+            return
+        data = event.data
+        if isinstance(data, LogBegun) and self.sequence == 1:
+            self.begun = data
+        elif isinstance(data, FindingAcknowledged):
+            known = Acknowledgement(data, event.actor, event.reason, event.time)
+            self.acknowledged.setdefault((data.offset, data.digest), known)

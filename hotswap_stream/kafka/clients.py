@@ -1,0 +1,63 @@
+"""The asyncio clients of Kafka, built in one place, so that two rules hold for all of them.
+
+No client makes a topic. A broker with `auto.create.topics.enable` (Kafka's default) makes any topic that a client asks
+about, with the broker's settings instead of ours, unless the question says otherwise. aiokafka has no setting for that,
+so the question is changed on its way.
+
+No consumer reads what a transaction did not commit, nor waits for what only a reader of uncommitted records would see.
+"""
+
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.metadata import MetadataRequest
+
+ISOLATION_LEVEL = "read_committed"
+
+_AnyClient = TypeVar("_AnyClient")
+
+
+class _AskingConnection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka is not typed
+    """A connection whose questions about topics create none."""
+
+    def send(self, request: Any, expect_response: bool = True) -> Any:
+        if isinstance(request, MetadataRequest):
+            request._allow_auto_topic_creation = False
+        return super().send(request, expect_response)
+
+
+class _AskingClient(AIOKafkaClient):  # type: ignore[misc]
+    """A client all of whose connections are such."""
+
+    async def _get_conn(self, node_id: Any, **options: Any) -> Any:
+        connection = await super()._get_conn(node_id, **options)
+        if connection is not None:
+            connection.__class__ = _AskingConnection
+        return connection
+
+
+def consumer(*topics: str, **options: Any) -> AIOKafkaConsumer:
+    """A consumer with aiokafka's options, not started. It commits nothing unless it is told to."""
+    return never_creating(
+        AIOKafkaConsumer(*topics, **{"enable_auto_commit": False, **options, "isolation_level": ISOLATION_LEVEL})
+    )
+
+
+def producer(**options: Any) -> AIOKafkaProducer:
+    """A producer with aiokafka's options, not started. What it sends to a topic that is not there fails."""
+    return never_creating(AIOKafkaProducer(**options))
+
+
+def admin_client(**options: Any) -> AIOKafkaAdminClient:
+    """An admin client with aiokafka's options, not started. `describe_topics` of a name only asks."""
+    return never_creating(AIOKafkaAdminClient(**options))
+
+
+def never_creating(client: _AnyClient) -> _AnyClient:
+    """The same client of aiokafka, which was not started yet and whose questions create no topics from now on."""
+    inner = getattr(client, "_client", None) or client.client  # type: ignore[attr-defined]  # a producer's is public
+    inner.__class__ = _AskingClient
+    return client

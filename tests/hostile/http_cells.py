@@ -1,0 +1,181 @@
+"""The HTTP role: each operation of the OpenAPI document, with each of its parameters and the fields of its body made
+hostile."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from tests.hostile.fields import Family
+from tests.hostile.kinds import DEEP, HUGE_BYTES, KINDS, fragments
+from tests.hostile.places import HOSTAGE, MODEL
+
+PLACE = "HTTP"
+DOCUMENT = Path(__file__).resolve().parents[2] / "schemas" / "openapi.json"
+ASKING = ("/v2", "/api/predict")
+"""Paths that are about the model that answers; all others are about the one that nobody looks after."""
+NO_BODY_LEFT_OUT = "/training-runs"
+"""An order with every default, which is right: it begins a run of minutes."""
+_BODY_BYTES = 6 * 1024**2
+_METHODS = ("get", "put", "post", "delete", "patch")
+
+
+class HttpCell(Struct, frozen=True, kw_only=True):
+    """One request: everything right but one thing."""
+
+    place: str = PLACE
+    method: str
+    path: str
+    where: str
+    kind: str
+    way: str
+    target: str
+    """Path and query as they are sent: bytes that are no text are percent-encoded."""
+    headers: tuple[tuple[str, bytes], ...] = ()
+    body: bytes | None = None
+
+    def __str__(self) -> str:
+        return f"HTTP: {self.method} {self.path}, {self.where}, {self.kind} ({self.way})"
+
+
+_TEXTS: dict[tuple[str, str], str] = {
+    ("empty", "empty"): "",
+    ("huge", "10 KB"): "x" * 10_000,
+    ("wrong type", "a word"): "seventeen",
+    ("extreme number", "10^30"): "1" + "0" * 30,
+    ("extreme number", "-2^63"): str(-(2**63)),
+    ("NaN", "NaN"): "NaN",
+    ("not UTF-8", "bytes"): "%ff%fe",
+    ("not UTF-8", "NUL"): "%00",
+    ("from the future", "the year 9999"): quote("9999-12-31T23:59:59-14:00"),
+    ("from the past", "the year 1"): quote("0001-01-01T00:00:00+14:00"),
+}
+"""Kind and way → what stands in a path or a query."""
+_HEADERS: dict[tuple[str, str], bytes] = {
+    ("empty", "empty"): b"",
+    ("huge", "10 KB"): b"x" * 10_000,
+    ("wrong type", "a word"): b"seventeen words of nobody",
+    ("extreme number", "10^30"): b"1" + b"0" * 30,
+    ("not UTF-8", "bytes"): b"\xff\xfe",
+}
+
+
+def http_matrix() -> list[HttpCell]:
+    """All cells, in the order of the document."""
+    document = msgspec.json.decode(DOCUMENT.read_bytes())
+    found: list[HttpCell] = []
+    for path, operations in document["paths"].items():
+        for method in _METHODS:
+            if method in operations:
+                found += _of_operation(document, method.upper(), path, operations[method])
+    return found
+
+
+def _of_operation(document: Any, method: str, path: str, operation: Any) -> Iterator[HttpCell]:
+    model_name = MODEL if path.startswith(ASKING) else HOSTAGE
+    right = {"model_name": model_name, "model_version": "v1", "rule_name": "no-such-rule"}
+    schema = _body_schema(document, operation)
+    body = None if schema is None else msgspec.json.encode(_sample(document, schema, path))
+
+    def cell(where: str, kind: str, way: str, **changes: Any) -> HttpCell:
+        named = {"content-type": b"application/json"} if body is not None else {}
+        sent = {"target": path.format(**right), "body": body, "headers": tuple(named.items()), **changes}
+        return HttpCell(method=method, path=path, where=where, kind=kind, way=way, **sent)
+
+    for parameter in operation.get("parameters", []):
+        name, place = parameter["name"], parameter["in"]
+        if place == "header":
+            if path.endswith(NO_BODY_LEFT_OUT) and method == "POST":
+                continue
+            named = (("content-type", b"application/json"),) if body is not None else ()
+            for (kind, way), sent in _HEADERS.items():
+                yield cell(f"header {name}", kind, way, headers=(*named, (name.lower(), sent)))
+            continue
+        for (kind, way), text in _TEXTS.items():
+            target = (
+                path.format(**(right | {name: text})) if place == "path" else f"{path.format(**right)}?{name}={text}"
+            )
+            yield cell(f"{place} {name}", kind, way, target=target)
+    if schema is not None:
+        yield from _bodies(document, schema, path, cell, _sample(document, schema, path))
+
+
+def _bodies(document: Any, schema: Any, path: str, cell: Any, sample: Any) -> Iterator[HttpCell]:
+    whole: dict[tuple[str, str], bytes | None] = {
+        ("huge", "6 MB"): b'{"a":"%s"}' % (b"x" * _BODY_BYTES),
+        ("deep", "arrays"): b"[" * DEEP + b"]" * DEEP,
+        ("deep", "objects"): b'{"a":' * DEEP,
+        ("wrong type", "a list"): b"[]",
+        ("wrong type", "a number"): b"17",
+        ("wrong type", "null"): b"null",
+        ("extreme number", "400 digits"): b"9" * 400,
+        ("NaN", "NaN"): b"NaN",
+        ("not UTF-8", "bytes"): b"\xff\xfe",
+    }
+    if not path.endswith(NO_BODY_LEFT_OUT):
+        whole |= {("empty", "an object"): b"{}", ("empty", "no bytes"): b"", ("empty", "no body"): None}
+    for (kind, way), sent in whole.items():
+        yield cell("body", kind, way, body=sent)
+    for content_type in (b"text/csv", b"application/msgpack", b"multipart/form-data; boundary=x", b"\xff"):
+        if not path.endswith(NO_BODY_LEFT_OUT):
+            yield cell("body", "wrong type", f"as {content_type!r}", headers=(("content-type", content_type),))
+    for name, found in _resolved(document, schema).get("properties", {}).items():
+        family = _family(document, found)
+        for kind in KINDS:
+            for way, fragment in fragments(kind, family, "json").items():
+                if len(fragment) <= HUGE_BYTES + 100:
+                    changed = msgspec.json.encode({**sample, name: msgspec.Raw(fragment)})
+                    yield cell(f"body.{name}", kind, way, body=changed)
+
+
+def _body_schema(document: Any, operation: Any) -> Any:
+    content = operation.get("requestBody", {}).get("content", {})
+    return content.get("application/json", {}).get("schema")
+
+
+def _resolved(document: Any, schema: Any) -> Any:
+    """Without references; of several that may be, the first that is not null."""
+    while True:
+        if "$ref" in schema:
+            schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        elif "oneOf" in schema or "anyOf" in schema:
+            choices = schema.get("oneOf") or schema["anyOf"]
+            schema = next((each for each in choices if each.get("type") != "null"), choices[0])
+        else:
+            return schema
+
+
+def _family(document: Any, schema: Any) -> Family:
+    schema = _resolved(document, schema)
+    families: dict[str, Family] = {"integer": "number", "number": "number", "boolean": "flag", "array": "list"}
+    if schema.get("type") == "object":
+        return "object" if "properties" in schema else "map"
+    if schema.get("type") == "string":
+        return "choice" if "enum" in schema else "time" if schema.get("format") == "date-time" else "text"
+    return families.get(str(schema.get("type")), "any")
+
+
+def _sample(document: Any, schema: Any, path: str) -> dict[str, Any]:
+    """Something for each field that must be there."""
+    if path.startswith("/v2/models"):
+        return {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1.0, 2.0, 3.0, 4.0]}]}
+    found = _resolved(document, schema)
+    properties = found.get("properties", {})
+    return {name: _value(document, properties[name]) for name in found.get("required", ()) if name in properties}
+
+
+def _value(document: Any, schema: Any, depth: int = 4) -> Any:
+    found = _resolved(document, schema)
+    if "enum" in found or "const" in found:
+        return found.get("const", found.get("enum", [None])[0])
+    kind = found.get("type")
+    if kind == "object":
+        names = found.get("required", ()) if depth else ()
+        return {name: _value(document, found["properties"][name], depth - 1) for name in names}
+    if kind == "array":
+        return [_value(document, found["items"], depth - 1)] if depth and "items" in found else []
+    values = {"integer": 1, "number": 0.5, "boolean": False, "string": "v1"}
+    return values.get(str(kind))
