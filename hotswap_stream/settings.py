@@ -92,6 +92,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     executor_graph_ms_max: int = 300_000
     """Time for the process that exports or compiles an architecture."""
     api_host: str = "127.0.0.1"
+    """Where the API listens. Beyond loopback it needs `API_KEYS`, or `API_INSECURE_NO_KEYS`."""
     api_port: int = 8000
     api_keys: str | None = None
     """`name:key,name:key`. With any, whatever changes state over HTTP needs one; its name is the actor in the log."""
@@ -109,6 +110,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     are right."""
     api_request_bytes_max: int = 1024**2
     api_event_stream_clients_max: int = 64
+    """Clients that follow the event stream at once. When all places are taken, whoever has most gives one up."""
     api_infer_bytes_max: int = 4 * 1024**2
     """Bytes of the body of a request to a model over HTTP."""
     api_infer_in_flight_max: int = 256

@@ -16,6 +16,7 @@ from hotswap_events.commands import (
     ValidateVersion,
 )
 from hotswap_events.envelope import GENESIS, Envelope
+from hotswap_events.log_stream import LogEvent
 from hotswap_events.registry import (
     ArtifactFacts,
     ModelArchived,
@@ -183,7 +184,12 @@ def rolled_back(model_version: str, from_version: str, cause: RollBackCause = "o
 
 
 def in_envelope(
-    data: RegistryEvent, *, sequence: int = 1, previous: str = GENESIS, subject: str = MODEL, **attributes: Any
+    data: RegistryEvent | LogEvent,
+    *,
+    sequence: int = 1,
+    previous: str = GENESIS,
+    subject: str = MODEL,
+    **attributes: Any,
 ) -> Envelope:
     """The event as `alice` would have caused it; `attributes` override the envelope's."""
     defaults = {

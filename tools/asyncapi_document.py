@@ -15,7 +15,7 @@ KAFKA_BINDING_VERSION = "0.5.0"
 BROKERS = 3
 """Replicas and `min.insync.replicas` are shown for a cluster of this size."""
 
-_INTEGERS = ("retention.ms", "max.message.bytes", "min.insync.replicas")
+_INTEGERS = ("retention.ms", "retention.bytes", "delete.retention.ms", "max.message.bytes", "min.insync.replicas")
 
 
 class _WithoutAliases(yaml.SafeDumper):  # type: ignore[misc]

@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from hotswap_events.codec import REGISTRY_CODEC
+from hotswap_events.codec import ALL_EVENT_TYPES, REGISTRY_CODEC
 from hotswap_events.inference import InferTensor
-from hotswap_events.registry import EVENT_TYPES
 from tools.field_docs import field_docs, one_line
 from tools.message_catalogue import Message
 
@@ -81,7 +80,7 @@ def _polish(component: JsonObject, owner: type) -> None:
     description = owner.__doc__
     if owner in REGISTRY_CODEC.envelope_types:
         tag = component["properties"]["type"]["enum"][0]
-        description = EVENT_TYPES[tag].__doc__
+        description = ALL_EVENT_TYPES[tag].__doc__
     if description:
         component["description"] = one_line(description)
     docs = field_docs(owner)

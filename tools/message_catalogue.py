@@ -7,14 +7,13 @@ from msgspec import Struct
 from msgspec.inspect import StructType, type_info
 
 from hotswap_events import headers
-from hotswap_events.codec import REGISTRY_CODEC
+from hotswap_events.codec import ALL_EVENT_TYPES, REGISTRY_CODEC
 from hotswap_events.commands import AnyCommand, CommandResult
 from hotswap_events.envelope import CONTENT_TYPE as CLOUDEVENTS_CONTENT_TYPE
 from hotswap_events.fleet import FleetRecord
 from hotswap_events.inference import JSON_CONTENT_TYPE, InferError, InferRequest, InferResponse
 from hotswap_events.log_stream import LOG_EVENT_TYPES, LOG_STREAM
 from hotswap_events.observation import Comparison, Feedback, Observation
-from hotswap_events.registry import EVENT_TYPES
 from hotswap_events.registry_state import RegistryState
 from hotswap_events.windows import WindowRecord, WindowsMarker
 
@@ -71,15 +70,12 @@ _STRUCTURED_MODE = Header(
     values=(CLOUDEVENTS_CONTENT_TYPE,),
 )
 
-EVENT_CLASSES: dict[str, type[Struct]] = {**EVENT_TYPES, **LOG_EVENT_TYPES}
-"""Of the models' streams, and of the log's own."""
-
 EVENTS: tuple[Message, ...] = tuple(
     Message(
         name=_tag_of(envelope_type),
         payload=envelope_type,
         folder="events",
-        summary=summary_of(EVENT_CLASSES[_tag_of(envelope_type)]),
+        summary=summary_of(ALL_EVENT_TYPES[_tag_of(envelope_type)]),
         key=LOG_KEY if _tag_of(envelope_type) in LOG_EVENT_TYPES else MODEL_NAME_KEY,
         content_type=CLOUDEVENTS_CONTENT_TYPE,
         headers=(_STRUCTURED_MODE,),

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from hotswap_events.codec import REGISTRY_CODEC, digest_of
+from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import (
     AnyCommand,
     ArchiveVersion,
@@ -29,7 +29,6 @@ from hotswap_events.commands import (
 from hotswap_events.envelope import GENESIS, Envelope
 from hotswap_events.fleet import FleetRecord, FleetVersion
 from hotswap_events.inference import AnswerFacts, InferError, InferRequest, InferResponse, InferTensor, RequestedOutput
-from hotswap_events.log_stream import LOG_STREAM, FindingAcknowledged, LogBegun
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_events.windows import WindowRecord, WindowRule, WindowsMarker
 from hotswap_stream.application.registry_fold import Applied, RegistryFold
@@ -37,6 +36,7 @@ from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.application.registry_view import registry_state
 from hotswap_stream.domain.decide import Accepted, decide
 from tools.alert_examples import alert_commands
+from tools.emergency_examples import emergency_examples
 from tools.observation_examples import observation_examples
 from tools.profile_examples import profile_commands
 from tools.rollout_examples import rollout_commands
@@ -151,28 +151,6 @@ def _history() -> tuple[RegistryFold, tuple[Envelope, ...]]:
     return fold, tuple(events)
 
 
-def _log_events() -> tuple[Envelope, ...]:
-    """Of the log's own stream."""
-    events, previous = list[Envelope](), GENESIS
-    acknowledged = FindingAcknowledged(offset=41, digest="4" * 64, damage="void", detail="sequence 7 came twice")
-    for number, data in enumerate((LogBegun(log_id="6f0c2a7e"), acknowledged), start=1):
-        event = REGISTRY_CODEC.envelope(
-            data,
-            id=f"log-event-{number}",
-            source="/hotswap/cli",
-            subject=LOG_STREAM,
-            time=_TIME + timedelta(minutes=number),
-            sequence=number,
-            previous=previous,
-            actor="ada",
-            causationid=f"log-{number}",
-            correlationid=f"log-{number}",
-        )
-        previous = digest_of(REGISTRY_CODEC.encode(event))
-        events.append(event)
-    return tuple(events)
-
-
 _facts = partial(AnswerFacts, request_partition=3, request_offset=41_872, worker="worker-1")
 _served = partial(
     _facts,
@@ -270,11 +248,12 @@ def message_examples() -> dict[str, tuple[bytes, ...]]:
     found: dict[str, tuple[bytes, ...]] = {}
     fold, events = _history()
     found["hotswap.registry-state"] = (msgspec.json.encode(registry_state(fold.streams["digits"])),)
-    for event in (*events, *_log_events()):
+    for event in events:
         name = REGISTRY_CODEC.type_name(event.data)
         found[name] = (*found.get(name, ()), REGISTRY_CODEC.encode(event))
     for command in _COMMANDS:
         name = msgspec.to_builtins(command)["type"]
         found[name] = (*found.get(name, ()), msgspec.json.encode(command))
+    found |= emergency_examples()
     others = _OTHERS | observation_examples()
     return found | {name: tuple(map(msgspec.json.encode, examples)) for name, examples in others.items()}

@@ -124,5 +124,8 @@ class Codec:
         return self.type_names[type(data)]
 
 
-REGISTRY_CODEC = Codec({**EVENT_TYPES, **LOG_EVENT_TYPES})
+ALL_EVENT_TYPES: dict[str, type[Struct]] = {**EVENT_TYPES, **LOG_EVENT_TYPES}
+"""Stored type name → class, of models and of the log itself."""
+
+REGISTRY_CODEC = Codec(ALL_EVENT_TYPES)
 """The codec of `hotswap.registry`."""

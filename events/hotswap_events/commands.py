@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from hotswap_events.alert_commands import AlertCommand
+from hotswap_events.bounds import INT64_MAX
 from hotswap_events.command import Actor as Actor
 from hotswap_events.command import Command
 from hotswap_events.command import CommandId as CommandId
@@ -93,6 +94,9 @@ class RollBack(Command, frozen=True, tag="hotswap.command.roll-back.v1"):
     cause: RollBackCause = "operator"
     from_version: ModelVersion | None = None
     """Refuse unless this version is the active one: a late rollback must not hit its successor."""
+    entered_sequence: Annotated[int, Meta(ge=1, le=INT64_MAX)] | None = None
+    """Refuse unless the active version entered production at this sequence: a late rollback must not hit the same
+    version when it was put into production once more."""
 
 
 AnyCommand = (

@@ -4,6 +4,9 @@ import re
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from hotswap_events.topic_settings import FOR_EVER, TopicSetting
 
 REQUEST_PARTITIONS = 8
 """Partitions of a model's request and response topics; at least 4 keep latency low with 50 requests in flight."""
@@ -34,13 +37,70 @@ class TopicSpec(Struct, frozen=True, kw_only=True):
 
     def config(self, *, brokers: int) -> dict[str, str]:
         """Topic configuration for a cluster of `brokers` nodes."""
-        return {
-            "cleanup.policy": self.cleanup_policy,
-            "retention.ms": str(self.retention_ms),
-            "message.timestamp.type": "LogAppendTime" if self.append_time else "CreateTime",
-            "max.message.bytes": str(self.message_bytes_max),
-            "min.insync.replicas": str(max(1, min(self.replicas, brokers) - 1)),
-        }
+        return {setting.name: setting.value for setting in self.settings(brokers=brokers)}
+
+    def settings(self, *, brokers: int) -> tuple[TopicSetting, ...]:
+        """What the topic is created with on a cluster of `brokers` nodes, and what of it must stay so."""
+        return (
+            *self._kept(),
+            TopicSetting(
+                name="message.timestamp.type",
+                value="LogAppendTime" if self.append_time else "CreateTime",
+                serves="a record's time is that of the broker's clock, whatever its writer's says",
+                needed="exactly" if self.append_time else "nothing",
+            ),
+            TopicSetting(
+                name="max.message.bytes",
+                value=str(self.message_bytes_max),
+                serves="records of that size are taken",
+                needed="at-least",
+            ),
+            TopicSetting(
+                name="min.insync.replicas",
+                value=str(max(1, min(self.replicas, brokers) - 1)),
+                serves="what was acknowledged outlives a broker",
+                needed="at-least",
+                breaks=False,
+            ),
+            TopicSetting(
+                name="unclean.leader.election.enable",
+                value="false",
+                serves="what was acknowledged is not cut off by a broker that lacks it",
+            ),
+            TopicSetting(
+                name="compression.type",
+                value="producer",
+                serves="records stay in the compression of their writer, which every reader here can read",
+            ),
+        )
+
+    def _kept(self) -> tuple[TopicSetting, ...]:
+        """What of the topic is deleted, and when."""
+        policy = TopicSetting(
+            name="cleanup.policy",
+            value=self.cleanup_policy,
+            serves="the last record of each key is kept, whatever its age"
+            if self.cleanup_policy == "compact"
+            else "no record is dropped because a later one has its key",
+        )
+        retention = TopicSetting(name="retention.ms", value=str(self.retention_ms), serves="the log is kept for ever")
+        if self.cleanup_policy == "compact":
+            return (
+                policy,
+                replace(retention, needed="nothing"),
+                TopicSetting(
+                    name="delete.retention.ms",
+                    value=str(_DAY_MS),
+                    serves="who reads the topic anew sees deletions that happen meanwhile",
+                    needed="at-least",
+                    breaks=False,
+                ),
+            )
+        if self.retention_ms < 0:
+            size = TopicSetting(name="retention.bytes", value=FOR_EVER, serves="the log is kept for ever, at any size")
+            return policy, retention, size
+        days = f"records are kept for {self.retention_ms // _DAY_MS} days"
+        return policy, replace(retention, serves=days, needed="at-least", breaks=False)
 
 
 class Topics(Struct, frozen=True):

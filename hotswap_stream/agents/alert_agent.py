@@ -19,6 +19,7 @@ from hotswap_stream.application.alert_figures import Figure, Reference, lag_figu
 from hotswap_stream.application.alert_judge import RuleWatch, judge, watched
 from hotswap_stream.application.alert_window import DRIFT_METRICS, TOPIC_METRICS, AlertWindows
 from hotswap_stream.application.identity import Clock
+from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.quantile_sketch import readable_sketches
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.request_lag import RequestLag, WaitingRequests
@@ -206,7 +207,7 @@ class AlertAgent:
     async def _say(self, model: _Watched, alerts: AlertsState, command: AlertCommand) -> None:
         if model.refused.get(command.command_id) == alerts:
             return
-        result = await self._registry.handle(command)
+        result = await self._registry.handle(as_own(command))
         if result.status == "accepted":
             self.said_count += 1
             _log.info("alert_said", model_name=command.model_name, events=result.event_types, reason=command.reason)

@@ -2,7 +2,7 @@
 
 Between reading a model's entry and writing it nothing is awaited, because both topics lead to the same one. A decision
 is made after the entry is written. A process that dies in between reads the record again, folds nothing, and makes the
-same decision: its command has the same id, and the rules refuse it where it was carried out.
+same decision: its command names the same state, and the rules refuse it where it was carried out.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -27,6 +27,7 @@ from hotswap_stream.application.analysis_entry import (
 )
 from hotswap_stream.application.feedback import AnswerLookup, FeedbackJoiner
 from hotswap_stream.application.identity import Clock
+from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.rollout_analysis import due
 from hotswap_stream.application.rollout_table import in_step_with
@@ -190,7 +191,7 @@ class AnalysisAgent:
                 return
             if self._flush is not None:
                 await self._flush()
-            result = await self._registry.handle(command)
+            result = await self._registry.handle(as_own(command))
             if result.status == "accepted":
                 self.decided_count += 1
                 _log.info("rollout_decided", model_name=model_name, events=result.event_types, reason=command.reason)

@@ -14,6 +14,7 @@ from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.dead_letter import CAUSE_CHARACTERS_MAX
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.topic_records import InboundRecord, OutboundRecord, Publisher
+from hotswap_stream.domain.reserved import wrong_actor, wrong_command_id
 
 COMMAND_BYTES_MAX = 900_000
 """Of a command's value; what is longer could not be copied whole to the dead letters."""
@@ -100,7 +101,13 @@ class CommandAgent:
         if isinstance(command, UnreadableCommand):
             await self._put_aside(record, command)
             return
-        result = await self._registry.handle(command)
+        if wrong := wrong_command_id(command.command_id) or wrong_actor(command.actor):
+            refusal = Refusal(code="invalid-value", reason=wrong)
+            result = CommandResult(
+                command_id=command.command_id, status="refused", model_name=command.model_name, refusal=refusal
+            )
+        else:
+            result = await self._registry.handle(command)
         await self._answer(result, correlation_id=command.correlation_id)
 
     async def _answer_failed(self, record: InboundRecord, cause: str) -> None:

@@ -27,6 +27,7 @@ from hotswap_stream.application.kafka_access import KafkaAccess
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.request_lag import RequestLag
 from hotswap_stream.application.topic_records import InboundRecord
+from hotswap_stream.application.watched_tasks import WatchedTasks
 from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)
@@ -120,6 +121,7 @@ async def run_agents(
 
     alerts_stop = asyncio.Event()
     alerts: asyncio.Task[None] | None = None
+    background = WatchedTasks("the alerts")
 
     try:
         await registry.start()
@@ -128,13 +130,16 @@ async def run_agents(
         _log.info("agents_ready", group=f"{topics.prefix}-agents", instance=instance)
         if on_ready is not None:
             on_ready()
-        alerts = asyncio.create_task(alert_agent.watch(owns_model, alerts_stop), name="alerts")
-        await _until_stopped(agents, registry, watch, topics, stop, lambda: analysis_agent.tick(owns_model), on_well)
+        alerts = background.start(alert_agent.watch(owns_model, alerts_stop), name="alerts")
+        await _until_stopped(
+            agents, registry, watch, background, topics, stop, lambda: analysis_agent.tick(owns_model), on_well
+        )
     finally:
         alerts_stop.set()
+        background.expect_end()
         if alerts is not None:
             await asyncio.wait({alerts}, timeout=ALERTS_STOP_SECONDS_MAX)
-            alerts.cancel()
+        await background.stop()
         await agents.stop()
         await registry.stop()
         _log.info(
@@ -150,6 +155,7 @@ async def _until_stopped(
     agents: FaustAgents,
     registry: Registry,
     watch: ProgressWatch,
+    background: WatchedTasks,
     topics: Topics,
     stop: asyncio.Event,
     tick: Callable[[], Awaitable[None]],
@@ -163,6 +169,8 @@ async def _until_stopped(
             if failing.done():
                 error = failing.result()
                 raise AgentsFailedError(f"an agent failed: {error}") from error
+            if background.failure is not None:
+                raise AgentsFailedError(str(background.failure)) from background.failure
             if not registry.healthy:
                 raise AgentsFailedError("the registry log is no longer followed")
             if watch.seconds_behind() > STALL_SECONDS_MAX and agents.owns(topics.registry):
@@ -175,6 +183,8 @@ async def _until_stopped(
                 if not error.retriable:
                     raise
                 _log.warning("rollouts_not_looked_at", cause=str(error))
+            except Exception:  # noqa: BLE001 - while it lasts, the process is not well, and says so
+                _log.exception("rollouts_not_looked_at")
             else:
                 if on_well is not None:
                     on_well()

@@ -10,6 +10,7 @@ from litestar.handlers import BaseRouteHandler
 from hotswap_stream.api.connections import client_address
 from hotswap_stream.api.problems import ProblemError
 from hotswap_stream.api.runtime import ApiRuntime
+from hotswap_stream.domain.reserved import wrong_actor
 
 ANONYMOUS = "anonymous"
 ACTOR_CHARACTERS_MAX = 200
@@ -78,6 +79,8 @@ def actor_of(connection: Connection, named: str | None) -> str:
         raise ProblemError(
             422, "invalid-value", f"X-Actor has {len(actor)} characters; at most {ACTOR_CHARACTERS_MAX} are allowed"
         )
+    if wrong := wrong_actor(actor):
+        raise ProblemError(422, "invalid-value", f"X-Actor: {wrong}")
     return actor
 
 

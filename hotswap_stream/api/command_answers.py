@@ -75,11 +75,13 @@ async def handled(runtime: ApiRuntime, context: CommandContext, command: AnyComm
 PROBLEM_RESPONSES = {
     400: ResponseSpec(Problem, generate_examples=False, description="The body is not JSON"),
     401: ResponseSpec(Problem, generate_examples=False, description="An API key is needed"),
+    403: ResponseSpec(Problem, generate_examples=False, description="A page of another site, or another name as Host"),
     404: ResponseSpec(Problem, generate_examples=False, description="No such model or version; `legal` lists them"),
     409: ResponseSpec(Problem, generate_examples=False, description="Refused; `legal` lists what would be legal"),
     412: ResponseSpec(Problem, generate_examples=False, description="The model is not at the sequence of If-Match"),
     413: ResponseSpec(Problem, generate_examples=False, description="The body is too large"),
-    422: ResponseSpec(Problem, generate_examples=False, description="A value is not valid"),
+    415: ResponseSpec(Problem, generate_examples=False, description="The body is not application/json"),
+    422: ResponseSpec(Problem, generate_examples=False, description="A value is not valid, or there is no body"),
     503: ResponseSpec(Problem, generate_examples=False, description="Try again, with the same command id"),
 }
-QUERY_PROBLEM_RESPONSES = {status: PROBLEM_RESPONSES[status] for status in (404, 422, 503)}
+QUERY_PROBLEM_RESPONSES = {status: PROBLEM_RESPONSES[status] for status in (403, 404, 422, 503)}

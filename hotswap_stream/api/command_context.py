@@ -14,6 +14,7 @@ from hotswap_stream.api.authorization import actor_of
 from hotswap_stream.api.problems import ProblemError
 from hotswap_stream.application.identity import Ids
 from hotswap_stream.application.unread_keys import unread_key
+from hotswap_stream.domain.reserved import wrong_command_id
 
 COMMAND_ID_CHARACTERS_MAX = 128
 
@@ -104,8 +105,11 @@ def command_context(headers: CommandHeaders, body: CommandBody, ids: Ids) -> Com
         raise _invalid(f"If-Match says {if_match}, expected_sequence says {body.expected_sequence}: send one of them")
     if key is not None and body.command_id not in (None, key):
         raise _invalid(f"Idempotency-Key is {key!r}, command_id is {body.command_id!r}: send one of them")
+    command_id = key or body.command_id or ids.new_id()
+    if wrong := wrong_command_id(command_id):
+        raise _invalid(wrong)
     return CommandContext(
-        command_id=key or body.command_id or ids.new_id(),
+        command_id=command_id,
         actor=headers.actor,
         reason=body.reason,
         expected_sequence=body.expected_sequence if if_match is None else if_match,

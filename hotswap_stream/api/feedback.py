@@ -64,7 +64,7 @@ class FeedbackTaken(Struct, frozen=True, kw_only=True):
     tags=["inference"],
     guards=[guard_state_change],
     security=KEY_OR_NONE,
-    responses={status: PROBLEM_RESPONSES[status] for status in (400, 401, 404, 413, 422, 503)},
+    responses={status: PROBLEM_RESPONSES[status] for status in (400, 401, 403, 404, 413, 415, 422, 503)},
 )
 async def give_feedback(
     runtime: Runtime, command_headers: Headers, model_name: ModelNameInPath, data: JSONBody[FeedbackBody]

@@ -17,6 +17,7 @@ from hotswap_stream.api.problems import Problem, ProblemError, refused
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.model_queries import unknown_model
 from hotswap_stream.application.training import TrainingSpec
+from hotswap_stream.domain.limits import wrong_model_name
 
 RUNS_LISTED_MAX = 1_000
 
@@ -80,6 +81,8 @@ class TrainingRunController(Controller):
             raise ProblemError(
                 501, "no-training-here", "this server starts no training runs; use `hotswap-stream train`"
             )
+        if wrong := wrong_model_name(model_name):
+            raise ProblemError(422, "invalid-value", wrong)
         context = command_context(command_headers, data, runtime.services.ids)
         known = runtime.registry.state(model_name).runs.get(context.command_id)
         if known is not None:

@@ -21,8 +21,8 @@ from hotswap_events.alert_commands import AlertCommand, ClearAlert, RaiseAlert
 from hotswap_events.alerts import AlertClearedCause, AlertRule
 from hotswap_stream.application.alert_figures import Figure, Measured
 from hotswap_stream.domain.alerts import AlertsState, RaisedAlert
+from hotswap_stream.domain.reserved import ALERTS_ACTOR
 
-ACTOR = "alert-watch"
 SILENCE_SECONDS_MIN = 5.0
 """Workers send an observation a second, now and then later."""
 
@@ -61,7 +61,8 @@ def judge(
 ) -> Iterator[AlertCommand]:
     """What has to be said now. `figures` and `watches`, which are those with this look, by rule name.
 
-    The ids of the commands follow from the state alone, so that two processes that find the same make one event.
+    Two processes that find the same make one event: an alert that is raised is not raised again, and a clearing names
+    the raising that it is about.
     """
     for rule in alerts.effective_policy.rules:
         watch, figure = watches.get(rule.name), figures.get(rule.name)
@@ -87,7 +88,7 @@ def _raise(
 ) -> RaiseAlert:
     return RaiseAlert(
         command_id=f"alert/{rule.name}/raise/{alerts.raised_total}",
-        actor=ACTOR,
+        actor=ALERTS_ACTOR,
         model_name=model_name,
         reason=f"{rule.metric} is {figure.value:.4g}, above {rule.above:g}"
         + (f" for {rule.for_seconds:g} s" if rule.for_seconds else ""),
@@ -111,7 +112,7 @@ def _clear(model_name: str, alert: RaisedAlert, cause: AlertClearedCause, figure
         )
     return ClearAlert(
         command_id=f"alert/{rule.name}/clear/{alert.sequence}",
-        actor=ACTOR,
+        actor=ALERTS_ACTOR,
         model_name=model_name,
         reason=reason,
         rule_name=rule.name,

@@ -53,9 +53,13 @@ class Chain:
         self._suspect_offset: int | None = None
         """Of the last of them, or of one that was reported elsewhere."""
         self._doubtful: list[Finding] = []
-        """Of what stands right before the head: notices, once something that counts was written after the head."""
+        """Of what stands before a head that nobody has built on yet: notices, once somebody has."""
+        self._confirmed = 0
+        """Sequence of the last event that another decision was built on."""
         self._awaiting: dict[str, Link] = {}
         """Unexplained links, by the digest of the event they say they were written after."""
+        self._strays: dict[str, Link] = {}
+        """Those told of in notices, by their own digest."""
         self._told: set[str] = set()
         """Digests of links that a finding speaks of: what was written after those says nothing new."""
 
@@ -83,6 +87,12 @@ class Chain:
             self._told.add(link.digest)
             return False
         else:
+            if early is not None and early not in self.evidence:
+                self._reordered(early, link)
+            if (former := self._strays.pop(link.previous, None)) is not None:
+                # Something was written after it: it is none.
+                self._forget(former)
+                self.evidence.append(former)
             self.evidence.append(link)
             self._awaiting[link.previous] = link
             return False
@@ -105,16 +115,19 @@ class Chain:
         """Judge what came since the head, now that the stream goes on with `following`, or has ended (None)."""
         if self.evidence and self._broken(following):
             found = self._diagnose([] if following is None else [following])
-            # Which record broke it cannot always be told: one found broken in itself, or one before a head that nothing
-            # was written after.
-            blamed = self._blamed() if found is None else [found]
+            # Which record broke it cannot always be told. Anything here may be added to hide it, so all that may have
+            # done it is told of: also what stands before a head that nothing was written after.
+            blamed = self._blamed() if found is None else [found, *self._suspects]
             self.findings += [*self._doubtful, *blamed, *self._masked(found)]
-            self._note([] if found is None else self._suspects)
             self._told.update(link.digest for link in self.evidence)
             self._doubtful = []
         else:
-            self._note(self._doubtful)
-            self._doubtful = [*self._suspects, *map(self._stray, self.evidence)]
+            if following is not None and not self._in_one_decision(following):
+                self._confirmed = self.sequence
+                self._note(self._doubtful)
+                self._doubtful = []
+            self._doubtful += [*self._suspects, *map(self._stray, self.evidence)]
+            self._strays.update((link.digest, link) for link in self.evidence)
         self.evidence, self._suspects, self._suspect_offset = [], [], None
 
     def _broken(self, following: Link | None) -> bool:
@@ -124,8 +137,12 @@ class Chain:
             written.add(following.digest)
         if any(link.previous in written for link in self.evidence):
             return True
-        # At the end, a link beyond the head may be the first one after an event that was changed or dropped.
-        return following is None and any(link.sequence > self.sequence for link in self.evidence)
+        # At the end, a link beyond what others built on may be the first after an event that was changed or dropped.
+        return following is None and any(link.sequence > self._confirmed for link in self.evidence)
+
+    def _in_one_decision(self, link: Link) -> bool:
+        head = self.head
+        return head is not None and (head.offset + 1, head.cause) == (link.offset, link.cause)
 
     def _blamed(self) -> list[Finding]:
         """The records found broken in themselves, with what else is known to be wrong."""
@@ -161,10 +178,14 @@ class Chain:
     def _reordered(self, early: Link, former: Link) -> None:
         """A link that seemed to extend nothing was written after one that stands behind it."""
         self.evidence = [link for link in self.evidence if link is not early]
-        self.notices = [notice for notice in self.notices if notice.offset != early.offset]
-        self._doubtful = [each for each in self._doubtful if each.offset != early.offset]
+        self._forget(early)
         self._told.add(early.digest)
         self.findings.append(self._stands_before(early, former))
+
+    def _forget(self, stray: Link) -> None:
+        """Take its notice back."""
+        self.notices = [notice for notice in self.notices if notice.offset != stray.offset]
+        self._doubtful = [each for each in self._doubtful if each.offset != stray.offset]
 
     def _stray(self, link: Link) -> Finding:
         return self._finding("stray", link, "extends no chain: nothing in this stream was written before or after it")

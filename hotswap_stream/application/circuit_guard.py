@@ -1,7 +1,7 @@
 """One model's circuits in one worker: what it measures, which requests are probes, and the commands that follow.
 
-Workers that come to the same end send the same command id, so it happens once: a circuit's `since_sequence` names the
-state in which it was measured.
+Workers that come to the same end make one event: a circuit's `since_sequence` names the state in which it was measured,
+and what is about an earlier one is refused.
 """
 
 from datetime import datetime
@@ -12,6 +12,7 @@ from hotswap_events.commands import AnyCommand
 from hotswap_events.serving_commands import CloseCircuit, HalfOpenCircuit, OpenCircuit
 from hotswap_stream.application.circuit_breaker import REPEAT_SECONDS, CircuitBreaker, ProbePlan, Trip
 from hotswap_stream.domain.circuits import DEFAULT_SERVING_POLICY, CircuitState
+from hotswap_stream.domain.reserved import WORKER_ACTOR
 from hotswap_stream.domain.serving_route import circuit_of
 from hotswap_stream.domain.state import ModelState
 
@@ -157,7 +158,7 @@ class CircuitGuard:
     def _fields(self, step: str, circuit: CircuitState, reason: str) -> dict[str, Any]:
         return {
             "command_id": f"circuit-{step}:{self._model_name}:{circuit.since_sequence}",
-            "actor": f"worker:{self._worker}"[:ACTOR_CHARACTERS_MAX],
+            "actor": f"{WORKER_ACTOR}{self._worker}"[:ACTOR_CHARACTERS_MAX],
             "model_name": self._model_name,
             "reason": reason,
             "since_sequence": circuit.since_sequence,

@@ -6,7 +6,9 @@ from typing import Any
 
 from hotswap_events.alerts import AlertRaised
 from hotswap_events.codec import UnknownEvent
+from hotswap_events.emergency import ModelSetBack, ModelShutOff
 from hotswap_events.envelope import Envelope
+from hotswap_events.log_stream import FindingAcknowledged, LogBegun
 from hotswap_events.profile import ModelProfiled
 from hotswap_events.registry import (
     ModelArchived,
@@ -87,6 +89,22 @@ def _profiled(data: ModelProfiled, model: str) -> str:
     return f"recorded the profile of {data.model_version} of {model} ({data.rows:,} rows of {_short(data.source)})"
 
 
+def _set_back(data: ModelSetBack, model: str) -> str:
+    return f"set {model} back to {data.model_version}, whatever was active ({data.cause})"
+
+
+def _shut_off(_data: ModelShutOff, model: str) -> str:
+    return f"switched {model} off, whatever it was"
+
+
+def _begun(data: LogBegun, _subject: str) -> str:
+    return f"began the log {_short(data.log_id)}"
+
+
+def _acknowledged(data: FindingAcknowledged, _subject: str) -> str:
+    return f"acknowledged what an audit finds at offset {data.offset} ({data.damage}: {_short(data.detail)})"
+
+
 def _when(time: datetime) -> str:
     try:
         time = time.astimezone(UTC)
@@ -116,4 +134,8 @@ _WHAT: dict[type, Callable[[Any, str], str]] = {
     **ROLLOUT_DESCRIPTIONS,
     **SERVING_DESCRIPTIONS,
     **ALERT_DESCRIPTIONS,
+    ModelSetBack: _set_back,
+    ModelShutOff: _shut_off,
+    LogBegun: _begun,
+    FindingAcknowledged: _acknowledged,
 }

@@ -1,16 +1,32 @@
-"""What the workers say of themselves, folded: who lives, which versions they hold, whether all serve the active one."""
+"""What the workers say of themselves, folded: who lives, which versions they hold, whether all serve the active one.
 
-from collections.abc import Iterator
+Whether a worker lives is told by when it was last heard, on the clock of whoever listens; no clock is compared with
+another machine's. Of what was in the topic before somebody began to listen, the times of append tell how much older a
+record is than the newest one.
+"""
+
 from datetime import UTC, datetime
+from math import inf
 from typing import Protocol
 
 import msgspec
+import structlog
 from msgspec import Struct
 
+from hotswap_events.bounds import TIME_MAX
 from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord, FleetVersion, ObservationsLost
+from hotswap_events.nesting import nests_too_deep
 from hotswap_stream.domain.state import ModelState
 
+_log = structlog.get_logger(__name__)
+
 RECORDS_MAX = 100_000
+RECORD_BYTES_MAX = 1_048_576
+FORGOTTEN_AT_ONCE = 1_000
+"""When all places are taken, so many are freed."""
+ABSENT_MAX = 10_000
+"""Models without a worker whose absence is timed."""
+TIME_S_MAX = TIME_MAX.timestamp() - 1
 FORGET_SECONDS = 3_600.0
 """A worker that was silent for so long is not shown any more."""
 
@@ -23,7 +39,10 @@ class FleetWorker(Struct, frozen=True, kw_only=True):
     worker: str
     live: bool
     """Whether it was heard of lately."""
+    silent_seconds: float
+    """Since it was last heard, by the clock of whoever listens."""
     seen_at: datetime
+    """When its last record was appended, by the broker's clock."""
     registry_offset: int
     """It has folded the registry log up to and with this offset."""
     serving_version: str | None
@@ -77,35 +96,67 @@ class FleetView(Protocol):
         ...
 
 
+def fleet_record(key: bytes | None, value: bytes) -> FleetRecord | None:
+    """The record; None for any bytes that are none, or that speak of another worker or model than their key."""
+    if len(value) > RECORD_BYTES_MAX or nests_too_deep(value):
+        return None
+    try:
+        record = _decoder.decode(value)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return record if key == f"{record.worker}/{record.model_name}".encode() else None
+
+
+class _Heard(Struct, frozen=True, gc=False):
+    record: FleetRecord
+    heard_s: float
+    appended_s: float
+
+
 class FleetFold:
-    """Records of the fleet topic by worker and model. Times are unix seconds, given by the caller."""
+    """Records of the fleet topic by worker and model.
+
+    `heard_s` and `now_s` are seconds on one clock of the caller's, which never goes back; `appended_s` are unix seconds
+    as the records have them. Read what is there with `heard_s=appended_s`, and then say `caught_up`.
+    """
 
     def __init__(self) -> None:
-        self._records: dict[str, dict[str, tuple[FleetRecord, float]]] = {}
+        self._records: dict[str, dict[str, _Heard]] = {}
         self._count = 0
         self._absent_since_s: dict[str, float] = {}
+        self._newest_s = -inf
         self.unreadable = 0
 
-    def apply(self, key: bytes | None, value: bytes | None, time_s: float) -> None:
-        """Fold one record; one that cannot be read is counted and passed over."""
-        worker, _, model_name = (key or b"").decode(errors="replace").rpartition("/")
-        of_model = self._records.setdefault(model_name, {})
+    def apply(self, key: bytes | None, value: bytes | None, heard_s: float, appended_s: float | None = None) -> None:
+        """Fold one record; one that cannot be read is counted and passed over, whatever its bytes."""
+        appended_s = heard_s if appended_s is None else appended_s
+        self._newest_s = max(self._newest_s, appended_s)
         if value is None:
-            self._count -= of_model.pop(worker, None) is not None
-            if not of_model:
-                del self._records[model_name]
-                self._absent_since_s[model_name] = time_s
+            worker, _, model_name = (key or b"").decode(errors="replace").rpartition("/")
+            self._remove(model_name, worker, heard_s)
             return
-        try:
-            record = _decoder.decode(value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        record = fleet_record(key, value)
+        if record is None:
             self.unreadable += 1
+            if self.unreadable & (self.unreadable - 1) == 0:  # the 1st, 2nd, 4th, 8th …
+                _log.warning("fleet_record_unreadable", unreadable=self.unreadable, key=repr(key)[:100])
             return
-        if worker not in of_model:
+        of_model = self._records.setdefault(record.model_name, {})
+        if record.worker not in of_model:
             if self._count >= RECORDS_MAX:
-                self._forget(time_s)
+                self._forget(heard_s)
+                of_model = self._records.setdefault(record.model_name, {})
             self._count += 1
-        of_model[worker] = (record, time_s)
+        of_model[record.worker] = _Heard(record, heard_s, appended_s)
+
+    def caught_up(self, now_s: float) -> None:
+        """What was read so far was there before: each record counts as heard as long ago as it is older than the
+        newest one. If all of them are old, the newest worker lives on until `LIVE_SECONDS_MAX` have passed here."""
+        for of_model in self._records.values():
+            for worker, heard in of_model.items():
+                age_s = max(0.0, self._newest_s - heard.appended_s)
+                of_model[worker] = _Heard(heard.record, now_s - age_s, heard.appended_s)
+        self._absent_since_s.clear()
 
     def model_names(self) -> tuple[str, ...]:
         """Models that some worker spoke of."""
@@ -115,44 +166,57 @@ class FleetFold:
         """Of one model by name; those silent for long are left out."""
         return tuple(
             FleetWorker(
-                worker=record.worker,
-                live=now_s - seen_s <= LIVE_SECONDS_MAX,
-                seen_at=datetime.fromtimestamp(seen_s, UTC),
-                registry_offset=record.registry_offset,
-                serving_version=record.serving_version,
-                serving_registry_offset=record.serving_registry_offset,
-                versions=record.versions,
-                partitions=record.partitions,
-                observations_lost=record.observations_lost,
-                trouble=record.trouble,
-                stalled_partitions=record.stalled_partitions,
-                unserved_partitions=record.unserved_partitions,
-                advice=record.advice,
+                worker=heard.record.worker,
+                live=now_s - heard.heard_s <= LIVE_SECONDS_MAX,
+                silent_seconds=round(max(0.0, now_s - heard.heard_s), 3),
+                seen_at=datetime.fromtimestamp(min(TIME_S_MAX, max(0.0, heard.appended_s)), UTC),
+                registry_offset=heard.record.registry_offset,
+                serving_version=heard.record.serving_version,
+                serving_registry_offset=heard.record.serving_registry_offset,
+                versions=heard.record.versions,
+                partitions=heard.record.partitions,
+                observations_lost=heard.record.observations_lost,
+                trouble=heard.record.trouble,
+                stalled_partitions=heard.record.stalled_partitions,
+                unserved_partitions=heard.record.unserved_partitions,
+                advice=heard.record.advice,
             )
-            for _, (record, seen_s) in sorted(self._records.get(model_name, {}).items())
-            if now_s - seen_s <= FORGET_SECONDS
+            for _, heard in sorted(self._records.get(model_name, {}).items())
+            if now_s - heard.heard_s <= FORGET_SECONDS
         )
 
     def absent_s(self, model_name: str, now_s: float) -> float:
         """How long no live worker has had the model. Where none ever had it, since it was first asked for."""
-        last_s = max((seen_s for _, seen_s in self._seen(model_name)), default=None)
-        if last_s is None:
+        of_model = self._records.get(model_name)
+        if not of_model:
+            while len(self._absent_since_s) >= ABSENT_MAX:
+                del self._absent_since_s[next(iter(self._absent_since_s))]
             return max(0.0, now_s - self._absent_since_s.setdefault(model_name, now_s))
+        last_s = max(heard.heard_s for heard in of_model.values())
         return max(0.0, now_s - last_s - LIVE_SECONDS_MAX)
 
-    def _seen(self, model_name: str) -> Iterator[tuple[FleetRecord, float]]:
-        yield from self._records.get(model_name, {}).values()
+    def _remove(self, model_name: str, worker: str, now_s: float) -> None:
+        of_model = self._records.get(model_name)
+        if of_model is None or of_model.pop(worker, None) is None:
+            return
+        self._count -= 1
+        if not of_model:
+            del self._records[model_name]
+            while len(self._absent_since_s) >= ABSENT_MAX:
+                del self._absent_since_s[next(iter(self._absent_since_s))]
+            self._absent_since_s[model_name] = now_s
 
     def _forget(self, now_s: float) -> None:
-        """Make room: those silent for long, and if that is not enough, the one silent longest."""
+        """Make room: those silent for long, and if that is not enough, some of those silent longest."""
         everybody = sorted(
-            (seen_s, name, worker) for name, workers in self._records.items() for worker, (_, seen_s) in workers.items()
+            (heard.heard_s, name, worker)
+            for name, workers in self._records.items()
+            for worker, heard in workers.items()
         )
-        for position, (seen_s, name, worker) in enumerate(everybody):
-            if position and now_s - seen_s <= FORGET_SECONDS:
+        for position, (heard_s, name, worker) in enumerate(everybody):
+            if position >= FORGOTTEN_AT_ONCE and now_s - heard_s <= FORGET_SECONDS:
                 break
-            del self._records[name][worker]
-            self._count -= 1
+            self._remove(name, worker, now_s)
 
 
 def model_fleet(model_name: str, state: ModelState, active_offset: int, workers: tuple[FleetWorker, ...]) -> ModelFleet:

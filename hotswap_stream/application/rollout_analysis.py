@@ -1,7 +1,7 @@
 """What is due in a rollout, by what was folded: an outcome, a step, the end of a bake. Pure: the time comes in.
 
-A command's id is made of what it decides on, and it names the rollout and the step, so that the same decision is made
-once, whatever dies in between and however many decide.
+A command names the rollout, the step and how far the records were read, so that the same decision is made once,
+whatever dies in between and however many decide; its id is a name of what it decides on (see `own_commands`).
 """
 
 from collections.abc import Sequence
@@ -29,12 +29,11 @@ from hotswap_stream.application.rollout_table import (
     tests_alpha,
 )
 from hotswap_stream.application.version_figures import SKETCH_METRICS
+from hotswap_stream.domain.reserved import ANALYSIS_ACTOR
 from hotswap_stream.domain.rollout_state import RolloutState, seconds_in_phase
 from hotswap_stream.domain.statistics.drift import DriftEvidence
 from hotswap_stream.domain.statistics.evidence import Evidence
 from hotswap_stream.domain.statistics.judgement import Outcome, judge_metric, judge_step
-
-ACTOR = "rollout-analysis"
 
 DueCommand = RecordAnalysis | AdvanceRollout
 
@@ -234,7 +233,7 @@ def _record(
     place = "bake" if rollout.status == "baking" else "all" if step is None else str(step)
     return RecordAnalysis(
         command_id=f"analysis/{rollout.rollout_id}/{place}/{outcome}/{watermark}",
-        actor=ACTOR,
+        actor=ANALYSIS_ACTOR,
         model_name=model_name,
         reason=_reason(outcome, evidence),
         rollout_id=rollout.rollout_id,
@@ -250,7 +249,7 @@ def _advance(model_name: str, rollout: RolloutState) -> AdvanceRollout:
     began_ms = round(rollout.phase_started_at.timestamp() * 1000)
     return AdvanceRollout(
         command_id=f"analysis/{rollout.rollout_id}/{rollout.step_index}/pause-over/{began_ms}",
-        actor=ACTOR,
+        actor=ANALYSIS_ACTOR,
         model_name=model_name,
         reason="the pause is over",
         rollout_id=rollout.rollout_id,

@@ -17,6 +17,7 @@ from hotswap_events.commands import (
 )
 from hotswap_events.registry import TrainingFailureCause
 from hotswap_stream.application.evaluation import Evaluation, Evaluator
+from hotswap_stream.application.own_commands import own_id
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.training import (
     OnProgress,
@@ -106,7 +107,7 @@ class ModelTrainer:
     async def _fail(self, spec: TrainingSpec, actor: str, cause: TrainingFailureCause, detail: str) -> CommandResult:
         return await self.registry.handle(
             FailTraining(
-                command_id=f"{spec.run_id}:fail",
+                command_id=own_id(f"training:{spec.run_id}:fail"),
                 actor=actor,
                 model_name=spec.model_name,
                 correlation_id=spec.run_id,
@@ -129,7 +130,7 @@ class ModelTrainer:
     ) -> TrainingReport:
         registered = await self.registry.handle(
             RegisterVersion(
-                command_id=f"{spec.run_id}:register",
+                command_id=own_id(f"training:{spec.run_id}:register"),
                 actor=actor,
                 model_name=spec.model_name,
                 reason=reason,
@@ -152,7 +153,7 @@ class ModelTrainer:
             spec.model_name,
             registered.model_version,
             actor=actor,
-            command_id=f"{spec.run_id}:validate",
+            command_id=own_id(f"training:{spec.run_id}:validate"),
             correlation_id=spec.run_id,
             promote_first=promote_first,
         )
@@ -172,7 +173,7 @@ class ModelTrainer:
             return ()
         result = await self.registry.handle(
             ProfileVersion(
-                command_id=f"{spec.run_id}:profile",
+                command_id=own_id(f"training:{spec.run_id}:profile"),
                 actor=actor,
                 model_name=spec.model_name,
                 correlation_id=spec.run_id,

@@ -90,10 +90,15 @@ class TrainingChildren:
 
     async def _watch(self, run_id: str, process: asyncio.subprocess.Process) -> None:
         tail = b""
-        if process.stderr is not None:
-            while chunk := await process.stderr.read(4_096):
-                tail = (tail + chunk)[-_ERROR_CHARACTERS_MAX:]
-        code = await process.wait()
-        del self._running[run_id]
+        try:
+            if process.stderr is not None:
+                while chunk := await process.stderr.read(4_096):
+                    tail = (tail + chunk)[-_ERROR_CHARACTERS_MAX:]
+            code = await process.wait()
+        except Exception:  # noqa: BLE001 - whatever became of the watching, the run is not one that goes on
+            _log.exception("training_not_watched", run_id=run_id)
+            return
+        finally:
+            del self._running[run_id]
         if code:
             _log.warning("training_ended", run_id=run_id, exit_code=code, detail=tail.decode(errors="replace"))

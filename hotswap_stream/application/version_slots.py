@@ -24,6 +24,7 @@ from hotswap_stream.application.version_plan import HoldLimits, versions_to_hold
 from hotswap_stream.application.version_slot import LoadFailure as LoadFailure
 from hotswap_stream.application.version_slot import Refused, Slot, VersionRequest, load_retrying, why_refused
 from hotswap_stream.application.version_slot import Serving as Serving
+from hotswap_stream.application.watched_tasks import WatchedTasks
 from hotswap_stream.application.window_rule import joint_rule
 from hotswap_stream.domain.request_plan import RequestPlan, request_plan
 from hotswap_stream.domain.serving_route import Route
@@ -79,21 +80,18 @@ class VersionSlots:
         self._route_offset = self._stream_offset = -1
         self._failed_at_offset: dict[str, int] = {}
         self._work = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self.tasks = WatchedTasks("the loading of versions")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = asyncio.Event()
 
     def start(self) -> None:
         """Begin loading in the background."""
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.create_task(self._load_wanted(), name="version-loader")
+        self.tasks.start(self._load_wanted(), name="version-loader")
 
     async def stop(self) -> None:
         """Stop loading and give all memory back. No inference may be running."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self.tasks.stop()
         with self._lock:
             self.serving = None
             self._held = frozenset()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from hotswap_stream.application.watched_tasks import TaskEndedError, WatchedTasks
 from hotswap_stream.application.webhook_delivery import WebhookDelivery
 
 _log = structlog.get_logger(__name__)
@@ -20,20 +21,27 @@ class WebhookDeliveries:
     def __init__(self, deliveries: Sequence[WebhookDelivery]) -> None:
         self._deliveries = tuple(deliveries)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._watched = WatchedTasks("the webhooks")
         self._relay: asyncio.Task[None] | None = None
+
+    @property
+    def failure(self) -> TaskEndedError | None:
+        """Why some webhook is no longer told of anything, though nobody said so; None while all are."""
+        return self._watched.failure
 
     def begin(self, stop: asyncio.Event) -> None:
         """Deliver, on the running event loop, until `stop` is set or `end` is called."""
         self._tasks = {
-            asyncio.create_task(delivery.run(), name=f"webhook-{delivery.webhook.name}")
+            self._watched.start(delivery.run(), name=f"webhook-{delivery.webhook.name}")
             for delivery in self._deliveries
         }
-        self._relay = asyncio.create_task(self._stop_with(stop), name="webhooks-stop")
+        self._relay = self._watched.start(self._stop_with(stop), name="webhooks-stop")
         if self._tasks:
             _log.info("webhooks_begun", webhooks=[delivery.webhook.name for delivery in self._deliveries])
 
     async def end(self) -> None:
         """Return when nothing is delivered any more, after at most 8 s."""
+        self._watched.expect_end()
         for delivery in self._deliveries:
             delivery.stop()
         if self._relay is not None:
@@ -59,5 +67,6 @@ class WebhookDeliveries:
 
     async def _stop_with(self, stop: asyncio.Event) -> None:
         await stop.wait()
+        self._watched.expect_end()
         for delivery in self._deliveries:
             delivery.stop()

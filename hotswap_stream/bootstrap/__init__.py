@@ -20,12 +20,14 @@ from hotswap_stream.bootstrap.environment import answer_tags as answer_tags
 from hotswap_stream.bootstrap.environment import artifact_store as artifact_store
 from hotswap_stream.bootstrap.environment import broker_condition as broker_condition
 from hotswap_stream.bootstrap.environment import build_registry as build_registry
+from hotswap_stream.bootstrap.environment import check_topics as check_topics
 from hotswap_stream.bootstrap.environment import connection as connection
 from hotswap_stream.bootstrap.environment import ensure_control_topics as ensure_control_topics
 from hotswap_stream.bootstrap.environment import existing_topics as existing_topics
 from hotswap_stream.bootstrap.environment import log_memory as log_memory
 from hotswap_stream.bootstrap.environment import model_topics_creator as model_topics_creator
 from hotswap_stream.bootstrap.environment import open_registry as open_registry
+from hotswap_stream.bootstrap.environment import repair_topics as repair_topics
 from hotswap_stream.bootstrap.environment import running_broker as running_broker
 from hotswap_stream.bootstrap.environment import topics as topics
 from hotswap_stream.bootstrap.environment import withdraw_broker as withdraw_broker

@@ -45,6 +45,10 @@ async def run_control_agents(
             if on_ready is not None:
                 on_ready()
 
+        def say_well() -> None:
+            if on_well is not None and deliveries.failure is None:
+                on_well()
+
         await run_agents(
             kafka,
             topics(settings),
@@ -54,7 +58,7 @@ async def run_control_agents(
             instance=instance,
             on_model_seen=model_topics_creator(settings),
             on_ready=begin,
-            on_well=on_well,
+            on_well=say_well,
             clock=SystemClock(),
             answers=answers,
             lag=lag,

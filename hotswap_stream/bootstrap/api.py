@@ -18,6 +18,8 @@ from hotswap_stream.bootstrap.clients import (
 )
 from hotswap_stream.bootstrap.environment import artifact_store, broker_condition, connection, open_registry, topics
 from hotswap_stream.bootstrap.training import training_children
+from hotswap_stream.domain.reserved import wrong_actor
+from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys
 
 
@@ -65,7 +67,7 @@ async def serve_api(
                 clock=SystemClock(),
                 ids=RandomIds(),
                 environment=settings.topic_prefix,
-                api_keys=parse_api_keys(settings.api_keys),
+                api_keys=_api_keys(settings),
                 start_training=None if children is None else children.start,
                 inference=inference,
                 infer_bytes_max=settings.api_infer_bytes_max,
@@ -115,3 +117,12 @@ async def _until_ended(serving: "asyncio.Task[None]", registry: Registry) -> Non
         serving.result()
     elif not losing.cancelled():
         losing.result()
+
+
+def _api_keys(settings: Settings) -> dict[str, str]:
+    """Name → key. The name is the actor in the log, where parts of the product have names of their own."""
+    keys = parse_api_keys(settings.api_keys)
+    for name in keys:
+        if wrong := wrong_actor(name):
+            raise ConfigurationError(f"HOTSWAP_API_KEYS: {wrong}")
+    return keys

@@ -8,12 +8,14 @@ from hotswap_events.answers import AnswerTags
 from hotswap_events.topics import Topics, TopicSpec
 from hotswap_stream import broker_announcement as announcement
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
+from hotswap_stream.adapters.kafka import topic_admin
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics, topics_of
 from hotswap_stream.application.artifact_store import ArtifactStore
 from hotswap_stream.application.log_identity import SeenLog, look_at, replaced
 from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.topic_check import Difference, TopicFacts
 from hotswap_stream.broker_condition import ConditionWatch
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.log_memory import HomeLogMemory
@@ -98,15 +100,20 @@ def artifact_store(settings: Settings) -> ArtifactStore:
     )
 
 
-def model_topics_creator(settings: Settings, *, windows: bool = False) -> Callable[[str], Awaitable[None]]:
-    """A function that creates the pair of topics of a model, or that of its `windows`, once per process."""
+def model_topics_creator(
+    settings: Settings, *, windows: bool = False, check: bool = True
+) -> Callable[[str], Awaitable[None]]:
+    """A function that creates the pair of topics of a model, or that of its `windows`, once per process.
+
+    With `check` it raises TopicSettingsError where their settings break a promise.
+    """
     created: set[str] = set()
     kafka, names = connection(settings), topics(settings)
 
     async def ensure(model_name: str) -> None:
         if model_name not in created:
             specs = names.windows_specs if windows else names.model_specs
-            await ensure_topics(kafka, specs(model_name, partitions=settings.request_partitions))
+            await ensure_topics(kafka, specs(model_name, partitions=settings.request_partitions), check=check)
             created.add(model_name)
 
     return ensure
@@ -131,19 +138,20 @@ def build_registry(settings: Settings, source: str) -> Registry:
     )
 
 
-async def ensure_control_topics(settings: Settings) -> None:
-    """Create the topics that exist whatever models there are. LogReplacedError where the log's is gone."""
-    await create_topics(settings, topics(settings).control_specs())
+async def ensure_control_topics(settings: Settings, *, check: bool = True) -> None:
+    """Create the topics that exist whatever models there are. LogReplacedError where the log's is gone; with `check`,
+    TopicSettingsError where their settings break a promise."""
+    await create_topics(settings, topics(settings).control_specs(), check=check)
 
 
-async def create_topics(settings: Settings, specs: Sequence[TopicSpec]) -> None:
+async def create_topics(settings: Settings, specs: Sequence[TopicSpec], *, check: bool = True) -> None:
     """Create those that are missing. LogReplacedError when the log's topic is, and this machine knows it: made anew it
     would be empty, and nobody would notice."""
     memory, registry = log_memory(settings), topics(settings).registry
     seen = None if memory is None else memory.recall()
     if seen is not None and registry not in await existing_topics(settings):
         raise replaced(seen, f"there is no topic {registry!r}")
-    await ensure_topics(connection(settings), specs)
+    await ensure_topics(connection(settings), specs, check=check)
 
 
 def log_memory(settings: Settings) -> HomeLogMemory[SeenLog] | None:
@@ -178,10 +186,22 @@ async def accept_log(settings: Settings) -> tuple[SeenLog | None, SeenLog | None
     return before, now
 
 
+async def check_topics(
+    settings: Settings, specs: Sequence[TopicSpec]
+) -> list[tuple[TopicSpec, TopicFacts, list[Difference]]]:
+    """Those of the topics that exist, as the cluster has them, and what differs. LogUnavailableError."""
+    return await topic_admin.check_topics(connection(settings), specs)
+
+
+async def repair_topics(settings: Settings, specs: Sequence[TopicSpec]) -> dict[str, dict[str, str]]:
+    """Give topics the settings they need and leave others alone. ConfigurationError, LogUnavailableError."""
+    return await topic_admin.repair_topics(connection(settings), specs)
+
+
 @asynccontextmanager
-async def open_registry(settings: Settings, source: str = "cli") -> AsyncIterator[Registry]:
-    """A started registry: topics created, log folded to its end."""
-    await ensure_control_topics(settings)
+async def open_registry(settings: Settings, source: str = "cli", *, check: bool = True) -> AsyncIterator[Registry]:
+    """A started registry: topics created and, with `check`, looked at; log folded to its end."""
+    await ensure_control_topics(settings, check=check)
     registry = build_registry(settings, source)
     try:
         await registry.start()

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import uuid4
 
+import typer
+
 from hotswap_stream.cli.options import Actor, AsJson, CommandId, ExpectedSequence, ModelArgument, Reason
 from hotswap_stream.cli.printing import print_result
 from hotswap_stream.cli.running import run_on_registry
@@ -27,6 +29,10 @@ def command_fields(
     command_id: CommandId = None,
 ) -> Fields:
     """Keyword arguments common to all commands, from the options common to all orders."""
+    from hotswap_stream.domain.reserved import wrong_actor, wrong_command_id
+
+    if wrong := wrong_command_id(command_id or "") or wrong_actor(actor):
+        raise typer.BadParameter(wrong)
     return {
         "model_name": model,
         "actor": actor,

@@ -1,7 +1,6 @@
 """`fleet`: which worker holds which versions, and whether all serve the one in production."""
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,7 +37,7 @@ def fleet(
                 refusal = find_model(streams, model)
                 if isinstance(refusal, Refusal):
                     raise refuse(refusal, as_json=as_json)
-            now_s = time.time()
+            now_s = time.monotonic()
             return [
                 model_fleet(name, stream.state, stream.active_offset, fold.workers(name, now_s))
                 for name, stream in sorted(streams.items())
@@ -76,7 +75,7 @@ def print_fleet(fleet: "ModelFleet") -> None:
                     worker.serving_version,
                     _versions(worker),
                     worker.partitions,
-                    f"{max(0.0, (datetime.now(UTC) - worker.seen_at).total_seconds()):.1f} s ago",
+                    f"{worker.silent_seconds:.1f} s ago",
                 )
                 for worker in fleet.workers
             ),
@@ -87,6 +86,10 @@ def print_fleet(fleet: "ModelFleet") -> None:
         if lost:
             told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in lost.items())
             typer.echo(f"{worker.worker}: its observations are incomplete since it started: {told}")
+        if worker.live and worker.trouble is not None:
+            typer.echo(f"{worker.worker}: {worker.trouble}")
+        if worker.live and worker.advice is not None:
+            typer.echo(f"{worker.worker}: to be mended: {worker.advice}")
 
 
 def _versions(worker: "FleetWorker") -> str:

@@ -192,6 +192,13 @@ def _roll_back(state: ModelState, command: RollBack) -> Decision:
             code="conflict",
             reason=f"asked to roll back from {command.from_version!r}, but {active.model_version!r} is active",
         )
+    entered = active.production_sequences[-1]
+    if command.entered_sequence not in (None, entered):
+        return Refusal(
+            code="conflict",
+            reason=f"asked to take back what put {active.model_version!r} into production at sequence "
+            f"{command.entered_sequence}, but it is there since {entered}",
+        )
     former = state.former_version
     if former is None:
         return Refusal(

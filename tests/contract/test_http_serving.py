@@ -113,3 +113,20 @@ async def test_a_wrong_policy_says_what_is_wrong(
     answer = await two_versions.client.put(f"/api/models/{MODEL}/serving-policy", json={"policy": policy})
     assert answer.status_code == status, answer.text
     assert words in answer.text
+
+
+async def test_names_of_the_product_are_not_for_callers(stage: HttpStage) -> None:
+    """Whoever used the id of an automatic command beforehand kept it from being applied."""
+    await stage.promoted()
+    for headers in (
+        {"Idempotency-Key": f"load-failed:{MODEL}:v1:7"},
+        {"Idempotency-Key": "hotswap/circuit-open/0"},
+        {"X-Actor": "worker:w1"},
+        {"X-Actor": "rollout-analysis"},
+    ):
+        answer = await stage.command("disable", headers=headers)
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["code"] == "invalid-value"
+    answer = await stage.command("disable", {"command_id": "alert/slow/raise/0"})
+    assert answer.status_code == 422, answer.text
+    assert not stage.registry.state(MODEL).serving.disabled

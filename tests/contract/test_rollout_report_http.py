@@ -1,6 +1,7 @@
 """How the arms of a rollout do, over HTTP; what was recorded of them is kept in memory here."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -44,12 +45,13 @@ class HeldHistory:
     """A RecordedHistory of nothing, that takes until it may go on."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Semaphore(0)
-        self.go_on = asyncio.Event()
+        # Of threads: it is read in another event loop.
+        self.asked = threading.Semaphore(0)
+        self.go_on = threading.Event()
 
     async def read(self, _model_name: str, _since: datetime, _until: datetime | None) -> AsyncIterator[Recorded]:
         self.asked.release()
-        await self.go_on.wait()
+        await asyncio.to_thread(self.go_on.wait)
         for none in list[Recorded]():
             yield none
 
@@ -129,7 +131,7 @@ async def test_so_many_reports_are_made_at_once_and_no_more(new_log: NewLog, tmp
         path = f"/api/models/{MODEL}/rollout/report"
         making = [asyncio.create_task(stage.get(path)) for _each in range(REPORTS_AT_ONCE_MAX)]
         for _each in making:
-            await history.asked.acquire()
+            await asyncio.to_thread(history.asked.acquire)
         for other in (path, f"/api/models/{MODEL}/drift"):
             refused = await stage.get(other)
             assert f"{REPORTS_AT_ONCE_MAX} reports" in assert_problem(refused, 503, "busy")["detail"]

@@ -1,8 +1,10 @@
 """The account of an environment: nothing that was acknowledged is lost, also not for those who start anew."""
 
 from hotswap_events import headers as header_names
+from tests.hostile.commands import wrong_commands
+from tests.hostile.good_records import NotHandledError
 from tests.hostile.places import WINDOW_MODEL
-from tests.hostile.probes import NotHandledError, Probes
+from tests.hostile.probes import Probes
 from tests.hostile.stage import HostileStage
 
 
@@ -11,12 +13,13 @@ async def account(hostile: HostileStage, probes: Probes) -> list[str]:
     lost: list[str] = []
     try:
         await hostile.restart(("worker", "agents", "api"))
-        await probes.ensure_rollout()
+        await probes.good.ensure_rollout()
         await probes.run(
             ("requests", "http", "commands", "feedback", "observations", "fleet", "windows", "dead letters")
         )
     except (NotHandledError, TimeoutError) as error:
         lost.append(f"after a restart of all processes: {type(error).__name__}: {error}")
+    lost += await wrong_commands(hostile)
     lost += hostile.ended()
     lost += _requests(hostile, probes)
     results = {record.body().get("command_id") for record in hostile.watch.good(hostile.topics.command_results)}

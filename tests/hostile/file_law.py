@@ -9,9 +9,10 @@ from hotswap_events.commands import RegisterVersion, SwitchVersion
 from hotswap_events.registry import Provenance
 from hotswap_stream.errors import HotswapError
 from tests.hostile.file_cells import FileCell, artifact_of, wrong_with_setting
+from tests.hostile.good_records import NotHandledError
 from tests.hostile.law import Outcome
 from tests.hostile.places import MODEL
-from tests.hostile.probes import NotHandledError, Probes
+from tests.hostile.probes import Probes
 from tests.hostile.stage import HostileStage
 
 

@@ -6,9 +6,10 @@ from random import Random
 
 import httpx
 
+from tests.hostile.good_records import NotHandledError
 from tests.hostile.http_cells import HttpCell
 from tests.hostile.law import Outcome
-from tests.hostile.probes import NotHandledError, Probes
+from tests.hostile.probes import Probes
 from tests.hostile.stage import HostileStage
 
 GROUP_CELLS_MAX = 60

@@ -10,8 +10,9 @@ from msgspec import Struct
 from hotswap_events import headers as header_names
 from hotswap_stream.errors import HotswapError
 from tests.hostile.cells import Cell
+from tests.hostile.good_records import NotHandledError
 from tests.hostile.places import MODEL, PLACES, Place, Process
-from tests.hostile.probes import NotHandledError, Probes
+from tests.hostile.probes import Probes
 from tests.hostile.records import HostileRecord, record_of
 from tests.hostile.stage import BYSTANDER, PARTITIONS, HostileStage
 from tests.hostile.wire import Written
@@ -64,9 +65,12 @@ async def _try(hostile: HostileStage, probes: Probes, cells: Sequence[Cell], out
     places = [place for place in PLACES if place.name in {cell.place for cell in cells}]
     wanted = tuple(dict.fromkeys(probe for place in places for probe in place.probes))
     if {"feedback", "observations"} & {*wanted}:
-        await probes.ensure_rollout()
+        await probes.good.ensure_rollout()
     before = await _counts(hostile)
+    await probes.good.beside()
     pairs = await _write(hostile, cells)
+    if not any(cell.way == NOTHING_AFTER for cell in cells):
+        await probes.good.beside()
     outcome.refused = sum(written.refused is not None for _record, written in pairs)
     await hostile.restart(_restarts(places, cells))
     await probes.run(wanted)

@@ -9,16 +9,13 @@ from typing import Any
 
 import httpx
 import msgspec
-from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hotswap_events import headers as header_names
 from hotswap_events.observation import Observation
-from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import AbStrategy, Arm, MetricRule, RolloutPolicy
 from hotswap_events.validation_policy import ValidationPolicy
+from tests.hostile.good_records import GoodRecords, NotHandledError, partition_of_model
 from tests.hostile.places import MODEL, WINDOW_MODEL, Probe
-from tests.hostile.records import HostileRecord
 from tests.hostile.stage import PARTITIONS, WORKER, HostileStage
 from tests.hostile.watch import Seen
 from tests.integration.serving_stage import request_body
@@ -31,29 +28,15 @@ _POLL_SECONDS = 0.05
 _OFFSET = header_names.REQUEST_OFFSET
 
 
-class NotHandledError(AssertionError):
-    """A good record was not handled; the message says which and what was there instead."""
-
-
-class Ledger:
-    """Good records that were acknowledged, for the account at the end."""
-
-    def __init__(self) -> None:
-        self.requests: dict[tuple[str, int, int], str] = {}
-        """Model, partition and offset → id."""
-        self.commands: list[str] = []
-        self.steps: dict[str, int] = {}
-        """Series of WINDOW_MODEL → steps that it got."""
-
-
 class Probes:
     """Good traffic on demand. `run` raises NotHandledError."""
 
-    def __init__(self, hostile: HostileStage, seconds_max: float = SECONDS_MAX) -> None:
-        self.ledger = Ledger()
+    def __init__(self, hostile: HostileStage, good: GoodRecords, seconds_max: float = SECONDS_MAX) -> None:
+        self.good = good
+        self.ledger = good.ledger
         self.seconds_max = seconds_max
         self._hostile = hostile
-        self._number = 0
+        self._policies = 0
         self._group = Consumer(
             {
                 "bootstrap.servers": hostile.servers,
@@ -83,8 +66,8 @@ class Probes:
 
     async def _requests(self) -> None:
         for partition in range(PARTITIONS):
-            name = self._next("good")
-            place = await self._send(self._hostile.topics.requests(MODEL), partition, request_body(name))
+            name = self.good.next("good")
+            place = await self.good.send(self._hostile.topics.requests(MODEL), partition, request_body(name))
             self.ledger.requests[MODEL, partition, place] = name
             answer = await self.until(f"request {partition}:{place}", partial(self._answer, MODEL, partition, place))
             body = answer.body()
@@ -108,7 +91,7 @@ class Probes:
             try:
                 answer = await self._hostile.http.post(
                     f"/v2/models/{MODEL}/infer",
-                    content=request_body(self._next("http")),
+                    content=request_body(self.good.next("http")),
                     headers={"Content-Type": "application/json"},
                 )
             except httpx.HTTPError as error:
@@ -121,7 +104,8 @@ class Probes:
 
     async def _commands(self) -> None:
         """A command on the topic is carried out, and what came of it is followed everywhere."""
-        policy = ValidationPolicy(pass_margin=0.05 + self._number % 7 / 1_000)
+        self._policies += 1
+        policy = ValidationPolicy(pass_margin=0.05 + self._policies % 7 / 1_000)
         result = await self._command({"type": "hotswap.command.set-validation-policy.v1", "policy": policy})
         offset = result["offset"]
         await self.until("the API following the log", lambda: self._api_offset(offset))
@@ -129,9 +113,9 @@ class Probes:
         await self.until("the worker following the log", lambda: self._worker_offset(offset))
 
     async def _command(self, fields: dict[str, Any]) -> dict[str, Any]:
-        hostile, name = self._hostile, self._next("good-command")
+        hostile, name = self._hostile, self.good.next("good-command")
         body = {"command_id": name, "actor": "test", "model_name": MODEL, **fields}
-        await self._send(hostile.topics.commands, self._partition_of_model(), msgspec.json.encode(body), MODEL.encode())
+        await self.good.send(hostile.topics.commands, partition_of_model(), msgspec.json.encode(body), MODEL.encode())
         self.ledger.commands.append(name)
         found = await self.until(
             f"command {fields['type']}",
@@ -172,38 +156,11 @@ class Probes:
 
         await self.until("the worker in the fleet, live and serving", seen)
 
-    async def ensure_rollout(self) -> None:
-        """A rollout by rewards and labels is on: else feedback is not looked up."""
-        hostile = self._hostile
-        await hostile.stage.registry.catch_up()
-        state = hostile.stage.registry.state(MODEL)
-        if state.rollout is None or state.rollout.status != "running":
-            other = "v2" if state.active_version == "v1" else "v1"
-            names = (str(state.active_version), other)
-            command = StartRollout(
-                command_id=self._next("rollout"),
-                actor="test",
-                model_name=MODEL,
-                strategy=AbStrategy(arms=tuple(Arm(model_version=name, weight=5_000) for name in names)),
-                policy=RolloutPolicy(
-                    metrics=(MetricRule(metric="reward", margin=1e9), MetricRule(metric="accuracy", margin=1.0)),
-                    answers_min=10**12,
-                    auto_promote=False,
-                    auto_archive=False,
-                ),
-                forced=True,
-            )
-            result = await hostile.stage.registry.handle(command)
-            if result.status not in ("accepted", "unchanged"):
-                raise NotHandledError(f"a rollout could not be started: {result}")
-        rollout = hostile.stage.registry.state(MODEL).rollout
-        hostile.world.rollout_id = None if rollout is None else rollout.rollout_id
-
     async def _feedback(self) -> None:
         partition, offset = self._hostile.world.answered
         body = {
             "model_name": MODEL,
-            "feedback_id": self._next("good-feedback"),
+            "feedback_id": self.good.next("good-feedback"),
             "at": datetime.now(UTC).isoformat(),
             "request_partition": partition,
             "request_offset": offset,
@@ -213,7 +170,7 @@ class Probes:
         await self._folded(self._hostile.topics.feedback, msgspec.json.encode(body))
 
     async def _observations(self) -> None:
-        now, run = datetime.now(UTC), self._next("good-run")
+        now, run = datetime.now(UTC), self.good.next("good-run")
         record = Observation(
             worker="good",
             worker_run=run,
@@ -240,8 +197,8 @@ class Probes:
 
     async def _folded(self, topic: str, value: bytes) -> None:
         """The agents acknowledge it only after it counts."""
-        partition = self._partition_of_model()
-        offset = await self._send(topic, partition, value, MODEL.encode())
+        partition = partition_of_model()
+        offset = await self.good.send(topic, partition, value, MODEL.encode())
         place = TopicPartition(topic, partition)
         said = ""
 
@@ -259,20 +216,23 @@ class Probes:
             number = self.ledger.steps[series] = self.ledger.steps.get(series, 0) + 1
             partition = int(series[1])
             headers: list[tuple[str, bytes | None]] = [(header_names.ROUTING_KEY, series.encode())]
-            name = self._next("step")
-            offset = await self._send(topics.requests(WINDOW_MODEL), partition, steps_body([1.0], name), None, headers)
+            name = self.good.next("step")
+            offset = await self.good.send(
+                topics.requests(WINDOW_MODEL), partition, steps_body([1.0], name), None, headers
+            )
             self.ledger.requests[WINDOW_MODEL, partition, offset] = name
             answer = await self.until(
                 f"step {number} of {series}", partial(self._answer, WINDOW_MODEL, partition, offset)
             )
             window = answer.body().get("parameters", {}).get("window", {})
-            if window.get("steps") != min(number, STEPS):
+            ready = number >= STEPS
+            if window.get("ready") != ready or not (ready or window["steps"] == number):
                 raise NotHandledError(f"step {number} of series {series} was answered with {answer.value!r:.300}")
 
     async def _dead_letters(self) -> None:
         """A request that cannot be served has its copy there."""
-        topics, name = self._hostile.topics, self._next("bad")
-        offset = await self._send(topics.requests(MODEL), 0, b'{"id": "%s"}' % name.encode())
+        topics, name = self._hostile.topics, self.good.next("bad")
+        offset = await self.good.send(topics.requests(MODEL), 0, b'{"id": "%s"}' % name.encode())
         origin = topics.requests(MODEL).encode()
 
         def copied() -> Seen | None:
@@ -286,22 +246,6 @@ class Probes:
             )
 
         await self.until("the dead letter of a bad request", copied)
-
-    async def _send(
-        self,
-        topic: str,
-        partition: int,
-        value: bytes,
-        key: bytes | None = None,
-        headers: list[tuple[str, bytes | None]] | None = None,
-    ) -> int:
-        """Its offset, acknowledged by the broker."""
-        record = HostileRecord(topic=topic, partition=partition, value=value, key=key, headers=headers or [])
-        (written,) = await self._hostile.wire.write([record])
-        if written.refused is not None:
-            raise NotHandledError(f"the broker did not take a good record for {topic}: {written.refused}")
-        self._hostile.wire.hostile[topic, partition] -= set(written.offsets)
-        return written.offsets[0]
 
     async def until(
         self,
@@ -324,12 +268,3 @@ class Probes:
             if time.monotonic() > deadline:
                 raise NotHandledError(f"{what}: not within {self.seconds_max:g} s; {said()} {failed}".rstrip("; "))
             await asyncio.sleep(_POLL_SECONDS)
-
-    def _partition_of_model(self) -> int:
-        every = list(range(4))
-        found: int = DefaultPartitioner()(MODEL.encode(), every, every)
-        return found
-
-    def _next(self, what: str) -> str:
-        self._number += 1
-        return f"{what}-{self._number}"

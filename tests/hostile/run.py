@@ -16,11 +16,12 @@ from tests.hostile.account import account
 from tests.hostile.cells import Cell
 from tests.hostile.file_cells import FileCell
 from tests.hostile.file_law import try_artifacts, try_settings
+from tests.hostile.good_records import GoodRecords, NotHandledError
 from tests.hostile.http_cells import HttpCell
 from tests.hostile.http_law import http_groups, try_http
 from tests.hostile.law import Outcome, try_cells
 from tests.hostile.places import PLACES
-from tests.hostile.probes import SECONDS_MAX, NotHandledError, Probes
+from tests.hostile.probes import SECONDS_MAX, Probes
 from tests.hostile.stage import HostileStage, hostile_stage
 
 GROUP_CELLS_MAX = 120
@@ -120,9 +121,9 @@ class Run:
             home = self._settings.home / prefix
             settings = msgspec.structs.replace(self._settings, topic_prefix=prefix, home=home)
             hostile = await self._stack.enter_async_context(hostile_stage(settings))
-            probes = Probes(hostile, self._seconds_max)
+            probes = Probes(hostile, GoodRecords(hostile), self._seconds_max)
             self._stack.callback(probes.close)
-            await probes.ensure_rollout()
+            await probes.good.ensure_rollout()
             await probes.run(("requests", "http", "commands", "feedback", "observations", "fleet", "windows"))
             self._open = hostile, probes
         return self._open

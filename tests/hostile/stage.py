@@ -217,7 +217,8 @@ def _specs(settings: Settings, http: httpx.AsyncClient) -> list[ProcessSpec]:
             env=environment,
             ready=ready,
             ready_seconds_max=READY_SECONDS_MAX,
-            restarts_per_minute_max=4,
+            restarts_per_minute_max=1_000,
+            backoff_seconds_max=0.5,
             log_file=settings.home / "logs" / f"{name}.log",
             log_bytes_max=1024**3,
         )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it does not say what it exports
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
@@ -11,8 +11,6 @@ from confluent_kafka.admin import (
     NewPartitions,
     ResourceType,
 )
-
-_MEBIBYTE = 1024**2
 
 
 def write_packed(

@@ -7,14 +7,20 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import httpx
+import msgspec
 import pytest
 
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifact_manifest import ArtifactManifest
 from hotswap_stream.application.serving import Arrays, ModelLoader, ServingModel
+from hotswap_stream.pulse import NotHealthyError, Pulse, check
+from hotswap_stream.workers.inference import life_signs
 from hotswap_stream.workers.inference import worker as worker_module
-from tests.integration.serving_stage import open_stage, request_body, stage_settings
+from tests.integration.asking_stage import running_api
+from tests.integration.serving_stage import MODEL, open_stage, request_body, stage_settings
 from tests.integration.test_cli_processes import (
     environment,  # noqa: F401  # a fixture
     hotswap,
@@ -159,4 +165,69 @@ async def test_a_worker_with_a_stuck_batch_or_without_kafka_is_not_well(
             loader.going.set()
             running_worker.cancel()
             await asyncio.gather(running_worker, return_exceptions=True)
+            await worker.stop()
+
+
+class _Slow(_Blocking):
+    """Passes that are long enough for a thread of their own."""
+
+    def infer(self, inputs: Arrays) -> Arrays:
+        time.sleep(0.005)
+        return super().infer(inputs)
+
+
+class _SlowLoader(_BlockingLoader):
+    async def load(self, digest: str) -> ServingModel:
+        return _Slow(await self._inner.load(digest), self.going)
+
+
+async def test_requests_that_stand_still_are_told_by_health_and_by_the_api(
+    kafka: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Issue: a partition stood still for ever; the worker was healthy and the model ready."""
+    monkeypatch.setattr(life_signs, "STANDSTILL_SECONDS_MAX", 2.0)
+    settings = msgspec.structs.replace(stage_settings(kafka, topic_prefix, tmp_path), api_port=0)
+    async with open_stage(settings) as stage:
+        await stage.register_answering(1.0)
+        await stage.switch("v1")
+        worker = await bootstrap.build_worker(settings, "w1")
+        loader = worker._loader = _SlowLoader(worker._loader)
+        loader.going.set()
+        await worker.start()
+        pulse = Pulse(tmp_path, "worker", "w1")
+        run = asyncio.create_task(worker.run(pulse.beat, on_trouble=pulse.trouble, on_advice=pulse.advise))
+        ready = f"/v2/models/{MODEL}/ready"
+        try:
+            async with running_api(settings) as url, httpx.AsyncClient(base_url=url, timeout=30) as http:
+
+                async def until(code: int) -> dict[str, Any]:
+                    async with asyncio.timeout(SECONDS_MAX):
+                        while (answer := await http.get(ready)).status_code != code:
+                            await asyncio.sleep(0.1)
+                    said: dict[str, Any] = answer.json()
+                    return said
+
+                await until(200)
+                for _request in range(5):
+                    await stage.send(request_body())
+                await stage.answers(5)
+                loader.going.clear()
+                await stage.send(request_body(), partition=1)
+                said = await until(503)
+                assert "requests wait in partitions 1" in said["error"], said
+                with pytest.raises(NotHealthyError, match="requests wait in partitions 1"):
+                    check(tmp_path, "worker", "w1")
+                (degraded,) = (await http.get("/api/health/ready")).json()["degraded"]
+                assert "requests wait in partitions 1" in degraded
+                fleet = (await http.get(f"/api/models/{MODEL}/fleet")).json()
+                assert fleet["workers"][0]["stalled_partitions"] == [1]
+                loader.going.set()
+                await until(200)
+                async with asyncio.timeout(SECONDS_MAX):
+                    while worker.trouble() is not None:
+                        await asyncio.sleep(0.1)
+        finally:
+            loader.going.set()
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
             await worker.stop()

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from aiokafka import ConsumerRecord
@@ -25,7 +25,7 @@ from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, body, head
 from tests.integration.serving_stage import stage_settings as settings_of
 
 MEBIBYTE = 1024**2
-Record = ConsumerRecord[bytes, bytes]
+Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
 
 
 @pytest.fixture

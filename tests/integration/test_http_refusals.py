@@ -37,6 +37,7 @@ async def stage(memory_log: MemoryRegistryLog, tmp_path: Path) -> AsyncIterator[
     [
         (b"{", 400, "malformed-json", "JSON"),
         (b"\xff\xfe", 400, "malformed-json", "JSON"),
+        (b'{"reason": "\xff\xfe"}', 400, "malformed-json", "utf-8"),
         (b"[" * 5_000 + b"]" * 5_000, 400, "malformed-json", "JSON"),
         (b"[]", 422, "invalid-request", "object"),
         (b"", 422, "body-missing", "'{}'"),
@@ -146,6 +147,10 @@ async def test_a_run_is_started_once_for_each_id(memory_log: MemoryRegistryLog, 
         )
         assert reason == "new data"
         assert_problem(await stage.command("training-runs", {"epochs": 0}), 422, "invalid-request")
+        for name in ("-1", "x" * 100):
+            refused = await stage.client.post(f"/api/models/{name}/training-runs", json={"epochs": 2})
+            assert_problem(refused, 422, "invalid-value")
+        assert len(started) == 1
 
 
 async def test_a_server_that_trains_nothing_says_so(stage: HttpStage) -> None:

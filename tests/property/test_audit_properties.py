@@ -63,15 +63,14 @@ def test_what_writers_wrote_passes(records: list[LogRecord]) -> None:
 
 @given(contended_logs, st.data())
 def test_any_changed_byte_of_a_covered_event_is_named(records: list[LogRecord], data: st.DataObject) -> None:
-    covered = covered_offsets(records)
+    covered = covered_offsets(records, successors=2)
     assume(covered)
     offset = data.draw(st.sampled_from(covered))
     value = records[offset].value or b""
     damaged = changed(value, data.draw(st.integers(0, len(value) - 1)), data.draw(st.integers(1, 255)))
     records[offset] = msgspec.structs.replace(records[offset], value=damaged)
-    first = verify_records(records).first
-    assert first is not None
-    assert first.offset == offset, (first, damaged)
+    found = {finding.offset for finding in verify_records(records).findings}
+    assert offset in found, (found, damaged)
 
 
 @given(contended_logs, st.data())
@@ -108,7 +107,8 @@ def test_two_swapped_events_of_a_stream_are_named_even_if_the_offsets_are_made_u
     assert (first.damage, first.offset) == ("reordered", one)
     forged = verify_records(renumbered(records)).first
     assert forged is not None
-    assert (forged.damage, forged.offset) == ("reordered", one), forged
+    assert forged.damage in ("reordered", "dropped")
+    assert forged.offset == one, forged
 
 
 @given(contended_logs, st.data())
@@ -127,17 +127,25 @@ forgeries = st.builds(
     st.just(staged("v1")),
     subject=st.sampled_from(MODELS),
     sequence=st.integers(1, 40),
-    previous=st.binary(min_size=32, max_size=32).map(bytes.hex),
+    previous=st.binary(min_size=32, max_size=32).filter(any).map(bytes.hex),
     id=st.just("forged"),
 )
 """Events that name a former event that is not there, as anybody can write."""
+
+
+def between_decisions(records: Sequence[LogRecord]) -> list[int]:
+    """Where a record can come in: a decision is one batch."""
+    events = [REGISTRY_CODEC.decode(record.value) for record in records]
+    causes = [event.causationid if isinstance(event, Envelope) else None for event in events]
+    inside = {at for at in range(1, len(records)) if causes[at] == causes[at - 1]}
+    return [at for at in range(len(records) + 1) if at not in inside]
 
 
 @given(contended_logs, forgeries, st.data())
 def test_a_forged_event_fails_nothing_once_the_stream_goes_on(
     records: list[LogRecord], forgery: Envelope, data: st.DataObject
 ) -> None:
-    offset = data.draw(st.integers(0, len(records)))
+    offset = data.draw(st.sampled_from(between_decisions(records)))
     forged = LogRecord(offset, 0, forgery.subject.encode(), REGISTRY_CODEC.encode(forgery))
     records = renumbered([*records[:offset], forged, *records[offset:]])
     goes_on = any(at > offset and event.subject == forgery.subject for at, event in counted_events(records))
@@ -150,10 +158,10 @@ def test_a_forged_event_fails_nothing_once_the_stream_goes_on(
 
 @given(contended_logs, forgeries, st.data())
 def test_a_forged_event_hides_no_changed_byte(records: list[LogRecord], forgery: Envelope, data: st.DataObject) -> None:
-    at = data.draw(st.integers(0, len(records)))
+    at = data.draw(st.sampled_from(between_decisions(records)))
     forged = LogRecord(at, 0, forgery.subject.encode(), REGISTRY_CODEC.encode(forgery))
     records = renumbered([*records[:at], forged, *records[at:]])
-    covered = covered_offsets(records)
+    covered = covered_offsets(records, successors=2)
     assume(covered)
     offset = data.draw(st.sampled_from(covered))
     value = records[offset].value or b""

@@ -41,6 +41,7 @@ from tests.registry_samples import (
     validate,
 )
 from tests.replay.alert_history import alerts
+from tests.replay.emergency_history import emergencies
 from tests.replay.profile_history import profiles
 from tests.replay.replayed_state import replayed_state
 from tests.replay.rollout_history import rollouts
@@ -173,6 +174,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("circuits", circuits),
     ("profiles", profiles),
     ("alerts", alerts),
+    ("emergencies", emergencies),
 )
 """File name → what is written into it. A scenario that was written once is never changed; a new one gets a line."""
 

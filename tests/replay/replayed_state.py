@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from hotswap_stream.application.audit import verify_records
+from hotswap_stream.application.audit_findings import AuditReport
+from hotswap_stream.application.log_stream import LogStream
 from hotswap_stream.application.registry_fold import AppliedUnknown, RegistryFold, Stream, Void
 from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.domain.alerts import NO_ALERTS, RaisedAlert
@@ -25,7 +27,9 @@ def replayed_state(records: Iterable[LogRecord]) -> dict[str, Any]:
     fold = RegistryFold()
     outcomes = [_outcome(fold, record) for record in kept]
     report = verify_records(kept)
+    with_log = {} if not fold.log.sequence else {"log": _log(fold.log, report)}
     document = {
+        **with_log,
         "outcomes": outcomes,
         "models": {name: _stream(stream) for name, stream in sorted(fold.streams.items())},
         "audit": {
@@ -39,6 +43,16 @@ def replayed_state(records: Iterable[LogRecord]) -> dict[str, Any]:
     }
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
     return plain
+
+
+def _log(log: LogStream, report: AuditReport) -> dict[str, Any]:
+    """Only of logs whose own stream has events: histories of before say nothing of it."""
+    return {
+        "sequence": log.sequence,
+        "head_digest": log.head_digest,
+        "log_id": None if log.begun is None else log.begun.log_id,
+        "acknowledged": [[each.finding.damage, each.finding.offset, each.actor] for each in report.acknowledged],
+    }
 
 
 def _outcome(fold: RegistryFold, record: LogRecord) -> str:

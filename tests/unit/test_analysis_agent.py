@@ -137,6 +137,12 @@ class Analysed:
         return (state.rollout or state.rollout_history[-1]).status
 
 
+def analyses(stage: AgentStage) -> list[tuple[object, ...]]:
+    """What was concluded of the last rollout, and on what."""
+    rollout = stage.registry.state(MODEL).rollout_history[-1]
+    return [(each.outcome, each.watermark, each.evidence) for each in rollout.analyses]
+
+
 @pytest.fixture
 async def analysed() -> Any:
     stage = AgentStage()
@@ -166,15 +172,15 @@ async def test_records_read_twice_count_once_and_decide_once(analysed: Analysed)
 async def test_a_process_that_died_before_it_decided_decides_the_same_when_it_reads_again(analysed: Analysed) -> None:
     await analysed.begin()
     await analysed.feed(analysed.seconds(3, GOOD))
-    ids = []
+    decided: list[tuple[object, ...]] = []
     for record in analysed.seconds(60, BAD):
         before = dict(analysed.entries)
         await analysed.agent.handle_observation(record)
         if analysed.agent.decided_count:
-            ids = list(analysed.stage.registry.state(MODEL).command_ids)[-1:]
+            decided = analyses(analysed.stage)
             after = dict(analysed.entries)
             break
-    assert ids
+    assert decided
     # Another process, another log of the same events up to there: the table may be older or as new as the decision.
     for table in (before, after):
         other = AgentStage()
@@ -192,7 +198,7 @@ async def test_a_process_that_died_before_it_decided_decides_the_same_when_it_re
             moved = msgspec.structs.replace(entry, table=msgspec.structs.replace(entry.table, rollout=known))
             again.entries[MODEL.encode()] = msgspec.msgpack.encode(moved)
             await again.agent.handle_observation(record)
-            assert list(other.registry.state(MODEL).command_ids)[-1:] == ids
+            assert analyses(other) == decided
         finally:
             await other.registry.stop()
 

@@ -135,7 +135,7 @@ def test_places_that_cannot_be_read(nobody: str, stopping: threading.Event, monk
 
 def test_progress_begins_the_limit_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [0.0]
-    monkeypatch.setattr(waiting.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr("hotswap_stream.workers.inference.waiting.time.monotonic", lambda: now_s[0])
     wait = Wait(threading.Event(), WHAT, seconds_max=10.0)
     for _step in range(5):
         now_s[0] += 9.0

@@ -11,7 +11,7 @@ from hotswap_events.codec import REGISTRY_CODEC, Codec, UnknownEvent, Unreadable
 from hotswap_events.envelope import GENESIS, Envelope
 from hotswap_events.nesting import NESTING_MAX
 from hotswap_events.registry import EVENT_TYPES, RegistryEvent
-from tests import alert_samples, rollout_samples, serving_samples
+from tests import alert_samples, emergency_samples, rollout_samples, serving_samples
 from tests.profile_samples import profiled
 from tests.registry_samples import (
     archived,
@@ -38,6 +38,7 @@ ALL_EVENTS: tuple[RegistryEvent, ...] = (
     *(data for data, _ in serving_samples.DESCRIBED),
     *(data for data, _ in alert_samples.DESCRIBED),
     profiled(),
+    *(data for data, _ in emergency_samples.DESCRIBED),
 )
 
 

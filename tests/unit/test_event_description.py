@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent
+from hotswap_events.log_stream import LOG_EVENT_TYPES, LOG_STREAM, LogEvent
 from hotswap_events.registry import EVENT_TYPES, RegistryEvent, TrainingFailed
 from hotswap_stream.application.event_description import describe
-from tests import alert_samples, rollout_samples, serving_samples
+from tests import alert_samples, emergency_samples, rollout_samples, serving_samples
 from tests.profile_samples import profiled
 from tests.registry_samples import (
     archived,
@@ -40,6 +41,7 @@ DESCRIPTIONS: list[tuple[RegistryEvent, str]] = [
     *rollout_samples.DESCRIBED,
     *serving_samples.DESCRIBED,
     *alert_samples.DESCRIBED,
+    *emergency_samples.DESCRIBED,
 ]
 
 
@@ -48,8 +50,14 @@ def test_every_event(data: RegistryEvent, what: str) -> None:
     assert describe(in_envelope(data)) == f"2026-01-02 03:04:06Z alice {what}"
 
 
+@pytest.mark.parametrize(("data", "what"), emergency_samples.LOG_EVENTS, ids=["begun", "acknowledged"])
+def test_every_event_of_the_log(data: LogEvent, what: str) -> None:
+    assert describe(in_envelope(data, subject=LOG_STREAM)) == f"2026-01-02 03:04:06Z alice {what}"
+
+
 def test_every_type_has_a_description() -> None:
     assert {type(data) for data, _ in DESCRIPTIONS} == set(EVENT_TYPES.values())
+    assert {type(data) for data, _ in emergency_samples.LOG_EVENTS} == set(LOG_EVENT_TYPES.values())
 
 
 def test_the_reason_ends_the_line() -> None:

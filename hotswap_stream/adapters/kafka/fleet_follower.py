@@ -3,15 +3,16 @@
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import Any, Self
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.fleet_view import FleetFold, FleetWorker
+from hotswap_stream.application.watched_tasks import WatchedTasks
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.reading import Record, read_to
 
@@ -19,10 +20,12 @@ _log = structlog.get_logger(__name__)
 
 POLL_MS = 200
 RETRY_SECONDS = 1.0
+LISTEN_SECONDS = HEARTBEAT_SECONDS + 0.5
 
 
 async def read_fleet(client_options: Mapping[str, Any], topic: str) -> FleetFold:
-    """What the fleet topic says now. KafkaError, LogUnavailableError."""
+    """What the fleet topic says, and who speaks on it: whoever lives says something every two seconds. Ask the fold
+    with `time.monotonic()`. KafkaError, LogUnavailableError."""
     fold = FleetFold()
     consumer = _consumer(client_options)
     try:
@@ -31,7 +34,12 @@ async def read_fleet(client_options: Mapping[str, Any], topic: str) -> FleetFold
         consumer.assign([partition])
         await consumer.seek_to_beginning(partition)
         async for _partition, records in read_to(consumer, await consumer.end_offsets([partition]), poll_ms=POLL_MS):
-            _apply(records, fold)
+            _apply(records, fold, known=False)
+        if fold.model_names():
+            listened_s = time.monotonic() + LISTEN_SECONDS
+            fold.caught_up(time.monotonic() - LIVE_SECONDS_MAX - 1)  # nobody lives who is not heard from here on
+            while time.monotonic() < listened_s:
+                await _fold_next(consumer, fold, known=True)
     finally:
         await to_the_end(consumer.stop())
     return fold
@@ -45,11 +53,11 @@ class FleetFollower:
         self._client_options = dict(client_options)
         self._partition = TopicPartition(topic, 0)
         self._fold = FleetFold()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = WatchedTasks("following the fleet")
 
     def start(self) -> None:
         """Begin to read, on the running event loop."""
-        self._task = asyncio.create_task(self._follow(), name="fleet-follower")
+        self._tasks.start(self._follow(), name="fleet-follower")
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -60,18 +68,15 @@ class FleetFollower:
 
     async def stop(self) -> None:
         """Read no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._tasks.stop()
 
     def workers(self, model_name: str) -> tuple[FleetWorker, ...]:
         """See FleetView."""
-        return self._fold.workers(model_name, time.time())
+        return self._fold.workers(model_name, time.monotonic())
 
     def absent_s(self, model_name: str) -> float:
         """See FleetView."""
-        return self._fold.absent_s(model_name, time.time())
+        return self._fold.absent_s(model_name, time.monotonic())
 
     async def _follow(self) -> None:
         while True:
@@ -81,6 +86,8 @@ class FleetFollower:
                 await self._read(consumer)
             except (KafkaError, OSError) as error:
                 _log.warning("fleet_not_followed", error=repr(error))
+            except Exception:  # noqa: BLE001 - whatever it was, from here on the fleet is unknown until it is read anew
+                _log.exception("fleet_not_followed")
             finally:
                 self.known = False
                 await to_the_end(consumer.stop())
@@ -92,16 +99,22 @@ class FleetFollower:
         end = (await consumer.end_offsets([self._partition]))[self._partition]
         self._fold = fold = FleetFold()
         while True:
-            if not self.known:
-                self.known = await consumer.position(self._partition) >= end
-            for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
-                _apply(records, fold)
+            if not self.known and await consumer.position(self._partition) >= end:
+                fold.caught_up(time.monotonic())
+                self.known = True
+            await _fold_next(consumer, fold, known=self.known)
 
 
 def _consumer(client_options: Mapping[str, Any]) -> AIOKafkaConsumer:
     return clients.consumer(**client_options, group_id=None, auto_offset_reset="earliest")
 
 
-def _apply(records: Iterable[Record], fold: FleetFold) -> None:
+async def _fold_next(consumer: AIOKafkaConsumer, fold: FleetFold, *, known: bool) -> None:
+    for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+        _apply(records, fold, known=known)
+
+
+def _apply(records: Iterable[Record], fold: FleetFold, *, known: bool) -> None:
     for record in records:
-        fold.apply(record.key, record.value, record.timestamp / 1_000)
+        appended_s = record.timestamp / 1_000
+        fold.apply(record.key, record.value, time.monotonic() if known else appended_s, appended_s)

@@ -102,7 +102,12 @@ class ModelExchange:
             await self._stop_clients()
             raise
         self._tasks = [asyncio.create_task(self._read(), name=f"answers-{self._response_topic}")]
-        self._tasks += [asyncio.create_task(sender.run()) for sender in self._senders.values()]
+        self._tasks += [
+            asyncio.create_task(sender.run(), name=f"requests-{self._request_topic}-{partition}")
+            for partition, sender in self._senders.items()
+        ]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Whoever still waits gets an InferenceUnavailableError."""
@@ -237,6 +242,14 @@ class ModelExchange:
         except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
             _log.warning("answers_unreadable", topic=self._response_topic, error=repr(error))
             self._fail(InferenceUnavailableError(f"answers cannot be read from {self._response_topic}: {error!r}"))
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """A task that ended by itself: nothing is sent or read there any more, so another exchange is needed."""
+        if task.cancelled() or self._failure is not None:
+            return
+        error = task.exception()
+        _log.error("exchange_task_ended", topic=self._request_topic, task=task.get_name(), exc_info=error)
+        self._fail(InferenceUnavailableError(f"{task.get_name()} ended: {error!r}"))
 
     def _fail(self, error: Exception) -> None:
         self._failure = self._failure or error

@@ -1,49 +1,90 @@
-"""Creating topics, and waiting until they can be used."""
+"""Topics of the cluster: created with the settings that promises rest on, checked against them, never made by asking.
+
+The one place that administers topics. Everything else asks here whether a topic is there and what it is like.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
 
 from hotswap_events.topics import TopicSpec
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
+from hotswap_stream.application.topic_check import (
+    Difference,
+    SettingFound,
+    TopicFacts,
+    differences,
+    refuse_broken,
+    to_set,
+)
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.alter_settings import alter_settings
 
 _log = structlog.get_logger(__name__)
 
 READY_SECONDS_MAX = 30.0
+_UNKNOWN_TOPIC = 3
+_NOT_ALLOWED = frozenset((29, 31))
+"""Of a topic, of the cluster."""
 _TOPIC_ALREADY_EXISTS = 36
+_OF_THE_TOPIC = 1
+"""Where a setting comes from, in Kafka's numbers."""
 _POLL_SECONDS = 0.05
 
 
-async def ensure_topics(connection: KafkaConnection, specs: Sequence[TopicSpec]) -> None:
+async def ensure_topics(connection: KafkaConnection, specs: Sequence[TopicSpec], *, check: bool = True) -> None:
     """Create what is missing, leave what exists alone, return when every partition has a leader.
 
-    Raises ConfigurationError when an existing topic has another partition count and cannot be used with it,
-    LogUnavailableError when the cluster
-    cannot be reached or does not get ready in time.
+    With `check` the cluster is asked for the settings of all of them afterwards, so that a topic that somebody else
+    made, even at the same moment, is found out. What only weakens a promise is logged.
+
+    Raises TopicSettingsError when a setting breaks a promise, ConfigurationError when an existing topic has another
+    partition count and cannot be used with it, LogUnavailableError when the cluster cannot be reached or does not get
+    ready in time.
     """
-    admin = clients.admin_client(**connection.client_options())
-    try:
-        await admin.start()
-        described = await admin.describe_topics([spec.name for spec in specs])
-        existing = {topic["topic"] for topic in described if not topic["error_code"]}
+    async with _admin(connection) as admin:
+        existing = await _described(admin, [spec.name for spec in specs])
         # Asked first, so that whoever may not create topics can use those that are there.
         missing = [spec for spec in specs if spec.name not in existing]
         if missing:
             await _create(admin, missing)
         await _wait_ready(admin, specs)
-    except (KafkaError, OSError) as error:
-        raise LogUnavailableError(f"Kafka at {connection.bootstrap_servers}: {error!r}") from error
-    finally:
-        await admin.close()
+        if check:
+            _judge(connection, specs, *await _facts_of_all(admin, specs))
+
+
+def _judge(connection: KafkaConnection, specs: Sequence[TopicSpec], facts: dict[str, TopicFacts], brokers: int) -> None:
+    unknown = [spec.name for spec in specs if spec.name in facts and facts[spec.name].settings is None]
+    if unknown:
+        _log.warning(
+            "topic_settings_unknown",
+            topics=unknown,
+            cause="this client may not describe their configuration, so nobody checked that they keep what is promised",
+        )
+    found = [
+        difference
+        for spec in specs
+        if spec.name in facts
+        for difference in differences(spec, facts[spec.name], brokers=brokers)
+    ]
+    weaker: dict[str, list[str]] = {}
+    for difference in found:
+        if not difference.breaks:
+            weaker.setdefault(difference.topic, []).append(str(difference))
+    if weaker:
+        _log.warning("topics_weaker_than_promised", topics=weaker)
+    refuse_broken(found, connection.bootstrap_servers)
 
 
 async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
-    brokers = len((await admin.describe_cluster())["brokers"])
+    brokers = await _broker_count(admin)
     response = await admin.create_topics(
         [
             NewTopic(
@@ -69,10 +110,8 @@ async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) ->
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):
             while wanted:
-                for topic in await admin.describe_topics(list(wanted)):
-                    partitions = topic["partitions"]
-                    name = topic["topic"]
-                    if topic["error_code"] or any(p["error_code"] or p["leader"] < 0 for p in partitions):
+                for name, partitions in (await _described(admin, list(wanted))).items():
+                    if any(p["error_code"] or p["leader"] < 0 for p in partitions):
                         continue
                     if len(partitions) != wanted[name] and name in flexible:
                         _log.warning(
@@ -94,46 +133,167 @@ async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) ->
         raise LogUnavailableError(f"topics {sorted(wanted)} had no leader within {READY_SECONDS_MAX} s") from None
 
 
-async def topic_partitions(connection: KafkaConnection, topics: Sequence[str]) -> dict[str, int]:
-    """Partition counts of those of the topics that exist."""
-    admin = clients.admin_client(**connection.client_options())
+async def check_topics(
+    connection: KafkaConnection, specs: Sequence[TopicSpec]
+) -> list[tuple[TopicSpec, TopicFacts, list[Difference]]]:
+    """Those of the topics that exist, as the cluster has them, and what differs. LogUnavailableError."""
+    async with _admin(connection) as admin:
+        facts, brokers = await _facts(admin, specs)
+        return [
+            (spec, facts[spec.name], differences(spec, facts[spec.name], brokers=brokers))
+            for spec in specs
+            if spec.name in facts
+        ]
+
+
+async def repair_topics(connection: KafkaConnection, specs: Sequence[TopicSpec]) -> dict[str, dict[str, str]]:
+    """Set what differs, and what is right only by the cluster's default; other settings stay. Topic → what was set.
+
+    ConfigurationError where this client may not; LogUnavailableError.
+    """
+    async with _admin(connection) as admin:
+        facts, brokers = await _facts(admin, specs)
+        changed = {
+            spec.name: settings
+            for spec in specs
+            if spec.name in facts and (settings := to_set(spec, facts[spec.name], brokers=brokers))
+        }
+        for name, settings in changed.items():
+            try:
+                await alter_settings(admin, name, settings)
+            except KafkaError as error:
+                if error.retriable:
+                    raise
+                raise ConfigurationError(f"the settings of topic {name!r} could not be changed: {error}") from error
+            _log.info("topic_repaired", topic=name, settings=settings)
+        await _wait_in_force(admin, specs, changed)
+        return changed
+
+
+async def _wait_in_force(
+    admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], changed: dict[str, dict[str, str]]
+) -> None:
+    """The controller has them at once, the brokers a moment later."""
     try:
-        await admin.start()
-        described = await admin.describe_topics(list(topics))
-        return {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
-    except (KafkaError, OSError) as error:
-        raise LogUnavailableError(f"Kafka at {connection.bootstrap_servers}: {error!r}") from error
-    finally:
-        await admin.close()
+        async with asyncio.timeout(READY_SECONDS_MAX):
+            while True:
+                facts, _brokers = await _facts(admin, [spec for spec in specs if spec.name in changed])
+                if all(
+                    (in_force := (facts[name].settings or {}).get(setting)) is not None and in_force.value == value
+                    for name, settings in changed.items()
+                    for setting, value in settings.items()
+                ):
+                    return
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        raise LogUnavailableError(
+            f"the changed settings of {sorted(changed)} were not in force within {READY_SECONDS_MAX} s"
+        ) from None
+
+
+async def topic_partitions(connection: KafkaConnection, topics: Sequence[str]) -> dict[str, int]:
+    """Partition counts of those of the topics that exist. LogUnavailableError."""
+    async with _admin(connection) as admin:
+        return {name: len(partitions) for name, partitions in (await _described(admin, topics)).items()}
 
 
 async def topics_of(connection: KafkaConnection, prefix: str) -> frozenset[str]:
     """Names of the topics of one environment (`<prefix>.…`). LogUnavailableError."""
-    admin = clients.admin_client(**connection.client_options())
-    try:
-        await admin.start()
+    async with _admin(connection) as admin:
         return frozenset(name for name in await admin.list_topics() if name.startswith(f"{prefix}."))
-    except (KafkaError, OSError) as error:
-        raise LogUnavailableError(f"Kafka at {connection.bootstrap_servers}: {error!r}") from error
-    finally:
-        await admin.close()
 
 
 async def delete_topics(connection: KafkaConnection, prefix: str) -> list[str]:
     """Delete every topic of one environment (`<prefix>.…`); returns their names. For `reset` only."""
-    admin = clients.admin_client(**connection.client_options())
-    try:
-        await admin.start()
+    async with _admin(connection) as admin:
         names = sorted(name for name in await admin.list_topics() if name.startswith(f"{prefix}."))
         if names:
             await admin.delete_topics(names)
-            async with asyncio.timeout(READY_SECONDS_MAX):
-                while set(names) & set(await admin.list_topics()):
-                    await asyncio.sleep(_POLL_SECONDS)
+            try:
+                async with asyncio.timeout(READY_SECONDS_MAX):
+                    while set(names) & set(await admin.list_topics()):
+                        await asyncio.sleep(_POLL_SECONDS)
+            except TimeoutError:
+                raise LogUnavailableError(f"topics of {prefix!r} were not gone within {READY_SECONDS_MAX} s") from None
         return names
-    except TimeoutError:
-        raise LogUnavailableError(f"topics of {prefix!r} were not gone within {READY_SECONDS_MAX} s") from None
+
+
+@asynccontextmanager
+async def _admin(connection: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = clients.admin_client(**connection.client_options())
+    try:
+        await admin.start()
+        yield admin
     except (KafkaError, OSError) as error:
         raise LogUnavailableError(f"Kafka at {connection.bootstrap_servers}: {error!r}") from error
     finally:
         await admin.close()
+
+
+async def _described(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """The partitions of those that exist."""
+    found = await admin.describe_topics(list(names)) if names else []
+    return {topic["topic"]: topic["partitions"] for topic in found if not topic["error_code"]}
+
+
+async def _broker_count(admin: AIOKafkaAdminClient) -> int:
+    return len((await admin.describe_cluster())["brokers"])
+
+
+async def _facts(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> tuple[dict[str, TopicFacts], int]:
+    """Of those that exist; and how many brokers there are."""
+    described = await _described(admin, [spec.name for spec in specs])
+    settings = await _settings(admin, list(described))
+    facts = {
+        name: TopicFacts(
+            name=name,
+            partitions=len(partitions),
+            replicas=min((len(partition["replicas"]) for partition in partitions), default=0),
+            settings=settings[name],
+        )
+        for name, partitions in described.items()
+        if name in settings
+    }
+    return facts, await _broker_count(admin)
+
+
+async def _facts_of_all(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> tuple[dict[str, TopicFacts], int]:
+    """The same once the broker that is asked knows all of them."""
+    wanted = {spec.name for spec in specs}
+    facts: dict[str, TopicFacts] = {}
+    try:
+        async with asyncio.timeout(READY_SECONDS_MAX):
+            while True:
+                facts, brokers = await _facts(admin, specs)
+                if wanted <= set(facts):
+                    return facts, brokers
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        raise LogUnavailableError(
+            f"the settings of topics {sorted(wanted - set(facts))} were not told within {READY_SECONDS_MAX} s"
+        ) from None
+
+
+async def _settings(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, SettingFound] | None]:
+    """What is in force for topics; None: not to be seen by this client. Topics that are gone are left out."""
+    if not names:
+        return {}
+    found: dict[str, dict[str, SettingFound] | None] = {}
+    for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names]):
+        for code, message, _kind, name, entries in response.resources:
+            if code in _NOT_ALLOWED:
+                found[name] = None
+            elif not code:
+                found[name] = {
+                    entry[0]: SettingFound(entry[1], _is_own(response, entry[3]))
+                    for entry in entries
+                    if entry[1] is not None
+                }
+            elif code != _UNKNOWN_TOPIC:
+                raise for_code(code)(f"{name}: {message}")
+    return found
+
+
+def _is_own(response: Any, source: Any) -> bool:
+    """The first version of the answer tells only whether it is a default."""
+    return not source if response.API_VERSION == 0 else source == _OF_THE_TOPIC

@@ -22,7 +22,6 @@ from hotswap_events.rollout_strategy import (
     Strategy,
 )
 from hotswap_stream import bootstrap
-from hotswap_stream.application.rollout_analysis import ACTOR as ANALYSIS
 from hotswap_stream.cli.demo.course import Course, course_of
 from hotswap_stream.cli.demo.labels import Labels, telling_labels
 from hotswap_stream.cli.demo.loyalty import users_of_two, users_sent_back
@@ -31,6 +30,7 @@ from hotswap_stream.cli.demo.rollout_story import Story
 from hotswap_stream.cli.demo.scene import ACTOR, EVENT_SECONDS_MAX, MODEL, Scene, refusal
 from hotswap_stream.cli.demo.shadow_pairs import shadow_pairs
 from hotswap_stream.cli.demo.traffic import USERS, Seen
+from hotswap_stream.domain.reserved import ANALYSIS_ACTOR as ANALYSIS
 
 ANALYSIS_REQUESTS_MAX = 4_000
 """Budget of each analysis: the time that so many requests take. A tenth of them is plenty where labels come back."""

@@ -10,6 +10,7 @@ import structlog
 
 from hotswap_events.commands import AnyCommand
 from hotswap_stream.application.circuit_guard import CircuitGuard
+from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.workers.inference.batches import Batch
@@ -69,7 +70,7 @@ class CircuitWatch:
 
     async def _handle(self, command: AnyCommand) -> None:
         try:
-            result = await self._registry.handle(command)
+            result = await self._registry.handle(as_own(command))
         except HotswapError as error:
             # The guard says it again as long as it holds.
             _log.warning("circuit_command_failed", model_name=command.model_name, error=str(error))

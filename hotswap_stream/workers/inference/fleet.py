@@ -12,25 +12,31 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord
+from hotswap_stream.application.fleet_view import FleetFold, FleetWorker
+from hotswap_stream.application.watched_tasks import WatchedTasks
 from hotswap_stream.kafka import clients
 
 _log = structlog.get_logger(__name__)
 
+POLL_MS = 1_000
+
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(FleetRecord)
 
 
 class Fleet:
     """Publishes this worker's records (on change and as a heartbeat) and folds everybody's."""
 
     def __init__(self, client_options: Mapping[str, Any], topic: str, worker: str) -> None:
+        self.tasks = WatchedTasks("the fleet topic")
         self._client_options = dict(client_options)
         self._partition = TopicPartition(topic, 0)
         self._worker = worker
         self._own: dict[str, FleetRecord] = {}
-        self._others: dict[tuple[str, str], tuple[FleetRecord, float]] = {}
+        self._fold = FleetFold()
+        self._caught_up = False
+        self._echo_s: float | None = None
+        """When a record of this worker itself was read, by this clock: then everybody else's are read, too."""
         self._changed = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
         self._published_s = time.monotonic()
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
@@ -43,16 +49,12 @@ class Fleet:
         await self._consumer.start()
         self._consumer.assign([self._partition])
         await self._consumer.seek_to_beginning(self._partition)
-        self._tasks = [
-            asyncio.create_task(self._publish(self._producer), name="fleet-publish"),
-            asyncio.create_task(self._follow(self._consumer), name="fleet-follow"),
-        ]
+        self.tasks.start(self._publish(self._producer), name="fleet-publish")
+        self.tasks.start(self._follow(self._consumer), name="fleet-follow")
 
     async def stop(self) -> None:
         """Say goodbye (null values) and disconnect."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.tasks.stop()
         with suppress(KafkaError):
             if self._producer is not None:
                 for model_name in self._own:
@@ -73,14 +75,23 @@ class Fleet:
         """For how many seconds Kafka has not taken this worker's records."""
         return time.monotonic() - self._published_s
 
-    def others(self, model_name: str) -> list[FleetRecord]:
-        """Records of the other live workers for one model."""
-        now = time.time()
-        return [
-            record
-            for (worker, name), (record, seen) in self._others.items()
-            if name == model_name and worker != self._worker and now - seen <= LIVE_SECONDS_MAX
-        ]
+    @property
+    def known(self) -> bool:
+        """Whether what the others say is read as they say it: this worker's own words came back lately. Without it
+        nothing follows from anybody's silence."""
+        return self._caught_up and self._echo_s is not None and time.monotonic() - self._echo_s <= LIVE_SECONDS_MAX
+
+    @property
+    def following(self) -> bool:
+        """Whether the fleet is known as far as there is anything that this worker would hear of itself."""
+        return self.known or not self._own
+
+    def others(self, model_name: str) -> list[FleetWorker] | None:
+        """The other live workers of one model; None while that is not known, which is not the same as none."""
+        if not self.known:
+            return None
+        workers = self._fold.workers(model_name, time.monotonic())
+        return [worker for worker in workers if worker.live and worker.worker != self._worker]
 
     def _key(self, model_name: str) -> bytes:
         return f"{self._worker}/{model_name}".encode()
@@ -100,24 +111,25 @@ class Fleet:
                 await asyncio.wait_for(self._changed.wait(), HEARTBEAT_SECONDS)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        end: int | None = None
         while True:
             try:
-                fetched = (await consumer.getmany(timeout_ms=1_000)).get(self._partition, ())
+                if end is None:
+                    end = (await consumer.end_offsets([self._partition]))[self._partition]
+                if not self._caught_up and await consumer.position(self._partition) >= end:
+                    self._fold.caught_up(time.monotonic())
+                    self._caught_up = True
+                fetched = (await consumer.getmany(timeout_ms=POLL_MS)).get(self._partition, ())
             except KafkaError as error:
                 _log.warning("fleet_not_read", error=repr(error))
                 await asyncio.sleep(HEARTBEAT_SECONDS)
                 continue
             for record in fetched:
-                self._fold(record.key, record.value, record.timestamp / 1000)
+                self._read(record.key, record.value, record.timestamp / 1_000)
 
-    def _fold(self, key: bytes | None, value: bytes | None, seen: float) -> None:
-        worker, _, model_name = (key or b"").decode(errors="replace").rpartition("/")
-        if value is None:
-            self._others.pop((worker, model_name), None)
-            return
-        try:
-            record = _decoder.decode(value)
-        except msgspec.DecodeError as error:
-            _log.warning("fleet_record_unreadable", error=str(error))
-            return
-        self._others[record.worker, record.model_name] = (record, seen)
+    def _read(self, key: bytes | None, value: bytes | None, appended_s: float) -> None:
+        """Take in one record, whatever its bytes."""
+        now_s = time.monotonic()
+        self._fold.apply(key, value, now_s if self._caught_up else appended_s, appended_s)
+        if value is not None and self._caught_up and (key or b"").rpartition(b"/")[0] == self._worker.encode():
+            self._echo_s = now_s

@@ -21,6 +21,7 @@ from msgspec.structs import asdict, replace
 from hotswap_events.fleet import ObservationsLost
 from hotswap_events.observation import OBSERVATION_SECONDS
 from hotswap_events.topics import Topics
+from hotswap_stream.application.watched_tasks import WatchedTasks
 from hotswap_stream.kafka import clients
 from hotswap_stream.workers.inference.observer import Observer
 
@@ -56,6 +57,7 @@ class ObservationSender:
         self._failing: dict[str, tuple[float, float]] = {}
         """Model → since when nothing is taken, and when the log said so last (monotonic seconds)."""
         self._producer: AIOKafkaProducer | None = None
+        self.tasks = WatchedTasks("the observations")
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
@@ -65,7 +67,7 @@ class ObservationSender:
             **self._client_options, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES_MAX
         )
         await self._producer.start()
-        self._task = asyncio.create_task(self._send_always(self._producer), name="observations")
+        self._task = self.tasks.start(self._send_always(self._producer), name="observations")
 
     def add(self, observer: Observer) -> None:
         """Send what this one sees, too."""
@@ -81,6 +83,7 @@ class ObservationSender:
             return
         # By an event, because a cancellation may be swallowed inside the client.
         self._stopping.set()
+        self.tasks.expect_end()
         await asyncio.wait({self._task}, timeout=LAST_SEND_SECONDS_MAX)
         if not self._task.done():
             _log.warning("observations_lost", unsent={name: len(values) for name, values in self._unsent.items()})
@@ -101,17 +104,18 @@ class ObservationSender:
     async def _send_all(self, producer: AIOKafkaProducer) -> None:
         for observer in self._observers:
             model_name = observer.model_name
-            unsent = self._unsent.get(model_name)
-            if unsent is None:
-                records = observer.drain()
-                if records:
-                    unsent = self._unsent[model_name] = [_encoder.encode(record) for record in records]
             try:
+                unsent = self._unsent.get(model_name)
+                if unsent is None and (records := observer.drain()):
+                    unsent = self._unsent[model_name] = [_encoder.encode(record) for record in records]
                 if unsent is not None:
                     await self._send_observations(producer, model_name, unsent)
                 await self._send_comparisons(producer, observer)
             except KafkaError as error:
                 self._not_taken(model_name, error)
+            except Exception:  # noqa: BLE001 - one model's figures must not keep those of the others back, nor end this
+                self._unsent.pop(model_name, None)
+                _log.exception("observations_failed", model_name=model_name)
             else:
                 self._taken(model_name)
             self._tell(observer)

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from contextlib import suppress
+
+from hotswap_stream.application.watched_tasks import WatchedTasks
 
 TICK_SECONDS = 0.1
 STALL_SECONDS_MAX = 3.0
@@ -15,19 +16,16 @@ class StallWatch:
     def __init__(self) -> None:
         self._last_tick = time.monotonic()
         self._stalls = 0
-        self._task: asyncio.Task[None] | None = None
+        self.tasks = WatchedTasks("the watch for stand-stills")
 
     def start(self) -> None:
         """Begin ticking."""
         self._last_tick = time.monotonic()
-        self._task = asyncio.create_task(self._tick(), name="stall-watch")
+        self.tasks.start(self._tick(), name="stall-watch")
 
     async def stop(self) -> None:
         """Stop ticking."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self.tasks.stop()
 
     @property
     def stalls(self) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -12,14 +12,17 @@ from msgspec import Struct
 
 from hotswap_events.answers import AnswerTags
 from hotswap_events.commands import RollBack
-from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord
+from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord
 from hotswap_events.topics import Topics
-from hotswap_stream.application.circuit_guard import CircuitGuard
+from hotswap_stream.application.circuit_guard import ACTOR_CHARACTERS_MAX, CircuitGuard
+from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry import Registry, TailEntry
 from hotswap_stream.application.registry_fold import Applied
 from hotswap_stream.application.reply_topics import ReplyTopics
 from hotswap_stream.application.serving import ModelLoader
 from hotswap_stream.application.version_slots import LoadFailure, VersionSlots
+from hotswap_stream.application.watched_tasks import WatchedTasks, first_failure
+from hotswap_stream.domain.reserved import WORKER_ACTOR
 from hotswap_stream.errors import ConfigurationError, HotswapError, LogUnavailableError
 from hotswap_stream.workers.inference.batches import Batch
 from hotswap_stream.workers.inference.circuit_watch import CircuitWatch
@@ -35,6 +38,7 @@ from hotswap_stream.workers.inference.stall import StallWatch
 _log = structlog.get_logger(__name__)
 
 FLEET_POLL_SECONDS = 0.1
+FLEET_SETTLED_SECONDS = 2 * HEARTBEAT_SECONDS
 FLEET_LOAD_SECONDS_MAX = 120.0
 """How long a worker that cannot load a promoted version waits for the others to try."""
 ADVICE_MODELS_MAX = 20
@@ -138,10 +142,10 @@ class InferenceWorker:
     ) -> None:
         """Return when a part that cannot heal itself has failed, with its error.
 
-        `on_well` is called about once a second while the worker can do its work: this loop runs, the registry is
-        followed, Kafka takes what the worker says of itself, no batch is stuck, and no partition stands still while
-        requests wait in it. Else `on_trouble` is, with the reason. `on_advice` hears before either what else somebody
-        should mend.
+        `on_well` is called about once a second while the worker can do its work: this loop runs, the registry and the
+        fleet are followed, Kafka takes what the worker says of itself, no batch is stuck, and no partition stands still
+        while requests wait in it. Else `on_trouble` is, with the reason. `on_advice` hears before either what else
+        somebody should mend.
         """
         if self._failed is None:
             raise RuntimeError("start the worker first")
@@ -149,6 +153,9 @@ class InferenceWorker:
             await asyncio.wait({self._failed}, timeout=1.0)
             if not self._registry.healthy:
                 raise HotswapError("the registry log can no longer be followed")
+            failure = first_failure(self._watched_tasks())
+            if failure is not None:
+                raise failure
             trouble = self.trouble()
             for model_name in self._served:
                 self._report(model_name)  # which says nothing where nothing has changed
@@ -158,6 +165,12 @@ class InferenceWorker:
             else:
                 on_trouble(trouble)
         self._failed.result()
+
+    def _watched_tasks(self) -> Iterator[WatchedTasks]:
+        """Those of the parts; what is spawned here itself ends the worker as it ends."""
+        yield from (self._fleet.tasks, self._observations.tasks, self._stall_watch.tasks)
+        for served in self._served.values():
+            yield served.slots.tasks
 
     def trouble(self) -> str | None:
         """Why the worker cannot do its work; None while it can."""
@@ -169,6 +182,8 @@ class InferenceWorker:
                 served.signs.forgive()
         if self._fleet.silent_s > LIVE_SECONDS_MAX:
             return f"Kafka has taken nothing of what the worker says of itself for {self._fleet.silent_s:.0f} s"
+        if not self._fleet.following:
+            return "what the other workers say of themselves is not read"
         for model_name, served in self._served.items():
             began_s = served.computing_since_s
             if began_s is not None and now_s - began_s > COMPUTE_SECONDS_MAX:
@@ -322,42 +337,54 @@ class InferenceWorker:
         stream = self._registry.stream(model_name)
         if stream is None:
             return
-        offset = stream.active_offset
+        offset, active = stream.active_offset, stream.state.active
+        if active is None or active.model_version != failure.model_version:
+            return
+        entered = active.production_sequences[-1]
         if await self._others_can_load(model_name, failure.model_version, offset):
             return
         result = await self._registry.handle(
-            RollBack(
-                # The same for every worker that comes to this end, so that it happens once.
-                command_id=f"load-failed:{model_name}:{failure.model_version}:{offset}",
-                actor=f"worker:{self._config.worker}",
-                model_name=model_name,
-                reason=f"no worker can load {failure.model_version}: {failure.error}"[:2_000],
-                cause="load-failed",
-                from_version=failure.model_version,
+            as_own(
+                RollBack(
+                    command_id=f"load-failed:{model_name}:{failure.model_version}:{offset}",
+                    actor=f"{WORKER_ACTOR}{self._config.worker}"[:ACTOR_CHARACTERS_MAX],
+                    model_name=model_name,
+                    reason=f"no worker can load {failure.model_version}: {failure.error}"[:2_000],
+                    cause="load-failed",
+                    from_version=failure.model_version,
+                    # Of all workers that come to this end the first one is heard: then it is in production no more.
+                    entered_sequence=entered,
+                )
             )
         )
         _log.warning("load_failure_handled", model_name=model_name, status=result.status, refusal=result.refusal)
 
     async def _others_can_load(self, model_name: str, model_version: str, offset: int) -> bool:
-        """Wait for the other live workers to have tried; whether any of them serves it, or it is no longer active."""
-        try:
-            async with asyncio.timeout(FLEET_LOAD_SECONDS_MAX):
-                while True:
-                    stream = self._registry.stream(model_name)
-                    if stream is None or stream.active_offset != offset:
-                        return True
-                    others = self._fleet.others(model_name)
-                    states = [
-                        None if record.registry_offset < offset else record.versions.get(model_version)
-                        for record in others
-                    ]
-                    if any(state is not None and state.state in ("loaded", "serving") for state in states):
-                        return True
-                    if all(state is not None and state.state == "failed" for state in states):
-                        return False
-                    await asyncio.sleep(FLEET_POLL_SECONDS)
-        except TimeoutError:
-            return False
+        """Wait for the other live workers to have tried; whether any of them serves it, or it is no longer active.
+
+        While the fleet is not known, this waits: that nobody is heard says nothing then. That nobody can load it counts
+        when it was so for `FLEET_SETTLED_SECONDS`, in which everybody who lives has spoken.
+        """
+        waited_s = failed_s = 0.0
+        while True:
+            stream = self._registry.stream(model_name)
+            if stream is None or stream.active_offset != offset:
+                return True
+            others = self._fleet.others(model_name)
+            if others is None:
+                failed_s = 0.0
+            else:
+                states = [
+                    None if other.registry_offset < offset else other.versions.get(model_version) for other in others
+                ]
+                if any(state is not None and state.state in ("loaded", "serving") for state in states):
+                    return True
+                all_failed = all(state is not None and state.state == "failed" for state in states)
+                failed_s = failed_s + FLEET_POLL_SECONDS if all_failed else 0.0
+                waited_s += FLEET_POLL_SECONDS
+                if failed_s >= FLEET_SETTLED_SECONDS or waited_s >= FLEET_LOAD_SECONDS_MAX:
+                    return False
+            await asyncio.sleep(FLEET_POLL_SECONDS)
 
     def _spawn(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
         self._task(work, tasks)  # type: ignore[unused-awaitable]  # `tasks` holds it

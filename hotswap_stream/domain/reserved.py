@@ -1,0 +1,41 @@
+"""Names that are kept for the product's own decisions: command ids and actors that nobody else may use.
+
+A command with an id that was applied before changes nothing. Whoever could choose the id of an automatic rollback could
+use it up beforehand, and the rollback would not happen; whoever could name himself a worker would be read as one in the
+log. So edges (HTTP, command line, command topic) refuse both. Somebody who may write to the log itself is held up by no
+edge; therefore such ids also have a part that nobody can know beforehand (`application/own_commands.py`).
+"""
+
+OWN_IDS = "hotswap/"
+"""What the ids of the product's own commands begin with."""
+
+_IDS = (
+    OWN_IDS,
+    # By earlier releases, which may run beside this one.
+    "load-failed:",
+    "circuit-open:",
+    "circuit-half-open:",
+    "circuit-close:",
+    "circuit-reopen:",
+    "analysis/",
+    "alert/",
+)
+
+WORKER_ACTOR = "worker:"
+ANALYSIS_ACTOR = "rollout-analysis"
+ALERTS_ACTOR = "alert-watch"
+
+
+def wrong_command_id(command_id: str) -> str | None:
+    """Why nobody from outside may use this id, or None."""
+    for beginning in _IDS:
+        if command_id.startswith(beginning):
+            return f"command id {command_id[:100]!r} begins with {beginning!r}, which is kept for automatic commands"
+    return None
+
+
+def wrong_actor(actor: str) -> str | None:
+    """Why nobody from outside may call himself this, or None."""
+    if actor.startswith(WORKER_ACTOR) or actor in (ANALYSIS_ACTOR, ALERTS_ACTOR):
+        return f"actor {actor[:100]!r} is the name of a part of the product; use another one"
+    return None

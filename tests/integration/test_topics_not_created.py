@@ -1,0 +1,224 @@
+"""Asking about a topic never makes it, not even on a broker that makes every topic that is asked about."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaError as LibrdkafkaError
+from confluent_kafka import TopicPartition
+
+from hotswap_events.fleet import FleetRecord
+from hotswap_events.observation import Feedback
+from hotswap_stream import bootstrap
+from hotswap_stream.adapters.kafka.answer_lookup import KafkaAnswerLookup
+from hotswap_stream.adapters.kafka.connection import KafkaConnection
+from hotswap_stream.adapters.kafka.exchange_records import read_exchange
+from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
+from hotswap_stream.adapters.kafka.publisher import KafkaPublisher
+from hotswap_stream.adapters.kafka.recorded_history import KafkaRecordedHistory
+from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
+from hotswap_stream.adapters.kafka.topic_admin import topic_partitions, topics_of
+from hotswap_stream.adapters.kafka.webhook_place import KafkaWebhookPlace, webhook_positions
+from hotswap_stream.agents.faust_app import FaustAgents
+from hotswap_stream.application.topic_records import InboundRecord, OutboundRecord
+from hotswap_stream.errors import HotswapError
+from hotswap_stream.settings import Settings
+from hotswap_stream.workers.inference.fleet import Fleet
+from hotswap_stream.workers.inference.kafka_clients import (
+    LoopLimits,
+    answer_producer,
+    reply_producer,
+    request_consumer,
+    tail_consumer,
+)
+from hotswap_stream.workers.inference.window_reading import TopicReader
+from tests.integration.generous_broker import generous_broker
+
+SECONDS = 3.0
+"""For how long a client may go on asking; the topic would be there after the first question."""
+
+Ask: TypeAlias = Callable[[KafkaConnection, str], Awaitable[object]]
+"""Of a cluster and a topic that is not there."""
+
+
+@pytest.fixture(scope="module")
+def generous() -> Iterator[KafkaConnection]:
+    with generous_broker() as servers:
+        yield KafkaConnection(bootstrap_servers=servers)
+
+
+def _settings(connection: KafkaConnection, prefix: str, home: Path) -> Settings:
+    return Settings(kafka_bootstrap_servers=connection.bootstrap_servers, topic_prefix=prefix, home=home)
+
+
+async def topic_admin(connection: KafkaConnection, topic: str) -> None:
+    assert await topic_partitions(connection, [topic]) == {}
+
+
+async def registry_log(connection: KafkaConnection, topic: str) -> None:
+    log = KafkaRegistryLog(connection, topic)
+    await log.start()
+    try:
+        await asyncio.gather(_first_page(log), log.end_offset(), log.append(b"m", [b"v"]))
+    finally:
+        await log.stop()
+
+
+async def _first_page(log: KafkaRegistryLog) -> None:
+    async for _page in log.follow(0):
+        return
+
+
+async def fleet_follower(connection: KafkaConnection, topic: str) -> None:
+    async with FleetFollower(connection.client_options(), topic):
+        await asyncio.sleep(SECONDS)
+
+
+async def worker_fleet(connection: KafkaConnection, topic: str) -> None:
+    fleet = Fleet(connection.client_options(), topic, "w1")
+    await fleet.start()
+    try:
+        fleet.report(FleetRecord(worker="w1", model_name="m", registry_offset=0, versions={}))
+        await asyncio.sleep(SECONDS)
+    finally:
+        await fleet.stop()
+
+
+async def publisher(connection: KafkaConnection, topic: str) -> None:
+    async with KafkaPublisher(connection.client_options()) as publisher:
+        await publisher.publish(OutboundRecord(topic=topic, key=b"k", value=b"v", headers=()))
+
+
+async def exchange(connection: KafkaConnection, topic: str) -> None:
+    await read_exchange(connection.client_options(), request_topic=topic, response_topic=topic, partition=0, offset=0)
+
+
+async def webhook_place(connection: KafkaConnection, topic: str) -> None:
+    async with KafkaWebhookPlace(connection.client_options(), topic, "group") as place:
+        await place.read()
+        await webhook_positions(connection.client_options(), topic, ["group"])
+
+
+async def faust(connection: KafkaConnection, topic: str) -> None:
+    agents = FaustAgents(connection, group="not-there", instance="1", table_topic=f"{topic}.table")
+
+    async def nothing(_record: InboundRecord) -> None:
+        return
+
+    agents.consume(topic, nothing)
+    starting = asyncio.create_task(agents.start())
+    await asyncio.sleep(2 * SECONDS)
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    await agents.stop()
+
+
+async def librdkafka(connection: KafkaConnection, topic: str) -> None:
+    await asyncio.to_thread(_librdkafka, connection, topic)
+
+
+def _librdkafka(connection: KafkaConnection, topic: str) -> None:
+    options, limits = connection.librdkafka_options(), LoopLimits()
+
+    def ignore(_error: LibrdkafkaError) -> None:
+        return
+
+    for producer in (
+        answer_producer(options, worker="w1", limits=limits, linger_ms=0, on_error=ignore),
+        reply_producer(options, worker="w1", limits=limits),
+    ):
+        producer.produce(topic, b"v", partition=0)
+        producer.flush(SECONDS)
+        producer.purge()
+        producer.flush(1.0)
+    subscribed = request_consumer(options, group="not-there", worker="w1", limits=limits, on_error=ignore)
+    assigned = tail_consumer(options, "w1")
+    with TopicReader(options, "w1") as reader:
+        assert not reader.exists(topic)
+    subscribed.subscribe([topic])
+    assigned.assign([TopicPartition(topic, 0, 0)])
+    for consumer in (subscribed, assigned):
+        consumer.poll(SECONDS)
+        consumer.close()
+
+
+ASKS: tuple[Ask, ...] = (
+    topic_admin,
+    registry_log,
+    fleet_follower,
+    worker_fleet,
+    publisher,
+    exchange,
+    webhook_place,
+    faust,
+    librdkafka,
+)
+
+
+async def test_no_client_of_a_topic_that_is_not_there_makes_it(generous: KafkaConnection, topic_prefix: str) -> None:
+    """`describe` and any client's questions about a topic made it, with the broker's settings."""
+
+    async def asked(ask: Ask) -> None:
+        with suppress(KafkaError, HotswapError, TimeoutError):
+            async with asyncio.timeout(3 * SECONDS):
+                await ask(generous, f"{topic_prefix}.{ask.__name__}")
+
+    await asyncio.gather(*map(asked, ASKS))
+    assert await topics_of(generous, topic_prefix) == frozenset()
+
+
+async def test_questions_about_a_model_that_is_not_there_make_no_topics(
+    generous: KafkaConnection, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = _settings(generous, topic_prefix, tmp_path)
+    gateway = bootstrap.inference_gateway(settings, in_flight_max=1)
+    history = KafkaRecordedHistory(
+        {**generous.client_options(), "request_timeout_ms": int(SECONDS * 1_000)}, bootstrap.topics(settings)
+    )
+    given = Feedback(model_name="nobody", feedback_id="f", request_id="r", label=1, at=datetime.now(UTC))
+
+    async def read_history() -> None:
+        async for _recorded in history.read("nobody", datetime.now(UTC), None):
+            return
+
+    async with (
+        KafkaAnswerLookup(generous.client_options(), bootstrap.topics(settings)) as lookup,
+        bootstrap.request_lag(settings) as lag,
+        bootstrap.feedback_log(settings) as feedback,
+    ):
+        asked = [
+            lookup.by_place("nobody", 0, 0),
+            lookup.by_id("nobody", "r"),
+            lag.waiting({"nobody": 0.0}),
+            bootstrap.window_reader(settings).read("nobody"),
+            gateway.ask("nobody", b"{}", [], timeout_s=SECONDS, series="s"),
+            bootstrap.fleet(settings),
+            read_history(),
+            feedback.append([given]),
+        ]
+
+        async def settled(question: Coroutine[Any, Any, object]) -> None:
+            with suppress(KafkaError, HotswapError, TimeoutError):
+                async with asyncio.timeout(2 * SECONDS):
+                    await question
+
+        await asyncio.gather(*map(settled, asked))
+    await gateway.close()
+    assert await topics_of(generous, topic_prefix) == frozenset()
+
+
+async def test_the_broker_does_make_topics_for_others(generous: KafkaConnection, topic_prefix: str) -> None:
+    """Otherwise the tests above could not fail."""
+    producer = AIOKafkaProducer(**generous.client_options())
+    await producer.start()
+    try:
+        await producer.send_and_wait(f"{topic_prefix}.made", b"v")
+    finally:
+        await producer.stop()
+    assert await topics_of(generous, topic_prefix) == {f"{topic_prefix}.made"}
