@@ -81,7 +81,10 @@ class AnsweredPlaces:
         """
         ends: dict[int, int] = {}
         for partition in self.places:
-            known = consumer.get_watermark_offsets(TopicPartition(self._request_topic, partition), cached=True)
+            try:
+                known = consumer.get_watermark_offsets(TopicPartition(self._request_topic, partition), cached=True)
+            except KafkaException:  # nothing was fetched of it yet
+                continue
             if known is not None:
                 ends[partition] = known[1]
         for partition, (place, end) in self._empty.items():
