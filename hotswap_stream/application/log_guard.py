@@ -98,8 +98,6 @@ class LogGuard:
                 return
             if doubt + 1 < DOUBTS_MAX:
                 await asyncio.sleep(DOUBT_SECONDS)
-        if first is None:
-            return
         if end == 0:
             raise replaced(self._seen(first), "it is empty")
         if not began_by_then:
