@@ -138,7 +138,7 @@ async def run_agents(
         _log.info("agents_ready", group=f"{topics.prefix}-agents", instance=instance)
         if on_ready is not None:
             on_ready()
-        alerts = background.spawn(alert_agent.watch(owns_model, alerts_stop), name="alerts")
+        alerts = background.started(alert_agent.watch(owns_model, alerts_stop), name="alerts")
         await _until_stopped(
             agents, registry, watch, background, topics, stop, lambda: analysis_agent.tick(owns_model), on_well
         )

@@ -40,10 +40,10 @@ class WatchedTasks:
 
     def start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run it on the running event loop."""
-        self.spawn(work, name=name)  # type: ignore[unused-awaitable]  # `_tasks` holds it
+        self._tasks.add(self.started(work, name=name))
 
-    def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
-        """As `start`, for who waits for its end."""
+    def started(self, work: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
+        """The same, for those who wait for the task themselves."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

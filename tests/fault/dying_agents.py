@@ -11,12 +11,13 @@ import signal
 import sys
 from typing import Any
 
+from hotswap_events.observation import Observation
 from hotswap_stream.agents import analysis_agent, command_agent
 from hotswap_stream.application.topic_records import InboundRecord
 from tests.integration.agents_process import main
 
 _read_command = command_agent.read_command
-_with_observation = analysis_agent.with_observation
+_fold_record = analysis_agent.AnalysisAgent._observe
 
 
 def _deadly_read(record: InboundRecord) -> Any:
@@ -25,13 +26,13 @@ def _deadly_read(record: InboundRecord) -> Any:
     return _read_command(record)
 
 
-def _deadly_fold(*arguments: Any) -> Any:
-    if arguments[2].worker == "kills":
+async def _deadly_fold(agent: analysis_agent.AnalysisAgent, observation: Observation, record: InboundRecord) -> None:
+    if observation.worker == "kills":
         os.kill(os.getpid(), signal.SIGKILL)
-    return _with_observation(*arguments)
+    await _fold_record(agent, observation, record)
 
 
 if __name__ == "__main__":
     command_agent.read_command = _deadly_read
-    analysis_agent.with_observation = _deadly_fold
+    analysis_agent.AnalysisAgent._observe = _deadly_fold  # type: ignore[method-assign]
     os._exit(asyncio.run(main(*sys.argv[1:])))

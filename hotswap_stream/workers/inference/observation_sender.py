@@ -68,7 +68,7 @@ class ObservationSender:
             **self._client_options, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES_MAX
         )
         await self._producer.start()
-        self._task = self.tasks.spawn(self._send_always(self._producer), name="observations")
+        self._task = self.tasks.started(self._send_always(self._producer), name="observations")
 
     def add(self, observer: Observer) -> None:
         """Send what this one sees, too."""
