@@ -59,7 +59,10 @@ class Registry:
         source: str,
         policy: ValidationPolicy = DEFAULT_VALIDATION_POLICY,
         on_model_created: Callable[[str], Awaitable[None]] | None = None,
+        on_artifact_named: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
+        """`on_artifact_named` is called with the digest before an event is written that names an artifact; what it
+        raises keeps the event from being written."""
         self.log = log
         self.fold = RegistryFold()
         self.tail: deque[TailEntry] = deque(maxlen=TAIL_RECORDS_MAX)
@@ -68,6 +71,7 @@ class Registry:
         self._source = source
         self._policy = policy
         self._on_model_created = on_model_created
+        self._on_artifact_named = on_artifact_named
         self._outcomes: OrderedDict[int, Outcome] = OrderedDict()
         self._listeners: list[Listener] = []
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -204,6 +208,10 @@ class Registry:
                 )
             if not decision.events:
                 return self._unchanged(command, state, decision.unchanged_because)
+        if self._on_artifact_named is not None:
+            for data in decision.events:
+                if isinstance(data, ModelTrained):
+                    await self._on_artifact_named(data.artifact.digest)
         is_new, sequence = not state.exists, state.sequence + len(decision.events)
         try:
             values = self._encode(command, decision.events)

@@ -13,12 +13,14 @@ from hotswap_stream.bootstrap.clients import inference_gateway as inference_gate
 from hotswap_stream.bootstrap.clients import recorded_history as recorded_history
 from hotswap_stream.bootstrap.clients import request_lag as request_lag
 from hotswap_stream.bootstrap.clients import window_reader as window_reader
+from hotswap_stream.bootstrap.environment import adopting as adopting
 from hotswap_stream.bootstrap.environment import announce_broker as announce_broker
 from hotswap_stream.bootstrap.environment import artifact_store as artifact_store
 from hotswap_stream.bootstrap.environment import broker_condition as broker_condition
 from hotswap_stream.bootstrap.environment import build_registry as build_registry
 from hotswap_stream.bootstrap.environment import connection as connection
 from hotswap_stream.bootstrap.environment import ensure_control_topics as ensure_control_topics
+from hotswap_stream.bootstrap.environment import environments_here as environments_here
 from hotswap_stream.bootstrap.environment import existing_topics as existing_topics
 from hotswap_stream.bootstrap.environment import model_topics_creator as model_topics_creator
 from hotswap_stream.bootstrap.environment import open_registry as open_registry

@@ -13,7 +13,14 @@ from hotswap_stream.bootstrap.clients import (
     recorded_history,
     window_reader,
 )
-from hotswap_stream.bootstrap.environment import artifact_store, broker_condition, connection, open_registry, topics
+from hotswap_stream.bootstrap.environment import (
+    adopting,
+    artifact_store,
+    broker_condition,
+    connection,
+    open_registry,
+    topics,
+)
 from hotswap_stream.bootstrap.training import training_children
 from hotswap_stream.settings import Settings, parse_api_keys
 
@@ -37,6 +44,7 @@ async def serve_api(
 
     async with (
         open_registry(settings, "api") as registry,
+        adopting(settings, registry),
         training_children(settings, registry) as children,
         _inference_gateway(settings) as inference,
         FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,
