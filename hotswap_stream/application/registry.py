@@ -70,7 +70,10 @@ class Registry:
         memory: LogMemory | None = None,
         begins_log: bool = False,
         on_model_created: Callable[[str], Awaitable[None]] | None = None,
+        on_artifact_named: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
+        """`on_artifact_named` is called with the digest before an event is written that names an artifact; what it
+        raises keeps the event from being written."""
         self.log = log
         self.fold = RegistryFold()
         self.tail: deque[TailEntry] = deque(maxlen=TAIL_RECORDS_MAX)
@@ -80,6 +83,7 @@ class Registry:
         self._begins_log = begins_log
         self._policy = policy
         self._on_model_created = on_model_created
+        self._on_artifact_named = on_artifact_named
         self._guard = LogGuard(log, memory)
         self._folded: OrderedDict[int, TailEntry] = OrderedDict()
         self._listeners: list[Listener] = []
@@ -299,8 +303,10 @@ class Registry:
                 return unchanged(command, self.stream(model_name), decision.unchanged_because)
         state, read_to = self.state(model_name), self.fold.next_offset
         is_new, sequence = not state.exists, state.sequence + len(decision.events)
+        # Before anything is waited for: what is folded meanwhile must make these events void, not be built upon.
+        values = self._encode(command, decision.events)
+        await self._name_artifacts(decision.events)
         try:
-            values = self._encode(command, decision.events)
             first_offset = await self.log.append(model_name.encode(), values)
         except DecisionTooLargeError as error:
             return refused(command, Refusal(code="invalid-value", reason=f"the command carries too much: {error}"))
@@ -318,6 +324,12 @@ class Registry:
         if is_new and self._on_model_created is not None:
             await self._on_model_created(model_name)
         return result
+
+    async def _name_artifacts(self, events: tuple[RegistryEvent, ...]) -> None:
+        if self._on_artifact_named is not None:
+            for data in events:
+                if isinstance(data, ModelTrained):
+                    await self._on_artifact_named(data.artifact.digest)
 
     async def _read_back(self, first_offset: int, values: list[bytes], read_to: int) -> bool:
         """Whether what was appended counts. `read_to`: the log was folded up to there before.
