@@ -139,3 +139,5 @@ class RegistryState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """Set for this model; absent: the default."""
     unknown_event_type: str | None = None
     """Set when a newer release wrote an event that this one cannot interpret; the state may then lack its effect."""
+    parts_omitted: tuple[str, ...] = ()
+    """Fields that were left out, because the state would not fit into one record."""

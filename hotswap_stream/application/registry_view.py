@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -81,6 +82,19 @@ def alert_records(state: ModelState, *, alerts_max: int) -> tuple[AlertRecord, .
     )
 
 
+_PARTS: dict[str, Any] = {
+    "rollout": None,
+    "validation_policy": None,
+    "serving_policy": None,
+    "alert_policy": None,
+    "alerts": (),
+    "circuits": (),
+    "disabled_reason": None,
+    "unknown_event_type": None,
+}
+"""Of a state: what may be of any size, because events may be, and what stands there without it."""
+
+
 def registry_state(stream: Stream, *, versions_listed_max: int | None = VERSIONS_LISTED_MAX) -> RegistryState:
     """The state of a stream that has an event. `versions_listed_max` counts the newest; None lists all versions."""
     state = stream.state
@@ -117,11 +131,13 @@ def registry_state(stream: Stream, *, versions_listed_max: int | None = VERSIONS
 def encode_registry_state(state: RegistryState, *, bytes_max: int = STATE_BYTES_MAX) -> bytes:
     """JSON of at most `bytes_max` bytes: where not all fits, versions lose their details, and at last go unlisted.
 
-    The active version is the last to lose anything, then those in staging, then the newest.
+    The active version is the last to lose anything, then those in staging, then the newest. What is not of versions may
+    take seven eighths: its largest parts go where they take more, and the state says which.
     """
     value = _encoder.encode(state)
     if len(value) <= bytes_max:
         return value
+    state = _without_large_parts(state, bytes_max * 7 // 8)
     room = bytes_max - len(_encoder.encode(msgspec.structs.replace(state, versions=())))
     fitting: dict[str, RegistryVersion] = {}
     by_weight = _by_weight(state.versions)
@@ -138,6 +154,17 @@ def encode_registry_state(state: RegistryState, *, bytes_max: int = STATE_BYTES_
             fitting[version.model_version] = version
     listed = tuple(fitting[version.model_version] for version in state.versions if version.model_version in fitting)
     return _encoder.encode(msgspec.structs.replace(state, versions=listed))
+
+
+def _without_large_parts(state: RegistryState, bytes_max: int) -> RegistryState:
+    """The state without as many of its largest parts as must go, so that all but its versions fits."""
+    bare, omitted = msgspec.structs.replace(state, versions=()), list[str]()
+    while len(_encoder.encode(bare)) > bytes_max and len(omitted) < len(_PARTS):
+        left = {name: part for name, part in _PARTS.items() if name not in omitted}
+        largest = max(left, key=lambda name: len(_encoder.encode(getattr(bare, name))))
+        omitted.append(largest)
+        bare = msgspec.structs.replace(bare, **{largest: left[largest]}, parts_omitted=tuple(omitted))
+    return msgspec.structs.replace(bare, versions=state.versions)
 
 
 def _by_weight(versions: Iterable[RegistryVersion]) -> list[RegistryVersion]:

@@ -35,7 +35,7 @@ class Cell(Struct, frozen=True, kw_only=True):
     @property
     def alone(self) -> bool:
         """Whether it is too costly to be written together with others."""
-        return any(what in self.way for what in ("12 MB", "230 MB", "nothing after it"))
+        return any(what in self.way for what in ("230 MB", "nothing after it"))
 
 
 @cache

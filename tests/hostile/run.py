@@ -50,7 +50,7 @@ class Run:
         self.outcomes: list[Outcome] = []
         """Each cell is in one of them; of a broken group that was halved, the halves are."""
         self.lost: list[str] = []
-        """What the accounts at the end of the environments found."""
+        """What the accounts at the end of the environments found, and what no cell did by itself."""
         self.environments = 0
         self._settings = settings
         self._say = say
@@ -98,9 +98,12 @@ class Run:
         if len(group) == 1 or outcome.culprits or self._search_seconds_max <= 0 or broken >= self._broken_max:
             self.outcomes.append(outcome)
             return
-        half = len(group) // 2
+        half, known = len(group) // 2, len(self.lost)
         await self._try(group[:half], law)
         await self._try(group[half:], law)
+        if len(self.lost) == known and broken == sum(not each.held for each in self.outcomes):
+            seen = "; ".join(outcome.broken)
+            self.lost.append(f"by {len(group)} cells together, such as {group[0]}, and by neither half alone: {seen}")
         self._search_seconds_max -= time.monotonic() - began_s
 
     async def _outcome(self, group: list[C], law: Law[C]) -> Outcome:

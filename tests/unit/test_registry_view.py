@@ -13,6 +13,7 @@ from hotswap_stream.application.registry_view import encode_registry_state, regi
 from hotswap_stream.domain.state import ModelState, Stage, VersionState
 from tests.alert_samples import FAILING, alert_policy_set, alert_raised
 from tests.registry_samples import EPOCH, IMPORTED, LogBuilder, promoted, rolled_back, staged, trained, validated
+from tests.serving_samples import STRICT
 
 
 def fold(builder: LogBuilder) -> Stream:
@@ -150,3 +151,25 @@ def test_raised_alerts_are_listed_without_their_figures_so_that_the_state_always
     assert (state.alerts[0].raised_sequence, state.alerts[0].value, state.alerts[0].count) == (3, 0.5, 7)
     assert state.alert_policy == AlertPolicy(rules=rules)
     assert [version.model_version for version in state.versions] == ["v1"]
+
+
+def test_a_state_of_events_that_are_large_each_loses_its_largest_parts_and_says_so() -> None:
+    """Four texts of 300 KB, each within its event, made a state that no topic takes, and ended the agents for good."""
+    policy = msgspec.structs.replace(STRICT, fallback_version="v" * 300_000)
+    state = msgspec.structs.replace(
+        registry_state(fold(LogBuilder().append(trained("v1")))),
+        serving_policy=policy,
+        disabled=True,
+        disabled_reason="because " * 50_000,
+        unknown_event_type="t" * 350_000,
+    )
+    assert len(msgspec.json.encode(state)) > STATE_BYTES_MAX
+    value = encode_registry_state(state)
+    assert len(value) <= STATE_BYTES_MAX
+    fitting = read(value)
+    assert fitting.parts_omitted == ("disabled_reason",)
+    assert (fitting.disabled, fitting.disabled_reason, fitting.serving_policy) == (True, None, policy)
+    assert fitting.unknown_event_type == state.unknown_event_type
+    smaller = read(encode_registry_state(state, bytes_max=5_000))
+    assert smaller.parts_omitted == ("disabled_reason", "unknown_event_type", "serving_policy")
+    assert [version.model_version for version in smaller.versions] == ["v1"]
