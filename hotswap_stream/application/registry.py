@@ -17,7 +17,7 @@ from msgspec import Struct
 from hotswap_events.commands import AnyCommand, CommandResult, Refusal
 from hotswap_events.envelope import GENESIS
 from hotswap_events.log_stream import LOG_STREAM, LogBegun, LogEvent
-from hotswap_events.registry import RegistryEvent
+from hotswap_events.registry import ModelTrained, RegistryEvent
 from hotswap_stream.application.command_results import accepted, refused, unchanged
 from hotswap_stream.application.event_writer import EventWriter
 from hotswap_stream.application.identity import Clock, Ids
