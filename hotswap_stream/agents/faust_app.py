@@ -1,4 +1,4 @@
-"""Faust, contained: the only module that imports it.
+"""Faust, contained: with `contained_faust`, the only module that imports it.
 
 What Faust does here: consume, hold the table with its changelog, commit. What it may not do, each for a reason measured
 on faust-streaming 0.15.3:
@@ -8,34 +8,28 @@ on faust-streaming 0.15.3:
 - go on behind an event that was not acknowledged: its commit rule takes a gap of one for none. A body that fails
   therefore holds its stream for ever, and the process ends.
 - fetch between restoring its table and going back to the committed offsets: it clears its queues after it went back,
-  and what it fetched in between was lost (13 of 1,000 commands in 1 of 27 kills under load); see `_Recovery`.
+  and what it fetched in between was lost (13 of 1,000 commands in 1 of 27 kills under load); see `ContainedRecovery`.
 - create topics: it would choose their settings. Nor may its questions about topics make the broker create them.
-- read what a transaction did not commit; see `_ConsumerThread`.
-- wait, when it restores a table, for an offset at the changelog's end that holds no record; see `_Recovery`.
+- read what a transaction did not commit; see `ContainedConsumerThread`.
+- wait, when it restores a table, for an offset at the changelog's end that holds no record; see `ContainedRecovery`.
 - decide alone that all is well: a recovery or a consumer that stands still logs nothing; see `ProgressWatch`.
 """
 
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
-from time import monotonic
 from typing import Any
 
 import faust
 import faust.streams
 import structlog
-from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
-from faust.tables.manager import TableManager
-from faust.tables.recovery import Recovery
-from faust.transport.drivers import aiokafka as driver
 
-import hotswap_stream.kafka_records  # noqa: F401 - so that no record ends Faust's consumer
+from hotswap_stream.agents.contained_faust import ContainedApp, ContainedTableManager
 from hotswap_stream.application.kafka_access import KafkaAccess
 from hotswap_stream.application.topic_records import InboundRecord, OutboundRecord
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
-from hotswap_stream.kafka.clients import ISOLATION_LEVEL, never_creating
 
 _log = structlog.get_logger(__name__)
 
@@ -45,105 +39,11 @@ PUBLISH_SECONDS_MAX = 20.0
 SESSION_SECONDS = 10
 HEARTBEAT_SECONDS = 3
 COMMIT_SECONDS = 0.3
-CHANGELOG_QUIET_SECONDS = 4.0
-"""Without a record from a changelog, before the offsets that are left there count as holding none. Less than the time
-after which Faust looks whether a quiet recovery is done, 5 s."""
 BUFFERED_RECORDS_MAX = 500
 """Records read ahead per topic; of at most 1 MiB each."""
 
 Body = Callable[[InboundRecord], Awaitable[None]]
 """What an agent does with one record. Returning acknowledges it; raising ends the process before that."""
-
-
-class _ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Reads what was committed, which Faust does only together with transactions of its own."""
-
-    def _create_worker_consumer(self, transport: driver.Transport) -> Any:
-        consumer = never_creating(super()._create_worker_consumer(transport))
-        consumer._isolation_level = ISOLATION_LEVEL  # given to its fetcher when it starts
-        return consumer
-
-    def fetch_position(self, partition: Any) -> int | None:
-        """The offset that is fetched next; None while it is not known."""
-        assigned = self._ensure_consumer()._subscription.subscription
-        if assigned is None or assigned.assignment is None:
-            return None
-        state = assigned.assignment.state_value(TopicPartition(partition.topic, partition.partition))
-        return int(state.position) if state is not None and state.has_valid_position else None
-
-
-class _Consumer(driver.Consumer):
-    def _new_consumer_thread(self) -> _ConsumerThread:
-        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
-
-
-class _Producer(driver.Producer):
-    def _new_producer(self, transactional_id: str | None = None) -> Any:
-        return never_creating(super()._new_producer(transactional_id))
-
-
-class _Transport(driver.Transport):
-    Consumer = _Consumer
-    Producer = _Producer
-
-
-class _App(faust.App):
-    """No data folder: the table is in memory and its changelog in Kafka."""
-
-    def _create_directories(self) -> None:
-        return
-
-    def _new_transport(self) -> _Transport:
-        return _Transport(self.conf.broker_consumer, self)
-
-    def _new_producer_transport(self) -> _Transport:
-        return _Transport(self.conf.broker_producer, self)
-
-
-class _Recovery(Recovery):
-    """Holds the flow from the restored table on; Faust lets it go once it is back at the committed offsets.
-
-    It also ends at a changelog whose last offsets hold no record, as behind a transaction: Faust waits for a record
-    there, though the consumer has passed that place.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._passed_at_s: dict[tuple[Any, int], float] = {}
-
-    async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        self._passed_at_s.clear()
-        self.app.consumer.stop_flow()
-        await super().on_recovery_completed(generation_id)
-
-    def need_recovery(self) -> bool:
-        for partition, remaining in self.active_remaining().items():
-            if remaining > 0 and self._passed_without_records(partition):
-                _log.info("changelog_ends_without_record", topic=partition.topic, partition=partition.partition)
-                self.active_offsets[partition] = self.active_highwaters[partition]
-        return super().need_recovery()
-
-    def _passed_without_records(self, partition: Any) -> bool:
-        """Whether the consumer passed the end so long ago that what it fetched before has been applied."""
-        place = partition, self.active_highwaters[partition]
-        thread: _ConsumerThread = self.app.consumer._thread  # type: ignore[attr-defined]  # of every driver
-        position = thread.fetch_position(partition)
-        if position is None or position <= self.active_highwaters[partition]:
-            self._passed_at_s.pop(place, None)
-            return False
-        now_s = monotonic()
-        quiet_since_s = max(
-            self._passed_at_s.setdefault(place, now_s), self._active_events_received_at.get(partition, 0.0)
-        )
-        return now_s - quiet_since_s >= CHANGELOG_QUIET_SECONDS and self.tables.changelog_queue.empty()
-
-
-class _TableManager(TableManager):
-    @property
-    def recovery(self) -> Recovery:
-        if self._recovery is None:
-            self._recovery = _Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
-        return self._recovery
 
 
 class FaustAgents:
@@ -159,7 +59,7 @@ class FaustAgents:
                 "faust-streaming runs without its compiled parts, and would then acknowledge records it skips: "
                 "unset NO_CYTHON and install a wheel of faust-streaming built for this platform"
             )
-        self._app = _App(
+        self._app = ContainedApp(
             group,
             broker=[f"kafka://{server.strip()}" for server in access.bootstrap_servers.split(",")],
             broker_credentials=_credentials(access),
@@ -180,7 +80,7 @@ class FaustAgents:
             web_enabled=False,
             worker_redirect_stdouts=False,
             autodiscover=False,
-            TableManager=_TableManager,
+            TableManager=ContainedTableManager,
         )
         self._table = self.add_table("table", table_topic, partitions=1)
         self._failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from hotswap_events.log_stream import DETAIL_CHARACTERS_MAX, FindingAcknowledged
-from hotswap_stream.application.audit_export import ExportDamagedError, ExportWriter, read_export
+from hotswap_stream.application.audit_export import ExportDamagedError, ExportWriter, read_export_offsets
 from hotswap_stream.application.audit_findings import AuditReport
 from hotswap_stream.application.audit_walk import AuditWalk
 from hotswap_stream.application.registry import Registry
@@ -49,7 +49,7 @@ def verify_export(file: BinaryIO) -> AuditReport:
     """Verify an export: its seals, up to the first broken line, and the chains of what is before that line."""
     walk = AuditWalk()
     try:
-        for found in read_export(file):
+        for found in read_export_offsets(file):
             if isinstance(found, range):
                 walk.pass_over(found)
             else:

@@ -92,9 +92,16 @@ class ExportWriter:
         return content[:-1] + f',"sha256":"{self.sha256}"}}\n'.encode()
 
 
-def read_export(file: BinaryIO) -> Iterator[LogRecord | range]:
-    """The records of an export, each checked before it is given, and offsets that held none in between.
-    ExportDamagedError at the first broken line.
+def read_export(file: BinaryIO) -> Iterator[LogRecord]:
+    """The records of an export, each checked before it is given. ExportDamagedError at the first broken line.
+
+    Reads line by line: the last records are given before the last line is checked.
+    """
+    return (found for found in read_export_offsets(file) if not isinstance(found, range))
+
+
+def read_export_offsets(file: BinaryIO) -> Iterator[LogRecord | range]:
+    """The same, and where they stood, offsets that held no record. ExportDamagedError.
 
     Reads line by line: the last records are given before the last line is checked.
     """

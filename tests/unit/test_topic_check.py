@@ -1,5 +1,7 @@
 """Topics as a cluster may have them, against what is promised of them."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from hotswap_events.topics import Topics, TopicSpec
@@ -16,9 +18,9 @@ from hotswap_stream.application.topic_check import (
 SPECS = {spec.name.removeprefix("hotswap."): spec for spec in Topics().control_specs()}
 
 
-def as_needed(spec: TopicSpec, *, brokers: int = 3, **changes: str) -> TopicFacts:
+def as_needed(spec: TopicSpec, changes: Mapping[str, str] | None = None, *, brokers: int = 3) -> TopicFacts:
     """The topic as it was made, but for these settings."""
-    values = spec.config(brokers=brokers) | {name.replace("_", "."): value for name, value in changes.items()}
+    values = spec.config(brokers=brokers) | {name.replace("_", "."): value for name, value in (changes or {}).items()}
     return TopicFacts(
         name=spec.name,
         partitions=spec.partitions,
@@ -53,7 +55,7 @@ def test_a_topic_as_it_is_made_differs_in_nothing(name: str, brokers: int) -> No
 )
 def test_what_breaks_a_promise_and_what_only_weakens_it(name: str, setting: str, value: str, breaks: bool) -> None:
     spec = SPECS[name]
-    (found,) = differences(spec, as_needed(spec, **{setting: value}), brokers=3)
+    (found,) = differences(spec, as_needed(spec, {setting: value}), brokers=3)
     assert (found.setting, found.found, found.breaks) == (setting.replace("_", "."), value, breaks)
     if breaks:
         with pytest.raises(TopicSettingsError, match=f"{setting.replace('_', '.')} is {value}"):
@@ -74,7 +76,7 @@ def test_what_breaks_a_promise_and_what_only_weakens_it(name: str, setting: str,
     ],
 )
 def test_what_is_more_than_needed_is_left_alone(name: str, setting: str, value: str) -> None:
-    assert differences(SPECS[name], as_needed(SPECS[name], **{setting: value}), brokers=3) == []
+    assert differences(SPECS[name], as_needed(SPECS[name], {setting: value}), brokers=3) == []
 
 
 def test_other_partitions_and_fewer_replicas_are_told_of_and_no_setting_mends_them() -> None:
@@ -89,7 +91,7 @@ def test_other_partitions_and_fewer_replicas_are_told_of_and_no_setting_mends_th
 
 def test_repair_sets_what_differs_and_pins_what_is_borrowed() -> None:
     spec = SPECS["registry"]
-    settings = dict(as_needed(spec, retention_ms="1").settings or {})
+    settings = dict(as_needed(spec, {"retention_ms": "1"}).settings or {})
     settings["retention.bytes"] = SettingFound("-1", False)
     settings["min.insync.replicas"] = SettingFound("2", False)
     facts = TopicFacts(name=spec.name, partitions=1, replicas=3, settings=settings)

@@ -1,0 +1,110 @@
+"""Faust's own parts, changed where it would do what it may not; see `faust_app`."""
+
+from time import monotonic
+from typing import Any
+
+import faust
+import structlog
+from aiokafka import TopicPartition
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.transport.drivers import aiokafka as driver
+
+from hotswap_stream.kafka.clients import ISOLATION_LEVEL, never_creating
+
+_log = structlog.get_logger(__name__)
+
+CHANGELOG_QUIET_SECONDS = 4.0
+"""Without a record from a changelog, before the offsets that are left there count as holding none. Less than the time
+after which Faust looks whether a quiet recovery is done, 5 s."""
+
+
+class ContainedConsumerThread(driver.AIOKafkaConsumerThread):
+    """Reads what was committed, which Faust does only together with transactions of its own."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> Any:
+        consumer = never_creating(super()._create_worker_consumer(transport))
+        consumer._isolation_level = ISOLATION_LEVEL  # given to its fetcher when it starts
+        return consumer
+
+    def fetch_position(self, partition: Any) -> int | None:
+        """The offset that is fetched next; None while it is not known."""
+        assigned = self._ensure_consumer()._subscription.subscription
+        if assigned is None or assigned.assignment is None:
+            return None
+        state = assigned.assignment.state_value(TopicPartition(partition.topic, partition.partition))
+        return int(state.position) if state is not None and state.has_valid_position else None
+
+
+class ContainedConsumer(driver.Consumer):
+    def _new_consumer_thread(self) -> ContainedConsumerThread:
+        return ContainedConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class ContainedProducer(driver.Producer):
+    def _new_producer(self, transactional_id: str | None = None) -> Any:
+        return never_creating(super()._new_producer(transactional_id))
+
+
+class ContainedTransport(driver.Transport):
+    Consumer = ContainedConsumer
+    Producer = ContainedProducer
+
+
+class ContainedApp(faust.App):
+    """No data folder: the table is in memory and its changelog in Kafka."""
+
+    def _create_directories(self) -> None:
+        return
+
+    def _new_transport(self) -> ContainedTransport:
+        return ContainedTransport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> ContainedTransport:
+        return ContainedTransport(self.conf.broker_producer, self)
+
+
+class ContainedRecovery(Recovery):
+    """Holds the flow from the restored table on; Faust lets it go once it is back at the committed offsets.
+
+    It also ends at a changelog whose last offsets hold no record, as behind a transaction: Faust waits for a record
+    there, though the consumer has passed that place.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._passed_at_s: dict[tuple[Any, int], float] = {}
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        self._passed_at_s.clear()
+        self.app.consumer.stop_flow()
+        await super().on_recovery_completed(generation_id)
+
+    def need_recovery(self) -> bool:
+        for partition, remaining in self.active_remaining().items():
+            if remaining > 0 and self._passed_without_records(partition):
+                _log.info("changelog_ends_without_record", topic=partition.topic, partition=partition.partition)
+                self.active_offsets[partition] = self.active_highwaters[partition]
+        return super().need_recovery()
+
+    def _passed_without_records(self, partition: Any) -> bool:
+        """Whether the consumer passed the end so long ago that what it fetched before has been applied."""
+        place = partition, self.active_highwaters[partition]
+        thread: ContainedConsumerThread = self.app.consumer._thread  # type: ignore[attr-defined]  # of every driver
+        position = thread.fetch_position(partition)
+        if position is None or position <= self.active_highwaters[partition]:
+            self._passed_at_s.pop(place, None)
+            return False
+        now_s = monotonic()
+        quiet_since_s = max(
+            self._passed_at_s.setdefault(place, now_s), self._active_events_received_at.get(partition, 0.0)
+        )
+        return now_s - quiet_since_s >= CHANGELOG_QUIET_SECONDS and self.tables.changelog_queue.empty()
+
+
+class ContainedTableManager(TableManager):
+    @property
+    def recovery(self) -> Recovery:
+        if self._recovery is None:
+            self._recovery = ContainedRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
