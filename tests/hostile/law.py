@@ -130,7 +130,7 @@ async def _all_answered(
             told |= {(record.partition, record.number(header_names.REQUEST_OFFSET)) for record in answers}
             return [found for found in wanted if found not in told]
         results = hostile.watch.good(hostile.topics.command_results)
-        answered = {record.body().get("command_id") for record in results}
+        answered = {record.text(header_names.COMMAND_ID) for record in results}
         return [found for found, record in wanted.items() if found not in told and record.command_id not in answered]
 
     try:

@@ -31,6 +31,10 @@ class Seen(Struct, frozen=True, kw_only=True, gc=False):
         found = self.headers.get(header)
         return int(found) if found is not None and found.isdigit() and len(found) < 20 else None
 
+    def text(self, header: str) -> str:
+        """The header as text."""
+        return (self.headers.get(header) or b"").decode(errors="replace")
+
     def body(self) -> dict[str, Any]:
         """The value as an object; empty where it is none."""
         for decoder in _DECODERS:

@@ -64,7 +64,8 @@ async def _merged(
     if not parts:
         return
     consumer.assign(parts)
-    since_ms = int(since.timestamp() * 1000)
+    # Kafka knows no time before 1970: asked for one, it is asked again and again.
+    since_ms = max(0, int(since.timestamp() * 1000))
     begins = await consumer.offsets_for_times(dict.fromkeys(parts, since_ms))
     ends = await consumer.end_offsets(parts)
     heads: dict[TopicPartition, list[Record]] = {}
