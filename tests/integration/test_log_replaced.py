@@ -221,11 +221,14 @@ async def test_an_api_whose_log_was_replaced_answers_503_and_ends(settings: Sett
             async with bootstrap.open_registry(settings) as registry:
                 for number in range(4):
                     await registry.handle(register(f"v{number}"))
-            assert (await client.post(f"{base}/api/models/{MODEL}/disable")).status_code == 200
+            assert (await client.post(f"{base}/api/models/{MODEL}/disable", json={})).status_code == 200
             await topic.replace(other_log(1))
-            answer = await client.post(f"{base}/api/models/{MODEL}/enable")
-            assert answer.status_code == 503, answer.text
-            assert answer.json()["code"] == "log-replaced"
+            try:
+                answer = await client.post(f"{base}/api/models/{MODEL}/enable", json={})
+            except httpx.HTTPError:
+                pass  # it has noticed by itself, and ended
+            else:
+                assert (answer.status_code, answer.json()["code"]) == (503, "log-replaced"), answer.text
             with pytest.raises(LogReplacedError):
                 await serving
             with pytest.raises(httpx.HTTPError):
