@@ -34,5 +34,5 @@ async def _deadly_fold(agent: analysis_agent.AnalysisAgent, observation: Observa
 
 if __name__ == "__main__":
     command_agent.read_command = _deadly_read
-    analysis_agent.AnalysisAgent._observe = _deadly_fold  # type: ignore[method-assign, assignment]
+    analysis_agent.AnalysisAgent._observe = _deadly_fold  # type: ignore[assignment,method-assign]
     os._exit(asyncio.run(main(*sys.argv[1:])))
