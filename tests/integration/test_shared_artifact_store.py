@@ -107,9 +107,11 @@ async def test_what_was_registered_before_there_were_marks_is_marked_at_the_star
     references = bootstrap.artifact_store(staging.settings).references
     for name in list(await references.environments()):
         await references.forget(name)
-    async with bootstrap.open_registry(staging.settings) as registry:
-        async with bootstrap.adopting(staging.settings, registry) as adopted:
-            await adopted
+    async with (
+        bootstrap.open_registry(staging.settings) as registry,
+        bootstrap.adopting(staging.settings, registry) as adopted,
+    ):
+        await adopted
     assert await references.marked() == {facts.digest}
     assert await bootstrap.artifact_store(production.settings).references.marked() == frozenset()
 
