@@ -1,6 +1,8 @@
 """Rollouts, the validation policy and the clean-up on the command line, on the real broker."""
 
 import json
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +174,9 @@ def test_a_clean_up_says_what_it_would_do_and_does_it(cli: Cli, tmp_path: Path) 
     assert "1 would be deleted" in planned.output
     store = tmp_path / "home" / "artifacts"
     assert len(list(store.rglob("*.safetensors"))) == 2
+    # As if they had been put there, and registered, two hours ago: what is younger stays.
+    for path in (path for path in store.rglob("*") if path.is_file()):
+        os.utime(path, (time.time() - 7_200, time.time() - 7_200))
     (done,) = read_json(cli("cleanup", "--keep", "0", "--apply", "--json"))
     assert [entry["model_version"] for entry in done["deleted"]] == ["v2"]
     assert [entry["kept_because"] for entry in done["kept"]] == ["in production"]
