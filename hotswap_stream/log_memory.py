@@ -75,4 +75,4 @@ class HomeLogMemory(Generic[Seen]):
 def _file_name(prefix: str, cluster: str) -> str:
     """Readable, and different for any two clusters."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{prefix}@{cluster}")[:NAME_CHARACTERS_MAX]
-    return f"{readable}-{sha256(f'{prefix}@{cluster}'.encode()).hexdigest()[:DIGEST_CHARACTERS]}"
+    return f"{readable}-{sha256(f'{prefix} {cluster}'.encode()).hexdigest()[:DIGEST_CHARACTERS]}"

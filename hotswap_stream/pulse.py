@@ -1,8 +1,14 @@
-"""A sign of life in the home folder, renewed as long as a process can do its work; for checks of containers."""
+"""A sign of life in the home folder, renewed as long as a process can do its work; for checks of containers.
+
+How old it is, is told by the clock that runs since the machine was started, which all its processes and containers
+share and nobody sets. Where the system has none that others can be compared by, the file's time has to do.
+"""
 
 import os
 import re
 import time
+from functools import cache
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +23,11 @@ BEAT_SECONDS = 1.0
 AGE_SECONDS_MAX = 20.0
 """A process whose sign is older is not taken to work."""
 NAME_CHARACTERS_MAX = 200
-TEXT_BYTES_MAX = 20_000
+SIGN_BYTES_MAX = 20_000
 _TROUBLE = "trouble: "
 _ADVICE = "advice: "
+_CLOCK = "clock: "
+_CLOCK_LINE = re.compile(rf"^{_CLOCK}(\S+) (\d+\.\d+)$", re.MULTILINE)
 
 ProcessKind = Literal["worker", "agents"]
 
@@ -60,7 +68,8 @@ class Pulse:
         self._beaten_s, self._said = now_s, said
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(f"{os.getpid()}\n{said}", encoding="utf-8", errors="replace")
+            clock = f"{_CLOCK}{_boot()} {now_s:.3f}"
+            self._path.write_text(f"{os.getpid()}\n{clock}\n{said}", encoding="utf-8", errors="replace")
         except OSError as error:
             if not self._failed:
                 _log.warning("pulse_not_written", file=str(self._path), error=str(error))
@@ -86,14 +95,17 @@ def check(home: Path, kind: ProcessKind, name: str, *, age_seconds_max: float = 
     """When the process could do its work. NotHealthyError."""
     path = _path(home, kind, name)
     try:
-        age_s = time.time() - path.stat().st_mtime
-        lines = path.read_bytes()[:TEXT_BYTES_MAX].decode(errors="replace").splitlines()
+        written_s = path.stat().st_mtime
+        text = path.read_bytes()[:SIGN_BYTES_MAX].decode(errors="replace")
+        age_s = _age_s(text, written_s)
     except FileNotFoundError:
         there = sorted(found.name.removeprefix(f"{kind}-") for found in path.parent.glob(f"{kind}-*"))
         seen = f"; there is {', '.join(there)}" if there else ""
         raise NotHealthyError(f"no {kind} {name!r} is at work with {home} as its home{seen}") from None
     except OSError as error:
         raise NotHealthyError(f"{path} cannot be looked at: {error}") from error
+    if age_s == inf:
+        raise NotHealthyError(f"{kind} {name!r} left its sign before this machine was started, or on another one")
     if age_s > age_seconds_max:
         raise NotHealthyError(
             f"{kind} {name!r} last could do its work {age_s:.0f} s ago; at most {age_seconds_max:g} s are allowed"
@@ -102,7 +114,7 @@ def check(home: Path, kind: ProcessKind, name: str, *, age_seconds_max: float = 
         raise NotHealthyError(
             f"{kind} {name!r} left a sign that is {-age_s:.0f} s ahead of the clock, and no other since"
         )
-    said = lines[1] if len(lines) > 1 else ""
+    said = next((line for line in text.splitlines()[1:] if line.startswith((_TROUBLE, _ADVICE))), "")
     if said.startswith(_TROUBLE):
         raise NotHealthyError(f"{kind} {name!r} cannot do its work: {said.removeprefix(_TROUBLE)}")
     return Sign(max(0.0, age_s), said.removeprefix(_ADVICE) if said.startswith(_ADVICE) else None)
@@ -110,6 +122,23 @@ def check(home: Path, kind: ProcessKind, name: str, *, age_seconds_max: float = 
 
 def _line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _age_s(text: str, written_s: float) -> float:
+    """Infinite for a sign from before the machine was started, or of another machine."""
+    boot, found = _boot(), _CLOCK_LINE.search(text)
+    if boot is None or found is None:  # or it is just being written
+        return time.time() - written_s
+    return time.monotonic() - float(found.group(2)) if found.group(1) == boot else inf
+
+
+@cache
+def _boot() -> str | None:
+    """What names this run of the machine, on Linux."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
 
 
 def _path(home: Path, kind: ProcessKind, name: str) -> Path:

@@ -56,6 +56,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     artifacts_s3_access_key_id: str | None = None
     artifacts_s3_secret_access_key: str | None = None
     artifact_bytes_max: int = 2 * 1024**3
+    artifact_grace_seconds: float = 3_600.0
+    """A clean-up leaves an artifact in the store that was put there, or registered, more lately; at least 60."""
     broker_port: int | None = None
     broker_heap_mib_max: int = 256
     answers_key: str | None = None

@@ -1,14 +1,17 @@
 """Sample events of those that contradict no state, and of the log's own stream, with what is said of them."""
 
-from hotswap_events.emergency import ModelSetBack, ModelShutOff
+from hotswap_events.emergency import ModelSetBack, ModelShutOff, SetBackCause
 from hotswap_events.log_stream import FindingAcknowledged, LogBegun, LogEvent
 from hotswap_events.registry import RegistryEvent
 from tests.registry_samples import artifact_of
 
 
-def set_back(model_version: str, from_version: str | None = None) -> ModelSetBack:
+def set_back(model_version: str, from_version: str | None = None, cause: SetBackCause = "operator") -> ModelSetBack:
     return ModelSetBack(
-        model_version=model_version, artifact_digest=artifact_of(model_version).digest, from_version=from_version
+        model_version=model_version,
+        artifact_digest=artifact_of(model_version).digest,
+        from_version=from_version,
+        cause=cause,
     )
 
 

@@ -35,7 +35,7 @@ def emergency_examples(time: datetime = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)) 
         ),
         (ModelShutOff(), "c-91"),
     )
-    found = {
+    found: dict[str, tuple[bytes, ...]] = {
         REGISTRY_CODEC.type_name(data): (
             REGISTRY_CODEC.encode(
                 REGISTRY_CODEC.envelope(

@@ -44,7 +44,9 @@ def topics_page() -> str:
         GENERATED + "# Topics\n\n"
         "Names are those of the default prefix `hotswap`; `HOTSWAP_TOPIC_PREFIX` makes another environment. All topics "
         "are created by hotswap-stream before they are used, with three replicas and `min.insync.replicas` 2 where the "
-        "cluster has three brokers. An existing topic with another partition count is an error, not a surprise.\n\n"
+        "cluster has three brokers. An existing topic with another partition count, or with a setting that breaks a "
+        "promise, is an error, not a surprise; `hotswap-stream topics` shows what the cluster says, and `--repair` "
+        "mends it.\n\n"
         + table(("topic", "partitions", "kept", "largest record", "what is on it"), rows)
         + "\n`hotswap.registry` is stamped with the broker's clock (`LogAppendTime`), so that the state as of a time "
         "can be asked. The agents keep two more topics to themselves, `hotswap.agents.stream-heads` and "

@@ -187,7 +187,8 @@ class Topics(Struct, frozen=True):
             TopicSpec(name=self.registry_state, partitions=1, cleanup_policy="compact", retention_ms=-1),
             TopicSpec(name=self.commands, partitions=4, cleanup_policy="delete", retention_ms=7 * _DAY_MS),
             TopicSpec(name=self.command_results, partitions=4, cleanup_policy="delete", retention_ms=7 * _DAY_MS),
-            TopicSpec(name=self.fleet, partitions=1, cleanup_policy="compact", retention_ms=-1),
+            # How much older than the newest record a worker's is, is told by one clock.
+            TopicSpec(name=self.fleet, partitions=1, cleanup_policy="compact", retention_ms=-1, append_time=True),
             TopicSpec(name=self.dead_letters, partitions=4, cleanup_policy="delete", retention_ms=30 * _DAY_MS),
             # By the broker's clock: a rollout's policy is tried again on what lies between two times.
             TopicSpec(

@@ -6,9 +6,12 @@ series the one with the highest request offset holds. Each is what the requests 
 wrote it.
 """
 
-from msgspec import Struct
+from typing import Annotated
 
-from hotswap_events.inference import Datatype
+from msgspec import Meta, Struct
+
+from hotswap_events.bounds import INT64_MAX, Count, Offset
+from hotswap_events.inference import DATATYPE_BYTES, Datatype
 
 WINDOW_BYTES_MAX = 512 * 1024
 """Of the steps of one window; a record of the topic may have twice as many."""
@@ -16,6 +19,8 @@ WINDOW_IDS_MAX = 32
 """Ids of a series' latest requests, so that one that was written twice is taken in once."""
 
 _WINDOW, _MARKER = b"/w/", b"/m"
+_NewestOffset = Annotated[int, Meta(ge=-1, le=INT64_MAX)]
+_Size = Annotated[int, Meta(ge=1, le=WINDOW_BYTES_MAX)]
 
 
 class WindowRule(Struct, frozen=True, kw_only=True):
@@ -24,45 +29,51 @@ class WindowRule(Struct, frozen=True, kw_only=True):
     input: str
     """Name of the tensor that brings steps."""
     datatype: Datatype
-    features: int
+    features: _Size
     """Numbers of one step."""
-    steps: int
+    steps: _Size
     """Steps kept of a series: as many as the most that a version took so far."""
     allow_non_finite: bool = False
+
+    def __post_init__(self) -> None:
+        size_bytes = self.steps * self.features * DATATYPE_BYTES[self.datatype]
+        if size_bytes > WINDOW_BYTES_MAX:
+            raise ValueError(f"a window of {size_bytes} bytes; at most {WINDOW_BYTES_MAX} are kept")
 
 
 class WindowRecord(Struct, frozen=True, kw_only=True):
     """The window of one series, as msgpack. The record's key: `<writer>/w/<series key>`; a null value: not kept."""
 
-    request_offset: int
-    """Of the request that brought the newest steps, in the request partition of the same number."""
+    request_offset: _NewestOffset
+    """Of the request that brought the newest steps, in the request partition of the same number; -1: none that is
+    there, because the topic was made anew."""
     input: str
     datatype: Datatype
-    features: int
-    steps: int
+    features: _Size
+    steps: _Size
     data: bytes
     """`steps` times `features` numbers, oldest step first, little-endian."""
-    ids: dict[str, int] = {}
+    ids: Annotated[dict[str, Offset], Meta(max_length=WINDOW_IDS_MAX)] = {}
     """Ids of the latest requests that brought steps and had an id, oldest first, with their offsets."""
 
 
 class WindowStatusRecord(Struct, frozen=True, kw_only=True):
     """A WindowRecord without its steps."""
 
-    request_offset: int
-    steps: int
+    request_offset: _NewestOffset
+    steps: _Size
 
 
 class WindowsMarker(Struct, frozen=True, kw_only=True):
     """Where to go on reading requests, as msgpack. The record's key: `<writer>/m`. Of several the highest
     `next_offset` holds, and of those the highest `rule_number`."""
 
-    next_offset: int
+    next_offset: Offset
     """What requests below it brought is in the records before this one."""
     rule: WindowRule
     """For requests from `next_offset` on."""
-    rule_number: int
-    evicted: int = 0
+    rule_number: Count
+    evicted: Count = 0
     """Windows of this partition that made room for others, so far."""
 
 

@@ -15,6 +15,7 @@ from hotswap_events.alert_commands import AlertCommand
 from hotswap_events.alerts import AlertRule
 from hotswap_events.observation import Observation
 from hotswap_events.profile import ModelProfiled
+from hotswap_stream.agents.broker_clock import BrokerClock
 from hotswap_stream.application.alert_figures import Figure, Reference, lag_figure, standstill_figure, window_figure
 from hotswap_stream.application.alert_judge import RuleWatch, judge, watched
 from hotswap_stream.application.alert_window import DRIFT_METRICS, TOPIC_METRICS, AlertWindows
@@ -84,6 +85,7 @@ class AlertAgent:
     ) -> None:
         self._registry = registry
         self._clock = clock
+        self._broker_clock = BrokerClock()
         self._lag = lag
         self._lag_every = timedelta(seconds=lag_seconds)
         self._waiting: Mapping[str, WaitingRequests] = {}
@@ -102,11 +104,13 @@ class AlertAgent:
         """Count an observation whose record is of this time. Never raises."""
         name = record.model_name
         try:
-            now = self._clock.now()
+            own = self._clock.now()
+            if self._broker_clock.seen(at, own):
+                ahead_s = self._broker_clock.ahead.total_seconds()
+                _log.warning("clocks_differ", broker_ahead_seconds=round(ahead_s, 1))
+            now = self._broker_clock.now(own)
             if now - at > BEHIND:
                 self._fresh_from, self._age = now + BEHIND, now - at
-            elif at - now > BEHIND:  # it would push everything else out of its windows
-                raise ValueError(f"an observation is of {at:%H:%M:%S}, and it is {now:%H:%M:%S}: set the clocks right")
             state = self._registry.state(name)
             model = self._watched(name, state.alerts.effective_policy.rules)
             if model is not None:
@@ -126,6 +130,10 @@ class AlertAgent:
                 await self.tick(owns)
             except Exception:  # noqa: BLE001 - alerts must not end with one bad look
                 _log.exception("alerts_not_judged")
+
+    def _now(self) -> datetime:
+        """By the broker's clock, as far as it is known: observations have its times."""
+        return self._broker_clock.now(self._clock.now())
 
     async def tick(self, owns: Callable[[str], bool]) -> None:
         """Judge the models that this process owns once. What failed is logged, and tried again with the next one."""
@@ -149,7 +157,7 @@ class AlertAgent:
     def _heed_clock(self) -> None:
         """Begin anew where the clock was set back: what is of a time to come would stay in its windows and keep
         others out. Tell where windows say nothing for long, which looks like a model that is well."""
-        now, before = self._clock.now(), self._looked_at
+        now, before = self._now(), self._looked_at
         self._looked_at = now
         if before - now > BEHIND:
             _log.warning("alerts_begin_anew", cause=f"the clock was set back by {(before - now).total_seconds():.0f} s")
@@ -166,7 +174,7 @@ class AlertAgent:
             _log.warning(
                 "alerts_blind",
                 cause=f"observations that come are {self._age.total_seconds():.0f} s old, so rules other than lag say "
-                "nothing: the agents are behind, or the clocks of broker and agents differ",
+                "nothing: the agents are behind",
             )
 
     async def _judge(self, name: str) -> None:
@@ -175,7 +183,7 @@ class AlertAgent:
         model = self._watched(name, rules)
         if model is None:
             return
-        now = self._clock.now()
+        now = self._now()
         now_s = now.timestamp()
         now_ms = round(now_s * 1000)
         waiting = self._waiting.get(name)
@@ -219,7 +227,7 @@ class AlertAgent:
             _log.warning("alert_refused", model_name=command.model_name, status=result.status, refusal=result.refusal)
 
     async def _ask_lag(self, owned: Iterable[str]) -> None:
-        now = self._clock.now()
+        now = self._now()
         if self._lag is None or now < self._lag_next:
             return
         self._lag_next = now + self._lag_every

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from hotswap_events.topics import Topics
+from hotswap_stream.agents.reading_marks import ReadingMarks
 from hotswap_stream.application.dead_letter import CAUSE_CHARACTERS_MAX, dead_letter
 from hotswap_stream.application.topic_records import InboundRecord, Publisher
 from hotswap_stream.errors import HotswapError
@@ -25,9 +26,13 @@ OnPutAside = Callable[[InboundRecord, str], Awaitable[None]]
 
 
 class RecordCare:
-    """`of` makes a handler one that raises nothing but retriable errors. One for all agents of a process."""
+    """`of` makes a handler one that raises nothing but retriable errors. One for all agents of a process.
 
-    def __init__(self, publisher: Publisher, topics: Topics) -> None:
+    With `marks` a record that ended the process twice is put aside without being handled.
+    """
+
+    def __init__(self, publisher: Publisher, topics: Topics, *, marks: ReadingMarks | None = None) -> None:
+        self._marks = marks
         self._publisher = publisher
         self._topics = topics
         self._said: dict[tuple[str, str], int] = {}
@@ -38,6 +43,19 @@ class RecordCare:
         for whoever waits for an answer."""
 
         async def with_care(record: InboundRecord) -> None:
+            marks = self._marks
+            if marks is None:
+                await handled(record)
+                return
+            suspect = marks.suspect(record)
+            if suspect is not None and suspect.quarantined:
+                await put_aside(record, suspect.cause)
+                marks.acquit(record)
+                return
+            async with marks.in_hand(record):
+                await handled(record)
+
+        async def handled(record: InboundRecord) -> None:
             try:
                 await handle(record)
             except HotswapError as error:
@@ -49,6 +67,9 @@ class RecordCare:
                 self._say_failed(record, error)
             else:
                 return
+            await put_aside(record, cause)
+
+        async def put_aside(record: InboundRecord, cause: str) -> None:
             await self.put_aside(record, cause)
             if on_put_aside is not None:
                 await on_put_aside(record, cause)

@@ -15,6 +15,7 @@ from msgspec import Struct
 from hotswap_events import headers
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent
 from hotswap_events.inference import JSON_CONTENT_TYPE
+from hotswap_events.log_stream import LOG_STREAM
 from hotswap_events.topics import Topics
 from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.registry import Registry
@@ -102,6 +103,10 @@ class RegistryAgent:
             )
         )
         self._heads[key] = _encoder.encode(head)
+        seen = self._registry.seen_log
+        if seen is not None:
+            # For machines that remember nothing of the log: see `adapters/kafka/seen_log.py`.
+            self._heads[LOG_STREAM.encode()] = _encoder.encode(seen)
         self.published_count += 1
 
     def _model_name(self, record: InboundRecord) -> str | None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import structlog
 from aiokafka.partitioner import DefaultPartitioner
@@ -13,6 +14,7 @@ from hotswap_stream.agents.analysis_agent import AnalysisAgent
 from hotswap_stream.agents.command_agent import CommandAgent
 from hotswap_stream.agents.faust_app import FaustAgents
 from hotswap_stream.agents.progress_watch import ProgressWatch
+from hotswap_stream.agents.reading_marks import ReadingMarks
 from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.agents.registry_agent import RegistryAgent
 from hotswap_stream.agents.topics import (
@@ -62,6 +64,7 @@ async def run_agents(
     answers: AnswerLookup | None = None,
     lag: RequestLag | None = None,
     alert_lag_seconds: float = LAG_SECONDS,
+    marks_file: Path | None = None,
 ) -> None:
     """Run until `stop` is set. Processes of one environment need an `instance` each, the same at every start.
 
@@ -69,7 +72,9 @@ async def run_agents(
     own, and may be called again for the same model. `on_ready` is called when the agents consume, and
     `on_well` about once a second from then on, while the log is followed and no agent stands still.
     `answers` finds the answers that feedback is about; without it feedback counts for nobody. `lag` says how many
-    requests wait, asked every `alert_lag_seconds`; without it no alert comes from that.
+    requests wait, asked every `alert_lag_seconds`; without it no alert comes from that. `marks_file` is where this
+    process marks the records that it has in hand, the same at every start and no other process's: without it a record
+    that ends the process in a way that nobody can catch does so at every start.
 
     Raises ConfigurationError, and AgentsFailedError or LogUnavailableError when the process should be started again.
     Either way end the process with `os._exit`: Faust's threads may outlive a failed stop and would keep it alive.
@@ -82,7 +87,8 @@ async def run_agents(
         table_topic=stream_heads_topic(topics),
     )
     watch = ProgressWatch(asyncio.get_running_loop().time)
-    care = RecordCare(agents, topics)
+    marks = None if marks_file is None else ReadingMarks(marks_file)
+    care = RecordCare(agents, topics, marks=marks)
     registry_agent = RegistryAgent(registry, agents, topics, agents.table, on_model_seen=on_model_seen, care=care)
     command_agent = CommandAgent(registry, agents, topics, care=care)
     partitions = analysis_partitions(topics)
@@ -124,13 +130,15 @@ async def run_agents(
     background = WatchedTasks("the alerts")
 
     try:
+        if marks is not None:
+            marks.open()
         await registry.start()
         registry.listen(lambda entry: watch.folded(entry.record.offset))
         await agents.start()
         _log.info("agents_ready", group=f"{topics.prefix}-agents", instance=instance)
         if on_ready is not None:
             on_ready()
-        alerts = background.start(alert_agent.watch(owns_model, alerts_stop), name="alerts")
+        alerts = background.started(alert_agent.watch(owns_model, alerts_stop), name="alerts")
         await _until_stopped(
             agents, registry, watch, background, topics, stop, lambda: analysis_agent.tick(owns_model), on_well
         )
@@ -142,6 +150,8 @@ async def run_agents(
         await background.stop()
         await agents.stop()
         await registry.stop()
+        if marks is not None:
+            marks.close()
         _log.info(
             "agents_stopped",
             states_published=registry_agent.published_count,

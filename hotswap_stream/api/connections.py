@@ -1,4 +1,8 @@
-"""Open connections of the server: how many there may be, how long each may take, and which one makes room."""
+"""Open connections of the server: how many there may be, how long each may take, and which one makes room.
+
+Those that wait for their client make room: for a request, or for the rest of one. Those that the server is at work for
+do not.
+"""
 
 from collections import Counter
 from ipaddress import IPv6Address, ip_address
@@ -11,6 +15,8 @@ _log = structlog.get_logger(__name__)
 
 IPV6_BITS_OF_A_CLIENT = 64
 """One household or machine has so many addresses that counting single ones would count nothing."""
+TOLD_SECONDS = 60.0
+"""The log hears of connections that were cut off once in so long."""
 
 
 class ConnectionLimits(Struct, frozen=True, kw_only=True):
@@ -34,7 +40,7 @@ class Connection(Protocol):
     """Of the client; see `client_address`."""
 
     def waits_since(self) -> float | None:
-        """Since when no whole head of a request is there; None while a request is read or answered."""
+        """Since when the server waits for more of a request; None while it answers one."""
         ...
 
     def overdue(self, now: float, limits: ConnectionLimits) -> str | None:
@@ -47,12 +53,15 @@ class Connection(Protocol):
 
 
 class Connections:
-    """All connections of one server. Those that wait for a request make room for new ones; those at work do not."""
+    """All connections of one server."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self._open: set[Connection] = set()
         self._by_address: Counter[str] = Counter()
+        self._cut_off: Counter[str] = Counter()
+        """Since the log was told last, by why."""
+        self._told_at = -TOLD_SECONDS
 
     def __len__(self) -> int:
         return len(self._open)
@@ -61,8 +70,10 @@ class Connections:
         """Count one more; or say why there is no place for it."""
         limits, address = self.limits, connection.address
         if self._by_address[address] >= limits.connections_per_address_max and not self._made_room(address):
+            self._cut_off["refused"] += 1
             return f"{limits.connections_per_address_max} connections of this address are at work; try again later"
         if len(self._open) >= limits.connections_max and not self._made_room(None):
+            self._cut_off["refused"] += 1
             return f"{limits.connections_max} connections are at work; try again later"
         self._open.add(connection)
         self._by_address[address] += 1
@@ -82,11 +93,16 @@ class Connections:
         for connection in tuple(self._open):
             overdue = connection.overdue(now, self.limits)
             if overdue is not None:
+                self._cut_off["overdue"] += 1
                 self.remove(connection)
                 connection.end(408, overdue)
+        if self._cut_off and now - self._told_at >= TOLD_SECONDS:
+            _log.warning("connections_cut_off", open=len(self), **self._cut_off)
+            self._cut_off.clear()
+            self._told_at = now
 
     def _made_room(self, address: str | None) -> bool:
-        """Close the one that has waited for a request longest: of this address, or of the one that has most."""
+        """Close the one that has kept the server waiting longest: of this address, or of the one that has most."""
         waiting = [
             (connection, since)
             for connection in self._open
@@ -95,9 +111,9 @@ class Connections:
         if not waiting:
             return False
         oldest, _ = min(waiting, key=lambda each: (-self._by_address[each[0].address], each[1]))
-        _log.debug("connection_made_room", address=oldest.address)
+        self._cut_off["made_room"] += 1
         self.remove(oldest)
-        oldest.end(408, "This connection waited for a request, and others need its place.")
+        oldest.end(408, "This connection kept the server waiting, and others need its place.")
         return True
 
 

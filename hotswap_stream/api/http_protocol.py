@@ -176,7 +176,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """See Connection."""
         newest = self._newest()
         busy = newest is not None and not newest.response_complete
-        return None if busy or self._reading == "body" else self._reading_since
+        at_work = busy and (self._reading != "body" or newest is not self._running or self.flow.read_paused)
+        return None if at_work else self._reading_since
 
     def overdue(self, now: float, limits: ConnectionLimits) -> str | None:
         """See Connection."""

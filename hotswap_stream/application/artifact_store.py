@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from hotswap_events.registry import ArtifactFacts
 from hotswap_stream.application.artifact_manifest import ArtifactManifest
+from hotswap_stream.application.artifact_references import ArtifactReferences
 from hotswap_stream.errors import HotswapError
 
 
@@ -51,8 +52,13 @@ class LoadedArtifact(Struct, frozen=True, kw_only=True):
 class ArtifactStore(Protocol):
     """Puts and fetches artifacts. Digests are strings `sha256:<64 hex digits>`; InvalidDigestError for others.
 
-    Every call may raise ArtifactStoreUnavailableError (retriable) or ArtifactStoreRefusedError.
+    What is put is marked as needed by the environment whose store this is; `references` are its marks, and the only way
+    to delete. Every call may raise ArtifactStoreUnavailableError (retriable) or ArtifactStoreRefusedError.
     """
+
+    @property
+    def references(self) -> ArtifactReferences:
+        """Who needs which artifact."""
 
     async def put(self, manifest: ArtifactManifest, weights: bytes) -> ArtifactFacts:
         """Pack a manifest and a safetensors file into one artifact and keep it. Errors as of `put_artifact`."""
@@ -80,9 +86,6 @@ class ArtifactStore(Protocol):
 
     async def exists(self, digest: str) -> bool:
         """Whether the store has an artifact under this digest. Does not look inside."""
-
-    async def delete(self, digest: str) -> None:
-        """Remove an artifact; nothing happens if there is none."""
 
     async def list(self) -> tuple[ArtifactFacts, ...]:
         """All artifacts, ordered by digest. Other files in the store are passed over."""

@@ -4,7 +4,6 @@ Workers that come to the same end make one event: a circuit's `since_sequence` n
 and what is about an earlier one is refused.
 """
 
-from datetime import datetime
 from threading import Lock
 from typing import Any
 
@@ -35,6 +34,8 @@ class CircuitGuard:
         """Of the versions whose circuits are half-open."""
         self._active: str | None = None
         self._said_at_s: dict[tuple[str, int], float] = {}
+        self._open_since_s: dict[tuple[str, int], float] = {}
+        """When each circuit was first seen open here, in monotonic seconds."""
 
     @property
     def latency_ms_max(self) -> float | None:
@@ -59,6 +60,7 @@ class CircuitGuard:
             self._circuits = circuits
             current = {(name, circuit.since_sequence) for name, circuit in circuits.items()}
             self._said_at_s = {key: at for key, at in self._said_at_s.items() if key in current}
+            self._open_since_s = {key: at for key, at in self._open_since_s.items() if key in current}
             for name, circuit in circuits.items():
                 if circuit.position == "half-open" and name not in self._plans:
                     self._plans[name] = ProbePlan(policy)
@@ -101,15 +103,20 @@ class CircuitGuard:
             trip = self._breaker.observe(model_version, answers=answers, errors=errors, slow=slow, now_s=now_s)
             return None if trip is None else self._open(model_version, circuit, trip)
 
-    def due(self, now: datetime, now_s: float) -> list[AnyCommand]:
-        """Commands that are due by time: call it about once a second. `now`: with time zone; `now_s`: monotonic."""
+    def due(self, now_s: float) -> list[AnyCommand]:
+        """Commands that are due by time: call it about twice a second, with monotonic seconds.
+
+        A circuit counts as open since it was first seen so here: the event's own time is by the clock of the worker
+        that opened it. After a restart it stays open for `open_seconds` once more.
+        """
         with self._lock:
             commands: list[AnyCommand] = []
             open_seconds = self._breaker.policy.open_seconds
             for name, circuit in self._circuits.items():
-                if circuit.position != "open" or circuit.opened_at is None:
+                if circuit.position != "open":
                     continue
-                if (now - circuit.opened_at).total_seconds() >= open_seconds and self._may_say(name, circuit, now_s):
+                since_s = self._open_since_s.setdefault((name, circuit.since_sequence), now_s)
+                if now_s - since_s >= open_seconds and self._may_say(name, circuit, now_s):
                     commands.append(self._half_open(name, circuit))
             said = (self._probe_command(name, plan, now_s) for name, plan in self._plans.items())
             return [*commands, *(command for command in said if command is not None)]

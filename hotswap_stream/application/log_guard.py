@@ -43,9 +43,9 @@ class LogGuard:
         self._written_s = -REMEMBER_SECONDS
 
     @property
-    def identity(self) -> str | None:
-        """Of the log that is followed; None before its first record was read."""
-        return None if self._first is None else self._first.identity
+    def seen(self) -> SeenLog | None:
+        """The log that is followed, as far as it was read; None before its first record was."""
+        return None if self._first is None else self._seen(self._first)
 
     async def begin(self) -> int:
         """Before the first record is read: the log's end. LogReplacedError if what was remembered cannot be there."""
@@ -87,10 +87,11 @@ class LogGuard:
 
         Asks the log's clock and its end, no record: what stands in a log's place began later. LogUnavailableError.
         """
+        first = self._first
+        if first is None:
+            return
         for doubt in range(DOUBTS_MAX):
-            next_offset, first = self._next_offset, self._first
-            if first is None:
-                return
+            next_offset = self._next_offset
             end, after_first = await asyncio.gather(self._log.end_offset(), self._log.offset_at(first.began_ms))
             began_by_then = after_first > 0
             if began_by_then and end >= next_offset:

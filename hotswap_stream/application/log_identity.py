@@ -25,7 +25,7 @@ class SeenLog(Struct, frozen=True, kw_only=True):
     """A log as somebody saw it."""
 
     identity: str
-    """SHA-256 of the value bytes of the record at offset 0, hex."""
+    """SHA-256 of the value bytes of its first record, hex."""
     began_ms: int
     """When that record was appended, by the log's clock, ms since 1970 UTC."""
     next_offset: int
@@ -58,7 +58,8 @@ def seen_from(record: LogRecord, next_offset: int) -> SeenLog:
 async def look_at(log: RegistryLog) -> SeenLog | None:
     """The log as it is now; None while it is empty. LogUnavailableError."""
     end = await log.end_offset()
-    async for page in log.read(0, 1):
+    # The first record need not stand at offset 0: a transaction leaves offsets without one.
+    async for page in log.read(0, end):
         return seen_from(page[0], end)
     return None
 

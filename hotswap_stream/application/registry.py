@@ -17,12 +17,12 @@ from msgspec import Struct
 from hotswap_events.commands import AnyCommand, CommandResult, Refusal
 from hotswap_events.envelope import GENESIS
 from hotswap_events.log_stream import LOG_STREAM, LogBegun, LogEvent
-from hotswap_events.registry import RegistryEvent
+from hotswap_events.registry import ModelTrained, RegistryEvent
 from hotswap_stream.application.command_results import accepted, refused, unchanged
 from hotswap_stream.application.event_writer import EventWriter
 from hotswap_stream.application.identity import Clock, Ids
 from hotswap_stream.application.log_guard import LogGuard
-from hotswap_stream.application.log_identity import LogMemory
+from hotswap_stream.application.log_identity import LogMemory, SeenLog
 from hotswap_stream.application.registry_fold import Applied, AppliedToLog, Outcome, RegistryFold, Stream, Void
 from hotswap_stream.application.registry_log import LogRecord, RegistryLog
 from hotswap_stream.domain.decide import Decision, decide
@@ -70,7 +70,10 @@ class Registry:
         memory: LogMemory | None = None,
         begins_log: bool = False,
         on_model_created: Callable[[str], Awaitable[None]] | None = None,
+        on_artifact_named: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
+        """`on_artifact_named` is called with the digest before an event is written that names an artifact; what it
+        raises keeps the event from being written."""
         self.log = log
         self.fold = RegistryFold()
         self.tail: deque[TailEntry] = deque(maxlen=TAIL_RECORDS_MAX)
@@ -80,6 +83,7 @@ class Registry:
         self._begins_log = begins_log
         self._policy = policy
         self._on_model_created = on_model_created
+        self._on_artifact_named = on_artifact_named
         self._guard = LogGuard(log, memory)
         self._folded: OrderedDict[int, TailEntry] = OrderedDict()
         self._listeners: list[Listener] = []
@@ -129,9 +133,14 @@ class Registry:
         return self._lost is None and self._follower is not None and not self._follower.done()
 
     @property
+    def seen_log(self) -> SeenLog | None:
+        """Which log is followed, and how far it was read; None before it has a record."""
+        return self._guard.seen
+
+    @property
     def log_identity(self) -> str | None:
         """SHA-256 of the log's first record, hex: no other log has it. None before there is one."""
-        return self._guard.identity
+        return None if self._guard.seen is None else self._guard.seen.identity
 
     def check_followed(self) -> None:
         """LogUnavailableError when the log is not followed, LogReplacedError when it is not the one that it was: then
@@ -242,7 +251,7 @@ class Registry:
             raise
 
     def _fold_record(self, record: LogRecord) -> None:
-        if record.offset == 0:
+        if self._guard.seen is None:
             self._guard.read(record)
         outcome = self.fold.apply(record)
         if isinstance(outcome, Void):
@@ -294,8 +303,10 @@ class Registry:
                 return unchanged(command, self.stream(model_name), decision.unchanged_because)
         state, read_to = self.state(model_name), self.fold.next_offset
         is_new, sequence = not state.exists, state.sequence + len(decision.events)
+        # Before anything is waited for: what is folded meanwhile must make these events void, not be built upon.
+        values = self._encode(command, decision.events)
+        await self._name_artifacts(decision.events)
         try:
-            values = self._encode(command, decision.events)
             first_offset = await self.log.append(model_name.encode(), values)
         except DecisionTooLargeError as error:
             return refused(command, Refusal(code="invalid-value", reason=f"the command carries too much: {error}"))
@@ -313,6 +324,12 @@ class Registry:
         if is_new and self._on_model_created is not None:
             await self._on_model_created(model_name)
         return result
+
+    async def _name_artifacts(self, events: tuple[RegistryEvent, ...]) -> None:
+        if self._on_artifact_named is not None:
+            for data in events:
+                if isinstance(data, ModelTrained):
+                    await self._on_artifact_named(data.artifact.digest)
 
     async def _read_back(self, first_offset: int, values: list[bytes], read_to: int) -> bool:
         """Whether what was appended counts. `read_to`: the log was folded up to there before.

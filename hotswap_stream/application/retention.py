@@ -1,8 +1,8 @@
 """Clean-up: the artifacts of old versions that nothing needs any more leave the store.
 
 The event comes first, then the file: a process that dies in between leaves a file that nothing names, and the next
-clean-up takes it. A version that registers the same artifact in the moment between the last look at the registry and
-the deletion loses it; its load then fails and says so, and putting the artifact into the store again repairs it.
+clean-up takes it. A file that another environment needs, or that is younger than the grace period, stays; who registers
+the same artifact meanwhile is seen, or waits (`artifact_references`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -47,6 +47,14 @@ class CleanUpPlan(Struct, frozen=True, kw_only=True):
         return tuple(entry for entry in reversed(self.entries) if entry.kept_because is None)
 
 
+class HeldArtifact(Struct, frozen=True, kw_only=True):
+    """An artifact that nothing in this environment needs, and that stays all the same."""
+
+    artifact_digest: str
+    because: str
+    """Such as which other environment needs it."""
+
+
 class CleanUpReport(Struct, frozen=True, kw_only=True):
     """What a clean-up did, or, if it was not applied, would do."""
 
@@ -59,6 +67,8 @@ class CleanUpReport(Struct, frozen=True, kw_only=True):
     """Of artifacts that leave the store; one that two versions share counts once."""
     refused: tuple[str, ...] = ()
     """Versions that were given a new part meanwhile, and why their artifacts stay."""
+    held: tuple[HeldArtifact, ...] = ()
+    """Artifacts that this model gave up, now or before, and that are still in the store."""
 
 
 def plan_clean_up(streams: Streams, model_name: str, *, keep: int) -> CleanUpPlan | Refusal:
@@ -123,7 +133,7 @@ async def clean_up(
     plan = plan_clean_up(registry.fold.streams, model_name, keep=keep)
     if isinstance(plan, Refusal):
         return plan
-    deleted, refused = list(plan.doomed), list[str]()
+    deleted, refused, held = list(plan.doomed), list[str](), list[HeldArtifact]()
     if apply:
         deleted = []
         for entry in plan.doomed:
@@ -134,15 +144,22 @@ async def clean_up(
                 raise HotswapError(f"clean-up stopped at {entry.model_version!r}: {result.detail}; run it again")
             else:
                 deleted.append(entry)
-        await _delete_unnamed(registry, artifacts, model_name)
+        await adopt(registry, artifacts)
+        held = await _delete_unnamed(registry, artifacts, model_name)
+    stays = {each.artifact_digest for each in held}
     return CleanUpReport(
         model_name=model_name,
         keep=keep,
         applied=apply,
         deleted=tuple(deleted),
         kept=tuple(entry for entry in plan.entries if entry.kept_because is not None),
-        freed_bytes=sum({entry.artifact_digest: entry.size_bytes for entry in deleted}.values()),
+        freed_bytes=sum(
+            {
+                entry.artifact_digest: entry.size_bytes for entry in deleted if entry.artifact_digest not in stays
+            }.values()
+        ),
         refused=tuple(refused),
+        held=tuple(held),
     )
 
 
@@ -153,18 +170,42 @@ def _deletion(entry: RetentionEntry, command: Mapping[str, Any]) -> DeleteArtifa
     return DeleteArtifact(model_name=entry.model_name, model_version=entry.model_version, **fields)
 
 
-async def _delete_unnamed(registry: Registry, artifacts: ArtifactStore, model_name: str) -> None:
-    """Delete the files this model gave up, now or in a clean-up that died, unless some version still has them."""
-    await registry.catch_up()
-    given_up = {version.artifact.digest for version in _versions(registry, model_name) if version.artifact_deleted}
-    for digest in sorted(given_up):
-        needed = any(
-            version.artifact.digest == digest and not version.artifact_deleted
+async def adopt(registry: Registry, artifacts: ArtifactStore) -> frozenset[str]:
+    """Mark all artifacts that versions of this environment have, those from before there were marks too; which those
+    were. Errors of the artifact store."""
+    return await artifacts.references.adopt(
+        frozenset(
+            version.artifact.digest
             for name in registry.fold.streams
             for version in _versions(registry, name)
+            if not version.artifact_deleted
         )
-        if not needed:
-            await artifacts.delete(digest)
+    )
+
+
+async def _delete_unnamed(registry: Registry, artifacts: ArtifactStore, model_name: str) -> list[HeldArtifact]:
+    """Delete the files this model gave up, now or in a clean-up that died, unless some version still has them, or
+    another environment needs them; those that stay."""
+    await registry.catch_up()
+    given_up = {version.artifact.digest for version in _versions(registry, model_name) if version.artifact_deleted}
+    there = {artifact.digest for artifact in await artifacts.list()} | await artifacts.references.marked()
+    held = []
+    for digest in sorted(given_up & there):
+
+        async def needed(digest: str = digest) -> bool:
+            await registry.catch_up()
+            return any(
+                version.artifact.digest == digest and not version.artifact_deleted
+                for name in registry.fold.streams
+                for version in _versions(registry, name)
+            )
+
+        if await needed():
+            continue
+        release = await artifacts.references.release(digest, still_needed=needed)
+        if release.held_because is not None:
+            held.append(HeldArtifact(artifact_digest=digest, because=release.held_because))
+    return held
 
 
 def _versions(registry: Registry, model_name: str) -> Iterator[VersionState]:

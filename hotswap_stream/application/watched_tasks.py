@@ -38,8 +38,12 @@ class WatchedTasks:
         """The first task that ended by itself, with an error or without; None while all run."""
         return self._failure
 
-    def start(self, work: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
+    def start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run it on the running event loop."""
+        self._tasks.add(self.started(work, name=name))
+
+    def started(self, work: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
+        """The same, for those who wait for the task themselves."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

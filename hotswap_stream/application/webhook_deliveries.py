@@ -32,10 +32,10 @@ class WebhookDeliveries:
     def begin(self, stop: asyncio.Event) -> None:
         """Deliver, on the running event loop, until `stop` is set or `end` is called."""
         self._tasks = {
-            self._watched.start(delivery.run(), name=f"webhook-{delivery.webhook.name}")
+            self._watched.started(delivery.run(), name=f"webhook-{delivery.webhook.name}")
             for delivery in self._deliveries
         }
-        self._relay = self._watched.start(self._stop_with(stop), name="webhooks-stop")
+        self._relay = self._watched.started(self._stop_with(stop), name="webhooks-stop")
         if self._tasks:
             _log.info("webhooks_begun", webhooks=[delivery.webhook.name for delivery in self._deliveries])
 

@@ -42,10 +42,13 @@ class WindowFold(Generic[R]):
         except (msgspec.DecodeError, UnicodeDecodeError):
             self.unreadable += 1
 
-    def windows(self) -> Iterator[tuple[bytes, R, frozenset[str]]]:
-        """Series key, the record that holds, and all writers that have one."""
+    def windows(self, below: int | None = None) -> Iterator[tuple[bytes, R, frozenset[str]]]:
+        """Series key, the record that holds, and all writers that have one. `below`: the first request that does not
+        exist; a record that names one at or above it is no worker's, and would hold for ever."""
         for series, by_writer in self._by_key.items():
-            yield series, max(by_writer.values(), key=lambda record: record.request_offset), frozenset(by_writer)
+            known = [record for record in by_writer.values() if below is None or record.request_offset < below]
+            if known:
+                yield series, max(known, key=lambda record: record.request_offset), frozenset(by_writer)
 
     def _apply_window(self, writer: str, series: bytes, value: bytes | None) -> None:
         if value is not None:

@@ -15,6 +15,7 @@ from hotswap_stream.bootstrap.clients import recorded_history as recorded_histor
 from hotswap_stream.bootstrap.clients import request_lag as request_lag
 from hotswap_stream.bootstrap.clients import window_reader as window_reader
 from hotswap_stream.bootstrap.environment import accept_log as accept_log
+from hotswap_stream.bootstrap.environment import adopting as adopting
 from hotswap_stream.bootstrap.environment import announce_broker as announce_broker
 from hotswap_stream.bootstrap.environment import answer_tags as answer_tags
 from hotswap_stream.bootstrap.environment import artifact_store as artifact_store
@@ -23,6 +24,7 @@ from hotswap_stream.bootstrap.environment import build_registry as build_registr
 from hotswap_stream.bootstrap.environment import check_topics as check_topics
 from hotswap_stream.bootstrap.environment import connection as connection
 from hotswap_stream.bootstrap.environment import ensure_control_topics as ensure_control_topics
+from hotswap_stream.bootstrap.environment import environments_here as environments_here
 from hotswap_stream.bootstrap.environment import existing_topics as existing_topics
 from hotswap_stream.bootstrap.environment import log_memory as log_memory
 from hotswap_stream.bootstrap.environment import model_topics_creator as model_topics_creator

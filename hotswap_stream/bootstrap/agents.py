@@ -1,6 +1,7 @@
 """The control agents."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -13,6 +14,7 @@ from hotswap_stream.settings import Settings
 
 ALERT_LAG_SECONDS_MIN = 0.1
 ALERT_LAG_SECONDS_MAX = 3_600.0
+INSTANCE_CHARACTERS_MAX = 100
 
 
 async def run_control_agents(
@@ -63,4 +65,10 @@ async def run_control_agents(
             answers=answers,
             lag=lag,
             alert_lag_seconds=alert_lag_seconds,
+            marks_file=settings.home / "agents" / f"{settings.topic_prefix}-{_file_name(instance)}.reading",
         )
+
+
+def _file_name(instance: str) -> str:
+    """What cannot be confused with another instance's."""
+    return re.sub(r"[^A-Za-z0-9._-]", lambda found: f"%{ord(found.group()):x}", instance)[:INSTANCE_CHARACTERS_MAX]

@@ -16,7 +16,14 @@ from hotswap_stream.bootstrap.clients import (
     recorded_history,
     window_reader,
 )
-from hotswap_stream.bootstrap.environment import artifact_store, broker_condition, connection, open_registry, topics
+from hotswap_stream.bootstrap.environment import (
+    adopting,
+    artifact_store,
+    broker_condition,
+    connection,
+    open_registry,
+    topics,
+)
 from hotswap_stream.bootstrap.training import training_children
 from hotswap_stream.domain.reserved import wrong_actor
 from hotswap_stream.errors import ConfigurationError
@@ -53,6 +60,7 @@ async def serve_api(
     check_api_settings(settings)
     async with (
         open_registry(settings, "api") as registry,
+        adopting(settings, registry),
         training_children(settings, registry) as children,
         _inference_gateway(settings) as inference,
         FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,

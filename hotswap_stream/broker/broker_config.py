@@ -64,6 +64,7 @@ def broker_properties(
         # What a budget of disk space lets go is gone at once: at full speed half a minute is gigabytes.
         "log.retention.check.interval.ms": 5_000,
         "log.segment.delete.delay.ms": 1_000,
+        "log.initial.task.delay.ms": 5_000,
         "log.index.size.max.bytes": 1024 * 1024,
         "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,
         "num.network.threads": 2,

@@ -116,6 +116,11 @@ class DiskBudget:
         self._set: dict[str, Share] = {}
         self._told_too_small = False
 
+    @property
+    def limited_topics(self) -> frozenset[str]:
+        """Topics whose limits are set."""
+        return frozenset(self._set)
+
     def room_missing(self, free_bytes: int) -> str:
         """What to say where the disk cannot hold the budget; empty when it can."""
         missing = self._budget_bytes - kept_bytes(self._kafka.data_dirs) - free_bytes

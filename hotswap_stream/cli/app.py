@@ -22,6 +22,7 @@ COMMAND_MODULES = (
     "rollout",
     "feedback",
     "cleanup",
+    "artifacts",
     "alerts",
     "events",
     "audit",

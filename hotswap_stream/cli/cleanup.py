@@ -134,6 +134,8 @@ def _print_reports(reports: "list[CleanUpReport]", *, apply: bool) -> None:
     for report in reports:
         for refusal in report.refused:
             typer.secho(f"kept: {refusal}", fg="yellow")
+        for held in report.held:
+            typer.secho(f"in the store still: {held.artifact_digest[:19]}: {held.because}", fg="yellow")
     if apply:
         typer.secho(f"{count} deleted, {freed_bytes:,} bytes", fg="green")
     else:

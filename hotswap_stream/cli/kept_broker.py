@@ -61,7 +61,7 @@ async def running_broker(
             printer(news)
 
         keeper = BrokerKeeper(kafka, tell)
-        budget = DiskBudget(kafka, budget_bytes, _limited)
+        budget = DiskBudget(kafka, budget_bytes, limited)
         if warning := budget.room_missing(free_bytes(kafka.folder)):
             typer.secho(warning, fg="yellow", err=True)
         bootstrap.announce_broker(settings, kafka.bootstrap_servers, data_dir)
@@ -78,7 +78,8 @@ async def running_broker(
             condition.remove()
 
 
-def _limited(topic: str) -> "Limited | None":
+def limited(topic: str) -> "Limited | None":
+    """How a topic shares the budget of disk space; None for one that is never cut."""
     from hotswap_stream.application.broker_budget import limited_topic
     from hotswap_stream.broker.disk_budget import Limited
 

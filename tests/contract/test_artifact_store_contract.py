@@ -10,8 +10,14 @@ import obstore
 import obstore.store
 import pytest
 
-from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, S3Credentials, open_artifact_store
-from hotswap_stream.adapters.artifacts.store import Backend, ObstoreArtifactStore, path_of
+from hotswap_stream.adapters.artifacts.backend import Backend
+from hotswap_stream.adapters.artifacts.config import (
+    ArtifactStoreConfig,
+    S3Credentials,
+    open_artifact_store,
+    shared_artifact_store,
+)
+from hotswap_stream.adapters.artifacts.store import ObstoreArtifactStore, path_of
 from hotswap_stream.application.artifact_file import ArtifactFormatError, InvalidDigestError, digest_of_artifact
 from hotswap_stream.application.artifact_store import (
     ArtifactNotFoundError,
@@ -61,7 +67,9 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArtifactStoreConfig
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> StoreUnderTest:
     if request.param == "memory":
         memory = obstore.store.MemoryStore()
-        return StoreUnderTest("memory", lambda limit: ObstoreArtifactStore(memory, "memory", limit), memory)
+        return StoreUnderTest(
+            "memory", lambda limit: shared_artifact_store(ObstoreArtifactStore(memory, "memory", limit)), memory
+        )
     if request.param == "folder":
         folder = ArtifactStoreConfig(url=str(tmp_path / "artifacts"))
         return StoreUnderTest("folder", _opener(folder), obstore.store.LocalStore(tmp_path / "artifacts", mkdir=True))
@@ -174,8 +182,8 @@ async def test_the_size_limit_holds_for_put_and_fetch(place: StoreUnderTest, sto
 
 async def test_delete(store: ArtifactStore) -> None:
     facts = await store.put_artifact(linear_artifact())
-    await store.delete(facts.digest)
-    await store.delete(facts.digest)
+    assert (await store.references.release(facts.digest)).outcome == "deleted"
+    assert (await store.references.release(facts.digest)).outcome == "not there"
     assert not await store.exists(facts.digest)
     assert await store.list() == ()
 
@@ -195,7 +203,7 @@ async def test_list_is_ordered_and_passes_over_other_files(
 
 @pytest.mark.parametrize("wrong", NOT_DIGESTS)
 async def test_a_wrong_digest_never_becomes_a_path(store: ArtifactStore, wrong: str) -> None:
-    for call in (store.fetch, store.exists, store.delete):
+    for call in (store.fetch, store.exists, store.references.refer, store.references.release):
         with pytest.raises(InvalidDigestError, match="64 lower-case hex digits"):
             await call(wrong)
 

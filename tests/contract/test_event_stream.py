@@ -149,6 +149,26 @@ async def test_no_more_clients_than_the_limit(tmp_path: Path) -> None:
             assert third.status_code == 200
 
 
+async def test_clients_without_a_key_keep_nobody_out(tmp_path: Path) -> None:
+    """64 streams without a key were all there were: dashboards with a key got 503."""
+    log = MemoryRegistryLog(MemoryRegistry(SystemClock()))
+    async with (
+        open_http_stage(log, tmp_path, event_stream_clients_max=2, api_keys={"ops": "key-of-ops"}) as stage,
+        stage.client.stream("GET", "/api/events/stream") as first,
+        stage.client.stream("GET", "/api/events/stream") as second,
+    ):
+        assert (first.status_code, second.status_code) == (200, 200)
+        assert (await stage.client.get("/api/events/stream")).status_code == 503
+        headers = {"X-API-Key": "key-of-ops"}
+        async with stage.client.stream("GET", "/api/events/stream", headers=headers) as dashboard:
+            assert dashboard.status_code == 200
+            async with aclosing(messages_of(second)) as messages:
+                (last,) = await take(messages, 1)
+            assert last.event == "end"
+            assert "other clients" in last.json()["reason"]
+            assert (await stage.get("/api/status")).json()["event_stream_clients"] == 2
+
+
 async def test_a_client_that_falls_out_of_memory_is_told_where_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

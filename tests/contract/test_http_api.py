@@ -314,7 +314,7 @@ async def test_health_status_and_metrics_tell_the_same_story(stage: HttpStage) -
     await stage.promoted()
     await stage.accepted("rollback")
     await stage.command("switch", {"model_version": "v7"})
-    assert (await stage.get("/api/health/ready")).json() == {"status": "ready", "next_offset": 7}
+    assert (await stage.get("/api/health/ready")).json() == {"status": "ready", "next_offset": 7, "degraded": []}
 
     status = (await stage.get("/api/status")).json()
     assert status["ready"] is True

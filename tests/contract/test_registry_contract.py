@@ -8,6 +8,7 @@ import pytest
 
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import CommandResult
+from hotswap_events.log_stream import LogBegun
 from hotswap_events.registry import ModelTrained
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
@@ -15,9 +16,20 @@ from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.application.registry import Registry, TailEntry
 from hotswap_stream.application.registry_as_of import OffsetNotReachedError, RegistryAsOf
 from hotswap_stream.application.registry_fold import Applied, Void
-from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.errors import LogUnavailableError, UnreadableEventError
 from tests.contract.registry_logs import OpenLog, kafka_log, memory_log
-from tests.registry_samples import MODEL, CountingIds, in_envelope, promote, register, staged, switch, trained, validate
+from tests.registry_samples import (
+    MODEL,
+    CountingIds,
+    in_envelope,
+    promote,
+    register,
+    roll_back,
+    staged,
+    switch,
+    trained,
+    validate,
+)
 
 NewRegistry = Callable[[], Awaitable[Registry]]
 """Another process's registry on the same log, started; stopped when the test ends."""
@@ -186,6 +198,39 @@ async def test_void_records_are_reported_and_passed_over(new_registry: NewRegist
     assert isinstance(outcomes[0].event.data, ModelTrained)
     assert [entry.record.offset for entry in registry.tail] == list(range(6))
     assert list(registry.state(MODEL).versions) == ["v1", "v2", "v3"]
+
+
+async def test_a_rollback_behind_an_event_of_a_newer_release_counts_for_all(new_registry: NewRegistry) -> None:
+    one, other = await new_registry(), await new_registry()
+    for version in ("v1", "v2"):
+        await one.handle(register(version))
+        await one.handle(switch(version))
+    stream = one.stream(MODEL)
+    assert stream is not None
+    newer = REGISTRY_CODEC.encode(in_envelope(staged("v1"), sequence=5, previous=stream.head_digest))
+    await one.log.append(MODEL.encode(), [newer.replace(b"staged.v1", b"future.v9")])
+    await agree(one, other)
+    with pytest.raises(UnreadableEventError):
+        await other.handle(register("v3"))
+    results = await asyncio.gather(one.handle(roll_back("emergency")), other.handle(switch("v2")))
+    assert [result.status for result in results] == ["accepted", "accepted"]
+    await agree(one, other)
+    assert one.state(MODEL).sequence == 7
+
+
+async def test_the_log_has_a_stream_of_its_own(new_registry: NewRegistry) -> None:
+    one, other = await new_registry(), await new_registry()
+    await asyncio.gather(
+        *(
+            registry.record(LogBegun(log_id=name), actor=name, command_id=name)
+            for name, registry in (("a", one), ("b", other))
+        )
+    )
+    await agree(one, other)
+    assert one.log_identity is not None
+    assert one.log_identity == other.log_identity
+    assert one.fold.log == other.fold.log
+    assert (one.fold.log.sequence, one.fold.streams) == (2, {})
 
 
 async def test_a_registry_starts_on_a_log_that_has_a_past(new_registry: NewRegistry) -> None:

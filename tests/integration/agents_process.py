@@ -56,6 +56,7 @@ async def main(servers: str, prefix: str, ready_file: str | None = None, instanc
                 on_ready=say_ready,
                 clock=SystemClock(),
                 answers=answers,
+                marks_file=None if ready_file is None else Path(ready_file).with_name(f"{instance}.reading"),
             )
     except HotswapError as error:
         logging.error("agents ended: %s", error)  # noqa: LOG015

@@ -14,13 +14,19 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it does not
 
 
 def write_packed(
-    kafka: str, topic: str, values: Sequence[bytes], *, partition: int = 0, key: bytes | None = None
+    kafka: str,
+    topic: str,
+    values: Sequence[bytes],
+    *,
+    partition: int = 0,
+    key: bytes | None = None,
+    codec: str = "zstd",
 ) -> list[int]:
-    """One batch, compressed by zstd, that unpacks to as much as one likes; the offsets of its records. Blocking."""
+    """One compressed batch that unpacks to as much as one likes; the offsets of its records. Blocking."""
     producer = Producer(
         {
             "bootstrap.servers": kafka,
-            "compression.type": "zstd",
+            "compression.type": codec,
             "message.max.bytes": 1_000_000_000,
             "batch.size": 2_000_000_000,
             "queue.buffering.max.kbytes": 2_000_000,

@@ -59,7 +59,7 @@ def test_a_version_from_its_file_to_production_and_back(cli: Cli, artifact: Path
             "--code-revision", "207521e0", "--actor", "alice", "--reason", "trained elsewhere", "--json",
         )
     )  # fmt: skip
-    assert (registered["status"], registered["model_version"], registered["offset"]) == ("accepted", "v1", 0)
+    assert (registered["status"], registered["model_version"], registered["offset"]) == ("accepted", "v1", 1)
     validated = cli("validate", "digits", "v1", "--accuracy", "0.9", "--promote-first")
     assert "digits v1: validated, promoted" in validated.output
     versions = read_json(cli("versions", "digits", "--json"))
@@ -90,14 +90,15 @@ def test_a_version_from_its_file_to_production_and_back(cli: Cli, artifact: Path
     (model,) = read_json(cli("models", "--json"))
     assert (model["model_name"], model["active_version"], model["former_version"]) == ("digits", "v1", "second")
     assert read_json(cli("models", "--stage", "staging", "--json")) == []
-    before = read_json(cli("models", "show", "digits", "--as-of", "2", "--json"))
+    before = read_json(cli("models", "show", "digits", "--as-of", "3", "--json"))
     assert (before["active_version"], before["versions_total"]) == ("v1", 1)
     assert "a rollback goes to" in cli("models", "show", "digits").output
     assert cli("models", "--as-of", "2001-01-01T00:00:00Z", "--json").stdout.strip() == "[]"
 
     lines = [json.loads(line) for line in cli("events", "--json").stdout.splitlines()]
     assert [entry["offset"] for entry in lines] == list(range(len(lines)))
-    assert (lines[0]["event"]["actor"], lines[0]["event"]["reason"]) == ("alice", "trained elsewhere")
+    assert lines[0]["event"]["type"] == "hotswap.log.begun.v1"
+    assert (lines[1]["event"]["actor"], lines[1]["event"]["reason"]) == ("alice", "trained elsewhere")
     rolled_back = cli("events", "--type", "rolled-back").stdout.splitlines()
     assert len(rolled_back) == 1
     assert "rolled digits back from second to v1 (emergency)" in rolled_back[0]
@@ -200,7 +201,7 @@ def test_an_artifact_file_that_is_none_is_refused(cli: Cli, tmp_path: Path) -> N
 def test_the_log_is_verified_exported_and_a_changed_byte_is_named(cli: Cli, artifact: Path, tmp_path: Path) -> None:
     cli("register", "digits", str(artifact), "--reason", "first\x1b[31m")
     cli("switch", "digits", "v1")
-    assert "2 records, 2 count" in cli("audit", "verify").output
+    assert "3 records, 3 count" in cli("audit", "verify").output
     report = read_json(cli("audit", "verify", "--json"))
     assert report["findings"] == []
     assert report["heads"]["digits"]["sequence"] == 2
@@ -208,19 +209,19 @@ def test_the_log_is_verified_exported_and_a_changed_byte_is_named(cli: Cli, arti
 
     export = tmp_path / "log.jsonl"
     written = read_json(cli("audit", "export", str(export), "--json"))
-    assert written["records"] == 2
+    assert written["records"] == 3
     assert "use --force" in cli("audit", "export", str(export), code=2).stderr
     cli("audit", "export", str(export), "--force")
     assert [file.name for file in tmp_path.glob("log*")] == ["log.jsonl"]
     assert read_json(cli("audit", "verify", str(export), "--json")) == report
     export.write_bytes(export.read_bytes().replace(b"first", b"wirst"))
     broken = cli("audit", "verify", str(export), code=1)
-    assert "offset 0, 'digits' event 1" in broken.stderr
+    assert "offset 1, 'digits' event 1" in broken.stderr
     assert "changed" in broken.stderr
-    assert read_json(cli("audit", "verify", str(export), "--json", code=1))["findings"][0]["offset"] == 0
+    assert read_json(cli("audit", "verify", str(export), "--json", code=1))["findings"][0]["offset"] == 1
     assert "cannot be written" in cli("audit", "export", str(tmp_path / "no" / "log.jsonl"), code=1).stderr
 
-    (before,) = read_json(cli("audit", "show", "--as-of", "0", "--json"))
+    (before,) = read_json(cli("audit", "show", "--as-of", "1", "--json"))
     assert before["active_version"] is None
-    assert "v1" in cli("audit", "show", "digits", "--as-of", "1").output
-    assert "no offset 7; it holds 0 to 1" in cli("audit", "show", "--as-of", "7", code=1).stderr
+    assert "v1" in cli("audit", "show", "digits", "--as-of", "2").output
+    assert "no offset 7; it holds 0 to 2" in cli("audit", "show", "--as-of", "7", code=1).stderr

@@ -53,7 +53,7 @@ async def write_into_the_fleet(settings: Settings) -> None:
             await producer.send_and_wait(topic, value, key=key, partition=0)
     finally:
         await producer.stop()
-    await send_with_a_nameless_header(settings.kafka_bootstrap_servers, topic, key=b"z/digits", value=b"{}")
+    await send_with_a_nameless_header(str(settings.kafka_bootstrap_servers), topic, key=b"z/digits", value=b"{}")
 
 
 @pytest.fixture

@@ -136,6 +136,18 @@ async def test_every_record_of_an_unreadable_batch_gets_an_error(kafka: str, sta
             assert offsets == list(range(offsets[0], offsets[0] + 110))
 
 
+async def test_an_unreadable_batch_among_the_answers(kafka: str, stage: Stage) -> None:
+    """Whoever takes over reads the last answers; what somebody wrote there must not keep it from going on."""
+    topic = stage.topics.responses(MODEL)
+    async with running(stage.settings):
+        await stage.send(request_body("before"))
+        await stage.answers(1)
+    # By gzip, because the test reads it, too.
+    await asyncio.to_thread(write_packed, kafka, topic, [bytes(230 * MEBIBYTE)], codec="gzip")
+    async with running(stage.settings):
+        await good_ones_are_answered(stage, 2, 0)
+
+
 async def test_an_answer_that_the_broker_refuses(kafka: str, stage: Stage) -> None:
     """Issue: a refused record ended the producer of the answers, and with it every life of the loop after."""
     async with running(stage.settings) as worker:

@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
 from hotswap_stream import bootstrap
+from hotswap_stream.adapters.kafka.seen_log import read_seen_log
+from hotswap_stream.agents.topics import stream_heads_topic
 from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.registry_log import LogRecord
 from hotswap_stream.cli.app import build_app
@@ -265,6 +267,36 @@ async def test_agents_end_and_do_not_start_on_another_log(settings: Settings, to
             await agents
         with pytest.raises(LogReplacedError):
             await bootstrap.run_control_agents(settings, asyncio.Event())
+
+
+def test_a_machine_that_remembers_nothing_asks_the_agents_table(
+    cli: Cli, settings: Settings, topic: LogTopic, tmp_path: Path
+) -> None:
+    """Homes of containers go with them."""
+
+    async def run_agents() -> None:
+        ready, stop = asyncio.Event(), asyncio.Event()
+        agents = asyncio.create_task(bootstrap.run_control_agents(settings, stop, on_ready=ready.set))
+        async with asyncio.timeout(SECONDS_MAX):
+            await ready.wait()
+            await _with_version(settings)
+            table, seen = stream_heads_topic(bootstrap.topics(settings)), None
+            while seen is None or seen.next_offset < 3:
+                await asyncio.sleep(0.1)
+                seen = await read_seen_log(bootstrap.connection(settings), table)
+            stop.set()
+            await agents
+
+    asyncio.run(run_agents())
+    asyncio.run(topic.delete())
+    assert "there is no topic" in cli("models", code=1, home=tmp_path / "one").stderr
+    asyncio.run(topic.create())
+    asyncio.run(topic.append(other_log()))
+    assert "there is the log" in cli("models", code=1, home=tmp_path / "two").stderr
+    cli("registry", "accept", "--yes", home=tmp_path / "two")
+    for home in ("two", "three"):
+        (model,) = json.loads(cli("models", "--json", home=tmp_path / home).stdout)
+        assert model["model_name"] == "faces"
 
 
 async def test_the_log_of_another_environment_is_another_one(settings: Settings, topic_prefix: str) -> None:

@@ -1,6 +1,7 @@
 """Asking about a topic never makes it, not even on a broker that makes every topic that is asked about."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -13,8 +14,10 @@ from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaError as LibrdkafkaError
 from confluent_kafka import TopicPartition
 
+from hotswap_events.answers import AnswerTags
 from hotswap_events.fleet import FleetRecord
 from hotswap_events.observation import Feedback
+from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.answer_lookup import KafkaAnswerLookup
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
@@ -37,6 +40,7 @@ from hotswap_stream.workers.inference.kafka_clients import (
     request_consumer,
     tail_consumer,
 )
+from hotswap_stream.workers.inference.unreadable_batches import reading_on
 from hotswap_stream.workers.inference.window_reading import TopicReader
 from tests.integration.generous_broker import generous_broker
 
@@ -96,7 +100,9 @@ async def publisher(connection: KafkaConnection, topic: str) -> None:
 
 
 async def exchange(connection: KafkaConnection, topic: str) -> None:
-    await read_exchange(connection.client_options(), request_topic=topic, response_topic=topic, partition=0, offset=0)
+    names = Topics(topic)
+    tags = AnswerTags(names.prefix)
+    await read_exchange(connection.client_options(), names, "m", partition=0, offset=0, tags=tags)
 
 
 async def webhook_place(connection: KafkaConnection, topic: str) -> None:
@@ -139,7 +145,8 @@ def _librdkafka(connection: KafkaConnection, topic: str) -> None:
         producer.flush(1.0)
     subscribed = request_consumer(options, group="not-there", worker="w1", limits=limits, on_error=ignore)
     assigned = tail_consumer(options, "w1")
-    with TopicReader(options, "w1") as reader:
+    read_on, stopping = reading_on(connection.client_options()), threading.Event()
+    with TopicReader(options, "w1", read_on=read_on, stopping=stopping) as reader:
         assert not reader.exists(topic)
     subscribed.subscribe([topic])
     assigned.assign([TopicPartition(topic, 0, 0)])

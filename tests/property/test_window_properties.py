@@ -222,8 +222,8 @@ def test_a_series_with_other_features_begins_anew_at_its_next_step() -> None:
 
 
 def test_a_request_topic_made_anew_does_not_lose_to_the_old_offsets() -> None:
-    log = [request(offset, b"a", 1) for offset in range(10)]
-    life = never_stopped(log, 10)
+    log = [request(offset, b"a", 1) for offset in range(10)] + [request(10, b"quiet", 1)]
+    life = never_stopped(log, 11)
     topic = flushed(life, 100)
     fold = WindowFold(WindowRecord)
     for key, value in topic:

@@ -20,7 +20,6 @@ from hotswap_events.registry import Provenance
 from hotswap_stream import __version__
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.audit import export_log
-from hotswap_stream.application.audit_export import read_export
 from hotswap_stream.application.registry import Registry
 from tests.registry_samples import (
     VALIDATION_SET,
@@ -43,7 +42,7 @@ from tests.registry_samples import (
 from tests.replay.alert_history import alerts
 from tests.replay.emergency_history import emergencies
 from tests.replay.profile_history import profiles
-from tests.replay.replayed_state import replayed_state
+from tests.replay.replayed_state import exported_records, replayed_state
 from tests.replay.rollout_history import rollouts
 from tests.replay.serving_history import circuits
 
@@ -185,7 +184,7 @@ async def make_history() -> dict[str, bytes]:
     for name, write in SCENARIOS:
         content = await exported(write)
         files[f"{name}.jsonl"] = content
-        state = msgspec.json.encode(replayed_state(read_export(BytesIO(content))))
+        state = msgspec.json.encode(replayed_state(exported_records(content)))
         files[f"{name}.state.json"] = msgspec.json.format(state, indent=1) + b"\n"
     sums = (f"{sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
     return {**files, SUMS: "".join(sums).encode()}

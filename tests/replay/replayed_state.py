@@ -3,13 +3,15 @@
 Only names fields that every release has, so that an old expectation is still met when states gain fields.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from io import BytesIO
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from hotswap_stream.application.audit import verify_records
+from hotswap_stream.application.audit_export import read_export
 from hotswap_stream.application.audit_findings import AuditReport
 from hotswap_stream.application.log_stream import LogStream
 from hotswap_stream.application.registry_fold import AppliedUnknown, RegistryFold, Stream, Void
@@ -19,6 +21,11 @@ from hotswap_stream.domain.circuits import UNTOUCHED
 from hotswap_stream.domain.rollout_state import RolloutState
 from hotswap_stream.domain.serving_route import route
 from hotswap_stream.domain.state import ModelState, RunState, VersionState
+
+
+def exported_records(content: bytes) -> Iterator[LogRecord]:
+    """The records of an export, without the offsets that hold none."""
+    return (record for record in read_export(BytesIO(content)) if isinstance(record, LogRecord))
 
 
 def replayed_state(records: Iterable[LogRecord]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What every release wrote, replayed by today's code: the same states, and the same records void."""
 
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 
 import msgspec
@@ -13,9 +12,8 @@ from hotswap_events.envelope import Envelope
 from hotswap_events.registry import EVENT_TYPES
 from hotswap_stream import __version__
 from hotswap_stream.application.audit import verify_export
-from hotswap_stream.application.audit_export import read_export
 from tests.replay.make_history import HISTORIES, SUMS, main, make_history
-from tests.replay.replayed_state import replayed_state
+from tests.replay.replayed_state import exported_records, replayed_state
 
 RELEASES = sorted(path for path in HISTORIES.iterdir() if path.is_dir())
 FILES = sorted(HISTORIES.glob("*/*.jsonl"))
@@ -28,7 +26,7 @@ def name_of(path: Path) -> str:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_today_s_code_replays_it_to_the_same_states(path: Path) -> None:
     expected = msgspec.json.decode(path.with_suffix(".state.json").read_bytes())
-    assert replayed_state(read_export(BytesIO(path.read_bytes()))) == expected
+    assert replayed_state(exported_records(path.read_bytes())) == expected
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=name_of)
@@ -50,7 +48,7 @@ def test_its_undisturbed_history_passes_an_audit(release: Path) -> None:
 def test_every_event_type_that_was_ever_written_is_in_a_history() -> None:
     written: set[str] = set()
     for path in FILES:
-        for record in read_export(BytesIO(path.read_bytes())):
+        for record in exported_records(path.read_bytes()):
             if not isinstance(REGISTRY_CODEC.decode(record.value), UnreadableEvent):
                 written.add(msgspec.json.decode(record.value or b"")["type"])
     assert set(EVENT_TYPES) <= written
@@ -60,7 +58,7 @@ def test_every_field_of_an_event_is_in_a_history() -> None:
     """A field that no history has could change its meaning unnoticed."""
     filled: set[tuple[type[Struct], str]] = set()
     for path in FILES:
-        for record in read_export(BytesIO(path.read_bytes())):
+        for record in exported_records(path.read_bytes()):
             event = REGISTRY_CODEC.decode(record.value)
             if isinstance(event, Envelope):
                 for owner, struct in ((Envelope, event), (type(event.data), event.data)):

@@ -366,3 +366,35 @@ async def test_a_log_is_verified_and_exported_to_its_end() -> None:
     assert file.getvalue().endswith(last_line.encode())
     file.seek(0)
     assert verify_export(file) == await verify_log(log)
+
+
+class TestOffsetsWithoutRecords:
+    """Transactions leave offsets that hold no record for anybody."""
+
+    @staticmethod
+    def moved(records: list[LogRecord], by: int) -> list[LogRecord]:
+        return [msgspec.structs.replace(record, offset=record.offset + by) for record in records]
+
+    def exported(self, gap: range) -> bytes:
+        records = sample_log().records
+        writer = ExportWriter()
+        lines = [writer.line(record) for record in records[: gap.start]]
+        lines += [writer.passed(gap)]
+        lines += [writer.line(record) for record in self.moved(records[gap.start :], len(gap))]
+        return b"".join([*lines, writer.last_line()])
+
+    def test_an_export_tells_of_them(self) -> None:
+        report = verify_export(BytesIO(self.exported(range(3, 5))))
+        assert report.ok, report.findings
+        assert report.records == 7
+
+    def test_an_export_whose_gap_was_widened_is_damaged(self) -> None:
+        forged = self.exported(range(3, 5)).replace(b'"to":5', b'"to":6')
+        first = verify_export(BytesIO(forged)).first
+        assert first is not None
+        assert (first.damage, first.offset) == ("changed", 3)
+
+    def test_a_gap_that_nobody_explained_is_a_dropped_record(self) -> None:
+        records = sample_log().records
+        first = first_of([*records[:3], *self.moved(records[3:], 1)])
+        assert (first.damage, first.offset) == ("dropped", 3)

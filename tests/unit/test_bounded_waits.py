@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import KafkaException, Producer
 
+from hotswap_events.answers import AnswerTags
 from hotswap_stream.workers.inference import waiting
 from hotswap_stream.workers.inference.answer_sender import AnswerSender
 from hotswap_stream.workers.inference.answers import Answer, AnswerWriter
@@ -58,7 +59,7 @@ def sender(nobody: str, stopping: threading.Event) -> AnswerSender:
     return AnswerSender(
         producer,
         producer,
-        AnswerWriter("m", "w"),
+        AnswerWriter("m", "w", AnswerTags("p").of("m")),
         response_topic="t",
         letters=DeadLetterSender({"bootstrap.servers": nobody}, worker="w", topic="d", stopping=stopping),
         limits=LoopLimits(),
@@ -126,6 +127,7 @@ def test_places_that_cannot_be_read(nobody: str, stopping: threading.Event, monk
                 request_topic="r",
                 response_topic="a",
                 partitions=[0],
+                tags=AnswerTags("p").of("m"),
                 read_on=lambda _consumer, _message: False,
                 stopping=stopping,
             )

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -212,15 +213,27 @@ class TestGuard:
 
     def test_half_open_by_time(self) -> None:
         state = state_after(*TWO_VERSIONS, CircuitOpened(model_version="v2", cause="error-rate"))
-        opened_at = state.serving.circuits["v2"].opened_at
-        assert opened_at == EPOCH + timedelta(seconds=state.sequence)
+        assert state.serving.circuits["v2"].opened_at == EPOCH + timedelta(seconds=state.sequence)
         guard = self.guard(state)
-        assert guard.due(opened_at + timedelta(seconds=4.9), 0.0) == []
-        (command,) = guard.due(opened_at + timedelta(seconds=5), 1.0)
+        assert guard.due(100.0) == []
+        assert guard.due(104.9) == []
+        (command,) = guard.due(105.0)
         assert isinstance(command, HalfOpenCircuit)
         assert applied(state, command) == (CircuitHalfOpened,)
-        assert guard.due(opened_at + timedelta(seconds=6), 2.0) == []
-        assert len(guard.due(opened_at + timedelta(seconds=20), 1.0 + REPEAT_SECONDS)) == 1
+        assert guard.due(106.0) == []
+        assert len(guard.due(105.0 + REPEAT_SECONDS)) == 1
+
+    @pytest.mark.parametrize("hours", [-1, 1])
+    def test_half_open_whatever_the_clock_of_the_worker_that_opened_it(self, hours: int) -> None:
+        """Of a worker whose clock was an hour ahead the others took a circuit as open for an hour more."""
+        state = state_after(*TWO_VERSIONS, CircuitOpened(model_version="v2", cause="error-rate"))
+        circuit = state.serving.circuits["v2"]
+        assert circuit.opened_at is not None
+        moved = msgspec.structs.replace(circuit, opened_at=circuit.opened_at + timedelta(hours=hours))
+        state.serving = msgspec.structs.replace(state.serving, circuits={**state.serving.circuits, "v2": moved})
+        guard = self.guard(state)
+        assert guard.due(100.0) == []
+        assert len(guard.due(105.0)) == 1
 
     def half_open(self) -> ModelState:
         return state_after(
@@ -252,8 +265,8 @@ class TestGuard:
         guard = self.guard(self.half_open())
         guard.pick_probes(9)
         first = guard.observe("v2", answers=3, errors=0, slow=0, now_s=0.0, probes=True)
-        assert guard.due(EPOCH, 1.0) == []
-        assert guard.due(EPOCH, REPEAT_SECONDS) == [first]
+        assert guard.due(1.0) == []
+        assert guard.due(REPEAT_SECONDS) == [first]
 
     def test_late_answers_of_the_guarded_version_are_no_probes(self) -> None:
         guard = self.guard(self.half_open())
@@ -273,11 +286,10 @@ class TestGuard:
         events = (*TWO_VERSIONS, CircuitOpened(model_version="v1", cause="error-rate"))
         state = state_after(*events)
         guard = self.guard(state)
-        opened_at = state.serving.circuits["v1"].opened_at
-        assert opened_at is not None
-        assert len(guard.due(opened_at + timedelta(minutes=1), 0.0)) == 1
+        assert guard.due(100.0) == []
+        assert len(guard.due(160.0)) == 1
         guard.update(state_after(*events, ModelArchived(model_version="v1")))
-        assert guard.due(opened_at + timedelta(minutes=2), REPEAT_SECONDS) == []
+        assert guard.due(220.0) == []
 
     def test_a_version_it_does_not_know_is_passed_over(self) -> None:
         guard = CircuitGuard("digits", "worker-1")

@@ -19,7 +19,7 @@ from hotswap_stream.application.registry_view import encode_registry_state, regi
 from hotswap_stream.application.row_sketches import encoded, new_sketch, update
 from hotswap_stream.workers.inference.observer import Observer
 from tests.hostile_values import hostile
-from tests.registry_samples import EPOCH, MODEL, register
+from tests.registry_samples import MODEL, register
 from tests.rollout_samples import CANARY
 from tests.unit.agent_stage import TOPICS, AgentStage, command_record
 from tests.unit.test_analysis_agent import Analysed, AnswersAt, label
@@ -243,6 +243,6 @@ def _check(fold: RegistryFold, what: str) -> None:
     guard, observer = CircuitGuard("digits", "w1"), Observer("digits", "w1", "run")
     guard.update(stream.state)
     observer.update(stream.state)
-    guard.due(EPOCH, 1.0)
+    guard.due(1.0)
     guard.observe("v1", answers=10, errors=9, slow=1, now_s=2.0)
     guard.pick_probes(10, "v1")

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
 import pytest
 from litestar import Litestar, Request, get, post
+from litestar.response import Stream
 
 from hotswap_stream.api import http_protocol
 from hotswap_stream.api.connections import ConnectionLimits
@@ -14,6 +16,7 @@ from tests.contract.http_stage import served
 from tests.raw_http import RawAnswer, RawConnection, raw_connection, request
 
 BODY = b'{"expected_sequence": 999, "padding": "' + b"x" * 4_000 + b'"}'
+BIG_CHUNKS = 1_000
 H2C = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQBAAAAAAIAAAAA")
 
 
@@ -34,6 +37,46 @@ async def echo(request: Request[Any, Any, Any]) -> Arrived:
 @post("/deaf", status_code=200)
 async def deaf() -> str:
     return "not read"
+
+
+class Long:
+    """Requests that take until they may end."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.may_end = asyncio.Event()
+
+
+LONG = Long()
+
+
+class Big:
+    """An answer that is larger than what lies between server and client."""
+
+    def __init__(self) -> None:
+        self.cut_off = asyncio.Event()
+
+    async def __call__(self) -> AsyncIterator[bytes]:
+        try:
+            for _ in range(BIG_CHUNKS):
+                yield b"x" * 1_000_000
+        finally:
+            self.cut_off.set()
+
+
+BIG = Big()
+
+
+@get("/long")
+async def long() -> str:
+    LONG.begun += 1
+    await LONG.may_end.wait()
+    return "at last"
+
+
+@get("/big")
+async def big() -> Stream:
+    return Stream(BIG())
 
 
 @get("/hello")
@@ -236,11 +279,12 @@ HASTE = ConnectionLimits(
     body_seconds_max=0.2,
     send_seconds_max=0.2,
 )
+PATIENCE = ConnectionLimits(connections_max=6, connections_per_address_max=4)
 
 
 @pytest.fixture
 async def hasty() -> AsyncIterator[str]:
-    async with served(Litestar([echo, deaf, hello], openapi_config=None), limits=HASTE) as url:
+    async with served(Litestar([echo, deaf, hello, big], openapi_config=None), limits=HASTE) as url:
         yield url
 
 
@@ -286,22 +330,63 @@ async def test_the_body_of_a_request_that_was_answered_is_not_taken_for_ever(
         await connection.closed()
 
 
-async def test_those_that_wait_make_room_and_nobody_is_locked_out(hasty: str) -> None:
-    """Connections that send nothing kept everybody else out."""
-    held: list[RawConnection] = []
-    async with asyncio.TaskGroup() as group, raw_connection(hasty) as first:
-        await first.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\n")
-        for _ in range(HASTE.connections_per_address_max + 3):
-            group.create_task(_held(hasty, held))
-        while len(held) < HASTE.connections_per_address_max + 3:
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST /echo HTTP/1.1\r\nHost: localhost\r\n",
+        b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nfour",
+    ],
+)
+async def test_those_that_keep_the_server_waiting_make_room(sent: bytes) -> None:
+    """Connections that sent nothing, or half of something, kept everybody else out."""
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(served(Litestar([echo], openapi_config=None), limits=PATIENCE))
+        held: list[RawConnection] = []
+        for _ in range(PATIENCE.connections_per_address_max + 3):
+            held.append(await stack.enter_async_context(raw_connection(url)))
+            await held[-1].send(sent)
+        for _ in range(3):
+            assert arrived(await asked(url, request("/echo", b"four"))).body_bytes == 4
+        for connection in held[:3]:
+            await connection.closed()
+
+
+async def test_those_at_work_do_not_make_room() -> None:
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(served(Litestar([long], openapi_config=None), limits=PATIENCE))
+        working = []
+        for _ in range(PATIENCE.connections_per_address_max):
+            working.append(await stack.enter_async_context(raw_connection(url)))
+            await working[-1].send(request("/long", method="GET"))
+        while LONG.begun < len(working):
             await asyncio.sleep(0.01)
-        assert arrived(await asked(hasty, request("/echo", b"four"))).body_bytes == 4
-        await first.closed()
-        for connection in held:
-            connection.writer.close()
+        refused = await asked(url, request("/long", method="GET"))
+        assert refused is not None
+        assert refused.status == 503
+        assert refused.headers["retry-after"] == "1"
+        LONG.may_end.set()
+        for connection in working:
+            answer = await connection.answer()
+            assert answer is not None
+            assert answer.status == 200
 
 
-async def _held(url: str, held: list[RawConnection]) -> None:
-    async with raw_connection(url) as connection:
-        held.append(connection)
+async def test_who_takes_nothing_of_an_answer_is_cut_off(hasty: str) -> None:
+    async with raw_connection(hasty) as connection:
+        connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await connection.send(request("/big", method="GET"))
+        async with asyncio.timeout(30):
+            await BIG.cut_off.wait()
+
+
+async def test_the_log_hears_of_it(hasty: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async with raw_connection(hasty) as connection:
+        await connection.send(b"POST /ec")
         await connection.closed()
+    async with asyncio.timeout(30):
+        told = ""
+        while "connections_cut_off" not in told:
+            await asyncio.sleep(0.05)
+            told += capsys.readouterr().out
+    assert "overdue" in told

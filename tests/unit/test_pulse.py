@@ -1,6 +1,7 @@
 """The sign of life of a process: renewed, looked at, taken away."""
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -17,17 +18,40 @@ def test_a_sign_that_is_renewed_is_fresh(tmp_path: Path) -> None:
     assert check(tmp_path / "home", "worker", "host-1").age_s <= AGE_SECONDS_MAX
 
 
+def set_back(file: Path, seconds: float, boot: str | None = None) -> None:
+    """As if it had been written so long before."""
+    [_whole, booted, at] = re.findall(r"(clock: )(\S+) (\S+)", file.read_text())[0]
+    file.write_text(file.read_text().replace(f"{booted} {at}", f"{boot or booted} {time.monotonic() - seconds:.3f}"))
+
+
 def test_one_that_is_not_says_since_when(tmp_path: Path) -> None:
     Pulse(tmp_path, "agents", "1").beat()
     [file] = (tmp_path / pulse.FOLDER).iterdir()
-    long_ago = time.time() - 3_600
-    os.utime(file, (long_ago, long_ago))
+    set_back(file, 3_600)
     with pytest.raises(NotHealthyError, match=r"agents '1' last could do its work 3600 s ago; at most 20 s"):
         check(tmp_path, "agents", "1")
     assert check(tmp_path, "agents", "1", age_seconds_max=4_000).age_s >= 3_600
 
 
-def test_one_from_before_the_clock_was_set_back_is_no_sign(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [-3_600.0, -20.0, 20.0, 3_600.0])
+def test_a_clock_that_is_set_changes_nothing(tmp_path: Path, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose clock was set by a minute took its processes for dead."""
+    now_s = time.time()
+    Pulse(tmp_path, "worker", "w").beat()
+    monkeypatch.setattr(time, "time", lambda: now_s + seconds)
+    assert check(tmp_path, "worker", "w").age_s <= AGE_SECONDS_MAX
+
+
+def test_one_of_another_machine_or_from_before_a_restart_of_it_is_no_sign(tmp_path: Path) -> None:
+    Pulse(tmp_path, "worker", "w").beat()
+    [file] = (tmp_path / pulse.FOLDER).iterdir()
+    set_back(file, 0.0, boot="another")
+    with pytest.raises(NotHealthyError, match="before this machine was started, or on another"):
+        check(tmp_path, "worker", "w")
+
+
+def test_where_no_such_clock_is_the_files_time_has_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse, "_boot", lambda: None)
     sign = Pulse(tmp_path, "agents", "1")
     sign.beat()
     [file] = (tmp_path / pulse.FOLDER).iterdir()

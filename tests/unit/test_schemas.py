@@ -15,7 +15,7 @@ from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import AnyCommand
 from hotswap_events.envelope import Envelope
 from hotswap_events.topics import Topics
-from hotswap_stream.application.audit_export import read_export
+from tests.replay.replayed_state import exported_records
 from tools.channel_catalogue import channels
 from tools.generate_schemas import SCHEMAS, differences, schema_files, write
 from tools.message_catalogue import EVENTS, MESSAGES, Message
@@ -111,12 +111,11 @@ def test_the_golden_histories_fit_the_schemas() -> None:
     """Every event in them that counts as one; a disturbed history holds records that are none, too."""
     validated = 0
     for path in sorted(_HISTORIES.rglob("*.jsonl")):
-        with path.open("rb") as file:
-            for record in read_export(file):
-                if record.value is not None and isinstance(REGISTRY_CODEC.decode(record.value), Envelope):
-                    event = json.loads(record.value)
-                    _validator(event["type"]).validate(event)
-                    validated += 1
+        for record in exported_records(path.read_bytes()):
+            if record.value is not None and isinstance(REGISTRY_CODEC.decode(record.value), Envelope):
+                event = json.loads(record.value)
+                _validator(event["type"]).validate(event)
+                validated += 1
     assert validated > 20
 
 

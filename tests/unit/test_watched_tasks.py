@@ -22,10 +22,10 @@ async def _run() -> None:
 @pytest.mark.parametrize(("work", "says"), [(_raise, "UnicodeDecodeError"), (_return, "it returned")])
 async def test_a_task_that_ends_by_itself_is_told_of(work: object, says: str) -> None:
     tasks, other = WatchedTasks("the fleet topic"), WatchedTasks("something else")
-    running = tasks.start(_run(), name="runs")
+    running = tasks.started(_run(), name="runs")
     other.start(_run(), name="runs, too")
     assert first_failure((other, tasks)) is None
-    ended = tasks.start(work(), name="follows")  # type: ignore[operator]
+    ended = tasks.started(work(), name="follows")  # type: ignore[operator]
     await asyncio.wait({ended})
     await asyncio.sleep(0)
     failure = first_failure((other, tasks))
@@ -42,7 +42,7 @@ async def test_a_task_that_ends_by_itself_is_told_of(work: object, says: str) ->
 
 async def test_a_task_that_somebody_else_cancels_is_missed_too() -> None:
     tasks = WatchedTasks("part")
-    task = tasks.start(_run(), name="runs")
+    task = tasks.started(_run(), name="runs")
     task.cancel()
     await asyncio.wait({task})
     await asyncio.sleep(0)
@@ -56,7 +56,7 @@ async def test_tasks_may_end_when_they_were_told_to() -> None:
     async def wait() -> None:
         await event.wait()
 
-    task = tasks.start(wait(), name="waits")
+    task = tasks.started(wait(), name="waits")
     tasks.expect_end()
     event.set()
     await asyncio.wait({task})

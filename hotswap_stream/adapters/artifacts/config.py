@@ -8,7 +8,10 @@ from urllib.parse import unquote, urlsplit
 import obstore.store
 from msgspec import Struct
 
-from hotswap_stream.adapters.artifacts.store import Backend, ObstoreArtifactStore
+from hotswap_stream.adapters.artifacts.backend import Backend
+from hotswap_stream.adapters.artifacts.shared_store import SharedArtifactStore
+from hotswap_stream.adapters.artifacts.store import ObstoreArtifactStore
+from hotswap_stream.application.artifact_references import ArtifactReferences, EnvironmentName
 from hotswap_stream.application.artifact_store import ArtifactStore
 from hotswap_stream.errors import ConfigurationError
 
@@ -30,6 +33,8 @@ class ArtifactStoreConfig(Struct, frozen=True, kw_only=True):
     url: str
     artifact_bytes_max: int = 2 * 1024**3
     """Limit on one artifact, checked before it is read or written."""
+    grace_seconds: float = 0.0
+    """An artifact that was put, or asked for, more lately is not deleted by this environment."""
     s3_endpoint: str | None = None
     """For S3 that is not Amazon's, such as `https://s3.example.org`; the bucket comes after it in the path."""
     s3_region: str = "us-east-1"
@@ -42,8 +47,28 @@ class ArtifactStoreConfig(Struct, frozen=True, kw_only=True):
     """Limit on one request, its body included."""
 
 
-def open_artifact_store(config: ArtifactStoreConfig) -> ArtifactStore:
-    """The store the URL names. A local folder is created. ConfigurationError if the URL is none of the three kinds."""
+async def alone() -> str:
+    """The name of an environment that shares its store with no other."""
+    return "alone.0"
+
+
+def open_artifact_store(config: ArtifactStoreConfig, environment: EnvironmentName = alone) -> ArtifactStore:
+    """The store the URL names, as one environment uses it. A local folder is created.
+
+    ConfigurationError if the URL is none of the three kinds.
+    """
+    return shared_artifact_store(_open(config), environment, grace_seconds=config.grace_seconds)
+
+
+def shared_artifact_store(
+    contents: ObstoreArtifactStore, environment: EnvironmentName = alone, *, grace_seconds: float = 0.0
+) -> ArtifactStore:
+    """The contents as one environment uses them."""
+    references = ArtifactReferences(contents.marks, environment, grace_seconds=grace_seconds)
+    return SharedArtifactStore(contents, references)
+
+
+def _open(config: ArtifactStoreConfig) -> ObstoreArtifactStore:
     if config.artifact_bytes_max < 1:
         raise ConfigurationError(f"artifact_bytes_max is {config.artifact_bytes_max}; at least 1 byte is needed")
     parts = urlsplit(config.url)
@@ -62,7 +87,7 @@ def open_artifact_store(config: ArtifactStoreConfig) -> ArtifactStore:
     )
 
 
-def _folder(folder: Path, artifact_bytes_max: int) -> ArtifactStore:
+def _folder(folder: Path, artifact_bytes_max: int) -> ObstoreArtifactStore:
     folder = folder.expanduser().resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -16,9 +16,10 @@ from pathlib import Path
 import obstore
 import structlog
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
-from obstore.store import LocalStore, MemoryStore, S3Store
 
 from hotswap_events.registry import ArtifactFacts
+from hotswap_stream.adapters.artifacts.backend import Backend
+from hotswap_stream.adapters.artifacts.marks import ObstoreMarks
 from hotswap_stream.application.artifact_file import (
     digest_hex,
     digest_of_artifact,
@@ -34,8 +35,6 @@ from hotswap_stream.application.artifact_store import (
     DigestMismatchError,
     LoadedArtifact,
 )
-
-Backend = LocalStore | MemoryStore | S3Store
 
 PART_BYTES = 8 * 1024 * 1024
 """Larger artifacts go to S3 in parts, each retried on its own, and appear when the last one is there."""
@@ -57,13 +56,21 @@ def path_of(digest: str) -> str:
 
 
 class ObstoreArtifactStore:
-    """`ArtifactStore` over an obstore backend: `where` is its name in messages, `folder` the root of a local one."""
+    """The contents, over an obstore backend: `where` is its name in messages, `folder` the root of a local one.
+
+    Environments use it through a `SharedArtifactStore`; here nothing is asked of who else may need what is deleted.
+    """
 
     def __init__(self, backend: Backend, where: str, artifact_bytes_max: int, folder: Path | None = None) -> None:
         self._backend = backend
         self._where = where.rstrip("/")
         self._artifact_bytes_max = artifact_bytes_max
         self._folder = folder
+        self.marks = ObstoreMarks(backend, path_of, self._errors)
+
+    async def describe(self, content: bytes) -> ArtifactFacts:
+        """Digest and size of an artifact file that would be kept. Errors as of `put_artifact`."""
+        return await asyncio.to_thread(self._describe, content)
 
     async def put(self, manifest: ArtifactManifest, weights: bytes) -> ArtifactFacts:
         return await asyncio.to_thread(lambda: self._put(pack_artifact(manifest, weights)))
@@ -89,11 +96,14 @@ class ObstoreArtifactStore:
     async def list(self) -> tuple[ArtifactFacts, ...]:
         return await asyncio.to_thread(self._list)
 
-    def _put(self, content: bytes) -> ArtifactFacts:
+    def _describe(self, content: bytes) -> ArtifactFacts:
         self._check_size(len(content), "the artifact")
         read_manifest(content)
-        digest = digest_of_artifact(content)
-        path = path_of(digest)
+        return ArtifactFacts(digest=digest_of_artifact(content), size_bytes=len(content))
+
+    def _put(self, content: bytes) -> ArtifactFacts:
+        facts = self._describe(content)
+        digest, path = facts.digest, path_of(facts.digest)
         kept = self._size(digest)
         if kept is None or not self._is_intact(digest):
             if kept is not None:
@@ -104,7 +114,7 @@ class ObstoreArtifactStore:
         if self._folder is not None:
             with self._errors():
                 _flush_to_disk(self._folder / path)
-        return ArtifactFacts(digest=digest, size_bytes=len(content))
+        return facts
 
     def _fetch(self, digest: str) -> LoadedArtifact:
         content = self._read(digest)

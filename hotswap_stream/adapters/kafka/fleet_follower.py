@@ -14,6 +14,7 @@ from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.fleet_view import FleetFold, FleetWorker
 from hotswap_stream.application.watched_tasks import WatchedTasks
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import Record, read_to
 
 _log = structlog.get_logger(__name__)
@@ -90,7 +91,7 @@ class FleetFollower:
                 _log.exception("fleet_not_followed")
             finally:
                 self.known = False
-                await to_the_end(consumer.stop())
+                await to_the_end(end_consumer(consumer))
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:

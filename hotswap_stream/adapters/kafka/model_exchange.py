@@ -12,10 +12,11 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from hotswap_events.answers import AnswerRule, ModelTags, read_answer
 from hotswap_stream.adapters.kafka.answer_correlation import PartitionCorrelation, RawAnswer, Waiter
 from hotswap_stream.adapters.kafka.answer_pace import AnswerPace
-from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.kafka.request_sender import BATCH_BYTES_MAX, CLOSED, RECORD_BYTES_MAX, RequestSender
 from hotswap_stream.application.inference_gateway import InferenceUnavailableError, ModelOverloadedError
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.consumer_end import end_consumer
+from hotswap_stream.kafka.producer_stop import stop_producer
 
 _log = structlog.get_logger(__name__)
 
@@ -120,7 +121,7 @@ class ModelExchange:
 
     async def _stop_clients(self) -> None:
         try:
-            await self._consumer.stop()
+            await end_consumer(self._consumer)
         finally:
             await stop_producer(self._producer, flush_seconds_max=FLUSH_SECONDS_MAX)
 

@@ -11,7 +11,6 @@ from aiokafka.structs import RecordMetadata
 
 from hotswap_events.envelope import CONTENT_TYPE
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
-from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.log_identity import WAY_OUT
 from hotswap_stream.application.registry_log import HELD_BACK_SECONDS, LogPage, LogRecord
@@ -22,6 +21,8 @@ from hotswap_stream.errors import (
     LogUnavailableError,
 )
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.consumer_end import end_consumer
+from hotswap_stream.kafka.producer_stop import stop_producer
 from hotswap_stream.kafka.reading import first_open_offset
 from hotswap_stream.kafka.transaction_offsets import transaction_offsets
 
@@ -73,7 +74,7 @@ class KafkaRegistryLog:
         producer, self._producer = self._producer, None
         for consumer in (*self._followers, reader):
             if consumer is not None:
-                await to_the_end(consumer.stop())
+                await to_the_end(end_consumer(consumer))
         self._followers.clear()
         if producer is not None:
             await to_the_end(stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX))
@@ -210,7 +211,7 @@ class KafkaRegistryLog:
                     yield LogPage([_record(record) for record in fetched], position)
         finally:
             self._followers.discard(consumer)
-            await to_the_end(consumer.stop())
+            await to_the_end(end_consumer(consumer))
 
     async def without_records(self, start_offset: int, end_offset: int) -> Sequence[range]:
         """See RegistryLog."""
@@ -262,8 +263,8 @@ class KafkaRegistryLog:
             topic = self._partition.topic
             if position == 0:
                 return LogReplacedError(
-                    f"the beginning of {topic!r} is gone: records of the log were deleted, and without them no state "
-                    "can be told. Restore the topic, or begin again with `hotswap-stream reset`"
+                    f"the beginning of {topic!r}, offset 0, is gone: records of the log were deleted, and without them "
+                    "no state can be told. Restore the topic, or begin again with `hotswap-stream reset`"
                 )
             return LogReplacedError(
                 f"offset {position} of {topic!r} is gone: records of the log were deleted, or another log stands in "
@@ -300,7 +301,7 @@ class KafkaRegistryLog:
         try:
             await to_the_end(consumer.start())
         except BaseException:
-            await to_the_end(consumer.stop())
+            await to_the_end(end_consumer(consumer))
             raise
         consumer.assign([self._partition])
         return consumer

@@ -36,6 +36,7 @@ FIRST_BYTES_MAX = 64 * 1024
 """Of a partition, to see whether a request waits in it."""
 STANDSTILL_SURE_SECONDS = STANDSTILL_SECONDS_MAX / 2
 """What seems to have stood still for longer is looked at in the answers."""
+EMPTY_POLLS_MAX = 4
 POLL_MS = 500
 
 _Offsets = dict[TopicPartition, int]
@@ -113,6 +114,9 @@ class KafkaRequestLag:
                 places |= await self._first_waiting(parts, begins, ends, places)
                 lags = _lags(parts, begins, ends, places)
                 _look(watch, parts, begins, ends, places, now_s)
+                places |= await self._without_markers(watch, parts, places, ends, now_s)
+                _look(watch, parts, begins, ends, places, now_s)
+                lags = _lags(parts, begins, ends, places)
             self._answered_to[name] = places
             found[name] = WaitingRequests(
                 requests=sum(lags),
@@ -178,6 +182,44 @@ class KafkaRequestLag:
             await to_the_end(consumer.start())
             found = await first_records(consumer, starts, ends)
             return {part: found.get(part, ends[part]) for part in starts}
+        finally:
+            await to_the_end(consumer.stop())
+
+    async def _without_markers(
+        self, watch: Standstill, parts: Sequence[TopicPartition], places: _Offsets, ends: _Offsets, now_s: float
+    ) -> _Offsets:
+        """Of the partitions that stand still, those behind whose place no request waits, but markers of transactions
+        stand: as answered to their ends."""
+        standing = watch.standing(now_s)
+        found: _Offsets = {}
+        for part in parts:
+            if standing.get(part.partition, 0.0) > STANDSTILL_SURE_SECONDS:
+                end = await self._first_record(part, places[part], ends[part])
+                if end is None:
+                    found[part] = ends[part]
+        return found
+
+    async def _first_record(self, part: TopicPartition, place: int, end: int) -> int | None:
+        """Where a request waits, from `place` on; None if there is none up to `end`."""
+        consumer = AIOKafkaConsumer(
+            **self._client_options,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+        try:
+            await to_the_end(consumer.start())
+            consumer.assign([part])
+            consumer.seek(part, place)
+            for _poll in range(EMPTY_POLLS_MAX):
+                for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                    return int(records[0].offset)
+                if await consumer.position(part) >= end:
+                    return None
+            return place
+        except KafkaError:
+            return place  # what cannot be read waits as well
         finally:
             await to_the_end(consumer.stop())
 

@@ -17,8 +17,8 @@ from hotswap_events import headers as header_names
 from hotswap_events.answers import AnswerRule, AnswerTags
 from hotswap_events.inference import InferError, InferResponse, InferTensor
 from hotswap_events.topics import Topics
-from hotswap_stream.adapters.kafka.producer_stop import stop_producer
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.producer_stop import stop_producer
 
 FLUSH_SECONDS_MAX = 5.0
 """How long a batch on its way may hold up the end."""

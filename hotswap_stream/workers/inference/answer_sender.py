@@ -50,7 +50,7 @@ class AnswerSender:
         self._quick = quick
         self._bulk = bulk
         self._producer = quick
-        self._writer = writer
+        self.writer = writer
         self._response_topic = response_topic
         self._letters = letters
         self._limits = limits
@@ -85,7 +85,7 @@ class AnswerSender:
             record = answer.record
             partition = record.partition
             if len(answer.value) > answer_bytes_max:
-                answer = self._in_place(self._writer.too_large(answer, answer_bytes_max))
+                answer = self._in_place(self.writer.too_large(answer, answer_bytes_max))
             on_delivery = self._delivered(partition, record.offset + 1) if last[partition] is record else None
             try:
                 produce(topic, answer.value, record.key, partition, on_delivery, headers=answer.headers)
@@ -120,7 +120,7 @@ class AnswerSender:
                 if refused or cause.code() not in REFUSED:
                     raise
                 refused = True
-                answer = self._in_place(self._writer.refused(answer, cause.str()))
+                answer = self._in_place(self.writer.refused(answer, cause.str()))
                 continue
             in_flight = self.in_flight
             self.poll(0.05)

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -62,7 +61,7 @@ class CircuitWatch:
         """Say what is due by time, until cancelled."""
         while True:
             await asyncio.sleep(DUE_SECONDS)
-            for command in self._guard.due(datetime.now(UTC), time.monotonic()):
+            for command in self._guard.due(time.monotonic()):
                 self._say(command)
 
     def _say(self, command: AnyCommand) -> None:

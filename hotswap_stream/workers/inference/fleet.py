@@ -15,6 +15,12 @@ from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecor
 from hotswap_stream.application.fleet_view import FleetFold, FleetWorker
 from hotswap_stream.application.watched_tasks import WatchedTasks
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.consumer_end import end_consumer
+from hotswap_stream.kafka.producer_stop import stop_producer
+
+GOODBYE_SECONDS_MAX = 5.0
+"""Whoever waits for a worker's sign of life finds out soon enough; a broker that is gone must not hold up the end."""
+FLUSH_SECONDS_MAX = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -55,14 +61,16 @@ class Fleet:
     async def stop(self) -> None:
         """Say goodbye (null values) and disconnect."""
         await self.tasks.stop()
-        with suppress(KafkaError):
-            if self._producer is not None:
-                for model_name in self._own:
-                    await self._producer.send_and_wait(self._partition.topic, None, self._key(model_name), partition=0)
-        for client in (self._producer, self._consumer):
-            if client is not None:
-                with suppress(KafkaError):
-                    await client.stop()
+        if self._producer is not None:
+            with suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(GOODBYE_SECONDS_MAX):
+                    for model_name in self._own:
+                        await self._producer.send_and_wait(
+                            self._partition.topic, None, self._key(model_name), partition=0
+                        )
+            await stop_producer(self._producer, flush_seconds_max=FLUSH_SECONDS_MAX)
+        if self._consumer is not None:
+            await end_consumer(self._consumer)
 
     def report(self, record: FleetRecord) -> None:
         """Publish this worker's view of one model."""

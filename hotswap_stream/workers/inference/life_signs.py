@@ -51,10 +51,14 @@ class LifeSigns:
             self._turned_s = now_s
         self._standstill.forgive(now_s)
 
+    def standing(self, seconds_min: float) -> tuple[int, ...]:
+        """Partitions that have stood still for longer although requests seem to wait in them."""
+        standing = self._standstill.standing(time.monotonic())
+        return tuple(sorted(part for part, seconds in standing.items() if seconds > seconds_min))
+
     def stalled(self) -> tuple[int, ...]:
         """Partitions that stand still although requests wait in them."""
-        standing = self._standstill.standing(time.monotonic())
-        return tuple(sorted(part for part, seconds in standing.items() if seconds > STANDSTILL_SECONDS_MAX))
+        return self.standing(STANDSTILL_SECONDS_MAX)
 
     def trouble(self) -> str | None:
         """Why the loop is not well; None if it is."""

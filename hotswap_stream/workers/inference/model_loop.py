@@ -87,7 +87,7 @@ class ModelLoop:
         pause_s = RESTART_SECONDS
         try:
             while not self._stopping.is_set():
-                life = LoopLife(self._parts, loop, self._stopping, self._parts.signs, self._quarantine)
+                life = LoopLife(self._parts, loop, self._stopping, self._quarantine)
                 try:
                     await loop.run_in_executor(self._thread, life.run)
                 except Exception as error:  # noqa: BLE001  # one model's trouble must not end all others

@@ -23,6 +23,7 @@ from hotswap_events.observation import OBSERVATION_SECONDS
 from hotswap_events.topics import Topics
 from hotswap_stream.application.watched_tasks import WatchedTasks
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.producer_stop import stop_producer
 from hotswap_stream.workers.inference.observer import Observer
 
 _log = structlog.get_logger(__name__)
@@ -67,7 +68,7 @@ class ObservationSender:
             **self._client_options, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES_MAX
         )
         await self._producer.start()
-        self._task = self.tasks.start(self._send_always(self._producer), name="observations")
+        self._task = self.tasks.started(self._send_always(self._producer), name="observations")
 
     def add(self, observer: Observer) -> None:
         """Send what this one sees, too."""
@@ -92,8 +93,7 @@ class ObservationSender:
             lost = self.lost(observer)
             if lost != ObservationsLost():
                 _log.warning("observations_incomplete", model_name=observer.model_name, **asdict(lost))
-        with suppress(KafkaError):
-            await self._producer.stop()
+        await stop_producer(self._producer, flush_seconds_max=LAST_SEND_SECONDS_MAX)
 
     async def _send_always(self, producer: AIOKafkaProducer) -> None:
         while not self._stopping.is_set():

@@ -6,12 +6,14 @@ rest is told with the way out.
 
 import time
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from msgspec import Struct
 
-from hotswap_stream.workers.inference.life_signs import LifeSigns
+if TYPE_CHECKING:
+    from hotswap_stream.workers.inference.model_loop import LoopParts
 
 _log = structlog.get_logger(__name__)
 
@@ -64,23 +66,26 @@ def served_partitions(
 class ServedWatch:
     """Of one life of a model's loop: tells its health what is not served."""
 
-    def __init__(self, signs: LifeSigns, model_name: str, *, request: str, response: str, windows: str) -> None:
-        self._signs = signs
-        self._model_name = model_name
-        self._topics = (request, response, windows)
+    def __init__(self, parts: "LoopParts") -> None:
+        self._parts = parts
+        self._signs = parts.signs
         self._next_check_s = 0.0
 
     def look(self, consumer: Consumer, given: Collection[int]) -> tuple[int, ...]:
         """Partitions of those given that can be served now. Blocking. KafkaException."""
         served = Served(())
         if given:
-            request, response, windows = self._topics
+            topics, name = self._parts.topics, self._parts.model_name
             served = served_partitions(
-                consumer, given, request_topic=request, response_topic=response, windows_topic=windows
+                consumer,
+                given,
+                request_topic=topics.requests(name),
+                response_topic=topics.responses(name),
+                windows_topic=topics.windows(name),
             )
         self._next_check_s = time.monotonic() + RECHECK_SECONDS
         if served.why is not None and served.why != self._signs.advice:
-            _log.error("partitions_not_served", model_name=self._model_name, advice=served.why)
+            _log.error("partitions_not_served", model_name=self._parts.model_name, advice=served.why)
         self._signs.unserved, self._signs.advice = served.unserved, served.why
         return served.partitions
 

@@ -112,6 +112,8 @@ class WindowKeeper:
 
     def flush_if_due(self) -> None:
         """Write what changed, about once a second. Everything taken must have been answered. KafkaException."""
+        if not self.active:
+            return
         now = time.monotonic()
         if now >= self._next_flush:
             self._next_flush = now + FLUSH_SECONDS
@@ -204,18 +206,20 @@ class WindowKeeper:
             if not reader.exists(self._topic):
                 return found
             for number, fold in reader.windows(self._topic, sorted(found)).items():
-                self._restore(found[number], fold)
+                self._restore(found[number], fold, reader.end(self._request_topic, number))
             self._check_offsets(found, positions, reader)
             self._replay(found, positions, reader)
         for number, windows in found.items():
             windows.end_replay(positions[number])
         return found
 
-    def _restore(self, windows: PartitionWindows, fold: WindowFold[WindowRecord]) -> None:
+    def _restore(self, windows: PartitionWindows, fold: WindowFold[WindowRecord], requests_end: int) -> None:
         if fold.marker is None:
             return
         restored: list[tuple[bytes, Window]] = []
-        for series, record, writers in fold.windows():
+        # A marker beyond the end says that the request topic was made anew, so all records are.
+        below = requests_end if fold.marker.next_offset <= requests_end else None
+        for series, record, writers in fold.windows(below):
             try:
                 restored.append((series, window_of(record, writers)))
             except ValueError as error:

@@ -24,14 +24,14 @@ from hotswap_stream.application.version_slots import LoadFailure, VersionSlots
 from hotswap_stream.application.watched_tasks import WatchedTasks, first_failure
 from hotswap_stream.domain.reserved import WORKER_ACTOR
 from hotswap_stream.errors import ConfigurationError, HotswapError, LogUnavailableError
-from hotswap_stream.workers.inference.batches import Batch
 from hotswap_stream.workers.inference.circuit_watch import CircuitWatch
 from hotswap_stream.workers.inference.fleet import Fleet
-from hotswap_stream.workers.inference.kafka_clients import Batching, LoopLimits
+from hotswap_stream.workers.inference.kafka_clients import LoopLimits
 from hotswap_stream.workers.inference.life_signs import LifeSigns
 from hotswap_stream.workers.inference.model_loop import LoopParts, ModelLoop
 from hotswap_stream.workers.inference.observation_sender import ObservationSender
 from hotswap_stream.workers.inference.observer import Observer
+from hotswap_stream.workers.inference.served_model import ServedModel
 from hotswap_stream.workers.inference.shadow import ShadowRunner
 from hotswap_stream.workers.inference.stall import StallWatch
 
@@ -64,32 +64,6 @@ class WorkerConfig(Struct, frozen=True, kw_only=True):
     """Only these models; None serves all."""
 
 
-class _Served(Struct):
-    slots: VersionSlots
-    guard: CircuitGuard
-    watch: CircuitWatch
-    observer: Observer
-    shadows: ShadowRunner
-    batching: Batching
-    signs: LifeSigns
-    loop: ModelLoop | None = None
-    partitions: tuple[int, ...] = ()
-    computing_since_s: float | None = None
-    """Monotonic: since when a batch is being computed."""
-
-    def on_computing(self) -> None:
-        """In the loop's thread."""
-        self.computing_since_s = time.monotonic()
-        self.shadows.computing()
-
-    def on_answered(self, batch: Batch) -> None:
-        """In the loop's thread."""
-        self.computing_since_s = None
-        self.watch.observe(batch)
-        self.observer.observe(batch)
-        self.shadows.offer(batch)
-
-
 class InferenceWorker:
     """Serves every model in the registry until stopped."""
 
@@ -107,7 +81,7 @@ class InferenceWorker:
         self._loader = loader
         self._ensure_model_topics = ensure_model_topics
         self._ensure_windows_topic = ensure_windows_topic
-        self._served: dict[str, _Served] = {}
+        self._served: dict[str, ServedModel] = {}
         self._fleet = Fleet(config.client_options, config.topics.fleet, config.worker)
         self._worker_run = uuid.uuid4().hex
         self._observations = ObservationSender(config.client_options, config.topics, on_lost=self._report)
@@ -178,17 +152,13 @@ class InferenceWorker:
         if stalls != self._stalls_seen:
             self._stalls_seen = stalls
             for served in self._served.values():
-                served.computing_since_s = None  # batches from before are dropped
-                served.signs.forgive()
+                served.forgive()
         if self._fleet.silent_s > LIVE_SECONDS_MAX:
             return f"Kafka has taken nothing of what the worker says of itself for {self._fleet.silent_s:.0f} s"
         if not self._fleet.following:
             return "what the other workers say of themselves is not read"
         for model_name, served in self._served.items():
-            began_s = served.computing_since_s
-            if began_s is not None and now_s - began_s > COMPUTE_SECONDS_MAX:
-                return f"model {model_name!r}: a batch is being computed for {now_s - began_s:.0f} s"
-            reason = served.signs.trouble()
+            reason = served.trouble(now_s, compute_seconds_max=COMPUTE_SECONDS_MAX)
             if reason is not None:
                 return f"model {model_name!r}: {reason}"
         return None
@@ -239,7 +209,7 @@ class InferenceWorker:
         served.observer.update(stream.state)
         served.slots.update(stream)
 
-    def _serve(self, model_name: str) -> _Served:
+    def _serve(self, model_name: str) -> ServedModel:
         slots = VersionSlots(
             self._loader,
             on_change=lambda: self._report(model_name),
@@ -254,9 +224,9 @@ class InferenceWorker:
         observer = Observer(model_name, self._config.worker, self._worker_run)
         self._observations.add(observer)
         shadows = ShadowRunner(model_name, self._config.worker, slots, observer, self._config.limits.batch_size_max)
-        return _Served(slots, guard, watch, observer, shadows, self._config.limits.batching(), LifeSigns())
+        return ServedModel(slots, guard, watch, observer, shadows, self._config.limits.batching(), LifeSigns())
 
-    async def _answer(self, model_name: str, served: _Served) -> None:
+    async def _answer(self, model_name: str, served: ServedModel) -> None:
         try:
             await self._ensure_model_topics(model_name)
         except ConfigurationError as error:
@@ -303,7 +273,7 @@ class InferenceWorker:
                 return
             await asyncio.wait({settling})
 
-    def _on_partitions(self, model_name: str, served: _Served, partitions: tuple[int, ...]) -> None:
+    def _on_partitions(self, model_name: str, served: ServedModel, partitions: tuple[int, ...]) -> None:
         served.partitions, served.computing_since_s = partitions, None  # what was computed before was dropped
         self._report(model_name)
 

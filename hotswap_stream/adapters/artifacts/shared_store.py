@@ -1,0 +1,41 @@
+"""The store as an environment uses it: what it puts in, or is about to name, it marks as needed."""
+
+from pathlib import Path
+
+from hotswap_events.registry import ArtifactFacts
+from hotswap_stream.adapters.artifacts.store import ObstoreArtifactStore
+from hotswap_stream.application.artifact_file import pack_artifact
+from hotswap_stream.application.artifact_manifest import ArtifactManifest
+from hotswap_stream.application.artifact_references import ArtifactReferences
+from hotswap_stream.application.artifact_store import LoadedArtifact
+
+
+class SharedArtifactStore:
+    """`ArtifactStore` of one environment; `references` are its marks."""
+
+    def __init__(self, contents: ObstoreArtifactStore, references: ArtifactReferences) -> None:
+        self._contents = contents
+        self.references = references
+
+    async def put(self, manifest: ArtifactManifest, weights: bytes) -> ArtifactFacts:
+        return await self.put_artifact(pack_artifact(manifest, weights))
+
+    async def put_artifact(self, content: bytes) -> ArtifactFacts:
+        facts = await self._contents.describe(content)
+        await self.references.refer(facts.digest)
+        return await self._contents.put_artifact(content)
+
+    async def fetch(self, digest: str) -> LoadedArtifact:
+        return await self._contents.fetch(digest)
+
+    async def local_path(self, digest: str) -> Path | None:
+        return await self._contents.local_path(digest)
+
+    async def unchecked_path(self, digest: str) -> Path | None:
+        return await self._contents.unchecked_path(digest)
+
+    async def exists(self, digest: str) -> bool:
+        return await self._contents.exists(digest)
+
+    async def list(self) -> tuple[ArtifactFacts, ...]:
+        return await self._contents.list()

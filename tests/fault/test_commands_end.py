@@ -1,0 +1,154 @@
+"""Commands end when their time is up and when they are told to, with a broker or without."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hotswap_stream import bootstrap
+from hotswap_stream.broker import EmbeddedKafka
+from tests.fault.up_process import ROOT
+from tests.integration.serving_stage import MODEL, open_stage, stage_settings
+
+END_SECONDS_MAX = 60.0
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[tuple[EmbeddedKafka, dict[str, str]]]:
+    """A broker, a worker that answers, and the environment of commands beside them."""
+    async with EmbeddedKafka() as broker:
+        settings = stage_settings(broker.bootstrap_servers, "ending", tmp_path)
+        async with open_stage(settings) as stage:
+            await stage.register_answering(1.0)
+            await stage.switch("v1")
+            worker = await bootstrap.build_worker(settings, "w1")
+            await worker.start()
+            try:
+                yield (
+                    broker,
+                    {
+                        **{name: value for name, value in os.environ.items() if not name.startswith("HOTSWAP_")},
+                        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "events"))),
+                        "HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+                        "HOTSWAP_TOPIC_PREFIX": "ending",
+                        "HOTSWAP_HOME": str(settings.home),
+                        "HOTSWAP_REQUEST_PARTITIONS": str(settings.request_partitions),
+                    },
+                )
+            finally:
+                await broker.nodes[0].start()
+                await worker.stop()
+
+
+def start(environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
+    """Start a load test."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from hotswap_stream.cli import main; main()", "loadtest", MODEL, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+async def begun(environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
+    """A load test that has told of its first answers."""
+    process = start(environment, *arguments)
+    assert process.stderr is not None
+    line = await asyncio.to_thread(process.stderr.readline)
+    assert "answers/s" in line, line
+    return process
+
+
+async def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Exit code and output of a process that ends; it is killed when it does not."""
+    try:
+        output, errors = await asyncio.to_thread(process.communicate, timeout=END_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        await asyncio.to_thread(process.communicate)
+        raise
+    return process.returncode, output + errors
+
+
+async def test_a_load_test_ends_with_its_time_though_the_broker_is_gone(
+    served: tuple[EmbeddedKafka, dict[str, str]],
+) -> None:
+    """It was still there minutes after its time was up."""
+    broker, environment = served
+    process = await begun(environment, "--rate", "50", "--seconds", "15", "--timeout", "3")
+    await broker.nodes[0].kill()
+    code, output = await ended(process)
+    assert code == 1, output
+    assert "timeout:" in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_load_test_ends_when_told_to_though_the_broker_is_gone(
+    served: tuple[EmbeddedKafka, dict[str, str]], number: signal.Signals
+) -> None:
+    """It was still there minutes after SIGTERM."""
+    broker, environment = served
+    process = await begun(environment, "--rate", "50", "--seconds", "600", "--timeout", "600")
+    await broker.nodes[0].kill()
+    await asyncio.sleep(1)
+    process.send_signal(number)
+    _, output = await ended(process)
+    assert "(interrupted)" in output
+
+
+def stubborn(tmp_path: Path, end_seconds_max: float) -> "subprocess.Popen[str]":
+    """A command that is told to stop and waits on, as for a broker that is gone."""
+    program = f"""
+        import asyncio
+        from hotswap_stream.cli.worker import stop_on_signals
+
+        async def main():
+            stop = stop_on_signals(end_seconds_max={end_seconds_max})
+            print("ready", flush=True)
+            await stop.wait()
+            print("told", flush=True)
+            while True:
+                await asyncio.sleep(0.1)
+
+        asyncio.run(main())
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "events")))},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_what_does_not_end_by_itself_is_ended(tmp_path: Path) -> None:
+    process = stubborn(tmp_path, 0.5)
+    process.terminate()
+    output, errors = process.communicate(timeout=END_SECONDS_MAX)
+    assert output == "told\n"
+    assert process.returncode == 1
+    assert "error: not ended 0.5 s after it was told to" in errors
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    process = stubborn(tmp_path, 3_600.0)
+    process.terminate()
+    assert process.stdout is not None
+    assert process.stdout.readline() == "told\n"
+    deadline = time.monotonic() + END_SECONDS_MAX
+    while process.poll() is None and time.monotonic() < deadline:
+        process.terminate()
+        time.sleep(0.05)
+    process.communicate(timeout=END_SECONDS_MAX)
+    assert process.returncode == -signal.SIGTERM

@@ -1,0 +1,32 @@
+"""Every Kafka client of the package comes from one of two places, which keep it from making topics."""
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[2] / "hotswap_stream"
+BUILT_IN = {
+    "kafka/clients.py",
+    "workers/inference/kafka_clients.py",
+    # Its cluster lives for seconds, and makes no topics by itself.
+    "broker/training_traffic.py",
+}
+CLIENTS = {"AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient", "Consumer", "Producer", "AdminClient"}
+
+
+def _built(source: str) -> set[str]:
+    """Names of Kafka clients whose constructor is called."""
+    return {
+        name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and (name := node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")) in CLIENTS
+    }
+
+
+def test_no_other_module_builds_a_kafka_client() -> None:
+    building = {
+        str(path.relative_to(PACKAGE)): built
+        for path in PACKAGE.rglob("*.py")
+        if (built := _built(path.read_text(encoding="utf-8")))
+    }
+    assert set(building) == BUILT_IN, building
