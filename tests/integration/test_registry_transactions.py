@@ -90,9 +90,10 @@ async def test_a_follower_tells_how_far_it_came_behind_the_last_record(
     settings: Settings, kafka: str, registry_topic: str
 ) -> None:
     async with bootstrap.open_registry(settings) as registry:
+        behind_its_beginning = registry.fold.next_offset
         await transaction(kafka, registry_topic)
         end = await registry.log.end_offset()
-        async with asyncio.timeout(START_SECONDS_MAX), aclosing(registry.log.follow(0)) as pages:  # type: ignore[type-var]
+        async with asyncio.timeout(START_SECONDS_MAX), aclosing(registry.log.follow(behind_its_beginning)) as pages:  # type: ignore[type-var]
             async for page in pages:
                 assert not page.records
                 if page.next_offset == end:
