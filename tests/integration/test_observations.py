@@ -228,7 +228,7 @@ async def loaded(settings: Settings, *versions: str) -> None:
     """Until the worker has loaded these."""
     async with asyncio.timeout(60):
         while True:
-            workers = (await bootstrap.fleet(settings)).workers(MODEL, time.time())
+            workers = (await bootstrap.fleet(settings)).workers(MODEL, time.monotonic())
             held = workers[0].versions if workers else {}
             if all(name in held and held[name].state in ("loaded", "serving") for name in versions):
                 return
