@@ -3,22 +3,24 @@
 from hotswap_events import headers as header_names
 from tests.hostile.commands import wrong_commands
 from tests.hostile.good_records import NotHandledError
-from tests.hostile.places import WINDOW_MODEL
+from tests.hostile.places import WINDOW_MODEL, Process
 from tests.hostile.probes import Probes
 from tests.hostile.stage import HostileStage
 
 
-async def account(hostile: HostileStage, probes: Probes) -> list[str]:
-    """Start every process anew, let a good record of each sort through, and look for what is missing."""
+async def account(
+    hostile: HostileStage, probes: Probes, restarts: tuple[Process, ...] = ("worker", "agents", "api")
+) -> list[str]:
+    """Start these processes anew, let a good record of each sort through, and look for what is missing."""
     lost: list[str] = []
     try:
-        await hostile.restart(("worker", "agents", "api"))
+        await hostile.restart(restarts)
         await probes.good.ensure_rollout()
         await probes.run(
             ("requests", "http", "commands", "feedback", "observations", "fleet", "windows", "dead letters")
         )
     except (NotHandledError, TimeoutError) as error:
-        lost.append(f"after a restart of all processes: {type(error).__name__}: {error}")
+        lost.append(f"after a restart of {', '.join(restarts)}: {type(error).__name__}: {error}")
     lost += await wrong_commands(hostile)
     lost += hostile.ended()
     lost += _requests(hostile, probes)

@@ -136,7 +136,8 @@ class Run:
         found, self._open = self._open, None
         try:
             if found is not None and account_too:
-                self.lost += await account(*found)
+                # Those that were started anew with the cells of all topics have read them all already.
+                self.lost += await (account(*found, restarts=("api",)) if self._together else account(*found))
         finally:
             stack, self._stack = self._stack, AsyncExitStack()
             await stack.aclose()
