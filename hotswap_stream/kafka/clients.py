@@ -15,7 +15,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
 
-import hotswap_stream.kafka_records  # noqa: F401 - whoever connects reads what others wrote, whatever it is
+import hotswap_stream.kafka.total_records  # noqa: F401 - whoever connects reads what others wrote, whatever it is
 
 ISOLATION_LEVEL = "read_committed"
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-import hotswap_stream.kafka_records  # noqa: F401 - whoever connects reads what others wrote, whatever it is
+import hotswap_stream.kafka.total_records  # noqa: F401 - whoever connects reads what others wrote, whatever it is
 
 
 class KafkaConnection(Struct, frozen=True, kw_only=True):

@@ -8,8 +8,8 @@ import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from hotswap_stream import kafka_records
-from hotswap_stream.kafka_records import TotalRecords
+from hotswap_stream.kafka import total_records
+from hotswap_stream.kafka.total_records import TotalRecords
 
 NAME = "XXXX"
 
@@ -61,7 +61,7 @@ def test_what_is_no_record_at_all_is_stepped_over() -> None:
 
 @pytest.mark.parametrize("compression", [1, 4])
 def test_a_batch_that_unpacks_to_too_much_is_stepped_over(compression: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka_records, "BATCH_BYTES_MAX", 4 * 1024 * 1024)
+    monkeypatch.setattr(total_records, "BATCH_BYTES_MAX", 4 * 1024 * 1024)
     bomb = batch("good", compression=compression, value=bytes(8 * 1024 * 1024))
     assert len(bomb) < 20_000
     assert read(bytes(bomb + batch("good", base_offset=1))) == [(1, b"k0", "good")]
@@ -78,4 +78,4 @@ def test_a_batch_that_unpacks_to_enough_is_read(compression: int) -> None:
 def test_the_unpacked_size_is_never_told_too_small(pack: Callable[[bytes], bytes], size: int) -> None:
     packed = pack(bytes(range(256)) * (size // 256 + 1))
     codec = 1 if packed[:2] == b"\x1f\x8b" else 4
-    assert kafka_records._unpacked_bytes(codec, packed) >= size
+    assert total_records._unpacked_bytes(codec, packed) >= size
