@@ -13,6 +13,7 @@ from torch import nn
 
 from hotswap_stream.adapters.torch.graph_maker import WRAPPED
 from hotswap_stream.adapters.torch.loading import named_outputs
+from hotswap_stream.adapters.torch.threads import take_limit
 from hotswap_stream.application.artifact_manifest import ArtifactManifest
 from hotswap_stream.errors import HotswapError
 
@@ -52,6 +53,7 @@ class EagerExecutor:
         return EagerExecutor(deepcopy(self.module), self._manifest, self._device_name)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
+        take_limit()
         with torch.inference_mode():
             outputs = named_outputs(self.module(*self._tensors(inputs)), self._manifest)
             return [tensor.cpu().numpy() for tensor in outputs]
@@ -131,6 +133,7 @@ class CompiledExecutor:
         self._loader = loader
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
+        take_limit()
         with torch.inference_mode():
             outputs: list[torch.Tensor] = self._loader.boxed_run([as_tensor(array) for array in inputs])
             return [tensor.numpy() for tensor in outputs]
