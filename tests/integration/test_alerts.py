@@ -46,8 +46,10 @@ async def agents(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator
 
 @pytest.fixture
 async def stage(settings: Settings, agents: AgentsStage) -> AsyncIterator[Stage]:
-    """v2, which is fragile, is in production, and its circuit never opens. v1 was before and computes whatever comes, so
-    what v2 fails at is its own fault."""
+    """v2, which is fragile, is in production, and its circuit never opens.
+
+    v1 was before and computes whatever comes, so what v2 fails at is its own fault.
+    """
     async with open_stage(settings) as stage:
         await stage.switch(await stage.register_answering(1.0))
         await stage.register(await stage.store.put_artifact(fragile_artifact()))
