@@ -3,8 +3,9 @@
 from array import array
 from bisect import bisect_left
 
-from hotswap_stream.application.registry import Registry, TailEntry
+from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.registry_fold import Void
+from hotswap_stream.application.registry_follower import TailEntry
 
 
 class AppliedRecords:

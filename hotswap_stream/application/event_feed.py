@@ -10,8 +10,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from hotswap_stream.application.registry import Registry, TailEntry
+from hotswap_stream.application.registry import Registry
 from hotswap_stream.application.registry_fold import RegistryFold, Void
+from hotswap_stream.application.registry_follower import TailEntry
 from hotswap_stream.application.registry_log import LogRecord, RegistryLog
 from hotswap_stream.application.side_reading import SideReading
 

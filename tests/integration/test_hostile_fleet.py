@@ -73,7 +73,7 @@ async def test_a_load_that_fails_in_one_worker_rolls_nobody_back_whatever_is_in_
         await stage.switch("v1")
         shutil.copytree(settings.home / "artifacts", other.home / "artifacts")
         digest = digest_hex(stage.registry.state(MODEL).versions["v2"].artifact.digest)
-        (damaged,) = (other.home / "artifacts").rglob(f"{digest}*")
+        (damaged,) = (path for path in (other.home / "artifacts").rglob(f"{digest}*") if path.is_file())
         damaged.chmod(0o644)
         damaged.write_bytes(b"damaged")
         async with started(settings, "w1") as good, started(other, "w2") as bad:

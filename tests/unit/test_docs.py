@@ -21,7 +21,7 @@ ROWS = [
     *(f"C{number}" for number in range(1, 9)),
     *(f"D{number}" for number in range(1, 11)),
     *(f"E{number}" for number in range(1, 8)),
-    *(f"X{number}" for number in range(1, 10)),
+    *(f"X{number}" for number in range(1, 18)),
 ]
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -27,6 +27,7 @@ from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.feedback import AnswerExpiredError, FeedbackUnavailableError, FoundAnswer
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import read_to
 
 _log = structlog.get_logger(__name__)
@@ -95,7 +96,7 @@ class KafkaAnswerLookup:
         """Disconnect."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await to_the_end(consumer.stop())
+            await to_the_end(end_consumer(consumer))
 
     async def _search(self, model_name: str, number: int, request_offset: int) -> None:
         consumer = await self._connected()
@@ -225,7 +226,7 @@ class KafkaAnswerLookup:
             try:
                 await to_the_end(consumer.start())
             except KafkaError:
-                await to_the_end(consumer.stop())
+                await to_the_end(end_consumer(consumer))
                 raise
             self._consumer = consumer
         return self._consumer

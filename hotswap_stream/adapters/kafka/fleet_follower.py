@@ -42,7 +42,7 @@ async def read_fleet(client_options: Mapping[str, Any], topic: str) -> FleetFold
             while time.monotonic() < listened_s:
                 await _fold_next(consumer, fold, known=True)
     finally:
-        await to_the_end(consumer.stop())
+        await to_the_end(end_consumer(consumer))
     return fold
 
 

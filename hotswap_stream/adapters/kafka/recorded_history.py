@@ -16,6 +16,7 @@ from hotswap_stream.adapters.kafka.uncancelled import to_the_end
 from hotswap_stream.application.recorded_history import RECORDS_MAX, Recorded, TooManyRecordsError
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import Record, read_to
 
 POLL_MS = 500
@@ -45,7 +46,7 @@ class KafkaRecordedHistory:
         except KafkaError as error:
             raise LogUnavailableError(f"the observations of {model_name!r} cannot be read: {error!r}") from error
         finally:
-            await to_the_end(consumer.stop())
+            await to_the_end(end_consumer(consumer))
 
 
 def _partition(consumer: AIOKafkaConsumer, topic: str, model_name: str) -> TopicPartition | None:

@@ -21,6 +21,7 @@ from hotswap_stream.application.request_lag import WaitingRequests
 from hotswap_stream.application.standstill import STANDSTILL_SECONDS_MAX, Standstill
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import first_records, read_to
 
 REQUEST_TIMEOUT_MS = 10_000
@@ -112,9 +113,6 @@ class KafkaRequestLag:
                 answered = await self._answered(name, len(parts))
                 places = {part: max(place, answered.get(part.partition, 0)) for part, place in places.items()}
                 places |= await self._first_waiting(parts, begins, ends, places)
-                lags = _lags(parts, begins, ends, places)
-                _look(watch, parts, begins, ends, places, now_s)
-                places |= await self._without_markers(watch, parts, places, ends, now_s)
                 _look(watch, parts, begins, ends, places, now_s)
                 lags = _lags(parts, begins, ends, places)
             self._answered_to[name] = places
@@ -163,7 +161,7 @@ class KafkaRequestLag:
                 consumer.seek(part, start)
             return await _highest_answered(consumer, {part: ends[part] for part in starts}, self._tags.of(model_name))
         finally:
-            await to_the_end(consumer.stop())
+            await to_the_end(end_consumer(consumer))
 
     async def _first_waiting(
         self, parts: Sequence[TopicPartition], begins: _Offsets, ends: _Offsets, places: _Offsets
@@ -183,45 +181,7 @@ class KafkaRequestLag:
             found = await first_records(consumer, starts, ends)
             return {part: found.get(part, ends[part]) for part in starts}
         finally:
-            await to_the_end(consumer.stop())
-
-    async def _without_markers(
-        self, watch: Standstill, parts: Sequence[TopicPartition], places: _Offsets, ends: _Offsets, now_s: float
-    ) -> _Offsets:
-        """Of the partitions that stand still, those behind whose place no request waits, but markers of transactions
-        stand: as answered to their ends."""
-        standing = watch.standing(now_s)
-        found: _Offsets = {}
-        for part in parts:
-            if standing.get(part.partition, 0.0) > STANDSTILL_SURE_SECONDS:
-                end = await self._first_record(part, places[part], ends[part])
-                if end is None:
-                    found[part] = ends[part]
-        return found
-
-    async def _first_record(self, part: TopicPartition, place: int, end: int) -> int | None:
-        """Where a request waits, from `place` on; None if there is none up to `end`."""
-        consumer = AIOKafkaConsumer(
-            **self._client_options,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-        )
-        try:
-            await to_the_end(consumer.start())
-            consumer.assign([part])
-            consumer.seek(part, place)
-            for _poll in range(EMPTY_POLLS_MAX):
-                for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
-                    return int(records[0].offset)
-                if await consumer.position(part) >= end:
-                    return None
-            return place
-        except KafkaError:
-            return place  # what cannot be read waits as well
-        finally:
-            await to_the_end(consumer.stop())
+            await to_the_end(end_consumer(consumer))
 
     async def _know_partitions(self, admin: AIOKafkaAdminClient, topics: Any) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -250,7 +210,7 @@ class KafkaRequestLag:
         self._settled.clear()
         if clients is not None:
             admin, consumer = clients
-            await to_the_end(consumer.stop())
+            await to_the_end(end_consumer(consumer))
             await to_the_end(admin.close())
 
 

@@ -4,13 +4,13 @@ import base64
 from io import BytesIO
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
 from hotswap_stream.adapters.kafka.connection import KafkaConnection
 from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.kafka import clients
 
 _NO_ID = b"\0" * 16
 
@@ -102,7 +102,7 @@ class _TopicsWithIds(Request[_MetadataRequest_v12]):  # type: ignore[misc]
 
 async def topic_identity(connection: KafkaConnection, topic: str) -> str:
     """The topic's id, as Kafka writes ids; of a cluster that gives none, the cluster's. LogUnavailableError."""
-    admin = AIOKafkaAdminClient(**connection.client_options())
+    admin = clients.admin_client(**connection.client_options())
     try:
         await admin.start()
         found = await admin._send_request(_TopicsWithIds(topic))

@@ -29,6 +29,7 @@ from hotswap_stream.application.topic_records import InboundRecord
 from hotswap_stream.application.webhook_delivery import WebhookNote, WebhookPage
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import first_records
 
 _log = structlog.get_logger(__name__)
@@ -74,16 +75,16 @@ class KafkaWebhookPlace(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         try:
             await to_the_end(self._consumer.start())
         except (KafkaError, OSError) as error:
-            await to_the_end(self._consumer.stop())
+            await to_the_end(end_consumer(self._consumer))
             raise LogUnavailableError(f"{self._group}: Kafka cannot be reached: {error!r}") from error
         except BaseException:
-            await to_the_end(self._consumer.stop())
+            await to_the_end(end_consumer(self._consumer))
             raise
         self._consumer.subscribe([self._partition.topic], listener=self)
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await to_the_end(self._consumer.stop())
+        await to_the_end(end_consumer(self._consumer))
 
     @property
     def turn(self) -> int:
@@ -219,7 +220,7 @@ async def _places(
                 places.append(offset)
         return end, places
     finally:
-        await to_the_end(consumer.stop())
+        await to_the_end(end_consumer(consumer))
 
 
 async def _committed(admin: AIOKafkaAdminClient, group: str, partition: TopicPartition) -> OffsetAndMetadata | None:

@@ -16,6 +16,7 @@ from hotswap_stream.application.window_fold import WindowFold
 from hotswap_stream.application.window_view import WindowFolds
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import read_to
 
 FRESH_SECONDS = 2.0
@@ -78,5 +79,5 @@ class KafkaWindowReader:
                 for record in records:
                     folds[partition.partition].apply(record.key, record.value)
         finally:
-            await to_the_end(consumer.stop())
+            await to_the_end(end_consumer(consumer))
         return folds

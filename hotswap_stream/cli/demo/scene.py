@@ -16,8 +16,8 @@ from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.bad_data import make_data
 from hotswap_stream.adapters.torch.data_files import save_data_file
 from hotswap_stream.adapters.torch.digits import load_digits_split
-from hotswap_stream.application.registry import TailEntry
 from hotswap_stream.application.registry_fold import Applied
+from hotswap_stream.application.registry_follower import TailEntry
 from hotswap_stream.application.train_model import ModelTrainer, TrainingReport
 from hotswap_stream.application.training import OnProgress, TrainingFailure, TrainingSpec
 from hotswap_stream.cli.demo.report import Act

@@ -25,7 +25,6 @@ from hotswap_stream.workers.inference.checkpoint import resume_positions
 from hotswap_stream.workers.inference.choosing import VersionChooser
 from hotswap_stream.workers.inference.computing import Computing
 from hotswap_stream.workers.inference.first_version import first_version_decided
-from hotswap_stream.workers.inference.forward import run_forward
 from hotswap_stream.workers.inference.life_clients import LifeClients, open_clients
 from hotswap_stream.workers.inference.quarantine import Quarantine
 from hotswap_stream.workers.inference.referee import Referee
@@ -63,15 +62,14 @@ class LoopLife:
         self._chooser = VersionChooser(
             parts.model_name, parts.worker, parts.slots, parts.guard, self._ids, loop, parts.reply_topics
         )
-        self._referee = Referee(parts.slots)
         self._tags = parts.answer_tags.of(parts.model_name)
         self._read_on = reading_on(parts.client_options)
         self._nothing_waits = partial(nothing_waits, parts.librdkafka_options, parts.worker, self._request_topic)
         self._windows = window_keeper(parts, loop, self._read_on, stopping)
         self._taking = Taking(parts, self._on_consumer_error)
         self._served = ServedWatch(parts)
-        self._computing = Computing(parts.model_name, self._referee, self._chooser.release)
-        self._answered = AnsweredPlaces(parts.model_name, self._request_topic)
+        self._computing = Computing(parts.model_name, Referee(parts.slots), self._chooser.release)
+        self.answered = AnsweredPlaces(parts.model_name, self._request_topic)
         self._entries: list[Request | Unreadable] = []
         """Taken and decoded, not yet given to a model."""
         self._assigned: dict[int, int] = {}
@@ -91,11 +89,6 @@ class LoopLife:
         self._consumer: Consumer
         self._sender: AnswerSender
 
-    @property
-    def answered_any(self) -> bool:
-        """Whether anything was answered in this life."""
-        return self._answered.any
-
     def run(self) -> None:
         """Take and answer requests until asked to stop. Raises what this life cannot go on after."""
         self._signs.turn()
@@ -105,7 +98,7 @@ class LoopLife:
             self._stopping,
             self._windows,
             on_consumer_error=self._on_consumer_error,
-            on_answered=self._answered.answered,
+            on_answered=self.answered.answered,
         )
         self._consumer, self._sender = self._clients.consumer, self._clients.sender
         try:
@@ -121,7 +114,7 @@ class LoopLife:
             self._settle()
         except Exception as error:
             if not self._stopping.is_set():
-                self._quarantine.life_ended(self._answered.places, self._assigned, self._alone, error)
+                self._quarantine.life_ended(self.answered.places, self._assigned, self._alone, error)
             raise
         finally:
             self._drop()
@@ -191,7 +184,7 @@ class LoopLife:
 
     def _answer_inline(self, batch: Batch) -> None:
         try:
-            self._answer(batch, run_forward(batch.groups, self._referee))
+            self._answer(batch, self._computing.now(batch))
         finally:
             self._chooser.release(batch)
 
@@ -206,13 +199,13 @@ class LoopLife:
         if entry is None:
             self._clients.letters.send(record, self._quarantine.cause(*self._alone))
             self._clients.letters.flush()
-            self._answered.answered(record.partition, record.offset + 1)
-            self._answered.commit(self._consumer, self._assigned, asynchronous=False)
+            self.answered.answered(record.partition, record.offset + 1)
+            self.answered.commit(self._consumer, self._assigned, asynchronous=False)
         else:
             self._answer_inline(self._make_batch([entry]))
             self._sender.flush()
         self._alone = None
-        self._careful = self._quarantine.careful(self._answered.places)
+        self._careful = self._quarantine.careful(self.answered.places)
 
     def _wait_for_compute(self, seconds_max: float) -> bool:
         """Whether the forward pass in the other thread is over; if so its batch was answered."""
@@ -299,7 +292,7 @@ class LoopLife:
             stopping=self._stopping,
         )
         self._windows.load(found)
-        self._answered.begin(found)
+        self.answered.begin(found)
         self._careful = self._quarantine.careful(found)
         return found
 
@@ -310,7 +303,7 @@ class LoopLife:
             wait.check()
         self._sender.flush()
         self._windows.flush()
-        self._answered.commit(self._consumer, self._assigned, asynchronous=False)
+        self.answered.commit(self._consumer, self._assigned, asynchronous=False)
 
     def _drop(self) -> None:
         """Forget everything that was taken and not answered."""
@@ -319,7 +312,7 @@ class LoopLife:
         self._alone = None
         self._taking.clear()
         self._entries.clear()
-        self._answered.clear()
+        self.answered.clear()
         self._ids.forget()
         self._windows.leave()
         self._computing.abandon(wait=not self._stopping.is_set())
@@ -344,10 +337,10 @@ class LoopLife:
         now = time.monotonic()
         if now >= self._next_commit:
             self._next_commit = now + COMMIT_SECONDS
-            stuck = self._sender.in_flight > 0 and self._answered.quiet
+            stuck = self._sender.in_flight > 0 and self.answered.quiet
             self._clients.replies.poll()
-            self._answered.commit(self._consumer, self._assigned, asynchronous=True)
-            self._answered.tell(self._consumer, self._signs, self._taking.blocked, self._nothing_waits)
+            self.answered.commit(self._consumer, self._assigned, asynchronous=True)
+            self.answered.tell(self._consumer, self._signs, self._taking.blocked, self._nothing_waits)
             if self._served.changed(self._consumer, self._given, doubtful=stuck):
                 if stuck:  # no answer is taken any more
                     raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, self._signs.advice or ""))

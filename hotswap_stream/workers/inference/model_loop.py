@@ -97,7 +97,7 @@ class ModelLoop:
                     self._say(error)
                     self._parts.signs.ended(error)
                     self._parts.on_partitions(())
-                    pause_s = RESTART_SECONDS if life.answered_any else min(2 * pause_s, RESTART_SECONDS_MAX)
+                    pause_s = RESTART_SECONDS if life.answered.any else min(2 * pause_s, RESTART_SECONDS_MAX)
                     await self._pause(pause_s)
             # A static member that only goes quiet keeps its partitions until its session ends.
             with suppress(TimeoutError):
