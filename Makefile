@@ -5,13 +5,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed-all
 INSTALLED_DEV := $(VENV)/.installed-dev
+# Processes that share the tests, each with a broker of its own.
+JOBS ?= 2
 
 .PHONY: help demo test lint types bench torture hostile schemas clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    run the main job on an embedded Kafka broker"
-	@echo "make test    check and test everything"
+	@echo "make test    check and test everything (JOBS=n processes)"
 	@echo "make lint    ruff, mypy, import rules"
 	@echo "make bench   run the benchmarks (ONLY=name for one); results in build/bench.json"
 	@echo "make torture every request answered once through kills, zombies, broker restarts and swaps (SEED=n repeats a run)"
@@ -37,7 +39,7 @@ demo: $(INSTALLED)
 	@$(BIN)/hotswap-stream demo $(ARGS)
 
 test: $(INSTALLED_DEV) lint
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(INSTALLED_DEV)
 	@$(BIN)/ruff check .

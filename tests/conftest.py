@@ -14,7 +14,7 @@ from hotswap_stream.broker import EmbeddedKafka
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[str]:
-    """Bootstrap servers of the one single-node broker all tests of a run share; use `topic_prefix` to keep apart.
+    """Bootstrap servers of the one single-node broker all tests of a process share; use `topic_prefix` to keep apart.
 
     Set HOTSWAP_TEST_KAFKA_BOOTSTRAP_SERVERS to run the tests against a cluster of yours instead.
     """
