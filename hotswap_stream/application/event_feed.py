@@ -19,6 +19,8 @@ from hotswap_stream.application.side_reading import SideReading
 PAGE_ENTRIES_MAX = 1_000
 SCANNED_RECORDS_MAX = 10_000
 """Records looked through for one page; a filter that matches little ends the page there, and the next one goes on."""
+SCANNED_BYTES_MAX = 16 * 1024**2
+"""Of those records; the page ends behind the one that passes it."""
 
 RECORDS_AT_ONCE = 20
 """Then others in the process have their turn."""
@@ -146,6 +148,7 @@ class EventFeed:
         """At most `limit` entries, and where to go on."""
         entries: list[LogEntry] = []
         position = looked_at = start
+        looked_at_bytes = 0
         async with aclosing(records):
             async for record in records:
                 position = record.offset + 1
@@ -154,6 +157,9 @@ class EventFeed:
                     entries.append(entry)
                     if len(entries) == limit:
                         return entries, position
+                looked_at_bytes += len(record.value or b"")
+                if looked_at_bytes > SCANNED_BYTES_MAX:
+                    return entries, position
                 looked_at += 1
                 if looked_at % RECORDS_AT_ONCE == 0:
                     await asyncio.sleep(0)

@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.application import event_feed
-from hotswap_stream.application import registry as registry_module
+from hotswap_stream.application import event_feed, registry_follower
 from hotswap_stream.application.event_feed import EntryFilter, EventFeed
 from hotswap_stream.application.registry import Registry
 from tests.registry_samples import CountingIds, LogBuilder, SteppingClock, promoted, staged, trained
@@ -26,7 +25,7 @@ async def registry_on(builder: LogBuilder) -> AsyncIterator[Registry]:
 
 
 async def test_voids_older_than_the_memory_are_found_by_folding_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_module, "TAIL_RECORDS_MAX", 2)
+    monkeypatch.setattr(registry_follower, "TAIL_RECORDS_MAX", 2)
     builder = LogBuilder().append(trained("v1")).append_value(b"{}").append(staged("v1"), promoted("v1"))
     async with registry_on(builder) as registry:
         feed = EventFeed(registry)
@@ -39,7 +38,7 @@ async def test_voids_older_than_the_memory_are_found_by_folding_once_more(monkey
 
 
 async def test_a_feed_that_was_there_before_the_records_needs_no_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_module, "TAIL_RECORDS_MAX", 1)
+    monkeypatch.setattr(registry_follower, "TAIL_RECORDS_MAX", 1)
     async with registry_on(LogBuilder()) as registry:
         feed = EventFeed(registry)
         await registry.log.append(b"", [b"1", b"{}", b"\xff"])
@@ -63,6 +62,19 @@ async def test_a_filter_that_matches_nothing_ends_the_page_and_the_next_goes_on(
         assert (first.entries, first.next_offset, first.at_end) == ((), 2, False)
         second = await feed.page(first.next_offset, wanted=wanted)
         assert [entry.offset for entry in second.entries] == [3]
+        assert second.at_end
+
+
+async def test_a_page_ends_where_it_has_looked_through_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who filled the log with large records made each question with a filter wait without an end."""
+    builder = LogBuilder().append(trained("v1"), trained("v2"), trained("v3"))
+    monkeypatch.setattr(event_feed, "SCANNED_BYTES_MAX", len(builder.records[0].value or b"") + 1)
+    async with registry_on(builder) as registry:
+        feed = EventFeed(registry)
+        first = await feed.page(0, wanted=EntryFilter(event_type="staged"))
+        assert (first.entries, first.next_offset, first.at_end) == ((), 2, False)
+        second = await feed.page(first.next_offset)
+        assert [entry.offset for entry in second.entries] == [2]
         assert second.at_end
 
 
