@@ -55,7 +55,7 @@ async def is_answered(stage: Stage, partition: int, before: int = 0) -> None:
 
 
 async def test_request_partitions_that_were_added(kafka: str, stage: Stage) -> None:
-    """Issue: the old ones stopped, too, health said nothing, and a restart told to delete the topic."""
+    """The old ones stopped, too, health said nothing, and a restart told to delete the topic."""
     requests, responses = stage.topics.requests(MODEL), stage.topics.responses(MODEL)
     async with running(stage.settings):
         await is_answered(stage, 0)
@@ -109,7 +109,7 @@ async def test_a_response_topic_that_was_deleted(kafka: str, stage: Stage) -> No
 
 
 async def test_a_model_whose_topics_have_another_count_than_the_setting(stage: Stage) -> None:
-    """Issue: the worker, and with it every model, ended with 'delete the topic'."""
+    """The worker, and with it every model, ended with 'delete the topic'."""
     from msgspec.structs import replace
 
     async with running(replace(stage.settings, request_partitions=PARTITIONS + 3)) as worker:

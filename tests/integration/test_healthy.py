@@ -184,7 +184,7 @@ class _SlowLoader(_BlockingLoader):
 async def test_requests_that_stand_still_are_told_by_health_and_by_the_api(
     kafka: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Issue: a partition stood still for ever; the worker was healthy and the model ready."""
+    """A partition stood still for ever; the worker was healthy and the model ready."""
     monkeypatch.setattr(life_signs, "STANDSTILL_SECONDS_MAX", 2.0)
     settings = msgspec.structs.replace(stage_settings(kafka, topic_prefix, tmp_path), api_port=0)
     async with open_stage(settings) as stage:

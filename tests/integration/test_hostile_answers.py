@@ -67,7 +67,7 @@ HOSTILE: list[list[tuple[str, bytes | None]]] = [
 
 
 async def test_forged_answers_pass_no_request_over(stage: Stage, settings: Settings) -> None:
-    """Issue: five requests were never answered, because a record in the responses topic named offset 31."""
+    """Five requests were never answered, because a record in the responses topic named offset 31."""
     responses = stage.topics.responses(MODEL)
     async with running_worker(settings):
         for number in range(3):
@@ -85,7 +85,7 @@ async def test_forged_answers_pass_no_request_over(stage: Stage, settings: Setti
 
 
 async def test_nobody_answers_for_a_worker(stage: Stage, settings: Settings, kafka: str) -> None:
-    """Issue: an answer to whoever asked over HTTP or by topic could be written by anybody."""
+    """An answer to whoever asked over HTTP or by topic could be written by anybody."""
     async with TopicClient(kafka, prefix=stage.topics.prefix, partitions=[0]) as client, running_worker(settings):
         first = await client.infer(MODEL, ROW)
         forged = msgspec.json.encode({"model_name": MODEL, "model_version": "forged", "outputs": [], "parameters": {}})
@@ -117,7 +117,7 @@ TENSORS: list[dict[str, Any]] = [
 
 
 async def test_feedback_looks_at_any_answer(stage: Stage, settings: Settings) -> None:
-    """Issue: one record in a responses topic ended the control agents, again at each start."""
+    """One record in a responses topic ended the control agents, again at each start."""
     tags, responses = bootstrap.answer_tags(settings).of(MODEL), stage.topics.responses(MODEL)
 
     async def put(offset: int, value: bytes | None) -> None:

@@ -81,7 +81,7 @@ def is_error(record: Record, code: str, said: str) -> Mapping[str, Any]:
 
 
 async def test_an_unreadable_request_with_vast_headers_and_a_vast_key(stage: Stage) -> None:
-    """Issue: its dead letter was larger than a record may be, and the loop began anew for ever."""
+    """Its dead letter was larger than a record may be, and the loop began anew for ever."""
     async with running(stage.settings):
         vast = (header_names.CONTENT_TYPE, b"x" * 200_000)
         offset = await stage.send(b"\xff" * 900_000, headers=[vast], key=b"k" * 50_000)
@@ -95,7 +95,7 @@ async def test_an_unreadable_request_with_vast_headers_and_a_vast_key(stage: Sta
 
 
 async def test_a_valid_request_with_a_vast_key(kafka: str, stage: Stage) -> None:
-    """Issue: 12 MB of key, a few kB on the wire: the answer repeated it, and no broker takes such a record."""
+    """12 MB of key, a few kB on the wire: the answer repeated it, and no broker takes such a record."""
     async with running(stage.settings):
         topic = stage.topics.requests(MODEL)
         await asyncio.to_thread(write_packed, kafka, topic, [request_body("vast")], key=b"k" * 12 * MEBIBYTE)
@@ -106,7 +106,7 @@ async def test_a_valid_request_with_a_vast_key(kafka: str, stage: Stage) -> None
 
 
 async def test_a_small_batch_that_unpacks_to_230_megabytes(kafka: str, stage: Stage) -> None:
-    """Issue: the client reports it for ever, and never moves (librdkafka issue 5260)."""
+    """The client reports it for ever, and never moves (librdkafka issue 5260)."""
     async with running(stage.settings):
         await stage.send(request_body("before"))
         topic = stage.topics.requests(MODEL)
@@ -149,7 +149,7 @@ async def test_an_unreadable_batch_among_the_answers(kafka: str, stage: Stage) -
 
 
 async def test_an_answer_that_the_broker_refuses(kafka: str, stage: Stage) -> None:
-    """Issue: a refused record ended the producer of the answers, and with it every life of the loop after."""
+    """A refused record ended the producer of the answers, and with it every life of the loop after."""
     async with running(stage.settings) as worker:
         await stage.send(request_body("before"))
         await stage.answers(1)
@@ -216,7 +216,7 @@ class _TrapLoader:
 
 
 async def test_a_request_that_ends_the_loop_by_an_error_of_our_own(stage: Stage) -> None:
-    """Issue: any other error than Kafka's ended the worker, and its next start met the same request."""
+    """Any other error than Kafka's ended the worker, and its next start met the same request."""
     async with running(stage.settings, _TrapLoader) as worker:
         sent = [await stage.send(request_body(f"{number}")) for number in range(3)]
         poison = await stage.send(request_body("poison", shape=[3, 4], data=[0.0] * 12))

@@ -30,7 +30,7 @@ async def stages(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator
 
 
 async def test_a_request_to_staging_writes_nothing_into_production(stages: tuple[Stage, Stage]) -> None:
-    """Issue: with production's responses as reply topic its worker resumed at 31 and five requests were never answered;
+    """With production's responses as reply topic its worker resumed at 31 and five requests were never answered;
     with its registry, its audit failed for good."""
     staging, production = stages
     async with running_worker(production.settings, "production-1"):

@@ -109,7 +109,7 @@ async def observed(stage: Stage, requests: int) -> list[Observation]:
 
 
 async def test_ids_that_no_table_has_say_nothing_against_a_version(stage: Stage, settings: Settings) -> None:
-    """Issue: fifty anonymous requests with ids out of range opened the circuit and put the fleet back."""
+    """Fifty anonymous requests with ids out of range opened the circuit and put the fleet back."""
     await in_production(stage, LARGE, LARGE)
     async with running_worker(settings), stage.reading() as reading:
         good = await ask(stage, reading, 1, [1, 2])

@@ -210,7 +210,7 @@ async def test_lag_is_asked_for_models_with_a_rule_and_broker_trouble_says_nothi
 
 
 async def test_requests_that_stand_still_raise_an_alert_without_a_policy_of_anybodys(alerting: Alerting) -> None:
-    """Issue: a partition stood still for ever, and nobody heard of it."""
+    """A partition stood still for ever, and nobody heard of it."""
     assert alerting.alerts.policy is None
     alerting.lag.requests, alerting.lag.standstill_seconds = 3, 60.0
     await alerting.seconds(12)

@@ -123,7 +123,7 @@ async def test_every_interleaving_gives_each_request_its_answer() -> None:
 
 
 async def test_a_forged_answer_completes_nothing() -> None:
-    """Issue: whoever could write to the responses topic could answer for the workers, and pass over what waits."""
+    """Whoever could write to the responses topic could answer for the workers, and pass over what waits."""
     tags = AnswerTags("hotswap").of("tiny")
     correlation, waiting, next_one = PartitionCorrelation(AnswerRule(0, tags)), waiter(), waiter()
     correlation.sending()

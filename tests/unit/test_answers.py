@@ -130,7 +130,7 @@ def test_who_has_no_key_follows_the_rule_without_proof() -> None:
 
 
 def test_nothing_raises() -> None:
-    """Issue: a record whose offset header was malformed ended the agents."""
+    """A record whose offset header was malformed ended the agents."""
     chance = random.Random(17)
     odd: list[Any] = [None, b"", b"\xff", "text", 7, b"9" * 10_000, b"-3", b"1_0", "²", b"12", ("a",), [], {}]
     keys: list[Any] = [*(names.REQUEST_OFFSET, names.ANSWER_TAG, names.STATUS, names.CONTENT_TYPE), b"\xff", None, 3]

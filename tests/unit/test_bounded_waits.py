@@ -70,7 +70,7 @@ def sender(nobody: str, stopping: threading.Event) -> AnswerSender:
 
 
 def test_answers_for_which_there_is_no_room(nobody: str, stopping: threading.Event) -> None:
-    """Issue: the loop tried again for ever, and heard neither the stop nor its limit."""
+    """The loop tried again for ever, and heard neither the stop nor its limit."""
     waiting_sender = sender(nobody, stopping)
     with pytest.raises(KafkaException, match="no room for answers"):
         waiting_sender.send([answer()])
@@ -85,7 +85,7 @@ def test_answers_that_are_not_taken(nobody: str, stopping: threading.Event) -> N
 
 
 def test_windows_for_which_there_is_no_room(nobody: str, stopping: threading.Event) -> None:
-    """Issue: as with the answers."""
+    """As with the answers."""
     producer = full_producer(nobody)
     keeper = WindowKeeper(
         "m",
@@ -113,7 +113,7 @@ def test_dead_letters_that_are_not_taken(nobody: str, stopping: threading.Event)
 
 
 def test_places_that_cannot_be_read(nobody: str, stopping: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Issue: it was tried for half a minute after the stop."""
+    """It was tried for half a minute after the stop."""
     monkeypatch.setattr("hotswap_stream.workers.inference.checkpoint.ASK_SECONDS_MAX", 0.1)
     monkeypatch.setattr("hotswap_stream.workers.inference.checkpoint.RETRY_SECONDS_MAX", 0.3)
     options = {"bootstrap.servers": nobody, "log_level": 0}

@@ -33,7 +33,7 @@ def size_of(letter: OutboundRecord) -> int:
 def test_every_dead_letter_fits_into_a_record(
     key: bytes | None, value: bytes | None, names: list[str], content: bytes | None, cause: str
 ) -> None:
-    """Issue: 200 kB of content type beside 900 kB of value made a dead letter that no broker takes."""
+    """200 kB of content type beside 900 kB of value made a dead letter that no broker takes."""
     record = RequestRecord(TOPIC, 2**31 - 1, 2**63 - 1, -1, key, value, [(name, content) for name in names])
     letter = dead_letter(record, cause, topic=TOPIC)
     assert size_of(letter) <= RECORD_BYTES_MAX

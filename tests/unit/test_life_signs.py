@@ -24,7 +24,7 @@ def test_a_loop_that_turns_and_has_nothing_to_do_is_well(now: list[float]) -> No
 
 
 def test_a_partition_that_stands_while_requests_wait(now: list[float]) -> None:
-    """Issue: offsets stood still for ever, and `healthy` said OK."""
+    """Offsets stood still for ever, and `healthy` said OK."""
     signs = LifeSigns()
     for _second in range(62):
         signs.turn()
@@ -55,7 +55,7 @@ def test_a_first_version_may_load_for_long(now: list[float]) -> None:
 
 
 def test_a_loop_that_ends_again_and_again(now: list[float]) -> None:
-    """Issue: it began anew over 50 times, and `healthy` said OK."""
+    """It began anew over 50 times, and `healthy` said OK."""
     signs = LifeSigns()
     for _life in range(RESTARTS_MAX):
         signs.ended(ZeroDivisionError("x"))

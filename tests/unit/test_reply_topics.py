@@ -34,7 +34,7 @@ def test_by_default_a_reply_goes_to_the_environments_own_reply_topics() -> None:
 @pytest.mark.parametrize("topic", OURS)
 @pytest.mark.parametrize("patterns", [(), ("*",), ("production.*", "staging.responses.tiny")])
 def test_no_topic_of_hotswap_takes_replies_whatever_is_allowed(topic: str, patterns: tuple[str, ...]) -> None:
-    """Issue: a request to staging wrote into production's answers and registry, by way of its reply topic."""
+    """A request to staging wrote into production's answers and registry, by way of its reply topic."""
     assert "in this environment or another" in (ReplyTopics(TOPICS, patterns).refusal(topic) or "")
 
 

@@ -99,7 +99,7 @@ def test_failed_requests_are_errors_and_nothing_else() -> None:
 
 
 def test_failures_by_the_input_are_counted_apart() -> None:
-    """Issue: requests that no version can compute counted against a rollout's candidate and raised its alerts."""
+    """Requests that no version can compute counted against a rollout's candidate and raised its alerts."""
     outputs = np.array([[0.9, 0.1], [0.0, 0.0], [0.1, 0.9]], np.float32)
     tally = Tally(None)
     failures = dict.fromkeys((1, 2), "IndexError: out of range")

@@ -39,7 +39,7 @@ GOOD = ((window_key("w", b"a"), RECORD), (marker_key("w"), MARKER))
     ],
 )
 def test_a_marker_that_no_worker_writes_is_passed_over(changes: dict[str, Any]) -> None:
-    """Issue: a forged marker made the worker count beyond what can be written, and end."""
+    """A forged marker made the worker count beyond what can be written, and end."""
     fold = folded(*GOOD, (marker_key("forged"), MARKER | changes))
     assert fold.unreadable == 1
     assert fold.marker is not None
@@ -65,7 +65,7 @@ def test_a_window_that_no_worker_writes_is_passed_over(changes: dict[str, Any]) 
 
 
 def test_a_window_of_a_request_that_does_not_exist_does_not_hold() -> None:
-    """Issue: a record with the highest request offset there is kept a series as it was, for ever."""
+    """A record with the highest request offset there is kept a series as it was, for ever."""
     forged = (window_key("forged", b"a"), RECORD | {"request_offset": 2**63 - 1})
     alone = (window_key("forged", b"b"), RECORD | {"request_offset": 6})
     fold = folded(*GOOD, forged, alone)
