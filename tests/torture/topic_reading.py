@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 PAGE_RECORDS = 1_000
+RETRY_SECONDS = 0.5
 TIMEOUT_S = 30.0
 """Without a record for so long a topic counts as unreadable."""
 _PAGE_S = 0.1
@@ -62,10 +63,16 @@ class TopicReader:
 
     def end_offset(self, topic: str, partition: int) -> int:
         """The offset behind the last record. TopicUnreadableError if the first one is gone."""
-        try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
-        except KafkaException as error:
-            raise TopicUnreadableError(f"{topic} {partition}: {error}") from error
+        give_up = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
+                break
+            except KafkaException as error:
+                # A leader may still be on the move after the last fault.
+                if not error.args[0].retriable() or time.monotonic() > give_up:
+                    raise TopicUnreadableError(f"{topic} {partition}: {error}") from error
+                time.sleep(RETRY_SECONDS)
         if low != 0:
             raise TopicUnreadableError(
                 f"{topic} {partition} begins at {low}: records were deleted, nothing can be proved"
