@@ -67,7 +67,10 @@ class UpProcess:
         (found,) = [
             child
             for child in psutil.Process(self.process.pid).children()
-            if child.name() == "java" and child.status() != psutil.STATUS_ZOMBIE
+            # Beside it, on a new machine, the cache for quick starts is made by another one.
+            if child.name() == "java"
+            and child.status() != psutil.STATUS_ZOMBIE
+            and any("/kafka/node-" in argument for argument in child.cmdline())
         ]
         return found
 

@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 from statistics import median
 
+import pytest
+
 from benchmarks.serving_processes import put_into_production
 from benchmarks.thousand_swaps import FAILING_EVERY, swap_through
 from hotswap_stream.adapters.torch.architectures import manifest_of
@@ -14,6 +16,7 @@ GROWTH_MAX = 0.25
 """Of the whole process. Versions that stayed in memory would add 36 MB each."""
 
 
+@pytest.mark.timeout(400)
 def test_memory_does_not_grow_with_swaps_and_failed_loads(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     settings = Settings(
         kafka_bootstrap_servers=kafka, topic_prefix=topic_prefix, home=tmp_path, request_partitions=2, executor="eager"

@@ -100,7 +100,7 @@ async def publisher(connection: KafkaConnection, topic: str) -> None:
 
 
 async def exchange(connection: KafkaConnection, topic: str) -> None:
-    names = Topics(topic)
+    names = Topics(topic.partition(".")[0])
     tags = AnswerTags(names.prefix)
     await read_exchange(connection.client_options(), names, "m", partition=0, offset=0, tags=tags)
 
