@@ -14,9 +14,9 @@ import numpy as np
 import torch
 import uvicorn
 
-from hotswap_stream.adapters.torch.architectures import build_module, manifest_of
-from hotswap_stream.api.connections import ConnectionLimits
-from hotswap_stream.api.http_protocol import ServerConfig
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
+from hotswap_stream.api.protocol.connections import ConnectionLimits
+from hotswap_stream.api.protocol.http_protocol import ServerConfig
 from hotswap_stream.api.server import listening_socket
 
 BATCH_ROWS_MAX = 64

@@ -26,7 +26,7 @@ from benchmarks.worker_rounds import DISTINCT, WorkerRounds, facts_of
 from hotswap_events.topics import TopicSpec
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
-from hotswap_stream.adapters.torch.architectures import build_module
+from hotswap_stream.adapters.torch.modules.architectures import build_module
 
 ARCHITECTURE = "ffnn-784-32-32-32-10"
 FEATURES = 784

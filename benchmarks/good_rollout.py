@@ -21,8 +21,8 @@ from hotswap_events.rollout_strategy import (
     RolloutStep,
     SetWeightStep,
 )
-from hotswap_stream.application.event_description import describe
-from hotswap_stream.application.registry_fold import Applied
+from hotswap_stream.application.descriptions.event import describe
+from hotswap_stream.application.registry.fold import Applied
 from hotswap_stream.broker import EmbeddedKafka
 from hotswap_stream.settings import Settings
 

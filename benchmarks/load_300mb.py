@@ -15,10 +15,10 @@ from statistics import median
 import psutil
 
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
-from hotswap_stream.adapters.torch.architectures import build_module, manifest_of
-from hotswap_stream.adapters.torch.executor_config import ExecutorConfig
-from hotswap_stream.adapters.torch.model_loader import TorchModelLoader
-from hotswap_stream.adapters.torch.saving import save_module
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
+from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
+from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
+from hotswap_stream.adapters.torch.modules.saving import save_module
 
 ARGUMENTS = {"features": 8192, "outputs": 9155}
 ROUNDS = 7

@@ -25,17 +25,17 @@ from msgspec import Struct
 from hotswap_events.answers import AnswerTags
 from hotswap_events.inference import InferRequest, InferTensor
 from hotswap_events.observation import Observation
-from hotswap_stream.application.alert_figures import Measured, Reference, window_figure
-from hotswap_stream.application.alert_window import AlertWindows
-from hotswap_stream.application.artifact_manifest import ArtifactManifest, TensorSpec
-from hotswap_stream.application.quantile_sketch import Sketch
-from hotswap_stream.application.version_slots import Serving
-from hotswap_stream.domain.alerts import DEFAULT_ALERT_POLICY
-from hotswap_stream.workers.inference.answers import AnswerWriter
-from hotswap_stream.workers.inference.batches import Batch, Group
-from hotswap_stream.workers.inference.observer import Observer
-from hotswap_stream.workers.inference.records import RequestRecord
-from hotswap_stream.workers.inference.requests import Request
+from hotswap_stream.application.alerts.figures import Measured, Reference, window_figure
+from hotswap_stream.application.alerts.window import AlertWindows
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
+from hotswap_stream.application.observations.sketch import Sketch
+from hotswap_stream.application.swap.slots import Serving
+from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
+from hotswap_stream.workers.inference.answers.writer import AnswerWriter
+from hotswap_stream.workers.inference.batches.batches import Batch, Group
+from hotswap_stream.workers.inference.observing.observer import Observer
+from hotswap_stream.workers.inference.requests.records import RequestRecord
+from hotswap_stream.workers.inference.requests.requests import Request
 
 BATCH_OF = {1_000: 2, 10_000: 16, 50_000: 64}
 """Answers a second → requests in a batch."""

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.executors import BATCH_ROWS, Stage, inputs_of, seconds_of
-from hotswap_stream.adapters.torch.serving import TorchServingModel
+from hotswap_stream.adapters.torch.executors.loaded_model import TorchServingModel
 
 FILLS = 60
 ROUNDS = 3

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from statistics import median
 
-from hotswap_stream.domain.routing import WEIGHT_TOTAL, arms_of, weights_of
+from hotswap_stream.domain.rollouts.routing import WEIGHT_TOTAL, arms_of, weights_of
 
 SALT = "rollout-2026-01"
 BATCH = 500

@@ -12,9 +12,9 @@ from typing import IO
 from hotswap_events.commands import RegisterVersion, SwitchVersion
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.architectures import build_module, manifest_of
-from hotswap_stream.adapters.torch.saving import save_module
-from hotswap_stream.application.artifact_manifest import Argument, ArtifactManifest
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
+from hotswap_stream.adapters.torch.modules.saving import save_module
+from hotswap_stream.application.artifacts.manifest import Argument, ArtifactManifest
 from hotswap_stream.broker import EmbeddedKafka
 from hotswap_stream.client.load.drive import LoadPlan
 from hotswap_stream.client.load.model_inputs import inputs_of_manifest

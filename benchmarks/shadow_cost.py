@@ -25,7 +25,7 @@ from hotswap_events.registry import Provenance
 from hotswap_events.rollout_commands import AbortRollout, StartRollout
 from hotswap_events.rollout_strategy import RolloutPolicy, ShadowStrategy
 from hotswap_stream import bootstrap
-from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.client.load.drive import LoadPlan
 
 ARCHITECTURE = "ffnn-784-32-32-32-10"

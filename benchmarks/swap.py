@@ -28,10 +28,10 @@ from hotswap_events.commands import RegisterVersion, SwitchVersion
 from hotswap_events.registry import Provenance
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.architectures import build_module, manifest_of
-from hotswap_stream.adapters.torch.saving import save_module
-from hotswap_stream.application.artifact_manifest import Argument
-from hotswap_stream.application.registry import Registry
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
+from hotswap_stream.adapters.torch.modules.saving import save_module
+from hotswap_stream.application.artifacts.manifest import Argument
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.settings import Settings
 
 SMALL = ("ffnn-784-32-32-32-10", dict[str, Argument]())

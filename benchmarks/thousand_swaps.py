@@ -24,9 +24,9 @@ from hotswap_events.commands import RegisterVersion, SwitchVersion
 from hotswap_events.registry import Provenance
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
-from hotswap_stream.adapters.torch.architectures import build_module
-from hotswap_stream.adapters.torch.saving import save_module
-from hotswap_stream.application.registry import Registry
+from hotswap_stream.adapters.torch.modules.architectures import build_module
+from hotswap_stream.adapters.torch.modules.saving import save_module
+from hotswap_stream.application.registry.registry import Registry
 
 ARCHITECTURE = "digits-cnn"
 RATE_PER_S = 100

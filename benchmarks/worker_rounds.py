@@ -23,7 +23,7 @@ from hotswap_events.inference import (
 )
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
-from hotswap_stream.application.artifact_manifest import ArtifactManifest
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 
 WARM_UP_REQUESTS = 2_000
 SETTLED_SECONDS = 3.0

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from hotswap_stream.adapters.torch.architectures import Signature, architecture
-from hotswap_stream.application.artifact_manifest import TensorSpec
+from hotswap_stream.adapters.torch.modules.architectures import Signature, architecture
+from hotswap_stream.application.artifacts.manifest import TensorSpec
 
 
 def _signature(rows: int = -1) -> Signature:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hotswap_events.observation import LatencyCounts, Observation
-from hotswap_stream.domain.latency_histogram import bucket_of
+from hotswap_stream.domain.statistics.latency_histogram import bucket_of
 from tests.registry_samples import EPOCH, MODEL
 
 BEGIN = EPOCH + timedelta(hours=1)

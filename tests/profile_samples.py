@@ -10,7 +10,7 @@ import numpy as np
 
 from hotswap_events.observation import SKETCH_K
 from hotswap_events.profile import ModelProfiled, ProfileVersion
-from hotswap_stream.domain.sketch_bytes import _capacity
+from hotswap_stream.domain.versions.sketch_bytes import _capacity
 from tests.registry_samples import MODEL
 
 

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 from hotswap_events.observation import Feedback
-from hotswap_stream.application.feedback import FoundAnswer
-from hotswap_stream.application.recorded_history import Recorded
+from hotswap_stream.application.observations.feedback import FoundAnswer
+from hotswap_stream.application.observations.history import Recorded
 from hotswap_stream.errors import HotswapError
 from tests.observation_samples import BEGIN
 from tests.registry_samples import MODEL

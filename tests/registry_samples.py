@@ -33,8 +33,8 @@ from hotswap_events.registry import (
     TrainingStarted,
     Verdict,
 )
-from hotswap_stream.application.registry_log import LogRecord
-from hotswap_stream.domain.validation import DEFAULT_VALIDATION_POLICY
+from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY
 
 MODEL = "digits"
 EPOCH = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

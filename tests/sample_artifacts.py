@@ -3,8 +3,8 @@
 import numpy
 import safetensors.numpy
 
-from hotswap_stream.application.artifact_file import pack_artifact
-from hotswap_stream.application.artifact_manifest import ArtifactManifest, TensorSpec
+from hotswap_stream.application.artifacts.file import pack_artifact
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 
 
 def linear_manifest(features: int = 4, outputs: int = 2) -> ArtifactManifest:

@@ -11,8 +11,8 @@ from hotswap_events.rollout_strategy import (
     PauseStep,
     ProgressiveStrategy,
 )
-from hotswap_stream.domain.rollout_refusals import legal_rollout_steps
-from hotswap_stream.domain.rollout_state import RolloutState, baseline_arms
+from hotswap_stream.domain.rollouts.refusals import legal_rollout_steps
+from hotswap_stream.domain.state.rollout import RolloutState, baseline_arms
 from tools.markdown import code
 
 _TIME = datetime(2026, 1, 1, tzinfo=UTC)

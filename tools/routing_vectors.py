@@ -2,7 +2,7 @@
 
 import json
 
-from hotswap_stream.domain.routing import WEIGHT_TOTAL, arm_of, intervals_of, slot_of, weights_of
+from hotswap_stream.domain.rollouts.routing import WEIGHT_TOTAL, arm_of, intervals_of, slot_of, weights_of
 
 _KEYS = ("", "user-1", "user-2", "42", "Ünïcödé 🚀", "a:b", "x" * 200, "\x00", "0:0", "3:1048576")
 _SALTS = ("rollout-1", "rollout-2", "", "prüfung:1")

@@ -16,16 +16,16 @@ from hotswap_events.alerts import AlertRule
 from hotswap_events.observation import Observation
 from hotswap_events.profile import ModelProfiled
 from hotswap_stream.agents.broker_clock import BrokerClock
-from hotswap_stream.application.alert_figures import Figure, Reference, lag_figure, standstill_figure, window_figure
-from hotswap_stream.application.alert_judge import RuleWatch, judge, watched
-from hotswap_stream.application.alert_window import DRIFT_METRICS, TOPIC_METRICS, AlertWindows
-from hotswap_stream.application.identity import Clock
+from hotswap_stream.application.alerts.figures import Figure, Reference, lag_figure, standstill_figure, window_figure
+from hotswap_stream.application.alerts.judge import RuleWatch, judge, watched
+from hotswap_stream.application.alerts.window import DRIFT_METRICS, TOPIC_METRICS, AlertWindows
+from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.own_commands import as_own
-from hotswap_stream.application.quantile_sketch import readable_sketches
-from hotswap_stream.application.registry import Registry
-from hotswap_stream.application.request_lag import RequestLag, WaitingRequests
-from hotswap_stream.domain.alerts import AlertsState
-from hotswap_stream.domain.state import ModelState
+from hotswap_stream.application.observations.sketch import readable_sketches
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.inference.lag import RequestLag, WaitingRequests
+from hotswap_stream.domain.state.alerts import AlertsState
+from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)

@@ -27,8 +27,8 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 
 from hotswap_stream.agents.contained_faust import ContainedApp, ContainedTableManager
-from hotswap_stream.application.kafka_access import KafkaAccess
-from hotswap_stream.application.topic_records import InboundRecord, OutboundRecord
+from hotswap_stream.application.topics.access import KafkaAccess
+from hotswap_stream.application.topics.records import InboundRecord, OutboundRecord
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 
 _log = structlog.get_logger(__name__)

@@ -24,7 +24,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from hotswap_stream.application.topic_records import InboundRecord
+from hotswap_stream.application.topics.records import InboundRecord
 
 _log = structlog.get_logger(__name__)
 

@@ -9,16 +9,16 @@ from msgspec import Meta, Struct
 
 from hotswap_events.bounds import Index, Name, Offset, Partition
 from hotswap_events.observation import Feedback, FeedbackId, Reward
-from hotswap_stream.api.authorization import guard_state_change
-from hotswap_stream.api.broker_away import require_broker
-from hotswap_stream.api.command_answers import PROBLEM_RESPONSES
-from hotswap_stream.api.command_context import Headers
-from hotswap_stream.api.operations import KEY_OR_NONE
-from hotswap_stream.api.parameters import ModelNameInPath
-from hotswap_stream.api.problems import ProblemError, found
+from hotswap_stream.api.protocol.authorization import guard_state_change
+from hotswap_stream.api.protocol.broker_away import require_broker
+from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES
+from hotswap_stream.api.commands.context import Headers
+from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
+from hotswap_stream.api.protocol.parameters import ModelNameInPath
+from hotswap_stream.api.protocol.problems import ProblemError, found
 from hotswap_stream.api.runtime import Runtime
-from hotswap_stream.application.feedback import FEEDBACK_AT_ONCE_MAX
-from hotswap_stream.application.model_queries import find_model
+from hotswap_stream.application.observations.feedback import FEEDBACK_AT_ONCE_MAX
+from hotswap_stream.application.registry.queries import find_model
 
 
 class FeedbackItem(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,12 +2,12 @@
 
 from litestar import get
 
-from hotswap_stream.api.command_answers import QUERY_PROBLEM_RESPONSES
-from hotswap_stream.api.parameters import ModelNameInPath
-from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError, found
+from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
+from hotswap_stream.api.protocol.parameters import ModelNameInPath
+from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, ProblemError, found
 from hotswap_stream.api.runtime import Runtime
-from hotswap_stream.application.fleet_view import ModelFleet, model_fleet
-from hotswap_stream.application.model_queries import find_model
+from hotswap_stream.application.inference.fleet import ModelFleet, model_fleet
+from hotswap_stream.application.registry.queries import find_model
 
 
 @get(

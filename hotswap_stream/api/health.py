@@ -8,9 +8,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
 
 from hotswap_stream import __version__
-from hotswap_stream.api.asking import troubles
-from hotswap_stream.api.broker_away import broker_condition, why_away
-from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, Problem, ProblemError
+from hotswap_stream.api.inference.asking import troubles
+from hotswap_stream.api.protocol.broker_away import broker_condition, why_away
+from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, Problem, ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.errors import LogUnavailableError
 

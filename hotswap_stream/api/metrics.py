@@ -12,8 +12,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
-from hotswap_stream.application.fleet_view import FleetView
-from hotswap_stream.application.registry_fold import Stream
+from hotswap_stream.application.inference.fleet import FleetView
+from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.observability import metrics as catalogue
 from hotswap_stream.observability.metrics import MetricSpec
 

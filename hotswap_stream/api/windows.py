@@ -5,13 +5,13 @@ from typing import Annotated
 from litestar import get
 from litestar.params import QueryParameter
 
-from hotswap_stream.api.asking import manifest_of
-from hotswap_stream.api.command_answers import QUERY_PROBLEM_RESPONSES
-from hotswap_stream.api.parameters import ModelNameInPath
-from hotswap_stream.api.problems import RETRY_AFTER_SECONDS, ProblemError, found
+from hotswap_stream.api.inference.asking import manifest_of
+from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
+from hotswap_stream.api.protocol.parameters import ModelNameInPath
+from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, ProblemError, found
 from hotswap_stream.api.runtime import Runtime
-from hotswap_stream.application.model_queries import find_model
-from hotswap_stream.application.window_view import WINDOWS_IN_PAGE_MAX, ModelWindows, model_windows
+from hotswap_stream.application.registry.queries import find_model
+from hotswap_stream.application.windows.view import WINDOWS_IN_PAGE_MAX, ModelWindows, model_windows
 from hotswap_stream.errors import LogUnavailableError
 
 

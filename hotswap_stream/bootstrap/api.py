@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
-from hotswap_stream.application.inference_gateway import InferenceGateway
-from hotswap_stream.application.registry import Registry
-from hotswap_stream.application.side_loop import SideLoop
+from hotswap_stream.application.inference.gateway import InferenceGateway
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.processes.side_loop import SideLoop
 from hotswap_stream.bootstrap.clients import (
     answer_lookup,
     feedback_log,
@@ -53,7 +53,7 @@ async def serve_api(
 ) -> None:
     """Serve the HTTP API until SIGINT or SIGTERM. ConfigurationError if it may not listen there."""
     from hotswap_stream.api.app import create_app
-    from hotswap_stream.api.connections import ConnectionLimits
+    from hotswap_stream.api.protocol.connections import ConnectionLimits
     from hotswap_stream.api.server import serve
     from hotswap_stream.api.services import ApiServices
 

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.bootstrap.environment import artifact_store, connection, open_registry
 from hotswap_stream.settings import Settings, child_environment
 
 if TYPE_CHECKING:
-    from hotswap_stream.application.train_model import ModelTrainer
-    from hotswap_stream.application.training_children import TrainingChildren
+    from hotswap_stream.application.training.trainer import ModelTrainer
+    from hotswap_stream.application.training.children import TrainingChildren
 
 
 @asynccontextmanager
 async def open_training(settings: Settings, source: str = "trainer") -> AsyncIterator["ModelTrainer"]:
     """Training runs in processes of their own, validation, and the registry that records both."""
-    from hotswap_stream.adapters.torch.evaluator_process import evaluator_command
-    from hotswap_stream.adapters.torch.threads import limit_threads
-    from hotswap_stream.adapters.torch.trainer_process import trainer_command
-    from hotswap_stream.application.train_model import ModelTrainer
+    from hotswap_stream.adapters.torch.training.evaluator_process import evaluator_command
+    from hotswap_stream.adapters.torch.modules.threads import limit_threads
+    from hotswap_stream.adapters.torch.training.trainer_process import trainer_command
+    from hotswap_stream.application.training.trainer import ModelTrainer
     from hotswap_stream.workers.training.subprocess_evaluator import SubprocessEvaluator
     from hotswap_stream.workers.training.subprocess_trainer import SubprocessTrainer
 
@@ -49,7 +49,7 @@ async def training_children(settings: Settings, registry: Registry) -> AsyncIter
     if find_spec("torch") is None:
         yield None
         return
-    from hotswap_stream.application.training_children import TrainingChildren
+    from hotswap_stream.application.training.children import TrainingChildren
 
     found = msgspec.structs.replace(settings, kafka_bootstrap_servers=connection(settings).bootstrap_servers)
     children = TrainingChildren(

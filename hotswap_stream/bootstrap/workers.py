@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from hotswap_stream.application.reply_topics import ReplyTopics
+from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.bootstrap.environment import (
     answer_tags,
     artifact_store,
@@ -16,7 +16,7 @@ from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
-    from hotswap_stream.adapters.torch.executor_config import ExecutorConfig
+    from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
     from hotswap_stream.workers.inference.worker import InferenceWorker
 
 
@@ -31,7 +31,7 @@ def reply_topics(settings: Settings) -> ReplyTopics:
 
 def executor_config(settings: Settings) -> "ExecutorConfig":
     """How this environment's versions are executed."""
-    from hotswap_stream.adapters.torch.executor_config import ExecutorConfig
+    from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
 
     return ExecutorConfig(
         executor=settings.executor,
@@ -47,7 +47,7 @@ def executor_config(settings: Settings) -> "ExecutorConfig":
 
 async def build_worker(settings: Settings, worker: str, model_names: frozenset[str] | None = None) -> "InferenceWorker":
     """An inference worker, not started. Creates the control topics if they are missing."""
-    from hotswap_stream.adapters.torch.model_loader import TorchModelLoader
+    from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
     from hotswap_stream.workers.inference.kafka_clients import LoopLimits
     from hotswap_stream.workers.inference.worker import InferenceWorker, WorkerConfig
 

@@ -11,7 +11,7 @@ from hotswap_stream.broker.errors import (
     JarDownloadError,
     PortTakenError,
 )
-from hotswap_stream.broker.jar_lock import KAFKA_RELEASE
+from hotswap_stream.broker.jars.lock import KAFKA_RELEASE
 from hotswap_stream.broker.keeper import BrokerKeeper
 from hotswap_stream.broker.node import KafkaNode
 from hotswap_stream.broker.progress import BrokerProgress

@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from hotswap_stream.broker.broker_config import NodePorts
 from hotswap_stream.broker.errors import DataFolderError, DiskFullError
-from hotswap_stream.broker.jar_cache import write_atomically
-from hotswap_stream.broker.java_properties import render_properties
+from hotswap_stream.broker.jars.cache import write_atomically
+from hotswap_stream.broker.java.properties import render_properties
 
 _TEMPORARY_PREFIX = "hotswap-kafka-"
 _OWNER_LOCK = ".owner.lock"

@@ -15,15 +15,15 @@ from hotswap_stream.broker.broker_config import NodePorts
 from hotswap_stream.broker.data_folder import DataFolder, remove_abandoned
 from hotswap_stream.broker.errors import BrokerError, PortTakenError
 from hotswap_stream.broker.guard import ProcessGuard
-from hotswap_stream.broker.jar_cache import JarCache, default_cache_dir
-from hotswap_stream.broker.jar_lock import KAFKA_RELEASE
-from hotswap_stream.broker.java_runtime import find_java_runtime
-from hotswap_stream.broker.jvm import JvmPlan
+from hotswap_stream.broker.jars.cache import JarCache, default_cache_dir
+from hotswap_stream.broker.jars.lock import KAFKA_RELEASE
+from hotswap_stream.broker.java.runtime import find_java_runtime
+from hotswap_stream.broker.java.jvm import JvmPlan
 from hotswap_stream.broker.node import KafkaNode, NodeDiedError, NodePlan, wait_until_ready
 from hotswap_stream.broker.ports import HOST, is_free, pick_free_ports, require_free
 from hotswap_stream.broker.progress import BrokerProgress, ProgressCallback, ignore_progress
-from hotswap_stream.broker.start_cache import StartCache
-from hotswap_stream.broker.start_cache_training import BackgroundTraining, train
+from hotswap_stream.broker.java.start_cache import StartCache
+from hotswap_stream.broker.start_training.training import BackgroundTraining, train
 from hotswap_stream.broker.storage_format import bootstrap_checkpoint
 
 _log = structlog.get_logger(__name__)

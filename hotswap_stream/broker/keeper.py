@@ -13,7 +13,7 @@ from hotswap_stream.broker.disk import DiskWatch, FreeBytes, free_bytes
 from hotswap_stream.broker.embedded import EmbeddedKafka
 from hotswap_stream.broker.errors import BrokerError, BrokerLostError, BrokerStartError, DiskFullError
 from hotswap_stream.broker.node import KafkaNode, NodeDiedError, wait_until_ready
-from hotswap_stream.broker_condition import BrokerCondition
+from hotswap_stream.home.broker_condition import BrokerCondition
 from hotswap_stream.restart_pace import RestartPace
 
 _log = structlog.get_logger(__name__)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hotswap_stream.cli.commanding import command_fields
-from hotswap_stream.cli.drawing import PlotFile, draw
-from hotswap_stream.cli.options import (
+from hotswap_stream.cli.terminal.commanding import command_fields
+from hotswap_stream.cli.terminal.drawing import PlotFile, draw
+from hotswap_stream.cli.terminal.options import (
     Actor,
     AsJson,
     CommandId,
@@ -18,13 +18,13 @@ from hotswap_stream.cli.options import (
     VersionArgument,
     parse_as_of,
 )
-from hotswap_stream.cli.printing import print_facts, print_json, print_result, print_table, refuse
-from hotswap_stream.cli.running import run
+from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_result, print_table, refuse
+from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult, Refusal
-    from hotswap_stream.application.drift_report import DriftReport, Spread
-    from hotswap_stream.application.training import DataProfile
+    from hotswap_stream.application.drift.report import DriftReport, Spread
+    from hotswap_stream.application.training.runs import DataProfile
     from hotswap_stream.settings import Settings
 
 LOOKED_BACK = timedelta(hours=1)
@@ -76,7 +76,7 @@ def profile(
     async def main(settings: "Settings") -> "CommandResult | Refusal":
         from hotswap_events.commands import ProfileVersion, Refusal
         from hotswap_stream import bootstrap
-        from hotswap_stream.application.model_queries import find_version
+        from hotswap_stream.application.registry.queries import find_version
 
         async with bootstrap.open_registry(settings) as registry:
             found = find_version(registry.fold.streams, model, version)
@@ -96,9 +96,9 @@ async def _profile_of(settings: "Settings", digest: str, data: Path, source: str
     import asyncio
 
     from hotswap_stream import bootstrap
-    from hotswap_stream.adapters.torch.loading import load_module
-    from hotswap_stream.adapters.torch.profiling import profile_of, read_inputs
-    from hotswap_stream.adapters.torch.threads import limit_threads
+    from hotswap_stream.adapters.torch.modules.loading import load_module
+    from hotswap_stream.adapters.torch.training.profiling import profile_of, read_inputs
+    from hotswap_stream.adapters.torch.modules.threads import limit_threads
 
     limit_threads(settings.torch_threads)
     artifact = await bootstrap.artifact_store(settings).fetch(digest)
@@ -134,7 +134,7 @@ def drift(
 
     async def main(settings: "Settings") -> Any:
         from hotswap_stream import bootstrap
-        from hotswap_stream.application.drift_report import drift_report
+        from hotswap_stream.application.drift.report import drift_report
 
         async with bootstrap.open_registry(settings) as registry:
             return await drift_report(
@@ -149,7 +149,7 @@ def drift(
 
     found: DriftReport = _answered(run(main), as_json)
     if plot is not None:
-        from hotswap_stream.application.drift_plot import drift_svg
+        from hotswap_stream.application.drift.plot import drift_svg
 
         draw(drift_svg(found), plot)
     if as_json:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hotswap_stream.cli.options import Actor, AsJson, ModelArgument
-from hotswap_stream.cli.printing import print_json
-from hotswap_stream.cli.running import run
+from hotswap_stream.cli.terminal.options import Actor, AsJson, ModelArgument
+from hotswap_stream.cli.terminal.printing import print_json
+from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
     from hotswap_events.observation import Feedback
@@ -60,7 +60,7 @@ def give(
 
     async def main(settings: "Settings") -> None:
         from hotswap_stream import bootstrap
-        from hotswap_stream.application.feedback import FEEDBACK_AT_ONCE_MAX
+        from hotswap_stream.application.observations.feedback import FEEDBACK_AT_ONCE_MAX
 
         await bootstrap.ensure_control_topics(settings)
         async with bootstrap.feedback_log(settings) as log:

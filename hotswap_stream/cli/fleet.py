@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hotswap_stream.cli.options import AsJson
-from hotswap_stream.cli.printing import print_json, print_table, refuse
-from hotswap_stream.cli.running import run
+from hotswap_stream.cli.terminal.options import AsJson
+from hotswap_stream.cli.terminal.printing import print_json, print_table, refuse
+from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
-    from hotswap_stream.application.fleet_view import FleetWorker, ModelFleet
+    from hotswap_stream.application.inference.fleet import FleetWorker, ModelFleet
     from hotswap_stream.settings import Settings
 
 
@@ -28,8 +28,8 @@ def fleet(
     async def main(settings: "Settings") -> "list[ModelFleet]":
         from hotswap_events.commands import Refusal
         from hotswap_stream import bootstrap
-        from hotswap_stream.application.fleet_view import model_fleet
-        from hotswap_stream.application.model_queries import find_model
+        from hotswap_stream.application.inference.fleet import model_fleet
+        from hotswap_stream.application.registry.queries import find_model
 
         async with bootstrap.open_registry(settings) as registry:
             fold, streams = await bootstrap.fleet(settings), registry.fold.streams

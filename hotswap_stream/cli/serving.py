@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hotswap_stream.cli.commanding import Fields, Order, ordering
-from hotswap_stream.cli.options import AsJson, AsOf, ModelArgument
-from hotswap_stream.cli.printing import print_facts, print_json, print_table
-from hotswap_stream.cli.queries import ask
+from hotswap_stream.cli.terminal.commanding import Fields, Order, ordering
+from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument
+from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
+from hotswap_stream.cli.terminal.queries import ask
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
-    from hotswap_stream.application.registry import Registry
-    from hotswap_stream.application.serving_view import ServingView
+    from hotswap_stream.application.registry.registry import Registry
+    from hotswap_stream.application.serving.view import ServingView
 
 CircuitVersion = Annotated[
     str | None, typer.Argument(metavar="[VERSION]", help="Default: the active one.", show_default=False)
@@ -196,7 +196,7 @@ def set_policy(
 
 
 def _view(model: str, *, as_of: str | None, as_json: bool) -> "ServingView":
-    from hotswap_stream.application.serving_view import find_serving
+    from hotswap_stream.application.serving.view import find_serving
 
     return ask(lambda streams: find_serving(streams, model), as_of=as_of, as_json=as_json)
 

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hotswap_stream.cli.options import AsJson
-from hotswap_stream.cli.printing import print_json, print_table
-from hotswap_stream.cli.running import FAILED, run
+from hotswap_stream.cli.terminal.options import AsJson
+from hotswap_stream.cli.terminal.printing import print_json, print_table
+from hotswap_stream.cli.terminal.running import FAILED, run
 
 if TYPE_CHECKING:
     from typing import Any
@@ -91,7 +91,7 @@ def try_webhooks(
     async def main(settings: "Settings") -> "list[dict[str, Any]]":
         from hotswap_stream import bootstrap
         from hotswap_stream.adapters.clock import RandomIds, SystemClock
-        from hotswap_stream.application.webhook_message import trial_message
+        from hotswap_stream.application.webhooks.message import trial_message
         from hotswap_stream.errors import ConfigurationError
 
         webhooks = bootstrap.configured_webhooks(settings)
@@ -143,6 +143,6 @@ def try_webhooks(
 
 def secret() -> None:
     """Print a fresh secret for HOTSWAP_WEBHOOK_SECRET and for the receivers. It is kept nowhere."""
-    from hotswap_stream.application.webhook_message import fresh_secret
+    from hotswap_stream.application.webhooks.message import fresh_secret
 
     typer.echo(fresh_secret())

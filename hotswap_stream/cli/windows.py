@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hotswap_stream.cli.options import AsJson
-from hotswap_stream.cli.printing import print_json, print_table, refuse
-from hotswap_stream.cli.running import run
+from hotswap_stream.cli.terminal.options import AsJson
+from hotswap_stream.cli.terminal.printing import print_json, print_table, refuse
+from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
-    from hotswap_stream.application.window_view import ModelWindows
+    from hotswap_stream.application.windows.view import ModelWindows
     from hotswap_stream.settings import Settings
 
 WINDOWS_SHOWN_MAX = 10_000
@@ -31,8 +31,8 @@ def windows(
     async def main(settings: "Settings") -> "ModelWindows":
         from hotswap_events.commands import Refusal
         from hotswap_stream import bootstrap
-        from hotswap_stream.application.model_queries import find_model
-        from hotswap_stream.application.window_view import model_windows
+        from hotswap_stream.application.registry.queries import find_model
+        from hotswap_stream.application.windows.view import model_windows
 
         async with bootstrap.open_registry(settings) as registry:
             refusal = find_model(registry.fold.streams, model)

@@ -4,7 +4,7 @@ Needs the base install only. Tensors may be nested lists, numpy arrays or torch 
 numpy is installed, else nested lists.
 """
 
-from hotswap_stream.application.inference_gateway import (
+from hotswap_stream.application.inference.gateway import (
     InferenceTimeoutError,
     InferenceUnavailableError,
     NoModelTopicsError,

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import httpx
 
-from hotswap_stream.application.inference_gateway import Beside
+from hotswap_stream.application.inference.gateway import Beside
 from hotswap_stream.client import http_calls as calls
 from hotswap_stream.client.inference import Inference, inference_of
 from hotswap_stream.client.registry_operations import RegistryOperations

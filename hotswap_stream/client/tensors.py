@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from hotswap_events.inference import DATATYPE_BYTES, InferTensor
-from hotswap_stream.application.tensor_values import flat_values, flatten, nest, shape_of
+from hotswap_stream.application.inference.tensor_values import flat_values, flatten, nest, shape_of
 
 _DATATYPES = {
     "bool": "BOOL",

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from hotswap_events.emergency import ModelSetBack, ModelShutOff
 from hotswap_events.envelope import Envelope
-from hotswap_stream.domain.rollout_evolve import supersede_rollout
-from hotswap_stream.domain.serving_evolve import reset_circuit
-from hotswap_stream.domain.state import ModelState
+from hotswap_stream.domain.rollouts.evolve import supersede_rollout
+from hotswap_stream.domain.serving.evolve import reset_circuit
+from hotswap_stream.domain.state.model import ModelState
 
 
 def _set_back(state: ModelState, data: ModelSetBack, event: Envelope) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from hotswap_events.commands import AnyCommand, Refusal, RollBack, SwitchVersion
 from hotswap_events.emergency import ModelSetBack, ModelShutOff
 from hotswap_events.serving_commands import DisableModel
-from hotswap_stream.domain.decision import Accepted, Decision
-from hotswap_stream.domain.state import ModelState
+from hotswap_stream.domain.deciding.decision import Accepted, Decision
+from hotswap_stream.domain.state.model import ModelState
 
 STEPS = ("roll back", "switch to a version that served before", "disable")
 

@@ -16,15 +16,15 @@ from hotswap_stream.adapters.artifacts.backend import Backend
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store, shared_artifact_store
 from hotswap_stream.adapters.artifacts.marks import mark_path
 from hotswap_stream.adapters.artifacts.store import ObstoreArtifactStore
-from hotswap_stream.application import artifact_references
-from hotswap_stream.application.artifact_file import InvalidDigestError
-from hotswap_stream.application.artifact_references import (
+from hotswap_stream.application.artifacts import references as artifact_references
+from hotswap_stream.application.artifacts.file import InvalidDigestError
+from hotswap_stream.application.artifacts.references import (
     ArtifactBeingDeletedError,
     ArtifactReferences,
     Mark,
     environment_name,
 )
-from hotswap_stream.application.artifact_store import ArtifactStore
+from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.errors import ConfigurationError
 from tests.contract.s3_server import BUCKET, CREDENTIALS, s3_server
 from tests.sample_artifacts import linear_artifact

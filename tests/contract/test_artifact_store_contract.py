@@ -18,8 +18,8 @@ from hotswap_stream.adapters.artifacts.config import (
     shared_artifact_store,
 )
 from hotswap_stream.adapters.artifacts.store import ObstoreArtifactStore, path_of
-from hotswap_stream.application.artifact_file import ArtifactFormatError, InvalidDigestError, digest_of_artifact
-from hotswap_stream.application.artifact_store import (
+from hotswap_stream.application.artifacts.file import ArtifactFormatError, InvalidDigestError, digest_of_artifact
+from hotswap_stream.application.artifacts.store import (
     ArtifactNotFoundError,
     ArtifactStore,
     ArtifactStoreRefusedError,

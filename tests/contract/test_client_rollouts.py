@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hotswap_stream.client import AsyncRegistryClient, RefusedError, RegistryClient
-from hotswap_stream.domain.alerts import DEFAULT_ALERT_POLICY
+from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 from tests.alert_samples import raise_alert
 from tests.contract.http_stage import MODEL, PASSED, HttpStage, NewLog, open_http_stage
 

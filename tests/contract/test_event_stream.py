@@ -12,10 +12,10 @@ import pytest
 
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.api.event_stream import StreamEnd, log_messages
+from hotswap_stream.api.registry.event_stream import StreamEnd, log_messages
 from hotswap_stream.api.runtime import ApiRuntime
-from hotswap_stream.application import registry_follower
-from hotswap_stream.application.event_feed import EntryFilter
+from hotswap_stream.application.registry import follower as registry_follower
+from hotswap_stream.application.registry.feed import EntryFilter
 from tests.contract.http_stage import HttpStage, NewLog, open_http_stage, services_on, started_registry
 
 DEADLINE_SECONDS = 30.0

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from hotswap_events.commands import ArchiveVersion, StageVersion
-from hotswap_stream.application.registry_log import RegistryLog
+from hotswap_stream.application.log.port import RegistryLog
 from tests.contract.http_stage import MODEL, PASSED, HttpStage, NewLog, open_http_stage, started_registry
 from tests.sample_artifacts import flip_bit
 

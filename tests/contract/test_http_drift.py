@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hotswap_stream.adapters.clock import SystemClock
-from hotswap_stream.application.recorded_history import Recorded, TooManyRecordsError
+from hotswap_stream.application.observations.history import Recorded, TooManyRecordsError
 from hotswap_stream.errors import LogUnavailableError
 from tests.contract.http_stage import MODEL, HttpStage, NewLog, open_http_stage
 from tests.observation_samples import ObservedTraffic

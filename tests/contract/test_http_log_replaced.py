@@ -6,7 +6,7 @@ import pytest
 
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.application import log_guard
+from hotswap_stream.application.log import guard as log_guard
 from tests.contract.http_stage import MODEL, open_http_stage
 
 

@@ -8,7 +8,7 @@ from time import monotonic, time
 
 import pytest
 
-from hotswap_stream.application.registry_log import LogRecord, RegistryLog
+from hotswap_stream.application.log.port import LogRecord, RegistryLog
 from hotswap_stream.errors import DecisionTooLargeError, LogUnavailableError
 from tests.contract.registry_logs import OpenLog, kafka_log, memory_log
 

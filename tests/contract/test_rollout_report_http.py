@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from hotswap_stream.api.recorded_reports import REPORTS_AT_ONCE_MAX
-from hotswap_stream.application.recorded_history import Recorded, TooManyRecordsError
+from hotswap_stream.application.observations.history import Recorded, TooManyRecordsError
 from hotswap_stream.errors import LogUnavailableError
 from tests.contract.http_stage import MODEL, HttpStage, NewLog, open_http_stage
 from tests.contract.test_http_api import assert_problem

@@ -13,8 +13,8 @@ from hotswap_events.commands import AnyCommand
 from hotswap_events.envelope import Envelope
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.application.registry import Registry
-from hotswap_stream.domain.state import ModelState
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.domain.state.model import ModelState
 from tests.integration.agents_stage import AgentsStage, agents_stage
 from tests.registry_samples import EPOCH, CountingIds, archive, promote, register, roll_back, stage, switch, validate
 

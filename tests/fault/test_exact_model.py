@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hotswap_stream.adapters.torch.loading import load_module
-from hotswap_stream.application.artifact_file import read_manifest
+from hotswap_stream.adapters.torch.modules.loading import load_module
+from hotswap_stream.application.artifacts.file import read_manifest
 from tests.torture.exact_artifact import artifact
 from tests.torture.exact_model import X_MAX, ExactModel
 

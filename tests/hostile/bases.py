@@ -9,7 +9,7 @@ from msgspec import Struct
 from hotswap_events import headers as header_names
 from hotswap_events.envelope import GENESIS
 from hotswap_events.topics import Topics
-from hotswap_stream.application.registry_fold import RegistryFold
+from hotswap_stream.application.registry.fold import RegistryFold
 from tests.hostile.places import HOSTAGE, MODEL, Place
 from tools.message_examples import message_examples
 

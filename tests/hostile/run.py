@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from hotswap_stream.application.supervision import SupervisionError
+from hotswap_stream.application.processes.supervision import SupervisionError
 from hotswap_stream.settings import Settings
 from tests.hostile.account import account
 from tests.hostile.cells import Cell

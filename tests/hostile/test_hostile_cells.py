@@ -6,7 +6,7 @@ import pytest
 
 from hotswap_events.topics import Topics
 from hotswap_stream.agents.topics import agent_topic_specs
-from hotswap_stream.application.registry_fold import RegistryFold
+from hotswap_stream.application.registry.fold import RegistryFold
 from tests.hostile.bases import World
 from tests.hostile.cells import chosen, matrix
 from tests.hostile.file_cells import settings_cells, wrong_with_setting

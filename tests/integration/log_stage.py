@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
-from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.application.log.port import LogRecord
 
 SECONDS_MAX = 30.0
 

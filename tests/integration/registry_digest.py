@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import msgspec
 
-from hotswap_stream.application.registry_fold import RegistryFold
+from hotswap_stream.application.registry.fold import RegistryFold
 
 
 def states_digest(fold: RegistryFold) -> str:

@@ -18,9 +18,9 @@ from torch import nn
 from hotswap_events.commands import AnyCommand, CommandResult, RegisterVersion, RollBack, SwitchVersion
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.architectures import manifest_of
-from hotswap_stream.adapters.torch.saving import save_module
-from hotswap_stream.application.registry import Registry
+from hotswap_stream.adapters.torch.modules.architectures import manifest_of
+from hotswap_stream.adapters.torch.modules.saving import save_module
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.settings import Settings
 
 MODEL = "tiny"

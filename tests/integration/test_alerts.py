@@ -15,7 +15,7 @@ from hotswap_events.profile import ProfileVersion
 from hotswap_events.serving_commands import SetServingPolicy
 from hotswap_events.serving_control import ServingPolicy
 from hotswap_stream import bootstrap
-from hotswap_stream.domain.alerts import AlertsState, EndedAlert
+from hotswap_stream.domain.state.alerts import AlertsState, EndedAlert
 from hotswap_stream.settings import Settings
 from tests.fault.test_agents_killed import kill
 from tests.integration.agents_stage import AgentsStage, agents_stage

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from hotswap_events.inference import InferRequest, InferResponse, InferTensor
 from hotswap_events.topics import Topics
-from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
+from hotswap_stream.adapters.kafka.inference.gateway import KafkaInferenceGateway
 from hotswap_stream.client import (
     BlockingTopicClient,
     InferenceRefusedError,

@@ -16,12 +16,12 @@ import pytest
 
 from hotswap_stream.broker import BrokerProgress, EmbeddedKafka, JarDownloadError
 from hotswap_stream.broker.broker_probe import ask_cluster
-from hotswap_stream.broker.jar_cache import JarCache, default_cache_dir
-from hotswap_stream.broker.jar_lock import load_jar_lock, sha256_of
-from hotswap_stream.broker.java_runtime import find_java_runtime
-from hotswap_stream.broker.jvm import JvmPlan
+from hotswap_stream.broker.jars.cache import JarCache, default_cache_dir
+from hotswap_stream.broker.jars.lock import load_jar_lock, sha256_of
+from hotswap_stream.broker.java.runtime import find_java_runtime
+from hotswap_stream.broker.java.jvm import JvmPlan
 from hotswap_stream.broker.progress import ignore_progress
-from hotswap_stream.broker.start_cache import StartCache
+from hotswap_stream.broker.java.start_cache import StartCache
 
 _NOT_CANCELLED = threading.Event()
 
@@ -124,7 +124,7 @@ def test_processes_that_fill_the_cache_at_once_share_the_work(tmp_path: Path, re
     program = (
         "import sys, threading\n"
         "from pathlib import Path\n"
-        "from hotswap_stream.broker.jar_cache import JarCache\n"
+        "from hotswap_stream.broker.jars.cache import JarCache\n"
         "JarCache(Path(sys.argv[1]), sys.argv[2]).ensure(lambda event: None, threading.Event())\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from hotswap_stream.broker import BrokerKeeper, BrokerLostError, EmbeddedKafka, KafkaNode
 from hotswap_stream.broker.disk import DISK_FREE_BYTES_LOW
 from hotswap_stream.broker.keeper import KeeperPace
-from hotswap_stream.broker_condition import BrokerCondition
+from hotswap_stream.home.broker_condition import BrokerCondition
 from tests.integration.test_broker_embedded import consume, create_topic
 
 DEADLINE_SECONDS = 60.0

@@ -10,7 +10,7 @@ from hotswap_events.fleet import FleetRecord
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.fleet_follower import read_fleet
 from hotswap_stream.settings import Settings
-from hotswap_stream.workers.inference import served_partitions
+from hotswap_stream.workers.inference.loop import served_partitions
 from hotswap_stream.workers.inference.worker import InferenceWorker
 from tests.integration.hostile_stage import delete_topic, give_partitions
 from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, body, open_stage, request_body

@@ -12,10 +12,10 @@ from hotswap_events.registry_state import CircuitPosition
 from hotswap_events.serving_commands import CloseCircuit, DisableModel, EnableModel, OpenCircuit, SetServingPolicy
 from hotswap_events.serving_control import CircuitClosed, CircuitOpened, ServingPolicy
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.architectures import manifest_of
-from hotswap_stream.adapters.torch.saving import save_module
-from hotswap_stream.application.heuristic import constant_artifact
-from hotswap_stream.application.registry_fold import Applied
+from hotswap_stream.adapters.torch.modules.architectures import manifest_of
+from hotswap_stream.adapters.torch.modules.saving import save_module
+from hotswap_stream.application.artifacts.heuristic import constant_artifact
+from hotswap_stream.application.registry.fold import Applied
 from hotswap_stream.settings import Settings
 from tests.integration.serving_stage import MODEL, Answers, Stage, open_stage, request_body, stage_settings
 

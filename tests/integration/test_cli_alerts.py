@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from hotswap_events.alerts import AlertRule
 from hotswap_stream.cli.app import build_app
-from hotswap_stream.cli.running import run_on_registry
+from hotswap_stream.cli.terminal.running import run_on_registry
 from tests.alert_samples import raise_alert
 from tests.sample_artifacts import linear_artifact
 

@@ -16,11 +16,11 @@ import torch
 from typer.testing import CliRunner
 
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.digits import load_digits_split
+from hotswap_stream.adapters.torch.data.digits import load_digits_split
 from hotswap_stream.api import create_app
-from hotswap_stream.application.drift_report import DriftReport, drift_report
-from hotswap_stream.application.registry import Registry
-from hotswap_stream.application.training import TrainingSpec
+from hotswap_stream.application.drift.report import DriftReport, drift_report
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.training.runs import TrainingSpec
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings

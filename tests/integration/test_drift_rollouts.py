@@ -16,11 +16,11 @@ from benchmarks.serving_processes import process
 from hotswap_events.rollout_commands import StartRollout
 from hotswap_events.rollout_strategy import CanaryStrategy, MetricName, MetricRule, RolloutPolicy, ShadowStrategy
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.architectures import manifest_of
-from hotswap_stream.adapters.torch.saving import save_module
+from hotswap_stream.adapters.torch.modules.architectures import manifest_of
+from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.client.topic_client import TopicClient
-from hotswap_stream.domain.rollout_state import RolloutState
-from hotswap_stream.domain.routing import arm_of, weights_of
+from hotswap_stream.domain.state.rollout import RolloutState
+from hotswap_stream.domain.rollouts.routing import arm_of, weights_of
 from hotswap_stream.settings import Settings
 from tests.integration.serving_stage import MODEL, Stage, open_stage, stage_settings
 

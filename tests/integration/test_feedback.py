@@ -18,8 +18,8 @@ from hotswap_events import headers as header_names
 from hotswap_events.inference import AnswerFacts, InferError, InferResponse, InferTensor
 from hotswap_events.observation import Feedback
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.kafka.answer_lookup import CHUNK_RECORDS, KafkaAnswerLookup
-from hotswap_stream.application.feedback import AnswerExpiredError, FeedbackJoiner
+from hotswap_stream.adapters.kafka.observations.answer_lookup import CHUNK_RECORDS, KafkaAnswerLookup
+from hotswap_stream.application.observations.feedback import AnswerExpiredError, FeedbackJoiner
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.client.inference import Inference
 from hotswap_stream.client.topic_client import TopicClient

@@ -159,7 +159,7 @@ async def test_a_model_whose_worker_stands_still_is_refused_until_it_goes_on(kaf
 async def test_a_model_without_a_live_worker_is_refused(
     kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hotswap_stream.application.admission.WORKER_ABSENT_SECONDS_MAX", 0.2)
+    monkeypatch.setattr("hotswap_stream.application.inference.admission.WORKER_ABSENT_SECONDS_MAX", 0.2)
     async with open_gateway(kafka, tmp_path, api_infer_timeout_ms=1_000) as gateway:
         assert (await gateway.infer()).status_code == 200
         assert (await gateway.http.get(f"/v2/models/{MODEL}/ready")).status_code == 200
@@ -202,7 +202,7 @@ async def test_one_key_cannot_take_all_places(kafka: str, tmp_path: Path) -> Non
 async def test_a_real_worker_that_stopped_is_gone_from_the_fleet(
     kafka: str, tmp_path: Path, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hotswap_stream.application.admission.WORKER_ABSENT_SECONDS_MAX", 0.0)
+    monkeypatch.setattr("hotswap_stream.application.inference.admission.WORKER_ABSENT_SECONDS_MAX", 0.0)
     settings = msgspec.structs.replace(stage_settings(kafka, topic_prefix, tmp_path), api_port=0)
     async with open_stage(settings) as stage:
         await stage.register_answering(1.0)

@@ -14,10 +14,10 @@ import msgspec
 import pytest
 
 from hotswap_stream import bootstrap
-from hotswap_stream.application.artifact_manifest import ArtifactManifest
-from hotswap_stream.application.serving import Arrays, ModelLoader, ServingModel
-from hotswap_stream.pulse import NotHealthyError, Pulse, check
-from hotswap_stream.workers.inference import life_signs
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.swap.loader import Arrays, ModelLoader, ServingModel
+from hotswap_stream.home.pulse import NotHealthyError, Pulse, check
+from hotswap_stream.workers.inference.loop import signs as life_signs
 from hotswap_stream.workers.inference import worker as worker_module
 from tests.integration.asking_stage import running_api
 from tests.integration.serving_stage import MODEL, open_stage, request_body, stage_settings

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from hotswap_events import headers as names
 from hotswap_events.answers import AnswerTags
 from hotswap_stream import bootstrap
-from hotswap_stream.application.inference_gateway import InferenceTimeoutError
+from hotswap_stream.application.inference.gateway import InferenceTimeoutError
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.worker import InferenceWorker

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace
 
 from hotswap_stream import bootstrap
-from hotswap_stream.application.artifact_file import digest_hex
+from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.worker import InferenceWorker
 from tests.integration.serving_stage import MODEL, open_stage, stage_settings

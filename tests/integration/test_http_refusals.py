@@ -12,7 +12,7 @@ from litestar import get
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.api import app as api_app
-from hotswap_stream.application.training import TrainingSpec
+from hotswap_stream.application.training.runs import TrainingSpec
 from hotswap_stream.errors import AppendOutcomeUnknownError
 from tests.contract.http_stage import MODEL, PASSED, HttpStage, open_http_stage
 from tests.contract.test_http_api import assert_problem

@@ -13,7 +13,7 @@ import pytest
 from hotswap_events import headers as header_names
 from hotswap_events.registry import ArtifactFacts
 from hotswap_stream import bootstrap
-from hotswap_stream.application.artifact_file import digest_hex
+from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.worker import InferenceWorker
 from tests.integration.serving_stage import (

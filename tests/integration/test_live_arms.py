@@ -20,7 +20,7 @@ from hotswap_events.rollout_strategy import (
     SetWeightStep,
 )
 from hotswap_stream import bootstrap
-from hotswap_stream.application.rollout_backtest import BacktestReport, backtest_rollouts
+from hotswap_stream.application.rollouts.backtest.backtest import BacktestReport, backtest_rollouts
 from hotswap_stream.settings import Settings
 
 SECONDS_MAX = 150.0

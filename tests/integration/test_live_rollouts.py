@@ -16,7 +16,7 @@ from hotswap_events.rollout_strategy import (
     SetWeightStep,
     ShadowStrategy,
 )
-from hotswap_stream.adapters.torch.bad_data import DataKind
+from hotswap_stream.adapters.torch.data.bad_data import DataKind
 from hotswap_stream.settings import Settings
 
 POLICY = RolloutPolicy(

@@ -17,7 +17,7 @@ import pytest
 
 from hotswap_events import headers as header_names
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.kafka.inference_gateway import partition_of
+from hotswap_stream.adapters.kafka.inference.gateway import partition_of
 from hotswap_stream.client.load.tally import LoadReport
 from tests.integration.asking_stage import running_api
 from tests.integration.hand_worker import Answer, HandWorker, Headers, answering, hand_worker

@@ -13,9 +13,9 @@ import pytest
 from hotswap_events.commands import RegisterVersion, SwitchVersion
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_stream import bootstrap
-from hotswap_stream.application.artifact_file import digest_hex
-from hotswap_stream.application.artifact_manifest import ArtifactManifest
-from hotswap_stream.application.serving import Arrays, ModelLoader, ServingModel
+from hotswap_stream.application.artifacts.file import digest_hex
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.swap.loader import Arrays, ModelLoader, ServingModel
 from hotswap_stream.client import InferenceRefusedError, TopicClient
 from hotswap_stream.settings import Settings
 from tests.integration.serving_stage import Stage, artifact_answering, open_stage, stage_settings

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.serving_processes import put_into_production
 from benchmarks.thousand_swaps import FAILING_EVERY, swap_through
-from hotswap_stream.adapters.torch.architectures import manifest_of
+from hotswap_stream.adapters.torch.modules.architectures import manifest_of
 from hotswap_stream.settings import Settings
 
 SWAPS = 60

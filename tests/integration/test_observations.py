@@ -22,11 +22,11 @@ from hotswap_events.observation import Comparison, Observation
 from hotswap_events.rollout_commands import AbortRollout, StartRollout
 from hotswap_events.rollout_strategy import CanaryStrategy, MetricRule, RolloutPolicy, ShadowStrategy
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.architectures import manifest_of
-from hotswap_stream.adapters.torch.saving import save_module
+from hotswap_stream.adapters.torch.modules.architectures import manifest_of
+from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.settings import Settings
-from hotswap_stream.workers.inference import observer
+from hotswap_stream.workers.inference.observing import observer
 from hotswap_stream.workers.inference.worker import InferenceWorker
 from tests.integration.asking_stage import running_api
 from tests.integration.serving_stage import (

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from hotswap_events import headers as names
-from hotswap_stream.adapters.torch.architectures import build_module, manifest_of
-from hotswap_stream.adapters.torch.saving import save_module
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
+from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.settings import Settings, child_environment
 from tests.integration.serving_stage import MODEL, Stage, open_stage, stage_settings
 from tests.integration.test_inference_worker import running_worker

@@ -8,10 +8,11 @@ import pytest
 from confluent_kafka import Producer
 
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.kafka import request_lag
+from hotswap_stream.adapters.kafka.inference import lag as request_lag
 from hotswap_stream.settings import Settings
-from hotswap_stream.workers.inference import answered_places, life_signs
-from hotswap_stream.workers.inference.waiting_requests import nothing_waits
+from hotswap_stream.workers.inference.loop import answered_places
+from hotswap_stream.workers.inference.loop import signs as life_signs
+from hotswap_stream.workers.inference.loop.waiting_requests import nothing_waits
 from tests.integration.serving_stage import MODEL, Stage, open_stage, request_body
 from tests.integration.serving_stage import stage_settings as settings_of
 from tests.integration.test_hostile_requests import running

@@ -9,8 +9,8 @@ import pytest
 from hotswap_events import headers as names
 from hotswap_events.rollout_commands import ChangeStrategy, PromoteRollout, StartRollout
 from hotswap_events.rollout_strategy import CanaryStrategy, FleetStrategy, Strategy
-from hotswap_stream.domain.routing import arm_of
-from hotswap_stream.domain.traffic import traffic
+from hotswap_stream.domain.rollouts.routing import arm_of
+from hotswap_stream.domain.rollouts.traffic import traffic
 from hotswap_stream.settings import Settings
 from tests.integration.serving_stage import MODEL, Stage, body, open_stage, request_body, stage_settings
 from tests.integration.test_inference_worker import running_worker

@@ -11,7 +11,7 @@ import pytest
 from hotswap_events.registry import ArtifactFacts
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.kafka.connection import KafkaConnection
+from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.adapters.kafka.topic_identity import topic_identity
 from hotswap_stream.errors import LogUnavailableError

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hotswap_stream.application.supervision import ProcessSpec, ProcessStatus, SupervisionError, Supervisor
+from hotswap_stream.application.processes.supervision import ProcessSpec, ProcessStatus, SupervisionError, Supervisor
 
 SLEEP = [sys.executable, "-I", "-c", "import time; time.sleep(600)"]
 SECONDS_MAX = 20.0
@@ -180,7 +180,7 @@ async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 PARENT = """
 import asyncio, sys
-from hotswap_stream.application.supervision import ProcessSpec, Supervisor
+from hotswap_stream.application.processes.supervision import ProcessSpec, Supervisor
 
 async def main():
     spec = ProcessSpec(name="child", argv=[sys.executable, "-c", "import time; time.sleep(600)"])

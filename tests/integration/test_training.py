@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from hotswap_stream.adapters.torch.architectures import build_module, manifest_of
-from hotswap_stream.adapters.torch.bad_data import DataKind, make_data
-from hotswap_stream.adapters.torch.data_files import save_data_file
-from hotswap_stream.adapters.torch.digits import load_digits_split
-from hotswap_stream.adapters.torch.evaluate import evaluate
-from hotswap_stream.adapters.torch.fit import FitOptions, FitProgress, TrainingDivergedError, fit
-from hotswap_stream.adapters.torch.labeled_images import LabeledImages
-from hotswap_stream.adapters.torch.saving import save_module
-from hotswap_stream.adapters.torch.threads import limit_threads
-from hotswap_stream.adapters.torch.training_run import NotAClassifierError, item_shape_of, run_training
-from hotswap_stream.application.artifact_file import read_manifest
-from hotswap_stream.application.training import TrainingOrder, TrainingProgress, TrainingSpec
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
+from hotswap_stream.adapters.torch.data.bad_data import DataKind, make_data
+from hotswap_stream.adapters.torch.data.files import save_data_file
+from hotswap_stream.adapters.torch.data.digits import load_digits_split
+from hotswap_stream.adapters.torch.training.evaluate import evaluate
+from hotswap_stream.adapters.torch.training.fit import FitOptions, FitProgress, TrainingDivergedError, fit
+from hotswap_stream.adapters.torch.data.labeled_images import LabeledImages
+from hotswap_stream.adapters.torch.modules.saving import save_module
+from hotswap_stream.adapters.torch.modules.threads import limit_threads
+from hotswap_stream.adapters.torch.training.run import NotAClassifierError, item_shape_of, run_training
+from hotswap_stream.application.artifacts.file import read_manifest
+from hotswap_stream.application.training.runs import TrainingOrder, TrainingProgress, TrainingSpec
 
 GOOD_ACCURACY_MIN = 0.95
 BAD_ACCURACY_MAX = 0.60

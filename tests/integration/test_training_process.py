@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, S3Credentials, open_artifact_store
-from hotswap_stream.adapters.torch.digits import load_digits_split
-from hotswap_stream.adapters.torch.trainer_process import trainer_command
-from hotswap_stream.application.artifact_store import ArtifactStore
-from hotswap_stream.application.training import (
+from hotswap_stream.adapters.torch.data.digits import load_digits_split
+from hotswap_stream.adapters.torch.training.trainer_process import trainer_command
+from hotswap_stream.application.artifacts.store import ArtifactStore
+from hotswap_stream.application.training.runs import (
     TrainingFailure,
     TrainingFinished,
     TrainingProgress,
@@ -174,8 +174,8 @@ async def test_a_cancelled_caller_leaves_no_process(store: ArtifactStore, tmp_pa
 OWNER = """
 import asyncio, pathlib, sys
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
-from hotswap_stream.adapters.torch.trainer_process import trainer_command
-from hotswap_stream.application.training import TrainingSpec
+from hotswap_stream.adapters.torch.training.trainer_process import trainer_command
+from hotswap_stream.application.training.runs import TrainingSpec
 from hotswap_stream.workers.training.subprocess_trainer import SubprocessTrainer
 
 spec = TrainingSpec(run_id="r", model_name="digits", architecture="digits-cnn", epochs=1000, created_by="someone")

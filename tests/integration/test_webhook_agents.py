@@ -13,7 +13,7 @@ from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
 from hotswap_events.alerts import AlertPolicy, AlertRule
 from hotswap_events.commands import RegisterVersion
 from hotswap_stream import bootstrap
-from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.settings import Settings, child_environment
 from tests.registry_samples import IMPORTED, artifact_of
 from tests.webhook_receiver import SECONDS_MAX, SECRET, Answer, Receiver

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from hotswap_stream.adapters.http.webhook_post import ANSWER_BYTES_MAX, DETAIL_CHARACTERS_MAX, HttpWebhookPoster
-from hotswap_stream.application.webhook_retry import PostOutcome
+from hotswap_stream.application.webhooks.retry import PostOutcome
 from tests.webhook_receiver import Answer, Receiver
 
 BODY = b'{"a": 1}'

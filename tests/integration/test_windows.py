@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from hotswap_events import headers as header_names
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.kafka.inference_gateway import partition_of
-from hotswap_stream.application.serving import ModelLoader, ServingModel
+from hotswap_stream.adapters.kafka.inference.gateway import partition_of
+from hotswap_stream.application.swap.loader import ModelLoader, ServingModel
 from hotswap_stream.client import AsyncRegistryClient, TopicClient
 from hotswap_stream.client import http_calls as calls
 from hotswap_stream.settings import Settings, child_environment

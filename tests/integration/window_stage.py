@@ -13,8 +13,8 @@ import numpy as np
 from torch import nn
 
 from hotswap_events import headers as header_names
-from hotswap_stream.adapters.torch.architectures import build_module, manifest_of
-from hotswap_stream.adapters.torch.saving import save_module
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
+from hotswap_stream.adapters.torch.modules.saving import save_module
 from tests.integration.serving_stage import Stage, body
 
 STEPS = 4

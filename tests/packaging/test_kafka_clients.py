@@ -8,7 +8,7 @@ BUILT_IN = {
     "kafka/clients.py",
     "workers/inference/kafka_clients.py",
     # Its cluster lives for seconds, and makes no topics by itself.
-    "broker/training_traffic.py",
+    "broker/start_training/traffic.py",
 }
 CLIENTS = {"AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient", "Consumer", "Producer", "AdminClient"}
 

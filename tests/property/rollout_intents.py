@@ -6,7 +6,7 @@ from typing import Any
 from hotswap_events.commands import AnyCommand
 from hotswap_events.rollout_strategy import CanaryStrategy, RolloutPolicy, Strategy
 from hotswap_events.validation_policy import ValidationPolicy
-from hotswap_stream.domain.state import ModelState
+from hotswap_stream.domain.state.model import ModelState
 from tests.rollout_samples import (
     EVIDENCE,
     SHADOW,

@@ -5,8 +5,8 @@ from typing import Any
 
 from hotswap_events.commands import AnyCommand
 from hotswap_events.serving_control import ServingPolicy
-from hotswap_stream.domain.serving_route import circuit_of
-from hotswap_stream.domain.state import ModelState
+from hotswap_stream.domain.serving.route import circuit_of
+from hotswap_stream.domain.state.model import ModelState
 from tests.serving_samples import (
     FIGURES,
     close_circuit,

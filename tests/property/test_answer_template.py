@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotswap_events.inference import AnswerFacts, InferResponse, InferTensor
-from hotswap_stream.workers.inference.answer_template import SMALL_BYTES_MIN, AnswerTemplate
+from hotswap_stream.workers.inference.answers.template import SMALL_BYTES_MIN, AnswerTemplate
 
 integers = st.integers(0, 2**63 - 1)
 names = st.text(max_size=40)

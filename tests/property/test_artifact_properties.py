@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotswap_stream.adapters.artifacts.store import ObstoreArtifactStore, path_of
-from hotswap_stream.application.artifact_file import (
+from hotswap_stream.application.artifacts.file import (
     ArtifactFormatError,
     decode_manifest,
     digest_of_artifact,
     pack_artifact,
     read_manifest,
 )
-from hotswap_stream.application.artifact_manifest import INTEGER_MAX, ArtifactManifest, TensorSpec
-from hotswap_stream.application.artifact_store import DigestMismatchError
+from hotswap_stream.application.artifacts.manifest import INTEGER_MAX, ArtifactManifest, TensorSpec
+from hotswap_stream.application.artifacts.store import DigestMismatchError
 from tests.sample_artifacts import linear_artifact, linear_manifest, linear_weights
 
 NAMES = st.text("aZ_", min_size=1, max_size=2) | st.text("a.-_9", max_size=6).map(lambda rest: f"x{rest}")

@@ -9,14 +9,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hotswap_events.inference import Datatype, InferRequest, InferTensor
-from hotswap_stream.application.artifact_manifest import ArtifactManifest, TensorSpec
-from hotswap_stream.application.version_slots import Serving
-from hotswap_stream.workers.inference import tensors
-from hotswap_stream.workers.inference.batches import Refused, group_requests
-from hotswap_stream.workers.inference.number_lists import pack_numbers
-from hotswap_stream.workers.inference.records import RequestRecord
-from hotswap_stream.workers.inference.requests import Request
-from hotswap_stream.workers.inference.tensors import NUMPY_DTYPES, WrongInputError, read_tensor
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
+from hotswap_stream.application.swap.slots import Serving
+from hotswap_stream.workers.inference.requests import tensors
+from hotswap_stream.workers.inference.batches.batches import Refused, group_requests
+from hotswap_stream.workers.inference.requests.number_lists import pack_numbers
+from hotswap_stream.workers.inference.requests.records import RequestRecord
+from hotswap_stream.workers.inference.requests.requests import Request
+from hotswap_stream.workers.inference.requests.tensors import NUMPY_DTYPES, WrongInputError, read_tensor
 
 SIZE_MAX = 6
 DATATYPES: tuple[Datatype, ...] = (

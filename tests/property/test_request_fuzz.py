@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from hotswap_events import headers as names
 from hotswap_events.answers import AnswerTags
-from hotswap_stream.application.artifact_manifest import ArtifactManifest, TensorSpec
-from hotswap_stream.application.version_slots import Serving
-from hotswap_stream.workers.inference.answers import AnswerWriter
-from hotswap_stream.workers.inference.batches import Batch, Refused, group_requests
-from hotswap_stream.workers.inference.forward import run_forward
-from hotswap_stream.workers.inference.records import RequestRecord
-from hotswap_stream.workers.inference.requests import Request, read_request
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
+from hotswap_stream.application.swap.slots import Serving
+from hotswap_stream.workers.inference.answers.writer import AnswerWriter
+from hotswap_stream.workers.inference.batches.batches import Batch, Refused, group_requests
+from hotswap_stream.workers.inference.batches.forward import run_forward
+from hotswap_stream.workers.inference.requests.records import RequestRecord
+from hotswap_stream.workers.inference.requests.requests import Request, read_request
 
 EXAMPLES = 1_000
 CASES_PER_EXAMPLE = 100

@@ -5,15 +5,15 @@ from hypothesis import strategies as st
 
 from hotswap_events.commands import AnyCommand
 from hotswap_events.rollout_strategy import WEIGHT_TOTAL, CanaryStrategy
-from hotswap_stream.application.version_plan import HoldLimits, versions_to_hold
+from hotswap_stream.application.swap.plan import HoldLimits, versions_to_hold
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.evolve import evolve
-from hotswap_stream.domain.rollout_evolve import versions_of
-from hotswap_stream.domain.rollout_refusals import legal_rollout_steps
-from hotswap_stream.domain.rollout_state import RolloutState
-from hotswap_stream.domain.routing import arm_of, wrong_weights
-from hotswap_stream.domain.state import ModelState
-from hotswap_stream.domain.traffic import in_fleet_part, is_shadowed, traffic
+from hotswap_stream.domain.rollouts.evolve import versions_of
+from hotswap_stream.domain.rollouts.refusals import legal_rollout_steps
+from hotswap_stream.domain.state.rollout import RolloutState
+from hotswap_stream.domain.rollouts.routing import arm_of, wrong_weights
+from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.rollouts.traffic import in_fleet_part, is_shadowed, traffic
 from tests.property.histories import MODELS, Intent, Writer, histories
 from tests.registry_samples import MODEL, in_envelope
 from tests.rollout_course_samples import PROVEN, RIVALS

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_stream.domain.routing import (
+from hotswap_stream.domain.rollouts.routing import (
     WEIGHT_TOTAL,
     arm_of,
     arms_of,

@@ -3,12 +3,12 @@
 from hypothesis import given, settings
 
 from hotswap_events.commands import AnyCommand, Refusal
-from hotswap_stream.application.registry_fold import RegistryFold
+from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.domain.decide import Accepted, decide
-from hotswap_stream.domain.legal_steps import circuit_steps
-from hotswap_stream.domain.request_plan import request_plan
-from hotswap_stream.domain.serving_route import Route, circuit_of, fallback_of, route, route_to
-from hotswap_stream.domain.state import ModelState
+from hotswap_stream.domain.deciding.legal_steps import circuit_steps
+from hotswap_stream.domain.serving.request_plan import request_plan
+from hotswap_stream.domain.serving.route import Route, circuit_of, fallback_of, route, route_to
+from hotswap_stream.domain.state.model import ModelState
 from tests.property.histories import MODELS, Intent, Writer, all_histories, serving_histories
 from tests.serving_samples import close_circuit, disable, enable, half_open_circuit, open_circuit
 

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from hotswap_events.alerts import AlertPolicy
-from hotswap_stream.domain.alerts import DEFAULT_ALERT_POLICY
+from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 from tests.alert_samples import (
     DRIFTED,
     FAILING,

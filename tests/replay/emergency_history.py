@@ -6,7 +6,7 @@ from typing import Protocol
 from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_events.commands import AnyCommand
 from hotswap_events.log_stream import FindingAcknowledged, LogBegun
-from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.registry.registry import Registry
 from tests.registry_samples import in_envelope, register, roll_back, staged, switch, validate
 from tests.serving_samples import disable
 

@@ -19,9 +19,9 @@ from hotswap_events.commands import AnyCommand
 from hotswap_events.registry import Provenance
 from hotswap_stream import __version__
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.application.audit import export_log
-from hotswap_stream.application.audit_export import read_export
-from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.audit.audit import export_log
+from hotswap_stream.application.audit.export import read_export
+from hotswap_stream.application.registry.registry import Registry
 from tests.registry_samples import (
     VALIDATION_SET,
     CountingIds,

@@ -9,16 +9,16 @@ from typing import Any
 
 import msgspec
 
-from hotswap_stream.application.audit import verify_records
-from hotswap_stream.application.audit_findings import AuditReport
-from hotswap_stream.application.log_stream import LogStream
-from hotswap_stream.application.registry_fold import AppliedUnknown, RegistryFold, Stream, Void
-from hotswap_stream.application.registry_log import LogRecord
-from hotswap_stream.domain.alerts import NO_ALERTS, RaisedAlert
-from hotswap_stream.domain.circuits import UNTOUCHED
-from hotswap_stream.domain.rollout_state import RolloutState
-from hotswap_stream.domain.serving_route import route
-from hotswap_stream.domain.state import ModelState, RunState, VersionState
+from hotswap_stream.application.audit.audit import verify_records
+from hotswap_stream.application.audit.findings import AuditReport
+from hotswap_stream.application.log.stream import LogStream
+from hotswap_stream.application.registry.fold import AppliedUnknown, RegistryFold, Stream, Void
+from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.domain.state.alerts import NO_ALERTS, RaisedAlert
+from hotswap_stream.domain.state.circuits import UNTOUCHED
+from hotswap_stream.domain.state.rollout import RolloutState
+from hotswap_stream.domain.serving.route import route
+from hotswap_stream.domain.state.model import ModelState, RunState, VersionState
 
 
 def replayed_state(records: Iterable[LogRecord]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from hotswap_events.codec import REGISTRY_CODEC, UnreadableEvent
 from hotswap_events.envelope import Envelope
 from hotswap_events.registry import EVENT_TYPES
 from hotswap_stream import __version__
-from hotswap_stream.application.audit import verify_export
-from hotswap_stream.application.audit_export import read_export
+from hotswap_stream.application.audit.audit import verify_export
+from hotswap_stream.application.audit.export import read_export
 from tests.replay.make_history import HISTORIES, SUMS, main, make_history
 from tests.replay.replayed_state import replayed_state
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 from hotswap_events import headers as header_names
 from hotswap_events.answers import AnswerTags
 from hotswap_events.topics import Topics
-from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.application.log.port import LogRecord
 from tests.torture.facts import RunFacts
 from tests.torture.findings import Findings
 from tests.torture.judge import AnswerRecord, PartitionJudge, RequestTable

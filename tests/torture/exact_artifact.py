@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from hotswap_stream.adapters.torch.architectures import manifest_of
-from hotswap_stream.adapters.torch.saving import save_module
+from hotswap_stream.adapters.torch.modules.architectures import manifest_of
+from hotswap_stream.adapters.torch.modules.saving import save_module
 from tests.torture.exact_model import BIAS, FEATURES, OUTPUTS, weights
 
 

@@ -3,7 +3,7 @@
 from functools import cache
 
 from hotswap_events.topics import Topics
-from hotswap_stream.application.registry_fold import RegistryFold
+from hotswap_stream.application.registry.fold import RegistryFold
 from tests.hostile.bases import World
 from tests.hostile.cells import matrix
 from tests.hostile.records import HostileRecord, record_of

@@ -8,7 +8,7 @@ import sys
 
 import msgspec
 
-from hotswap_stream.application.tether import tethered
+from hotswap_stream.application.processes.tether import tethered
 from tests.torture.plan import Plan
 from tests.torture.produce import FLUSH_S_MAX, Sent
 from tests.torture.request_kinds import MODEL

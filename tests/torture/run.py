@@ -13,7 +13,7 @@ import msgspec
 
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
-from hotswap_stream.application.tether import tethered
+from hotswap_stream.application.processes.tether import tethered
 from hotswap_stream.settings import Settings
 from tests.torture.answer_watch import AnswerWatch
 from tests.torture.check import Verdict

@@ -12,7 +12,7 @@ import msgspec
 
 from hotswap_events.registry_state import RegistryState
 from hotswap_events.topics import Topics
-from hotswap_stream.application.supervision import ProcessSpec, Supervisor
+from hotswap_stream.application.processes.supervision import ProcessSpec, Supervisor
 from hotswap_stream.broker.ports import pick_free_ports
 from hotswap_stream.settings import Settings, child_environment
 from tests.torture.request_kinds import MODEL

@@ -18,10 +18,10 @@ from hotswap_events.commands import (
 )
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_stream import bootstrap
-from hotswap_stream.application.artifact_file import digest_hex
-from hotswap_stream.application.registry import Registry
-from hotswap_stream.domain.legal_steps import legal_steps
-from hotswap_stream.domain.state import ModelState
+from hotswap_stream.application.artifacts.file import digest_hex
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.domain.deciding.legal_steps import legal_steps
+from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.settings import Settings, child_environment
 from tests.torture.exact_artifact import artifact

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from hotswap_events.registry import ModelRolledBack
-from hotswap_stream.application.registry_fold import Applied, RegistryFold
-from hotswap_stream.application.registry_log import LogRecord
-from hotswap_stream.domain.state import ModelState
+from hotswap_stream.application.registry.fold import Applied, RegistryFold
+from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.domain.state.model import ModelState
 
 VALUE_TAG = "torture-value"
 """Tag of a version: the number that its weights are made from."""

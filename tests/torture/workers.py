@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from hotswap_stream.application.supervision import ProcessSpec, Supervisor
+from hotswap_stream.application.processes.supervision import ProcessSpec, Supervisor
 from hotswap_stream.settings import Settings, child_environment
 from tests.torture.request_kinds import MODEL
 

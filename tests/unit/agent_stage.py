@@ -9,8 +9,8 @@ from hotswap_events.registry_state import RegistryState
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.application.registry import Registry
-from hotswap_stream.application.topic_records import InboundRecord, OutboundRecord
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.topics.records import InboundRecord, OutboundRecord
 from hotswap_stream.errors import LogUnavailableError
 from tests.registry_samples import CountingIds
 

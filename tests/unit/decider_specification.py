@@ -10,8 +10,8 @@ from hotswap_events.commands import AnyCommand, Refusal, RefusalCode
 from hotswap_events.registry import RegistryEvent
 from hotswap_stream.domain.decide import Accepted, Decision, decide
 from hotswap_stream.domain.evolve import evolve
-from hotswap_stream.domain.state import ModelState
-from hotswap_stream.domain.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy
+from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy
 from tests.registry_samples import MODEL, in_envelope
 
 

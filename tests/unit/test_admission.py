@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord, FleetVersion
-from hotswap_stream.application.admission import (
+from hotswap_stream.application.inference.admission import (
     RETRY_AFTER_SECONDS_MAX,
     WORKER_ABSENT_SECONDS_MAX,
     Admission,
@@ -14,8 +14,8 @@ from hotswap_stream.application.admission import (
     NotAdmittedError,
     retry_after_seconds,
 )
-from hotswap_stream.application.fleet_view import FleetFold, FleetWorker, model_fleet
-from hotswap_stream.domain.state import ModelState
+from hotswap_stream.application.inference.fleet import FleetFold, FleetWorker, model_fleet
+from hotswap_stream.domain.state.model import ModelState
 
 
 def record(worker: str, *, serving: str | None = "v1", offset: int = 7) -> bytes:

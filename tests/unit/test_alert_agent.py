@@ -14,8 +14,8 @@ from hotswap_events.observation import LatencyCounts, Observation
 from hotswap_events.serving_commands import DisableModel, EnableModel
 from hotswap_stream import bootstrap
 from hotswap_stream.agents.alert_agent import BEHIND, AlertAgent
-from hotswap_stream.application.request_lag import WaitingRequests
-from hotswap_stream.domain.alerts import AlertsState
+from hotswap_stream.application.inference.lag import WaitingRequests
+from hotswap_stream.domain.state.alerts import AlertsState
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 from hotswap_stream.settings import Settings
 from tests.observation_samples import ObservedTraffic

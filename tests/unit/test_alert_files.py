@@ -8,9 +8,9 @@ import typer
 from msgspec.structs import replace
 
 from hotswap_events.alerts import AlertPolicy, AlertRule
-from hotswap_stream.cli.alert_files import alert_policy_of, changed_policy, parse_rule
-from hotswap_stream.domain.alert_limits import wrong_alert_policy
-from hotswap_stream.domain.alerts import DEFAULT_ALERT_POLICY
+from hotswap_stream.cli.alerts.files import alert_policy_of, changed_policy, parse_rule
+from hotswap_stream.domain.alerts.limits import wrong_alert_policy
+from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples" / "alerts").iterdir())

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hotswap_events.alert_commands import AlertCommand, ClearAlert, RaiseAlert, SetAlertPolicy
 from hotswap_events.alerts import AlertPolicy, AlertRule
 from hotswap_events.commands import Refusal
-from hotswap_stream.application.alert_figures import Figure, Measured
-from hotswap_stream.application.alert_judge import SILENCE_SECONDS_MIN, RuleWatch, judge, watched
+from hotswap_stream.application.alerts.figures import Figure, Measured
+from hotswap_stream.application.alerts.judge import SILENCE_SECONDS_MIN, RuleWatch, judge, watched
 from hotswap_stream.domain.decide import decide
 from hotswap_stream.domain.evolve import evolve
-from hotswap_stream.domain.state import ModelState
+from hotswap_stream.domain.state.model import ModelState
 from tests.registry_samples import MODEL, in_envelope, register
 
 ABOVE, BELOW = Measured(value=0.5, count=100, figures={"errors.model-failure": 50.0}), Measured(value=0.01, count=100)

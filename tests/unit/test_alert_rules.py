@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from hotswap_events.alerts import AlertPolicy, AlertRule
 from hotswap_events.registry import RegistryEvent
-from hotswap_stream.domain.alert_limits import wrong_alert_policy
-from hotswap_stream.domain.alerts import DEFAULT_ALERT_POLICY
+from hotswap_stream.domain.alerts.limits import wrong_alert_policy
+from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 from hotswap_stream.domain.evolve import IllegalEventError
 from tests.alert_samples import (
     FAILING,

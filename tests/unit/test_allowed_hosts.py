@@ -2,7 +2,7 @@
 
 import pytest
 
-from hotswap_stream.api.allowed_hosts import AllowedHosts, own_names
+from hotswap_stream.api.protocol.allowed_hosts import AllowedHosts, own_names
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events.answers import AnswerRule, AnswerTags
-from hotswap_stream.adapters.kafka.answer_correlation import PartitionCorrelation, RawAnswer, Waiter
+from hotswap_stream.adapters.kafka.inference.correlation import PartitionCorrelation, RawAnswer, Waiter
 
 
 def answer(offset: int, request_offset: int, value: bytes = b"a") -> RawAnswer:

@@ -1,6 +1,6 @@
 """How long a request would wait, from what was sent and answered when."""
 
-from hotswap_stream.adapters.kafka.answer_pace import SENT_MARKS_MAX, AnswerPace
+from hotswap_stream.adapters.kafka.inference.pace import SENT_MARKS_MAX, AnswerPace
 
 
 def busy_pace(*, rate_per_s: int, sent: int, seconds: float) -> AnswerPace:

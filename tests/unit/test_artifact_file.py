@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hotswap_stream.application.artifact_file import (
+from hotswap_stream.application.artifacts.file import (
     ALIGNMENT_BYTES,
     ArtifactFormatError,
     decode_manifest,
@@ -15,7 +15,7 @@ from hotswap_stream.application.artifact_file import (
     pack_artifact,
     read_manifest,
 )
-from hotswap_stream.application.artifact_manifest import ArtifactManifest, TensorSpec
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from tests.sample_artifacts import linear_artifact, linear_manifest, linear_weights
 
 

@@ -10,10 +10,10 @@ import pytest
 from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.application.audit import export_log, verify_export, verify_log, verify_records
-from hotswap_stream.application.audit_export import ExportDamagedError, ExportWriter, read_export
-from hotswap_stream.application.audit_findings import AuditReport, Finding, StreamHead
-from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.application.audit.audit import export_log, verify_export, verify_log, verify_records
+from hotswap_stream.application.audit.export import ExportDamagedError, ExportWriter, read_export
+from hotswap_stream.application.audit.findings import AuditReport, Finding, StreamHead
+from hotswap_stream.application.log.port import LogRecord
 from tests.registry_samples import LogBuilder, archived, in_envelope, promoted, staged, trained, validated
 
 
@@ -336,7 +336,7 @@ class TestExport:
             list(read_export(BytesIO(hidden)))
 
     def test_a_line_no_record_needs(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("hotswap_stream.application.audit_export.LINE_BYTES_MAX", 100)
+        monkeypatch.setattr("hotswap_stream.application.audit.export.LINE_BYTES_MAX", 100)
         with pytest.raises(ExportDamagedError, match="more than 100 bytes"):
             list(read_export(BytesIO(exported(sample_log().records))))
 

@@ -10,7 +10,7 @@ from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_events.log_stream import LOG_STREAM, LogBegun
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.application.audit import (
+from hotswap_stream.application.audit.audit import (
     NothingFoundError,
     acknowledge,
     export_log,
@@ -18,9 +18,9 @@ from hotswap_stream.application.audit import (
     verify_log,
     verify_records,
 )
-from hotswap_stream.application.audit_findings import Finding
-from hotswap_stream.application.registry import Registry
-from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.application.audit.findings import Finding
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.log.port import LogRecord
 from tests.registry_samples import MODEL, LogBuilder, archived, in_envelope, promoted, register, staged, trained
 
 

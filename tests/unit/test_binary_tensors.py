@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotswap_events.inference import AnswerFacts, InferRequest, InferResponse, InferTensor
-from hotswap_stream.application.binary_tensors import (
+from hotswap_stream.application.inference.binary_tensors import (
     WrongBodyError,
     decode_request,
     decode_response,
     encode_request,
     encode_response,
 )
-from hotswap_stream.application.tensor_values import flat_values, flatten, nest, shape_of
+from hotswap_stream.application.inference.tensor_values import flat_values, flatten, nest, shape_of
 
 RAW = struct.pack("<4f", 1, 2, 3, 4)
 

@@ -9,14 +9,14 @@ from confluent_kafka import KafkaException, Producer
 
 from hotswap_events.answers import AnswerTags
 from hotswap_stream.workers.inference import waiting
-from hotswap_stream.workers.inference.answer_sender import AnswerSender
-from hotswap_stream.workers.inference.answers import Answer, AnswerWriter
-from hotswap_stream.workers.inference.checkpoint import resume_positions
-from hotswap_stream.workers.inference.dead_letter_sender import DeadLetterSender
+from hotswap_stream.workers.inference.answers.sender import AnswerSender
+from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter
+from hotswap_stream.workers.inference.loop.checkpoint import resume_positions
+from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.kafka_clients import LoopLimits, tail_consumer
-from hotswap_stream.workers.inference.records import RequestRecord
+from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.waiting import Wait
-from hotswap_stream.workers.inference.window_keeper import WindowKeeper
+from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 
 WHAT = "nothing is taken"
 
@@ -114,8 +114,8 @@ def test_dead_letters_that_are_not_taken(nobody: str, stopping: threading.Event)
 
 def test_places_that_cannot_be_read(nobody: str, stopping: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was tried for half a minute after the stop."""
-    monkeypatch.setattr("hotswap_stream.workers.inference.checkpoint.ASK_SECONDS_MAX", 0.1)
-    monkeypatch.setattr("hotswap_stream.workers.inference.checkpoint.RETRY_SECONDS_MAX", 0.3)
+    monkeypatch.setattr("hotswap_stream.workers.inference.loop.checkpoint.ASK_SECONDS_MAX", 0.1)
+    monkeypatch.setattr("hotswap_stream.workers.inference.loop.checkpoint.RETRY_SECONDS_MAX", 0.3)
     options = {"bootstrap.servers": nobody, "log_level": 0}
     consumer = tail_consumer(options, "w")
     try:

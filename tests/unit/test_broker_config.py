@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hotswap_stream.broker.broker_config import NodePorts, broker_properties, logging_properties
-from hotswap_stream.broker.java_properties import render_properties
+from hotswap_stream.broker.java.properties import render_properties
 
 
 def cluster_of(count: int) -> list[NodePorts]:

@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from hotswap_stream.workers.inference.callbacks import CallbackErrors
+from hotswap_stream.kafka.callbacks import CallbackErrors
 
 
 def test_an_error_is_raised_once_behind_the_call() -> None:

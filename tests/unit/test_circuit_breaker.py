@@ -16,10 +16,10 @@ from hotswap_events.serving_control import (
     ServingPolicy,
     ServingPolicySet,
 )
-from hotswap_stream.application.circuit_breaker import BUCKETS, REPEAT_SECONDS, AnswerWindow, CircuitBreaker, ProbePlan
-from hotswap_stream.application.circuit_guard import CircuitGuard
+from hotswap_stream.application.serving.breaker import BUCKETS, REPEAT_SECONDS, AnswerWindow, CircuitBreaker, ProbePlan
+from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.domain.decide import Accepted, decide
-from hotswap_stream.domain.state import ModelState
+from hotswap_stream.domain.state.model import ModelState
 from tests.registry_samples import EPOCH, promoted, trained, validated
 from tests.unit.decider_specification import state_after
 

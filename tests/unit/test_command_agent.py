@@ -8,7 +8,7 @@ import pytest
 
 from hotswap_events import headers
 from hotswap_stream.agents.command_agent import COMMAND_BYTES_MAX, CommandAgent
-from hotswap_stream.application.dead_letter import DEAD_LETTER_VALUE_BYTES_MAX
+from hotswap_stream.application.topics.dead_letter import DEAD_LETTER_VALUE_BYTES_MAX
 from hotswap_stream.errors import LogUnavailableError
 from tests.registry_samples import in_envelope, promote, register, trained
 from tests.unit.agent_stage import TOPICS, AgentStage, command_record

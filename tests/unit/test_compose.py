@@ -18,9 +18,9 @@ import yaml
 from jsonschema import Draft7Validator
 
 from hotswap_events.topics import Topics
-from hotswap_stream.api.allowed_hosts import AllowedHosts
+from hotswap_stream.api.protocol.allowed_hosts import AllowedHosts
 from hotswap_stream.api.server import check_keys
-from hotswap_stream.pulse import AGE_SECONDS_MAX
+from hotswap_stream.home.pulse import AGE_SECONDS_MAX
 from hotswap_stream.settings import PREFIX, Settings, load_settings, parse_allowed_hosts, parse_api_keys
 from tools.reference_cli import command_names
 

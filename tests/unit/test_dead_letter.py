@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotswap_events import headers
-from hotswap_stream.application.dead_letter import dead_letter, smallest_dead_letter
-from hotswap_stream.application.topic_records import OutboundRecord
-from hotswap_stream.workers.inference.records import RequestRecord
+from hotswap_stream.application.topics.dead_letter import dead_letter, smallest_dead_letter
+from hotswap_stream.application.topics.records import OutboundRecord
+from hotswap_stream.workers.inference.requests.records import RequestRecord
 
 RECORD_BYTES_MAX = 1024**2 - 10_000
 TOPIC = "t" * 249

@@ -6,8 +6,8 @@ from hotswap_events.commands import AnyCommand
 from hotswap_events.registry import ArtifactFacts, ModelTrained, Provenance, TrainingFailed, TrainingStarted
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.evolve import evolve_unknown_in_place
-from hotswap_stream.domain.state import ModelState
-from hotswap_stream.domain.validation import ValidationPolicy
+from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.versions.validation import ValidationPolicy
 from tests.registry_samples import (
     archive,
     archived,

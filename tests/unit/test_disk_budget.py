@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotswap_events.topics import Topics
-from hotswap_stream.application.broker_budget import check_budget, limited_topic
+from hotswap_stream.application.topics.disk_budget import check_budget, limited_topic
 from hotswap_stream.broker.disk_budget import TRAFFIC_SHARE, UNLIMITED, kept_bytes, partitions_in, share_out
-from hotswap_stream.cli.kept_broker import limited
+from hotswap_stream.cli.processes.kept_broker import limited
 from hotswap_stream.errors import ConfigurationError
 
 TOPICS = Topics("staging")

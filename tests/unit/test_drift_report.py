@@ -11,11 +11,11 @@ import pytest
 from hotswap_events.commands import Refusal
 from hotswap_events.observation import Feedback, Observation
 from hotswap_events.profile import ModelProfiled
-from hotswap_stream.application import drift_report as module
-from hotswap_stream.application.drift_plot import drift_svg
-from hotswap_stream.application.drift_report import DriftReport, drift_report
-from hotswap_stream.application.recorded_history import Recorded, TooManyRecordsError
-from hotswap_stream.application.registry_fold import RegistryFold
+from hotswap_stream.application.drift import report as module
+from hotswap_stream.application.drift.plot import drift_svg
+from hotswap_stream.application.drift.report import DriftReport, drift_report
+from hotswap_stream.application.observations.history import Recorded, TooManyRecordsError
+from hotswap_stream.application.registry.fold import RegistryFold
 from tests.observation_samples import BEGIN, ObservedTraffic
 from tests.profile_samples import profiled, sketch_of
 from tests.registry_samples import MODEL, LogBuilder, promoted, trained, validated

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent
 from hotswap_events.log_stream import LOG_EVENT_TYPES, LOG_STREAM, LogEvent
 from hotswap_events.registry import EVENT_TYPES, RegistryEvent, TrainingFailed
-from hotswap_stream.application.event_description import describe
+from hotswap_stream.application.descriptions.event import describe
 from tests import alert_samples, emergency_samples, rollout_samples, serving_samples
 from tests.profile_samples import profiled
 from tests.registry_samples import (

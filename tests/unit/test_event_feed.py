@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.application import event_feed, registry_follower
-from hotswap_stream.application.event_feed import EntryFilter, EventFeed
-from hotswap_stream.application.registry import Registry
+from hotswap_stream.application.registry import feed as event_feed
+from hotswap_stream.application.registry import follower as registry_follower
+from hotswap_stream.application.registry.feed import EntryFilter, EventFeed
+from hotswap_stream.application.registry.registry import Registry
 from tests.registry_samples import CountingIds, LogBuilder, SteppingClock, promoted, staged, trained
 
 

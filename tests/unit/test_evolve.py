@@ -4,7 +4,7 @@ import pytest
 
 from hotswap_events.registry import ModelPromoted, ModelRolledBack, RegistryEvent
 from hotswap_stream.domain.evolve import IllegalEventError, evolve, evolve_in_place, evolve_unknown_in_place
-from hotswap_stream.domain.state import ModelState, RunState
+from hotswap_stream.domain.state.model import ModelState, RunState
 from tests.registry_samples import (
     archived,
     artifact_of,

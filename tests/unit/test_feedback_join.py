@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hotswap_events.observation import Feedback
-from hotswap_stream.application.feedback import (
+from hotswap_stream.application.observations.feedback import (
     AnswerExpiredError,
     FeedbackJoiner,
     FeedbackUnavailableError,

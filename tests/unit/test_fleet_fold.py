@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord, FleetVersion
-from hotswap_stream.application import fleet_view
-from hotswap_stream.application.fleet_view import FleetFold
+from hotswap_stream.application.inference import fleet as fleet_view
+from hotswap_stream.application.inference.fleet import FleetFold
 from hotswap_stream.workers.inference.fleet import Fleet
 from tests.hostile_values import hostile
 

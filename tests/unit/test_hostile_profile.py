@@ -2,8 +2,8 @@
 
 from hotswap_events.alerts import AlertPolicy, AlertPolicySet, AlertRule
 from hotswap_stream.agents.alert_agent import BEHIND, AlertAgent
-from hotswap_stream.application.registry_fold import RegistryFold
-from hotswap_stream.application.registry_view import registry_state
+from hotswap_stream.application.registry.fold import RegistryFold
+from hotswap_stream.application.registry.view import registry_state
 from tests.observation_samples import ObservedTraffic
 from tests.profile_samples import INPUT, profiled
 from tests.registry_samples import MODEL, LogBuilder, promoted, trained, validated

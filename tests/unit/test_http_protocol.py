@@ -10,8 +10,8 @@ import pytest
 from litestar import Litestar, Request, get, post
 from litestar.response import Stream
 
-from hotswap_stream.api import http_protocol
-from hotswap_stream.api.connections import ConnectionLimits
+from hotswap_stream.api.protocol import http_protocol
+from hotswap_stream.api.protocol.connections import ConnectionLimits
 from tests.contract.http_stage import served
 from tests.raw_http import RawAnswer, RawConnection, raw_connection, request
 

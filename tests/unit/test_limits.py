@@ -3,7 +3,7 @@
 import pytest
 
 from hotswap_events.registry import ArtifactFacts, Provenance
-from hotswap_stream.domain import limits
+from hotswap_stream.domain.deciding import limits
 
 
 @pytest.mark.parametrize("name", ["a", "A", "0", "digits", "digits-2_b", "a" * 63])

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from hotswap_stream.adapters.torch.architectures import (
+from hotswap_stream.adapters.torch.modules.architectures import (
     ArchitectureArgumentsError,
     Signature,
     UnknownArchitectureError,
@@ -20,10 +20,10 @@ from hotswap_stream.adapters.torch.architectures import (
     build_module,
     manifest_of,
 )
-from hotswap_stream.adapters.torch.loading import WarmUpError, WeightsMismatchError, load_module
-from hotswap_stream.adapters.torch.saving import ModuleNotSavableError, save_module
-from hotswap_stream.application.artifact_file import ArtifactFormatError, digest_of_artifact, pack_artifact
-from hotswap_stream.application.artifact_manifest import ArtifactManifest, TensorSpec
+from hotswap_stream.adapters.torch.modules.loading import WarmUpError, WeightsMismatchError, load_module
+from hotswap_stream.adapters.torch.modules.saving import ModuleNotSavableError, save_module
+from hotswap_stream.application.artifacts.file import ArtifactFormatError, digest_of_artifact, pack_artifact
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.errors import HotswapError
 from tests.sample_artifacts import linear_artifact, linear_manifest, linear_weights
 

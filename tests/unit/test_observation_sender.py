@@ -11,10 +11,10 @@ from structlog.testing import capture_logs
 from hotswap_events.fleet import ObservationsLost
 from hotswap_events.observation import Comparison
 from hotswap_events.topics import Topics
-from hotswap_stream.workers.inference import observer
-from hotswap_stream.workers.inference.observation_sender import ObservationSender
-from hotswap_stream.workers.inference.observer import Observer
-from hotswap_stream.workers.inference.tally import Tally
+from hotswap_stream.workers.inference.observing import observer
+from hotswap_stream.workers.inference.observing.sender import ObservationSender
+from hotswap_stream.workers.inference.observing.observer import Observer
+from hotswap_stream.workers.inference.observing.tally import Tally
 
 
 class _Batch:

@@ -5,9 +5,9 @@ from typing import get_args
 import pytest
 
 from hotswap_events.commands import Refusal, RefusalCode
-from hotswap_stream.api.problems import REFUSAL_STATUS, problem_of, refused
-from hotswap_stream.application.artifact_file import InvalidDigestError
-from hotswap_stream.application.artifact_store import (
+from hotswap_stream.api.protocol.problems import REFUSAL_STATUS, problem_of, refused
+from hotswap_stream.application.artifacts.file import InvalidDigestError
+from hotswap_stream.application.artifacts.store import (
     ArtifactNotFoundError,
     ArtifactStoreRefusedError,
     ArtifactStoreUnavailableError,

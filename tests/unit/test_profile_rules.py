@@ -11,9 +11,9 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from hotswap_events.profile import PROFILE_SKETCH_CHARACTERS_MAX
-from hotswap_stream.application.quantile_sketch import Sketch
+from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.domain.evolve import IllegalEventError, evolve
-from hotswap_stream.domain.sketch_bytes import wrong_sketch
+from hotswap_stream.domain.versions.sketch_bytes import wrong_sketch
 from tests.profile_samples import INPUT, SCORE, profile, profiled, sketch_of
 from tests.registry_samples import archived, in_envelope, trained
 from tests.rollout_samples import artifact_deleted

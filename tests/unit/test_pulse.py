@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from hotswap_stream import pulse
-from hotswap_stream.pulse import AGE_SECONDS_MAX, NotHealthyError, Pulse, check
+from hotswap_stream.home import pulse
+from hotswap_stream.home.pulse import AGE_SECONDS_MAX, NotHealthyError, Pulse, check
 
 
 def test_a_sign_that_is_renewed_is_fresh(tmp_path: Path) -> None:

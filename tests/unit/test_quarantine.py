@@ -2,9 +2,9 @@
 
 from confluent_kafka import KafkaError, KafkaException
 
-from hotswap_stream.workers.inference.quarantine import LIVES_ALONE_MAX, Quarantine
-from hotswap_stream.workers.inference.records import RequestRecord
-from hotswap_stream.workers.inference.requests import Unreadable
+from hotswap_stream.workers.inference.requests.quarantine import LIVES_ALONE_MAX, Quarantine
+from hotswap_stream.workers.inference.requests.records import RequestRecord
+from hotswap_stream.workers.inference.requests.requests import Unreadable
 
 
 def entry(offset: int, partition: int = 0) -> Unreadable:

@@ -7,7 +7,7 @@ import pytest
 
 from hotswap_stream.agents.reading_marks import DEATHS_MAX, FAILURES_MAX, ReadingMarks
 from hotswap_stream.agents.record_care import RecordCare
-from hotswap_stream.application.topic_records import InboundRecord
+from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.errors import LogUnavailableError
 from tests.unit.agent_stage import TOPICS, KeepingPublisher, command_record
 

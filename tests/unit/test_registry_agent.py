@@ -9,7 +9,7 @@ from hotswap_events import headers
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_stream.agents import registry_agent
 from hotswap_stream.agents.registry_agent import RegistryAgent, StreamHead
-from hotswap_stream.application.registry_view import registry_state
+from hotswap_stream.application.registry.view import registry_state
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 from tests.registry_samples import in_envelope, promote, register, switch, trained, validate
 from tests.unit.agent_stage import TOPICS, AgentStage

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.application.registry_as_of import (
+from hotswap_stream.application.registry.as_of import (
     FOLDS_KEPT_MAX,
     WAITING_MAX,
     OffsetNotReachedError,
     RegistryAsOf,
     TooManyReplaysError,
 )
-from hotswap_stream.application.registry_log import LogRecord
+from hotswap_stream.application.log.port import LogRecord
 from tests.registry_samples import EPOCH, MODEL, LogBuilder, SteppingClock, promoted, trained
 
 

@@ -8,9 +8,9 @@ import pytest
 from hotswap_events.alerts import AlertPolicy
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_events.registry_state import STATE_BYTES_MAX, VERSIONS_LISTED_MAX, RegistryState, VersionStage
-from hotswap_stream.application.registry_fold import RegistryFold, Stream
-from hotswap_stream.application.registry_view import encode_registry_state, registry_state
-from hotswap_stream.domain.state import ModelState, Stage, VersionState
+from hotswap_stream.application.registry.fold import RegistryFold, Stream
+from hotswap_stream.application.registry.view import encode_registry_state, registry_state
+from hotswap_stream.domain.state.model import ModelState, Stage, VersionState
 from tests.alert_samples import FAILING, alert_policy_set, alert_raised
 from tests.registry_samples import EPOCH, IMPORTED, LogBuilder, promoted, rolled_back, staged, trained, validated
 from tests.serving_samples import STRICT

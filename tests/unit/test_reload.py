@@ -1,9 +1,9 @@
 """Which version a reload takes."""
 
 from hotswap_events.commands import Refusal
-from hotswap_stream.application.registry_fold import RegistryFold
-from hotswap_stream.application.reload import newest_eligible
-from hotswap_stream.domain.state import ModelState
+from hotswap_stream.application.registry.fold import RegistryFold
+from hotswap_stream.application.registry.reload import newest_eligible
+from hotswap_stream.domain.state.model import ModelState
 from tests.registry_samples import (
     MODEL,
     LogBuilder,

@@ -4,7 +4,7 @@ import pytest
 
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
-from hotswap_stream.application.reply_topics import ReplyTopics
+from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
 

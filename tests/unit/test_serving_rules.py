@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from hotswap_events.registry import RegistryEvent
 from hotswap_events.serving_control import ModelDisabled, ModelEnabled, ServingPolicy
 from hotswap_stream.domain.evolve import IllegalEventError
-from hotswap_stream.domain.serving_route import Route, circuit_of, route, route_to
+from hotswap_stream.domain.serving.route import Route, circuit_of, route, route_to
 from tests.registry_samples import archived, promoted, rolled_back, staged, trained
 from tests.serving_samples import (
     FAIL_FAST,

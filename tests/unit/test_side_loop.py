@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from hotswap_stream.application.side_loop import SideLoop, SideLoopClosedError
+from hotswap_stream.application.processes.side_loop import SideLoop, SideLoopClosedError
 
 
 async def test_work_runs_in_another_thread_and_gives_its_result_or_error() -> None:

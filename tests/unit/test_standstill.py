@@ -1,6 +1,6 @@
 """Standstill: places that do not move while requests wait, and those that only wait for their turn."""
 
-from hotswap_stream.application.standstill import STANDSTILL_SECONDS_MAX, TURN_SECONDS_MAX, Standstill
+from hotswap_stream.application.inference.standstill import STANDSTILL_SECONDS_MAX, TURN_SECONDS_MAX, Standstill
 
 
 def test_a_place_that_does_not_move_stands_still_from_the_first_look_on_that_saw_requests_wait() -> None:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from hotswap_events.inference import ErrorCode, InferRequest, InferTensor
 from hotswap_events.observation import LABELS_MAX, Observation
-from hotswap_stream.application.alert_window import totals_of
-from hotswap_stream.application.version_figures import failures_in
-from hotswap_stream.application.version_slots import Serving
-from hotswap_stream.domain.latency_histogram import (
+from hotswap_stream.application.alerts.window import totals_of
+from hotswap_stream.application.rollouts.analysis.figures import failures_in
+from hotswap_stream.application.swap.slots import Serving
+from hotswap_stream.domain.statistics.latency_histogram import (
     HIGHEST,
     LOWEST,
     bucket_of,
@@ -26,15 +26,15 @@ from hotswap_stream.domain.latency_histogram import (
     quantile_ms,
     upper_ms,
 )
-from hotswap_stream.workers.inference.batches import Group
-from hotswap_stream.workers.inference.input_sample import SAMPLES_MAX, InputSample
-from hotswap_stream.workers.inference.observation_sender import BATCH_BYTES_MAX
-from hotswap_stream.workers.inference.observer import KEYS_MAX
-from hotswap_stream.workers.inference.records import RequestRecord
-from hotswap_stream.workers.inference.requests import Request
-from hotswap_stream.workers.inference.shadow_compare import compare, shown
-from hotswap_stream.workers.inference.tally import FOLD_ROWS, Tally
-from hotswap_stream.workers.inference.tensors import Array
+from hotswap_stream.workers.inference.batches.batches import Group
+from hotswap_stream.workers.inference.observing.input_sample import SAMPLES_MAX, InputSample
+from hotswap_stream.workers.inference.observing.sender import BATCH_BYTES_MAX
+from hotswap_stream.workers.inference.observing.observer import KEYS_MAX
+from hotswap_stream.workers.inference.requests.records import RequestRecord
+from hotswap_stream.workers.inference.requests.requests import Request
+from hotswap_stream.workers.inference.shadows.compare import compare, shown
+from hotswap_stream.workers.inference.observing.tally import FOLD_ROWS, Tally
+from hotswap_stream.workers.inference.requests.tensors import Array
 
 _TIME = datetime(2026, 1, 2, tzinfo=UTC)
 _BODY = InferRequest(inputs=[InferTensor(name="x", shape=[1], datatype="FP32", data=[0.0])])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from hotswap_events.topics import Topics, TopicSpec
-from hotswap_stream.application.topic_check import (
+from hotswap_stream.application.topics.check import (
     SettingFound,
     TopicFacts,
     TopicSettingsError,

@@ -7,11 +7,11 @@ import pytest
 
 from hotswap_events.registry import Provenance
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.adapters.torch.architectures import manifest_of
-from hotswap_stream.application.evaluation import Evaluation, Measured
-from hotswap_stream.application.registry import Registry
-from hotswap_stream.application.train_model import ModelTrainer, TrainingReport
-from hotswap_stream.application.training import (
+from hotswap_stream.adapters.torch.modules.architectures import manifest_of
+from hotswap_stream.application.training.evaluation import Evaluation, Measured
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.training.trainer import ModelTrainer, TrainingReport
+from hotswap_stream.application.training.runs import (
     DataProfile,
     OnProgress,
     TrainingOutcome,

@@ -5,7 +5,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_stream.workers.inference.unreadable_batches import BatchPlace, batch_place
+from hotswap_stream.kafka.unreadable_batches import BatchPlace, batch_place
 
 
 def batch(base: int, count: int, *, magic: int = 2, payload: bytes = b"garbage") -> bytes:

@@ -4,7 +4,7 @@ import pytest
 
 from hotswap_events.registry import ModelValidated
 from hotswap_events.validation_policy import FigureGate, ValidationPolicy
-from hotswap_stream.domain.validation import DEFAULT_VALIDATION_POLICY, judge
+from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY, judge
 from tests.registry_samples import VALIDATION_SET, archived, promoted, trained, validate, validated
 from tests.rollout_samples import GATED, artifact_deleted, delete_artifact, set_validation_policy, validation_policy_set
 from tests.unit.decider_specification import given

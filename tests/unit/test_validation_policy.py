@@ -3,7 +3,7 @@
 import pytest
 
 from hotswap_events.registry import Verdict
-from hotswap_stream.domain.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy, judge
+from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy, judge
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hotswap_stream.application.quantile_sketch import Sketch
-from hotswap_stream.domain.sketch_bytes import VALUES_MAX, wrong_sketch
+from hotswap_stream.application.observations.sketch import Sketch
+from hotswap_stream.domain.versions.sketch_bytes import VALUES_MAX, wrong_sketch
 from tests.profile_samples import vast_sketch
 
 

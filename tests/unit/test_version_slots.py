@@ -18,12 +18,12 @@ from hotswap_events.serving_control import (
     ServingPolicy,
     ServingPolicySet,
 )
-from hotswap_stream.application import version_slots
-from hotswap_stream.application.artifact_manifest import ArtifactManifest
-from hotswap_stream.application.registry_fold import RegistryFold, Stream
-from hotswap_stream.application.version_plan import HoldLimits, versions_to_hold
-from hotswap_stream.application.version_slot import LoadFailure, Serving
-from hotswap_stream.application.version_slots import VersionSlots
+from hotswap_stream.application.swap import slots as version_slots
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.registry.fold import RegistryFold, Stream
+from hotswap_stream.application.swap.plan import HoldLimits, versions_to_hold
+from hotswap_stream.application.swap.slot import LoadFailure, Serving
+from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.errors import HotswapError
 from tests.registry_samples import LogBuilder, archived, artifact_of, promoted, staged, trained
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from hotswap_stream.application.watched_tasks import WatchedTasks, first_failure
+from hotswap_stream.application.processes.watched_tasks import WatchedTasks, first_failure
 
 
 async def _raise() -> None:

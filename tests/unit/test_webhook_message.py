@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from hotswap_stream.application.topic_records import InboundRecord
-from hotswap_stream.application.webhook_message import event_type, message_of, signature, trial_message
+from hotswap_stream.application.topics.records import InboundRecord
+from hotswap_stream.application.webhooks.message import event_type, message_of, signature, trial_message
 from tests.registry_samples import LogBuilder, trained
 from tests.webhook_receiver import OTHER_SECRET, SECRET
 

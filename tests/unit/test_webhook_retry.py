@@ -2,7 +2,7 @@
 
 import pytest
 
-from hotswap_stream.application.webhook_retry import PostOutcome, RetryRule
+from hotswap_stream.application.webhooks.retry import PostOutcome, RetryRule
 
 RULE = RetryRule(seconds_max=60.0)
 

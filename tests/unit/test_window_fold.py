@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from hotswap_events.windows import WINDOW_BYTES_MAX, WindowRecord, marker_key, window_key
-from hotswap_stream.application.window_fold import WindowFold
+from hotswap_stream.application.windows.fold import WindowFold
 
 RULE: dict[str, Any] = {"input": "x", "datatype": "FP32", "features": 1, "steps": 4}
 RECORD: dict[str, Any] = RULE | {"request_offset": 5, "data": bytes(16)}

@@ -11,8 +11,8 @@ from msgspec import Struct
 from hotswap_stream.adapters.artifacts.backend import Backend
 from hotswap_stream.adapters.artifacts.shared_store import SharedArtifactStore
 from hotswap_stream.adapters.artifacts.store import ObstoreArtifactStore
-from hotswap_stream.application.artifact_references import ArtifactReferences, EnvironmentName
-from hotswap_stream.application.artifact_store import ArtifactStore
+from hotswap_stream.application.artifacts.references import ArtifactReferences, EnvironmentName
+from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.errors import ConfigurationError
 
 

@@ -13,8 +13,8 @@ import msgspec
 import obstore
 
 from hotswap_stream.adapters.artifacts.backend import Backend
-from hotswap_stream.application.artifact_file import digest_hex
-from hotswap_stream.application.artifact_references import Mark, is_mark_name
+from hotswap_stream.application.artifacts.file import digest_hex
+from hotswap_stream.application.artifacts.references import Mark, is_mark_name
 from hotswap_stream.errors import ConfigurationError
 
 FOLDER = "refs"

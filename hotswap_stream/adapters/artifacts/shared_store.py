@@ -4,10 +4,10 @@ from pathlib import Path
 
 from hotswap_events.registry import ArtifactFacts
 from hotswap_stream.adapters.artifacts.store import ObstoreArtifactStore
-from hotswap_stream.application.artifact_file import pack_artifact
-from hotswap_stream.application.artifact_manifest import ArtifactManifest
-from hotswap_stream.application.artifact_references import ArtifactReferences
-from hotswap_stream.application.artifact_store import LoadedArtifact
+from hotswap_stream.application.artifacts.file import pack_artifact
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.artifacts.references import ArtifactReferences
+from hotswap_stream.application.artifacts.store import LoadedArtifact
 
 
 class SharedArtifactStore:

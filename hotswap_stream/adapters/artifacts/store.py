@@ -20,14 +20,14 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from hotswap_events.registry import ArtifactFacts
 from hotswap_stream.adapters.artifacts.backend import Backend
 from hotswap_stream.adapters.artifacts.marks import ObstoreMarks
-from hotswap_stream.application.artifact_file import (
+from hotswap_stream.application.artifacts.file import (
     digest_hex,
     digest_of_artifact,
     pack_artifact,
     read_manifest,
 )
-from hotswap_stream.application.artifact_manifest import ArtifactManifest
-from hotswap_stream.application.artifact_store import (
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.artifacts.store import (
     ArtifactNotFoundError,
     ArtifactStoreRefusedError,
     ArtifactStoreUnavailableError,

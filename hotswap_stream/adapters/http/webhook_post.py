@@ -12,7 +12,7 @@ import httpx
 from msgspec import structs
 
 from hotswap_stream import __version__
-from hotswap_stream.application.webhook_retry import PostOutcome
+from hotswap_stream.application.webhooks.retry import PostOutcome
 
 ANSWER_BYTES_MAX = 4_096
 """Read of an answer's body, for the cause; the rest is left unread and the connection closed."""

@@ -7,8 +7,8 @@ from typing import Any, Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from hotswap_stream.adapters.kafka.uncancelled import to_the_end
-from hotswap_stream.application.topic_records import OutboundRecord
+from hotswap_stream.kafka.uncancelled import to_the_end
+from hotswap_stream.application.topics.records import OutboundRecord
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.producer_stop import stop_producer

@@ -10,10 +10,10 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError, MessageSizeTooLarg
 from aiokafka.structs import RecordMetadata
 
 from hotswap_events.envelope import CONTENT_TYPE
-from hotswap_stream.adapters.kafka.connection import KafkaConnection
-from hotswap_stream.adapters.kafka.uncancelled import to_the_end
-from hotswap_stream.application.log_identity import WAY_OUT
-from hotswap_stream.application.registry_log import HELD_BACK_SECONDS, LogPage, LogRecord
+from hotswap_stream.kafka.connection import KafkaConnection
+from hotswap_stream.kafka.uncancelled import to_the_end
+from hotswap_stream.application.log.identity import WAY_OUT
+from hotswap_stream.application.log.port import HELD_BACK_SECONDS, LogPage, LogRecord
 from hotswap_stream.errors import (
     AppendOutcomeUnknownError,
     DecisionTooLargeError,

@@ -11,9 +11,9 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from hotswap_events.log_stream import LOG_STREAM
-from hotswap_stream.adapters.kafka.connection import KafkaConnection
-from hotswap_stream.adapters.kafka.uncancelled import to_the_end
-from hotswap_stream.application.log_identity import SeenLog
+from hotswap_stream.kafka.connection import KafkaConnection
+from hotswap_stream.kafka.uncancelled import to_the_end
+from hotswap_stream.application.log.identity import SeenLog
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.producer_stop import stop_producer

@@ -14,8 +14,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from hotswap_events.topics import TopicSpec
-from hotswap_stream.adapters.kafka.connection import KafkaConnection
-from hotswap_stream.application.topic_check import (
+from hotswap_stream.kafka.connection import KafkaConnection
+from hotswap_stream.application.topics.check import (
     Difference,
     SettingFound,
     TopicFacts,

@@ -4,8 +4,8 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 
-from hotswap_stream.application.identity import Clock
-from hotswap_stream.application.registry_log import HELD_BACK_SECONDS, LogPage, LogRecord
+from hotswap_stream.application.clock import Clock
+from hotswap_stream.application.log.port import HELD_BACK_SECONDS, LogPage, LogRecord
 from hotswap_stream.errors import DecisionTooLargeError, LogUnavailableError
 
 BATCH_BYTES_MAX = 1_000_000

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hotswap_stream.cli.running import FAILED, run
+from hotswap_stream.cli.terminal.running import FAILED, run
 
 if TYPE_CHECKING:
     from hotswap_stream.cli.demo.report import DemoReport

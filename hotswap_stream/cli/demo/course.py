@@ -7,7 +7,7 @@ from msgspec import Struct
 from hotswap_events.registry import ModelArchived, ModelPromoted, ModelRolledBack
 from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutCompleted, RolloutStarted
 from hotswap_stream.cli.demo.scene import AppliedEntry
-from hotswap_stream.domain.rollout_state import RolloutState
+from hotswap_stream.domain.state.rollout import RolloutState
 
 _OF_ROLLOUTS: tuple[type, ...] = (*ROLLOUT_EVENT_TYPES.values(), ModelPromoted, ModelRolledBack, ModelArchived)
 

@@ -13,14 +13,14 @@ import msgspec
 import typer
 
 from hotswap_stream import bootstrap
-from hotswap_stream.application.audit import verify_log
+from hotswap_stream.application.audit.audit import verify_log
 from hotswap_stream.cli.demo.report import Act, DemoReport, make_report
 from hotswap_stream.cli.demo.rollout_acts import RolloutActs
 from hotswap_stream.cli.demo.scene import MODEL, Scene
 from hotswap_stream.cli.demo.traffic import Traffic
 from hotswap_stream.cli.demo.version_acts import VersionActs, examples
-from hotswap_stream.cli.stack import running_stack
-from hotswap_stream.cli.train import TrainingBar
+from hotswap_stream.cli.processes.stack import running_stack
+from hotswap_stream.cli.training.train import TrainingBar
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.settings import Settings
 

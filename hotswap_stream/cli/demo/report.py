@@ -87,7 +87,7 @@ def write_report(report: DemoReport, path: Path) -> None:
 
 def print_report(report: DemoReport) -> None:
     """The table at the end."""
-    from hotswap_stream.cli.printing import print_table
+    from hotswap_stream.cli.terminal.printing import print_table
 
     print_table(
         ("act", "outcome", "s", ""),

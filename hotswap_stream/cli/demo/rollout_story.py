@@ -14,7 +14,7 @@ from hotswap_events.rollout import (
     RolloutWeightsSet,
 )
 from hotswap_events.rollout_strategy import ProgressiveStrategy, SetWeightStep
-from hotswap_stream.application.rollout_description import describe_arms, describe_step, describe_strategy
+from hotswap_stream.application.descriptions.rollout import describe_arms, describe_step, describe_strategy
 from hotswap_stream.cli.demo.scene import AppliedEntry
 from hotswap_stream.domain.reserved import ANALYSIS_ACTOR as ANALYSIS
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from hotswap_events.observation import Comparison, Observation
 from hotswap_stream import bootstrap
-from hotswap_stream.domain.rollout_state import RolloutState
+from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.reading import read_to
 from hotswap_stream.settings import Settings

@@ -10,8 +10,8 @@ from hotswap_events.commands import RegisterVersion, RollBack, SwitchVersion
 from hotswap_events.inference import InferTensor
 from hotswap_events.registry import ModelPromoted, ModelRolledBack, Provenance
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.digits import load_digits_split
-from hotswap_stream.application.artifact_file import digest_hex
+from hotswap_stream.adapters.torch.data.digits import load_digits_split
+from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.cli.demo.report import Act
 from hotswap_stream.cli.demo.scene import ACTOR, FIRST_EPOCHS, MODEL, Scene, accuracy_told, refusal
 from hotswap_stream.cli.demo.traffic import FLUSH_SECONDS_MAX, Example

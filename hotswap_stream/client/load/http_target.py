@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
-from hotswap_stream.application.binary_tensors import HEADER_LENGTH
+from hotswap_stream.application.inference.binary_tensors import HEADER_LENGTH
 from hotswap_stream.client.http_calls import infer_path
 from hotswap_stream.client.load.drive import Outcome
 from hotswap_stream.client.load.http_connection import (

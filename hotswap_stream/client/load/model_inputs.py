@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from hotswap_events.inference import Datatype
-from hotswap_stream.application.artifact_manifest import ArtifactManifest
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.client.http_calls import client_options, infer_path
 from hotswap_stream.client.load.payloads import InputSpec
 from hotswap_stream.errors import ConfigurationError, HotswapError

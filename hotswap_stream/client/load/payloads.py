@@ -18,8 +18,8 @@ from hotswap_events.inference import (
     InferRequest,
     InferTensor,
 )
-from hotswap_stream.application.binary_tensors import HEADER_LENGTH, encode_request
-from hotswap_stream.application.tensor_values import STRUCT_CODES, flat_values
+from hotswap_stream.application.inference.binary_tensors import HEADER_LENGTH, encode_request
+from hotswap_stream.application.inference.tensor_values import STRUCT_CODES, flat_values
 from hotswap_stream.client.tensors import infer_tensors
 from hotswap_stream.errors import ConfigurationError
 

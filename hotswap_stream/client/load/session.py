@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hotswap_stream.adapters.kafka.inference_gateway import KafkaInferenceGateway
+from hotswap_stream.adapters.kafka.inference.gateway import KafkaInferenceGateway
 from hotswap_stream.client.load.drive import LoadPlan, LoadRun, LoadTarget
 from hotswap_stream.client.load.http_connection import server_of
 from hotswap_stream.client.load.http_target import HttpTarget

@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord
-from hotswap_stream.application.fleet_view import FleetFold, FleetWorker
-from hotswap_stream.application.watched_tasks import WatchedTasks
+from hotswap_stream.application.inference.fleet import FleetFold, FleetWorker
+from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.producer_stop import stop_producer

@@ -8,7 +8,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, Producer
 from msgspec import Struct
 
-from hotswap_stream.workers.inference.requests import KEY_BYTES_MAX
+from hotswap_stream.workers.inference.requests.requests import KEY_BYTES_MAX
 
 _log = structlog.get_logger(__name__)
 

@@ -4,15 +4,15 @@ import time
 
 from msgspec import Struct
 
-from hotswap_stream.application.circuit_guard import CircuitGuard
-from hotswap_stream.application.version_slots import VersionSlots
-from hotswap_stream.workers.inference.batches import Batch
-from hotswap_stream.workers.inference.circuit_watch import CircuitWatch
+from hotswap_stream.application.serving.guard import CircuitGuard
+from hotswap_stream.application.swap.slots import VersionSlots
+from hotswap_stream.workers.inference.batches.batches import Batch
+from hotswap_stream.workers.inference.observing.circuits import CircuitWatch
 from hotswap_stream.workers.inference.kafka_clients import Batching
-from hotswap_stream.workers.inference.life_signs import LifeSigns
-from hotswap_stream.workers.inference.model_loop import ModelLoop
-from hotswap_stream.workers.inference.observer import Observer
-from hotswap_stream.workers.inference.shadow import ShadowRunner
+from hotswap_stream.workers.inference.loop.signs import LifeSigns
+from hotswap_stream.workers.inference.loop.model_loop import ModelLoop
+from hotswap_stream.workers.inference.observing.observer import Observer
+from hotswap_stream.workers.inference.shadows.runner import ShadowRunner
 
 
 class ServedModel(Struct):

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from hotswap_stream.application.artifact_store import ArtifactStore
-from hotswap_stream.application.evaluation import (
+from hotswap_stream.application.artifacts.store import ArtifactStore
+from hotswap_stream.application.training.evaluation import (
     EvaluationAborted,
     EvaluationFailedError,
     EvaluationLine,

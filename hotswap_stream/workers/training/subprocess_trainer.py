@@ -9,9 +9,9 @@ import msgspec
 import structlog
 
 from hotswap_events.registry import Provenance, TrainingFailureCause
-from hotswap_stream.application.artifact_file import ArtifactFormatError, read_manifest
-from hotswap_stream.application.artifact_store import ArtifactStore
-from hotswap_stream.application.training import (
+from hotswap_stream.application.artifacts.file import ArtifactFormatError, read_manifest
+from hotswap_stream.application.artifacts.store import ArtifactStore
+from hotswap_stream.application.training.runs import (
     OnProgress,
     TrainingAborted,
     TrainingFailure,

@@ -1,0 +1,349 @@
+"""Asking models by way of their topics. Each model's topics are connected to when it is first asked."""
+
+import asyncio
+import math
+import secrets
+import time
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from zlib import crc32
+
+import msgspec
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.partitioner import murmur2
+
+from hotswap_events import headers as header_names
+from hotswap_events.answers import AnswerTags
+from hotswap_events.inference import (
+    JSON_CONTENT_TYPE,
+    MSGPACK_CONTENT_TYPE,
+    InferError,
+    InferRequest,
+    InferResponse,
+)
+from hotswap_events.topics import Topics
+from hotswap_stream.adapters.kafka.inference.correlation import RawAnswer
+from hotswap_stream.adapters.kafka.inference.exchange import ModelExchange
+from hotswap_stream.adapters.kafka.inference.sender import RECORD_BYTES_MAX, Headers
+from hotswap_stream.application.inference.gateway import (
+    NOTHING_BESIDE,
+    Beside,
+    InferenceTimeoutError,
+    InferenceUnavailableError,
+    NoModelTopicsError,
+    RequestTooLargeError,
+)
+from hotswap_stream.kafka import clients
+
+PARTITIONS_USED_MAX = 4
+"""Partitions chosen of each model's. At least 4 keep latency low; more would mean reading more of others' answers."""
+MODELS_CONNECTED_MAX = 64
+
+UNCONFIRMED_SECONDS_MAX = 1.0
+"""A broker that has not acknowledged a batch for so long is why no answer comes, and not the model."""
+WINDOWS_ASKED_AGAIN_SECONDS = 5.0
+"""A model without a windows topic may get one."""
+_ALL = "/all"
+"""Behind a model's name (which has no slash): the connection that uses all partitions."""
+
+_random = secrets.SystemRandom()
+_JSON, _MSGPACK = JSON_CONTENT_TYPE.encode(), MSGPACK_CONTENT_TYPE.encode()
+_json, _msgpack = msgspec.json.Encoder(), msgspec.msgpack.Encoder()
+_decoders: dict[tuple[bool, bool], Any] = {
+    (False, True): msgspec.json.Decoder(InferResponse),
+    (False, False): msgspec.json.Decoder(InferError),
+    (True, True): msgspec.msgpack.Decoder(InferResponse),
+    (True, False): msgspec.msgpack.Decoder(InferError),
+}
+
+
+def record_headers(content_type: bytes, beside: Beside, timeout_s: float) -> list[tuple[str, bytes]]:
+    """The headers of a request's record that is sent now, by this machine's clock."""
+    deadline_s = timeout_s if beside.deadline_s is None else beside.deadline_s
+    headers = [
+        (header_names.CONTENT_TYPE, content_type),
+        (header_names.DEADLINE, b"%d" % ((time.time() + deadline_s) * 1_000)),
+    ]
+    if beside.routing_key is not None:
+        headers.append((header_names.ROUTING_KEY, beside.routing_key.encode()))
+    if beside.model_version is not None:
+        headers.append((header_names.MODEL_VERSION, beside.model_version.encode()))
+    if beside.repeated_id_allowed:
+        headers.append((header_names.REPEATED_ID, b"allowed"))
+    if beside.traceparent is not None:
+        headers.append((header_names.TRACEPARENT, beside.traceparent.encode()))
+    return headers
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Where the default partitioner of Kafka's Java client puts a key."""
+    hashed: int = murmur2(key.encode())
+    return (hashed & 0x7FFFFFFF) % partitions
+
+
+class KafkaInferenceGateway:
+    """An InferenceGateway. At most `in_flight_max` requests at once; more wait for a place within their time.
+
+    Without `partitions` it takes up to four of each model's by chance, so that several gateways spread out. Requests
+    with a routing key to a model that takes windows go where Kafka's default partitioner puts the key, among all
+    partitions: the steps of a series must meet in one.
+
+    `tags`: by which answers are known; without them those of an environment that has no key.
+    """
+
+    def __init__(
+        self,
+        client_options: Mapping[str, Any],
+        topics: Topics,
+        *,
+        in_flight_max: int = 1_024,
+        partitions: Collection[int] | None = None,
+        models_connected_max: int = MODELS_CONNECTED_MAX,
+        tags: AnswerTags | None = None,
+    ) -> None:
+        if in_flight_max < 1 or models_connected_max < 1:
+            raise ValueError("in_flight_max and models_connected_max must be at least 1")
+        self._client_options = dict(client_options)
+        self._topics = topics
+        self._tags = AnswerTags(topics.prefix) if tags is None else tags
+        self._partitions = None if partitions is None else frozenset(partitions)
+        self._models_connected_max = models_connected_max
+        self._places = asyncio.Semaphore(in_flight_max)
+        self._connecting: dict[str, asyncio.Task[ModelExchange]] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._exchanges: dict[str, ModelExchange] = {}
+        """By model name, the one used last at the end."""
+        self._windows: dict[str, float] = {}
+        """Model → until when (monotonic seconds) it is taken to have no windows; infinity: it has."""
+        self._closed = False
+
+    async def close(self) -> None:
+        """Disconnect. Requests that still wait fail."""
+        self._closed = True
+        await asyncio.gather(*self._connecting.values(), return_exceptions=True)
+        while self._exchanges:
+            await self._exchanges.popitem()[1].stop()
+
+    async def infer(
+        self,
+        model_name: str,
+        request: InferRequest,
+        *,
+        raw: bool,
+        timeout_s: float,
+        partition: int | None = None,
+        beside: Beside = NOTHING_BESIDE,
+        wait_s_max: float | None = None,
+    ) -> InferResponse | InferError:
+        """See InferenceGateway."""
+        value, content_type = (_msgpack.encode(request), _MSGPACK) if raw else (_json.encode(request), _JSON)
+        headers = record_headers(content_type, beside, timeout_s)
+        # A worker sees a repeated id only within a partition.
+        id_decides = partition is None and request.id is not None and not beside.repeated_id_allowed
+        series = beside.routing_key if partition is None else None
+
+        async def ask() -> InferResponse | InferError:
+            found = await self.ask(
+                model_name,
+                value,
+                headers,
+                timeout_s=timeout_s,
+                partition=partition,
+                partition_key=request.id if id_decides else None,
+                series=series,
+                wait_s_max=wait_s_max,
+            )
+            return self.decode(found)
+
+        answer = await ask()
+        if series is not None and answer.parameters.window is not None:
+            self._windows[model_name] = math.inf
+            exchange = await self._exchange(model_name + _ALL)
+            if answer.parameters.request_partition != partition_of(series, len(exchange.partitions)):
+                # Sent before the model was known to take windows: its series is elsewhere.
+                answer = await ask()
+        return answer
+
+    async def ask(
+        self,
+        model_name: str,
+        value: bytes,
+        headers: Headers,
+        *,
+        timeout_s: float,
+        partition: int | None = None,
+        partition_key: str | None = None,
+        series: str | None = None,
+        wait_s_max: float | None = None,
+    ) -> RawAnswer:
+        """A request encoded already, and the answer's record, not decoded. Errors as of `infer`.
+
+        Without a `partition`, requests of one `partition_key` go to the same of those in use here. `series`: where the
+        model takes windows, requests of the same go to the partition of that key in every language's clients.
+        """
+        try:
+            async with asyncio.timeout(timeout_s), self._places:
+                if series is not None and await self._takes_windows(model_name):
+                    exchange = await self._exchange(model_name + _ALL)
+                    partition = partition_of(series, len(exchange.partitions))
+                    return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max, movable=False)
+                exchange = await self._exchange(model_name)
+                if partition is not None and partition not in exchange.partitions:
+                    raise ValueError(
+                        f"partition {partition} of model {model_name!r} is not consumed here; "
+                        f"{sorted(exchange.partitions)} are"
+                    )
+                if partition_key is not None:
+                    partition = exchange.partitions[crc32(partition_key.encode()) % len(exchange.partitions)]
+                return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max)
+        except TimeoutError as error:
+            silent = self._silence(model_name, timeout_s)
+            if silent is not None:
+                raise InferenceUnavailableError(silent) from error
+            raise InferenceTimeoutError(
+                f"no answer from model {model_name!r} within {timeout_s:g} s{self._untagged(model_name)}"
+            ) from error
+        except MessageSizeTooLargeError as error:
+            raise RequestTooLargeError(
+                f"the request has {len(value)} bytes; a record may have {RECORD_BYTES_MAX}, less what Kafka adds"
+            ) from error
+        except (KafkaError, OSError) as error:
+            raise InferenceUnavailableError(f"Kafka, on the way to model {model_name!r}: {error!r}") from error
+
+    def _silence(self, model_name: str, timeout_s: float) -> str | None:
+        """What Kafka has left undone, where that is why no answer came: its silence is not the model's."""
+        if model_name in self._connecting or model_name + _ALL in self._connecting:
+            return f"Kafka could not be reached within {timeout_s:g} s, on the way to model {model_name!r}"
+        unconfirmed_s = max((exchange.unconfirmed_s for exchange in self._open_exchanges(model_name)), default=0.0)
+        if unconfirmed_s < UNCONFIRMED_SECONDS_MAX:
+            return None
+        return f"Kafka has not confirmed requests to model {model_name!r} for {unconfirmed_s:.1f} s"
+
+    def _untagged(self, model_name: str) -> str:
+        """What a caller who waits in vain should look at."""
+        untagged = sum(exchange.untagged for exchange in self._open_exchanges(model_name))
+        if not untagged:
+            return ""
+        return (
+            f"; {untagged} records came there without the tag of this environment's workers: if HOTSWAP_ANSWERS_KEY is "
+            "set for them, it must be set here too"
+        )
+
+    def _open_exchanges(self, model_name: str) -> list[ModelExchange]:
+        found = (self._exchanges.get(slot) for slot in (model_name, model_name + _ALL))
+        return [exchange for exchange in found if exchange is not None]
+
+    @staticmethod
+    def decode(answer: RawAnswer) -> InferResponse | InferError:
+        """What an answer's record says. InferenceUnavailableError if it cannot be read."""
+        try:
+            decoded: InferResponse | InferError = _decoders[answer.raw, answer.ok].decode(answer.value)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InferenceUnavailableError(
+                f"the answer at offset {answer.offset} of partition {answer.partition} cannot be read: {error}"
+            ) from error
+        return decoded
+
+    async def connect(self, model_name: str, *, all_partitions: bool = False) -> ModelExchange:
+        """The connection to a model's topics, for callers that send without a task for each request.
+
+        It belongs to the gateway, which may replace it once it has failed. Does not count against `in_flight_max`.
+        `all_partitions`: where the sender chooses by key (`partition_of`), as for models that take windows.
+        """
+        return await self._exchange(model_name + _ALL if all_partitions else model_name)
+
+    async def _takes_windows(self, model_name: str) -> bool:
+        """Whether workers keep windows for it: they make its topic before they answer the first such request."""
+        until = self._windows.get(model_name, 0.0)
+        if until <= time.monotonic():
+            async with _admin_client(self._client_options) as admin:
+                names = {topic["topic"] for topic in await admin.describe_topics()}
+            found = self._topics.windows(model_name) in names
+            while len(self._windows) >= self._models_connected_max:
+                del self._windows[next(iter(self._windows))]
+            until = math.inf if found else time.monotonic() + WINDOWS_ASKED_AGAIN_SECONDS
+            self._windows[model_name] = until
+        return until == math.inf
+
+    async def _exchange(self, model_name: str) -> ModelExchange:
+        exchange = self._exchanges.get(model_name)
+        if exchange is not None and not exchange.failed:
+            self._exchanges[model_name] = self._exchanges.pop(model_name)  # moves to the end
+            return exchange
+        # A task of its own: whoever gives up meanwhile must not leave half a connection behind.
+        connecting = self._connecting.get(model_name)
+        if connecting is None:
+            connecting = asyncio.create_task(self._connect(model_name), name=f"connect-{model_name}")
+            self._connecting[model_name] = connecting
+            connecting.add_done_callback(lambda done: self._connected(model_name, done))
+        return await asyncio.shield(connecting)
+
+    def _connected(self, model_name: str, done: "asyncio.Task[ModelExchange]") -> None:
+        del self._connecting[model_name]
+        if not done.cancelled():
+            done.exception()  # looked at: those who asked have it, or have given up
+
+    async def _connect(self, model_name: str) -> ModelExchange:
+        async with self._one_at_a_time:
+            if self._closed:
+                raise InferenceUnavailableError("the connection is closed")
+            await self._make_room(model_name)
+            slot, model_name = model_name, model_name.removesuffix(_ALL)
+            count = await self._partition_count(model_name)
+            exchange = ModelExchange(
+                self._client_options,
+                request_topic=self._topics.requests(model_name),
+                response_topic=self._topics.responses(model_name),
+                partitions=range(count) if slot != model_name else self._choose(model_name, count),
+                tags=self._tags.of(model_name),
+            )
+            await exchange.start()
+            self._exchanges[slot] = exchange
+            return exchange
+
+    def _choose(self, model_name: str, count: int) -> list[int]:
+        if self._partitions is None:
+            return sorted(_random.sample(range(count), min(count, PARTITIONS_USED_MAX)))
+        if not self._partitions <= set(range(count)):
+            raise ValueError(f"model {model_name!r} has partitions 0 to {count - 1}; not all of those given are")
+        return sorted(self._partitions)
+
+    async def _make_room(self, model_name: str) -> None:
+        """Disconnect what failed, and where the limit is reached the model that was asked longest ago."""
+        failed = self._exchanges.pop(model_name, None)
+        if failed is not None:
+            await failed.stop()
+        if len(self._exchanges) >= self._models_connected_max:
+            idle = next((name for name, exchange in self._exchanges.items() if not exchange.in_flight), None)
+            if idle is None:
+                raise InferenceUnavailableError(
+                    f"{self._models_connected_max} models are being asked; no more at the same time"
+                )
+            await self._exchanges.pop(idle).stop()
+
+    async def _partition_count(self, model_name: str) -> int:
+        names = self._topics.requests(model_name), self._topics.responses(model_name)
+        async with _admin_client(self._client_options) as admin:
+            # All topics, because asking for one that does not exist may create it.
+            described = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+        counts = [described.get(name) for name in names]
+        if counts[0] is None or counts[1] is None:
+            known = sorted(name.rpartition(".")[2] for name in described if name.startswith(self._topics.requests("")))
+            raise NoModelTopicsError(
+                f"model {model_name!r} has no topics {names[0]!r} and {names[1]!r}; models with topics: "
+                f"{', '.join(known[:20]) or 'none'}"
+            )
+        # Where somebody gave one of them more, workers answer in those that both have.
+        return min(counts[0], counts[1])
+
+
+@asynccontextmanager
+async def _admin_client(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = clients.admin_client(**client_options)
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()

@@ -1,0 +1,82 @@
+"""Feedback into its topic."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from hotswap_events.observation import Feedback
+from hotswap_stream.kafka.uncancelled import to_the_end
+from hotswap_stream.application.observations.feedback import FEEDBACK_AT_ONCE_MAX, FeedbackUnavailableError
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.producer_stop import stop_producer
+
+FLUSH_SECONDS_MAX = 1.0
+"""How long feedback on its way may hold up the end; without a broker it would for ever."""
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Feedback)
+
+
+class KafkaFeedbackLog:
+    """A FeedbackLog; connects with the first feedback. `close` it, or use it with `async with`."""
+
+    def __init__(self, client_options: Mapping[str, Any], topic: str) -> None:
+        self._client_options = dict(client_options)
+        self._topic = topic
+        self._connecting = asyncio.Lock()
+        self._producer: AIOKafkaProducer | None = None
+
+    async def append(self, records: Sequence[Feedback]) -> None:
+        """Return when all of it is written. FeedbackUnavailableError: some of it may be. ValueError: too many, or one
+        that nobody could read."""
+        if len(records) > FEEDBACK_AT_ONCE_MAX:
+            raise ValueError(f"{len(records)} records of feedback; at most {FEEDBACK_AT_ONCE_MAX} at once are allowed")
+        values = [_checked(number, record) for number, record in enumerate(records)]
+        try:
+            producer = await self._connected()
+            sent = [
+                await producer.send(self._topic, value, key=record.model_name.encode())
+                for record, value in zip(records, values, strict=True)
+            ]
+            for acknowledged in sent:
+                await acknowledged
+        except KafkaError as error:
+            raise FeedbackUnavailableError(f"feedback cannot be written: {error!r}") from error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await to_the_end(stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX))
+
+    async def _connected(self) -> AIOKafkaProducer:
+        async with self._connecting:
+            if self._producer is None:
+                producer = clients.producer(**self._client_options, acks="all", linger_ms=1)
+                try:
+                    await to_the_end(producer.start())
+                except KafkaError:
+                    await to_the_end(producer.stop())
+                    raise
+                self._producer = producer
+            return self._producer
+
+
+def _checked(number: int, record: Feedback) -> bytes:
+    """As it is written: what was built in code was never held against the bounds of its fields."""
+    try:
+        value = _encoder.encode(record)
+        _decoder.decode(value)
+    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
+        raise ValueError(f"feedback[{number}]: {error}") from error
+    return value

@@ -1,0 +1,141 @@
+"""Exported and compiled architectures as files of this machine's cache: made once, by a process beside this one."""
+
+import hashlib
+import subprocess
+import sys
+import threading
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from hotswap_stream.adapters.torch.executors import graph_maker
+from hotswap_stream.adapters.torch.modules.architectures import module_of_architecture
+from hotswap_stream.adapters.torch.executors.executors import ExecutorUnavailableError
+from hotswap_stream.adapters.torch.executors.graph_maker import GraphKind, GraphOrder
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+
+MAKER_COMMAND = (sys.executable, "-m", "hotswap_stream.adapters.torch.executors.graph_maker")
+REASON_CHARACTERS_MAX = 500
+_SUFFIXES: dict[GraphKind, str] = {"onnxruntime": ".graph", "compile": ".pt2"}
+_PACKAGES: dict[GraphKind, tuple[str, ...]] = {"onnxruntime": ("torch", "onnxscript"), "compile": ("torch",)}
+
+log = structlog.get_logger(__name__)
+
+
+class GraphFiles:
+    """The graphs in one folder. A graph belongs to an architecture, its arguments and shapes; never to weights."""
+
+    def __init__(self, folder: Path, make_ms_max: int) -> None:
+        self._folder = folder
+        self._make_ms_max = make_ms_max
+        self._one_at_a_time = threading.Lock()
+        self._guard = threading.Lock()
+        self._closed = False
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def find(self, kind: GraphKind, manifest: ArtifactManifest) -> Path | None:
+        """The graph's file if it was made. ExecutorUnavailableError if making it failed, or it cannot be made."""
+        path = self._path(kind, manifest)
+        if path.exists():
+            return path
+        failed = _failure_of(path)
+        if failed.exists():
+            raise ExecutorUnavailableError(f"{kind} graph of {manifest.architecture!r}: {failed.read_text()}")
+        return None
+
+    def make(self, kind: GraphKind, manifest: ArtifactManifest) -> Path:
+        """The graph's file, made now if need be; blocks meanwhile. ExecutorUnavailableError."""
+        with self._one_at_a_time:
+            found = self.find(kind, manifest)
+            return found if found is not None else self._make(kind, manifest)
+
+    def close(self) -> None:
+        """End a process that makes a graph, and make no more."""
+        with self._guard:
+            self._closed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def _path(self, kind: GraphKind, manifest: ArtifactManifest) -> Path:
+        module = module_of_architecture(manifest.architecture)
+        facts = [
+            msgspec.json.encode(manifest, order="deterministic").decode(),
+            *(f"{package} {version(package)}" for package in _PACKAGES[kind]),
+            _source_digest(module),
+            _source_digest(graph_maker.__name__),
+            "" if kind == "onnxruntime" else _processor(),
+        ]
+        digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+        return self._folder / f"{manifest.architecture}-{digest[:24]}{_SUFFIXES[kind]}"
+
+    def _make(self, kind: GraphKind, manifest: ArtifactManifest) -> Path:
+        path = self._path(kind, manifest)
+        # What lies here is run: nobody else may write here.
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        module = module_of_architecture(manifest.architecture)
+        order = GraphOrder(kind, manifest, module, str(path))
+        log.info("graph_started", architecture=manifest.architecture, kind=kind)
+        problem = self._run(msgspec.json.encode(order) + b"\n")
+        if problem is not None:
+            reason, is_final = problem
+            if is_final:
+                _failure_of(path).write_text(reason)
+            raise ExecutorUnavailableError(f"{kind} graph of {manifest.architecture!r}: {reason}")
+        log.info("graph_made", architecture=manifest.architecture, kind=kind, size_bytes=path.stat().st_size)
+        return path
+
+    def _run(self, order: bytes) -> tuple[str, bool] | None:
+        """None when the process has made the graph; or why it has not, and whether it never will."""
+        with self._guard:
+            if self._closed:
+                return "closing", False
+            process = self._process = subprocess.Popen(
+                MAKER_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
+        assert process.stdin is not None  # noqa: S101 - a pipe was asked for
+        timer = threading.Timer(self._make_ms_max / 1000, process.kill)
+        timer.daemon = True
+        timer.start()
+        with process:
+            try:
+                process.stdin.write(order)
+                process.stdin.flush()
+            except BrokenPipeError:
+                pass  # its exit code says why
+            assert process.stderr is not None  # noqa: S101
+            # The input stays open: the process ends when it closes.
+            errors = process.stderr.read().decode(errors="replace").strip()
+            process.wait()
+            timer.cancel()
+        with self._guard:
+            self._process = None
+        if process.returncode == 0:
+            return None
+        if process.returncode < 0:
+            return f"the process was ended by signal {-process.returncode} (limit {self._make_ms_max} ms)", False
+        return errors.splitlines()[-1][:REASON_CHARACTERS_MAX] if errors else f"exit code {process.returncode}", True
+
+
+def _failure_of(path: Path) -> Path:
+    return path.with_suffix(".failed" + path.suffix)
+
+
+def _source_digest(module: str) -> str:
+    """Of the file that defines the architecture. ExecutorUnavailableError if another process cannot import it."""
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError) as error:
+        raise ExecutorUnavailableError(f"module {module!r} cannot be imported by name: {error}") from error
+    if module == "__main__" or spec is None or spec.origin is None or not Path(spec.origin).is_file():
+        raise ExecutorUnavailableError(f"module {module!r} cannot be imported by name, so no process can export it")
+    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+
+
+def _processor() -> str:
+    """What compiled code is for: the instruction sets in use."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability()

@@ -1,0 +1,130 @@
+"""From an artifact to a module that may serve: build, fill strictly, warm up, or say clearly why not."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from hotswap_stream.adapters.torch.modules.architectures import build_module
+from hotswap_stream.adapters.torch.modules.datatypes import TORCH_OF
+from hotswap_stream.adapters.torch.modules.reading import read_file, weights_in
+from hotswap_stream.application.artifacts.file import ArtifactFormatError
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
+from hotswap_stream.errors import HotswapError
+
+NAMES_SHOWN_MAX = 5
+WARM_UP_RUNS = 2
+"""The first run makes torch pick and compile its kernels, the second shows that they work."""
+
+
+class WeightsMismatchError(HotswapError):
+    """The weights are not those of the architecture the manifest names."""
+
+
+class WarmUpError(HotswapError):
+    """The module raised, or answered the wrong shape, datatype or NaN, when it was tried."""
+
+
+def load_module(manifest: ArtifactManifest, weights: bytes | Path | torch.Tensor) -> nn.Module:
+    """The module of a checked artifact, in eval mode, without gradients, warmed up.
+
+    `weights` is the artifact file: as bytes, as its path, or as `read_file` has read it. From the latter two the module
+    uses the memory that the file was read into. Errors: UnknownArchitectureError, ArchitectureArgumentsError,
+    ArtifactFormatError, WeightsMismatchError, WarmUpError.
+    """
+    state = _read_state(weights)
+    # First without memory: a wrong manifest is refused before anything of its size is allocated.
+    with torch.device("meta"):
+        module = build_module(manifest.architecture, manifest.arguments)
+    _check_state(manifest.architecture, module.state_dict(), state)
+    if any(name not in state for name, _ in module.named_buffers()):
+        # A buffer that is not saved gets its value from the constructor, so the constructor must run for real.
+        module = build_module(manifest.architecture, manifest.arguments)
+    # Assigned, not copied: what was read is what computes.
+    module.load_state_dict(state, strict=True, assign=True)
+    module.eval().requires_grad_(False)
+    warm_up(module, manifest)
+    return module
+
+
+def warm_up(module: nn.Module, manifest: ArtifactManifest) -> None:
+    """Run the module on the manifest's warm-up shapes and check what comes out. WarmUpError."""
+    inputs = [_sample(spec, manifest.warm_up[spec.name]) for spec in manifest.inputs]
+    batch = manifest.warm_up[manifest.inputs[0].name][0]
+    for _ in range(WARM_UP_RUNS):
+        try:
+            with torch.inference_mode():
+                answer = module(*inputs)
+        except Exception as error:
+            raise WarmUpError(
+                f"{manifest.architecture!r} raised on warm-up: {type(error).__name__}: {error}"
+            ) from error
+        for spec, tensor in zip(manifest.outputs, named_outputs(answer, manifest), strict=True):
+            _check_output(spec, tensor, batch, allow_non_finite=manifest.allow_non_finite)
+
+
+def named_outputs(answer: object, manifest: ArtifactManifest) -> list[torch.Tensor]:
+    """What a module answered, as one tensor per output of the manifest, in its order. WarmUpError if it is not that."""
+    if isinstance(answer, Mapping):
+        found = [answer.get(spec.name) for spec in manifest.outputs]
+    else:
+        found = list(answer) if isinstance(answer, tuple | list) else [answer]
+    names = [spec.name for spec in manifest.outputs]
+    tensors = [tensor for tensor in found if isinstance(tensor, torch.Tensor)]
+    if len(tensors) != len(names) or len(found) != len(names):
+        kinds = [type(item).__name__ for item in found]
+        raise WarmUpError(f"{manifest.architecture!r} answered {kinds}; one tensor each for {names} is needed")
+    return tensors
+
+
+def _sample(spec: TensorSpec, shape: tuple[int, ...]) -> torch.Tensor:
+    dtype = TORCH_OF[spec.datatype]
+    if dtype.is_floating_point:
+        return torch.linspace(0, 1, steps=torch.Size(shape).numel()).reshape(shape).to(dtype)
+    return torch.zeros(shape, dtype=dtype)
+
+
+def _check_output(spec: TensorSpec, tensor: torch.Tensor, batch: int, *, allow_non_finite: bool) -> None:
+    shape = tuple(tensor.shape)
+    wanted = (batch if spec.shape[0] == -1 else spec.shape[0], *spec.shape[1:])
+    if not spec.fits(shape) or shape[0] != wanted[0]:
+        raise WarmUpError(f"output {spec.name!r} has shape {list(shape)}; {list(wanted)} is needed")
+    if tensor.dtype != TORCH_OF[spec.datatype]:
+        raise WarmUpError(
+            f"output {spec.name!r} is {tensor.dtype}; {spec.datatype} ({TORCH_OF[spec.datatype]}) is needed"
+        )
+    if not allow_non_finite and tensor.dtype.is_floating_point and not bool(torch.isfinite(tensor).all()):
+        raise WarmUpError(
+            f"output {spec.name!r} holds NaN or infinity; the manifest's allow_non_finite would permit that"
+        )
+
+
+def _read_state(weights: bytes | Path | torch.Tensor) -> dict[str, torch.Tensor]:
+    try:
+        if isinstance(weights, bytes):
+            return safetensors.torch.load(weights)
+        return weights_in(read_file(weights) if isinstance(weights, Path) else weights)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ArtifactFormatError(f"weights cannot be read as safetensors: {error}") from error
+
+
+def _check_state(name: str, wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
+    """Names, shapes and datatypes must be exactly those of the architecture."""
+    problems = [f"{key} is missing" for key in wanted if key not in found]
+    problems += [f"{key} is not part of it" for key in sorted(found) if key not in wanted]
+    problems += [
+        f"{key} is {_kind(found[key])}, not {_kind(wanted[key])}"
+        for key in wanted
+        if key in found and _kind(found[key]) != _kind(wanted[key])
+    ]
+    if problems:
+        shown = "; ".join(problems[:NAMES_SHOWN_MAX])
+        more = f"; and {len(problems) - NAMES_SHOWN_MAX} more" if len(problems) > NAMES_SHOWN_MAX else ""
+        raise WeightsMismatchError(f"weights do not fit architecture {name!r}: {shown}{more}")
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return f"{tensor.dtype} {list(tensor.shape)}"

@@ -1,0 +1,87 @@
+"""Asking models over HTTP, in the form of the Open Inference Protocol v2, with its binary tensor extension."""
+
+from typing import Any
+
+from litestar import Request, Response, post
+from litestar.openapi.datastructures import ResponseSpec
+
+from hotswap_stream.api.inference.asking import ask, beside_of, body_of, in_flight, servable
+from hotswap_stream.api.protocol.openapi import TensorBodyOperation
+from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
+from hotswap_stream.api.protocol.problems import OipError, ProblemError
+from hotswap_stream.api.runtime import ApiRuntime, Runtime
+from hotswap_stream.application.inference.binary_tensors import (
+    HEADER_LENGTH,
+    WireResponse,
+    WrongBodyError,
+    decode_request,
+    encode_response,
+)
+
+JSON_MEDIA_TYPE = "application/json"
+BINARY_MEDIA_TYPE = "application/octet-stream"
+
+_ERRORS = {
+    400: "The request is wrong",
+    404: "No such model or version, or the version is archived",
+    409: "The id was seen before, and `hotswap-repeated-id: refused` was sent",
+    413: "The request is too large",
+    415: "Another content type",
+    429: "Too many requests with this API key: try again later",
+    500: "The model failed",
+    502: "The workers do not know pinned versions",
+    503: "No active version, no worker, or too many requests: try again later",
+    504: "No answer in time",
+}
+ERROR_RESPONSES = {
+    status: ResponseSpec(OipError, generate_examples=False, description=description)
+    for status, description in _ERRORS.items()
+}
+
+HttpRequest = Request[Any, Any, Any]
+
+
+@post(
+    "/models/{model_name:str}/infer",
+    status_code=200,
+    operation_id="infer",
+    operation_class=TensorBodyOperation,
+    tags=["inference"],
+    responses=ERROR_RESPONSES,
+)
+async def infer(request: HttpRequest, runtime: Runtime, model_name: ModelNameInPath) -> Response[WireResponse]:
+    """Ask the version in production. JSON, or JSON followed by raw tensors; errors are `{"error": …}`."""
+    return await _infer(request, runtime, model_name, None)
+
+
+@post(
+    "/models/{model_name:str}/versions/{model_version:str}/infer",
+    status_code=200,
+    operation_id="infer_version",
+    operation_class=TensorBodyOperation,
+    tags=["inference"],
+    responses=ERROR_RESPONSES,
+)
+async def infer_version(
+    request: HttpRequest, runtime: Runtime, model_name: ModelNameInPath, model_version: VersionInPath
+) -> Response[WireResponse]:
+    """Ask a named version, in production or not."""
+    return await _infer(request, runtime, model_name, model_version)
+
+
+async def _infer(
+    request: HttpRequest, runtime: ApiRuntime, model_name: str, model_version: str | None
+) -> Response[WireResponse]:
+    with in_flight(request, runtime):
+        servable(runtime, model_name, model_version)
+        body = await body_of(request, runtime, (JSON_MEDIA_TYPE, BINARY_MEDIA_TYPE))
+        try:
+            asked = decode_request(body, request.headers.get(HEADER_LENGTH))
+        except WrongBodyError as error:
+            raise ProblemError(400, "request-unreadable", str(error)) from error
+        beside = beside_of(request, model_version)
+        answer = await ask(runtime, model_name, asked.request, raw=asked.any_binary, beside=beside)
+    content, json_bytes = encode_response(answer, asked.binary_outputs([tensor.name for tensor in answer.outputs]))
+    if json_bytes is None:
+        return Response(content, media_type=JSON_MEDIA_TYPE)  # type: ignore[arg-type]  # encoded already
+    return Response(content, media_type=BINARY_MEDIA_TYPE, headers={HEADER_LENGTH: str(json_bytes)})  # type: ignore[arg-type]

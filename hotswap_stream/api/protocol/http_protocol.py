@@ -1,0 +1,259 @@
+"""uvicorn's faster HTTP/1.1 protocol, with what it lacks: an offer to upgrade is declined without losing the body;
+heads, bodies and answers have a time; heads and pipelines have a size; and trailers are no headers.
+"""
+
+from typing import Any
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from hotswap_stream.api.protocol.connections import ConnectionLimits, Connections, client_address
+
+HEAD_BYTES_MAX = 32_768
+"""Of request line and headers. What arrives in one piece with the bytes that exceed it is still received."""
+PIPELINED_REQUESTS_MAX = 64
+"""Requests of a connection that wait for the answer to an earlier one."""
+UNREAD_BODY_SECONDS_MAX = 5.0
+"""A request that is answered before its body was read: so long the rest is taken and thrown away."""
+
+_UPGRADING = (b"upgrade", b"http2-settings")
+
+
+class ServerConfig(uvicorn.Config):
+    """uvicorn's, with the connections that all protocols of the server have in common."""
+
+    def __init__(self, app: Any, *, limits: ConnectionLimits, **options: Any) -> None:
+        super().__init__(app, http=BoundedHttpProtocol, **options)
+        self.open_connections = Connections(limits)
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """One connection. Answers 400 to a head that is too large and 408 to what takes too long, and closes.
+
+    An upgrade is an offer that a server may pass over (RFC 9110, 7.8), and the body belongs to the request all the
+    same. httptools takes it for accepted and stops behind the head; so the head is parsed once more without the offer.
+    """
+
+    config: ServerConfig
+    transport: Any
+    flow: FlowControl
+
+    _head_open = True
+    _head_bytes = 0
+    _asked = False
+    """Whether some of a request is there that has no answer yet."""
+    _broken = False
+    """Whether nothing more is read, because it is no HTTP."""
+    _reading: str = "head"
+    """`nothing` between requests, `head`, `body`, or `answered-body`: of a request that has its answer already."""
+    _reading_since = 0.0
+    _writing_stopped_at: float | None = None
+    _declined: bytes | None = None
+    """The head of a request that offered an upgrade, without the offer."""
+    _running: RequestResponseCycle | None = None
+    address = "unknown"
+
+    def connection_made(self, transport: Any) -> None:
+        """Of asyncio.Protocol."""
+        super().connection_made(transport)
+        self._reading_since = self.loop.time()
+        self.address = client_address(self.client[0] if self.client else None)
+        no_place = self.config.open_connections.add(self)
+        if no_place is not None:
+            self.end(503, no_place)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Of asyncio.Protocol. Whoever answers an earlier request of a pipeline hears of it, too."""
+        self.config.open_connections.remove(self)
+        self._leave_cycles()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Of asyncio.Protocol."""
+        if self._broken or self.transport.is_closing():
+            return
+        self._asked = True
+        self._unset_keepalive_if_required()
+        if self._reading == "nothing":
+            self._now_reading("head")
+        if self._head_open:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX and not self._ends_in_time(data):
+                self._end_broken(f"The head of a request may have {HEAD_BYTES_MAX} bytes.")
+                return
+        try:
+            self._feed(memoryview(data))
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self._end_broken("Invalid HTTP request received.")
+
+    def _end_broken(self, message: str) -> None:
+        """Close, but not before requests that are there as a whole have their answers: they are carried out."""
+        self._broken = True
+        newest = self._newest()
+        if self._reading == "body" or newest is None or newest.response_complete:
+            self.end(400, message)
+        else:
+            newest.keep_alive = False
+
+    def _newest(self) -> RequestResponseCycle | None:
+        """The cycle of the request whose head came last."""
+        return self.cycle
+
+    def _feed(self, data: memoryview) -> None:
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stopped:
+                head, self._declined = self._declined, None
+                if head is None:
+                    raise httptools.HttpParserError("CONNECT is of proxies") from None
+                # A new one: this one takes nothing more if the offer also said that the connection is to be closed.
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(head)
+                data = data[stopped.args[0] :]
+            else:
+                return
+
+    def on_message_begin(self) -> None:
+        """Of httptools."""
+        self._head_open, self._head_bytes = True, 0
+        if self._reading != "head":
+            self._now_reading("head")
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Of httptools, which calls it with trailers, too: whoever looked at the headers would not have seen those."""
+        if self._head_open:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Of httptools."""
+        if self.parser.should_upgrade():
+            if self.parser.get_method() != b"CONNECT":
+                self._declined = self._head_without_offer()
+            return
+        if len(self.pipeline) >= PIPELINED_REQUESTS_MAX:
+            raise httptools.HttpParserError(f"more than {PIPELINED_REQUESTS_MAX} requests wait")
+        self._head_open = False
+        self._now_reading("body")
+        if not self.url.startswith(b"/"):
+            self._host_of_target()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Of httptools."""
+        if self._head_open:  # of an offer; the message comes
+            return
+        self._now_reading("nothing")
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Of the cycle that answered."""
+        self._asked = self._reading == "head" or bool(self.pipeline)
+        if self._reading == "body" and self.cycle.response_complete:
+            self._now_reading("answered-body")
+        super().on_response_complete()
+        if self._reading != "nothing":
+            self._unset_keepalive_if_required()  # there is a time for heads and bodies; see `overdue`
+        if len(self.pipeline) >= PIPELINED_REQUESTS_MAX // 2:
+            self.flow.pause_reading()
+
+    def pause_writing(self) -> None:
+        """Of asyncio.Protocol."""
+        self._writing_stopped_at = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Of asyncio.Protocol."""
+        self._writing_stopped_at = None
+        super().resume_writing()
+
+    def waits_since(self) -> float | None:
+        """See Connection."""
+        newest = self._newest()
+        busy = newest is not None and not newest.response_complete
+        at_work = busy and (self._reading != "body" or newest is not self._running or self.flow.read_paused)
+        return None if at_work else self._reading_since
+
+    def overdue(self, now: float, limits: ConnectionLimits) -> str | None:
+        """See Connection."""
+        if self._writing_stopped_at is not None and now - self._writing_stopped_at > limits.send_seconds_max:
+            return f"Nothing of an answer was taken for {limits.send_seconds_max} s."
+        if self.flow.read_paused:
+            self._reading_since = now
+        seconds = now - self._reading_since
+        if self._reading == "head" and seconds > limits.head_seconds_max:
+            return f"The head of a request must arrive within {limits.head_seconds_max} s."
+        if self._reading == "body" and seconds > limits.body_seconds_max:
+            return f"The body of a request must arrive within {limits.body_seconds_max} s."
+        if self._reading == "answered-body" and seconds > UNREAD_BODY_SECONDS_MAX:
+            return f"The request was answered {UNREAD_BODY_SECONDS_MAX} s ago."
+        if self._reading == "nothing" and self.waits_since() is not None and seconds > self.timeout_keep_alive + 1:
+            return "Nothing was asked."
+        return None
+
+    def end(self, status: int, message: str) -> None:
+        """See Connection."""
+        if self.transport.is_closing():
+            return
+        silent = status == 408 and not self._asked  # a request sent just now would take it for its answer
+        if self._writing_stopped_at is not None:
+            self.transport.abort()
+        elif not silent and not self._answer_begun():
+            retry = b"retry-after: 1\r\n" if status == 503 else b""
+            head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n"
+            self.transport.write(
+                STATUS_LINE[status] + head % len(message) + retry + b"\r\n" + message.encode("ascii", "replace")
+            )
+        self._leave_cycles()
+        self.transport.close()
+
+    def _answer_begun(self) -> bool:
+        """Whether more bytes would be taken for a part of an answer, or for the answer to an earlier request."""
+        cycle = self._newest()
+        if cycle is None or cycle.response_complete:
+            return False
+        return cycle is not self._running or cycle.response_started or self._head_open
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _leave_cycles(self) -> None:
+        for cycle in (self._running, self._newest(), *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+
+    def _now_reading(self, what: str) -> None:
+        self._reading, self._reading_since = what, self.loop.time()
+
+    def _head_without_offer(self) -> bytes:
+        """The same head as the parser would write it, but for what belongs to the offer."""
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b", ".join(
+                    option for option in map(bytes.strip, value.split(b",")) if option.lower() not in _UPGRADING
+                )
+            if name not in _UPGRADING and (value or name != b"connection"):
+                lines.append(b"%b: %b" % (name, value))
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def _host_of_target(self) -> None:
+        """`GET http://name/path`: the name in the target is the host, whatever the header says (RFC 9112, 3.2.2)."""
+        target = httptools.parse_url(self.url)
+        if target.host:
+            port = b":%d" % target.port if target.port else b""
+            others = [(name, value) for name, value in self.headers if name != b"host"]
+            self.headers[:] = [(b"host", target.host + port), *others]
+
+    def _ends_in_time(self, data: bytes) -> bool:
+        """Whether it was the body that made the piece large."""
+        before = self._head_bytes - len(data)
+        return 0 <= data.find(b"\r\n\r\n") <= HEAD_BYTES_MAX - before

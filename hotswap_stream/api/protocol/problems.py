@@ -1,0 +1,299 @@
+"""RFC 9457 problem details: every answer that is not a success, from a refusal to a crash."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, NotFoundException, SerializationException, ValidationException
+from msgspec import Struct
+
+from hotswap_events.commands import Refusal, RefusalCode
+from hotswap_stream.application.artifacts.file import InvalidDigestError
+from hotswap_stream.application.artifacts.store import ArtifactNotFoundError, ArtifactTooLargeError, DigestMismatchError
+from hotswap_stream.errors import DecisionTooLargeError, HotswapError, UnreadableEventError
+
+_log = structlog.get_logger(__name__)
+
+Found = TypeVar("Found")
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+OIP_PATH = "/v2"
+TYPE_PREFIX = "urn:hotswap-stream:problem:"
+
+REFUSAL_STATUS: Mapping[RefusalCode, int] = {
+    "illegal-step": 409,
+    "unknown-model": 404,
+    "unknown-version": 404,
+    "unknown-rule": 404,
+    "unknown-rollout": 404,
+    "duplicate-version": 409,
+    "invalid-value": 422,
+    "sequence-mismatch": 409,
+    "conflict": 409,
+    "command-unreadable": 422,
+}
+
+_TITLES = {
+    "illegal-step": "This step is not legal now",
+    "unknown-model": "No such model",
+    "unknown-version": "No such version",
+    "unknown-rule": "No such rule",
+    "unknown-rollout": "No such rollout",
+    "duplicate-version": "The version exists already",
+    "invalid-value": "A value is not valid",
+    "sequence-mismatch": "The model has moved on",
+    "conflict": "The registry has moved on",
+    "command-unreadable": "The command cannot be read",
+    "malformed-json": "The body is not JSON",
+    "body-missing": "The body is missing",
+    "host-not-allowed": "Not by this name",
+    "invalid-request": "The request is not valid",
+    "log-unavailable": "The registry log cannot be reached",
+    "log-replaced": "The registry log is another one",
+    "not-ready": "Not ready",
+    "internal": "Something went wrong here",
+}
+
+_ERROR_STATUS: tuple[tuple[type[HotswapError], int, str], ...] = (
+    (InvalidDigestError, 422, "invalid-value"),
+    (ArtifactNotFoundError, 422, "unknown-artifact"),
+    (DigestMismatchError, 422, "damaged-artifact"),
+    (ArtifactTooLargeError, 422, "artifact-too-large"),
+    (DecisionTooLargeError, 422, "decision-too-large"),
+    (UnreadableEventError, 409, "newer-release"),
+)
+
+
+class FieldError(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing wrong with a request. `key` is where, with dots."""
+
+    message: str
+    key: str | None = None
+    source: str | None = None
+    """body, query, path or header."""
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """RFC 9457, and more: a stable code, the legal steps or the names that exist, the fields at fault."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    """The path that was asked."""
+    code: str
+    legal: tuple[str, ...] = ()
+    errors: tuple[FieldError, ...] = ()
+    command_id: str | None = None
+    """Send the command again with this id: it cannot apply twice."""
+
+
+class OipError(Struct, frozen=True):
+    """The same under `/v2`, in the form of the Open Inference Protocol."""
+
+    error: str
+
+
+class ProblemError(Exception):
+    """A problem to answer with, raised where returning it would be a detour."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        legal: tuple[str, ...] = (),
+        headers: Mapping[str, str] | None = None,
+        command_id: str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.legal = legal
+        self.headers = dict(headers or {})
+        self.command_id = command_id
+
+
+def refused(refusal: Refusal, *, status: int | None = None, command_id: str | None = None) -> ProblemError:
+    """The problem for a refusal."""
+    return ProblemError(
+        status or REFUSAL_STATUS[refusal.code],
+        refusal.code,
+        refusal.reason,
+        legal=refusal.legal,
+        command_id=command_id,
+    )
+
+
+def problem_of(error: HotswapError, *, command_id: str | None = None) -> ProblemError:
+    """The problem for an error: what the caller can put right is 4xx, what may pass by itself 503 with Retry-After."""
+    for error_type, status, code in _ERROR_STATUS:
+        if isinstance(error, error_type):
+            return ProblemError(status, code, str(error), command_id=command_id)
+    _log.warning("request_failed", error=str(error), retriable=error.retriable)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.retriable else {}
+    return ProblemError(503, _code_of(error), str(error), headers=headers, command_id=command_id)
+
+
+def found(answer: Found | Refusal) -> Found:
+    """The answer; a refusal is raised as its problem."""
+    if isinstance(answer, Refusal):
+        raise refused(answer)
+    return answer
+
+
+def oip_error(status: int, detail: str, legal: tuple[str, ...] = ()) -> tuple[int, bytes]:
+    """Status and body of an error in the form of the Open Inference Protocol."""
+    listed = f" (there are: {', '.join(legal)})" if legal else ""
+    # The protocol has one status for whatever is wrong with a request.
+    return 400 if status == 422 else status, msgspec.json.encode(OipError(f"{detail}{listed}"))
+
+
+def problem_response(
+    request: Request[Any, Any, Any],
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    legal: tuple[str, ...] = (),
+    errors: tuple[FieldError, ...] = (),
+    headers: Mapping[str, str] | None = None,
+    command_id: str | None = None,
+) -> Response[Any]:
+    """A problem as a response; under `/v2` in the form of the Open Inference Protocol."""
+    path = request.url.path
+    if _is_oip(path):
+        oip_status, body = oip_error(status, detail, legal)
+        return Response(body, status_code=oip_status, media_type="application/json", headers=dict(headers or {}))
+    return Response(
+        _problem(path, status, code, detail, legal=legal, errors=errors, command_id=command_id),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers=dict(headers or {}),
+    )
+
+
+def encoded_problem(path: str, error: ProblemError) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of a problem, for what answers before the framework."""
+    if _is_oip(path):
+        status, body = oip_error(error.status, error.detail, error.legal)
+        return status, {"content-type": "application/json", **error.headers}, body
+    problem = _problem(path, error.status, error.code, error.detail, legal=error.legal, command_id=error.command_id)
+    return error.status, {"content-type": MEDIA_TYPE, **error.headers}, msgspec.json.encode(problem)
+
+
+def _is_oip(path: str) -> bool:
+    return path == OIP_PATH or path.startswith(f"{OIP_PATH}/")
+
+
+def _problem(
+    path: str,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    legal: tuple[str, ...] = (),
+    errors: tuple[FieldError, ...] = (),
+    command_id: str | None = None,
+) -> Problem:
+    return Problem(
+        type=f"{TYPE_PREFIX}{code}",
+        title=_TITLES.get(code, code.replace("-", " ").capitalize()),
+        status=status,
+        detail=detail,
+        instance=path,
+        code=code,
+        legal=legal,
+        errors=errors,
+        command_id=command_id,
+    )
+
+
+def _on_problem(request: Request[Any, Any, Any], error: ProblemError) -> Response[Any]:
+    return problem_response(
+        request,
+        error.status,
+        error.code,
+        error.detail,
+        legal=error.legal,
+        headers=error.headers,
+        command_id=error.command_id,
+    )
+
+
+def _on_hotswap_error(request: Request[Any, Any, Any], error: HotswapError) -> Response[Any]:
+    return _on_problem(request, problem_of(error))
+
+
+def _code_of(error: HotswapError) -> str:
+    """`LogUnavailableError` → `log-unavailable`."""
+    name = type(error).__name__.removesuffix("Error")
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
+
+
+def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    if isinstance(error.__cause__, SerializationException):
+        return _on_malformed(request, error.__cause__)
+    if isinstance(error, ValidationException):
+        return _on_invalid(request, error)
+    code = _code_of_status(error.status_code)
+    detail = error.detail
+    if isinstance(error, NotFoundException):
+        detail = f"nothing is at {request.url.path}; /schema lists what there is"
+    elif error.status_code == 413:
+        limit_bytes = request.route_handler.resolve_request_max_body_size()
+        detail = f"the body has more than {limit_bytes} bytes; that is the most this takes"
+    return problem_response(request, error.status_code, code, detail, headers=error.headers)
+
+
+def _on_invalid(request: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
+    extra = error.extra if isinstance(error.extra, list) else []
+    errors = tuple(
+        FieldError(message=str(item.get("message", "")), key=item.get("key"), source=_source(item.get("source")))
+        for item in extra
+        if isinstance(item, dict)
+    )
+    detail = "; ".join(f"{item.key}: {item.message}" if item.key else item.message for item in errors) or error.detail
+    return problem_response(request, 422, "invalid-request", detail, errors=errors)
+
+
+def _source(value: Any) -> str | None:
+    return None if value is None else str(getattr(value, "value", value))
+
+
+def _on_malformed(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    cause = error.__cause__ or error
+    return problem_response(request, 400, "malformed-json", f"the body cannot be read as JSON: {cause}")
+
+
+def _on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    _log.error("request_crashed", path=request.url.path, exc_info=error)
+    return problem_response(request, 500, "internal", "the cause is in the server's log")
+
+
+def _code_of_status(status: int) -> str:
+    return {
+        401: "unauthorized",
+        403: "forbidden",
+        404: "not-found",
+        405: "method-not-allowed",
+        413: "body-too-large",
+        429: "too-many-requests",
+    }.get(status, "bad-request" if status < 500 else "internal")
+
+
+EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[..., Response[Any]]] = {
+    ProblemError: _on_problem,
+    HotswapError: _on_hotswap_error,
+    HTTPException: _on_http_exception,
+    SerializationException: _on_malformed,
+    RecursionError: _on_malformed,
+    UnicodeDecodeError: _on_malformed,
+    Exception: _on_unexpected,
+}

@@ -1,0 +1,44 @@
+"""`as_of_offset` and `as_of_time`: every query may be asked of the past."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from litestar import Request
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter, SkipValidation
+
+from hotswap_stream.api.protocol.authorization import client_of
+from hotswap_stream.api.protocol.problems import ProblemError
+from hotswap_stream.api.runtime import Runtime
+from hotswap_stream.application.registry.queries import Streams
+from hotswap_stream.application.registry.as_of import OffsetNotReachedError
+
+AsOfOffset = Annotated[
+    int | None, QueryParameter(ge=0, description="The state after the record at this offset of the registry log.")
+]
+AsOfTime = Annotated[
+    datetime | None,
+    QueryParameter(description="The state at this time by the log's clock, RFC 3339 with time zone; '+' as '%2B'."),
+]
+
+PastOrPresent = NamedDependency[SkipValidation[Streams]]
+
+
+async def provide_streams(
+    request: Request[Any, Any, Any], runtime: Runtime, as_of_offset: AsOfOffset = None, as_of_time: AsOfTime = None
+) -> Streams:
+    """Dependency of the queries: all streams as they are, or as they were. ProblemError (422) if it is unclear when,
+    LogUnavailableError when the log is no longer followed."""
+    if as_of_offset is not None and as_of_time is not None:
+        raise ProblemError(422, "invalid-value", "as_of_offset and as_of_time exclude each other: send one of them")
+    if as_of_time is not None:
+        if as_of_time.tzinfo is None:
+            raise ProblemError(422, "invalid-value", "as_of_time needs a time zone, as in 2026-01-31T12:00:00Z")
+        return await runtime.as_of.at_time(as_of_time, client_of(request))
+    if as_of_offset is not None:
+        try:
+            return await runtime.as_of.at_offset(as_of_offset, client_of(request))
+        except OffsetNotReachedError as error:
+            raise ProblemError(422, "invalid-value", str(error)) from error
+    runtime.registry.check_followed()
+    return runtime.registry.fold.streams

@@ -1,0 +1,59 @@
+"""The event log, page by page."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from litestar import Request, Response, get
+from litestar.params import QueryParameter
+from msgspec import Struct
+
+from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
+from hotswap_stream.api.protocol.problems import ProblemError
+from hotswap_stream.api.runtime import Runtime
+from hotswap_stream.application.registry.feed import PAGE_ENTRIES_MAX, EntryFilter, LogEntry
+
+FromOffset = Annotated[int | None, QueryParameter(ge=0, description="First offset; default 0.")]
+Last = Annotated[int | None, QueryParameter(ge=1, le=PAGE_ENTRIES_MAX, description="The last so many records instead.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_ENTRIES_MAX, description="Entries in a page at most.")]
+ModelName = Annotated[str | None, QueryParameter(description="Only events of this model.")]
+EventType = Annotated[
+    str | None,
+    QueryParameter(name="type", description="Only this type: 'hotswap.model.promoted.v1', or 'promoted' for short."),
+]
+
+
+class EventLogPage(Struct, frozen=True, kw_only=True):
+    """Entries in log order; those with `void_because` count for no reader."""
+
+    events: tuple[LogEntry, ...]
+    next_offset: int
+    end_offset: int
+    """The offset that the log's next record will get."""
+    next: str | None
+    """Where the next page is; none behind the last record."""
+
+
+@get("/api/events", operation_id="list_events", tags=["events"], responses=QUERY_PROBLEM_RESPONSES)
+async def list_events(
+    request: Request[object, object, object],  # type: ignore[type-var]
+    runtime: Runtime,
+    from_offset: FromOffset = None,
+    last: Last = None,
+    limit: Limit = 100,
+    model_name: ModelName = None,
+    event_type: EventType = None,
+) -> Response[EventLogPage]:
+    """A page of the registry log: who did what, when, why. Follow `next` for more."""
+    if from_offset is not None and last is not None:
+        raise ProblemError(422, "invalid-value", "from_offset and last exclude each other: send one of them")
+    start = max(0, runtime.feed.end_offset - last) if last is not None else from_offset or 0
+    wanted = EntryFilter(model_name=model_name, event_type=event_type)
+    page = await runtime.feed.page(start, limit=limit, wanted=wanted)
+    following = None
+    if not page.at_end:
+        query = {"from_offset": page.next_offset, "limit": limit, "model_name": model_name, "type": event_type}
+        following = f"{request.url.path}?{urlencode({key: value for key, value in query.items() if value is not None})}"
+    return Response(
+        EventLogPage(events=page.entries, next_offset=page.next_offset, end_offset=page.end_offset, next=following),
+        headers={} if following is None else {"Link": f'<{following}>; rel="next"'},
+    )

@@ -1,0 +1,63 @@
+"""Queries about models and versions, now or as of an offset or a time of the log."""
+
+from typing import Annotated
+
+from litestar import Controller, Response, get
+from litestar.params import QueryParameter
+from msgspec import Struct
+
+from hotswap_events.registry_state import RegistryState
+from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
+from hotswap_stream.api.protocol.parameters import ModelNameInPath
+from hotswap_stream.api.registry.as_of import PastOrPresent
+from hotswap_stream.api.protocol.problems import found
+from hotswap_stream.application.registry.queries import (
+    Comparison,
+    ModelSummary,
+    compare_versions,
+    find_model,
+    list_models,
+)
+
+MODELS_IN_PAGE_MAX = 1_000
+
+LeftVersion = Annotated[str, QueryParameter(name="left", description="Name of one version.")]
+RightVersion = Annotated[str, QueryParameter(name="right", description="Name of the other version.")]
+
+
+class ModelList(Struct, frozen=True, kw_only=True):
+    """Models by name."""
+
+    models: tuple[ModelSummary, ...]
+    total: int
+    """All there are; ask for the ones behind a page with `after`."""
+
+
+class ModelQueries(Controller):
+    """What is registered, and what is in production."""
+
+    path = "/api/models"
+    tags = ("models",)
+
+    @get("/", operation_id="list_models", responses=QUERY_PROBLEM_RESPONSES)
+    async def list_models(
+        self,
+        streams: PastOrPresent,
+        after: Annotated[str | None, QueryParameter(description="Only names behind this one.")] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=MODELS_IN_PAGE_MAX)] = 100,
+    ) -> ModelList:
+        """All models with what is in production."""
+        return ModelList(models=list_models(streams, after=after, limit=limit), total=len(streams))
+
+    @get("/{model_name:str}", operation_id="get_model", responses=QUERY_PROBLEM_RESPONSES)
+    async def get_model(self, streams: PastOrPresent, model_name: ModelNameInPath) -> Response[RegistryState]:
+        """One model: its version in production, where a rollback would go, its newest versions."""
+        model = found(find_model(streams, model_name))
+        return Response(model, headers={"ETag": f'"{model.sequence}"'})
+
+    @get("/{model_name:str}/compare", operation_id="compare_versions", responses=QUERY_PROBLEM_RESPONSES)
+    async def compare_versions(
+        self, streams: PastOrPresent, model_name: ModelNameInPath, left: LeftVersion, right: RightVersion
+    ) -> Comparison:
+        """Two versions side by side; differences are right minus left."""
+        return found(compare_versions(streams, model_name, left, right))

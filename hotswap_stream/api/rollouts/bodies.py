@@ -1,0 +1,88 @@
+"""Bodies of the commands on rollouts, on the validation policy and on old artifacts."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from hotswap_events.commands import ModelVersion
+from hotswap_events.rollout import AnalysisOutcome, Evidence
+from hotswap_events.rollout_commands import Candidates, StepIndex
+from hotswap_events.rollout_strategy import DEFAULT_ROLLOUT_POLICY, RolloutId, RolloutPolicy, Salt, Strategy
+from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_stream.api.commands.context import CommandBody
+
+
+class StartRolloutBody(CommandBody, frozen=True):
+    """What to try, and how."""
+
+    strategy: Strategy
+    candidates: Candidates = ()
+    """One; several where the strategy takes them. An A/B test's come from its arms."""
+    policy: RolloutPolicy = DEFAULT_ROLLOUT_POLICY
+    salt: Salt | None = None
+    """Default: `<model>/<rollout>`. The same salt again puts the same users into the candidate's share."""
+    forced: bool = False
+    """Give traffic to candidates that have not passed validation."""
+
+
+class RolloutBody(CommandBody, frozen=True, kw_only=True):
+    """What a command on the current rollout may carry."""
+
+    rollout_id: RolloutId | None = None
+    """Refuse unless this rollout is the current one."""
+    step_index: StepIndex | None = None
+    """Refuse unless a progressive rollout is at this step."""
+
+
+class PromoteRolloutBody(RolloutBody, frozen=True):
+    """Which candidate to put into production."""
+
+    model_version: ModelVersion | None = None
+    """Needed where there are several."""
+    forced: bool = False
+    """Even if it has not passed validation."""
+
+
+class AbortRolloutBody(RolloutBody, frozen=True):
+    """How to end the rollout."""
+
+    archive: bool | None = None
+    """Archive the candidates; default: what the policy says."""
+
+
+class ChangeStrategyBody(RolloutBody, frozen=True):
+    """How the rollout goes on."""
+
+    strategy: Strategy
+    candidates: Candidates = ()
+    """Default: those the rollout has."""
+    policy: RolloutPolicy | None = None
+    """Default: the one the rollout has."""
+    forced: bool = False
+    """Give traffic to candidates that have not passed validation."""
+
+
+class RecordAnalysisBody(RolloutBody, frozen=True):
+    """The outcome of an analysis, with its evidence."""
+
+    outcome: AnalysisOutcome
+    watermark: Annotated[int, Meta(ge=0)]
+    """How far the observations had been read. One that is not above the last recorded changes nothing."""
+    evidence: Evidence = ()
+    model_version: ModelVersion | None = None
+    """Which candidate, where there are several."""
+
+
+class ValidationPolicyBody(CommandBody, frozen=True):
+    """The gates that versions of the model must pass."""
+
+    policy: ValidationPolicy
+
+
+class CleanUpBody(CommandBody, frozen=True):
+    """Which artifacts to keep, and whether to delete the others or only to say which."""
+
+    keep: Annotated[int, Meta(ge=0, le=1_000_000)]
+    """So many of the newest versions."""
+    apply: bool = False
+    """False: say what would be done."""

@@ -1,0 +1,135 @@
+"""What an alert rule's metric is now: a number, or that there is none.
+
+`error-rate`: requests that the server failed to answer (`ERRORS_OF_THE_SERVER`) among those and the ones answered
+well. `latency-ms`: a quantile of what callers wait, of answers in any role but a shadow's; at most 9 % too high, as the
+buckets are. `input-drift`, `score-drift`: of the active version, in requests that the split of the traffic gave it.
+Each named distribution of the window is compared with that of the version's profile: the largest distance of their
+distribution functions, less what chance explains (the bound of Dvoretzky, Kiefer, Wolfowitz and Massart for both
+samples, at `DRIFT_ALPHA` shared by all names) and less both sketches' rank errors, not below 0. The rule's figure is
+the largest of these. `lag`: requests that wait, whenever they came. `standstill`: how long
+a partition has not moved though requests wait in it.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from hotswap_events.alerts import AlertMetric, AlertRule
+from hotswap_events.observation import INPUT_SKETCH, SCORE_SKETCH
+from hotswap_stream.application.alerts.window import DRIFT_METRICS, AlertWindows, WindowTotals
+from hotswap_stream.application.observations.sketch import Sketch
+from hotswap_stream.application.inference.lag import WaitingRequests
+from hotswap_stream.domain.statistics.latency_histogram import quantile_ms
+from hotswap_stream.domain.statistics.drift import drift, largest_distance
+
+DRIFT_ALPHA = 0.01
+"""How likely chance alone makes any one look's figure larger than 0, where nothing has drifted."""
+
+Silence = Literal["too-little", "nothing"]
+"""`too-little`: fewer requests than the rule wants, or the broker did not say. `nothing`: no requests at all, or
+nothing to compare them with."""
+
+
+class Measured(Struct, frozen=True, kw_only=True):
+    """A figure, and what goes into the event with it."""
+
+    value: float
+    count: int
+    figures: dict[str, float] = {}
+
+
+Figure = Measured | Silence
+
+
+class Reference(Struct, frozen=True):
+    """The profile of the active version, decoded."""
+
+    model_version: str
+    sketches: Mapping[str, Sketch]
+
+    def names(self, metric: AlertMetric) -> tuple[str, ...]:
+        """Of the sketches that a metric of drift compares."""
+        prefix = SCORE_SKETCH if metric == "score-drift" else INPUT_SKETCH
+        return tuple(name for name in self.sketches if name == prefix or name.startswith(f"{prefix}."))
+
+
+def window_figure(rule: AlertRule, windows: AlertWindows, reference: Reference | None, *, now_ms: int) -> Figure:
+    """The figure of a rule that looks back over a window which ends now, in milliseconds since 1970."""
+    totals = windows.of(rule).totals(now_ms)
+    if not totals.requests:
+        return "nothing"
+    if rule.metric in DRIFT_METRICS:
+        if reference is None:
+            return "nothing"
+        return drift_figure(rule, windows.of(rule).sketches(now_ms, reference.model_version), reference)
+    if rule.metric == "error-rate":
+        return _error_rate(rule, totals)
+    return _latency(rule, totals)
+
+
+def drift_figure(rule: AlertRule, current: Mapping[str, Sketch], reference: Reference) -> Figure:
+    """How far the sketches are from those of the profile, by more than chance explains."""
+    names = reference.names(rule.metric)
+    if not names:
+        return "nothing"
+    alpha = DRIFT_ALPHA / len(names)
+    largest, counted, figures = -1.0, 0, {}
+    for name in names:
+        theirs, ours = reference.sketches[name], current.get(name)
+        if ours is None or ours.count < rule.answers_min:
+            continue
+        points = sorted({*ours.points(), *theirs.points()})
+        evidence = drift(
+            largest_distance(theirs.shares_up_to(points), ours.shares_up_to(points)),
+            reference_count=theirs.count,
+            current_count=ours.count,
+            look=1,
+            alpha=alpha,
+            rank_error=min(0.999, theirs.rank_error + ours.rank_error),
+        )
+        figures[f"distance.{name}"] = evidence.distance
+        beyond = max(0.0, evidence.distance - evidence.limit)
+        figures[f"beyond-chance.{name}"] = beyond
+        if beyond > largest:
+            largest, counted = beyond, ours.count
+    return Measured(value=largest, count=counted, figures=figures) if figures else "too-little"
+
+
+def lag_figure(waiting: WaitingRequests | None) -> Figure:
+    """Of the requests that wait now."""
+    if waiting is None:
+        return "nothing"
+    figures = {"largest-partition": float(waiting.largest_partition)}
+    return Measured(value=float(waiting.requests), count=waiting.partitions, figures=figures)
+
+
+def standstill_figure(waiting: WaitingRequests | None) -> Figure:
+    """Of the partition that has stood still longest."""
+    if waiting is None:
+        return "nothing"
+    figures = {"requests-waiting": float(waiting.requests)}
+    return Measured(value=waiting.standstill_seconds, count=waiting.partitions, figures=figures)
+
+
+def _error_rate(rule: AlertRule, totals: WindowTotals) -> Figure:
+    if totals.requests < rule.answers_min:
+        return "too-little"
+    figures = {f"errors.{code}": float(count) for code, count in totals.errors.items()} | _shares(totals)
+    for name, share in totals.versions.items():
+        if share.requests:
+            figures[f"error-rate.{name}"] = share.errors / share.requests
+    return Measured(value=totals.failures / totals.requests, count=totals.requests, figures=figures)
+
+
+def _latency(rule: AlertRule, totals: WindowTotals) -> Figure:
+    count = sum(totals.total_buckets.values())
+    value = quantile_ms(totals.total_buckets, rule.quantile)
+    if value is None or count < rule.answers_min:
+        return "too-little"
+    return Measured(value=value, count=count, figures=_shares(totals))
+
+
+def _shares(totals: WindowTotals) -> dict[str, float]:
+    """Of the window's requests, by version; those that no version was chosen for are the rest."""
+    return {f"share.{name}": share.requests / totals.requests for name, share in totals.versions.items()}

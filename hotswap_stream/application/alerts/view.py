@@ -1,0 +1,146 @@
+"""What people and dashboards ask about alerts: which are raised, which ended lately, and by which policy."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from hotswap_events.alerts import AlertClearedCause, AlertPolicy, AlertRule, AlertSeverity
+from hotswap_events.commands import Refusal
+from hotswap_stream.application.descriptions.alert import describe_crossing
+from hotswap_stream.application.registry.queries import Streams, unknown_model
+from hotswap_stream.domain.state.alerts import EndedAlert, RaisedAlert
+from hotswap_stream.domain.state.model import ModelState
+
+
+class AlertView(Struct, frozen=True, kw_only=True):
+    """One alert of one model."""
+
+    model_name: str
+    status: Literal["raised", "ended"]
+    summary: str
+    """In a few words, such as `error-rate 6.5 % is above 5 %`."""
+    rule: AlertRule
+    """As it was when the alert was raised."""
+    raised_sequence: int
+    """Stream position of the event that raised it: its name among all alerts of the model."""
+    raised_at: datetime
+    value: float
+    """What the figure was then."""
+    count: int
+    """Requests, values or, for `lag`, partitions that the figure was made of."""
+    figures: dict[str, float]
+    model_version: str | None
+    """The active version at that time."""
+    ended_sequence: int | None = None
+    ended_at: datetime | None = None
+    ended_because: AlertClearedCause | None = None
+    ended_value: float | None = None
+    """What the figure was when the alert ended."""
+    ended_figures: dict[str, float] | None = None
+
+
+class AlertList(Struct, frozen=True, kw_only=True):
+    """Alerts of all models: the raised ones, newest first, and behind them those that ended, the last to end first."""
+
+    alerts: tuple[AlertView, ...]
+    raised: int
+    """All that are raised and of the severity asked for, listed or not."""
+
+
+class ModelAlerts(Struct, frozen=True, kw_only=True):
+    """Alerts of one model as of its last event, in the same order."""
+
+    model_name: str
+    sequence: int
+    alerts: tuple[AlertView, ...]
+    raised_total: int
+    """All that were ever raised."""
+
+
+class AlertPolicyReport(Struct, frozen=True, kw_only=True):
+    """What one model is watched by."""
+
+    model_name: str
+    sequence: int
+    policy: AlertPolicy
+    is_default: bool
+    """Nobody set one for this model."""
+
+
+def list_alerts(
+    streams: Streams, *, severity: AlertSeverity | None = None, ended: bool = False, limit: int | None = None
+) -> AlertList:
+    """Alerts of all models, at most `limit`; with `ended`, also the last 20 of each model that are over."""
+    views = [view for stream in streams.values() for view in _views(stream.state, severity, ended=ended)]
+    raised = sum(view.status == "raised" for view in views)
+    return AlertList(alerts=_in_order(views)[:limit], raised=raised)
+
+
+def find_alerts(
+    streams: Streams, model_name: str, *, severity: AlertSeverity | None = None, ended: bool = False
+) -> ModelAlerts | Refusal:
+    """Alerts of one model; with `ended`, also the last 20 that are over."""
+    stream = streams.get(model_name)
+    if stream is None:
+        return unknown_model(streams, model_name)
+    return ModelAlerts(
+        model_name=model_name,
+        sequence=stream.state.sequence,
+        alerts=_in_order(list(_views(stream.state, severity, ended=ended))),
+        raised_total=stream.state.alerts.raised_total,
+    )
+
+
+def find_alert_policy(streams: Streams, model_name: str) -> AlertPolicyReport | Refusal:
+    """The alert policy that holds for a model."""
+    stream = streams.get(model_name)
+    if stream is None:
+        return unknown_model(streams, model_name)
+    alerts = stream.state.alerts
+    return AlertPolicyReport(
+        model_name=model_name,
+        sequence=stream.state.sequence,
+        policy=alerts.effective_policy,
+        is_default=alerts.policy is None,
+    )
+
+
+def _views(state: ModelState, severity: AlertSeverity | None, *, ended: bool) -> Iterator[AlertView]:
+    for raised in state.alerts.raised.values():
+        if severity in (None, raised.rule.severity):
+            yield _view(state.model_name, raised, None)
+    for over in state.alerts.ended if ended else ():
+        if severity in (None, over.alert.rule.severity):
+            yield _view(state.model_name, over.alert, over)
+
+
+def _view(model_name: str, alert: RaisedAlert, over: EndedAlert | None) -> AlertView:
+    return AlertView(
+        model_name=model_name,
+        status="raised" if over is None else "ended",
+        summary=describe_crossing(alert.rule, alert.value),
+        rule=alert.rule,
+        raised_sequence=alert.sequence,
+        raised_at=alert.at,
+        value=alert.value,
+        count=alert.count,
+        figures=alert.figures,
+        model_version=alert.model_version,
+        ended_sequence=None if over is None else over.sequence,
+        ended_at=None if over is None else over.at,
+        ended_because=None if over is None else over.cause,
+        ended_value=None if over is None else over.value,
+        ended_figures=None if over is None else over.figures,
+    )
+
+
+def _in_order(views: list[AlertView]) -> tuple[AlertView, ...]:
+    return tuple(sorted(views, key=_place, reverse=True))
+
+
+def _place(view: AlertView) -> tuple[bool, datetime, int]:
+    if view.ended_at is None or view.ended_sequence is None:
+        return True, view.raised_at, view.raised_sequence
+    return False, view.ended_at, view.ended_sequence

@@ -1,0 +1,158 @@
+"""An artifact is one safetensors file with its manifest in the header.
+
+So one SHA-256 over the file covers manifest and weights together, a write is one atomic put, and any safetensors tool
+can open it. Layout: 8 bytes little-endian header length, the header (JSON), the tensors' bytes.
+"""
+
+import hashlib
+import re
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.errors import HotswapError
+
+MANIFEST_KEY = "hotswap.manifest"
+"""Under this key of the header's `__metadata__` stands the manifest, as JSON text."""
+
+HEADER_BYTES_MAX = 8 * 1024 * 1024
+MANIFEST_BYTES_MAX = 64 * 1024
+ALIGNMENT_BYTES = 64
+"""The first tensor starts on a cache line, so a mapped file can be used in place."""
+
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+class InvalidDigestError(HotswapError):
+    """A string that should be an artifact digest is not one."""
+
+
+class ArtifactFormatError(HotswapError):
+    """The bytes are not an artifact: no safetensors file, or its manifest is missing or wrong."""
+
+
+class _Tensor(Struct, frozen=True, forbid_unknown_fields=True):
+    dtype: str
+    shape: list[Annotated[int, Meta(ge=0)]]
+    data_offsets: tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]]
+
+
+class _Header(Struct, frozen=True):
+    metadata: dict[str, str]
+    tensors: dict[str, _Tensor]
+    data_start: int
+
+
+class TensorPlace(Struct, frozen=True):
+    """Where a tensor's bytes lie in the file, and what they are. `dtype` is safetensors' name, as "F32"."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+_RAW_HEADER = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_METADATA = msgspec.json.Decoder(dict[str, str])
+_TENSOR = msgspec.json.Decoder(_Tensor)
+_MANIFEST = msgspec.json.Decoder(ArtifactManifest)
+
+
+def digest_hex(digest: str) -> str:
+    """The 64 hex digits of `sha256:<hex>`. InvalidDigestError for any other string, so none reaches a path."""
+    match = _DIGEST.fullmatch(digest)
+    if match is None:
+        raise InvalidDigestError(f"digest {digest[:100]!r} is not valid: 'sha256:' and 64 lower-case hex digits")
+    return match[1]
+
+
+def digest_of_artifact(content: bytes | bytearray | memoryview) -> str:
+    """`sha256:<hex>` over the whole file. Releases the GIL."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def pack_artifact(manifest: ArtifactManifest, weights: bytes) -> bytes:
+    """One artifact file from a manifest and a safetensors file. Same manifest and weights, same bytes.
+
+    The weights' own metadata are kept. ArtifactFormatError if the weights are no safetensors file.
+    """
+    header = _read_header(weights)
+    text = msgspec.json.encode(manifest, order="deterministic").decode()
+    if manifest.window is None:
+        # The field came later, and the digests of artifacts without a window must stay what they are.
+        text = text.removesuffix(',"window":null}') + "}"
+    if len(text) > MANIFEST_BYTES_MAX:
+        raise ArtifactFormatError(f"manifest has {len(text)} bytes; at most {MANIFEST_BYTES_MAX} are allowed")
+    in_file_order = sorted(header.tensors.items(), key=lambda item: (item[1].data_offsets, item[0]))
+    entries: dict[str, object] = {"__metadata__": dict(sorted((header.metadata | {MANIFEST_KEY: text}).items()))}
+    packed = msgspec.json.encode(entries | dict(in_file_order))
+    packed += b" " * (-(8 + len(packed)) % ALIGNMENT_BYTES)
+    if len(packed) > HEADER_BYTES_MAX:
+        raise ArtifactFormatError(f"header has {len(packed)} bytes; at most {HEADER_BYTES_MAX} are allowed")
+    return b"".join((len(packed).to_bytes(8, "little"), packed, memoryview(weights)[header.data_start :]))
+
+
+def read_manifest(content: bytes | memoryview) -> ArtifactManifest:
+    """The manifest of an artifact file, whose header is checked on the way. ArtifactFormatError if there is none."""
+    header = _read_header(content)
+    text = header.metadata.get(MANIFEST_KEY)
+    if text is None:
+        raise ArtifactFormatError(f"not an artifact: its safetensors header has no {MANIFEST_KEY!r} in __metadata__")
+    return decode_manifest(text)
+
+
+def tensor_places(content: bytes | memoryview) -> dict[str, TensorPlace]:
+    """Tensor name → place, for any safetensors file. ArtifactFormatError if its header does not describe its bytes."""
+    header = _read_header(content)
+    return {
+        name: TensorPlace(
+            tensor.dtype,
+            tuple(tensor.shape),
+            header.data_start + tensor.data_offsets[0],
+            header.data_start + tensor.data_offsets[1],
+        )
+        for name, tensor in header.tensors.items()
+    }
+
+
+def decode_manifest(text: str | bytes) -> ArtifactManifest:
+    """A manifest from JSON. ArtifactFormatError says what is wrong with it."""
+    if len(text) > MANIFEST_BYTES_MAX:
+        raise ArtifactFormatError(f"manifest has {len(text)} bytes; at most {MANIFEST_BYTES_MAX} are allowed")
+    try:
+        return _MANIFEST.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ArtifactFormatError(f"manifest cannot be read: {error}") from error
+
+
+def _read_header(content: bytes | memoryview) -> _Header:
+    if len(content) < 8:
+        raise ArtifactFormatError(f"not a safetensors file: {len(content)} bytes, and the header length alone takes 8")
+    header_bytes = int.from_bytes(content[:8], "little")
+    data_start = 8 + header_bytes
+    if header_bytes > HEADER_BYTES_MAX or data_start > len(content):
+        raise ArtifactFormatError(
+            f"not a safetensors file: it claims a header of {header_bytes} bytes in {len(content)} bytes; "
+            f"at most {HEADER_BYTES_MAX} are allowed"
+        )
+    try:
+        raw = _RAW_HEADER.decode(content[8:data_start])
+        metadata = _METADATA.decode(raw.pop("__metadata__", b"{}"))
+        tensors = {name: _TENSOR.decode(entry) for name, entry in raw.items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ArtifactFormatError(f"not a safetensors file: its header cannot be read: {error}") from error
+    _check_offsets(tensors, len(content) - data_start)
+    return _Header(metadata=metadata, tensors=tensors, data_start=data_start)
+
+
+def _check_offsets(tensors: dict[str, _Tensor], data_bytes: int) -> None:
+    position = 0
+    for name, tensor in sorted(tensors.items(), key=lambda item: item[1].data_offsets):
+        start, end = tensor.data_offsets
+        if start != position or end < start:
+            raise ArtifactFormatError(f"tensor {name[:100]!r} lies at {start}…{end}; it should start at {position}")
+        position = end
+    if position != data_bytes:
+        raise ArtifactFormatError(f"the header describes {position} bytes of tensors, the file holds {data_bytes}")

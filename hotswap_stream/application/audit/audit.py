@@ -1,0 +1,108 @@
+"""Audit of the registry log: is it what its writers wrote? And a copy of it that can be asked the same elsewhere.
+
+What the log itself cannot tell, since no later event was written after it: that its end was cut off, that the last
+event of a stream was changed, or that a whole stream is gone. An export tells within the file, by its seals; against
+someone who forges those too, only heads (`AuditReport.heads`) that were noted down elsewhere help.
+"""
+
+from collections.abc import Iterable
+from typing import BinaryIO
+
+from hotswap_events.log_stream import DETAIL_CHARACTERS_MAX, FindingAcknowledged
+from hotswap_stream.application.audit.export import ExportDamagedError, ExportWriter, read_export_offsets
+from hotswap_stream.application.audit.findings import AuditReport
+from hotswap_stream.application.audit.walk import AuditWalk
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.log.port import LogRecord, RegistryLog
+from hotswap_stream.errors import HotswapError
+
+DIGEST_CHARACTERS_MIN = 12
+NO_DIGEST = "none"
+"""Said instead of a digest where no record is."""
+
+
+class NothingFoundError(HotswapError):
+    """The audit finds nothing at that place of the log, or another record than was named stands there."""
+
+
+def verify_records(records: Iterable[LogRecord]) -> AuditReport:
+    """Verify a whole log, from offset 0 on."""
+    walk = AuditWalk()
+    for record in records:
+        walk.add(record)
+    return walk.report()
+
+
+async def verify_log(log: RegistryLog) -> AuditReport:
+    """Verify the log from its beginning to its present end. LogUnavailableError when it cannot be read."""
+    walk = AuditWalk()
+    async for page in log.read(0, await log.end_offset()):
+        for record in page:
+            if (gap := walk.gap_before(record)) is not None:
+                for offsets in await log.without_records(gap.start, gap.stop):
+                    walk.pass_over(offsets)
+            walk.add(record)
+    return walk.report()
+
+
+def verify_export(file: BinaryIO) -> AuditReport:
+    """Verify an export: its seals, up to the first broken line, and the chains of what is before that line."""
+    walk = AuditWalk()
+    try:
+        for found in read_export_offsets(file):
+            if isinstance(found, range):
+                walk.pass_over(found)
+            else:
+                walk.add(found)
+    except ExportDamagedError as error:
+        return walk.report(error.finding)
+    return walk.report()
+
+
+async def export_log(log: RegistryLog, file: BinaryIO) -> ExportWriter:
+    """Write the log up to its present end; the writer that comes back knows how many records and the file's seal."""
+    writer, next_offset = ExportWriter(), 0
+    async for page in log.read(0, await log.end_offset()):
+        for record in page:
+            if record.offset > next_offset:
+                for offsets in await log.without_records(next_offset, record.offset):
+                    file.write(writer.passed(offsets))
+            file.write(writer.line(record))
+            next_offset = record.offset + 1
+    file.write(writer.last_line())
+    return writer
+
+
+async def acknowledge(
+    registry: Registry, *, offset: int, digest: str, actor: str, reason: str | None, command_id: str
+) -> FindingAcknowledged:
+    """Write that somebody knows of what an audit finds at `offset`, and return what was written; nothing is written
+    where it is known already.
+
+    `digest`: of the record there, or its first 12 characters at least; `none` where no record is. NothingFoundError.
+    """
+    report = await verify_log(registry.log)
+    every = [*report.findings, *report.notices, *(each.finding for each in report.acknowledged)]
+    here = [finding for finding in every if finding.offset == offset]
+    if not here:
+        places = ", ".join(str(finding.offset) for finding in every[:20])
+        raise NothingFoundError(f"the audit finds nothing at offset {offset}; it does at {places or 'no offset'}")
+    found = next((finding for finding in here if _names(digest, finding.digest)), None)
+    if found is None:
+        there = " and ".join(finding.digest or NO_DIGEST for finding in here)
+        raise NothingFoundError(
+            f"what the audit finds at offset {offset} has the digest {there}, not {digest!r}; at least "
+            f"{DIGEST_CHARACTERS_MIN} of its characters are needed"
+        )
+    event = FindingAcknowledged(
+        offset=offset, digest=found.digest, damage=found.damage, detail=found.detail[:DETAIL_CHARACTERS_MAX]
+    )
+    if (offset, found.digest) not in registry.fold.log.acknowledged:
+        await registry.record(event, actor=actor, reason=reason, command_id=command_id)
+    return event
+
+
+def _names(said: str, digest: str | None) -> bool:
+    if digest is None:
+        return said == NO_DIGEST
+    return len(said) >= DIGEST_CHARACTERS_MIN and digest.startswith(said)

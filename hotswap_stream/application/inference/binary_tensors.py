@@ -1,0 +1,213 @@
+"""The Open Inference Protocol over HTTP: JSON, and its binary tensor extension.
+
+With the extension a body is JSON followed by the raw bytes of tensors, little-endian and row-major, in the order of the
+JSON; the header `Inference-Header-Content-Length` says how many bytes the JSON has, `binary_data_size` of each tensor
+how many of the rest are its own.
+Extension: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+"""
+
+from collections.abc import Collection
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from hotswap_events.inference import (
+    AnswerFacts,
+    Datatype,
+    Dimension,
+    InferRequest,
+    InferResponse,
+    InferTensor,
+    RequestedOutput,
+    RequestId,
+)
+from hotswap_stream.application.inference.tensor_values import flat_values, tensor_bytes
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+
+_LENGTH_DIGITS_MAX = 18
+
+
+class WrongBodyError(ValueError):
+    """The body is not an inference request or answer; the message says why."""
+
+
+class WireTensor(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A tensor in the JSON. Its data are either here or, with `binary_data_size` in the parameters, behind the JSON."""
+
+    name: str
+    shape: Annotated[list[Dimension], Meta(max_length=8)]
+    datatype: Datatype
+    data: list[Any] | UnsetType = UNSET
+    parameters: dict[str, Any] = {}
+
+
+class WireOutput(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An output the caller wants; `binary_data` in the parameters says how."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class WireRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The JSON of a request."""
+
+    inputs: Annotated[list[WireTensor], Meta(min_length=1, max_length=64)]
+    id: RequestId | None = None
+    parameters: dict[str, Any] = {}
+    outputs: list[WireOutput] = []
+
+
+class WireResponse(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The JSON of an answer."""
+
+    model_name: str
+    model_version: str
+    outputs: list[WireTensor]
+    parameters: AnswerFacts
+    id: RequestId | None = None
+
+
+class HttpRequest(Struct, frozen=True, kw_only=True):
+    """A request, and in which form its answer is wanted."""
+
+    request: InferRequest
+    any_binary: bool
+    """Whether any input came, or any output is wanted, as bytes."""
+    binary_by_default: bool
+    binary_by_output: dict[str, bool]
+
+    def binary_outputs(self, names: Collection[str]) -> set[str]:
+        """Those of these outputs that are wanted as bytes."""
+        return {name for name in names if self.binary_by_output.get(name, self.binary_by_default)}
+
+
+_requests = msgspec.json.Decoder(WireRequest)
+_responses = msgspec.json.Decoder(WireResponse)
+
+
+def decode_request(body: bytes, header_length: str | None) -> HttpRequest:
+    """A request's body; `header_length` is the value of the header, if there is one. WrongBodyError."""
+    text, binary = _split(body, header_length)
+    try:
+        wire = _requests.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WrongBodyError(f"not an inference request: {error}") from error
+    inputs = _join(wire.inputs, binary)
+    by_default = wire.parameters.get("binary_data_output") is True
+    by_output = {output.name: output.parameters.get("binary_data", by_default) is True for output in wire.outputs}
+    parameters = {name: value for name, value in wire.parameters.items() if name != "binary_data_output"}
+    outputs = [RequestedOutput(name=output.name) for output in wire.outputs]
+    return HttpRequest(
+        request=InferRequest(inputs=inputs, id=wire.id, parameters=parameters, outputs=outputs),
+        any_binary=bool(len(binary)) or (any(by_output.values()) if by_output else by_default),
+        binary_by_default=by_default,
+        binary_by_output=by_output,
+    )
+
+
+def encode_response(response: InferResponse, binary_outputs: Collection[str]) -> tuple[bytes, int | None]:
+    """An answer's body, and the bytes of its JSON if bytes of tensors follow it."""
+    tensors, chunks = _part(response.outputs, binary_outputs)
+    wire = WireResponse(
+        model_name=response.model_name,
+        model_version=response.model_version,
+        outputs=tensors,
+        parameters=response.parameters,
+        id=response.id,
+    )
+    return _assemble(wire, chunks)
+
+
+def encode_request(request: InferRequest) -> tuple[bytes, int | None]:
+    """A request's body with raw tensors behind the JSON; all outputs are wanted as bytes."""
+    tensors, chunks = _part(request.inputs, {tensor.name for tensor in request.inputs})
+    wire = WireRequest(
+        inputs=tensors,
+        id=request.id,
+        parameters={**request.parameters, "binary_data_output": True},
+        outputs=[WireOutput(name=output.name) for output in request.outputs],
+    )
+    return _assemble(wire, chunks)
+
+
+def decode_response(body: bytes, header_length: str | None) -> InferResponse:
+    """An answer's body. WrongBodyError."""
+    text, binary = _split(body, header_length)
+    try:
+        wire = _responses.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WrongBodyError(f"not an answer: {error}") from error
+    return InferResponse(
+        model_name=wire.model_name,
+        model_version=wire.model_version,
+        outputs=_join(wire.outputs, binary),
+        parameters=wire.parameters,
+        id=wire.id,
+    )
+
+
+def _split(body: bytes, header_length: str | None) -> tuple[memoryview, memoryview]:
+    view = memoryview(body)
+    if header_length is None:
+        return view, view[len(view) :]
+    text = header_length.strip()
+    if not (text.isascii() and text.isdigit()) or len(text) > _LENGTH_DIGITS_MAX:
+        raise WrongBodyError(f"{HEADER_LENGTH} is {header_length[:100]!r}; the number of bytes of the JSON is needed")
+    length = int(text)
+    if length > len(view):
+        raise WrongBodyError(f"{HEADER_LENGTH} is {length}, but the body has only {len(view)} bytes")
+    return view[:length], view[length:]
+
+
+def _join(tensors: list[WireTensor], binary: memoryview) -> list[InferTensor]:
+    """Tensors with their data, from the JSON or from the bytes behind it, which must be used up exactly."""
+    joined = []
+    position = 0
+    for tensor in tensors:
+        data: list[Any] | bytes
+        size = tensor.parameters.get("binary_data_size")
+        if size is None:
+            if tensor.data is UNSET:
+                raise WrongBodyError(f"tensor {tensor.name!r} has neither 'data' nor a 'binary_data_size'")
+            data = tensor.data
+        else:
+            wanted = tensor_bytes(tensor.datatype, tensor.shape)
+            if tensor.data is not UNSET:
+                raise WrongBodyError(f"tensor {tensor.name!r} has both 'data' and a 'binary_data_size'")
+            if type(size) is not int or size != wanted:
+                raise WrongBodyError(
+                    f"tensor {tensor.name!r} has binary_data_size {size!r}; shape {tensor.shape} of {tensor.datatype} "
+                    f"takes {wanted}"
+                )
+            if position + size > len(binary):
+                raise WrongBodyError(
+                    f"tensor {tensor.name!r} ends {position + size - len(binary)} bytes behind the end of the body"
+                )
+            data = bytes(binary[position : position + size])
+            position += size
+        joined.append(InferTensor(name=tensor.name, shape=tensor.shape, datatype=tensor.datatype, data=data))
+    if position != len(binary):
+        raise WrongBodyError(f"{len(binary) - position} of the {len(binary)} bytes behind the JSON belong to no tensor")
+    return joined
+
+
+def _part(tensors: list[InferTensor], binary: Collection[str]) -> tuple[list[WireTensor], list[bytes]]:
+    """The JSON's tensors, and the bytes that follow it."""
+    parted, chunks = [], []
+    for tensor in tensors:
+        facts: dict[str, Any] = {"name": tensor.name, "shape": tensor.shape, "datatype": tensor.datatype}
+        if tensor.name in binary and isinstance(tensor.data, bytes):
+            chunks.append(tensor.data)
+            parted.append(WireTensor(**facts, parameters={"binary_data_size": len(tensor.data)}))
+        elif isinstance(tensor.data, bytes):
+            parted.append(WireTensor(**facts, data=flat_values(tensor)))
+        else:
+            parted.append(WireTensor(**facts, data=tensor.data))
+    return parted, chunks
+
+
+def _assemble(wire: WireRequest | WireResponse, chunks: list[bytes]) -> tuple[bytes, int | None]:
+    text = msgspec.json.encode(wire)
+    return (b"".join([text, *chunks]), len(text)) if chunks else (text, None)

@@ -1,0 +1,57 @@
+"""What a command is answered with: by the events it led to, or by the state in which there was nothing to do."""
+
+from hotswap_events.codec import REGISTRY_CODEC
+from hotswap_events.commands import AnyCommand, CommandResult, Refusal
+from hotswap_events.emergency import ModelSetBack
+from hotswap_events.registry import ModelPromoted, ModelRolledBack, ModelTrained, RegistryEvent
+from hotswap_stream.application.registry.fold import Stream
+from hotswap_stream.domain.state.model import ModelState
+
+
+def accepted(
+    command: AnyCommand, events: tuple[RegistryEvent, ...], *, last_offset: int, sequence: int
+) -> CommandResult:
+    """The events were appended and count; `last_offset` and `sequence` are those of the last one."""
+    previous: str | None = None
+    version: str | None = getattr(command, "model_version", None)
+    rollout_id: str | None = None
+    for data in events:
+        rollout_id = getattr(data, "rollout_id", rollout_id)
+        if isinstance(data, ModelTrained):
+            version = data.model_version
+        elif isinstance(data, ModelPromoted):
+            version, previous = data.model_version, data.previous_version
+        elif isinstance(data, ModelRolledBack | ModelSetBack):
+            version, previous = data.model_version, data.from_version
+    return CommandResult(
+        command_id=command.command_id,
+        status="accepted",
+        model_name=command.model_name,
+        model_version=version,
+        previous_version=previous,
+        rollout_id=rollout_id,
+        offset=last_offset,
+        sequence=sequence,
+        event_types=tuple(REGISTRY_CODEC.type_name(data) for data in events),
+    )
+
+
+def unchanged(command: AnyCommand, stream: Stream | None, because: str | None) -> CommandResult:
+    """There was nothing to do, or it was done before."""
+    state = ModelState(command.model_name) if stream is None else stream.state
+    return CommandResult(
+        command_id=command.command_id,
+        status="unchanged",
+        model_name=command.model_name,
+        model_version=getattr(command, "model_version", None) or state.active_version,
+        offset=None if stream is None else stream.offset,
+        sequence=state.sequence,
+        detail=because,
+    )
+
+
+def refused(command: AnyCommand, refusal: Refusal) -> CommandResult:
+    """It may not be done."""
+    return CommandResult(
+        command_id=command.command_id, status="refused", model_name=command.model_name, refusal=refusal
+    )

@@ -1,0 +1,131 @@
+"""What a rollout knows of each version in it: figures that add up, and the counts that metrics are made of."""
+
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from hotswap_events.inference import ErrorCode
+from hotswap_events.observation import INPUT_SKETCH, SCORE_SKETCH, Observation
+from hotswap_events.rollout_strategy import MetricName, MetricRule
+from hotswap_stream.application.observations.sketch import merged_sketch
+from hotswap_stream.domain.statistics.latency_histogram import count_up_to, merged
+from hotswap_stream.domain.statistics.samples import Counts, Moments
+
+ERRORS_OF_THE_VERSION: tuple[ErrorCode, ...] = ("model-failure", "version-unavailable", "circuit-open")
+"""Error codes that count against the version. The others are the caller's, and happen with every version."""
+
+LABELS_KEPT_MAX = 1_024
+"""Of one version in one rollout."""
+
+SKETCH_METRICS: dict[MetricName, str] = {"input-drift": INPUT_SKETCH, "score-drift": SCORE_SKETCH}
+
+
+class JudgedAnswer(Struct, frozen=True, kw_only=True):
+    """Feedback, joined to the answer it is about."""
+
+    model_version: str
+    answered_at: datetime
+    rollout_id: str | None = None
+    correct: bool | None = None
+    """Whether the answer's label was the true one; None where no label came back."""
+    reward: float | None = None
+
+
+class VersionFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Sums over the observations of one version in one rollout."""
+
+    answers: int = 0
+    failures: int = 0
+    compute_buckets: dict[int, int] = {}
+    """Milliseconds of forward passes, as in `LatencyCounts`."""
+    compute_ms: float = 0.0
+    total_buckets: dict[int, int] = {}
+    """Milliseconds from request to answer."""
+    total_ms: float = 0.0
+    agreed: int = 0
+    disagreed: int = 0
+    skipped: int = 0
+    labels: dict[int, int] = {}
+    labelled: Counts = Counts()
+    """Answers whose true label is known, and the right ones among them."""
+    rewards: Moments = Moments()
+    sketches: dict[str, str] = {}
+    """Only those that a metric asks for."""
+
+    def with_observation(self, record: Observation, sketches: tuple[str, ...]) -> "VersionFigures":
+        """The same and one observation more. ValueError where a sketch cannot be read."""
+        named = {
+            name: merged_sketch(self.sketches.get(name), record.sketches[name])
+            for name in sketches
+            if name in record.sketches
+        }
+        return replace(
+            self,
+            answers=self.answers + record.answers,
+            failures=self.failures + failures_in(record),
+            compute_buckets=merged(self.compute_buckets, record.compute.buckets),
+            compute_ms=self.compute_ms + record.compute.total_ms,
+            total_buckets=merged(self.total_buckets, record.total.buckets),
+            total_ms=self.total_ms + record.total.total_ms,
+            agreed=self.agreed + record.agreed,
+            disagreed=self.disagreed + record.disagreed,
+            skipped=self.skipped + record.skipped,
+            labels=_most(merged(self.labels, record.labels)),
+            sketches={**self.sketches, **named},
+        )
+
+    def with_judged(self, judged: JudgedAnswer) -> "VersionFigures":
+        """The same and one answer more of which something turned out."""
+        return replace(
+            self,
+            labelled=self.labelled + judged_counts(judged),
+            rewards=self.rewards + judged_rewards(judged),
+        )
+
+    @property
+    def outcomes(self) -> Counts:
+        """Requests, and those answered well."""
+        return Counts(self.answers, self.answers + self.failures)
+
+    @property
+    def agreement(self) -> Counts:
+        """Rows compared, and those that agree."""
+        return Counts(self.agreed, self.agreed + self.disagreed)
+
+
+def _most(labels: dict[int, int]) -> dict[int, int]:
+    """The labels that were counted most: their names are the sender's, and there must be an end to them."""
+    if len(labels) <= LABELS_KEPT_MAX:
+        return labels
+    kept = sorted(labels, key=lambda label: (-labels[label], label))[:LABELS_KEPT_MAX]
+    return {label: labels[label] for label in sorted(kept)}
+
+
+def failures_in(record: Observation) -> int:
+    """Requests that the version failed to answer."""
+    return sum(record.errors.get(code, 0) for code in ERRORS_OF_THE_VERSION)
+
+
+def counts_for(rule: MetricRule, record: Observation) -> Counts | None:
+    """What an observation adds to a metric that is a share; None: nothing."""
+    if rule.metric == "success-rate":
+        return Counts(record.answers, record.answers + failures_in(record))
+    if rule.metric == "agreement":
+        return Counts(record.agreed, record.agreed + record.disagreed)
+    if rule.metric == "latency" and rule.slow_ms is not None:
+        total = sum(record.compute.buckets.values())
+        if record.slow_ms == rule.slow_ms:  # counted exactly
+            return Counts(max(0, total - record.compute.slow), total)
+        return Counts(count_up_to(record.compute.buckets, rule.slow_ms), total)
+    return None
+
+
+def judged_counts(judged: JudgedAnswer) -> Counts:
+    """What feedback adds to accuracy."""
+    return Counts() if judged.correct is None else Counts(int(judged.correct), 1)
+
+
+def judged_rewards(judged: JudgedAnswer) -> Moments:
+    """What feedback adds to the mean reward."""
+    return Moments() if judged.reward is None else Moments(1, judged.reward, judged.reward**2)

@@ -1,0 +1,108 @@
+"""From the fold to what people and dashboards read of rollouts."""
+
+from msgspec import Struct
+
+from hotswap_events.commands import Refusal
+from hotswap_events.rollout_record import RolloutRecord
+from hotswap_events.rollout_strategy import Arm
+from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_stream.application.registry.queries import Streams, unknown_model
+from hotswap_stream.application.registry.rollout_record import rollout_record
+from hotswap_stream.domain.rollouts.refusals import legal_rollout_steps
+from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.rollouts.traffic import traffic
+from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY
+
+
+class TrafficSplit(Struct, frozen=True, kw_only=True):
+    """Who gets which version. Weights and shares in 1/10,000."""
+
+    arms: tuple[Arm, ...]
+    shadows: tuple[str, ...]
+    shadow_share: int
+    fleet_share: int
+    fleet_workers: tuple[str, ...]
+    """In a fleet canary, the workers that answer with the candidate."""
+
+
+class RolloutReport(Struct, frozen=True, kw_only=True):
+    """What goes on in a model, and what may be asked of it."""
+
+    model_name: str
+    sequence: int
+    rollout: RolloutRecord | None
+    """The current one; none: all traffic goes to the active version."""
+    legal: tuple[str, ...]
+    traffic: TrafficSplit
+
+
+class RolloutList(Struct, frozen=True, kw_only=True):
+    """Rollouts of one model, newest first: the current one and the last that ended."""
+
+    model_name: str
+    rollouts: tuple[RolloutRecord, ...]
+    rollouts_total: int
+    """All there ever were; the log has them all."""
+
+
+class ValidationPolicyReport(Struct, frozen=True, kw_only=True):
+    """By what verdicts on a model's versions are drawn."""
+
+    model_name: str
+    policy: ValidationPolicy
+    is_default: bool
+    """Nobody set one for this model."""
+
+
+def find_rollout(streams: Streams, model_name: str) -> RolloutReport | Refusal:
+    """The current rollout of a model, and how its traffic is split."""
+    stream = streams.get(model_name)
+    if stream is None:
+        return unknown_model(streams, model_name)
+    state, split = stream.state, traffic(stream.state)
+    return RolloutReport(
+        model_name=model_name,
+        sequence=state.sequence,
+        rollout=None if state.rollout is None else rollout_record(state.rollout),
+        legal=legal_rollout_steps(state.rollout),
+        traffic=TrafficSplit(
+            arms=split.arms,
+            shadows=split.shadows,
+            shadow_share=split.shadow_share,
+            fleet_share=0 if split.fleet is None else split.fleet.share,
+            fleet_workers=() if split.fleet is None else split.fleet.workers,
+        ),
+    )
+
+
+def list_rollouts(streams: Streams, model_name: str) -> RolloutList | Refusal:
+    """The current rollout and the last 20 that ended."""
+    stream = streams.get(model_name)
+    if stream is None:
+        return unknown_model(streams, model_name)
+    state = stream.state
+    current = () if state.rollout is None else (state.rollout,)
+    return RolloutList(
+        model_name=model_name,
+        rollouts=tuple(map(rollout_record, (*current, *reversed(state.rollout_history)))),
+        rollouts_total=state.rollouts_total,
+    )
+
+
+def named_rollout(state: ModelState, rollout_id: str) -> RolloutRecord | None:
+    """The rollout of this name, while it is remembered."""
+    for rollout in (state.rollout, *reversed(state.rollout_history)):
+        if rollout is not None and rollout.rollout_id == rollout_id:
+            return rollout_record(rollout)
+    return None
+
+
+def find_validation_policy(streams: Streams, model_name: str) -> ValidationPolicyReport | Refusal:
+    """The validation policy that holds for a model."""
+    stream = streams.get(model_name)
+    if stream is None:
+        return unknown_model(streams, model_name)
+    policy = stream.state.validation_policy
+    return ValidationPolicyReport(
+        model_name=model_name, policy=policy or DEFAULT_VALIDATION_POLICY, is_default=policy is None
+    )

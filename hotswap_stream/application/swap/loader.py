@@ -1,0 +1,57 @@
+"""Ports between the worker and what computes: a loader that turns an artifact into something that infers."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+
+Arrays = Mapping[str, Any]
+"""Tensor name → numpy array (any array type both sides agree on); the first dimension is the batch."""
+
+
+class ServingModel(Protocol):
+    """A loaded, verified, warmed-up version."""
+
+    @property
+    def manifest(self) -> ArtifactManifest:
+        """Inputs and outputs it declares."""
+        ...
+
+    @property
+    def executor(self) -> str:
+        """The name of what computed this thread's latest `infer`, as "eager" or "onnxruntime".
+
+        Read it after the call, in its thread. In a thread that never called `infer`: what would compute it now.
+        """
+        ...
+
+    def padded_rows(self, rows: int) -> int:
+        """Rows of the forward pass that computes so many, of each pass if one cannot hold them; for the answer's facts.
+
+        Arrays of exactly so many rows are computed without a copy: allocate them so, with zeros behind the last row.
+        """
+        ...
+
+    def infer(self, inputs: Arrays) -> Arrays:
+        """Blocking forward pass; call it from any threads. As many rows out as in.
+
+        Calls wait for each other, so that a module's own code never runs twice at once: a version that is pinned and
+        shadows at the same time is called by two threads. Any exception means this input failed, not the model.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the memory back, without blocking. Called once, when no inference is running."""
+        ...
+
+
+class ModelLoader(Protocol):
+    """Fetch → verify digest → load → warm up, off the hot path."""
+
+    async def load(self, digest: str) -> ServingModel:
+        """A HotswapError says why it cannot serve; `retriable` whether trying again may help."""
+        ...
+
+    def close(self) -> None:
+        """End what goes on in the background. Versions that serve go on."""
+        ...

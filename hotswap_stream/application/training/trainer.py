@@ -1,0 +1,235 @@
+"""A training run from its order to the registry: started, trained, validated against the active version, or failed."""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from hotswap_events.commands import (
+    CommandResult,
+    FailTraining,
+    ProfileVersion,
+    RegisterVersion,
+    StartTraining,
+    ValidateVersion,
+)
+from hotswap_events.registry import TrainingFailureCause
+from hotswap_stream.application.training.evaluation import Evaluation, Evaluator
+from hotswap_stream.application.own_commands import own_id
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.training.runs import (
+    OnProgress,
+    Trainer,
+    TrainingFailure,
+    TrainingOutcome,
+    TrainingSpec,
+    TrainingSucceeded,
+)
+from hotswap_stream.errors import HotswapError
+
+_log = structlog.get_logger(__name__)
+
+EVALUATIONS_MAX = 3
+"""If another version becomes active while one is evaluated, the comparison is made anew this often."""
+
+DETAIL_CHARACTERS_MAX = 8_000
+
+
+class TrainingReport(Struct, frozen=True, kw_only=True):
+    """What became of a run. `results` are the registry's answers, in order; the last one tells where it ended."""
+
+    outcome: TrainingOutcome
+    results: tuple[CommandResult, ...]
+    model_version: str | None = None
+    evaluation: Evaluation | None = None
+
+    @property
+    def ended_well(self) -> bool:
+        """A version is registered and has its verdict."""
+        return self.evaluation is not None and self.results[-1].status in ("accepted", "unchanged")
+
+
+class TrainingRefusedError(HotswapError):
+    """The registry refused to begin the run; the message says why."""
+
+
+class ModelTrainer:
+    """Trains versions and validates versions; every step is an event."""
+
+    def __init__(self, registry: Registry, trainer: Trainer, evaluator: Evaluator) -> None:
+        self.registry = registry
+        self._trainer = trainer
+        self._evaluator = evaluator
+
+    async def train(
+        self,
+        spec: TrainingSpec,
+        *,
+        actor: str,
+        reason: str | None = None,
+        tags: dict[str, str] | None = None,
+        model_version: str | None = None,
+        promote_first: bool = True,
+        on_progress: OnProgress | None = None,
+        cancel: asyncio.Event | None = None,
+    ) -> TrainingReport:
+        """Run to a verdict or to a failure event. TrainingRefusedError if the registry does not let it begin.
+
+        With `promote_first` a version that passes becomes active in the same decision if none is.
+        """
+        started = await self.registry.handle(
+            StartTraining(
+                command_id=f"{spec.run_id}:start",
+                actor=actor,
+                model_name=spec.model_name,
+                reason=reason,
+                correlation_id=spec.run_id,
+                run_id=spec.run_id,
+                architecture=spec.architecture,
+                data_snapshot=spec.data_file,
+                parameters=spec.parameters(),
+            )
+        )
+        if started.refusal is not None:
+            raise TrainingRefusedError(started.refusal.reason)
+        try:
+            outcome = await self._trainer.run(spec, on_progress=on_progress, cancel=cancel)
+        except asyncio.CancelledError:
+            await self._fail(spec, actor, "cancelled", "the run's owner was told to stop")
+            raise
+        if isinstance(outcome, TrainingFailure):
+            failed = await self._fail(spec, actor, outcome.cause, outcome.detail)
+            return TrainingReport(outcome=outcome, results=(started, failed))
+        return await self._register(spec, outcome, started, actor, reason, tags or {}, model_version, promote_first)
+
+    async def _fail(self, spec: TrainingSpec, actor: str, cause: TrainingFailureCause, detail: str) -> CommandResult:
+        return await self.registry.handle(
+            FailTraining(
+                command_id=own_id(f"training:{spec.run_id}:fail"),
+                actor=actor,
+                model_name=spec.model_name,
+                correlation_id=spec.run_id,
+                run_id=spec.run_id,
+                cause=cause,
+                detail=detail[:DETAIL_CHARACTERS_MAX],
+            )
+        )
+
+    async def _register(
+        self,
+        spec: TrainingSpec,
+        outcome: TrainingSucceeded,
+        started: CommandResult,
+        actor: str,
+        reason: str | None,
+        tags: dict[str, str],
+        model_version: str | None,
+        promote_first: bool,
+    ) -> TrainingReport:
+        registered = await self.registry.handle(
+            RegisterVersion(
+                command_id=own_id(f"training:{spec.run_id}:register"),
+                actor=actor,
+                model_name=spec.model_name,
+                reason=reason,
+                correlation_id=spec.run_id,
+                artifact=outcome.artifact,
+                provenance=outcome.provenance,
+                model_version=model_version,
+                run_id=spec.run_id,
+                metrics=outcome.metrics,
+                tags=tags,
+            )
+        )
+        if registered.refusal is not None or registered.model_version is None:
+            failed = await self._fail(
+                spec, actor, "registry-refused", registered.refusal.reason if registered.refusal else "no version"
+            )
+            return TrainingReport(outcome=outcome, results=(started, registered, failed))
+        profiled = await self._profile(spec, outcome, registered.model_version, actor)
+        evaluation, validated = await self.validate(
+            spec.model_name,
+            registered.model_version,
+            actor=actor,
+            command_id=own_id(f"training:{spec.run_id}:validate"),
+            correlation_id=spec.run_id,
+            promote_first=promote_first,
+        )
+        return TrainingReport(
+            # The sketches are in the log by now, or refused; nobody wants to read them here.
+            outcome=replace(outcome, profile=None),
+            results=(started, registered, *profiled, validated),
+            model_version=registered.model_version,
+            evaluation=evaluation,
+        )
+
+    async def _profile(
+        self, spec: TrainingSpec, outcome: TrainingSucceeded, model_version: str, actor: str
+    ) -> tuple[CommandResult, ...]:
+        """A version without a profile is a version all the same: a refusal ends nothing."""
+        if outcome.profile is None:
+            return ()
+        result = await self.registry.handle(
+            ProfileVersion(
+                command_id=own_id(f"training:{spec.run_id}:profile"),
+                actor=actor,
+                model_name=spec.model_name,
+                correlation_id=spec.run_id,
+                model_version=model_version,
+                source=outcome.profile.source,
+                rows=outcome.profile.rows,
+                sketches=outcome.profile.sketches,
+            )
+        )
+        if result.refusal is not None:
+            _log.warning("profile_refused", run_id=spec.run_id, reason=result.refusal.reason)
+        return (result,)
+
+    async def validate(
+        self,
+        model_name: str,
+        model_version: str,
+        *,
+        actor: str,
+        command_id: str,
+        correlation_id: str | None = None,
+        promote_first: bool = False,
+        data_file: Path | None = None,
+    ) -> tuple[Evaluation, CommandResult]:
+        """Measure a version and the active one on one validation set, and hand in the figures.
+
+        The set is the fixed one, or that in `data_file`; its digest is recorded. HotswapError if the version does not
+        exist or its artifact cannot be measured.
+        """
+        for _attempt in range(EVALUATIONS_MAX):
+            state = self.registry.state(model_name)
+            version = state.versions.get(model_version)
+            if version is None:
+                raise HotswapError(
+                    f"{model_name!r} has no version {model_version!r}; it has {', '.join(state.versions) or 'none'}"
+                )
+            active = None if state.active_version == model_version else state.active
+            compared_with = None if active is None else active.artifact.digest
+            measured = await self._evaluator.measure(
+                version.artifact.digest, compared_with=compared_with, data_file=data_file
+            )
+            evaluation, baseline = measured.candidate, measured.compared
+            result = await self.registry.handle(
+                ValidateVersion(
+                    command_id=command_id,
+                    actor=actor,
+                    model_name=model_name,
+                    correlation_id=correlation_id,
+                    model_version=model_version,
+                    validation_set=evaluation.validation_set,
+                    figures=evaluation.figures(),
+                    baseline_version=None if active is None or baseline is None else active.model_version,
+                    baseline_figures={} if baseline is None else baseline.figures(),
+                    promote_first=promote_first,
+                )
+            )
+            if result.refusal is None or result.refusal.code != "conflict":
+                break
+        return evaluation, result

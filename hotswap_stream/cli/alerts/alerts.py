@@ -1,0 +1,166 @@
+"""`alerts`, `alert-policy`: what is watched, and what was above its threshold."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hotswap_stream.cli.alerts.files import (
+    PolicyFile,
+    RemovedRules,
+    RuleTexts,
+    alert_policy_of,
+    changed_policy,
+    parse_rule,
+)
+from hotswap_stream.cli.terminal.commanding import Fields, Order, ordering
+from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument
+from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
+from hotswap_stream.cli.terminal.queries import ask
+
+if TYPE_CHECKING:
+    from hotswap_events.commands import CommandResult
+    from hotswap_stream.application.alerts.view import AlertList, AlertView, ModelAlerts
+    from hotswap_stream.application.registry.registry import Registry
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the groups."""
+    alerts = typer.Typer(help="Alerts: what is above its threshold now, and what was.", no_args_is_help=True)
+    alerts.command("list")(list_all)
+    alerts.command("clear")(clear)
+    app.add_typer(alerts, name="alerts")
+    policy = typer.Typer(help="What a model is watched by.", no_args_is_help=True)
+    policy.command("show")(show_policy)
+    policy.command("set")(set_policy)
+    app.add_typer(policy, name="alert-policy")
+
+
+def list_all(
+    model: Annotated[str | None, typer.Option(help="Only this model's.", show_default=False)] = None,
+    severity: Annotated[
+        Literal["warning", "critical"] | None, typer.Option(help="Only of this severity.", show_default=False)
+    ] = None,
+    ended: Annotated[bool, typer.Option("--ended", help="Also the last 20 of each model that are over.")] = False,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """The raised alerts, newest first, and with --ended behind them those that are over."""
+
+    from hotswap_stream.application.alerts.view import find_alerts, list_alerts
+
+    found: AlertList | ModelAlerts
+    if model is None:
+        found = ask(lambda streams: list_alerts(streams, severity=severity, ended=ended), as_of=as_of, as_json=as_json)
+    else:
+        found = ask(
+            lambda streams: find_alerts(streams, model, severity=severity, ended=ended), as_of=as_of, as_json=as_json
+        )
+    if as_json:
+        print_json(found)
+    elif not found.alerts:
+        typer.echo("no alert is raised" + (", and none ended lately" if ended else ""))
+    else:
+        _print_alerts(found.alerts, ended=ended)
+
+
+@ordering
+def clear(
+    fields: Fields,
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="Name of the rule that raised the alert.")],
+    raised_sequence: Annotated[
+        int | None, typer.Option(help="Refuse unless it was raised there.", min=1, show_default=False)
+    ] = None,
+) -> Order:
+    """End an alert by hand. It is raised again when its figure is above the threshold for long enough again."""
+    from hotswap_events.alert_commands import ClearAlert
+
+    return ClearAlert(rule_name=rule, raised_sequence=raised_sequence, **fields)
+
+
+def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """The rules that hold: the model's own, or the default ones."""
+
+    from hotswap_stream.application.alerts.view import find_alert_policy
+
+    report = ask(lambda streams: find_alert_policy(streams, model), as_of=as_of, as_json=as_json)
+    if as_json:
+        print_json(report)
+        return
+    from hotswap_stream.application.descriptions.alert import describe_figure, describe_metric
+    from hotswap_stream.application.alerts.window import TOPIC_METRICS
+
+    print_facts({"model": report.model_name, "set": "no, the default holds" if report.is_default else "yes"})
+    print_table(
+        ("rule", "severity", "metric", "above", "window s", "at least", "for s", "clear s"),
+        (
+            (
+                rule.name,
+                rule.severity,
+                describe_metric(rule),
+                describe_figure(rule, rule.above),
+                None if rule.metric in TOPIC_METRICS else rule.window_seconds,
+                None if rule.metric in TOPIC_METRICS else rule.answers_min,
+                rule.for_seconds,
+                rule.clear_seconds,
+            )
+            for rule in report.policy.rules
+        ),
+    )
+
+
+@ordering
+def set_policy(
+    fields: Fields,
+    file: PolicyFile = None,
+    rule: RuleTexts = None,
+    remove: RemovedRules = None,
+    default: Annotated[bool, typer.Option("--default", help="Start from the default rules.")] = False,
+) -> Order:
+    """Change what is watched. A file replaces the whole policy; --rule adds to or changes the one that holds, and a
+    rule of the same name keeps what is not named. Alerts whose rule went or changed end with it."""
+    if file is None and not rule and not remove and not default:
+        raise typer.BadParameter("say what to watch: --file, --rule 'error-rate>5%', --remove RULE, or --default")
+    if file is not None and default:
+        raise typer.BadParameter("--file and --default exclude each other")
+    changes = [parse_rule(text) for text in rule or ()]
+    from_file = None if file is None else alert_policy_of(file)
+
+    async def handling(registry: "Registry") -> "CommandResult":
+        from hotswap_events.alert_commands import SetAlertPolicy
+        from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
+
+        state = registry.state(fields["model_name"])
+        base = DEFAULT_ALERT_POLICY if default else from_file
+        if base is None:
+            base = state.alerts.effective_policy
+            if fields["expected_sequence"] is None and state.exists:
+                fields["expected_sequence"] = state.sequence  # the unnamed rest is that of this state
+        return await registry.handle(SetAlertPolicy(policy=changed_policy(base, changes, remove or ()), **fields))
+
+    return handling
+
+
+def _print_alerts(alerts: "tuple[AlertView, ...]", *, ended: bool) -> None:
+    columns = ["model", "rule", "severity", "raised", "what", "version"]
+    print_table(
+        (*columns, "ended", "because") if ended else columns,
+        (
+            (
+                alert.model_name,
+                alert.rule.name,
+                alert.rule.severity,
+                alert.raised_at.isoformat(timespec="seconds"),
+                alert.summary,
+                alert.model_version,
+                *(
+                    (
+                        None if alert.ended_at is None else alert.ended_at.isoformat(timespec="seconds"),
+                        alert.ended_because,
+                    )
+                    if ended
+                    else ()
+                ),
+            )
+            for alert in alerts
+        ),
+    )

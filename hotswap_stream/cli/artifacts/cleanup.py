@@ -1,0 +1,142 @@
+"""`validation-policy` and `cleanup`: what a version must be to get in, and how long its artifact stays."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hotswap_stream.cli.terminal.commanding import Fields, Order, command_fields, ordering
+from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, ModelArgument, Reason
+from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table, refuse
+from hotswap_stream.cli.terminal.queries import ask
+from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.rollouts.strategy_files import validation_policy_of
+
+if TYPE_CHECKING:
+    from hotswap_events.commands import Refusal
+    from hotswap_stream.application.artifacts.cleanup import CleanUpReport
+    from hotswap_stream.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="The gates that versions of a model must pass.", no_args_is_help=True)
+    group.command("get")(get_policy)
+    group.command("set")(set_policy)
+    app.add_typer(group, name="validation-policy")
+    app.command("cleanup")(cleanup)
+
+
+def get_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """Show the policy that holds for a model."""
+
+    def question(streams: Any) -> Any:
+        from hotswap_stream.application.rollouts.view import find_validation_policy
+
+        return find_validation_policy(streams, model)
+
+    report = ask(question, as_of=as_of, as_json=as_json)
+    if as_json:
+        print_json(report)
+        return
+    policy = report.policy
+    print_facts(
+        {
+            "model": model,
+            "policy": "the default" if report.is_default else "set for this model",
+            "passes from active minus": policy.pass_margin,
+            "fails below active minus": policy.fail_margin,
+            "first version passes from": policy.first_accuracy_min,
+        }
+    )
+    if policy.gates:
+        print_table(
+            ("figure", "better", "threshold", "margin", "otherwise"),
+            ((gate.figure, gate.better, gate.threshold, gate.margin, gate.otherwise) for gate in policy.gates),
+            title="gates",
+        )
+
+
+@ordering
+def set_policy(
+    fields: Fields,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="TOML or JSON: pass_margin, fail_margin, first_accuracy_min, gates.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+) -> Order:
+    """Draw verdicts on versions of this model by another policy from here on."""
+    from hotswap_events.commands import SetValidationPolicy
+
+    return SetValidationPolicy(policy=validation_policy_of(file), **fields)
+
+
+def cleanup(
+    actor: Actor,
+    keep: Annotated[int, typer.Option(help="So many of the newest versions.", min=0)],
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Default: all models.", show_default=False)
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; without this, only say what would be done.")] = False,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete artifacts that nothing needs. Kept: the newest, and all that was in production or is tried or staged."""
+
+    async def main(settings: "Settings") -> "list[CleanUpReport | Refusal]":
+        from hotswap_stream import bootstrap
+        from hotswap_stream.application.artifacts.cleanup import clean_up
+
+        store = bootstrap.artifact_store(settings)
+        async with bootstrap.open_registry(settings) as registry:
+            names = [model] if model is not None else sorted(registry.fold.streams)
+            reports = []
+            for name in names:
+                fields = command_fields(name, actor=actor, reason=reason, command_id=None)
+                fields.pop("model_name")
+                reports.append(await clean_up(registry, store, name, keep=keep, apply=apply, **fields))
+            return reports
+
+    from hotswap_stream.application.artifacts.cleanup import CleanUpReport
+
+    reports = run(main)
+    done: list[CleanUpReport] = []
+    for report in reports:
+        if not isinstance(report, CleanUpReport):
+            raise refuse(report, as_json=as_json)
+        done.append(report)
+    if as_json:
+        print_json(done)
+    else:
+        _print_reports(done, apply=apply)
+
+
+def _print_reports(reports: "list[CleanUpReport]", *, apply: bool) -> None:
+    rows = [
+        (
+            entry.model_name,
+            entry.model_version,
+            entry.artifact_digest[:19],
+            entry.size_bytes,
+            entry.kept_because or ("deleted" if apply else "would be deleted"),
+        )
+        for report in reports
+        for entry in (*report.kept, *report.deleted)
+    ]
+    print_table(("model", "version", "artifact", "bytes", "why"), rows)
+    freed_bytes = sum(report.freed_bytes for report in reports)
+    count = sum(len(report.deleted) for report in reports)
+    for report in reports:
+        for refusal in report.refused:
+            typer.secho(f"kept: {refusal}", fg="yellow")
+        for held in report.held:
+            typer.secho(f"in the store still: {held.artifact_digest[:19]}: {held.because}", fg="yellow")
+    if apply:
+        typer.secho(f"{count} deleted, {freed_bytes:,} bytes", fg="green")
+    else:
+        typer.echo(f"{count} would be deleted, {freed_bytes:,} bytes; --apply does it")

@@ -1,0 +1,189 @@
+"""`audit`: is the log what its writers wrote, who knows of what is not, a copy of it, and the registry as it was."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hotswap_stream.cli.registry.models import print_model, print_models
+from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, Reason
+from hotswap_stream.cli.terminal.printing import print_json, print_table
+from hotswap_stream.cli.terminal.queries import ask
+from hotswap_stream.cli.audit.reproduce import reproduce
+from hotswap_stream.cli.terminal.running import FAILED, fail, run_on_registry
+
+if TYPE_CHECKING:
+    from hotswap_stream.application.audit.export import ExportWriter
+    from hotswap_stream.application.audit.findings import AuditReport, Finding
+    from hotswap_stream.application.registry.registry import Registry
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(help="Verify the log, export it, look back, compute answers again.", no_args_is_help=True)
+    group.command("verify")(verify)
+    group.command("acknowledge")(acknowledge)
+    group.command("export")(export)
+    group.command("show")(show)
+    group.command("reproduce")(reproduce)
+    app.add_typer(group, name="audit")
+
+
+def verify(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="An export; without one, the log itself.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Let notices fail, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Walk the log and name what was changed, dropped or reordered; exits with 1 if anything was, or if it is empty.
+
+    Records that never extended a chain are told of, and so is what somebody acknowledged; neither fails.
+    """
+    report = _verified(file) if file is not None else run_on_registry(_verify_log)
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
+    if not report.ok or (strict and report.notices):
+        raise typer.Exit(FAILED)
+
+
+def acknowledge(
+    offset: Annotated[int, typer.Argument(metavar="OFFSET", help="Where `audit verify` finds something.", min=0)],
+    digest: Annotated[
+        str,
+        typer.Option(
+            help="Of the record there, as `audit verify` says it, or its first 12 characters; 'none' without a record.",
+            show_default=False,
+        ),
+    ],
+    actor: Actor,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say in the log that you know of a finding: `audit verify` tells of it from then on, and does not fail by it."""
+    from hotswap_events.log_stream import FindingAcknowledged
+
+    async def on(registry: "Registry") -> FindingAcknowledged:
+        from uuid import uuid4
+
+        from hotswap_stream.application.audit.audit import acknowledge as write
+
+        return await write(registry, offset=offset, digest=digest, actor=actor, reason=reason, command_id=str(uuid4()))
+
+    written = run_on_registry(on)
+    if as_json:
+        print_json(written)
+    else:
+        typer.secho(f"offset {written.offset}: {written.damage}: {written.detail} - acknowledged", fg="green")
+
+
+def _verified(file: Path) -> "AuditReport":
+    from hotswap_stream.application.audit.audit import verify_export
+
+    try:
+        with file.open("rb") as export_file:
+            return verify_export(export_file)
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror}")
+
+
+async def _verify_log(registry: "Registry") -> "AuditReport":
+    from hotswap_stream.application.audit.audit import verify_log
+
+    return await verify_log(registry.log)
+
+
+def _print_report(report: "AuditReport") -> None:
+    for known in report.acknowledged:
+        why = f": {known.reason}" if known.reason else ""
+        typer.secho(f"acknowledged by {known.actor}{why}: {known.finding}", err=True, fg="yellow")
+    for notice in report.notices:
+        typer.secho(f"notice: {_named(notice)}", err=True, fg="yellow")
+    if report.notices_total > len(report.notices):
+        typer.secho(f"… and {report.notices_total - len(report.notices)} more notices", err=True, fg="yellow")
+    for finding in report.findings:
+        typer.secho(f"broken: {_named(finding)}", err=True, fg="red")
+    counts = f"{report.records} records, {report.applied} count, {report.conflicts} lost to another writer"
+    if report.first is not None:
+        typer.secho(f"{counts}; the first broken place is {report.first}", err=True, fg="red")
+        return
+    if not report.records:
+        typer.secho("the log is empty: there is nothing that could hold", err=True, fg="red")
+        return
+    known_of = f", but for {len(report.acknowledged)} acknowledged" if report.acknowledged else ""
+    typer.secho(f"{counts}; every stream's chain holds{known_of}", fg="green")
+    print_table(
+        ("model", "events", "last offset", "head digest"),
+        ((name, head.sequence, head.offset, head.digest) for name, head in sorted(report.heads.items())),
+    )
+
+
+def _named(finding: "Finding") -> str:
+    """With what `audit acknowledge` asks for."""
+    return f"{finding} (digest {finding.digest or 'none'})"
+
+
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.", dir_okay=False)],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if there is one.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the log to a file, one sealed line a record, that `audit verify` can check anywhere."""
+    if file.exists() and not force:
+        raise typer.BadParameter(f"{file} exists; use --force to overwrite it", param_hint="FILE")
+
+    async def on(registry: "Registry") -> "ExportWriter":
+        from hotswap_stream.application.audit.audit import export_log
+
+        # Renamed at the end: a file of that name is always a whole export.
+        partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+        try:
+            with partial.open("wb") as export_file:
+                written = await export_log(registry.log, export_file)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
+        return written
+
+    try:
+        written = run_on_registry(on)
+    except OSError as error:
+        fail(f"{file} cannot be written: {error.strerror}")
+    if as_json:
+        print_json({"file": str(file), "records": written.records, "sha256": written.sha256})
+    else:
+        typer.echo(f"{written.records} records in {file}; seal {written.sha256}")
+
+
+def show(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Only this model, in full.", show_default=False)
+    ] = None,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """The registry as it was after an offset of the log, or at a time; without --as-of, as it is."""
+    from hotswap_stream.application.registry.queries import find_model, list_models
+
+    if model is not None:
+        state = ask(lambda streams: find_model(streams, model), as_of=as_of, as_json=as_json)
+        if as_json:
+            print_json(state)
+        else:
+            print_model(state)
+        return
+    found = ask(list_models, as_of=as_of, as_json=as_json)
+    if as_json:
+        print_json(found)
+    else:
+        print_models(found)

@@ -1,0 +1,186 @@
+"""`audit reproduce`: one answer computed again from the log."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hotswap_stream.cli.terminal.options import AsJson, ModelArgument
+from hotswap_stream.cli.terminal.printing import print_json, print_table
+from hotswap_stream.cli.terminal.running import FAILED, run
+
+if TYPE_CHECKING:
+    from hotswap_events.inference import InferResponse
+    from hotswap_stream.adapters.kafka.inference.recorded import Exchange
+    from hotswap_stream.application.audit.reproduce import Reproduction
+    from hotswap_stream.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenBy:
+    """The registry event that chose the version, and what the log says of it up to there."""
+
+    registry_offset: int
+    versions_allowed: tuple[str, ...]
+    """Versions that might answer in that state."""
+    artifact_digest: str | None
+    """Of the version, as registered; None if it was not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What `audit reproduce` found."""
+
+    model_name: str
+    model_version: str
+    chosen_by: ChosenBy
+    follows_the_log: bool
+    """Whether the log says the same of version and artifact as the answer."""
+    equal: bool
+    reproduction: "Reproduction"
+
+
+def reproduce(
+    model: ModelArgument,
+    partition: Annotated[int, typer.Option(help="Partition of the request.", min=0)],
+    offset: Annotated[int, typer.Option(help="Offset of the request in its partition.", min=0)],
+    as_json: AsJson = False,
+) -> None:
+    """Compute one answer again from the log: the request, the weights, the batch size; exits with 1 if it differs."""
+    finding = run(lambda settings: _reproduce(settings, model, partition, offset))
+    if as_json:
+        print_json(finding)
+    else:
+        _print(finding)
+    if not (finding.equal and finding.follows_the_log):
+        raise typer.Exit(FAILED)
+
+
+async def _reproduce(settings: "Settings", model: str, partition: int, offset: int) -> Finding:
+    from hotswap_stream import bootstrap
+    from hotswap_stream.adapters.kafka.inference.recorded import read_exchange
+    from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
+    from hotswap_stream.application.audit.reproduce import NotReproducibleError
+    from hotswap_stream.application.audit.reproduce import reproduce as compute_again
+
+    exchange = await read_exchange(
+        bootstrap.connection(settings).client_options(),
+        bootstrap.topics(settings),
+        model,
+        partition=partition,
+        offset=offset,
+        tags=bootstrap.answer_tags(settings),
+    )
+    response = _response(exchange)
+    facts = response.parameters
+    digest, executor, padded = facts.artifact_digest, facts.executor, facts.padded_batch_size
+    if digest is None or executor is None or padded is None or facts.registry_offset is None:
+        raise NotReproducibleError("the answer does not say which artifact, executor and batch size computed it")
+    store = bootstrap.artifact_store(settings)
+    manifest = (await store.fetch(digest)).manifest
+    if manifest.window is not None:
+        raise NotReproducibleError("the model keeps a window per key; an answer depends on the requests before it")
+    loader = TorchModelLoader(store, config=bootstrap.executor_config(settings))
+    try:
+        reproduction = await compute_again(
+            loader,
+            artifact_digest=digest,
+            executor=executor,
+            padded_batch_size=padded,
+            inputs=_inputs(exchange, manifest),
+            answered=_outputs(response),
+        )
+    finally:
+        loader.close()
+    chosen_by = await _chosen_by(settings, response)
+    return Finding(
+        model_name=response.model_name,
+        model_version=response.model_version,
+        chosen_by=chosen_by,
+        follows_the_log=(facts.pinned or response.model_version in chosen_by.versions_allowed)
+        and chosen_by.artifact_digest == digest,
+        equal=reproduction.equal,
+        reproduction=reproduction,
+    )
+
+
+def _response(exchange: "Exchange") -> "InferResponse":
+    import msgspec
+
+    from hotswap_events.answers import read_answer
+    from hotswap_events.inference import InferError, InferResponse
+    from hotswap_stream.application.audit.reproduce import NotReproducibleError
+
+    headers = read_answer(exchange.answer.headers)
+    codec: Any = msgspec.msgpack if headers is not None and headers.raw else msgspec.json
+    try:
+        if headers is None or not headers.ok:
+            error = codec.decode(exchange.answer.value, type=InferError)
+            raise NotReproducibleError(f"the request was refused, nothing was computed: {error.error_code}")
+        response: InferResponse = codec.decode(exchange.answer.value, type=InferResponse)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
+        raise NotReproducibleError(f"the answer cannot be read: {error}") from error
+    return response
+
+
+def _inputs(exchange: "Exchange", manifest: Any) -> Any:
+    from hotswap_stream.application.audit.reproduce import NotReproducibleError
+    from hotswap_stream.workers.inference.requests.records import RequestRecord
+    from hotswap_stream.workers.inference.requests.requests import Unreadable, read_request
+    from hotswap_stream.workers.inference.requests.tensors import WrongInputError, read_inputs
+
+    found = exchange.request
+    record = RequestRecord(
+        found.topic, found.partition, found.offset, found.timestamp, found.key, found.value, list(found.headers)
+    )
+    request = read_request(record, len(found.value or b""))
+    if isinstance(request, Unreadable):
+        raise NotReproducibleError(f"the request cannot be read: {request.reason}")
+    try:
+        return read_inputs(manifest, request.body.inputs)
+    except WrongInputError as error:
+        raise NotReproducibleError(f"the request does not fit the model: {error}") from error
+
+
+def _outputs(response: "InferResponse") -> dict[str, Any]:
+    from hotswap_stream.client.tensors import output_value
+
+    return {tensor.name: output_value(tensor) for tensor in response.outputs}
+
+
+async def _chosen_by(settings: "Settings", response: "InferResponse") -> ChosenBy:
+    from hotswap_stream import bootstrap
+    from hotswap_stream.application.registry.as_of import RegistryAsOf
+    from hotswap_stream.domain.serving.request_plan import versions_allowed
+
+    registry_offset = response.parameters.registry_offset or 0
+    async with bootstrap.open_registry(settings) as registry:
+        streams = await RegistryAsOf(registry.log).at_offset(registry_offset)
+    stream = streams.get(response.model_name)
+    version = None if stream is None else stream.state.versions.get(response.model_version)
+    return ChosenBy(
+        registry_offset=registry_offset,
+        versions_allowed=() if stream is None else tuple(sorted(versions_allowed(stream.state))),
+        artifact_digest=None if version is None else version.artifact.digest,
+    )
+
+
+def _print(finding: Finding) -> None:
+    found = finding.reproduction
+    log = "as the log says" if finding.follows_the_log else "AGAINST the log"
+    typer.secho(
+        f"{finding.model_name} {finding.model_version} ({found.artifact_digest[:19]}…), chosen by registry offset "
+        f"{finding.chosen_by.registry_offset}, {log}; {found.executor}, {found.padded_batch_size} rows a pass",
+        fg=None if finding.follows_the_log else "red",
+    )
+    if finding.equal:
+        typer.secho("equal, bit for bit", fg="green")
+        return
+    print_table(
+        ("output", "numbers", "differ", "by at most", "in steps"),
+        (
+            (d.output, d.elements, d.differing, f"{d.abs_max:g}", "-" if d.ulp_max is None else d.ulp_max)
+            for d in found.differences
+        ),
+    )
+    typer.secho("not equal", err=True, fg="red")

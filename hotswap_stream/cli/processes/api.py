@@ -1,0 +1,46 @@
+"""`api`: serve the HTTP API."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hotswap_stream.cli.terminal.running import run
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from hotswap_stream.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("api")(api)
+
+
+def api(
+    host: Annotated[str | None, typer.Option(help="Default: HOTSWAP_API_HOST.", show_default=False)] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Default: HOTSWAP_API_PORT; 0 takes a free one.", min=0, max=65_535, show_default=False),
+    ] = None,
+) -> None:
+    """Serve the HTTP API until Ctrl-C: queries, commands, the event log, metrics."""
+
+    async def main(settings: "Settings") -> None:
+        import msgspec
+
+        from hotswap_stream import bootstrap
+
+        chosen = msgspec.structs.replace(
+            settings,
+            api_host=settings.api_host if host is None else host,
+            api_port=settings.api_port if port is None else port,
+        )
+        await bootstrap.serve_api(chosen, on_started=lambda url: typer.echo(f"API on {url}; operations: {url}/schema"))
+
+    def new_event_loop() -> "asyncio.AbstractEventLoop":
+        from hotswap_stream.api.server import new_event_loop
+
+        return new_event_loop()
+
+    run(main, quiet=False, loop_factory=new_event_loop)

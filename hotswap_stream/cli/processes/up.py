@@ -1,0 +1,61 @@
+"""`up`: everything on one machine."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hotswap_stream.cli.terminal.running import run
+
+if TYPE_CHECKING:
+    from hotswap_stream.application.processes.supervision import ProcessStatus
+    from hotswap_stream.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("up")(up)
+
+
+def up(
+    workers: Annotated[int, typer.Option(help="Inference workers.", min=0, max=64)] = 1,
+    port: Annotated[
+        int | None, typer.Option(help="Of the API. Default: HOTSWAP_API_PORT.", min=1, max=65_535, show_default=False)
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Of the API. Default: HOTSWAP_API_HOST.", show_default=False)] = None,
+    temporary: Annotated[bool, typer.Option("--temporary", help="Throw the broker's data away at the end.")] = False,
+) -> None:
+    """Run it all until Ctrl-C: broker (unless one is configured), agents, workers, API. What dies is started again."""
+
+    async def main(settings: "Settings") -> None:
+        import msgspec
+
+        from hotswap_stream import bootstrap
+        from hotswap_stream.cli.processes.stack import log_folder, running_stack, wait_for_end
+        from hotswap_stream.cli.processes.worker import END_SECONDS_MAX, stop_on_signals
+        from hotswap_stream.errors import HotswapError
+
+        settings = msgspec.structs.replace(
+            settings, api_port=port or settings.api_port, api_host=host or settings.api_host
+        )
+        bootstrap.check_api_settings(settings)
+        # Each process gets its time to end, one after the other, and the broker last.
+        stop = stop_on_signals(end_seconds_max=END_SECONDS_MAX * (workers + 3))
+        async with running_stack(settings, workers=workers, temporary=temporary, on_change=_show) as stack:
+            typer.echo(
+                f"Kafka on {stack.settings.kafka_bootstrap_servers}, API on {stack.api_url} (operations: "
+                f"{stack.api_url}/schema), logs in {log_folder(settings)}\n"
+                "In another terminal, in this folder: hotswap-stream train digits; Ctrl-C here stops everything"
+            )
+            failed = await wait_for_end(stack, stop)
+            if failed is not None:
+                raise HotswapError(
+                    f"{failed.name} ended with exit code {failed.exit_code} again and again; "
+                    f"its log is {log_folder(settings) / failed.name}.log"
+                )
+
+    run(main)
+
+
+def _show(status: "ProcessStatus") -> None:
+    if status.state in ("restarting", "failed"):
+        typer.secho(f"{status.name}: {status.state} after exit code {status.exit_code}", fg="yellow", err=True)

@@ -1,0 +1,122 @@
+"""`worker` and `agents`: the processes that answer requests and that publish states."""
+
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hotswap_stream.cli.terminal.running import FAILED, run
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from hotswap_stream.settings import Settings
+
+
+END_SECONDS_MAX = 30.0
+"""How long a command may take to end when it is told to."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("worker")(worker)
+    app.command("agents")(agents)
+
+
+def stop_on_signals(*, end_seconds_max: float = END_SECONDS_MAX) -> "asyncio.Event":
+    """An event that SIGINT and SIGTERM set; to be asked for once, as the first thing a command does.
+
+    Whatever the command waits for then, such as a broker that is gone, it ends: after `end_seconds_max`, or at once
+    with a second signal.
+    """
+    import asyncio
+
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def told() -> None:
+        stop.set()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+        timer = threading.Timer(end_seconds_max, _give_up, (end_seconds_max,))
+        timer.daemon = True
+        timer.start()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, told)
+    return stop
+
+
+def _give_up(seconds: float) -> None:
+    sys.stderr.write(f"error: not ended {seconds:g} s after it was told to; what it still waited for is left\n")
+    sys.stderr.flush()
+    os._exit(FAILED)
+
+
+def worker(
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Unique among the workers, and the same after a restart. Default: <host>-1.", show_default=False
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Serve only this model; may be repeated.", show_default=False)
+    ] = None,
+) -> None:
+    """Answer inference requests until Ctrl-C; weights swap when promotion events arrive."""
+
+    async def main(settings: "Settings") -> None:
+        import asyncio
+        import socket
+
+        from hotswap_stream import bootstrap
+        from hotswap_stream.home.pulse import Pulse
+
+        stop, called = stop_on_signals(), name or f"{socket.gethostname()}-1"
+        started = await bootstrap.build_worker(settings, called, frozenset(model) if model else None)
+        pulse = Pulse(settings.home, "worker", called)
+        try:
+            await started.start()
+            running = asyncio.create_task(started.run(pulse.beat, on_trouble=pulse.trouble, on_advice=pulse.advise))
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+            running.cancel()
+            stopping.cancel()
+        finally:
+            pulse.stop()
+            await started.stop()
+
+    run(main, quiet=False)
+
+
+def agents(
+    instance: Annotated[
+        str, typer.Option(help="Unique among the agents' processes, and the same after a restart.")
+    ] = "1",
+) -> None:
+    """Run the control agents until Ctrl-C: they publish the registry's states and take commands from a topic."""
+
+    async def main(settings: "Settings") -> None:
+        from hotswap_stream import bootstrap
+        from hotswap_stream.home.pulse import Pulse
+
+        pulse = Pulse(settings.home, "agents", instance)
+        try:
+            await bootstrap.run_control_agents(settings, stop_on_signals(), instance=instance, on_well=pulse.beat)
+        finally:
+            pulse.stop()
+
+    try:
+        run(main, quiet=False)
+    except typer.Exit as end:
+        code = end.exit_code
+    else:
+        code = 0
+    # Faust's threads may outlive a failed stop; they must not keep a process alive that its supervisor should restart.
+    os._exit(code)

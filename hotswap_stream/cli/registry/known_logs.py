@@ -1,0 +1,67 @@
+"""`registry`: which log this machine knows, and taking another one for the right one."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hotswap_stream.cli.terminal.options import AsJson
+from hotswap_stream.cli.terminal.printing import print_facts, print_json
+from hotswap_stream.cli.terminal.running import FAILED, fail, prepared_settings, run
+
+if TYPE_CHECKING:
+    from hotswap_stream.application.log.identity import SeenLog
+    from hotswap_stream.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(help="The registry log as this machine knows it.", no_args_is_help=True)
+    group.command("known")(known)
+    group.command("accept")(accept)
+    app.add_typer(group, name="registry")
+
+
+def known(as_json: AsJson = False) -> None:
+    """Show which log this machine remembers; it asks nobody. Exits with 1 if it remembers none."""
+    from hotswap_stream import bootstrap
+    from hotswap_stream.errors import HotswapError
+
+    try:
+        memory = bootstrap.log_memory(prepared_settings(quiet=True))
+    except HotswapError as error:
+        fail(str(error))
+    seen = None if memory is None else memory.recall()
+    if seen is None or memory is None:
+        fail("this machine remembers no registry log of this environment")
+    if as_json:
+        print_json(seen)
+    else:
+        print_facts({**_facts(seen), "kept in": str(memory.path)})
+
+
+def accept(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False, as_json: AsJson = False
+) -> None:
+    """Take the registry log that is there for the right one, though another one, or more of it, was seen before.
+
+    A missing log is made, empty. What was remembered is forgotten; the topics are left as they are.
+    """
+    if not yes and not typer.confirm("Take the registry log that is there for the right one?"):
+        typer.echo("nothing was changed")
+        raise typer.Exit(FAILED)
+
+    async def main(settings: "Settings") -> "tuple[SeenLog | None, SeenLog | None]":
+        from hotswap_stream import bootstrap
+
+        return await bootstrap.accept_log(settings)
+
+    before, now = run(main)
+    if as_json:
+        print_json({"before": before, "now": now})
+        return
+    typer.echo(f"before: {before or 'no log'}")
+    typer.echo(f"now: {now or 'no log'}")
+
+
+def _facts(seen: "SeenLog") -> dict[str, object]:
+    return {"identity": seen.identity, "seen": str(seen)}

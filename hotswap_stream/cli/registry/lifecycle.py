@@ -1,0 +1,85 @@
+"""`stage`, `promote`, `switch`, `archive`, `rollback`, `reload`: what happens to versions."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hotswap_stream.cli.terminal.commanding import Fields, Order, ordering
+from hotswap_stream.cli.terminal.options import VersionArgument
+
+if TYPE_CHECKING:
+    from hotswap_events.commands import CommandResult
+    from hotswap_stream.application.registry.registry import Registry
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("stage")(stage)
+    app.command("promote")(promote)
+    app.command("switch")(switch)
+    app.command("reload")(reload)
+    app.command("rollback")(rollback)
+    app.command("archive")(archive)
+
+
+@ordering
+def stage(fields: Fields, version: VersionArgument) -> Order:
+    """Put a version into staging: workers may load it ahead."""
+    from hotswap_events.commands import StageVersion
+
+    return StageVersion(model_version=version, **fields)
+
+
+@ordering
+def promote(fields: Fields, version: VersionArgument) -> Order:
+    """Put a version that passed validation into production."""
+    from hotswap_events.commands import PromoteVersion
+
+    return PromoteVersion(model_version=version, **fields)
+
+
+@ordering
+def switch(fields: Fields, version: VersionArgument) -> Order:
+    """Force a version into production, past validation."""
+    from hotswap_events.commands import SwitchVersion
+
+    return SwitchVersion(model_version=version, **fields)
+
+
+@ordering
+def archive(fields: Fields, version: VersionArgument) -> Order:
+    """Take a version that is not active out of play."""
+    from hotswap_events.commands import ArchiveVersion
+
+    return ArchiveVersion(model_version=version, **fields)
+
+
+@ordering
+def rollback(
+    fields: Fields,
+    emergency: Annotated[bool, typer.Option("--emergency", help="Say in the log that it was one.")] = False,
+    from_version: Annotated[
+        str | None, typer.Option("--from", help="Refuse unless this version is active.", show_default=False)
+    ] = None,
+) -> Order:
+    """Return to the version that was in production before."""
+    from hotswap_events.commands import RollBack
+
+    return RollBack(cause="emergency" if emergency else "operator", from_version=from_version, **fields)
+
+
+@ordering
+def reload(
+    fields: Fields,
+    version: Annotated[
+        str | None, typer.Argument(metavar="[VERSION]", help="Default: the newest that passed.", show_default=False)
+    ] = None,
+) -> Order:
+    """Promote the newest version that passed validation, or the named one; nothing happens if it is active."""
+
+    async def handling(registry: "Registry") -> "CommandResult":
+        from hotswap_stream.application.registry.reload import reload_model
+
+        return await reload_model(registry, model_version=version, **fields)
+
+    return handling

@@ -1,0 +1,96 @@
+"""`models`: what is registered and what is in production."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import typer
+
+from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument, Stage
+from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
+from hotswap_stream.cli.terminal.queries import ask
+from hotswap_stream.cli.registry.versions import print_versions
+
+if TYPE_CHECKING:
+    from hotswap_events.registry_state import RegistryState
+    from hotswap_stream.application.registry.queries import ModelSummary, Streams
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(help="Models and what is in production.", no_args_is_help=False)
+    group.callback(invoke_without_command=True)(models)
+    group.command("show")(show)
+    app.add_typer(group, name="models")
+
+
+def models(context: typer.Context, stage: Stage = None, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """List the models. With --stage, those that have a version in that stage."""
+    if context.invoked_subcommand is not None:
+        return
+
+    def question(streams: "Streams") -> "list[ModelSummary]":
+        from hotswap_stream.application.registry.queries import list_models
+
+        return [model for model in list_models(streams) if stage is None or stage in model.versions_by_stage]
+
+    found = ask(question, as_of=as_of, as_json=as_json)
+    if as_json:
+        print_json(found)
+    else:
+        print_models(found)
+
+
+def print_models(found: "Iterable[ModelSummary]") -> None:
+    """Models as a table."""
+    print_table(
+        ("model", "active", "answers", "former", "alerts", "versions", "stages", "sequence", "offset"),
+        (
+            (
+                model.model_name,
+                model.active_version,
+                "(disabled)" if model.disabled else model.answered_by,
+                model.former_version,
+                model.alerts_raised or None,
+                model.versions_total,
+                model.versions_by_stage,
+                model.sequence,
+                model.offset,
+            )
+            for model in found
+        ),
+    )
+
+
+def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """One model: what is in production, where a rollback would go, its newest versions."""
+    from hotswap_stream.application.registry.queries import find_model
+
+    state = ask(lambda streams: find_model(streams, model), as_of=as_of, as_json=as_json)
+    if as_json:
+        print_json(state)
+    else:
+        print_model(state)
+
+
+def print_model(state: "RegistryState") -> None:
+    """One model: facts, then versions."""
+    print_facts(
+        {
+            "model": state.model_name,
+            "active version": state.active_version or "none",
+            "in production since offset": state.active_offset,
+            "disabled": (state.disabled_reason or "yes") if state.disabled else None,
+            "answered by": None if state.answered_by == state.active_version else state.answered_by or "nothing",
+            "circuits": {circuit.model_version: circuit.position for circuit in state.circuits},
+            "alerts": tuple(f"{alert.rule.name} ({alert.rule.severity})" for alert in state.alerts),
+            "a rollback goes to": state.former_version or "nowhere",
+            "rollout": None if state.rollout is None else f"{state.rollout.rollout_id}, {state.rollout.status}",
+            "versions": state.versions_total,
+            "sequence": state.sequence,
+            "offset": state.offset,
+            "changed": state.updated_at.isoformat(timespec="seconds"),
+            "head digest": state.head_digest,
+            "unknown event": state.unknown_event_type,
+        }
+    )
+    print_versions(state.versions)

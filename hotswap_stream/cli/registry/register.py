@@ -1,0 +1,161 @@
+"""`register` and `validate`: a version trained elsewhere, and the figures of an evaluation."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hotswap_stream.cli.terminal.commanding import Fields, Order, command_fields, ordering
+from hotswap_stream.cli.terminal.options import (
+    Actor,
+    AsJson,
+    CommandId,
+    ExpectedSequence,
+    ModelArgument,
+    Reason,
+    VersionArgument,
+    parse_figures,
+    parse_pairs,
+)
+from hotswap_stream.cli.terminal.printing import print_result
+from hotswap_stream.cli.terminal.running import run
+
+if TYPE_CHECKING:
+    from hotswap_events.commands import CommandResult, Refusal
+    from hotswap_events.registry import ArtifactFacts
+    from hotswap_stream.application.artifacts.store import ArtifactStore
+    from hotswap_stream.application.registry.registry import Registry
+    from hotswap_stream.settings import Settings
+
+UNNAMED_SET = "not named"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("register")(register)
+    app.command("validate")(validate)
+
+
+def register(
+    model: ModelArgument,
+    actor: Actor,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="Artifact file (safetensors with a manifest); it is put into the store.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    digest: Annotated[
+        str | None, typer.Option(help="Instead of a file: the digest of a stored artifact.", show_default=False)
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="Default: the next v<n>.", show_default=False)] = None,
+    metric: Annotated[list[str] | None, typer.Option(metavar="KEY=NUMBER", help="Of training; repeat.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="KEY=TEXT", help="Repeat for more.")] = None,
+    code_revision: Annotated[str | None, typer.Option(help="Of the training code.", show_default=False)] = None,
+    data_snapshot: Annotated[str | None, typer.Option(help="Digest of the data.", show_default=False)] = None,
+    image: Annotated[str | None, typer.Option(help="Container image of the trainer.", show_default=False)] = None,
+    run_id: Annotated[str | None, typer.Option(help="The training run it came from.", show_default=False)] = None,
+    reason: Reason = None,
+    expected_sequence: ExpectedSequence = None,
+    command_id: CommandId = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register a version from an artifact, trained here or elsewhere."""
+    if (file is None) == (digest is None):
+        raise typer.BadParameter("give either FILE or --digest", param_hint="FILE")
+    metrics, tags = parse_figures(metric or [], option="--metric"), parse_pairs(tag or [], option="--tag")
+    fields = command_fields(
+        model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
+    )
+
+    async def main(settings: "Settings") -> "CommandResult":
+        from hotswap_events.commands import CommandResult, Refusal, RegisterVersion
+        from hotswap_events.registry import Provenance
+        from hotswap_stream import bootstrap
+
+        store = bootstrap.artifact_store(settings)
+        if file is not None:
+            _check_size(file, settings.artifact_bytes_max)
+        facts = await _artifact(store, file, digest)
+        if isinstance(facts, Refusal):
+            return CommandResult(command_id=fields["command_id"], status="refused", model_name=model, refusal=facts)
+        provenance = Provenance(
+            origin="imported",
+            created_by=actor,
+            code_revision=code_revision,
+            data_snapshot=data_snapshot,
+            image=image,
+        )
+        command = RegisterVersion(
+            artifact=facts,
+            provenance=provenance,
+            model_version=version,
+            run_id=run_id,
+            metrics=metrics,
+            tags=tags,
+            **fields,
+        )
+        async with bootstrap.open_registry(settings) as registry:
+            return await registry.handle(command)
+
+    print_result(run(main), as_json=as_json)
+
+
+def _check_size(file: Path, bytes_max: int) -> None:
+    from hotswap_stream.application.artifacts.store import ArtifactTooLargeError
+
+    size_bytes = file.stat().st_size
+    if size_bytes > bytes_max:
+        raise ArtifactTooLargeError(f"{file} has {size_bytes} bytes; HOTSWAP_ARTIFACT_BYTES_MAX allows {bytes_max}")
+
+
+async def _artifact(store: "ArtifactStore", file: Path | None, digest: str | None) -> "ArtifactFacts | Refusal":
+    import asyncio
+
+    from hotswap_stream.application.artifacts.facts import stored_artifact_facts
+
+    if file is not None:
+        return await store.put_artifact(await asyncio.to_thread(file.read_bytes))
+    return await stored_artifact_facts(store, digest or "")
+
+
+@ordering
+def validate(
+    fields: Fields,
+    version: VersionArgument,
+    accuracy: Annotated[float, typer.Option(help="On the validation set, a share from 0 to 1.")],
+    figure: Annotated[list[str] | None, typer.Option(metavar="KEY=NUMBER", help="More figures; repeat.")] = None,
+    validation_set: Annotated[str, typer.Option(help="Digest or name of the validation set.")] = UNNAMED_SET,
+    baseline_accuracy: Annotated[
+        float | None, typer.Option(help="Of the active version on the same set.", show_default=False)
+    ] = None,
+    baseline_version: Annotated[
+        str | None, typer.Option(help="Default: the active version.", show_default=False)
+    ] = None,
+    promote_first: Annotated[
+        bool, typer.Option("--promote-first", help="Promote it if it passes and none is active.")
+    ] = False,
+) -> Order:
+    """Hand in the figures of an evaluation; the policy draws the verdict and archives what failed."""
+    figures = {**parse_figures(figure or [], option="--figure"), "accuracy": accuracy}
+
+    async def handling(registry: "Registry") -> "CommandResult":
+        from hotswap_events.commands import ValidateVersion
+
+        compared_with = baseline_version or registry.state(fields["model_name"]).active_version
+        command = ValidateVersion(
+            model_version=version,
+            validation_set=validation_set,
+            figures=figures,
+            baseline_version=compared_with,
+            baseline_figures={} if baseline_accuracy is None else {"accuracy": baseline_accuracy},
+            promote_first=promote_first,
+            **fields,
+        )
+        return await registry.handle(command)
+
+    return handling

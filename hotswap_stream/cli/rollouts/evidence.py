@@ -1,0 +1,241 @@
+"""`rollout report` and `rollout backtest`: what the evidence of a rollout says, and would say to another policy."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hotswap_stream.cli.terminal.drawing import PlotFile, draw
+from hotswap_stream.cli.terminal.options import AsJson, ModelArgument, parse_as_of
+from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table, refuse
+from hotswap_stream.cli.terminal.running import run
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from hotswap_events.rollout_strategy import RolloutPolicy
+    from hotswap_stream.application.rollouts.report.report import ExperimentReport, RateShown
+    from hotswap_stream.application.rollouts.backtest.backtest import BacktestReport, BacktestSide
+    from hotswap_stream.settings import Settings
+
+RolloutId = Annotated[
+    str | None,
+    typer.Option("--rollout", help="Such as r3; default: the one that goes on, or the last one.", show_default=False),
+]
+When = Annotated[str | None, typer.Option(metavar="TIME", help="RFC 3339.", show_default=False)]
+
+
+def add_to(group: typer.Typer) -> None:
+    """Add both to the group of rollouts."""
+    group.command("report")(report)
+    group.command("backtest")(backtest)
+
+
+def report(
+    model: ModelArgument,
+    rollout: RolloutId = None,
+    plot: PlotFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """How the arms do: counts, success, latency, accuracy or reward, lift with its interval, and advice."""
+
+    async def main(settings: "Settings") -> Any:
+        from hotswap_stream import bootstrap
+        from hotswap_stream.application.rollouts.report.history import experiment_report
+
+        async with bootstrap.open_registry(settings) as registry, bootstrap.answer_lookup(settings) as answers:
+            history = bootstrap.recorded_history(settings)
+            return await experiment_report(registry.fold.streams, model, history, rollout_id=rollout, answers=answers)
+
+    found = _answered(run(main), as_json)
+    if plot is not None:
+        from hotswap_stream.application.rollouts.report.plot import experiment_svg
+
+        draw(experiment_svg(found), plot)
+    if as_json:
+        print_json(found)
+    else:
+        _print_experiment(found)
+        if plot is not None:
+            typer.echo(f"drawn into {plot}")
+
+
+def backtest(
+    model: ModelArgument,
+    policy: Annotated[
+        Path,
+        typer.Option(
+            help="A rollout policy as TOML or JSON: the file of a strategy, of which [policy] is read.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    rollout: RolloutId = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Rollouts that began then or since.", show_default=False),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="And what was recorded until then.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What would have been decided by another policy, when, and at what cost in bad answers."""
+    tried = _policy(policy)
+    begin, end = (
+        None if text is None else _time(text, option) for text, option in ((since, "--from"), (until, "--to"))
+    )
+
+    async def main(settings: "Settings") -> Any:
+        from hotswap_stream import bootstrap
+        from hotswap_stream.application.rollouts.backtest.backtest import backtest_rollouts
+
+        async with bootstrap.open_registry(settings) as registry, bootstrap.answer_lookup(settings) as answers:
+            return await backtest_rollouts(
+                registry.log,
+                bootstrap.recorded_history(settings),
+                model,
+                tried,
+                rollout_id=rollout,
+                since=begin,
+                until=end,
+                answers=answers,
+            )
+
+    found: tuple[BacktestReport, ...] = _answered(run(main), as_json)
+    if as_json:
+        print_json(found)
+        return
+    for each in found:
+        _print_backtest(each)
+
+
+def _answered(found: Any, as_json: bool) -> Any:
+    from hotswap_events.commands import Refusal
+
+    if isinstance(found, Refusal):
+        raise refuse(found, as_json=as_json)
+    return found
+
+
+def _time(text: str | None, option: str) -> "datetime | None":
+    if text is None:
+        return None
+    when = parse_as_of(text)
+    if isinstance(when, int):
+        raise typer.BadParameter(f"{text} is no time; one such as 2026-01-31T12:00:00Z is needed", param_hint=option)
+    return when
+
+
+def _policy(file: Path) -> "RolloutPolicy":
+    from hotswap_events.rollout_strategy import RolloutPolicy
+    from hotswap_stream.cli.rollouts.strategy_files import converted, read_document
+    from hotswap_stream.domain.rollouts.limits import wrong_rollout_policy
+
+    document = read_document(file, {"strategy", "policy", *RolloutPolicy.__struct_fields__})
+    policy: RolloutPolicy = converted(document.get("policy", document), RolloutPolicy, where=str(file))
+    from hotswap_events.rollout_strategy import CanaryStrategy
+
+    if wrong := wrong_rollout_policy(policy, CanaryStrategy(weight=0)):
+        raise typer.BadParameter(f"{file}: {wrong}", param_hint="--policy")
+    return policy
+
+
+def _print_experiment(found: "ExperimentReport") -> None:
+    print_facts(
+        {
+            "rollout": f"{found.rollout_id} ({found.status})",
+            "strategy": found.strategy,
+            "started": found.started_at.isoformat(timespec="seconds"),
+            "read to": None if found.read_to is None else found.read_to.isoformat(timespec="seconds"),
+            "feedback": found.feedback,
+            "advice": f"{found.advice}: {found.because}",
+        }
+    )
+    print_table(
+        (
+            "version",
+            "arm",
+            "share",
+            "requests",
+            "answered well",
+            "compute ms",
+            "p95",
+            "accuracy",
+            "reward",
+            "agreement",
+        ),
+        (
+            (
+                arm.model_version,
+                arm.arm,
+                f"{arm.weight / 100:g} %",
+                arm.requests,
+                _shown(arm.success_rate),
+                None if arm.compute_ms_mean is None else f"{arm.compute_ms_mean:.2f}",
+                None if arm.compute_ms_p95 is None else f"{arm.compute_ms_p95:.2f}",
+                _shown(arm.accuracy),
+                None if arm.reward is None else f"{arm.reward.mean:.4f}",
+                _shown(arm.agreement),
+            )
+            for arm in found.arms
+        ),
+        title="arms",
+    )
+    print_table(
+        ("metric", "version", "difference", "from", "to", "relative", "p worse", "p better", "decides"),
+        (
+            (
+                lift.metric,
+                lift.model_version,
+                f"{lift.difference:+.4f}",
+                None if lift.lower is None else f"{lift.lower:+.4f}",
+                None if lift.upper is None else f"{lift.upper:+.4f}",
+                None if lift.relative is None else f"{lift.relative:+.2%}",
+                f"{lift.p_worse:.2g}",
+                f"{lift.p_better:.2g}",
+                "yes" if lift.decides else "no",
+            )
+            for lift in found.lifts
+        ),
+        title="lift",
+    )
+
+
+def _shown(rate: "RateShown | None") -> str | None:
+    return None if rate is None else f"{rate.rate:.4f} [{rate.lower:.3f}, {rate.upper:.3f}]"
+
+
+def _print_backtest(found: "BacktestReport") -> None:
+    print_facts(
+        {
+            "rollout": found.rollout_id,
+            "candidates": found.candidates,
+            "baseline": found.baseline_version,
+            "records": found.records,
+        }
+    )
+    sides: tuple[tuple[str, BacktestSide], ...] = (("as it was", found.actual), ("by this policy", found.trial))
+    print_table(
+        ("", "outcome", "after s", "candidate's requests", "failed", "extra", "labels", "wrong", "extra wrong"),
+        (
+            (
+                name,
+                side.outcome,
+                None if side.seconds is None else f"{side.seconds:.0f}",
+                side.cost.requests,
+                side.cost.failed,
+                f"{side.cost.extra_failed:+.1f}",
+                side.cost.labelled,
+                side.cost.wrong,
+                f"{side.cost.extra_wrong:+.1f}",
+            )
+            for name, side in sides
+        ),
+    )
+    for name, side in sides:
+        print_table(
+            ("time", "decided", "reason"),
+            ((each.at.isoformat(timespec="seconds"), each.decided, each.reason) for each in side.decisions),
+            title=name,
+        )

@@ -1,0 +1,245 @@
+"""`rollout`: how a new version earns its traffic."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hotswap_stream.cli.rollouts import evidence as rollout_evidence
+from hotswap_stream.cli.terminal.commanding import Fields, Order, command_fields, ordering, taking
+from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, CommandId, ExpectedSequence, ModelArgument, Reason
+from hotswap_stream.cli.terminal.printing import print_json
+from hotswap_stream.cli.terminal.queries import ask
+from hotswap_stream.cli.rollouts.printing import print_report, print_rollouts
+from hotswap_stream.cli.rollouts.strategy_files import (
+    AbArm,
+    Canary,
+    Fixed,
+    FleetShare,
+    FleetWorker,
+    Shadow,
+    Steps,
+    StrategyFile,
+    strategy_of,
+)
+
+if TYPE_CHECKING:
+    from hotswap_events.rollout_strategy import RolloutPolicy
+
+RolloutId = Annotated[
+    str | None, typer.Option("--rollout", help="Refuse unless this one goes on, such as r3.", show_default=False)
+]
+Step = Annotated[
+    int | None, typer.Option("--step", help="Refuse unless it is at this step, from 0.", min=0, show_default=False)
+]
+Candidates = Annotated[
+    list[str] | None, typer.Argument(metavar="[CANDIDATE]...", help="Versions to try; one but for shadows.")
+]
+Forced = Annotated[bool, typer.Option("--force", help="Candidates need not have passed validation.")]
+BakeSeconds = Annotated[
+    int | None, typer.Option(help="After the promotion, how long harm leads back.", min=0, show_default=False)
+]
+AutoPromote = Annotated[
+    bool | None, typer.Option("--auto-promote/--no-auto-promote", help="Promote at success without a person.")
+]
+AutoArchive = Annotated[
+    bool | None, typer.Option("--auto-archive/--no-auto-archive", help="Archive the candidates of an aborted rollout.")
+]
+
+
+def rollout_fields(
+    model: ModelArgument,
+    actor: Actor,
+    rollout: RolloutId = None,
+    step: Step = None,
+    reason: Reason = None,
+    expected_sequence: ExpectedSequence = None,
+    command_id: CommandId = None,
+) -> Fields:
+    """Those of all commands, and which rollout and step are meant."""
+    fields = command_fields(model, actor, reason, expected_sequence, command_id)
+    return {**fields, "rollout_id": rollout, "step_index": step}
+
+
+on_rollout = taking(rollout_fields)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(help="Rollouts: how a new version earns its traffic.", no_args_is_help=True)
+    for command in (start, show, advance, pause, resume, promote, abort):
+        group.command(command.__name__)(command)
+    group.command("set-strategy")(set_strategy)
+    group.command("list")(list_all)
+    rollout_evidence.add_to(group)
+    app.add_typer(group, name="rollout")
+
+
+@ordering
+def start(
+    fields: Fields,
+    candidates: Candidates = None,
+    file: StrategyFile = None,
+    canary: Canary = None,
+    shadow: Shadow = None,
+    ab: AbArm = None,
+    fixed: Fixed = None,
+    fleet: FleetShare = None,
+    fleet_worker: FleetWorker = None,
+    steps: Steps = None,
+    salt: Annotated[
+        str | None, typer.Option(help="The same one again chooses the same users.", show_default=False)
+    ] = None,
+    bake_seconds: BakeSeconds = None,
+    auto_promote: AutoPromote = None,
+    auto_archive: AutoArchive = None,
+    forced: Forced = False,
+) -> Order:
+    """Try versions against the one in production."""
+    from hotswap_events.rollout_commands import StartRollout
+    from hotswap_events.rollout_strategy import DEFAULT_ROLLOUT_POLICY
+
+    strategy, policy = strategy_of(
+        file=file,
+        canary=canary,
+        shadow=shadow,
+        ab=ab,
+        fixed=fixed,
+        fleet=fleet,
+        fleet_worker=fleet_worker,
+        steps=steps,
+    )
+    return StartRollout(
+        strategy=strategy,
+        candidates=tuple(candidates or ()),
+        policy=_with(policy or DEFAULT_ROLLOUT_POLICY, bake_seconds, auto_promote, auto_archive),
+        salt=salt,
+        forced=forced,
+        **fields,
+    )
+
+
+@on_rollout
+def set_strategy(
+    fields: Fields,
+    candidates: Candidates = None,
+    file: StrategyFile = None,
+    canary: Canary = None,
+    shadow: Shadow = None,
+    ab: AbArm = None,
+    fixed: Fixed = None,
+    fleet: FleetShare = None,
+    fleet_worker: FleetWorker = None,
+    steps: Steps = None,
+    forced: Forced = False,
+) -> Order:
+    """Let the rollout go on by another strategy, or with another share. Users who were in stay in."""
+    from hotswap_events.rollout_commands import ChangeStrategy
+
+    strategy, policy = strategy_of(
+        file=file,
+        canary=canary,
+        shadow=shadow,
+        ab=ab,
+        fixed=fixed,
+        fleet=fleet,
+        fleet_worker=fleet_worker,
+        steps=steps,
+    )
+    return ChangeStrategy(
+        strategy=strategy,
+        candidates=tuple(candidates or ()),
+        policy=policy,
+        forced=forced,
+        **fields,
+    )
+
+
+@on_rollout
+def advance(fields: Fields) -> Order:
+    """Go to the next step of a progressive rollout; behind the last one the candidate is promoted."""
+    from hotswap_events.rollout_commands import AdvanceRollout
+
+    return AdvanceRollout(**fields)
+
+
+@on_rollout
+def pause(fields: Fields) -> Order:
+    """Let the rollout stand still, with traffic split as it is."""
+    from hotswap_events.rollout_commands import PauseRollout
+
+    return PauseRollout(**fields)
+
+
+@on_rollout
+def resume(fields: Fields) -> Order:
+    """Let a paused rollout go on; a step that pauses until somebody resumes is left."""
+    from hotswap_events.rollout_commands import ResumeRollout
+
+    return ResumeRollout(**fields)
+
+
+@on_rollout
+def promote(
+    fields: Fields,
+    version: Annotated[
+        str | None, typer.Argument(metavar="[CANDIDATE]", help="Where there are several.", show_default=False)
+    ] = None,
+    forced: Annotated[bool, typer.Option("--force", help="Even if it has not passed validation.")] = False,
+) -> Order:
+    """Put the candidate into production and end the rollout; while it bakes, keep the version."""
+    from hotswap_events.rollout_commands import PromoteRollout
+
+    return PromoteRollout(model_version=version, forced=forced, **fields)
+
+
+@on_rollout
+def abort(
+    fields: Fields,
+    archive: Annotated[
+        bool | None, typer.Option("--archive/--no-archive", help="The candidates; default: what the policy says.")
+    ] = None,
+) -> Order:
+    """Give all traffic back to the baseline; while it bakes, roll back to it."""
+    from hotswap_events.rollout_commands import AbortRollout
+
+    return AbortRollout(archive=archive, **fields)
+
+
+def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """What goes on: the rollout with its evidence, the split of the traffic, and what may be asked of it."""
+
+    def question(streams: Any) -> Any:
+        from hotswap_stream.application.rollouts.view import find_rollout
+
+        return find_rollout(streams, model)
+
+    report = ask(question, as_of=as_of, as_json=as_json)
+    if as_json:
+        print_json(report)
+    else:
+        print_report(report)
+
+
+def list_all(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """The rollout that goes on and the last 20 that ended, newest first."""
+
+    def question(streams: Any) -> Any:
+        from hotswap_stream.application.rollouts.view import list_rollouts
+
+        return list_rollouts(streams, model)
+
+    found = ask(question, as_of=as_of, as_json=as_json)
+    if as_json:
+        print_json(found)
+    else:
+        print_rollouts(found)
+
+
+def _with(
+    policy: "RolloutPolicy", bake_seconds: int | None, auto_promote: bool | None, auto_archive: bool | None
+) -> "RolloutPolicy":
+    """The policy with what the options say on top."""
+    import msgspec
+
+    asked = {"bake_seconds": bake_seconds, "auto_promote": auto_promote, "auto_archive": auto_archive}
+    return msgspec.structs.replace(policy, **{name: value for name, value in asked.items() if value is not None})

@@ -1,0 +1,36 @@
+"""Questions to the registry, now or as of an offset or a time."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from hotswap_stream.cli.terminal.options import parse_as_of
+from hotswap_stream.cli.terminal.printing import refuse
+from hotswap_stream.cli.terminal.running import run_on_registry
+
+if TYPE_CHECKING:
+    from hotswap_events.commands import Refusal
+    from hotswap_stream.application.registry.queries import Streams
+    from hotswap_stream.application.registry.registry import Registry
+
+_Answer = TypeVar("_Answer")
+
+
+def ask(question: "Callable[[Streams], _Answer | Refusal]", *, as_of: str | None, as_json: bool) -> _Answer:
+    """The answer on the present state or on the one `as_of`; a refusal is printed and exits with 3."""
+    from hotswap_events.commands import Refusal
+
+    when = None if as_of is None else parse_as_of(as_of)
+
+    async def on(registry: "Registry") -> "Streams":
+        from hotswap_stream.application.registry.as_of import RegistryAsOf
+
+        if when is None:
+            return registry.fold.streams
+        replay = RegistryAsOf(registry.log)
+        return await (replay.at_time(when) if isinstance(when, datetime) else replay.at_offset(when))
+
+    answer = question(run_on_registry(on))
+    if isinstance(answer, Refusal):
+        raise refuse(answer, as_json=as_json)
+    return answer

@@ -1,0 +1,238 @@
+"""`train`, `evaluate`, `generate-data`: versions from data."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hotswap_stream.cli.terminal.options import Actor, AsJson, ModelArgument, Reason, VersionArgument, parse_pairs
+from hotswap_stream.cli.terminal.running import FAILED, fail, run
+
+if TYPE_CHECKING:
+    from hotswap_events.commands import CommandResult
+    from hotswap_stream.application.training.evaluation import Evaluation
+    from hotswap_stream.application.training.trainer import TrainingReport
+    from hotswap_stream.application.training.runs import OnProgress, TrainingProgress, TrainingSpec
+    from hotswap_stream.settings import Settings
+
+DataKindName = Literal["good", "inverted", "shifted", "mislabeled", "noise", "constant"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("train")(train)
+    app.command("evaluate")(evaluate)
+    app.command("generate-data")(generate_data)
+
+
+def train(
+    model: ModelArgument,
+    actor: Actor,
+    architecture: Annotated[str, typer.Option(help="Name of a registered architecture.")] = "digits-cnn",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Data file of `generate-data`. Default: the bundled digits.", show_default=False),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, max=1_000)] = 12,
+    batch_size: Annotated[int, typer.Option(min=1, max=65_536)] = 32,
+    learning_rate: Annotated[float, typer.Option(min=1e-9, max=10.0)] = 0.01,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    version: Annotated[
+        str | None, typer.Option(help="Name of the version. Default: the next v<n>.", show_default=False)
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="key=value; may be repeated.", show_default=False)] = None,
+    promote_first: Annotated[
+        bool, typer.Option(help="Promote it if it passes validation and no version is active.")
+    ] = True,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a version in a process of its own, register it, and validate it against the active version.
+
+    A version that fails validation is archived by itself. Exit code 1: the run failed, with an event that says why.
+    """
+    tags = parse_pairs(tag or [], option="--tag")
+
+    async def main(settings: "Settings") -> "TrainingReport":
+        import uuid
+
+        from hotswap_stream import bootstrap
+        from hotswap_stream.application.training.runs import TrainingSpec
+
+        spec = TrainingSpec(
+            run_id=f"run-{uuid.uuid4().hex[:12]}",
+            model_name=model,
+            architecture=architecture,
+            data_file=None if data is None else str(data.absolute()),
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            created_by=actor,
+        )
+        async with bootstrap.open_training(settings) as trainer:
+            with TrainingBar(shown=not as_json) as bar:
+                return await trainer.train(
+                    spec,
+                    actor=actor,
+                    reason=reason,
+                    tags=tags,
+                    model_version=version,
+                    promote_first=promote_first,
+                    on_progress=bar.begin(spec),
+                )
+
+    report = run(main)
+    if as_json:
+        from hotswap_stream.cli.terminal.printing import print_json
+
+        print_json(report)
+    else:
+        print_report(report)
+    if not report.ended_well:
+        raise typer.Exit(FAILED)
+
+
+class TrainingBar:
+    """Progress bars of training runs on standard error, one at a time."""
+
+    def __init__(self, *, shown: bool = True) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("   {task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not shown,
+            transient=True,
+        )
+
+    def __enter__(self) -> "TrainingBar":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._progress.stop()
+
+    def begin(self, spec: "TrainingSpec") -> "OnProgress":
+        """Show a bar for this run; the returned function moves it."""
+        task = self._progress.add_task(f"training {spec.model_name}", total=None, figures="starting")
+        self._progress.start()
+
+        def show(progress: "TrainingProgress") -> None:
+            self._progress.update(
+                task,
+                total=progress.steps,
+                completed=progress.step,
+                figures=f"epoch {progress.epoch}/{progress.epochs}  loss {progress.loss:.3f}  "
+                f"accuracy {progress.accuracy:.1%}",
+            )
+            if progress.step >= progress.steps:
+                self._progress.stop()
+                self._progress.remove_task(task)
+
+        return show
+
+
+def print_report(report: "TrainingReport") -> None:
+    """How a run ended, in a few lines."""
+    from hotswap_stream.application.training.runs import TrainingFailure
+
+    if isinstance(report.outcome, TrainingFailure):
+        typer.secho(f"training failed ({report.outcome.cause}): {report.outcome.detail}", fg="red", err=True)
+        return
+    last = report.results[-1]
+    if report.evaluation is None:
+        typer.secho(f"not registered: {last.refusal.reason if last.refusal else last.detail}", fg="red", err=True)
+        return
+    measured = report.evaluation
+    typer.echo(
+        f"{report.model_version}: accuracy {measured.accuracy:.1%}, macro F1 {measured.macro_f1:.3f}, "
+        f"p95 {measured.latency_ms_p95:.2f} ms on {measured.count} validation images"
+    )
+    typer.echo(_verdict_line(last.event_types) if last.refusal is None else f"not validated: {last.refusal.reason}")
+
+
+def _verdict_line(event_types: tuple[str, ...]) -> str:
+    if "hotswap.model.promoted.v1" in event_types:
+        return "passed validation and is in production, as no version was active"
+    if "hotswap.model.archived.v1" in event_types:
+        return "failed validation and was archived"
+    return "validated; `hotswap-stream models` shows the verdict, `hotswap-stream promote` puts it into production"
+
+
+def evaluate(
+    model: ModelArgument,
+    version: VersionArgument,
+    actor: Actor,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labeled images to measure on, as `generate-data` writes them. Default: the fixed validation set.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a version and the active one on one validation set, and hand in the figures for a verdict.
+
+    It happens in a process of its own. The event names the set by its digest.
+    """
+
+    async def main(settings: "Settings") -> "tuple[Evaluation, CommandResult]":
+        import uuid
+
+        from hotswap_stream import bootstrap
+
+        async with bootstrap.open_training(settings, "cli") as trainer:
+            return await trainer.validate(
+                model, version, actor=actor, command_id=f"evaluate-{uuid.uuid4().hex}", data_file=data
+            )
+
+    evaluation, result = run(main)
+    from hotswap_stream.cli.terminal.printing import print_result
+
+    if not as_json:
+        from hotswap_stream.cli.terminal.printing import print_facts
+
+        print_facts(
+            {"accuracy": evaluation.accuracy, "macro F1": evaluation.macro_f1, "p95 ms": evaluation.latency_ms_p95}
+        )
+    print_result(result, as_json=as_json)
+
+
+def generate_data(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the data file (.safetensors).")],
+    kind: Annotated[DataKindName, typer.Option(help="What is wrong with it; 'good' is right.")] = "good",
+    count: Annotated[
+        int | None, typer.Option(help="Images. Default: all of the training part.", min=1, show_default=False)
+    ] = None,
+    noise: Annotated[float, typer.Option(help="Standard deviation of noise on each pixel.", min=0.0, max=1.0)] = 0.0,
+    shift: Annotated[int, typer.Option(help="For 'shifted': added to each label, modulo 10.")] = 5,
+    label: Annotated[int, typer.Option(help="For 'constant': the label of every image.", min=0, max=9)] = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Write training data drawn from the bundled digits, right or wrong in one of five ways."""
+
+    async def main(_settings: "Settings") -> int:
+        from hotswap_stream.adapters.torch.data.bad_data import make_data
+        from hotswap_stream.adapters.torch.data.files import save_data_file
+        from hotswap_stream.adapters.torch.data.digits import load_digits_split
+
+        data = make_data(
+            load_digits_split().train,
+            kind,
+            count=count,
+            pixel_noise=noise,
+            seed=seed,
+            shift_by=shift,
+            constant_label=label,
+        )
+        save_data_file(output, data)
+        return len(data)
+
+    if output.suffix != ".safetensors":
+        fail(f"{output} does not end in .safetensors; data files are safetensors files")
+    typer.echo(f"{run(main)} images ({kind}) written to {output}")

@@ -1,0 +1,47 @@
+"""What the events of alerts and of their policy mean."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
+from hotswap_events.envelope import Envelope
+from hotswap_stream.domain.state.alerts import ALERTS_ENDED_KEPT_MAX, EndedAlert, RaisedAlert
+from hotswap_stream.domain.deciding.contradiction import IllegalEventError
+from hotswap_stream.domain.state.model import ModelState
+
+
+def _policy_set(state: ModelState, data: AlertPolicySet, _event: Envelope) -> None:
+    state.alerts = replace(state.alerts, policy=data.policy)
+
+
+def _raised(state: ModelState, data: AlertRaised, event: Envelope) -> None:
+    # The event carries its rule, so it reads alike whatever the default policy of a release is.
+    alerts, name = state.alerts, data.rule.name
+    if name in alerts.raised:
+        raise IllegalEventError(f"the alert {name!r} of {state.model_name!r} is raised already")
+    alert = RaisedAlert(data.rule, event.sequence, event.time, data.value, data.count, data.figures, data.model_version)
+    state.alerts = replace(alerts, raised={**alerts.raised, name: alert}, raised_total=alerts.raised_total + 1)
+
+
+def _cleared(state: ModelState, data: AlertCleared, event: Envelope) -> None:
+    alerts, name = state.alerts, data.rule_name
+    alert = alerts.raised.get(name)
+    if alert is None:
+        raise IllegalEventError(f"the alert {name!r} of {state.model_name!r} is not raised")
+    if data.raised_sequence != alert.sequence:
+        raise IllegalEventError(f"the alert {name!r} was raised at {alert.sequence}, not at {data.raised_sequence}")
+    ended = EndedAlert(alert, event.sequence, event.time, data.cause, data.value, data.figures)
+    state.alerts = replace(
+        alerts,
+        raised={other: kept for other, kept in alerts.raised.items() if other != name},
+        ended=(*alerts.ended, ended)[-ALERTS_ENDED_KEPT_MAX:],
+    )
+
+
+ALERT_HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
+    AlertPolicySet: _policy_set,
+    AlertRaised: _raised,
+    AlertCleared: _cleared,
+}

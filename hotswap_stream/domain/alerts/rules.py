@@ -1,0 +1,111 @@
+"""What may happen to a model's alerts and to their policy. Pure, as all rules."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
+from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
+from hotswap_events.commands import Refusal
+from hotswap_stream.domain.deciding import limits
+from hotswap_stream.domain.alerts.limits import wrong_alert_policy
+from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, invalid
+from hotswap_stream.domain.state.model import ModelState
+
+
+def _set_policy(state: ModelState, command: SetAlertPolicy) -> Decision:
+    policy, alerts = command.policy, state.alerts
+    if wrong := wrong_alert_policy(policy):
+        return invalid(wrong)
+    if policy == alerts.policy:
+        return Accepted((), "this alert policy holds already")
+    rules = {rule.name: rule for rule in policy.rules}
+    outdated = (
+        AlertCleared(rule_name=name, raised_sequence=alert.sequence, cause="rule-changed")
+        for name, alert in alerts.raised.items()
+        if rules.get(name) != alert.rule
+    )
+    return Accepted((AlertPolicySet(policy=policy), *outdated))
+
+
+def _raise(state: ModelState, command: RaiseAlert) -> Decision:
+    rule = state.alerts.rule(command.rule_name)
+    if rule is None:
+        return _unknown_rule(state, command.rule_name)
+    if wrong := _wrong_measurement(command.value, command.figures):
+        return invalid(wrong)
+    if command.rule_name in state.alerts.raised:
+        return Accepted((), f"the alert {rule.name!r} is raised already")
+    if command.above != rule.above:
+        return Refusal(
+            code="conflict",
+            reason=f"measured against {command.above:g}, but the rule {rule.name!r} of {state.model_name!r} says "
+            f"{rule.above:g}",
+        )
+    if not command.value > rule.above:
+        return invalid(f"value is {command.value:g}; the alert {rule.name!r} is raised above {rule.above:g}")
+    if command.model_version is not None:
+        version = find_version(state, command.model_version)
+        if isinstance(version, Refusal):
+            return version
+    return Accepted(
+        (
+            AlertRaised(
+                rule=rule,
+                value=command.value,
+                count=command.count,
+                figures=command.figures,
+                model_version=command.model_version,
+            ),
+        )
+    )
+
+
+def _clear(state: ModelState, command: ClearAlert) -> Decision:
+    alert = state.alerts.raised.get(command.rule_name)
+    if alert is None:
+        if command.raised_sequence is None and state.alerts.rule(command.rule_name) is None:
+            return _unknown_rule(state, command.rule_name)
+        return Accepted((), f"the alert {command.rule_name!r} is not raised")
+    if wrong := _wrong_measurement(command.value, command.figures):
+        return invalid(wrong)
+    if command.raised_sequence not in (None, alert.sequence):
+        return Refusal(
+            code="conflict",
+            reason=f"asked about the alert {command.rule_name!r} raised at sequence {command.raised_sequence}, but "
+            f"this one was raised at {alert.sequence}",
+        )
+    return Accepted(
+        (
+            AlertCleared(
+                rule_name=command.rule_name,
+                raised_sequence=alert.sequence,
+                cause=command.cause,
+                value=command.value,
+                figures=command.figures,
+            ),
+        )
+    )
+
+
+def _wrong_measurement(value: float | None, figures: dict[str, float]) -> str | None:
+    if value is not None and not math.isfinite(value):
+        return f"value is {value}; a finite number is needed"
+    return limits.wrong_figures("figures", figures)
+
+
+def _unknown_rule(state: ModelState, rule_name: str) -> Refusal:
+    names = tuple(rule.name for rule in state.alerts.effective_policy.rules)
+    return Refusal(
+        code="unknown-rule",
+        reason=f"the alert policy of {state.model_name!r} has no rule {rule_name[:100]!r}; it has "
+        f"{', '.join(names) or 'none'}",
+        legal=names,
+    )
+
+
+ALERT_RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
+    SetAlertPolicy: _set_policy,
+    RaiseAlert: _raise,
+    ClearAlert: _clear,
+}

@@ -1,0 +1,71 @@
+"""What a decision is, and what the rules of all families of commands say alike."""
+
+from itertools import islice
+
+from msgspec import Struct
+
+from hotswap_events.commands import Refusal
+from hotswap_events.registry import ModelPromoted, RegistryEvent
+from hotswap_stream.domain.deciding.legal_steps import legal_steps
+from hotswap_stream.domain.state.model import ModelState, VersionState
+
+NAMES_LISTED_MAX = 20
+
+
+class Accepted(Struct, frozen=True):
+    """The events to append, in order. None: nothing to do, for the reason given."""
+
+    events: tuple[RegistryEvent, ...]
+    unchanged_because: str | None = None
+
+
+Decision = Accepted | Refusal
+
+
+def invalid(wrong: str) -> Refusal:
+    """A value that cannot be accepted in any state."""
+    return Refusal(code="invalid-value", reason=wrong)
+
+
+def find_version(state: ModelState, model_version: str) -> VersionState | Refusal:
+    """The version, or the refusal that lists those that exist."""
+    version = state.versions.get(model_version)
+    if version is not None:
+        return version
+    newest = tuple(islice(reversed(state.versions), NAMES_LISTED_MAX))
+    return Refusal(
+        code="unknown-version",
+        reason=f"{state.model_name!r} has no version {model_version!r}; it has {', '.join(newest) or 'none yet'}",
+        legal=newest,
+    )
+
+
+def illegal(state: ModelState, version: VersionState, problem: str) -> Refusal:
+    """A step that the version's stage or verdict forbids; names the legal ones."""
+    legal = legal_steps(state, version)
+    return Refusal(
+        code="illegal-step",
+        reason=f"{version.model_version!r} of {state.model_name!r} {problem}; legal: {', '.join(legal) or 'nothing'}",
+        legal=legal,
+    )
+
+
+def why_not_playable(version: VersionState) -> str:
+    """What keeps a version from being staged or promoted, as the end of a sentence about it."""
+    if version.artifact_deleted:
+        return "has lost its artifact to a clean-up"
+    if version.validation is None and not version.was_in_production:
+        return "has not been validated"
+    if version.validation is not None and version.validation.verdict == "failed":
+        return "failed validation"
+    return f"is in stage {version.stage}"
+
+
+def promotion(state: ModelState, version: VersionState, *, forced: bool = False) -> ModelPromoted:
+    """The event that puts a version into production in place of the active one."""
+    return ModelPromoted(
+        model_version=version.model_version,
+        artifact_digest=version.artifact.digest,
+        previous_version=state.active_version,
+        forced=forced,
+    )

@@ -1,0 +1,135 @@
+"""What a strategy and a policy must be, whoever wrote them. A message says what was wrong and what would be right."""
+
+import math
+from collections.abc import Sized
+from typing import Any
+
+import msgspec
+
+from hotswap_events.rollout import EVIDENCE_FIGURES_MAX, EVIDENCE_MAX, Evidence, MetricEvidence
+from hotswap_events.rollout_strategy import (
+    ARMS_MAX,
+    METRICS_MAX,
+    STEPS_MAX,
+    WEIGHT_TOTAL,
+    WORKERS_NAMED_MAX,
+    AbStrategy,
+    AnalysisStep,
+    FleetStrategy,
+    MetricRule,
+    ProgressiveStrategy,
+    RolloutPolicy,
+    SetWeightStep,
+    Strategy,
+)
+from hotswap_stream.domain.deciding import limits
+
+SHARE_METRICS = ("success-rate", "latency", "agreement", "accuracy", "input-drift", "score-drift")
+AGAINST_NOTHING = ("agreement", "input-drift", "score-drift")
+"""Metrics that compare with the baseline by themselves, so that a margin means nothing."""
+
+
+def wrong_shape(value: Any, wanted: Any) -> str | None:
+    """Why a value breaks the limits its type declares, or None: what was built in code was never checked."""
+    try:
+        msgspec.convert(msgspec.to_builtins(value), wanted)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
+
+
+def wrong_count(what: str, values: Sized, most: int, least: int = 0) -> str | None:
+    """Why there are too many or too few of something, or None."""
+    if least <= len(values) <= most:
+        return None
+    return f"{len(values)} {what}; {least} to {most} are allowed"
+
+
+def wrong_strategy(strategy: Strategy) -> str | None:
+    """Why this cannot be a strategy, or None."""
+    if wrong := wrong_shape(strategy, Strategy):
+        return f"strategy: {wrong}"
+    if wrong := _wrong_counts(strategy):
+        return wrong
+    if isinstance(strategy, AbStrategy):
+        names = [arm.model_version for arm in strategy.arms]
+        total = sum(arm.weight for arm in strategy.arms)
+        if len(set(names)) != len(names):
+            return f"arms {', '.join(names)} name a version twice; each arm needs a version of its own"
+        if total != WEIGHT_TOTAL:
+            return f"the arms' weights add up to {total}; {WEIGHT_TOTAL} is needed"
+    if isinstance(strategy, ProgressiveStrategy) and all(isinstance(step, SetWeightStep) for step in strategy.steps):
+        return (
+            "a progressive rollout without a pause or an analysis would promote at once; add such a step, or use "
+            "'promote'"
+        )
+    if isinstance(strategy, FleetStrategy) and not strategy.share and not strategy.workers:
+        return "a fleet canary needs a share of the workers above 0, or names of workers"
+    return None
+
+
+def _wrong_counts(strategy: Strategy) -> str | None:
+    if isinstance(strategy, AbStrategy):
+        return wrong_count("arms", strategy.arms, ARMS_MAX, 2)
+    if isinstance(strategy, ProgressiveStrategy):
+        return wrong_count("steps", strategy.steps, STEPS_MAX, 1)
+    return wrong_count("workers", strategy.workers, WORKERS_NAMED_MAX) if isinstance(strategy, FleetStrategy) else None
+
+
+def wrong_rollout_policy(policy: RolloutPolicy, strategy: Strategy) -> str | None:
+    """Why this cannot be the policy of a rollout by this strategy, or None."""
+    if wrong := wrong_shape(policy, RolloutPolicy):
+        return f"policy: {wrong}"
+    if wrong := wrong_count("metrics", policy.metrics, METRICS_MAX):
+        return wrong
+    for rule in policy.metrics:
+        if wrong := _wrong_rule(rule):
+            return wrong
+    names = [rule.metric for rule in policy.metrics]
+    if len(set(names)) != len(names):
+        return f"metrics {', '.join(names)} name a metric twice; one rule each"
+    if isinstance(strategy, ProgressiveStrategy):
+        for step in strategy.steps:
+            missing = set(step.metrics) - set(names) if isinstance(step, AnalysisStep) else set[str]()
+            if missing:
+                return f"a step analyses {', '.join(sorted(missing))}, but the policy has no rule for it"
+            if isinstance(step, AnalysisStep) and not names:
+                return "a step is an analysis, but the policy has no metrics"
+    return None
+
+
+def _wrong_rule(rule: MetricRule) -> str | None:
+    name = rule.metric
+    if rule.threshold is None and rule.margin is None:
+        return f"metric {name}: a threshold or a margin is needed"
+    for what, value in (("threshold", rule.threshold), ("margin", rule.margin), ("slow_ms", rule.slow_ms)):
+        if value is not None and not math.isfinite(value):
+            return f"metric {name}: {what} is {value}; a finite number is needed"
+    if name in SHARE_METRICS and rule.threshold is not None and not 0 <= rule.threshold <= 1:
+        return f"metric {name}: threshold is {rule.threshold}; a share from 0 to 1 is needed"
+    if name in AGAINST_NOTHING and rule.margin is not None:
+        return f"metric {name} compares with the baseline by itself: give a threshold, not a margin"
+    if (name == "latency") != (rule.slow_ms is not None):
+        return "metric latency needs slow_ms, and no other metric takes it: an answer above slow_ms ms is slow"
+    return None
+
+
+def wrong_evidence(evidence: tuple[MetricEvidence, ...]) -> str | None:
+    """Why the evidence cannot be stored, or None. JSON has no NaN and no infinity."""
+    if wrong := wrong_shape(evidence, Evidence):
+        return f"evidence: {wrong}"
+    if wrong := wrong_count("entries of evidence", evidence, EVIDENCE_MAX):
+        return wrong
+    for entry in evidence:
+        if len(entry.figures) > EVIDENCE_FIGURES_MAX:
+            return (
+                f"evidence of {entry.metric} has {len(entry.figures)} figures; at most {EVIDENCE_FIGURES_MAX} are kept"
+            )
+        numbers = {
+            name: value
+            for name in ("value", "baseline_value", "lower", "upper", "p_value", "threshold", "margin")
+            if (value := getattr(entry, name)) is not None
+        }
+        if wrong := limits.wrong_figures(f"evidence of {entry.metric}", {**numbers, **entry.figures}):
+            return wrong
+    return None

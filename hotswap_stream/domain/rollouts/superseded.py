@@ -1,0 +1,31 @@
+"""A version in play that is changed by hand ends its rollout, in the same decision."""
+
+from hotswap_events.registry import ArtifactDeleted, ModelArchived, ModelPromoted, ModelRolledBack, RegistryEvent
+from hotswap_events.rollout import RolloutBakeEnded, RolloutCompleted
+from hotswap_stream.domain.deciding.decision import Accepted, Decision
+from hotswap_stream.domain.rollouts.evolve import versions_of
+from hotswap_stream.domain.state.rollout import RolloutState
+from hotswap_stream.domain.state.model import ModelState
+
+
+def ending_rollout(state: ModelState, decision: Decision) -> Decision:
+    """The decision, with the end of the current rollout before it where it could not go on behind it."""
+    rollout = state.rollout
+    if rollout is None or not isinstance(decision, Accepted):
+        return decision
+    ends_it = any(isinstance(event, RolloutCompleted | RolloutBakeEnded) for event in decision.events)
+    if ends_it or not any(_takes_away(event, rollout) for event in decision.events):
+        return decision
+    if rollout.status != "baking":
+        end: RegistryEvent = RolloutCompleted(rollout_id=rollout.rollout_id, outcome="superseded")
+    elif any(isinstance(event, ModelRolledBack) for event in decision.events):
+        end = RolloutBakeEnded(rollout_id=rollout.rollout_id, outcome="rolled-back")
+    else:
+        end = RolloutBakeEnded(rollout_id=rollout.rollout_id, outcome="superseded")
+    return Accepted((end, *decision.events), decision.unchanged_because)
+
+
+def _takes_away(event: RegistryEvent, rollout: RolloutState) -> bool:
+    if isinstance(event, ModelPromoted | ModelRolledBack):
+        return True
+    return isinstance(event, ModelArchived | ArtifactDeleted) and event.model_version in versions_of(rollout)

@@ -1,0 +1,71 @@
+"""The verdict on a version, and the policy by which it is drawn."""
+
+from hotswap_events.commands import Refusal, SetValidationPolicy, ValidateVersion
+from hotswap_events.registry import ModelArchived, ModelValidated, RegistryEvent
+from hotswap_events.validation_policy import ValidationPolicySet
+from hotswap_stream.domain.deciding import limits
+from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, illegal, invalid, promotion
+from hotswap_stream.domain.rollouts.limits import wrong_shape
+from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.versions.validation import ValidationPolicy, judge, missing_figure, wrong_validation_policy
+
+
+def _wrong_evaluation(command: ValidateVersion) -> str | None:
+    if "accuracy" not in command.figures:
+        return "figures need 'accuracy', a share from 0 to 1"
+    for what, figures in (("figures", command.figures), ("baseline_figures", command.baseline_figures)):
+        if wrong := limits.wrong_figures(what, figures):
+            return wrong
+        if not 0 <= figures.get("accuracy", 0) <= 1:
+            return f"{what}['accuracy'] is {figures['accuracy']}, not a share from 0 to 1"
+    return limits.wrong_texts("validation", {"validation_set": command.validation_set})
+
+
+def validate(state: ModelState, command: ValidateVersion, policy: ValidationPolicy) -> Decision:
+    """The verdict on a version, by the policy that holds for its model."""
+    version = find_version(state, command.model_version)
+    if isinstance(version, Refusal):
+        return version
+    if version.stage in ("archived", "production"):
+        return illegal(state, version, f"is in stage {version.stage}; a verdict now would come too late")
+    if wrong := _wrong_evaluation(command):
+        return invalid(wrong)
+    if command.baseline_version != state.active_version:
+        return Refusal(
+            code="conflict",
+            reason=f"compared with {command.baseline_version or 'no version'}, but "
+            f"{state.active_version or 'no version'} is active; evaluate again",
+        )
+    if state.active_version is not None and "accuracy" not in command.baseline_figures:
+        return invalid(
+            f"{state.active_version!r} is active: baseline_figures need its 'accuracy' on the same validation set"
+        )
+    baseline = command.baseline_figures if state.active_version is not None else None
+    if wrong := missing_figure(policy, command.figures, baseline):
+        return invalid(wrong)
+    verdict = judge(policy, command.figures, baseline)
+    events: list[RegistryEvent] = [
+        ModelValidated(
+            model_version=version.model_version,
+            verdict=verdict,
+            validation_set=command.validation_set,
+            figures=command.figures,
+            thresholds=policy.thresholds(),
+            baseline_version=state.active_version,
+            baseline_figures=dict(command.baseline_figures),
+        )
+    ]
+    if verdict == "failed":
+        events.append(ModelArchived(model_version=version.model_version))
+    elif verdict == "passed" and command.promote_first and state.active_version is None:
+        events.append(promotion(state, version))
+    return Accepted(tuple(events))
+
+
+def set_validation_policy(state: ModelState, command: SetValidationPolicy) -> Decision:
+    """From here on; verdicts drawn before stay."""
+    if wrong := wrong_shape(command.policy, ValidationPolicy) or wrong_validation_policy(command.policy):
+        return invalid(wrong)
+    if command.policy == state.validation_policy:
+        return Accepted((), f"{state.model_name!r} has this policy already")
+    return Accepted((ValidationPolicySet(policy=command.policy),))

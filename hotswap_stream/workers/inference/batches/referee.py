@@ -1,0 +1,114 @@
+"""Whose fault a failed request is: the version's, or its input's, which any version would refuse.
+
+Circuits, rollouts and alerts count a version's failures. Whoever may ask may also ask for what no version can compute:
+ids that no table has, numbers whose product is infinite. Fifty such requests must not put a fleet back to an old
+version; a version that cannot do what the one before could must be put back. Evidence decides, in this order:
+
+1. The version fails with its own sample inputs, as it was warmed up with: it is broken, and all failures are its own.
+2. Another version that takes the same inputs is loaded, and works with its own samples: it tries the request. Where it
+   answers, the version is to blame; where it fails too, the input is.
+3. Nobody else can try. Then the kind of failure decides: what a wrong input causes is the input's fault.
+
+A heuristic that answers whatever comes in is no witness.
+"""
+
+import time
+from collections.abc import Iterable
+
+import numpy as np
+
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.artifacts.heuristic import CONSTANT
+from hotswap_stream.application.swap.loader import ServingModel
+from hotswap_stream.application.swap.slots import Serving, VersionSlots
+from hotswap_stream.workers.inference.batches.batches import Group
+from hotswap_stream.workers.inference.requests.tensors import NUMPY_DTYPES, Array
+
+TRIED_MAX = 4
+"""Failed requests of one forward pass that another version tries; the others count as most of these do."""
+SAMPLED_SECONDS = 1.0
+"""What the sample inputs said of a version holds for so long."""
+VERSIONS_REMEMBERED_MAX = 16
+
+
+class Referee:
+    """For the thread that computes."""
+
+    def __init__(self, slots: VersionSlots) -> None:
+        self._slots = slots
+        self._works: dict[str, tuple[float, bool]] = {}
+        """Version → when it was tried with its samples (monotonic seconds), and whether it computed them."""
+
+    def judge(self, group: Group) -> None:
+        """Say of each failure in a computed group whether the input is to blame."""
+        if not group.failures or not self._works_with_samples(group.serving):
+            return
+        witness = self._slots.begin_other(
+            group.serving.model_version, lambda manifest: _comparable(manifest, group.serving.model.manifest)
+        )
+        if witness is None:
+            group.by_input = frozenset(group.suspects)
+            return
+        try:
+            if self._works_with_samples(witness):
+                group.by_input = frozenset(_refused_by(witness.model, group))
+            else:
+                group.by_input = frozenset(group.suspects)
+        finally:
+            self._slots.end(witness)
+
+    def _works_with_samples(self, serving: Serving) -> bool:
+        now_s = time.monotonic()
+        tried = self._works.get(serving.artifact_digest)
+        if tried is None or now_s - tried[0] >= SAMPLED_SECONDS:
+            if len(self._works) >= VERSIONS_REMEMBERED_MAX:
+                self._works.clear()
+            works = _computes(serving.model, sample_inputs(serving.model.manifest))
+            tried = self._works[serving.artifact_digest] = now_s, works
+        return tried[1]
+
+
+def sample_inputs(manifest: ArtifactManifest) -> dict[str, Array]:
+    """Inputs of the manifest's warm-up shapes, as a version is tried with when it is loaded."""
+    samples: dict[str, Array] = {}
+    for spec in manifest.inputs:
+        shape, dtype = manifest.warm_up[spec.name], NUMPY_DTYPES[spec.datatype]
+        if dtype.kind == "f":
+            samples[spec.name] = np.linspace(0, 1, num=int(np.prod(shape))).reshape(shape).astype(dtype)
+        else:
+            samples[spec.name] = np.zeros(shape, dtype)
+    return samples
+
+
+def _comparable(other: ArtifactManifest, manifest: ArtifactManifest) -> bool:
+    return other.architecture != CONSTANT and other.inputs == manifest.inputs
+
+
+def _refused_by(witness: ServingModel, group: Group) -> Iterable[int]:
+    """Positions of failed requests that the witness cannot compute either."""
+    starts = np.cumsum([0, *group.rows])
+    failed = sorted(group.failures)
+    step = max(1, len(failed) // TRIED_MAX)
+    tried = failed[::step][:TRIED_MAX]
+    refused = []
+    for position in tried:
+        rows = slice(starts[position], starts[position + 1])
+        if not _computes(witness, {name: array[rows] for name, array in group.inputs.items()}):
+            refused.append(position)
+    if len(refused) * 2 > len(tried):
+        refused.extend(set(failed) - set(tried))
+    return refused
+
+
+def _computes(model: ServingModel, inputs: dict[str, Array]) -> bool:
+    """Whether the model answers, with numbers that its manifest allows."""
+    try:
+        outputs = model.infer(inputs)
+        rows = len(next(iter(inputs.values())))
+        if any(len(array) != rows for array in outputs.values()):
+            return False
+        return model.manifest.allow_non_finite or all(
+            array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in outputs.values()
+        )
+    except Exception:  # noqa: BLE001  # the module's code is not ours; that it fails is the answer
+        return False

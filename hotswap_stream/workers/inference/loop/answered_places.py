@@ -1,0 +1,101 @@
+"""How far the partitions of one life are answered: for commits, for health, and for whoever asks who ended the life."""
+
+import math
+import time
+from collections.abc import Callable, Collection, Mapping
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from hotswap_stream.application.inference.standstill import STANDSTILL_SECONDS_MAX
+from hotswap_stream.workers.inference.loop.signs import LifeSigns
+
+_log = structlog.get_logger(__name__)
+
+SURE_SECONDS = STANDSTILL_SECONDS_MAX / 2
+"""What seems to have stood still for longer is looked at once more."""
+
+
+class AnsweredPlaces:
+    """`places`: partition → the offset below which all is answered."""
+
+    def __init__(self, model_name: str, request_topic: str) -> None:
+        self.places: dict[int, int] = {}
+        self.any = False
+        """Whether anything was answered in this life."""
+        self._model_name = model_name
+        self._request_topic = request_topic
+        self._uncommitted: dict[int, int] = {}
+        self._empty: dict[int, tuple[int, int]] = {}
+        """Partition → place and end between which no request waits, but markers of transactions stand."""
+        self._asked_s: dict[int, float] = {}
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing was answered since the last commit."""
+        return not self._uncommitted
+
+    def begin(self, positions: Mapping[int, int]) -> None:
+        """Partitions were assigned, to be answered from these offsets on."""
+        self.places = dict(positions)
+
+    def clear(self) -> None:
+        """They are somebody else's."""
+        self.places = {}
+        self._uncommitted.clear()
+        self._empty.clear()
+        self._asked_s.clear()
+
+    def answered(self, partition: int, next_offset: int) -> None:
+        """The answers to all requests below the offset are in their topic."""
+        self._uncommitted[partition] = self.places[partition] = next_offset
+        self.any = True
+
+    def commit(self, consumer: Consumer, assigned: Collection[int], *, asynchronous: bool) -> None:
+        """Commit what was answered since the last time, of the partitions assigned."""
+        offsets = [
+            TopicPartition(self._request_topic, partition, offset)
+            for partition, offset in self._uncommitted.items()
+            if partition in assigned
+        ]
+        self._uncommitted.clear()
+        if not offsets:
+            return
+        try:
+            consumer.commit(offsets=offsets, asynchronous=asynchronous)  # type: ignore[call-overload]
+        except KafkaException as error:
+            # The answers themselves say where to go on; the commit only helps.
+            _log.debug("commit_failed", model_name=self._model_name, error=str(error))
+
+    def tell(
+        self,
+        consumer: Consumer,
+        signs: LifeSigns,
+        blocked: Collection[int],
+        nothing_waits: Callable[[int, int, int], bool],
+    ) -> None:
+        """For health: how far the partitions are, and how far they go, as far as the client knows by its fetches.
+
+        `nothing_waits` is asked of a partition, its place and its end, where it seems to have stood for long: it may
+        take a moment.
+        """
+        ends: dict[int, int] = {}
+        for partition in self.places:
+            try:
+                known = consumer.get_watermark_offsets(TopicPartition(self._request_topic, partition), cached=True)
+            except KafkaException:  # nothing was fetched of it yet
+                continue
+            if known is not None:
+                ends[partition] = known[1]
+        for partition, (place, end) in self._empty.items():
+            if (self.places.get(partition), ends.get(partition)) == (place, end):
+                ends[partition] = place
+        signs.look(self.places, ends, blocked)
+        now_s = time.monotonic()
+        for partition in signs.standing(SURE_SECONDS):
+            if partition in blocked or now_s - self._asked_s.get(partition, -math.inf) < SURE_SECONDS:
+                continue
+            self._asked_s[partition] = now_s
+            place, end = self.places[partition], ends[partition]
+            if nothing_waits(partition, place, end):
+                self._empty[partition] = place, end

@@ -1,0 +1,70 @@
+"""The Kafka clients of one life of a model's loop."""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, KafkaError
+from msgspec import Struct
+
+from hotswap_stream.workers.inference.answers.sender import AnswerSender
+from hotswap_stream.workers.inference.answers.writer import AnswerWriter
+from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
+from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer, request_consumer
+from hotswap_stream.workers.inference.answers.replies import ReplySender
+from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
+
+if TYPE_CHECKING:
+    from hotswap_stream.workers.inference.loop.model_loop import LoopParts
+
+
+class LifeClients(Struct, frozen=True):
+    """Requests in; answers, dead letters and copies for others out."""
+
+    consumer: Consumer
+    sender: AnswerSender
+    letters: DeadLetterSender
+    replies: ReplySender
+
+    def close(self) -> None:
+        """Disconnect. What is still queued is not sent: somebody else may have the partitions by then."""
+        self.sender.close()
+        self.letters.close()
+        self.consumer.close()
+        self.replies.close()
+
+
+def open_clients(
+    parts: "LoopParts",
+    stopping: threading.Event,
+    windows: WindowKeeper,
+    *,
+    on_consumer_error: Callable[[KafkaError], None],
+    on_answered: Callable[[int, int], None],
+) -> LifeClients:
+    """Connect. `windows` writes through the producer of the answers from here on."""
+    options, worker, limits = parts.librdkafka_options, parts.worker, parts.limits
+    consumer = request_consumer(options, group=parts.group, worker=worker, limits=limits, on_error=on_consumer_error)
+    letters = DeadLetterSender(options, worker=worker, topic=parts.topics.dead_letters, stopping=stopping)
+    replies = ReplySender(options, worker=worker, allowed=parts.reply_topics, limits=limits)
+
+    def on_producer_error(error: KafkaError) -> None:
+        sender.notice(error)
+
+    quick, bulk = (
+        answer_producer(options, worker=worker, limits=limits, linger_ms=linger_ms, on_error=on_producer_error)
+        for linger_ms in (0, BULK_LINGER_MS)
+    )
+    sender = AnswerSender(
+        quick,
+        bulk,
+        AnswerWriter(parts.model_name, worker, parts.answer_tags.of(parts.model_name)),
+        response_topic=parts.topics.responses(parts.model_name),
+        letters=letters,
+        limits=limits,
+        stopping=stopping,
+        on_answered=on_answered,
+        send_reply=replies.send,
+    )
+    windows.begin(quick, sender.flush, sender.fail)
+    return LifeClients(consumer, sender, letters, replies)

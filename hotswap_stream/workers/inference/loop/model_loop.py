@@ -1,0 +1,120 @@
+"""One model's loop in one worker: a thread that takes requests and answers them, started anew when Kafka fails it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaException
+from msgspec import Struct
+
+from hotswap_events.answers import AnswerTags
+from hotswap_events.topics import Topics
+from hotswap_stream.application.serving.guard import CircuitGuard
+from hotswap_stream.application.topics.reply_topics import ReplyTopics
+from hotswap_stream.application.swap.slots import VersionSlots
+from hotswap_stream.workers.inference.batches.batches import Batch
+from hotswap_stream.workers.inference.kafka_clients import Batching, LoopLimits
+from hotswap_stream.kafka.leave_group import leave_group
+from hotswap_stream.workers.inference.loop.signs import LifeSigns
+from hotswap_stream.workers.inference.loop.life import LoopLife
+from hotswap_stream.workers.inference.requests.quarantine import Quarantine
+from hotswap_stream.workers.inference.loop.stall import StallWatch
+
+_log = structlog.get_logger(__name__)
+
+RESTART_SECONDS = 0.5
+RESTART_SECONDS_MAX = 5.0
+"""The longest pause after lives that ended with nothing answered; each is twice as long as the one before."""
+LEAVE_SECONDS_MAX = 5.0
+
+
+class LoopParts(Struct, frozen=True, kw_only=True):
+    """What a loop is made of."""
+
+    model_name: str
+    worker: str
+    topics: Topics
+    answer_tags: AnswerTags
+    reply_topics: ReplyTopics
+    client_options: Mapping[str, Any]
+    """For aiokafka."""
+    librdkafka_options: Mapping[str, Any]
+    limits: LoopLimits
+    batching: Callable[[], Batching]
+    slots: VersionSlots
+    guard: CircuitGuard
+    stall_watch: StallWatch
+    version_decided: Callable[[], Coroutine[Any, Any, None]]
+    """Returns when a version serves, or when it is clear that none does."""
+    ensure_windows_topic: Callable[[], Coroutine[Any, Any, None]]
+    """Returns when the model's windows topic is there. HotswapError."""
+    on_partitions: Callable[[tuple[int, ...]], None]
+    """Called in the event loop."""
+    on_computing: Callable[[], None]
+    """Called in the loop's thread before the forward passes of each batch."""
+    on_answered: Callable[[Batch], None]
+    """Called in the loop's thread for each batch whose answers were handed to Kafka."""
+    signs: LifeSigns
+    """Where the loop tells how it gets on."""
+
+    @property
+    def group(self) -> str:
+        """The consumer group of the model's workers."""
+        return self.topics.workers_group(self.model_name)
+
+
+class ModelLoop:
+    """Answers the requests of one model in the partitions this worker is given; heals itself when Kafka, a request or
+    our own code fails it."""
+
+    def __init__(self, parts: LoopParts) -> None:
+        self._quarantine = Quarantine(parts.model_name)
+        self._parts = parts
+        self._stopping = threading.Event()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"loop-{parts.model_name}")
+
+    def request_stop(self) -> None:
+        """Make `run` answer what is being computed, commit, leave the group, and return."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Answer until `request_stop`. A life that ends by an error is followed by another one, whatever it was."""
+        loop = asyncio.get_running_loop()
+        pause_s = RESTART_SECONDS
+        try:
+            while not self._stopping.is_set():
+                life = LoopLife(self._parts, loop, self._stopping, self._quarantine)
+                try:
+                    await loop.run_in_executor(self._thread, life.run)
+                except Exception as error:  # noqa: BLE001  # one model's trouble must not end all others
+                    if self._stopping.is_set():
+                        _log.warning("model_loop_cut_short", model_name=self._parts.model_name, error=str(error))
+                        break
+                    self._say(error)
+                    self._parts.signs.ended(error)
+                    self._parts.on_partitions(())
+                    pause_s = RESTART_SECONDS if life.answered.any else min(2 * pause_s, RESTART_SECONDS_MAX)
+                    await self._pause(pause_s)
+            # A static member that only goes quiet keeps its partitions until its session ends.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_SECONDS_MAX):
+                    await leave_group(self._parts.client_options, self._parts.group, self._parts.worker)
+            self._parts.on_partitions(())
+        finally:
+            self._stopping.set()
+            self._thread.shutdown(wait=False)
+
+    def _say(self, error: Exception) -> None:
+        if isinstance(error, KafkaException):
+            _log.error("model_loop_restarted", model_name=self._parts.model_name, error=str(error))
+        else:
+            _log.error("model_loop_restarted", model_name=self._parts.model_name, error=repr(error), exc_info=error)
+
+    async def _pause(self, seconds: float) -> None:
+        until_s = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < until_s and not self._stopping.is_set():
+            await asyncio.sleep(min(seconds, RESTART_SECONDS))

@@ -1,0 +1,113 @@
+"""Which of a model's partitions can be answered: those that the topics of its requests and of its answers both have.
+
+Topics that do not fit each other are somebody's change to them while they were in use. What fits is served on, and the
+rest is told with the way out.
+"""
+
+import time
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from hotswap_stream.workers.inference.loop.model_loop import LoopParts
+
+_log = structlog.get_logger(__name__)
+
+ASK_SECONDS_MAX = 5.0
+RECHECK_SECONDS = 10.0
+"""How often it is looked whether partitions that could not be served can be now."""
+
+
+class Served(Struct, frozen=True):
+    """Partitions given to this worker: those it serves, those it cannot, and why."""
+
+    partitions: tuple[int, ...]
+    unserved: tuple[int, ...] = ()
+    why: str | None = None
+
+
+def partition_count(consumer: Consumer, topic: str) -> int:
+    """0 if there is no such topic; it is not made by asking. Blocking. KafkaException."""
+    found = consumer.list_topics(topic, timeout=ASK_SECONDS_MAX).topics.get(topic)
+    if found is None:
+        return 0
+    if found.error is None:
+        return len(found.partitions)
+    if found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        return 0
+    raise KafkaException(found.error)
+
+
+def served_partitions(
+    consumer: Consumer, given: Collection[int], *, request_topic: str, response_topic: str, windows_topic: str
+) -> Served:
+    """What of the `given` request partitions can be answered now. The topic of windows counts if it is there.
+    Blocking. KafkaException."""
+    counts = {response_topic: partition_count(consumer, response_topic)}
+    windows = partition_count(consumer, windows_topic)
+    if windows:
+        counts[windows_topic] = windows
+    shortest = min(counts, key=lambda topic: counts[topic])
+    unserved = tuple(sorted(partition for partition in given if partition >= counts[shortest]))
+    if not unserved:
+        return Served(tuple(sorted(given)))
+    wanted = max(partition_count(consumer, request_topic), unserved[-1] + 1)
+    return Served(
+        tuple(sorted(partition for partition in given if partition < counts[shortest])),
+        unserved,
+        _advice(request_topic, wanted, shortest, counts[shortest], unserved),
+    )
+
+
+class ServedWatch:
+    """Of one life of a model's loop: tells its health what is not served."""
+
+    def __init__(self, parts: "LoopParts") -> None:
+        self._parts = parts
+        self._signs = parts.signs
+        self._next_check_s = 0.0
+
+    def look(self, consumer: Consumer, given: Collection[int]) -> tuple[int, ...]:
+        """Partitions of those given that can be served now. Blocking. KafkaException."""
+        served = Served(())
+        if given:
+            topics, name = self._parts.topics, self._parts.model_name
+            served = served_partitions(
+                consumer,
+                given,
+                request_topic=topics.requests(name),
+                response_topic=topics.responses(name),
+                windows_topic=topics.windows(name),
+            )
+        self._next_check_s = time.monotonic() + RECHECK_SECONDS
+        if served.why is not None and served.why != self._signs.advice:
+            _log.error("partitions_not_served", model_name=self._parts.model_name, advice=served.why)
+        self._signs.unserved, self._signs.advice = served.unserved, served.why
+        return served.partitions
+
+    def changed(self, consumer: Consumer, given: Collection[int], *, doubtful: bool) -> bool:
+        """Whether other partitions can be served than before; asked now and then, where some could not be, or it is
+        `doubtful` that those that could still can. KafkaException."""
+        unserved = self._signs.unserved
+        if not (unserved or doubtful) or time.monotonic() < self._next_check_s:
+            return False
+        self.look(consumer, given)
+        return self._signs.unserved != unserved
+
+
+def _advice(request_topic: str, wanted: int, topic: str, there: int, unserved: tuple[int, ...]) -> str:
+    numbers = ", ".join(map(str, unserved))
+    if not there:
+        return (
+            f"topic {topic!r} does not exist, so nothing of {request_topic!r} can be answered: create it again with "
+            f"{wanted} partitions (`hotswap topics` does); the worker then goes on by itself"
+        )
+    return (
+        f"{request_topic!r} has {wanted} partitions and {topic!r} has {there}: requests in partitions {numbers} wait "
+        f"unanswered, all others are answered. Give {topic!r} {wanted} partitions, too (kafka-topics.sh --alter "
+        f"--topic {topic} --partitions {wanted}); the worker then goes on by itself. Deleting a topic is not needed"
+    )

@@ -1,0 +1,61 @@
+"""Messages of a consumer → requests, each once and in order; and what stands for those that cannot be read."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from hotswap_stream.workers.inference.requests.records import records_of
+from hotswap_stream.workers.inference.requests.requests import Request, Unreadable, read_request
+from hotswap_stream.workers.inference.loop.stepping_over import UnreadablePartitions
+from hotswap_stream.kafka.unreadable_batches import is_unreadable
+
+if TYPE_CHECKING:
+    from hotswap_stream.workers.inference.loop.model_loop import LoopParts
+
+
+class Taking:
+    """Of one life. `on_error` hears what the consumer does not heal by itself."""
+
+    def __init__(self, parts: "LoopParts", on_error: Callable[[KafkaError], None]) -> None:
+        self._request_topic = parts.topics.requests(parts.model_name)
+        self._unreadable = UnreadablePartitions(parts.client_options, parts.model_name, self._request_topic)
+        self._limits = parts.limits
+        self._on_error = on_error
+
+    @property
+    def blocked(self) -> Collection[int]:
+        """Partitions that something unreadable keeps from moving."""
+        return self._unreadable.blocked
+
+    def clear(self) -> None:
+        """Other partitions are assigned."""
+        self._unreadable.clear()
+
+    def take(
+        self, consumer: Consumer, messages: Sequence[Message], positions: dict[int, int]
+    ) -> list[Request | Unreadable]:
+        """What the messages bring. `positions`, partition → the next request to take, go on behind it."""
+        good: list[Message] = []
+        unreadable: list[Message] = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                good.append(message)
+            elif is_unreadable(error):
+                unreadable.append(message)
+            elif error.fatal() or not error.retriable():
+                self._on_error(error)
+        entries: list[Request | Unreadable] = []
+        bytes_max, key_bytes_max = self._limits.request_bytes_max, self._limits.answer_key_bytes_max
+        for record in records_of(self._request_topic, good):
+            if record.offset >= positions.get(record.partition, 2**63):
+                positions[record.partition] = record.offset + 1
+                entries.append(read_request(record, bytes_max, key_bytes_max))
+        for message in unreadable:
+            over = self._unreadable.step_over(message, positions)
+            if over is not None:
+                positions[over.partition] = over.next_offset
+                entries.extend(over.entries)
+                consumer.seek(TopicPartition(self._request_topic, over.partition, over.next_offset))
+        return entries

@@ -1,0 +1,119 @@
+"""OIP tensors ↔ numpy arrays, checked against what the model declares."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hotswap_events.inference import InferTensor
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
+from hotswap_stream.workers.inference.requests.number_lists import all_exact, pack_numbers
+
+Array = npt.NDArray[Any]
+
+NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype("?"),
+    "UINT8": np.dtype("u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+}
+DATATYPES: dict[str, str] = {dtype.newbyteorder("=").name: name for name, dtype in NUMPY_DTYPES.items()}
+
+ROWS_MAX = 1_024
+"""Rows (first dimension) of one request."""
+
+
+class WrongInputError(ValueError):
+    """The request's tensors do not fit the model; the message says what would."""
+
+
+def read_inputs(manifest: ArtifactManifest, tensors: list[InferTensor]) -> dict[str, Array]:
+    """Input name → array of the declared type and shape. WrongInputError says what is wrong and what would be right."""
+    wanted = {spec.name: spec for spec in manifest.inputs}
+    given = [tensor.name for tensor in tensors]
+    if sorted(given) != sorted(wanted):
+        raise WrongInputError(f"inputs are {given}; the model takes {sorted(wanted)}, each once")
+    arrays = {tensor.name: read_tensor(wanted[tensor.name], tensor, manifest.allow_non_finite) for tensor in tensors}
+    rows = {array.shape[0] for array in arrays.values()}
+    if len(rows) != 1:
+        raise WrongInputError(f"inputs have different numbers of rows: {sorted(rows)}")
+    return arrays
+
+
+def read_tensor(spec: TensorSpec, tensor: InferTensor, allow_non_finite: bool, *, rows_max: int = ROWS_MAX) -> Array:
+    """One tensor as an array of the declared type and shape. WrongInputError as of `read_inputs`."""
+    name, shape = tensor.name, tuple(tensor.shape)
+    if tensor.datatype != spec.datatype:
+        raise WrongInputError(f"input {name!r} has datatype {tensor.datatype}; the model takes {spec.datatype}")
+    if not spec.fits(shape):
+        raise WrongInputError(f"input {name!r} has shape {list(shape)}; the model takes {list(spec.shape)} (-1: free)")
+    if not 1 <= shape[0] <= rows_max:
+        raise WrongInputError(f"input {name!r} has {shape[0]} rows; 1 to {rows_max} are allowed")
+    dtype = NUMPY_DTYPES[tensor.datatype]
+    elements = 1
+    for size in shape:
+        elements *= size
+    if isinstance(tensor.data, bytes):
+        if len(tensor.data) != elements * dtype.itemsize:
+            raise WrongInputError(
+                f"input {name!r} has {len(tensor.data)} bytes; shape {list(shape)} of {tensor.datatype} takes "
+                f"{elements * dtype.itemsize}"
+            )
+        array: Array = np.frombuffer(tensor.data, dtype=dtype).reshape(shape)
+    else:
+        packed = pack_numbers(tensor.datatype, tensor.data, elements)
+        if packed is not None:
+            array = np.frombuffer(packed, dtype=dtype).reshape(shape)
+        if packed is None or not all_exact(array):
+            array = _from_list(name, tensor.data, dtype, shape, elements)
+    if not allow_non_finite and dtype.kind == "f" and not np.isfinite(array).all():
+        raise WrongInputError(f"input {name!r} holds NaN or infinity, which the model's manifest does not allow")
+    return array
+
+
+def _from_list(name: str, data: list[Any], dtype: np.dtype[Any], shape: tuple[int, ...], elements: int) -> Array:
+    try:
+        with np.errstate(over="raise"):
+            array = np.asarray(data)
+            if array.dtype.kind not in "biuf" or (array.dtype.kind == "f" and dtype.kind != "f"):
+                raise WrongInputError(f"input {name!r} holds values that are not numbers of the declared datatype")
+            if dtype.kind in "biu" and array.size:
+                _check_range(name, array, dtype)
+            array = array.astype(dtype)
+    except (ValueError, TypeError, OverflowError, FloatingPointError) as error:
+        if isinstance(error, WrongInputError):
+            raise
+        raise WrongInputError(f"input {name!r} cannot be read as a tensor: {error}") from error
+    if array.shape not in ((elements,), shape):
+        raise WrongInputError(
+            f"input {name!r} has data of shape {list(array.shape)}; {elements} values, flat or nested as "
+            f"{list(shape)}, are needed"
+        )
+    return array.reshape(shape)
+
+
+def _check_range(name: str, array: Array, dtype: np.dtype[Any]) -> None:
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if array.min() < low or array.max() > high:
+        raise WrongInputError(f"input {name!r} holds values outside {low}…{high}")
+
+
+def write_outputs(outputs: dict[str, Array], *, raw: bool) -> list[InferTensor]:
+    """Arrays as OIP tensors: `raw` as little-endian bytes, else as flat lists."""
+    tensors = []
+    for name, array in outputs.items():
+        datatype = DATATYPES[array.dtype.newbyteorder("=").name]
+        if raw:
+            data: list[Any] | bytes = np.ascontiguousarray(array, dtype=NUMPY_DTYPES[datatype]).tobytes()
+        else:
+            data = array.ravel().tolist()
+        tensors.append(InferTensor(name=name, shape=list(array.shape), datatype=datatype, data=data))  # type: ignore[arg-type]
+    return tensors

@@ -1,0 +1,58 @@
+"""Outputs of a shadow beside those of the version that answered."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from hotswap_events.inference import InferTensor
+from hotswap_stream.application.observations.row_sketches import Floats, labels_and_scores
+from hotswap_stream.workers.inference.requests.tensors import Array, write_outputs
+
+CLOSE_RELATIVE = 0.01
+"""Values without classes agree if they differ by no more than this share of the primary's."""
+CLOSE_ABSOLUTE = 1e-6
+SHOWN_ELEMENTS_MAX = 1_000
+"""A comparison shows no outputs that have more, all together."""
+
+
+class Compared(Struct, frozen=True, gc=False):
+    """Row by row."""
+
+    primary: Mapping[str, Array]
+    shadow: Mapping[str, Array]
+    agree: npt.NDArray[np.bool_]
+    difference: Floats
+    """Of the scores: shadow − primary."""
+
+
+def compare(primary: Mapping[str, Array], shadow: Mapping[str, Array]) -> Compared:
+    """By the primary's first output: the same label, or values close to each other. ValueError if it is missing, or
+    has another number of rows."""
+    name, ours = next(iter(primary.items()))
+    theirs = shadow.get(name)
+    if theirs is None:
+        raise ValueError(f"the shadow has outputs {sorted(shadow)}; {name!r} is what the primary answers")
+    if len(theirs) != len(ours):
+        raise ValueError(f"output {name!r} of the shadow has {len(theirs)} rows for {len(ours)} of the primary")
+    our_labels, our_scores = labels_and_scores(ours)
+    their_labels, their_scores = labels_and_scores(theirs)
+    if our_labels is not None and their_labels is not None:
+        agree = our_labels == their_labels
+    elif ours.shape == theirs.shape:
+        close = np.isclose(theirs, ours, rtol=CLOSE_RELATIVE, atol=CLOSE_ABSOLUTE, equal_nan=True)
+        agree = close.reshape(len(ours), -1).all(axis=1)
+    else:
+        agree = np.zeros(len(ours), np.bool_)
+    difference = their_scores - our_scores
+    return Compared(primary, shadow, agree, difference[np.isfinite(difference)])
+
+
+def shown(outputs: Mapping[str, Array], start: int, end: int) -> tuple[InferTensor, ...]:
+    """These rows as tensors; none if they are too large, or hold what JSON cannot."""
+    rows = {name: array[start:end] for name, array in outputs.items()}
+    finite = all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in rows.values())
+    if not finite or sum(array.size for array in rows.values()) > SHOWN_ELEMENTS_MAX:
+        return ()
+    return tuple(write_outputs(rows, raw=False))

@@ -1,0 +1,268 @@
+"""The windows of a model's loop: taken out of its requests, written to the model's windows topic, read back.
+
+Written is only what was answered: whoever takes the partition over goes on behind the last answer, and must find every
+window as it was right there. See docs/explanation/windows.md.
+"""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+from confluent_kafka import KafkaError, Message, Producer
+
+from hotswap_events.windows import WindowRecord, WindowRule
+from hotswap_stream.application.windows.fold import WindowFold
+from hotswap_stream.application.windows.rule import next_rule
+from hotswap_stream.workers.inference.windows.partition import PartitionWindows
+from hotswap_stream.workers.inference.requests.records import RequestRecord, records_of
+from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
+from hotswap_stream.workers.inference.waiting import Wait
+from hotswap_stream.workers.inference.windows.window import Window, window_of
+from hotswap_stream.workers.inference.windows.reading import TopicReader
+from hotswap_stream.workers.inference.windows.steps import Taken
+
+_log = structlog.get_logger(__name__)
+
+FLUSH_SECONDS = 1.0
+FLUSH_RECORDS_MAX = 2_000
+"""Written of a partition at a time; if more series change in a second, more requests are read again at a restart."""
+
+TakenOf = list[Taken | str | None]
+"""For each entry of a batch what `PartitionWindows.take` said."""
+
+
+class WindowKeeper:
+    """For the thread of one life of a loop. `sync` returns when all that the producer was given is in its topics."""
+
+    def __init__(
+        self,
+        model_name: str,
+        *,
+        request_topic: str,
+        topic: str,
+        keys_max: int,
+        read_entry: Callable[[RequestRecord], Request | Unreadable],
+        ensure_topic: Callable[[], None],
+        open_reader: Callable[[], TopicReader],
+        stopping: threading.Event,
+    ) -> None:
+        self.active = False
+        """Whether any partition has windows."""
+        self._model_name = model_name
+        self._request_topic = request_topic
+        self._topic = topic
+        self._keys_max = keys_max
+        self._read_entry = read_entry
+        self._ensure_topic = ensure_topic
+        self._open_reader = open_reader
+        self._stopping = stopping
+        self._writer = secrets.token_hex(8)
+        self._partitions: dict[int, PartitionWindows] = {}
+        self._seen_rule: WindowRule | None = None
+        self._owned = False
+        self._next_flush = 0.0
+        self._producer: Producer | None = None
+        self._sync: Callable[[], None] = lambda: None
+        self._on_error: Callable[[KafkaError], None] = lambda _error: None
+
+    def begin(self, producer: Producer, sync: Callable[[], None], on_error: Callable[[KafkaError], None]) -> None:
+        """Write through the producer of the answers: `sync` waits for it, and may raise KafkaException."""
+        self._producer, self._sync, self._on_error = producer, sync, on_error
+
+    # --- requests ----------------------------------------------------------------------------------------------------
+
+    def take(self, entries: Sequence[Request | Unreadable], rule: WindowRule | None) -> TakenOf | None:
+        """Take in what a batch brings; None where nothing is kept. `rule`: see `VersionSlots.window_rule`.
+
+        Everything taken before must have been answered. KafkaException.
+        """
+        if rule is not self._seen_rule:
+            self._follow(rule)
+        if not self.active:
+            return None
+        return [self._partitions[entry.record.partition].take(entry) for entry in entries]
+
+    def _follow(self, wanted: WindowRule | None) -> None:
+        """A changed rule is in the topic before the first request that it is applied to."""
+        self._seen_rule = wanted
+        if wanted is None:
+            return  # what is kept is kept on, for the versions that took it
+        changing = {
+            number: rule
+            for number, windows in self._partitions.items()
+            if (rule := next_rule(windows.rule, wanted)) != windows.rule
+        }
+        if not changing:
+            return
+        self._ensure_topic()
+        self._sync()
+        for number, rule in changing.items():
+            windows = self._partitions[number]
+            self._write(number, windows, records_max=None)
+            windows.change_rule(rule)
+            self._write(number, windows, records_max=None)
+        self._sync()
+        self.active = True
+        _log.info("windows_kept", model_name=self._model_name, partitions=sorted(changing), rule=wanted)
+
+    # --- the topic ---------------------------------------------------------------------------------------------------
+
+    def flush_if_due(self) -> None:
+        """Write what changed, about once a second. Everything taken must have been answered. KafkaException."""
+        if not self.active:
+            return
+        now = time.monotonic()
+        if now >= self._next_flush:
+            self._next_flush = now + FLUSH_SECONDS
+            self.flush(FLUSH_RECORDS_MAX)
+
+    def flush(self, records_max: int | None = None) -> None:
+        """Write what changed; without `records_max` all of it, and return when it is in the topic. KafkaException."""
+        if not self._owned:
+            return
+        dirty = [(number, windows) for number, windows in self._partitions.items() if windows.dirty]
+        if not dirty:
+            return
+        self._sync()
+        for number, windows in dirty:
+            self._write(number, windows, records_max)
+        if records_max is None:
+            self._sync()
+
+    def _write(self, number: int, windows: PartitionWindows, records_max: int | None) -> None:
+        evicted = windows.evicted
+        for key, record in windows.changes(len(windows) if records_max is None else records_max):
+            self._produce(number, key, None if record is None else msgspec.msgpack.encode(record))
+        marker = windows.marker()
+        if marker is None:
+            return
+        if evicted > windows.evicted_reported:
+            _log.warning(
+                "windows_evicted",
+                model_name=self._model_name,
+                partition=number,
+                windows=evicted - windows.evicted_reported,
+                keys_max=self._keys_max,
+            )
+            windows.evicted_reported = evicted
+        self._produce(number, marker[0], msgspec.msgpack.encode(marker[1]))
+        for key in windows.deletions():
+            self._produce(number, key, None)
+
+    def _produce(self, partition: int, key: bytes, value: bytes | None) -> None:
+        producer = self._producer
+        if producer is None:
+            raise RuntimeError("begin first")
+        wait = None
+        while True:
+            try:
+                producer.produce(self._topic, value, key, partition, on_delivery=self._delivered)
+                return
+            except BufferError:
+                wait = wait or Wait(self._stopping, "no room for windows")
+                in_flight = len(producer)
+                producer.poll(0.05)
+                if len(producer) < in_flight:
+                    wait.progress()
+                wait.check()
+
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._on_error(error)
+
+    # --- partitions --------------------------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """The partitions are somebody else's until the next `load`."""
+        self._owned = False
+
+    def load(self, positions: dict[int, int]) -> None:
+        """Have the windows of these partitions as they were when the requests below these offsets were taken in.
+
+        KafkaException.
+        """
+        kept = {
+            number: windows
+            for number, windows in self._partitions.items()
+            if positions.get(number) == windows.next_offset
+        }
+        wanted = {number: offset for number, offset in positions.items() if number not in kept}
+        self._partitions = kept | self._read(wanted)
+        self._owned = True
+        self._seen_rule = None
+        self.active = any(windows.rule is not None for windows in self._partitions.values())
+
+    def _read(self, positions: dict[int, int]) -> dict[int, PartitionWindows]:
+        found = {
+            number: PartitionWindows(self._model_name, self._writer, next_offset=offset, keys_max=self._keys_max)
+            for number, offset in positions.items()
+        }
+        if not found:
+            return found
+        with self._open_reader() as reader:
+            if not reader.exists(self._topic):
+                return found
+            for number, fold in reader.windows(self._topic, sorted(found)).items():
+                self._restore(found[number], fold, reader.end(self._request_topic, number))
+            self._check_offsets(found, positions, reader)
+            self._replay(found, positions, reader)
+        for number, windows in found.items():
+            windows.end_replay(positions[number])
+        return found
+
+    def _restore(self, windows: PartitionWindows, fold: WindowFold[WindowRecord], requests_end: int) -> None:
+        if fold.marker is None:
+            return
+        restored: list[tuple[bytes, Window]] = []
+        # A marker beyond the end says that the request topic was made anew, so all records are.
+        below = requests_end if fold.marker.next_offset <= requests_end else None
+        for series, record, writers in fold.windows(below):
+            try:
+                restored.append((series, window_of(record, writers)))
+            except ValueError as error:
+                _log.error("window_unreadable", model_name=self._model_name, key=series, error=str(error))
+        if fold.unreadable:
+            _log.error("windows_unreadable", model_name=self._model_name, records=fold.unreadable)
+        windows.restore(restored, fold.marker, fold.marker_writers)
+
+    def _check_offsets(
+        self, found: dict[int, PartitionWindows], positions: dict[int, int], reader: TopicReader
+    ) -> None:
+        for number, windows in found.items():
+            if windows.next_offset <= positions[number]:
+                continue
+            _log.warning(
+                "windows_ahead_of_answers",
+                model_name=self._model_name,
+                partition=number,
+                windows=windows.next_offset,
+                answers=positions[number],
+            )
+            if windows.next_offset > reader.end(self._request_topic, number):
+                windows.forget_offsets(positions[number])
+
+    def _replay(self, found: dict[int, PartitionWindows], positions: dict[int, int], reader: TopicReader) -> None:
+        def take(message: Message) -> None:
+            (record,) = records_of(self._request_topic, [message])
+            try:
+                found[record.partition].take(self._read_entry(record), evict=False)
+            except Exception:  # noqa: BLE001  # it was answered by an error, and brought nothing
+                _log.exception("window_step_left_out", partition=record.partition, offset=record.offset)
+
+        began = time.monotonic()
+        ranges = {
+            number: (windows.next_offset, positions[number])
+            for number, windows in found.items()
+            if windows.rule is not None and windows.next_offset < positions[number]
+        }
+        reader.between(self._request_topic, ranges, take)
+        _log.info(
+            "windows_loaded",
+            model_name=self._model_name,
+            windows={number: len(windows) for number, windows in sorted(found.items())},
+            requests_read_again=sum(stop - start for start, stop in ranges.values()),
+            replay_ms=round((time.monotonic() - began) * 1000),
+        )
