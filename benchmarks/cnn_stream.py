@@ -17,8 +17,8 @@ from benchmarks.executors import inputs_of
 from benchmarks.serving_processes import served
 from benchmarks.worker_rounds import WorkerRounds, facts_of
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
 from hotswap_stream.adapters.torch.executors.loaded_model import TorchServingModel
+from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
 
 ARCHITECTURE = "cnn-28"
 ROUNDS = 3

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
-from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.executors.config import ExecutorConfig, ExecutorSetting
-from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
-from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.adapters.torch.executors.loaded_model import TorchServingModel
+from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
+from hotswap_stream.adapters.torch.modules.saving import save_module
 
 ROUNDS = 15
 BATCH_ROWS = 128

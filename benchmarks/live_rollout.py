@@ -23,13 +23,13 @@ from hotswap_events.observation import Feedback
 from hotswap_events.registry import Provenance
 from hotswap_events.rollout_commands import StartRollout
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.data.bad_data import DataKind, make_data
 from hotswap_stream.adapters.torch.data.digits import load_digits_split
-from hotswap_stream.adapters.torch.training.evaluate import evaluate
-from hotswap_stream.adapters.torch.training.fit import FitOptions, fit
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.modules.loading import load_module
 from hotswap_stream.adapters.torch.modules.saving import save_module
+from hotswap_stream.adapters.torch.training.evaluate import evaluate
+from hotswap_stream.adapters.torch.training.fit import FitOptions, fit
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.settings import Settings

@@ -15,9 +15,9 @@ from statistics import median
 import psutil
 
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
-from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
 from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module
 
 ARGUMENTS = {"features": 8192, "outputs": 9155}

@@ -31,8 +31,8 @@ from hotswap_events.fleet import FleetRecord, FleetVersion
 from hotswap_events.inference import AnswerFacts, InferError, InferRequest, InferResponse, InferTensor, RequestedOutput
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_events.windows import WindowRecord, WindowRule, WindowsMarker
-from hotswap_stream.application.registry.fold import Applied, RegistryFold
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.registry.fold import Applied, RegistryFold
 from hotswap_stream.application.registry.view import registry_state
 from hotswap_stream.domain.decide import Accepted, decide
 from tools.alert_examples import alert_commands

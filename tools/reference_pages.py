@@ -10,8 +10,8 @@ from typing import Any, get_args
 import msgspec
 
 from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance, Verdict
-from hotswap_stream.domain.state.circuits import CircuitPosition
 from hotswap_stream.domain.deciding.legal_steps import circuit_steps, legal_steps
+from hotswap_stream.domain.state.circuits import CircuitPosition
 from hotswap_stream.domain.state.model import ModelState, Stage, VersionState
 from hotswap_stream.settings import PREFIX, Settings
 from tools.channel_catalogue import MODEL_PARAMETER, channels

@@ -20,10 +20,10 @@ from hotswap_stream.application.alerts.figures import Figure, Reference, lag_fig
 from hotswap_stream.application.alerts.judge import RuleWatch, judge, watched
 from hotswap_stream.application.alerts.window import DRIFT_METRICS, TOPIC_METRICS, AlertWindows
 from hotswap_stream.application.clock import Clock
-from hotswap_stream.application.own_commands import as_own
-from hotswap_stream.application.observations.sketch import readable_sketches
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.inference.lag import RequestLag, WaitingRequests
+from hotswap_stream.application.observations.sketch import readable_sketches
+from hotswap_stream.application.own_commands import as_own
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.domain.state.alerts import AlertsState
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.errors import HotswapError

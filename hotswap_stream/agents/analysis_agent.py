@@ -18,6 +18,11 @@ from hotswap_events.observation import Feedback, Observation
 from hotswap_events.topics import Topics
 from hotswap_stream.agents.reading_progress import ReadingProgress
 from hotswap_stream.agents.record_care import RecordCare
+from hotswap_stream.application.clock import Clock
+from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackJoiner
+from hotswap_stream.application.own_commands import as_own
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.rollouts.analysis.due import due
 from hotswap_stream.application.rollouts.analysis.entry import (
     FEEDBACK_KEYS_MAX,
     AnalysisEntry,
@@ -25,16 +30,11 @@ from hotswap_stream.application.rollouts.analysis.entry import (
     with_feedback,
     with_observation,
 )
-from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackJoiner
-from hotswap_stream.application.clock import Clock
-from hotswap_stream.application.own_commands import as_own
-from hotswap_stream.application.registry.registry import Registry
-from hotswap_stream.application.rollouts.analysis.due import due
 from hotswap_stream.application.rollouts.analysis.table import in_step_with
 from hotswap_stream.application.topics.records import InboundRecord, Publisher
 from hotswap_stream.domain.deciding.limits import wrong_model_name
-from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)

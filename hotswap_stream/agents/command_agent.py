@@ -11,8 +11,8 @@ from hotswap_events.inference import JSON_CONTENT_TYPE
 from hotswap_events.nesting import nests_too_deep
 from hotswap_events.topics import Topics
 from hotswap_stream.agents.record_care import RecordCare
-from hotswap_stream.application.topics.dead_letter import CAUSE_CHARACTERS_MAX
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.topics.dead_letter import CAUSE_CHARACTERS_MAX
 from hotswap_stream.application.topics.records import InboundRecord, OutboundRecord, Publisher
 from hotswap_stream.domain.reserved import wrong_actor, wrong_command_id
 

@@ -18,8 +18,8 @@ from hotswap_events.inference import JSON_CONTENT_TYPE
 from hotswap_events.log_stream import LOG_STREAM
 from hotswap_events.topics import Topics
 from hotswap_stream.agents.record_care import RecordCare
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.registry.fold import Stream
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.registry.view import encode_registry_state, registry_state
 from hotswap_stream.application.topics.records import InboundRecord, OutboundRecord, Publisher
 from hotswap_stream.domain.deciding.limits import wrong_model_name

@@ -23,13 +23,13 @@ from hotswap_stream.agents.topics import (
     analysis_topic,
     stream_heads_topic,
 )
-from hotswap_stream.application.observations.feedback import AnswerLookup
 from hotswap_stream.application.clock import Clock
-from hotswap_stream.application.topics.access import KafkaAccess
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.inference.lag import RequestLag
-from hotswap_stream.application.topics.records import InboundRecord
+from hotswap_stream.application.observations.feedback import AnswerLookup
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.topics.access import KafkaAccess
+from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)

@@ -7,14 +7,14 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from hotswap_events.alert_commands import ClearAlert, SetAlertPolicy, StreamSequence
 from hotswap_events.alerts import AlertPolicy, AlertSeverity
-from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
-from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.commands.dispatch import Orders
+from hotswap_stream.api.protocol.authorization import guard_state_change
+from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
-from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.protocol.problems import found
+from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.application.alerts.view import (
     AlertList,
     AlertPolicyReport,

@@ -14,16 +14,12 @@ from litestar.types import ControllerRouterHandler
 
 from hotswap_stream import __version__
 from hotswap_stream.api.alerts import AlertController, AlertPolicyController, get_alerts
+from hotswap_stream.api.artifacts import ValidationPolicyController, clean_up_model
 from hotswap_stream.api.commands.context import provide_command_headers
-from hotswap_stream.api.registry.commands import ModelCommands, VersionCommands
-from hotswap_stream.api.protocol.docs_page import PlainDocsPlugin
+from hotswap_stream.api.commands.dispatch import provide_orders
 from hotswap_stream.api.drift import ProfileController, get_drift
-from hotswap_stream.api.registry.event_stream import stream_events
-from hotswap_stream.api.registry.events import list_events
-from hotswap_stream.api.rollouts.report import get_rollout_report
 from hotswap_stream.api.feedback import give_feedback
 from hotswap_stream.api.fleet import get_fleet
-from hotswap_stream.api.health import live, ready, status
 from hotswap_stream.api.inference.handlers import infer, infer_version
 from hotswap_stream.api.inference.metadata import (
     model_metadata,
@@ -35,19 +31,23 @@ from hotswap_stream.api.inference.metadata import (
     version_metadata,
     version_ready,
 )
-from hotswap_stream.api.metrics import metrics
-from hotswap_stream.api.registry.models import ModelQueries
-from hotswap_stream.api.commands.dispatch import provide_orders
-from hotswap_stream.api.registry.as_of import provide_streams
 from hotswap_stream.api.inference.predict import predict
+from hotswap_stream.api.monitoring.health import live, ready, status
+from hotswap_stream.api.monitoring.metrics import metrics
+from hotswap_stream.api.protocol.docs_page import PlainDocsPlugin
 from hotswap_stream.api.protocol.problems import EXCEPTION_HANDLERS, OIP_PATH
-from hotswap_stream.api.artifacts import ValidationPolicyController, clean_up_model
+from hotswap_stream.api.registry.as_of import provide_streams
+from hotswap_stream.api.registry.commands import ModelCommands, VersionCommands
+from hotswap_stream.api.registry.event_stream import stream_events
+from hotswap_stream.api.registry.events import list_events
+from hotswap_stream.api.registry.models import ModelQueries
+from hotswap_stream.api.registry.versions import VersionController
+from hotswap_stream.api.rollouts.report import get_rollout_report
 from hotswap_stream.api.rollouts.rollouts import RolloutCommands, RolloutController, get_rollouts
 from hotswap_stream.api.runtime import ApiRuntime, provide_runtime
 from hotswap_stream.api.services import INFER_BYTES_MAX, REQUEST_BYTES_MAX, ApiServices
 from hotswap_stream.api.serving import ServingCommands, ServingPolicyController, get_serving
 from hotswap_stream.api.training import TrainingRunController
-from hotswap_stream.api.registry.versions import VersionController
 from hotswap_stream.api.windows import list_windows
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (

@@ -4,14 +4,14 @@ from litestar import Controller, Response, get, post, put
 from litestar.params import JSONBody
 
 from hotswap_events.commands import SetValidationPolicy
-from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import Headers, command_context
-from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.commands.dispatch import Orders
+from hotswap_stream.api.protocol.authorization import guard_state_change
+from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
-from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.protocol.problems import found, problem_of, refused
+from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.rollouts.bodies import CleanUpBody, ValidationPolicyBody
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.artifacts.cleanup import CleanUpReport, clean_up

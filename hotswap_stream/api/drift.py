@@ -9,15 +9,15 @@ from msgspec import Meta
 
 from hotswap_events.commands import ProfileVersion
 from hotswap_events.profile import ModelProfiled
-from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
-from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.commands.dispatch import Orders
+from hotswap_stream.api.protocol.authorization import guard_state_change
+from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
-from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.protocol.problems import ProblemError, found
 from hotswap_stream.api.recorded_reports import of_model, reading_records
+from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.drift.report import DriftReport, drift_report
 from hotswap_stream.application.registry.queries import find_version

@@ -9,10 +9,10 @@ from msgspec import Meta, Struct
 
 from hotswap_events.bounds import Index, Name, Offset, Partition
 from hotswap_events.observation import Feedback, FeedbackId, Reward
-from hotswap_stream.api.protocol.authorization import guard_state_change
-from hotswap_stream.api.protocol.broker_away import require_broker
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES
 from hotswap_stream.api.commands.context import Headers
+from hotswap_stream.api.protocol.authorization import guard_state_change
+from hotswap_stream.api.protocol.broker_away import require_broker
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.protocol.problems import ProblemError, found

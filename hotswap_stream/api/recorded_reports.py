@@ -7,8 +7,8 @@ from msgspec import structs
 
 from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, ProblemError, refused
 from hotswap_stream.api.runtime import ApiRuntime
-from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.application.observations.history import RecordedHistory, TooManyRecordsError
+from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.errors import HotswapError
 
 REPORTS_AT_ONCE_MAX = 4

@@ -6,13 +6,13 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from hotswap_stream.api.registry.event_stream_places import EventStreamPlaces
+from hotswap_stream.api.event_stream_places import EventStreamPlaces
 from hotswap_stream.api.services import ApiServices
 from hotswap_stream.application.artifacts.manifests import ActiveManifests
 from hotswap_stream.application.inference.admission import Admission, AdmissionLimits
-from hotswap_stream.application.registry.feed import EventFeed
-from hotswap_stream.application.registry.as_of import RegistryAsOf
 from hotswap_stream.application.log.side_reading import SideReading
+from hotswap_stream.application.registry.as_of import RegistryAsOf
+from hotswap_stream.application.registry.feed import EventFeed
 
 REFUSAL_SERIES_MAX = 1_000
 

@@ -12,12 +12,12 @@ import structlog
 import uvicorn
 from litestar import Litestar
 
+from hotswap_stream.api.inference.fast_path import InferPath
 from hotswap_stream.api.protocol.allowed_hosts import AllowedHosts, own_names
 from hotswap_stream.api.protocol.connections import ConnectionLimits
 from hotswap_stream.api.protocol.http_protocol import ServerConfig
-from hotswap_stream.api.inference.fast_path import InferPath
-from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.api.protocol.site_guard import SiteGuard
+from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.errors import ConfigurationError, HotswapError
 
 _log = structlog.get_logger(__name__)

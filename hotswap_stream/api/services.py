@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from msgspec import Struct, field
 
 from hotswap_stream.application.artifacts.store import ArtifactStore
-from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackLog
-from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.clock import Clock, Ids
+from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.inference.gateway import InferenceGateway
+from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackLog
 from hotswap_stream.application.observations.history import RecordedHistory
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.processes.side_loop import SideLoop
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.training.runs import TrainingSpec
 from hotswap_stream.application.windows.view import WindowReader
 from hotswap_stream.home.broker_condition import BrokerCondition

@@ -14,14 +14,14 @@ from hotswap_events.serving_commands import (
     SetServingPolicy,
 )
 from hotswap_events.serving_control import ServingPolicy
-from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
-from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.commands.dispatch import Orders
+from hotswap_stream.api.protocol.authorization import guard_state_change
+from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
-from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.protocol.problems import found
+from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.application.serving.view import ServingView, find_serving
 
 

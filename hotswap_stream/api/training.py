@@ -7,13 +7,13 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES
-from hotswap_stream.api.registry.bodies import TrainingBody
 from hotswap_stream.api.commands.context import Headers, command_context
+from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.protocol.problems import Problem, ProblemError, refused
+from hotswap_stream.api.registry.bodies import TrainingBody
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.registry.queries import unknown_model
 from hotswap_stream.application.training.runs import TrainingSpec

@@ -5,8 +5,8 @@ from typing import Annotated
 from litestar import get
 from litestar.params import QueryParameter
 
-from hotswap_stream.api.inference.asking import manifest_of
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
+from hotswap_stream.api.inference.asking import manifest_of
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, ProblemError, found
 from hotswap_stream.api.runtime import Runtime

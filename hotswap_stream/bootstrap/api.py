@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
 from hotswap_stream.application.inference.gateway import InferenceGateway
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.processes.side_loop import SideLoop
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.bootstrap.clients import (
     answer_lookup,
     feedback_log,

@@ -1,11 +1,11 @@
 """Ways to the models and to what was recorded of them."""
 
-from hotswap_stream.adapters.kafka.observations.answer_lookup import KafkaAnswerLookup
-from hotswap_stream.adapters.kafka.observations.feedback_log import KafkaFeedbackLog
 from hotswap_stream.adapters.kafka.fleet_follower import read_fleet
 from hotswap_stream.adapters.kafka.inference.gateway import KafkaInferenceGateway
-from hotswap_stream.adapters.kafka.observations.history import KafkaRecordedHistory
 from hotswap_stream.adapters.kafka.inference.lag import KafkaRequestLag
+from hotswap_stream.adapters.kafka.observations.answer_lookup import KafkaAnswerLookup
+from hotswap_stream.adapters.kafka.observations.feedback_log import KafkaFeedbackLog
+from hotswap_stream.adapters.kafka.observations.history import KafkaRecordedHistory
 from hotswap_stream.adapters.kafka.window_reader import KafkaWindowReader
 from hotswap_stream.application.inference.fleet import FleetFold
 from hotswap_stream.bootstrap.environment import answer_tags, connection, topics

@@ -9,24 +9,24 @@ import structlog
 
 from hotswap_events.answers import AnswerTags
 from hotswap_events.topics import Topics, TopicSpec
-from hotswap_stream.home import broker_announcement as announcement
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka import topic_admin
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.seen_log import read_seen_log, write_seen_log
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics, topics_of
 from hotswap_stream.adapters.kafka.topic_identity import topic_identity
 from hotswap_stream.agents.topics import stream_heads_topic
+from hotswap_stream.application.artifacts.cleanup import adopt
 from hotswap_stream.application.artifacts.references import ArtifactNotMarkedError, environment_name
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.log.identity import SeenLog, look_at, replaced
 from hotswap_stream.application.registry.registry import Registry
-from hotswap_stream.application.artifacts.cleanup import adopt
 from hotswap_stream.application.topics.check import Difference, TopicFacts
-from hotswap_stream.home.broker_condition import ConditionWatch
 from hotswap_stream.errors import ConfigurationError, HotswapError
+from hotswap_stream.home import broker_announcement as announcement
+from hotswap_stream.home.broker_condition import ConditionWatch
 from hotswap_stream.home.log_memory import HomeLogMemory
+from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.settings import Settings, parse_answer_keys
 
 _log = structlog.get_logger(__name__)

@@ -13,15 +13,15 @@ from hotswap_stream.bootstrap.environment import artifact_store, connection, ope
 from hotswap_stream.settings import Settings, child_environment
 
 if TYPE_CHECKING:
-    from hotswap_stream.application.training.trainer import ModelTrainer
     from hotswap_stream.application.training.children import TrainingChildren
+    from hotswap_stream.application.training.trainer import ModelTrainer
 
 
 @asynccontextmanager
 async def open_training(settings: Settings, source: str = "trainer") -> AsyncIterator["ModelTrainer"]:
     """Training runs in processes of their own, validation, and the registry that records both."""
-    from hotswap_stream.adapters.torch.training.evaluator_process import evaluator_command
     from hotswap_stream.adapters.torch.modules.threads import limit_threads
+    from hotswap_stream.adapters.torch.training.evaluator_process import evaluator_command
     from hotswap_stream.adapters.torch.training.trainer_process import trainer_command
     from hotswap_stream.application.training.trainer import ModelTrainer
     from hotswap_stream.workers.training.subprocess_evaluator import SubprocessEvaluator

@@ -10,10 +10,10 @@ from hotswap_stream.adapters.kafka.publisher import KafkaPublisher
 from hotswap_stream.adapters.kafka.webhook_place import KafkaWebhookPlace, WebhookPosition, webhook_positions
 from hotswap_stream.application.registry.applied import AppliedRecords
 from hotswap_stream.application.registry.registry import Registry
-from hotswap_stream.application.webhooks.webhook import Webhook, webhooks_of
 from hotswap_stream.application.webhooks.deliveries import WebhookDeliveries
 from hotswap_stream.application.webhooks.delivery import WebhookDelivery
 from hotswap_stream.application.webhooks.retry import RetryRule
+from hotswap_stream.application.webhooks.webhook import Webhook, webhooks_of
 from hotswap_stream.bootstrap.environment import connection, topics
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings

@@ -17,12 +17,12 @@ from hotswap_stream.broker.errors import BrokerError, PortTakenError
 from hotswap_stream.broker.guard import ProcessGuard
 from hotswap_stream.broker.jars.cache import JarCache, default_cache_dir
 from hotswap_stream.broker.jars.lock import KAFKA_RELEASE
-from hotswap_stream.broker.java.runtime import find_java_runtime
 from hotswap_stream.broker.java.jvm import JvmPlan
+from hotswap_stream.broker.java.runtime import find_java_runtime
+from hotswap_stream.broker.java.start_cache import StartCache
 from hotswap_stream.broker.node import KafkaNode, NodeDiedError, NodePlan, wait_until_ready
 from hotswap_stream.broker.ports import HOST, is_free, pick_free_ports, require_free
 from hotswap_stream.broker.progress import BrokerProgress, ProgressCallback, ignore_progress
-from hotswap_stream.broker.java.start_cache import StartCache
 from hotswap_stream.broker.start_training.training import BackgroundTraining, train
 from hotswap_stream.broker.storage_format import bootstrap_checkpoint
 

@@ -17,9 +17,9 @@ from hotswap_stream.broker.broker_probe import ask_cluster, ask_for_coordinator
 from hotswap_stream.broker.data_folder import NodeFolder
 from hotswap_stream.broker.errors import BrokerError, BrokerStartError, DiskFullError, PortTakenError
 from hotswap_stream.broker.guard import ProcessGuard
+from hotswap_stream.broker.java.jvm import KAFKA_MAIN, JvmPlan
 from hotswap_stream.broker.java.properties import render_properties
 from hotswap_stream.broker.java.runtime import child_environment
-from hotswap_stream.broker.java.jvm import KAFKA_MAIN, JvmPlan
 
 _POLL_S = 0.01
 _ASK_TIMEOUT_S = 1.0

@@ -11,9 +11,9 @@ from hotswap_stream.broker.errors import BrokerStartError
 from hotswap_stream.broker.guard import ProcessGuard
 from hotswap_stream.broker.jars.cache import write_atomically
 from hotswap_stream.broker.jars.lock import KAFKA_RELEASE
+from hotswap_stream.broker.java.jvm import STORAGE_TOOL_MAIN, JvmPlan
 from hotswap_stream.broker.java.properties import render_properties
 from hotswap_stream.broker.java.runtime import child_environment
-from hotswap_stream.broker.java.jvm import STORAGE_TOOL_MAIN, JvmPlan
 from hotswap_stream.broker.progress import BrokerProgress, ProgressCallback
 
 _TIMEOUT_S = 60

@@ -97,8 +97,8 @@ async def _profile_of(settings: "Settings", digest: str, data: Path, source: str
 
     from hotswap_stream import bootstrap
     from hotswap_stream.adapters.torch.modules.loading import load_module
-    from hotswap_stream.adapters.torch.training.profiling import profile_of, read_inputs
     from hotswap_stream.adapters.torch.modules.threads import limit_threads
+    from hotswap_stream.adapters.torch.training.profiling import profile_of, read_inputs
 
     limit_threads(settings.torch_threads)
     artifact = await bootstrap.artifact_store(settings).fetch(digest)

@@ -11,7 +11,12 @@ from msgspec import Struct
 
 from hotswap_events import headers as header_names
 from hotswap_events.inference import InferRequest, InferResponse, RequestedOutput
-from hotswap_stream.application.inference.binary_tensors import HEADER_LENGTH, WrongBodyError, decode_response, encode_request
+from hotswap_stream.application.inference.binary_tensors import (
+    HEADER_LENGTH,
+    WrongBodyError,
+    decode_response,
+    encode_request,
+)
 from hotswap_stream.application.inference.gateway import NOTHING_BESIDE, Beside
 from hotswap_stream.client.errors import RefusedError
 from hotswap_stream.client.tensors import infer_tensors

@@ -11,8 +11,8 @@ from hotswap_events.answers import AnswerTags
 from hotswap_events.inference import InferError, InferRequest, RequestedOutput
 from hotswap_events.observation import Feedback
 from hotswap_events.topics import Topics
-from hotswap_stream.adapters.kafka.observations.feedback_log import KafkaFeedbackLog
 from hotswap_stream.adapters.kafka.inference.gateway import KafkaInferenceGateway
+from hotswap_stream.adapters.kafka.observations.feedback_log import KafkaFeedbackLog
 from hotswap_stream.application.inference.gateway import Beside
 from hotswap_stream.client.errors import InferenceRefusedError
 from hotswap_stream.client.inference import Inference, inference_of

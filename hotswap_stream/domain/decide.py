@@ -25,19 +25,19 @@ from hotswap_events.registry import (
     TrainingFailed,
     TrainingStarted,
 )
-from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.alerts.rules import ALERT_RULES
+from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.decision import Accepted as Accepted
 from hotswap_stream.domain.deciding.decision import Decision as Decision
 from hotswap_stream.domain.deciding.decision import find_version, illegal, invalid, promotion, why_not_playable
-from hotswap_stream.domain.emergency_rules import emergency
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
-from hotswap_stream.domain.versions.profile_rules import PROFILE_RULES
-from hotswap_stream.domain.versions.retention_rules import RETENTION_RULES
+from hotswap_stream.domain.emergency_rules import emergency
 from hotswap_stream.domain.rollouts.rules import ROLLOUT_RULES
+from hotswap_stream.domain.rollouts.superseded import ending_rollout
 from hotswap_stream.domain.serving.rules import SERVING_RULES
 from hotswap_stream.domain.state.model import ModelState
-from hotswap_stream.domain.rollouts.superseded import ending_rollout
+from hotswap_stream.domain.versions.profile_rules import PROFILE_RULES
+from hotswap_stream.domain.versions.retention_rules import RETENTION_RULES
 from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy
 from hotswap_stream.domain.versions.validation_rules import set_validation_policy, validate
 

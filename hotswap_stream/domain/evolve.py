@@ -27,10 +27,10 @@ from hotswap_stream.domain.alerts.evolve import ALERT_HANDLERS
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError as IllegalEventError
 from hotswap_stream.domain.deciding.contradiction import known_version
 from hotswap_stream.domain.emergency_evolve import EMERGENCY_HANDLERS
-from hotswap_stream.domain.versions.profile_rules import PROFILE_HANDLERS
 from hotswap_stream.domain.rollouts.evolve import ROLLOUT_HANDLERS, check_entering_production, check_leaving
 from hotswap_stream.domain.serving.evolve import SERVING_HANDLERS, reset_circuit
 from hotswap_stream.domain.state.model import ModelState, RunState, Stage, VersionState
+from hotswap_stream.domain.versions.profile_rules import PROFILE_HANDLERS
 
 
 def evolve(state: ModelState, event: Envelope) -> ModelState:

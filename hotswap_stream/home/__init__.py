@@ -1,0 +1,1 @@
+"""What processes of one machine leave for each other in the home folder."""

@@ -1,0 +1,1 @@
+"""Workers: those that answer requests, and those that train."""

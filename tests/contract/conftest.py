@@ -6,11 +6,11 @@ import pytest
 
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.clock import SystemClock
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.log.port import RegistryLog
+from hotswap_stream.kafka.connection import KafkaConnection
 
 
 @pytest.fixture(params=["memory", "kafka"])

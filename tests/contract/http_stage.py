@@ -14,8 +14,8 @@ from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.api import ApiServices, create_app
 from hotswap_stream.api.server import serve
 from hotswap_stream.application.artifacts.store import ArtifactStore
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.log.port import RegistryLog
+from hotswap_stream.application.registry.registry import Registry
 from tests.sample_artifacts import linear_artifact
 
 NewLog = Callable[[], RegistryLog]

@@ -11,13 +11,13 @@ from hotswap_events.commands import CommandResult
 from hotswap_events.log_stream import LogBegun
 from hotswap_events.registry import ModelTrained
 from hotswap_stream.adapters.clock import SystemClock
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.registry.as_of import OffsetNotReachedError, RegistryAsOf
 from hotswap_stream.application.registry.fold import Applied, Void
 from hotswap_stream.application.registry.follower import TailEntry
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.errors import LogUnavailableError, UnreadableEventError
+from hotswap_stream.kafka.connection import KafkaConnection
 from tests.contract.registry_logs import OpenLog, kafka_log, memory_log
 from tests.registry_samples import (
     MODEL,

@@ -8,13 +8,13 @@ from hotswap_events.commands import AnyCommand, CommandResult
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka import registry_log
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.application.audit.audit import verify_log
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.broker import EmbeddedKafka
 from hotswap_stream.errors import AppendOutcomeUnknownError, HotswapError, LogUnavailableError
+from hotswap_stream.kafka.connection import KafkaConnection
 from tests.registry_samples import MODEL, promote, register
 
 DEADLINE_SECONDS = 60.0

@@ -11,8 +11,8 @@ from hotswap_events.commands import AnyCommand, RegisterVersion, RollBack, Switc
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.registry.registry import Registry
 from tests.torture.exact_model import ExactModel
 from tests.torture.findings import SHOWN_MAX, Findings
 from tests.torture.judge import AnswerRecord, PartitionJudge, RequestTable

@@ -16,11 +16,11 @@ from confluent_kafka.cimpl import NewTopic
 
 from hotswap_events.commands import RegisterVersion, SwitchVersion
 from hotswap_events.registry import Provenance
-from hotswap_stream.home import pulse
 from hotswap_stream import bootstrap
 from hotswap_stream.application.processes.supervision import ProcessSpec, Supervisor
 from hotswap_stream.broker.ports import pick_free_ports
 from hotswap_stream.errors import HotswapError
+from hotswap_stream.home import pulse
 from hotswap_stream.settings import Settings, child_environment
 from tests.hostile.bases import OTHER, World
 from tests.hostile.places import HOSTAGE, MODEL, PLACES, WINDOW_MODEL, Process

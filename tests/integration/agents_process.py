@@ -15,12 +15,12 @@ from pathlib import Path
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.observations.answer_lookup import KafkaAnswerLookup
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.agents.run import run_agents
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.errors import HotswapError
+from hotswap_stream.kafka.connection import KafkaConnection
 
 
 async def main(servers: str, prefix: str, ready_file: str | None = None, instance: str = "1") -> int:

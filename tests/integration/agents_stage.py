@@ -15,12 +15,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from hotswap_events.commands import AnyCommand, CommandResult
 from hotswap_events.registry_state import RegistryState
 from hotswap_events.topics import Topics
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.topic_admin import topic_partitions
-from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.application.log.port import LogRecord
-from hotswap_stream.application.registry.view import registry_state
 from hotswap_stream.application.processes.supervision import ProcessSpec, Supervisor
+from hotswap_stream.application.registry.fold import RegistryFold
+from hotswap_stream.application.registry.view import registry_state
+from hotswap_stream.kafka.connection import KafkaConnection
 
 SECONDS_MAX = 60.0
 Record: TypeAlias = ConsumerRecord[bytes, bytes]

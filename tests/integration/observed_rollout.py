@@ -9,8 +9,8 @@ import msgspec
 from hotswap_events.observation import Observation
 from hotswap_events.rollout_commands import StartRollout
 from hotswap_stream.application.rollouts.backtest.trial import RolloutTrial
-from hotswap_stream.domain.state.rollout import AnalysisState, RolloutState
 from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.state.rollout import AnalysisState, RolloutState
 from tests.integration.agents_stage import AgentsStage
 from tests.observation_samples import ObservedTraffic
 from tests.registry_samples import MODEL, register, validate

@@ -9,9 +9,9 @@ import pytest
 
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
+from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry import follower as registry_follower
 from hotswap_stream.application.registry.as_of import WAITING_PER_CLIENT_MAX
-from hotswap_stream.application.log.port import LogRecord
 from tests.contract.http_stage import HttpStage, open_http_stage
 from tests.contract.test_http_api import assert_problem
 

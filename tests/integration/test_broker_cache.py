@@ -18,10 +18,10 @@ from hotswap_stream.broker import BrokerProgress, EmbeddedKafka, JarDownloadErro
 from hotswap_stream.broker.broker_probe import ask_cluster
 from hotswap_stream.broker.jars.cache import JarCache, default_cache_dir
 from hotswap_stream.broker.jars.lock import load_jar_lock, sha256_of
-from hotswap_stream.broker.java.runtime import find_java_runtime
 from hotswap_stream.broker.java.jvm import JvmPlan
-from hotswap_stream.broker.progress import ignore_progress
+from hotswap_stream.broker.java.runtime import find_java_runtime
 from hotswap_stream.broker.java.start_cache import StartCache
+from hotswap_stream.broker.progress import ignore_progress
 
 _NOT_CANCELLED = threading.Event()
 

@@ -13,9 +13,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from hotswap_events.topics import Topics
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.broker import EmbeddedKafka
+from hotswap_stream.kafka.connection import KafkaConnection
 
 ROOT = Path(__file__).resolve().parents[2]
 

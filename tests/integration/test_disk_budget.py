@@ -7,11 +7,11 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from hotswap_events.topics import Topics
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.broker import EmbeddedKafka
 from hotswap_stream.broker.disk_budget import DiskBudget, kept_bytes
 from hotswap_stream.cli.processes.kept_broker import limited
+from hotswap_stream.kafka.connection import KafkaConnection
 
 MIB = 1024 * 1024
 BUDGET_BYTES = 100 * MIB

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.application.audit.audit import verify_log
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.registry.fold import Applied, RegistryFold
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.kafka.connection import KafkaConnection
 from tests.integration.registry_digest import states_digest
 
 WRITERS = 8

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
-from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.data.bad_data import make_data
-from hotswap_stream.adapters.torch.data.files import save_data_file
 from hotswap_stream.adapters.torch.data.digits import load_digits_split
+from hotswap_stream.adapters.torch.data.files import save_data_file
+from hotswap_stream.adapters.torch.data.labeled_images import LabeledImages
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
+from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.adapters.torch.training.evaluator_process import evaluator_command
 from hotswap_stream.adapters.torch.training.fit import FitOptions, fit
-from hotswap_stream.adapters.torch.data.labeled_images import LabeledImages
-from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.adapters.torch.training.run import item_shape_of
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.training.evaluation import EvaluationFailedError

@@ -15,8 +15,8 @@ from aiokafka import ConsumerRecord
 from hotswap_events import headers as header_names
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
-from hotswap_stream.application.topics.dead_letter import DEAD_LETTER_KEY_BYTES_MAX, DEAD_LETTER_VALUE_BYTES_MAX
 from hotswap_stream.application.swap.loader import Arrays, ModelLoader, ServingModel
+from hotswap_stream.application.topics.dead_letter import DEAD_LETTER_KEY_BYTES_MAX, DEAD_LETTER_VALUE_BYTES_MAX
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.requests.requests import KEY_BYTES_MAX
 from hotswap_stream.workers.inference.worker import InferenceWorker

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.seen_log import read_seen_log
 from hotswap_stream.agents.topics import stream_heads_topic
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.errors import HotswapError, LogReplacedError, LogUnavailableError
 from hotswap_stream.settings import Settings

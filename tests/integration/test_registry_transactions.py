@@ -11,8 +11,8 @@ import structlog
 
 from hotswap_stream import bootstrap
 from hotswap_stream.application.audit.audit import export_log, verify_export, verify_log
-from hotswap_stream.application.registry.feed import EventFeed
 from hotswap_stream.application.registry.as_of import RegistryAsOf
+from hotswap_stream.application.registry.feed import EventFeed
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.settings import Settings
 from tests.integration.serving_stage import MODEL, open_stage, stage_settings

@@ -9,10 +9,10 @@ from confluent_kafka import Consumer, TopicPartition
 from msgspec.structs import replace
 
 from hotswap_stream import bootstrap
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.inference.lag import TAIL_RECORDS, KafkaRequestLag
 from hotswap_stream.application.inference.lag import WaitingRequests
 from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.settings import Settings
 from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, open_stage, request_body, stage_settings
 

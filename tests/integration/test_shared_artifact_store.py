@@ -11,10 +11,10 @@ import pytest
 from hotswap_events.registry import ArtifactFacts
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.adapters.kafka.topic_identity import topic_identity
 from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.settings import Settings
 from tests.registry_samples import register
 from tests.sample_artifacts import linear_artifact

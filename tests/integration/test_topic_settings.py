@@ -28,10 +28,10 @@ from typer.testing import CliRunner, Result
 
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.topic_admin import check_topics, ensure_topics, repair_topics
 from hotswap_stream.application.topics.check import TopicSettingsError
 from hotswap_stream.cli.app import build_app
+from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.settings import Settings
 from tests.integration.generous_broker import RETENTION_BYTES, generous_broker
 from tests.integration.serving_stage import MODEL, open_stage

@@ -19,28 +19,24 @@ from hotswap_events.fleet import FleetRecord
 from hotswap_events.observation import Feedback
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.kafka.observations.answer_lookup import KafkaAnswerLookup
-from hotswap_stream.kafka.connection import KafkaConnection
-from hotswap_stream.adapters.kafka.inference.recorded import read_exchange
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
-from hotswap_stream.adapters.kafka.publisher import KafkaPublisher
+from hotswap_stream.adapters.kafka.inference.recorded import read_exchange
+from hotswap_stream.adapters.kafka.observations.answer_lookup import KafkaAnswerLookup
 from hotswap_stream.adapters.kafka.observations.history import KafkaRecordedHistory
+from hotswap_stream.adapters.kafka.publisher import KafkaPublisher
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.topic_admin import topic_partitions, topics_of
 from hotswap_stream.adapters.kafka.webhook_place import KafkaWebhookPlace, webhook_positions
 from hotswap_stream.agents.faust_app import FaustAgents
 from hotswap_stream.application.topics.records import InboundRecord, OutboundRecord
 from hotswap_stream.errors import HotswapError
+from hotswap_stream.kafka.connection import KafkaConnection
+from hotswap_stream.kafka.librdkafka import tail_consumer
+from hotswap_stream.kafka.unreadable_batches import reading_on
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.fleet import Fleet
-from hotswap_stream.workers.inference.kafka_clients import (
-    LoopLimits,
-    answer_producer,
-    reply_producer,
-    request_consumer,
-    tail_consumer,
-)
-from hotswap_stream.kafka.unreadable_batches import reading_on
+from hotswap_stream.workers.inference.kafka_clients import answer_producer, reply_producer, request_consumer
+from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.windows.reading import TopicReader
 from tests.integration.generous_broker import generous_broker
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.data.bad_data import DataKind, make_data
-from hotswap_stream.adapters.torch.data.files import save_data_file
 from hotswap_stream.adapters.torch.data.digits import load_digits_split
-from hotswap_stream.adapters.torch.training.evaluate import evaluate
-from hotswap_stream.adapters.torch.training.fit import FitOptions, FitProgress, TrainingDivergedError, fit
+from hotswap_stream.adapters.torch.data.files import save_data_file
 from hotswap_stream.adapters.torch.data.labeled_images import LabeledImages
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.adapters.torch.modules.threads import limit_threads
+from hotswap_stream.adapters.torch.training.evaluate import evaluate
+from hotswap_stream.adapters.torch.training.fit import FitOptions, FitProgress, TrainingDivergedError, fit
 from hotswap_stream.adapters.torch.training.run import NotAClassifierError, item_shape_of, run_training
 from hotswap_stream.application.artifacts.file import read_manifest
 from hotswap_stream.application.training.runs import TrainingOrder, TrainingProgress, TrainingSpec

@@ -13,15 +13,15 @@ import pytest
 from hotswap_events.commands import SwitchVersion
 from hotswap_events.observation import Feedback
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.kafka.inference.recorded import read_exchange
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower, read_fleet
+from hotswap_stream.adapters.kafka.inference.recorded import read_exchange
 from hotswap_stream.adapters.kafka.observations.history import KafkaRecordedHistory
 from hotswap_stream.adapters.kafka.window_reader import KafkaWindowReader
 from hotswap_stream.agents.topics import analysis_topic, stream_heads_topic
 from hotswap_stream.client.topic_client import TopicClient
+from hotswap_stream.kafka.unreadable_batches import reading_on
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.loop.checkpoint import last_answered
-from hotswap_stream.kafka.unreadable_batches import reading_on
 from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.windows.reading import TopicReader
 from tests.integration.agents_stage import agents_stage

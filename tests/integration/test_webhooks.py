@@ -15,9 +15,9 @@ from hotswap_events.commands import RegisterVersion
 from hotswap_events.envelope import GENESIS
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.http.webhook_post import HttpWebhookPoster
-from hotswap_stream.application.webhooks import delivery as webhook_delivery
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.webhooks import delivery as webhook_delivery
 from hotswap_stream.application.webhooks.retry import PostOutcome, RetryRule
 from hotswap_stream.settings import Settings
 from tests.integration.serving_stage import Stage, headers, open_stage

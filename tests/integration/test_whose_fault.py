@@ -18,8 +18,8 @@ from hotswap_events.serving_control import ServingPolicy
 from hotswap_stream.adapters.torch.modules.architectures import Signature, architecture, build_module, manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.application.alerts.window import totals_of
-from hotswap_stream.application.artifacts.manifest import TensorSpec
 from hotswap_stream.application.artifacts.heuristic import constant_artifact
+from hotswap_stream.application.artifacts.manifest import TensorSpec
 from hotswap_stream.application.rollouts.analysis.figures import failures_in
 from hotswap_stream.settings import Settings
 from tests.integration.serving_stage import MODEL, Answers, Stage, open_stage, request_body, stage_settings

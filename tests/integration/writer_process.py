@@ -15,10 +15,10 @@ import structlog
 
 from hotswap_events.commands import AnyCommand
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.kafka.connection import KafkaConnection
 from tests.integration.registry_digest import states_digest
 from tests.registry_samples import archive, artifact_of, promote, register, roll_back, stage, switch, validate
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_events.commands import AnyCommand
 from hotswap_events.envelope import GENESIS, Envelope
-from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.domain.decide import Accepted, Decision, decide
 from hotswap_stream.domain.state.model import ModelState
 from tests.profile_samples import profile

@@ -7,9 +7,9 @@ from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.envelope import Envelope
 from hotswap_events.registry import RegistryEvent
 from hotswap_stream.domain.alerts.limits import wrong_alert_policy
-from hotswap_stream.domain.state.alerts import ALERTS_ENDED_KEPT_MAX
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.evolve import IllegalEventError, evolve
+from hotswap_stream.domain.state.alerts import ALERTS_ENDED_KEPT_MAX
 from hotswap_stream.domain.state.model import ModelState
 from tests.alert_samples import alert_cleared, alert_raised, clear_alert, raise_alert, set_alert_policy
 from tests.property.alert_intents import RULES

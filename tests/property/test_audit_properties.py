@@ -11,8 +11,8 @@ from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.envelope import Envelope
 from hotswap_stream.application.audit.audit import verify_export, verify_records
 from hotswap_stream.application.audit.export import ExportWriter, read_export
-from hotswap_stream.application.registry.fold import Applied, RegistryFold
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.registry.fold import Applied, RegistryFold
 from tests.property.histories import MODELS, contended_logs
 from tests.registry_samples import in_envelope, staged
 

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent
-from hotswap_stream.application.registry.fold import Applied, RegistryFold, Void
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.registry.fold import Applied, RegistryFold, Void
 from tests.property.histories import MODELS, Intent, Writer, histories, hostile_values
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hotswap_events.inference import Datatype, InferRequest, InferTensor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.swap.slots import Serving
-from hotswap_stream.workers.inference.requests import tensors
 from hotswap_stream.workers.inference.batches.batches import Refused, group_requests
+from hotswap_stream.workers.inference.requests import tensors
 from hotswap_stream.workers.inference.requests.number_lists import pack_numbers
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.requests import Request

@@ -8,8 +8,8 @@ from hotswap_events.commands import AnyCommand, Refusal
 from hotswap_events.envelope import Envelope
 from hotswap_stream.application.registry.fold import Applied, RegistryFold
 from hotswap_stream.domain.decide import Accepted, decide
-from hotswap_stream.domain.evolve import evolve, evolve_in_place
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
+from hotswap_stream.domain.evolve import evolve, evolve_in_place
 from hotswap_stream.domain.state.model import ModelState
 from tests.property.histories import MODELS, Intent, Writer, all_histories, histories
 from tests.registry_samples import archive, in_envelope, promote, roll_back, stage, switch, validate

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hotswap_events.inference import InferRequest, InferTensor
 from hotswap_events.windows import WindowRecord, WindowRule, WindowsMarker
 from hotswap_stream.application.windows.fold import WindowFold
-from hotswap_stream.workers.inference.windows.partition import PartitionWindows
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.requests import Request
 from hotswap_stream.workers.inference.requests.tensors import Array
-from hotswap_stream.workers.inference.windows.window import Window, window_of
+from hotswap_stream.workers.inference.windows.partition import PartitionWindows
 from hotswap_stream.workers.inference.windows.steps import Taken
+from hotswap_stream.workers.inference.windows.window import Window, window_of
 
 MODEL = "m"
 RULE = WindowRule(input="history", datatype="FP32", features=2, steps=5)

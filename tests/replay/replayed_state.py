@@ -11,14 +11,14 @@ import msgspec
 
 from hotswap_stream.application.audit.audit import verify_records
 from hotswap_stream.application.audit.findings import AuditReport
+from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.log.stream import LogStream
 from hotswap_stream.application.registry.fold import AppliedUnknown, RegistryFold, Stream, Void
-from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.domain.serving.route import route
 from hotswap_stream.domain.state.alerts import NO_ALERTS, RaisedAlert
 from hotswap_stream.domain.state.circuits import UNTOUCHED
-from hotswap_stream.domain.state.rollout import RolloutState
-from hotswap_stream.domain.serving.route import route
 from hotswap_stream.domain.state.model import ModelState, RunState, VersionState
+from hotswap_stream.domain.state.rollout import RolloutState
 
 
 def replayed_state(records: Iterable[LogRecord]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from hotswap_events.registry import ModelRolledBack
-from hotswap_stream.application.registry.fold import Applied, RegistryFold
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.registry.fold import Applied, RegistryFold
 from hotswap_stream.domain.state.model import ModelState
 
 VALUE_TAG = "torture-value"

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from hotswap_events.alerts import AlertPolicy, AlertRule
 from hotswap_events.registry import RegistryEvent
 from hotswap_stream.domain.alerts.limits import wrong_alert_policy
-from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 from hotswap_stream.domain.evolve import IllegalEventError
+from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 from tests.alert_samples import (
     FAILING,
     FIGURES,

@@ -11,8 +11,8 @@ from hotswap_events.observation import Feedback, Observation
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
 from hotswap_stream.agents.analysis_agent import AnalysisAgent
 from hotswap_stream.agents.reading_progress import HELD
-from hotswap_stream.application.rollouts.analysis.entry import AnalysisEntry
 from hotswap_stream.application.observations.feedback import FoundAnswer, JoinStatus
+from hotswap_stream.application.rollouts.analysis.entry import AnalysisEntry
 from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.domain.state.rollout import RolloutState
 from tests.observation_samples import ObservedTraffic

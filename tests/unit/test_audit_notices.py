@@ -19,8 +19,8 @@ from hotswap_stream.application.audit.audit import (
     verify_records,
 )
 from hotswap_stream.application.audit.findings import Finding
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.registry.registry import Registry
 from tests.registry_samples import MODEL, LogBuilder, archived, in_envelope, promoted, register, staged, trained
 
 

@@ -8,12 +8,13 @@ import pytest
 from confluent_kafka import KafkaException, Producer
 
 from hotswap_events.answers import AnswerTags
+from hotswap_stream.kafka.librdkafka import tail_consumer
 from hotswap_stream.workers.inference import waiting
+from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
 from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter
+from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.loop.checkpoint import resume_positions
-from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
-from hotswap_stream.workers.inference.kafka_clients import LoopLimits, tail_consumer
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hotswap_stream.home import broker_announcement
 from hotswap_stream.broker.disk import DISK_FREE_BYTES_LOW, DiskWatch, human_bytes
+from hotswap_stream.home import broker_announcement
 from hotswap_stream.home.broker_condition import (
     CONDITION_BYTES_MAX,
     CONDITION_FILE,

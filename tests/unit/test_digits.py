@@ -11,8 +11,8 @@ import torch
 from torch.nn import functional
 
 from hotswap_stream.adapters.torch.data.bad_data import DATA_KINDS, DataKind, DataRequestError, make_data
-from hotswap_stream.adapters.torch.data.files import DataFileError, load_data_file, save_data_file
 from hotswap_stream.adapters.torch.data.digits import load_digits_split
+from hotswap_stream.adapters.torch.data.files import DataFileError, load_data_file, save_data_file
 from hotswap_stream.adapters.torch.data.labeled_images import LabeledImages
 from hotswap_stream.application.data_folder import DataFileNameError, data_file_in
 

@@ -12,8 +12,8 @@ from hotswap_events.emergency import ModelSetBack, ModelShutOff
 from hotswap_events.envelope import GENESIS
 from hotswap_events.log_stream import LOG_STREAM, LogBegun
 from hotswap_events.registry import RegistryEvent
-from hotswap_stream.application.registry.fold import Applied, AppliedToLog, AppliedUnknown, RegistryFold, Void
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.registry.fold import Applied, AppliedToLog, AppliedUnknown, RegistryFold, Void
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.emergency_rules import emergency
 from hotswap_stream.domain.evolve import evolve, evolve_unknown_in_place

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from hotswap_stream.adapters.torch.training.evaluate import evaluate, predict
 from hotswap_stream.adapters.torch.data.labeled_images import LabeledImages
+from hotswap_stream.adapters.torch.training.evaluate import evaluate, predict
 
 
 class _Tells(nn.Module):

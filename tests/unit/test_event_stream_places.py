@@ -2,7 +2,7 @@
 
 import pytest
 
-from hotswap_stream.api.registry.event_stream_places import EventStreamPlaces, NoPlaceError
+from hotswap_stream.api.event_stream_places import EventStreamPlaces, NoPlaceError
 
 
 def test_whoever_has_most_gives_up_its_newest_place() -> None:

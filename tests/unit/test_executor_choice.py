@@ -8,10 +8,16 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
-from hotswap_stream.adapters.torch.executors.checking import OutputsDifferError, Reference, compare, rows_mix, sample_inputs
+from hotswap_stream.adapters.torch.executors.checking import (
+    OutputsDifferError,
+    Reference,
+    compare,
+    rows_mix,
+    sample_inputs,
+)
 from hotswap_stream.adapters.torch.executors.executor_choice import Rates, choose, fastest
 from hotswap_stream.adapters.torch.executors.executors import EagerExecutor, ExecutorName, as_tensor
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from tests import executor_samples
 

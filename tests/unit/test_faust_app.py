@@ -8,9 +8,9 @@ import faust.streams
 import pytest
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.agents.faust_app import FaustAgents
 from hotswap_stream.errors import ConfigurationError
+from hotswap_stream.kafka.connection import KafkaConnection
 
 
 def agents(connection: KafkaConnection) -> FaustAgents:

@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
-from hotswap_stream.adapters.torch.modules.loading import load_module
 from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
+from hotswap_stream.adapters.torch.modules.loading import load_module
 from hotswap_stream.application.artifacts.file import read_manifest
-from hotswap_stream.application.artifacts.manifest import TensorSpec
 from hotswap_stream.application.artifacts.heuristic import WrongHeuristicError, constant_artifact, parse_outputs
+from hotswap_stream.application.artifacts.manifest import TensorSpec
 from tests.sample_artifacts import linear_manifest
 
 LIKE = linear_manifest(features=4, outputs=3)

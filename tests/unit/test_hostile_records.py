@@ -12,11 +12,11 @@ from hotswap_events.observation import Feedback, LatencyCounts, Sums
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
 from hotswap_stream.agents.alert_agent import AlertAgent
 from hotswap_stream.agents.command_agent import CommandAgent
-from hotswap_stream.application.serving.guard import CircuitGuard
-from hotswap_stream.application.registry.fold import RegistryFold, Void
 from hotswap_stream.application.log.port import LogRecord
-from hotswap_stream.application.registry.view import encode_registry_state, registry_state
 from hotswap_stream.application.observations.row_sketches import encoded, new_sketch, update
+from hotswap_stream.application.registry.fold import RegistryFold, Void
+from hotswap_stream.application.registry.view import encode_registry_state, registry_state
+from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.workers.inference.observing.observer import Observer
 from tests.hostile_values import hostile
 from tests.registry_samples import MODEL, register

@@ -9,8 +9,8 @@ from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.log import guard as log_guard
 from hotswap_stream.application.log.identity import SeenLog
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.errors import LogReplacedError, LogUnavailableError
 from hotswap_stream.home.log_memory import HomeLogMemory
 from tests.registry_samples import MODEL, CountingIds, LogBuilder, register, trained

@@ -12,8 +12,8 @@ from hotswap_events.fleet import ObservationsLost
 from hotswap_events.observation import Comparison
 from hotswap_events.topics import Topics
 from hotswap_stream.workers.inference.observing import observer
-from hotswap_stream.workers.inference.observing.sender import ObservationSender
 from hotswap_stream.workers.inference.observing.observer import Observer
+from hotswap_stream.workers.inference.observing.sender import ObservationSender
 from hotswap_stream.workers.inference.observing.tally import Tally
 
 

@@ -12,8 +12,8 @@ from hotswap_events.commands import RollBack
 from hotswap_events.serving_commands import OpenCircuit
 from hotswap_stream.agents.alert_agent import AlertAgent
 from hotswap_stream.agents.command_agent import CommandAgent
-from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.application.own_commands import as_own, own_id
+from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.domain.reserved import wrong_actor, wrong_command_id
 from hotswap_stream.workers.inference.observing.circuits import CircuitWatch
 from tests.alert_samples import FAILING, set_alert_policy

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotswap_events.profile import PROFILE_SKETCH_CHARACTERS_MAX
-from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
-from hotswap_stream.adapters.torch.data.files import DataFileError, save_data_file
 from hotswap_stream.adapters.torch.data.digits import load_digits_split
+from hotswap_stream.adapters.torch.data.files import DataFileError, save_data_file
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.training.profiling import profile_of, read_inputs
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
-from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.application.observations.row_sketches import PROFILE_ROWS_MAX
+from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.application.training.runs import DataProfile
 from hotswap_stream.workers.inference.observing.input_sample import InputSample
 from hotswap_stream.workers.inference.observing.tally import Tally

@@ -10,9 +10,9 @@ from hotswap_events.commands import Refusal
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.drift.report import drift_report
-from hotswap_stream.application.rollouts.report.history import experiment_report
 from hotswap_stream.application.observations.history import RECORDS_AT_ONCE, Recorded
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.rollouts.report.history import experiment_report
 from tests.observation_samples import BEGIN, ObservedTraffic
 from tests.recorded_samples import KeptHistory
 from tests.registry_samples import MODEL, CountingIds, register, validate

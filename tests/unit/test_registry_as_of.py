@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
+from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.as_of import (
     FOLDS_KEPT_MAX,
     WAITING_MAX,
@@ -14,7 +15,6 @@ from hotswap_stream.application.registry.as_of import (
     RegistryAsOf,
     TooManyReplaysError,
 )
-from hotswap_stream.application.log.port import LogRecord
 from tests.registry_samples import EPOCH, MODEL, LogBuilder, SteppingClock, promoted, trained
 
 

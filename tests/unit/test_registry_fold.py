@@ -3,8 +3,8 @@
 import pytest
 
 from hotswap_events.codec import REGISTRY_CODEC, digest_of
-from hotswap_stream.application.registry.fold import Applied, AppliedUnknown, RegistryFold, Void
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.registry.fold import Applied, AppliedUnknown, RegistryFold, Void
 from tests.registry_samples import MODEL, LogBuilder, archived, in_envelope, promoted, rolled_back, staged, trained
 
 

@@ -9,9 +9,9 @@ from hotswap_events.commands import AnyCommand, CommandResult, Refusal
 from hotswap_events.registry import ArtifactFacts
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
+from hotswap_stream.application.artifacts.cleanup import CleanUpPlan, CleanUpReport, clean_up, plan_clean_up
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.registry.registry import Registry
-from hotswap_stream.application.artifacts.cleanup import CleanUpPlan, CleanUpReport, clean_up, plan_clean_up
 from tests.registry_samples import IMPORTED, CountingIds, SteppingClock, promote, register, stage, validate
 from tests.sample_artifacts import linear_artifact
 

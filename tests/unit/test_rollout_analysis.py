@@ -11,9 +11,9 @@ from hotswap_events.registry import ModelArchived, ModelPromoted, ModelRolledBac
 from hotswap_events.rollout import RolloutBakeEnded, RolloutPaused, RolloutStepEntered
 from hotswap_events.rollout_commands import AdvanceRollout, RecordAnalysis
 from hotswap_events.rollout_strategy import AbStrategy, FixedStrategy, MetricName, MetricRule, RolloutPolicy, Strategy
+from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer
 from hotswap_stream.application.rollouts.analysis.table import ModelTable, in_step_with
 from hotswap_stream.application.rollouts.backtest.trial import RolloutTrial
-from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer
 from tests.observation_samples import BEGIN, ObservedTraffic
 from tests.registry_samples import promoted, trained, validated
 from tests.rollout_samples import (

@@ -12,12 +12,12 @@ from hotswap_events.observation import Observation
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.application.rollouts.report.history import experiment_report
-from hotswap_stream.application.rollouts.report.plot import experiment_svg
-from hotswap_stream.application.rollouts.report.report import Experiment, Lift, RewardShown
 from hotswap_stream.application.observations.history import Recorded
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.rollouts.backtest.backtest import backtest_rollouts
+from hotswap_stream.application.rollouts.report.history import experiment_report
+from hotswap_stream.application.rollouts.report.plot import experiment_svg
+from hotswap_stream.application.rollouts.report.report import Experiment, Lift, RewardShown
 from tests.observation_samples import BEGIN, ObservedTraffic
 from tests.recorded_samples import EvenAnswers, KeptHistory, labels
 from tests.registry_samples import MODEL, CountingIds, register, validate

@@ -9,9 +9,9 @@ from hotswap_events.registry import RegistryEvent
 from hotswap_events.rollout_strategy import CanaryStrategy
 from hotswap_stream.application.swap.plan import HoldLimits, versions_to_hold
 from hotswap_stream.domain.evolve import IllegalEventError, evolve_in_place
-from hotswap_stream.domain.state.rollout import ANALYSES_KEPT_MAX, ROLLOUTS_KEPT_MAX, RolloutState, seconds_in_phase
-from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.rollouts.traffic import FleetPart, traffic
+from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.state.rollout import ANALYSES_KEPT_MAX, ROLLOUTS_KEPT_MAX, RolloutState, seconds_in_phase
 from tests.registry_samples import EPOCH, archived, in_envelope, promoted, rolled_back, staged, trained, validated
 from tests.rollout_course_samples import AT_PAUSE, BAKING, ENDED, IN_CANARY, IN_STEPS, PROVEN
 from tests.rollout_samples import (

@@ -28,13 +28,13 @@ from hotswap_stream.domain.statistics.latency_histogram import (
 )
 from hotswap_stream.workers.inference.batches.batches import Group
 from hotswap_stream.workers.inference.observing.input_sample import SAMPLES_MAX, InputSample
-from hotswap_stream.workers.inference.observing.sender import BATCH_BYTES_MAX
 from hotswap_stream.workers.inference.observing.observer import KEYS_MAX
+from hotswap_stream.workers.inference.observing.sender import BATCH_BYTES_MAX
+from hotswap_stream.workers.inference.observing.tally import FOLD_ROWS, Tally
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.requests import Request
-from hotswap_stream.workers.inference.shadows.compare import compare, shown
-from hotswap_stream.workers.inference.observing.tally import FOLD_ROWS, Tally
 from hotswap_stream.workers.inference.requests.tensors import Array
+from hotswap_stream.workers.inference.shadows.compare import compare, shown
 
 _TIME = datetime(2026, 1, 2, tzinfo=UTC)
 _BODY = InferRequest(inputs=[InferTensor(name="x", shape=[1], datatype="FP32", data=[0.0])])

@@ -16,10 +16,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.executors.batch_sizes import batch_sizes
 from hotswap_stream.adapters.torch.executors.executors import ChannelsLastExecutor, EagerExecutor
 from hotswap_stream.adapters.torch.executors.loaded_model import TorchServingModel
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 
 Array = npt.NDArray[Any]
 ROWS_MAX = 48

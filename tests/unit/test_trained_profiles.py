@@ -8,9 +8,8 @@ import pytest
 from hotswap_events.registry import Provenance
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.adapters.torch.modules.architectures import manifest_of
-from hotswap_stream.application.training.evaluation import Evaluation, Measured
 from hotswap_stream.application.registry.registry import Registry
-from hotswap_stream.application.training.trainer import ModelTrainer, TrainingReport
+from hotswap_stream.application.training.evaluation import Evaluation, Measured
 from hotswap_stream.application.training.runs import (
     DataProfile,
     OnProgress,
@@ -18,6 +17,7 @@ from hotswap_stream.application.training.runs import (
     TrainingSpec,
     TrainingSucceeded,
 )
+from hotswap_stream.application.training.trainer import ModelTrainer, TrainingReport
 from tests.profile_samples import INPUT
 from tests.registry_samples import MODEL, CountingIds, SteppingClock, artifact_of
 

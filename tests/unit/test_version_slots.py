@@ -18,9 +18,9 @@ from hotswap_events.serving_control import (
     ServingPolicy,
     ServingPolicySet,
 )
-from hotswap_stream.application.swap import slots as version_slots
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.registry.fold import RegistryFold, Stream
+from hotswap_stream.application.swap import slots as version_slots
 from hotswap_stream.application.swap.plan import HoldLimits, versions_to_hold
 from hotswap_stream.application.swap.slot import LoadFailure, Serving
 from hotswap_stream.application.swap.slots import VersionSlots

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from hotswap_stream.application.webhooks.webhook import Webhook, webhooks_of
 from hotswap_stream.application.webhooks.message import fresh_secret
+from hotswap_stream.application.webhooks.webhook import Webhook, webhooks_of
 from hotswap_stream.bootstrap import configured_webhooks
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import load_settings

@@ -10,12 +10,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX
-from hotswap_stream.kafka.uncancelled import to_the_end
 from hotswap_stream.application.inference.fleet import FleetFold, FleetWorker
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import Record, read_to
+from hotswap_stream.kafka.uncancelled import to_the_end
 
 _log = structlog.get_logger(__name__)
 

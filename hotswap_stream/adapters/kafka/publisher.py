@@ -7,11 +7,11 @@ from typing import Any, Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from hotswap_stream.kafka.uncancelled import to_the_end
 from hotswap_stream.application.topics.records import OutboundRecord
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.producer_stop import stop_producer
+from hotswap_stream.kafka.uncancelled import to_the_end
 
 PUBLISH_SECONDS_MAX = 20.0
 FLUSH_SECONDS_MAX = 1.0

@@ -10,8 +10,6 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError, MessageSizeTooLarg
 from aiokafka.structs import RecordMetadata
 
 from hotswap_events.envelope import CONTENT_TYPE
-from hotswap_stream.kafka.connection import KafkaConnection
-from hotswap_stream.kafka.uncancelled import to_the_end
 from hotswap_stream.application.log.identity import WAY_OUT
 from hotswap_stream.application.log.port import HELD_BACK_SECONDS, LogPage, LogRecord
 from hotswap_stream.errors import (
@@ -21,10 +19,12 @@ from hotswap_stream.errors import (
     LogUnavailableError,
 )
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.producer_stop import stop_producer
 from hotswap_stream.kafka.reading import first_open_offset
 from hotswap_stream.kafka.transaction_offsets import transaction_offsets
+from hotswap_stream.kafka.uncancelled import to_the_end
 
 _log = structlog.get_logger(__name__)
 

@@ -11,13 +11,13 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from hotswap_events.log_stream import LOG_STREAM
-from hotswap_stream.kafka.connection import KafkaConnection
-from hotswap_stream.kafka.uncancelled import to_the_end
 from hotswap_stream.application.log.identity import SeenLog
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.kafka.producer_stop import stop_producer
 from hotswap_stream.kafka.reading import read_to
+from hotswap_stream.kafka.uncancelled import to_the_end
 
 READ_SECONDS_MAX = 30.0
 FLUSH_SECONDS_MAX = 5.0

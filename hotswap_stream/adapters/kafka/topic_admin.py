@@ -14,7 +14,6 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from hotswap_events.topics import TopicSpec
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.application.topics.check import (
     Difference,
     SettingFound,
@@ -26,6 +25,7 @@ from hotswap_stream.application.topics.check import (
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.alter_settings import alter_settings
+from hotswap_stream.kafka.connection import KafkaConnection
 
 _log = structlog.get_logger(__name__)
 

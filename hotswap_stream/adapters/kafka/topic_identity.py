@@ -8,9 +8,9 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
-from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.connection import KafkaConnection
 
 _NO_ID = b"\0" * 16
 

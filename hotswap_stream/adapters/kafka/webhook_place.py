@@ -24,13 +24,13 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 from msgspec import Struct
 
-from hotswap_stream.kafka.uncancelled import to_the_end
 from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.application.webhooks.delivery import WebhookNote, WebhookPage
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import first_records
+from hotswap_stream.kafka.uncancelled import to_the_end
 
 _log = structlog.get_logger(__name__)
 

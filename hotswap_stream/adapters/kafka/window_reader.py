@@ -11,13 +11,13 @@ from aiokafka.errors import KafkaError
 
 from hotswap_events.topics import Topics
 from hotswap_events.windows import WindowStatusRecord
-from hotswap_stream.kafka.uncancelled import to_the_end
 from hotswap_stream.application.windows.fold import WindowFold
 from hotswap_stream.application.windows.view import WindowFolds
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import read_to
+from hotswap_stream.kafka.uncancelled import to_the_end
 
 FRESH_SECONDS = 2.0
 """Whoever asks again so soon gets what was read; workers write about once a second."""

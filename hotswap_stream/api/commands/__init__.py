@@ -1,0 +1,1 @@
+"""What all HTTP commands have in common."""

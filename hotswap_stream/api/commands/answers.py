@@ -9,8 +9,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from hotswap_events.commands import AnyCommand, CommandResult, PromoteVersion, RollBack, SwitchVersion
 from hotswap_events.registry_state import RegistryVersion
 from hotswap_events.rollout_record import RolloutRecord
-from hotswap_stream.api.protocol.broker_away import require_broker
 from hotswap_stream.api.commands.context import CommandContext
+from hotswap_stream.api.protocol.broker_away import require_broker
 from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, Problem, ProblemError, problem_of, refused
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.application.registry.registry import Registry

@@ -1,0 +1,1 @@
+"""Inference over HTTP: the Open Inference Protocol, and predictions without a protocol."""

@@ -10,13 +10,14 @@ from litestar import Request
 
 from hotswap_events import headers as header_names
 from hotswap_events.inference import InferError, InferRequest, InferResponse
+from hotswap_stream.api.commands.context import TRACEPARENT
+from hotswap_stream.api.monitoring.readiness import troubles
 from hotswap_stream.api.protocol.authorization import ANONYMOUS, key_name
 from hotswap_stream.api.protocol.broker_away import require_broker
-from hotswap_stream.api.commands.context import TRACEPARENT
 from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, ProblemError, found
 from hotswap_stream.api.runtime import ApiRuntime
-from hotswap_stream.application.inference.admission import NotAdmittedError, RefusalKind, retry_after_seconds
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.inference.admission import NotAdmittedError, RefusalKind, retry_after_seconds
 from hotswap_stream.application.inference.gateway import (
     DEADLINE_SECONDS_MAX,
     NOTHING_BESIDE,
@@ -246,18 +247,6 @@ def require_worker(runtime: ApiRuntime, model_name: str) -> None:
         runtime.admission.check_worker(model_name)
     except NotAdmittedError as error:
         raise ProblemError(503, error.kind, str(error), headers=retry_after(error.retry_after_s)) from error
-
-
-def troubles(runtime: ApiRuntime, model_name: str) -> tuple[str, ...]:
-    """Why live workers do not get on with the requests of a model, by their own account."""
-    fleet = runtime.services.fleet
-    if fleet is None or not fleet.known:
-        return ()
-    return tuple(
-        f"worker {worker.worker!r}: {worker.trouble}"
-        for worker in fleet.workers(model_name)
-        if worker.live and worker.trouble is not None
-    )
 
 
 def require_progress(runtime: ApiRuntime, model_name: str) -> None:

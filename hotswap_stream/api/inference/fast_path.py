@@ -15,7 +15,12 @@ from hotswap_stream.api.inference.asking import ask, beside_of, check_content, i
 from hotswap_stream.api.inference.handlers import BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE
 from hotswap_stream.api.protocol.problems import ProblemError, oip_error, problem_of
 from hotswap_stream.api.runtime import ApiRuntime
-from hotswap_stream.application.inference.binary_tensors import HEADER_LENGTH, WrongBodyError, decode_request, encode_response
+from hotswap_stream.application.inference.binary_tensors import (
+    HEADER_LENGTH,
+    WrongBodyError,
+    decode_request,
+    encode_response,
+)
 from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)

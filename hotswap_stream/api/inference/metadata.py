@@ -7,8 +7,8 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from hotswap_stream import __version__
-from hotswap_stream.api.inference.asking import manifest_of, require_progress, require_worker, servable, troubles
-from hotswap_stream.api.health import ready as api_ready
+from hotswap_stream.api.inference.asking import manifest_of, require_progress, require_worker, servable
+from hotswap_stream.api.monitoring.readiness import require_ready, troubles
 from hotswap_stream.api.protocol.openapi import OptionalBodyOperation
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
 from hotswap_stream.api.protocol.problems import ProblemError
@@ -96,7 +96,7 @@ async def server_live() -> ServerLive:
 @get("/health/ready", operation_id="server_ready", tags=["inference"])
 async def server_ready(runtime: Runtime) -> ServerReady:
     """Whether the registry is followed and caught up."""
-    await api_ready.fn(runtime)
+    await require_ready(runtime)
     return ServerReady()
 
 

@@ -10,8 +10,8 @@ from litestar.params import QueryParameter, SkipValidation
 from hotswap_stream.api.protocol.authorization import client_of
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.runtime import Runtime
-from hotswap_stream.application.registry.queries import Streams
 from hotswap_stream.application.registry.as_of import OffsetNotReachedError
+from hotswap_stream.application.registry.queries import Streams
 
 AsOfOffset = Annotated[
     int | None, QueryParameter(ge=0, description="The state after the record at this offset of the registry log.")

@@ -11,13 +11,13 @@ from hotswap_events.commands import (
     SwitchVersion,
     ValidateVersion,
 )
-from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, CommandAnswer, command_answer, settled
-from hotswap_stream.api.registry.bodies import ReloadBody, RollBackBody, SwitchBody, ValidateBody
 from hotswap_stream.api.commands.context import CommandBody, Headers, command_context
-from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.commands.dispatch import Orders
+from hotswap_stream.api.protocol.authorization import guard_state_change
+from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
+from hotswap_stream.api.registry.bodies import ReloadBody, RollBackBody, SwitchBody, ValidateBody
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.registry.reload import reload_model
 

@@ -18,11 +18,11 @@ from litestar.params import HeaderParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from hotswap_stream.api.protocol.authorization import address_of, key_name
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
-from hotswap_stream.api.registry.event_stream_places import NoPlaceError, Place
-from hotswap_stream.api.registry.events import EventType, FromOffset, ModelName
+from hotswap_stream.api.event_stream_places import NoPlaceError, Place
+from hotswap_stream.api.protocol.authorization import address_of, key_name
 from hotswap_stream.api.protocol.problems import ProblemError
+from hotswap_stream.api.registry.events import EventType, FromOffset, ModelName
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.application.registry.feed import EntryFilter
 from hotswap_stream.errors import HotswapError

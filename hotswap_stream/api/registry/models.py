@@ -9,8 +9,8 @@ from msgspec import Struct
 from hotswap_events.registry_state import RegistryState
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
-from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.protocol.problems import found
+from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.application.registry.queries import (
     Comparison,
     ModelSummary,

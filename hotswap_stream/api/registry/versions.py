@@ -9,14 +9,14 @@ from msgspec import Struct
 from hotswap_events.commands import RegisterVersion
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_events.registry_state import RegistryVersion, VersionStage
-from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer, handled
-from hotswap_stream.api.registry.bodies import RegisterBody
 from hotswap_stream.api.commands.context import Headers, command_context
+from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
-from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.protocol.problems import found, refused
+from hotswap_stream.api.registry.as_of import PastOrPresent
+from hotswap_stream.api.registry.bodies import RegisterBody
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.artifacts.facts import stored_artifact_facts
 from hotswap_stream.application.registry.queries import find_version, list_versions

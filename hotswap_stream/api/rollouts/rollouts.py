@@ -13,13 +13,13 @@ from hotswap_events.rollout_commands import (
     ResumeRollout,
     StartRollout,
 )
-from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
-from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.commands.dispatch import Orders
+from hotswap_stream.api.protocol.authorization import guard_state_change
+from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
-from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.protocol.problems import found
+from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.rollouts.bodies import (
     AbortRolloutBody,
     ChangeStrategyBody,

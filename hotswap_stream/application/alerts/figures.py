@@ -18,10 +18,10 @@ from msgspec import Struct
 from hotswap_events.alerts import AlertMetric, AlertRule
 from hotswap_events.observation import INPUT_SKETCH, SCORE_SKETCH
 from hotswap_stream.application.alerts.window import DRIFT_METRICS, AlertWindows, WindowTotals
-from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.application.inference.lag import WaitingRequests
-from hotswap_stream.domain.statistics.latency_histogram import quantile_ms
+from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.domain.statistics.drift import drift, largest_distance
+from hotswap_stream.domain.statistics.latency_histogram import quantile_ms
 
 DRIFT_ALPHA = 0.01
 """How likely chance alone makes any one look's figure larger than 0, where nothing has drifted."""

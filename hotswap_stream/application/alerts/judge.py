@@ -20,8 +20,8 @@ from msgspec import Struct
 from hotswap_events.alert_commands import AlertCommand, ClearAlert, RaiseAlert
 from hotswap_events.alerts import AlertClearedCause, AlertRule
 from hotswap_stream.application.alerts.figures import Figure, Measured
-from hotswap_stream.domain.state.alerts import AlertsState, RaisedAlert
 from hotswap_stream.domain.reserved import ALERTS_ACTOR
+from hotswap_stream.domain.state.alerts import AlertsState, RaisedAlert
 
 SILENCE_SECONDS_MIN = 5.0
 """Workers send an observation a second, now and then later."""

@@ -16,8 +16,8 @@ from hotswap_events.commands import DeleteArtifact, Refusal
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.application.registry.registry import Registry
-from hotswap_stream.domain.versions.retention_rules import why_kept
 from hotswap_stream.domain.state.model import ModelState, VersionState
+from hotswap_stream.domain.versions.retention_rules import why_kept
 from hotswap_stream.errors import HotswapError
 
 COMMAND_ID_CHARACTERS_MAX = 128

@@ -12,8 +12,8 @@ from hotswap_events.log_stream import DETAIL_CHARACTERS_MAX, FindingAcknowledged
 from hotswap_stream.application.audit.export import ExportDamagedError, ExportWriter, read_export_offsets
 from hotswap_stream.application.audit.findings import AuditReport
 from hotswap_stream.application.audit.walk import AuditWalk
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.log.port import LogRecord, RegistryLog
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.errors import HotswapError
 
 DIGEST_CHARACTERS_MIN = 12

@@ -13,8 +13,8 @@ from hotswap_stream.application.audit.findings import (
     Finding,
     StreamHead,
 )
-from hotswap_stream.application.registry.fold import RegistryFold, Void
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.registry.fold import RegistryFold, Void
 
 FINDINGS_MAX = 1_000
 """Findings kept of records that count and are broken in themselves, and of gaps in the offsets."""

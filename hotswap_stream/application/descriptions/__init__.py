@@ -1,0 +1,1 @@
+"""Events in a few words for people."""

@@ -1,0 +1,1 @@
+"""Drift: what is observed live, held against the profile of a version."""

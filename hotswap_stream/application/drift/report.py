@@ -14,9 +14,9 @@ from msgspec import Struct
 from hotswap_events.commands import Refusal
 from hotswap_events.observation import Observation, ObservationRole
 from hotswap_events.profile import ModelProfiled
-from hotswap_stream.application.registry.queries import Streams, find_version, unknown_model
-from hotswap_stream.application.observations.sketch import Sketch, readable_sketches
 from hotswap_stream.application.observations.history import RecordedHistory, TooManyRecordsError, in_turns
+from hotswap_stream.application.observations.sketch import Sketch, readable_sketches
+from hotswap_stream.application.registry.queries import Streams, find_version, unknown_model
 from hotswap_stream.domain.statistics.drift import drift, largest_distance
 
 ALPHA = 0.01

@@ -1,0 +1,1 @@
+"""Observations and feedback: what is recorded of answers, and how it is read again."""

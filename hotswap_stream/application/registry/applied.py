@@ -3,9 +3,9 @@
 from array import array
 from bisect import bisect_left
 
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.registry.fold import Void
 from hotswap_stream.application.registry.follower import TailEntry
+from hotswap_stream.application.registry.registry import Registry
 
 
 class AppliedRecords:

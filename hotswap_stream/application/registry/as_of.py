@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar
 
-from hotswap_stream.application.registry.fold import RegistryFold, Stream
 from hotswap_stream.application.log.port import RegistryLog
 from hotswap_stream.application.log.side_reading import SideReading
+from hotswap_stream.application.registry.fold import RegistryFold, Stream
 from hotswap_stream.errors import HotswapError
 
 FOLDS_KEPT_MAX = 4

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from hotswap_stream.application.registry.registry import Registry
-from hotswap_stream.application.registry.fold import RegistryFold, Void
-from hotswap_stream.application.registry.follower import TailEntry
 from hotswap_stream.application.log.port import LogRecord, RegistryLog
 from hotswap_stream.application.log.side_reading import SideReading
+from hotswap_stream.application.registry.fold import RegistryFold, Void
+from hotswap_stream.application.registry.follower import TailEntry
+from hotswap_stream.application.registry.registry import Registry
 
 PAGE_ENTRIES_MAX = 1_000
 SCANNED_RECORDS_MAX = 10_000

@@ -10,11 +10,11 @@ from msgspec import Struct
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent, digest_of
 from hotswap_events.envelope import GENESIS, Envelope, EnvelopeHeader
 from hotswap_events.log_stream import LOG_STREAM
-from hotswap_stream.application.log.stream import LogStream
 from hotswap_stream.application.log.port import LogRecord
-from hotswap_stream.domain.state.circuits import UNTOUCHED
+from hotswap_stream.application.log.stream import LogStream
 from hotswap_stream.domain.evolve import IllegalEventError, evolve_in_place, evolve_unknown_in_place
 from hotswap_stream.domain.serving.request_plan import plain_plan, request_plan
+from hotswap_stream.domain.state.circuits import UNTOUCHED
 from hotswap_stream.domain.state.model import ModelState
 
 

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from hotswap_stream.application.log.guard import LogGuard
 from hotswap_stream.application.log.identity import LogMemory, SeenLog
-from hotswap_stream.application.registry.fold import Outcome, RegistryFold, Stream, Void
 from hotswap_stream.application.log.port import LogRecord, RegistryLog
+from hotswap_stream.application.registry.fold import Outcome, RegistryFold, Stream, Void
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.errors import LogReplacedError, LogUnavailableError
 

@@ -15,13 +15,13 @@ from hotswap_events.commands import AnyCommand, CommandResult, Refusal
 from hotswap_events.envelope import GENESIS
 from hotswap_events.log_stream import LOG_STREAM, LogBegun, LogEvent
 from hotswap_events.registry import ModelTrained, RegistryEvent
-from hotswap_stream.application.registry.command_results import accepted, refused, unchanged
-from hotswap_stream.application.registry.event_writer import EventWriter
 from hotswap_stream.application.clock import Clock, Ids
 from hotswap_stream.application.log.identity import LogMemory
+from hotswap_stream.application.log.port import RegistryLog
+from hotswap_stream.application.registry.command_results import accepted, refused, unchanged
+from hotswap_stream.application.registry.event_writer import EventWriter
 from hotswap_stream.application.registry.fold import Applied, AppliedToLog, Stream
 from hotswap_stream.application.registry.follower import RegistryFollower
-from hotswap_stream.application.log.port import RegistryLog
 from hotswap_stream.domain.decide import Decision, decide
 from hotswap_stream.domain.emergency_rules import STEPS, emergency
 from hotswap_stream.domain.state.model import ModelState

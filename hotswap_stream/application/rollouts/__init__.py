@@ -1,0 +1,1 @@
+"""Rollouts: the evidence, what follows from it, reports and backtests."""

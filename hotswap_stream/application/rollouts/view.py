@@ -9,8 +9,8 @@ from hotswap_events.validation_policy import ValidationPolicy
 from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.application.registry.rollout_record import rollout_record
 from hotswap_stream.domain.rollouts.refusals import legal_rollout_steps
-from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.rollouts.traffic import traffic
+from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY
 
 

@@ -1,0 +1,1 @@
+"""Serving: circuits, their policy, and the switch that turns a model off."""

@@ -18,13 +18,13 @@ import structlog
 from hotswap_events.fleet import FleetVersion
 from hotswap_events.windows import WindowRule
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.application.swap.loader import ModelLoader
 from hotswap_stream.application.swap.plan import HoldLimits, versions_to_hold
 from hotswap_stream.application.swap.slot import LoadFailure as LoadFailure
 from hotswap_stream.application.swap.slot import Refused, Slot, VersionRequest, load_retrying, why_refused
 from hotswap_stream.application.swap.slot import Serving as Serving
-from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.application.windows.rule import joint_rule
 from hotswap_stream.domain.serving.request_plan import RequestPlan, request_plan
 from hotswap_stream.domain.serving.route import Route

@@ -1,0 +1,1 @@
+"""Training runs: the order, the run, its children, and the evaluation."""

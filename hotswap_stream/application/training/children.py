@@ -9,8 +9,8 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.processes.tether import tethered
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.training.runs import TrainingSpec
 from hotswap_stream.errors import HotswapError
 

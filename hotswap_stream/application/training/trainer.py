@@ -16,9 +16,9 @@ from hotswap_events.commands import (
     ValidateVersion,
 )
 from hotswap_events.registry import TrainingFailureCause
-from hotswap_stream.application.training.evaluation import Evaluation, Evaluator
 from hotswap_stream.application.own_commands import own_id
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.training.evaluation import Evaluation, Evaluator
 from hotswap_stream.application.training.runs import (
     OnProgress,
     Trainer,

@@ -1,0 +1,1 @@
+"""Webhooks: which events, what is posted, and how often it is tried."""

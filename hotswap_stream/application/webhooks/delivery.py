@@ -14,13 +14,13 @@ from typing import Protocol
 import structlog
 from msgspec import Struct, structs
 
+from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.registry.applied import AppliedRecords
 from hotswap_stream.application.topics.dead_letter import dead_letter
-from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.topics.records import InboundRecord, Publisher
-from hotswap_stream.application.webhooks.webhook import Webhook
 from hotswap_stream.application.webhooks.message import event_type, message_of
 from hotswap_stream.application.webhooks.retry import PostOutcome, RetryRule
+from hotswap_stream.application.webhooks.webhook import Webhook
 from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)

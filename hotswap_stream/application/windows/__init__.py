@@ -1,0 +1,1 @@
+"""Windows: the latest steps of each series, as a fold of a topic."""

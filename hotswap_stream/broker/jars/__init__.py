@@ -1,0 +1,1 @@
+"""The broker's jars: which, from where, and kept where."""

@@ -18,10 +18,10 @@ from hotswap_stream.broker.data_folder import NodeFolder, kafka_uuid
 from hotswap_stream.broker.errors import BrokerError, BrokerStartError
 from hotswap_stream.broker.guard import ProcessGuard
 from hotswap_stream.broker.java.jvm import JvmPlan
+from hotswap_stream.broker.java.start_cache import StartCache
 from hotswap_stream.broker.node import KafkaNode, NodePlan, wait_until_ready
 from hotswap_stream.broker.ports import HOST, pick_free_ports
 from hotswap_stream.broker.progress import BrokerProgress, ProgressCallback
-from hotswap_stream.broker.java.start_cache import StartCache
 
 _log = structlog.get_logger(__name__)
 

@@ -86,8 +86,8 @@ def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = Fals
     if as_json:
         print_json(report)
         return
-    from hotswap_stream.application.descriptions.alert import describe_figure, describe_metric
     from hotswap_stream.application.alerts.window import TOPIC_METRICS
+    from hotswap_stream.application.descriptions.alert import describe_figure, describe_metric
 
     print_facts({"model": report.model_name, "set": "no, the default holds" if report.is_default else "yes"})
     print_table(

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hotswap_stream.cli.rollouts.strategy_files import validation_policy_of
 from hotswap_stream.cli.terminal.commanding import Fields, Order, command_fields, ordering
 from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, ModelArgument, Reason
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table, refuse
 from hotswap_stream.cli.terminal.queries import ask
 from hotswap_stream.cli.terminal.running import run
-from hotswap_stream.cli.rollouts.strategy_files import validation_policy_of
 
 if TYPE_CHECKING:
     from hotswap_events.commands import Refusal

@@ -1,0 +1,1 @@
+"""Audit on the command line."""

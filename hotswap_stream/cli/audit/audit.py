@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hotswap_stream.cli.audit.reproduce import reproduce
 from hotswap_stream.cli.registry.models import print_model, print_models
 from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, Reason
 from hotswap_stream.cli.terminal.printing import print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
-from hotswap_stream.cli.audit.reproduce import reproduce
 from hotswap_stream.cli.terminal.running import FAILED, fail, run_on_registry
 
 if TYPE_CHECKING:

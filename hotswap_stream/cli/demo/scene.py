@@ -14,12 +14,12 @@ from hotswap_events.envelope import Envelope
 from hotswap_events.registry import ModelPromoted, ModelRolledBack
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.data.bad_data import make_data
-from hotswap_stream.adapters.torch.data.files import save_data_file
 from hotswap_stream.adapters.torch.data.digits import load_digits_split
+from hotswap_stream.adapters.torch.data.files import save_data_file
 from hotswap_stream.application.registry.fold import Applied
 from hotswap_stream.application.registry.follower import TailEntry
-from hotswap_stream.application.training.trainer import ModelTrainer, TrainingReport
 from hotswap_stream.application.training.runs import OnProgress, TrainingFailure, TrainingSpec
+from hotswap_stream.application.training.trainer import ModelTrainer, TrainingReport
 from hotswap_stream.cli.demo.report import Act
 from hotswap_stream.cli.demo.traffic import Traffic
 from hotswap_stream.cli.processes.stack import Stack

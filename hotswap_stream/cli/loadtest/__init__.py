@@ -1,0 +1,1 @@
+"""Load tests on the command line."""

@@ -1,0 +1,1 @@
+"""Commands that start, watch or reset processes and topics."""

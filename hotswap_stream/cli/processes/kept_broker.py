@@ -34,8 +34,8 @@ async def running_broker(
     from hotswap_stream.broker import KAFKA_RELEASE, BrokerKeeper, EmbeddedKafka
     from hotswap_stream.broker.disk import free_bytes
     from hotswap_stream.broker.disk_budget import DiskBudget
-    from hotswap_stream.home.broker_condition import ConditionFile
     from hotswap_stream.errors import ConfigurationError
+    from hotswap_stream.home.broker_condition import ConditionFile
 
     budget_bytes = check_budget(settings.broker_disk_bytes_max)
     already = bootstrap.running_broker(settings)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from hotswap_stream.cli.registry.versions import print_versions
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument, Stage
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
-from hotswap_stream.cli.registry.versions import print_versions
 
 if TYPE_CHECKING:
     from hotswap_events.registry_state import RegistryState

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hotswap_events.rollout_strategy import RolloutPolicy
-    from hotswap_stream.application.rollouts.report.report import ExperimentReport, RateShown
     from hotswap_stream.application.rollouts.backtest.backtest import BacktestReport, BacktestSide
+    from hotswap_stream.application.rollouts.report.report import ExperimentReport, RateShown
     from hotswap_stream.settings import Settings
 
 RolloutId = Annotated[

@@ -5,10 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hotswap_stream.cli.rollouts import evidence as rollout_evidence
-from hotswap_stream.cli.terminal.commanding import Fields, Order, command_fields, ordering, taking
-from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, CommandId, ExpectedSequence, ModelArgument, Reason
-from hotswap_stream.cli.terminal.printing import print_json
-from hotswap_stream.cli.terminal.queries import ask
 from hotswap_stream.cli.rollouts.printing import print_report, print_rollouts
 from hotswap_stream.cli.rollouts.strategy_files import (
     AbArm,
@@ -21,6 +17,10 @@ from hotswap_stream.cli.rollouts.strategy_files import (
     StrategyFile,
     strategy_of,
 )
+from hotswap_stream.cli.terminal.commanding import Fields, Order, command_fields, ordering, taking
+from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, CommandId, ExpectedSequence, ModelArgument, Reason
+from hotswap_stream.cli.terminal.printing import print_json
+from hotswap_stream.cli.terminal.queries import ask
 
 if TYPE_CHECKING:
     from hotswap_events.rollout_strategy import RolloutPolicy

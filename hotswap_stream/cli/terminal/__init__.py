@@ -1,0 +1,1 @@
+"""What commands share: options, printing, exit codes, orders and questions."""

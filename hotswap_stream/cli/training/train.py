@@ -11,8 +11,8 @@ from hotswap_stream.cli.terminal.running import FAILED, fail, run
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
     from hotswap_stream.application.training.evaluation import Evaluation
-    from hotswap_stream.application.training.trainer import TrainingReport
     from hotswap_stream.application.training.runs import OnProgress, TrainingProgress, TrainingSpec
+    from hotswap_stream.application.training.trainer import TrainingReport
     from hotswap_stream.settings import Settings
 
 DataKindName = Literal["good", "inverted", "shifted", "mislabeled", "noise", "constant"]
@@ -218,8 +218,8 @@ def generate_data(
 
     async def main(_settings: "Settings") -> int:
         from hotswap_stream.adapters.torch.data.bad_data import make_data
-        from hotswap_stream.adapters.torch.data.files import save_data_file
         from hotswap_stream.adapters.torch.data.digits import load_digits_split
+        from hotswap_stream.adapters.torch.data.files import save_data_file
 
         data = make_data(
             load_digits_split().train,

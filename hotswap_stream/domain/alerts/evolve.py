@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
 from hotswap_events.envelope import Envelope
-from hotswap_stream.domain.state.alerts import ALERTS_ENDED_KEPT_MAX, EndedAlert, RaisedAlert
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError
+from hotswap_stream.domain.state.alerts import ALERTS_ENDED_KEPT_MAX, EndedAlert, RaisedAlert
 from hotswap_stream.domain.state.model import ModelState
 
 

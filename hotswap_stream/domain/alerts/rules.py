@@ -7,8 +7,8 @@ from typing import Any
 from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
 from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
 from hotswap_events.commands import Refusal
-from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.alerts.limits import wrong_alert_policy
+from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, invalid
 from hotswap_stream.domain.state.model import ModelState
 

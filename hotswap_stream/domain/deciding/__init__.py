@@ -1,0 +1,1 @@
+"""What all rules share: decisions, refusals, legal steps and limits."""

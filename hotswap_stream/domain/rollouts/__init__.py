@@ -1,0 +1,1 @@
+"""The rules of rollouts: strategies, steps, outcomes, and who gets which version."""

@@ -25,6 +25,7 @@ from hotswap_events.rollout import (
 from hotswap_events.rollout_strategy import WEIGHT_TOTAL, PauseStep, ProgressiveStrategy
 from hotswap_events.validation_policy import ValidationPolicySet
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError, known_version
+from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.rollout import (
     ANALYSES_KEPT_MAX,
     ROLLOUTS_KEPT_MAX,
@@ -34,7 +35,6 @@ from hotswap_stream.domain.state.rollout import (
     baseline_arms,
     with_strategy,
 )
-from hotswap_stream.domain.state.model import ModelState
 
 
 def check_entering_production(state: ModelState, model_version: str) -> None:

@@ -8,8 +8,8 @@ from hotswap_stream.domain.deciding.decision import Accepted, Decision, invalid
 from hotswap_stream.domain.rollouts.limits import wrong_evidence
 from hotswap_stream.domain.rollouts.plan import Events, aborting, moves_from, rolling_back, success
 from hotswap_stream.domain.rollouts.refusals import current_rollout, not_now
-from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.state.rollout import RolloutState
 
 
 def record_analysis(state: ModelState, command: RecordAnalysis) -> Decision:

@@ -24,8 +24,8 @@ from hotswap_events.rollout_strategy import (
 )
 from hotswap_stream.domain.deciding.decision import find_version, illegal, invalid, promotion, why_not_playable
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
-from hotswap_stream.domain.state.rollout import RolloutState, baseline_arms
 from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.state.rollout import RolloutState, baseline_arms
 
 Events = tuple[RegistryEvent, ...]
 

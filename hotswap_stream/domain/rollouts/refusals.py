@@ -3,8 +3,8 @@
 from hotswap_events.commands import Refusal
 from hotswap_events.rollout_commands import RolloutCommand
 from hotswap_events.rollout_strategy import ProgressiveStrategy
-from hotswap_stream.domain.state.rollout import RolloutState, waits_until_resumed
 from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.state.rollout import RolloutState, waits_until_resumed
 
 
 def legal_rollout_steps(rollout: RolloutState | None) -> tuple[str, ...]:

@@ -26,9 +26,9 @@ from hotswap_events.rollout_commands import (
 from hotswap_events.rollout_strategy import AbStrategy, FixedStrategy, ProgressiveStrategy, RolloutPolicy, Strategy
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, illegal, invalid, why_not_playable
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
-from hotswap_stream.domain.rollouts.outcomes import record_analysis
 from hotswap_stream.domain.rollouts.limits import wrong_rollout_policy, wrong_strategy
 from hotswap_stream.domain.rollouts.measures import unmeasurable
+from hotswap_stream.domain.rollouts.outcomes import record_analysis
 from hotswap_stream.domain.rollouts.plan import (
     aborting,
     candidates_of,
@@ -39,8 +39,8 @@ from hotswap_stream.domain.rollouts.plan import (
     unfit_candidate,
 )
 from hotswap_stream.domain.rollouts.refusals import current_rollout, not_now
-from hotswap_stream.domain.state.rollout import RolloutState, baseline_arms, waits_until_resumed, with_strategy
 from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.state.rollout import RolloutState, baseline_arms, waits_until_resumed, with_strategy
 
 
 def _start(state: ModelState, command: StartRollout) -> Decision:

@@ -1,0 +1,1 @@
+"""The rules of serving: circuits, the off switch, and which version answers."""

@@ -14,9 +14,9 @@ from hotswap_events.serving_control import (
     ModelEnabled,
     ServingPolicySet,
 )
-from hotswap_stream.domain.state.circuits import CircuitPosition, CircuitState
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError, known_version
 from hotswap_stream.domain.serving.route import circuit_of
+from hotswap_stream.domain.state.circuits import CircuitPosition, CircuitState
 from hotswap_stream.domain.state.model import ModelState
 
 

@@ -2,9 +2,9 @@
 
 from msgspec import Struct
 
+from hotswap_stream.domain.rollouts.traffic import Traffic, plain_traffic, traffic
 from hotswap_stream.domain.serving.route import Route, plain_route, route, route_to
 from hotswap_stream.domain.state.model import ModelState
-from hotswap_stream.domain.rollouts.traffic import Traffic, plain_traffic, traffic
 
 
 class RequestPlan(Struct, frozen=True, gc=False):

@@ -23,10 +23,10 @@ from hotswap_events.serving_control import (
     ServingPolicySet,
 )
 from hotswap_stream.domain.deciding import limits
-from hotswap_stream.domain.state.circuits import CircuitState
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, illegal, invalid
 from hotswap_stream.domain.deciding.legal_steps import circuit_steps
 from hotswap_stream.domain.serving.route import circuit_of, fallback_of
+from hotswap_stream.domain.state.circuits import CircuitState
 from hotswap_stream.domain.state.model import ModelState, VersionState
 
 ANSWERS_MAX = 10_000_000

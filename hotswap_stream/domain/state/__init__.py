@@ -1,0 +1,1 @@
+"""The state of one model, as its events left it."""

@@ -1,0 +1,1 @@
+"""The rules of versions: validation, profiles and how long artifacts stay."""

@@ -14,8 +14,8 @@ from hotswap_events.profile import (
 )
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError, known_version
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, illegal, invalid
-from hotswap_stream.domain.versions.sketch_bytes import wrong_sketch
 from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.versions.sketch_bytes import wrong_sketch
 
 SOURCE_CHARACTERS_MAX = 500
 ROWS_MAX = 2**53

@@ -1,16 +1,12 @@
 """librdkafka clients of the hot loop: their settings in one place."""
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import structlog
 from confluent_kafka import Consumer, KafkaError, Producer
-from msgspec import Struct
 
-from hotswap_stream.workers.inference.requests.requests import KEY_BYTES_MAX
-
-_log = structlog.get_logger(__name__)
+from hotswap_stream.kafka.librdkafka import ALWAYS, READING, client_logger
+from hotswap_stream.workers.inference.limits import LoopLimits
 
 SESSION_TIMEOUT_MS = 10_000
 FETCH_BYTES_MAX = 50 * 1024**2
@@ -19,49 +15,6 @@ PREFETCH_KILOBYTES_MAX = 32 * 1024
 
 
 BULK_LINGER_MS = 1.0
-WAIT_MS_MAX = 10_000.0
-
-
-class Batching(Struct, frozen=True):
-    """How one model's requests are gathered into batches; may change while they are."""
-
-    size_max: int
-    wait_ms_max: float
-
-
-class LoopLimits(Struct, frozen=True, kw_only=True):
-    """Limits of one model's loop."""
-
-    batch_size_max: int = 128
-    batch_wait_ms_max: float = 0.0
-    """How long a batch that is not full waits for more requests. 0: it takes what is there."""
-    request_bytes_max: int = 4 * 1024**2
-    response_bytes_max: int = 8 * 1024**2
-    answers_in_flight_max: int = 10_000
-    """Answers handed to the Kafka client and not yet acknowledged; at so many, no more requests are taken."""
-    answer_key_bytes_max: int = KEY_BYTES_MAX
-    """An answer carries its request's key; a request with a longer one is refused, without it."""
-    request_id_window: int = 10_000
-    """Requests of a partition among which an id may stand once only; 0: ids may repeat."""
-
-    def batching(self, size_max: int | None = None, wait_ms_max: float | None = None) -> Batching:
-        """As a model's policy wants it, within these limits; None: as these limits say."""
-        # By the rules a policy is in bounds; an event that somebody wrote by hand may say anything.
-        return Batching(
-            max(1, min(size_max or self.batch_size_max, self.batch_size_max)),
-            self.batch_wait_ms_max if wait_ms_max is None else min(WAIT_MS_MAX, max(0.0, wait_ms_max)),
-        )
-
-    window_keys_max: int = 10_000
-    """Series of a partition whose windows are kept; of more, those that brought steps longest ago make room."""
-
-
-_ALWAYS = {
-    # A topic that is asked for and not there is an error, not a new topic with the broker's settings: the broker makes
-    # one for a producer that does not say so.
-    "allow.auto.create.topics": False,
-}
-_READING = {**_ALWAYS, "isolation.level": "read_committed"}
 
 
 def request_consumer(
@@ -71,7 +24,7 @@ def request_consumer(
     return Consumer(
         {
             **options,
-            **_READING,
+            **READING,
             "group.id": group,
             "group.instance.id": worker,
             "client.id": worker,
@@ -90,22 +43,7 @@ def request_consumer(
             "receive.message.max.bytes": 2 * max(FETCH_BYTES_MAX, 4 * limits.request_bytes_max),
             "error_cb": on_error,
         },
-        logger=_logger(),
-    )
-
-
-def tail_consumer(options: Mapping[str, Any], worker: str) -> Consumer:
-    """A consumer outside any group that says where a partition ends."""
-    return Consumer(
-        {
-            **options,
-            **_READING,
-            "group.id": f"{worker}-tail",  # librdkafka wants one; nothing is committed to it
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-        },
-        logger=_logger(),
+        logger=client_logger(),
     )
 
 
@@ -121,7 +59,7 @@ def answer_producer(
     return Producer(
         {
             **options,
-            **_ALWAYS,
+            **ALWAYS,
             "client.id": worker,
             "acks": "all",
             "enable.idempotence": True,
@@ -135,7 +73,7 @@ def answer_producer(
             "queue.buffering.max.kbytes": max(256 * 1024, 4 * limits.response_bytes_max // 1024),
             "error_cb": on_error,
         },
-        logger=_logger(),
+        logger=client_logger(),
     )
 
 
@@ -151,7 +89,7 @@ def dead_letter_producer(options: Mapping[str, Any], *, worker: str) -> Producer
             "linger.ms": 0,
             "message.timeout.ms": 0,  # `DeadLetterSender` gives up on all of them together
         },
-        logger=_logger(),
+        logger=client_logger(),
     )
 
 
@@ -160,7 +98,7 @@ def reply_producer(options: Mapping[str, Any], *, worker: str, limits: LoopLimit
     return Producer(
         {
             **options,
-            **_ALWAYS,
+            **ALWAYS,
             "client.id": f"{worker}-replies",
             "acks": "all",
             "linger.ms": 0,
@@ -168,23 +106,5 @@ def reply_producer(options: Mapping[str, Any], *, worker: str, limits: LoopLimit
             "message.max.bytes": limits.response_bytes_max,
             "queue.buffering.max.messages": limits.answers_in_flight_max,
         },
-        logger=_logger(),
+        logger=client_logger(),
     )
-
-
-class _ToStructlog(logging.Handler):
-    """librdkafka's own log lines, as part of ours."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
-        # Remarks on the configuration come with each client, and ours is what we mean.
-        _log.log(logging.DEBUG if "CONFWARN" in message else record.levelno, "librdkafka", message=message)
-
-
-def _logger() -> logging.Logger:
-    logger = logging.getLogger("hotswap_stream.librdkafka")
-    if not logger.handlers:
-        logger.propagate = False
-        logger.setLevel(logging.WARNING)
-        logger.addHandler(_ToStructlog())
-    return logger

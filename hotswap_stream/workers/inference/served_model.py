@@ -7,10 +7,10 @@ from msgspec import Struct
 from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.workers.inference.batches.batches import Batch
-from hotswap_stream.workers.inference.observing.circuits import CircuitWatch
-from hotswap_stream.workers.inference.kafka_clients import Batching
-from hotswap_stream.workers.inference.loop.signs import LifeSigns
+from hotswap_stream.workers.inference.limits import Batching
 from hotswap_stream.workers.inference.loop.model_loop import ModelLoop
+from hotswap_stream.workers.inference.loop.signs import LifeSigns
+from hotswap_stream.workers.inference.observing.circuits import CircuitWatch
 from hotswap_stream.workers.inference.observing.observer import Observer
 from hotswap_stream.workers.inference.shadows.runner import ShadowRunner
 

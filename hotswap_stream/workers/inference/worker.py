@@ -13,26 +13,27 @@ from msgspec import Struct
 from hotswap_events.answers import AnswerTags
 from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord
 from hotswap_events.topics import Topics
-from hotswap_stream.application.serving.guard import CircuitGuard
-from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.processes.watched_tasks import WatchedTasks, first_failure
 from hotswap_stream.application.registry.fold import Applied
 from hotswap_stream.application.registry.follower import TailEntry
-from hotswap_stream.application.topics.reply_topics import ReplyTopics
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.application.swap.loader import ModelLoader
 from hotswap_stream.application.swap.slots import LoadFailure, VersionSlots
-from hotswap_stream.application.processes.watched_tasks import WatchedTasks, first_failure
+from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.errors import ConfigurationError, HotswapError, LogUnavailableError
-from hotswap_stream.workers.inference.observing.circuits import CircuitWatch
 from hotswap_stream.workers.inference.failed_loads import FailedLoads
 from hotswap_stream.workers.inference.fleet import Fleet
-from hotswap_stream.workers.inference.kafka_clients import LoopLimits
+from hotswap_stream.workers.inference.limits import LoopLimits
+from hotswap_stream.workers.inference.loop.model_loop import ModelLoop
+from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.loop.signs import LifeSigns
-from hotswap_stream.workers.inference.loop.model_loop import LoopParts, ModelLoop
-from hotswap_stream.workers.inference.observing.sender import ObservationSender
+from hotswap_stream.workers.inference.loop.stall import StallWatch
+from hotswap_stream.workers.inference.observing.circuits import CircuitWatch
 from hotswap_stream.workers.inference.observing.observer import Observer
+from hotswap_stream.workers.inference.observing.sender import ObservationSender
 from hotswap_stream.workers.inference.served_model import ServedModel
 from hotswap_stream.workers.inference.shadows.runner import ShadowRunner
-from hotswap_stream.workers.inference.loop.stall import StallWatch
 
 _log = structlog.get_logger(__name__)
 

@@ -16,13 +16,13 @@ from aiokafka.errors import KafkaError
 
 from hotswap_events.answers import AnswerRule, AnswerTags, ModelTags
 from hotswap_events.topics import Topics
-from hotswap_stream.kafka.uncancelled import to_the_end
 from hotswap_stream.application.inference.lag import WaitingRequests
 from hotswap_stream.application.inference.standstill import STANDSTILL_SECONDS_MAX, Standstill
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import first_records, read_to
+from hotswap_stream.kafka.uncancelled import to_the_end
 
 REQUEST_TIMEOUT_MS = 10_000
 PARTITIONS_SECONDS_MAX = 60.0

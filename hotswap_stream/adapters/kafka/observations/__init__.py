@@ -1,0 +1,1 @@
+"""Observations, feedback and answers, written to topics and read back."""

@@ -23,12 +23,12 @@ from aiokafka.errors import KafkaError
 from hotswap_events.answers import AnswerHeaders, AnswerRule, AnswerTags, ModelTags
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.observations.found_answers import Record, found_answer
-from hotswap_stream.kafka.uncancelled import to_the_end
 from hotswap_stream.application.observations.feedback import AnswerExpiredError, FeedbackUnavailableError, FoundAnswer
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import read_to
+from hotswap_stream.kafka.uncancelled import to_the_end
 
 _log = structlog.get_logger(__name__)
 

@@ -9,10 +9,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from hotswap_events.observation import Feedback
-from hotswap_stream.kafka.uncancelled import to_the_end
 from hotswap_stream.application.observations.feedback import FEEDBACK_AT_ONCE_MAX, FeedbackUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.producer_stop import stop_producer
+from hotswap_stream.kafka.uncancelled import to_the_end
 
 FLUSH_SECONDS_MAX = 1.0
 """How long feedback on its way may hold up the end; without a broker it would for ever."""

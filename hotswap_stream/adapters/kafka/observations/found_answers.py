@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from hotswap_events.answers import AnswerHeaders
 from hotswap_events.inference import AnswerFacts, InferTensor
-from hotswap_stream.application.observations.feedback import FoundAnswer
 from hotswap_stream.application.inference.tensor_values import flat_values
+from hotswap_stream.application.observations.feedback import FoundAnswer
 
 Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
 

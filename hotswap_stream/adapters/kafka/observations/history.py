@@ -12,12 +12,12 @@ from aiokafka.partitioner import DefaultPartitioner
 from hotswap_events.nesting import nests_too_deep
 from hotswap_events.observation import Feedback, Observation
 from hotswap_events.topics import Topics
-from hotswap_stream.kafka.uncancelled import to_the_end
 from hotswap_stream.application.observations.history import RECORDS_MAX, Recorded, TooManyRecordsError
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import Record, read_to
+from hotswap_stream.kafka.uncancelled import to_the_end
 
 POLL_MS = 500
 FETCH_RECORDS_MAX = 500

@@ -1,0 +1,1 @@
+"""Labelled data: files, the bundled digits, and data that are bad on purpose."""

@@ -5,8 +5,8 @@ from typing import Literal, get_args
 
 import torch
 
-from hotswap_stream.adapters.torch.modules.architectures import CLASSES
 from hotswap_stream.adapters.torch.data.labeled_images import LabeledImages
+from hotswap_stream.adapters.torch.modules.architectures import CLASSES
 from hotswap_stream.errors import HotswapError
 
 DataKind = Literal["good", "inverted", "shifted", "mislabeled", "noise", "constant"]

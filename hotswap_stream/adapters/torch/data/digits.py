@@ -9,8 +9,8 @@ import numpy
 import torch
 from msgspec import Struct
 
-from hotswap_stream.adapters.torch.modules.architectures import CLASSES
 from hotswap_stream.adapters.torch.data.labeled_images import LabeledImages
+from hotswap_stream.adapters.torch.modules.architectures import CLASSES
 from hotswap_stream.errors import ConfigurationError
 
 DIGITS_FILE = "sklearn/datasets/data/digits.csv.gz"

@@ -1,0 +1,1 @@
+"""Executors: eager, exported and compiled, each checked against eager before it answers."""

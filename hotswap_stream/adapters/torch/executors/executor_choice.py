@@ -7,7 +7,12 @@ import structlog
 from msgspec import Struct
 
 from hotswap_stream.adapters.torch.executors.checking import OutputsDifferError, Reference, sample_inputs
-from hotswap_stream.adapters.torch.executors.executors import EagerExecutor, Executor, ExecutorName, ExecutorUnavailableError
+from hotswap_stream.adapters.torch.executors.executors import (
+    EagerExecutor,
+    Executor,
+    ExecutorName,
+    ExecutorUnavailableError,
+)
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 
 Build = Callable[[], Executor]

@@ -1,4 +1,4 @@
-"""The process that exports or compiles an architecture: `python -m hotswap_stream.adapters.torch.executors.graph_maker`.
+"""The process that exports or compiles a model: `python -m hotswap_stream.adapters.torch.executors.graph_maker`.
 
 Reads one `GraphOrder` line from standard input and writes the file it names. A process of its own, because exporting
 holds Python's lock for hundreds of milliseconds and compiling takes half a minute: neither may touch answers. Its

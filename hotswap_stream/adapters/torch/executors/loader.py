@@ -13,8 +13,8 @@ import torch
 
 from hotswap_stream.adapters.torch.executors.batch_sizes import batch_sizes
 from hotswap_stream.adapters.torch.executors.checking import Reference, rows_mix, sample_inputs
-from hotswap_stream.adapters.torch.executors.executor_choice import Build, Choice, Rates, checked, choose
 from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
+from hotswap_stream.adapters.torch.executors.executor_choice import Build, Choice, Rates, checked, choose
 from hotswap_stream.adapters.torch.executors.executors import (
     ChannelsLastExecutor,
     CompiledExecutor,
@@ -26,9 +26,9 @@ from hotswap_stream.adapters.torch.executors.executors import (
 from hotswap_stream.adapters.torch.executors.graph_files import GraphFiles
 from hotswap_stream.adapters.torch.executors.graph_maker import GraphKind
 from hotswap_stream.adapters.torch.executors.improving import Improver
+from hotswap_stream.adapters.torch.executors.loaded_model import TorchServingModel
 from hotswap_stream.adapters.torch.modules.loading import WarmUpError, load_module
 from hotswap_stream.adapters.torch.modules.reading import read_file
-from hotswap_stream.adapters.torch.executors.loaded_model import TorchServingModel
 from hotswap_stream.application.artifacts.file import read_manifest
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore

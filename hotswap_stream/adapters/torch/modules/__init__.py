@@ -1,0 +1,1 @@
+"""Torch modules: architectures, weights in and out, datatypes, threads and memory."""

@@ -12,8 +12,8 @@ import torch
 from msgspec import Struct
 from torch import nn
 
-from hotswap_stream.application.artifacts.manifest import Argument, ArtifactManifest, Shape, TensorSpec, WindowSpec
 from hotswap_stream.application.artifacts.heuristic import CONSTANT, parse_outputs
+from hotswap_stream.application.artifacts.manifest import Argument, ArtifactManifest, Shape, TensorSpec, WindowSpec
 from hotswap_stream.errors import HotswapError
 
 CLASSES = 10

@@ -1,0 +1,1 @@
+"""Training, evaluation and profiles, each in a process of its own."""

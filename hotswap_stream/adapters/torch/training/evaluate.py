@@ -6,8 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from hotswap_stream.adapters.torch.modules.architectures import CLASSES
 from hotswap_stream.adapters.torch.data.labeled_images import LabeledImages
+from hotswap_stream.adapters.torch.modules.architectures import CLASSES
 from hotswap_stream.application.training.evaluation import Evaluation
 
 BATCH_ITEMS = 256

@@ -40,11 +40,11 @@ def measure(order: EvaluationOrder) -> Measured:
     DataFileError, those of loading, NotAClassifierError, OSError.
     """
     # Here, not above: torch takes seconds to import, and the owner may be gone before that.
-    from hotswap_stream.adapters.torch.data.files import load_data_file
     from hotswap_stream.adapters.torch.data.digits import load_digits_split
-    from hotswap_stream.adapters.torch.training.evaluate import evaluate, predict
+    from hotswap_stream.adapters.torch.data.files import load_data_file
     from hotswap_stream.adapters.torch.modules.loading import load_module
     from hotswap_stream.adapters.torch.modules.threads import limit_threads
+    from hotswap_stream.adapters.torch.training.evaluate import evaluate, predict
     from hotswap_stream.adapters.torch.training.run import item_shape_of
     from hotswap_stream.application.artifacts.file import read_manifest
 

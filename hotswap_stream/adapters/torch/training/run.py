@@ -6,17 +6,17 @@ from time import perf_counter
 
 import torch
 
-from hotswap_stream.adapters.torch.modules.architectures import CLASSES, build_module, manifest_of
-from hotswap_stream.adapters.torch.data.files import load_data_file
 from hotswap_stream.adapters.torch.data.digits import load_digits_split
-from hotswap_stream.adapters.torch.training.evaluate import evaluate
-from hotswap_stream.adapters.torch.training.fit import FitOptions, FitProgress, fit
+from hotswap_stream.adapters.torch.data.files import load_data_file
 from hotswap_stream.adapters.torch.data.labeled_images import IMAGE_SHAPE
+from hotswap_stream.adapters.torch.modules.architectures import CLASSES, build_module, manifest_of
 from hotswap_stream.adapters.torch.modules.loading import load_module
-from hotswap_stream.adapters.torch.training.profiling import profile_of
-from hotswap_stream.adapters.torch.training.provenance import code_revision, environment
 from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.adapters.torch.modules.threads import limit_threads
+from hotswap_stream.adapters.torch.training.evaluate import evaluate
+from hotswap_stream.adapters.torch.training.fit import FitOptions, FitProgress, fit
+from hotswap_stream.adapters.torch.training.profiling import profile_of
+from hotswap_stream.adapters.torch.training.provenance import code_revision, environment
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.training.runs import TrainingFinished, TrainingOrder, TrainingProgress
 from hotswap_stream.errors import HotswapError

@@ -1,0 +1,1 @@
+"""The analysis of a running rollout: figures, tests, and what is due."""

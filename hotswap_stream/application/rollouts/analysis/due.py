@@ -20,6 +20,7 @@ from hotswap_events.rollout_strategy import (
     ProgressiveStrategy,
     ShadowStrategy,
 )
+from hotswap_stream.application.rollouts.analysis.figures import SKETCH_METRICS
 from hotswap_stream.application.rollouts.analysis.metric_tests import harm_shown, metric_evidence
 from hotswap_stream.application.rollouts.analysis.table import (
     CandidateTests,
@@ -28,7 +29,6 @@ from hotswap_stream.application.rollouts.analysis.table import (
     phase_harm_alpha,
     tests_alpha,
 )
-from hotswap_stream.application.rollouts.analysis.figures import SKETCH_METRICS
 from hotswap_stream.domain.reserved import ANALYSIS_ACTOR
 from hotswap_stream.domain.state.rollout import RolloutState, seconds_in_phase
 from hotswap_stream.domain.statistics.drift import DriftEvidence

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from hotswap_events.observation import Observation
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy, ShadowStrategy
-from hotswap_stream.application.rollouts.analysis.metric_tests import MetricTest, Side, metric_test
 from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.application.rollouts.analysis.figures import (
     SKETCH_METRICS,
@@ -23,6 +22,7 @@ from hotswap_stream.application.rollouts.analysis.figures import (
     judged_counts,
     judged_rewards,
 )
+from hotswap_stream.application.rollouts.analysis.metric_tests import MetricTest, Side, metric_test
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.domain.statistics.drift import DriftEvidence, drift, largest_distance, looks_due
 from hotswap_stream.domain.statistics.judgement import alpha_per_metric

@@ -1,0 +1,1 @@
+"""A rollout decided again from what was recorded."""

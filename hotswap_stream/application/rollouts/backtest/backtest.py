@@ -17,13 +17,13 @@ from hotswap_events.observation import Observation
 from hotswap_events.registry import ModelPromoted, ModelRolledBack
 from hotswap_events.rollout import RolloutAnalysisRecorded, RolloutPaused, RolloutStepEntered
 from hotswap_events.rollout_strategy import RolloutPolicy, ShadowStrategy
-from hotswap_stream.application.rollouts.analysis.entry import judged_of
+from hotswap_stream.application.log.port import RegistryLog
 from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackJoiner
 from hotswap_stream.application.observations.history import RecordedHistory
-from hotswap_stream.application.log.port import RegistryLog
+from hotswap_stream.application.rollouts.analysis.entry import judged_of
+from hotswap_stream.application.rollouts.analysis.figures import VersionFigures
 from hotswap_stream.application.rollouts.backtest.course import RolloutCourse, rollout_courses
 from hotswap_stream.application.rollouts.backtest.trial import RolloutTrial
-from hotswap_stream.application.rollouts.analysis.figures import VersionFigures
 from hotswap_stream.domain.state.rollout import RolloutState
 
 WARM_UP = timedelta(minutes=10)

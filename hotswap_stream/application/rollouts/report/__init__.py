@@ -1,0 +1,1 @@
+"""How the arms of a rollout do, as figures and as a picture."""

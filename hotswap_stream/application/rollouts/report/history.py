@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 
 from hotswap_events.commands import Refusal
 from hotswap_events.observation import Observation
+from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackJoiner
+from hotswap_stream.application.observations.history import RecordedHistory, in_turns
+from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.application.rollouts.analysis.entry import judged_of
 from hotswap_stream.application.rollouts.report.report import Experiment, ExperimentReport
-from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackJoiner
-from hotswap_stream.application.registry.queries import Streams, unknown_model
-from hotswap_stream.application.observations.history import RecordedHistory, in_turns
 from hotswap_stream.domain.state.rollout import RolloutState
 
 LATE = timedelta(days=7)

@@ -15,16 +15,16 @@ from hotswap_events.observation import Observation
 from hotswap_events.rollout import MetricEvidence
 from hotswap_events.rollout_record import RolloutStatus
 from hotswap_events.rollout_strategy import MetricName, MetricRule, RolloutPolicy
-from hotswap_stream.application.observations.feedback import JoinStatus
-from hotswap_stream.application.rollouts.analysis.metric_tests import metric_evidence
-from hotswap_stream.application.rollouts.analysis.due import verdicts_of
 from hotswap_stream.application.descriptions.rollout import describe_strategy
-from hotswap_stream.application.rollouts.analysis.table import ModelTable, RolloutTable, fold_judged, fold_observation
+from hotswap_stream.application.observations.feedback import JoinStatus
+from hotswap_stream.application.rollouts.analysis.due import verdicts_of
 from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer, VersionFigures
-from hotswap_stream.domain.statistics.latency_histogram import quantile_ms
+from hotswap_stream.application.rollouts.analysis.metric_tests import metric_evidence
+from hotswap_stream.application.rollouts.analysis.table import ModelTable, RolloutTable, fold_judged, fold_observation
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.domain.statistics.beta_binomial import rate_interval
 from hotswap_stream.domain.statistics.evidence import Evidence
+from hotswap_stream.domain.statistics.latency_histogram import quantile_ms
 from hotswap_stream.domain.statistics.means import mean_interval
 from hotswap_stream.domain.statistics.samples import Counts
 

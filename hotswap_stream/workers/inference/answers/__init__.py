@@ -1,0 +1,1 @@
+"""Answers: their bytes, their topic, copies and dead letters."""

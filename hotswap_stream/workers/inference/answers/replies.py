@@ -12,7 +12,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from hotswap_events import headers as header_names
 from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.workers.inference.answers.writer import Answer
-from hotswap_stream.workers.inference.kafka_clients import LoopLimits, reply_producer
+from hotswap_stream.workers.inference.kafka_clients import reply_producer
+from hotswap_stream.workers.inference.limits import LoopLimits
 
 _log = structlog.get_logger(__name__)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter, dead_letters
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
-from hotswap_stream.workers.inference.kafka_clients import LoopLimits
+from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter, dead_letters
+from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.requests.quarantine import REFUSED
 from hotswap_stream.workers.inference.waiting import Wait
 

@@ -23,8 +23,8 @@ from hotswap_stream.application.artifacts.manifest import TensorSpec
 from hotswap_stream.application.swap.slots import Serving
 from hotswap_stream.workers.inference.answers.template import AnswerTemplate
 from hotswap_stream.workers.inference.batches.batches import Batch, Group, NotReady
-from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.headers import ReplyTo, RequestHeaders
+from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
 from hotswap_stream.workers.inference.requests.tensors import DATATYPES, NUMPY_DTYPES, Array
 from hotswap_stream.workers.inference.windows.steps import Taken

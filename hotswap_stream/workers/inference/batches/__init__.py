@@ -1,0 +1,1 @@
+"""Batches: which version answers which request, and the forward passes."""

@@ -17,8 +17,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.heuristic import CONSTANT
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import ServingModel
 from hotswap_stream.application.swap.slots import Serving, VersionSlots
 from hotswap_stream.workers.inference.batches.batches import Group

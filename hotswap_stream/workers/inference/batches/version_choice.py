@@ -8,15 +8,15 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from msgspec.structs import replace
 
 from hotswap_stream.application.serving.guard import CircuitGuard
-from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.application.swap.slots import Serving, VersionSlots
+from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.domain.rollouts.routing import arms_of, routing_key_of
-from hotswap_stream.domain.serving.route import Route
 from hotswap_stream.domain.rollouts.traffic import Traffic
+from hotswap_stream.domain.serving.route import Route
 from hotswap_stream.workers.inference.batches.batches import Batch, Refused, group_requests
+from hotswap_stream.workers.inference.batches.window_groups import group_windows
 from hotswap_stream.workers.inference.requests.ids import RequestIds
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
-from hotswap_stream.workers.inference.batches.window_groups import group_windows
 from hotswap_stream.workers.inference.windows.steps import Taken
 
 PINNED_WAIT_SECONDS_MAX = 0.05

@@ -1,0 +1,1 @@
+"""One model's loop: partitions, where to go on, lives and their end."""

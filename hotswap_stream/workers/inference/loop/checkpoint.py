@@ -13,17 +13,15 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from hotswap_events.answers import AnswerRule, ModelTags
-from hotswap_stream.workers.inference.kafka_clients import tail_consumer
-from hotswap_stream.workers.inference.requests.records import records_of
+from hotswap_stream.kafka.librdkafka import ASK_SECONDS_MAX, READ_SECONDS_MAX, tail_consumer, watermarks
 from hotswap_stream.kafka.unreadable_batches import ReadOn
+from hotswap_stream.workers.inference.requests.records import records_of
 from hotswap_stream.workers.inference.waiting import Wait
 
 _log = structlog.get_logger(__name__)
 
 TAIL_RECORDS = 2_000
 """Answers looked at per partition."""
-ASK_SECONDS_MAX = 5.0
-READ_SECONDS_MAX = 10.0
 RETRY_SECONDS_MAX = 30.0
 RETRY_SECONDS = 0.3
 _READ_RECORDS = 1_000
@@ -54,14 +52,6 @@ def last_answered(
         return _read_to_ends(consumer, topic, starts, tags, read_on, wait)
     finally:
         consumer.close()
-
-
-def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    """First offset that is there and first that is not yet. KafkaException."""
-    found = consumer.get_watermark_offsets(partition, timeout=ASK_SECONDS_MAX, cached=False)
-    if found is None:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer about {partition}"))
-    return found
 
 
 def _read_to_ends(

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaError
 from msgspec import Struct
 
+from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
+from hotswap_stream.workers.inference.answers.replies import ReplySender
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
-from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer, request_consumer
-from hotswap_stream.workers.inference.answers.replies import ReplySender
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 
 if TYPE_CHECKING:
-    from hotswap_stream.workers.inference.loop.model_loop import LoopParts
+    from hotswap_stream.workers.inference.loop.parts import LoopParts
 
 
 class LifeClients(Struct, frozen=True):

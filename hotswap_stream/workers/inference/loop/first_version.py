@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hotswap_stream.workers.inference.loop.model_loop import LoopParts
+    from hotswap_stream.workers.inference.loop.parts import LoopParts
 
 
 def first_version_decided(

@@ -17,28 +17,28 @@ from typing import TYPE_CHECKING
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from hotswap_stream.workers.inference.answers.sender import AnswerSender
-from hotswap_stream.workers.inference.loop.answered_places import AnsweredPlaces
-from hotswap_stream.workers.inference.batches.batches import Batch
 from hotswap_stream.kafka.callbacks import CallbackErrors
-from hotswap_stream.workers.inference.loop.checkpoint import resume_positions
+from hotswap_stream.kafka.unreadable_batches import reading_on
+from hotswap_stream.workers.inference.answers.sender import AnswerSender
+from hotswap_stream.workers.inference.batches.batches import Batch
+from hotswap_stream.workers.inference.batches.referee import Referee
 from hotswap_stream.workers.inference.batches.version_choice import VersionChooser
+from hotswap_stream.workers.inference.loop.answered_places import AnsweredPlaces
+from hotswap_stream.workers.inference.loop.checkpoint import resume_positions
+from hotswap_stream.workers.inference.loop.clients import LifeClients, open_clients
 from hotswap_stream.workers.inference.loop.computing import Computing
 from hotswap_stream.workers.inference.loop.first_version import first_version_decided
-from hotswap_stream.workers.inference.loop.clients import LifeClients, open_clients
-from hotswap_stream.workers.inference.requests.quarantine import Quarantine
-from hotswap_stream.workers.inference.batches.referee import Referee
-from hotswap_stream.workers.inference.requests.ids import RequestIds
-from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
 from hotswap_stream.workers.inference.loop.served_partitions import ServedWatch
 from hotswap_stream.workers.inference.loop.taking import Taking
-from hotswap_stream.kafka.unreadable_batches import reading_on
-from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.loop.waiting_requests import nothing_waits
 from hotswap_stream.workers.inference.loop.window_wiring import window_keeper
+from hotswap_stream.workers.inference.requests.ids import RequestIds
+from hotswap_stream.workers.inference.requests.quarantine import Quarantine
+from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
+from hotswap_stream.workers.inference.waiting import Wait
 
 if TYPE_CHECKING:
-    from hotswap_stream.workers.inference.loop.model_loop import LoopParts
+    from hotswap_stream.workers.inference.loop.parts import LoopParts
 
 _log = structlog.get_logger(__name__)
 

@@ -9,15 +9,16 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer
 from msgspec import Struct
 
+from hotswap_stream.kafka.librdkafka import partition_count
+
 if TYPE_CHECKING:
-    from hotswap_stream.workers.inference.loop.model_loop import LoopParts
+    from hotswap_stream.workers.inference.loop.parts import LoopParts
 
 _log = structlog.get_logger(__name__)
 
-ASK_SECONDS_MAX = 5.0
 RECHECK_SECONDS = 10.0
 """How often it is looked whether partitions that could not be served can be now."""
 
@@ -28,18 +29,6 @@ class Served(Struct, frozen=True):
     partitions: tuple[int, ...]
     unserved: tuple[int, ...] = ()
     why: str | None = None
-
-
-def partition_count(consumer: Consumer, topic: str) -> int:
-    """0 if there is no such topic; it is not made by asking. Blocking. KafkaException."""
-    found = consumer.list_topics(topic, timeout=ASK_SECONDS_MAX).topics.get(topic)
-    if found is None:
-        return 0
-    if found.error is None:
-        return len(found.partitions)
-    if found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-        return 0
-    raise KafkaException(found.error)
 
 
 def served_partitions(

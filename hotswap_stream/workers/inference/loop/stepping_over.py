@@ -7,9 +7,9 @@ import structlog
 from confluent_kafka import Message
 from msgspec import Struct
 
+from hotswap_stream.kafka.unreadable_batches import BatchPlace, find_batch
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.requests import Unreadable
-from hotswap_stream.kafka.unreadable_batches import BatchPlace, find_batch
 
 _log = structlog.get_logger(__name__)
 

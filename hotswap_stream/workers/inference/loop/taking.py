@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from hotswap_stream.kafka.unreadable_batches import is_unreadable
+from hotswap_stream.workers.inference.loop.stepping_over import UnreadablePartitions
 from hotswap_stream.workers.inference.requests.records import records_of
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable, read_request
-from hotswap_stream.workers.inference.loop.stepping_over import UnreadablePartitions
-from hotswap_stream.kafka.unreadable_batches import is_unreadable
 
 if TYPE_CHECKING:
-    from hotswap_stream.workers.inference.loop.model_loop import LoopParts
+    from hotswap_stream.workers.inference.loop.parts import LoopParts
 
 
 class Taking:

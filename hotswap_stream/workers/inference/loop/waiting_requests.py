@@ -5,7 +5,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from hotswap_stream.workers.inference.kafka_clients import tail_consumer
+from hotswap_stream.kafka.librdkafka import tail_consumer
 
 ASK_SECONDS_MAX = 2.0
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, KafkaException
 
 from hotswap_stream.errors import LogUnavailableError
-from hotswap_stream.workers.inference.requests.requests import read_request
 from hotswap_stream.kafka.unreadable_batches import ReadOn
+from hotswap_stream.workers.inference.requests.requests import read_request
 from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 from hotswap_stream.workers.inference.windows.reading import TopicReader
 
 if TYPE_CHECKING:
-    from hotswap_stream.workers.inference.loop.model_loop import LoopParts
+    from hotswap_stream.workers.inference.loop.parts import LoopParts
 
 TOPIC_SECONDS_MAX = 60.0
 

@@ -1,0 +1,1 @@
+"""Observing answers: tallies, samples and circuits, never in the way of the next batch."""

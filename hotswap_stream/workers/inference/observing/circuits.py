@@ -8,9 +8,9 @@ from typing import Any
 import structlog
 
 from hotswap_events.commands import AnyCommand
-from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.workers.inference.batches.batches import Batch
 

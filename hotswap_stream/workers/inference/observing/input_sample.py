@@ -6,7 +6,14 @@ import datasketches
 import numpy as np
 
 from hotswap_events.observation import Sums
-from hotswap_stream.application.observations.row_sketches import element_tables, looked_at, means_of, new_sketch, summable, update
+from hotswap_stream.application.observations.row_sketches import (
+    element_tables,
+    looked_at,
+    means_of,
+    new_sketch,
+    summable,
+    update,
+)
 from hotswap_stream.workers.inference.requests.tensors import Array
 
 ROWS_A_GROUP_MAX = 4

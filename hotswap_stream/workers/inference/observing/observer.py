@@ -15,8 +15,8 @@ from hotswap_events.fleet import ObservationsLost
 from hotswap_events.observation import Comparison, Observation, ObservationRole
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.workers.inference.batches.batches import Batch, Group
-from hotswap_stream.workers.inference.requests.requests import Unreadable
 from hotswap_stream.workers.inference.observing.tally import Tally
+from hotswap_stream.workers.inference.requests.requests import Unreadable
 
 _log = structlog.get_logger(__name__)
 

@@ -1,0 +1,1 @@
+"""Requests: records, headers, ids and tensors."""

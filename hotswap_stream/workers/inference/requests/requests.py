@@ -5,8 +5,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hotswap_events.inference import ErrorCode, InferRequest
-from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.headers import RequestHeaders, WrongHeaderError, read_headers
+from hotswap_stream.workers.inference.requests.records import RequestRecord
 
 _json = msgspec.json.Decoder(InferRequest)
 _msgpack = msgspec.msgpack.Decoder(InferRequest)

@@ -1,0 +1,1 @@
+"""Shadows: versions that compute after the answers were sent."""

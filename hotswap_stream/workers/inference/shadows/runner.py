@@ -26,9 +26,9 @@ from hotswap_stream.domain.rollouts.traffic import Traffic, is_shadowed
 from hotswap_stream.workers.inference.batches.batches import Batch, Group
 from hotswap_stream.workers.inference.batches.version_choice import routing_key
 from hotswap_stream.workers.inference.observing.observer import Observer
-from hotswap_stream.workers.inference.shadows.compare import Compared, compare, shown
 from hotswap_stream.workers.inference.observing.tally import Tally
 from hotswap_stream.workers.inference.requests.tensors import Array
+from hotswap_stream.workers.inference.shadows.compare import Compared, compare, shown
 
 _log = structlog.get_logger(__name__)
 

@@ -1,0 +1,1 @@
+"""Windows kept by a worker, written to a topic and read back."""

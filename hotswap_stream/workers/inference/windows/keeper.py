@@ -16,13 +16,13 @@ from confluent_kafka import KafkaError, Message, Producer
 from hotswap_events.windows import WindowRecord, WindowRule
 from hotswap_stream.application.windows.fold import WindowFold
 from hotswap_stream.application.windows.rule import next_rule
-from hotswap_stream.workers.inference.windows.partition import PartitionWindows
 from hotswap_stream.workers.inference.requests.records import RequestRecord, records_of
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
 from hotswap_stream.workers.inference.waiting import Wait
-from hotswap_stream.workers.inference.windows.window import Window, window_of
+from hotswap_stream.workers.inference.windows.partition import PartitionWindows
 from hotswap_stream.workers.inference.windows.reading import TopicReader
 from hotswap_stream.workers.inference.windows.steps import Taken
+from hotswap_stream.workers.inference.windows.window import Window, window_of
 
 _log = structlog.get_logger(__name__)
 

@@ -8,8 +8,8 @@ from collections.abc import ItemsView, Iterable
 from hotswap_events.windows import WindowRecord, WindowRule, WindowsMarker, marker_key, parse_key, window_key
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
 from hotswap_stream.workers.inference.requests.tensors import WrongInputError
-from hotswap_stream.workers.inference.windows.window import Window
 from hotswap_stream.workers.inference.windows.steps import Taken, new_steps, series_key
+from hotswap_stream.workers.inference.windows.window import Window
 
 Change = tuple[bytes, WindowRecord | None]
 """Key and value of a record for the topic; None deletes."""

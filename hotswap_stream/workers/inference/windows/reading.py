@@ -10,9 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from hotswap_events.windows import WindowRecord
 from hotswap_stream.application.windows.fold import WindowFold
-from hotswap_stream.workers.inference.loop.checkpoint import READ_SECONDS_MAX, watermarks
-from hotswap_stream.workers.inference.kafka_clients import tail_consumer
-from hotswap_stream.workers.inference.loop.served_partitions import partition_count
+from hotswap_stream.kafka.librdkafka import READ_SECONDS_MAX, partition_count, tail_consumer, watermarks
 from hotswap_stream.kafka.unreadable_batches import ReadOn
 from hotswap_stream.workers.inference.waiting import Wait
 

@@ -1,6 +1,5 @@
 """Health for orchestrators, and the status for people."""
 
-import asyncio
 from datetime import datetime
 
 from litestar import get
@@ -8,15 +7,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
 
 from hotswap_stream import __version__
-from hotswap_stream.api.inference.asking import troubles
-from hotswap_stream.api.protocol.broker_away import broker_condition, why_away
-from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, Problem, ProblemError
-from hotswap_stream.api.runtime import ApiRuntime, Runtime
-from hotswap_stream.errors import LogUnavailableError
-
-DEGRADED_MAX = 100
-READY_SECONDS_MAX = 2.0
-"""How long the log may take to tell its end and deliver what is before it."""
+from hotswap_stream.api.monitoring.readiness import degraded, missing_for_readiness, require_ready
+from hotswap_stream.api.protocol.broker_away import broker_condition
+from hotswap_stream.api.protocol.problems import Problem
+from hotswap_stream.api.runtime import Runtime
 
 
 class Live(Struct, frozen=True, kw_only=True):
@@ -64,38 +58,6 @@ class Status(Struct, frozen=True, kw_only=True):
     api_keys_required: bool
 
 
-async def _missing(runtime: ApiRuntime) -> tuple[str, ...]:
-    if away := why_away(runtime):
-        return (away,)
-    registry = runtime.registry
-    try:
-        registry.check_followed()
-    except LogUnavailableError as error:
-        return (str(error),)
-    end_offset: int | None = None
-    try:
-        async with asyncio.timeout(READY_SECONDS_MAX):
-            end_offset = await registry.log.end_offset()
-            await registry.catch_up()
-    except LogUnavailableError as error:
-        return (str(error),)
-    except TimeoutError:
-        if end_offset is None:
-            return (f"the registry log did not answer within {READY_SECONDS_MAX} s",)
-        behind = end_offset - registry.fold.next_offset
-        return (f"the registry is {behind} records behind the log's end at offset {end_offset}",)
-    obstacle = registry.log.obstacle()
-    return () if obstacle is None else (obstacle,)
-
-
-def _degraded(runtime: ApiRuntime) -> tuple[str, ...]:
-    return tuple(
-        f"model {model_name!r}: {reason}"
-        for model_name in sorted(runtime.registry.fold.streams)
-        for reason in troubles(runtime, model_name)
-    )[:DEGRADED_MAX]
-
-
 @get("/api/health/live", operation_id="live", tags=["health"])
 async def live() -> Live:
     """Whether the process runs."""
@@ -110,16 +72,14 @@ async def live() -> Live:
 )
 async def ready(runtime: Runtime) -> Ready:
     """Whether the registry is followed and caught up with the log's end."""
-    missing = await _missing(runtime)
-    if missing:
-        raise ProblemError(503, "not-ready", "; ".join(missing), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-    return Ready(next_offset=runtime.registry.fold.next_offset, degraded=_degraded(runtime))
+    await require_ready(runtime)
+    return Ready(next_offset=runtime.registry.fold.next_offset, degraded=degraded(runtime))
 
 
 @get("/api/status", operation_id="status", tags=["health"])
 async def status(runtime: Runtime) -> Status:
     """What this server is and how far it has come."""
-    missing = await _missing(runtime)
+    missing = await missing_for_readiness(runtime)
     broker = broker_condition(runtime)
     fold, services = runtime.registry.fold, runtime.services
     states = [stream.state for stream in fold.streams.values()]
@@ -131,7 +91,7 @@ async def status(runtime: Runtime) -> Status:
         now=services.clock.now(),
         ready=not missing,
         not_ready_because=missing,
-        degraded=_degraded(runtime),
+        degraded=degraded(runtime),
         warnings=(broker.disk_warning,) if broker is not None and broker.disk_warning else (),
         models=len(states),
         active_models=sum(state.active_version is not None for state in states),

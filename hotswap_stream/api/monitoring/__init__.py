@@ -1,0 +1,1 @@
+"""Health, readiness and metrics: what orchestrators and Prometheus ask."""

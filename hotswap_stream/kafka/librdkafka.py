@@ -1,0 +1,76 @@
+"""librdkafka's clients: what all of them are told, and questions about a partition."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+_log = structlog.get_logger(__name__)
+
+ASK_SECONDS_MAX = 5.0
+"""The longest wait for an answer about a topic or a partition."""
+READ_SECONDS_MAX = 10.0
+"""The longest wait for the next records before an end."""
+
+ALWAYS = {
+    # A topic that is asked for and not there is an error, not a new topic with the broker's settings: the broker makes
+    # one for a producer that does not say so.
+    "allow.auto.create.topics": False,
+}
+READING = {**ALWAYS, "isolation.level": "read_committed"}
+
+
+def tail_consumer(options: Mapping[str, Any], worker: str) -> Consumer:
+    """A consumer outside any group that says where a partition ends."""
+    return Consumer(
+        {
+            **options,
+            **READING,
+            "group.id": f"{worker}-tail",  # librdkafka wants one; nothing is committed to it
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        },
+        logger=client_logger(),
+    )
+
+
+def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """First offset that is there and first that is not yet. KafkaException."""
+    found = consumer.get_watermark_offsets(partition, timeout=ASK_SECONDS_MAX, cached=False)
+    if found is None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer about {partition}"))
+    return found
+
+
+def partition_count(consumer: Consumer, topic: str) -> int:
+    """0 if there is no such topic; it is not made by asking. Blocking. KafkaException."""
+    found = consumer.list_topics(topic, timeout=ASK_SECONDS_MAX).topics.get(topic)
+    if found is None:
+        return 0
+    if found.error is None:
+        return len(found.partitions)
+    if found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        return 0
+    raise KafkaException(found.error)
+
+
+class _ToStructlog(logging.Handler):
+    """librdkafka's own log lines, as part of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        # Remarks on the configuration come with each client, and ours is what we mean.
+        _log.log(logging.DEBUG if "CONFWARN" in message else record.levelno, "librdkafka", message=message)
+
+
+def client_logger() -> logging.Logger:
+    """Return the logger that every client of librdkafka gets."""
+    logger = logging.getLogger("hotswap_stream.librdkafka")
+    if not logger.handlers:
+        logger.propagate = False
+        logger.setLevel(logging.WARNING)
+        logger.addHandler(_ToStructlog())
+    return logger
