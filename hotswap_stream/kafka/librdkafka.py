@@ -22,6 +22,15 @@ ALWAYS = {
 READING = {**ALWAYS, "isolation.level": "read_committed"}
 
 
+def is_fatal(error: KafkaError) -> bool:
+    """Return whether the client that reported this is of no use any more and another one is needed.
+
+    What a consumer hands to its error callback has the code `_FATAL`, and yet its `fatal()` says False
+    (confluent-kafka-python issue 869): a static member that was fenced would stay silent for ever.
+    """
+    return bool(error.fatal()) or error.code() == KafkaError._FATAL  # the client's public name for it
+
+
 def tail_consumer(options: Mapping[str, Any], worker: str) -> Consumer:
     """A consumer outside any group that says where a partition ends."""
     return Consumer(

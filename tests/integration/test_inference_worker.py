@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from confluent_kafka import Consumer
 
 from hotswap_events import headers as header_names
 from hotswap_events.registry import ArtifactFacts
@@ -130,6 +131,39 @@ async def test_versions_swap_under_a_stream_of_requests(stage: Stage) -> None:
         assert set(chosen) <= set(offsets)
         for answer in bodies:
             assert answer["outputs"][0]["data"] == [float(answer["model_version"][1:])] * 2
+
+
+async def test_a_worker_that_was_fenced_comes_back(stage: Stage, settings: Settings) -> None:
+    """A broker that was killed may take a worker for another one of the same name: its loop stayed silent for ever."""
+    await stage.send(request_body("before"))
+    await stage.answers(1)
+    intruder = Consumer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            "group.id": stage.topics.workers_group(MODEL),
+            "group.instance.id": "w1",
+            "session.timeout.ms": 6_000,
+            "enable.auto.commit": False,
+            "partition.assignment.strategy": "range",
+        }
+    )
+    sent = 1
+    try:
+        intruder.subscribe([stage.topics.requests(MODEL)])
+        async with asyncio.timeout(60):
+            while not intruder.assignment():
+                # Commits are made only while there are answers, and what a commit meets is told in its own way.
+                await stage.send(request_body(str(sent)))
+                sent += 1
+                await asyncio.to_thread(intruder.poll, 0.02)
+        for _more in range(100):
+            await stage.send(request_body(str(sent)))
+            sent += 1
+            await asyncio.sleep(0.02)
+    finally:
+        await asyncio.to_thread(intruder.close)
+    answers = await stage.answers(sent)
+    assert [body(answer)["id"] for answer in answers[1:]] == [str(number) for number in range(1, sent)]
 
 
 BAD_REQUESTS: list[tuple[str, bytes | None, list[tuple[str, bytes]], str, str]] = [

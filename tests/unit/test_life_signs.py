@@ -36,6 +36,18 @@ def test_a_partition_that_stands_while_requests_wait(now: list[float]) -> None:
     assert signs.trouble() is None
 
 
+def test_a_consumer_that_brings_none_of_what_waits(now: list[float]) -> None:
+    """Each life has the whole time, or a partition that stood for long would end every new one at once."""
+    signs = LifeSigns()
+    began_s = now[0]
+    for _second in range(61):
+        signs.look({0: 5, 1: 5, 2: 5}, {0: 6, 1: 5, 2: 9}, blocked=(2,))
+        assert signs.silent(began_s, blocked=(2,)) == ()
+        now[0] += 1
+    assert signs.silent(began_s, blocked=(2,)) == (0,)
+    assert signs.silent(now[0] - 1, blocked=(2,)) == ()
+
+
 def test_a_loop_that_does_not_come_round(now: list[float]) -> None:
     signs = LifeSigns()
     signs.turn()

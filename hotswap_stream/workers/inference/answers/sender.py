@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from hotswap_stream.kafka.librdkafka import is_fatal
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter, dead_letters
 from hotswap_stream.workers.inference.limits import LoopLimits
@@ -167,12 +168,12 @@ class AnswerSender:
     def _find_reason(self) -> None:
         """The end of a producer is told before the refusal of the record that caused it."""
         give_up = time.monotonic() + REASON_SECONDS_MAX
-        while self._error is not None and self._error.fatal() and time.monotonic() < give_up and self.in_flight:
+        while self._error is not None and is_fatal(self._error) and time.monotonic() < give_up and self.in_flight:
             self._poll(0.05)
 
     def notice(self, error: KafkaError) -> None:
         """An error of the producer as a whole; a fatal one ends it."""
-        if error.fatal():
+        if is_fatal(error):
             self._error = self._error or error
         else:
             _log.debug("producer_error", error=str(error))

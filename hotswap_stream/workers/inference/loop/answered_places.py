@@ -23,6 +23,8 @@ class AnsweredPlaces:
         self.places: dict[int, int] = {}
         self.any = False
         """Whether anything was answered in this life."""
+        self.began_s = math.inf
+        """Monotonic: when the partitions were assigned, the last time."""
         self._model_name = model_name
         self._request_topic = request_topic
         self._uncommitted: dict[int, int] = {}
@@ -38,6 +40,7 @@ class AnsweredPlaces:
     def begin(self, positions: Mapping[int, int]) -> None:
         """Partitions were assigned, to be answered from these offsets on."""
         self.places = dict(positions)
+        self.began_s = time.monotonic()
 
     def clear(self) -> None:
         """They are somebody else's."""

@@ -18,6 +18,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from hotswap_stream.kafka.callbacks import CallbackErrors
+from hotswap_stream.kafka.librdkafka import is_fatal
 from hotswap_stream.kafka.unreadable_batches import reading_on
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
 from hotswap_stream.workers.inference.batches.batches import Batch
@@ -325,8 +326,18 @@ class LoopLife:
         for partition, offset in self._assigned.items():
             self._consumer.seek(TopicPartition(self._request_topic, partition, offset))
 
+    def _check_consumer(self) -> None:
+        """Raise KafkaException when requests have waited for long and the consumer brings none of them."""
+        if self._entries or self._computing.busy or self._sender.in_flight:
+            return
+        silent = self._signs.silent(self.answered.began_s, self._taking.blocked)
+        if silent:
+            reason = f"requests wait in partitions {silent} and the consumer brings none of them"
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, reason))
+
     def _on_consumer_error(self, error: KafkaError) -> None:
-        if error.fatal():
+        if is_fatal(error):
+            _log.error("consumer_failed", model_name=self._parts.model_name, error=str(error))
             self._failed = error
         else:
             _log.warning("consumer_error", model_name=self._parts.model_name, error=str(error))
@@ -341,6 +352,7 @@ class LoopLife:
             self._clients.replies.poll()
             self.answered.commit(self._consumer, self._assigned, asynchronous=True)
             self.answered.tell(self._consumer, self._signs, self._taking.blocked, self._nothing_waits)
+            self._check_consumer()
             if self._served.changed(self._consumer, self._given, doubtful=stuck):
                 if stuck:  # no answer is taken any more
                     raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, self._signs.advice or ""))

@@ -60,6 +60,17 @@ class LifeSigns:
         """Partitions that stand still although requests wait in them."""
         return self.standing(STANDSTILL_SECONDS_MAX)
 
+    def silent(self, since_s: float, blocked: Collection[int]) -> tuple[int, ...]:
+        """Return the partitions that stand still although requests wait in them, without those that are `blocked`.
+
+        Args:
+            since_s: Monotonic seconds since which somebody has read them; none is silent before its time is over.
+            blocked: Partitions for which it is known what keeps them from moving.
+        """
+        if time.monotonic() - since_s <= STANDSTILL_SECONDS_MAX:
+            return ()
+        return tuple(partition for partition in self.stalled() if partition not in blocked)
+
     def trouble(self) -> str | None:
         """Why the loop is not well; None if it is."""
         now_s, turned_s = time.monotonic(), self._turned_s

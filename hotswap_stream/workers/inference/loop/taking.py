@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from hotswap_stream.kafka.librdkafka import is_fatal
 from hotswap_stream.kafka.unreadable_batches import is_unreadable
 from hotswap_stream.workers.inference.loop.stepping_over import UnreadablePartitions
 from hotswap_stream.workers.inference.requests.records import records_of
@@ -44,7 +45,7 @@ class Taking:
                 good.append(message)
             elif is_unreadable(error):
                 unreadable.append(message)
-            elif error.fatal() or not error.retriable():
+            elif is_fatal(error) or not error.retriable():
                 self._on_error(error)
         entries: list[Request | Unreadable] = []
         bytes_max, key_bytes_max = self._limits.request_bytes_max, self._limits.answer_key_bytes_max
