@@ -48,8 +48,9 @@ def executor_config(settings: Settings) -> "ExecutorConfig":
 async def build_worker(settings: Settings, worker: str, model_names: frozenset[str] | None = None) -> "InferenceWorker":
     """An inference worker, not started. Creates the control topics if they are missing."""
     from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
+    from hotswap_stream.workers.inference.config import WorkerConfig
     from hotswap_stream.workers.inference.limits import LoopLimits
-    from hotswap_stream.workers.inference.worker import InferenceWorker, WorkerConfig
+    from hotswap_stream.workers.inference.worker import InferenceWorker
 
     await ensure_control_topics(settings)
     config = WorkerConfig(

@@ -18,7 +18,7 @@ from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import Arrays, ModelLoader, ServingModel
 from hotswap_stream.home.pulse import NotHealthyError, Pulse, check
 from hotswap_stream.workers.inference import worker as worker_module
-from hotswap_stream.workers.inference.loop import signs as life_signs
+from hotswap_stream.workers.inference.health import signs as life_signs
 from tests.integration.asking_stage import running_api
 from tests.integration.serving_stage import MODEL, open_stage, request_body, stage_settings
 from tests.integration.test_cli_processes import (

@@ -82,9 +82,11 @@ async def test_a_load_that_fails_in_one_worker_rolls_nobody_back_whatever_is_in_
             await write_into_the_fleet(settings)
             await stage.switch("v2")
             async with asyncio.timeout(60):
-                while MODEL not in bad._settling:
+                while MODEL not in bad._served or bad._served[MODEL].settling is None:
                     await asyncio.sleep(0.05)
-                await bad._settling[MODEL]
+                settling = bad._served[MODEL].settling
+                assert settling is not None
+                await settling
             await stage.registry.catch_up()
             assert stage.registry.state(MODEL).active_version == "v2"
             serving = good._served[MODEL].slots.serving

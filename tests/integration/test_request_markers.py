@@ -10,8 +10,8 @@ from confluent_kafka import Producer
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.inference import lag as request_lag
 from hotswap_stream.settings import Settings
+from hotswap_stream.workers.inference.health import signs as life_signs
 from hotswap_stream.workers.inference.loop import answered_places
-from hotswap_stream.workers.inference.loop import signs as life_signs
 from hotswap_stream.workers.inference.loop.waiting_requests import nothing_waits
 from tests.integration.serving_stage import MODEL, Stage, open_stage, request_body
 from tests.integration.serving_stage import stage_settings as settings_of
