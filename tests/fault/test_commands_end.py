@@ -14,7 +14,7 @@ import pytest
 
 from hotswap_stream import bootstrap
 from hotswap_stream.broker import EmbeddedKafka
-from tests.support.processes.up import ROOT
+from tests.support.checkout import ROOT
 from tests.support.stages.serving import MODEL, open_stage, stage_settings
 
 END_SECONDS_MAX = 60.0
