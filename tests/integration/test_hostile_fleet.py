@@ -87,6 +87,6 @@ async def test_a_load_that_fails_in_one_worker_rolls_nobody_back_whatever_is_in_
                 await bad._settling[MODEL]
             await stage.registry.catch_up()
             assert stage.registry.state(MODEL).active_version == "v2"
-            serving = good._served[MODEL].slots.serving
-            assert serving is not None
-            assert serving.model_version == "v2"
+            lease = good._served[MODEL].slots.current
+            assert lease is not None
+            assert lease.model_version == "v2"
