@@ -61,7 +61,7 @@ class ServedModel(Struct, kw_only=True):
         while self.registry.state(self.model_name).active_version is not None:
             await self.slots.wait_decided()
             settling = self.settling
-            if self.slots.serving is not None or self.slots.refused is not None or settling is None or settling.done():
+            if self.slots.current is not None or self.slots.refused is not None or settling is None or settling.done():
                 return
             await asyncio.wait({settling})
 
@@ -107,7 +107,7 @@ class ServedModel(Struct, kw_only=True):
 
     def fleet_record(self, worker: str, *, observations_lost: ObservationsLost) -> FleetRecord:
         """Return what `worker` says of the model on the fleet topic."""
-        serving, signs = self.slots.serving, self.signs
+        serving, signs = self.slots.current, self.signs
         return FleetRecord(
             worker=worker,
             model_name=self.model_name,

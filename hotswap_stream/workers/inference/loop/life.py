@@ -135,6 +135,6 @@ class LoopLife:
 
     def _has_version(self) -> bool:
         slots = self._parts.slots
-        if slots.serving is not None or slots.refused is not None:
+        if slots.current is not None or slots.refused is not None:
             return True
         return has_version(self._parts, self._loop, self._stopping, self._clients.consumer, self._intake)
