@@ -14,8 +14,8 @@ from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.worker import InferenceWorker
-from tests.integration.serving_stage import MODEL, open_stage, stage_settings
-from tests.raw_records import send_with_a_nameless_header
+from tests.support.kafka.raw_records import send_with_a_nameless_header
+from tests.support.stages.serving import MODEL, open_stage, stage_settings
 
 
 @asynccontextmanager

@@ -20,9 +20,9 @@ from hotswap_stream.application.topics.dead_letter import DEAD_LETTER_KEY_BYTES_
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.requests.requests import KEY_BYTES_MAX
 from hotswap_stream.workers.inference.worker import InferenceWorker
-from tests.integration.hostile_stage import set_topic, write_packed
-from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, body, headers, open_stage, request_body
-from tests.integration.serving_stage import stage_settings as settings_of
+from tests.support.kafka.hostile_topics import set_topic, write_packed
+from tests.support.stages.serving import MODEL, PARTITIONS, Stage, body, headers, open_stage, request_body
+from tests.support.stages.serving import stage_settings as settings_of
 
 MEBIBYTE = 1024**2
 Record: TypeAlias = "ConsumerRecord[bytes, bytes]"

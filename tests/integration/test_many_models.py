@@ -18,7 +18,7 @@ from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import Arrays, LoadedModel, ModelLoader
 from hotswap_stream.client import InferenceRefusedError, TopicClient
 from hotswap_stream.settings import Settings
-from tests.integration.serving_stage import Stage, artifact_answering, open_stage, stage_settings
+from tests.support.stages.serving import Stage, artifact_answering, open_stage, stage_settings
 
 SLOW_SECONDS = 1.0
 ROW = np.ones((1, 4), dtype="<f4")

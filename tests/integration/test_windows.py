@@ -20,7 +20,7 @@ from hotswap_stream.client import AsyncRegistryClient, TopicClient
 from hotswap_stream.client import http_calls as calls
 from hotswap_stream.settings import Settings, child_environment
 from hotswap_stream.workers.inference.worker import InferenceWorker
-from tests.integration.serving_stage import (
+from tests.support.stages.serving import (
     MODEL,
     PARTITIONS,
     Stage,
@@ -30,7 +30,7 @@ from tests.integration.serving_stage import (
     request_body,
     stage_settings,
 )
-from tests.integration.window_stage import Series, mean_artifact, said, steps_body
+from tests.support.stages.windows import Series, mean_artifact, said, steps_body
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from hotswap_stream.application.swap.plan import HoldLimits, versions_to_hold
 from hotswap_stream.application.swap.slot import LoadFailure
 from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.errors import HotswapError
-from tests.registry_samples import LogBuilder, archived, artifact_of, promoted, staged, trained
+from tests.support.samples.registry import LogBuilder, archived, artifact_of, promoted, staged, trained
 
 OPENED = CircuitOpened(model_version="v2", cause="operator")
 HALF_OPENED = CircuitHalfOpened(model_version="v2")
