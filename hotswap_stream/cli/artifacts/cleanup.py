@@ -31,7 +31,7 @@ def get_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False
     """Show the policy that holds for a model."""
 
     def question(streams: Any) -> Any:
-        from hotswap_stream.application.rollouts.view import find_validation_policy
+        from hotswap_stream.application.registry.validation_policy import find_validation_policy
 
         return find_validation_policy(streams, model)
 
