@@ -18,7 +18,7 @@ from hotswap_events.inference import (
     InferTensor,
     WindowFacts,
 )
-from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.answers.facts import PassFacts, answer_facts, pass_facts
 from hotswap_stream.workers.inference.answers.output_slices import OutputSlices
 from hotswap_stream.workers.inference.answers.template import AnswerTemplate

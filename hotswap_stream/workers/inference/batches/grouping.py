@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
-from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.batches.batches import Group, RefusedRequest
 from hotswap_stream.workers.inference.requests.number_lists import all_exact, pack_numbers
 from hotswap_stream.workers.inference.requests.requests import Request
