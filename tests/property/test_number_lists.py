@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hotswap_events.inference import Datatype, InferRequest, InferTensor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.swap.lease import Lease
-from hotswap_stream.workers.inference.batches.batches import RefusedRequest, group_requests
+from hotswap_stream.workers.inference.batches.batches import RefusedRequest
+from hotswap_stream.workers.inference.batches.grouping import group_requests
 from hotswap_stream.workers.inference.requests import tensors
 from hotswap_stream.workers.inference.requests.number_lists import pack_numbers
 from hotswap_stream.workers.inference.requests.records import RequestRecord
