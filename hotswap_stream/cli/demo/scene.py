@@ -17,7 +17,7 @@ from hotswap_stream.adapters.torch.data.bad_data import make_data
 from hotswap_stream.adapters.torch.data.digits import load_digits_split
 from hotswap_stream.adapters.torch.data.files import save_data_file
 from hotswap_stream.application.registry.fold import Applied
-from hotswap_stream.application.registry.follower import TailEntry
+from hotswap_stream.application.registry.tail import TailEntry
 from hotswap_stream.application.training.runs import OnProgress, TrainingFailure, TrainingSpec
 from hotswap_stream.application.training.trainer import ModelTrainer, TrainingReport
 from hotswap_stream.cli.demo.report import Act

@@ -15,8 +15,8 @@ from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord
 from hotswap_events.topics import Topics
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks, first_failure
 from hotswap_stream.application.registry.fold import Applied
-from hotswap_stream.application.registry.follower import TailEntry
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.registry.tail import TailEntry
 from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.application.swap.loader import ModelLoader
 from hotswap_stream.application.swap.slot import LoadFailure
