@@ -17,7 +17,7 @@ from benchmarks.executors import inputs_of
 from benchmarks.serving_processes import served
 from benchmarks.worker_rounds import WorkerRounds, facts_of
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.executors.loaded_model import TorchServingModel
+from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel
 from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
 
 ARCHITECTURE = "cnn-28"
@@ -26,7 +26,7 @@ EAGER_AIM, EXECUTOR_AIM = 2.5, 0.9
 BARE_SECONDS = 3.0
 
 
-def _rows_per_s(model: TorchServingModel, rows: int) -> float:
+def _rows_per_s(model: TorchLoadedModel, rows: int) -> float:
     inputs = inputs_of(model, rows)
     model.infer(inputs)
     began, passes = time.perf_counter(), 0

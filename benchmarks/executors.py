@@ -17,7 +17,7 @@ import torch
 
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.torch.executors.config import ExecutorConfig, ExecutorSetting
-from hotswap_stream.adapters.torch.executors.loaded_model import TorchServingModel
+from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel
 from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module
@@ -35,7 +35,7 @@ class Stage:
         self._graphs = folder / "graphs"
         self._store = open_artifact_store(ArtifactStoreConfig(url=str(folder / "store"), artifact_bytes_max=2**30))
 
-    async def load(self, architecture: str, executor: ExecutorSetting, rows_max: int = BATCH_ROWS) -> TorchServingModel:
+    async def load(self, architecture: str, executor: ExecutorSetting, rows_max: int = BATCH_ROWS) -> TorchLoadedModel:
         """A version as a worker would hold it; with `auto`, after what loading began in the background."""
         torch.manual_seed(0)
         manifest = manifest_of(architecture, {})
@@ -52,13 +52,13 @@ class Stage:
             loader.close()
 
 
-def inputs_of(model: TorchServingModel, rows: int) -> dict[str, object]:
+def inputs_of(model: TorchLoadedModel, rows: int) -> dict[str, object]:
     """Normally distributed inputs, the same each time."""
     spec = model.manifest.inputs[0]
     return {spec.name: np.random.default_rng(0).standard_normal((rows, *spec.shape[1:]), dtype=np.float32)}
 
 
-def seconds_of(model: TorchServingModel, inputs: dict[str, object]) -> float:
+def seconds_of(model: TorchLoadedModel, inputs: dict[str, object]) -> float:
     """Processor seconds of one inference."""
     began = time.thread_time()
     model.infer(inputs)

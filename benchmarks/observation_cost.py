@@ -29,7 +29,7 @@ from hotswap_stream.application.alerts.figures import Measured, Reference, windo
 from hotswap_stream.application.alerts.window import AlertWindows
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.observations.sketch import Sketch
-from hotswap_stream.application.swap.slots import Serving
+from hotswap_stream.application.swap.slots import Lease
 from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
 from hotswap_stream.workers.inference.batches.batches import Batch, Group
@@ -61,7 +61,7 @@ class _Model(Struct, frozen=True):
 def batches_of(batch_size: int, count: int) -> list[Batch]:
     """Answered batches, msgpack requests of one row each; no two alike."""
     random = np.random.default_rng(0)
-    serving = Serving("v1", "sha256:" + "0" * 64, 7, cast("Any", _Model()))
+    lease = Lease("v1", "sha256:" + "0" * 64, 7, cast("Any", _Model()))
     found = []
     for number in range(count):
         inputs = random.random((batch_size, PIXELS), dtype=np.float32)
@@ -78,7 +78,7 @@ def batches_of(batch_size: int, count: int) -> list[Batch]:
             )
             for row in range(batch_size)
         ]
-        group = Group(serving, requests, list(range(batch_size)), [1] * batch_size, {"image": inputs})
+        group = Group(lease, requests, list(range(batch_size)), [1] * batch_size, {"image": inputs})
         group.outputs = {"scores": random.random((batch_size, CLASSES), dtype=np.float32)}
         group.started_ms, group.compute_ms = now_ms + 1.0, float(random.lognormal(0.0, 0.3))
         found.append(Batch(list(requests), [group], {}, []))

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.executors import BATCH_ROWS, Stage, inputs_of, seconds_of
-from hotswap_stream.adapters.torch.executors.loaded_model import TorchServingModel
+from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel
 
 FILLS = 60
 ROUNDS = 3
@@ -27,7 +27,7 @@ async def _measure(architecture: str) -> dict[str, object]:
         padded = await Stage(Path(folder)).load(architecture, "auto")
         executor = padded._executor
         assert executor is not None
-        exact = TorchServingModel(padded.manifest, executor)
+        exact = TorchLoadedModel(padded.manifest, executor)
         ours = copied = theirs = 0.0
         for rows in fills:
             inputs = inputs_of(padded, rows)

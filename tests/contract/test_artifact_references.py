@@ -26,8 +26,8 @@ from hotswap_stream.application.artifacts.references import (
 )
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.errors import ConfigurationError
-from tests.contract.s3_server import BUCKET, CREDENTIALS, s3_server
-from tests.sample_artifacts import linear_artifact
+from tests.support.s3_server import BUCKET, CREDENTIALS, s3_server
+from tests.support.samples.artifacts import linear_artifact
 
 STAGING, PRODUCTION = "staging.a1", "production.b2"
 DIGEST = f"sha256:{'1' * 64}"

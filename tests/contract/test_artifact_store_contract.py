@@ -28,8 +28,8 @@ from hotswap_stream.application.artifacts.store import (
     DigestMismatchError,
 )
 from hotswap_stream.errors import ConfigurationError
-from tests.contract.s3_server import BUCKET, CREDENTIALS, s3_server
-from tests.sample_artifacts import flip_bit, linear_artifact, linear_manifest, linear_weights
+from tests.support.s3_server import BUCKET, CREDENTIALS, s3_server
+from tests.support.samples.artifacts import flip_bit, linear_artifact, linear_manifest, linear_weights
 
 UNKNOWN = f"sha256:{'0' * 64}"
 NOT_DIGESTS = [

@@ -8,8 +8,8 @@ import pytest
 
 from hotswap_stream.client import AsyncRegistryClient, RefusedError, RegistryClient
 from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
-from tests.alert_samples import raise_alert
-from tests.contract.http_stage import MODEL, PASSED, HttpStage, NewLog, open_http_stage
+from tests.support.samples.alerts import raise_alert
+from tests.support.stages.http import MODEL, PASSED, HttpStage, NewLog, open_http_stage
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hotswap_stream.api.registry.event_stream import StreamEnd, log_messages
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.application.registry import follower as registry_follower
 from hotswap_stream.application.registry.feed import EntryFilter
-from tests.contract.http_stage import HttpStage, NewLog, open_http_stage, services_on, started_registry
+from tests.support.stages.http import HttpStage, NewLog, open_http_stage, services_on, started_registry
 
 DEADLINE_SECONDS = 30.0
 

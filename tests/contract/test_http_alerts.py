@@ -9,8 +9,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hotswap_events.alerts import AlertRule
-from tests.alert_samples import FAILING, SLOW, raise_alert
-from tests.contract.http_stage import MODEL, HttpStage, NewLog, open_http_stage
+from tests.support.samples.alerts import FAILING, SLOW, raise_alert
+from tests.support.stages.http import MODEL, HttpStage, NewLog, open_http_stage
 
 POLICY = {
     "rules": [

@@ -11,8 +11,8 @@ import pytest
 
 from hotswap_events.commands import ArchiveVersion, StageVersion
 from hotswap_stream.application.log.port import RegistryLog
-from tests.contract.http_stage import MODEL, PASSED, HttpStage, NewLog, open_http_stage, started_registry
-from tests.sample_artifacts import flip_bit
+from tests.support.samples.artifacts import flip_bit
+from tests.support.stages.http import MODEL, PASSED, HttpStage, NewLog, open_http_stage, started_registry
 
 
 @pytest.fixture

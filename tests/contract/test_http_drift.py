@@ -10,9 +10,9 @@ import pytest
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.application.observations.history import Recorded, TooManyRecordsError
 from hotswap_stream.errors import LogUnavailableError
-from tests.contract.http_stage import MODEL, HttpStage, NewLog, open_http_stage
-from tests.observation_samples import ObservedTraffic
-from tests.profile_samples import INPUT, SCORE, sketch_of
+from tests.support.samples.observations import ObservedTraffic
+from tests.support.samples.profiles import INPUT, SCORE, sketch_of
+from tests.support.stages.http import MODEL, HttpStage, NewLog, open_http_stage
 
 PROFILE = {"source": "digits-train", "rows": 100, "sketches": {"input": INPUT, "score": SCORE}}
 PATH = f"/api/models/{MODEL}/versions/v1/profile"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hotswap_events.observation import Feedback
-from tests.contract.http_stage import NewLog, open_http_stage
+from tests.support.stages.http import NewLog, open_http_stage
 
 
 class KeptFeedback:

@@ -7,7 +7,7 @@ import pytest
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.log import guard as log_guard
-from tests.contract.http_stage import MODEL, open_http_stage
+from tests.support.stages.http import MODEL, open_http_stage
 
 
 async def test_nothing_is_answered_from_a_log_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.contract.http_stage import MODEL, HttpStage, NewLog, open_http_stage
+from tests.support.stages.http import MODEL, HttpStage, NewLog, open_http_stage
 
 
 @pytest.fixture

@@ -18,8 +18,7 @@ from hotswap_stream.application.registry.follower import TailEntry
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.errors import LogUnavailableError, UnreadableEventError
 from hotswap_stream.kafka.connection import KafkaConnection
-from tests.contract.registry_logs import OpenLog, kafka_log, memory_log
-from tests.registry_samples import (
+from tests.support.samples.registry import (
     MODEL,
     CountingIds,
     in_envelope,
@@ -31,6 +30,7 @@ from tests.registry_samples import (
     trained,
     validate,
 )
+from tests.support.stages.registry_logs import OpenLog, kafka_log, memory_log
 
 NewRegistry = Callable[[], Awaitable[Registry]]
 """Another process's registry on the same log, started; stopped when the test ends."""

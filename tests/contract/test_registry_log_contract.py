@@ -10,7 +10,7 @@ import pytest
 
 from hotswap_stream.application.log.port import LogRecord, RegistryLog
 from hotswap_stream.errors import DecisionTooLargeError, LogUnavailableError
-from tests.contract.registry_logs import OpenLog, kafka_log, memory_log
+from tests.support.stages.registry_logs import OpenLog, kafka_log, memory_log
 
 DEADLINE_SECONDS = 30.0
 NewLog = Callable[[], Awaitable[RegistryLog]]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.contract.http_stage import MODEL, PASSED, HttpStage, NewLog, open_http_stage
 from tests.contract.test_http_api import assert_problem
-from tests.sample_artifacts import linear_artifact
+from tests.support.samples.artifacts import linear_artifact
+from tests.support.stages.http import MODEL, PASSED, HttpStage, NewLog, open_http_stage
 
 CANARY = {"kind": "canary", "weight": 500}
 STEPS = {

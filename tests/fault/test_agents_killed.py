@@ -15,8 +15,18 @@ from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.domain.state.model import ModelState
-from tests.integration.agents_stage import AgentsStage, agents_stage
-from tests.registry_samples import EPOCH, CountingIds, archive, promote, register, roll_back, stage, switch, validate
+from tests.support.samples.registry import (
+    EPOCH,
+    CountingIds,
+    archive,
+    promote,
+    register,
+    roll_back,
+    stage,
+    switch,
+    validate,
+)
+from tests.support.stages.agents import AgentsStage, agents_stage
 
 MODELS = ("digits", "faces", "speech", "words")
 ROUNDS = 5
@@ -137,7 +147,7 @@ async def test_nothing_is_lost_and_nothing_applied_twice(
 async def test_commands_that_wait_while_a_table_is_restored_are_not_lost(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    async with agents_stage(kafka, topic_prefix, tmp_path, module="tests.fault.slow_seek_agents") as agents:
+    async with agents_stage(kafka, topic_prefix, tmp_path, module="tests.support.processes.slow_seek_agents") as agents:
         first = [register(model_name=f"m{number % 9}", command_id=f"first-{number}") for number in range(40)]
         await agents.send(first)
         await agents.results([command.command_id for command in first])

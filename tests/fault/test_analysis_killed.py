@@ -10,10 +10,10 @@ from hotswap_events.envelope import Envelope
 from hotswap_events.rollout import RolloutAnalysisRecorded, RolloutCompleted
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy, Strategy
 from tests.fault.test_agents_killed import kill
-from tests.integration.agents_stage import SECONDS_MAX, AgentsStage, agents_stage
-from tests.integration.observed_rollout import analyses_of, begin, expected, seconds, send, traffic_of
-from tests.registry_samples import MODEL
-from tests.rollout_samples import CANARY, analysis, progressive, set_weight, start_rollout
+from tests.support.samples.registry import MODEL
+from tests.support.samples.rollouts import CANARY, analysis, progressive, set_weight, start_rollout
+from tests.support.stages.agents import SECONDS_MAX, AgentsStage, agents_stage
+from tests.support.stages.observed_rollout import analyses_of, begin, expected, seconds, send, traffic_of
 
 POLICY = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),))
 SPLIT = {"v1": 9_700, "v2": 300}

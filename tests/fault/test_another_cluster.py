@@ -10,7 +10,7 @@ from hotswap_stream import bootstrap
 from hotswap_stream.broker import EmbeddedKafka
 from hotswap_stream.errors import LogReplacedError
 from hotswap_stream.settings import Settings
-from tests.registry_samples import register
+from tests.support.samples.registry import register
 
 SECONDS_MAX = 90.0
 

@@ -8,8 +8,8 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from hotswap_stream import broker_announcement
-from tests.fault.up_process import MODEL, UpProcess, loaded, running_up
-from tests.small_disk import CannotMountError, SmallDisk, small_disk
+from tests.support.processes.up import MODEL, UpProcess, loaded, running_up
+from tests.support.small_disk import CannotMountError, SmallDisk, small_disk
 
 LOAD_SECONDS = 15
 LOAD_SECONDS_MAX = 110.0

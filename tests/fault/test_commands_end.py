@@ -14,8 +14,8 @@ import pytest
 
 from hotswap_stream import bootstrap
 from hotswap_stream.broker import EmbeddedKafka
-from tests.fault.up_process import ROOT
-from tests.integration.serving_stage import MODEL, open_stage, stage_settings
+from tests.support.checkout import ROOT
+from tests.support.stages.serving import MODEL, open_stage, stage_settings
 
 END_SECONDS_MAX = 60.0
 

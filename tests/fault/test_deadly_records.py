@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 
 from hotswap_events import headers
-from tests.integration.agents_stage import SECONDS_MAX, AgentsStage, agents_stage
-from tests.observation_samples import ObservedTraffic
-from tests.registry_samples import register
+from tests.support.samples.observations import ObservedTraffic
+from tests.support.samples.registry import register
+from tests.support.stages.agents import SECONDS_MAX, AgentsStage, agents_stage
 
 
 async def letters(stage: AgentsStage, count: int) -> list[tuple[str, str]]:
@@ -24,7 +24,7 @@ async def test_a_record_that_ends_the_process_twice_is_put_aside_at_the_third_st
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     """A record that crashed the agents crashed them at every start."""
-    async with agents_stage(kafka, topic_prefix, tmp_path, module="tests.fault.dying_agents") as stage:
+    async with agents_stage(kafka, topic_prefix, tmp_path, module="tests.support.processes.dying_agents") as stage:
         await stage.send([register(command_id="before"), register(command_id="kills-1"), register(command_id="behind")])
         results = await stage.results(["before", "kills-1", "behind"])
         assert results["behind"][0].status == "accepted"
@@ -38,7 +38,7 @@ async def test_a_record_that_ends_the_process_twice_is_put_aside_at_the_third_st
 async def test_records_that_were_in_hand_beside_a_deadly_one_are_handled(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    async with agents_stage(kafka, topic_prefix, tmp_path, module="tests.fault.dying_agents") as stage:
+    async with agents_stage(kafka, topic_prefix, tmp_path, module="tests.support.processes.dying_agents") as stage:
         deadly = msgspec.json.encode(ObservedTraffic(worker="kills").record("v1"))
         await stage.producer.send(stage.topics.observations, deadly, key=b"digits")
         commands = [register(command_id=f"c{number}") for number in range(40)]

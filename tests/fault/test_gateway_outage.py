@@ -8,7 +8,7 @@ from hotswap_stream import bootstrap
 from hotswap_stream.broker import EmbeddedKafka
 from hotswap_stream.client import Inference, TopicClient
 from hotswap_stream.errors import HotswapError
-from tests.integration.serving_stage import MODEL, open_stage, stage_settings
+from tests.support.stages.serving import MODEL, open_stage, stage_settings
 
 DEADLINE_SECONDS = 60.0
 ROW = [[1.0, 2.0, 3.0, 4.0]]

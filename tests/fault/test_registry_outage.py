@@ -15,7 +15,7 @@ from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.broker import EmbeddedKafka
 from hotswap_stream.errors import AppendOutcomeUnknownError, HotswapError, LogUnavailableError
 from hotswap_stream.kafka.connection import KafkaConnection
-from tests.registry_samples import MODEL, promote, register
+from tests.support.samples.registry import MODEL, promote, register
 
 DEADLINE_SECONDS = 60.0
 

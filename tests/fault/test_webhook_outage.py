@@ -6,9 +6,9 @@ from pathlib import Path
 from hotswap_stream import bootstrap
 from hotswap_stream.broker import EmbeddedKafka
 from hotswap_stream.errors import HotswapError
-from tests.integration.serving_stage import Stage, open_stage
 from tests.integration.test_webhooks import caught_up, delivering, register, settings_for
-from tests.webhook_receiver import SECONDS_MAX, Answer, Receiver
+from tests.support.stages.serving import Stage, open_stage
+from tests.support.webhook_receiver import SECONDS_MAX, Answer, Receiver
 
 
 async def registered(stage: Stage, number: int) -> None:

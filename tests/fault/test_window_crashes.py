@@ -12,8 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_stream.settings import Settings, child_environment
-from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, open_stage, stage_settings
-from tests.integration.window_stage import Series, mean_artifact
+from tests.support.stages.serving import MODEL, PARTITIONS, Stage, open_stage, stage_settings
+from tests.support.stages.windows import Series, mean_artifact
 
 SERIES_A_PARTITION = 6
 SESSION_SECONDS = 10.0

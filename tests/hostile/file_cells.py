@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import PREFIX, Settings, load_settings
-from tests.integration.serving_stage import artifact_answering
+from tests.support.stages.serving import artifact_answering
 
 ARTIFACTS, SETTINGS = "artifacts", "settings"
 

@@ -8,7 +8,7 @@ from hotswap_events.rollout_strategy import AbStrategy, Arm, MetricRule, Rollout
 from tests.hostile.places import MODEL
 from tests.hostile.records import HostileRecord
 from tests.hostile.stage import PARTITIONS, HostileStage
-from tests.integration.serving_stage import request_body
+from tests.support.stages.serving import request_body
 
 
 class NotHandledError(AssertionError):

@@ -2,7 +2,6 @@
 hostile."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,9 +11,10 @@ from msgspec import Struct
 from tests.hostile.fields import Family
 from tests.hostile.kinds import DEEP, HUGE_BYTES, KINDS, fragments
 from tests.hostile.places import HOSTAGE, MODEL
+from tests.support.checkout import ROOT
 
 PLACE = "HTTP"
-DOCUMENT = Path(__file__).resolve().parents[2] / "schemas" / "openapi.json"
+DOCUMENT = ROOT / "schemas" / "openapi.json"
 ASKING = ("/v2", "/api/predict")
 """Paths that are about the model that answers, as all queries are; all others are about one that nobody looks after."""
 TRAINING = "/training-runs"

@@ -18,8 +18,8 @@ from tests.hostile.good_records import GoodRecords, NotHandledError, partition_o
 from tests.hostile.places import MODEL, WINDOW_MODEL, Probe
 from tests.hostile.stage import PARTITIONS, WORKER, HostileStage
 from tests.hostile.watch import Seen
-from tests.integration.serving_stage import request_body
-from tests.integration.window_stage import STEPS, steps_body
+from tests.support.stages.serving import request_body
+from tests.support.stages.windows import STEPS, steps_body
 from tests.torture.topic_reading import LOG_LEVEL
 
 SECONDS_MAX = 30.0

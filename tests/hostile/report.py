@@ -15,9 +15,10 @@ from tests.hostile.kinds import KINDS, WHY_NOT
 from tests.hostile.law import Outcome
 from tests.hostile.places import PLACES
 from tests.hostile.run import Run
+from tests.support.checkout import ROOT
 
 JSON_FILE = Path("build/hostile.json")
-DOCS_FILE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "hostile.md"
+DOCS_FILE = ROOT / "docs" / "explanation" / "hostile.md"
 AnyCell = Cell | HttpCell | FileCell
 OTHERS = ((HTTP, ("API",)), (ARTIFACTS, ("worker",)), (SETTINGS, ("every process",)))
 """What is no topic, and who reads it."""

@@ -26,8 +26,8 @@ from tests.hostile.bases import OTHER, World
 from tests.hostile.places import HOSTAGE, MODEL, PLACES, WINDOW_MODEL, Process
 from tests.hostile.watch import TopicWatch
 from tests.hostile.wire import Wire
-from tests.integration.serving_stage import Stage, artifact_answering, open_stage
-from tests.integration.window_stage import mean_artifact
+from tests.support.stages.serving import Stage, artifact_answering, open_stage
+from tests.support.stages.windows import mean_artifact
 from tests.torture.topic_reading import LOG_LEVEL
 
 WORKER = "w1"

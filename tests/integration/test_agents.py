@@ -11,8 +11,8 @@ import msgspec
 from hotswap_events import headers
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import AnyCommand
-from tests.integration.agents_stage import SECONDS_MAX, AgentsStage, agents_stage
-from tests.registry_samples import in_envelope, promote, register, roll_back, switch, trained, validate
+from tests.support.samples.registry import in_envelope, promote, register, roll_back, switch, trained, validate
+from tests.support.stages.agents import SECONDS_MAX, AgentsStage, agents_stage
 
 
 def cause_of(record_headers: tuple[tuple[str, bytes], ...]) -> str:
@@ -123,7 +123,7 @@ async def test_agents_without_a_broker_end_with_an_error(tmp_path: Path, topic_p
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.integration.agents_process",
+        "tests.support.processes.agents",
         "127.0.0.1:1",
         topic_prefix,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from hotswap_events.commands import AnyCommand
-from tests.integration.agents_stage import agents_stage
-from tests.registry_samples import register, validate
-from tests.rollout_samples import (
+from tests.support.samples.registry import register, validate
+from tests.support.samples.rollouts import (
     EVIDENCE,
     WITHOUT_SHADOW,
     analysis,
@@ -14,6 +13,7 @@ from tests.rollout_samples import (
     set_weight,
     start_rollout,
 )
+from tests.support.stages.agents import agents_stage
 
 
 async def test_an_analysis_promotes_by_the_topic_and_a_late_one_changes_nothing(

@@ -18,10 +18,10 @@ from hotswap_stream import bootstrap
 from hotswap_stream.domain.state.alerts import AlertsState, EndedAlert
 from hotswap_stream.settings import Settings
 from tests.fault.test_agents_killed import kill
-from tests.integration.agents_stage import AgentsStage, agents_stage
-from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, open_stage, request_body, stage_settings
 from tests.integration.test_circuits import GOOD, OVERFLOWING, fragile_artifact
-from tests.profile_samples import sketch_of
+from tests.support.samples.profiles import sketch_of
+from tests.support.stages.agents import AgentsStage, agents_stage
+from tests.support.stages.serving import MODEL, PARTITIONS, Stage, open_stage, request_body, stage_settings
 
 SECONDS_MAX = 90.0
 PAUSE_SECONDS = 0.02
@@ -40,7 +40,7 @@ def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
 async def agents(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[AgentsStage]:
     folder = tmp_path / "agents"
     folder.mkdir()
-    async with agents_stage(kafka, topic_prefix, folder, module="tests.integration.configured_agents") as stage:
+    async with agents_stage(kafka, topic_prefix, folder, module="tests.support.processes.configured_agents") as stage:
         yield stage
 
 

@@ -18,8 +18,8 @@ from hotswap_stream.client import (
     RefusedError,
     RegistryClient,
 )
-from tests.integration.asking_stage import INPUT, ROWS, UNSERVED, Served, open_served, running_api
-from tests.integration.serving_stage import MODEL, open_stage
+from tests.support.stages.asking import INPUT, ROWS, UNSERVED, Served, open_served, running_api
+from tests.support.stages.serving import MODEL, open_stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

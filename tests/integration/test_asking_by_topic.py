@@ -21,8 +21,8 @@ from hotswap_stream.client import (
     NoModelTopicsError,
     RequestTooLargeError,
 )
-from tests.integration.asking_stage import ROWS, UNSERVED, Served, open_served
-from tests.integration.serving_stage import MODEL, PARTITIONS
+from tests.support.stages.asking import ROWS, UNSERVED, Served, open_served
+from tests.support.stages.serving import MODEL, PARTITIONS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

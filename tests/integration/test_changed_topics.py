@@ -12,10 +12,10 @@ from hotswap_stream.adapters.kafka.fleet_follower import read_fleet
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.loop import served_partitions
 from hotswap_stream.workers.inference.worker import InferenceWorker
-from tests.integration.hostile_stage import delete_topic, give_partitions
-from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, body, open_stage, request_body
-from tests.integration.serving_stage import stage_settings as settings_of
 from tests.integration.test_hostile_requests import running
+from tests.support.kafka.hostile_topics import delete_topic, give_partitions
+from tests.support.stages.serving import MODEL, PARTITIONS, Stage, body, open_stage, request_body
+from tests.support.stages.serving import stage_settings as settings_of
 
 SECONDS_MAX = 60.0
 

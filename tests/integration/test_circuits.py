@@ -17,7 +17,7 @@ from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.application.artifacts.heuristic import constant_artifact
 from hotswap_stream.application.registry.fold import Applied
 from hotswap_stream.settings import Settings
-from tests.integration.serving_stage import MODEL, Answers, Stage, open_stage, request_body, stage_settings
+from tests.support.stages.serving import MODEL, Answers, Stage, open_stage, request_body, stage_settings
 
 POLICY = ServingPolicy(answers_min=10, open_seconds=0.5, probes=3, probe_share=0.5)
 GOOD, OVERFLOWING = [0.0, 0.0, 0.0, 0.0], [100.0, 100.0, 100.0, 100.0]

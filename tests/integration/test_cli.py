@@ -10,8 +10,8 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from hotswap_stream.cli.app import build_app
-from tests.integration.window_stage import mean_artifact
-from tests.sample_artifacts import linear_artifact
+from tests.support.samples.artifacts import linear_artifact
+from tests.support.stages.windows import mean_artifact
 
 Cli = Callable[..., Result]
 

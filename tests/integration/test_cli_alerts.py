@@ -14,10 +14,10 @@ from typer.testing import CliRunner, Result
 from hotswap_events.alerts import AlertRule
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.cli.terminal.running import run_on_registry
-from tests.alert_samples import raise_alert
-from tests.sample_artifacts import linear_artifact
+from tests.support.checkout import ROOT
+from tests.support.samples.alerts import raise_alert
+from tests.support.samples.artifacts import linear_artifact
 
-ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guides" / "alerts.md"
 
 _COMMAND = re.compile(r"^    hotswap-stream (.*)$", re.MULTILINE)

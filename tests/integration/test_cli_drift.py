@@ -13,10 +13,10 @@ from confluent_kafka import Producer
 
 from hotswap_events.observation import Observation
 from tests.integration.test_cli_rollouts import Cli, cli, two_versions  # noqa: F401  # fixtures
-from tests.observation_samples import ObservedTraffic
-from tests.profile_samples import sketch_of
+from tests.support.checkout import ROOT
+from tests.support.samples.observations import ObservedTraffic
+from tests.support.samples.profiles import sketch_of
 
-ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guides" / "drift.md"
 
 

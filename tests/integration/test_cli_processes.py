@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.sample_artifacts import linear_artifact
+from tests.support.checkout import ROOT
+from tests.support.samples.artifacts import linear_artifact
 
-ROOT = Path(__file__).resolve().parents[2]
 STOP_SECONDS_MAX = 30.0
 HEAVY = ("torch", "faust", "litestar", "aiokafka", "sklearn", "numpy", "uvicorn", "pydantic", "msgspec")
 

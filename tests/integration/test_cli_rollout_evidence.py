@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from hotswap_stream.cli.app import build_app
 from tests.integration.test_cli_rollouts import Cli, cli, two_versions  # noqa: F401  # fixtures
-from tests.observation_samples import ObservedTraffic
+from tests.support.checkout import ROOT
+from tests.support.samples.observations import ObservedTraffic
 
-ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guides" / "rollouts-by-evidence.md"
 
 LENIENT = """

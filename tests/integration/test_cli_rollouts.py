@@ -12,7 +12,7 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from hotswap_stream.cli.app import build_app
-from tests.sample_artifacts import linear_artifact
+from tests.support.samples.artifacts import linear_artifact
 
 Cli = Callable[..., Result]
 

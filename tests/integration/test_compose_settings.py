@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,7 @@ from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.broker import EmbeddedKafka
 from hotswap_stream.kafka.connection import KafkaConnection
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.checkout import ROOT
 
 _DIFFERS_HERE = re.compile(r"node\.id|process\.roles|controller\..*|.*listener.*|log\.dirs|heap\.opts")
 """Addresses, folders and the heap: a container has its own, loopback has its own."""

@@ -24,10 +24,10 @@ from hotswap_stream.application.training.runs import TrainingSpec
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings
-from tests.contract.http_stage import served, services_on
-from tests.integration.serving_stage import MODEL as WINDOWED
-from tests.integration.serving_stage import open_stage, stage_settings
-from tests.integration.window_stage import STEPS, mean_artifact
+from tests.support.stages.http import served, services_on
+from tests.support.stages.serving import MODEL as WINDOWED
+from tests.support.stages.serving import open_stage, stage_settings
+from tests.support.stages.windows import STEPS, mean_artifact
 
 MODEL = "digits"
 SECONDS_MAX = 60.0

@@ -22,7 +22,7 @@ from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.domain.rollouts.routing import arm_of, weights_of
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.settings import Settings
-from tests.integration.serving_stage import MODEL, Stage, open_stage, stage_settings
+from tests.support.stages.serving import MODEL, Stage, open_stage, stage_settings
 
 SALT = "drift"
 SECONDS_MAX = 180.0

@@ -6,7 +6,6 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
@@ -16,11 +15,11 @@ from hotswap_stream.application.audit.audit import verify_log
 from hotswap_stream.application.registry.fold import Applied, RegistryFold
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.kafka.connection import KafkaConnection
-from tests.integration.registry_digest import states_digest
+from tests.support.checkout import ROOT
+from tests.support.registry_digest import states_digest
 
 WRITERS = 8
 COMMANDS = 250
-ROOT = Path(__file__).parents[2]
 LINE_BYTES_MAX = 1_000_000
 
 
@@ -28,7 +27,7 @@ async def start_writer(servers: str, topic: str, number: int) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.integration.writer_process",
+        "tests.support.processes.registry_writer",
         servers,
         topic,
         str(number),

@@ -23,9 +23,9 @@ from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.training.evaluation import EvaluationFailedError
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.workers.training.subprocess_evaluator import SubprocessEvaluator
-from tests.sample_artifacts import linear_artifact
+from tests.support.checkout import ROOT
+from tests.support.samples.artifacts import linear_artifact
 
-ROOT = Path(__file__).parents[2]
 READ_ORDER = "import json, os, sys, time; order = json.loads(sys.stdin.readline());"
 
 

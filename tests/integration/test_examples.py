@@ -6,7 +6,7 @@ import pytest
 
 from examples.ask_a_model import a_handwritten_one, ask
 from hotswap_stream import bootstrap
-from tests.integration.serving_stage import MODEL, open_stage, stage_settings
+from tests.support.stages.serving import MODEL, open_stage, stage_settings
 
 
 @pytest.mark.parametrize("refused", [False, True])

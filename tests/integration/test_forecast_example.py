@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from examples.forecast import AHEAD, PERIOD, artifact, ask, make_series, train
 from hotswap_stream import bootstrap
-from tests.integration.serving_stage import MODEL, open_stage, stage_settings
+from tests.support.stages.serving import MODEL, open_stage, stage_settings
 
 
 async def test_a_trained_forecaster_served_from_windows_beats_the_naive_forecasts(

@@ -16,9 +16,9 @@ from hotswap_events import headers as header_names
 from hotswap_stream import bootstrap
 from hotswap_stream.client import AsyncRegistryClient, InferenceRefusedError, RefusedError, TopicClient
 from hotswap_stream.settings import Settings
-from tests.integration.asking_stage import INPUT, ROWS, running_api
-from tests.integration.hand_worker import Answer, HandWorker, Headers, answering, hand_worker
-from tests.integration.serving_stage import MODEL, Stage, open_stage, stage_settings
+from tests.support.stages.asking import INPUT, ROWS, running_api
+from tests.support.stages.hand_worker import Answer, HandWorker, Headers, answering, hand_worker
+from tests.support.stages.serving import MODEL, Stage, open_stage, stage_settings
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

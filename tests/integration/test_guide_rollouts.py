@@ -9,9 +9,9 @@ import structlog
 from typer.testing import CliRunner
 
 from hotswap_stream.cli.app import build_app
-from tests.sample_artifacts import linear_artifact
+from tests.support.checkout import ROOT
+from tests.support.samples.artifacts import linear_artifact
 
-ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guides" / "rollouts.md"
 
 _COMMAND = re.compile(r"^    hotswap-stream (.*)$", re.MULTILINE)

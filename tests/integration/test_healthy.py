@@ -15,17 +15,17 @@ import pytest
 
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
-from hotswap_stream.application.swap.loader import Arrays, ModelLoader, ServingModel
+from hotswap_stream.application.swap.loader import Arrays, LoadedModel, ModelLoader
 from hotswap_stream.home.pulse import NotHealthyError, Pulse, check
 from hotswap_stream.workers.inference import worker as worker_module
 from hotswap_stream.workers.inference.loop import signs as life_signs
-from tests.integration.asking_stage import running_api
-from tests.integration.serving_stage import MODEL, open_stage, request_body, stage_settings
 from tests.integration.test_cli_processes import (
     environment,  # noqa: F401  # a fixture
     hotswap,
     running,
 )
+from tests.support.stages.asking import running_api
+from tests.support.stages.serving import MODEL, open_stage, request_body, stage_settings
 
 SECONDS_MAX = 60.0
 
@@ -98,7 +98,7 @@ def test_one_that_was_killed_is_not(environment: dict[str, str]) -> None:  # noq
 class _Blocking:
     """A version whose passes wait until they may go on."""
 
-    def __init__(self, model: ServingModel, going: threading.Event) -> None:
+    def __init__(self, model: LoadedModel, going: threading.Event) -> None:
         self._model, self._going = model, going
 
     @property
@@ -125,7 +125,7 @@ class _BlockingLoader:
         self.going = threading.Event()
         self._inner = inner
 
-    async def load(self, digest: str) -> ServingModel:
+    async def load(self, digest: str) -> LoadedModel:
         return _Blocking(await self._inner.load(digest), self.going)
 
     def close(self) -> None:
@@ -177,7 +177,7 @@ class _Slow(_Blocking):
 
 
 class _SlowLoader(_BlockingLoader):
-    async def load(self, digest: str) -> ServingModel:
+    async def load(self, digest: str) -> LoadedModel:
         return _Slow(await self._inner.load(digest), self.going)
 
 

@@ -11,11 +11,11 @@ from hotswap_events.commands import AnyCommand
 from hotswap_events.inference import AnswerFacts, InferResponse, InferTensor
 from hotswap_events.observation import Feedback
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
-from tests.integration.agents_stage import AgentsStage, agents_stage
-from tests.observation_samples import ObservedTraffic
-from tests.raw_records import send_compressed, send_with_a_nameless_header
-from tests.registry_samples import MODEL, register, validate
-from tests.rollout_samples import CANARY, start_rollout
+from tests.support.kafka.raw_records import send_compressed, send_with_a_nameless_header
+from tests.support.samples.observations import ObservedTraffic
+from tests.support.samples.registry import MODEL, register, validate
+from tests.support.samples.rollouts import CANARY, start_rollout
+from tests.support.stages.agents import AgentsStage, agents_stage
 
 REWARDS = RolloutPolicy(metrics=(MetricRule(metric="reward", margin=0.05),))
 

@@ -16,7 +16,7 @@ from hotswap_stream.application.inference.gateway import InferenceTimeoutError
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.worker import InferenceWorker
-from tests.integration.serving_stage import MODEL, Stage, body, open_stage, request_body, stage_settings
+from tests.support.stages.serving import MODEL, Stage, body, open_stage, request_body, stage_settings
 
 KEYS = "the-new-key-of-workers-and-readers the-old-key-of-workers-and-readers"
 ROW = {"x": [[1.0, 2.0, 3.0, 4.0]]}

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from hotswap_events.commands import StageVersion
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.settings import Settings
-from tests.integration.serving_stage import MODEL, artifact_answering, open_stage, stage_settings
 from tests.integration.test_hostile_fleet import started
 from tests.integration.test_inference_worker import _damage
+from tests.support.stages.serving import MODEL, artifact_answering, open_stage, stage_settings
 
 
 @pytest.fixture

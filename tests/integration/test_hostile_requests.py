@@ -15,14 +15,14 @@ from aiokafka import ConsumerRecord
 from hotswap_events import headers as header_names
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
-from hotswap_stream.application.swap.loader import Arrays, ModelLoader, ServingModel
+from hotswap_stream.application.swap.loader import Arrays, LoadedModel, ModelLoader
 from hotswap_stream.application.topics.dead_letter import DEAD_LETTER_KEY_BYTES_MAX, DEAD_LETTER_VALUE_BYTES_MAX
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.requests.requests import KEY_BYTES_MAX
 from hotswap_stream.workers.inference.worker import InferenceWorker
-from tests.integration.hostile_stage import set_topic, write_packed
-from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, body, headers, open_stage, request_body
-from tests.integration.serving_stage import stage_settings as settings_of
+from tests.support.kafka.hostile_topics import set_topic, write_packed
+from tests.support.stages.serving import MODEL, PARTITIONS, Stage, body, headers, open_stage, request_body
+from tests.support.stages.serving import stage_settings as settings_of
 
 MEBIBYTE = 1024**2
 Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
@@ -181,7 +181,7 @@ async def test_dead_letters_that_the_broker_refuses(kafka: str, stage: Stage) ->
 class _Trapped:
     """A version of somebody's runtime with a mistake beside the forward pass: it fails for three rows."""
 
-    def __init__(self, model: ServingModel) -> None:
+    def __init__(self, model: LoadedModel) -> None:
         self._model = model
 
     @property
@@ -208,7 +208,7 @@ class _TrapLoader:
     def __init__(self, inner: ModelLoader) -> None:
         self._inner = inner
 
-    async def load(self, digest: str) -> ServingModel:
+    async def load(self, digest: str) -> LoadedModel:
         return _Trapped(await self._inner.load(digest))
 
     def close(self) -> None:

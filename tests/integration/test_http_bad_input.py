@@ -16,8 +16,8 @@ from hotswap_events import headers as names
 from hotswap_events.commands import ArchiveVersion
 from hotswap_stream import bootstrap
 from hotswap_stream.settings import Settings
-from tests.integration.asking_stage import INPUT, running_api
-from tests.integration.serving_stage import MODEL, Stage, headers, open_stage, stage_settings
+from tests.support.stages.asking import INPUT, running_api
+from tests.support.stages.serving import MODEL, Stage, headers, open_stage, stage_settings
 
 MANY_BYTES = 100 * 1024**2
 

@@ -10,9 +10,9 @@ from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRe
 from hotswap_stream.api import create_app
 from hotswap_stream.api.server import check_keys
 from hotswap_stream.errors import ConfigurationError
-from tests.contract.http_stage import MODEL, HttpStage, open_http_stage, served, services_on, started_registry
 from tests.contract.test_http_api import assert_problem
-from tests.raw_http import RawAnswer, raw_connection, request
+from tests.support.raw_http import RawAnswer, raw_connection, request
+from tests.support.stages.http import MODEL, HttpStage, open_http_stage, served, services_on, started_registry
 
 DISABLE = f"/api/models/{MODEL}/disable"
 INFER = f"/v2/models/{MODEL}/infer"

@@ -17,7 +17,7 @@ from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.worker import InferenceWorker
-from tests.integration.serving_stage import (
+from tests.support.stages.serving import (
     MODEL,
     PARTITIONS,
     Stage,

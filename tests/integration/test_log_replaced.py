@@ -19,8 +19,8 @@ from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.errors import HotswapError, LogReplacedError, LogUnavailableError
 from hotswap_stream.settings import Settings
-from tests.integration.log_stage import LogTopic
-from tests.registry_samples import MODEL, LogBuilder, register, trained
+from tests.support.kafka.log_topic import LogTopic
+from tests.support.samples.registry import MODEL, LogBuilder, register, trained
 
 SECONDS_MAX = 60.0
 Cli = Callable[..., Result]

@@ -15,10 +15,10 @@ from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
-from hotswap_stream.application.swap.loader import Arrays, ModelLoader, ServingModel
+from hotswap_stream.application.swap.loader import Arrays, LoadedModel, ModelLoader
 from hotswap_stream.client import InferenceRefusedError, TopicClient
 from hotswap_stream.settings import Settings
-from tests.integration.serving_stage import Stage, artifact_answering, open_stage, stage_settings
+from tests.support.stages.serving import Stage, artifact_answering, open_stage, stage_settings
 
 SLOW_SECONDS = 1.0
 ROW = np.ones((1, 4), dtype="<f4")
@@ -32,7 +32,7 @@ def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
 class _Slow:
     """A model that takes its time."""
 
-    def __init__(self, model: ServingModel) -> None:
+    def __init__(self, model: LoadedModel) -> None:
         self._model = model
 
     @property
@@ -61,7 +61,7 @@ class _SlowLoader:
         self._loader = loader
         self._slow_digest = slow_digest
 
-    async def load(self, digest: str) -> ServingModel:
+    async def load(self, digest: str) -> LoadedModel:
         model = await self._loader.load(digest)
         return _Slow(model) if digest == self._slow_digest else model
 

@@ -10,8 +10,8 @@ from hotswap_events.commands import RollBack
 from hotswap_events.serving_commands import DisableModel
 from hotswap_stream import bootstrap
 from hotswap_stream.errors import UnreadableEventError
-from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, open_stage, request_body, stage_settings
-from tests.registry_samples import in_envelope, staged
+from tests.support.samples.registry import in_envelope, staged
+from tests.support.stages.serving import MODEL, PARTITIONS, Stage, open_stage, request_body, stage_settings
 
 SECONDS_MAX = 60.0
 

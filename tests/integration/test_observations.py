@@ -28,8 +28,8 @@ from hotswap_stream.cli.app import build_app
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.observing import observer
 from hotswap_stream.workers.inference.worker import InferenceWorker
-from tests.integration.asking_stage import running_api
-from tests.integration.serving_stage import (
+from tests.support.stages.asking import running_api
+from tests.support.stages.serving import (
     MODEL,
     PARTITIONS,
     Stage,

@@ -15,8 +15,8 @@ from hotswap_stream.application.registry.as_of import RegistryAsOf
 from hotswap_stream.application.registry.feed import EventFeed
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.settings import Settings
-from tests.integration.serving_stage import MODEL, open_stage, stage_settings
-from tests.transactions import open_transaction, transaction
+from tests.support.kafka.transactions import open_transaction, transaction
+from tests.support.stages.serving import MODEL, open_stage, stage_settings
 
 START_SECONDS_MAX = 15.0
 """Less than a reader waits before it gives up."""

@@ -14,7 +14,7 @@ from hotswap_stream.application.inference.lag import WaitingRequests
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.settings import Settings
-from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, open_stage, request_body, stage_settings
+from tests.support.stages.serving import MODEL, PARTITIONS, Stage, open_stage, request_body, stage_settings
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.loop import answered_places
 from hotswap_stream.workers.inference.loop import signs as life_signs
 from hotswap_stream.workers.inference.loop.waiting_requests import nothing_waits
-from tests.integration.serving_stage import MODEL, Stage, open_stage, request_body
-from tests.integration.serving_stage import stage_settings as settings_of
 from tests.integration.test_hostile_requests import running
+from tests.support.stages.serving import MODEL, Stage, open_stage, request_body
+from tests.support.stages.serving import stage_settings as settings_of
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from hotswap_events.rollout_strategy import CanaryStrategy
 from hotswap_stream import bootstrap
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings
-from tests.integration.asking_stage import running_api
-from tests.integration.serving_stage import MODEL, open_stage, stage_settings
-from tests.observation_samples import ObservedTraffic
+from tests.support.samples.observations import ObservedTraffic
+from tests.support.stages.asking import running_api
+from tests.support.stages.serving import MODEL, open_stage, stage_settings
 
 ROW = {"x": [[1.0, 2.0, 3.0, 4.0]]}
 

@@ -16,10 +16,9 @@ from hotswap_stream.adapters.kafka.topic_identity import topic_identity
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.settings import Settings
-from tests.registry_samples import register
-from tests.sample_artifacts import linear_artifact
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.checkout import ROOT
+from tests.support.samples.artifacts import linear_artifact
+from tests.support.samples.registry import register
 
 
 class Environment:

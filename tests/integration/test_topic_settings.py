@@ -33,8 +33,8 @@ from hotswap_stream.application.topics.check import TopicSettingsError
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.settings import Settings
-from tests.integration.generous_broker import RETENTION_BYTES, generous_broker
-from tests.integration.serving_stage import MODEL, open_stage
+from tests.support.kafka.generous_broker import RETENTION_BYTES, generous_broker
+from tests.support.stages.serving import MODEL, open_stage
 
 GONE_SECONDS_MAX = 60.0
 

@@ -38,7 +38,7 @@ from hotswap_stream.workers.inference.fleet import Fleet
 from hotswap_stream.workers.inference.kafka_clients import answer_producer, reply_producer, request_consumer
 from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.windows.reading import TopicReader
-from tests.integration.generous_broker import generous_broker
+from tests.support.kafka.generous_broker import generous_broker
 
 SECONDS = 3.0
 """For how long a client may go on asking; the topic would be there after the first question."""

@@ -24,9 +24,9 @@ from hotswap_stream.application.training.runs import (
     TrainingSucceeded,
 )
 from hotswap_stream.workers.training.subprocess_trainer import SubprocessTrainer
-from tests.sample_artifacts import linear_artifact
+from tests.support.checkout import ROOT
+from tests.support.samples.artifacts import linear_artifact
 
-ROOT = Path(__file__).parents[2]
 SPEC = TrainingSpec(run_id="run-1", model_name="digits", architecture="digits-cnn", epochs=3, created_by="someone")
 FINISHED = msgspec.json.encode(
     TrainingFinished(

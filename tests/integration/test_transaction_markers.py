@@ -24,9 +24,9 @@ from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.loop.checkpoint import last_answered
 from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.windows.reading import TopicReader
-from tests.integration.agents_stage import agents_stage
-from tests.integration.serving_stage import MODEL, PARTITIONS, Stage, open_stage, request_body, stage_settings
-from tests.transactions import open_transaction, transaction
+from tests.support.kafka.transactions import open_transaction, transaction
+from tests.support.stages.agents import agents_stage
+from tests.support.stages.serving import MODEL, PARTITIONS, Stage, open_stage, request_body, stage_settings
 
 SECONDS_MAX = 15.0
 """Less than any reader waits before it gives up."""

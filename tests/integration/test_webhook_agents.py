@@ -15,10 +15,10 @@ from hotswap_events.commands import RegisterVersion
 from hotswap_stream import bootstrap
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.settings import Settings, child_environment
-from tests.registry_samples import IMPORTED, artifact_of
-from tests.webhook_receiver import SECONDS_MAX, SECRET, Answer, Receiver
+from tests.support.checkout import ROOT
+from tests.support.samples.registry import IMPORTED, artifact_of
+from tests.support.webhook_receiver import SECONDS_MAX, SECRET, Answer, Receiver
 
-ROOT = Path(__file__).resolve().parents[2]
 SLOW = AlertRule(name="slow", metric="latency-ms", above=100.0)
 
 

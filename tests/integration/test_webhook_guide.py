@@ -17,9 +17,10 @@ from typer.testing import CliRunner, Result
 
 from examples.webhook_receiver import Receiver, in_words
 from hotswap_stream.cli.app import build_app
-from tests.webhook_receiver import OTHER_SECRET, SECRET
+from tests.support.checkout import ROOT
+from tests.support.webhook_receiver import OTHER_SECRET, SECRET
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "webhooks.md"
+GUIDE = ROOT / "docs" / "guides" / "webhooks.md"
 
 
 def signed(event: dict[str, Any], message_id: str = "m-1", secret: str = SECRET) -> tuple[dict[str, str], bytes]:

@@ -7,7 +7,7 @@ import pytest
 
 from hotswap_stream.adapters.http.webhook_post import ANSWER_BYTES_MAX, DETAIL_CHARACTERS_MAX, HttpWebhookPoster
 from hotswap_stream.application.webhooks.retry import PostOutcome
-from tests.webhook_receiver import Answer, Receiver
+from tests.support.webhook_receiver import Answer, Receiver
 
 BODY = b'{"a": 1}'
 

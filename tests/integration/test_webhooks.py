@@ -20,9 +20,9 @@ from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.webhooks import delivery as webhook_delivery
 from hotswap_stream.application.webhooks.retry import PostOutcome, RetryRule
 from hotswap_stream.settings import Settings
-from tests.integration.serving_stage import Stage, headers, open_stage
-from tests.registry_samples import IMPORTED, artifact_of, in_envelope, trained
-from tests.webhook_receiver import OTHER_SECRET, SECONDS_MAX, SECRET, Answer, Receiver
+from tests.support.samples.registry import IMPORTED, artifact_of, in_envelope, trained
+from tests.support.stages.serving import Stage, headers, open_stage
+from tests.support.webhook_receiver import OTHER_SECRET, SECONDS_MAX, SECRET, Answer, Receiver
 
 QUICK = RetryRule(seconds_max=3_600.0, pause_seconds_first=0.01, pause_seconds_max=0.02, retry_after_seconds_max=0.02)
 IMPATIENT = msgspec.structs.replace(QUICK, seconds_max=0.0)

@@ -22,9 +22,9 @@ from hotswap_stream.application.artifacts.heuristic import constant_artifact
 from hotswap_stream.application.artifacts.manifest import TensorSpec
 from hotswap_stream.application.rollouts.analysis.figures import failures_in
 from hotswap_stream.settings import Settings
-from tests.integration.serving_stage import MODEL, Answers, Stage, open_stage, request_body, stage_settings
 from tests.integration.test_circuits import position
 from tests.integration.test_inference_worker import running_worker
+from tests.support.stages.serving import MODEL, Answers, Stage, open_stage, request_body, stage_settings
 
 POLICY = ServingPolicy(answers_min=10, open_seconds=3_600.0)
 SMALL, LARGE = 10, 1_000

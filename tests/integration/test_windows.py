@@ -15,12 +15,12 @@ from msgspec.structs import replace
 from hotswap_events import headers as header_names
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.inference.gateway import partition_of
-from hotswap_stream.application.swap.loader import ModelLoader, ServingModel
+from hotswap_stream.application.swap.loader import LoadedModel, ModelLoader
 from hotswap_stream.client import AsyncRegistryClient, TopicClient
 from hotswap_stream.client import http_calls as calls
 from hotswap_stream.settings import Settings, child_environment
 from hotswap_stream.workers.inference.worker import InferenceWorker
-from tests.integration.serving_stage import (
+from tests.support.stages.serving import (
     MODEL,
     PARTITIONS,
     Stage,
@@ -30,7 +30,7 @@ from tests.integration.serving_stage import (
     request_body,
     stage_settings,
 )
-from tests.integration.window_stage import Series, mean_artifact, said, steps_body
+from tests.support.stages.windows import Series, mean_artifact, said, steps_body
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ class SlowLoader:
         self.began = asyncio.Event()
         self._inner = inner
 
-    async def load(self, digest: str) -> ServingModel:
+    async def load(self, digest: str) -> LoadedModel:
         if digest == self.slow_digest:
             self.began.set()
             await self.may_go_on.wait()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.checkout import ROOT
 
 
 def test_the_import_contracts_hold(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,10 @@
 """Every Kafka client of the package comes from one of two places, which keep it from making topics."""
 
 import ast
-from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[2] / "hotswap_stream"
+from tests.support.checkout import ROOT
+
+PACKAGE = ROOT / "hotswap_stream"
 BUILT_IN = {
     "kafka/clients.py",
     "workers/inference/kafka_clients.py",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.checkout import ROOT
+
 MODULE_LINES_MAX = 350
 
 # Written in two parts, so that this file does not hold them.

@@ -6,11 +6,10 @@ import tomllib
 import zipfile
 from email.message import Message
 from email.parser import Parser
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.checkout import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.evolve import IllegalEventError, evolve
 from hotswap_stream.domain.state.alerts import ALERTS_ENDED_KEPT_MAX
 from hotswap_stream.domain.state.model import ModelState
-from tests.alert_samples import alert_cleared, alert_raised, clear_alert, raise_alert, set_alert_policy
-from tests.property.alert_intents import RULES
-from tests.property.histories import MODELS, Intent, Writer, alert_histories
-from tests.registry_samples import in_envelope
+from tests.support.histories.alert_intents import RULES
+from tests.support.histories.histories import MODELS, Intent, Writer, alert_histories
+from tests.support.samples.alerts import alert_cleared, alert_raised, clear_alert, raise_alert, set_alert_policy
+from tests.support.samples.registry import in_envelope
 
 
 @given(alert_histories)

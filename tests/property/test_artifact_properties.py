@@ -21,7 +21,7 @@ from hotswap_stream.application.artifacts.file import (
 )
 from hotswap_stream.application.artifacts.manifest import INTEGER_MAX, ArtifactManifest, TensorSpec
 from hotswap_stream.application.artifacts.store import DigestMismatchError
-from tests.sample_artifacts import linear_artifact, linear_manifest, linear_weights
+from tests.support.samples.artifacts import linear_artifact, linear_manifest, linear_weights
 
 NAMES = st.text("aZ_", min_size=1, max_size=2) | st.text("a.-_9", max_size=6).map(lambda rest: f"x{rest}")
 IDENTIFIERS = st.text("ab_", min_size=1, max_size=4)

@@ -13,8 +13,8 @@ from hotswap_stream.application.audit.audit import verify_export, verify_records
 from hotswap_stream.application.audit.export import ExportWriter, read_export
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.fold import Applied, RegistryFold
-from tests.property.histories import MODELS, contended_logs
-from tests.registry_samples import in_envelope, staged
+from tests.support.histories.histories import MODELS, contended_logs
+from tests.support.samples.registry import in_envelope, staged
 
 
 def counted_events(records: Sequence[LogRecord]) -> list[tuple[int, Envelope]]:

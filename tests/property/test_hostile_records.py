@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.fold import Applied, RegistryFold, Void
-from tests.property.histories import MODELS, Intent, Writer, histories, hostile_values
+from tests.support.histories.histories import MODELS, Intent, Writer, histories, hostile_values
 
 
 def extends_a_head(fold: RegistryFold, value: bytes | None) -> bool:

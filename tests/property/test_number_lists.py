@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from hotswap_events.inference import Datatype, InferRequest, InferTensor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
-from hotswap_stream.application.swap.slots import Serving
-from hotswap_stream.workers.inference.batches.batches import Refused, group_requests
+from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.workers.inference.batches.batches import RefusedRequest, group_requests
 from hotswap_stream.workers.inference.requests import tensors
 from hotswap_stream.workers.inference.requests.number_lists import pack_numbers
 from hotswap_stream.workers.inference.requests.records import RequestRecord
@@ -43,7 +43,7 @@ class _Model:
         pass
 
 
-SERVING = Serving("v1", "sha256:0", 7, _Model())
+LEASE = Lease("v1", "sha256:0", 7, _Model())
 
 edges = st.sampled_from(
     [
@@ -113,9 +113,9 @@ def test_a_batch_of_lists_holds_what_each_list_holds(rows: list[list[float]]) ->
         tensor = InferTensor(name="x", shape=[1, 2], datatype="FP32", data=list(data))
         record = RequestRecord("t", 0, number, 0, None, b"", [])
         requests.append((number, Request(record, InferRequest(inputs=[tensor]), False, None)))
-    refused: dict[int, Refused] = {}
+    refused: dict[int, RefusedRequest] = {}
     found: dict[int, bytes] = {}
-    for group in group_requests(SERVING, requests, refused):
+    for group in group_requests(LEASE, requests, refused):
         for position, index in enumerate(group.indexes):
             found[index] = group.inputs["x"][position].tobytes()
     for number, data in enumerate(rows):

@@ -11,8 +11,8 @@ from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
 from hotswap_stream.domain.evolve import evolve, evolve_in_place
 from hotswap_stream.domain.state.model import ModelState
-from tests.property.histories import MODELS, Intent, Writer, all_histories, histories
-from tests.registry_samples import archive, in_envelope, promote, roll_back, stage, switch, validate
+from tests.support.histories.histories import MODELS, Intent, Writer, all_histories, histories
+from tests.support.samples.registry import archive, in_envelope, promote, roll_back, stage, switch, validate
 
 
 @given(all_histories)

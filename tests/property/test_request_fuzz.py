@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hotswap_events import headers as names
 from hotswap_events.answers import AnswerTags
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
-from hotswap_stream.application.swap.slots import Serving
+from hotswap_stream.application.swap.slots import Lease
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
-from hotswap_stream.workers.inference.batches.batches import Batch, Refused, group_requests
+from hotswap_stream.workers.inference.batches.batches import Batch, RefusedRequest, group_requests
 from hotswap_stream.workers.inference.batches.forward import run_forward
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.requests import Request, read_request
@@ -50,7 +50,7 @@ class _Doubler:
         pass
 
 
-SERVING = Serving("v1", "sha256:0", 7, _Doubler())
+LEASE = Lease("v1", "sha256:0", 7, _Doubler())
 WRITER = AnswerWriter("fuzz", "w", AnswerTags("hotswap").of("fuzz"))
 
 TENSOR = {"name": "x", "shape": [1, 4], "datatype": "FP32"}
@@ -119,11 +119,11 @@ def _answer_any(seed: int) -> None:
     for first in range(0, CASES_PER_EXAMPLE, BATCH):
         records = [_record(chance, first + number) for number in range(BATCH)]
         entries = [read_request(record, REQUEST_BYTES_MAX) for record in records]
-        refused: dict[int, Refused] = {}
+        refused: dict[int, RefusedRequest] = {}
         requests = [(index, entry) for index, entry in enumerate(entries) if isinstance(entry, Request)]
-        groups = group_requests(SERVING, requests, refused)
+        groups = group_requests(LEASE, requests, refused)
         run_forward(groups)
-        answers = WRITER.write(Batch(entries, groups, refused, [SERVING]))
+        answers = WRITER.write(Batch(entries, groups, refused, [LEASE]))
         assert [answer.record.offset for answer in answers] == [record.offset for record in records]
         for answer in answers:
             status = dict(answer.headers)[names.STATUS]

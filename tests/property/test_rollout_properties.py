@@ -13,10 +13,11 @@ from hotswap_stream.domain.rollouts.routing import arm_of, wrong_weights
 from hotswap_stream.domain.rollouts.traffic import in_fleet_part, is_shadowed, traffic
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.rollout import RolloutState, versions_of
-from tests.property.histories import MODELS, Intent, Writer, histories
-from tests.registry_samples import MODEL, in_envelope
-from tests.rollout_course_samples import PROVEN, RIVALS
-from tests.rollout_samples import (
+from tests.support.decider_specification import state_after
+from tests.support.histories.histories import MODELS, Intent, Writer, histories
+from tests.support.samples.registry import MODEL, in_envelope
+from tests.support.samples.rollout_course import PROVEN, RIVALS
+from tests.support.samples.rollouts import (
     ab,
     abort_rollout,
     advance_rollout,
@@ -28,7 +29,6 @@ from tests.rollout_samples import (
     rollout_started,
     start_rollout,
 )
-from tests.unit.decider_specification import state_after
 
 weights = st.integers(0, WEIGHT_TOTAL)
 keys = st.lists(st.binary(min_size=1, max_size=12), min_size=20, max_size=60)

@@ -9,8 +9,8 @@ from hotswap_stream.domain.deciding.legal_steps import circuit_steps
 from hotswap_stream.domain.serving.request_plan import request_plan
 from hotswap_stream.domain.serving.route import Route, circuit_of, fallback_of, route, route_to
 from hotswap_stream.domain.state.model import ModelState
-from tests.property.histories import MODELS, Intent, Writer, all_histories, serving_histories
-from tests.serving_samples import close_circuit, disable, enable, half_open_circuit, open_circuit
+from tests.support.histories.histories import MODELS, Intent, Writer, all_histories, serving_histories
+from tests.support.samples.serving import close_circuit, disable, enable, half_open_circuit, open_circuit
 
 
 def _step_commands(model_version: str, model_name: str) -> dict[str, AnyCommand]:

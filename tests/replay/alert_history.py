@@ -4,7 +4,8 @@ from msgspec.structs import replace
 
 from hotswap_events.alerts import AlertPolicy
 from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
-from tests.alert_samples import (
+from tests.replay.rollout_history import Sender
+from tests.support.samples.alerts import (
     DRIFTED,
     FAILING,
     FIGURES,
@@ -15,8 +16,7 @@ from tests.alert_samples import (
     raise_alert,
     set_alert_policy,
 )
-from tests.registry_samples import promote, register, switch, validate
-from tests.replay.rollout_history import Sender
+from tests.support.samples.registry import promote, register, switch, validate
 
 _ERRORS, _LAG, _DRIFT, *_ = DEFAULT_ALERT_POLICY.rules
 

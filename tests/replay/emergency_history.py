@@ -7,8 +7,8 @@ from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_events.commands import AnyCommand
 from hotswap_events.log_stream import FindingAcknowledged, LogBegun
 from hotswap_stream.application.registry.registry import Registry
-from tests.registry_samples import in_envelope, register, roll_back, staged, switch, validate
-from tests.serving_samples import disable
+from tests.support.samples.registry import in_envelope, register, roll_back, staged, switch, validate
+from tests.support.samples.serving import disable
 
 
 class Writers(Protocol):

@@ -22,7 +22,14 @@ from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRe
 from hotswap_stream.application.audit.audit import export_log
 from hotswap_stream.application.audit.export import read_export
 from hotswap_stream.application.registry.registry import Registry
-from tests.registry_samples import (
+from tests.replay.alert_history import alerts
+from tests.replay.emergency_history import emergencies
+from tests.replay.profile_history import profiles
+from tests.replay.replayed_state import replayed_state
+from tests.replay.rollout_history import rollouts
+from tests.replay.serving_history import circuits
+from tests.support.checkout import ROOT
+from tests.support.samples.registry import (
     VALIDATION_SET,
     CountingIds,
     SteppingClock,
@@ -40,14 +47,8 @@ from tests.registry_samples import (
     switch,
     validate,
 )
-from tests.replay.alert_history import alerts
-from tests.replay.emergency_history import emergencies
-from tests.replay.profile_history import profiles
-from tests.replay.replayed_state import replayed_state
-from tests.replay.rollout_history import rollouts
-from tests.replay.serving_history import circuits
 
-HISTORIES = Path(__file__).parents[2] / "events" / "histories"
+HISTORIES = ROOT / "events" / "histories"
 SUMS = "SHA256SUMS"
 
 TRAINED = Provenance(

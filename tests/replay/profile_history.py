@@ -3,9 +3,9 @@
 from typing import Protocol
 
 from hotswap_events.commands import AnyCommand
-from tests.profile_samples import profile
-from tests.registry_samples import register, validate
-from tests.rollout_samples import delete_artifact
+from tests.support.samples.profiles import profile
+from tests.support.samples.registry import register, validate
+from tests.support.samples.rollouts import delete_artifact
 
 _THREE = "BQEPAIAACAADAAAAAAAAAIAAAQB9AAAAAACAPgAAQD8AAEA/AAAAPwAAgD4="
 """0.25, 0.5 and 0.75: as text, because another release of the library may write the same values otherwise."""

@@ -4,8 +4,8 @@ from typing import Protocol
 
 from hotswap_events.commands import AnyCommand
 from hotswap_events.rollout_strategy import CanaryStrategy, RolloutPolicy
-from tests.registry_samples import promote, register, roll_back, switch, validate
-from tests.rollout_samples import (
+from tests.support.samples.registry import promote, register, roll_back, switch, validate
+from tests.support.samples.rollouts import (
     EVIDENCE,
     GATED,
     SHADOW,

@@ -2,9 +2,9 @@
 
 from msgspec.structs import replace
 
-from tests.registry_samples import archive, promote, register, roll_back, switch, validate
 from tests.replay.rollout_history import Sender
-from tests.serving_samples import (
+from tests.support.samples.registry import archive, promote, register, roll_back, switch, validate
+from tests.support.samples.serving import (
     FAIL_FAST,
     FIGURES,
     STRICT,

@@ -18,10 +18,10 @@ from hotswap_stream.application.inference.lag import WaitingRequests
 from hotswap_stream.domain.state.alerts import AlertsState
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 from hotswap_stream.settings import Settings
-from tests.observation_samples import ObservedTraffic
-from tests.profile_samples import profile, sketch_of, vast_sketch
-from tests.registry_samples import MODEL, register, switch
-from tests.unit.agent_stage import AgentStage
+from tests.support.samples.observations import ObservedTraffic
+from tests.support.samples.profiles import profile, sketch_of, vast_sketch
+from tests.support.samples.registry import MODEL, register, switch
+from tests.support.stages.agent_in_memory import AgentStage
 from tests.unit.test_analysis_agent import SetClock
 
 ERRORS = AlertRule(name="errors", metric="error-rate", above=0.1, window_seconds=10.0, clear_seconds=5.0)

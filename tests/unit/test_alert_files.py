@@ -11,8 +11,8 @@ from hotswap_events.alerts import AlertPolicy, AlertRule
 from hotswap_stream.cli.alerts.files import alert_policy_of, changed_policy, parse_rule
 from hotswap_stream.domain.alerts.limits import wrong_alert_policy
 from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples" / "alerts").iterdir())
 
 

@@ -15,7 +15,7 @@ from hotswap_stream.application.alerts.judge import SILENCE_SECONDS_MIN, RuleWat
 from hotswap_stream.domain.decide import decide
 from hotswap_stream.domain.evolve import evolve
 from hotswap_stream.domain.state.model import ModelState
-from tests.registry_samples import MODEL, in_envelope, register
+from tests.support.samples.registry import MODEL, in_envelope, register
 
 ABOVE, BELOW = Measured(value=0.5, count=100, figures={"errors.model-failure": 50.0}), Measured(value=0.01, count=100)
 

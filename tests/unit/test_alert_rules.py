@@ -11,7 +11,8 @@ from hotswap_events.registry import RegistryEvent
 from hotswap_stream.domain.alerts.limits import wrong_alert_policy
 from hotswap_stream.domain.evolve import IllegalEventError
 from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
-from tests.alert_samples import (
+from tests.support.decider_specification import given, state_after
+from tests.support.samples.alerts import (
     FAILING,
     FIGURES,
     NOTHING,
@@ -24,8 +25,7 @@ from tests.alert_samples import (
     raise_alert,
     set_alert_policy,
 )
-from tests.registry_samples import EPOCH, promoted, trained
-from tests.unit.decider_specification import given, state_after
+from tests.support.samples.registry import EPOCH, promoted, trained
 
 V1 = (trained("v1"), promoted("v1"))
 ON = (*V1, alert_policy_set())

@@ -15,8 +15,8 @@ from hotswap_stream.application.alerts.window import BUCKETS, AlertWindow, Alert
 from hotswap_stream.application.observations.error_codes import ERRORS_OF_THE_SERVER
 from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.domain.statistics.latency_histogram import bucket_of
-from tests.observation_samples import ObservedTraffic
-from tests.profile_samples import sketch_of
+from tests.support.samples.observations import ObservedTraffic
+from tests.support.samples.profiles import sketch_of
 
 NOW_MS = 1_770_000_000_000
 SECONDS = 60.0

@@ -15,9 +15,9 @@ from hotswap_stream.application.observations.feedback import FoundAnswer, JoinSt
 from hotswap_stream.application.rollouts.analysis.entry import AnalysisEntry
 from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.domain.state.rollout import RolloutState
-from tests.observation_samples import ObservedTraffic
-from tests.registry_samples import MODEL, register, validate
-from tests.rollout_samples import (
+from tests.support.samples.observations import ObservedTraffic
+from tests.support.samples.registry import MODEL, register, validate
+from tests.support.samples.rollouts import (
     CANARY,
     abort_rollout,
     change_strategy,
@@ -26,7 +26,7 @@ from tests.rollout_samples import (
     set_weight,
     start_rollout,
 )
-from tests.unit.agent_stage import TOPICS, AgentStage
+from tests.support.stages.agent_in_memory import TOPICS, AgentStage
 
 GOOD, BAD = {"v1": 0.99, "v2": 0.99}, {"v1": 0.99, "v2": 0.7}
 SPLIT = {"v1": 9_500, "v2": 500}

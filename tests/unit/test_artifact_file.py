@@ -16,7 +16,7 @@ from hotswap_stream.application.artifacts.file import (
     read_manifest,
 )
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
-from tests.sample_artifacts import linear_artifact, linear_manifest, linear_weights
+from tests.support.samples.artifacts import linear_artifact, linear_manifest, linear_weights
 
 
 def _manifest_json(**changes: object) -> bytes:

@@ -14,7 +14,7 @@ from hotswap_stream.application.audit.audit import export_log, verify_export, ve
 from hotswap_stream.application.audit.export import ExportDamagedError, ExportWriter, read_export
 from hotswap_stream.application.audit.findings import AuditReport, Finding, StreamHead
 from hotswap_stream.application.log.port import LogRecord
-from tests.registry_samples import LogBuilder, archived, in_envelope, promoted, staged, trained, validated
+from tests.support.samples.registry import LogBuilder, archived, in_envelope, promoted, staged, trained, validated
 
 
 def sample_log() -> LogBuilder:

@@ -21,7 +21,7 @@ from hotswap_stream.application.audit.audit import (
 from hotswap_stream.application.audit.findings import Finding
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.registry import Registry
-from tests.registry_samples import MODEL, LogBuilder, archived, in_envelope, promoted, register, staged, trained
+from tests.support.samples.registry import MODEL, LogBuilder, archived, in_envelope, promoted, register, staged, trained
 
 
 def forged(sequence: int, previous: str = "e" * 64, **attributes: str) -> bytes:

@@ -6,10 +6,10 @@ import pytest
 
 from hotswap_stream.agents.alert_agent import BLIND_SECONDS_MAX, AlertAgent
 from hotswap_stream.agents.broker_clock import SETTLES, BrokerClock
-from tests.alert_samples import FAILING, set_alert_policy
-from tests.observation_samples import ObservedTraffic
-from tests.registry_samples import EPOCH, MODEL, register, switch
-from tests.unit.agent_stage import AgentStage
+from tests.support.samples.alerts import FAILING, set_alert_policy
+from tests.support.samples.observations import ObservedTraffic
+from tests.support.samples.registry import EPOCH, MODEL, register, switch
+from tests.support.stages.agent_in_memory import AgentStage
 from tests.unit.test_analysis_agent import SetClock
 
 SECOND = timedelta(seconds=1)

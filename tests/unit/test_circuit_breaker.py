@@ -20,8 +20,8 @@ from hotswap_stream.application.serving.breaker import BUCKETS, REPEAT_SECONDS, 
 from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.state.model import ModelState
-from tests.registry_samples import EPOCH, promoted, trained, validated
-from tests.unit.decider_specification import state_after
+from tests.support.decider_specification import state_after
+from tests.support.samples.registry import EPOCH, promoted, trained, validated
 
 POLICY = ServingPolicy(
     error_rate_max=0.2,

@@ -11,9 +11,12 @@ from hotswap_events.codec import REGISTRY_CODEC, Codec, UnknownEvent, Unreadable
 from hotswap_events.envelope import GENESIS, Envelope
 from hotswap_events.nesting import NESTING_MAX
 from hotswap_events.registry import EVENT_TYPES, RegistryEvent
-from tests import alert_samples, emergency_samples, rollout_samples, serving_samples
-from tests.profile_samples import profiled
-from tests.registry_samples import (
+from tests.support.samples import alerts as alert_samples
+from tests.support.samples import emergencies as emergency_samples
+from tests.support.samples import rollouts as rollout_samples
+from tests.support.samples import serving as serving_samples
+from tests.support.samples.profiles import profiled
+from tests.support.samples.registry import (
     archived,
     in_envelope,
     promoted,

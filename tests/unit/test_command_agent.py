@@ -10,8 +10,8 @@ from hotswap_events import headers
 from hotswap_stream.agents.command_agent import COMMAND_BYTES_MAX, CommandAgent
 from hotswap_stream.application.topics.dead_letter import DEAD_LETTER_VALUE_BYTES_MAX
 from hotswap_stream.errors import LogUnavailableError
-from tests.registry_samples import in_envelope, promote, register, trained
-from tests.unit.agent_stage import TOPICS, AgentStage, command_record
+from tests.support.samples.registry import in_envelope, promote, register, trained
+from tests.support.stages.agent_in_memory import TOPICS, AgentStage, command_record
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import re
 import tomllib
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,9 +21,9 @@ from hotswap_stream.api.protocol.allowed_hosts import AllowedHosts
 from hotswap_stream.api.server import check_keys
 from hotswap_stream.home.pulse import AGE_SECONDS_MAX
 from hotswap_stream.settings import PREFIX, Settings, load_settings, parse_allowed_hosts, parse_api_keys
+from tests.support.checkout import ROOT
 from tools.reference_cli import command_names
 
-ROOT = Path(__file__).resolve().parents[2]
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
 OURS = ("topics", "agents", "api", "worker")
 

@@ -8,7 +8,8 @@ from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.evolve import evolve_unknown_in_place
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.versions.validation import ValidationPolicy
-from tests.registry_samples import (
+from tests.support.decider_specification import given
+from tests.support.samples.registry import (
     archive,
     archived,
     artifact_of,
@@ -28,7 +29,6 @@ from tests.registry_samples import (
     validate,
     validated,
 )
-from tests.unit.decider_specification import given
 
 V1_ACTIVE = (trained("v1"), validated("v1"), promoted("v1"))
 V2_ACTIVE = (*V1_ACTIVE, trained("v2"), validated("v2", baseline=("v1", 0.97)), promoted("v2", "v1"))

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from hotswap_stream.settings import PREFIX, Settings
+from tests.support.checkout import ROOT
 from tools.reference_cli import command_names
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 ROWS = [
     *(f"A{number}" for number in range(1, 13)),

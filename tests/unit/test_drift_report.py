@@ -16,9 +16,9 @@ from hotswap_stream.application.drift.plot import drift_svg
 from hotswap_stream.application.drift.report import DriftReport, drift_report
 from hotswap_stream.application.observations.history import Recorded, TooManyRecordsError
 from hotswap_stream.application.registry.fold import RegistryFold
-from tests.observation_samples import BEGIN, ObservedTraffic
-from tests.profile_samples import profiled, sketch_of
-from tests.registry_samples import MODEL, LogBuilder, promoted, trained, validated
+from tests.support.samples.observations import BEGIN, ObservedTraffic
+from tests.support.samples.profiles import profiled, sketch_of
+from tests.support.samples.registry import MODEL, LogBuilder, promoted, trained, validated
 
 SINCE = BEGIN - timedelta(hours=1)
 RANDOM = np.random.default_rng(7)

@@ -18,9 +18,10 @@ from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.emergency_rules import emergency
 from hotswap_stream.domain.evolve import evolve, evolve_unknown_in_place
 from hotswap_stream.domain.state.model import ModelState
-from tests.emergency_samples import set_back
-from tests.property.histories import Intent, Writer, all_histories
-from tests.registry_samples import (
+from tests.support.decider_specification import Given, state_after
+from tests.support.histories.histories import Intent, Writer, all_histories
+from tests.support.samples.emergencies import set_back
+from tests.support.samples.registry import (
     LogBuilder,
     archive,
     artifact_of,
@@ -33,8 +34,7 @@ from tests.registry_samples import (
     switch,
     trained,
 )
-from tests.serving_samples import disable, enable
-from tests.unit.decider_specification import Given, state_after
+from tests.support.samples.serving import disable, enable
 
 V2_ACTIVE = (
     trained("v1"),

@@ -10,7 +10,7 @@ from hotswap_stream.application.registry import feed as event_feed
 from hotswap_stream.application.registry import follower as registry_follower
 from hotswap_stream.application.registry.feed import EntryFilter, EventFeed
 from hotswap_stream.application.registry.registry import Registry
-from tests.registry_samples import CountingIds, LogBuilder, SteppingClock, promoted, staged, trained
+from tests.support.samples.registry import CountingIds, LogBuilder, SteppingClock, promoted, staged, trained
 
 
 @asynccontextmanager

@@ -5,7 +5,8 @@ import pytest
 from hotswap_events.registry import ModelPromoted, ModelRolledBack, RegistryEvent
 from hotswap_stream.domain.evolve import IllegalEventError, evolve, evolve_in_place, evolve_unknown_in_place
 from hotswap_stream.domain.state.model import ModelState, RunState
-from tests.registry_samples import (
+from tests.support.decider_specification import state_after
+from tests.support.samples.registry import (
     archived,
     artifact_of,
     in_envelope,
@@ -17,7 +18,6 @@ from tests.registry_samples import (
     training_started,
     validated,
 )
-from tests.unit.decider_specification import state_after
 
 TWO_ACTIVE_ONE = (trained("v1"), promoted("v1"), trained("v2"))
 

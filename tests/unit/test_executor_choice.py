@@ -19,7 +19,7 @@ from hotswap_stream.adapters.torch.executors.executor_choice import Rates, choos
 from hotswap_stream.adapters.torch.executors.executors import EagerExecutor, ExecutorName, as_tensor
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
-from tests import executor_samples
+from tests.support.samples import executors as executor_samples
 
 Array = npt.NDArray[Any]
 SIZES = (1, 2, 4, 8, 16)

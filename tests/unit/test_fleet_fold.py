@@ -9,7 +9,7 @@ from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecor
 from hotswap_stream.application.inference import fleet as fleet_view
 from hotswap_stream.application.inference.fleet import FleetFold
 from hotswap_stream.workers.inference.fleet import Fleet
-from tests.hostile_values import hostile
+from tests.support.samples.hostile_values import hostile
 
 DAY_S = 1_790_000_000.0
 """Some time in unix seconds; a monotonic clock begins anywhere."""

@@ -13,7 +13,7 @@ from hotswap_stream.adapters.torch.modules.loading import load_module
 from hotswap_stream.application.artifacts.file import read_manifest
 from hotswap_stream.application.artifacts.heuristic import WrongHeuristicError, constant_artifact, parse_outputs
 from hotswap_stream.application.artifacts.manifest import TensorSpec
-from tests.sample_artifacts import linear_manifest
+from tests.support.samples.artifacts import linear_manifest
 
 LIKE = linear_manifest(features=4, outputs=3)
 TWO_OUTPUTS = replace(

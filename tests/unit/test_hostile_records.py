@@ -18,10 +18,10 @@ from hotswap_stream.application.registry.fold import RegistryFold, Void
 from hotswap_stream.application.registry.view import encode_registry_state, registry_state
 from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.workers.inference.observing.observer import Observer
-from tests.hostile_values import hostile
-from tests.registry_samples import MODEL, register
-from tests.rollout_samples import CANARY
-from tests.unit.agent_stage import TOPICS, AgentStage, command_record
+from tests.support.samples.hostile_values import hostile
+from tests.support.samples.registry import MODEL, register
+from tests.support.samples.rollouts import CANARY
+from tests.support.stages.agent_in_memory import TOPICS, AgentStage, command_record
 from tests.unit.test_analysis_agent import Analysed, AnswersAt, label
 from tools.message_examples import message_examples
 

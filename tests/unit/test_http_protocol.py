@@ -12,8 +12,8 @@ from litestar.response import Stream
 
 from hotswap_stream.api.protocol import http_protocol
 from hotswap_stream.api.protocol.connections import ConnectionLimits
-from tests.contract.http_stage import served
-from tests.raw_http import RawAnswer, RawConnection, raw_connection, request
+from tests.support.raw_http import RawAnswer, RawConnection, raw_connection, request
+from tests.support.stages.http import served
 
 BODY = b'{"expected_sequence": 999, "padding": "' + b"x" * 4_000 + b'"}'
 BIG_CHUNKS = 1_000

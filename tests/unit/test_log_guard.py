@@ -13,7 +13,7 @@ from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.errors import LogReplacedError, LogUnavailableError
 from hotswap_stream.home.log_memory import HomeLogMemory
-from tests.registry_samples import MODEL, CountingIds, LogBuilder, register, trained
+from tests.support.samples.registry import MODEL, CountingIds, LogBuilder, register, trained
 
 
 @pytest.fixture(autouse=True)

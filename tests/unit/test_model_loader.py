@@ -21,7 +21,7 @@ from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore, DigestMismatchError
 from hotswap_stream.application.audit.reproduce import reproduce
 from hotswap_stream.errors import ConfigurationError
-from tests import executor_samples
+from tests.support.samples import executors as executor_samples
 
 assert executor_samples.__name__
 MAKE_MS_MAX = 300_000

@@ -25,7 +25,7 @@ from hotswap_stream.adapters.torch.modules.saving import ModuleNotSavableError, 
 from hotswap_stream.application.artifacts.file import ArtifactFormatError, digest_of_artifact, pack_artifact
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.errors import HotswapError
-from tests.sample_artifacts import linear_artifact, linear_manifest, linear_weights
+from tests.support.samples.artifacts import linear_artifact, linear_manifest, linear_weights
 
 ROW = torch.tensor([[1.0, -2.0, 3.0, 0.5]])
 

@@ -14,10 +14,10 @@ from hotswap_events.profile import PROFILE_SKETCH_CHARACTERS_MAX
 from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.domain.evolve import IllegalEventError, evolve
 from hotswap_stream.domain.versions.sketch_bytes import wrong_sketch
-from tests.profile_samples import INPUT, SCORE, profile, profiled, sketch_of
-from tests.registry_samples import archived, in_envelope, trained
-from tests.rollout_samples import artifact_deleted
-from tests.unit.decider_specification import given, state_after
+from tests.support.decider_specification import given, state_after
+from tests.support.samples.profiles import INPUT, SCORE, profile, profiled, sketch_of
+from tests.support.samples.registry import archived, in_envelope, trained
+from tests.support.samples.rollouts import artifact_deleted
 
 SIZES = (0, 1, 2, 3, 127, 128, 129, 1_000, 100_000)
 

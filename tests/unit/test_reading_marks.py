@@ -9,7 +9,7 @@ from hotswap_stream.agents.reading_marks import DEATHS_MAX, FAILURES_MAX, Readin
 from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.errors import LogUnavailableError
-from tests.unit.agent_stage import TOPICS, KeepingPublisher, command_record
+from tests.support.stages.agent_in_memory import TOPICS, KeepingPublisher, command_record
 
 
 def opened(folder: Path) -> ReadingMarks:

@@ -13,10 +13,10 @@ from hotswap_stream.application.drift.report import drift_report
 from hotswap_stream.application.observations.history import RECORDS_AT_ONCE, Recorded
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.rollouts.report.history import experiment_report
-from tests.observation_samples import BEGIN, ObservedTraffic
-from tests.recorded_samples import KeptHistory
-from tests.registry_samples import MODEL, CountingIds, register, validate
-from tests.rollout_samples import CANARY, start_rollout
+from tests.support.samples.observations import BEGIN, ObservedTraffic
+from tests.support.samples.recorded import KeptHistory
+from tests.support.samples.registry import MODEL, CountingIds, register, validate
+from tests.support.samples.rollouts import CANARY, start_rollout
 
 RECORDS = 40 * RECORDS_AT_ONCE
 

@@ -10,7 +10,7 @@ from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.registry.registry import DECIDE_ATTEMPTS_MAX, Registry
 from hotswap_stream.errors import AppendOutcomeUnknownError, LogUnavailableError, UnreadableEventError
-from tests.registry_samples import MODEL, CountingIds, in_envelope, register, staged, trained
+from tests.support.samples.registry import MODEL, CountingIds, in_envelope, register, staged, trained
 
 
 class FailingLog(MemoryRegistryLog):

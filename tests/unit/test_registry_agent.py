@@ -11,8 +11,8 @@ from hotswap_stream.agents import registry_agent
 from hotswap_stream.agents.registry_agent import RegistryAgent, StreamHead
 from hotswap_stream.application.registry.view import registry_state
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
-from tests.registry_samples import in_envelope, promote, register, switch, trained, validate
-from tests.unit.agent_stage import TOPICS, AgentStage
+from tests.support.samples.registry import in_envelope, promote, register, switch, trained, validate
+from tests.support.stages.agent_in_memory import TOPICS, AgentStage
 
 
 @pytest.fixture

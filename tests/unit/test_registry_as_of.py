@@ -15,7 +15,7 @@ from hotswap_stream.application.registry.as_of import (
     RegistryAsOf,
     TooManyReplaysError,
 )
-from tests.registry_samples import EPOCH, MODEL, LogBuilder, SteppingClock, promoted, trained
+from tests.support.samples.registry import EPOCH, MODEL, LogBuilder, SteppingClock, promoted, trained
 
 
 class CountingLog(MemoryRegistryLog):

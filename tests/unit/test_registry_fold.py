@@ -5,7 +5,16 @@ import pytest
 from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.fold import Applied, AppliedUnknown, RegistryFold, Void
-from tests.registry_samples import MODEL, LogBuilder, archived, in_envelope, promoted, rolled_back, staged, trained
+from tests.support.samples.registry import (
+    MODEL,
+    LogBuilder,
+    archived,
+    in_envelope,
+    promoted,
+    rolled_back,
+    staged,
+    trained,
+)
 
 
 def fold_of(records: list[LogRecord]) -> tuple[RegistryFold, list[object]]:

@@ -11,9 +11,18 @@ from hotswap_events.registry_state import STATE_BYTES_MAX, VERSIONS_LISTED_MAX, 
 from hotswap_stream.application.registry.fold import RegistryFold, Stream
 from hotswap_stream.application.registry.view import encode_registry_state, registry_state
 from hotswap_stream.domain.state.model import ModelState, Stage, VersionState
-from tests.alert_samples import FAILING, alert_policy_set, alert_raised
-from tests.registry_samples import EPOCH, IMPORTED, LogBuilder, promoted, rolled_back, staged, trained, validated
-from tests.serving_samples import STRICT
+from tests.support.samples.alerts import FAILING, alert_policy_set, alert_raised
+from tests.support.samples.registry import (
+    EPOCH,
+    IMPORTED,
+    LogBuilder,
+    promoted,
+    rolled_back,
+    staged,
+    trained,
+    validated,
+)
+from tests.support.samples.serving import STRICT
 
 
 def fold(builder: LogBuilder) -> Stream:

@@ -4,7 +4,7 @@ from hotswap_events.commands import Refusal
 from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.application.registry.reload import newest_eligible
 from hotswap_stream.domain.state.model import ModelState
-from tests.registry_samples import (
+from tests.support.samples.registry import (
     MODEL,
     LogBuilder,
     archived,

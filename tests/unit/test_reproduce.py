@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.audit.reproduce import NotReproducibleError, difference_of, reproduce
 from hotswap_stream.application.swap.loader import Arrays
-from tests.sample_artifacts import linear_manifest
+from tests.support.samples.artifacts import linear_manifest
 
 ONE = np.array([[1.0, 2.0]], np.float32)
 

@@ -12,8 +12,8 @@ from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRe
 from hotswap_stream.application.artifacts.cleanup import CleanUpPlan, CleanUpReport, clean_up, plan_clean_up
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.registry.registry import Registry
-from tests.registry_samples import IMPORTED, CountingIds, SteppingClock, promote, register, stage, validate
-from tests.sample_artifacts import linear_artifact
+from tests.support.samples.artifacts import linear_artifact
+from tests.support.samples.registry import IMPORTED, CountingIds, SteppingClock, promote, register, stage, validate
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from hotswap_events.rollout_strategy import AbStrategy, FixedStrategy, MetricNam
 from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer
 from hotswap_stream.application.rollouts.analysis.table import ModelTable, in_step_with
 from hotswap_stream.application.rollouts.backtest.trial import RolloutTrial
-from tests.observation_samples import BEGIN, ObservedTraffic
-from tests.registry_samples import promoted, trained, validated
-from tests.rollout_samples import (
+from tests.support.decider_specification import state_after
+from tests.support.samples.observations import BEGIN, ObservedTraffic
+from tests.support.samples.registry import promoted, trained, validated
+from tests.support.samples.rollouts import (
     CANARY,
     SHADOW,
     ab,
@@ -27,7 +28,6 @@ from tests.rollout_samples import (
     set_weight,
     start_rollout,
 )
-from tests.unit.decider_specification import state_after
 
 PROVEN = (
     *(trained("v1"), validated("v1"), promoted("v1")),
@@ -286,7 +286,7 @@ def test_what_is_not_of_the_split_does_not_count() -> None:
 
 
 def test_of_several_candidates_the_harmful_one_ends_it_and_the_best_one_wins() -> None:
-    from tests.rollout_samples import ab
+    from tests.support.samples.rollouts import ab
 
     begun = trial(ab(v1=4_000, v2=3_000, v3=3_000), None, "v2", "v3")
     run(begun, ObservedTraffic(answers_a_second=1_000), {"v1": 0.9, "v2": 0.9, "v3": 0.95}, 600)

@@ -18,10 +18,10 @@ from hotswap_stream.application.rollouts.backtest.backtest import backtest_rollo
 from hotswap_stream.application.rollouts.report.history import experiment_report
 from hotswap_stream.application.rollouts.report.plot import experiment_svg
 from hotswap_stream.application.rollouts.report.report import Experiment, Lift, RewardShown
-from tests.observation_samples import BEGIN, ObservedTraffic
-from tests.recorded_samples import EvenAnswers, KeptHistory, labels
-from tests.registry_samples import MODEL, CountingIds, register, validate
-from tests.rollout_samples import CANARY, abort_rollout, start_rollout
+from tests.support.samples.observations import BEGIN, ObservedTraffic
+from tests.support.samples.recorded import EvenAnswers, KeptHistory, labels
+from tests.support.samples.registry import MODEL, CountingIds, register, validate
+from tests.support.samples.rollouts import CANARY, abort_rollout, start_rollout
 
 EAGER = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),))
 PATIENT = RolloutPolicy(metrics=(MetricRule(metric="success-rate", threshold=0.5),))

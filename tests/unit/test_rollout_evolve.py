@@ -12,9 +12,19 @@ from hotswap_stream.domain.evolve import IllegalEventError, evolve_in_place
 from hotswap_stream.domain.rollouts.traffic import FleetPart, traffic
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.rollout import ANALYSES_KEPT_MAX, ROLLOUTS_KEPT_MAX, RolloutState, seconds_in_phase
-from tests.registry_samples import EPOCH, archived, in_envelope, promoted, rolled_back, staged, trained, validated
-from tests.rollout_course_samples import AT_PAUSE, BAKING, ENDED, IN_CANARY, IN_STEPS, PROVEN
-from tests.rollout_samples import (
+from tests.support.decider_specification import state_after
+from tests.support.samples.registry import (
+    EPOCH,
+    archived,
+    in_envelope,
+    promoted,
+    rolled_back,
+    staged,
+    trained,
+    validated,
+)
+from tests.support.samples.rollout_course import AT_PAUSE, BAKING, ENDED, IN_CANARY, IN_STEPS, PROVEN
+from tests.support.samples.rollouts import (
     SHADOW,
     STRICT,
     analysis,
@@ -34,7 +44,6 @@ from tests.rollout_samples import (
     validation_policy_set,
     weights_set,
 )
-from tests.unit.decider_specification import state_after
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,15 @@ import pytest
 
 from hotswap_events.registry import RegistryEvent
 from hotswap_events.rollout_strategy import RolloutPolicy
-from tests.registry_samples import (
+from tests.support.decider_specification import given
+from tests.support.samples.registry import (
     archived,
     promoted,
     rolled_back,
     trained,
 )
-from tests.rollout_course_samples import AT_PAUSE, BAKING, IN_CANARY, IN_STEPS, PROVEN, RIVALS, WON
-from tests.rollout_samples import (
+from tests.support.samples.rollout_course import AT_PAUSE, BAKING, IN_CANARY, IN_STEPS, PROVEN, RIVALS, WON
+from tests.support.samples.rollouts import (
     EVIDENCE,
     SHADOW,
     STRICT,
@@ -29,7 +30,6 @@ from tests.rollout_samples import (
     step_entered,
     weights_set,
 )
-from tests.unit.decider_specification import given
 
 
 class TestAnalysis:

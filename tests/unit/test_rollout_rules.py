@@ -7,7 +7,8 @@ import pytest
 from hotswap_events.commands import AnyCommand
 from hotswap_events.registry import RegistryEvent
 from hotswap_events.rollout_strategy import RolloutPolicy
-from tests.registry_samples import (
+from tests.support.decider_specification import given
+from tests.support.samples.registry import (
     archive,
     archived,
     promote,
@@ -21,8 +22,8 @@ from tests.registry_samples import (
     validate,
     validated,
 )
-from tests.rollout_course_samples import AT_PAUSE, BAKING, ENDED, IN_CANARY, IN_STEPS, PROVEN, RIVALS
-from tests.rollout_samples import (
+from tests.support.samples.rollout_course import AT_PAUSE, BAKING, ENDED, IN_CANARY, IN_STEPS, PROVEN, RIVALS
+from tests.support.samples.rollouts import (
     CANARY,
     SHADOW,
     abort_rollout,
@@ -42,7 +43,6 @@ from tests.rollout_samples import (
     step_entered,
     weights_set,
 )
-from tests.unit.decider_specification import given
 
 
 class TestSteps:

@@ -8,13 +8,14 @@ from hotswap_events.commands import AnyCommand
 from hotswap_events.registry import RegistryEvent
 from hotswap_events.rollout_strategy import AbStrategy, MetricName, MetricRule, RolloutPolicy, Strategy
 from hotswap_stream.domain.decide import Accepted
-from tests.registry_samples import (
+from tests.support.decider_specification import given
+from tests.support.samples.registry import (
     archived,
     trained,
     validated,
 )
-from tests.rollout_course_samples import BAKING, ENDED, IN_CANARY, PROVEN, RIVALS
-from tests.rollout_samples import (
+from tests.support.samples.rollout_course import BAKING, ENDED, IN_CANARY, PROVEN, RIVALS
+from tests.support.samples.rollouts import (
     CANARY,
     POLICY,
     SHADOW,
@@ -35,7 +36,6 @@ from tests.rollout_samples import (
     strategy_changed,
     weights_set,
 )
-from tests.unit.decider_specification import given
 
 
 class TestStart:

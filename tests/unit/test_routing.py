@@ -20,8 +20,7 @@ from hotswap_stream.domain.rollouts.routing import (
     weights_of,
     wrong_weights,
 )
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.checkout import ROOT
 
 
 def _vectors() -> dict[str, Any]:

@@ -10,8 +10,9 @@ from hotswap_events.registry import RegistryEvent
 from hotswap_events.serving_control import ModelDisabled, ModelEnabled, ServingPolicy
 from hotswap_stream.domain.evolve import IllegalEventError
 from hotswap_stream.domain.serving.route import Route, circuit_of, route, route_to
-from tests.registry_samples import archived, promoted, rolled_back, staged, trained
-from tests.serving_samples import (
+from tests.support.decider_specification import given, state_after
+from tests.support.samples.registry import archived, promoted, rolled_back, staged, trained
+from tests.support.samples.serving import (
     FAIL_FAST,
     FIGURES,
     STRICT,
@@ -26,7 +27,6 @@ from tests.serving_samples import (
     policy_set,
     set_serving_policy,
 )
-from tests.unit.decider_specification import given, state_after
 
 V1 = (trained("v1"), promoted("v1"))
 V2 = (*V1, trained("v2"), promoted("v2", "v1"))

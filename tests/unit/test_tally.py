@@ -16,7 +16,7 @@ from hotswap_events.inference import ErrorCode, InferRequest, InferTensor
 from hotswap_events.observation import LABELS_MAX, Observation
 from hotswap_stream.application.alerts.window import totals_of
 from hotswap_stream.application.rollouts.analysis.figures import failures_in
-from hotswap_stream.application.swap.slots import Serving
+from hotswap_stream.application.swap.slots import Lease
 from hotswap_stream.domain.statistics.latency_histogram import (
     HIGHEST,
     LOWEST,
@@ -38,7 +38,7 @@ from hotswap_stream.workers.inference.shadows.compare import compare, shown
 
 _TIME = datetime(2026, 1, 2, tzinfo=UTC)
 _BODY = InferRequest(inputs=[InferTensor(name="x", shape=[1], datatype="FP32", data=[0.0])])
-_SERVING = Serving("v1", "sha256:1", 0, cast("Any", None))
+_LEASE = Lease("v1", "sha256:1", 0, cast("Any", None))
 
 
 def group(outputs: Array | None, inputs: Array, rows: list[int], *, waited_ms: float = 2.0, **fields: Any) -> Group:
@@ -47,7 +47,7 @@ def group(outputs: Array | None, inputs: Array, rows: list[int], *, waited_ms: f
         Request(RequestRecord("t", 0, number, int(started_ms - waited_ms), None, None, []), _BODY, False, None)
         for number in range(len(rows))
     ]
-    made = Group(_SERVING, requests, list(range(len(rows))), rows, {"x": inputs}, **fields)
+    made = Group(_LEASE, requests, list(range(len(rows))), rows, {"x": inputs}, **fields)
     made.outputs = None if outputs is None else {"y": outputs}
     made.started_ms, made.compute_ms = started_ms, 1.0
     return made

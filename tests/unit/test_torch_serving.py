@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from hotswap_stream.adapters.torch.executors.batch_sizes import batch_sizes
 from hotswap_stream.adapters.torch.executors.executors import ChannelsLastExecutor, EagerExecutor
-from hotswap_stream.adapters.torch.executors.loaded_model import TorchServingModel
+from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 
 Array = npt.NDArray[Any]
@@ -36,11 +36,11 @@ class _Recording(EagerExecutor):
         return super().run(inputs)
 
 
-def _model(name: str = "linear", rows_max: int = ROWS_MAX) -> tuple[TorchServingModel, _Recording]:
+def _model(name: str = "linear", rows_max: int = ROWS_MAX) -> tuple[TorchLoadedModel, _Recording]:
     torch.manual_seed(0)
     manifest = manifest_of(name, {})
     executor = _Recording(build_module(name, {}).eval().requires_grad_(False), manifest)
-    return TorchServingModel(manifest, executor, batch_sizes(rows_max)), executor
+    return TorchLoadedModel(manifest, executor, batch_sizes(rows_max)), executor
 
 
 MODELS = {name: _model(name) for name in ("linear", "ffnn-784-32-32-32-10", "digits-cnn")}
@@ -87,7 +87,7 @@ def test_rows_of_a_fixed_size_are_not_copied() -> None:
 def test_without_sizes_a_pass_has_the_rows_it_is_given() -> None:
     manifest = manifest_of("linear", {})
     executor = _Recording(build_module("linear", {}), manifest)
-    model = TorchServingModel(manifest, executor)
+    model = TorchLoadedModel(manifest, executor)
     assert model.padded_rows(37) == 37
     assert len(model.infer({"x": np.ones((37, 4), np.float32)})["y"]) == 37
     assert executor.passes == [37]
@@ -116,7 +116,7 @@ def test_an_offered_executor_takes_over_with_the_next_inference() -> None:
     plain = model.eager()
     assert plain is not None
     assert (
-        TorchServingModel(model.manifest, plain, batch_sizes(ROWS_MAX)).infer(inputs)["scores"].tobytes()
+        TorchLoadedModel(model.manifest, plain, batch_sizes(ROWS_MAX)).infer(inputs)["scores"].tobytes()
         == before.tobytes()
     )
 
@@ -140,7 +140,7 @@ class _Slow(EagerExecutor):
 def test_calls_of_several_threads_wait_for_each_other() -> None:
     manifest = manifest_of("linear", {})
     executor = _Slow(build_module("linear", {}).eval(), manifest)
-    model = TorchServingModel(manifest, executor, batch_sizes(ROWS_MAX))
+    model = TorchLoadedModel(manifest, executor, batch_sizes(ROWS_MAX))
     inputs = {rows: {"x": _rows("linear", rows, seed=rows)} for rows in (1, 7)}
     wanted = {rows: model.infer(each)["y"].tobytes() for rows, each in inputs.items()}
     together = threading.Barrier(4)
@@ -192,7 +192,7 @@ def test_closing_drops_the_weights_and_gives_their_memory_back() -> None:
     manifest = manifest_of("linear", {"features": 4096, "outputs": 8192})
     module = build_module("linear", manifest.arguments).eval().requires_grad_(False)
     gone = weakref.ref(module)
-    model = TorchServingModel(manifest, EagerExecutor(module, manifest), batch_sizes(1))
+    model = TorchLoadedModel(manifest, EagerExecutor(module, manifest), batch_sizes(1))
     del module
     loaded = process.memory_info().rss
     model.close()

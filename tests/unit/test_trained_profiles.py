@@ -18,8 +18,8 @@ from hotswap_stream.application.training.runs import (
     TrainingSucceeded,
 )
 from hotswap_stream.application.training.trainer import ModelTrainer, TrainingReport
-from tests.profile_samples import INPUT
-from tests.registry_samples import MODEL, CountingIds, SteppingClock, artifact_of
+from tests.support.samples.profiles import INPUT
+from tests.support.samples.registry import MODEL, CountingIds, SteppingClock, artifact_of
 
 SPEC = TrainingSpec(run_id="run-1", model_name=MODEL, architecture="linear", created_by="test")
 

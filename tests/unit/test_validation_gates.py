@@ -5,9 +5,15 @@ import pytest
 from hotswap_events.registry import ModelValidated
 from hotswap_events.validation_policy import FigureGate, ValidationPolicy
 from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY, judge
-from tests.registry_samples import VALIDATION_SET, archived, promoted, trained, validate, validated
-from tests.rollout_samples import GATED, artifact_deleted, delete_artifact, set_validation_policy, validation_policy_set
-from tests.unit.decider_specification import given
+from tests.support.decider_specification import given
+from tests.support.samples.registry import VALIDATION_SET, archived, promoted, trained, validate, validated
+from tests.support.samples.rollouts import (
+    GATED,
+    artifact_deleted,
+    delete_artifact,
+    set_validation_policy,
+    validation_policy_set,
+)
 
 BASELINE = {"accuracy": 0.9, "macro_f1": 0.9}
 GOOD = {"accuracy": 0.9, "macro_f1": 0.9, "latency_ms_p95": 40.0, "agreement": 0.9}

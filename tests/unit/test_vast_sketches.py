@@ -4,7 +4,7 @@ import pytest
 
 from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.domain.versions.sketch_bytes import VALUES_MAX, wrong_sketch
-from tests.profile_samples import vast_sketch
+from tests.support.samples.profiles import vast_sketch
 
 
 def test_more_values_than_may_be_are_refused() -> None:

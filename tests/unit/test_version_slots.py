@@ -22,10 +22,10 @@ from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.registry.fold import RegistryFold, Stream
 from hotswap_stream.application.swap import slots as version_slots
 from hotswap_stream.application.swap.plan import HoldLimits, versions_to_hold
-from hotswap_stream.application.swap.slot import LoadFailure, Serving
+from hotswap_stream.application.swap.slot import Lease, LoadFailure
 from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.errors import HotswapError
-from tests.registry_samples import LogBuilder, archived, artifact_of, promoted, staged, trained
+from tests.support.samples.registry import LogBuilder, archived, artifact_of, promoted, staged, trained
 
 OPENED = CircuitOpened(model_version="v2", cause="operator")
 HALF_OPENED = CircuitHalfOpened(model_version="v2")
@@ -108,8 +108,8 @@ class Stage:
             await asyncio.sleep(0)
 
     def serving(self) -> tuple[str, str | None, int] | None:
-        serving = self.slots.serving
-        return None if serving is None else (serving.model_version, serving.fallback_for, serving.registry_offset)
+        lease = self.slots.current
+        return None if lease is None else (lease.model_version, lease.fallback_for, lease.registry_offset)
 
 
 @pytest_asyncio.fixture
@@ -136,10 +136,10 @@ class TestRoute:
         assert stage.serving() == ("v1", "v2", 5)
         assert stage.slots.route is not None
         assert stage.slots.route.probed == "v2"
-        probe = stage.slots.begin_version("v2")
+        probe = stage.slots.lease_version("v2")
         assert probe is not None
         assert (probe.model_version, probe.registry_offset, probe.fallback_for) == ("v2", 5, None)
-        stage.slots.end(probe)
+        stage.slots.release(probe)
 
     async def test_a_closed_circuit_brings_it_back_by_the_event_that_closed_it(self, stage: Stage) -> None:
         await stage.append(*TWO_VERSIONS, OPENED, HALF_OPENED)
@@ -148,7 +148,7 @@ class TestRoute:
 
     async def test_a_disabled_model_serves_nothing_and_is_back_at_once(self, stage: Stage) -> None:
         await stage.append(*TWO_VERSIONS, ModelDisabled())
-        assert stage.slots.begin() is None
+        assert stage.slots.lease() is None
         refused = stage.slots.refused
         assert refused is not None
         assert (refused.because, refused.registry_offset) == ("model-disabled", 4)
@@ -162,14 +162,14 @@ class TestRoute:
 
     async def test_without_a_fallback_an_open_circuit_refuses(self, stage: Stage) -> None:
         await stage.append(trained("v2"), promoted("v2", forced=True), OPENED)
-        assert stage.slots.serving is None
+        assert stage.slots.current is None
         assert stage.slots.refused is not None
         assert stage.slots.refused.because == "circuit-open"
         await stage.append(HALF_OPENED)
-        assert stage.slots.begin() is None
-        probe = stage.slots.begin_version("v2")
+        assert stage.slots.lease() is None
+        probe = stage.slots.lease_version("v2")
         assert probe is not None
-        stage.slots.end(probe)
+        stage.slots.release(probe)
 
     async def test_a_named_fallback_is_loaded_and_serves(self, stage: Stage) -> None:
         policy = ServingPolicy(fallback="version", fallback_version="v3")
@@ -206,23 +206,23 @@ class TestRoute:
 class TestByName:
     async def test_a_version_that_is_held_answers_at_the_last_offset_read(self, stage: Stage) -> None:
         await stage.append(*TWO_VERSIONS, staged("v1"))
-        serving = stage.slots.begin_version("v1")
-        assert serving is not None
-        assert (serving.model_version, serving.registry_offset) == ("v1", 4)
-        stage.slots.end(serving)
+        lease = stage.slots.lease_version("v1")
+        assert lease is not None
+        assert (lease.model_version, lease.registry_offset) == ("v1", 4)
+        stage.slots.release(lease)
 
     async def test_one_that_is_not_loaded_is_none_until_asked_for(self, stage: Stage) -> None:
         await stage.append(*(trained(f"v{number}") for number in (3, 4, 5)), *TWO_VERSIONS, staged("v4"), staged("v5"))
-        assert stage.slots.begin_version("v3") is None
+        assert stage.slots.lease_version("v3") is None
         assert (await stage.slots.request_version("v3")).outcome == "loaded"
-        serving = stage.slots.begin_version("v3")
-        assert serving is not None
-        stage.slots.end(serving)
+        lease = stage.slots.lease_version("v3")
+        assert lease is not None
+        stage.slots.release(lease)
 
     async def test_wrong_names(self, stage: Stage) -> None:
         await stage.append(*TWO_VERSIONS, archived("v1"))
-        assert stage.slots.begin_version("v9") is None
-        assert stage.slots.begin_version("v1") is None
+        assert stage.slots.lease_version("v9") is None
+        assert stage.slots.lease_version("v1") is None
         assert (await stage.slots.request_version("v9")).outcome == "unknown"
         request = await stage.slots.request_version("v1")
         assert (request.outcome, request.reason) == ("archived", "version 'v1' is archived")
@@ -258,11 +258,11 @@ class TestByName:
         stage.slots._limits = HoldLimits(memory_bytes_max=3 * SIZE, versions_max=2, requested_versions_max=2)
         for name in ("v3", "v4"):
             assert (await stage.slots.request_version(name)).outcome == "loaded"
-        used = stage.slots.begin_version("v3")
+        used = stage.slots.lease_version("v3")
         assert used is not None
-        stage.slots.end(used)
+        stage.slots.release(used)
         assert (await stage.slots.request_version("v5")).outcome == "loaded"
-        assert stage.slots.begin_version("v4") is None
+        assert stage.slots.lease_version("v4") is None
         assert stage.loader.in_memory == {"v1", "v2", "v3", "v5"}
         await stage.slots.stop()
 
@@ -284,15 +284,15 @@ class TestByName:
 class TestUse:
     async def test_a_version_in_use_is_kept_until_its_last_inference_ends(self, stage: Stage) -> None:
         await stage.append(*TWO_VERSIONS)
-        first, second = stage.slots.begin_version("v1"), stage.slots.begin_version("v1")
+        first, second = stage.slots.lease_version("v1"), stage.slots.lease_version("v1")
         assert first is not None
         assert second is not None
         await stage.append(archived("v1"))
         assert "v1" in stage.loader.in_memory
-        stage.slots.end(first)
+        stage.slots.release(first)
         await stage.settle()
         assert "v1" in stage.loader.in_memory
-        stage.slots.end(second)
+        stage.slots.release(second)
         await stage.settle()
         assert "v1" not in stage.loader.in_memory
 
@@ -303,11 +303,11 @@ class TestUse:
 
         def infer() -> None:
             while going:
-                serving: Serving | None = stage.slots.begin()
-                if serving is not None:
-                    assert serving.model_version in stage.loader.in_memory
-                    answered.append(serving.model_version)
-                    stage.slots.end(serving)
+                lease: Lease | None = stage.slots.lease()
+                if lease is not None:
+                    assert lease.model_version in stage.loader.in_memory
+                    answered.append(lease.model_version)
+                    stage.slots.release(lease)
 
         with ThreadPoolExecutor(4) as threads:
             inferences = [threads.submit(infer) for _ in range(4)]

@@ -9,8 +9,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.application.webhooks.message import event_type, message_of, signature, trial_message
-from tests.registry_samples import LogBuilder, trained
-from tests.webhook_receiver import OTHER_SECRET, SECRET
+from tests.support.samples.registry import LogBuilder, trained
+from tests.support.webhook_receiver import OTHER_SECRET, SECRET
 
 KEY, OTHER_KEY = (base64.b64decode(each.removeprefix("whsec_")) for each in (SECRET, OTHER_SECRET))
 EVENT = LogBuilder().append(trained("v1")).records[0].value or b""

@@ -9,7 +9,7 @@ from hotswap_stream.application.webhooks.webhook import Webhook, webhooks_of
 from hotswap_stream.bootstrap import configured_webhooks
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import load_settings
-from tests.webhook_receiver import OTHER_SECRET, SECRET
+from tests.support.webhook_receiver import OTHER_SECRET, SECRET
 
 HOOK = "https://alerts.example/hook?token=hush-hush"
 

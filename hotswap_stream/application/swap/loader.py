@@ -9,7 +9,7 @@ Arrays = Mapping[str, Any]
 """Tensor name → numpy array (any array type both sides agree on); the first dimension is the batch."""
 
 
-class ServingModel(Protocol):
+class LoadedModel(Protocol):
     """A loaded, verified, warmed-up version."""
 
     @property
@@ -48,7 +48,7 @@ class ServingModel(Protocol):
 class ModelLoader(Protocol):
     """Fetch → verify digest → load → warm up, off the hot path."""
 
-    async def load(self, digest: str) -> ServingModel:
+    async def load(self, digest: str) -> LoadedModel:
         """A HotswapError says why it cannot serve; `retriable` whether trying again may help."""
         ...
 

@@ -7,7 +7,7 @@ from typing import Literal
 import structlog
 from msgspec import Struct
 
-from hotswap_stream.application.swap.loader import ModelLoader, ServingModel
+from hotswap_stream.application.swap.loader import LoadedModel, ModelLoader
 from hotswap_stream.domain.serving.request_plan import RequestPlan
 from hotswap_stream.domain.serving.route import RefusedBecause
 from hotswap_stream.domain.state.model import ModelState, VersionState
@@ -19,20 +19,21 @@ LOAD_RETRIES_MAX = 3
 RETRY_SECONDS = 1.0
 
 
-class Serving(Struct, frozen=True):
-    """A version that answers, and the registry offset of the event that chose it."""
+class Lease(Struct, frozen=True):
+    """A loaded version that stays in memory until the lease is released, and the registry offset of the event that
+    chose it."""
 
     model_version: str
     artifact_digest: str
     registry_offset: int
-    model: ServingModel
+    model: LoadedModel
     fallback_for: str | None = None
     """The active version, while this one answers in its place."""
     plan: RequestPlan | None = None
     """Where else requests go at this registry offset; None: this version answers all that name none."""
 
 
-class Refused(Struct, frozen=True):
+class RefusedRoute(Struct, frozen=True):
     """Why no version may answer, by the registry event at this offset."""
 
     because: RefusedBecause
@@ -63,7 +64,7 @@ class Slot:
     def __init__(self, version: VersionState) -> None:
         self.model_version = version.model_version
         self.digest = version.artifact.digest
-        self.model: ServingModel | None = None
+        self.model: LoadedModel | None = None
         self.error: str | None = None
         self.failed_at_s = 0.0
         """Monotonic."""
@@ -72,7 +73,7 @@ class Slot:
         self.settled = asyncio.Event()
         """Loaded, failed, or given up."""
 
-    def loaded(self, model: ServingModel) -> None:
+    def loaded(self, model: LoadedModel) -> None:
         """It can answer."""
         self.model = model
         self.settled.set()
@@ -95,7 +96,7 @@ class Slot:
             model.close()
 
 
-async def load_retrying(loader: ModelLoader, slot: Slot) -> ServingModel:
+async def load_retrying(loader: ModelLoader, slot: Slot) -> LoadedModel:
     """The slot's version, loaded; what may heal is tried again. The loader's errors."""
     for _attempt in range(LOAD_RETRIES_MAX):
         try:

@@ -4,7 +4,7 @@
 soon as the event that chooses a version is folded and the version is loaded; an inference that began keeps the version
 it began with. What serves is what the route says: the active version, or the one that stands in for it.
 
-All methods belong to the event loop that called `start`, but for `begin`, `begin_version` and `end`: any thread.
+All methods belong to the event loop that called `start`, but for `lease`, `lease_version` and `release`: any thread.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.application.swap.loader import ModelLoader
 from hotswap_stream.application.swap.plan import HoldLimits, versions_to_hold
+from hotswap_stream.application.swap.slot import Lease as Lease
 from hotswap_stream.application.swap.slot import LoadFailure as LoadFailure
-from hotswap_stream.application.swap.slot import Refused, Slot, VersionRequest, load_retrying, why_refused
-from hotswap_stream.application.swap.slot import Serving as Serving
+from hotswap_stream.application.swap.slot import RefusedRoute, Slot, VersionRequest, load_retrying, why_refused
 from hotswap_stream.application.windows.rule import joint_rule
 from hotswap_stream.domain.serving.request_plan import RequestPlan, request_plan
 from hotswap_stream.domain.serving.route import Route
@@ -38,7 +38,7 @@ REQUEST_RETRY_SECONDS = 30.0
 
 
 class VersionSlots:
-    """Call `update` with the model's stream whenever it changed; `begin` and `end` around each batch; `stop` at the
+    """Call `update` with the model's stream whenever it changed; `lease` and `release` around each batch; `stop` at the
     end. `memory_bytes_max` and `versions_max`: see `HoldLimits`.
     """
 
@@ -52,8 +52,8 @@ class VersionSlots:
         versions_max: int = 4,
         requested_versions_max: int = 4,
     ) -> None:
-        self.serving: Serving | None = None
-        self.refused: Refused | None = None
+        self.current: Lease | None = None
+        self.refused: RefusedRoute | None = None
         """Set while the route lets no version answer although one is active."""
         self.route: Route | None = None
         """Of the requests that the active version should answer, as of the last `update`."""
@@ -69,7 +69,7 @@ class VersionSlots:
             requested_versions_max=requested_versions_max,
         )
         self._lock = Lock()
-        """Guards `serving`, `_slots`, `_held`, `_requested` and the slots' `users` against `begin` and `end`."""
+        """Guards `current`, `_slots`, `_held`, `_requested` and the slots' `users` against `lease` and `release`."""
         self._slots: dict[str, Slot] = {}
         self._state: ModelState | None = None
         self._wanted: list[VersionState] = []
@@ -93,7 +93,7 @@ class VersionSlots:
         """Stop loading and give all memory back. No inference may be running."""
         await self.tasks.stop()
         with self._lock:
-            self.serving = None
+            self.current = None
             self._held = frozenset()
             slots = list(self._slots.values())
             self._slots.clear()
@@ -107,7 +107,7 @@ class VersionSlots:
     @property
     def failure(self) -> str | None:
         """Why no version serves although one is active; None while one serves or is being loaded."""
-        if self.serving is not None or self.route is None:
+        if self.current is not None or self.route is None:
             return None
         if self.refused is not None:
             return self.refused.reason
@@ -122,7 +122,7 @@ class VersionSlots:
         for name, slot in self._slots.items():
             if slot.error is not None:
                 states[name] = FleetVersion(state="failed", artifact_digest=slot.digest, error=slot.error)
-            elif self.serving is not None and self.serving.model is slot.model and slot.model is not None:
+            elif self.current is not None and self.current.model is slot.model and slot.model is not None:
                 states[name] = FleetVersion(state="serving", artifact_digest=slot.digest)
             else:
                 loaded = slot.model is not None
@@ -142,18 +142,25 @@ class VersionSlots:
         self._work.set()
         self._on_change()
 
-    def begin(self) -> Serving | None:
-        """The version to answer with; pair with `end`, so that it is not unloaded under the inference. Any thread."""
-        with self._lock:
-            serving = self.serving
-            if serving is not None:
-                self._slots[serving.model_version].users += 1
-            return serving
+    def lease(self) -> Lease | None:
+        """Lease the version to answer with, so that it is not unloaded under the inference. Any thread.
 
-    def begin_version(self, model_version: str) -> Serving | None:
-        """This very version, if it is loaded and not archived: for a request that names it, or a probe. Pair with
-        `end`. Its `registry_offset` is the route's if the route has a part for it, else the last of the model's events
-        that was read. Any thread.
+        Returns:
+            The lease, to be handed to `release`; None while no version may answer.
+        """
+        with self._lock:
+            lease = self.current
+            if lease is not None:
+                self._slots[lease.model_version].users += 1
+            return lease
+
+    def lease_version(self, model_version: str) -> Lease | None:
+        """Lease this very version: for a request that names it, or a probe. Any thread.
+
+        Returns:
+            The lease, to be handed to `release`; None if the version is not loaded, or archived. Its
+            `registry_offset` is the route's if the route has a part for the version, else that of the last of the
+            model's events that was read.
         """
         with self._lock:
             slot = self._slots.get(model_version)
@@ -164,26 +171,29 @@ class VersionSlots:
                 self._requested[model_version] = self._requested.pop(model_version)
             chosen = self.route is not None and model_version in (self.route.answered_by, self.route.probed)
             offset = self._route_offset if chosen else self._stream_offset
-            return Serving(model_version, slot.digest, offset, slot.model)
+            return Lease(model_version, slot.digest, offset, slot.model)
 
-    def begin_other(self, model_version: str, fits: Callable[[ArtifactManifest], bool]) -> Serving | None:
-        """A loaded version other than this one, whose manifest fits; what serves comes first. Pair with `end`. Any
-        thread."""
+    def lease_other(self, model_version: str, fits: Callable[[ArtifactManifest], bool]) -> Lease | None:
+        """Lease a loaded version other than this one, whose manifest fits, the current one first. Any thread.
+
+        Returns:
+            The lease, to be handed to `release`; None if there is no such version.
+        """
         with self._lock:
-            serves = None if self.serving is None else self.serving.model_version
+            serves = None if self.current is None else self.current.model_version
             for name in sorted(self._slots, key=lambda name: name != serves):
                 slot = self._slots[name]
                 if name == model_version or slot.model is None or name not in self._held:
                     continue
                 if fits(slot.model.manifest):
                     slot.users += 1
-                    return Serving(name, slot.digest, self._stream_offset, slot.model)
+                    return Lease(name, slot.digest, self._stream_offset, slot.model)
             return None
 
-    def end(self, serving: Serving) -> None:
+    def release(self, lease: Lease) -> None:
         """The inference is over. Any thread."""
         with self._lock:
-            slot = self._slots.get(serving.model_version)
+            slot = self._slots.get(lease.model_version)
             if slot is None:
                 return
             slot.users -= 1
@@ -241,7 +251,7 @@ class VersionSlots:
         slot = self._slots[name]
         if slot.error is not None and self._failed_at_offset.get(name, -1) < self._route_offset:
             slot.forget_failure()
-            if self.serving is None:
+            if self.current is None:
                 self._ready.clear()
 
     def _activate(self) -> None:
@@ -251,7 +261,7 @@ class VersionSlots:
             return
         self.refused = None
         slot = self._slots[chosen.answered_by]
-        former = self.serving
+        former = self.current
         if slot.model is None:
             if former is None and slot.error is None:
                 self._ready.clear()
@@ -262,7 +272,7 @@ class VersionSlots:
         if plan is not None and plan.plain:
             plan = None
         with self._lock:
-            self.serving = Serving(slot.model_version, slot.digest, offset, slot.model, chosen.fallback_for, plan)
+            self.current = Lease(slot.model_version, slot.digest, offset, slot.model, chosen.fallback_for, plan)
         self._ready.set()
         self._refresh_window_rule()
         _log.info(
@@ -274,7 +284,7 @@ class VersionSlots:
         )
 
     def _refresh_window_rule(self) -> None:
-        serving = None if self.serving is None else self.serving.model.manifest
+        serving = None if self.current is None else self.current.model.manifest
         models = [slot.model for slot in self._slots.values()]
         rule = joint_rule(serving, [model.manifest for model in models if model is not None])
         if rule != self.window_rule:
@@ -282,13 +292,13 @@ class VersionSlots:
 
     def _refuse(self, chosen: Route | None) -> None:
         with self._lock:
-            self.serving = None
+            self.current = None
         because = None if chosen is None else chosen.refused_because
         if self._state is None or because is None or because == "no-active-version":
             self.refused = None
             self._ready.clear()
             return
-        self.refused = Refused(because, why_refused(self._state, because), self._route_offset)
+        self.refused = RefusedRoute(because, why_refused(self._state, because), self._route_offset)
         self._ready.set()
 
     async def _load_wanted(self) -> None:
@@ -330,7 +340,7 @@ class VersionSlots:
         unloaded: list[Slot] = []
         with self._lock:
             for name, slot in list(self._slots.items()):
-                serves = self.serving is not None and self.serving.model_version == name
+                serves = self.current is not None and self.current.model_version == name
                 if name not in self._held and slot.users == 0 and not serves:
                     unloaded.append(self._slots.pop(name))
         for slot in unloaded:

@@ -266,7 +266,7 @@ class InferenceWorker:
         while self._registry.state(model_name).active_version is not None:
             await slots.wait_decided()
             settling = self._settling.get(model_name)
-            if slots.serving is not None or slots.refused is not None or settling is None or settling.done():
+            if slots.current is not None or slots.refused is not None or settling is None or settling.done():
                 return
             await asyncio.wait({settling})
 
@@ -278,15 +278,15 @@ class InferenceWorker:
         served = self._served.get(model_name)
         if served is None:
             return
-        serving = served.slots.serving
+        current = served.slots.current
         self._fleet.report(
             FleetRecord(
                 worker=self._config.worker,
                 model_name=model_name,
                 registry_offset=self._registry.fold.next_offset - 1,
                 versions=served.slots.states(),
-                serving_version=None if serving is None else serving.model_version,
-                serving_registry_offset=None if serving is None else serving.registry_offset,
+                serving_version=None if current is None else current.model_version,
+                serving_registry_offset=None if current is None else current.registry_offset,
                 partitions=served.partitions,
                 observations_lost=self._observations.lost(served.observer),
                 trouble=served.signs.trouble(),

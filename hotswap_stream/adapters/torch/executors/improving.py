@@ -10,7 +10,7 @@ import structlog
 from msgspec import Struct
 
 from hotswap_stream.adapters.torch.executors.executors import ExecutorUnavailableError
-from hotswap_stream.adapters.torch.executors.loaded_model import TorchServingModel
+from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel
 
 WAITING_MAX = 32
 CLOSE_SECONDS_MAX = 5.0
@@ -18,11 +18,11 @@ CLOSE_SECONDS_MAX = 5.0
 log = structlog.get_logger(__name__)
 
 Make = Callable[[], Path]
-Improve = Callable[[TorchServingModel], None]
+Improve = Callable[[TorchLoadedModel], None]
 
 
 class _Job(Struct, frozen=True):
-    model: "weakref.ref[TorchServingModel]"
+    model: "weakref.ref[TorchLoadedModel]"
     make: Make
     improve: Improve
 
@@ -36,7 +36,7 @@ class Improver:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def add(self, model: TorchServingModel, *, make: Make, improve: Improve) -> None:
+    def add(self, model: TorchLoadedModel, *, make: Make, improve: Improve) -> None:
         """Call `make`, then `improve` with the model. Dropped with a log line if too many wait."""
         with self._guard:
             if self._closed:

@@ -17,7 +17,7 @@ from hotswap_stream.application.swap.loader import Arrays
 Array = npt.NDArray[Any]
 
 
-class TorchServingModel:
+class TorchLoadedModel:
     """A version and what executes it. Any thread may call `infer`; calls wait for each other.
 
     `sizes` are the rows a forward pass may have, ascending; empty means that rows must not be added: each call is one

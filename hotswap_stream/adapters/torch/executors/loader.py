@@ -26,7 +26,7 @@ from hotswap_stream.adapters.torch.executors.executors import (
 from hotswap_stream.adapters.torch.executors.graph_files import GraphFiles
 from hotswap_stream.adapters.torch.executors.graph_maker import GraphKind
 from hotswap_stream.adapters.torch.executors.improving import Improver
-from hotswap_stream.adapters.torch.executors.loaded_model import TorchServingModel
+from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel
 from hotswap_stream.adapters.torch.modules.loading import WarmUpError, load_module
 from hotswap_stream.adapters.torch.modules.reading import read_file
 from hotswap_stream.application.artifacts.file import read_manifest
@@ -68,11 +68,11 @@ class TorchModelLoader:
         self._warm: set[tuple[bytes, str]] = set()
         self._guard = threading.Lock()
 
-    async def load(self, digest: str) -> TorchServingModel:
+    async def load(self, digest: str) -> TorchLoadedModel:
         """Fetch, verify, build, warm up, choose. The errors of `ArtifactStore.fetch` and of `load_module`."""
         return await asyncio.to_thread(self._load, *await self._read(digest))
 
-    async def load_exactly(self, digest: str, executor: str) -> TorchServingModel:
+    async def load_exactly(self, digest: str, executor: str) -> TorchLoadedModel:
         """Load with this executor or not at all: also ExecutorUnavailableError. May make the executor's graph first."""
         if executor not in get_args(ExecutorName):
             known = ", ".join(get_args(ExecutorName))
@@ -99,7 +99,7 @@ class TorchModelLoader:
         content = await asyncio.to_thread(read_file, path, digest)
         return read_manifest(content.numpy().data), content
 
-    def _load(self, manifest: ArtifactManifest, content: bytes | torch.Tensor) -> TorchServingModel:
+    def _load(self, manifest: ArtifactManifest, content: bytes | torch.Tensor) -> TorchLoadedModel:
         eager, sizes = self._prepare(manifest, content)
         size_bytes = len(content)
         del content
@@ -109,21 +109,21 @@ class TorchModelLoader:
             self._warm_up(manifest, choice, sizes)
         name = choice.executor.name
         log.info("executor_chosen", architecture=manifest.architecture, executor=name, **_shown(choice))
-        model = TorchServingModel(manifest, choice.executor, sizes, rates=choice.rates, device=self._config.device)
+        model = TorchLoadedModel(manifest, choice.executor, sizes, rates=choice.rates, device=self._config.device)
         if self._config.executor == "auto" and size_bytes <= CHOICE_BYTES_MAX:
             self._improve_later(manifest, model, sizes)
         return model
 
     def _load_with(
         self, manifest: ArtifactManifest, content: bytes | torch.Tensor, name: ExecutorName
-    ) -> TorchServingModel:
+    ) -> TorchLoadedModel:
         eager, sizes = self._prepare(manifest, content)
         build = self._builds(manifest, eager, wait_for_graph=True).get(name)
         if name == "eager":
-            return TorchServingModel(manifest, eager, sizes, device=self._config.device)
+            return TorchLoadedModel(manifest, eager, sizes, device=self._config.device)
         if build is None:
             raise ExecutorUnavailableError(f"executor {name!r} cannot run {manifest.architecture!r} here")
-        return TorchServingModel(manifest, build(), sizes, device=self._config.device)
+        return TorchLoadedModel(manifest, build(), sizes, device=self._config.device)
 
     def _prepare(
         self, manifest: ArtifactManifest, content: bytes | torch.Tensor
@@ -238,7 +238,7 @@ class TorchModelLoader:
             path.unlink(missing_ok=True)
             raise
 
-    def _improve_later(self, manifest: ArtifactManifest, model: TorchServingModel, sizes: tuple[int, ...]) -> None:
+    def _improve_later(self, manifest: ArtifactManifest, model: TorchLoadedModel, sizes: tuple[int, ...]) -> None:
         """Make the graphs that were not there, and offer the version its best executor when they are."""
         graphs = self._graphs
         if graphs is None or not sizes or not can_be_exported(manifest):
@@ -257,7 +257,7 @@ class TorchModelLoader:
                 model, make=partial(graphs.make, kind, manifest), improve=partial(self._improve, manifest, sizes)
             )
 
-    def _improve(self, manifest: ArtifactManifest, sizes: tuple[int, ...], model: TorchServingModel) -> None:
+    def _improve(self, manifest: ArtifactManifest, sizes: tuple[int, ...], model: TorchLoadedModel) -> None:
         eager = model.eager()
         if eager is None:
             # It serves with something chosen before: the next load of this architecture looks again.

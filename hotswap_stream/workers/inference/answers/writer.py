@@ -20,7 +20,7 @@ from hotswap_events.inference import (
     WindowFacts,
 )
 from hotswap_stream.application.artifacts.manifest import TensorSpec
-from hotswap_stream.application.swap.slots import Serving
+from hotswap_stream.application.swap.slots import Lease
 from hotswap_stream.workers.inference.answers.template import AnswerTemplate
 from hotswap_stream.workers.inference.batches.batches import Batch, Group, NotReady
 from hotswap_stream.workers.inference.requests.headers import ReplyTo, RequestHeaders
@@ -78,14 +78,14 @@ class AnswerWriter(Struct, frozen=True):
         return answers  # type: ignore[return-value]  # each None was filled in
 
     def _write_group(self, group: Group, answers: list[Answer | None]) -> None:
-        serving, batch_size = group.serving, group.row_count
-        model_name, model_version, worker = self.model_name, serving.model_version, self.worker
-        digest, registry_offset = serving.artifact_digest, serving.registry_offset
+        lease, batch_size = group.lease, group.row_count
+        model_name, model_version, worker = self.model_name, lease.model_version, self.worker
+        digest, registry_offset = lease.artifact_digest, lease.registry_offset
         compute_ms = round(group.compute_ms, 3)
-        padded, executor = serving.model.padded_rows(batch_size), group.executor
+        padded, executor = lease.model.padded_rows(batch_size), group.executor
         started_ms = group.started_ms
         windows = group.windows
-        slices = None if group.outputs is None else _OutputSlices(group, serving)
+        slices = None if group.outputs is None else _OutputSlices(group, lease)
         if slices is not None and windows is None and not group.failures and self._write_alike(group, slices, answers):
             return
         start = 0
@@ -101,7 +101,7 @@ class AnswerWriter(Struct, frozen=True):
                 batch_size=batch_size,
                 padded_batch_size=padded,
                 executor=executor,
-                fallback_for=serving.fallback_for,
+                fallback_for=lease.fallback_for,
                 pinned=group.pinned,
                 queue_ms=max(0, round(started_ms - record.timestamp_ms)),
                 compute_ms=compute_ms,
@@ -112,10 +112,10 @@ class AnswerWriter(Struct, frozen=True):
                 reason = group.failures.get(position, "no output")
                 if position in group.by_input:
                     answers[index] = self._error(
-                        request, serving, "wrong-input", f"the model refuses this input: {reason}", facts
+                        request, lease, "wrong-input", f"the model refuses this input: {reason}", facts
                     )
                 else:
-                    answers[index] = self._error(request, serving, "model-failure", reason, facts)
+                    answers[index] = self._error(request, lease, "model-failure", reason, facts)
             else:
                 response = InferResponse(
                     model_name=model_name,
@@ -142,24 +142,24 @@ class AnswerWriter(Struct, frozen=True):
             return False
         if not all(request.raw and request.headers is None and not request.body.outputs for request in requests):
             return False
-        serving, model = group.serving, group.serving.model
+        lease, model = group.lease, group.lease.model
         name, datatype, inner, row_bytes, content, _ = output
         facts = AnswerFacts(
             request_partition=0,
             request_offset=0,
             worker=self.worker,
-            artifact_digest=serving.artifact_digest,
-            registry_offset=serving.registry_offset,
+            artifact_digest=lease.artifact_digest,
+            registry_offset=lease.registry_offset,
             batch_size=batch_size,
             padded_batch_size=model.padded_rows(batch_size),
             executor=group.executor,
-            fallback_for=serving.fallback_for,
+            fallback_for=lease.fallback_for,
             pinned=group.pinned,
             compute_ms=round(group.compute_ms, 3),
         )
         tensor = InferTensor(name=name, shape=[1, *inner], datatype=datatype, data=b"")  # type: ignore[arg-type]
         try:
-            fill = AnswerTemplate(self.model_name, serving.model_version, tensor, row_bytes, facts).fill
+            fill = AnswerTemplate(self.model_name, lease.model_version, tensor, row_bytes, facts).fill
         except ValueError:
             return False
         content_type, started_ms, tag = _CONTENT_TYPES[True], group.started_ms, self.tags.tag
@@ -201,21 +201,21 @@ class AnswerWriter(Struct, frozen=True):
 
     def _no_outputs(self, batch: Batch, index: int, waiting: NotReady) -> Answer:
         """The steps were taken in; there are too few of them yet."""
-        entry, serving = batch.entries[index], waiting.serving
+        entry, lease = batch.entries[index], waiting.lease
         if isinstance(entry, Unreadable):
             raise TypeError("a request that cannot be read has no window")
         record = entry.record
         response = InferResponse(
             model_name=self.model_name,
-            model_version=serving.model_version,
+            model_version=lease.model_version,
             outputs=[],
             parameters=AnswerFacts(
                 request_partition=record.partition,
                 request_offset=record.offset,
                 worker=self.worker,
-                artifact_digest=serving.artifact_digest,
-                registry_offset=serving.registry_offset,
-                fallback_for=serving.fallback_for,
+                artifact_digest=lease.artifact_digest,
+                registry_offset=lease.registry_offset,
+                fallback_for=lease.fallback_for,
                 pinned=waiting.pinned,
                 window=waiting.window,
             ),
@@ -256,7 +256,7 @@ class AnswerWriter(Struct, frozen=True):
     def _error(
         self,
         entry: Request | Unreadable,
-        serving: Serving | None,
+        lease: Lease | None,
         code: ErrorCode,
         reason: str,
         facts: AnswerFacts | None = None,
@@ -265,7 +265,7 @@ class AnswerWriter(Struct, frozen=True):
         record = entry.record
         error = InferError(
             model_name=self.model_name,
-            model_version=None if serving is None else serving.model_version,
+            model_version=None if lease is None else lease.model_version,
             error=reason[:ERROR_CHARACTERS_MAX],
             error_code=code,
             parameters=facts or _bare_facts(record, self.worker),
@@ -299,9 +299,9 @@ class AnswerWriter(Struct, frozen=True):
 class _OutputSlices:
     """Rows of a group's outputs as OIP tensors; what can be done once for all requests is done once."""
 
-    def __init__(self, group: Group, serving: Serving) -> None:
+    def __init__(self, group: Group, lease: Lease) -> None:
         outputs = group.outputs or {}
-        specs: dict[str, TensorSpec] = {spec.name: spec for spec in serving.model.manifest.outputs}
+        specs: dict[str, TensorSpec] = {spec.name: spec for spec in lease.model.manifest.outputs}
         self._outputs: list[tuple[str, str, list[int], int, bytes, Array]] = []
         for name in specs:
             array = outputs[name]

@@ -8,14 +8,14 @@ from msgspec import Struct
 
 from hotswap_events.inference import ErrorCode, WindowFacts
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
-from hotswap_stream.application.swap.slots import Serving
+from hotswap_stream.application.swap.slots import Lease
 from hotswap_stream.workers.inference.requests.number_lists import all_exact, pack_numbers
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
 from hotswap_stream.workers.inference.requests.tensors import NUMPY_DTYPES, Array, WrongInputError, read_inputs
 from hotswap_stream.workers.inference.windows.steps import Taken
 
 
-class Refused(Struct, frozen=True, gc=False):
+class RefusedRequest(Struct, frozen=True, gc=False):
     """Why a request cannot be given to a model."""
 
     code: ErrorCode
@@ -30,7 +30,7 @@ class Group(Struct, gc=False):
     in the same order, or `failures`: position in the group → what went wrong.
     """
 
-    serving: Serving
+    lease: Lease
     requests: list[Request]
     indexes: list[int]
     """Of each request in the batch."""
@@ -69,7 +69,7 @@ class Group(Struct, gc=False):
 class NotReady(Struct, frozen=True, gc=False):
     """A request whose series has too few steps for the version that should answer."""
 
-    serving: Serving
+    lease: Lease
     window: WindowFacts
     pinned: bool
 
@@ -79,9 +79,9 @@ class Batch(Struct, gc=False):
 
     entries: list[Request | Unreadable]
     groups: list[Group]
-    refused: dict[int, Refused]
+    refused: dict[int, RefusedRequest]
     """Index of an entry → why it was not given to a model."""
-    servings: list[Serving]
+    leases: list[Lease]
     """Versions in use until the batch is answered."""
     taken: list[Taken | str | None] | None = None
     """Of each entry what it brought for a window, where windows are kept."""
@@ -90,16 +90,16 @@ class Batch(Struct, gc=False):
 
 
 def group_requests(
-    serving: Serving, requests: Sequence[tuple[int, Request]], refused: dict[int, Refused]
+    lease: Lease, requests: Sequence[tuple[int, Request]], refused: dict[int, RefusedRequest]
 ) -> list[Group]:
     """Groups of requests to one version; those whose tensors do not fit it go to `refused`."""
-    manifest = serving.model.manifest
+    manifest = lease.model.manifest
     readable = [item for item in requests if outputs_exist(item, manifest, refused)]
-    uniform = _uniform(serving, readable)
+    uniform = _uniform(lease, readable)
     groups: list[Group] = []
     if uniform is not None:
         chosen, array = uniform
-        _add_finite(groups, serving, chosen, array, refused)
+        _add_finite(groups, lease, chosen, array, refused)
         fast = {index for index, _ in chosen}
         readable = [item for item in readable if item[0] not in fast]
     by_shape: dict[tuple[tuple[int, ...], ...], list[tuple[int, Request, dict[str, Array]]]] = {}
@@ -107,14 +107,14 @@ def group_requests(
         try:
             inputs = read_inputs(manifest, request.body.inputs)
         except WrongInputError as error:
-            refused[index] = Refused("wrong-input", str(error))
+            refused[index] = RefusedRequest("wrong-input", str(error))
             continue
         by_shape.setdefault(tuple(array.shape[1:] for array in inputs.values()), []).append((index, request, inputs))
     for items in by_shape.values():
         names = [spec.name for spec in manifest.inputs]
         groups.append(
             Group(
-                serving,
+                lease,
                 [request for _, request, _ in items],
                 [index for index, _, _ in items],
                 [inputs[names[0]].shape[0] for _, _, inputs in items],
@@ -124,26 +124,26 @@ def group_requests(
     return groups
 
 
-def outputs_exist(item: tuple[int, Request], manifest: ArtifactManifest, refused: dict[int, Refused]) -> bool:
+def outputs_exist(item: tuple[int, Request], manifest: ArtifactManifest, refused: dict[int, RefusedRequest]) -> bool:
     """Whether the outputs asked for are those of the model; if not, the request goes to `refused`."""
     index, request = item
     for output in request.body.outputs:
         known = [spec.name for spec in manifest.outputs]
         if output.name not in known:
-            refused[index] = Refused("wrong-input", f"output {output.name!r} is asked for; the model has {known}")
+            refused[index] = RefusedRequest(
+                "wrong-input", f"output {output.name!r} is asked for; the model has {known}"
+            )
             return False
     return True
 
 
-def _uniform(
-    serving: Serving, requests: Sequence[tuple[int, Request]]
-) -> tuple[list[tuple[int, Request]], Array] | None:
+def _uniform(lease: Lease, requests: Sequence[tuple[int, Request]]) -> tuple[list[tuple[int, Request]], Array] | None:
     """The common case without Python work per tensor: one input, one row, raw bytes or a flat list, all of the
     declared size.
 
     The array has the rows of the padded pass, those behind the requests' are zero.
     """
-    manifest = serving.model.manifest
+    manifest = lease.model.manifest
     if len(manifest.inputs) != 1:
         return None
     spec = manifest.inputs[0]
@@ -178,24 +178,24 @@ def _uniform(
         chunks.append(chunk)
     if not chosen:
         return None
-    rows = max(len(chunks), serving.model.padded_rows(len(chunks)))
+    rows = max(len(chunks), lease.model.padded_rows(len(chunks)))
     chunks.append(bytes((rows - len(chunks)) * row_bytes))
     # One copy, into memory that may be written to: what torch wants
     array: Array = np.frombuffer(bytearray().join(chunks), dtype=dtype).reshape(rows, *inner)
     if packed and not all_exact(array):
         # Seldom: then none of the lists goes this way.
-        return _uniform(serving, [item for item in requests if type(item[1].body.inputs[0].data) is bytes])
+        return _uniform(lease, [item for item in requests if type(item[1].body.inputs[0].data) is bytes])
     return chosen, array
 
 
 def _add_finite(
     groups: list[Group],
-    serving: Serving,
+    lease: Lease,
     chosen: list[tuple[int, Request]],
     array: Array,
-    refused: dict[int, Refused],
+    refused: dict[int, RefusedRequest],
 ) -> None:
-    manifest = serving.model.manifest
+    manifest = lease.model.manifest
     spec: TensorSpec = manifest.inputs[0]
     if not manifest.allow_non_finite and array.dtype.kind == "f":
         finite = np.isfinite(array)
@@ -203,7 +203,7 @@ def _add_finite(
             good: Array = np.all(finite.reshape(len(array), -1), axis=1)[: len(chosen)]
             for (index, _), fine in zip(chosen, good, strict=True):
                 if not fine:
-                    refused[index] = Refused(
+                    refused[index] = RefusedRequest(
                         "wrong-input",
                         f"input {spec.name!r} holds NaN or infinity, which the model's manifest does not allow",
                     )
@@ -212,4 +212,4 @@ def _add_finite(
     if chosen:
         indexes = [index for index, _ in chosen]
         requests = [request for _, request in chosen]
-        groups.append(Group(serving, requests, indexes, [1] * len(chosen), {spec.name: array}))
+        groups.append(Group(lease, requests, indexes, [1] * len(chosen), {spec.name: array}))

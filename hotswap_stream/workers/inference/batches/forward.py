@@ -28,7 +28,7 @@ def run_forward(groups: Sequence[Group], referee: Referee | None = None) -> floa
         begin = time.perf_counter()
         _forward(group)
         # Here, because the model tells each thread of the thread's own passes.
-        group.executor = group.serving.model.executor
+        group.executor = group.lease.model.executor
         group.compute_ms = (time.perf_counter() - begin) * 1000
         if group.failures and referee is not None:
             referee.judge(group)
@@ -50,7 +50,7 @@ def _forward(group: Group) -> None:
 
 def _infer(group: Group, inputs: dict[str, Array], rows: int) -> dict[str, Array]:
     given = len(next(iter(inputs.values())))
-    outputs = dict(group.serving.model.infer(inputs))
+    outputs = dict(group.lease.model.infer(inputs))
     for name, array in outputs.items():
         if array.shape[0] != given:
             raise ValueError(f"output {name!r} has {array.shape[0]} rows for {given} rows of input")
@@ -95,7 +95,7 @@ def _failed(group: Group, position: int, error: Exception) -> None:
 
 def _find_not_finite(group: Group, outputs: dict[str, Array]) -> None:
     """Inputs are finite, but their products need not be."""
-    if group.serving.model.manifest.allow_non_finite:
+    if group.lease.model.manifest.allow_non_finite:
         return
     for array in outputs.values():
         if array.dtype.kind != "f" or np.isfinite(array).all():

@@ -19,8 +19,8 @@ import numpy as np
 
 from hotswap_stream.application.artifacts.heuristic import CONSTANT
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
-from hotswap_stream.application.swap.loader import ServingModel
-from hotswap_stream.application.swap.slots import Serving, VersionSlots
+from hotswap_stream.application.swap.loader import LoadedModel
+from hotswap_stream.application.swap.slots import Lease, VersionSlots
 from hotswap_stream.workers.inference.batches.batches import Group
 from hotswap_stream.workers.inference.requests.tensors import NUMPY_DTYPES, Array
 
@@ -41,10 +41,10 @@ class Referee:
 
     def judge(self, group: Group) -> None:
         """Say of each failure in a computed group whether the input is to blame."""
-        if not group.failures or not self._works_with_samples(group.serving):
+        if not group.failures or not self._works_with_samples(group.lease):
             return
-        witness = self._slots.begin_other(
-            group.serving.model_version, lambda manifest: _comparable(manifest, group.serving.model.manifest)
+        witness = self._slots.lease_other(
+            group.lease.model_version, lambda manifest: _comparable(manifest, group.lease.model.manifest)
         )
         if witness is None:
             group.by_input = frozenset(group.suspects)
@@ -55,16 +55,16 @@ class Referee:
             else:
                 group.by_input = frozenset(group.suspects)
         finally:
-            self._slots.end(witness)
+            self._slots.release(witness)
 
-    def _works_with_samples(self, serving: Serving) -> bool:
+    def _works_with_samples(self, lease: Lease) -> bool:
         now_s = time.monotonic()
-        tried = self._works.get(serving.artifact_digest)
+        tried = self._works.get(lease.artifact_digest)
         if tried is None or now_s - tried[0] >= SAMPLED_SECONDS:
             if len(self._works) >= VERSIONS_REMEMBERED_MAX:
                 self._works.clear()
-            works = _computes(serving.model, sample_inputs(serving.model.manifest))
-            tried = self._works[serving.artifact_digest] = now_s, works
+            works = _computes(lease.model, sample_inputs(lease.model.manifest))
+            tried = self._works[lease.artifact_digest] = now_s, works
         return tried[1]
 
 
@@ -84,7 +84,7 @@ def _comparable(other: ArtifactManifest, manifest: ArtifactManifest) -> bool:
     return other.architecture != CONSTANT and other.inputs == manifest.inputs
 
 
-def _refused_by(witness: ServingModel, group: Group) -> Iterable[int]:
+def _refused_by(witness: LoadedModel, group: Group) -> Iterable[int]:
     """Positions of failed requests that the witness cannot compute either."""
     starts = np.cumsum([0, *group.rows])
     failed = sorted(group.failures)
@@ -100,7 +100,7 @@ def _refused_by(witness: ServingModel, group: Group) -> Iterable[int]:
     return refused
 
 
-def _computes(model: ServingModel, inputs: dict[str, Array]) -> bool:
+def _computes(model: LoadedModel, inputs: dict[str, Array]) -> bool:
     """Whether the model answers, with numbers that its manifest allows."""
     try:
         outputs = model.infer(inputs)

@@ -8,12 +8,12 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from msgspec.structs import replace
 
 from hotswap_stream.application.serving.guard import CircuitGuard
-from hotswap_stream.application.swap.slots import Serving, VersionSlots
+from hotswap_stream.application.swap.slots import Lease, VersionSlots
 from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.domain.rollouts.routing import arms_of, routing_key_of
 from hotswap_stream.domain.rollouts.traffic import Traffic
 from hotswap_stream.domain.serving.route import Route
-from hotswap_stream.workers.inference.batches.batches import Batch, Refused, group_requests
+from hotswap_stream.workers.inference.batches.batches import Batch, RefusedRequest, group_requests
 from hotswap_stream.workers.inference.batches.window_groups import group_windows
 from hotswap_stream.workers.inference.requests.ids import RequestIds
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
@@ -48,14 +48,14 @@ class VersionChooser:
         self._ids = ids
         self._loop = loop
         self._reply_topics = reply_topics
-        self._unavailable: dict[str, tuple[float, Refused]] = {}
+        self._unavailable: dict[str, tuple[float, RefusedRequest]] = {}
 
     def make_batch(self, entries: list[Request | Unreadable], taken: list[Taken | str | None] | None = None) -> Batch:
-        """The batch, with a hold on each version in it: `release` it when it was answered.
+        """The batch, with a lease of each version in it: `release` it when it was answered.
 
         `taken`: of each entry what it brought for a window, where windows are kept.
         """
-        refused: dict[int, Refused] = {}
+        refused: dict[int, RefusedRequest] = {}
         plain: list[Indexed] = []
         pinned: dict[str, list[Indexed]] = {}
         first_offset = self._ids.first_offset
@@ -87,29 +87,29 @@ class VersionChooser:
 
     def release(self, batch: Batch) -> None:
         """The batch is answered, or dropped."""
-        servings, batch.servings = batch.servings, []
-        for serving in servings:
-            self._slots.end(serving)
+        leases, batch.leases = batch.leases, []
+        for lease in leases:
+            self._slots.release(lease)
 
     def _route(self, batch: Batch, requests: Sequence[Indexed]) -> None:
         """Requests that name no version: the active one's, or split over the arms of a rollout."""
-        serving = self._slots.begin()
-        if serving is None:
+        lease = self._slots.lease()
+        if lease is None:
             route, why = self._slots.route, self._why_none()
             if route is None or route.probed is None:
                 self._add(batch, why, requests)
             else:
                 self._answer_arm(batch, route, route.probed, None, requests)
             return
-        plan = serving.plan
+        plan = lease.plan
         if plan is None:
-            self._add(batch, serving, requests)
+            self._add(batch, lease, requests)
             return
-        batch.servings.append(serving)
+        batch.leases.append(lease)
         for arm, of_arm in enumerate(self._by_arm(plan.split, requests)):
             if of_arm:
                 version = plan.split.arms[arm].model_version
-                self._answer_arm(batch, plan.routes[arm], version, serving, of_arm)
+                self._answer_arm(batch, plan.routes[arm], version, lease, of_arm)
 
     def _by_arm(self, split: Traffic, requests: Sequence[Indexed]) -> list[list[Indexed]]:
         if len(split.arms) == 1:
@@ -121,12 +121,12 @@ class VersionChooser:
         return by_arm
 
     def _answer_arm(
-        self, batch: Batch, route: Route, version: str, active: Serving | None, requests: Sequence[Indexed]
+        self, batch: Batch, route: Route, version: str, active: Lease | None, requests: Sequence[Indexed]
     ) -> None:
         """Requests that `version` should answer; while its circuit is not closed its stand-in does, but for probes."""
         picked = self._guard.pick_probes(len(requests), version) if route.probed is not None else ()
         if picked:
-            probed = self._slots.begin_version(version)
+            probed = self._slots.lease_version(version)
             if probed is None:
                 self._guard.probes_lost(len(picked), version)
                 picked = ()
@@ -140,34 +140,34 @@ class VersionChooser:
             return
         if route.answered_by is None or active is None:
             reason = f"the circuit of version {version!r} is not closed, and nothing can answer in its place"
-            self._add(batch, self._why_none() if active is None else Refused("circuit-open", reason), requests)
+            self._add(batch, self._why_none() if active is None else RefusedRequest("circuit-open", reason), requests)
             return
         if route.answered_by == active.model_version:
-            self._add(batch, replace(active, fallback_for=route.fallback_for), requests, held=True)
+            self._add(batch, replace(active, fallback_for=route.fallback_for), requests, leased=True)
             return
-        serving = self._slots.begin_version(route.answered_by)
-        if serving is None:
+        lease = self._slots.lease_version(route.answered_by)
+        if lease is None:
             # Not loaded here yet: the active version answers for it, as it would for a broken one.
-            self._add(batch, replace(active, fallback_for=version), requests, held=True)
+            self._add(batch, replace(active, fallback_for=version), requests, leased=True)
             return
-        chosen = replace(serving, registry_offset=active.registry_offset, fallback_for=route.fallback_for)
+        chosen = replace(lease, registry_offset=active.registry_offset, fallback_for=route.fallback_for)
         self._add(batch, chosen, requests)
 
     def _add(
         self,
         batch: Batch,
-        chosen: Serving | Refused,
+        chosen: Lease | RefusedRequest,
         requests: Sequence[Indexed],
         *,
-        held: bool = False,
+        leased: bool = False,
         probes: bool = False,
         pinned: bool = False,
     ) -> None:
-        if isinstance(chosen, Refused):
+        if isinstance(chosen, RefusedRequest):
             batch.refused.update(dict.fromkeys((index for index, _ in requests), chosen))
             return
-        if not held:
-            batch.servings.append(chosen)
+        if not leased:
+            batch.leases.append(chosen)
         if chosen.model.manifest.window is None:
             groups = group_requests(chosen, requests, batch.refused)
         else:
@@ -181,19 +181,21 @@ class VersionChooser:
             group.probes, group.pinned = probes, pinned
         batch.groups.extend(groups)
 
-    def _why_not(self, request: Request, taken: Taken | str | None) -> Refused | None:
+    def _why_not(self, request: Request, taken: Taken | str | None) -> RefusedRequest | None:
         headers, record = request.headers, request.record
         if headers is not None:
             if headers.model_name is not None and headers.model_name != self._model_name:
-                return Refused(
+                return RefusedRequest(
                     "unknown-model",
                     f"the request is for model {headers.model_name!r}; this topic is served by {self._model_name!r}",
                 )
             if headers.deadline_ms is not None and (late_ms := int(time.time() * 1000) - headers.deadline_ms) > 0:
-                return Refused("deadline-expired", f"the deadline passed {late_ms} ms before the request's turn came")
+                return RefusedRequest(
+                    "deadline-expired", f"the deadline passed {late_ms} ms before the request's turn came"
+                )
             if headers.reply_topic is not None and (why := self._reply_topics.refusal(headers.reply_topic)):
                 # Whoever asks waits there and would wait in vain: this way a dead letter says why.
-                return Refused("request-unreadable", why)
+                return RefusedRequest("request-unreadable", why)
         request_id = request.body.id
         if request_id and not (headers is not None and headers.repeated_id_allowed):
             if isinstance(taken, Taken):
@@ -201,49 +203,51 @@ class VersionChooser:
             else:
                 earlier = self._ids.first_offset(record.partition, record.offset, request_id)
             if earlier is not None:
-                return Refused(
+                return RefusedRequest(
                     "duplicate-id",
                     f"id {request_id!r} is that of the request at offset {earlier} of this partition; give each "
                     "request its own, or none",
                 )
         return None
 
-    def _why_none(self) -> Refused:
+    def _why_none(self) -> RefusedRequest:
         refused = self._slots.refused
         if refused is not None:
-            return Refused(refused.because, refused.reason)
+            return RefusedRequest(refused.because, refused.reason)
         reason = self._slots.failure or f"model {self._model_name!r} has no active version; promote one"
-        return Refused("no-active-version", reason)
+        return RefusedRequest("no-active-version", reason)
 
-    def _pinned(self, model_version: str) -> Serving | Refused:
+    def _pinned(self, model_version: str) -> Lease | RefusedRequest:
         refused = self._slots.refused
         if refused is not None and refused.because == "model-disabled":
-            return Refused(refused.because, refused.reason)
-        serving = self._slots.begin_version(model_version)
-        if serving is not None:
-            return serving
+            return RefusedRequest(refused.because, refused.reason)
+        lease = self._slots.lease_version(model_version)
+        if lease is not None:
+            return lease
         now = time.monotonic()
         remembered = self._unavailable.get(model_version)
         if remembered is not None and now - remembered[0] < PINNED_ASK_AGAIN_SECONDS:
             return remembered[1]
         found = self._ask_for(model_version)
-        if isinstance(found, Refused):
+        if isinstance(found, RefusedRequest):
             if len(self._unavailable) >= _PINNED_REMEMBERED_MAX:
                 self._unavailable.clear()
             self._unavailable[model_version] = now, found
         return found
 
-    def _ask_for(self, model_version: str) -> Serving | Refused:
+    def _ask_for(self, model_version: str) -> Lease | RefusedRequest:
         asked = asyncio.run_coroutine_threadsafe(self._slots.request_version(model_version), self._loop)
         try:
             answer = asked.result(PINNED_WAIT_SECONDS_MAX)
         except FutureTimeoutError:
             # The load goes on, so that a later request finds the version.
-            return Refused("version-unavailable", f"version {model_version!r} is being loaded; ask again in a moment")
-        if answer.outcome == "loaded" and (serving := self._slots.begin_version(model_version)) is not None:
-            return serving
+            return RefusedRequest(
+                "version-unavailable", f"version {model_version!r} is being loaded; ask again in a moment"
+            )
+        if answer.outcome == "loaded" and (lease := self._slots.lease_version(model_version)) is not None:
+            return lease
         code = "unknown-version" if answer.outcome == "unknown" else "version-unavailable"
-        return Refused(code, answer.reason or f"version {model_version!r} is not loaded")  # type: ignore[arg-type]
+        return RefusedRequest(code, answer.reason or f"version {model_version!r} is not loaded")  # type: ignore[arg-type]
 
 
 def routing_key(request: Request) -> bytes:

@@ -6,9 +6,9 @@ import numpy as np
 
 from hotswap_events.inference import WindowFacts
 from hotswap_events.windows import WindowRule
-from hotswap_stream.application.swap.slots import Serving
+from hotswap_stream.application.swap.slots import Lease
 from hotswap_stream.application.windows.rule import rule_of, same_series
-from hotswap_stream.workers.inference.batches.batches import Batch, Group, NotReady, Refused, outputs_exist
+from hotswap_stream.workers.inference.batches.batches import Batch, Group, NotReady, RefusedRequest, outputs_exist
 from hotswap_stream.workers.inference.requests.requests import Request
 from hotswap_stream.workers.inference.requests.tensors import Array, WrongInputError, read_tensor
 from hotswap_stream.workers.inference.windows.steps import Taken
@@ -17,10 +17,10 @@ Windowed = tuple[int, Request, dict[str, Array], WindowFacts]
 
 
 def group_windows(
-    serving: Serving, requests: Sequence[tuple[int, Request]], batch: Batch, *, pinned: bool = False
+    lease: Lease, requests: Sequence[tuple[int, Request]], batch: Batch, *, pinned: bool = False
 ) -> list[Group]:
     """One row a request. Those that do not fit go to the batch's `refused`, those of a short series to `not_ready`."""
-    manifest = serving.model.manifest
+    manifest = lease.model.manifest
     rule = rule_of(manifest)
     if rule is None:
         raise ValueError(f"{manifest.architecture!r} takes no window")
@@ -29,33 +29,33 @@ def group_windows(
         if not outputs_exist((index, request), manifest, batch.refused):
             continue
         taken = _taken(batch, index, rule)
-        if isinstance(taken, Refused):
+        if isinstance(taken, RefusedRequest):
             batch.refused[index] = taken
             continue
         facts = WindowFacts(steps=len(taken.steps), needed=rule.steps, ready=len(taken.steps) >= rule.steps)
         if not facts.ready:
-            batch.not_ready[index] = NotReady(serving, facts, pinned)
+            batch.not_ready[index] = NotReady(lease, facts, pinned)
             continue
         try:
-            inputs = _other_inputs(serving, request, rule)
+            inputs = _other_inputs(lease, request, rule)
         except WrongInputError as error:
-            batch.refused[index] = Refused("wrong-input", str(error))
+            batch.refused[index] = RefusedRequest("wrong-input", str(error))
             continue
         inputs[rule.input] = taken.steps[-rule.steps :][np.newaxis]
         shapes = tuple(array.shape for array in inputs.values())
         by_shape.setdefault(shapes, []).append((index, request, inputs, facts))
-    return [_group(serving, items) for items in by_shape.values()]
+    return [_group(lease, items) for items in by_shape.values()]
 
 
-def _taken(batch: Batch, index: int, rule: WindowRule) -> Taken | Refused:
+def _taken(batch: Batch, index: int, rule: WindowRule) -> Taken | RefusedRequest:
     taken = None if batch.taken is None else batch.taken[index]
     if taken is None:
-        return Refused("version-unavailable", "no windows are kept for this version yet; ask again in a moment")
+        return RefusedRequest("version-unavailable", "no windows are kept for this version yet; ask again in a moment")
     if isinstance(taken, str):
-        return Refused("wrong-input", taken)
+        return RefusedRequest("wrong-input", taken)
     if not same_series(taken.rule, rule):
         kept = taken.rule
-        return Refused(
+        return RefusedRequest(
             "wrong-input",
             f"the version takes steps {rule.input!r} of {rule.features} {rule.datatype}; kept are, for the version in "
             f"production, {kept.input!r} of {kept.features} {kept.datatype}",
@@ -63,8 +63,8 @@ def _taken(batch: Batch, index: int, rule: WindowRule) -> Taken | Refused:
     return taken
 
 
-def _other_inputs(serving: Serving, request: Request, rule: WindowRule) -> dict[str, Array]:
-    manifest = serving.model.manifest
+def _other_inputs(lease: Lease, request: Request, rule: WindowRule) -> dict[str, Array]:
+    manifest = lease.model.manifest
     wanted = [spec.name for spec in manifest.inputs]
     tensors = {tensor.name: tensor for tensor in request.body.inputs}
     if sorted(tensors) != sorted(wanted) or len(request.body.inputs) != len(wanted):
@@ -74,10 +74,10 @@ def _other_inputs(serving: Serving, request: Request, rule: WindowRule) -> dict[
     return {spec.name: read_tensor(spec, tensors[spec.name], manifest.allow_non_finite, rows_max=1) for spec in others}
 
 
-def _group(serving: Serving, items: Sequence[Windowed]) -> Group:
-    names = [spec.name for spec in serving.model.manifest.inputs]
+def _group(lease: Lease, items: Sequence[Windowed]) -> Group:
+    names = [spec.name for spec in lease.model.manifest.inputs]
     return Group(
-        serving,
+        lease,
         [request for _, request, _, _ in items],
         [index for index, _, _, _ in items],
         [1] * len(items),

@@ -234,7 +234,7 @@ class LoopLife:
     def _wait_for_version(self) -> bool:
         """False if the requests were dropped while there was no version to answer them."""
         slots = self._parts.slots
-        if slots.serving is not None or slots.refused is not None:
+        if slots.current is not None or slots.refused is not None:
             return True
         partitions = [TopicPartition(self._request_topic, partition) for partition in self._assigned]
         assignments = self._assignments

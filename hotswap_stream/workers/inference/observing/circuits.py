@@ -42,12 +42,12 @@ class CircuitWatch:
             # What the input is to blame for says nothing of the version.
             answers, errors = len(group.requests) - len(group.by_input), group.version_failures
             if group.probes and group.by_input:
-                self._guard.probes_lost(len(group.by_input), group.serving.model_version)
+                self._guard.probes_lost(len(group.by_input), group.lease.model_version)
             if not answers:
                 continue
             too_slow = latency_ms_max is not None and group.compute_ms > latency_ms_max
             command = self._guard.observe(
-                group.serving.model_version,
+                group.lease.model_version,
                 answers=answers,
                 errors=errors,
                 slow=answers - errors if too_slow else 0,

@@ -172,25 +172,25 @@ class Observer:
             self._comparisons_dropped += count
 
     def _key(self, group: Group) -> Key:
-        serving = group.serving
-        plan = serving.plan
+        lease = group.lease
+        plan = lease.plan
         rollout_id = self._rollout_id if plan is None else plan.split.rollout_id
         role: ObservationRole = "primary"
         if group.probes:
             role = "probe"
         elif group.pinned:
             role = "pinned"
-        elif serving.fallback_for is not None:
+        elif lease.fallback_for is not None:
             role = "fallback"
-        return serving.model_version, role, rollout_id
+        return lease.model_version, role, rollout_id
 
     def _without_pass(self, batch: Batch) -> None:
         """Requests that no forward pass was made for: those whose window is not full are answered well."""
         for waiting in batch.not_ready.values():
             role: ObservationRole = "pinned" if waiting.pinned else "primary"
-            plan = waiting.serving.plan
+            plan = waiting.lease.plan
             rollout_id = self._rollout_id if plan is None else plan.split.rollout_id
-            tally = self._answered.of((waiting.serving.model_version, role, rollout_id), self._slow_ms, 1)
+            tally = self._answered.of((waiting.lease.model_version, role, rollout_id), self._slow_ms, 1)
             if tally is not None:
                 tally.answers += 1
         if len(batch.refused) or any(isinstance(entry, Unreadable) for entry in batch.entries):

@@ -19,7 +19,7 @@ import structlog
 from msgspec import Struct
 
 from hotswap_events.observation import Comparison
-from hotswap_stream.application.swap.loader import ServingModel
+from hotswap_stream.application.swap.loader import LoadedModel
 from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.domain.rollouts.routing import WEIGHT_TOTAL
 from hotswap_stream.domain.rollouts.traffic import Traffic, is_shadowed
@@ -99,7 +99,7 @@ class ShadowRunner:
         """A batch was answered: let the shadows see what they should, if there is time and room for it."""
         self._idle.set()
         for group in batch.groups:
-            plan = group.serving.plan
+            plan = group.lease.plan
             if plan is None or not plan.split.shadows or group.pinned or group.probes or group.outputs is None:
                 continue
             job = _Job(group, plan.split, _size_bytes(group))
@@ -171,7 +171,7 @@ class ShadowRunner:
         for job in jobs:
             items = _sampled(job)
             for shadow in job.split.shadows if items else ():
-                if shadow != job.group.serving.model_version:
+                if shadow != job.group.lease.model_version:
                     waiting.setdefault((shadow, job.split.rollout_id, _shapes(job.group)), []).extend(items)
         passes = deque((shadow, rollout_id, items) for (shadow, rollout_id, _tensors), items in waiting.items())
         while passes:  # one of each in turn: all shadows get their part of the time, and of the comparisons
@@ -182,23 +182,23 @@ class ShadowRunner:
 
     def _compute(self, items: list[_Item], shadow: str, rollout_id: str | None) -> int:
         """One pass over the first of the requests, in a gap of the hot loop: of how many nothing more is to be done."""
-        serving = self._slots.begin_version(shadow) if self._gap() else None
-        if serving is None:  # no gap, or not loaded here, or not yet
+        lease = self._slots.lease_version(shadow) if self._gap() else None
+        if lease is None:  # no gap, or not loaded here, or not yet
             self._skip_one(shadow, rollout_id, len(items))
             return len(items)
         try:
             rows = list(accumulate(item.end - item.start for item in items))
             part = items[: max(1, bisect_right(rows, self._pass_rows))]
-            self._pass(part, shadow, rollout_id, serving.model)
+            self._pass(part, shadow, rollout_id, lease.model)
             return len(part)
         finally:
-            self._slots.end(serving)
+            self._slots.release(lease)
 
     def _gap(self) -> bool:
         """Wait until the hot loop does not compute; False if it does all the time, or the worker stops."""
         return self._idle.wait(IDLE_WAIT_SECONDS_MAX) and not self._stopping
 
-    def _pass(self, part: list[_Item], shadow: str, rollout_id: str | None, model: ServingModel) -> None:
+    def _pass(self, part: list[_Item], shadow: str, rollout_id: str | None, model: LoadedModel) -> None:
         inputs = _joined(part, [item.job.group.inputs for item in part])
         began = time.perf_counter()
         try:
@@ -215,7 +215,7 @@ class ShadowRunner:
         self._observer.shadowed(shadow, rollout_id, len(part), _counting(found, compute_ms, len(part)))
         self._show(part, shadow, found, compute_ms)
 
-    def _one_by_one(self, part: list[_Item], shadow: str, rollout_id: str | None, model: ServingModel) -> None:
+    def _one_by_one(self, part: list[_Item], shadow: str, rollout_id: str | None, model: LoadedModel) -> None:
         for item in part:
             if self._gap():
                 self._pass([item], shadow, rollout_id, model)
@@ -259,7 +259,7 @@ class ShadowRunner:
             request_offset=request.record.offset,
             request_id=request.body.id,
             at=datetime.now(UTC),
-            primary_version=job.group.serving.model_version,
+            primary_version=job.group.lease.model_version,
             shadow_version=shadow,
             agree=agree,
             primary_compute_ms=round(job.group.compute_ms, 3),

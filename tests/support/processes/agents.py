@@ -1,6 +1,6 @@
 """The agents as a process of their own.
 
-`python -m tests.integration.agents_process SERVERS PREFIX [READY_FILE [INSTANCE]]` wires real adapters to `run_agents`;
+`python -m tests.support.processes.agents SERVERS PREFIX [READY_FILE [INSTANCE]]` wires real adapters to `run_agents`;
 it ends with code 0 after SIGTERM, and with 1 when the agents failed.
 """
 

@@ -12,7 +12,7 @@ from hotswap_stream.domain.decide import Accepted, Decision, decide
 from hotswap_stream.domain.evolve import evolve
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy
-from tests.registry_samples import MODEL, in_envelope
+from tests.support.samples.registry import MODEL, in_envelope
 
 
 def state_after(*events: RegistryEvent, model_name: str = MODEL) -> ModelState:

@@ -12,7 +12,7 @@ from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRe
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.topics.records import InboundRecord, OutboundRecord
 from hotswap_stream.errors import LogUnavailableError
-from tests.registry_samples import CountingIds
+from tests.support.samples.registry import CountingIds
 
 TOPICS = Topics("unit")
 

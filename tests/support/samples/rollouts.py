@@ -46,7 +46,7 @@ from hotswap_events.rollout_strategy import (
     Strategy,
 )
 from hotswap_events.validation_policy import FigureGate, ValidationPolicy, ValidationPolicySet
-from tests.registry_samples import MODEL, CountingIds, artifact_of
+from tests.support.samples.registry import MODEL, CountingIds, artifact_of
 
 _command_ids = CountingIds("rollout-command")
 

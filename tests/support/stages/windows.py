@@ -15,7 +15,7 @@ from torch import nn
 from hotswap_events import headers as header_names
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module
-from tests.integration.serving_stage import Stage, body
+from tests.support.stages.serving import Stage, body
 
 STEPS = 4
 STEP_LIMIT = 2**20

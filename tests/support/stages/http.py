@@ -16,7 +16,7 @@ from hotswap_stream.api.server import serve
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.log.port import RegistryLog
 from hotswap_stream.application.registry.registry import Registry
-from tests.sample_artifacts import linear_artifact
+from tests.support.samples.artifacts import linear_artifact
 
 NewLog = Callable[[], RegistryLog]
 """Another process's access to the same records, each time it is called."""

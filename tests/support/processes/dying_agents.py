@@ -14,7 +14,7 @@ from typing import Any
 from hotswap_events.observation import Observation
 from hotswap_stream.agents import analysis_agent, command_agent
 from hotswap_stream.application.topics.records import InboundRecord
-from tests.integration.agents_process import main
+from tests.support.processes.agents import main
 
 _read_command = command_agent.read_command
 _fold_record = analysis_agent.AnalysisAgent._observe

@@ -21,7 +21,7 @@ from hotswap_events.serving_control import (
     ServingPolicy,
     ServingPolicySet,
 )
-from tests.registry_samples import MODEL, CountingIds
+from tests.support.samples.registry import MODEL, CountingIds
 
 _command_ids = CountingIds("serving-command")
 

@@ -113,7 +113,7 @@ class AgentsStage:
 
 @asynccontextmanager
 async def agents_stage(
-    servers: str, prefix: str, folder: Path, *, module: str = "tests.integration.agents_process"
+    servers: str, prefix: str, folder: Path, *, module: str = "tests.support.processes.agents"
 ) -> AsyncIterator[AgentsStage]:
     """Agents that run, and are started again when they end. Their log is `agents.log` in the folder."""
     ready_file = folder / "ready"

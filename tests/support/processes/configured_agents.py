@@ -1,6 +1,6 @@
 """The agents as a process of their own, wired as `hotswap-stream agents` wires them, for models with two partitions.
 
-`python -m tests.integration.configured_agents SERVERS PREFIX READY_FILE`: what `agents_stage` starts.
+`python -m tests.support.processes.configured_agents SERVERS PREFIX READY_FILE`: what `agents_stage` starts.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from pathlib import Path
 from hotswap_stream import bootstrap
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.settings import Settings
-from tests.integration.serving_stage import PARTITIONS
+from tests.support.stages.serving import PARTITIONS
 
 ALERT_LAG_SECONDS = 0.5
 

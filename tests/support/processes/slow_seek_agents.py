@@ -9,7 +9,7 @@ import sys
 
 from faust.transport.consumer import Consumer
 
-from tests.integration.agents_process import main
+from tests.support.processes.agents import main
 
 SECONDS = 0.5
 _perform_seek = Consumer.perform_seek

@@ -14,11 +14,11 @@ from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.domain.decide import Accepted, Decision, decide
 from hotswap_stream.domain.state.model import ModelState
-from tests.profile_samples import profile
-from tests.property.alert_intents import alert_command
-from tests.property.rollout_intents import rollout_command
-from tests.property.serving_intents import serving_command
-from tests.registry_samples import (
+from tests.support.histories.alert_intents import alert_command
+from tests.support.histories.rollout_intents import rollout_command
+from tests.support.histories.serving_intents import serving_command
+from tests.support.samples.profiles import profile
+from tests.support.samples.registry import (
     archive,
     fail_training,
     in_envelope,

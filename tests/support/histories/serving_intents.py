@@ -7,7 +7,7 @@ from hotswap_events.commands import AnyCommand
 from hotswap_events.serving_control import ServingPolicy
 from hotswap_stream.domain.serving.route import circuit_of
 from hotswap_stream.domain.state.model import ModelState
-from tests.serving_samples import (
+from tests.support.samples.serving import (
     FIGURES,
     close_circuit,
     disable,

@@ -3,7 +3,7 @@
 from hotswap_events.emergency import ModelSetBack, ModelShutOff, SetBackCause
 from hotswap_events.log_stream import FindingAcknowledged, LogBegun, LogEvent
 from hotswap_events.registry import RegistryEvent
-from tests.registry_samples import artifact_of
+from tests.support.samples.registry import artifact_of
 
 
 def set_back(model_version: str, from_version: str | None = None, cause: SetBackCause = "operator") -> ModelSetBack:

@@ -19,8 +19,8 @@ from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.kafka.connection import KafkaConnection
-from tests.integration.registry_digest import states_digest
-from tests.registry_samples import archive, artifact_of, promote, register, roll_back, stage, switch, validate
+from tests.support.registry_digest import states_digest
+from tests.support.samples.registry import archive, artifact_of, promote, register, roll_back, stage, switch, validate
 
 MODELS = ("alpha", "beta", "gamma")
 RETRIED_SHARE = 0.1

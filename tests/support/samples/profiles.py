@@ -11,7 +11,7 @@ import numpy as np
 from hotswap_events.observation import SKETCH_K
 from hotswap_events.profile import ModelProfiled, ProfileVersion
 from hotswap_stream.domain.versions.sketch_bytes import _capacity
-from tests.registry_samples import MODEL
+from tests.support.samples.registry import MODEL
 
 
 def sketch_of(values: Sequence[float]) -> str:

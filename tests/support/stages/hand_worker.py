@@ -15,7 +15,7 @@ from hotswap_events import headers as header_names
 from hotswap_events.fleet import FleetRecord, FleetVersion
 from hotswap_events.inference import AnswerFacts, ErrorCode, InferError, InferResponse, InferTensor
 from hotswap_stream import bootstrap
-from tests.integration.serving_stage import MODEL, PARTITIONS, Stage
+from tests.support.stages.serving import MODEL, PARTITIONS, Stage
 
 Headers = dict[str, bytes]
 Answer = InferResponse | ErrorCode

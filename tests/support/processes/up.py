@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.sample_artifacts import linear_artifact
+from tests.support.checkout import ROOT
+from tests.support.samples.artifacts import linear_artifact
 
-ROOT = Path(__file__).resolve().parents[2]
 MODEL = "linear"
 READY_SECONDS_MAX = 90.0
 END_SECONDS_MAX = 60.0

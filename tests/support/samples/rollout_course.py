@@ -1,11 +1,11 @@
 """What happened before: histories of the sample model that lead to each status of a rollout."""
 
-from tests.registry_samples import (
+from tests.support.samples.registry import (
     promoted,
     trained,
     validated,
 )
-from tests.rollout_samples import (
+from tests.support.samples.rollouts import (
     STRICT,
     completed,
     progressive,

@@ -7,7 +7,7 @@ from hotswap_events.commands import AnyCommand
 from hotswap_events.rollout_strategy import CanaryStrategy, RolloutPolicy, Strategy
 from hotswap_events.validation_policy import ValidationPolicy
 from hotswap_stream.domain.state.model import ModelState
-from tests.rollout_samples import (
+from tests.support.samples.rollouts import (
     EVIDENCE,
     SHADOW,
     ab,

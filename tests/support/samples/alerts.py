@@ -11,7 +11,7 @@ from hotswap_events.alerts import (
     AlertRaised,
     AlertRule,
 )
-from tests.registry_samples import MODEL, CountingIds
+from tests.support.samples.registry import MODEL, CountingIds
 
 _command_ids = CountingIds("alert-command")
 

@@ -7,8 +7,8 @@ from hotswap_events.observation import Feedback
 from hotswap_stream.application.observations.feedback import FoundAnswer
 from hotswap_stream.application.observations.history import Recorded
 from hotswap_stream.errors import HotswapError
-from tests.observation_samples import BEGIN
-from tests.registry_samples import MODEL
+from tests.support.samples.observations import BEGIN
+from tests.support.samples.registry import MODEL
 
 
 class KeptHistory:

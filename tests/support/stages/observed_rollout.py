@@ -11,9 +11,9 @@ from hotswap_events.rollout_commands import StartRollout
 from hotswap_stream.application.rollouts.backtest.trial import RolloutTrial
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.rollout import AnalysisState, RolloutState
-from tests.integration.agents_stage import AgentsStage
-from tests.observation_samples import ObservedTraffic
-from tests.registry_samples import MODEL, register, validate
+from tests.support.samples.observations import ObservedTraffic
+from tests.support.samples.registry import MODEL, register, validate
+from tests.support.stages.agents import AgentsStage
 
 
 async def begin(stage: AgentsStage, command: StartRollout) -> ModelState:

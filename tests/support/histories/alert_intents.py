@@ -9,7 +9,7 @@ from hotswap_events.alerts import AlertPolicy, AlertRule
 from hotswap_events.commands import AnyCommand
 from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 from hotswap_stream.domain.state.model import ModelState
-from tests.alert_samples import DRIFTED, FAILING, SLOW, WAITING, clear_alert, raise_alert, set_alert_policy
+from tests.support.samples.alerts import DRIFTED, FAILING, SLOW, WAITING, clear_alert, raise_alert, set_alert_policy
 
 RULES = (SLOW, FAILING, DRIFTED, WAITING, *DEFAULT_ALERT_POLICY.rules)
 

@@ -18,7 +18,7 @@ from hotswap_stream.client import (
     TopicClient,
 )
 from hotswap_stream.settings import Settings
-from tests.integration.serving_stage import MODEL, Stage, open_stage, stage_settings
+from tests.support.stages.serving import MODEL, Stage, open_stage, stage_settings
 
 UNSERVED = "unserved"
 """A model with topics and a version, but none in production."""

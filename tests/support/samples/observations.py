@@ -7,7 +7,7 @@ from typing import Any
 
 from hotswap_events.observation import LatencyCounts, Observation
 from hotswap_stream.domain.statistics.latency_histogram import bucket_of
-from tests.registry_samples import EPOCH, MODEL
+from tests.support.samples.registry import EPOCH, MODEL
 
 BEGIN = EPOCH + timedelta(hours=1)
 
