@@ -10,7 +10,9 @@ import pytest
 from hotswap_events.observation import Feedback, Observation
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
 from hotswap_stream.agents.analysis_agent import AnalysisAgent
+from hotswap_stream.agents.observation_reader import ObservationReader, ObservationSubscriber
 from hotswap_stream.agents.reading_progress import HELD
+from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.observations.feedback import FoundAnswer, JoinStatus
 from hotswap_stream.application.rollouts.analysis.entry import AnalysisEntry
 from hotswap_stream.application.topics.records import InboundRecord
@@ -87,11 +89,14 @@ class Analysed:
         self.traffic = ObservedTraffic()
         self.next_offset = 0
         self.clock = SetClock(self.traffic.now)
+        self.care = RecordCare(stage.publisher, TOPICS)
+        self.others: tuple[ObservationSubscriber, ...] = ()
+        """Who hears the observations before the agent."""
         self.agent = self.new_agent()
 
     def new_agent(self, **fields: Any) -> AnalysisAgent:
         registry, publisher = self.stage.registry, self.stage.publisher
-        return AnalysisAgent(registry, publisher, TOPICS, self.entries, clock=self.clock, **fields)
+        return AnalysisAgent(registry, publisher, TOPICS, self.entries, clock=self.clock, care=self.care, **fields)
 
     async def begin(self, *arguments: Any, **fields: Any) -> RolloutState:
         policy = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),))
@@ -124,10 +129,14 @@ class Analysed:
             value=fields.get("value", msgspec.json.encode(value)),
         )
 
+    async def observe(self, record: InboundRecord) -> None:
+        """Hand the record to the agent as the process does: by the reader of the observations."""
+        await ObservationReader(self.care, (*self.others, self.agent)).handle(record)
+
     async def feed(self, records: Iterable[InboundRecord]) -> None:
         for record in records:
             self.clock.time = max(self.clock.time, self.traffic.now)
-            await self.agent.handle_observation(record)
+            await self.observe(record)
 
     def entry(self) -> AnalysisEntry:
         return msgspec.msgpack.decode(self.entries[MODEL.encode()], type=AnalysisEntry)
@@ -175,7 +184,7 @@ async def test_a_process_that_died_before_it_decided_decides_the_same_when_it_re
     decided: list[tuple[object, ...]] = []
     for record in analysed.seconds(60, BAD):
         before = dict(analysed.entries)
-        await analysed.agent.handle_observation(record)
+        await analysed.observe(record)
         if analysed.agent.decided_count:
             decided = analyses(analysed.stage)
             after = dict(analysed.entries)
@@ -197,7 +206,7 @@ async def test_a_process_that_died_before_it_decided_decides_the_same_when_it_re
             known = msgspec.structs.replace(entry.table.rollout, phase_started_at=rollout.phase_started_at)
             moved = msgspec.structs.replace(entry, table=msgspec.structs.replace(entry.table, rollout=known))
             again.entries[MODEL.encode()] = msgspec.msgpack.encode(moved)
-            await again.agent.handle_observation(record)
+            await again.observe(record)
             assert analyses(other) == decided
         finally:
             await other.registry.stop()
@@ -233,7 +242,7 @@ async def test_poison_is_put_aside(analysed: Analysed) -> None:
         {"value": msgspec.json.encode(msgspec.structs.replace(good, model_name="no/model"))},
     ]
     for fields in poison:
-        await analysed.agent.handle_observation(analysed.record(good, 0, **fields))
+        await analysed.observe(analysed.record(good, 0, **fields))
     assert len(analysed.stage.publisher.on(TOPICS.dead_letters)) == len(poison)
     assert analysed.entries == {}
 
@@ -296,7 +305,7 @@ async def test_no_time_is_over_while_feedback_that_was_sent_earlier_is_read(anal
     analysed.clock.time = analysed.traffic.now = rollout.started_at + timedelta(seconds=60)
     await analysed.agent.handle_feedback(analysed.record(label(0, sent), round(sent.timestamp() * 1000)))
     for record in analysed.seconds(1, GOOD):
-        await analysed.agent.handle_observation(record)
+        await analysed.observe(record)
     await analysed.agent.tick(lambda _name: True)
     assert analysed.agent.decided_count == 0
     analysed.clock.time += HELD
