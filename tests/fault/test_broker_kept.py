@@ -7,7 +7,7 @@ import httpx
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from hotswap_stream import broker_announcement
+from hotswap_stream.home import broker_announcement
 from tests.support.processes.up import MODEL, UpProcess, loaded, running_up
 from tests.support.small_disk import CannotMountError, SmallDisk, small_disk
 
