@@ -2,10 +2,13 @@
 
 import ast
 import subprocess
+import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.checkout import ROOT
 
@@ -143,3 +146,30 @@ def test_no_module_has_a_name_that_says_nothing(name: str) -> None:
 def test_modules_stay_small() -> None:
     sizes = {_named(path): len(path.read_bytes().splitlines()) for path in _modules("hotswap_stream", "events")}
     assert {name: lines for name, lines in sizes.items() if lines > MODULE_LINES_MAX} == {}
+
+
+def test_the_workflow_is_one_and_runs_what_developers_run() -> None:
+    """Continuous integration runs `.ci/run`, on the oldest Python that is supported among others."""
+    path = ROOT / ".github" / "workflows" / "ci.yml"
+    checked = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", path],
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    job = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]["test"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"].removeprefix(">=") in job["strategy"]["matrix"]["python"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+
+
+def test_hooks_before_a_commit_fetch_nothing() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert [repository["repo"] for repository in config["repos"]] == ["local"]
+    hooks = config["repos"][0]["hooks"]
+    assert hooks
+    for hook in hooks:
+        assert hook["language"] == "system"
+        assert hook["entry"].startswith(".venv/bin/")
+        named = [word for word in hook["entry"].split() if word.endswith(".py")]
+        assert [word for word in named if not (ROOT / word).exists()] == []

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hotswap_stream.cli.rollouts.strategy_files import validation_policy_of
-from hotswap_stream.cli.terminal.commanding import Fields, Order, command_fields, ordering
+from hotswap_stream.cli.artifacts.policy_files import validation_policy_of
+from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, command_fields, sends_command
 from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, ModelArgument, Reason
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table, refuse
 from hotswap_stream.cli.terminal.queries import ask
@@ -57,7 +57,7 @@ def get_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False
         )
 
 
-@ordering
+@sends_command
 def set_policy(
     fields: Fields,
     file: Annotated[
@@ -69,7 +69,7 @@ def set_policy(
             dir_okay=False,
         ),
     ],
-) -> Order:
+) -> CommandToSend:
     """Draw verdicts on versions of this model by another policy from here on."""
     from hotswap_events.commands import SetValidationPolicy
 
