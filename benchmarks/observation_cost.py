@@ -29,7 +29,7 @@ from hotswap_stream.application.alerts.figures import Measured, Reference, windo
 from hotswap_stream.application.alerts.window import AlertWindows
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.observations.sketch import Sketch
-from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
 from hotswap_stream.workers.inference.batches.batches import Batch, Group

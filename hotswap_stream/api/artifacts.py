@@ -15,7 +15,7 @@ from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.rollouts.bodies import CleanUpBody, ValidationPolicyBody
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.artifacts.cleanup import CleanUpReport, clean_up
-from hotswap_stream.application.rollouts.view import ValidationPolicyReport, find_validation_policy
+from hotswap_stream.application.registry.validation_policy import ValidationPolicyReport, find_validation_policy
 from hotswap_stream.errors import HotswapError
 
 

@@ -7,7 +7,9 @@ from functools import partial
 
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.bootstrap.clients import answer_lookup, request_lag
-from hotswap_stream.bootstrap.environment import build_registry, connection, create_topics, model_topics_creator, topics
+from hotswap_stream.bootstrap.environment import connection, topics
+from hotswap_stream.bootstrap.registry import build_registry
+from hotswap_stream.bootstrap.topic_care import create_topics, model_topics_creator
 from hotswap_stream.bootstrap.webhooks import webhook_deliveries
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings

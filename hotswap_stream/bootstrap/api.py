@@ -9,6 +9,7 @@ from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
 from hotswap_stream.application.inference.gateway import InferenceGateway
 from hotswap_stream.application.processes.side_loop import SideLoop
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.clients import (
     answer_lookup,
     feedback_log,
@@ -16,14 +17,8 @@ from hotswap_stream.bootstrap.clients import (
     recorded_history,
     window_reader,
 )
-from hotswap_stream.bootstrap.environment import (
-    adopting,
-    artifact_store,
-    broker_condition,
-    connection,
-    open_registry,
-    topics,
-)
+from hotswap_stream.bootstrap.environment import broker_condition, connection, topics
+from hotswap_stream.bootstrap.registry import adopting, open_registry
 from hotswap_stream.bootstrap.training import training_children
 from hotswap_stream.domain.reserved import wrong_actor
 from hotswap_stream.errors import ConfigurationError
@@ -37,6 +32,13 @@ async def _inference_gateway(settings: Settings) -> AsyncIterator[InferenceGatew
         yield gateway
     finally:
         await gateway.close()
+
+
+def new_api_event_loop() -> asyncio.AbstractEventLoop:
+    """Return an event loop of the kind that the API runs on."""
+    from hotswap_stream.api.server import new_event_loop
+
+    return new_event_loop()
 
 
 def check_api_settings(settings: Settings) -> None:
@@ -99,7 +101,6 @@ async def serve_api(
                 app,
                 host=settings.api_host,
                 port=settings.api_port,
-                infer_bytes_max=settings.api_infer_bytes_max,
                 allowed_hosts=parse_allowed_hosts(settings.api_allowed_hosts),
                 limits=ConnectionLimits(
                     connections_max=settings.api_connections_max,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hotswap_stream.application.registry.registry import Registry
-from hotswap_stream.bootstrap.environment import artifact_store, connection, open_registry
+from hotswap_stream.bootstrap.artifacts import artifact_store
+from hotswap_stream.bootstrap.environment import connection
+from hotswap_stream.bootstrap.registry import open_registry
 from hotswap_stream.settings import Settings, child_environment
 
 if TYPE_CHECKING:

@@ -3,15 +3,10 @@
 from typing import TYPE_CHECKING
 
 from hotswap_stream.application.topics.reply_topics import ReplyTopics
-from hotswap_stream.bootstrap.environment import (
-    answer_tags,
-    artifact_store,
-    build_registry,
-    connection,
-    ensure_control_topics,
-    model_topics_creator,
-    topics,
-)
+from hotswap_stream.bootstrap.artifacts import artifact_store
+from hotswap_stream.bootstrap.environment import answer_tags, connection, topics
+from hotswap_stream.bootstrap.registry import build_registry
+from hotswap_stream.bootstrap.topic_care import ensure_control_topics, model_topics_creator
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
 
@@ -48,8 +43,9 @@ def executor_config(settings: Settings) -> "ExecutorConfig":
 async def build_worker(settings: Settings, worker: str, model_names: frozenset[str] | None = None) -> "InferenceWorker":
     """An inference worker, not started. Creates the control topics if they are missing."""
     from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
+    from hotswap_stream.workers.inference.config import WorkerConfig
     from hotswap_stream.workers.inference.limits import LoopLimits
-    from hotswap_stream.workers.inference.worker import InferenceWorker, WorkerConfig
+    from hotswap_stream.workers.inference.worker import InferenceWorker
 
     await ensure_control_topics(settings)
     config = WorkerConfig(

@@ -24,7 +24,6 @@ from hotswap_stream.cli.terminal.running import run
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult, Refusal
     from hotswap_stream.application.drift.report import DriftReport, Spread
-    from hotswap_stream.application.training.runs import DataProfile
     from hotswap_stream.settings import Settings
 
 LOOKED_BACK = timedelta(hours=1)
@@ -82,7 +81,7 @@ def profile(
             found = find_version(registry.fold.streams, model, version)
             if isinstance(found, Refusal):
                 return found
-            made = await _profile_of(settings, found.artifact.digest, data, source or data.name)
+            made = await bootstrap.data_profile(settings, found.artifact.digest, data, source or data.name)
             command = ProfileVersion(
                 model_version=version, source=made.source, rows=made.rows, sketches=made.sketches, **fields
             )
@@ -90,25 +89,6 @@ def profile(
 
     result = _answered(run(main), as_json)
     print_result(result, as_json=as_json)
-
-
-async def _profile_of(settings: "Settings", digest: str, data: Path, source: str) -> "DataProfile":
-    import asyncio
-
-    from hotswap_stream import bootstrap
-    from hotswap_stream.adapters.torch.modules.loading import load_module
-    from hotswap_stream.adapters.torch.modules.threads import limit_threads
-    from hotswap_stream.adapters.torch.training.profiling import profile_of, read_inputs
-
-    limit_threads(settings.torch_threads)
-    artifact = await bootstrap.artifact_store(settings).fetch(digest)
-
-    def made() -> "DataProfile":
-        module = load_module(artifact.manifest, artifact.content)
-        inputs = read_inputs(data, artifact.manifest)
-        return profile_of(module, artifact.manifest, inputs, source=source, where=str(data))
-
-    return await asyncio.to_thread(made)
 
 
 def drift(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hotswap_stream.cli.terminal.commanding import Fields, Order, ordering
+from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, sends_command
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
@@ -35,16 +35,16 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(policy, name="serving-policy")
 
 
-@ordering
-def disable(fields: Fields) -> Order:
+@sends_command
+def disable(fields: Fields) -> CommandToSend:
     """Switch a model off: every request gets an error answer, at once and everywhere."""
     from hotswap_events.serving_commands import DisableModel
 
     return DisableModel(**fields)
 
 
-@ordering
-def enable(fields: Fields) -> Order:
+@sends_command
+def enable(fields: Fields) -> CommandToSend:
     """Switch a model on again."""
     from hotswap_events.serving_commands import EnableModel
 
@@ -85,24 +85,24 @@ def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> N
     )
 
 
-@ordering
-def open_circuit(fields: Fields, version: CircuitVersion = None) -> Order:
+@sends_command
+def open_circuit(fields: Fields, version: CircuitVersion = None) -> CommandToSend:
     """Take a version out of answering; its fallback takes over, if there is one."""
     from hotswap_events.serving_commands import OpenCircuit
 
     return _of_active(OpenCircuit, version, fields)
 
 
-@ordering
-def probe(fields: Fields, version: CircuitVersion = None) -> Order:
+@sends_command
+def probe(fields: Fields, version: CircuitVersion = None) -> CommandToSend:
     """Half-open a circuit now: some requests go to the version as probes."""
     from hotswap_events.serving_commands import HalfOpenCircuit
 
     return _of_active(HalfOpenCircuit, version, fields)
 
 
-@ordering
-def reset(fields: Fields, version: CircuitVersion = None) -> Order:
+@sends_command
+def reset(fields: Fields, version: CircuitVersion = None) -> CommandToSend:
     """Close a circuit by hand: the version answers again at once."""
     from hotswap_events.serving_commands import CloseCircuit
 
@@ -123,7 +123,7 @@ def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = Fals
     )
 
 
-@ordering
+@sends_command
 def set_policy(
     fields: Fields,
     error_rate_max: Annotated[
@@ -153,7 +153,7 @@ def set_policy(
     batch_wait_ms_max: Annotated[
         float | None, typer.Option(help="How long a batch waits to be full.", show_default=False)
     ] = None,
-) -> Order:
+) -> CommandToSend:
     """Change the policy; what is not named stays as it is."""
     changes = {
         "slow_share_max": slow_share_max,
@@ -201,8 +201,8 @@ def _view(model: str, *, as_of: str | None, as_json: bool) -> "ServingView":
     return ask(lambda streams: find_serving(streams, model), as_of=as_of, as_json=as_json)
 
 
-def _of_active(command_type: type, version: str | None, fields: Fields) -> Order:
-    """The order for the version, or for the one that is active."""
+def _of_active(command_type: type, version: str | None, fields: Fields) -> CommandToSend:
+    """Return the command for the version, or for the one that is active."""
 
     async def handling(registry: "Registry") -> "CommandResult":
         named = version or registry.state(fields["model_name"]).active_version or "(none is active)"

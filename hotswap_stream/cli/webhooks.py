@@ -89,8 +89,10 @@ def try_webhooks(
     """Post a signed hotswap.webhook.test.v1 event to each, once, and show the answers. Exit code 1 if one failed."""
 
     async def main(settings: "Settings") -> "list[dict[str, Any]]":
+        from datetime import UTC, datetime
+        from uuid import uuid4
+
         from hotswap_stream import bootstrap
-        from hotswap_stream.adapters.clock import RandomIds, SystemClock
         from hotswap_stream.application.webhooks.message import trial_message
         from hotswap_stream.errors import ConfigurationError
 
@@ -99,13 +101,13 @@ def try_webhooks(
             raise ConfigurationError("no webhooks: set HOTSWAP_WEBHOOK_URLS and HOTSWAP_WEBHOOK_SECRET")
         if name is not None and name not in (names := [webhook.name for webhook in webhooks]):
             raise ConfigurationError(f"no webhook is named {name!r}; there are {', '.join(names)}")
-        clock, ids, found = SystemClock(), RandomIds(), []
+        found = []
         async with bootstrap.webhook_poster(settings) as poster:
             for webhook in webhooks:
                 if name not in (None, webhook.name):
                     continue
-                at = clock.now()
-                message = trial_message(ids.new_id(), source=f"/{settings.topic_prefix}/cli", at=at)
+                at = datetime.now(UTC)
+                message = trial_message(str(uuid4()), source=f"/{settings.topic_prefix}/cli", at=at)
                 outcome = await poster.post(webhook.url, message.headers(webhook.keys, at), message.body)
                 found.append(
                     {

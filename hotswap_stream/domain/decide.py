@@ -3,34 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.commands import (
-    AnyCommand,
-    ArchiveVersion,
-    FailTraining,
-    PromoteVersion,
-    Refusal,
-    RegisterVersion,
-    RollBack,
-    SetValidationPolicy,
-    StageVersion,
-    StartTraining,
-    SwitchVersion,
-    ValidateVersion,
-)
-from hotswap_events.registry import (
-    ModelArchived,
-    ModelRolledBack,
-    ModelStaged,
-    ModelTrained,
-    TrainingFailed,
-    TrainingStarted,
-)
+from hotswap_events.commands import AnyCommand, Refusal, RegisterVersion, StartTraining, ValidateVersion
 from hotswap_stream.domain.alerts.rules import ALERT_RULES
 from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.decision import Accepted as Accepted
 from hotswap_stream.domain.deciding.decision import Decision as Decision
-from hotswap_stream.domain.deciding.decision import find_version, illegal, invalid, promotion, why_not_playable
-from hotswap_stream.domain.deciding.legal_steps import legal_steps
+from hotswap_stream.domain.deciding.decision import invalid
 from hotswap_stream.domain.emergency_rules import emergency
 from hotswap_stream.domain.rollouts.rules import ROLLOUT_RULES
 from hotswap_stream.domain.rollouts.superseded import ending_rollout
@@ -38,8 +16,9 @@ from hotswap_stream.domain.serving.rules import SERVING_RULES
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.versions.profile_rules import PROFILE_RULES
 from hotswap_stream.domain.versions.retention_rules import RETENTION_RULES
+from hotswap_stream.domain.versions.rules import VERSION_RULES
 from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy
-from hotswap_stream.domain.versions.validation_rules import set_validation_policy, validate
+from hotswap_stream.domain.versions.validation_rules import VALIDATION_RULES, validate
 
 
 def decide(state: ModelState, command: AnyCommand, policy: ValidationPolicy = DEFAULT_VALIDATION_POLICY) -> Decision:
@@ -66,172 +45,12 @@ def decide(state: ModelState, command: AnyCommand, policy: ValidationPolicy = DE
     return ending_rollout(state, _RULES[type(command)](state, command))
 
 
-def _start_training(state: ModelState, command: StartTraining) -> Decision:
-    if wrong := limits.wrong_labels("parameters", command.parameters) or limits.wrong_texts(
-        "training", {"architecture": command.architecture, "data_snapshot": command.data_snapshot}
-    ):
-        return invalid(wrong)
-    if command.run_id in state.runs:
-        return Refusal(code="invalid-value", reason=f"run id {command.run_id!r} is taken; give each run its own")
-    return Accepted(
-        (
-            TrainingStarted(
-                run_id=command.run_id,
-                architecture=command.architecture,
-                data_snapshot=command.data_snapshot,
-                parameters=command.parameters,
-            ),
-        )
-    )
-
-
-def _fail_training(state: ModelState, command: FailTraining) -> Decision:
-    run = state.runs.get(command.run_id)
-    if run is None:
-        return Refusal(code="invalid-value", reason=f"no training run {command.run_id!r} was started")
-    if run.status != "running":
-        return Refusal(code="illegal-step", reason=f"training run {command.run_id!r} has ended already: {run.status}")
-    detail = command.detail[: limits.DETAIL_CHARACTERS_MAX]
-    return Accepted((TrainingFailed(run_id=command.run_id, cause=command.cause, detail=detail),))
-
-
-def _next_version_name(state: ModelState) -> str:
-    number = len(state.versions) + 1
-    while f"v{number}" in state.versions:
-        number += 1
-    return f"v{number}"
-
-
-def _register(state: ModelState, command: RegisterVersion) -> Decision:
-    name = command.model_version if command.model_version is not None else _next_version_name(state)
-    wrong = (
-        limits.wrong_version_name(name)
-        or limits.wrong_artifact(command.artifact)
-        or limits.wrong_figures("metrics", command.metrics)
-        or limits.wrong_labels("tags", command.tags)
-        or limits.wrong_provenance(command.provenance)
-    )
-    if wrong:
-        return invalid(wrong)
-    if name in state.versions:
-        return Refusal(
-            code="duplicate-version",
-            reason=f"{state.model_name!r} has a version {name!r} already; versions never change, leave the name out "
-            f"to get {_next_version_name(state)!r}",
-        )
-    if command.run_id is not None and (run := state.runs.get(command.run_id)) and run.status != "running":
-        return Refusal(code="illegal-step", reason=f"training run {command.run_id!r} has ended already: {run.status}")
-    return Accepted(
-        (
-            ModelTrained(
-                model_version=name,
-                artifact=command.artifact,
-                provenance=command.provenance,
-                run_id=command.run_id,
-                metrics=command.metrics,
-                tags=command.tags,
-            ),
-        )
-    )
-
-
-def _stage(state: ModelState, command: StageVersion) -> Decision:
-    version = find_version(state, command.model_version)
-    if isinstance(version, Refusal):
-        return version
-    if version.stage == "staging":
-        return Accepted((), f"{version.model_version!r} is in staging already")
-    if "stage" not in legal_steps(state, version):
-        return illegal(state, version, why_not_playable(version))
-    return Accepted((ModelStaged(model_version=version.model_version),))
-
-
-def _promote(state: ModelState, command: PromoteVersion) -> Decision:
-    version = find_version(state, command.model_version)
-    if isinstance(version, Refusal):
-        return version
-    if version.stage == "production":
-        return Accepted((), f"{version.model_version!r} is active already")
-    if "promote" not in legal_steps(state, version):
-        return illegal(state, version, why_not_playable(version))
-    return Accepted((promotion(state, version),))
-
-
-def _switch(state: ModelState, command: SwitchVersion) -> Decision:
-    version = find_version(state, command.model_version)
-    if isinstance(version, Refusal):
-        return version
-    if version.stage == "production":
-        return Accepted((), f"{version.model_version!r} is active already")
-    if version.artifact_deleted:
-        return illegal(state, version, "has lost its artifact to a clean-up")
-    return Accepted((promotion(state, version, forced=True),))
-
-
-def _archive(state: ModelState, command: ArchiveVersion) -> Decision:
-    version = find_version(state, command.model_version)
-    if isinstance(version, Refusal):
-        return version
-    if version.stage == "archived":
-        return Accepted((), f"{version.model_version!r} is archived already")
-    if version.stage == "production":
-        return illegal(state, version, "is active; archiving it would leave none: promote another or roll back first")
-    return Accepted((ModelArchived(model_version=version.model_version),))
-
-
-def _roll_back(state: ModelState, command: RollBack) -> Decision:
-    active = state.active
-    if active is None:
-        return Refusal(
-            code="illegal-step",
-            reason=f"{state.model_name!r} has no active version to roll back from",
-            legal=("promote", "switch"),
-        )
-    if command.from_version is not None and command.from_version != active.model_version:
-        return Refusal(
-            code="conflict",
-            reason=f"asked to roll back from {command.from_version!r}, but {active.model_version!r} is active",
-        )
-    entered = active.production_sequences[-1]
-    if command.entered_sequence not in (None, entered):
-        return Refusal(
-            code="conflict",
-            reason=f"asked to take back what put {active.model_version!r} into production at sequence "
-            f"{command.entered_sequence}, but it is there since {entered}",
-        )
-    former = state.former_version
-    if former is None:
-        return Refusal(
-            code="illegal-step",
-            reason=f"{active.model_version!r} is the only version of {state.model_name!r} fit for production so far; "
-            "there is no former one to go back to",
-            legal=("register", "promote", "switch"),
-        )
-    return Accepted(
-        (
-            ModelRolledBack(
-                model_version=former,
-                artifact_digest=state.versions[former].artifact.digest,
-                from_version=active.model_version,
-                cause=command.cause,
-            ),
-        )
-    )
-
-
 _RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
-    StartTraining: _start_training,
-    FailTraining: _fail_training,
-    RegisterVersion: _register,
-    StageVersion: _stage,
-    PromoteVersion: _promote,
-    SwitchVersion: _switch,
-    ArchiveVersion: _archive,
-    RollBack: _roll_back,
+    **VERSION_RULES,
     **SERVING_RULES,
     **ROLLOUT_RULES,
     **RETENTION_RULES,
     **PROFILE_RULES,
     **ALERT_RULES,
-    SetValidationPolicy: set_validation_policy,
+    **VALIDATION_RULES,
 }

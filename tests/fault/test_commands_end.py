@@ -108,7 +108,7 @@ def stubborn(tmp_path: Path, end_seconds_max: float) -> "subprocess.Popen[str]":
     """A command that is told to stop and waits on, as for a broker that is gone."""
     program = f"""
         import asyncio
-        from hotswap_stream.cli.processes.worker import stop_on_signals
+        from hotswap_stream.cli.terminal.signals import stop_on_signals
 
         async def main():
             stop = stop_on_signals(end_seconds_max={end_seconds_max})

@@ -12,7 +12,7 @@ from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRe
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry import follower as registry_follower
 from hotswap_stream.application.registry.as_of import WAITING_PER_CLIENT_MAX
-from tests.contract.test_http_api import assert_problem
+from tests.support.problems import assert_problem
 from tests.support.stages.http import HttpStage, open_http_stage
 
 ANSWERED_MEANWHILE = 50

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hotswap_events.inference import Datatype, InferRequest, InferTensor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
-from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.batches.batches import RefusedRequest, group_requests
 from hotswap_stream.workers.inference.requests import tensors
 from hotswap_stream.workers.inference.requests.number_lists import pack_numbers

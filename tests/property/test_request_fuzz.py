@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hotswap_events import headers as names
 from hotswap_events.answers import AnswerTags
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
-from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
 from hotswap_stream.workers.inference.batches.batches import Batch, RefusedRequest, group_requests
 from hotswap_stream.workers.inference.batches.forward import run_forward

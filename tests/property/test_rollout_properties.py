@@ -8,12 +8,11 @@ from hotswap_events.rollout_strategy import WEIGHT_TOTAL, CanaryStrategy
 from hotswap_stream.application.swap.plan import HoldLimits, versions_to_hold
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.evolve import evolve
-from hotswap_stream.domain.rollouts.evolve import versions_of
 from hotswap_stream.domain.rollouts.refusals import legal_rollout_steps
 from hotswap_stream.domain.rollouts.routing import arm_of, wrong_weights
 from hotswap_stream.domain.rollouts.traffic import in_fleet_part, is_shadowed, traffic
 from hotswap_stream.domain.state.model import ModelState
-from hotswap_stream.domain.state.rollout import RolloutState
+from hotswap_stream.domain.state.rollout import RolloutState, versions_of
 from tests.support.decider_specification import state_after
 from tests.support.histories.histories import MODELS, Intent, Writer, histories
 from tests.support.samples.registry import MODEL, in_envelope

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hotswap_events.alerts import AlertMetric, AlertRule
 from hotswap_events.observation import LatencyCounts, Observation
 from hotswap_stream.application.alerts.figures import Figure, Measured, Reference, window_figure
-from hotswap_stream.application.alerts.window import BUCKETS, ERRORS_OF_THE_SERVER, AlertWindow, AlertWindows
+from hotswap_stream.application.alerts.window import BUCKETS, AlertWindow, AlertWindows
+from hotswap_stream.application.observations.error_codes import ERRORS_OF_THE_SERVER
 from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.domain.statistics.latency_histogram import bucket_of
 from tests.support.samples.observations import ObservedTraffic

@@ -22,7 +22,7 @@ from tests.support.samples.hostile_values import hostile
 from tests.support.samples.registry import MODEL, register
 from tests.support.samples.rollouts import CANARY
 from tests.support.stages.agent_in_memory import TOPICS, AgentStage, command_record
-from tests.unit.test_analysis_agent import Analysed, AnswersAt, label
+from tests.support.stages.analysed import Analysed, AnswersAt, label
 from tools.message_examples import message_examples
 
 REWARDS = RolloutPolicy(

@@ -16,7 +16,7 @@ from hotswap_events.inference import ErrorCode, InferRequest, InferTensor
 from hotswap_events.observation import LABELS_MAX, Observation
 from hotswap_stream.application.alerts.window import totals_of
 from hotswap_stream.application.rollouts.analysis.figures import failures_in
-from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.domain.statistics.latency_histogram import (
     HIGHEST,
     LOWEST,

@@ -13,8 +13,8 @@ from msgspec import Struct
 from hotswap_events.alerts import AlertRule
 from hotswap_events.inference import ErrorCode
 from hotswap_events.observation import Observation, ObservationRole
+from hotswap_stream.application.observations.error_codes import ERRORS_OF_THE_SERVER
 from hotswap_stream.application.observations.sketch import Sketch
-from hotswap_stream.application.rollouts.analysis.figures import ERRORS_OF_THE_VERSION
 from hotswap_stream.domain.statistics.latency_histogram import HIGHEST, LOWEST
 
 BUCKETS = 30
@@ -25,10 +25,6 @@ VERSIONS_MAX = 16
 """Versions told apart in a bucket; requests of further ones count for the model alone."""
 SKETCHES_MAX = 16
 """Kept in a bucket, each of about 2 kB; those of further names or versions are left out."""
-
-ERRORS_OF_THE_SERVER: tuple[ErrorCode, ...] = (*ERRORS_OF_THE_VERSION, "no-active-version", "deadline-expired")
-"""Error codes that count in an error rate: the version failed, there was none, or the request waited too long. The
-others are the caller's, or, `model-disabled`, somebody's will."""
 
 ANSWERED_CALLERS: tuple[ObservationRole, ...] = ("primary", "pinned", "probe", "fallback", "refused")
 BY_THE_SPLIT: tuple[ObservationRole, ...] = ("primary", "probe")

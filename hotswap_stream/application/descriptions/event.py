@@ -9,23 +9,13 @@ from hotswap_events.codec import UnknownEvent
 from hotswap_events.emergency import ModelSetBack, ModelShutOff
 from hotswap_events.envelope import Envelope
 from hotswap_events.log_stream import FindingAcknowledged, LogBegun
-from hotswap_events.profile import ModelProfiled
-from hotswap_events.registry import (
-    ModelArchived,
-    ModelPromoted,
-    ModelRolledBack,
-    ModelStaged,
-    ModelTrained,
-    ModelValidated,
-    TrainingFailed,
-    TrainingStarted,
-)
 from hotswap_events.rollout import RolloutAnalysisRecorded
 from hotswap_stream.application.descriptions.alert import ALERT_DESCRIPTIONS
 from hotswap_stream.application.descriptions.rollout import ROLLOUT_DESCRIPTIONS
 from hotswap_stream.application.descriptions.serving import SERVING_DESCRIPTIONS
+from hotswap_stream.application.descriptions.text import printable, shortened
+from hotswap_stream.application.descriptions.version import VERSION_DESCRIPTIONS
 
-TEXT_CHARACTERS_MAX = 200
 _MEASURED = (AlertRaised, RolloutAnalysisRecorded)
 """Their reason is the figures in words, which their description has."""
 
@@ -41,52 +31,8 @@ def describe(event: Envelope | UnknownEvent) -> str:
     else:
         what = _WHAT[type(event.data)](event.data, header.subject)
     measured = isinstance(event, Envelope) and isinstance(event.data, _MEASURED)
-    why = f": {_short(header.reason)}" if header.reason and not measured else ""
-    return _printable(f"{_when(header.time)} {header.actor} {what}{why}")
-
-
-def _started(data: TrainingStarted, model: str) -> str:
-    return f"started training run {data.run_id} of {model} ({data.architecture})"
-
-
-def _failed(data: TrainingFailed, model: str) -> str:
-    return f"ended training run {data.run_id} of {model} without a version ({data.cause}: {_short(data.detail)})"
-
-
-def _trained(data: ModelTrained, model: str) -> str:
-    facts = [data.provenance.origin, f"{data.artifact.size_bytes:,} bytes", data.artifact.digest[:19]]
-    if "accuracy" in data.metrics:
-        facts.append(f"accuracy {data.metrics['accuracy']:.4g}")
-    return f"registered {data.model_version} of {model} ({', '.join(facts)})"
-
-
-def _validated(data: ModelValidated, model: str) -> str:
-    accuracy = f", accuracy {data.figures['accuracy']:.4g}" if "accuracy" in data.figures else ""
-    if data.baseline_version is not None:
-        accuracy += f" against {data.baseline_figures.get('accuracy', float('nan')):.4g} of {data.baseline_version}"
-    return f"validated {data.model_version} of {model}: {data.verdict}{accuracy}"
-
-
-def _staged(data: ModelStaged, model: str) -> str:
-    return f"staged {data.model_version} of {model}"
-
-
-def _promoted(data: ModelPromoted, model: str) -> str:
-    verb = "forced into production" if data.forced else "promoted"
-    place = f"in place of {data.previous_version}" if data.previous_version else "as its first active version"
-    return f"{verb} {data.model_version} of {model}, {place}"
-
-
-def _archived(data: ModelArchived, model: str) -> str:
-    return f"archived {data.model_version} of {model}"
-
-
-def _rolled_back(data: ModelRolledBack, model: str) -> str:
-    return f"rolled {model} back from {data.from_version} to {data.model_version} ({data.cause})"
-
-
-def _profiled(data: ModelProfiled, model: str) -> str:
-    return f"recorded the profile of {data.model_version} of {model} ({data.rows:,} rows of {_short(data.source)})"
+    why = f": {shortened(header.reason)}" if header.reason and not measured else ""
+    return printable(f"{_when(header.time)} {header.actor} {what}{why}")
 
 
 def _set_back(data: ModelSetBack, model: str) -> str:
@@ -98,11 +44,11 @@ def _shut_off(_data: ModelShutOff, model: str) -> str:
 
 
 def _begun(data: LogBegun, _subject: str) -> str:
-    return f"began the log {_short(data.log_id)}"
+    return f"began the log {shortened(data.log_id)}"
 
 
 def _acknowledged(data: FindingAcknowledged, _subject: str) -> str:
-    return f"acknowledged what an audit finds at offset {data.offset} ({data.damage}: {_short(data.detail)})"
+    return f"acknowledged what an audit finds at offset {data.offset} ({data.damage}: {shortened(data.detail)})"
 
 
 def _when(time: datetime) -> str:
@@ -113,24 +59,8 @@ def _when(time: datetime) -> str:
     return f"{time.replace(tzinfo=None).isoformat(' ', 'seconds')}Z"
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= TEXT_CHARACTERS_MAX else f"{text[:TEXT_CHARACTERS_MAX]}…"
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-
-
 _WHAT: dict[type, Callable[[Any, str], str]] = {
-    TrainingStarted: _started,
-    TrainingFailed: _failed,
-    ModelTrained: _trained,
-    ModelValidated: _validated,
-    ModelStaged: _staged,
-    ModelPromoted: _promoted,
-    ModelArchived: _archived,
-    ModelRolledBack: _rolled_back,
-    ModelProfiled: _profiled,
+    **VERSION_DESCRIPTIONS,
     **ROLLOUT_DESCRIPTIONS,
     **SERVING_DESCRIPTIONS,
     **ALERT_DESCRIPTIONS,

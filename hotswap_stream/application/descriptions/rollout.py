@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.registry import ArtifactDeleted
 from hotswap_events.rollout import (
     RolloutAnalysisRecorded,
     RolloutBakeEnded,
@@ -28,7 +27,6 @@ from hotswap_events.rollout_strategy import (
     ShadowStrategy,
     Strategy,
 )
-from hotswap_events.validation_policy import ValidationPolicySet
 
 _BAKE_ENDS = {
     "kept": "behind its bake: the version stays",
@@ -123,15 +121,6 @@ def _bake_ended(data: RolloutBakeEnded, model: str) -> str:
     return f"ended rollout {data.rollout_id} of {model} {_BAKE_ENDS[data.outcome]}"
 
 
-def _policy(data: ValidationPolicySet, model: str) -> str:
-    bounds = ", ".join(f"{name} {value:g}" for name, value in data.policy.thresholds().items())
-    return f"set the validation policy of {model}: {bounds}"
-
-
-def _deleted(data: ArtifactDeleted, model: str) -> str:
-    return f"gave up the artifact of {data.model_version} of {model} ({data.artifact_digest[:19]})"
-
-
 ROLLOUT_DESCRIPTIONS: dict[type, Callable[[Any, str], str]] = {
     RolloutStarted: _started,
     RolloutStrategyChanged: _changed,
@@ -142,6 +131,4 @@ ROLLOUT_DESCRIPTIONS: dict[type, Callable[[Any, str], str]] = {
     RolloutAnalysisRecorded: _analysis,
     RolloutCompleted: _completed,
     RolloutBakeEnded: _bake_ended,
-    ValidationPolicySet: _policy,
-    ArtifactDeleted: _deleted,
 }

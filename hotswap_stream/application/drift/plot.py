@@ -1,7 +1,7 @@
 """A picture of a drift report, as SVG: where the middle of each distribution lies, live and in training."""
 
 from hotswap_stream.application.drift.report import DistributionDrift, DriftReport, Spread
-from hotswap_stream.application.rollouts.report.plot import BLUE, GREEN, GREY, RED, PlotRow, panel, picture, text_at
+from hotswap_stream.application.plots.svg import BLUE, GREEN, GREY, RED, PlotRow, panel, picture, text_at
 
 _COLOURS = {"shift": RED, "none": GREEN, "too-few": GREY, "no-profile": GREY}
 _SAID = {

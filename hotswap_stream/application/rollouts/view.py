@@ -5,13 +5,11 @@ from msgspec import Struct
 from hotswap_events.commands import Refusal
 from hotswap_events.rollout_record import RolloutRecord
 from hotswap_events.rollout_strategy import Arm
-from hotswap_events.validation_policy import ValidationPolicy
 from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.application.registry.rollout_record import rollout_record
 from hotswap_stream.domain.rollouts.refusals import legal_rollout_steps
 from hotswap_stream.domain.rollouts.traffic import traffic
 from hotswap_stream.domain.state.model import ModelState
-from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY
 
 
 class TrafficSplit(Struct, frozen=True, kw_only=True):
@@ -43,15 +41,6 @@ class RolloutList(Struct, frozen=True, kw_only=True):
     rollouts: tuple[RolloutRecord, ...]
     rollouts_total: int
     """All there ever were; the log has them all."""
-
-
-class ValidationPolicyReport(Struct, frozen=True, kw_only=True):
-    """By what verdicts on a model's versions are drawn."""
-
-    model_name: str
-    policy: ValidationPolicy
-    is_default: bool
-    """Nobody set one for this model."""
 
 
 def find_rollout(streams: Streams, model_name: str) -> RolloutReport | Refusal:
@@ -95,14 +84,3 @@ def named_rollout(state: ModelState, rollout_id: str) -> RolloutRecord | None:
         if rollout is not None and rollout.rollout_id == rollout_id:
             return rollout_record(rollout)
     return None
-
-
-def find_validation_policy(streams: Streams, model_name: str) -> ValidationPolicyReport | Refusal:
-    """The validation policy that holds for a model."""
-    stream = streams.get(model_name)
-    if stream is None:
-        return unknown_model(streams, model_name)
-    policy = stream.state.validation_policy
-    return ValidationPolicyReport(
-        model_name=model_name, policy=policy or DEFAULT_VALIDATION_POLICY, is_default=policy is None
-    )

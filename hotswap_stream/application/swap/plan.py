@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from hotswap_stream.domain.rollouts.evolve import versions_of
 from hotswap_stream.domain.serving.route import fallback_of, route
 from hotswap_stream.domain.state.model import ModelState, VersionState
+from hotswap_stream.domain.state.rollout import versions_of
 
 
 class HoldLimits(Struct, frozen=True, kw_only=True):

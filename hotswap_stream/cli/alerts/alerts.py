@@ -12,7 +12,7 @@ from hotswap_stream.cli.alerts.files import (
     changed_policy,
     parse_rule,
 )
-from hotswap_stream.cli.terminal.commanding import Fields, Order, ordering
+from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, sends_command
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
@@ -63,14 +63,14 @@ def list_all(
         _print_alerts(found.alerts, ended=ended)
 
 
-@ordering
+@sends_command
 def clear(
     fields: Fields,
     rule: Annotated[str, typer.Argument(metavar="RULE", help="Name of the rule that raised the alert.")],
     raised_sequence: Annotated[
         int | None, typer.Option(help="Refuse unless it was raised there.", min=1, show_default=False)
     ] = None,
-) -> Order:
+) -> CommandToSend:
     """End an alert by hand. It is raised again when its figure is above the threshold for long enough again."""
     from hotswap_events.alert_commands import ClearAlert
 
@@ -108,14 +108,14 @@ def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = Fals
     )
 
 
-@ordering
+@sends_command
 def set_policy(
     fields: Fields,
     file: PolicyFile = None,
     rule: RuleTexts = None,
     remove: RemovedRules = None,
     default: Annotated[bool, typer.Option("--default", help="Start from the default rules.")] = False,
-) -> Order:
+) -> CommandToSend:
     """Change what is watched. A file replaces the whole policy; --rule adds to or changes the one that holds, and a
     rule of the same name keeps what is not named. Alerts whose rule went or changed end with it."""
     if file is None and not rule and not remove and not default:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from hotswap_stream.cli.rollouts.strategy_files import converted, read_document
+from hotswap_stream.cli.terminal.documents import converted, read_document
 
 if TYPE_CHECKING:
     from hotswap_events.alerts import AlertPolicy, AlertRule

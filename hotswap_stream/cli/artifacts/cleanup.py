@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hotswap_stream.cli.rollouts.strategy_files import validation_policy_of
-from hotswap_stream.cli.terminal.commanding import Fields, Order, command_fields, ordering
+from hotswap_stream.cli.artifacts.policy_files import validation_policy_of
+from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, command_fields, sends_command
 from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, ModelArgument, Reason
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table, refuse
 from hotswap_stream.cli.terminal.queries import ask
@@ -31,7 +31,7 @@ def get_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False
     """Show the policy that holds for a model."""
 
     def question(streams: Any) -> Any:
-        from hotswap_stream.application.rollouts.view import find_validation_policy
+        from hotswap_stream.application.registry.validation_policy import find_validation_policy
 
         return find_validation_policy(streams, model)
 
@@ -57,7 +57,7 @@ def get_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False
         )
 
 
-@ordering
+@sends_command
 def set_policy(
     fields: Fields,
     file: Annotated[
@@ -69,7 +69,7 @@ def set_policy(
             dir_okay=False,
         ),
     ],
-) -> Order:
+) -> CommandToSend:
     """Draw verdicts on versions of this model by another policy from here on."""
     from hotswap_events.commands import SetValidationPolicy
 

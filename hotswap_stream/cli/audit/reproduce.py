@@ -11,7 +11,6 @@ from hotswap_stream.cli.terminal.running import FAILED, run
 
 if TYPE_CHECKING:
     from hotswap_events.inference import InferResponse
-    from hotswap_stream.adapters.kafka.inference.recorded import Exchange
     from hotswap_stream.application.audit.reproduce import Reproduction
     from hotswap_stream.settings import Settings
 
@@ -58,36 +57,26 @@ def reproduce(
 
 async def _reproduce(settings: "Settings", model: str, partition: int, offset: int) -> Finding:
     from hotswap_stream import bootstrap
-    from hotswap_stream.adapters.kafka.inference.recorded import read_exchange
-    from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
     from hotswap_stream.application.audit.reproduce import NotReproducibleError
     from hotswap_stream.application.audit.reproduce import reproduce as compute_again
 
-    exchange = await read_exchange(
-        bootstrap.connection(settings).client_options(),
-        bootstrap.topics(settings),
-        model,
-        partition=partition,
-        offset=offset,
-        tags=bootstrap.answer_tags(settings),
-    )
-    response = _response(exchange)
+    recorded = await bootstrap.recorded_answer(settings, model, partition=partition, offset=offset)
+    response = recorded.response
     facts = response.parameters
     digest, executor, padded = facts.artifact_digest, facts.executor, facts.padded_batch_size
     if digest is None or executor is None or padded is None or facts.registry_offset is None:
         raise NotReproducibleError("the answer does not say which artifact, executor and batch size computed it")
-    store = bootstrap.artifact_store(settings)
-    manifest = (await store.fetch(digest)).manifest
+    manifest = (await bootstrap.artifact_store(settings).fetch(digest)).manifest
     if manifest.window is not None:
         raise NotReproducibleError("the model keeps a window per key; an answer depends on the requests before it")
-    loader = TorchModelLoader(store, config=bootstrap.executor_config(settings))
+    loader = bootstrap.exact_loader(settings)
     try:
         reproduction = await compute_again(
             loader,
             artifact_digest=digest,
             executor=executor,
             padded_batch_size=padded,
-            inputs=_inputs(exchange, manifest),
+            inputs=recorded.inputs(manifest),
             answered=_outputs(response),
         )
     finally:
@@ -102,44 +91,6 @@ async def _reproduce(settings: "Settings", model: str, partition: int, offset: i
         equal=reproduction.equal,
         reproduction=reproduction,
     )
-
-
-def _response(exchange: "Exchange") -> "InferResponse":
-    import msgspec
-
-    from hotswap_events.answers import read_answer
-    from hotswap_events.inference import InferError, InferResponse
-    from hotswap_stream.application.audit.reproduce import NotReproducibleError
-
-    headers = read_answer(exchange.answer.headers)
-    codec: Any = msgspec.msgpack if headers is not None and headers.raw else msgspec.json
-    try:
-        if headers is None or not headers.ok:
-            error = codec.decode(exchange.answer.value, type=InferError)
-            raise NotReproducibleError(f"the request was refused, nothing was computed: {error.error_code}")
-        response: InferResponse = codec.decode(exchange.answer.value, type=InferResponse)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
-        raise NotReproducibleError(f"the answer cannot be read: {error}") from error
-    return response
-
-
-def _inputs(exchange: "Exchange", manifest: Any) -> Any:
-    from hotswap_stream.application.audit.reproduce import NotReproducibleError
-    from hotswap_stream.workers.inference.requests.records import RequestRecord
-    from hotswap_stream.workers.inference.requests.requests import Unreadable, read_request
-    from hotswap_stream.workers.inference.requests.tensors import WrongInputError, read_inputs
-
-    found = exchange.request
-    record = RequestRecord(
-        found.topic, found.partition, found.offset, found.timestamp, found.key, found.value, list(found.headers)
-    )
-    request = read_request(record, len(found.value or b""))
-    if isinstance(request, Unreadable):
-        raise NotReproducibleError(f"the request cannot be read: {request.reason}")
-    try:
-        return read_inputs(manifest, request.body.inputs)
-    except WrongInputError as error:
-        raise NotReproducibleError(f"the request does not fit the model: {error}") from error
 
 
 def _outputs(response: "InferResponse") -> dict[str, Any]:

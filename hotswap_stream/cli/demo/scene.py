@@ -13,9 +13,6 @@ import msgspec
 from hotswap_events.envelope import Envelope
 from hotswap_events.registry import ModelPromoted, ModelRolledBack
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.data.bad_data import make_data
-from hotswap_stream.adapters.torch.data.digits import load_digits_split
-from hotswap_stream.adapters.torch.data.files import save_data_file
 from hotswap_stream.application.registry.fold import Applied
 from hotswap_stream.application.registry.follower import TailEntry
 from hotswap_stream.application.training.runs import OnProgress, TrainingFailure, TrainingSpec
@@ -115,7 +112,7 @@ class Scene:
         """A version that learns that a 0 is called a 9."""
         data_file = self.settings.home / "runs" / "inverted.safetensors"
         data_file.parent.mkdir(parents=True, exist_ok=True)
-        await asyncio.to_thread(save_data_file, data_file, make_data(load_digits_split().train, "inverted"))
+        await asyncio.to_thread(bootstrap.write_digits, data_file, "inverted")
         report = await self.train(epochs=FIRST_EPOCHS, seed=3, data_file=data_file)
         self._inverted = report.model_version
         return report

@@ -10,7 +10,6 @@ from hotswap_events.commands import RegisterVersion, RollBack, SwitchVersion
 from hotswap_events.inference import InferTensor
 from hotswap_events.registry import ModelPromoted, ModelRolledBack, Provenance
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.data.digits import load_digits_split
 from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.cli.demo.report import Act
 from hotswap_stream.cli.demo.scene import ACTOR, FIRST_EPOCHS, MODEL, Scene, accuracy_told, refusal
@@ -21,13 +20,12 @@ from hotswap_stream.kafka.producer_stop import stop_producer
 
 def examples() -> list[Example]:
     """Held-out digits that no version was trained or validated on, as request bodies."""
-    held_out = load_digits_split().held_out
     return [
         Example(
-            [InferTensor(name="image", shape=[1, 1, 28, 28], datatype="FP32", data=[round(v, 4) for v in row])],
-            int(label),
+            [InferTensor(name="image", shape=[1, 1, 28, 28], datatype="FP32", data=[round(v, 4) for v in pixels])],
+            label,
         )
-        for row, label in zip(held_out.images.flatten(1).tolist(), held_out.labels.tolist(), strict=True)
+        for pixels, label in bootstrap.held_out_digits()
     ]
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hotswap_stream.cli.processes.worker import stop_on_signals
 from hotswap_stream.cli.terminal.options import AsJson, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table, refuse
 from hotswap_stream.cli.terminal.running import FAILED, run
+from hotswap_stream.cli.terminal.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

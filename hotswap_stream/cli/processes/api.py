@@ -39,8 +39,8 @@ def api(
         await bootstrap.serve_api(chosen, on_started=lambda url: typer.echo(f"API on {url}; operations: {url}/schema"))
 
     def new_event_loop() -> "asyncio.AbstractEventLoop":
-        from hotswap_stream.api.server import new_event_loop
+        from hotswap_stream import bootstrap
 
-        return new_event_loop()
+        return bootstrap.new_api_event_loop()
 
     run(main, quiet=False, loop_factory=new_event_loop)

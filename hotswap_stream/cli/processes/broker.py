@@ -35,7 +35,7 @@ def broker(
         import asyncio
 
         from hotswap_stream.cli.processes.kept_broker import running_broker
-        from hotswap_stream.cli.processes.worker import stop_on_signals
+        from hotswap_stream.cli.terminal.signals import stop_on_signals
 
         stop = stop_on_signals()
         folder = None if temporary else data_dir or settings.home / "kafka"

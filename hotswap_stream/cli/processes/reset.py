@@ -55,11 +55,10 @@ def reset(
 
     async def delete(settings: "Settings") -> tuple[int, int, int]:
         from hotswap_stream import bootstrap
-        from hotswap_stream.adapters.kafka.topic_admin import delete_topics
 
         topics, names = 0, await bootstrap.environments_here(settings)
         if settings.kafka_bootstrap_servers is not None:
-            topics = len(await delete_topics(bootstrap.connection(settings), settings.topic_prefix))
+            topics = len(await bootstrap.delete_topics(settings))
         else:
             shutil.rmtree(settings.home / "kafka", ignore_errors=True)
         artifacts, kept = await _release_artifacts(settings, names, unmarked=unmarked)

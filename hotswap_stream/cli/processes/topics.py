@@ -77,7 +77,6 @@ def topics(repair: Repair = False, as_json: AsJson = False) -> None:
 async def _created(settings: "Settings") -> "list[TopicSpec]":
     """The topics that are needed, made where they were missing, and the agents' own."""
     from hotswap_stream import bootstrap
-    from hotswap_stream.agents.topics import agent_topic_specs
 
     names, partitions = bootstrap.topics(settings), settings.request_partitions
     ensure = bootstrap.model_topics_creator(settings, check=False)
@@ -85,7 +84,7 @@ async def _created(settings: "Settings") -> "list[TopicSpec]":
     await bootstrap.ensure_control_topics(settings, check=False)
     existing = await bootstrap.existing_topics(settings)
     states = await _models(settings)
-    specs = [*names.control_specs(), *agent_topic_specs(names)]
+    specs = [*names.control_specs(), *bootstrap.agent_topic_specs(settings)]
     for model_name in sorted({*states, *_models_with_topics(names, existing)}):
         state = states.get(model_name)
         if state is not None:

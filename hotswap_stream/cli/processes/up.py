@@ -31,7 +31,7 @@ def up(
 
         from hotswap_stream import bootstrap
         from hotswap_stream.cli.processes.stack import log_folder, running_stack, wait_for_end
-        from hotswap_stream.cli.processes.worker import END_SECONDS_MAX, stop_on_signals
+        from hotswap_stream.cli.terminal.signals import END_SECONDS_MAX, stop_on_signals
         from hotswap_stream.errors import HotswapError
 
         settings = msgspec.structs.replace(

@@ -1,59 +1,21 @@
 """`worker` and `agents`: the processes that answer requests and that publish states."""
 
 import os
-import signal
-import sys
-import threading
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hotswap_stream.cli.terminal.running import FAILED, run
+from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    import asyncio
-
     from hotswap_stream.settings import Settings
-
-
-END_SECONDS_MAX = 30.0
-"""How long a command may take to end when it is told to."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("worker")(worker)
     app.command("agents")(agents)
-
-
-def stop_on_signals(*, end_seconds_max: float = END_SECONDS_MAX) -> "asyncio.Event":
-    """An event that SIGINT and SIGTERM set; to be asked for once, as the first thing a command does.
-
-    Whatever the command waits for then, such as a broker that is gone, it ends: after `end_seconds_max`, or at once
-    with a second signal.
-    """
-    import asyncio
-
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-
-    def told() -> None:
-        stop.set()
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-        timer = threading.Timer(end_seconds_max, _give_up, (end_seconds_max,))
-        timer.daemon = True
-        timer.start()
-
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, told)
-    return stop
-
-
-def _give_up(seconds: float) -> None:
-    sys.stderr.write(f"error: not ended {seconds:g} s after it was told to; what it still waited for is left\n")
-    sys.stderr.flush()
-    os._exit(FAILED)
 
 
 def worker(

@@ -41,7 +41,7 @@ def events(
     async def main(settings: "Settings") -> None:
         from hotswap_stream import bootstrap
         from hotswap_stream.application.registry.feed import EntryFilter, EventFeed
-        from hotswap_stream.cli.processes.worker import stop_on_signals
+        from hotswap_stream.cli.terminal.signals import stop_on_signals
 
         # Ctrl-C as an event: before Python 3.12 `asyncio.wait_for`, on which the Kafka client stands, now and then
         # swallows the cancellation that asyncio makes of it.

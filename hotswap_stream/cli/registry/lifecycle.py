@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hotswap_stream.cli.terminal.commanding import Fields, Order, ordering
+from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, sends_command
 from hotswap_stream.cli.terminal.options import VersionArgument
 
 if TYPE_CHECKING:
@@ -22,59 +22,59 @@ def add_to(app: typer.Typer) -> None:
     app.command("archive")(archive)
 
 
-@ordering
-def stage(fields: Fields, version: VersionArgument) -> Order:
+@sends_command
+def stage(fields: Fields, version: VersionArgument) -> CommandToSend:
     """Put a version into staging: workers may load it ahead."""
     from hotswap_events.commands import StageVersion
 
     return StageVersion(model_version=version, **fields)
 
 
-@ordering
-def promote(fields: Fields, version: VersionArgument) -> Order:
+@sends_command
+def promote(fields: Fields, version: VersionArgument) -> CommandToSend:
     """Put a version that passed validation into production."""
     from hotswap_events.commands import PromoteVersion
 
     return PromoteVersion(model_version=version, **fields)
 
 
-@ordering
-def switch(fields: Fields, version: VersionArgument) -> Order:
+@sends_command
+def switch(fields: Fields, version: VersionArgument) -> CommandToSend:
     """Force a version into production, past validation."""
     from hotswap_events.commands import SwitchVersion
 
     return SwitchVersion(model_version=version, **fields)
 
 
-@ordering
-def archive(fields: Fields, version: VersionArgument) -> Order:
+@sends_command
+def archive(fields: Fields, version: VersionArgument) -> CommandToSend:
     """Take a version that is not active out of play."""
     from hotswap_events.commands import ArchiveVersion
 
     return ArchiveVersion(model_version=version, **fields)
 
 
-@ordering
+@sends_command
 def rollback(
     fields: Fields,
     emergency: Annotated[bool, typer.Option("--emergency", help="Say in the log that it was one.")] = False,
     from_version: Annotated[
         str | None, typer.Option("--from", help="Refuse unless this version is active.", show_default=False)
     ] = None,
-) -> Order:
+) -> CommandToSend:
     """Return to the version that was in production before."""
     from hotswap_events.commands import RollBack
 
     return RollBack(cause="emergency" if emergency else "operator", from_version=from_version, **fields)
 
 
-@ordering
+@sends_command
 def reload(
     fields: Fields,
     version: Annotated[
         str | None, typer.Argument(metavar="[VERSION]", help="Default: the newest that passed.", show_default=False)
     ] = None,
-) -> Order:
+) -> CommandToSend:
     """Promote the newest version that passed validation, or the named one; nothing happens if it is active."""
 
     async def handling(registry: "Registry") -> "CommandResult":

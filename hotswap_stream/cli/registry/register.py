@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hotswap_stream.cli.terminal.commanding import Fields, Order, command_fields, ordering
+from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, command_fields, sends_command
 from hotswap_stream.cli.terminal.options import (
     Actor,
     AsJson,
@@ -123,7 +123,7 @@ async def _artifact(store: "ArtifactStore", file: Path | None, digest: str | Non
     return await stored_artifact_facts(store, digest or "")
 
 
-@ordering
+@sends_command
 def validate(
     fields: Fields,
     version: VersionArgument,
@@ -139,7 +139,7 @@ def validate(
     promote_first: Annotated[
         bool, typer.Option("--promote-first", help="Promote it if it passes and none is active.")
     ] = False,
-) -> Order:
+) -> CommandToSend:
     """Hand in the figures of an evaluation; the policy draws the verdict and archives what failed."""
     figures = {**parse_figures(figure or [], option="--figure"), "accuracy": accuracy}
 

@@ -129,7 +129,7 @@ def _time(text: str | None, option: str) -> "datetime | None":
 
 def _policy(file: Path) -> "RolloutPolicy":
     from hotswap_events.rollout_strategy import RolloutPolicy
-    from hotswap_stream.cli.rollouts.strategy_files import converted, read_document
+    from hotswap_stream.cli.terminal.documents import converted, read_document
     from hotswap_stream.domain.rollouts.limits import wrong_rollout_policy
 
     document = read_document(file, {"strategy", "policy", *RolloutPolicy.__struct_fields__})

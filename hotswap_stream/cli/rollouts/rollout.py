@@ -17,7 +17,13 @@ from hotswap_stream.cli.rollouts.strategy_files import (
     StrategyFile,
     strategy_of,
 )
-from hotswap_stream.cli.terminal.commanding import Fields, Order, command_fields, ordering, taking
+from hotswap_stream.cli.terminal.commanding import (
+    CommandToSend,
+    Fields,
+    command_fields,
+    sends_command,
+    sends_command_with,
+)
 from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, CommandId, ExpectedSequence, ModelArgument, Reason
 from hotswap_stream.cli.terminal.printing import print_json
 from hotswap_stream.cli.terminal.queries import ask
@@ -60,7 +66,7 @@ def rollout_fields(
     return {**fields, "rollout_id": rollout, "step_index": step}
 
 
-on_rollout = taking(rollout_fields)
+on_rollout = sends_command_with(rollout_fields)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -74,7 +80,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="rollout")
 
 
-@ordering
+@sends_command
 def start(
     fields: Fields,
     candidates: Candidates = None,
@@ -93,7 +99,7 @@ def start(
     auto_promote: AutoPromote = None,
     auto_archive: AutoArchive = None,
     forced: Forced = False,
-) -> Order:
+) -> CommandToSend:
     """Try versions against the one in production."""
     from hotswap_events.rollout_commands import StartRollout
     from hotswap_events.rollout_strategy import DEFAULT_ROLLOUT_POLICY
@@ -131,7 +137,7 @@ def set_strategy(
     fleet_worker: FleetWorker = None,
     steps: Steps = None,
     forced: Forced = False,
-) -> Order:
+) -> CommandToSend:
     """Let the rollout go on by another strategy, or with another share. Users who were in stay in."""
     from hotswap_events.rollout_commands import ChangeStrategy
 
@@ -155,7 +161,7 @@ def set_strategy(
 
 
 @on_rollout
-def advance(fields: Fields) -> Order:
+def advance(fields: Fields) -> CommandToSend:
     """Go to the next step of a progressive rollout; behind the last one the candidate is promoted."""
     from hotswap_events.rollout_commands import AdvanceRollout
 
@@ -163,7 +169,7 @@ def advance(fields: Fields) -> Order:
 
 
 @on_rollout
-def pause(fields: Fields) -> Order:
+def pause(fields: Fields) -> CommandToSend:
     """Let the rollout stand still, with traffic split as it is."""
     from hotswap_events.rollout_commands import PauseRollout
 
@@ -171,7 +177,7 @@ def pause(fields: Fields) -> Order:
 
 
 @on_rollout
-def resume(fields: Fields) -> Order:
+def resume(fields: Fields) -> CommandToSend:
     """Let a paused rollout go on; a step that pauses until somebody resumes is left."""
     from hotswap_events.rollout_commands import ResumeRollout
 
@@ -185,7 +191,7 @@ def promote(
         str | None, typer.Argument(metavar="[CANDIDATE]", help="Where there are several.", show_default=False)
     ] = None,
     forced: Annotated[bool, typer.Option("--force", help="Even if it has not passed validation.")] = False,
-) -> Order:
+) -> CommandToSend:
     """Put the candidate into production and end the rollout; while it bakes, keep the version."""
     from hotswap_events.rollout_commands import PromoteRollout
 
@@ -198,7 +204,7 @@ def abort(
     archive: Annotated[
         bool | None, typer.Option("--archive/--no-archive", help="The candidates; default: what the policy says.")
     ] = None,
-) -> Order:
+) -> CommandToSend:
     """Give all traffic back to the baseline; while it bakes, roll back to it."""
     from hotswap_events.rollout_commands import AbortRollout
 

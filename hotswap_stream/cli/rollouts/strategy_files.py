@@ -1,18 +1,14 @@
-"""Strategies and policies as files, TOML or JSON, and as options; what is wrong in them is said with its place."""
+"""The strategy and the policy of a rollout, from options and from a file."""
 
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hotswap_stream.cli.terminal.documents import converted, read_document
+
 if TYPE_CHECKING:
     from hotswap_events.rollout_strategy import RolloutPolicy, Strategy
-    from hotswap_events.validation_policy import ValidationPolicy
-
-FILE_BYTES_MAX = 262_144
-
-_Wanted = TypeVar("_Wanted")
 
 StrategyFile = Annotated[
     Path | None,
@@ -129,48 +125,6 @@ def strategy_of(
         )
     strategy: Strategy = converted(given[0], Strategy, where=str(file) if file else "strategy")
     return strategy, policy
-
-
-def validation_policy_of(file: Path) -> "ValidationPolicy":
-    """The validation policy of a file. typer.BadParameter for one that is none."""
-    from hotswap_events.validation_policy import ValidationPolicy
-
-    document = read_document(file, {"pass_margin", "fail_margin", "first_accuracy_min", "gates"})
-    policy: ValidationPolicy = converted(document, ValidationPolicy, where=str(file))
-    return policy
-
-
-def read_document(file: Path, known: set[str]) -> dict[str, Any]:
-    """A TOML or JSON file as a dictionary. typer.BadParameter if it is none, or has a key that nobody reads."""
-    import msgspec
-
-    if file.stat().st_size > FILE_BYTES_MAX:
-        raise typer.BadParameter(f"{file} has more than {FILE_BYTES_MAX} bytes")
-    try:
-        text = file.read_text(encoding="utf-8")
-        document = msgspec.json.decode(text) if file.suffix == ".json" else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{file} is neither TOML nor, as .json, JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise typer.BadParameter(f"{file}: an object is needed")
-    if unknown := sorted(set(document) - known):
-        raise typer.BadParameter(f"{file}: {', '.join(unknown)} is unknown; there is {', '.join(sorted(known))}")
-    return document
-
-
-def converted(value: Any, wanted: Any, *, where: str) -> Any:
-    """The value as this type. typer.BadParameter says what does not fit, and a key that nobody reads."""
-    import msgspec
-
-    from hotswap_stream.application.unread_keys import unread_key
-
-    try:
-        made = msgspec.convert(value, wanted)
-    except msgspec.ValidationError as error:
-        raise typer.BadParameter(f"{where}: {error}") from None
-    if unread := unread_key(value, made):
-        raise typer.BadParameter(f"{where}: {unread} is unknown")
-    return made
 
 
 def _arm(text: str) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What commands share: options, printing, exit codes, orders and questions."""
+"""What commands share: options, printing, exit codes, sending commands and asking questions."""

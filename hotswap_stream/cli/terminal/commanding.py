@@ -1,4 +1,4 @@
-"""Orders: what they have in common, how they are sent, and how what became of them is told."""
+"""Sending commands to the registry: the options they have in common, and printing what became of each."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from hotswap_stream.application.registry.registry import Registry
 
 Fields: TypeAlias = dict[str, Any]
-"""Of a command: those that its order did not have to name."""
-Order: TypeAlias = "AnyCommand | Callable[[Registry], Awaitable[CommandResult]]"
-"""A command to send, or what has to look at the registry first and sends it then."""
+"""Fields of a command that come from the options common to all commands, by name."""
+CommandToSend: TypeAlias = "AnyCommand | Callable[[Registry], Awaitable[CommandResult]]"
+"""A command to send, or a function that looks at the registry first and then sends one."""
 
 
 def command_fields(
@@ -28,7 +28,11 @@ def command_fields(
     expected_sequence: ExpectedSequence = None,
     command_id: CommandId = None,
 ) -> Fields:
-    """Keyword arguments common to all commands, from the options common to all orders."""
+    """Return the fields common to all commands, from the options common to all of them.
+
+    Raises:
+        typer.BadParameter: An actor or a command id that only parts of the product itself may use.
+    """
     from hotswap_stream.domain.reserved import wrong_actor, wrong_command_id
 
     if wrong := wrong_command_id(command_id or "") or wrong_actor(actor):
@@ -42,22 +46,28 @@ def command_fields(
     }
 
 
-def taking(fields_of: Callable[..., Fields]) -> Callable[[Callable[..., Order]], Callable[..., None]]:
-    """Makes command line commands that take the options of `fields_of` beside their own.
+def sends_command_with(
+    fields_of: Callable[..., Fields],
+) -> Callable[[Callable[..., CommandToSend]], Callable[..., None]]:
+    """Return a decorator that makes command line commands which take the options of `fields_of` beside their own.
 
-    The function that is made into one gets the fields first, then what it asks for itself; it returns the order, which
-    is sent, and the result is printed: exit code 3 when it is refused.
+    The decorated function gets the fields first, then the options of its own. What it returns is sent, and the result
+    is printed; the exit code is 3 when the command is refused.
+
+    Args:
+        fields_of: Makes fields from options; its parameters become options of the command line command.
     """
     shared = inspect.signature(fields_of).parameters
     as_json = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson)
 
-    def decorate(order_of: Callable[..., Order]) -> Callable[..., None]:
+    def decorate(command_of: Callable[..., CommandToSend]) -> Callable[..., None]:
         def command(*, as_json: bool, **options: Any) -> None:
             fields = fields_of(**{name: options.pop(name) for name in shared})
-            order = order_of(fields, **options)
-            settle(order if callable(order) else _handling(order), as_json=as_json)
+            to_send = command_of(fields, **options)
+            result = run_on_registry(to_send if callable(to_send) else _handling(to_send))
+            print_result(result, as_json=as_json)
 
-        own = list(inspect.signature(order_of).parameters.values())[1:]
+        own = list(inspect.signature(command_of).parameters.values())[1:]
         model, *others = shared.values()
         every = [
             parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (model, *own, *others, as_json)
@@ -65,19 +75,14 @@ def taking(fields_of: Callable[..., Fields]) -> Callable[[Callable[..., Order]],
         # typer reads these two.
         command.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
-        command.__name__, command.__doc__ = order_of.__name__, order_of.__doc__
+        command.__name__, command.__doc__ = command_of.__name__, command_of.__doc__
         return command
 
     return decorate
 
 
-ordering = taking(command_fields)
-"""Makes a command line command from a function of the fields that returns an order."""
-
-
-def settle(handling: "Callable[[Registry], Awaitable[CommandResult]]", *, as_json: bool) -> None:
-    """Run something that ends in a command's result, and print it."""
-    print_result(run_on_registry(handling), as_json=as_json)
+sends_command = sends_command_with(command_fields)
+"""Makes a command line command from a function of the fields that returns the command to send."""
 
 
 def _handling(command: "AnyCommand") -> "Callable[[Registry], Awaitable[CommandResult]]":

@@ -27,7 +27,7 @@ def run_training() -> None:
 
         from hotswap_stream import bootstrap
         from hotswap_stream.application.training.children import OrderedRun
-        from hotswap_stream.cli.processes.worker import stop_on_signals
+        from hotswap_stream.cli.terminal.signals import stop_on_signals
 
         cancel = stop_on_signals()
         order = msgspec.json.decode(await asyncio.to_thread(sys.stdin.buffer.readline), type=OrderedRun)

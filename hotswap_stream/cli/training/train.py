@@ -217,21 +217,11 @@ def generate_data(
     """Write training data drawn from the bundled digits, right or wrong in one of five ways."""
 
     async def main(_settings: "Settings") -> int:
-        from hotswap_stream.adapters.torch.data.bad_data import make_data
-        from hotswap_stream.adapters.torch.data.digits import load_digits_split
-        from hotswap_stream.adapters.torch.data.files import save_data_file
+        from hotswap_stream import bootstrap
 
-        data = make_data(
-            load_digits_split().train,
-            kind,
-            count=count,
-            pixel_noise=noise,
-            seed=seed,
-            shift_by=shift,
-            constant_label=label,
+        return bootstrap.write_digits(
+            output, kind, count=count, pixel_noise=noise, seed=seed, shift_by=shift, constant_label=label
         )
-        save_data_file(output, data)
-        return len(data)
 
     if output.suffix != ".safetensors":
         fail(f"{output} does not end in .safetensors; data files are safetensors files")

@@ -3,6 +3,9 @@
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 
 from hotswap_events.registry import ArtifactFacts, Provenance
 
@@ -16,6 +19,15 @@ DETAIL_CHARACTERS_MAX = 8_000
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _VERSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def wrong_shape(value: Any, wanted: Any) -> str | None:
+    """Why a value breaks the limits its type declares, or None: what was built in code was never checked."""
+    try:
+        msgspec.convert(msgspec.to_builtins(value), wanted)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
 
 
 def wrong_model_name(model_name: str) -> str | None:

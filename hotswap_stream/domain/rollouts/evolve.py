@@ -10,7 +10,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from hotswap_events.envelope import Envelope
-from hotswap_events.registry import ArtifactDeleted
 from hotswap_events.rollout import (
     RolloutAnalysisRecorded,
     RolloutBakeEnded,
@@ -23,7 +22,6 @@ from hotswap_events.rollout import (
     RolloutWeightsSet,
 )
 from hotswap_events.rollout_strategy import WEIGHT_TOTAL, PauseStep, ProgressiveStrategy
-from hotswap_events.validation_policy import ValidationPolicySet
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError, known_version
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.rollout import (
@@ -33,6 +31,7 @@ from hotswap_stream.domain.state.rollout import (
     RolloutState,
     RolloutStatus,
     baseline_arms,
+    versions_of,
     with_strategy,
 )
 
@@ -54,13 +53,6 @@ def check_leaving(state: ModelState, model_version: str) -> None:
     rollout = state.rollout
     if rollout is not None and model_version in versions_of(rollout):
         raise IllegalEventError(f"{model_version!r} is in rollout {rollout.rollout_id!r}; it must end first")
-
-
-def versions_of(rollout: RolloutState) -> tuple[str, ...]:
-    """Versions in play: baseline and candidates, or while it bakes the promoted one and the way back."""
-    if rollout.status == "baking" and rollout.promoted_version is not None:
-        return rollout.promoted_version, rollout.baseline_version
-    return rollout.baseline_version, *rollout.candidates
 
 
 def _current(state: ModelState, rollout_id: str, *statuses: RolloutStatus) -> RolloutState:
@@ -206,20 +198,6 @@ def _end(state: ModelState, rollout: RolloutState, status: RolloutStatus, event:
     state.rollout_history = (*state.rollout_history, ended)[-ROLLOUTS_KEPT_MAX:]
 
 
-def _validation_policy_set(state: ModelState, data: ValidationPolicySet, _event: Envelope) -> None:
-    state.validation_policy = data.policy
-
-
-def _artifact_deleted(state: ModelState, data: ArtifactDeleted, _event: Envelope) -> None:
-    version = known_version(state, data.model_version)
-    if version.stage != "archived" or version.was_in_production:
-        raise IllegalEventError(f"{data.model_version!r} is {version.stage}; only archived versions may be cleaned up")
-    if version.artifact.digest != data.artifact_digest:
-        raise IllegalEventError(f"the event's artifact is not the one registered as {data.model_version!r}")
-    version.artifact_deleted = True
-    version.profile = None
-
-
 ROLLOUT_HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
     RolloutStarted: _started,
     RolloutStrategyChanged: _strategy_changed,
@@ -230,6 +208,4 @@ ROLLOUT_HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
     RolloutAnalysisRecorded: _analysis_recorded,
     RolloutCompleted: _completed,
     RolloutBakeEnded: _bake_ended,
-    ValidationPolicySet: _validation_policy_set,
-    ArtifactDeleted: _artifact_deleted,
 }

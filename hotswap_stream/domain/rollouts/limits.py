@@ -2,9 +2,6 @@
 
 import math
 from collections.abc import Sized
-from typing import Any
-
-import msgspec
 
 from hotswap_events.rollout import EVIDENCE_FIGURES_MAX, EVIDENCE_MAX, Evidence, MetricEvidence
 from hotswap_events.rollout_strategy import (
@@ -29,15 +26,6 @@ AGAINST_NOTHING = ("agreement", "input-drift", "score-drift")
 """Metrics that compare with the baseline by themselves, so that a margin means nothing."""
 
 
-def wrong_shape(value: Any, wanted: Any) -> str | None:
-    """Why a value breaks the limits its type declares, or None: what was built in code was never checked."""
-    try:
-        msgspec.convert(msgspec.to_builtins(value), wanted)
-    except msgspec.ValidationError as error:
-        return str(error)
-    return None
-
-
 def wrong_count(what: str, values: Sized, most: int, least: int = 0) -> str | None:
     """Why there are too many or too few of something, or None."""
     if least <= len(values) <= most:
@@ -47,7 +35,7 @@ def wrong_count(what: str, values: Sized, most: int, least: int = 0) -> str | No
 
 def wrong_strategy(strategy: Strategy) -> str | None:
     """Why this cannot be a strategy, or None."""
-    if wrong := wrong_shape(strategy, Strategy):
+    if wrong := limits.wrong_shape(strategy, Strategy):
         return f"strategy: {wrong}"
     if wrong := _wrong_counts(strategy):
         return wrong
@@ -78,7 +66,7 @@ def _wrong_counts(strategy: Strategy) -> str | None:
 
 def wrong_rollout_policy(policy: RolloutPolicy, strategy: Strategy) -> str | None:
     """Why this cannot be the policy of a rollout by this strategy, or None."""
-    if wrong := wrong_shape(policy, RolloutPolicy):
+    if wrong := limits.wrong_shape(policy, RolloutPolicy):
         return f"policy: {wrong}"
     if wrong := wrong_count("metrics", policy.metrics, METRICS_MAX):
         return wrong
@@ -116,7 +104,7 @@ def _wrong_rule(rule: MetricRule) -> str | None:
 
 def wrong_evidence(evidence: tuple[MetricEvidence, ...]) -> str | None:
     """Why the evidence cannot be stored, or None. JSON has no NaN and no infinity."""
-    if wrong := wrong_shape(evidence, Evidence):
+    if wrong := limits.wrong_shape(evidence, Evidence):
         return f"evidence: {wrong}"
     if wrong := wrong_count("entries of evidence", evidence, EVIDENCE_MAX):
         return wrong

@@ -3,9 +3,8 @@
 from hotswap_events.registry import ArtifactDeleted, ModelArchived, ModelPromoted, ModelRolledBack, RegistryEvent
 from hotswap_events.rollout import RolloutBakeEnded, RolloutCompleted
 from hotswap_stream.domain.deciding.decision import Accepted, Decision
-from hotswap_stream.domain.rollouts.evolve import versions_of
 from hotswap_stream.domain.state.model import ModelState
-from hotswap_stream.domain.state.rollout import RolloutState
+from hotswap_stream.domain.state.rollout import RolloutState, versions_of
 
 
 def ending_rollout(state: ModelState, decision: Decision) -> Decision:

@@ -72,6 +72,13 @@ class RolloutState(Struct, frozen=True, gc=False):
         return self.strategy.steps[self.step_index] if self.step_index < len(self.strategy.steps) else None
 
 
+def versions_of(rollout: RolloutState) -> tuple[str, ...]:
+    """Versions in play: baseline and candidates, or while it bakes the promoted one and the way back."""
+    if rollout.status == "baking" and rollout.promoted_version is not None:
+        return rollout.promoted_version, rollout.baseline_version
+    return rollout.baseline_version, *rollout.candidates
+
+
 def seconds_in_phase(rollout: RolloutState, now: Timestamp) -> float:
     """How long the present phase has lasted, without the time the rollout stood still in a pause step.
 

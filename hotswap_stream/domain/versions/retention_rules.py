@@ -7,8 +7,8 @@ from hotswap_events.commands import Refusal
 from hotswap_events.registry import ArtifactDeleted, ModelArchived
 from hotswap_events.rollout_commands import DeleteArtifact
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, illegal
-from hotswap_stream.domain.rollouts.evolve import versions_of
 from hotswap_stream.domain.state.model import ModelState, VersionState
+from hotswap_stream.domain.state.rollout import versions_of
 
 
 def why_kept(state: ModelState, version: VersionState) -> str | None:

@@ -1,11 +1,13 @@
 """The verdict on a version, and the policy by which it is drawn."""
 
+from collections.abc import Callable
+from typing import Any
+
 from hotswap_events.commands import Refusal, SetValidationPolicy, ValidateVersion
 from hotswap_events.registry import ModelArchived, ModelValidated, RegistryEvent
 from hotswap_events.validation_policy import ValidationPolicySet
 from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, illegal, invalid, promotion
-from hotswap_stream.domain.rollouts.limits import wrong_shape
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.versions.validation import ValidationPolicy, judge, missing_figure, wrong_validation_policy
 
@@ -62,10 +64,13 @@ def validate(state: ModelState, command: ValidateVersion, policy: ValidationPoli
     return Accepted(tuple(events))
 
 
-def set_validation_policy(state: ModelState, command: SetValidationPolicy) -> Decision:
+def _set_validation_policy(state: ModelState, command: SetValidationPolicy) -> Decision:
     """From here on; verdicts drawn before stay."""
-    if wrong := wrong_shape(command.policy, ValidationPolicy) or wrong_validation_policy(command.policy):
+    if wrong := limits.wrong_shape(command.policy, ValidationPolicy) or wrong_validation_policy(command.policy):
         return invalid(wrong)
     if command.policy == state.validation_policy:
         return Accepted((), f"{state.model_name!r} has this policy already")
     return Accepted((ValidationPolicySet(policy=command.policy),))
+
+
+VALIDATION_RULES: dict[type, Callable[[ModelState, Any], Decision]] = {SetValidationPolicy: _set_validation_policy}

@@ -5,15 +5,12 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hotswap_events.inference import ErrorCode
 from hotswap_events.observation import INPUT_SKETCH, SCORE_SKETCH, Observation
 from hotswap_events.rollout_strategy import MetricName, MetricRule
+from hotswap_stream.application.observations.error_codes import ERRORS_OF_THE_VERSION
 from hotswap_stream.application.observations.sketch import merged_sketch
 from hotswap_stream.domain.statistics.latency_histogram import count_up_to, merged
 from hotswap_stream.domain.statistics.samples import Counts, Moments
-
-ERRORS_OF_THE_VERSION: tuple[ErrorCode, ...] = ("model-failure", "version-unavailable", "circuit-open")
-"""Error codes that count against the version. The others are the caller's, and happen with every version."""
 
 LABELS_KEPT_MAX = 1_024
 """Of one version in one rollout."""

@@ -1,41 +1,29 @@
 """A picture of an experiment, as SVG: the arms' rates with their intervals, and what each candidate differs by."""
 
-from collections.abc import Iterable
-from math import floor, log10
-from textwrap import wrap
-from xml.sax.saxutils import escape
-
-from msgspec import Struct
-
+from hotswap_stream.application.plots.svg import (
+    BLUE,
+    GREEN,
+    GREY,
+    LABEL_CHARACTERS_MAX,
+    RED,
+    TITLE_CHARACTERS_MAX,
+    VERSION_TAIL,
+    PlotRow,
+    cut,
+    lines,
+    panel,
+    picture,
+    text_at,
+)
 from hotswap_stream.application.rollouts.report.report import ArmReport, ExperimentReport, Lift, RateShown
-
-WIDTH, ROW, LEFT, RIGHT = 800, 26, 240, 216
-LABEL_CHARACTERS_MAX = 27
-VERSION_TAIL = 4
-"""Names of versions differ in their ends."""
-TITLE_CHARACTERS_MAX = 76
-LINE_CHARACTERS_MAX = 95
-LINES_MAX = 4
-BLACK, GREY, BLUE, GREEN, RED = "#111827", "#6b7280", "#2563eb", "#15803d", "#b91c1c"
-
-
-class PlotRow(Struct, frozen=True):
-    """One line of a panel: a dot at `value`, a bar from `lower` to `upper`, and `text` behind it."""
-
-    label: str
-    value: float
-    lower: float | None
-    upper: float | None
-    colour: str
-    text: str
 
 
 def experiment_svg(report: ExperimentReport) -> str:
     """The whole picture. Lines are intervals, dots are estimates."""
     title = f"{report.model_name}, rollout {report.rollout_id}: {report.strategy} ({report.status})"
     advice_colour = {"roll out": GREEN, "roll back": RED}.get(report.advice, GREY)
-    parts, y = [text_at(16, 28, _cut(title, TITLE_CHARACTERS_MAX), size=16, weight="600")], 32
-    for line in _lines(f"advice: {report.advice} — {report.because}"):
+    parts, y = [text_at(16, 28, cut(title, TITLE_CHARACTERS_MAX), size=16, weight="600")], 32
+    for line in lines(f"advice: {report.advice} — {report.because}"):
         y += 18
         parts.append(text_at(16, y, line, colour=advice_colour))
     for heading, rows in (
@@ -54,16 +42,6 @@ def experiment_svg(report: ExperimentReport) -> str:
         drawn, y = panel(f"difference to the baseline: {what}", rows, y + 38, zero=0.0)
         parts += drawn
     return picture(title, parts, y)
-
-
-def picture(title: str, parts: list[str], bottom: int) -> str:
-    """The document around what was drawn down to `bottom`."""
-    height = bottom + 24
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
-        f'font-family="system-ui, sans-serif" role="img" aria-label="{escape(title, {chr(34): "&quot;"})}">\n'
-        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>\n' + "\n".join(parts) + "\n</svg>\n"
-    )
 
 
 def _rates(report: ExperimentReport, field: str) -> list[PlotRow]:
@@ -93,12 +71,12 @@ def _rewards(report: ExperimentReport) -> list[PlotRow]:
 
 def _label(arm: ArmReport, count: int) -> str:
     counted = f" ({arm.arm}, {count:,})"
-    return _cut(arm.model_version, LABEL_CHARACTERS_MAX - len(counted), tail=VERSION_TAIL) + counted
+    return cut(arm.model_version, LABEL_CHARACTERS_MAX - len(counted), tail=VERSION_TAIL) + counted
 
 
 def _difference(lift: Lift) -> PlotRow:
     colour = _lift_colour(lift.metric == "latency", lift.lower, lift.upper)
-    label = _cut(lift.model_version, LABEL_CHARACTERS_MAX, tail=VERSION_TAIL)
+    label = cut(lift.model_version, LABEL_CHARACTERS_MAX, tail=VERSION_TAIL)
     return PlotRow(label, lift.difference, lift.lower, lift.upper, colour, f"{lift.difference:+.4g}")
 
 
@@ -106,74 +84,3 @@ def _lift_colour(lower_is_better: bool, lower: float | None, upper: float | None
     if lower is None or upper is None or lower <= 0 <= upper:
         return GREY
     return RED if (lower > 0) == lower_is_better else GREEN
-
-
-def panel(heading: str, rows: list[PlotRow], top: int, *, zero: float | None) -> tuple[list[str], int]:
-    """Rows under one heading with an axis of their own, and where they end. `zero`: a value to draw a line at."""
-    ends = [end for row in rows for end in (row.value, row.lower, row.upper) if end is not None]
-    ends += [] if zero is None else [zero]
-    low, high = min(ends), max(ends)
-    pad = (high - low) * 0.05 or 0.005
-    low, high = low - pad, high + pad
-
-    def x(value: float) -> float:
-        return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
-
-    bottom = top + 16 + ROW * len(rows)
-    parts = [text_at(16, top, heading, weight="600")]
-    for value in _ticks(low, high):
-        parts.append(f'<line x1="{x(value):.1f}" y1="{top + 10}" x2="{x(value):.1f}" y2="{bottom}" stroke="#e5e7eb"/>')
-        parts.append(text_at(x(value), bottom + 14, f"{value:.6g}", size=11, colour=GREY, anchor="middle"))
-    if zero is not None:
-        parts.append(f'<line x1="{x(zero):.1f}" y1="{top + 8}" x2="{x(zero):.1f}" y2="{bottom}" stroke="#111827"/>')
-    for position, row in enumerate(rows):
-        y = top + 12 + ROW * position + ROW // 2
-        parts.append(text_at(LEFT - 14, y + 4, row.label, anchor="end"))
-        if row.lower is not None and row.upper is not None:
-            line = f'<line x1="{x(row.lower):.1f}" y1="{y}" x2="{x(row.upper):.1f}" y2="{y}"'
-            parts.append(f'{line} stroke="{row.colour}" stroke-width="5" stroke-opacity="0.45"/>')
-        parts.append(f'<circle cx="{x(row.value):.1f}" cy="{y}" r="5" fill="{row.colour}"/>')
-        parts.append(text_at(WIDTH - RIGHT + 16, y + 4, row.text + _ends(row), size=12))
-    return parts, bottom + 18
-
-
-def _ends(row: PlotRow) -> str:
-    return "" if row.lower is None or row.upper is None else f" [{row.lower:.4g}, {row.upper:.4g}]"
-
-
-def _ticks(low: float, high: float) -> Iterable[float]:
-    """Three or more round numbers."""
-    rough = (high - low) / 4
-    power = 10.0 ** floor(log10(rough))
-    step = next(power * part for part in (1, 2, 5, 10) if power * part >= rough * 0.75)
-    first = int(low / step) - 1
-    return [round(number * step, 10) for number in range(first, first + 40) if low <= number * step <= high]
-
-
-def _cut(said: str, characters_max: int, *, tail: int = 0) -> str:
-    """At most so many characters; what is left out stands before the last `tail` ones."""
-    if len(said) <= characters_max:
-        return said
-    return said[: max(1, characters_max - 1 - tail)] + "…" + said[len(said) - tail :]
-
-
-def _lines(said: str) -> list[str]:
-    lines = wrap(said, LINE_CHARACTERS_MAX)
-    return lines if len(lines) <= LINES_MAX else [*lines[: LINES_MAX - 1], lines[LINES_MAX - 1] + " …"]
-
-
-def text_at(
-    x: float,
-    y: float,
-    said: str,
-    *,
-    size: int = 13,
-    colour: str = "#111827",
-    weight: str = "400",
-    anchor: str = "start",
-) -> str:
-    """Words at a place; `said` may hold anything."""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" font-weight="{weight}" '
-        f'text-anchor="{anchor}">{escape(said)}</text>'
-    )

@@ -20,7 +20,7 @@ from hotswap_events.inference import (
     WindowFacts,
 )
 from hotswap_stream.application.artifacts.manifest import TensorSpec
-from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.answers.template import AnswerTemplate
 from hotswap_stream.workers.inference.batches.batches import Batch, Group, NotReady
 from hotswap_stream.workers.inference.requests.headers import ReplyTo, RequestHeaders

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from hotswap_events.inference import ErrorCode, WindowFacts
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
-from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.requests.number_lists import all_exact, pack_numbers
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
 from hotswap_stream.workers.inference.requests.tensors import NUMPY_DTYPES, Array, WrongInputError, read_inputs

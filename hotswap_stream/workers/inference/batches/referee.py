@@ -19,8 +19,9 @@ import numpy as np
 
 from hotswap_stream.application.artifacts.heuristic import CONSTANT
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.application.swap.loader import LoadedModel
-from hotswap_stream.application.swap.slots import Lease, VersionSlots
+from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.workers.inference.batches.batches import Group
 from hotswap_stream.workers.inference.requests.tensors import NUMPY_DTYPES, Array
 

@@ -8,7 +8,8 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from msgspec.structs import replace
 
 from hotswap_stream.application.serving.guard import CircuitGuard
-from hotswap_stream.application.swap.slots import Lease, VersionSlots
+from hotswap_stream.application.swap.lease import Lease
+from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.domain.rollouts.routing import arms_of, routing_key_of
 from hotswap_stream.domain.rollouts.traffic import Traffic

@@ -6,7 +6,7 @@ import numpy as np
 
 from hotswap_events.inference import WindowFacts
 from hotswap_events.windows import WindowRule
-from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.application.windows.rule import rule_of, same_series
 from hotswap_stream.workers.inference.batches.batches import Batch, Group, NotReady, RefusedRequest, outputs_exist
 from hotswap_stream.workers.inference.requests.requests import Request

@@ -1,0 +1,87 @@
+"""Events of training runs and of versions in a few words for people, and of the policy by which versions are judged."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hotswap_events.profile import ModelProfiled
+from hotswap_events.registry import (
+    ArtifactDeleted,
+    ModelArchived,
+    ModelPromoted,
+    ModelRolledBack,
+    ModelStaged,
+    ModelTrained,
+    ModelValidated,
+    TrainingFailed,
+    TrainingStarted,
+)
+from hotswap_events.validation_policy import ValidationPolicySet
+from hotswap_stream.application.descriptions.text import shortened
+
+
+def _started(data: TrainingStarted, model: str) -> str:
+    return f"started training run {data.run_id} of {model} ({data.architecture})"
+
+
+def _failed(data: TrainingFailed, model: str) -> str:
+    return f"ended training run {data.run_id} of {model} without a version ({data.cause}: {shortened(data.detail)})"
+
+
+def _trained(data: ModelTrained, model: str) -> str:
+    facts = [data.provenance.origin, f"{data.artifact.size_bytes:,} bytes", data.artifact.digest[:19]]
+    if "accuracy" in data.metrics:
+        facts.append(f"accuracy {data.metrics['accuracy']:.4g}")
+    return f"registered {data.model_version} of {model} ({', '.join(facts)})"
+
+
+def _validated(data: ModelValidated, model: str) -> str:
+    accuracy = f", accuracy {data.figures['accuracy']:.4g}" if "accuracy" in data.figures else ""
+    if data.baseline_version is not None:
+        accuracy += f" against {data.baseline_figures.get('accuracy', float('nan')):.4g} of {data.baseline_version}"
+    return f"validated {data.model_version} of {model}: {data.verdict}{accuracy}"
+
+
+def _staged(data: ModelStaged, model: str) -> str:
+    return f"staged {data.model_version} of {model}"
+
+
+def _promoted(data: ModelPromoted, model: str) -> str:
+    verb = "forced into production" if data.forced else "promoted"
+    place = f"in place of {data.previous_version}" if data.previous_version else "as its first active version"
+    return f"{verb} {data.model_version} of {model}, {place}"
+
+
+def _archived(data: ModelArchived, model: str) -> str:
+    return f"archived {data.model_version} of {model}"
+
+
+def _rolled_back(data: ModelRolledBack, model: str) -> str:
+    return f"rolled {model} back from {data.from_version} to {data.model_version} ({data.cause})"
+
+
+def _profiled(data: ModelProfiled, model: str) -> str:
+    return f"recorded the profile of {data.model_version} of {model} ({data.rows:,} rows of {shortened(data.source)})"
+
+
+def _policy(data: ValidationPolicySet, model: str) -> str:
+    bounds = ", ".join(f"{name} {value:g}" for name, value in data.policy.thresholds().items())
+    return f"set the validation policy of {model}: {bounds}"
+
+
+def _deleted(data: ArtifactDeleted, model: str) -> str:
+    return f"gave up the artifact of {data.model_version} of {model} ({data.artifact_digest[:19]})"
+
+
+VERSION_DESCRIPTIONS: dict[type, Callable[[Any, str], str]] = {
+    TrainingStarted: _started,
+    TrainingFailed: _failed,
+    ModelTrained: _trained,
+    ModelValidated: _validated,
+    ModelStaged: _staged,
+    ModelPromoted: _promoted,
+    ModelArchived: _archived,
+    ModelRolledBack: _rolled_back,
+    ModelProfiled: _profiled,
+    ValidationPolicySet: _policy,
+    ArtifactDeleted: _deleted,
+}

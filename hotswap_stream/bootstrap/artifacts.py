@@ -1,0 +1,109 @@
+"""The artifact store, and who needs what in it."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+from hotswap_stream.adapters.kafka.topic_identity import topic_identity
+from hotswap_stream.application.artifacts.references import ArtifactNotMarkedError, environment_name
+from hotswap_stream.application.artifacts.store import ArtifactStore
+from hotswap_stream.bootstrap.environment import connection, running_broker, topics
+from hotswap_stream.bootstrap.topic_care import ensure_control_topics, existing_topics
+from hotswap_stream.errors import ConfigurationError, HotswapError
+from hotswap_stream.settings import Settings
+
+ARTIFACT_GRACE_SECONDS_MIN = 60.0
+
+
+def artifact_store(settings: Settings, environment: str | None = None) -> ArtifactStore:
+    """The configured artifact store as this environment uses it; by default a folder in the home.
+
+    Its marks bear the topic prefix and the id that Kafka gave the registry's topic: two environments of one name, on
+    two clusters, are two, and all processes of one agree, wherever they run. `environment`: another name for them.
+    """
+    from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, S3Credentials, open_artifact_store
+
+    credentials = None
+    if settings.artifacts_s3_access_key_id and settings.artifacts_s3_secret_access_key:
+        credentials = S3Credentials(
+            access_key_id=settings.artifacts_s3_access_key_id,
+            secret_access_key=settings.artifacts_s3_secret_access_key,
+        )
+    endpoint = settings.artifacts_s3_endpoint
+    grace_seconds = settings.artifact_grace_seconds
+    if grace_seconds < ARTIFACT_GRACE_SECONDS_MIN:
+        raise ConfigurationError(
+            f"HOTSWAP_ARTIFACT_GRACE_SECONDS is {grace_seconds:g}; at least {ARTIFACT_GRACE_SECONDS_MIN:g} are needed, "
+            "or a clean-up could delete what is being registered"
+        )
+
+    async def name() -> str:
+        if environment is not None:
+            return environment
+        names = topics(settings)
+        await ensure_control_topics(settings)
+        return environment_name(names.prefix, await topic_identity(connection(settings), names.registry))
+
+    return open_artifact_store(
+        ArtifactStoreConfig(
+            url=settings.artifacts or str(settings.home / "artifacts"),
+            artifact_bytes_max=settings.artifact_bytes_max,
+            s3_endpoint=endpoint,
+            s3_region=settings.artifacts_s3_region,
+            s3_credentials=credentials,
+            s3_allow_http=endpoint is not None and endpoint.startswith("http://"),
+            grace_seconds=grace_seconds,
+        ),
+        name,
+    )
+
+
+async def environments_here(settings: Settings) -> tuple[str, ...]:
+    """Names that this environment has in the artifact store, without making anything; none where it has no registry.
+
+    Of an embedded broker that does not run: all environments whose data are in the home, as they go together.
+    """
+    names = topics(settings)
+    if settings.kafka_bootstrap_servers is None and running_broker(settings) is None:
+        return tuple(
+            environment_name(folder.name.removesuffix(".registry-0"), topic_id)
+            for folder in sorted((settings.home / "kafka").glob("node-*/data/*.registry-0"))
+            if (topic_id := _topic_id_of(folder)) is not None
+        )
+    if names.registry not in await existing_topics(settings):
+        return ()
+    return (environment_name(names.prefix, await topic_identity(connection(settings), names.registry)),)
+
+
+def _topic_id_of(partition_folder: Path) -> str | None:
+    """What Kafka has written beside a partition's data."""
+    with suppress(OSError, UnicodeDecodeError):
+        for line in (partition_folder / "partition.metadata").read_text(encoding="utf-8").splitlines():
+            if line.startswith("topic_id:"):
+                return line.removeprefix("topic_id:").strip()
+    return None
+
+
+def artifact_marker(settings: Settings) -> Callable[[str], Awaitable[None]]:
+    """A function that marks an artifact as needed here before an event names it; it opens the store when first called.
+
+    HotswapError that is not retriable when it cannot be marked: whoever reads commands from a topic must go on with the
+    next one, and whoever sent this one is told.
+    """
+    store: ArtifactStore | None = None
+
+    async def mark(digest: str) -> None:
+        nonlocal store
+        try:
+            if store is None:
+                store = artifact_store(settings)
+            await store.references.refer(digest)
+        except ModuleNotFoundError as error:
+            raise ArtifactNotMarkedError(
+                f"{error.name} is not installed here, so artifact {digest} cannot be marked as needed; "
+                "register it where the artifact store can be reached"
+            ) from error
+        except HotswapError as error:
+            raise ArtifactNotMarkedError(f"artifact {digest} cannot be marked as needed: {error}") from error
+
+    return mark

@@ -1,0 +1,99 @@
+"""The registry over Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from hotswap_stream.adapters.clock import RandomIds, SystemClock
+from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
+from hotswap_stream.adapters.kafka.seen_log import write_seen_log
+from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
+from hotswap_stream.agents.topics import stream_heads_topic
+from hotswap_stream.application.artifacts.cleanup import adopt
+from hotswap_stream.application.log.identity import SeenLog, look_at
+from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.bootstrap.artifacts import artifact_marker, artifact_store
+from hotswap_stream.bootstrap.environment import connection, log_memory, topics
+from hotswap_stream.bootstrap.topic_care import ensure_control_topics, existing_topics, model_topics_creator
+from hotswap_stream.errors import HotswapError
+from hotswap_stream.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+
+def build_registry(settings: Settings, source: str) -> Registry:
+    """A registry over Kafka, not started. The control topics must exist."""
+    names = topics(settings)
+    return Registry(
+        KafkaRegistryLog(connection(settings), names.registry),
+        clock=SystemClock(),
+        ids=RandomIds(),
+        source=f"/{names.prefix}/{source}",
+        memory=log_memory(settings),
+        begins_log=True,
+        on_model_created=model_topics_creator(settings),
+        on_artifact_named=artifact_marker(settings),
+    )
+
+
+@asynccontextmanager
+async def open_registry(settings: Settings, source: str = "cli", *, check: bool = True) -> AsyncIterator[Registry]:
+    """A started registry: topics created and, with `check`, looked at; log folded to its end."""
+    await ensure_control_topics(settings, check=check)
+    registry = build_registry(settings, source)
+    try:
+        await registry.start()
+        yield registry
+    finally:
+        await registry.stop()
+
+
+async def accept_log(settings: Settings) -> tuple[SeenLog | None, SeenLog | None]:
+    """Take the log that is there for the right one, and make it where it is missing; what was known before, and what is
+    known now."""
+    memory = log_memory(settings)
+    before = None if memory is None else memory.recall()
+    kafka, names = connection(settings), topics(settings)
+    await ensure_topics(kafka, names.control_specs())
+    try:
+        if memory is not None:
+            memory.forget()
+        registry = build_registry(settings, "cli")
+        try:
+            await registry.start()
+            now = await look_at(registry.log)
+        finally:
+            await registry.stop()
+        if now is not None and stream_heads_topic(names) in await existing_topics(settings):
+            await write_seen_log(kafka, stream_heads_topic(names), now)
+    except BaseException:
+        if memory is not None and before is not None:
+            memory.remember(before)
+        raise
+    return before, now
+
+
+@asynccontextmanager
+async def adopting(settings: Settings, registry: Registry) -> AsyncIterator["asyncio.Task[None]"]:
+    """Meanwhile, in a task beside everything else, mark the artifacts of versions from before there were marks.
+
+    Where the store cannot be written to, as by agents that only follow the log, others have to.
+    """
+
+    async def adopt_all() -> None:
+        try:
+            adopted = await adopt(registry, artifact_store(settings))
+        except (HotswapError, ModuleNotFoundError) as error:
+            _log.warning("artifacts_not_marked", error=str(error))
+        else:
+            if adopted:
+                _log.info("artifacts_marked", count=len(adopted))
+
+    task = asyncio.create_task(adopt_all(), name="adopt-artifacts")
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
