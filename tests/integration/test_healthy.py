@@ -19,12 +19,6 @@ from hotswap_stream.application.swap.loader import Arrays, LoadedModel, ModelLoa
 from hotswap_stream.home.pulse import NotHealthyError, Pulse, check
 from hotswap_stream.workers.inference import worker as worker_module
 from hotswap_stream.workers.inference.health import signs as life_signs
-from hotswap_stream.workers.inference.loop import signs as life_signs
-from tests.integration.test_cli_processes import (
-    environment,  # noqa: F401  # a fixture
-    hotswap,
-    running,
-)
 from tests.support.processes.commands import hotswap, running
 from tests.support.stages.asking import running_api
 from tests.support.stages.serving import MODEL, open_stage, request_body, stage_settings

@@ -16,7 +16,7 @@ from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.application.swap.loader import ModelLoader
 from hotswap_stream.application.swap.slot import LoadFailure
-from hotswap_stream.application.swap.slots import LoadFailure, VersionSlots
+from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.errors import ConfigurationError, HotswapError
 from hotswap_stream.workers.inference.config import WorkerConfig
 from hotswap_stream.workers.inference.failed_loads import FailedLoads
