@@ -101,7 +101,7 @@ def test_a_list_is_read_as_numpy_reads_it(
 
 
 @pytest.mark.parametrize("datatype", ["FP32", "FP64", "INT32", "UINT8"])
-def test_ordinary_numbers_are_packed(datatype: str) -> None:
+def test_ordinary_numbers_are_packed(datatype: Datatype) -> None:
     packed = pack_numbers(datatype, [1, 2, 3], 3)
     assert packed is not None
     assert np.frombuffer(packed, NUMPY_DTYPES[datatype]).tolist() == [1, 2, 3]
