@@ -3,7 +3,7 @@
 Not every offset holds a record for a reader: transactions leave markers, those that were aborted leave their records,
 and compaction leaves holes. So "read to the end" never means "the record before the end was seen", but that the
 consumer's position has reached it. The end is that of a consumer of committed records: where a transaction is open, its
-first record; nothing behind it can be read before the transaction ends.
+first record; nothing after it can be read before the transaction ends.
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping
@@ -29,9 +29,21 @@ async def read_to(
     records_max: int | None = None,
     stall_seconds_max: float = STALL_SECONDS_MAX,
 ) -> AsyncGenerator[tuple[TopicPartition, list[Record]], None]:
-    """Records of partitions that are assigned to the consumer, from its positions on, up to and without these ends.
+    """Read partitions that are assigned to the consumer, from its positions on, up to and without some ends.
 
-    `records_max`: of one page. KafkaError; LogUnavailableError when nothing moves for `stall_seconds_max`.
+    Args:
+        consumer: A started consumer of committed records.
+        ends: Partition → the offset before which to stop.
+        poll_ms: How long one fetch waits for records.
+        records_max: Records of one page; None: as many as a fetch brings.
+        stall_seconds_max: How long nothing may move.
+
+    Yields:
+        A partition and the next of its records.
+
+    Raises:
+        KafkaError: A partition cannot be read.
+        LogUnavailableError: Nothing moved for `stall_seconds_max`.
     """
     waiting = await _short_of(consumer, ends, ends)
     seen: dict[TopicPartition, int] = {}
@@ -58,7 +70,7 @@ async def read_to(
 async def _short_of(
     consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition], ends: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, int]:
-    """Those partitions whose end is not reached, and where the consumer stands in them."""
+    """Return those partitions whose end is not reached, and where the consumer stands in them."""
     positions = {partition: await consumer.position(partition) for partition in partitions}
     return {partition: position for partition, position in positions.items() if position < ends[partition]}
 
@@ -66,8 +78,20 @@ async def _short_of(
 async def first_records(
     consumer: AIOKafkaConsumer, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, int]:
-    """Partition → the offset of the first record from its start on and before its end; partitions that have none there
-    are left out. The consumer is assigned these partitions. KafkaError, LogUnavailableError."""
+    """Find the first record of each partition between two offsets. The consumer is assigned these partitions.
+
+    Args:
+        consumer: A started consumer of committed records.
+        starts: Partition → the first offset to look at.
+        ends: Partition → the offset before which to stop.
+
+    Returns:
+        Partition → the offset of its first record; partitions that have none there are left out.
+
+    Raises:
+        KafkaError: A partition cannot be read.
+        LogUnavailableError: Nothing moved for too long.
+    """
     # Never without a place at once: a consumer that is looking for its own place may not stop.
     consumer.assign(list(starts))
     for partition, start in starts.items():
@@ -80,7 +104,7 @@ async def first_records(
 
 
 def first_open_offset(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
-    """Where a transaction begins that is open and holds back all that stands behind it, as the last fetch told.
+    """Return where an open transaction begins that holds back all that stands after it, as the last fetch told.
 
     None: there is none. The consumer must have the partition assigned.
     """
