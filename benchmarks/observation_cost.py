@@ -33,6 +33,7 @@ from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
 from hotswap_stream.workers.inference.batches.batches import Batch, Group
+from hotswap_stream.workers.inference.batches.computed import ComputedBatch, ComputedGroup
 from hotswap_stream.workers.inference.observing.observer import Observer
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.requests import Request
@@ -58,7 +59,7 @@ class _Model(Struct, frozen=True):
         return rows
 
 
-def batches_of(batch_size: int, count: int) -> list[Batch]:
+def batches_of(batch_size: int, count: int) -> list[ComputedBatch]:
     """Return answered batches, msgpack requests of one row each; no two are alike."""
     random = np.random.default_rng(0)
     lease = Lease("v1", "sha256:" + "0" * 64, 7, cast("Any", _Model()))
@@ -79,9 +80,16 @@ def batches_of(batch_size: int, count: int) -> list[Batch]:
             for row in range(batch_size)
         ]
         group = Group(lease, requests, list(range(batch_size)), [1] * batch_size, {"image": inputs})
-        group.outputs = {"scores": random.random((batch_size, CLASSES), dtype=np.float32)}
-        group.started_ms, group.compute_ms = now_ms + 1.0, float(random.lognormal(0.0, 0.3))
-        found.append(Batch(list(requests), [group], {}, []))
+        computed = ComputedGroup(
+            group,
+            outputs={"scores": random.random((batch_size, CLASSES), dtype=np.float32)},
+            failures={},
+            by_input=frozenset(),
+            started_ms=now_ms + 1.0,
+            compute_ms=float(random.lognormal(0.0, 0.3)),
+            executor=None,
+        )
+        found.append(ComputedBatch(Batch(list(requests), [group], {}, []), [computed], computed.compute_ms))
     return found
 
 
