@@ -96,12 +96,20 @@ async def _not_needed() -> bool:
 
 
 def environment_name(prefix: str, unique_id: str) -> str:
-    """The name of an environment in a store. ConfigurationError if it would not do as a file's name."""
+    """Return the name of an environment in a store.
+
+    Raises:
+        ConfigurationError: It would not do as a file's name.
+    """
     return check_environment_name(f"{prefix}.{unique_id}")
 
 
 def check_environment_name(name: str) -> str:
-    """The name. ConfigurationError if it is none: nothing else ever becomes part of a path."""
+    """Return the name as it is.
+
+    Raises:
+        ConfigurationError: It is no environment's name: nothing else ever becomes part of a path.
+    """
     if not _ENVIRONMENT.fullmatch(name):
         raise ConfigurationError(
             f"{name[:200]!r} is not the name of an environment: a topic prefix, a dot, and letters, digits, '-' and '_'"
@@ -130,9 +138,13 @@ class ArtifactReferences:
         return self._environment
 
     async def refer(self, digest: str) -> bool:
-        """Mark an artifact, before the event that names it is written; whether it is there.
+        """Mark an artifact, before the event that names it is written.
 
-        ArtifactBeingDeletedError when somebody is deleting it and does not come to an end.
+        Returns:
+            Whether the artifact is there.
+
+        Raises:
+            ArtifactBeingDeletedError: Somebody is deleting it and does not come to an end.
         """
         environment = await self.environment()
         deadline_s = time.monotonic() + WAIT_SECONDS_MAX

@@ -41,7 +41,7 @@ class Chain:
         self.notices: list[Finding] = []
         self.notices_total = 0
         self.digests: list[str] = [GENESIS]
-        """Of the events that counted; the index is the sequence."""
+        """Digests of the events that counted; the index is the sequence."""
         self.head: Link | None = None
         self.losers: dict[str, Link] = {}
         """Explained links that did not count, by digest."""
@@ -49,11 +49,11 @@ class Chain:
         self.evidence: list[Link] = []
         """Unexplained links since the head."""
         self._suspects: list[Finding] = []
-        """Of records since the head that seem to belong here and are broken in themselves."""
+        """Records since the head that seem to belong here and are broken in themselves."""
         self._suspect_offset: int | None = None
-        """Of the last of them, or of one that was reported elsewhere."""
+        """Offset of the last of them, or of one that was reported elsewhere."""
         self._doubtful: list[Finding] = []
-        """Of what stands before a head that nobody has built on yet: notices, once somebody has."""
+        """What stands before a head that nobody has built on yet: notices, once somebody has."""
         self._confirmed = 0
         """Sequence of the last event that another decision was built on."""
         self._awaiting: dict[str, Link] = {}
@@ -65,7 +65,7 @@ class Chain:
 
     @property
     def sequence(self) -> int:
-        """Of the last event that counted."""
+        """Sequence of the last event that counted."""
         return len(self.digests) - 1
 
     def add(self, link: Link, *, counted: bool) -> bool:
@@ -151,8 +151,10 @@ class Chain:
         return [replace(suspect, detail=suspect.detail + missing) for suspect in self._suspects]
 
     def _masked(self, found: Finding | None) -> list[Finding]:
-        """What the first unexplained link, which may have been added by anybody, must not hide: a changed head, and
-        links apart from all others, of which one may be the event that was changed."""
+        """Return what the first unexplained link, which may have been added by anybody, must not hide.
+
+        That is a changed head, and links apart from all others, of which one may be the event that was changed.
+        """
         first, rest = self.evidence[0], self.evidence[1:]
         written = {link.digest for link in self.evidence}
         formers = Counter(link.previous for link in self.evidence)
@@ -176,7 +178,7 @@ class Chain:
         self.notices += notices[: max(0, NOTICES_MAX - len(self.notices))]
 
     def _reordered(self, early: Link, former: Link) -> None:
-        """A link that seemed to extend nothing was written after one that stands behind it."""
+        """Take in a link that seemed to extend nothing, and was written after one that comes later in the stream."""
         self.evidence = [link for link in self.evidence if link is not early]
         self._forget(early)
         self._told.add(early.digest)
@@ -237,7 +239,10 @@ class Chain:
         return self._stands_before(broken, former)
 
     def _odd(self, broken: Link) -> Finding:
-        """The stream is whole, this link names a former event that is not in it: a loser, changed, or behind one."""
+        """Return the finding for a link of a whole stream that names a former event which is not in it.
+
+        It lost, was changed, or follows one of those.
+        """
         former, place = self.last_loser, (broken.offset - 1, broken.sequence - 1, broken.cause)
         if former is not None and (former.offset, former.sequence, former.cause) == place:
             return self._finding(

@@ -68,7 +68,7 @@ class ExportWriter:
 
     def __init__(self) -> None:
         self.sha256 = _FIRST
-        """Of the line made last."""
+        """SHA-256 of the line made last."""
         self.records = 0
 
     def line(self, record: LogRecord) -> bytes:
@@ -83,7 +83,7 @@ class ExportWriter:
         return self._sealed(_PassedLine(offsets.start, offsets.stop))
 
     def last_line(self) -> bytes:
-        """The line behind all records."""
+        """Return the line that comes after all records."""
         return self._sealed(_LastLine(EXPORT_FORMAT, self.records))
 
     def _sealed(self, line: _RecordLine | _PassedLine | _LastLine) -> bytes:
@@ -93,17 +93,23 @@ class ExportWriter:
 
 
 def read_export(file: BinaryIO) -> Iterator[LogRecord]:
-    """The records of an export, each checked before it is given. ExportDamagedError at the first broken line.
+    """Read the records of an export, each checked before it is given.
 
     Reads line by line: the last records are given before the last line is checked.
+
+    Raises:
+        ExportDamagedError: At the first broken line.
     """
     return (found for found in read_export_offsets(file) if not isinstance(found, range))
 
 
 def read_export_offsets(file: BinaryIO) -> Iterator[LogRecord | range]:
-    """The same, and where they stood, offsets that held no record. ExportDamagedError.
+    """Read the records of an export and, where they stood, offsets that held no record.
 
     Reads line by line: the last records are given before the last line is checked.
+
+    Raises:
+        ExportDamagedError: At the first broken line.
     """
     writer = ExportWriter()
     expected_offset = 0

@@ -43,8 +43,11 @@ class AuditWalk:
         return self._fold.next_offset
 
     def gap_before(self, record: LogRecord) -> range | None:
-        """Offsets that are missing right before this record, which is to be added; None where none are, or where so
-        many gaps were found before that no more are kept."""
+        """Return the offsets that are missing right before this record, which is to be added.
+
+        Returns:
+            None where none are, or where more gaps were found before than are kept.
+        """
         if record.offset <= self.next_offset or len(self._gaps) >= FINDINGS_MAX:
             return None
         return range(self.next_offset, record.offset)
@@ -120,7 +123,10 @@ class AuditWalk:
             self._loose.append(finding)
 
     def _report(self, record: LogRecord, header: Header, damage: Damage, detail: str) -> None:
-        """A record that counts and is broken in itself; a gap right behind it in the stream of its key is its doing."""
+        """Report a record that counts and is broken in itself.
+
+        A gap right after it in the stream of its key is its doing.
+        """
         key = _key_of(record)
         if key is not None:
             self._chain(key).suspect(record.offset, None)

@@ -34,7 +34,7 @@ class WrongBodyError(ValueError):
 
 
 class WireTensor(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A tensor in the JSON. Its data are either here or, with `binary_data_size` in the parameters, behind the JSON."""
+    """A tensor in the JSON. Its data are either here or, with `binary_data_size` in the parameters, after the JSON."""
 
     name: str
     shape: Annotated[list[Dimension], Meta(max_length=8)]
@@ -88,7 +88,15 @@ _responses = msgspec.json.Decoder(WireResponse)
 
 
 def decode_request(body: bytes, header_length: str | None) -> HttpRequest:
-    """A request's body; `header_length` is the value of the header, if there is one. WrongBodyError."""
+    """Decode a request's body.
+
+    Args:
+        body: JSON, and the raw bytes of tensors after it.
+        header_length: The value of the header that says where the JSON ends, if there is one.
+
+    Raises:
+        WrongBodyError: It is no inference request; the message says why.
+    """
     text, binary = _split(body, header_length)
     try:
         wire = _requests.decode(text)
@@ -121,7 +129,7 @@ def encode_response(response: InferResponse, binary_outputs: Collection[str]) ->
 
 
 def encode_request(request: InferRequest) -> tuple[bytes, int | None]:
-    """A request's body with raw tensors behind the JSON; all outputs are wanted as bytes."""
+    """Encode a request's body with raw tensors after the JSON; all outputs are wanted as bytes."""
     tensors, chunks = _part(request.inputs, {tensor.name for tensor in request.inputs})
     wire = WireRequest(
         inputs=tensors,
@@ -133,7 +141,15 @@ def encode_request(request: InferRequest) -> tuple[bytes, int | None]:
 
 
 def decode_response(body: bytes, header_length: str | None) -> InferResponse:
-    """An answer's body. WrongBodyError."""
+    """Decode an answer's body.
+
+    Args:
+        body: JSON, and the raw bytes of tensors after it.
+        header_length: The value of the header that says where the JSON ends, if there is one.
+
+    Raises:
+        WrongBodyError: It is no answer; the message says why.
+    """
     text, binary = _split(body, header_length)
     try:
         wire = _responses.decode(text)
@@ -162,7 +178,7 @@ def _split(body: bytes, header_length: str | None) -> tuple[memoryview, memoryvi
 
 
 def _join(tensors: list[WireTensor], binary: memoryview) -> list[InferTensor]:
-    """Tensors with their data, from the JSON or from the bytes behind it, which must be used up exactly."""
+    """Return the tensors with their data, from the JSON or from the bytes after it, which must be used up exactly."""
     joined = []
     position = 0
     for tensor in tensors:

@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 RECORDS_MAX = 100_000
 RECORD_BYTES_MAX = 1_048_576
 FORGOTTEN_AT_ONCE = 1_000
-"""When all places are taken, so many are freed."""
+"""When all places are taken, as many are freed at once."""
 ABSENT_MAX = 10_000
 """Models without a worker whose absence is timed."""
 TIME_S_MAX = TIME_MAX.timestamp() - 1
@@ -47,7 +47,7 @@ class FleetWorker(Struct, frozen=True, kw_only=True):
     """It has folded the registry log up to and with this offset."""
     serving_version: str | None
     serving_registry_offset: int | None
-    """Of the event that chose the serving version."""
+    """Registry offset of the event that chose the serving version."""
     versions: dict[str, FleetVersion]
     """What it holds or tried to load."""
     partitions: tuple[int, ...]
@@ -70,7 +70,7 @@ class ModelFleet(Struct, frozen=True, kw_only=True):
     model_name: str
     active_version: str | None
     active_registry_offset: int | None
-    """Of the event that put it into production."""
+    """Registry offset of the event that put it into production."""
     live_workers: int
     serving_active_workers: int
     """Live ones that serve the version in production."""
@@ -150,8 +150,11 @@ class FleetFold:
         of_model[record.worker] = _Heard(record, heard_s, appended_s)
 
     def caught_up(self, now_s: float) -> None:
-        """What was read so far was there before: each record counts as heard as long ago as it is older than the
-        newest one. If all of them are old, the newest worker lives on until `LIVE_SECONDS_MAX` have passed here."""
+        """Take what was read so far as what was there before.
+
+        Each record counts as heard as long ago as it is older than the newest one. If all of them are old, the newest
+        worker lives on until `LIVE_SECONDS_MAX` have passed here.
+        """
         for of_model in self._records.values():
             for worker, heard in of_model.items():
                 age_s = max(0.0, self._newest_s - heard.appended_s)
@@ -163,7 +166,7 @@ class FleetFold:
         return tuple(sorted(name for name, workers in self._records.items() if workers))
 
     def workers(self, model_name: str, now_s: float) -> tuple[FleetWorker, ...]:
-        """Of one model by name; those silent for long are left out."""
+        """Return the workers of one model by name; those silent for long are left out."""
         return tuple(
             FleetWorker(
                 worker=heard.record.worker,

@@ -86,10 +86,23 @@ class InferenceGateway(Protocol):
         beside: Beside = NOTHING_BESIDE,
         wait_s_max: float | None = None,
     ) -> InferResponse | InferError:
-        """The answer to one request, which may be an error answer.
+        """Send one request and wait for its answer, which may be an error answer.
 
-        `raw`: tensors travel as bytes (little-endian, row-major) both ways; else as lists. Raises NoModelTopicsError,
-        RequestTooLargeError, InferenceUnavailableError, InferenceTimeoutError, ModelOverloadedError where it would
-        likely wait for more than `wait_s_max`; ValueError for a partition that is not consumed here.
+        Args:
+            model_name: The model.
+            request: The request.
+            raw: Whether tensors travel as bytes (little-endian, row-major) both ways; else as lists.
+            timeout_s: How long to wait for the answer, in seconds.
+            partition: The partition to send to; None chooses one.
+            beside: What travels in the record's headers.
+            wait_s_max: Send only if the answer will likely not wait for longer; None sends in any case.
+
+        Raises:
+            NoModelTopicsError: The model has no topics.
+            RequestTooLargeError: The request is too large for its topic.
+            InferenceUnavailableError: Kafka cannot be reached, or refused the request.
+            InferenceTimeoutError: No answer came in time.
+            ModelOverloadedError: The answer would likely wait for more than `wait_s_max`.
+            ValueError: The partition is not consumed here.
         """
         ...

@@ -31,7 +31,11 @@ def tensor_bytes(datatype: str, shape: Sequence[int]) -> int:
 
 
 def flat_values(tensor: InferTensor) -> list[Any]:
-    """The tensor's numbers, row-major. ValueError if its raw data do not have as many bytes as its shape says."""
+    """Return the tensor's numbers, row-major.
+
+    Raises:
+        ValueError: Its raw data do not have as many bytes as its shape says.
+    """
     if not isinstance(tensor.data, bytes):
         return flatten(tensor.data)
     wanted = tensor_bytes(tensor.datatype, tensor.shape)
@@ -59,7 +63,11 @@ def nest(values: Sequence[Any], shape: Sequence[int]) -> list[Any]:
 
 
 def shape_of(data: Any) -> tuple[int, ...]:
-    """The shape of nested lists; () for a number. ValueError if they are ragged or deeper than DIMENSIONS_MAX."""
+    """Return the shape of nested lists; () for a number.
+
+    Raises:
+        ValueError: They are ragged, or deeper than `DIMENSIONS_MAX`.
+    """
     shape: list[int] = []
     level = [data]
     while isinstance(level[0], (list, tuple)):

@@ -56,7 +56,11 @@ def seen_from(record: LogRecord, next_offset: int) -> SeenLog:
 
 
 async def look_at(log: RegistryLog) -> SeenLog | None:
-    """The log as it is now; None while it is empty. LogUnavailableError."""
+    """Return the log as it is now; None while it is empty.
+
+    Raises:
+        LogUnavailableError: It cannot be read.
+    """
     end = await log.end_offset()
     # The first record need not stand at offset 0: a transaction leaves offsets without one.
     async for page in log.read(0, end):
@@ -65,7 +69,15 @@ async def look_at(log: RegistryLog) -> SeenLog | None:
 
 
 def check_seen(seen: SeenLog, there: SeenLog | None) -> None:
-    """LogReplacedError unless `there` is the log that was seen, and no shorter."""
+    """Compare a log with the one that was seen.
+
+    Args:
+        seen: The log as it was seen.
+        there: The log as it is now; None while it is empty.
+
+    Raises:
+        LogReplacedError: It is another log, or shorter.
+    """
     if there is None:
         raise replaced(seen, "it is empty")
     if there.identity != seen.identity:

@@ -36,21 +36,37 @@ class RegistryLog(Protocol):
     """
 
     async def start(self) -> None:
-        """Connect. Raises LogUnavailableError when it cannot."""
+        """Connect.
+
+        Raises:
+            LogUnavailableError: It cannot.
+        """
 
     async def stop(self) -> None:
         """Disconnect; ends every `follow`."""
 
     async def append(self, key: bytes, values: Sequence[bytes]) -> int:
-        """Append all values as one batch that nothing can come between; returns the first one's offset.
+        """Append all values as one batch that nothing can come between.
 
-        Raises DecisionTooLargeError, LogUnavailableError (certainly not written), or AppendOutcomeUnknownError.
+        Args:
+            key: The key of all records.
+            values: Their values, in order; at least one.
+
+        Returns:
+            The first value's offset.
+
+        Raises:
+            DecisionTooLargeError: The batch is too large for the log.
+            LogUnavailableError: It was certainly not written.
+            AppendOutcomeUnknownError: It may have been written.
         """
         ...
 
     async def end_offset(self) -> int:
-        """The offset up to which the log can be read now; the next record gets it or, where a transaction is open or
-        leaves a marker, one behind it."""
+        """Return the offset up to which the log can be read now.
+
+        The next record gets it or, where a transaction is open or leaves a marker, the one after it.
+        """
         ...
 
     async def offset_at(self, timestamp_ms: int) -> int:
@@ -70,8 +86,10 @@ class RegistryLog(Protocol):
         ...
 
     async def without_records(self, start_offset: int, end_offset: int) -> Sequence[range]:
-        """Those of these offsets, in order, that hold no record because of a transaction: its marker, or what it took
-        back. What else is missing is not among them."""
+        """Return those of these offsets, in order, that hold no record because of a transaction.
+
+        It left its marker there, or took the record back. What else is missing is not among them.
+        """
         ...
 
     def obstacle(self, *, seconds_min: float = HELD_BACK_SECONDS) -> str | None:

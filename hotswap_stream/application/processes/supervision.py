@@ -69,7 +69,7 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
     pid: int | None
     restarts: int
     exit_code: int | None
-    """Of its last end; −9 for killed by signal 9."""
+    """Exit code of its last end; −9 for killed by signal 9."""
 
 
 class _Process:
@@ -270,7 +270,11 @@ class Supervisor:
         self._processes = {spec.name: _Process(spec, on_change) for spec in specs}
 
     async def start(self) -> None:
-        """Start the processes in order, each when the former is ready. SupervisionError stops all of them again."""
+        """Start the processes in order, each when the former is ready.
+
+        Raises:
+            SupervisionError: One did not start; all of them were stopped again.
+        """
         for process in self._processes.values():
             process.start()
             status = await process.wait_for("running", "restarting", "failed")
@@ -292,7 +296,11 @@ class Supervisor:
         return tuple(process.status for process in self._processes.values())
 
     def status(self, name: str) -> ProcessStatus:
-        """One process. KeyError if there is none of that name."""
+        """Return the status of one process.
+
+        Raises:
+            KeyError: There is none of that name.
+        """
         return self._processes[name].status
 
     async def wait_for(self, name: str, *states: ProcessState) -> ProcessStatus:

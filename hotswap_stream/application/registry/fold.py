@@ -25,13 +25,13 @@ class Stream(Struct, gc=False):
     head_digest: str = GENESIS
     """SHA-256 of the value bytes of the last event that counts."""
     offset: int = -1
-    """Of the last event that counts."""
+    """Offset of the last event that counts."""
     active_offset: int = -1
-    """Of the event that chose the active version."""
+    """Offset of the event that chose the active version."""
     changed_timestamp_ms: int = 0
     route_offset: int = -1
-    """Of the event that last changed where requests go: `active_offset`, unless a circuit, the off switch or a rollout
-    did later. The registry offset every answer names: the `request_plan` of the state at this offset says which
+    """Offset of the event that last changed where requests go: `active_offset`, unless a circuit, the off switch or a
+    rollout did later. The registry offset every answer names: the `request_plan` of the state at this offset says which
     versions may answer."""
 
 
@@ -89,7 +89,11 @@ class RegistryFold:
         self.next_offset = max(self.next_offset, next_offset)
 
     def apply(self, record: LogRecord) -> Outcome:
-        """Fold one record and say whether it counts. ValueError if it comes out of order."""
+        """Fold one record and return whether it counts.
+
+        Raises:
+            ValueError: The record comes out of order.
+        """
         offset = record.offset
         if offset < self.next_offset:
             raise ValueError(f"record {offset} was folded before; the next one is {self.next_offset}")

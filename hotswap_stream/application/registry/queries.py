@@ -33,7 +33,7 @@ class ModelSummary(Struct, frozen=True, kw_only=True):
     versions_by_stage: dict[str, int]
     sequence: int
     offset: int
-    """Of its last event in the registry log."""
+    """Offset of its last event in the registry log."""
 
 
 class FigureDifference(Struct, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 def list_models(streams: Streams, *, after: str | None = None, limit: int | None = None) -> tuple[ModelSummary, ...]:
-    """Models by name, behind the name `after`, at most `limit`."""
+    """Return models by name: at most `limit` of those whose names come after `after`."""
     names = sorted(name for name in streams if after is None or name > after)
     return tuple(_summary(streams[name]) for name in names[:limit])
 

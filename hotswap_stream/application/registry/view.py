@@ -92,7 +92,7 @@ _PARTS: dict[str, Any] = {
     "disabled_reason": None,
     "unknown_event_type": None,
 }
-"""Of a state: what may be of any size, because events may be, and what stands there without it."""
+"""Fields of a state that may be of any size, because events may be, and the value of each without it."""
 
 
 def registry_state(stream: Stream, *, versions_listed_max: int | None = VERSIONS_LISTED_MAX) -> RegistryState:

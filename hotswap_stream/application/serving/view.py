@@ -33,7 +33,7 @@ class ServingView(Struct, frozen=True, kw_only=True):
     disabled: bool
     disabled_reason: str | None
     circuits: tuple[CircuitRecord, ...]
-    """Of the active version, and of all that moved since they last entered production."""
+    """Circuits of the active version, and of all that moved since they last entered production."""
     policy: ServingPolicy
     policy_is_default: bool
 

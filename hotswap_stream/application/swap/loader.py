@@ -26,9 +26,10 @@ class LoadedModel(Protocol):
         ...
 
     def padded_rows(self, rows: int) -> int:
-        """Rows of the forward pass that computes so many, of each pass if one cannot hold them; for the answer's facts.
+        """Return the rows of the forward pass that computes `rows` rows, for the answer's facts.
 
-        Arrays of exactly so many rows are computed without a copy: allocate them so, with zeros behind the last row.
+        If one pass cannot hold them, it is the rows of each of several passes. Arrays of exactly the returned size are
+        computed without a copy: allocate them so, with zeros after the last row.
         """
         ...
 
@@ -49,7 +50,14 @@ class ModelLoader(Protocol):
     """Fetch → verify digest → load → warm up, off the hot path."""
 
     async def load(self, digest: str) -> LoadedModel:
-        """A HotswapError says why it cannot serve; `retriable` whether trying again may help."""
+        """Load a version.
+
+        Args:
+            digest: The digest of its artifact, `sha256:<64 hex digits>`.
+
+        Raises:
+            HotswapError: It cannot serve; `retriable` says whether trying again may help.
+        """
         ...
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 
 REOPEN_SECONDS = 5.0
 COMMIT_SECONDS = 1.0
-"""How long the position may lag behind events that nobody wants to hear of."""
+"""How long the position may lag for events that nobody wants to hear of."""
 FAILURE_CHARACTERS_MAX = 200
 
 
@@ -44,15 +44,17 @@ class WebhookNote(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class WebhookPage(Struct, frozen=True):
-    """Records behind the position, and the turn they were given in."""
+    """Records from the position on, and the turn they were given in."""
 
     records: Sequence[InboundRecord]
     turn: int
 
 
 class WebhookPlace(Protocol):
-    """A webhook's place in the log. Of all processes that open it one has it at a time; `turn` grows whenever it is
-    taken away. All methods raise LogUnavailableError."""
+    """A webhook's place in the log. All methods raise LogUnavailableError.
+
+    Of all processes that open it one has it at a time; `turn` grows whenever it is taken away.
+    """
 
     @property
     def turn(self) -> int:
@@ -155,7 +157,7 @@ class WebhookDelivery:
         await self._catch_up(place, turn, position)
 
     async def _catch_up(self, place: WebhookPlace, turn: int, position: int) -> None:
-        """Commit behind events that nobody wants to hear of."""
+        """Commit the place after events that nobody wants to hear of."""
         async with place.holding():
             if position > self._committed and place.turn == turn:
                 await self._commit(place, position)

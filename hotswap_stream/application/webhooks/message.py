@@ -63,7 +63,10 @@ class Message(Struct, frozen=True, kw_only=True):
 
 
 def signature(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
-    """Of Standard Webhooks, scheme v1. Over bytes: a body need not be text to be signed as it is."""
+    """Return the signature of Standard Webhooks, scheme v1.
+
+    It is over bytes: a body need not be text to be signed as it is.
+    """
     signed = b".".join((message_id.encode(), timestamp.encode(), body))
     return f"v1,{base64.b64encode(hmac.digest(key, signed, sha256)).decode()}"
 
@@ -75,8 +78,11 @@ def event_type(value: bytes) -> str | None:
 
 
 def message_of(record: InboundRecord) -> Message:
-    """The message about an event of the log. Its id is the event's, which receivers may know it by again; where that
-    could not stand in a header, the digest of the event."""
+    """Return the message about an event of the log.
+
+    Its id is the event's, which receivers may know it by again; where that could not stand in a header, the digest of
+    the event.
+    """
     body = record.value or b""
     glimpse = _glimpse(body)
     usable = glimpse is not None and _SAFE_ID.fullmatch(glimpse.id)

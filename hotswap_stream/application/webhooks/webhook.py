@@ -38,7 +38,7 @@ class Webhook(Struct, frozen=True, kw_only=True):
     """One receiver. `repr` and `shown_url` show neither keys nor what a URL often hides in its query."""
 
     name: str
-    """Of the group that keeps its position. Given by the user, or made from the URL."""
+    """Name of the group that keeps its position. Given by the user, or made from the URL."""
     url: str
     keys: tuple[bytes, ...]
     """Every message is signed with each of them."""
@@ -64,9 +64,11 @@ class Webhook(Struct, frozen=True, kw_only=True):
 def webhooks_of(
     urls: str | None, secret: str | None, events: str, *, timeout_ms: int, retry_seconds_max: float
 ) -> tuple[Webhook, ...]:
-    """The webhooks of the settings; none where there are no URLs.
+    """Return the webhooks of the settings; none where there are no URLs.
 
-    ConfigurationError says what is wrong and what would be right; it shows no secret, and of a URL its host alone.
+    Raises:
+        ConfigurationError: A setting is wrong. The message says what would be right; it shows no secret, and of a URL
+            its host alone.
     """
     entries = [part for part in (each.strip() for each in (urls or "").split(",")) if part]
     if len(entries) > WEBHOOKS_MAX:

@@ -46,7 +46,11 @@ class WindowReader(Protocol):
     """Reads windows topics."""
 
     async def read(self, model_name: str) -> WindowFolds:
-        """All partitions to their ends. What was read a moment ago may do. LogUnavailableError."""
+        """Read all partitions to their ends. What was read a moment ago may do.
+
+        Raises:
+            LogUnavailableError: They cannot be read.
+        """
         ...
 
 
