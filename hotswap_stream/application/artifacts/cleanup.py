@@ -107,7 +107,7 @@ def _why_kept(state: ModelState, version: VersionState, newest: set[str]) -> str
 
 
 def _holders(streams: Streams, state: ModelState, reasons: Mapping[str, str | None]) -> dict[str, str]:
-    """Digest → a version that keeps it: a kept one of this model, or any of another model."""
+    """Return digest → a version that keeps it: a kept one of this model, or any of another model."""
     holders: dict[str, str] = {}
     for other in streams.values():
         for name, version in other.state.versions.items():

@@ -73,7 +73,7 @@ def digest_hex(digest: str) -> str:
 
 
 def digest_of_artifact(content: bytes | bytearray | memoryview) -> str:
-    """`sha256:<hex>` over the whole file. Releases the GIL."""
+    """Return `sha256:<hex>` over the whole file. Releases the GIL."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 

@@ -51,7 +51,7 @@ class TensorSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             )
 
     def fits(self, shape: tuple[int, ...]) -> bool:
-        """Whether a concrete shape is one this tensor may have."""
+        """Return whether a concrete shape is one this tensor may have."""
         return len(shape) == len(self.shape) and all(
             actual >= 0 if wanted == -1 else actual == wanted for wanted, actual in zip(self.shape, shape, strict=True)
         )

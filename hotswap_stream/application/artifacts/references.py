@@ -63,16 +63,16 @@ class ArtifactMarks(Protocol):
         """Write a mark, or renew it."""
 
     async def of(self, digest: str) -> tuple[Mark, ...]:
-        """All marks of an artifact."""
+        """Return all marks of an artifact."""
 
     async def remove(self, digest: str, name: str) -> None:
         """Remove a mark; nothing happens if there is none."""
 
     async def all(self) -> dict[str, frozenset[str]]:
-        """Digest → names of its marks, of the whole store."""
+        """Return digest → names of its marks, of the whole store."""
 
     async def artifact_written_at(self, digest: str) -> datetime | None:
-        """When an artifact was written, by the same clock; None if it is not there."""
+        """Return when an artifact was written, by the same clock; None if it is not there."""
 
     async def delete_artifact(self, digest: str) -> None:
         """Remove an artifact; nothing happens if there is none."""
@@ -118,7 +118,7 @@ def check_environment_name(name: str) -> str:
 
 
 def is_mark_name(name: str) -> bool:
-    """Whether a file's name is a mark's, or an announcement's."""
+    """Return whether a file's name is a mark's, or an announcement's."""
     return _ENVIRONMENT.fullmatch(name.removeprefix(_ANNOUNCED)) is not None
 
 
@@ -132,7 +132,7 @@ class ArtifactReferences:
         self._grace_seconds = grace_seconds
 
     async def environment(self) -> str:
-        """The name under which this environment marks."""
+        """Return the name under which this environment marks."""
         if self._environment is None:
             self._environment = check_environment_name(await self._ask_environment())
         return self._environment
@@ -168,7 +168,7 @@ class ArtifactReferences:
         adopt: bool = True,
         grace_seconds: float | None = None,
     ) -> Release:
-        """Need it no more, and delete it if nobody else needs it.
+        """Give up an artifact, and delete it if nobody else needs it.
 
         Args:
             digest: Of the artifact.
@@ -228,13 +228,13 @@ class ArtifactReferences:
         return Release(digest=digest, outcome="deleted")
 
     async def marked(self) -> frozenset[str]:
-        """Digests of the artifacts that this environment has marked, or announced to delete."""
+        """Return the digests of the artifacts that this environment has marked, or announced to delete."""
         environment = await self.environment()
         own = {environment, _ANNOUNCED + environment}
         return frozenset(digest for digest, names in (await self._marks.all()).items() if names & own)
 
     async def marked_by_anybody(self) -> frozenset[str]:
-        """Digests of the artifacts that some environment has marked, or announced to delete."""
+        """Return the digests of the artifacts that some environment has marked, or announced to delete."""
         return frozenset(await self._marks.all())
 
     async def adopt(self, digests: frozenset[str]) -> frozenset[str]:
@@ -245,7 +245,7 @@ class ArtifactReferences:
         return missing
 
     async def environments(self) -> dict[str, int]:
-        """Environment → how many artifacts it has marked."""
+        """Return environment → how many artifacts it has marked."""
         counts: dict[str, int] = {}
         for names in (await self._marks.all()).values():
             for name in {name.removeprefix(_ANNOUNCED) for name in names}:
@@ -264,7 +264,7 @@ class ArtifactReferences:
         return count
 
     async def _alive(self, digest: str, marks: tuple[Mark, ...]) -> list[str]:
-        """Environments that are deleting it. An announcement older than anybody may take is cleared away."""
+        """Return the environments that are deleting it. An announcement older than anybody may take is cleared away."""
         own = max((mark.written_at for mark in marks if not mark.name.startswith(_ANNOUNCED)), default=None)
         alive = []
         for mark in marks:

@@ -95,7 +95,7 @@ class ArtifactStore(Protocol):
         """
 
     async def exists(self, digest: str) -> bool:
-        """Whether the store has an artifact under this digest. Does not look inside."""
+        """Return whether the store has an artifact under this digest. Does not look inside."""
 
     async def list(self) -> tuple[ArtifactFacts, ...]:
-        """All artifacts, ordered by digest. Other files in the store are passed over."""
+        """Return all artifacts, ordered by digest. Other files in the store are passed over."""

@@ -106,7 +106,7 @@ class Chain:
             self._suspects.append(finding)
 
     def close(self) -> None:
-        """There are no more links: judge what is left."""
+        """Judge what is left: there are no more links."""
         self._settle(None)
         self._note(self._doubtful)
         self._doubtful = []
@@ -131,7 +131,7 @@ class Chain:
         self.evidence, self._suspects, self._suspect_offset = [], [], None
 
     def _broken(self, following: Link | None) -> bool:
-        """Whether something was written after a record that does not count, or after one that is not there."""
+        """Return whether something was written after a record that does not count, or after one that is not there."""
         written = {link.digest for link in self.evidence}
         if following is not None:
             written.add(following.digest)
@@ -145,7 +145,7 @@ class Chain:
         return head is not None and (head.offset + 1, head.cause) == (link.offset, link.cause)
 
     def _blamed(self) -> list[Finding]:
-        """The records found broken in themselves, with what else is known to be wrong."""
+        """Return the records found broken in themselves, with what else is known to be wrong."""
         broken = self.evidence[0]
         missing = f"; what event {broken.sequence} at offset {broken.offset} was written after is not in the log"
         return [replace(suspect, detail=suspect.detail + missing) for suspect in self._suspects]
@@ -204,7 +204,7 @@ class Chain:
         return former is not None and (former.offset, former.sequence, former.cause) == place
 
     def _diagnose(self, following: list[Link]) -> Finding | None:
-        """What broke the chain; None if the break is where a record was found broken in itself."""
+        """Find what broke the chain; None if the break is where a record was found broken in itself."""
         broken, rest = self.evidence[0], [*self.evidence[1:], *following]
         gap = broken.sequence > self.sequence + 1
         if self._suspect_offset is not None:
@@ -215,7 +215,7 @@ class Chain:
         return named or (self._missing(broken) if gap else self._wrong_former(broken, rest))
 
     def _known_former(self, broken: Link) -> Finding | None:
-        """`previous` names an event of this stream, but not one it could follow here."""
+        """Return a finding if `previous` names an event of this stream, but not one it could follow here."""
         loser = self.losers.get(broken.previous)
         if loser is not None and loser.sequence == broken.sequence - 1:
             here = self.head if self.head and self.head.sequence == loser.sequence else broken
@@ -265,7 +265,7 @@ class Chain:
         )
 
     def _wrong_former(self, broken: Link, rest: list[Link]) -> Finding:
-        """Either the former event here is not what the broken link was written after, or the link was changed."""
+        """Tell whether the former event is not what the broken link was written after, or the link was changed."""
         intact = any(link.previous in (broken.digest, broken.previous) for link in rest)
         goes_on = any(link.sequence == broken.sequence + 1 or link.previous == self.digests[-1] for link in rest)
         if self.head is None or (not intact and (goes_on or broken.sequence <= self.sequence)):

@@ -72,14 +72,14 @@ class ExportWriter:
         self.records = 0
 
     def line(self, record: LogRecord) -> bytes:
-        """The next record's line."""
+        """Return the next record's line."""
         self.records += 1
         key, key_base64 = _text_or_base64(record.key)
         value, value_base64 = _text_or_base64(record.value)
         return self._sealed(_RecordLine(record.offset, record.timestamp_ms, key, key_base64, value, value_base64))
 
     def passed(self, offsets: range) -> bytes:
-        """A line for offsets that hold no record."""
+        """Return a line for offsets that hold no record."""
         return self._sealed(_PassedLine(offsets.start, offsets.stop))
 
     def last_line(self) -> bytes:
@@ -143,7 +143,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _record_of(line: bytes) -> LogRecord | None:
-    """The record a line holds, whether or not its seal fits; None if it holds none."""
+    """Return the record a line holds, whether or not its seal fits; None if it holds none."""
     try:
         read = _RECORD_LINE.decode(line)
         key = _bytes_of(read.key, read.key_base64)
@@ -202,7 +202,7 @@ def _why_no_line(line: bytes) -> str:
 
 
 def _misplaced(line: bytes, record: LogRecord, former_sha256: str, expected_offset: int, file: BinaryIO) -> Finding:
-    """Another offset than expected: was it changed, is the expected one missing, or does it come later?"""
+    """Tell of another offset than expected: it was changed, or the expected one is missing, or comes later."""
     in_place = ExportWriter()
     in_place.sha256 = former_sha256
     in_place.line(msgspec.structs.replace(record, offset=expected_offset))

@@ -157,5 +157,5 @@ def difference_of(output: str, answered: Any, found: Any) -> Difference:
 
 
 def _place(bits: int, size: int) -> int:
-    """A float's place in the order of all floats of its size, from its bits as a signed integer."""
+    """Return a float's place in the order of all floats of its size, from its bits as a signed integer."""
     return bits if bits >= 0 else -(bits + (1 << (8 * size - 1)))

@@ -32,7 +32,7 @@ class NotAdmittedError(HotswapError):
 
 
 def retry_after_seconds(retry_after_s: float) -> int:
-    """Whole seconds as HTTP wants them: at least one, at most RETRY_AFTER_SECONDS_MAX."""
+    """Return whole seconds as HTTP wants them: at least one, at most RETRY_AFTER_SECONDS_MAX."""
     return max(1, min(RETRY_AFTER_SECONDS_MAX, math.ceil(retry_after_s)))
 
 

@@ -79,7 +79,7 @@ class HttpRequest(Struct, frozen=True, kw_only=True):
     binary_by_output: dict[str, bool]
 
     def binary_outputs(self, names: Collection[str]) -> set[str]:
-        """Those of these outputs that are wanted as bytes."""
+        """Return those of these outputs that are wanted as bytes."""
         return {name for name in names if self.binary_by_output.get(name, self.binary_by_default)}
 
 
@@ -116,7 +116,7 @@ def decode_request(body: bytes, header_length: str | None) -> HttpRequest:
 
 
 def encode_response(response: InferResponse, binary_outputs: Collection[str]) -> tuple[bytes, int | None]:
-    """An answer's body, and the bytes of its JSON if bytes of tensors follow it."""
+    """Encode an answer's body; return it with the bytes of its JSON if bytes of tensors follow it."""
     tensors, chunks = _part(response.outputs, binary_outputs)
     wire = WireResponse(
         model_name=response.model_name,
@@ -210,7 +210,7 @@ def _join(tensors: list[WireTensor], binary: memoryview) -> list[InferTensor]:
 
 
 def _part(tensors: list[InferTensor], binary: Collection[str]) -> tuple[list[WireTensor], list[bytes]]:
-    """The JSON's tensors, and the bytes that follow it."""
+    """Return the JSON's tensors, and the bytes that follow it."""
     parted, chunks = [], []
     for tensor in tensors:
         facts: dict[str, Any] = {"name": tensor.name, "shape": tensor.shape, "datatype": tensor.datatype}

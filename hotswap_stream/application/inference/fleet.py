@@ -88,16 +88,16 @@ class FleetView(Protocol):
         ...
 
     def workers(self, model_name: str) -> tuple[FleetWorker, ...]:
-        """Those of one model by name, dead ones too for a while."""
+        """Return those of one model by name, dead ones too for a while."""
         ...
 
     def absent_s(self, model_name: str) -> float:
-        """For how long no live worker has had the model; 0 if one has it."""
+        """Return for how many seconds no live worker has had the model; 0 if one has it."""
         ...
 
 
 def fleet_record(key: bytes | None, value: bytes) -> FleetRecord | None:
-    """The record; None for any bytes that are none, or that speak of another worker or model than their key."""
+    """Decode a record; None for any bytes that are none, or that speak of another worker or model than their key."""
     if len(value) > RECORD_BYTES_MAX or nests_too_deep(value):
         return None
     try:
@@ -162,7 +162,7 @@ class FleetFold:
         self._absent_since_s.clear()
 
     def model_names(self) -> tuple[str, ...]:
-        """Models that some worker spoke of."""
+        """Return the models that some worker spoke of."""
         return tuple(sorted(name for name, workers in self._records.items() if workers))
 
     def workers(self, model_name: str, now_s: float) -> tuple[FleetWorker, ...]:
@@ -223,7 +223,7 @@ class FleetFold:
 
 
 def model_fleet(model_name: str, state: ModelState, active_offset: int, workers: tuple[FleetWorker, ...]) -> ModelFleet:
-    """The workers of a model beside what the registry wants."""
+    """Compare the workers of a model with what the registry wants."""
     live = [worker for worker in workers if worker.live]
     active = state.active_version
     serving = [

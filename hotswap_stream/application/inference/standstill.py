@@ -49,11 +49,11 @@ class Standstill:
         self._places, self._blocked = found, frozenset(blocked)
 
     def forget(self) -> None:
-        """What was seen does not count."""
+        """Forget what was seen."""
         self._places, self._blocked = {}, frozenset()
 
     def forgive(self, now_s: float) -> None:
-        """Whoever looks stood still itself: the time until now does not count."""
+        """Count no time until now: whoever looks stood still itself."""
         self._places = {
             part: (place, None if since_s is None else now_s) for part, (place, since_s) in self._places.items()
         }

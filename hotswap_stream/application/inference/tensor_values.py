@@ -26,7 +26,7 @@ STRUCT_CODES = {
 
 
 def tensor_bytes(datatype: str, shape: Sequence[int]) -> int:
-    """Bytes that a tensor's raw data take."""
+    """Return how many bytes a tensor's raw data take."""
     return math.prod(shape) * DATATYPE_BYTES[datatype]
 
 
@@ -45,7 +45,7 @@ def flat_values(tensor: InferTensor) -> list[Any]:
 
 
 def flatten(data: Sequence[Any]) -> list[Any]:
-    """A flat or regularly nested list as a flat one."""
+    """Flatten a flat or regularly nested list."""
     values = list(data)
     for _ in range(DIMENSIONS_MAX):
         if not values or not isinstance(values[0], (list, tuple)):
@@ -55,7 +55,7 @@ def flatten(data: Sequence[Any]) -> list[Any]:
 
 
 def nest(values: Sequence[Any], shape: Sequence[int]) -> list[Any]:
-    """A flat list as nested ones of this shape."""
+    """Nest a flat list in this shape."""
     nested = list(values)
     for size in reversed(shape[1:]):
         nested = [nested[start : start + size] for start in range(0, len(nested), size)] if size else []

@@ -75,7 +75,7 @@ class LogGuard:
             raise replaced(seen, f"there is {self._first}")
 
     def read_to(self, next_offset: int) -> None:
-        """All records before this offset were read; remembered about once a second."""
+        """Take in that all records before this offset were read; remembered about once a second."""
         self._next_offset = next_offset
         if monotonic() - self._written_s >= REMEMBER_SECONDS:
             self.remember()
@@ -117,7 +117,7 @@ class LogGuard:
         raise shorter(self._seen(first), end)
 
     def overtaken(self, offset: int) -> LogReplacedError:
-        """The error for a record that was appended where this log has another one."""
+        """Return the error for a record that was appended where this log has another one."""
         if self._first is None:
             return LogReplacedError(f"the registry log gave offset {offset} twice: it was replaced while it was read")
         return replaced(

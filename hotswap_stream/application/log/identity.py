@@ -41,7 +41,7 @@ class LogMemory(Protocol):
     """Where a process remembers the log from one start to the next."""
 
     def recall(self) -> SeenLog | None:
-        """What was remembered; None: nothing, or nothing that reads."""
+        """Return what was remembered; None: nothing, or nothing that reads."""
         ...
 
     def remember(self, seen: SeenLog) -> None:
@@ -49,7 +49,7 @@ class LogMemory(Protocol):
 
 
 def seen_from(record: LogRecord, next_offset: int) -> SeenLog:
-    """The log whose first record this is."""
+    """Return the log whose first record this is."""
     return SeenLog(
         identity=digest_of(record.value or b""), began_ms=record.timestamp_ms, next_offset=max(1, next_offset)
     )
@@ -87,12 +87,12 @@ def check_seen(seen: SeenLog, there: SeenLog | None) -> None:
 
 
 def replaced(seen: SeenLog, what_is: str) -> LogReplacedError:
-    """The error for another log, or none."""
+    """Return the error for a log that is another one, or empty."""
     return LogReplacedError(f"the registry log is not the one that was seen: seen was {seen}; {what_is}. {WAY_OUT}")
 
 
 def shorter(seen: SeenLog, next_offset: int) -> LogReplacedError:
-    """The error for a log that lost its end."""
+    """Return the error for a log that lost its end."""
     return LogReplacedError(
         f"records of the registry log are gone: seen was {seen}; it ends before offset {next_offset} now. {WAY_OUT}"
     )

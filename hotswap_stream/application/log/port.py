@@ -74,15 +74,15 @@ class RegistryLog(Protocol):
         ...
 
     def read(self, start_offset: int, end_offset: int) -> AsyncIterator[Sequence[LogRecord]]:
-        """Records from `start_offset` up to, not including, `end_offset`, in pages; ends there or at the log's end."""
+        """Read records from `start_offset` up to, not including, `end_offset` or the log's end, in pages."""
         ...
 
     def reader(self) -> "RegistryLog":
-        """One more access to the same records, not started, that is only read: to be used in any one event loop."""
+        """Make one more access to the same records, not started, only to read, for any one event loop."""
         ...
 
     def follow(self, start_offset: int) -> AsyncIterator[LogPage]:
-        """Records from `start_offset` on, as they come, until the log is stopped. Each page takes it further."""
+        """Yield records from `start_offset` on, as they come, until the log is stopped. Each page takes it further."""
         ...
 
     async def without_records(self, start_offset: int, end_offset: int) -> Sequence[range]:
@@ -93,5 +93,5 @@ class RegistryLog(Protocol):
         ...
 
     def obstacle(self, *, seconds_min: float = HELD_BACK_SECONDS) -> str | None:
-        """What keeps a `follow` from reading on though there is more, if it has lasted so long; None: nothing."""
+        """Return what has kept a `follow` from reading on for `seconds_min` though there is more; None: nothing."""
         ...

@@ -179,7 +179,7 @@ class _Process:
         return child
 
     async def _get_ready(self) -> bool:
-        """Whether the process got ready in time."""
+        """Return whether the process got ready in time."""
         ready = self.spec.ready
         if ready is None:
             return True
@@ -192,7 +192,7 @@ class _Process:
         return True
 
     def _next_delay(self) -> float | None:
-        """Seconds until the next start; None when there is to be none."""
+        """Return the seconds until the next start; None when there is to be none."""
         if self._exit_code in self.spec.exit_codes_final:
             return None
         return self._pace.next_delay(asyncio.get_running_loop().time())
@@ -292,7 +292,7 @@ class Supervisor:
             await process.stop()
 
     def statuses(self) -> tuple[ProcessStatus, ...]:
-        """All processes, in the order of their specs."""
+        """Return all processes, in the order of their specs."""
         return tuple(process.status for process in self._processes.values())
 
     def status(self, name: str) -> ProcessStatus:

@@ -53,7 +53,7 @@ class EntryFilter(Struct, frozen=True, kw_only=True):
     """A stored type name (`hotswap.model.promoted.v1`) or its middle (`promoted`)."""
 
     def takes(self, entry: LogEntry) -> bool:
-        """Whether the entry is wanted. What is not an event matches no filter."""
+        """Return whether the entry is wanted. What is not an event matches no filter."""
         if self.model_name is None and self.event_type is None:
             return True
         event = entry.event or {}
@@ -152,7 +152,7 @@ class EventFeed:
     async def _wanted(
         self, records: AsyncGenerator[LogRecord, None], start: int, end: int, limit: int, wanted: EntryFilter
     ) -> tuple[list[LogEntry], int]:
-        """At most `limit` entries, and where to go on."""
+        """Return at most `limit` entries, and where to go on."""
         entries: list[LogEntry] = []
         position = looked_at = start
         looked_at_bytes = 0
@@ -216,7 +216,7 @@ async def _records(log: RegistryLog, start: int, end: int) -> AsyncGenerator[Log
 
 
 async def _voids(log: RegistryLog, end: int) -> dict[int, Void]:
-    """By offset, of all records before `end`."""
+    """Return the void records before `end`, by offset."""
     fold, voids = RegistryFold(), {}
     async with aclosing(_records(log, 0, end)) as records:
         async for record in records:

@@ -80,12 +80,12 @@ class RegistryFold:
         self.void_count = 0
 
     def state(self, model_name: str) -> ModelState:
-        """State of one model, owned by this fold: read it, or `copy` it. Empty (sequence 0) if it has no events."""
+        """Return one model's state, owned by this fold: read it, or `copy` it. Empty (sequence 0) without events."""
         stream = self.streams.get(model_name)
         return ModelState(model_name) if stream is None else stream.state
 
     def pass_over(self, next_offset: int) -> None:
-        """The log was read up to this offset: what was not applied before it holds no record."""
+        """Take in that the log was read up to this offset: what was not applied before it holds no record."""
         self.next_offset = max(self.next_offset, next_offset)
 
     def apply(self, record: LogRecord) -> Outcome:

@@ -113,11 +113,11 @@ class RegistryFollower:
         return lambda: self._listeners.remove(listener)
 
     def state(self, model_name: str) -> ModelState:
-        """The model's state as far as this process has read the log."""
+        """Return the model's state as far as this process has read the log."""
         return self.fold.state(model_name)
 
     def stream(self, model_name: str) -> Stream | None:
-        """The model's stream, or None if it has no events."""
+        """Return the model's stream, or None if it has no events."""
         return self.fold.streams.get(model_name)
 
     async def catch_up(self) -> None:
@@ -246,7 +246,7 @@ class RegistryFollower:
             moved.set()
 
     def _lose(self, error: LogReplacedError) -> None:
-        """From here on nothing is decided: what was folded is not what the log holds."""
+        """Decide nothing from here on: what was folded is not what the log holds."""
         if self._lost is None:
             self._lost = error
             _log.error("registry_log_replaced", cause=str(error))
@@ -268,7 +268,7 @@ class RegistryFollower:
                 _log.exception("listener_failed", offset=record.offset)
 
     def _condemn(self, offset: int) -> NoReturn:
-        """A record of ours stands where another one was read."""
+        """Raise the error for a record of ours that stands where another one was read."""
         error = self._guard.overtaken(offset)
         self._lose(error)
         if self._follower is not None:
@@ -276,4 +276,4 @@ class RegistryFollower:
         raise error
 
     async def _on_empty(self) -> None:
-        """Called at the start where the log has no record."""
+        """Do what is to be done at the start where the log has no record."""

@@ -58,7 +58,7 @@ class AnswerWindow:
         self._forget(now_s)
 
     def trip(self) -> Trip | None:
-        """What is wrong with the answers in the window, if there are enough of them."""
+        """Return what is wrong with the answers in the window, if there are enough of them."""
         policy, answers = self._policy, self._answers
         if answers < policy.answers_min:
             return None
@@ -163,7 +163,7 @@ class ProbePlan:
         return tuple(picked)
 
     def observe(self, *, passed: int = 0, failed: int = 0, lost: int = 0) -> ProbeVerdict | None:
-        """What came of probes: `lost` ones were never answered by the version and may be sent again."""
+        """Take in what came of probes: `lost` ones were never answered by the version and may be sent again."""
         self._under_way = max(0, self._under_way - passed - failed - lost)
         self.passed += passed
         self.failed += failed

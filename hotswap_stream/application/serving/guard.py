@@ -86,7 +86,7 @@ class CircuitGuard:
             return () if plan is None else plan.pick(requests)
 
     def probes_lost(self, count: int, model_version: str | None = None) -> None:
-        """So many probes were never answered by the version: others may take their place."""
+        """Take in that `count` probes were never answered by the version: others may take their place."""
         with self._lock:
             plan = self._plans.get(model_version or self._active or "")
             if plan is not None:
@@ -124,7 +124,7 @@ class CircuitGuard:
             return None if trip is None else self._open(model_version, circuit, trip)
 
     def due(self, now_s: float) -> list[AnyCommand]:
-        """Commands that are due by time: call it about twice a second, with monotonic seconds.
+        """Return the commands that are due by time: call it about twice a second, with monotonic seconds.
 
         A circuit counts as open since it was first seen so here: the event's own time is by the clock of the worker
         that opened it. After a restart it stays open for `open_seconds` once more.

@@ -39,7 +39,7 @@ class ServingView(Struct, frozen=True, kw_only=True):
 
 
 def find_serving(streams: Streams, model_name: str) -> ServingView | Refusal:
-    """How one model is served."""
+    """Return how one model is served."""
     stream = streams.get(model_name)
     if stream is None:
         return unknown_model(streams, model_name)

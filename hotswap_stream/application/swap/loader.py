@@ -34,7 +34,7 @@ class LoadedModel(Protocol):
         ...
 
     def infer(self, inputs: Arrays) -> Arrays:
-        """Blocking forward pass; call it from any threads. As many rows out as in.
+        """Compute a forward pass; it blocks, and any thread may call it. As many rows out as in.
 
         Calls wait for each other, so that a module's own code never runs twice at once: a version that is pinned and
         shadows at the same time is called by two threads. Any exception means this input failed, not the model.

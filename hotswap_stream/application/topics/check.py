@@ -50,7 +50,7 @@ class Difference(Struct, frozen=True, kw_only=True):
 
 
 def differences(spec: TopicSpec, facts: TopicFacts, *, brokers: int) -> list[Difference]:
-    """What differs, the broken first."""
+    """Return what differs, the broken first."""
     found: list[Difference] = []
     if facts.partitions != spec.partitions:
         found.append(
@@ -109,7 +109,7 @@ def to_set(spec: TopicSpec, facts: TopicFacts, *, brokers: int) -> dict[str, str
 
 
 def mending_command(topic: str, found: Iterable[Difference], bootstrap_servers: str) -> str | None:
-    """The line for Kafka's own tool; None where no setting mends it."""
+    """Return the line for Kafka's own tool; None where no setting mends it."""
     settings = [f"{each.setting}={each.value}" for each in found if each.value is not None]
     if not settings:
         return None

@@ -54,7 +54,7 @@ class DeadRecord(Protocol):
 
 
 def dead_letter(record: DeadRecord, cause: str, *, topic: str) -> OutboundRecord:
-    """The copy to write to `topic`. It always fits into a Kafka record of 1 MiB, whatever the record holds."""
+    """Return the copy to write to `topic`; it fits into a Kafka record of 1 MiB, whatever the record holds."""
     return OutboundRecord(
         topic=topic,
         key=None if record.key is None else record.key[:DEAD_LETTER_KEY_BYTES_MAX],
@@ -64,7 +64,7 @@ def dead_letter(record: DeadRecord, cause: str, *, topic: str) -> OutboundRecord
 
 
 def smallest_dead_letter(record: DeadRecord, cause: str, *, topic: str) -> OutboundRecord:
-    """The copy for a topic that did not take the other one: which record it was, and the cause."""
+    """Return the copy for a topic that did not take the other one: which record it was, and the cause."""
     return OutboundRecord(topic=topic, key=b"%d" % record.partition, value=b"", headers=_origin(record, cause))
 
 

@@ -36,7 +36,7 @@ class ReplyTopics:
         self._allowed = re.compile("|".join(re.escape(pattern).replace(r"\*", ".*") for pattern in self.patterns))
 
     def refusal(self, topic: str) -> str | None:
-        """Why no copy goes to this topic; None: it does."""
+        """Return why no copy goes to this topic; None: it does."""
         name = f"{header_names.SPRING_REPLY_TOPIC} {topic[:249]!r}"
         if not _TOPIC.fullmatch(topic):
             return f"{name} is not the name of a topic"

@@ -28,7 +28,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     """Share of items on which another version answered the same, if one was given."""
 
     def figures(self) -> dict[str, float]:
-        """Flat, for the registry."""
+        """Return the figures flat, for the registry."""
         figures = {
             "accuracy": self.accuracy,
             "macro_f1": self.macro_f1,

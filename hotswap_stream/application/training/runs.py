@@ -30,7 +30,7 @@ class TrainingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Container image digest of the trainer, for the provenance."""
 
     def parameters(self) -> dict[str, str]:
-        """What was chosen for this run, for the registry."""
+        """Return what was chosen for this run, for the registry."""
         return {
             "epochs": str(self.epochs),
             "batch_size": str(self.batch_size),

@@ -179,7 +179,7 @@ class ModelTrainer:
     async def _profile(
         self, spec: TrainingSpec, outcome: TrainingSucceeded, model_version: str, actor: str
     ) -> tuple[CommandResult, ...]:
-        """A version without a profile is a version all the same: a refusal ends nothing."""
+        """Record the version's profile. Without one it is a version all the same: a refusal ends nothing."""
         if outcome.profile is None:
             return ()
         result = await self.registry.handle(

@@ -66,19 +66,19 @@ class WebhookPlace(Protocol):
         ...
 
     def holding(self) -> AbstractAsyncContextManager[None]:
-        """While an attempt is made and its outcome committed; a place is not handed on meanwhile."""
+        """Hold the place while an attempt is made and its outcome committed; it is not handed on meanwhile."""
         ...
 
     async def read(self) -> WebhookPage:
-        """The next records; none where nothing came for a while or another process has the place."""
+        """Return the next records; none where nothing came for a while or another process has the place."""
         ...
 
     async def note(self) -> WebhookNote:
-        """What was committed last, by any process."""
+        """Return what was committed last, by any process."""
         ...
 
     async def commit(self, next_offset: int, note: WebhookNote) -> None:
-        """All before `next_offset` is done with."""
+        """Record that all before `next_offset` is done with."""
         ...
 
 
@@ -86,7 +86,7 @@ class WebhookPoster(Protocol):
     """Makes one attempt; see `HttpWebhookPoster`."""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> PostOutcome:
-        """What became of it. Raises nothing."""
+        """Send a message and return what became of it. Raises nothing."""
         ...
 
 
@@ -122,7 +122,7 @@ class WebhookDelivery:
         self._log = _log.bind(webhook=webhook.name)
 
     def stop(self) -> None:
-        """`run` ends after the attempt at hand."""
+        """Have `run` end after the attempt at hand."""
         self._stop.set()
 
     async def run(self) -> None:
@@ -178,7 +178,7 @@ class WebhookDelivery:
             await asyncio.wait({reading, stopping})
 
     async def _handle(self, place: WebhookPlace, turn: int, record: InboundRecord) -> bool:
-        """Whether the record is done with; if not, the place was taken away or this is to stop."""
+        """Return whether the record is done with; if not, the place was taken away or this is to stop."""
         found = event_type(record.value or b"")
         if found is None or not self.webhook.wants(found) or not await self._applied.counts(record.offset):
             return True
@@ -238,7 +238,7 @@ class WebhookDelivery:
         return asyncio.get_running_loop().time()
 
     async def _pause(self, seconds: float, *others: asyncio.Event) -> None:
-        """Until the time is over, or this is to stop, or one of the others is set."""
+        """Wait until the time is over, or this is to stop, or one of the others is set."""
         waiting = [asyncio.ensure_future(event.wait()) for event in (self._stop, *others)]
         try:
             await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

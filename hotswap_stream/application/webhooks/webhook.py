@@ -53,11 +53,11 @@ class Webhook(Struct, frozen=True, kw_only=True):
         return urlunsplit(urlsplit(self.url)._replace(query=""))
 
     def group(self, prefix: str) -> str:
-        """The consumer group whose committed offset is how far it was told."""
+        """Return the consumer group whose committed offset is how far it was told."""
         return f"{prefix}-webhook-{self.name}"
 
     def wants(self, event_type: str) -> bool:
-        """Whether it is to be told of events of this stored type name."""
+        """Return whether it is to be told of events of this stored type name."""
         return any(fnmatch.fnmatchcase(event_type, pattern) for pattern in self.event_patterns)
 
 
@@ -96,7 +96,7 @@ def _within(setting: str, value: float, least: float, most: float) -> None:
 
 
 def _entry(entry: str, position: int) -> tuple[str, str]:
-    """Name and URL of `URL` or `name=URL`."""
+    """Return name and URL of `URL` or `name=URL`."""
     named = _NAMED.fullmatch(entry)
     name, url = named.groups() if named else (None, entry)
     if name is not None and not _NAME.fullmatch(name):
@@ -142,7 +142,7 @@ def _keys(secret: str | None) -> tuple[bytes, ...]:
 
 
 def _key(text: str, position: int) -> bytes:
-    """The bytes of a secret; the message shows nothing of it."""
+    """Return the bytes of a secret; the message shows nothing of it."""
     try:
         if not text.startswith(SECRET_PREFIX):
             raise ValueError

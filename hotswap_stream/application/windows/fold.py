@@ -28,7 +28,7 @@ class WindowFold(Generic[R]):
         self._markers: dict[str, WindowsMarker] = {}
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
-        """One record; what cannot be read is counted and passed over."""
+        """Apply one record; what cannot be read is counted and passed over."""
         parsed = parse_key(key)
         if parsed is None:
             self.unreadable += 1

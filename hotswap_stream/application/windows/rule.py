@@ -9,7 +9,7 @@ from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 
 
 def rule_of(manifest: ArtifactManifest) -> WindowRule | None:
-    """What one version takes; None if it takes no window."""
+    """Return what one version takes; None if it takes no window."""
     window = manifest.window
     if window is None:
         return None
@@ -24,7 +24,7 @@ def rule_of(manifest: ArtifactManifest) -> WindowRule | None:
 
 
 def same_series(one: WindowRule, other: WindowRule) -> bool:
-    """Whether the steps of one serve the other."""
+    """Return whether the steps of one serve the other."""
     return (one.input, one.datatype, one.features) == (other.input, other.datatype, other.features)
 
 

@@ -57,7 +57,7 @@ class WindowReader(Protocol):
 def model_windows(
     model_name: str, folds: WindowFolds, manifest: ArtifactManifest | None, *, after: str | None, limit: int
 ) -> ModelWindows:
-    """`manifest`: of the version in production."""
+    """Return a page of a model's windows. `manifest`: of the version in production."""
     found: list[WindowStatus] = []
     for partition, fold in folds.items():
         if fold.marker is None:
