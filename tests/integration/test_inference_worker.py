@@ -236,7 +236,9 @@ async def test_a_damaged_artifact_never_serves_and_is_rolled_back_by_an_event(st
     state = stage.registry.state(MODEL)
     assert state.active_version == "v1"
     assert state.versions["v3"].stage == "archived"
-    event = stage.registry.tail[-1].outcome
+    newest = stage.registry.tail.newest
+    assert newest is not None
+    event = newest.outcome
     assert event.event.data.cause == "load-failed"  # type: ignore[union-attr]
     assert "expected sha256" in event.event.reason  # type: ignore[union-attr, operator]
     await stage.send(request_body("after"))

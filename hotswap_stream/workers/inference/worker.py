@@ -11,8 +11,8 @@ import structlog
 from hotswap_events.fleet import LIVE_SECONDS_MAX
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks, first_failure
 from hotswap_stream.application.registry.fold import Applied
-from hotswap_stream.application.registry.follower import TailEntry
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.registry.tail import TailEntry
 from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.application.swap.loader import ModelLoader
 from hotswap_stream.application.swap.slot import LoadFailure
