@@ -32,7 +32,7 @@ class _AskingConnection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka i
 
 
 class _AskingClient(AIOKafkaClient):  # type: ignore[misc]
-    """A client all of whose connections create no topics by their questions."""
+    """A client all of whose connections are such."""
 
     async def _get_conn(self, node_id: Any, **options: Any) -> Any:
         connection = await super()._get_conn(node_id, **options)
@@ -59,7 +59,7 @@ def admin_client(**options: Any) -> AIOKafkaAdminClient:
 
 
 def never_creating(client: _AnyClient) -> _AnyClient:
-    """Let an aiokafka client that was not started yet create no topics by its questions, and return it."""
+    """Return the same client of aiokafka, not started yet, whose questions create no topics from now on."""
     inner = getattr(client, "_client", None) or client.client  # type: ignore[attr-defined]  # a producer's is public
     inner.__class__ = _AskingClient
     return client

@@ -1,4 +1,4 @@
-"""librdkafka's clients: what all of them are told, and questions about a partition."""
+"""Clients of librdkafka: what all of them are told, and questions about a partition."""
 
 import logging
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def tail_consumer(options: Mapping[str, Any], worker: str) -> Consumer:
 
 
 def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    """Return the first offset that is there and the first that is not yet. Blocking. Raise KafkaException."""
+    """Return the first offset that is there and the first that is not yet. KafkaException."""
     found = consumer.get_watermark_offsets(partition, timeout=ASK_SECONDS_MAX, cached=False)
     if found is None:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer about {partition}"))
@@ -53,10 +53,7 @@ def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]
 
 
 def partition_count(consumer: Consumer, topic: str) -> int:
-    """Return how many partitions a topic has; 0 if there is no such topic. It is not made by asking.
-
-    Blocking. Raise KafkaException.
-    """
+    """Return the number of the topic's partitions; 0 if there is no such topic. Blocking. KafkaException."""
     found = consumer.list_topics(topic, timeout=ASK_SECONDS_MAX).topics.get(topic)
     if found is None:
         return 0
@@ -68,7 +65,7 @@ def partition_count(consumer: Consumer, topic: str) -> int:
 
 
 class _ToStructlog(logging.Handler):
-    """Pass librdkafka's own log lines on to ours."""
+    """librdkafka's own log lines, as part of ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()

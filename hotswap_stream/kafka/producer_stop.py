@@ -8,9 +8,9 @@ from aiokafka.errors import KafkaError
 
 
 async def stop_producer(producer: AIOKafkaProducer, *, flush_seconds_max: float) -> None:
-    """Stop a producer, and wait for what it has not sent for a bounded time only.
+    """Stop the producer, and wait at most `flush_seconds_max` for what it still sends.
 
-    Its own `stop` waits until all batches are sent, which an idempotent producer tries for ever.
+    `stop` waits until all batches are sent, which an idempotent producer tries for ever.
     """
     stopping = asyncio.ensure_future(producer.stop())
     await asyncio.wait({stopping}, timeout=flush_seconds_max)

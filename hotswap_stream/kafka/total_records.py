@@ -24,7 +24,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchPy
 _log = structlog.get_logger(__name__)
 
 BATCH_BYTES_MAX = 256 * 1024 * 1024
-"""The largest size of one batch, unpacked; as sent it has at most what its topic takes in one."""
+"""Bytes of one batch, unpacked; as sent it has at most what its topic takes in one."""
 
 _GZIP, _ZSTD = 1, 4
 """Codecs by which a batch grows more than some hundred times when it is unpacked."""
@@ -38,7 +38,7 @@ _AiokafkaRecords: Any = fetcher.MemoryRecords
 
 
 class TotalRecords:
-    """Hold what a fetch brought of one partition, with those methods of aiokafka's own class that its fetcher calls."""
+    """What a fetch brought from one partition, with those methods of aiokafka's own class that its fetcher calls."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -95,7 +95,7 @@ class TotalBatch:
 
 
 def _leniently(data: memoryview, *, skipped: int) -> Iterator[Any]:
-    """Yield the batch's records after the first ones, as far as there is sense in them."""
+    """Yield the batch's records after the first `skipped`, as far as there is sense in them."""
     position = 0
     try:
         batch = _DefaultRecordBatchPy(data)
@@ -141,7 +141,7 @@ def _unpacked_bytes(codec: int, packed: bytes) -> int:
 
 
 def _zstd_bytes(packed: bytes) -> int:
-    """Return at most how many bytes the frames' blocks unpack to (RFC 8878): 128 KiB per block."""
+    """Return the same by the largest size of each block (RFC 8878): a block unpacks to 128 KiB at most."""
     count, at = 0, 0
     while at + 4 <= len(packed):
         magic = int.from_bytes(packed[at : at + 4], "little")

@@ -20,19 +20,9 @@ _READ_COMMITTED = 1
 async def transaction_offsets(
     consumer: AIOKafkaConsumer, partition: TopicPartition, start_offset: int, end_offset: int
 ) -> Sequence[range]:
-    """Find the offsets that batches of transactions take.
+    """Return those of these offsets, in order, that batches of transactions take. KafkaError.
 
-    Args:
-        consumer: A started consumer of committed records.
-        partition: The partition to look at.
-        start_offset: The first offset to look at.
-        end_offset: The first not to look at; none in between may have a record that the consumer is given.
-
-    Returns:
-        Those offsets, in order.
-
-    Raises:
-        KafkaError: The partition cannot be read.
+    None of the offsets from `start_offset` up to `end_offset` may have a record that the consumer is given.
     """
     found: list[range] = []
     position = start_offset
@@ -49,7 +39,7 @@ async def transaction_offsets(
 
 
 async def _batches(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> list[tuple[range, bool]]:
-    """Return the offsets of some batches from this one on, and whether a transaction wrote them."""
+    """Return the offsets of some batches from this one on, and whether a transaction wrote each."""
     client: Any = consumer._client
     leader = client.cluster.leader_for_partition(partition)
     if leader is None or leader < 0:

@@ -48,7 +48,7 @@ _UNREADABLE = frozenset(
 
 
 class BatchPlace(Struct, frozen=True):
-    """The offsets that a batch holds. `timestamp_ms`: the largest of its records."""
+    """Which offsets a batch holds. `timestamp_ms`: the largest of its records."""
 
     first_offset: int
     last_offset: int
@@ -56,12 +56,12 @@ class BatchPlace(Struct, frozen=True):
 
 
 def is_unreadable(error: KafkaError) -> bool:
-    """Return whether an error of a consumer says that what stands at its position cannot be read."""
+    """Return whether an error of a consumer says that what is at its position cannot be read."""
     return error.code() in _UNREADABLE
 
 
 def batch_place(content: bytes, offset: int) -> BatchPlace | None:
-    """Return the place of the first batch in what a broker sent that reaches up to `offset`; None if there is none."""
+    """Return the place of the first batch of what a broker sent that reaches up to `offset`; None for none."""
     start = 0
     while len(content) - start >= _HEADER.size:
         base, length, _epoch, magic, _crc, _attributes, delta, _first_ms, largest_ms = _HEADER.unpack_from(
@@ -72,21 +72,14 @@ def batch_place(content: bytes, offset: int) -> BatchPlace | None:
             return None
         if last >= offset:
             return BatchPlace(base, last, largest_ms)
-        start += 12 + length  # the length counts from after itself
+        start += 12 + length  # the length counts from behind itself
     return None
 
 
 def find_batch(options: Mapping[str, Any], topic: str, partition: int, offset: int) -> BatchPlace | None:
-    """Find the batch that a reader at `offset` comes to next. For a thread without an event loop.
+    """Return the batch that a reader at `offset` comes to next; None if it cannot be known now.
 
-    Args:
-        options: Settings of aiokafka's clients.
-        topic: The topic that is read.
-        partition: Its partition.
-        offset: The offset that cannot be read.
-
-    Returns:
-        The batch's place; None if it cannot be known now.
+    For a thread without an event loop. `options` are those of aiokafka's clients.
     """
     try:
         return asyncio.run(_find(options, topic, partition, offset))
@@ -95,10 +88,7 @@ def find_batch(options: Mapping[str, Any], topic: str, partition: int, offset: i
 
 
 def reading_on(options: Mapping[str, Any]) -> ReadOn:
-    """Return what lets a reader go on after batches that it cannot read and need not tell of.
-
-    `options`: settings of aiokafka's clients.
-    """
+    """Return what lets readers go on that need not say what they left out. `options`: those of aiokafka's clients."""
 
     def read_on(consumer: Consumer, message: Message) -> bool:
         error, topic, partition, offset = message.error(), message.topic(), message.partition(), message.offset()

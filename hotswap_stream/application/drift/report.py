@@ -23,7 +23,7 @@ ALPHA = 0.01
 ROWS_MIN = 50
 """Fewer values on a side show nothing."""
 RECORDS_MAX = 100_000
-"""One report folds so many observations of a version at most: half a minute of work."""
+"""One report folds at most this many observations of a version: half a minute of work."""
 RUNS_MAX = 10_000
 NAMES_MAX = 16
 """Distributions in a report."""
@@ -95,7 +95,7 @@ class LiveData:
         self._runs: dict[str, int] = {}
 
     def observe(self, record: Observation) -> bool:
-        """Take in an observation; whether it was of this version, live, and not read before."""
+        """Take in an observation. Return whether it was of this version, live, and not read before."""
         if record.model_version != self._model_version or record.role not in LIVE_ROLES:
             return False
         last = self._runs.pop(record.worker_run, 0)
@@ -127,9 +127,20 @@ async def drift_report(
     model_version: str | None = None,
     tolerance: float = 0.0,
 ) -> DriftReport | Refusal:
-    """Of this version, or of the active one. HotswapErrors where the observations cannot be read, or are too many.
+    """Return the report on a version, or the refusal that says why there is none.
 
-    `tolerance`: a distance that nobody minds, from 0 to below 1; ValueError for another one.
+    Args:
+        streams: The models as folded from the log.
+        model_name: The model.
+        history: Where its observations are kept.
+        since: The first time that is looked at.
+        until: The last one; None looks up to the present.
+        model_version: The version; None takes the active one.
+        tolerance: A distance that nobody minds, from 0 to below 1.
+
+    Raises:
+        ValueError: Another tolerance.
+        HotswapError: The observations cannot be read, or are too many.
     """
     if not 0 <= tolerance < 1:
         raise ValueError(f"tolerance is {tolerance}; a distance from 0 to below 1 is needed")
@@ -175,7 +186,7 @@ async def drift_report(
 
 
 def _read(profile: ModelProfiled | None) -> tuple[dict[str, Sketch], int]:
-    """The profile's sketches, and how many are none."""
+    """Return the profile's sketches, and how many are none."""
     encoded = {} if profile is None else profile.sketches
     found = readable_sketches(encoded)
     return found, len(encoded) - len(found)
@@ -226,6 +237,6 @@ def _overall(verdicts: Iterable[DriftVerdict]) -> DriftVerdict:
 
 
 def _order(name: str) -> tuple[str, int]:
-    """`input`, then its elements by their numbers, then `score`."""
+    """Return what sorts names: `input`, then its elements by their numbers, then `score`."""
     prefix, _dot, index = name.partition(".")
     return prefix, int(index) if index.isascii() and index.isdigit() else -1

@@ -20,7 +20,7 @@ class RequestPlan(Struct, frozen=True, gc=False):
 
 
 def request_plan(state: ModelState) -> RequestPlan:
-    """The plan in this state. Answers name the registry event that last changed it."""
+    """Return the plan in this state. Answers name the registry event that last changed it."""
     split = traffic(state)
     if len(split.arms) <= 1:
         return RequestPlan(split, (route(state),))
@@ -28,14 +28,15 @@ def request_plan(state: ModelState) -> RequestPlan:
 
 
 def plain_plan(active_version: str | None) -> RequestPlan:
-    """The plan while nothing but the active version, if there is one, has a part in it."""
+    """Return the plan while nothing but the active version, if there is one, has a part in it."""
     return RequestPlan(plain_traffic(active_version), (plain_route(active_version),))
 
 
 def versions_allowed(state: ModelState) -> frozenset[str]:
-    """Versions that may answer in this state a request that names none: arms, what stands in for them, probes.
+    """Return the versions that may answer in this state a request that names none.
 
-    The active version stands in for an arm that a worker has not loaded.
+    These are the arms, what stands in for them, and the probes. The active version stands in for an arm that a worker
+    has not loaded.
     """
     plan = request_plan(state)
     if any(found.refused_because == "model-disabled" for found in plan.routes):

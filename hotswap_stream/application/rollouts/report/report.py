@@ -130,8 +130,10 @@ class Experiment:
         self.read_to: datetime | None = None
 
     def observe(self, record: Observation, at: datetime) -> None:
-        """Take in an observation. One that was read before changes nothing; nor does one that cannot be folded, which
-        the agents put aside too."""
+        """Take in an observation.
+
+        One that was read before changes nothing; nor does one that cannot be folded, which the agents put aside too.
+        """
         if record.sequence <= self._marks.get(record.worker_run, 0):
             return
         self._marks[record.worker_run] = record.sequence
@@ -153,7 +155,13 @@ class Experiment:
     def report(
         self, model_name: str, rollout: RolloutState, feedback: Mapping[JoinStatus, int] | None = None
     ) -> ExperimentReport:
-        """As it stands. `rollout` is the same one, as it is now; `feedback` is how much of it was read."""
+        """Return the report as it stands.
+
+        Args:
+            model_name: The model of the rollout.
+            rollout: The same rollout, as it is now.
+            feedback: How much feedback was read, by what became of it.
+        """
         deciding, shown = self._tables[True].rollout, self._tables[False].rollout
         figures = {} if deciding is None else deciding.figures
         verdicts = () if deciding is None else verdicts_of(self._rollout, deciding)
@@ -195,7 +203,7 @@ class Experiment:
 
 
 def _shown_policy(policy: RolloutPolicy) -> RolloutPolicy:
-    """Rules on differences, for all that can be compared."""
+    """Return the policy with rules on differences, for all that can be compared."""
     rules = {rule.metric: rule for rule in policy.metrics if rule.metric in (*MARGINS, "latency")}
     for metric, margin in MARGINS.items():
         known = rules.get(metric)
