@@ -6,7 +6,7 @@ WINDOW_SECONDS = 60.0
 
 
 class RestartPace:
-    """Pauses that grow with the restarts of the last minute, up to a number of them."""
+    """Pauses that grow with the restarts of the last minute, and end when there were too many."""
 
     def __init__(self, *, per_minute_max: int, seconds_first: float, seconds_max: float) -> None:
         self._per_minute_max = per_minute_max
@@ -15,7 +15,7 @@ class RestartPace:
         self._recent: deque[float] = deque()
 
     def next_delay(self, now_s: float) -> float | None:
-        """Seconds until the next start, which counts from here on; None when there were too many of late."""
+        """Return the seconds until the next start, which counts from here on; None when there were too many lately."""
         while self._recent and now_s - self._recent[0] > WINDOW_SECONDS:
             self._recent.popleft()
         if len(self._recent) >= self._per_minute_max:

@@ -20,13 +20,13 @@ _REST: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = (
     (re.compile(r"_PORT_\d{1,5}_(?:TCP|UDP|SCTP)_PORT"), _NUMBER),
     (re.compile(r"_PORT_\d{1,5}_(?:TCP|UDP|SCTP)_ADDR"), _ADDRESS),
 )
-"""After the service's name: the rest of the variable's name, and what its value looks like."""
+"""The rest of a variable's name after the service's name, and what its value looks like."""
 
 
 def service_links(environment: Mapping[str, str], prefix: str) -> frozenset[str]:
-    """Names of the variables with this prefix that are service links.
+    """Return the names of the variables with this prefix that are service links.
 
-    A service of a name that begins so has at least its address and its port; nothing is taken for a link without both.
+    A service whose name begins so has at least its address and its port; nothing is taken for a link without both.
     """
     named = {name: value for name, value in environment.items() if name.startswith(prefix)}
     services = {

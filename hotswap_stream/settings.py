@@ -160,7 +160,14 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment. ConfigurationError names a variable that is unknown or does not fit."""
+    """Return the settings from the environment.
+
+    Args:
+        environment: Variables to read; None: this process's own.
+
+    Raises:
+        ConfigurationError: It names a variable that is unknown or does not fit.
+    """
     source = os.environ if environment is None else environment
     links = passed_over(source)
     values = {
@@ -190,12 +197,12 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def passed_over(environment: Mapping[str, str] | None = None) -> frozenset[str]:
-    """Variables with the prefix that are no settings, because Kubernetes set them for a service of such a name."""
+    """Return variables with the prefix that are no settings: Kubernetes set them for a service of such a name."""
     return service_links(os.environ if environment is None else environment, PREFIX)
 
 
 def parse_api_keys(text: str | None) -> dict[str, str]:
-    """Name → key of `HOTSWAP_API_KEYS`. ConfigurationError, which shows no key, if it does not fit."""
+    """Return name → key of `HOTSWAP_API_KEYS`. ConfigurationError, which shows no key, if it does not fit."""
     keys: dict[str, str] = {}
     for position, pair in enumerate(filter(None, (part.strip() for part in (text or "").split(","))), start=1):
         name, separator, key = (part.strip() for part in pair.partition(":"))
@@ -211,7 +218,7 @@ def parse_api_keys(text: str | None) -> dict[str, str]:
 
 
 def parse_answer_keys(text: str | None) -> list[str]:
-    """The keys of `HOTSWAP_ANSWERS_KEY`. ConfigurationError, which shows no key, if they do not fit."""
+    """Return the keys of `HOTSWAP_ANSWERS_KEY`. ConfigurationError, which shows no key, if they do not fit."""
     keys = (text or "").split()
     if any(len(key) < ANSWERS_KEY_CHARACTERS_MIN for key in keys):
         raise ConfigurationError(
@@ -224,7 +231,7 @@ def parse_answer_keys(text: str | None) -> list[str]:
 
 
 def parse_allowed_hosts(text: str | None) -> tuple[str, ...]:
-    """Names of `HOTSWAP_API_ALLOWED_HOSTS`. ConfigurationError if one does not fit."""
+    """Return the names of `HOTSWAP_API_ALLOWED_HOSTS`. ConfigurationError if one does not fit."""
     names = tuple(filter(None, (part.strip() for part in (text or "").split(","))))
     for name in names:
         if not _HOST_NAME.fullmatch(name):
@@ -243,7 +250,7 @@ def _decode_path(wanted: type, value: object) -> object:
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """The environment for a child process that must run with these settings: this process's own, with them set."""
+    """Return this process's environment with these settings in it, for a child process that must run with them."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     for name in Settings.__struct_fields__:
         value = getattr(settings, name)

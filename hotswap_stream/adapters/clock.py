@@ -1,4 +1,4 @@
-"""The system clock and random ids behind their ports."""
+"""The system clock and random ids, for the ports of the application."""
 
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -8,7 +8,7 @@ class SystemClock:
     """Wall-clock time of this machine."""
 
     def now(self) -> datetime:
-        """Now, in UTC."""
+        """Return the time now, in UTC."""
         return datetime.now(UTC)
 
 
@@ -16,5 +16,5 @@ class RandomIds:
     """UUID version 4."""
 
     def new_id(self) -> str:
-        """A fresh UUID in its usual form."""
+        """Return a fresh UUID in its usual form."""
         return str(uuid4())

@@ -28,7 +28,17 @@ async def run_control_agents(
     on_well: Callable[[], None] | None = None,
 ) -> None:
     """Run the Faust control agents, and the deliveries to webhooks beside them, until `stop` is set.
-    ConfigurationError where a setting is wrong."""
+
+    Args:
+        settings: The environment they run in.
+        stop: Ends them.
+        instance: Unique among the agents' processes, and the same after a restart.
+        on_ready: Called once, when all of them follow their topics.
+        on_well: Called again and again while agents and deliveries can do their work.
+
+    Raises:
+        ConfigurationError: A setting is wrong.
+    """
     from hotswap_stream.agents.run import run_agents
 
     kafka, alert_lag_seconds = connection(settings), settings.alert_lag_seconds
@@ -72,5 +82,5 @@ async def run_control_agents(
 
 
 def _file_name(instance: str) -> str:
-    """What cannot be confused with another instance's."""
+    """Return a file name that cannot be confused with another instance's."""
     return re.sub(r"[^A-Za-z0-9._-]", lambda found: f"%{ord(found.group()):x}", instance)[:INSTANCE_CHARACTERS_MAX]

@@ -42,7 +42,7 @@ def new_api_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def check_api_settings(settings: Settings) -> None:
-    """ConfigurationError if the API may not listen where it is told to, or is told what does not fit."""
+    """Raise ConfigurationError if the API may not listen where it is told to, or a setting of it does not fit."""
     from hotswap_stream.api.server import check_keys
 
     parse_allowed_hosts(settings.api_allowed_hosts)
@@ -53,7 +53,16 @@ def check_api_settings(settings: Settings) -> None:
 async def serve_api(
     settings: Settings, *, on_started: Callable[[str], None] | None = None, stop_on_signals: bool = True
 ) -> None:
-    """Serve the HTTP API until SIGINT or SIGTERM. ConfigurationError if it may not listen there."""
+    """Serve the HTTP API until SIGINT or SIGTERM.
+
+    Args:
+        settings: The environment to serve.
+        on_started: Called with the URL when the API listens.
+        stop_on_signals: Without it, it ends when it is cancelled.
+
+    Raises:
+        ConfigurationError: It may not listen where it is told to, or a setting does not fit.
+    """
     from hotswap_stream.api.app import create_app
     from hotswap_stream.api.protocol.connections import ConnectionLimits
     from hotswap_stream.api.server import serve
@@ -114,7 +123,10 @@ async def serve_api(
 
 
 async def _until_ended(serving: "asyncio.Task[None]", registry: Registry) -> None:
-    """Until the server ends, or the log can no longer be followed: then nothing it says of the registry is true."""
+    """Wait until the server ends, or the log can no longer be followed.
+
+    Then nothing that the server says of the registry is true any more.
+    """
     losing = asyncio.create_task(registry.ended())
     try:
         await asyncio.wait({serving, losing}, return_when=asyncio.FIRST_COMPLETED)
@@ -129,7 +141,7 @@ async def _until_ended(serving: "asyncio.Task[None]", registry: Registry) -> Non
 
 
 def _api_keys(settings: Settings) -> dict[str, str]:
-    """Name → key. The name is the actor in the log, where parts of the product have names of their own."""
+    """Return name → key. The name is the actor in the log, where parts of the product have names of their own."""
     keys = parse_api_keys(settings.api_keys)
     for name in keys:
         if wrong := wrong_actor(name):

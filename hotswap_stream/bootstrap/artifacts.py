@@ -16,10 +16,17 @@ ARTIFACT_GRACE_SECONDS_MIN = 60.0
 
 
 def artifact_store(settings: Settings, environment: str | None = None) -> ArtifactStore:
-    """The configured artifact store as this environment uses it; by default a folder in the home.
+    """Return the configured artifact store as this environment uses it; by default a folder in the home.
 
     Its marks bear the topic prefix and the id that Kafka gave the registry's topic: two environments of one name, on
-    two clusters, are two, and all processes of one agree, wherever they run. `environment`: another name for them.
+    two clusters, are two, and all processes of one agree, wherever they run.
+
+    Args:
+        settings: Name the store and the environment.
+        environment: Another name for the marks.
+
+    Raises:
+        ConfigurationError: A setting of the store does not fit.
     """
     from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, S3Credentials, open_artifact_store
 
@@ -59,9 +66,10 @@ def artifact_store(settings: Settings, environment: str | None = None) -> Artifa
 
 
 async def environments_here(settings: Settings) -> tuple[str, ...]:
-    """Names that this environment has in the artifact store, without making anything; none where it has no registry.
+    """Return the names that this environment has in the artifact store; none where it has no registry.
 
-    Of an embedded broker that does not run: all environments whose data are in the home, as they go together.
+    Nothing is made by asking. Where the environment's embedded broker does not run, these are all environments whose
+    data is in the home, as they go together.
     """
     names = topics(settings)
     if settings.kafka_bootstrap_servers is None and running_broker(settings) is None:
@@ -76,7 +84,7 @@ async def environments_here(settings: Settings) -> tuple[str, ...]:
 
 
 def _topic_id_of(partition_folder: Path) -> str | None:
-    """What Kafka has written beside a partition's data."""
+    """Read the topic's id that Kafka has written beside a partition's data; None where there is none."""
     with suppress(OSError, UnicodeDecodeError):
         for line in (partition_folder / "partition.metadata").read_text(encoding="utf-8").splitlines():
             if line.startswith("topic_id:"):
@@ -85,10 +93,10 @@ def _topic_id_of(partition_folder: Path) -> str | None:
 
 
 def artifact_marker(settings: Settings) -> Callable[[str], Awaitable[None]]:
-    """A function that marks an artifact as needed here before an event names it; it opens the store when first called.
+    """Return a function that marks an artifact as needed here before an event names it.
 
-    HotswapError that is not retriable when it cannot be marked: whoever reads commands from a topic must go on with the
-    next one, and whoever sent this one is told.
+    It opens the store when it is first called. Where it cannot mark, it raises a HotswapError that is not retriable:
+    whoever reads commands from a topic must go on with the next one, and whoever sent this one is told.
     """
     store: ArtifactStore | None = None
 

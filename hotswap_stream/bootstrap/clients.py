@@ -13,7 +13,7 @@ from hotswap_stream.settings import Settings
 
 
 def inference_gateway(settings: Settings, *, in_flight_max: int) -> KafkaInferenceGateway:
-    """The way to the models by their topics, for the running event loop; connects when a model is asked."""
+    """Return the way to the models by their topics, for the running event loop; it connects when a model is asked."""
     return KafkaInferenceGateway(
         connection(settings).client_options(),
         topics(settings),
@@ -23,30 +23,30 @@ def inference_gateway(settings: Settings, *, in_flight_max: int) -> KafkaInferen
 
 
 def window_reader(settings: Settings) -> KafkaWindowReader:
-    """What the windows topics hold, now."""
+    """Return a reader of what the windows topics hold now."""
     return KafkaWindowReader(connection(settings).client_options(), topics(settings))
 
 
 def feedback_log(settings: Settings) -> KafkaFeedbackLog:
-    """Where feedback goes. Its topic must exist."""
+    """Return the log that feedback goes into. Its topic must exist."""
     return KafkaFeedbackLog(connection(settings).client_options(), topics(settings).feedback)
 
 
 def recorded_history(settings: Settings) -> KafkaRecordedHistory:
-    """What was recorded of answers, to be read again."""
+    """Return a reader of what was recorded about answers."""
     return KafkaRecordedHistory(connection(settings).client_options(), topics(settings))
 
 
 def answer_lookup(settings: Settings) -> KafkaAnswerLookup:
-    """Finds answers again, for the join with feedback."""
+    """Return what finds answers again, for the join with feedback."""
     return KafkaAnswerLookup(connection(settings).client_options(), topics(settings), tags=answer_tags(settings))
 
 
 def request_lag(settings: Settings) -> KafkaRequestLag:
-    """Says how many requests wait."""
+    """Return what says how many requests wait."""
     return KafkaRequestLag(connection(settings).client_options(), topics(settings), tags=answer_tags(settings))
 
 
 async def fleet(settings: Settings) -> FleetFold:
-    """What the workers say of themselves, now."""
+    """Return what the workers say about themselves now."""
     return await read_fleet(connection(settings).client_options(), topics(settings).fleet)

@@ -14,7 +14,7 @@ from hotswap_stream.settings import Settings, parse_answer_keys
 
 
 def topics(settings: Settings) -> Topics:
-    """The topics of this environment. ConfigurationError if the prefix is not valid."""
+    """Return the topics of this environment. ConfigurationError if the prefix is not valid."""
     try:
         return Topics(settings.topic_prefix)
     except ValueError as error:
@@ -22,12 +22,16 @@ def topics(settings: Settings) -> Topics:
 
 
 def answer_tags(settings: Settings) -> AnswerTags:
-    """What tells the answers of this environment's workers from other records. ConfigurationError."""
+    """Return what tells answers of this environment's workers from other records. ConfigurationError."""
     return AnswerTags(settings.topic_prefix, parse_answer_keys(settings.answers_key))
 
 
 def connection(settings: Settings) -> KafkaConnection:
-    """The configured cluster, or the embedded broker that runs in this home. ConfigurationError if there is neither."""
+    """Return how to reach the configured cluster, or the embedded broker that runs in this home.
+
+    Raises:
+        ConfigurationError: There is neither.
+    """
     servers = settings.kafka_bootstrap_servers
     if servers is None:
         broker = running_broker(settings)
@@ -48,8 +52,13 @@ def connection(settings: Settings) -> KafkaConnection:
 
 
 def announce_broker(settings: Settings, bootstrap_servers: str, data_dir: Path | None = None) -> None:
-    """Let other commands with the same home find the embedded broker of this process. `data_dir`: where its data
-    stays."""
+    """Let other commands with the same home find the embedded broker of this process.
+
+    Args:
+        settings: Name the home.
+        bootstrap_servers: `host:port` of each node, separated by commas.
+        data_dir: Where its data stays; None: the data goes with the process.
+    """
     announcement.announce(settings.home, bootstrap_servers, data_dir)
 
 
@@ -59,17 +68,17 @@ def withdraw_broker(settings: Settings) -> None:
 
 
 def running_broker(settings: Settings) -> announcement.RunningBroker | None:
-    """The embedded broker of this home, if the process that announced it still runs."""
+    """Return the embedded broker of this home, if the process that announced it still runs; else None."""
     return announcement.find(settings.home)
 
 
 def broker_condition(settings: Settings) -> ConditionWatch:
-    """Says how the embedded broker of this home is, if that is the one in use."""
+    """Return what says how the embedded broker of this home is, if that is the one in use."""
     return ConditionWatch(settings.home, connection(settings).bootstrap_servers)
 
 
 def log_memory(settings: Settings) -> HomeLogMemory[SeenLog] | None:
-    """What this machine remembers of the log of this environment; None where the log goes with its broker."""
+    """Return what this machine remembers of this environment's log; None where the log goes with its broker."""
     servers, broker = settings.kafka_bootstrap_servers, running_broker(settings)
     if broker is not None and servers in (None, broker.bootstrap_servers):
         if broker.data_dir is None:

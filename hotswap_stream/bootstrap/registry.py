@@ -24,7 +24,12 @@ _log = structlog.get_logger(__name__)
 
 
 def build_registry(settings: Settings, source: str) -> Registry:
-    """A registry over Kafka, not started. The control topics must exist."""
+    """Return a registry over Kafka, not started. The control topics must exist.
+
+    Args:
+        settings: Name the cluster and the environment.
+        source: The part of the product that writes events, for the log.
+    """
     names = topics(settings)
     return Registry(
         KafkaRegistryLog(connection(settings), names.registry),
@@ -40,7 +45,13 @@ def build_registry(settings: Settings, source: str) -> Registry:
 
 @asynccontextmanager
 async def open_registry(settings: Settings, source: str = "cli", *, check: bool = True) -> AsyncIterator[Registry]:
-    """A started registry: topics created and, with `check`, looked at; log folded to its end."""
+    """Open a started registry: its topics are created, and the log is folded to its end.
+
+    Args:
+        settings: Name the cluster and the environment.
+        source: The part of the product that writes events, for the log.
+        check: Look at the settings of the topics, too.
+    """
     await ensure_control_topics(settings, check=check)
     registry = build_registry(settings, source)
     try:
@@ -51,8 +62,11 @@ async def open_registry(settings: Settings, source: str = "cli", *, check: bool 
 
 
 async def accept_log(settings: Settings) -> tuple[SeenLog | None, SeenLog | None]:
-    """Take the log that is there for the right one, and make it where it is missing; what was known before, and what is
-    known now."""
+    """Take the log that is there for the right one, and make it where it is missing.
+
+    Returns:
+        What was known before, and what is known now.
+    """
     memory = log_memory(settings)
     before = None if memory is None else memory.recall()
     kafka, names = connection(settings), topics(settings)
@@ -77,7 +91,7 @@ async def accept_log(settings: Settings) -> tuple[SeenLog | None, SeenLog | None
 
 @asynccontextmanager
 async def adopting(settings: Settings, registry: Registry) -> AsyncIterator["asyncio.Task[None]"]:
-    """Meanwhile, in a task beside everything else, mark the artifacts of versions from before there were marks.
+    """Mark the artifacts of versions from before there were marks, in a task beside the block.
 
     Where the store cannot be written to, as by agents that only follow the log, others have to.
     """

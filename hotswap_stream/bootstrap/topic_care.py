@@ -17,9 +17,12 @@ from hotswap_stream.settings import Settings
 def model_topics_creator(
     settings: Settings, *, windows: bool = False, check: bool = True
 ) -> Callable[[str], Awaitable[None]]:
-    """A function that creates the pair of topics of a model, or that of its `windows`, once per process.
+    """Return a function that creates the pair of topics of a model, or that of its `windows`, once per process.
 
-    With `check` it raises TopicSettingsError where their settings break a promise.
+    Args:
+        settings: Name the cluster, the topics and their number of partitions.
+        windows: Create the topic of the model's windows instead of its pair.
+        check: Make the function raise TopicSettingsError where their settings break a promise.
     """
     created: set[str] = set()
     kafka, names = connection(settings), topics(settings)
@@ -34,19 +37,32 @@ def model_topics_creator(
 
 
 async def existing_topics(settings: Settings) -> frozenset[str]:
-    """Names of this environment's topics that are there. LogUnavailableError."""
+    """Return the names of this environment's topics that are there. LogUnavailableError."""
     return await topics_of(connection(settings), topics(settings).prefix)
 
 
 async def ensure_control_topics(settings: Settings, *, check: bool = True) -> None:
-    """Create the topics that exist whatever models there are. LogReplacedError where the log's is gone; with `check`,
-    TopicSettingsError where their settings break a promise."""
+    """Create the topics that exist whatever models there are.
+
+    Args:
+        settings: Name the cluster and the topics.
+        check: Look at their settings, too.
+
+    Raises:
+        LogReplacedError: The registry log is gone; see `create_topics`.
+        TopicSettingsError: With `check`: a setting breaks a promise.
+    """
     await create_topics(settings, topics(settings).control_specs(), check=check)
 
 
 async def create_topics(settings: Settings, specs: Sequence[TopicSpec], *, check: bool = True) -> None:
-    """Create those that are missing. LogReplacedError when the log's topic is, and this machine or the agents know it:
-    made anew it would be empty, and nobody would notice."""
+    """Create those of the topics that are missing.
+
+    Raises:
+        LogReplacedError: The registry log's topic is missing, and this machine or the agents know the log: made anew it
+            would be empty, and nobody would notice.
+        TopicSettingsError: With `check`: a setting breaks a promise.
+    """
     memory, names = log_memory(settings), topics(settings)
     if memory is not None:
         seen, existing = memory.recall(), await existing_topics(settings)
@@ -62,12 +78,27 @@ async def create_topics(settings: Settings, specs: Sequence[TopicSpec], *, check
 async def check_topics(
     settings: Settings, specs: Sequence[TopicSpec]
 ) -> list[tuple[TopicSpec, TopicFacts, list[Difference]]]:
-    """Those of the topics that exist, as the cluster has them, and what differs. LogUnavailableError."""
+    """Look at the settings of topics.
+
+    Returns:
+        For each of them that exists: what is needed, what the cluster has, and where the two differ.
+
+    Raises:
+        LogUnavailableError: The cluster cannot be asked.
+    """
     return await topic_admin.check_topics(connection(settings), specs)
 
 
 async def repair_topics(settings: Settings, specs: Sequence[TopicSpec]) -> dict[str, dict[str, str]]:
-    """Give topics the settings they need and leave others alone. ConfigurationError, LogUnavailableError."""
+    """Give topics the settings that they need, and leave other settings alone.
+
+    Returns:
+        Topic → the settings that were changed, by name.
+
+    Raises:
+        ConfigurationError: This client may not change them.
+        LogUnavailableError: The cluster cannot be reached.
+    """
     return await topic_admin.repair_topics(connection(settings), specs)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def open_training(settings: Settings, source: str = "trainer") -> AsyncIterator["ModelTrainer"]:
-    """Training runs in processes of their own, validation, and the registry that records both."""
+    """Open what runs trainings in processes of their own and validates, with the registry that records both."""
     from hotswap_stream.adapters.torch.modules.threads import limit_threads
     from hotswap_stream.adapters.torch.training.evaluator_process import evaluator_command
     from hotswap_stream.adapters.torch.training.trainer_process import trainer_command
@@ -47,7 +47,7 @@ async def open_training(settings: Settings, source: str = "trainer") -> AsyncIte
 
 @asynccontextmanager
 async def training_children(settings: Settings, registry: Registry) -> AsyncIterator["TrainingChildren | None"]:
-    """Training runs on request, where the packages for training are installed."""
+    """Open what runs trainings on request; None where the packages for training are not installed."""
     if find_spec("torch") is None:
         yield None
         return

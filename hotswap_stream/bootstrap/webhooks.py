@@ -1,4 +1,4 @@
-"""Webhooks."""
+"""Webhooks: which there are, how far each was told, and their deliveries."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def configured_webhooks(settings: Settings) -> tuple[Webhook, ...]:
-    """The webhooks of this environment. ConfigurationError if a setting of theirs does not fit."""
+    """Return the webhooks of this environment. ConfigurationError if a setting of theirs does not fit."""
     return webhooks_of(
         settings.webhook_urls,
         settings.webhook_secret,
@@ -34,7 +34,11 @@ def configured_webhooks(settings: Settings) -> tuple[Webhook, ...]:
 
 
 def webhook_poster(settings: Settings) -> "HttpWebhookPoster":
-    """Makes attempts, for the running event loop. ConfigurationError where the environment misleads the HTTP client."""
+    """Return what posts to webhooks, for the running event loop.
+
+    Raises:
+        ConfigurationError: What the environment says to every HTTP client cannot be used.
+    """
     # Here, because httpx takes longer to import than most commands take.
     from hotswap_stream.adapters.http.webhook_post import HttpWebhookPoster
 
@@ -49,7 +53,7 @@ def webhook_poster(settings: Settings) -> "HttpWebhookPoster":
 
 
 async def webhook_places(settings: Settings) -> dict[str, WebhookPosition]:
-    """How far each webhook was told, by its name. The control topics must exist."""
+    """Return how far each webhook was told, by its name. The control topics must exist."""
     groups = {webhook.group(settings.topic_prefix): webhook.name for webhook in configured_webhooks(settings)}
     found = await webhook_positions(connection(settings).client_options(), topics(settings).registry, groups)
     return {groups[group]: position for group, position in found.items()}
@@ -59,7 +63,13 @@ async def webhook_places(settings: Settings) -> dict[str, WebhookPosition]:
 async def webhook_deliveries(
     settings: Settings, registry: Registry, *, rule: RetryRule | None = None
 ) -> AsyncIterator[WebhookDeliveries]:
-    """Deliveries of the events that `registry`, which is not started yet, will fold; not begun."""
+    """Open the deliveries of the events that a registry will fold; they are not begun.
+
+    Args:
+        settings: Name the webhooks.
+        registry: It is not started yet.
+        rule: When to try again; None: as the settings say.
+    """
     found, names = configured_webhooks(settings), topics(settings)
     if not found:
         yield WebhookDeliveries(())

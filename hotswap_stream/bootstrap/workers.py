@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def reply_topics(settings: Settings) -> ReplyTopics:
-    """Where copies of answers may go. ConfigurationError."""
+    """Return the topics that copies of answers may go to. ConfigurationError."""
     patterns = [pattern.strip() for pattern in (settings.reply_topics or "").split(",")]
     try:
         return ReplyTopics(topics(settings), list(filter(None, patterns)))
@@ -25,7 +25,7 @@ def reply_topics(settings: Settings) -> ReplyTopics:
 
 
 def executor_config(settings: Settings) -> "ExecutorConfig":
-    """How this environment's versions are executed."""
+    """Return how this environment's versions are executed."""
     from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
 
     return ExecutorConfig(
@@ -41,7 +41,13 @@ def executor_config(settings: Settings) -> "ExecutorConfig":
 
 
 async def build_worker(settings: Settings, worker: str, model_names: frozenset[str] | None = None) -> "InferenceWorker":
-    """An inference worker, not started. Creates the control topics if they are missing."""
+    """Return an inference worker, not started. It creates the control topics if they are missing.
+
+    Args:
+        settings: The environment to work in.
+        worker: Name of the worker, unique and the same after a restart.
+        model_names: The models to serve; None: all.
+    """
     from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
     from hotswap_stream.workers.inference.config import WorkerConfig
     from hotswap_stream.workers.inference.limits import LoopLimits

@@ -27,7 +27,7 @@ class NodePorts:
 def broker_properties(
     node: NodePorts, cluster: Sequence[NodePorts], data_dir: Path, overrides: Mapping[str, str]
 ) -> dict[str, object]:
-    """Kafka's `server.properties` of one combined broker and controller in `cluster`; `overrides` win."""
+    """Return Kafka's `server.properties` for one combined broker and controller in `cluster`; `overrides` win."""
     replicas = min(3, len(cluster))
     in_sync_min = 2 if replicas >= 3 else 1
     return {
@@ -75,7 +75,7 @@ def broker_properties(
 
 
 def logging_properties(log_dir: Path) -> dict[str, object]:
-    """java.util.logging's configuration: files of a limited size; each start begins a new one."""
+    """Return the configuration of java.util.logging: files of a limited size, and a new one at each start."""
     handler = "java.util.logging.FileHandler"
     pattern = str(log_dir).replace("%", "%%") + "/" + LOG_FILE_NAME.format(generation="%g")
     return {

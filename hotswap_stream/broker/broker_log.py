@@ -21,7 +21,7 @@ class Cause(Enum):
 
 
 def log_tail(log_dir: Path) -> str:
-    """The last lines of the log of this start and of what the JVM itself printed."""
+    """Return the last lines of the log of this start, and of what the JVM itself printed."""
     parts = [_last_lines(log_dir / LOG_FILE_NAME.format(generation=0)), _last_lines(log_dir / JVM_OUTPUT_NAME)]
     return "\n".join(part for part in parts if part)
 
@@ -35,7 +35,7 @@ _SIGNS = (
 
 
 def find_cause(tail: str) -> Cause:
-    """The cause a log's tail names; the first of several."""
+    """Return the cause that a log's tail names; the first of several, None for none."""
     return next((cause for cause, signs in _SIGNS if any(sign in tail for sign in signs)), Cause.UNKNOWN)
 
 

@@ -1,4 +1,7 @@
-"""Ask a broker who it is and whether it serves groups, set its topics up: single Kafka requests, no client library."""
+"""Ask a broker who it is and whether it serves groups, and set up its topics.
+
+Each question is a single Kafka request, sent without a client library.
+"""
 
 import asyncio
 import struct
@@ -18,14 +21,14 @@ _ANSWER_BYTES_MAX = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class ClusterSeen:
-    """What one broker answered: the cluster's id and the ids of the brokers that are registered and unfenced."""
+    """What one broker said: the cluster's id and the ids of the brokers that are registered and unfenced."""
 
     cluster_id: str | None
     broker_ids: frozenset[int]
 
 
 async def ask_cluster(port: int, timeout_s: float) -> ClusterSeen | None:
-    """The answer of the broker on a loopback port; None when nothing there speaks Kafka within `timeout_s`."""
+    """Ask the broker on a loopback port who it is; None when nothing there speaks Kafka within `timeout_s`."""
     # No topics (an empty array), no topic creation.
     answer = await ask_broker(port, _METADATA, _METADATA_VERSION, struct.pack(">ib", 0, 0), timeout_s)
     try:
@@ -35,7 +38,7 @@ async def ask_cluster(port: int, timeout_s: float) -> ClusterSeen | None:
 
 
 async def ask_for_coordinator(port: int, timeout_s: float) -> bool:
-    """True when groups can form. The first question makes the broker create the topic of group offsets."""
+    """Return whether groups can form. The first question makes the broker create the topic of group offsets."""
     group = b"hotswap-stream"
     body = struct.pack(">h", len(group)) + group + struct.pack(">b", 0)
     answer = await ask_broker(port, _FIND_COORDINATOR, _FIND_COORDINATOR_VERSION, body, timeout_s)
@@ -46,7 +49,16 @@ async def ask_for_coordinator(port: int, timeout_s: float) -> bool:
 
 
 async def set_topic_configs(port: int, configs: Mapping[str, Mapping[str, str]], timeout_s: float) -> frozenset[str]:
-    """Set some settings of topics, and leave the others as they are; the names of the topics where that was done."""
+    """Set some settings of topics, and leave the others as they are.
+
+    Args:
+        port: Port of the broker on the loopback interface.
+        configs: Topic → setting → value.
+        timeout_s: How long the broker may take.
+
+    Returns:
+        The names of the topics where that was done.
+    """
     resources = b"".join(
         struct.pack(">b", _RESOURCE_TOPIC)
         + _encoded(topic)
@@ -80,7 +92,10 @@ def _encoded(text: str) -> bytes:
 
 
 async def ask_broker(port: int, api: int, api_version: int, body: bytes, timeout_s: float) -> bytes | None:
-    """The body of the answer to one request with a header v1; None when nothing answers within `timeout_s`."""
+    """Send one request with a header of version 1, and return the body of the answer.
+
+    None when nothing answers within `timeout_s`.
+    """
     try:
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(HOST, port)
@@ -98,7 +113,7 @@ async def ask_broker(port: int, api: int, api_version: int, body: bytes, timeout
 
 
 def parse_cluster(answer: bytes) -> ClusterSeen | None:
-    """A Metadata v5 response body after its size. None when it answers another request."""
+    """Read the body of a Metadata v5 response, after its size. None when it belongs to another request."""
     correlation_id, _throttle_ms, broker_count = struct.unpack_from(">iii", answer)
     if correlation_id != _CORRELATION_ID:
         return None

@@ -46,7 +46,10 @@ class NodeFolder:
         self.log_dir = path / "log"
 
     def format(self, node_id: int, cluster_id: str, bootstrap_checkpoint: bytes) -> None:
-        """What `kafka-storage format` writes, unless it is there. `meta.properties`, written last, says all is."""
+        """Write what `kafka-storage format` writes, unless it is there.
+
+        `meta.properties` is written last: where it is, all is there.
+        """
         self.log_dir.mkdir(parents=True, exist_ok=True)
         meta = self.data_dir / "meta.properties"
         if meta.exists():
@@ -56,13 +59,13 @@ class NodeFolder:
         write_atomically(meta, render_properties(values).encode("ascii"))
 
     def record_jvm(self, pid: int) -> None:
-        """Remember the JVM, so that the folder's next owner can end it should it outlive us and our guard."""
+        """Remember the JVM, so that the folder's next owner can end it if it outlives us and our guard."""
         with contextlib.suppress(psutil.Error):
             record = _JvmRecord(pid=pid, created=psutil.Process(pid).create_time())
             write_atomically(self.path / "jvm.json", msgspec.json.encode(record))
 
     def end_orphan(self) -> None:
-        """Kill the JVM that a former owner left. The caller holds the folder's lock, so it has no owner."""
+        """Kill the JVM that a former owner left. The caller holds the folder's lock, so the JVM has no owner."""
         with contextlib.suppress(OSError, msgspec.DecodeError, psutil.Error):
             record = msgspec.json.decode((self.path / "jvm.json").read_bytes(), type=_JvmRecord)
             process = psutil.Process(record.pid)
@@ -75,7 +78,10 @@ class DataFolder:
     """The folder of a whole cluster, locked by this process while it is open. Blocking."""
 
     def __init__(self, data_dir: Path | None, node_count: int) -> None:
-        """Raises DataFolderError when the folder is in use, is something else, or has another number of nodes."""
+        """Lock the folder.
+
+        Raise DataFolderError when it is in use, is something else, or has another number of nodes.
+        """
         self.temporary = data_dir is None
         if data_dir is None:
             self.path = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX))
@@ -101,15 +107,16 @@ class DataFolder:
 
     @property
     def cluster_id(self) -> str:
+        """Return the id of the cluster, as Kafka writes ids."""
         return self._cluster.cluster_id
 
     @property
     def remembered_ports(self) -> list[NodePorts]:
-        """The ports of the last start; 0 where there was none."""
+        """Return the ports of the last start; 0 where there was none."""
         return [NodePorts(node_id, *ports) for node_id, ports in sorted(self._cluster.ports.items())]
 
     def remember_ports(self, ports: Sequence[NodePorts]) -> None:
-        """Keep the ports: clients of a kept cluster find it there again."""
+        """Keep the ports, so that clients of a kept cluster find it there again."""
         numbers = {node.node_id: (node.broker_port, node.controller_port) for node in ports}
         self._write(_Cluster(cluster_id=self.cluster_id, ports=numbers))
 
@@ -163,7 +170,7 @@ def remove_abandoned() -> None:
 
 
 def kafka_uuid() -> str:
-    """A random id as Kafka writes them: 22 characters, none of them a leading dash."""
+    """Return a random id as Kafka writes them: 22 characters, the first of them no dash."""
     while (text := urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")).startswith("-"):
         pass
     return text

@@ -1,4 +1,4 @@
-"""How much room the broker's disk has, and when that is told of."""
+"""How much room the broker's disk has, and when people are told of it."""
 
 import shutil
 from collections import deque
@@ -18,12 +18,12 @@ FreeBytes = Callable[[Path], int]
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that may still be written on the disk of a folder."""
+    """Return the bytes that may still be written on the disk of a folder."""
     return shutil.disk_usage(folder).free
 
 
 def human_bytes(count: int) -> str:
-    """`count` bytes for people, such as `1.5 GiB`."""
+    """Return `count` bytes as people write them, such as `1.5 GiB`."""
     value, unit = float(count), "bytes"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
         if value < 1024:
@@ -47,7 +47,7 @@ class DiskWatch:
         self._seen: deque[tuple[float, int]] = deque()
 
     def look(self, now_s: float) -> int:
-        """Bytes free now; what was found before where the file system does not say."""
+        """Return the bytes that are free now; what was found before, where the file system does not say."""
         try:
             found = self._read(self._folder)
         except OSError as error:
@@ -62,7 +62,10 @@ class DiskWatch:
 
     @property
     def was_full(self) -> str:
-        """What to say where a look of late found too little room for a start; empty when none did."""
+        """Return what to say when a look found too little room for a start; empty when none did.
+
+        Only the looks of the last half minute count.
+        """
         least = min((found for _, found in self._seen), default=self._needed_bytes)
         if least >= self._needed_bytes:
             return ""
@@ -70,7 +73,7 @@ class DiskWatch:
 
     @property
     def warning(self) -> str:
-        """What to say of the room that was left at the last look; empty when that was enough."""
+        """Return what to say about the room left at the last look; empty when that was enough."""
         if not self._low:
             return ""
         return (
@@ -81,7 +84,7 @@ class DiskWatch:
 
     @property
     def full(self) -> str:
-        """What to say, and what to do, where the last look found no room for a start."""
+        """Return what to say, and what to do, when the last look found no room for a start; else an empty text."""
         return (
             f"the disk of {self._folder} is full ({human_bytes(self._seen[-1][1])} free, "
             f"{human_bytes(self._needed_bytes)} are needed): make room there, and the broker is started again by itself"

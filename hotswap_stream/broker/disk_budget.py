@@ -22,11 +22,11 @@ from hotswap_stream.broker.embedded import EmbeddedKafka
 _log = structlog.get_logger(__name__)
 
 TRAFFIC_SHARE = 0.9
-"""Of the budget, for requests and answers; the rest is for all other topics that are limited."""
+"""Share of the budget for requests and answers; the rest is for all other topics that are limited."""
 SEGMENT_BYTES_MAX = 1024**3
 """What Kafka takes where nothing is set."""
 SEGMENTS_A_SHARE = 4
-"""Kafka lets whole files go, never the one it writes to."""
+"""Kafka deletes whole files, never the one it writes to."""
 LOOK_SECONDS = 5.0
 _ASK_TIMEOUT_S = 5.0
 _PARTITION_FOLDER = re.compile(r"(.+)-(\d+)")
@@ -35,7 +35,7 @@ Kind = Literal["traffic", "record"]
 
 
 class Limited(Struct, frozen=True):
-    """Why a topic is limited, and the longest record that it must still be able to take."""
+    """Why a topic is limited, and how long the longest record is that it must still be able to take."""
 
     kind: Kind
     message_bytes_max: int
@@ -49,7 +49,7 @@ class Share(Struct, frozen=True):
 
     @property
     def config(self) -> dict[str, str]:
-        """Topic settings."""
+        """Return the settings of a topic whose partitions have this share."""
         return {"retention.bytes": str(self.retention_bytes), "segment.bytes": str(self.segment_bytes)}
 
 
@@ -59,12 +59,15 @@ UNLIMITED = Share(-1, SEGMENT_BYTES_MAX)
 def share_out(
     budget_bytes: int, partitions: Mapping[str, int], limited: Callable[[str], Limited | None]
 ) -> dict[str, Share]:
-    """Topic → the share of each of its partitions; only those that are limited. A budget of 0 limits nothing.
+    """Share the budget out among the partitions of limited topics. A budget of 0 limits nothing.
 
     Args:
-        budget_bytes: For all of them together.
+        budget_bytes: Bytes for all of them together.
         partitions: Topic → number of partitions, replicas included.
-        limited: Whether, and how, a topic is limited.
+        limited: Says whether, and how, a topic is limited.
+
+    Returns:
+        Topic → the share of each of its partitions, for limited topics only.
     """
     kinds = {topic: found for topic in partitions if (found := limited(topic)) is not None}
     if not budget_bytes:
@@ -84,7 +87,7 @@ def _share(bytes_max: int, limited: Limited) -> Share:
 
 
 def partitions_in(data_dirs: Iterable[Path]) -> Counter[str]:
-    """Topic → partitions that lie in the data folders, each replica counted."""
+    """Count the partitions that lie in the data folders, each replica of its own. Topic → count."""
     found: Counter[str] = Counter()
     for data_dir in data_dirs:
         for entry in data_dir.iterdir():
@@ -95,7 +98,7 @@ def partitions_in(data_dirs: Iterable[Path]) -> Counter[str]:
 
 
 def kept_bytes(data_dirs: Iterable[Path]) -> int:
-    """Bytes of all files in the data folders, as `ls` counts them."""
+    """Return the bytes of all files in the data folders, as `ls` counts them."""
     total = 0
     for data_dir in data_dirs:
         for path in data_dir.glob("*/*.log"):
@@ -118,11 +121,11 @@ class DiskBudget:
 
     @property
     def limited_topics(self) -> frozenset[str]:
-        """Topics whose limits are set."""
+        """Return the topics whose limits are set."""
         return frozenset(self._set)
 
     def room_missing(self, free_bytes: int) -> str:
-        """What to say where the disk cannot hold the budget; empty when it can."""
+        """Return what to say when the disk cannot hold the budget; empty when it can."""
         missing = self._budget_bytes - kept_bytes(self._kafka.data_dirs) - free_bytes
         if missing <= 0:
             return ""
@@ -132,13 +135,13 @@ class DiskBudget:
         )
 
     async def run(self) -> None:
-        """Keep them in step until cancelled."""
+        """Keep the limits in step with the budget until cancelled."""
         while True:
             await self.apply()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def apply(self) -> None:
-        """Set the limits that are not set yet; those that cannot be set now are set at the next look."""
+        """Set the limits that are not set yet. Those that cannot be set now are set at the next look."""
         try:
             partitions = await asyncio.to_thread(partitions_in, self._kafka.data_dirs)
         except OSError as error:

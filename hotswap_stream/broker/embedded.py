@@ -34,16 +34,20 @@ _KEPT_DATA_GRACE_S = 5.0
 
 
 class EmbeddedKafka:
-    """Apache Kafka on loopback ports, as an async context manager or through `start` and `stop`.
+    """Run Apache Kafka on loopback ports, as an async context manager or through `start` and `stop`.
 
     It is not bound to an event loop: `stop` may run in another loop than `start`. When this process ends in any way,
     also by SIGKILL, the broker ends too. Errors are BrokerErrors that say what to do.
 
-    `nodes`: 1 to 9, each broker and controller. `data_dir`: a folder to keep the data in; without it the data is gone
-    when the broker is. `ports`: the brokers' ports, one each; without them free ones (a kept cluster keeps its own when
-    they are free). `cache_dir`: where Kafka's jars and the start cache lie, shared by all. `repository_url`: a Maven
-    repository in place of Maven Central. `jvm_options`, `kafka_options`: win over the defaults. `use_start_cache`:
-    start from the JVM's cache, and build it in the background after the first start.
+    Args:
+        nodes: 1 to 9, each broker and controller.
+        data_dir: A folder to keep the data in; without it the data is gone when the broker is.
+        ports: The brokers' ports, one each; without them free ones (a kept cluster keeps its own when they are free).
+        cache_dir: Where Kafka's jars and the start cache lie, shared by all.
+        repository_url: A Maven repository in place of Maven Central.
+        jvm_options: Win over the defaults.
+        kafka_options: Win over the defaults.
+        use_start_cache: Start from the JVM's cache, and build it in the background after the first start.
     """
 
     def __init__(
@@ -84,37 +88,37 @@ class EmbeddedKafka:
 
     @property
     def bootstrap_servers(self) -> str:
-        """`host:port` of every node, separated by commas. Raises BrokerError before the start."""
+        """Return `host:port` of every node, separated by commas. Raise BrokerError before the start."""
         if not self._nodes:
             raise BrokerError("the embedded broker is not running; start it first")
         return ",".join(f"{HOST}:{node.port}" for node in self._nodes)
 
     @property
     def nodes(self) -> tuple[KafkaNode, ...]:
-        """The nodes, in the order of their ids; empty before the start."""
+        """Return the nodes, in the order of their ids; none before the start."""
         return self._nodes
 
     @property
     def folder(self) -> Path:
-        """Where the data lie. Raises BrokerError before the start."""
+        """Return the folder where the data lies. Raise BrokerError before the start."""
         if self._folder is None:
             raise BrokerError("the embedded broker is not running; start it first")
         return self._folder.path
 
     @property
     def data_dirs(self) -> tuple[Path, ...]:
-        """What Kafka calls its log dir, of each node. Raises BrokerError before the start."""
+        """Return what Kafka calls its log dir, for each node. Raise BrokerError before the start."""
         if self._folder is None:
             raise BrokerError("the embedded broker is not running; start it first")
         return tuple(self._folder.nodes[node.node_id].data_dir for node in self._nodes)
 
     @property
     def disk_free_bytes_min(self) -> int:
-        """Room that a start needs on the disk of the data."""
+        """Return the room, in bytes, that a start needs on the disk of the data."""
         return self._disk_free_mib_min * 2**20
 
     async def start(self) -> None:
-        """Return when every node serves and knows all others; at once when it runs already."""
+        """Start all nodes, and return when each serves and knows all others; at once when it runs already."""
         if self._nodes:
             return
         started = time.monotonic()

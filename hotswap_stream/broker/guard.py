@@ -15,9 +15,11 @@ _END_TIMEOUT_S = 5.0
 
 
 class ProcessGuard:
-    """Start processes with `process_group=guard.group_id`. After `kill -9` of this process they end too.
+    """End processes that were started with `process_group=guard.group_id` when this process ends, also by SIGKILL.
 
-    `folders` are removed then as well. `grace_s`: what the processes get to stop by themselves first.
+    Args:
+        folders: Folders to remove then, too.
+        grace_s: Seconds that the processes get to stop by themselves first.
     """
 
     def __init__(self, folders: Sequence[Path] = (), grace_s: float = 0.0) -> None:
@@ -27,7 +29,7 @@ class ProcessGuard:
 
     @property
     def group_id(self) -> int:
-        """The process group; starts the guard when none runs. Raises BrokerError after `kill_group`."""
+        """Return the process group; it starts the guard when none runs. Raise BrokerError after `kill_group`."""
         if self._closed:
             raise BrokerError("this broker was stopped as a whole; start the cluster again, not one node of it")
         if self._process is None or self._process.poll() is not None:
@@ -44,7 +46,7 @@ class ProcessGuard:
         return self._process.pid
 
     def kill_group(self) -> None:
-        """SIGKILL to everything in the group, the guard included. The guard starts nothing after this."""
+        """Send SIGKILL to everything in the group, the guard included. The guard starts nothing after this."""
         self._closed = True
         if self._process is not None and self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):

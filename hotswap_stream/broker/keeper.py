@@ -19,14 +19,17 @@ from hotswap_stream.restart_pace import RestartPace
 _log = structlog.get_logger(__name__)
 
 FAILED_STARTS_MAX = 10
-"""In a row, for any reason but a full disk; after that the broker is given up."""
+"""Failed starts in a row, for any reason but a full disk; after that the broker is given up."""
 _WATCH_SECONDS = 0.2
 _DISK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class KeeperPace:
-    """How soon it is started again; a full disk is waited for without end, looking as often as the longest pause."""
+    """How soon a broker is started again.
+
+    A full disk is waited for without end, with a look after each longest pause.
+    """
 
     per_minute_max: int = 10
     seconds_first: float = 0.2
@@ -62,11 +65,11 @@ class BrokerKeeper:
 
     @property
     def condition(self) -> BrokerCondition:
-        """How the broker is now."""
+        """Return how the broker is now."""
         return self._condition
 
     async def wait_serving(self) -> bool:
-        """Return when the broker serves; whether it did so all along."""
+        """Wait until the broker serves, and return whether it did so all along."""
         all_along = True
         while self._condition.state != "serving" or any(node.pid is None for node in self._kafka.nodes):
             all_along = False
@@ -74,7 +77,7 @@ class BrokerKeeper:
         return all_along
 
     async def run(self) -> None:
-        """Keep it until cancelled. BrokerLostError when it cannot be kept; the message says why."""
+        """Keep the broker until cancelled. Raise BrokerLostError, which says why, when it cannot be kept."""
         while True:
             self._look_at_disk()
             ended = [node for node in self._kafka.nodes if node.pid is None]
@@ -120,7 +123,7 @@ class BrokerKeeper:
             return
 
     async def _wait_for_room(self, why: BrokerError) -> None:
-        """Say why it is away, and return when the disk has the room that a start needs."""
+        """Say why the broker is away, and return when the disk has the room that a start needs."""
         because, waited = str(why).partition("\n")[0], False
         while self._disk.look(time.monotonic()) < self._kafka.disk_free_bytes_min:
             if not waited:

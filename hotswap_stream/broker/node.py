@@ -1,4 +1,4 @@
-"""One node of the embedded cluster: a JVM that is broker and controller, and what faults can be done to it."""
+"""One node of the embedded cluster: a JVM that is broker and controller, and the faults that can be done to it."""
 
 import asyncio
 import contextlib
@@ -61,12 +61,12 @@ class KafkaNode:
 
     @property
     def pid(self) -> int | None:
-        """The JVM's process id while it runs, also while it is paused."""
+        """Return the JVM's process id while it runs, also while it is paused; else None."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     @property
     def log_dir(self) -> Path:
-        """The folder of the node's log files."""
+        """Return the folder of the node's log files."""
         return self._folder.log_dir
 
     async def start(self, timeout_s: float = 60.0) -> None:
@@ -87,7 +87,7 @@ class KafkaNode:
         await self.wait_for_end(_KILL_TIMEOUT_S)
 
     def pause(self) -> None:
-        """Stop the node's clock (SIGSTOP): its connections stay open and nothing answers. `resume` ends that."""
+        """Stop the node's clock (SIGSTOP): its connections stay open and it says nothing. `resume` ends that."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -128,7 +128,7 @@ class KafkaNode:
         self._signal(signal.SIGCONT)  # a paused process takes no SIGTERM
 
     def kill_now(self) -> None:
-        """SIGKILL without waiting for the end."""
+        """Send SIGKILL without waiting for the end."""
         self._signal(signal.SIGKILL)
 
     def reap(self) -> None:
@@ -138,7 +138,7 @@ class KafkaNode:
                 self._process.wait(_KILL_TIMEOUT_S)
 
     async def wait_for_end(self, timeout_s: float) -> bool:
-        """True when the JVM has ended within `timeout_s`."""
+        """Return whether the JVM ended within `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while self.pid is not None:
             if time.monotonic() >= deadline:
@@ -147,7 +147,10 @@ class KafkaNode:
         return True
 
     async def serves(self, expected_ids: Collection[int]) -> bool:
-        """True when the node answers and knows all `expected_ids` as live. Raises BrokerError when the JVM ended."""
+        """Return whether the node answers and knows all `expected_ids` as live.
+
+        Raise BrokerError when the JVM ended.
+        """
         if self.pid is None:
             raise self.why_it_ended()
         seen = await ask_cluster(self.port, _ASK_TIMEOUT_S)
@@ -157,11 +160,11 @@ class KafkaNode:
         return await ask_for_coordinator(self.port, _ASK_TIMEOUT_S)
 
     def log_tail(self) -> str:
-        """The last lines the node logged."""
+        """Return the last lines that the node logged."""
         return log_tail(self.log_dir)
 
     def why_it_ended(self) -> BrokerError:
-        """What its log, and its exit code, say of the end of the JVM."""
+        """Return what its log, and its exit code, say about the end of the JVM."""
         tail = self.log_tail()
         cause = find_cause(tail)
         if cause is Cause.PORT_TAKEN:
@@ -186,7 +189,8 @@ class KafkaNode:
 async def wait_until_ready(nodes: Sequence[KafkaNode], expected_ids: Collection[int], timeout_s: float) -> None:
     """Return when every node serves, knows all `expected_ids`, and finds the coordinator of a group.
 
-    Raises BrokerError as soon as a JVM ends, or at the deadline.
+    Raises:
+        BrokerError: A JVM ended, or the deadline passed.
     """
     deadline = time.monotonic() + timeout_s
     waiting = list(nodes)

@@ -15,7 +15,7 @@ _TRIES_MAX = 500
 
 
 def is_free(port: int) -> bool:
-    """True when a server could listen on `port` of the loopback interface now."""
+    """Return whether a server could listen on `port` of the loopback interface now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As Java does: a port in TIME_WAIT after a restart is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -27,7 +27,7 @@ def is_free(port: int) -> bool:
 
 
 def pick_free_ports(count: int, excluded: Collection[int] = ()) -> list[int]:
-    """`count` different free ports, below the ports the system gives to outgoing connections where it can be.
+    """Return `count` different free ports, below those that the system gives to outgoing connections where possible.
 
     There no connection takes the port between this look and the broker's bind, none takes it while a broker is down
     between a kill and its restart, and no client that retries on it can end up connected to itself.
@@ -49,7 +49,7 @@ def pick_free_ports(count: int, excluded: Collection[int] = ()) -> list[int]:
 
 
 def require_free(ports: Collection[int]) -> None:
-    """Raise PortTakenError for the first port another process listens on."""
+    """Raise PortTakenError for the first port that another process listens on."""
     for port in ports:
         if not is_free(port):
             raise PortTakenError(

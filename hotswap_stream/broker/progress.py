@@ -21,4 +21,4 @@ ProgressCallback = Callable[[BrokerProgress], None]
 
 
 def ignore_progress(_event: BrokerProgress) -> None:
-    """The callback of those who do not watch."""
+    """Do nothing: the callback of those who do not watch."""

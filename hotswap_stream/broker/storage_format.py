@@ -21,10 +21,13 @@ _PREFIX = f"bootstrap-{KAFKA_RELEASE}-"
 
 
 def bootstrap_checkpoint(cache_dir: Path, plan: JvmPlan, report: ProgressCallback) -> bytes:
-    """The content of a new node's `bootstrap.checkpoint`: feature levels only, so alike for all nodes and clusters.
+    """Return the content of a new node's `bootstrap.checkpoint`: feature levels, alike for all nodes and clusters.
 
     Starting a JVM for each format would take as long as starting the broker. The digest in the file's name tells
-    whether the kept copy is whole. Blocking. Raises BrokerStartError when the tool fails.
+    whether the kept copy is whole. Blocking.
+
+    Raises:
+        BrokerStartError: The tool failed.
     """
     for path in cache_dir.glob(f"{_PREFIX}*.checkpoint"):
         content = path.read_bytes()

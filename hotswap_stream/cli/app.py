@@ -38,7 +38,8 @@ COMMAND_MODULES = (
     "processes.api",
     "processes.topics",
 )
-"""Modules of this package with a function `add_to(app)`, in the order of the help. Nothing heavy at their top."""
+"""Modules of this package with a function `add_to(app)`, in the order of the help. They import nothing heavy at their
+top."""
 
 EPILOG = (
     "Settings come from the environment: HOTSWAP_KAFKA_BOOTSTRAP_SERVERS chooses the cluster, HOTSWAP_TOPIC_PREFIX "
@@ -61,7 +62,7 @@ def _root(
 
 
 def build_app() -> typer.Typer:
-    """The application with every command."""
+    """Return the application with every command."""
     app = typer.Typer(
         name="hotswap-stream",
         no_args_is_help=True,

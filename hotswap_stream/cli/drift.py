@@ -65,7 +65,7 @@ def profile(
 ) -> None:
     """Record what a version's training data looked like, so that a shift of the live data is seen.
 
-    `train` does it by itself; this is for versions trained elsewhere. The version answers all rows once, for its
+    `train` does it by itself; this is for versions trained elsewhere. The version computes all rows once, for its
     scores.
     """
     fields = command_fields(
@@ -93,19 +93,29 @@ def profile(
 
 def drift(
     model: ModelArgument,
-    version: Annotated[str | None, typer.Option(help="Default: the active one.", show_default=False)] = None,
+    version: Annotated[
+        str | None, typer.Option(help="The version. Default: the active one.", show_default=False)
+    ] = None,
     since: Annotated[
         str | None,
-        typer.Option("--from", metavar="TIME", help="RFC 3339. Default: an hour before --to.", show_default=False),
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help="Begin of the live data (RFC 3339). Default: an hour before --to.",
+            show_default=False,
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="RFC 3339. Default: now.", show_default=False)
+        str | None,
+        typer.Option("--to", metavar="TIME", help="End of the live data (RFC 3339). Default: now.", show_default=False),
     ] = None,
-    tolerance: Annotated[float, typer.Option(help="A distance that nobody minds.", min=0.0, max=0.99)] = 0.0,
+    tolerance: Annotated[
+        float, typer.Option(help="Distance up to which a shift does not matter.", min=0.0, max=0.99)
+    ] = 0.0,
     plot: PlotFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Whether live inputs or scores have moved away from the data that a version was made from."""
+    """Say whether live inputs or scores have moved away from the data that a version was made from."""
     begin, end = _time(since, "--from"), _time(until, "--to")
     if begin is None:
         begin = _hour_before(end or datetime.now(UTC))

@@ -40,7 +40,7 @@ def give(
         float | None, typer.Option(help="How good the answer was: higher is better.", show_default=False)
     ] = None,
     feedback_id: Annotated[
-        str | None, typer.Option(help="The same id again counts once; default: a fresh one.", show_default=False)
+        str | None, typer.Option(help="Feedback with the same id counts once. Default: a fresh id.", show_default=False)
     ] = None,
     file: Annotated[
         Path | None,
@@ -52,7 +52,7 @@ def give(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what the true class of an answer was, or how good it was; days later is early enough."""
+    """Say what the true class of an answer was, or how good it was; some days later is early enough."""
     one = {"request_id": request_id, "label": label, "reward": reward, "feedback_id": feedback_id}
     if file is not None and (request is not None or any(value is not None for value in one.values())):
         raise typer.BadParameter("a file has all of it in its lines; leave the other options out", param_hint="--file")

@@ -53,7 +53,7 @@ def fleet(
 
 
 def print_fleet(fleet: "ModelFleet") -> None:
-    """One model: a sentence, then its workers, then what is not known of them."""
+    """Print one model: a sentence, then its workers, then what is not known about them."""
     from msgspec.structs import asdict
 
     if fleet.active_version is None:

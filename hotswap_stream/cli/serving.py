@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hotswap_stream.application.serving.view import ServingView
 
 CircuitVersion = Annotated[
-    str | None, typer.Argument(metavar="[VERSION]", help="Default: the active one.", show_default=False)
+    str | None, typer.Argument(metavar="[VERSION]", help="The version. Default: the active one.", show_default=False)
 ]
 
 
@@ -23,13 +23,17 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands and groups."""
     app.command("disable")(disable)
     app.command("enable")(enable)
-    circuit = typer.Typer(help="Circuits: take a failing version out of answering, and back.", no_args_is_help=True)
+    circuit = typer.Typer(
+        help="Circuits: stop a failing version from answering, and let it answer again.", no_args_is_help=True
+    )
     circuit.command("show")(show)
     circuit.command("open")(open_circuit)
     circuit.command("probe")(probe)
     circuit.command("reset")(reset)
     app.add_typer(circuit, name="circuit")
-    policy = typer.Typer(help="When circuits open and close, and what answers meanwhile.", no_args_is_help=True)
+    policy = typer.Typer(
+        help="When circuits open and close, and what answers while they are open.", no_args_is_help=True
+    )
     policy.command("show")(show_policy)
     policy.command("set")(set_policy)
     app.add_typer(policy, name="serving-policy")
@@ -52,7 +56,7 @@ def enable(fields: Fields) -> CommandToSend:
 
 
 def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
-    """Which version answers and why, and the circuits."""
+    """Show which version answers and why, and the circuits."""
     view = _view(model, as_of=as_of, as_json=as_json)
     if as_json:
         print_json(view)
@@ -87,7 +91,7 @@ def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> N
 
 @sends_command
 def open_circuit(fields: Fields, version: CircuitVersion = None) -> CommandToSend:
-    """Take a version out of answering; its fallback takes over, if there is one."""
+    """Stop a version from answering; its fallback takes over, if there is one."""
     from hotswap_events.serving_commands import OpenCircuit
 
     return _of_active(OpenCircuit, version, fields)
@@ -110,7 +114,7 @@ def reset(fields: Fields, version: CircuitVersion = None) -> CommandToSend:
 
 
 def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
-    """The policy that holds: the model's own, or the default."""
+    """Show the policy that holds: the model's own, or the default."""
     view = _view(model, as_of=as_of, as_json=as_json)
     if as_json:
         print_json(view.policy)
@@ -127,31 +131,47 @@ def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = Fals
 def set_policy(
     fields: Fields,
     error_rate_max: Annotated[
-        float | None, typer.Option(help="Share of failures; 1 is any.", show_default=False)
+        float | None, typer.Option(help="Open the circuit above this share of failures, 0 to 1.", show_default=False)
     ] = None,
     latency_ms_max: Annotated[
-        float | None, typer.Option(help="Milliseconds beyond which an answer is slow; 0 is never.", show_default=False)
+        float | None,
+        typer.Option(help="Milliseconds after which an answer counts as slow; 0: never.", show_default=False),
     ] = None,
-    slow_share_max: Annotated[float | None, typer.Option(help="Share of slow answers.", show_default=False)] = None,
+    slow_share_max: Annotated[
+        float | None,
+        typer.Option(help="Open the circuit above this share of slow answers, 0 to 1.", show_default=False),
+    ] = None,
     window_seconds: Annotated[
-        float | None, typer.Option(help="Age of the answers that count.", show_default=False)
+        float | None, typer.Option(help="Age of the oldest answer that counts, in seconds.", show_default=False)
     ] = None,
-    window_answers_max: Annotated[int | None, typer.Option(help="How many of them.", show_default=False)] = None,
-    answers_min: Annotated[int | None, typer.Option(help="Fewer say nothing.", show_default=False)] = None,
-    open_seconds: Annotated[float | None, typer.Option(help="Until it is half-open.", show_default=False)] = None,
-    probes: Annotated[int | None, typer.Option(help="So many must pass.", show_default=False)] = None,
-    probe_share: Annotated[float | None, typer.Option(help="Share of requests.", show_default=False)] = None,
+    window_answers_max: Annotated[
+        int | None, typer.Option(help="Number of answers that count, at most.", show_default=False)
+    ] = None,
+    answers_min: Annotated[
+        int | None, typer.Option(help="Number of answers below which nothing is decided.", show_default=False)
+    ] = None,
+    open_seconds: Annotated[
+        float | None, typer.Option(help="Seconds until an open circuit is half-open.", show_default=False)
+    ] = None,
+    probes: Annotated[
+        int | None, typer.Option(help="Number of probes that must pass to close it.", show_default=False)
+    ] = None,
+    probe_share: Annotated[
+        float | None, typer.Option(help="Share of the requests that are probes.", show_default=False)
+    ] = None,
     fallback: Annotated[
-        Literal["former", "version", "none"] | None, typer.Option(help="What stands in.", show_default=False)
+        Literal["former", "version", "none"] | None,
+        typer.Option(help="What answers while the circuit is open.", show_default=False),
     ] = None,
     fallback_version: Annotated[
-        str | None, typer.Option(help="The version that stands in; implies --fallback version.", show_default=False)
+        str | None, typer.Option(help="The version that answers then; implies --fallback version.", show_default=False)
     ] = None,
     batch_size_max: Annotated[
-        int | None, typer.Option(help="Requests of a forward pass; 0: as the worker is set.", show_default=False)
+        int | None,
+        typer.Option(help="Requests per forward pass, at most; 0: as the worker is set.", show_default=False),
     ] = None,
     batch_wait_ms_max: Annotated[
-        float | None, typer.Option(help="How long a batch waits to be full.", show_default=False)
+        float | None, typer.Option(help="Milliseconds that a batch waits for more requests.", show_default=False)
     ] = None,
 ) -> CommandToSend:
     """Change the policy; what is not named stays as it is."""

@@ -1,4 +1,4 @@
-"""`webhooks`: who is told of which events, how far, and whether it takes them."""
+"""`webhooks`: who is told about which events, how far, and whether it works."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_webhooks(as_json: AsJson = False) -> None:
-    """Show the webhooks: events, how far each was told, and what is wrong where it is behind."""
+    """Show the webhooks: which events, how far each was told, and what is wrong where it lags."""
 
     async def main(settings: "Settings") -> "list[dict[str, Any]]":
         import msgspec
@@ -82,7 +82,7 @@ def _state(webhook: "dict[str, Any]") -> str:
 
 def try_webhooks(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Only this webhook; default: each.", show_default=False)
+        str | None, typer.Argument(metavar="[NAME]", help="Only this webhook. Default: all.", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -22,11 +22,13 @@ def add_to(app: typer.Typer) -> None:
 
 def windows(
     model: Annotated[str, typer.Argument(help="Name of the model.", show_default=False)],
-    after: Annotated[str | None, typer.Option(help="Only keys behind this one.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option(min=1, max=WINDOWS_SHOWN_MAX, help="At most so many.")] = 100,
+    after: Annotated[
+        str | None, typer.Option(help="Show only keys that come after this one.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=WINDOWS_SHOWN_MAX, help="Show at most this number of series.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Show the series of a model that takes windows of steps: how many steps are kept, and whether they are enough."""
+    """Show the series of a model that takes windows of steps: the steps that are kept, and whether they are enough."""
 
     async def main(settings: "Settings") -> "ModelWindows":
         from hotswap_events.commands import Refusal

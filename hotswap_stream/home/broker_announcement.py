@@ -1,4 +1,4 @@
-"""What a process with an embedded broker leaves in the home folder while it runs, for the other commands."""
+"""The embedded broker of this home, announced for the other commands while its process runs."""
 
 import os
 from pathlib import Path
@@ -11,18 +11,24 @@ BROKER_FILE = "broker.json"
 
 
 class RunningBroker(Struct, frozen=True, kw_only=True):
-    """Where it is, and whose it is."""
+    """Where an embedded broker is, and whose it is."""
 
     bootstrap_servers: str
     pid: int
     started_s: float
     """Start time of the process, so that a later process with the same id is not taken for it."""
     data_dir: str | None = None
-    """Where its data stays; None: it goes with the process."""
+    """Where its data stays; None: the data goes with the process."""
 
 
 def announce(home: Path, bootstrap_servers: str, data_dir: Path | None = None) -> None:
-    """Let other commands with the same home find the embedded broker of this process."""
+    """Let other commands with the same home find the embedded broker of this process.
+
+    Args:
+        home: The home folder.
+        bootstrap_servers: `host:port` of each node, separated by commas.
+        data_dir: Where its data stays; None: the data goes with the process.
+    """
     home.mkdir(parents=True, exist_ok=True)
     broker = RunningBroker(
         bootstrap_servers=bootstrap_servers,
@@ -41,7 +47,7 @@ def withdraw(home: Path) -> None:
 
 
 def find(home: Path) -> RunningBroker | None:
-    """The embedded broker of this home, if the process that announced it still runs."""
+    """Return the embedded broker of this home; None unless the process that announced it still runs."""
     try:
         broker = msgspec.json.decode((home / BROKER_FILE).read_bytes(), type=RunningBroker)
         if abs(psutil.Process(broker.pid).create_time() - broker.started_s) > 1.0:

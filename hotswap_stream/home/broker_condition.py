@@ -1,4 +1,4 @@
-"""How the embedded broker is, told by the process that keeps it to all others with the same home."""
+"""How the embedded broker is: told by the process that keeps it to all others with the same home."""
 
 import time
 from pathlib import Path
@@ -15,26 +15,26 @@ CONDITION_BYTES_MAX = 4096
 """The file always has this length and is written in place: on a full disk a longer or a new one would find no room."""
 WORDS_CHARACTERS_MAX = 1_000
 READ_SECONDS = 0.25
-"""Not read more often."""
+"""The file is not read more often than this."""
 
 _log = structlog.get_logger(__name__)
 
 
 class BrokerCondition(Struct, frozen=True, kw_only=True):
-    """What there is to say of the broker now."""
+    """What there is to say about the broker now."""
 
     state: Literal["serving", "away"] = "serving"
     since_s: float = 0.0
     """Seconds since 1970, by this machine's clock."""
     because: str = ""
-    """Why it is away, and what to do about it."""
+    """Why the broker is away, and what to do about it."""
     disk_warning: str = ""
-    """What there is to say of its disk while it serves; empty when all is well."""
+    """What there is to say about its disk while it serves; empty when all is well."""
     restarts: int = 0
 
 
 class ConditionFile:
-    """The file in the home that tells of it. What cannot be written is logged once: it must stop nothing."""
+    """The file in the home that tells the condition. A failure to write it is logged once: it must stop nothing."""
 
     def __init__(self, home: Path) -> None:
         self._path = home / CONDITION_FILE
@@ -49,7 +49,7 @@ class ConditionFile:
         self._write(condition, new=False)
 
     def remove(self) -> None:
-        """Take it away."""
+        """Remove the file."""
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:
@@ -85,7 +85,7 @@ class ConditionWatch:
         self._found: BrokerCondition | None = None
 
     def __call__(self) -> BrokerCondition | None:
-        """See `read_condition`."""
+        """Return the condition; see `read_condition`."""
         now_s = time.monotonic()
         if now_s - self._read_s >= READ_SECONDS:
             self._read_s = now_s
@@ -94,7 +94,7 @@ class ConditionWatch:
 
 
 def read_condition(home: Path, bootstrap_servers: str) -> BrokerCondition | None:
-    """The condition of the embedded broker of this home, if that is the one at these addresses, and is kept."""
+    """Return the condition of this home's embedded broker; None unless it is the one at these addresses, and kept."""
     running = broker_announcement.find(home)
     if running is None or running.bootstrap_servers != bootstrap_servers:
         return None

@@ -23,7 +23,10 @@ Seen = TypeVar("Seen", bound=msgspec.Struct)
 
 
 class HomeLogMemory(Generic[Seen]):
-    """Of one log, told apart by topic prefix and by where its cluster is. `kind` is the class of what is remembered."""
+    """Remembers one log, told apart by topic prefix and by where its cluster is.
+
+    `kind` is the class of what is remembered.
+    """
 
     def __init__(self, home: Path, kind: type[Seen], *, prefix: str, cluster: str) -> None:
         self.path = home / FOLDER / f"{_file_name(prefix, cluster)}.json"
@@ -31,7 +34,7 @@ class HomeLogMemory(Generic[Seen]):
         self._failed = False
 
     def recall(self) -> Seen | None:
-        """What was remembered; None: nothing, or nothing that reads."""
+        """Return what was remembered; None when there is nothing, or nothing that can be read."""
         try:
             return self._decoder.decode(self.path.read_bytes())
         except FileNotFoundError:
@@ -49,7 +52,10 @@ class HomeLogMemory(Generic[Seen]):
             return None
 
     def remember(self, seen: Seen) -> None:
-        """Remember it in place of what was. A home that cannot be written to stops nobody's work; the log says so."""
+        """Remember `seen` in place of what was.
+
+        A home that cannot be written to stops nobody's work; the log says so.
+        """
         partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +65,7 @@ class HomeLogMemory(Generic[Seen]):
             self._warn("log_memory_not_written", error)
 
     def forget(self) -> bool:
-        """Remember nothing; whether there was something."""
+        """Forget what was remembered, and return whether there was something."""
         try:
             self.path.unlink()
         except FileNotFoundError:
@@ -73,6 +79,6 @@ class HomeLogMemory(Generic[Seen]):
 
 
 def _file_name(prefix: str, cluster: str) -> str:
-    """Readable, and different for any two clusters."""
+    """Return a name that people can read, and that differs for any two clusters."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{prefix}@{cluster}")[:NAME_CHARACTERS_MAX]
     return f"{readable}-{sha256(f'{prefix} {cluster}'.encode()).hexdigest()[:DIGEST_CHARACTERS]}"

@@ -1,7 +1,7 @@
 """A sign of life in the home folder, renewed as long as a process can do its work; for checks of containers.
 
-How old it is, is told by the clock that runs since the machine was started, which all its processes and containers
-share and nobody sets. Where the system has none that others can be compared by, the file's time has to do.
+Its age is told by the clock that runs since the machine was started, which all its processes and containers share and
+nobody sets. Where the system has none that others can be compared with, the file's time has to do.
 """
 
 import os
@@ -19,7 +19,7 @@ from hotswap_stream.errors import HotswapError
 
 FOLDER = "pulse"
 BEAT_SECONDS = 1.0
-"""Not renewed more often."""
+"""The sign is not renewed more often than this."""
 AGE_SECONDS_MAX = 20.0
 """A process whose sign is older is not taken to work."""
 NAME_CHARACTERS_MAX = 200
@@ -39,8 +39,10 @@ class NotHealthyError(HotswapError):
 
 
 class Pulse:
-    """Of one process. `beat` as often as one likes, while all is well, or say what is in the way with `trouble`;
-    `stop` at the end."""
+    """The sign of life of one process.
+
+    Call `beat` as often as you like while all is well, or `trouble` to say what is in the way; `stop` at the end.
+    """
 
     def __init__(self, home: Path, kind: ProcessKind, name: str) -> None:
         self._path = _path(home, kind, name)
@@ -50,7 +52,7 @@ class Pulse:
         self._advice: str | None = None
 
     def advise(self, advice: str | None) -> None:
-        """What somebody should mend although the process can do its work; told with the next sign."""
+        """Say what somebody should mend although the process can do its work; it is told with the next sign."""
         self._advice = advice
 
     def beat(self) -> None:
@@ -76,7 +78,7 @@ class Pulse:
             self._failed = True
 
     def stop(self) -> None:
-        """Take the sign away."""
+        """Remove the sign."""
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:
@@ -84,7 +86,7 @@ class Pulse:
 
 
 class Sign(Struct, frozen=True):
-    """What a process left of itself."""
+    """What a process left about itself."""
 
     age_s: float
     advice: str | None
@@ -92,7 +94,17 @@ class Sign(Struct, frozen=True):
 
 
 def check(home: Path, kind: ProcessKind, name: str, *, age_seconds_max: float = AGE_SECONDS_MAX) -> Sign:
-    """When the process could do its work. NotHealthyError."""
+    """Return the sign of a process that can do its work.
+
+    Args:
+        home: The home folder that the process shares.
+        kind: What process it is.
+        name: Its name.
+        age_seconds_max: A process with an older sign is not taken to work.
+
+    Raises:
+        NotHealthyError: The process is not there, or cannot do its work.
+    """
     path = _path(home, kind, name)
     try:
         written_s = path.stat().st_mtime
@@ -125,7 +137,7 @@ def _line(text: str) -> str:
 
 
 def _age_s(text: str, written_s: float) -> float:
-    """Infinite for a sign from before the machine was started, or of another machine."""
+    """Return the age in seconds; infinite for a sign from before the machine was started, or from another machine."""
     boot, found = _boot(), _CLOCK_LINE.search(text)
     if boot is None or found is None:  # or it is just being written
         return time.time() - written_s
@@ -134,7 +146,7 @@ def _age_s(text: str, written_s: float) -> float:
 
 @cache
 def _boot() -> str | None:
-    """What names this run of the machine, on Linux."""
+    """Return what names this run of the machine, on Linux; else None."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except (OSError, ValueError):

@@ -1,5 +1,7 @@
-"""Changing some settings of a topic and leaving the others alone (IncrementalAlterConfigs), which aiokafka lacks: its
-`alter_configs` takes away every setting that is not named."""
+"""Changing some settings of a topic and leaving the others alone (IncrementalAlterConfigs).
+
+aiokafka lacks it: its `alter_configs` takes away every setting that is not named.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -59,7 +61,7 @@ class _AlterSettings(Request[_Struct]):  # type: ignore[misc]
 
 
 async def alter_settings(admin: AIOKafkaAdminClient, topic: str, settings: Mapping[str, str]) -> None:
-    """Set these of a topic's settings. KafkaError."""
+    """Set these settings of a topic, and leave the others as they are. KafkaError."""
     client: Any = admin._client
     response = await client.send(client.get_random_node(), _AlterSettings(topic, settings))
     for code, message, _kind, _name in response.responses:

@@ -1,7 +1,7 @@
 """Errors of callbacks that librdkafka's client calls in the middle of `poll` and `consume`.
 
 The client hands on what a callback raises in a form that no `except` takes: it would end the thread, and nobody would
-hear of it. So nothing is raised there; it is kept, and raised behind the call.
+hear of it. So nothing is raised there; it is kept, and raised after the call.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class CallbackErrors:
         self._error: Exception | None = None
 
     def guarded(self, callback: Rebalanced) -> Rebalanced:
-        """The callback, with its errors kept here."""
+        """Return the callback, with its errors kept here."""
 
         def keeping(consumer: Consumer, partitions: list[TopicPartition]) -> None:
             try:

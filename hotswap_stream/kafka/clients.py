@@ -42,24 +42,24 @@ class _AskingClient(AIOKafkaClient):  # type: ignore[misc]
 
 
 def consumer(*topics: str, **options: Any) -> AIOKafkaConsumer:
-    """A consumer with aiokafka's options, not started. It commits nothing unless it is told to."""
+    """Return a consumer with aiokafka's options, not started. It commits nothing unless it is told to."""
     return never_creating(
         AIOKafkaConsumer(*topics, **{"enable_auto_commit": False, **options, "isolation_level": ISOLATION_LEVEL})
     )
 
 
 def producer(**options: Any) -> AIOKafkaProducer:
-    """A producer with aiokafka's options, not started. What it sends to a topic that is not there fails."""
+    """Return a producer with aiokafka's options, not started. What it sends to a topic that is not there fails."""
     return never_creating(AIOKafkaProducer(**options))
 
 
 def admin_client(**options: Any) -> AIOKafkaAdminClient:
-    """An admin client with aiokafka's options, not started. `describe_topics` of a name only asks."""
+    """Return an admin client with aiokafka's options, not started. `describe_topics` of a name only asks."""
     return never_creating(AIOKafkaAdminClient(**options))
 
 
 def never_creating(client: _AnyClient) -> _AnyClient:
-    """The same client of aiokafka, which was not started yet and whose questions create no topics from now on."""
+    """Return the same client of aiokafka, not started yet, whose questions create no topics from now on."""
     inner = getattr(client, "_client", None) or client.client  # type: ignore[attr-defined]  # a producer's is public
     inner.__class__ = _AskingClient
     return client

@@ -22,7 +22,7 @@ class KafkaConnection(Struct, frozen=True, kw_only=True):
         return f"KafkaConnection({self.bootstrap_servers!r}, {self.security_protocol})"
 
     def client_options(self) -> dict[str, Any]:
-        """Keyword arguments common to aiokafka's producer, consumer and admin client."""
+        """Return the keyword arguments common to aiokafka's producer, consumer and admin client."""
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap_servers,
             "security_protocol": self.security_protocol,
@@ -36,7 +36,7 @@ class KafkaConnection(Struct, frozen=True, kw_only=True):
         return options
 
     def librdkafka_options(self) -> dict[str, Any]:
-        """The same for clients of librdkafka."""
+        """Return the same for clients of librdkafka."""
         options: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol.lower(),

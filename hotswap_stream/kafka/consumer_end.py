@@ -11,7 +11,7 @@ STOP_SECONDS_MAX = 5.0
 
 
 async def end_consumer(consumer: AIOKafkaConsumer, *, seconds_max: float = STOP_SECONDS_MAX) -> None:
-    """`stop` and close the connections, though `stop` should take too long, or break off.
+    """Stop the consumer and close its connections, even if `stop` takes too long or breaks off.
 
     Without a broker, aiokafka's `stop` now and then ends in the cancellation of one of its own tasks, and leaves the
     rest undone.

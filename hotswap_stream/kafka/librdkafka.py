@@ -1,4 +1,4 @@
-"""librdkafka's clients: what all of them are told, and questions about a partition."""
+"""Clients of librdkafka: what all of them are told, and questions about a partition."""
 
 import logging
 from collections.abc import Mapping
@@ -11,8 +11,6 @@ _log = structlog.get_logger(__name__)
 
 ASK_SECONDS_MAX = 5.0
 """The longest wait for an answer about a topic or a partition."""
-READ_SECONDS_MAX = 10.0
-"""The longest wait for the next records before an end."""
 
 ALWAYS = {
     # A topic that is asked for and not there is an error, not a new topic with the broker's settings: the broker makes
@@ -32,7 +30,7 @@ def is_fatal(error: KafkaError) -> bool:
 
 
 def tail_consumer(options: Mapping[str, Any], worker: str) -> Consumer:
-    """A consumer outside any group that says where a partition ends."""
+    """Return a consumer outside any group that says where a partition ends."""
     return Consumer(
         {
             **options,
@@ -47,7 +45,7 @@ def tail_consumer(options: Mapping[str, Any], worker: str) -> Consumer:
 
 
 def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    """First offset that is there and first that is not yet. KafkaException."""
+    """Return the first offset that is there and the first that is not yet. KafkaException."""
     found = consumer.get_watermark_offsets(partition, timeout=ASK_SECONDS_MAX, cached=False)
     if found is None:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer about {partition}"))
@@ -55,7 +53,7 @@ def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]
 
 
 def partition_count(consumer: Consumer, topic: str) -> int:
-    """0 if there is no such topic; it is not made by asking. Blocking. KafkaException."""
+    """Return the number of the topic's partitions; 0 if there is no such topic. Blocking. KafkaException."""
     found = consumer.list_topics(topic, timeout=ASK_SECONDS_MAX).topics.get(topic)
     if found is None:
         return 0

@@ -8,7 +8,10 @@ from aiokafka.errors import KafkaError
 
 
 async def stop_producer(producer: AIOKafkaProducer, *, flush_seconds_max: float) -> None:
-    """`stop` waits until all batches are sent, which an idempotent producer tries for ever: wait only so long."""
+    """Stop the producer, and wait at most `flush_seconds_max` for what it still sends.
+
+    `stop` waits until all batches are sent, which an idempotent producer tries for ever.
+    """
     stopping = asyncio.ensure_future(producer.stop())
     await asyncio.wait({stopping}, timeout=flush_seconds_max)
     stopping.cancel()

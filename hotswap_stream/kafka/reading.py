@@ -3,10 +3,11 @@
 Not every offset holds a record for a reader: transactions leave markers, those that were aborted leave their records,
 and compaction leaves holes. So "read to the end" never means "the record before the end was seen", but that the
 consumer's position has reached it. The end is that of a consumer of committed records: where a transaction is open, its
-first record; nothing behind it can be read before the transaction ends.
+first record; nothing after it can be read before the transaction ends.
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing
 from time import monotonic
 from typing import Any, TypeAlias
 
@@ -29,9 +30,21 @@ async def read_to(
     records_max: int | None = None,
     stall_seconds_max: float = STALL_SECONDS_MAX,
 ) -> AsyncGenerator[tuple[TopicPartition, list[Record]], None]:
-    """Records of partitions that are assigned to the consumer, from its positions on, up to and without these ends.
+    """Read partitions that are assigned to the consumer, from its positions on, up to and without these ends.
 
-    `records_max`: of one page. KafkaError; LogUnavailableError when nothing moves for `stall_seconds_max`.
+    Args:
+        consumer: Has these partitions assigned.
+        ends: Partition → the offset to stop before.
+        poll_ms: How long one question may wait for records.
+        records_max: Records of one page at most; None: as the consumer was set up.
+        stall_seconds_max: How long a partition may stand still before its end.
+
+    Yields:
+        A partition and its next records, in the order of their offsets, never empty.
+
+    Raises:
+        KafkaError: The cluster cannot be read.
+        LogUnavailableError: No partition moved for `stall_seconds_max`.
     """
     waiting = await _short_of(consumer, ends, ends)
     seen: dict[TopicPartition, int] = {}
@@ -55,10 +68,26 @@ async def read_to(
             )
 
 
+async def read_all(
+    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition], *, poll_ms: int = POLL_MS
+) -> AsyncGenerator[tuple[TopicPartition, list[Record]], None]:
+    """Read all that the partitions hold now, from their first records on; see `read_to`.
+
+    They are assigned to the consumer, and stay so: whoever reads on gets what comes after that. An end is asked for
+    once, at the start.
+    """
+    consumer.assign(list(partitions))
+    await consumer.seek_to_beginning(*partitions)
+    ends = await consumer.end_offsets(list(partitions))
+    async with aclosing(read_to(consumer, ends, poll_ms=poll_ms)) as pages:
+        async for page in pages:
+            yield page
+
+
 async def _short_of(
     consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition], ends: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, int]:
-    """Those partitions whose end is not reached, and where the consumer stands in them."""
+    """Return the partitions whose end is not reached, and where the consumer stands in each."""
     positions = {partition: await consumer.position(partition) for partition in partitions}
     return {partition: position for partition, position in positions.items() if position < ends[partition]}
 
@@ -66,8 +95,15 @@ async def _short_of(
 async def first_records(
     consumer: AIOKafkaConsumer, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, int]:
-    """Partition → the offset of the first record from its start on and before its end; partitions that have none there
-    are left out. The consumer is assigned these partitions. KafkaError, LogUnavailableError."""
+    """Find the first record of each partition from its start on and before its end. It assigns them to the consumer.
+
+    Returns:
+        Partition → offset of that record; partitions that have none there are left out.
+
+    Raises:
+        KafkaError: The cluster cannot be read.
+        LogUnavailableError: Nothing moved for `STALL_SECONDS_MAX`.
+    """
     # Never without a place at once: a consumer that is looking for its own place may not stop.
     consumer.assign(list(starts))
     for partition, start in starts.items():
@@ -80,7 +116,7 @@ async def first_records(
 
 
 def first_open_offset(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
-    """Where a transaction begins that is open and holds back all that stands behind it, as the last fetch told.
+    """Return where a transaction begins that is open and holds back all records after it, as the last fetch told.
 
     None: there is none. The consumer must have the partition assigned.
     """

@@ -24,7 +24,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchPy
 _log = structlog.get_logger(__name__)
 
 BATCH_BYTES_MAX = 256 * 1024 * 1024
-"""Of one batch, unpacked; as sent it has at most what its topic takes in one."""
+"""Bytes of one batch, unpacked; as sent it has at most what its topic takes in one."""
 
 _GZIP, _ZSTD = 1, 4
 """Codecs by which a batch grows more than some hundred times when it is unpacked."""
@@ -38,7 +38,7 @@ _AiokafkaRecords: Any = fetcher.MemoryRecords
 
 
 class TotalRecords:
-    """What a fetch brought of one partition. Has those methods of aiokafka's own class that its fetcher calls."""
+    """What a fetch brought from one partition, with those methods of aiokafka's own class that its fetcher calls."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -46,17 +46,17 @@ class TotalRecords:
         self._at = 0
 
     def size_in_bytes(self) -> int:
-        """Of all batches."""
+        """Return the size of all batches."""
         size: int = self._records.size_in_bytes()
         return size
 
     def has_next(self) -> bool:
-        """Whether there is one more whole batch."""
+        """Return whether there is one more whole batch."""
         more: bool = self._records.has_next()
         return more
 
     def next_batch(self) -> "TotalBatch":
-        """The next batch."""
+        """Return the next batch."""
         begin = self._at
         (length,) = _LENGTH.unpack_from(self._data, begin + _LENGTH_AT)
         self._at = begin + _OVERHEAD + length
@@ -95,7 +95,7 @@ class TotalBatch:
 
 
 def _leniently(data: memoryview, *, skipped: int) -> Iterator[Any]:
-    """The batch's records behind the first ones, as far as there is sense in them."""
+    """Yield the batch's records after the first `skipped`, as far as there is sense in them."""
     position = 0
     try:
         batch = _DefaultRecordBatchPy(data)
@@ -130,7 +130,7 @@ def _unpacks_to_too_much(batch: Any, data: memoryview) -> bool:
 
 
 def _unpacked_bytes(codec: int, packed: bytes) -> int:
-    """How much it is unpacked, counted up to a little more than the limit, without holding it."""
+    """Return how many bytes it unpacks to, counted up to a little more than the limit, without holding them."""
     if codec == _GZIP:
         unpacker, count = zlib.decompressobj(zlib.MAX_WBITS | 32), 0
         while packed and count <= BATCH_BYTES_MAX and not unpacker.eof:
@@ -141,7 +141,7 @@ def _unpacked_bytes(codec: int, packed: bytes) -> int:
 
 
 def _zstd_bytes(packed: bytes) -> int:
-    """By the sizes that the frames' blocks have at most (RFC 8878): a block unpacks to 128 KiB at most."""
+    """Return the same by the largest size of each block (RFC 8878): a block unpacks to 128 KiB at most."""
     count, at = 0, 0
     while at + 4 <= len(packed):
         magic = int.from_bytes(packed[at : at + 4], "little")

@@ -20,8 +20,10 @@ _READ_COMMITTED = 1
 async def transaction_offsets(
     consumer: AIOKafkaConsumer, partition: TopicPartition, start_offset: int, end_offset: int
 ) -> Sequence[range]:
-    """Those of these offsets, in order, that batches of transactions take. Of the offsets from `start_offset` up to
-    `end_offset` none may have a record that the consumer is given. KafkaError."""
+    """Return those of these offsets, in order, that batches of transactions take. KafkaError.
+
+    None of the offsets from `start_offset` up to `end_offset` may have a record that the consumer is given.
+    """
     found: list[range] = []
     position = start_offset
     while position < end_offset:
@@ -37,7 +39,7 @@ async def transaction_offsets(
 
 
 async def _batches(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> list[tuple[range, bool]]:
-    """The offsets of some batches from this one on, and whether a transaction wrote them."""
+    """Return the offsets of some batches from this one on, and whether a transaction wrote each."""
     client: Any = consumer._client
     leader = client.cluster.leader_for_partition(partition)
     if leader is None or leader < 0:

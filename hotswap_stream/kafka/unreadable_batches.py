@@ -1,4 +1,4 @@
-"""Record batches that the Kafka client cannot read: where they end, so that a reader can go on behind them.
+"""Record batches that the Kafka client cannot read: where they end, so that a reader can go on after them.
 
 The client hands out the same error again and again and never moves (librdkafka issue 5260): for a batch whose
 compression is damaged, or that unpacks to more than `receive.message.max.bytes`. Seeking into the batch does not help,
@@ -32,7 +32,7 @@ _MAGIC = 2
 _READ_UNCOMMITTED = 0
 
 ReadOn = Callable[[Consumer, Message], bool]
-"""Takes a message with an error; whether the consumer goes on behind what it cannot read."""
+"""Takes a message with an error, and returns whether the consumer goes on after what it cannot read."""
 
 _UNREADABLE = frozenset(
     (
@@ -56,12 +56,12 @@ class BatchPlace(Struct, frozen=True):
 
 
 def is_unreadable(error: KafkaError) -> bool:
-    """Whether an error of a consumer says that what stands at its position cannot be read."""
+    """Return whether an error of a consumer says that what is at its position cannot be read."""
     return error.code() in _UNREADABLE
 
 
 def batch_place(content: bytes, offset: int) -> BatchPlace | None:
-    """Of the first batch in what a broker sent that reaches up to `offset`; None if there is none."""
+    """Return the place of the first batch of what a broker sent that reaches up to `offset`; None for none."""
     start = 0
     while len(content) - start >= _HEADER.size:
         base, length, _epoch, magic, _crc, _attributes, delta, _first_ms, largest_ms = _HEADER.unpack_from(
@@ -77,9 +77,9 @@ def batch_place(content: bytes, offset: int) -> BatchPlace | None:
 
 
 def find_batch(options: Mapping[str, Any], topic: str, partition: int, offset: int) -> BatchPlace | None:
-    """The batch that a reader at `offset` comes to next; None if it cannot be known now. For a thread without a loop.
+    """Return the batch that a reader at `offset` comes to next; None if it cannot be known now.
 
-    `options`: of aiokafka's clients.
+    For a thread without an event loop. `options` are those of aiokafka's clients.
     """
     try:
         return asyncio.run(_find(options, topic, partition, offset))
@@ -88,7 +88,7 @@ def find_batch(options: Mapping[str, Any], topic: str, partition: int, offset: i
 
 
 def reading_on(options: Mapping[str, Any]) -> ReadOn:
-    """For readers that need not say what they left out. `options`: of aiokafka's clients."""
+    """Return what lets readers go on that need not say what they left out. `options`: those of aiokafka's clients."""
 
     def read_on(consumer: Consumer, message: Message) -> bool:
         error, topic, partition, offset = message.error(), message.topic(), message.partition(), message.offset()

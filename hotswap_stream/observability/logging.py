@@ -1,4 +1,4 @@
-"""Structured logs on standard error, so that standard output stays what a command answers."""
+"""Structured logs on standard error, so that standard output holds only what a command prints."""
 
 import logging
 import sys
@@ -14,8 +14,8 @@ def configure_logging(
 ) -> None:
     """Set up structlog for this process, and keep the Kafka client's own log to what structlog's level lets through.
 
-    The Kafka client logs each failed connection as an error; what it means for the caller is raised besides, so below
-    debug only what is critical is let through.
+    The Kafka client logs each failed connection as an error. What it means for the caller is raised as an error anyway,
+    so above debug only what is critical is let through.
     """
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()

@@ -63,7 +63,7 @@ async def test_a_process_that_died_before_it_decided_decides_the_same_when_it_re
     decided: list[tuple[object, ...]] = []
     for record in analysed.seconds(60, BAD):
         before = dict(analysed.entries)
-        await analysed.agent.handle_observation(record)
+        await analysed.observe(record)
         if analysed.agent.decided_count:
             decided = analyses(analysed.stage)
             after = dict(analysed.entries)
@@ -85,7 +85,7 @@ async def test_a_process_that_died_before_it_decided_decides_the_same_when_it_re
             known = msgspec.structs.replace(entry.table.rollout, phase_started_at=rollout.phase_started_at)
             moved = msgspec.structs.replace(entry, table=msgspec.structs.replace(entry.table, rollout=known))
             again.entries[MODEL.encode()] = msgspec.msgpack.encode(moved)
-            await again.agent.handle_observation(record)
+            await again.observe(record)
             assert analyses(other) == decided
         finally:
             await other.registry.stop()
@@ -121,7 +121,7 @@ async def test_poison_is_put_aside(analysed: Analysed) -> None:
         {"value": msgspec.json.encode(msgspec.structs.replace(good, model_name="no/model"))},
     ]
     for fields in poison:
-        await analysed.agent.handle_observation(analysed.record(good, 0, **fields))
+        await analysed.observe(analysed.record(good, 0, **fields))
     assert len(analysed.stage.publisher.on(TOPICS.dead_letters)) == len(poison)
     assert analysed.entries == {}
 
@@ -184,7 +184,7 @@ async def test_no_time_is_over_while_feedback_that_was_sent_earlier_is_read(anal
     analysed.clock.time = analysed.traffic.now = rollout.started_at + timedelta(seconds=60)
     await analysed.agent.handle_feedback(analysed.record(label(0, sent), round(sent.timestamp() * 1000)))
     for record in analysed.seconds(1, GOOD):
-        await analysed.agent.handle_observation(record)
+        await analysed.observe(record)
     await analysed.agent.tick(lambda _name: True)
     assert analysed.agent.decided_count == 0
     analysed.clock.time += HELD

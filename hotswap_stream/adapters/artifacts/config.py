@@ -17,7 +17,7 @@ from hotswap_stream.errors import ConfigurationError
 
 
 class S3Credentials(Struct, frozen=True, kw_only=True):
-    """Keys for S3. Without them obstore asks the platform (instance or pod identity). Never shown by repr."""
+    """Keys for S3, never shown by repr. Without them obstore asks the platform (instance or pod identity)."""
 
     access_key_id: str
     secret_access_key: str
@@ -34,7 +34,7 @@ class ArtifactStoreConfig(Struct, frozen=True, kw_only=True):
     artifact_bytes_max: int = 2 * 1024**3
     """Limit on one artifact, checked before it is read or written."""
     grace_seconds: float = 0.0
-    """An artifact that was put, or asked for, more lately is not deleted by this environment."""
+    """This environment deletes no artifact that was put, or asked for, less than this long ago."""
     s3_endpoint: str | None = None
     """For S3 that is not Amazon's, such as `https://s3.example.org`; the bucket comes after it in the path."""
     s3_region: str = "us-east-1"
@@ -48,14 +48,19 @@ class ArtifactStoreConfig(Struct, frozen=True, kw_only=True):
 
 
 async def alone() -> str:
-    """The name of an environment that shares its store with no other."""
+    """Return the name of an environment that shares its store with no other."""
     return "alone.0"
 
 
 def open_artifact_store(config: ArtifactStoreConfig, environment: EnvironmentName = alone) -> ArtifactStore:
-    """The store the URL names, as one environment uses it. A local folder is created.
+    """Open the store that the URL names, as one environment uses it. A local folder is created.
 
-    ConfigurationError if the URL is none of the three kinds.
+    Args:
+        config: Where the store is, and its limits.
+        environment: Returns the name that the environment's marks bear.
+
+    Raises:
+        ConfigurationError: The URL is none of the three kinds.
     """
     return shared_artifact_store(_open(config), environment, grace_seconds=config.grace_seconds)
 
@@ -63,7 +68,7 @@ def open_artifact_store(config: ArtifactStoreConfig, environment: EnvironmentNam
 def shared_artifact_store(
     contents: ObstoreArtifactStore, environment: EnvironmentName = alone, *, grace_seconds: float = 0.0
 ) -> ArtifactStore:
-    """The contents as one environment uses them."""
+    """Return the contents as one environment uses them."""
     references = ArtifactReferences(contents.marks, environment, grace_seconds=grace_seconds)
     return SharedArtifactStore(contents, references)
 

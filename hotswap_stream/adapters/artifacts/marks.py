@@ -1,4 +1,4 @@
-"""The marks of environments in the store: empty of meaning but for their names, `refs/<hex digits>/<environment>`."""
+"""The marks of environments in the store: objects without content, named `refs/<hex digits>/<environment>`."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ _PATH = re.compile(rf"{FOLDER}/([0-9a-f]{{64}})/([^/]+)")
 
 
 class ObstoreMarks:
-    """`ArtifactMarks` over an obstore backend. `errors`: how the store's errors are told."""
+    """`ArtifactMarks` over an obstore backend. `errors` turns the store's errors into ours."""
 
     def __init__(
         self,
@@ -36,23 +36,29 @@ class ObstoreMarks:
 
     async def write(self, digest: str, name: str) -> None:
         # For people who look into the store; nobody reads it.
+        """See ArtifactMarks."""
         content = msgspec.json.encode({"environment": name, "host": socket.gethostname(), "process": os.getpid()})
         await asyncio.to_thread(self._do, lambda: obstore.put(self._backend, mark_path(digest, name), content))
 
     async def of(self, digest: str) -> tuple[Mark, ...]:
+        """See ArtifactMarks."""
         return await asyncio.to_thread(self._of, digest)
 
     async def remove(self, digest: str, name: str) -> None:
+        """See ArtifactMarks."""
         path = mark_path(digest, name)
         await asyncio.to_thread(self._do, lambda: _delete(self._backend, path))
 
     async def all(self) -> dict[str, frozenset[str]]:
+        """See ArtifactMarks."""
         return await asyncio.to_thread(self._all)
 
     async def artifact_written_at(self, digest: str) -> datetime | None:
+        """See ArtifactMarks."""
         return await asyncio.to_thread(self._written_at, self._path_of(digest))
 
     async def delete_artifact(self, digest: str) -> None:
+        """See ArtifactMarks."""
         path = self._path_of(digest)
         await asyncio.to_thread(self._do, lambda: _delete(self._backend, path))
 
@@ -93,7 +99,7 @@ class ObstoreMarks:
 
 
 def mark_path(digest: str, name: str) -> str:
-    """Where a mark lies. InvalidDigestError, and ConfigurationError for what is no name of a mark."""
+    """Return where a mark lies. InvalidDigestError, and ConfigurationError for what is no name of a mark."""
     if not is_mark_name(name):
         raise ConfigurationError(f"{name[:200]!r} cannot mark an artifact: it is no environment's name")
     return f"{FOLDER}/{digest_hex(digest)}/{name}"

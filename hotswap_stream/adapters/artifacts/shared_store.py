@@ -1,4 +1,4 @@
-"""The store as an environment uses it: what it puts in, or is about to name, it marks as needed."""
+"""The store as an environment uses it: it marks as needed what it puts in, or is about to name."""
 
 from pathlib import Path
 
@@ -18,24 +18,31 @@ class SharedArtifactStore:
         self.references = references
 
     async def put(self, manifest: ArtifactManifest, weights: bytes) -> ArtifactFacts:
+        """See ArtifactStore."""
         return await self.put_artifact(pack_artifact(manifest, weights))
 
     async def put_artifact(self, content: bytes) -> ArtifactFacts:
+        """See ArtifactStore."""
         facts = await self._contents.describe(content)
         await self.references.refer(facts.digest)
         return await self._contents.put_artifact(content)
 
     async def fetch(self, digest: str) -> LoadedArtifact:
+        """See ArtifactStore."""
         return await self._contents.fetch(digest)
 
     async def local_path(self, digest: str) -> Path | None:
+        """See ArtifactStore."""
         return await self._contents.local_path(digest)
 
     async def unchecked_path(self, digest: str) -> Path | None:
+        """See ArtifactStore."""
         return await self._contents.unchecked_path(digest)
 
     async def exists(self, digest: str) -> bool:
+        """See ArtifactStore."""
         return await self._contents.exists(digest)
 
     async def list(self) -> tuple[ArtifactFacts, ...]:
+        """See ArtifactStore."""
         return await self._contents.list()

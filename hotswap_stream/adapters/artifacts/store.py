@@ -50,15 +50,16 @@ log = structlog.get_logger(__name__)
 
 
 def path_of(digest: str) -> str:
-    """Where an artifact lies, relative to the store's root. InvalidDigestError unless it is a digest."""
+    """Return where an artifact lies, relative to the store's root. InvalidDigestError unless it is a digest."""
     hex_digits = digest_hex(digest)
     return f"sha256/{hex_digits[:2]}/{hex_digits}.safetensors"
 
 
 class ObstoreArtifactStore:
-    """The contents, over an obstore backend: `where` is its name in messages, `folder` the root of a local one.
+    """The contents, over an obstore backend.
 
-    Environments use it through a `SharedArtifactStore`; here nothing is asked of who else may need what is deleted.
+    Environments use it through a `SharedArtifactStore`; here nothing is asked about who else may need what is deleted.
+    `where` is its name in messages, `folder` the root of a local one.
     """
 
     def __init__(self, backend: Backend, where: str, artifact_bytes_max: int, folder: Path | None = None) -> None:
@@ -69,31 +70,39 @@ class ObstoreArtifactStore:
         self.marks = ObstoreMarks(backend, path_of, self._errors)
 
     async def describe(self, content: bytes) -> ArtifactFacts:
-        """Digest and size of an artifact file that would be kept. Errors as of `put_artifact`."""
+        """Return digest and size of an artifact file that would be kept. Errors as of `put_artifact`."""
         return await asyncio.to_thread(self._describe, content)
 
     async def put(self, manifest: ArtifactManifest, weights: bytes) -> ArtifactFacts:
+        """See ArtifactStore."""
         return await asyncio.to_thread(lambda: self._put(pack_artifact(manifest, weights)))
 
     async def put_artifact(self, content: bytes) -> ArtifactFacts:
+        """See ArtifactStore."""
         return await asyncio.to_thread(self._put, content)
 
     async def fetch(self, digest: str) -> LoadedArtifact:
+        """See ArtifactStore."""
         return await asyncio.to_thread(self._fetch, digest)
 
     async def local_path(self, digest: str) -> Path | None:
+        """See ArtifactStore."""
         return await asyncio.to_thread(self._local_path, digest)
 
     async def unchecked_path(self, digest: str) -> Path | None:
+        """See ArtifactStore."""
         return await asyncio.to_thread(self._unchecked_path, digest)
 
     async def exists(self, digest: str) -> bool:
+        """See ArtifactStore."""
         return await asyncio.to_thread(self._size, digest) is not None
 
     async def delete(self, digest: str) -> None:
+        """See ArtifactStore."""
         await asyncio.to_thread(self._delete, digest)
 
     async def list(self) -> tuple[ArtifactFacts, ...]:
+        """See ArtifactStore."""
         return await asyncio.to_thread(self._list)
 
     def _describe(self, content: bytes) -> ArtifactFacts:
@@ -138,7 +147,7 @@ class ObstoreArtifactStore:
         return path
 
     def _read(self, digest: str) -> bytes:
-        """All bytes, never more than the limit even if the object grows behind the first look at its size."""
+        """Read all bytes, never more than the limit, even if the object grows after the first look at its size."""
         self._checked_size(digest)
         with self._errors(digest):
             found = obstore.get(self._backend, path_of(digest))
@@ -215,12 +224,15 @@ class ObstoreArtifactStore:
 
 
 def _first_words(error: Exception) -> str:
-    """The message without the answer's body and the debug dump: those may name keys."""
+    """Return the message without the body and the debug dump that come after it: those may name keys."""
     return str(error).split("\n", 1)[0].split("<?xml", 1)[0].strip(" :")[:ERROR_CHARACTERS_MAX]
 
 
 def _flush_to_disk(path: Path) -> None:
-    """The registry will name this artifact for ever, so neither the bytes nor the name may be lost with the power."""
+    """Write a file and its name through to the disk.
+
+    The registry will name this artifact for ever, so neither the bytes nor the name may be lost with the power.
+    """
     for target in (path, path.parent, path.parent.parent):
         handle = os.open(target, os.O_RDONLY)
         try:

@@ -15,11 +15,11 @@ from hotswap_stream import __version__
 from hotswap_stream.application.webhooks.retry import PostOutcome
 
 ANSWER_BYTES_MAX = 4_096
-"""Read of an answer's body, for the cause; the rest is left unread and the connection closed."""
+"""Bytes that are read of an answer's body, for the cause; the rest is left unread and the connection closed."""
 
 DETAIL_CHARACTERS_MAX = 200
 HIDDEN_CHARACTERS_MIN = 4
-"""Shorter values of a URL's query are no secrets, and stand in other words."""
+"""Shorter values of a URL's query are no secrets, and occur in other words."""
 CONNECTIONS_MAX = 32
 
 _HEADERS = {
@@ -31,8 +31,11 @@ _HEADERS = {
 
 
 class HttpWebhookPoster:
-    """A WebhookPoster. TLS is verified and redirects are not followed. Proxies and authorities are those of the
-    environment (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`). Close it, or use it with `async with`."""
+    """A WebhookPoster. Close it, or use it with `async with`.
+
+    TLS is verified and redirects are not followed. Proxies and authorities are those of the environment (`HTTPS_PROXY`,
+    `NO_PROXY`, `SSL_CERT_FILE`).
+    """
 
     def __init__(self, *, timeout_ms: int) -> None:
         self._seconds_max = timeout_ms / 1_000
@@ -44,7 +47,7 @@ class HttpWebhookPoster:
         )
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> PostOutcome:
-        """One attempt; it takes no longer than the limit, the reading of the answer included."""
+        """Make one attempt. It takes no longer than the limit, the reading of the answer included."""
         began, heard = monotonic(), PostOutcome()
         try:
             # httpx limits each wait by itself: an answer that drips would take for ever.
@@ -89,8 +92,10 @@ def _heard(url: str, response: httpx.Response, said: bytes) -> PostOutcome:
 
 
 def _readable(text: str, url: str) -> str:
-    """The beginning in one line, for logs and headers: receivers that say what they were asked for repeat the URL, and
-    what its query holds must not get there."""
+    """Return the beginning of a text in one line, for logs and headers.
+
+    Receivers that say what they were asked for repeat the URL, and what its query holds must not get there.
+    """
     query = url.partition("?")[2]
     hidden = {query, *(part.partition("=")[2] for part in query.split("&"))}
     for secret in sorted(hidden | {unquote_plus(each) for each in hidden}, key=len, reverse=True):
@@ -101,7 +106,7 @@ def _readable(text: str, url: str) -> str:
 
 
 def _retry_after_seconds(value: str | None) -> float | None:
-    """Seconds from now; None if the header is not there or says nothing."""
+    """Return seconds from now; None if the header is not there or says nothing."""
     if value is None:
         return None
     if value.isascii() and value.isdecimal():

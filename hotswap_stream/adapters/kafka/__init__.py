@@ -1,1 +1,1 @@
-"""Kafka behind the ports: topics, the registry log, request and response topics."""
+"""The ports of the application on Kafka: topics, the registry log, requests and answers."""

@@ -12,10 +12,8 @@ from aiokafka.errors import KafkaError
 from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX
 from hotswap_stream.application.inference.fleet import FleetFold, FleetWorker
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
-from hotswap_stream.kafka import clients
-from hotswap_stream.kafka.consumer_end import end_consumer
-from hotswap_stream.kafka.reading import Record, read_to
-from hotswap_stream.kafka.uncancelled import to_the_end
+from hotswap_stream.kafka.reading import Record, read_all
+from hotswap_stream.kafka.sessions import open_reader
 
 _log = structlog.get_logger(__name__)
 
@@ -25,24 +23,24 @@ LISTEN_SECONDS = HEARTBEAT_SECONDS + 0.5
 
 
 async def read_fleet(client_options: Mapping[str, Any], topic: str) -> FleetFold:
-    """What the fleet topic says, and who speaks on it: whoever lives says something every two seconds. Ask the fold
-    with `time.monotonic()`. KafkaError, LogUnavailableError."""
+    """Read the fleet topic to its end, then listen for a moment: a worker that lives says something every two seconds.
+
+    Returns:
+        A fold to be asked with times of `time.monotonic()`.
+
+    Raises:
+        KafkaError: The cluster cannot be read.
+        LogUnavailableError: Nothing moved before the end.
+    """
     fold = FleetFold()
-    consumer = _consumer(client_options)
-    try:
-        await to_the_end(consumer.start())
-        partition = TopicPartition(topic, 0)
-        consumer.assign([partition])
-        await consumer.seek_to_beginning(partition)
-        async for _partition, records in read_to(consumer, await consumer.end_offsets([partition]), poll_ms=POLL_MS):
+    async with open_reader(client_options) as consumer:
+        async for _partition, records in read_all(consumer, [TopicPartition(topic, 0)], poll_ms=POLL_MS):
             _apply(records, fold, known=False)
         if fold.model_names():
             listened_s = time.monotonic() + LISTEN_SECONDS
             fold.caught_up(time.monotonic() - LIVE_SECONDS_MAX - 1)  # nobody lives who is not heard from here on
             while time.monotonic() < listened_s:
                 await _fold_next(consumer, fold, known=True)
-    finally:
-        await to_the_end(end_consumer(consumer))
     return fold
 
 
@@ -81,17 +79,16 @@ class FleetFollower:
 
     async def _follow(self) -> None:
         while True:
-            consumer = _consumer(self._client_options)
             try:
-                await to_the_end(consumer.start())
-                await self._read(consumer)
+                async with open_reader(self._client_options) as consumer:
+                    try:
+                        await self._read(consumer)
+                    finally:
+                        self.known = False
             except (KafkaError, OSError) as error:
                 _log.warning("fleet_not_followed", error=repr(error))
             except Exception:  # noqa: BLE001 - whatever it was, from here on the fleet is unknown until it is read anew
                 _log.exception("fleet_not_followed")
-            finally:
-                self.known = False
-                await to_the_end(end_consumer(consumer))
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
@@ -104,10 +101,6 @@ class FleetFollower:
                 fold.caught_up(time.monotonic())
                 self.known = True
             await _fold_next(consumer, fold, known=self.known)
-
-
-def _consumer(client_options: Mapping[str, Any]) -> AIOKafkaConsumer:
-    return clients.consumer(**client_options, group_id=None, auto_offset_reset="earliest")
 
 
 async def _fold_next(consumer: AIOKafkaConsumer, fold: FleetFold, *, known: bool) -> None:

@@ -18,7 +18,7 @@ FLUSH_SECONDS_MAX = 1.0
 
 
 class KafkaPublisher:
-    """A Publisher; connects with the first record. `close` it, or use it with `async with`."""
+    """A Publisher. It connects with the first record; `close` it, or use it with `async with`."""
 
     def __init__(self, client_options: Mapping[str, Any]) -> None:
         self._client_options = dict(client_options)

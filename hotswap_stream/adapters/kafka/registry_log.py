@@ -1,4 +1,4 @@
-"""The registry log on Kafka: one partition, one record batch a decision."""
+"""The registry log on Kafka: one partition, one record batch per decision."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -37,7 +37,7 @@ _POLL_MS = 250
 """How long a reader waits for records before it looks how far it has come: at the end there may be none."""
 _FOLLOW_WAIT_MS = 500
 _READ_WAIT_MS = 10
-"""A reader that looked past the end must not keep the next one waiting: it asks shortly, and not at all when idle."""
+"""A reader that looked past the end must not keep the next one waiting: its questions are short, and none when idle."""
 _HEADERS = [("content-type", CONTENT_TYPE.encode())]
 
 
@@ -55,7 +55,7 @@ class KafkaRegistryLog:
         self._reader_lock = asyncio.Lock()
         self._followers: set[AIOKafkaConsumer] = set()
         self._held_back: tuple[int, float] | None = None
-        """The first offset of an open transaction that a follower stands before, and since when (monotonic seconds)."""
+        """The first offset of an open transaction that a follower waits at, and since when (monotonic seconds)."""
         self._told_of = False
 
     async def start(self) -> None:
@@ -69,7 +69,7 @@ class KafkaRegistryLog:
             raise self._unreachable(error) from error
 
     async def stop(self) -> None:
-        """Disconnect; ends every `follow`."""
+        """Disconnect; this ends every `follow`."""
         reader, self._reader = self._reader, None
         producer, self._producer = self._producer, None
         for consumer in (*self._followers, reader):
@@ -80,7 +80,7 @@ class KafkaRegistryLog:
             await to_the_end(stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX))
 
     async def append(self, key: bytes, values: Sequence[bytes]) -> int:
-        """One record batch; the first record's offset."""
+        """Write one record batch, and return the offset of its first record."""
         producer = await self._started_producer()
         batch = producer.create_batch()
         appended = [batch.append(key=key, value=value, timestamp=None, headers=_HEADERS) for value in values]
@@ -123,7 +123,10 @@ class KafkaRegistryLog:
             return self._producer
 
     async def _discard(self, producer: AIOKafkaProducer) -> None:
-        """An idempotent producer that failed has lost count of its sequence numbers: the next append gets a new one."""
+        """Drop the producer: an idempotent one that failed has lost count of its sequence numbers.
+
+        The next append gets a new one.
+        """
         if self._producer is producer:
             self._producer = None
         await to_the_end(stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX))
@@ -137,7 +140,7 @@ class KafkaRegistryLog:
             raise LogUnavailableError(f"the log's end could not be asked: {error!r}") from error
 
     async def offset_at(self, timestamp_ms: int) -> int:
-        """The first offset appended after `timestamp_ms`."""
+        """Return the first offset appended after `timestamp_ms`."""
         reader = self._started_reader()
         try:
             found = (await reader.offsets_for_times({self._partition: max(0, timestamp_ms + 1)}))[self._partition]
@@ -146,7 +149,7 @@ class KafkaRegistryLog:
         return await self.end_offset() if found is None else int(found.offset)
 
     async def read(self, start_offset: int, end_offset: int) -> AsyncIterator[Sequence[LogRecord]]:
-        """Pages of records. Several `read`s may run at once; they take turns page by page."""
+        """Yield pages of records. Several `read`s may run at once; they take turns page by page."""
         reader = self._started_reader()
         end = min(end_offset, await self.end_offset())
         position = max(0, start_offset)
@@ -167,7 +170,7 @@ class KafkaRegistryLog:
     async def _fetch(
         self, reader: AIOKafkaConsumer, position: int
     ) -> "tuple[Sequence[ConsumerRecord[bytes, bytes]], int]":
-        """Records, and the offset behind them and behind the offsets without records that follow."""
+        """Return records, and the offset after them and after the offsets without records that follow."""
         try:
             reader.resume(self._partition)
             reader.seek(self._partition, position)
@@ -181,11 +184,11 @@ class KafkaRegistryLog:
         return fetched.get(self._partition, ()), reached
 
     def reader(self) -> "KafkaRegistryLog":
-        """One more access, with a client of its own."""
+        """Return one more access to the log, with a client of its own."""
         return KafkaRegistryLog(self._connection, self._partition.topic, reads_only=True)
 
     async def follow(self, start_offset: int) -> AsyncIterator[LogPage]:
-        """Pages of records as they come, by a consumer of its own."""
+        """Yield pages of records as they come, by a consumer of its own."""
         self._started_reader()
         try:
             consumer = await self._consumer()

@@ -13,11 +13,9 @@ from aiokafka.errors import KafkaError
 from hotswap_events.log_stream import LOG_STREAM
 from hotswap_stream.application.log.identity import SeenLog
 from hotswap_stream.errors import LogUnavailableError
-from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.connection import KafkaConnection
-from hotswap_stream.kafka.producer_stop import stop_producer
-from hotswap_stream.kafka.reading import read_to
-from hotswap_stream.kafka.uncancelled import to_the_end
+from hotswap_stream.kafka.reading import read_all
+from hotswap_stream.kafka.sessions import open_producer, open_reader
 
 READ_SECONDS_MAX = 30.0
 FLUSH_SECONDS_MAX = 5.0
@@ -28,21 +26,19 @@ _decoder = msgspec.json.Decoder(SeenLog)
 
 
 async def read_seen_log(connection: KafkaConnection, topic: str) -> SeenLog | None:
-    """The last that was kept; None: nothing, or nothing that reads. The topic must exist. LogUnavailableError."""
-    partition, value = TopicPartition(topic, 0), None
-    consumer = clients.consumer(**connection.client_options(), group_id=None, auto_offset_reset="earliest")
+    """Return what was kept last; None when there is nothing, or nothing that reads.
+
+    Raises:
+        LogUnavailableError: The topic, which must exist, cannot be read.
+    """
+    value = None
     try:
-        await to_the_end(consumer.start())
-        consumer.assign([partition])
-        async with asyncio.timeout(READ_SECONDS_MAX):
-            ends = await consumer.end_offsets([partition])
-            async for _, records in read_to(consumer, ends):
+        async with open_reader(connection.client_options()) as consumer, asyncio.timeout(READ_SECONDS_MAX):
+            async for _partition, records in read_all(consumer, [TopicPartition(topic, 0)]):
                 for record in records:
                     value = record.value if record.key == _KEY else value
     except (KafkaError, OSError, TimeoutError) as error:
         raise LogUnavailableError(f"what the agents saw of the log could not be read: {error!r}") from error
-    finally:
-        await to_the_end(consumer.stop())
     if value is None:
         return None
     try:
@@ -53,13 +49,16 @@ async def read_seen_log(connection: KafkaConnection, topic: str) -> SeenLog | No
 
 
 async def write_seen_log(connection: KafkaConnection, topic: str, seen: SeenLog) -> None:
-    """Keep it in place of what was. The topic must exist. LogUnavailableError."""
-    producer = clients.producer(**connection.client_options(), acks="all")
+    """Keep `seen` in place of what was.
+
+    Raises:
+        LogUnavailableError: The topic, which must exist, cannot be written to.
+    """
     try:
-        await to_the_end(producer.start())
-        async with asyncio.timeout(READ_SECONDS_MAX):
+        async with (
+            open_producer(connection.client_options(), flush_seconds_max=FLUSH_SECONDS_MAX) as producer,
+            asyncio.timeout(READ_SECONDS_MAX),
+        ):
             await producer.send_and_wait(topic, msgspec.json.encode(seen), _KEY, partition=0)
     except (KafkaError, OSError, TimeoutError) as error:
         raise LogUnavailableError(f"what is known of the log could not be kept: {error!r}") from error
-    finally:
-        await to_the_end(stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX))

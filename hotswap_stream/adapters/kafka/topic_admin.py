@@ -1,7 +1,4 @@
-"""Topics of the cluster: created with the settings that promises rest on, checked against them, never made by asking.
-
-The one place that administers topics. Everything else asks here whether a topic is there and what it is like.
-"""
+"""Topics of the cluster: created with the settings that promises rest on, and checked against them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -23,16 +20,17 @@ from hotswap_stream.application.topics.check import (
     to_set,
 )
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
-from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.alter_settings import alter_settings
 from hotswap_stream.kafka.connection import KafkaConnection
+from hotswap_stream.kafka.sessions import open_admin
+from hotswap_stream.kafka.topic_partitions import described_partitions
 
 _log = structlog.get_logger(__name__)
 
 READY_SECONDS_MAX = 30.0
 _UNKNOWN_TOPIC = 3
 _NOT_ALLOWED = frozenset((29, 31))
-"""Of a topic, of the cluster."""
+"""Errors of a client that may not: for a topic, and for the cluster."""
 _TOPIC_ALREADY_EXISTS = 36
 _OF_THE_TOPIC = 1
 """Where a setting comes from, in Kafka's numbers."""
@@ -45,12 +43,18 @@ async def ensure_topics(connection: KafkaConnection, specs: Sequence[TopicSpec],
     With `check` the cluster is asked for the settings of all of them afterwards, so that a topic that somebody else
     made, even at the same moment, is found out. What only weakens a promise is logged.
 
-    Raises TopicSettingsError when a setting breaks a promise, ConfigurationError when an existing topic has another
-    partition count and cannot be used with it, LogUnavailableError when the cluster cannot be reached or does not get
-    ready in time.
+    Args:
+        connection: How to reach the cluster.
+        specs: The topics, with the settings that promises rest on.
+        check: Look at the settings of those that exist.
+
+    Raises:
+        TopicSettingsError: A setting breaks a promise.
+        ConfigurationError: An existing topic has another partition count and cannot be used with it.
+        LogUnavailableError: The cluster cannot be reached, or does not get ready in time.
     """
     async with _admin(connection) as admin:
-        existing = await _described(admin, [spec.name for spec in specs])
+        existing = await described_partitions(admin, [spec.name for spec in specs])
         # Asked first, so that whoever may not create topics can use those that are there.
         missing = [spec for spec in specs if spec.name not in existing]
         if missing:
@@ -110,7 +114,7 @@ async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) ->
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):
             while wanted:
-                for name, partitions in (await _described(admin, list(wanted))).items():
+                for name, partitions in (await described_partitions(admin, list(wanted))).items():
                     if any(p["error_code"] or p["leader"] < 0 for p in partitions):
                         continue
                     if len(partitions) != wanted[name] and name in flexible:
@@ -136,7 +140,14 @@ async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) ->
 async def check_topics(
     connection: KafkaConnection, specs: Sequence[TopicSpec]
 ) -> list[tuple[TopicSpec, TopicFacts, list[Difference]]]:
-    """Those of the topics that exist, as the cluster has them, and what differs. LogUnavailableError."""
+    """Look at the settings of topics.
+
+    Returns:
+        For each of them that exists: what is needed, what the cluster has, and where the two differ.
+
+    Raises:
+        LogUnavailableError: The cluster cannot be asked.
+    """
     async with _admin(connection) as admin:
         facts, brokers = await _facts(admin, specs)
         return [
@@ -147,9 +158,14 @@ async def check_topics(
 
 
 async def repair_topics(connection: KafkaConnection, specs: Sequence[TopicSpec]) -> dict[str, dict[str, str]]:
-    """Set what differs, and what is right only by the cluster's default; other settings stay. Topic → what was set.
+    """Set what differs, and what is right only by the cluster's default; other settings stay.
 
-    ConfigurationError where this client may not; LogUnavailableError.
+    Returns:
+        Topic → the settings that were changed, by name.
+
+    Raises:
+        ConfigurationError: This client may not change them.
+        LogUnavailableError: The cluster cannot be reached.
     """
     async with _admin(connection) as admin:
         facts, brokers = await _facts(admin, specs)
@@ -173,7 +189,7 @@ async def repair_topics(connection: KafkaConnection, specs: Sequence[TopicSpec])
 async def _wait_in_force(
     admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], changed: dict[str, dict[str, str]]
 ) -> None:
-    """The controller has them at once, the brokers a moment later."""
+    """Wait until the brokers have the settings, a moment after the controller."""
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):
             while True:
@@ -192,19 +208,19 @@ async def _wait_in_force(
 
 
 async def topic_partitions(connection: KafkaConnection, topics: Sequence[str]) -> dict[str, int]:
-    """Partition counts of those of the topics that exist. LogUnavailableError."""
+    """Return topic → number of partitions, for those of the topics that exist. LogUnavailableError."""
     async with _admin(connection) as admin:
-        return {name: len(partitions) for name, partitions in (await _described(admin, topics)).items()}
+        return {name: len(partitions) for name, partitions in (await described_partitions(admin, topics)).items()}
 
 
 async def topics_of(connection: KafkaConnection, prefix: str) -> frozenset[str]:
-    """Names of the topics of one environment (`<prefix>.…`). LogUnavailableError."""
+    """Return the names of the topics of one environment (`<prefix>.…`). LogUnavailableError."""
     async with _admin(connection) as admin:
         return frozenset(name for name in await admin.list_topics() if name.startswith(f"{prefix}."))
 
 
 async def delete_topics(connection: KafkaConnection, prefix: str) -> list[str]:
-    """Delete every topic of one environment (`<prefix>.…`); returns their names. For `reset` only."""
+    """Delete every topic of one environment (`<prefix>.…`), and return their names. For `reset` only."""
     async with _admin(connection) as admin:
         names = sorted(name for name in await admin.list_topics() if name.startswith(f"{prefix}."))
         if names:
@@ -220,20 +236,11 @@ async def delete_topics(connection: KafkaConnection, prefix: str) -> list[str]:
 
 @asynccontextmanager
 async def _admin(connection: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = clients.admin_client(**connection.client_options())
     try:
-        await admin.start()
-        yield admin
+        async with open_admin(connection.client_options()) as admin:
+            yield admin
     except (KafkaError, OSError) as error:
         raise LogUnavailableError(f"Kafka at {connection.bootstrap_servers}: {error!r}") from error
-    finally:
-        await admin.close()
-
-
-async def _described(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """The partitions of those that exist."""
-    found = await admin.describe_topics(list(names)) if names else []
-    return {topic["topic"]: topic["partitions"] for topic in found if not topic["error_code"]}
 
 
 async def _broker_count(admin: AIOKafkaAdminClient) -> int:
@@ -241,8 +248,8 @@ async def _broker_count(admin: AIOKafkaAdminClient) -> int:
 
 
 async def _facts(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> tuple[dict[str, TopicFacts], int]:
-    """Of those that exist; and how many brokers there are."""
-    described = await _described(admin, [spec.name for spec in specs])
+    """Return facts about those of the topics that exist, and the number of brokers."""
+    described = await described_partitions(admin, [spec.name for spec in specs])
     settings = await _settings(admin, list(described))
     facts = {
         name: TopicFacts(
@@ -258,7 +265,7 @@ async def _facts(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> tupl
 
 
 async def _facts_of_all(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> tuple[dict[str, TopicFacts], int]:
-    """The same once the broker that is asked knows all of them."""
+    """Return the same, once the broker that is asked knows all of them."""
     wanted = {spec.name for spec in specs}
     facts: dict[str, TopicFacts] = {}
     try:
@@ -275,7 +282,10 @@ async def _facts_of_all(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) 
 
 
 async def _settings(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, SettingFound] | None]:
-    """What is in force for topics; None: not to be seen by this client. Topics that are gone are left out."""
+    """Return the settings in force per topic; None where this client may not see them.
+
+    Topics that are gone are left out.
+    """
     if not names:
         return {}
     found: dict[str, dict[str, SettingFound] | None] = {}
@@ -295,5 +305,8 @@ async def _settings(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[st
 
 
 def _is_own(response: Any, source: Any) -> bool:
-    """The first version of the answer tells only whether it is a default."""
+    """Return whether a setting is the topic's own.
+
+    The first version of the answer tells only whether it is a default.
+    """
     return not source if response.API_VERSION == 0 else source == _OF_THE_TOPIC

@@ -1,4 +1,4 @@
-"""Which topic it is: the id that Kafka gave it when it was made, which no other topic anywhere has."""
+"""The id that Kafka gave a topic when it was made, which no other topic anywhere has."""
 
 import base64
 from io import BytesIO
@@ -9,8 +9,8 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
 from hotswap_stream.errors import LogUnavailableError
-from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.connection import KafkaConnection
+from hotswap_stream.kafka.sessions import open_admin
 
 _NO_ID = b"\0" * 16
 
@@ -101,23 +101,24 @@ class _TopicsWithIds(Request[_MetadataRequest_v12]):  # type: ignore[misc]
 
 
 async def topic_identity(connection: KafkaConnection, topic: str) -> str:
-    """The topic's id, as Kafka writes ids; of a cluster that gives none, the cluster's. LogUnavailableError."""
-    admin = clients.admin_client(**connection.client_options())
+    """Return the topic's id, as Kafka writes ids; in a cluster that gives none, the cluster's.
+
+    Raises:
+        LogUnavailableError: There is no such topic, or the cluster cannot be asked.
+    """
     try:
-        await admin.start()
-        found = await admin._send_request(_TopicsWithIds(topic))
-        topic_id = next((each[2] for each in found.topics if each[1] == topic and not each[0]), None)
-        if topic_id is None:
-            raise LogUnavailableError(f"topic {topic!r} is not there")
-        if topic_id == _NO_ID:
-            return _safe(str(found.cluster_id))
-        return base64.urlsafe_b64encode(topic_id).decode("ascii").rstrip("=")
+        async with open_admin(connection.client_options()) as admin:
+            found = await admin._send_request(_TopicsWithIds(topic))
     except (KafkaError, OSError) as error:
         raise LogUnavailableError(f"Kafka at {connection.bootstrap_servers}: {error!r}") from error
-    finally:
-        await admin.close()
+    topic_id = next((each[2] for each in found.topics if each[1] == topic and not each[0]), None)
+    if topic_id is None:
+        raise LogUnavailableError(f"topic {topic!r} is not there")
+    if topic_id == _NO_ID:
+        return _safe(str(found.cluster_id))
+    return base64.urlsafe_b64encode(topic_id).decode("ascii").rstrip("=")
 
 
 def _safe(cluster_id: str) -> str:
-    """A cluster's id, which may have any characters, as letters and digits."""
+    """Return a cluster's id, which may have any characters, as letters and digits."""
     return base64.urlsafe_b64encode(cluster_id.encode()).decode("ascii").rstrip("=")[:64]

@@ -30,6 +30,7 @@ from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import first_records
+from hotswap_stream.kafka.sessions import open_admin, open_reader
 from hotswap_stream.kafka.uncancelled import to_the_end
 
 _log = structlog.get_logger(__name__)
@@ -102,7 +103,7 @@ class KafkaWebhookPlace(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             yield
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Called by the client before it hands the partition on, which waits for this."""
+        """Wait for the attempt that is being made. The client calls it before it hands the partition on."""
         if self._partition in revoked:
             _log.info("webhook_place_asked_for", group=self._group)
             self._taken_away.set()
@@ -111,7 +112,7 @@ class KafkaWebhookPlace(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
                 self._taken_away = asyncio.Event()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Called by the client when the group has given out the partition."""
+        """Take the partition. The client calls it when the group has given it out."""
         if self._partition in assigned:
             _log.info("webhook_place_taken", group=self._group)
 
@@ -176,19 +177,17 @@ class WebhookPosition(Struct, frozen=True, kw_only=True):
 
     @property
     def lag(self) -> int | None:
-        """Records of the log that were not looked at for it."""
+        """Return the number of records that were not looked at for it; None: see `next_offset`."""
         return None if self.next_offset is None else max(0, self.end_offset - self.next_offset)
 
 
 async def webhook_positions(
     client_options: Mapping[str, Any], topic: str, groups: Iterable[str]
 ) -> dict[str, WebhookPosition]:
-    """How far the groups have come. LogUnavailableError."""
+    """Return how far the groups have come, by group. LogUnavailableError."""
     partition = TopicPartition(topic, 0)
-    admin = clients.admin_client(**client_options)
     try:
-        async with asyncio.timeout(ASK_SECONDS_MAX):
-            await to_the_end(admin.start())
+        async with asyncio.timeout(ASK_SECONDS_MAX), open_admin(client_options) as admin:
             committed = {group: await _committed(admin, group, partition) for group in groups}
             end, places = await _places(client_options, partition, [_offset(found) for found in committed.values()])
             return {
@@ -197,18 +196,16 @@ async def webhook_positions(
             }
     except (KafkaError, TimeoutError, OSError) as error:
         raise LogUnavailableError(f"the webhooks' positions could not be asked: {error!r}") from error
-    finally:
-        await to_the_end(admin.close())
 
 
 async def _places(
     client_options: Mapping[str, Any], partition: TopicPartition, offsets: Sequence[int | None]
 ) -> tuple[int, list[int | None]]:
-    """The log's end, and each of the offsets moved on to a record or to that end: what a transaction left between is
-    nothing that a webhook could be told of."""
-    consumer = clients.consumer(**client_options, group_id=None, auto_offset_reset="earliest")
-    try:
-        await to_the_end(consumer.start())
+    """Return the log's end, and each of the offsets moved on to a record or to that end.
+
+    What a transaction left between is nothing that a webhook could be told of.
+    """
+    async with open_reader(client_options) as consumer:
         end = int((await consumer.end_offsets([partition]))[partition])
         begin = int((await consumer.beginning_offsets([partition]))[partition])
         places: list[int | None] = []
@@ -219,12 +216,10 @@ async def _places(
             else:
                 places.append(offset)
         return end, places
-    finally:
-        await to_the_end(end_consumer(consumer))
 
 
 async def _committed(admin: AIOKafkaAdminClient, group: str, partition: TopicPartition) -> OffsetAndMetadata | None:
-    """On a fresh cluster the first who asks for a group makes its coordinator: ask until it is there."""
+    """Ask until the group has a coordinator: on a fresh cluster the first who asks makes it."""
     while True:
         try:
             found = await admin.list_consumer_group_offsets(group)

@@ -14,20 +14,19 @@ from hotswap_events.windows import WindowStatusRecord
 from hotswap_stream.application.windows.fold import WindowFold
 from hotswap_stream.application.windows.view import WindowFolds
 from hotswap_stream.errors import LogUnavailableError
-from hotswap_stream.kafka import clients
-from hotswap_stream.kafka.consumer_end import end_consumer
-from hotswap_stream.kafka.reading import read_to
-from hotswap_stream.kafka.uncancelled import to_the_end
+from hotswap_stream.kafka.reading import read_all
+from hotswap_stream.kafka.sessions import open_reader
+from hotswap_stream.kafka.topic_partitions import partition_numbers
 
 FRESH_SECONDS = 2.0
-"""Whoever asks again so soon gets what was read; workers write about once a second."""
+"""Whoever asks again within this time gets what was read; workers write about once a second."""
 MODELS_REMEMBERED_MAX = 8
 READ_SECONDS_MAX = 30.0
 POLL_MS = 200
 
 
 class KafkaWindowReader:
-    """A WindowReader. One topic at a time is read, for all who ask."""
+    """A WindowReader. It reads one topic at a time, for all who ask."""
 
     def __init__(self, client_options: Mapping[str, Any], topics: Topics) -> None:
         self._client_options = dict(client_options)
@@ -49,35 +48,18 @@ class KafkaWindowReader:
     async def _now(self, topic: str) -> WindowFolds:
         try:
             async with asyncio.timeout(READ_SECONDS_MAX):
-                partitions = await self._partitions(topic)
+                partitions = sorted(await partition_numbers(self._client_options, topic))
                 return await self._folds(topic, partitions) if partitions else {}
         except (KafkaError, OSError) as error:
             raise LogUnavailableError(f"{topic} cannot be read: {error!r}") from error
         except TimeoutError:
             raise LogUnavailableError(f"{topic} was not read to its end within {READ_SECONDS_MAX} s") from None
 
-    async def _partitions(self, topic: str) -> list[int]:
-        admin = clients.admin_client(**self._client_options)
-        try:
-            await to_the_end(admin.start())
-            # All topics, because asking for one that does not exist may create it.
-            described = await admin.describe_topics()
-        finally:
-            await to_the_end(admin.close())
-        return [part["partition"] for found in described if found["topic"] == topic for part in found["partitions"]]
-
     async def _folds(self, topic: str, partitions: list[int]) -> WindowFolds:
-        folds = {partition: WindowFold(WindowStatusRecord) for partition in sorted(partitions)}
-        consumer = clients.consumer(**self._client_options, group_id=None, auto_offset_reset="earliest")
-        try:
-            await to_the_end(consumer.start())
+        folds = {partition: WindowFold(WindowStatusRecord) for partition in partitions}
+        async with open_reader(self._client_options) as consumer:
             wanted = [TopicPartition(topic, partition) for partition in partitions]
-            consumer.assign(wanted)
-            await consumer.seek_to_beginning(*wanted)
-            ends = await consumer.end_offsets(wanted)
-            async for partition, records in read_to(consumer, ends, poll_ms=POLL_MS):
+            async for partition, records in read_all(consumer, wanted, poll_ms=POLL_MS):
                 for record in records:
                     folds[partition.partition].apply(record.key, record.value)
-        finally:
-            await to_the_end(end_consumer(consumer))
         return folds

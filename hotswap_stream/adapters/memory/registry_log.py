@@ -1,4 +1,4 @@
-"""A registry log in memory: for tests and for trying policies; shared by as many writers as one event loop holds."""
+"""A registry log in memory: for tests and for trying policies; any number of writers on one event loop may share it."""
 
 import asyncio
 from bisect import bisect_right
@@ -30,14 +30,17 @@ class MemoryRegistryLog:
         self._running = False
 
     async def start(self) -> None:
+        """See RegistryLog."""
         self._running = True
 
     async def stop(self) -> None:
+        """See RegistryLog."""
         self._running = False
         if not self._reads_only:  # those who wait are of another event loop
             self._wake()
 
     async def append(self, key: bytes, values: Sequence[bytes]) -> int:
+        """See RegistryLog."""
         self._check()
         if self._reads_only:
             raise LogUnavailableError("this access to the log only reads")
@@ -54,14 +57,17 @@ class MemoryRegistryLog:
         return first_offset
 
     async def end_offset(self) -> int:
+        """See RegistryLog."""
         self._check()
         return len(self._shared.records)
 
     async def offset_at(self, timestamp_ms: int) -> int:
+        """See RegistryLog."""
         self._check()
         return bisect_right(self._shared.records, timestamp_ms, key=lambda record: record.timestamp_ms)
 
     async def read(self, start_offset: int, end_offset: int) -> AsyncIterator[Sequence[LogRecord]]:
+        """See RegistryLog."""
         self._check()
         end = min(end_offset, len(self._shared.records))
         for start in range(max(0, start_offset), end, PAGE_RECORDS_MAX):
@@ -69,9 +75,11 @@ class MemoryRegistryLog:
             yield self._shared.records[start : min(end, start + PAGE_RECORDS_MAX)]
 
     def reader(self) -> "MemoryRegistryLog":
+        """See RegistryLog."""
         return MemoryRegistryLog(self._shared, reads_only=True)
 
     async def follow(self, start_offset: int) -> AsyncIterator[LogPage]:
+        """See RegistryLog."""
         self._check()
         position = max(0, start_offset)
         while self._running:
@@ -84,11 +92,13 @@ class MemoryRegistryLog:
                 await grown.wait()
 
     async def without_records(self, start_offset: int, end_offset: int) -> Sequence[range]:
+        """See RegistryLog."""
         del start_offset, end_offset  # nobody writes in transactions here
         self._check()
         return ()
 
     def obstacle(self, *, seconds_min: float = HELD_BACK_SECONDS) -> str | None:
+        """See RegistryLog."""
         del seconds_min
         return None
 

@@ -33,7 +33,7 @@ class _Manifest(Struct, frozen=True):
 
 
 def default_cache_dir() -> Path:
-    """`~/.cache/hotswap-stream/kafka-<release>`."""
+    """Return `~/.cache/hotswap-stream/kafka-<release>`."""
     return Path.home() / ".cache" / "hotswap-stream" / f"kafka-{KAFKA_RELEASE}"
 
 
@@ -49,11 +49,11 @@ class JarCache:
 
     @property
     def class_path(self) -> tuple[Path, ...]:
-        """The jars in class path order."""
+        """Return the jars in class path order."""
         return tuple(self.jars_dir / jar.file_name for jar in self._locked)
 
     def is_whole(self) -> bool:
-        """True when every jar lies there as it was when its digest was checked. Costs one `stat` a jar."""
+        """Return whether every jar lies there as it was when its digest was checked. It costs one `stat` per jar."""
         try:
             manifest = msgspec.json.decode(self._manifest_path.read_bytes(), type=_Manifest)
         except (OSError, msgspec.DecodeError):
@@ -65,7 +65,9 @@ class JarCache:
     def ensure(self, report: ProgressCallback, cancelled: threading.Event) -> None:
         """Return when the cache is whole: at once, after another process filled it, or after a download.
 
-        Raises JarDownloadError or DiskFullError.
+        Raises:
+            JarDownloadError: The jars could not be fetched.
+            DiskFullError: There is no room for them.
         """
         if self.is_whole():
             return
@@ -85,7 +87,7 @@ class JarCache:
                 ) from error
 
     def distrust(self) -> None:
-        """Have the next `ensure` check every jar's digest again: a start failed in a way a damaged jar explains."""
+        """Make the next `ensure` check every jar's digest again: a start failed as a damaged jar would make it fail."""
         self._manifest_path.unlink(missing_ok=True)
 
     def _mend(self, report: ProgressCallback, cancelled: threading.Event) -> None:

@@ -23,7 +23,7 @@ class _DownloadCancelled(Exception):  # noqa: N818 - ends the download threads, 
 
 
 class _ByteCount:
-    """Adds up what all download threads received; stops them when the caller gave up."""
+    """Adds up what all download threads received, and stops them when the caller gave up."""
 
     def __init__(self, bytes_total: int, report: ProgressCallback, cancelled: threading.Event) -> None:
         self._bytes_total = bytes_total
@@ -38,7 +38,7 @@ class _ByteCount:
         yield self.add
 
     def add(self, byte_count: int) -> None:
-        """Called between blocks, so a cancelled download ends in the middle of a jar."""
+        """Add a block. Called between blocks, so that a cancelled download ends in the middle of a jar."""
         if self._cancelled.is_set():
             raise _DownloadCancelled
         with self._lock:
@@ -60,10 +60,17 @@ def download_jars(
     report: ProgressCallback,
     cancelled: threading.Event,
 ) -> None:
-    """Put `jars` into `folder`, each by a rename, so no reader ever sees half a jar.
+    """Put `jars` into `folder`, each by a rename, so that no reader ever sees half a jar.
 
-    `repository_url`: a Maven repository to use in place of Maven Central, such as a company mirror.
-    Raises JarDownloadError; jars already placed stay, and the next try fetches the rest.
+    Args:
+        jars: What to fetch.
+        folder: Where to put it.
+        repository_url: A Maven repository to use in place of Maven Central, such as a company mirror.
+        report: Hears of the progress.
+        cancelled: Ends the download when set.
+
+    Raises:
+        JarDownloadError: A jar could not be fetched. Jars already placed stay, and the next try fetches the rest.
     """
     try:
         from jgo.maven import MavenContext, PythonResolver

@@ -32,22 +32,27 @@ class LockedJar(Struct, frozen=True):
 
     @property
     def file_name(self) -> str:
+        """Return the name of the jar's file."""
         return f"{self.artifact}-{self.release}.jar"
 
 
 def load_jar_lock() -> tuple[LockedJar, ...]:
-    """The pinned jars in class path order."""
+    """Return the pinned jars in class path order."""
     return msgspec.json.decode(_LOCK_FILE.read_bytes(), type=tuple[LockedJar, ...])
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hex."""
+    """Return the SHA-256 of a file in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def resolve_jar_lock(repository_cache: Path) -> tuple[LockedJar, ...]:
-    """Resolve Kafka's dependencies through jgo (network) and describe each jar; downloads into `repository_cache`."""
+    """Resolve Kafka's dependencies through jgo (network), download them, and describe each jar.
+
+    Args:
+        repository_cache: Folder that the jars are downloaded into.
+    """
     from jgo.maven import MavenContext, PythonResolver
 
     context = MavenContext(resolver=PythonResolver(), repo_cache=repository_cache)

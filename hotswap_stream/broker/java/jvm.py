@@ -31,11 +31,11 @@ class JvmPlan:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flags that shape a start cache: all but the heap's size and the paths of one node."""
+        """Return the flags that shape a start cache: all but the heap's size and the paths of one node."""
         return (*_FLAGS, *self.options)
 
     def command(self, main: str, arguments: Sequence[str], extra: Sequence[str] = ()) -> list[str]:
-        """The command line that runs the class `main`."""
+        """Return the command line that runs the class `main`."""
         class_path = ":".join(str(jar) for jar in self.class_path)
         heap = f"-Xmx{self.heap_mib_max}m"
         return [str(self.runtime.java), heap, *self.flags, *extra, "-cp", class_path, main, *arguments]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 
 def render_properties(values: Mapping[str, object]) -> str:
-    """One `key=value` line each, escaped so that every path survives; booleans as `true` and `false`."""
+    """Write one `key=value` line each, escaped so that every path survives; booleans as `true` and `false`."""
     return "".join(f"{_escape(key, is_key=True)}={_escape(_text(value))}\n" for key, value in values.items())
 
 

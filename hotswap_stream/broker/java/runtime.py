@@ -17,7 +17,7 @@ class JavaRuntime:
 
 
 def find_java_runtime() -> JavaRuntime:
-    """The runtime of the `broker` extra. Raises BrokerUnavailableError with what to install or use instead."""
+    """Return the runtime of the `broker` extra. Raise BrokerUnavailableError with what to install or use instead."""
     if sys.platform == "win32":
         raise BrokerUnavailableError(
             "the embedded broker runs on Linux and macOS; on Windows use WSL or a Kafka cluster of your own"
@@ -40,5 +40,5 @@ def find_java_runtime() -> JavaRuntime:
 
 
 def child_environment() -> dict[str, str]:
-    """The environment of the JVM: none of JAVA_TOOL_OPTIONS, CLASSPATH and the like reaches it."""
+    """Return the environment of the JVM: none of JAVA_TOOL_OPTIONS, CLASSPATH and the like reaches it."""
     return {"PATH": os.defpath, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}

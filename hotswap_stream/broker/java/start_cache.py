@@ -36,7 +36,7 @@ class StartCache:
         self._class_path = plan.class_path
 
     def is_usable(self) -> bool:
-        """True when the file is there, as long as it was, and made of the jars as they are."""
+        """Return whether the file is there, as long as it was, and made of the jars as they are."""
         try:
             described = msgspec.json.decode(self._description_path.read_bytes(), type=_Description)
             return described.size == self.path.stat().st_size and described.jars == self._jars()
@@ -44,7 +44,7 @@ class StartCache:
             return False
 
     def flags(self) -> list[str]:
-        """JVM flags that use the cache when it is usable."""
+        """Return the JVM flags that use the cache when it is usable."""
         return [f"-XX:AOTCache={self.path}", "-Xlog:aot=error"] if self.is_usable() else []
 
     def discard(self) -> None:

@@ -16,7 +16,10 @@ _POLL_S = 0.02
 
 
 async def send_and_receive(bootstrap_servers: str, timeout_s: float) -> None:
-    """A topic, sends, a group that reads and commits. Raises BrokerStartError when the broker does not serve."""
+    """Make a topic, send to it, and read and commit as a group.
+
+    Raise BrokerStartError when the broker does not serve.
+    """
     try:
         async with asyncio.timeout(timeout_s):
             await _send_and_receive(bootstrap_servers)

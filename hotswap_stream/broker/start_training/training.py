@@ -34,9 +34,10 @@ _OTHER_PROCESS_POLL_S = 0.2
 async def train(
     cache: StartCache, jvm: JvmPlan, checkpoint: bytes, *, in_background: bool, report: ProgressCallback
 ) -> None:
-    """Build `cache` unless it is usable. In the background it leaves the work to a process that is at it already.
+    """Build `cache` unless it is usable. In the background, leave it to another process that is already building it.
 
-    Raises BrokerError when the training run fails.
+    Raises:
+        BrokerError: The training run failed.
     """
     cache.folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(cache.folder / ".lock", thread_local=False)

@@ -44,8 +44,7 @@ def list_all(
     as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """The raised alerts, newest first, and with --ended behind them those that are over."""
-
+    """List the raised alerts, newest first; with --ended, also those that are over, after them."""
     from hotswap_stream.application.alerts.view import find_alerts, list_alerts
 
     found: AlertList | ModelAlerts
@@ -78,8 +77,7 @@ def clear(
 
 
 def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
-    """The rules that hold: the model's own, or the default ones."""
-
+    """Show the rules that hold: the model's own, or the default ones."""
     from hotswap_stream.application.alerts.view import find_alert_policy
 
     report = ask(lambda streams: find_alert_policy(streams, model), as_of=as_of, as_json=as_json)
@@ -116,8 +114,11 @@ def set_policy(
     remove: RemovedRules = None,
     default: Annotated[bool, typer.Option("--default", help="Start from the default rules.")] = False,
 ) -> CommandToSend:
-    """Change what is watched. A file replaces the whole policy; --rule adds to or changes the one that holds, and a
-    rule of the same name keeps what is not named. Alerts whose rule went or changed end with it."""
+    """Change what is watched: a file replaces the whole policy, --rule changes one rule.
+
+    --rule adds to the policy that holds, or changes it: a rule of the same name keeps what is not named. Alerts whose
+    rule went or changed end with it.
+    """
     if file is None and not rule and not remove and not default:
         raise typer.BadParameter("say what to watch: --file, --rule 'error-rate>5%', --remove RULE, or --default")
     if file is not None and default:

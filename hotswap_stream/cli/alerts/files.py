@@ -1,4 +1,4 @@
-"""Alert policies as files, TOML or JSON, and single rules as options; what is wrong in them is said with its place."""
+"""Alert policies as files, TOML or JSON, and single rules as options; an error says where it is."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -42,15 +42,15 @@ _IN_PERCENT = ("error-rate", "input-drift", "score-drift")
 
 
 class RuleChange(NamedTuple):
-    """A rule as an option says it."""
+    """A rule as an option states it."""
 
     rule: "AlertRule"
     named: frozenset[str]
-    """Its fields that the option names; the others have their defaults."""
+    """The fields that the option names; the others have their defaults."""
 
 
 def alert_policy_of(file: Path) -> "AlertPolicy":
-    """The alert policy of a file. typer.BadParameter for one that is none."""
+    """Return the alert policy of a file. typer.BadParameter for a file that is none."""
     from hotswap_events.alerts import AlertPolicy
 
     policy: AlertPolicy = converted(read_document(file, {"rules"}), AlertPolicy, where=str(file))
@@ -58,7 +58,10 @@ def alert_policy_of(file: Path) -> "AlertPolicy":
 
 
 def parse_rule(text: str) -> RuleChange:
-    """`latency-ms>50,quantile=0.99` as a rule; its name is the metric's unless it is given. typer.BadParameter."""
+    """Return `latency-ms>50,quantile=0.99` as a rule. typer.BadParameter.
+
+    Its name is the metric's unless it is given.
+    """
     from typing import get_args
 
     import msgspec
@@ -88,9 +91,12 @@ def parse_rule(text: str) -> RuleChange:
 
 
 def changed_policy(policy: "AlertPolicy", changes: Iterable[RuleChange], removed: Iterable[str]) -> "AlertPolicy":
-    """The policy without the removed rules, with the changed ones. A rule that is there keeps what is not named.
+    """Return the policy without the removed rules, and with the changed ones.
 
-    typer.BadParameter for a removed one that is not there.
+    A rule that is there keeps what a change does not name.
+
+    Raises:
+        typer.BadParameter: A rule to remove is not there.
     """
     from msgspec.structs import asdict, replace
 

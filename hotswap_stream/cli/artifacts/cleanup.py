@@ -1,4 +1,4 @@
-"""`validation-policy` and `cleanup`: what a version must be to get in, and how long its artifact stays."""
+"""`validation-policy` and `cleanup`: what a version must reach to get in, and how long its artifact stays."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -70,7 +70,7 @@ def set_policy(
         ),
     ],
 ) -> CommandToSend:
-    """Draw verdicts on versions of this model by another policy from here on."""
+    """Set the policy that verdicts on versions of this model follow from now on."""
     from hotswap_events.commands import SetValidationPolicy
 
     return SetValidationPolicy(policy=validation_policy_of(file), **fields)
@@ -78,7 +78,7 @@ def set_policy(
 
 def cleanup(
     actor: Actor,
-    keep: Annotated[int, typer.Option(help="So many of the newest versions.", min=0)],
+    keep: Annotated[int, typer.Option(help="Number of the newest versions to keep.", min=0)],
     model: Annotated[
         str | None, typer.Argument(metavar="[MODEL]", help="Default: all models.", show_default=False)
     ] = None,

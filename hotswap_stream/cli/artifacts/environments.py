@@ -1,4 +1,4 @@
-"""`artifacts`: which environments need how much of the artifact store."""
+"""`artifacts`: which environments need which part of the artifact store."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Who needs what in the artifact store.", no_args_is_help=True)
+    group = typer.Typer(help="Which environment needs what in the artifact store.", no_args_is_help=True)
     group.command("environments")(environments)
     group.command("forget")(forget)
     app.add_typer(group, name="artifacts")
 
 
 def environments(as_json: AsJson = False) -> None:
-    """List the environments that have marked artifacts as needed, and how many each."""
+    """List the environments that have marked artifacts as needed, and the number of their artifacts."""
 
     async def main(settings: "Settings") -> dict[str, int]:
         from hotswap_stream import bootstrap

@@ -1,4 +1,4 @@
-"""`make-heuristic`: a version that answers the same for each row, to stand in when the model fails."""
+"""`make-heuristic`: a version with the same answer for each row, to stand in when the model fails."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

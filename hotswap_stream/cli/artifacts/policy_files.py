@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def validation_policy_of(file: Path) -> "ValidationPolicy":
-    """The validation policy of a file. typer.BadParameter for one that is none."""
+    """Return the validation policy of a file. typer.BadParameter for a file that is none."""
     from hotswap_events.validation_policy import ValidationPolicy
 
     document = read_document(file, {"pass_margin", "fail_margin", "first_accuracy_min", "gates"})

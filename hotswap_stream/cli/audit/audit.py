@@ -1,4 +1,4 @@
-"""`audit`: is the log what its writers wrote, who knows of what is not, a copy of it, and the registry as it was."""
+"""`audit`: check the log, acknowledge what is wrong with it, export it, and show the registry as it was."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(help="Verify the log, export it, look back, compute answers again.", no_args_is_help=True)
+    group = typer.Typer(help="Check the log, export it, look back, compute answers again.", no_args_is_help=True)
     group.command("verify")(verify)
     group.command("acknowledge")(acknowledge)
     group.command("export")(export)
@@ -35,18 +35,18 @@ def verify(
         Path | None,
         typer.Argument(
             metavar="[FILE]",
-            help="An export; without one, the log itself.",
+            help="The export to check. Default: the log itself.",
             exists=True,
             dir_okay=False,
             show_default=False,
         ),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Let notices fail, too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail also for notices.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Walk the log and name what was changed, dropped or reordered; exits with 1 if anything was, or if it is empty.
+    """Walk the log and name what was changed, dropped or reordered; exit code 1 if anything was, or if it is empty.
 
-    Records that never extended a chain are told of, and so is what somebody acknowledged; neither fails.
+    Records that never extended a chain are listed, and so is what somebody acknowledged; neither fails.
     """
     report = _verified(file) if file is not None else run_on_registry(_verify_log)
     if as_json:
@@ -58,11 +58,12 @@ def verify(
 
 
 def acknowledge(
-    offset: Annotated[int, typer.Argument(metavar="OFFSET", help="Where `audit verify` finds something.", min=0)],
+    offset: Annotated[int, typer.Argument(metavar="OFFSET", help="Offset of what `audit verify` found.", min=0)],
     digest: Annotated[
         str,
         typer.Option(
-            help="Of the record there, as `audit verify` says it, or its first 12 characters; 'none' without a record.",
+            help="Digest of the record there, as `audit verify` prints it, or its first 12 characters; "
+            "'none' where there is no record.",
             show_default=False,
         ),
     ],
@@ -70,7 +71,7 @@ def acknowledge(
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say in the log that you know of a finding: `audit verify` tells of it from then on, and does not fail by it."""
+    """Write into the log that you know of a finding: `audit verify` lists it from then on, and does not fail for it."""
     from hotswap_events.log_stream import FindingAcknowledged
 
     async def on(registry: "Registry") -> FindingAcknowledged:
@@ -129,16 +130,16 @@ def _print_report(report: "AuditReport") -> None:
 
 
 def _named(finding: "Finding") -> str:
-    """With what `audit acknowledge` asks for."""
+    """Return the finding with what `audit acknowledge` asks for."""
     return f"{finding} (digest {finding.digest or 'none'})"
 
 
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.", dir_okay=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.", dir_okay=False)],
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if there is one.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the log to a file, one sealed line a record, that `audit verify` can check anywhere."""
+    """Write the log to a file, one sealed line per record, that `audit verify` can check anywhere."""
     if file.exists() and not force:
         raise typer.BadParameter(f"{file} exists; use --force to overwrite it", param_hint="FILE")
 
@@ -167,12 +168,12 @@ def export(
 
 def show(
     model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="Only this model, in full.", show_default=False)
+        str | None, typer.Argument(metavar="[MODEL]", help="Show only this model, in full.", show_default=False)
     ] = None,
     as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """The registry as it was after an offset of the log, or at a time; without --as-of, as it is."""
+    """Show the registry as it was after an offset of the log, or at a time; without --as-of, as it is."""
     from hotswap_stream.application.registry.queries import find_model, list_models
 
     if model is not None:

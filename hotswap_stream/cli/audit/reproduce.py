@@ -23,7 +23,7 @@ class ChosenBy:
     versions_allowed: tuple[str, ...]
     """Versions that might answer in that state."""
     artifact_digest: str | None
-    """Of the version, as registered; None if it was not."""
+    """Digest of the version's artifact, as registered; None if the version was not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ def reproduce(
     offset: Annotated[int, typer.Option(help="Offset of the request in its partition.", min=0)],
     as_json: AsJson = False,
 ) -> None:
-    """Compute one answer again from the log: the request, the weights, the batch size; exits with 1 if it differs."""
+    """Compute one answer again from the log: the request, the weights, the batch size; exit code 1 if it differs."""
     finding = run(lambda settings: _reproduce(settings, model, partition, offset))
     if as_json:
         print_json(finding)

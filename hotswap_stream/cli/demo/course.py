@@ -20,28 +20,28 @@ class Course(Struct, frozen=True, kw_only=True):
 
     @property
     def began(self) -> AppliedEntry:
-        """Its start."""
+        """Return the event that started it."""
         return self.entries[0]
 
     @property
     def ended(self) -> AppliedEntry:
-        """Promoted or aborted; the bake comes behind that."""
+        """Return the event that promoted or aborted it; the bake comes after that."""
         return next(entry for entry in self.entries if isinstance(entry.event.data, RolloutCompleted))
 
     @property
     def seconds(self) -> float:
-        """From its start to its end, by the broker's clock."""
+        """Return the seconds from its start to its end, by the broker's clock."""
         return (self.ended.at_ms - self.began.at_ms) / 1000
 
     @property
     def decided_by(self) -> set[str]:
-        """Who did what came behind the start."""
+        """Return who caused the events after the start."""
         first = self.began.event.causationid
         return {entry.event.actor for entry in self.entries if entry.event.causationid != first}
 
 
 def course_of(rollout: RolloutState, entries: Sequence[AppliedEntry], *, since: int) -> Course:
-    """The first rollout behind this offset, which is over. `entries` of the model, oldest first."""
+    """Return the first rollout after this offset, which is over. `entries` are those of the model, oldest first."""
     later = [entry for entry in entries if entry.offset > since and isinstance(entry.event.data, _OF_ROLLOUTS)]
     first = next(number for number, entry in enumerate(later) if isinstance(entry.event.data, RolloutStarted))
     return Course(rollout=rollout, entries=tuple(later[first:]))

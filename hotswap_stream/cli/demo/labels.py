@@ -14,13 +14,13 @@ from hotswap_stream.cli.demo.traffic import Seen, Traffic
 LABELLED = 0.8
 """Share of the answers whose true label comes back."""
 BUNDLE_SECONDS = 0.25
-"""Labels are sent this often, as those who judge answers hand in their work by the pile."""
+"""Seconds between two bundles of labels, as people who judge answers hand in their work by the pile."""
 UNSENT_MAX = 10_000
-"""Of more, the oldest are given up: labels are a sample anyway."""
+"""Labels that wait to be sent, at most; the oldest are given up: labels are a sample anyway."""
 
 
 class Labels:
-    """Counts what was told. Use `telling_labels`."""
+    """Counts the labels that were told. Use `telling_labels`."""
 
     def __init__(self, log: FeedbackLog, model_name: str, actor: str) -> None:
         self.told = 0
@@ -29,7 +29,7 @@ class Labels:
         self._unsent: deque[Feedback] = deque(maxlen=UNSENT_MAX)
 
     def take(self, seen: Seen) -> None:
-        """Tell of this answer later, or not."""
+        """Take an answer whose label may come back later."""
         if self._random.random() < LABELLED:
             self._unsent.append(
                 Feedback(
@@ -44,7 +44,7 @@ class Labels:
             )
 
     async def send(self, over: asyncio.Event) -> None:
-        """Send what turns out until `over` is set, and then what is left."""
+        """Send labels until `over` is set, and then those that are left."""
         ended = False
         while not ended:
             ended = over.is_set()
@@ -58,7 +58,7 @@ class Labels:
 
 @asynccontextmanager
 async def telling_labels(traffic: Traffic, log: FeedbackLog, model_name: str, actor: str) -> AsyncIterator[Labels]:
-    """From here on labels come back; no more behind it."""
+    """Let labels come back while the block runs."""
     labels, over = Labels(log, model_name, actor), asyncio.Event()
     unlisten = traffic.listen(labels.take)
     sending = asyncio.create_task(labels.send(over), name="demo-labels")

@@ -1,5 +1,7 @@
-"""Whether users stayed with their versions. Answers by a version that stood in for another are left out: they say so
-themselves."""
+"""Whether users stayed with their versions.
+
+Answers by a version that stood in for another are left out: they say so themselves.
+"""
 
 from collections.abc import Iterable
 
@@ -7,7 +9,10 @@ from hotswap_stream.cli.demo.traffic import Seen
 
 
 def users_of_two(seen: Iterable[Seen]) -> set[int]:
-    """Users who met two versions while the traffic was split in the same way: chosen by the same registry event."""
+    """Return users who met two versions while the traffic was split in the same way.
+
+    That is: the answers were chosen by the same registry event.
+    """
     versions: dict[tuple[int, int], str] = {}
     return {
         answer.user
@@ -18,7 +23,10 @@ def users_of_two(seen: Iterable[Seen]) -> set[int]:
 
 
 def users_sent_back(seen: Iterable[Seen], candidate: str) -> set[int]:
-    """Users who had the candidate and met another version under a later event. None, while its share only rises."""
+    """Return users who had the candidate and met another version under a later event.
+
+    There are none while its share only rises.
+    """
     first_offset: dict[int, int] = {}
     answers = [answer for answer in seen if not answer.stands_in]
     for answer in answers:

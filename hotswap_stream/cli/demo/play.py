@@ -26,7 +26,7 @@ from hotswap_stream.settings import Settings
 
 
 def isolated(settings: Settings, home: Path) -> Settings:
-    """Settings of the demo's own: it leaves what else is on this machine or cluster alone."""
+    """Return settings of the demo's own: it leaves what else is on this machine or cluster alone."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         api_port = probe.getsockname()[1]
@@ -43,7 +43,7 @@ def isolated(settings: Settings, home: Path) -> Settings:
 
 @asynccontextmanager
 async def home_folder(keep: Path | None) -> AsyncIterator[Path]:
-    """The folder to keep, or one that is gone at the end, unless it holds the logs of what could not run."""
+    """Open the folder to keep, or one that is gone at the end, unless it holds the logs of what could not run."""
     if keep is not None:
         yield keep
         return
@@ -60,8 +60,14 @@ async def home_folder(keep: Path | None) -> AsyncIterator[Path]:
 
 
 async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause: bool) -> DemoReport:
-    """Start everything, play the named acts (methods of `VersionActs` and `RolloutActs`), stop everything, and say what
-    was seen."""
+    """Start everything, play the named acts, stop everything, and report what was seen.
+
+    Args:
+        settings: The demo's own.
+        names: Methods of `VersionActs` and `RolloutActs`, in the order to play.
+        rate: Requests per second.
+        pause: Wait for Enter before each act.
+    """
     started = time.monotonic()
     typer.echo("Starting broker, worker, agents and API")
     async with running_stack(settings) as stack, bootstrap.open_training(stack.settings, "demo") as trainer:

@@ -17,7 +17,7 @@ class Act(Struct, frozen=True, kw_only=True):
     outcome: str
     held: bool
     registry_offset: int | None = None
-    """Of the event that ended it."""
+    """Offset of the event that ended it."""
     seconds: float = 0.0
     """How long it took, trainings included."""
     story: tuple[str, ...] = ()
@@ -36,13 +36,14 @@ class DemoReport(Struct, frozen=True, kw_only=True):
     errors: int
     accuracy: dict[str, float]
     promotion_to_first_answer_ms: list[int]
-    """Per change of the version in production under traffic, from the event's append to that of its first answer."""
+    """Per change of the version in production under traffic: time from its event to the first answer by it, both as
+    appended."""
     longest_gap_ms: int
     """Longest time without an answer while requests came steadily."""
     users: int
-    """Who were answered; each request is a user's."""
+    """Users who were answered; each request is a user's."""
     users_of_two_versions: int
-    """Who met two versions while the traffic was split in the same way."""
+    """Users who met two versions while the traffic was split in the same way."""
     requests_per_second: float
     seconds: float
     audit: str
@@ -58,7 +59,7 @@ class DemoReport(Struct, frozen=True, kw_only=True):
 def make_report(
     traffic: "Traffic", acts: list[Act], swaps_ms: list[int], *, rate: float, seconds: float, audit: str
 ) -> DemoReport:
-    """Put the figures together."""
+    """Return the figures put together."""
     from hotswap_stream.cli.demo.loyalty import users_of_two
 
     return DemoReport(
@@ -86,7 +87,7 @@ def write_report(report: DemoReport, path: Path) -> None:
 
 
 def print_report(report: DemoReport) -> None:
-    """The table at the end."""
+    """Print the table at the end."""
     from hotswap_stream.cli.terminal.printing import print_table
 
     print_table(

@@ -33,7 +33,8 @@ from hotswap_stream.cli.demo.traffic import USERS, Seen
 from hotswap_stream.domain.reserved import ANALYSIS_ACTOR as ANALYSIS
 
 ANALYSIS_REQUESTS_MAX = 4_000
-"""Budget of each analysis: the time that so many requests take. A tenth of them is plenty where labels come back."""
+"""Budget of each analysis: the time that this number of requests takes. A tenth of them is plenty where labels come
+back."""
 ANALYSIS_SECONDS_MIN = 40
 
 SHADOW_POLICY = RolloutPolicy(
@@ -226,7 +227,7 @@ class RolloutActs:
     async def _start(
         self, strategy: Strategy, candidate: str, policy: RolloutPolicy, reason: str, *, forced: bool = False
     ) -> str:
-        """Over HTTP, as any client would. Why it was refused; empty: it was not."""
+        """Start a rollout over HTTP, as any client would. Return why it was refused; empty: it was not."""
         body: dict[str, Any] = {
             "strategy": to_builtins(strategy),
             "candidates": [candidate],
@@ -241,7 +242,7 @@ class RolloutActs:
         return ""
 
     async def _until_it_stands_still(self) -> None:
-        """Until it is over, with its bake, or paused for a person; or for so long as it may take."""
+        """Wait until it is over, with its bake, or paused for a person; or as long as it may take."""
         with suppress(TimeoutError):
             # No rollout here has more than two analyses.
             async with asyncio.timeout(2 * self._analysis_seconds_max + EVENT_SECONDS_MAX):
@@ -249,7 +250,7 @@ class RolloutActs:
                     await self._scene.registry.wait_for_change()
 
     async def _course(self, since: int) -> Course | None:
-        """The rollout, when it is over and all answers that it chose are read; None if it goes on."""
+        """Return the rollout, when it is over and all answers that it chose are read; None if it goes on."""
         scene = self._scene
         with suppress(TimeoutError):
             async with asyncio.timeout(EVENT_SECONDS_MAX):
@@ -263,7 +264,7 @@ class RolloutActs:
         return course
 
     def _answers(self, course: Course) -> list[Seen]:
-        """Those that the rollout chose."""
+        """Return the answers that the rollout chose."""
         first, end = course.began.offset, course.ended.offset
         return [seen for seen in self._scene.traffic.seen if first <= seen.registry_offset < end]
 

@@ -1,4 +1,4 @@
-"""A rollout as the log tells it: which line stands for which event."""
+"""A rollout as the log tells it: which line belongs to which event."""
 
 from collections.abc import Callable
 
@@ -20,9 +20,9 @@ from hotswap_stream.domain.reserved import ANALYSIS_ACTOR as ANALYSIS
 
 
 class Story:
-    """Line by line as it happens, with times since the start.
+    """The lines of a rollout as they happen, with times since the start.
 
-    `  3.2 s  rollout-analysis: the users get v1 50 %, v2 50 %`
+    ` 3.2 s rollout-analysis: the users get v1 50 %, v2 50 %`
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -32,7 +32,7 @@ class Story:
         self._steps: tuple[str, ...] = ()
 
     def take(self, entry: AppliedEntry) -> None:
-        """Tell of an event, if people want to hear of it."""
+        """Add the line of an event, if people want to hear of it."""
         data = entry.event.data
         if self._began_ms is None:
             if not isinstance(data, RolloutStarted):
@@ -51,7 +51,7 @@ class Story:
             self._show(f"{(entry.at_ms - self._began_ms) / 1000:5.1f} s  {entry.event.actor}: {told}{why}")
 
     def add(self, line: str) -> None:
-        """Tell what was seen elsewhere."""
+        """Add a line about what was seen elsewhere."""
         self._show(f"{'':9}{line}")
 
     def _show(self, line: str) -> None:

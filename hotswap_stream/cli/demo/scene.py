@@ -71,7 +71,7 @@ class Scene:
 
     @property
     def state(self) -> ModelState:
-        """Of the model, as far as this process has read the log."""
+        """Return the model's state, as far as this process has read the log."""
         return self.registry.state(MODEL)
 
     def listen(self, listener: Callable[[AppliedEntry], None]) -> Callable[[], None]:
@@ -81,11 +81,11 @@ class Scene:
 
     @property
     def last_offset(self) -> int:
-        """Of the model's last event, as far as this process has read the log."""
+        """Return the offset of the model's last event, as far as this process has read the log."""
         return self.entries[-1].offset if self.entries else -1
 
     def active_offset(self) -> int:
-        """Of the event that put the active version into production."""
+        """Return the offset of the event that put the active version into production."""
         stream = self.registry.stream(MODEL)
         return -1 if stream is None else stream.active_offset
 
@@ -103,13 +103,13 @@ class Scene:
         return await self._trainer.train(spec, actor=ACTOR, on_progress=self._on_progress(spec))
 
     async def train_better(self) -> TrainingReport:
-        """A version that learns longer than the first one did."""
+        """Train a version that learns longer than the first one did."""
         report = await self.train(epochs=SECOND_EPOCHS, seed=2)
         self._better = report.model_version
         return report
 
     async def train_inverted(self) -> TrainingReport:
-        """A version that learns that a 0 is called a 9."""
+        """Train a version that learns that a 0 is called a 9."""
         data_file = self.settings.home / "runs" / "inverted.safetensors"
         data_file.parent.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(bootstrap.write_digits, data_file, "inverted")
@@ -118,15 +118,15 @@ class Scene:
         return report
 
     async def better_version(self) -> str:
-        """The one that was trained, or is trained now; empty if it could not be."""
+        """Return the version that was trained, or is trained now; empty if it could not be."""
         return self._better or (await self.train_better()).model_version or ""
 
     async def inverted_version(self) -> str:
-        """The one that was trained, or is trained now; empty if it could not be."""
+        """Return the version that was trained, or is trained now; empty if it could not be."""
         return self._inverted or (await self.train_inverted()).model_version or ""
 
     async def post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
-        """A command of the model over HTTP; `path` begins behind its name."""
+        """Send a command to the model over HTTP; `path` is what comes after the model's name."""
         async with httpx.AsyncClient(base_url=self.stack.api_url, timeout=EVENT_SECONDS_MAX) as client:
             return await client.post(
                 f"/api/models/{MODEL}{path}",
@@ -135,7 +135,7 @@ class Scene:
             )
 
     async def swapped(self, event_type: type[ModelPromoted | ModelRolledBack], model_version: str, since: int) -> bool:
-        """Wait for the event behind this offset that makes the version active, and for the first answer by it."""
+        """Wait for the event after this offset that makes the version active, and for the first answer by it."""
         try:
             async with asyncio.timeout(EVENT_SECONDS_MAX):
                 while (entry := self._found(event_type, model_version, since)) is None:
@@ -149,7 +149,7 @@ class Scene:
         return True
 
     def begin_act(self) -> None:
-        """From here on the next act takes its time."""
+        """Begin the time of the next act."""
         self._act_began_s = time.monotonic()
 
     def act(
@@ -193,14 +193,14 @@ class Scene:
 
 
 def accuracy_told(report: TrainingReport) -> str:
-    """`97.8% right`, or why there is no figure."""
+    """Return `97.8% right`, or why there is no figure."""
     if isinstance(report.outcome, TrainingFailure):
         return f"failed: {report.outcome.detail}"
     return "not validated" if report.evaluation is None else f"{report.evaluation.accuracy:.1%} right"
 
 
 def refusal(response: httpx.Response) -> str:
-    """Why the server did not do what was asked; empty if it did."""
+    """Return why the server did not do what was asked; empty if it did."""
     if response.status_code == httpx.codes.OK:
         return ""
     try:

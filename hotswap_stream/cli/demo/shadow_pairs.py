@@ -1,16 +1,14 @@
-"""How a shadow compared, from the two topics that tell it: all pairs counted, and some of them with both outputs."""
-
-from typing import Any
+"""How a shadow compared, from the two topics that tell it: all pairs counted, some of them with both outputs."""
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from msgspec import Struct
 
 from hotswap_events.observation import Comparison, Observation
 from hotswap_stream import bootstrap
 from hotswap_stream.domain.state.rollout import RolloutState
-from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.reading import read_to
+from hotswap_stream.kafka.sessions import open_reader
 from hotswap_stream.settings import Settings
 
 READ_MS = 500
@@ -26,16 +24,16 @@ class ShadowPairs(Struct, frozen=True, kw_only=True):
     skipped: int
     """Requests that the shadow should have seen, had the worker had time for it."""
     shown: tuple[Comparison, ...]
-    """Those with both outputs."""
+    """Pairs with both outputs."""
 
     @property
     def agreement(self) -> float:
-        """Share of the pairs with the same label, 0 to 1."""
+        """Return the share of the pairs with the same label, 0 to 1."""
         return self.agreed / self.compared if self.compared else 0.0
 
 
 async def shadow_pairs(settings: Settings, model_name: str, rollout: RolloutState) -> ShadowPairs:
-    """What the topics hold of this rollout now. LogUnavailableError when they cannot be read."""
+    """Return what the topics hold about this rollout now. LogUnavailableError when they cannot be read."""
     agreed = disagreed = skipped = 0
     read_up_to: dict[str, int] = {}
     async for recorded in bootstrap.recorded_history(settings).read(model_name, rollout.started_at, None):
@@ -56,19 +54,10 @@ async def shadow_pairs(settings: Settings, model_name: str, rollout: RolloutStat
 
 async def _shown(settings: Settings) -> list[Comparison]:
     topic = bootstrap.topics(settings).comparisons
-    consumer: AIOKafkaConsumer[Any, Any] = clients.consumer(
-        topic,
-        **bootstrap.connection(settings).client_options(),
-        group_id=None,
-        auto_offset_reset="earliest",
-    )
     found: list[Comparison] = []
-    await consumer.start()
-    try:
+    async with open_reader(bootstrap.connection(settings).client_options(), topic) as consumer:
         parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
         ends = await consumer.end_offsets(parts)
         async for _part, records in read_to(consumer, ends, poll_ms=READ_MS):
             found += [_comparisons.decode(record.value) for record in records]
-    finally:
-        await consumer.stop()
     return found

@@ -1,4 +1,4 @@
-"""A steady stream of requests for one model, and the bookkeeping of what came back."""
+"""A steady stream of requests for one model, and the count of what came back."""
 
 import asyncio
 import random
@@ -25,7 +25,7 @@ FLUSH_SECONDS_MAX = 5.0
 LATE_SECONDS_MAX = 20.0
 """A request without an answer this long after the last was sent counts as lost."""
 USERS = 200
-"""Who ask; each request is a user's, and its routing key says whose."""
+"""Number of users who ask; each request is one user's, and its routing key says whose."""
 
 _answers = msgspec.json.Decoder(InferResponse)
 _errors = msgspec.json.Decoder(InferError)
@@ -39,7 +39,7 @@ class Example(Struct, frozen=True):
 
 
 class Seen(Struct, frozen=True, gc=False):
-    """A valid answer: to whom, by which version, chosen by which registry event, and when it was appended to its topic.
+    """A valid answer: to whom, by which version, chosen by which registry event, and when it was appended.
 
     The broker's clock stamps answers and registry events alike, so this process's own pauses do not count.
     """
@@ -58,7 +58,7 @@ class Seen(Struct, frozen=True, gc=False):
 
     @property
     def right(self) -> bool:
-        """Whether it is the true label."""
+        """Return whether it is the true label."""
         return self.label == self.true_label
 
 
@@ -143,27 +143,27 @@ class Traffic:
 
     @property
     def answers(self) -> int:
-        """Requests with a valid answer."""
+        """Return the number of requests with a valid answer."""
         return len(self._answered)
 
     @property
     def lost(self) -> int:
-        """Requests without a valid answer so far."""
+        """Return the number of requests without a valid answer so far."""
         return len(self._sent - self._answered)
 
     def accuracy(self) -> dict[str, float]:
-        """Share of right answers by version, 0 to 1."""
+        """Return version → share of right answers, 0 to 1."""
         total = Counter(seen.model_version for seen in self.seen)
         right = Counter(seen.model_version for seen in self.seen if seen.right)
         return {version: right[version] / total[version] for version in sorted(total)}
 
     def longest_gap_ms(self) -> int:
-        """Longest time between two answers in a row."""
+        """Return the longest time between two answers in a row."""
         times = sorted(seen.appended_ms for seen in self.seen)
         return max((later - earlier for earlier, later in pairwise(times)), default=0)
 
     def first_answer_ms(self, registry_offset: int) -> int | None:
-        """When the first answer chosen by this registry event was appended, ms since 1970."""
+        """Return when the first answer chosen by this registry event was appended, ms since 1970."""
         return self._first_ms.get(registry_offset)
 
     async def wait_first_answer(self, registry_offset: int, seconds_max: float = 20.0) -> None:
@@ -173,14 +173,16 @@ class Traffic:
                 await self._wait_for_answers()
 
     async def wait_moved_on(self, registry_offset: int, seconds_max: float = 20.0) -> None:
-        """Wait until every partition has an answer chosen by this registry event or a later one: those chosen before
-        are then all read. TimeoutError otherwise."""
+        """Wait until every partition has an answer chosen by this registry event or a later one.
+
+        Then all that were chosen before are read. TimeoutError if that takes too long.
+        """
         async with asyncio.timeout(seconds_max):
             while any(self._chosen_by.get(number, -1) < registry_offset for number in range(self._partitions)):
                 await self._wait_for_answers()
 
     async def _wait_for_answers(self) -> None:
-        """Until there is at least one more."""
+        """Wait until there is at least one more."""
         await self._moved.wait()
 
     async def _send(self, ready: asyncio.Event) -> None:

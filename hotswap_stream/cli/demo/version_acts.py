@@ -14,12 +14,11 @@ from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.cli.demo.report import Act
 from hotswap_stream.cli.demo.scene import ACTOR, FIRST_EPOCHS, MODEL, Scene, accuracy_told, refusal
 from hotswap_stream.cli.demo.traffic import FLUSH_SECONDS_MAX, Example
-from hotswap_stream.kafka import clients
-from hotswap_stream.kafka.producer_stop import stop_producer
+from hotswap_stream.kafka.sessions import open_producer
 
 
 def examples() -> list[Example]:
-    """Held-out digits that no version was trained or validated on, as request bodies."""
+    """Return held-out digits that no version was trained or validated on, as request bodies."""
     return [
         Example(
             [InferTensor(name="image", shape=[1, 1, 28, 28], datatype="FP32", data=[round(v, 4) for v in pixels])],
@@ -30,7 +29,7 @@ def examples() -> list[Example]:
 
 
 class VersionActs:
-    """Plays on a scene, one act at a time."""
+    """Plays acts about versions on a scene, one at a time."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -135,12 +134,9 @@ class VersionActs:
             cause="emergency",
             reason="an operator saw harm",
         )
-        producer = clients.producer(**bootstrap.connection(scene.settings).client_options(), acks="all")
-        await producer.start()
-        try:
+        options = bootstrap.connection(scene.settings).client_options()
+        async with open_producer(options, flush_seconds_max=FLUSH_SECONDS_MAX) as producer:
             await producer.send_and_wait(scene.topics.commands, msgspec.json.encode(command), MODEL.encode())
-        finally:
-            await stop_producer(producer, flush_seconds_max=FLUSH_SECONDS_MAX)
         held = former is not None and await scene.swapped(ModelRolledBack, former, since)
         return scene.act(
             "emergency rollback by a command on the topic",

@@ -1,4 +1,4 @@
-"""`loadtest`: put load on a model by topic or by HTTP, and say what came of it."""
+"""`loadtest`: put load on a model by topic or by HTTP, and report what came of it."""
 
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,7 +39,7 @@ def loadtest(
     rate: Annotated[
         float | None,
         typer.Option(
-            help="Requests per second, whatever becomes of them; latency counts from when each was due.",
+            help="Requests per second, however slow the answers are; latency counts from when each request was due.",
             min=0.001,
             max=1_000_000,
             show_default=False,
@@ -48,7 +48,7 @@ def loadtest(
     concurrency: Annotated[
         int | None,
         typer.Option(
-            help=f"So many requests at once, each sent when one is answered. Default without --rate: {CONCURRENCY}.",
+            help=f"Number of requests at once, each sent when one is answered. Default without --rate: {CONCURRENCY}.",
             min=1,
             max=100_000,
             show_default=False,
@@ -58,8 +58,10 @@ def loadtest(
         float | None,
         typer.Option(help=f"How long. Default without --requests: {SECONDS:g}.", min=0.1, show_default=False),
     ] = None,
-    requests: Annotated[int | None, typer.Option(help="How many.", min=1, show_default=False)] = None,
-    rows: Annotated[int, typer.Option(help="Of each request.", min=1, max=1_024)] = 1,
+    requests: Annotated[
+        int | None, typer.Option(help="Number of requests; then the test ends.", min=1, show_default=False)
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Rows of each request.", min=1, max=1_024)] = 1,
     body_format: Annotated[
         FormatName | None,
         typer.Option("--format", help="Default: msgpack by topic, binary over HTTP.", show_default=False),
@@ -70,24 +72,25 @@ def loadtest(
             metavar="FILE", help="Rows to send, as .npy or .npz. Default: made up to fit the model.", show_default=False
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of what is made up.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the rows that are made up.")] = 0,
     keys: Annotated[
         int,
         typer.Option(
-            help="Spread over so many routing keys; by topic, 0 is 100 series for a model that takes windows.",
+            help="Number of routing keys to spread requests over; by topic, 0 means 100 series for a model that takes "
+            "windows.",
             min=0,
             max=1_000_000,
         ),
     ] = 0,
     model_version: Annotated[
-        str | None, typer.Option(help="Ask this version, in production or not.", show_default=False)
+        str | None, typer.Option(help="Ask this version, whether it is in production or not.", show_default=False)
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.01, max=3_600)] = 10.0,
     in_flight_max: Annotated[int, typer.Option(help="Requests in flight at most.", min=1, max=100_000)] = 1_024,
     errors_max_percent: Annotated[
-        float, typer.Option(help="More errors than this make the exit code 1.", min=0, max=100)
+        float, typer.Option(help="Exit code 1 if there are more errors than this.", min=0, max=100)
     ] = 0.0,
-    api_key: Annotated[str | None, typer.Option(help="Of the HTTP server.", show_default=False)] = None,
+    api_key: Annotated[str | None, typer.Option(help="API key for the HTTP server.", show_default=False)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Put load on a model: at a rate (open loop) or with a concurrency (closed loop); Ctrl-C ends it early."""
@@ -167,7 +170,7 @@ async def _load_by_topic(settings: "Settings", subject: "LoadSubject", plan: "Lo
 
 
 def print_report(report: "LoadReport") -> None:
-    """For people."""
+    """Print the report for people."""
     latency = report.latency_ms
     asked = (
         f"{report.rate_wanted_per_s:g} requests/s" if report.concurrency is None else f"{report.concurrency} at once"

@@ -16,7 +16,7 @@ LINE_SECONDS = 5.0
 
 @contextmanager
 def showing_progress(plan: "LoadPlan") -> "Iterator[Callable[[LoadRun], None]]":
-    """A function that shows where a run is."""
+    """Return a function that shows how far a run is."""
     if not sys.stderr.isatty():
         yield _Lines()
         return
@@ -49,7 +49,7 @@ def _share_done(run: "LoadRun", plan: "LoadPlan") -> float:
 
 
 def figures(run: "LoadRun") -> str:
-    """In one line: rate, in flight, latency, errors."""
+    """Return rate, requests in flight, latency and errors in one line."""
     tally, latency = run.tally, run.tally.latencies()
     seconds = max(time.perf_counter() - run.started_s, 1e-9)
     shown = [f"{tally.succeeded / seconds:,.0f} answers/s", f"{run.in_flight} in flight"]

@@ -18,10 +18,17 @@ def add_to(app: typer.Typer) -> None:
 
 
 def api(
-    host: Annotated[str | None, typer.Option(help="Default: HOTSWAP_API_HOST.", show_default=False)] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Where it listens. Default: HOTSWAP_API_HOST.", show_default=False)
+    ] = None,
     port: Annotated[
         int | None,
-        typer.Option(help="Default: HOTSWAP_API_PORT; 0 takes a free one.", min=0, max=65_535, show_default=False),
+        typer.Option(
+            help="Port it listens on. Default: HOTSWAP_API_PORT; 0 takes a free one.",
+            min=0,
+            max=65_535,
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Serve the HTTP API until Ctrl-C: queries, commands, the event log, metrics."""

@@ -17,17 +17,18 @@ def add_to(app: typer.Typer) -> None:
 
 
 def broker(
-    nodes: Annotated[int, typer.Option(help="Brokers in the cluster.", min=1, max=9)] = 1,
+    nodes: Annotated[int, typer.Option(help="Number of brokers in the cluster.", min=1, max=9)] = 1,
     port: Annotated[
         list[int] | None,
         typer.Option(
-            help="Port of a broker, once a node. Default: HOTSWAP_BROKER_PORT or free ones.", show_default=False
+            help="Port of a broker; repeat it for each node. Default: HOTSWAP_BROKER_PORT or free ports.",
+            show_default=False,
         ),
     ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder to keep the data in. Default: <home>/kafka.", show_default=False)
     ] = None,
-    temporary: Annotated[bool, typer.Option("--temporary", help="Throw the data away at the end.")] = False,
+    temporary: Annotated[bool, typer.Option("--temporary", help="Delete the data at the end.")] = False,
 ) -> None:
     """Run Apache Kafka until Ctrl-C; the other commands started in this folder find it by themselves."""
 

@@ -23,12 +23,14 @@ def healthy(
     ] = None,
     seconds_max: Annotated[
         float | None,
-        typer.Option(help="It must have been able to work so lately. Default: 20.", min=1, show_default=False),
+        typer.Option(
+            help="Seconds ago, at most, that it must have been able to work. Default: 20.", min=1, show_default=False
+        ),
     ] = None,
 ) -> None:
     """Exit with 0 if a worker, or the agents, with this home can do their work, else with 1 and why not.
 
-    It asks nobody: the process leaves a sign in the home folder about once a second, while it can do its work.
+    No process is asked: each leaves a sign in the home folder about once a second, while it can do its work.
     """
     from hotswap_stream.errors import HotswapError
     from hotswap_stream.home.pulse import AGE_SECONDS_MAX, check

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class KeptBroker(msgspec.Struct, frozen=True):
-    """Where it listens, who keeps it, and the keeping, which ends with a BrokerLostError when it cannot be kept."""
+    """Where the broker listens, who keeps it, and the keeping, which ends with a BrokerLostError when that fails."""
 
     bootstrap_servers: str
     keeper: "BrokerKeeper"
@@ -28,7 +28,7 @@ class KeptBroker(msgspec.Struct, frozen=True):
 async def running_broker(
     settings: "Settings", *, nodes: int = 1, ports: list[int] | None = None, data_dir: Path | None = None
 ) -> AsyncIterator[KeptBroker]:
-    """An embedded broker that other commands with the same home find. ConfigurationError if one runs already."""
+    """Run an embedded broker that other commands with the same home find. ConfigurationError if one runs already."""
     from hotswap_stream import bootstrap
     from hotswap_stream.application.topics.disk_budget import check_budget
     from hotswap_stream.broker import KAFKA_RELEASE, BrokerKeeper, EmbeddedKafka
@@ -79,7 +79,7 @@ async def running_broker(
 
 
 def limited(topic: str) -> "Limited | None":
-    """How a topic shares the budget of disk space; None for one that is never cut."""
+    """Return how a topic shares the budget of disk space; None for a topic that is never cut."""
     from hotswap_stream.application.topics.disk_budget import limited_topic
     from hotswap_stream.broker.disk_budget import Limited
 

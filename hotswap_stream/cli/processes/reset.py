@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 RESETTING = "reset.0"
-"""Who deletes what nobody has marked."""
+"""The environment that deletes what nobody has marked."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 def reset(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     unmarked: Annotated[
-        bool, typer.Option("--unmarked", help="Delete artifacts that no environment has marked as needed, too.")
+        bool, typer.Option("--unmarked", help="Also delete artifacts that no environment has marked as needed.")
     ] = False,
 ) -> None:
     """Delete the registry, all topics of this environment, and the artifacts that no other environment needs.
@@ -79,7 +79,7 @@ def reset(
 
 
 async def _release_artifacts(settings: "Settings", names: tuple[str, ...], *, unmarked: bool) -> tuple[int, int]:
-    """Give up what these environments have marked; how many artifacts were deleted, and how many are left."""
+    """Give up what these environments have marked. Return how many artifacts were deleted, and how many are left."""
     from hotswap_stream import bootstrap
 
     deleted = 0

@@ -1,4 +1,4 @@
-"""Everything on one machine: a broker where none is configured, and agents, workers and API kept running under it."""
+"""Everything on one machine: a broker where none is configured, and agents, workers and API kept running on it."""
 
 import asyncio
 import sys
@@ -24,11 +24,11 @@ class Stack(msgspec.Struct, frozen=True):
     settings: "Settings"
     supervisor: "Supervisor"
     broker: "KeptBroker | None" = None
-    """The embedded one; None where a cluster is configured."""
+    """The embedded broker; None where a cluster is configured."""
 
     @property
     def api_url(self) -> str:
-        """Where the API listens."""
+        """Return where the API listens."""
         return f"http://{self.settings.api_host}:{self.settings.api_port}"
 
 
@@ -120,5 +120,5 @@ async def wait_for_end(stack: Stack, stop: asyncio.Event) -> "ProcessStatus | No
 
 
 def log_folder(settings: "Settings") -> Path:
-    """Where the processes' logs are."""
+    """Return the folder of the processes' logs."""
     return settings.home / "logs"

@@ -23,7 +23,8 @@ Repair = Annotated[
     bool,
     typer.Option(
         "--repair",
-        help="Set what differs, and pin what is right only by the cluster's default. Other settings stay as they are.",
+        help="Change settings that differ from what is needed, and set those that are right only by the cluster's "
+        "default. Others stay as they are.",
     ),
 ]
 
@@ -34,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def topics(repair: Repair = False, as_json: AsJson = False) -> None:
-    """Create the topics this environment needs, as far as they do not exist, and show them as the cluster has them.
+    """Create the topics that this environment needs and that are missing, and show all as the cluster has them.
 
     What differs from what is needed is marked, and the exit code is 1 then. A model whose version in production takes
     windows needs a topic for them, too.
@@ -75,7 +76,7 @@ def topics(repair: Repair = False, as_json: AsJson = False) -> None:
 
 
 async def _created(settings: "Settings") -> "list[TopicSpec]":
-    """The topics that are needed, made where they were missing, and the agents' own."""
+    """Return the topics that are needed, made where they were missing, and the agents' own."""
     from hotswap_stream import bootstrap
 
     names, partitions = bootstrap.topics(settings), settings.request_partitions
@@ -100,7 +101,10 @@ async def _created(settings: "Settings") -> "list[TopicSpec]":
 
 
 async def _models(settings: "Settings") -> "dict[str, ModelState]":
-    """As the log tells them; none, with a word about it, where it cannot be read, as when records of it are gone."""
+    """Return the models' states by the log.
+
+    Where it cannot be read, as when records of it are gone, there are none, with a word about it.
+    """
     from hotswap_stream import bootstrap
     from hotswap_stream.errors import LogUnavailableError
 

@@ -17,14 +17,20 @@ def add_to(app: typer.Typer) -> None:
 
 
 def up(
-    workers: Annotated[int, typer.Option(help="Inference workers.", min=0, max=64)] = 1,
+    workers: Annotated[int, typer.Option(help="Number of inference workers.", min=0, max=64)] = 1,
     port: Annotated[
-        int | None, typer.Option(help="Of the API. Default: HOTSWAP_API_PORT.", min=1, max=65_535, show_default=False)
+        int | None,
+        typer.Option(help="Port of the API. Default: HOTSWAP_API_PORT.", min=1, max=65_535, show_default=False),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Of the API. Default: HOTSWAP_API_HOST.", show_default=False)] = None,
-    temporary: Annotated[bool, typer.Option("--temporary", help="Throw the broker's data away at the end.")] = False,
+    host: Annotated[
+        str | None, typer.Option(help="Host of the API. Default: HOTSWAP_API_HOST.", show_default=False)
+    ] = None,
+    temporary: Annotated[bool, typer.Option("--temporary", help="Delete the broker's data at the end.")] = False,
 ) -> None:
-    """Run it all until Ctrl-C: broker (unless one is configured), agents, workers, API. What dies is started again."""
+    """Run everything until Ctrl-C: broker (unless one is configured), agents, workers, API.
+
+    What dies is started again.
+    """
 
     async def main(settings: "Settings") -> None:
         import msgspec

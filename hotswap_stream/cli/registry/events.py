@@ -25,16 +25,18 @@ def add_to(app: typer.Typer) -> None:
 
 
 def events(
-    model: Annotated[str | None, typer.Option(help="Only this model.", show_default=False)] = None,
+    model: Annotated[str | None, typer.Option(help="Show only this model.", show_default=False)] = None,
     event_type: Annotated[
-        str | None, typer.Option("--type", help="Only this type, such as promoted.", show_default=False)
+        str | None, typer.Option("--type", help="Show only this type, such as promoted.", show_default=False)
     ] = None,
-    last: Annotated[int, typer.Option(help="How many records of the log's end to look through.", min=0)] = LAST_DEFAULT,
+    last: Annotated[
+        int, typer.Option(help="Number of records at the log's end to look through.", min=0)
+    ] = LAST_DEFAULT,
     from_offset: Annotated[
-        int | None, typer.Option(help="From this offset on instead.", min=0, show_default=False)
+        int | None, typer.Option(help="Show records from this offset on instead.", min=0, show_default=False)
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new events until Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document per line.")] = False,
 ) -> None:
     """Show the registry log: who did what, when and why. Records that count for no reader are marked void."""
 

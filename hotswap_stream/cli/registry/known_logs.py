@@ -1,4 +1,4 @@
-"""`registry`: which log this machine knows, and taking another one for the right one."""
+"""`registry`: which log this machine knows, and accepting another one."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def known(as_json: AsJson = False) -> None:
-    """Show which log this machine remembers; it asks nobody. Exits with 1 if it remembers none."""
+    """Show which log this machine remembers; no broker is asked. Exit code 1 if it remembers none."""
     from hotswap_stream import bootstrap
     from hotswap_stream.errors import HotswapError
 
@@ -42,7 +42,7 @@ def known(as_json: AsJson = False) -> None:
 def accept(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False, as_json: AsJson = False
 ) -> None:
-    """Take the registry log that is there for the right one, though another one, or more of it, was seen before.
+    """Accept the registry log that is there, though another one, or more of it, was seen before.
 
     A missing log is made, empty. What was remembered is forgotten; the topics are left as they are.
     """

@@ -48,7 +48,7 @@ def switch(fields: Fields, version: VersionArgument) -> CommandToSend:
 
 @sends_command
 def archive(fields: Fields, version: VersionArgument) -> CommandToSend:
-    """Take a version that is not active out of play."""
+    """Archive a version that is not active: it takes no further part."""
     from hotswap_events.commands import ArchiveVersion
 
     return ArchiveVersion(model_version=version, **fields)
@@ -57,7 +57,7 @@ def archive(fields: Fields, version: VersionArgument) -> CommandToSend:
 @sends_command
 def rollback(
     fields: Fields,
-    emergency: Annotated[bool, typer.Option("--emergency", help="Say in the log that it was one.")] = False,
+    emergency: Annotated[bool, typer.Option("--emergency", help="Mark it in the log as an emergency.")] = False,
     from_version: Annotated[
         str | None, typer.Option("--from", help="Refuse unless this version is active.", show_default=False)
     ] = None,
@@ -72,7 +72,8 @@ def rollback(
 def reload(
     fields: Fields,
     version: Annotated[
-        str | None, typer.Argument(metavar="[VERSION]", help="Default: the newest that passed.", show_default=False)
+        str | None,
+        typer.Argument(metavar="[VERSION]", help="The version. Default: the newest that passed.", show_default=False),
     ] = None,
 ) -> CommandToSend:
     """Promote the newest version that passed validation, or the named one; nothing happens if it is active."""

@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def models(context: typer.Context, stage: Stage = None, as_of: AsOf = None, as_json: AsJson = False) -> None:
-    """List the models. With --stage, those that have a version in that stage."""
+    """List the models. With --stage, only those that have a version in that stage."""
     if context.invoked_subcommand is not None:
         return
 
@@ -41,7 +41,7 @@ def models(context: typer.Context, stage: Stage = None, as_of: AsOf = None, as_j
 
 
 def print_models(found: "Iterable[ModelSummary]") -> None:
-    """Models as a table."""
+    """Print models as a table."""
     print_table(
         ("model", "active", "answers", "former", "alerts", "versions", "stages", "sequence", "offset"),
         (
@@ -62,7 +62,7 @@ def print_models(found: "Iterable[ModelSummary]") -> None:
 
 
 def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
-    """One model: what is in production, where a rollback would go, its newest versions."""
+    """Show one model: what is in production, where a rollback would go, its newest versions."""
     from hotswap_stream.application.registry.queries import find_model
 
     state = ask(lambda streams: find_model(streams, model), as_of=as_of, as_json=as_json)
@@ -73,7 +73,7 @@ def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> N
 
 
 def print_model(state: "RegistryState") -> None:
-    """One model: facts, then versions."""
+    """Print one model: facts, then versions."""
     print_facts(
         {
             "model": state.model_name,

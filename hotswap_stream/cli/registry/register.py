@@ -52,11 +52,17 @@ def register(
     digest: Annotated[
         str | None, typer.Option(help="Instead of a file: the digest of a stored artifact.", show_default=False)
     ] = None,
-    version: Annotated[str | None, typer.Option(help="Default: the next v<n>.", show_default=False)] = None,
-    metric: Annotated[list[str] | None, typer.Option(metavar="KEY=NUMBER", help="Of training; repeat.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(metavar="KEY=TEXT", help="Repeat for more.")] = None,
-    code_revision: Annotated[str | None, typer.Option(help="Of the training code.", show_default=False)] = None,
-    data_snapshot: Annotated[str | None, typer.Option(help="Digest of the data.", show_default=False)] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Name of the version. Default: the next v<n>.", show_default=False)
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=NUMBER", help="A figure of the training; repeat for more.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="KEY=TEXT", help="A tag; repeat for more.")] = None,
+    code_revision: Annotated[
+        str | None, typer.Option(help="Revision of the training code.", show_default=False)
+    ] = None,
+    data_snapshot: Annotated[str | None, typer.Option(help="Digest of the training data.", show_default=False)] = None,
     image: Annotated[str | None, typer.Option(help="Container image of the trainer.", show_default=False)] = None,
     run_id: Annotated[str | None, typer.Option(help="The training run it came from.", show_default=False)] = None,
     reason: Reason = None,
@@ -127,20 +133,22 @@ async def _artifact(store: "ArtifactStore", file: Path | None, digest: str | Non
 def validate(
     fields: Fields,
     version: VersionArgument,
-    accuracy: Annotated[float, typer.Option(help="On the validation set, a share from 0 to 1.")],
-    figure: Annotated[list[str] | None, typer.Option(metavar="KEY=NUMBER", help="More figures; repeat.")] = None,
+    accuracy: Annotated[float, typer.Option(help="Share of right answers on the validation set, 0 to 1.")],
+    figure: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=NUMBER", help="Another figure; repeat for more.")
+    ] = None,
     validation_set: Annotated[str, typer.Option(help="Digest or name of the validation set.")] = UNNAMED_SET,
     baseline_accuracy: Annotated[
-        float | None, typer.Option(help="Of the active version on the same set.", show_default=False)
+        float | None, typer.Option(help="Accuracy of the active version on the same set.", show_default=False)
     ] = None,
     baseline_version: Annotated[
-        str | None, typer.Option(help="Default: the active version.", show_default=False)
+        str | None, typer.Option(help="The version compared with. Default: the active version.", show_default=False)
     ] = None,
     promote_first: Annotated[
         bool, typer.Option("--promote-first", help="Promote it if it passes and none is active.")
     ] = False,
 ) -> CommandToSend:
-    """Hand in the figures of an evaluation; the policy draws the verdict and archives what failed."""
+    """Hand in the figures of an evaluation; by the policy the version passes, or fails and is archived."""
     figures = {**parse_figures(figure or [], option="--figure"), "accuracy": accuracy}
 
     async def handling(registry: "Registry") -> "CommandResult":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hotswap_events.registry_state import RegistryVersion
 
 DIGEST_CHARACTERS_SHOWN = 19
-"""`sha256:` and 12 digits; --json shows all of it."""
+"""`sha256:` and 12 digits; --json shows the whole digest."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -60,7 +60,7 @@ def compare(
 
 
 def print_versions(found: "Iterable[RegistryVersion]") -> None:
-    """Versions as a table."""
+    """Print versions as a table."""
     print_table(
         (
             "version",

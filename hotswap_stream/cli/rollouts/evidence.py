@@ -1,4 +1,4 @@
-"""`rollout report` and `rollout backtest`: what the evidence of a rollout says, and would say to another policy."""
+"""`rollout report` and `rollout backtest`: what a rollout's evidence says, to its own policy and to another one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 RolloutId = Annotated[
     str | None,
-    typer.Option("--rollout", help="Such as r3; default: the one that goes on, or the last one.", show_default=False),
+    typer.Option(
+        "--rollout", help="The rollout, such as r3. Default: the one that goes on, or the last one.", show_default=False
+    ),
 ]
 When = Annotated[str | None, typer.Option(metavar="TIME", help="RFC 3339.", show_default=False)]
 
 
 def add_to(group: typer.Typer) -> None:
-    """Add both to the group of rollouts."""
+    """Add both commands to the group of rollouts."""
     group.command("report")(report)
     group.command("backtest")(backtest)
 
@@ -37,7 +39,7 @@ def report(
     plot: PlotFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """How the arms do: counts, success, latency, accuracy or reward, lift with its interval, and advice."""
+    """Show how the arms do: counts, success, latency, accuracy or reward, lift with its interval, and advice."""
 
     async def main(settings: "Settings") -> Any:
         from hotswap_stream import bootstrap
@@ -73,14 +75,17 @@ def backtest(
     rollout: RolloutId = None,
     since: Annotated[
         str | None,
-        typer.Option("--from", metavar="TIME", help="Rollouts that began then or since.", show_default=False),
+        typer.Option(
+            "--from", metavar="TIME", help="Rollouts that began then or later (RFC 3339).", show_default=False
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="And what was recorded until then.", show_default=False)
+        str | None,
+        typer.Option("--to", metavar="TIME", help="Use what was recorded until then (RFC 3339).", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What would have been decided by another policy, when, and at what cost in bad answers."""
+    """Show what another policy would have decided, when, and at what cost in bad answers."""
     tried = _policy(policy)
     begin, end = (
         None if text is None else _time(text, option) for text, option in ((since, "--from"), (until, "--to"))

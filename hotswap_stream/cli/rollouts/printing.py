@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def print_report(report: "RolloutReport") -> None:
-    """What goes on in a model."""
+    """Print what goes on in a model."""
     rollout = report.rollout
     if rollout is None:
         typer.echo(f"no rollout of {report.model_name} goes on")
@@ -77,7 +77,7 @@ def _print_traffic(split: "TrafficSplit") -> None:
 
 
 def print_rollouts(found: "RolloutList") -> None:
-    """Rollouts as a table."""
+    """Print rollouts as a table."""
     from hotswap_stream.application.descriptions.rollout import describe_strategy
 
     print_table(

@@ -32,17 +32,22 @@ if TYPE_CHECKING:
     from hotswap_events.rollout_strategy import RolloutPolicy
 
 RolloutId = Annotated[
-    str | None, typer.Option("--rollout", help="Refuse unless this one goes on, such as r3.", show_default=False)
+    str | None, typer.Option("--rollout", help="Refuse unless this rollout goes on, such as r3.", show_default=False)
 ]
 Step = Annotated[
-    int | None, typer.Option("--step", help="Refuse unless it is at this step, from 0.", min=0, show_default=False)
+    int | None,
+    typer.Option("--step", help="Refuse unless it is at this step; the first is 0.", min=0, show_default=False),
 ]
 Candidates = Annotated[
-    list[str] | None, typer.Argument(metavar="[CANDIDATE]...", help="Versions to try; one but for shadows.")
+    list[str] | None,
+    typer.Argument(metavar="[CANDIDATE]...", help="Versions to try; more than one only for shadows."),
 ]
 Forced = Annotated[bool, typer.Option("--force", help="Candidates need not have passed validation.")]
 BakeSeconds = Annotated[
-    int | None, typer.Option(help="After the promotion, how long harm leads back.", min=0, show_default=False)
+    int | None,
+    typer.Option(
+        help="Seconds after the promotion in which harm leads back to the former version.", min=0, show_default=False
+    ),
 ]
 AutoPromote = Annotated[
     bool | None, typer.Option("--auto-promote/--no-auto-promote", help="Promote at success without a person.")
@@ -61,7 +66,7 @@ def rollout_fields(
     expected_sequence: ExpectedSequence = None,
     command_id: CommandId = None,
 ) -> Fields:
-    """Those of all commands, and which rollout and step are meant."""
+    """Return the fields of all commands, and which rollout and step are meant."""
     fields = command_fields(model, actor, reason, expected_sequence, command_id)
     return {**fields, "rollout_id": rollout, "step_index": step}
 
@@ -93,7 +98,7 @@ def start(
     fleet_worker: FleetWorker = None,
     steps: Steps = None,
     salt: Annotated[
-        str | None, typer.Option(help="The same one again chooses the same users.", show_default=False)
+        str | None, typer.Option(help="The same salt chooses the same users again.", show_default=False)
     ] = None,
     bake_seconds: BakeSeconds = None,
     auto_promote: AutoPromote = None,
@@ -138,7 +143,7 @@ def set_strategy(
     steps: Steps = None,
     forced: Forced = False,
 ) -> CommandToSend:
-    """Let the rollout go on by another strategy, or with another share. Users who were in stay in."""
+    """Continue the rollout by another strategy, or with another share. Users who were in stay in."""
     from hotswap_events.rollout_commands import ChangeStrategy
 
     strategy, policy = strategy_of(
@@ -162,7 +167,7 @@ def set_strategy(
 
 @on_rollout
 def advance(fields: Fields) -> CommandToSend:
-    """Go to the next step of a progressive rollout; behind the last one the candidate is promoted."""
+    """Go to the next step of a progressive rollout; after the last one the candidate is promoted."""
     from hotswap_events.rollout_commands import AdvanceRollout
 
     return AdvanceRollout(**fields)
@@ -170,7 +175,7 @@ def advance(fields: Fields) -> CommandToSend:
 
 @on_rollout
 def pause(fields: Fields) -> CommandToSend:
-    """Let the rollout stand still, with traffic split as it is."""
+    """Let the rollout stand still, with the traffic split as it is."""
     from hotswap_events.rollout_commands import PauseRollout
 
     return PauseRollout(**fields)
@@ -178,7 +183,7 @@ def pause(fields: Fields) -> CommandToSend:
 
 @on_rollout
 def resume(fields: Fields) -> CommandToSend:
-    """Let a paused rollout go on; a step that pauses until somebody resumes is left."""
+    """Let a paused rollout go on; it leaves a step that pauses until somebody resumes."""
     from hotswap_events.rollout_commands import ResumeRollout
 
     return ResumeRollout(**fields)
@@ -188,9 +193,10 @@ def resume(fields: Fields) -> CommandToSend:
 def promote(
     fields: Fields,
     version: Annotated[
-        str | None, typer.Argument(metavar="[CANDIDATE]", help="Where there are several.", show_default=False)
+        str | None,
+        typer.Argument(metavar="[CANDIDATE]", help="Which candidate, where there are several.", show_default=False),
     ] = None,
-    forced: Annotated[bool, typer.Option("--force", help="Even if it has not passed validation.")] = False,
+    forced: Annotated[bool, typer.Option("--force", help="Promote it even if it has not passed validation.")] = False,
 ) -> CommandToSend:
     """Put the candidate into production and end the rollout; while it bakes, keep the version."""
     from hotswap_events.rollout_commands import PromoteRollout
@@ -202,7 +208,8 @@ def promote(
 def abort(
     fields: Fields,
     archive: Annotated[
-        bool | None, typer.Option("--archive/--no-archive", help="The candidates; default: what the policy says.")
+        bool | None,
+        typer.Option("--archive/--no-archive", help="Archive the candidates, or not. Default: what the policy says."),
     ] = None,
 ) -> CommandToSend:
     """Give all traffic back to the baseline; while it bakes, roll back to it."""
@@ -212,7 +219,7 @@ def abort(
 
 
 def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
-    """What goes on: the rollout with its evidence, the split of the traffic, and what may be asked of it."""
+    """Show what goes on: the rollout with its evidence, the split of the traffic, and the possible commands."""
 
     def question(streams: Any) -> Any:
         from hotswap_stream.application.rollouts.view import find_rollout
@@ -227,7 +234,7 @@ def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> N
 
 
 def list_all(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
-    """The rollout that goes on and the last 20 that ended, newest first."""
+    """List the rollout that goes on and the last 20 that ended, newest first."""
 
     def question(streams: Any) -> Any:
         from hotswap_stream.application.rollouts.view import list_rollouts
@@ -244,7 +251,7 @@ def list_all(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) 
 def _with(
     policy: "RolloutPolicy", bake_seconds: int | None, auto_promote: bool | None, auto_archive: bool | None
 ) -> "RolloutPolicy":
-    """The policy with what the options say on top."""
+    """Return the policy with what the options change."""
     import msgspec
 
     asked = {"bake_seconds": bake_seconds, "auto_promote": auto_promote, "auto_archive": auto_archive}

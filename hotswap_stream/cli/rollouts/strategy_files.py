@@ -23,25 +23,29 @@ StrategyFile = Annotated[
 ]
 Canary = Annotated[
     str | None,
-    typer.Option("--canary", metavar="SHARE", help="A share of the users: 5% or 500.", show_default=False),
+    typer.Option(
+        "--canary", metavar="SHARE", help="Canary for a share of the users: 5% or 500 (of 10,000).", show_default=False
+    ),
 ]
 Shadow = Annotated[
     str | None,
     typer.Option("--shadow", metavar="SHARE", help="Shadow a share of the requests: 100%.", show_default=False),
 ]
 AbArm = Annotated[
-    list[str] | None, typer.Option("--ab", metavar="VERSION=SHARE", help="An arm of an A/B test; repeat.")
+    list[str] | None, typer.Option("--ab", metavar="VERSION=SHARE", help="An arm of an A/B test; repeat for more.")
 ]
 Fixed = Annotated[
     str | None,
-    typer.Option("--fixed", metavar="VERSION", help="Everybody gets this version, unpromoted.", show_default=False),
+    typer.Option(
+        "--fixed", metavar="VERSION", help="Everybody gets this version, without a promotion.", show_default=False
+    ),
 ]
 FleetShare = Annotated[
     str | None,
     typer.Option("--fleet", metavar="SHARE", help="A share of the workers, by their names.", show_default=False),
 ]
 FleetWorker = Annotated[
-    list[str] | None, typer.Option("--fleet-worker", metavar="WORKER", help="A worker by name; repeat.")
+    list[str] | None, typer.Option("--fleet-worker", metavar="WORKER", help="A worker by name; repeat for more.")
 ]
 Steps = Annotated[
     str | None,
@@ -55,7 +59,7 @@ Steps = Annotated[
 
 
 def parse_weight(text: str) -> int:
-    """`5%` or `500` as ten-thousandths. typer.BadParameter for anything else."""
+    """Return `5%` or `500` as ten-thousandths. typer.BadParameter for anything else."""
     number = text.strip().removesuffix("%").strip()
     try:
         weight = float(number) * 100 if text.strip().endswith("%") else int(number)
@@ -67,7 +71,7 @@ def parse_weight(text: str) -> int:
 
 
 def parse_steps(text: str) -> list[dict[str, Any]]:
-    """`5%,analysis,pause:60` as steps. typer.BadParameter for a word that is none."""
+    """Return `5%,analysis,pause:60` as steps. typer.BadParameter for a word that is none."""
     steps: list[dict[str, Any]] = []
     for word in filter(None, (part.strip() for part in text.split(","))):
         name, _, seconds = word.partition(":")
@@ -95,7 +99,11 @@ def strategy_of(
     fleet_worker: list[str] | None = None,
     steps: str | None = None,
 ) -> "tuple[Strategy, RolloutPolicy | None]":
-    """The one strategy that the options name, and the file's policy if it has one. typer.BadParameter otherwise."""
+    """Return the one strategy that the options name, and the file's policy if it has one.
+
+    Raises:
+        typer.BadParameter: There is none or more than one, or one does not fit.
+    """
     from hotswap_events.rollout_strategy import RolloutPolicy, Strategy
 
     given: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""TOML and JSON files that commands read; what is wrong in one is said with its place."""
+"""TOML and JSON files that commands read; an error says where it is."""
 
 import tomllib
 from pathlib import Path
@@ -10,7 +10,15 @@ FILE_BYTES_MAX = 262_144
 
 
 def read_document(file: Path, known: set[str]) -> dict[str, Any]:
-    """A TOML or JSON file as a dictionary. typer.BadParameter if it is none, or has a key that nobody reads."""
+    """Read a TOML or JSON file.
+
+    Args:
+        file: At most `FILE_BYTES_MAX` bytes; JSON where its name ends in .json.
+        known: The keys that somebody reads.
+
+    Raises:
+        typer.BadParameter: It is no such file, or has another key.
+    """
     import msgspec
 
     if file.stat().st_size > FILE_BYTES_MAX:
@@ -28,7 +36,16 @@ def read_document(file: Path, known: set[str]) -> dict[str, Any]:
 
 
 def converted(value: Any, wanted: Any, *, where: str) -> Any:
-    """The value as this type. typer.BadParameter says what does not fit, and a key that nobody reads."""
+    """Convert a value of a document to a type.
+
+    Args:
+        value: What the document holds.
+        wanted: The type, with its bounds.
+        where: Names the value in errors.
+
+    Raises:
+        typer.BadParameter: It does not fit, or has a key that nobody reads.
+    """
     import msgspec
 
     from hotswap_stream.application.unread_keys import unread_key

@@ -1,4 +1,4 @@
-"""Pictures that a command draws besides its answer."""
+"""Pictures that a command draws beside what it prints."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from hotswap_stream.cli.terminal.running import fail
 
 PlotFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE.svg", help="Draw it into this file, too.", dir_okay=False, show_default=False),
+    typer.Option(metavar="FILE.svg", help="Also draw it into this file.", dir_okay=False, show_default=False),
 ]
 
 

@@ -10,19 +10,23 @@ import typer
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
 VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="Name of the version, such as v3.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Reason = Annotated[str | None, typer.Option(help="Why; kept in the log.", show_default=False)]
+Reason = Annotated[str | None, typer.Option(help="The reason; it is kept in the log.", show_default=False)]
 ExpectedSequence = Annotated[
-    int | None, typer.Option(help="Refuse unless the model is at this sequence.", min=0, show_default=False)
+    int | None,
+    typer.Option(help="Refuse unless this is the sequence of the model's last event.", min=0, show_default=False),
 ]
 CommandId = Annotated[
-    str | None, typer.Option(help="The same id never applies twice; default: a fresh one.", show_default=False)
+    str | None,
+    typer.Option(help="A command with the same id never applies twice. Default: a fresh id.", show_default=False),
 ]
 StageName = Literal["none", "staging", "production", "superseded", "archived"]
-Stage = Annotated[StageName | None, typer.Option("--stage", "--status", help="Only this stage.", show_default=False)]
+Stage = Annotated[
+    StageName | None, typer.Option("--stage", "--status", help="Show only this stage.", show_default=False)
+]
 
 
 def os_user() -> str:
-    """Name of the user of this process; `uid-<n>` where the system has no name for it."""
+    """Return the name of the user of this process; `uid-<n>` where the system has no name for it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -32,13 +36,15 @@ def os_user() -> str:
 Actor = Annotated[
     str,
     typer.Option(
-        help="Who asks; kept in the log. Default: the user of this system.", default_factory=os_user, show_default=False
+        help="Who asks; it is kept in the log. Default: the user of this system.",
+        default_factory=os_user,
+        show_default=False,
     ),
 ]
 
 
 def parse_as_of(text: str) -> int | datetime:
-    """An offset, or a time with time zone. typer.BadParameter for anything else."""
+    """Return an offset, or a time with time zone. typer.BadParameter for anything else."""
     if text.isascii() and text.isdigit():
         return int(text)
     try:
@@ -46,7 +52,7 @@ def parse_as_of(text: str) -> int | datetime:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is neither an offset nor a time such as 2026-01-31T12:00:00Z") from None
     if time.tzinfo is None:
-        raise typer.BadParameter(f"{text!r} has no time zone; put Z or +01:00 behind it")
+        raise typer.BadParameter(f"{text!r} has no time zone; put Z or +01:00 after it")
     return time
 
 
@@ -55,14 +61,14 @@ AsOf = Annotated[
     typer.Option(
         "--as-of",
         metavar="OFFSET|TIME",
-        help="The registry after this offset of the log, or at this time (RFC 3339).",
+        help="Show the registry as it was after this offset of the log, or at this time (RFC 3339).",
         show_default=False,
     ),
 ]
 
 
 def parse_pairs(pairs: list[str], *, option: str) -> dict[str, str]:
-    """`key=value` texts as a dictionary. typer.BadParameter for one without '='."""
+    """Return `key=value` texts as a dictionary. typer.BadParameter for one without '='."""
     parsed: dict[str, str] = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
@@ -73,7 +79,7 @@ def parse_pairs(pairs: list[str], *, option: str) -> dict[str, str]:
 
 
 def parse_figures(pairs: list[str], *, option: str) -> dict[str, float]:
-    """`key=number` texts as a dictionary. typer.BadParameter for one that is not."""
+    """Return `key=number` texts as a dictionary. typer.BadParameter for one that is not."""
     figures: dict[str, float] = {}
     for key, value in parse_pairs(pairs, option=option).items():
         try:

@@ -1,4 +1,4 @@
-"""Answers on the terminal: tables for people, JSON for scripts, refusals with the legal steps."""
+"""Printing results on the terminal: tables for people, JSON for scripts, refusals with the legal steps."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,32 +13,32 @@ if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult, Refusal
 
 WIDTH_CHARACTERS = 200
-"""Of tables that nobody sees as they are printed, so that nothing is cut off in a file or a pipe."""
+"""Width of tables that are not printed on a terminal, so that nothing is cut off in a file or a pipe."""
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document on standard output."""
     import msgspec
 
     typer.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
 
 
 def print_json_line(value: Any) -> None:
-    """One JSON document in one line."""
+    """Print one JSON document in one line."""
     import msgspec
 
     typer.echo(msgspec.json.encode(value).decode())
 
 
 def console() -> "Console":
-    """Standard output for tables and colours."""
+    """Return standard output for tables and colours."""
     from rich.console import Console
 
     return Console(highlight=False) if interactive() else Console(highlight=False, width=WIDTH_CHARACTERS)
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str | None = None) -> None:
-    """A table; None shows as '-', numbers stand at the right."""
+    """Print a table; None shows as '-', numbers are aligned right."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -54,7 +54,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title:
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
-    """Name and value, one a line; what is None or empty is left out."""
+    """Print name and value, one per line; what is None or empty is left out."""
     from rich.table import Table
     from rich.text import Text
 
@@ -78,7 +78,7 @@ def _shown(value: Any) -> str:
 
 
 def refuse(refusal: "Refusal", *, as_json: bool = False) -> typer.Exit:
-    """Print a refusal; raise what comes back."""
+    """Print a refusal, and return the exception to raise."""
     if as_json:
         print_json(refusal)
     else:
@@ -89,7 +89,11 @@ def refuse(refusal: "Refusal", *, as_json: bool = False) -> typer.Exit:
 
 
 def print_result(result: "CommandResult", *, as_json: bool) -> None:
-    """What became of a command. typer.Exit with 3 when it was refused, 1 when it must be sent again."""
+    """Print what became of a command.
+
+    Raises:
+        typer.Exit: With 3 when it was refused, with 1 when it must be sent again.
+    """
     if as_json:
         print_json(result)
         if result.status in ("refused", "failed"):

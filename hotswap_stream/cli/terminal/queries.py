@@ -17,7 +17,16 @@ _Answer = TypeVar("_Answer")
 
 
 def ask(question: "Callable[[Streams], _Answer | Refusal]", *, as_of: str | None, as_json: bool) -> _Answer:
-    """The answer on the present state or on the one `as_of`; a refusal is printed and exits with 3."""
+    """Put a question to the registry; a refusal is printed, and the command exits with 3.
+
+    Args:
+        question: Gets the streams, and returns a result or a refusal.
+        as_of: An offset or a time; None: the present state.
+        as_json: How a refusal is printed.
+
+    Returns:
+        What the question returned.
+    """
     from hotswap_events.commands import Refusal
 
     when = None if as_of is None else parse_as_of(as_of)

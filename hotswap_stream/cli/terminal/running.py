@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 FAILED = 1
 REFUSED = 3
 CONFIGURATION = 78
-"""Of the commands that run until they are stopped: starting them again cannot help."""
+"""Exit code of the commands that run until they are stopped: starting them again cannot help."""
 INTERRUPTED = 130
 
 _Result = TypeVar("_Result")
 
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
-    """One red line on standard error, and the exit code of a failure."""
+    """Print one red line on standard error, and exit with the code of a failure."""
     typer.secho(f"error: {message}", err=True, fg="red")
     raise typer.Exit(code)
 
@@ -37,8 +37,16 @@ def run(
 ) -> _Result:
     """Run a command's coroutine with the settings of the environment; what goes wrong becomes one clear line.
 
-    `quiet` commands log warnings only, so that a script reads nothing but the answer. `loop_factory`: an event loop
-    other than asyncio's own.
+    Args:
+        main: Gets the settings.
+        quiet: Log warnings only, so that a script reads nothing but what the command prints.
+        loop_factory: Makes an event loop other than asyncio's own.
+
+    Returns:
+        What the coroutine returned.
+
+    Raises:
+        typer.Exit: It failed; the exit code is that of the failure.
     """
     import asyncio
 
@@ -59,7 +67,7 @@ def run(
 
 
 def prepared_settings(*, quiet: bool) -> "Settings":
-    """Settings of the environment, with logging set up. ConfigurationError if one does not fit."""
+    """Return the settings of the environment, with logging set up. ConfigurationError if one does not fit."""
     from hotswap_stream.observability.logging import configure_logging
     from hotswap_stream.settings import load_settings, passed_over
 
@@ -87,5 +95,5 @@ def run_on_registry(question: Callable[["Registry"], Awaitable[_Result]]) -> _Re
 
 
 def interactive() -> bool:
-    """Whether a person sees standard output."""
+    """Return whether a person sees standard output."""
     return sys.stdout.isatty()

@@ -17,7 +17,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def stop_on_signals(*, end_seconds_max: float = END_SECONDS_MAX) -> "asyncio.Event":
-    """An event that SIGINT and SIGTERM set; to be asked for once, as the first thing a command does.
+    """Return an event that SIGINT and SIGTERM set. Call it once, as the first thing a command does.
 
     Whatever the command waits for then, such as a broker that is gone, it ends: after `end_seconds_max`, or at once
     with a second signal.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command, out of the help: it is no command for people."""
+    """Add the command, hidden from the help: it is no command for people."""
     app.command("run-training", hidden=True)(run_training)
 
 

@@ -33,14 +33,16 @@ def train(
         Path | None,
         typer.Option(help="Data file of `generate-data`. Default: the bundled digits.", show_default=False),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, max=1_000)] = 12,
-    batch_size: Annotated[int, typer.Option(min=1, max=65_536)] = 32,
-    learning_rate: Annotated[float, typer.Option(min=1e-9, max=10.0)] = 0.01,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    epochs: Annotated[int, typer.Option(help="Passes over the data.", min=1, max=1_000)] = 12,
+    batch_size: Annotated[int, typer.Option(help="Images per step.", min=1, max=65_536)] = 32,
+    learning_rate: Annotated[float, typer.Option(help="Peak of the learning rate.", min=1e-9, max=10.0)] = 0.01,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same result.", min=0)] = 0,
     version: Annotated[
         str | None, typer.Option(help="Name of the version. Default: the next v<n>.", show_default=False)
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="key=value; may be repeated.", show_default=False)] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="A tag, as key=value; repeat for more.", show_default=False)
+    ] = None,
     promote_first: Annotated[
         bool, typer.Option(help="Promote it if it passes validation and no version is active.")
     ] = True,
@@ -137,7 +139,7 @@ class TrainingBar:
 
 
 def print_report(report: "TrainingReport") -> None:
-    """How a run ended, in a few lines."""
+    """Print how a run ended, in a few lines."""
     from hotswap_stream.application.training.runs import TrainingFailure
 
     if isinstance(report.outcome, TrainingFailure):
@@ -178,7 +180,7 @@ def evaluate(
 ) -> None:
     """Measure a version and the active one on one validation set, and hand in the figures for a verdict.
 
-    It happens in a process of its own. The event names the set by its digest.
+    This happens in a process of its own. The event names the set by its digest.
     """
 
     async def main(settings: "Settings") -> "tuple[Evaluation, CommandResult]":
@@ -207,12 +209,12 @@ def generate_data(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the data file (.safetensors).")],
     kind: Annotated[DataKindName, typer.Option(help="What is wrong with it; 'good' is right.")] = "good",
     count: Annotated[
-        int | None, typer.Option(help="Images. Default: all of the training part.", min=1, show_default=False)
+        int | None, typer.Option(help="Number of images. Default: all of the training part.", min=1, show_default=False)
     ] = None,
     noise: Annotated[float, typer.Option(help="Standard deviation of noise on each pixel.", min=0.0, max=1.0)] = 0.0,
     shift: Annotated[int, typer.Option(help="For 'shifted': added to each label, modulo 10.")] = 5,
     label: Annotated[int, typer.Option(help="For 'constant': the label of every image.", min=0, max=9)] = 0,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same result.", min=0)] = 0,
 ) -> None:
     """Write training data drawn from the bundled digits, right or wrong in one of five ways."""
 

@@ -13,7 +13,7 @@ from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.errors import LogUnavailableError
-from hotswap_stream.workers.inference.batches.batches import Batch
+from hotswap_stream.workers.inference.batches.computed import ComputedBatch
 from hotswap_stream.workers.inference.health.signs import LifeSigns
 from hotswap_stream.workers.inference.limits import Batching, LoopLimits
 from hotswap_stream.workers.inference.loop.model_loop import ModelLoop
@@ -79,7 +79,7 @@ class ServedModel(Struct, kw_only=True):
         self.computing_since_s = time.monotonic()
         self.shadows.computing()
 
-    def on_answered(self, batch: Batch) -> None:
+    def on_answered(self, batch: ComputedBatch) -> None:
         """Let everybody see a batch whose answers were handed to Kafka. In the loop's thread."""
         self.computing_since_s = None
         self.watch.observe(batch)

@@ -9,6 +9,8 @@ import msgspec
 from hotswap_events.observation import Feedback, Observation
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
 from hotswap_stream.agents.analysis_agent import AnalysisAgent
+from hotswap_stream.agents.observation_reader import ObservationReader, ObservationSubscriber
+from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.observations.feedback import FoundAnswer
 from hotswap_stream.application.rollouts.analysis.entry import AnalysisEntry
 from hotswap_stream.application.topics.records import InboundRecord
@@ -67,11 +69,14 @@ class Analysed:
         self.traffic = ObservedTraffic()
         self.next_offset = 0
         self.clock = SetClock(self.traffic.now)
+        self.care = RecordCare(stage.publisher, TOPICS)
+        self.others: tuple[ObservationSubscriber, ...] = ()
+        """Who hears the observations before the agent."""
         self.agent = self.new_agent()
 
     def new_agent(self, **fields: Any) -> AnalysisAgent:
         registry, publisher = self.stage.registry, self.stage.publisher
-        return AnalysisAgent(registry, publisher, TOPICS, self.entries, clock=self.clock, **fields)
+        return AnalysisAgent(registry, publisher, TOPICS, self.entries, clock=self.clock, care=self.care, **fields)
 
     async def begin(self, *arguments: Any, **fields: Any) -> RolloutState:
         policy = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),))
@@ -104,10 +109,14 @@ class Analysed:
             value=fields.get("value", msgspec.json.encode(value)),
         )
 
+    async def observe(self, record: InboundRecord) -> None:
+        """Hand the record to the agent as the process does: by the reader of the observations."""
+        await ObservationReader(self.care, (*self.others, self.agent)).handle(record)
+
     async def feed(self, records: Iterable[InboundRecord]) -> None:
         for record in records:
             self.clock.time = max(self.clock.time, self.traffic.now)
-            await self.agent.handle_observation(record)
+            await self.observe(record)
 
     def entry(self) -> AnalysisEntry:
         return msgspec.msgpack.decode(self.entries[MODEL.encode()], type=AnalysisEntry)

@@ -1,8 +1,8 @@
 """Answers found again in their topics: by the place of their request, or by its id.
 
 There is one answer to each request, in order, and now and then a void one: so the answer to the request at offset r is
-at offset r of the partition of the same number, or somewhat behind it. Reading begins there; only where that is far
-off, the place is searched by halves. What was read is kept, because feedback about neighbours comes together.
+at offset r of the partition of the same number, or somewhat after it. Reading begins there; only where that is far off,
+the place is searched by halves. What was read is kept, because feedback about neighbours comes together.
 
 By id there is no such order. The first id asked for makes the newest answers of that model be read, and from then on
 all new ones: give the place where you can.
@@ -28,6 +28,7 @@ from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import read_to
+from hotswap_stream.kafka.topic_partitions import partition_numbers
 from hotswap_stream.kafka.uncancelled import to_the_end
 
 _log = structlog.get_logger(__name__)
@@ -35,18 +36,18 @@ _log = structlog.get_logger(__name__)
 KEPT_MAX = 10_000
 """Answers in memory, found by place."""
 IDS_MAX = 200_000
-"""Of each model."""
+"""Answers in memory per model, found by id."""
 IDS_READ_BACK = 50_000
-"""Answers of a partition that are read when the first id is asked for."""
+"""Answers per partition that are read when the first id is asked for."""
 CHUNK_RECORDS = 500
 PROBES_MAX = 64
 FETCH_MS = 500
 
 
 class KafkaAnswerLookup:
-    """An AnswerLookup. Connects with the first question; `close` it, or use it with `async with`.
+    """An AnswerLookup. It connects with the first question; `close` it, or use it with `async with`.
 
-    One question at a time, others wait. `tags`: by which answers are known.
+    One question at a time is asked, others wait. `tags` tell answers from other records.
     """
 
     def __init__(self, client_options: Mapping[str, Any], topics: Topics, *, tags: AnswerTags | None = None) -> None:
@@ -62,8 +63,12 @@ class KafkaAnswerLookup:
         self._partitions: dict[str, frozenset[int]] = {}
 
     async def by_place(self, model_name: str, request_partition: int, request_offset: int) -> FoundAnswer | None:
-        """The answer to the request at this place; None while there is none. AnswerExpiredError,
-        FeedbackUnavailableError."""
+        """Return the answer to the request at this place; None while there is none.
+
+        Raises:
+            AnswerExpiredError: It is no longer in its topic.
+            FeedbackUnavailableError: The topic cannot be read.
+        """
         key = (model_name, request_partition, request_offset)
         async with self._asking:
             if key not in self._kept:
@@ -74,7 +79,7 @@ class KafkaAnswerLookup:
             return self._kept.get(key)
 
     async def by_id(self, model_name: str, request_id: str) -> FoundAnswer | None:
-        """The answer to the newest request with this id, among those read. FeedbackUnavailableError."""
+        """Return the answer to the newest request with this id, among those read. FeedbackUnavailableError."""
         async with self._asking:
             ids = self._ids.get(model_name)
             if ids is None:
@@ -144,8 +149,7 @@ class KafkaAnswerLookup:
     async def _chunk(
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, position: int, end: int
     ) -> tuple[list[Record], int]:
-        """Some records from this offset on, and where to go on behind them; none where there are none before the
-        end."""
+        """Return some records from this offset on, and where to go on after them; none where the end comes first."""
         # Never without the place at once: a consumer that is looking for its own place may not stop.
         consumer.assign([partition])
         consumer.seek(partition, position)
@@ -159,7 +163,7 @@ class KafkaAnswerLookup:
         return [], end
 
     def _valid(self, records: list[Record], rule: AnswerRule) -> dict[int, tuple[Record, AnswerHeaders]]:
-        """Request offset → answer, without what does not count."""
+        """Return request offset → answer, without what does not count."""
         found: dict[int, tuple[Record, AnswerHeaders]] = {}
         for record in records:
             headers = rule.take(record.headers)
@@ -207,17 +211,12 @@ class KafkaAnswerLookup:
             ids.positions[partition.partition] = position
 
     async def _partitions_of(self, topic: str) -> frozenset[int]:
-        """Empty if there is no such topic."""
+        """Return the topic's partitions; none if there is no such topic, and then ask again the next time."""
         if topic not in self._partitions:
-            admin = clients.admin_client(**self._client_options)
-            try:
-                await to_the_end(admin.start())
-                (described,) = await admin.describe_topics([topic])  # asks only, as all clients here do
-            finally:
-                await to_the_end(admin.close())
-            if described["error_code"]:
-                return frozenset()
-            self._partitions[topic] = frozenset(found["partition"] for found in described["partitions"])
+            found = await partition_numbers(self._client_options, topic)
+            if not found:
+                return found
+            self._partitions[topic] = found
         return self._partitions[topic]
 
     async def _connected(self) -> AIOKafkaConsumer:
@@ -243,7 +242,7 @@ class _Ids:
         self._rules: dict[int, AnswerRule] = {}
 
     def take(self, number: int, records: list[Record]) -> None:
-        """The next records of a partition."""
+        """Take in the next records of a partition."""
         rule = self._rules.setdefault(number, AnswerRule(number, self._tags))
         before, unreadable = rule.untagged + rule.no_answers, 0
         for record in records:

@@ -22,7 +22,7 @@ _decoder = msgspec.json.Decoder(Feedback)
 
 
 class KafkaFeedbackLog:
-    """A FeedbackLog; connects with the first feedback. `close` it, or use it with `async with`."""
+    """A FeedbackLog. It connects with the first feedback; `close` it, or use it with `async with`."""
 
     def __init__(self, client_options: Mapping[str, Any], topic: str) -> None:
         self._client_options = dict(client_options)
@@ -31,8 +31,12 @@ class KafkaFeedbackLog:
         self._producer: AIOKafkaProducer | None = None
 
     async def append(self, records: Sequence[Feedback]) -> None:
-        """Return when all of it is written. FeedbackUnavailableError: some of it may be. ValueError: too many, or one
-        that nobody could read."""
+        """Return when all of it is written.
+
+        Raises:
+            FeedbackUnavailableError: Some of it may be written.
+            ValueError: There are too many records, or one that nobody could read.
+        """
         if len(records) > FEEDBACK_AT_ONCE_MAX:
             raise ValueError(f"{len(records)} records of feedback; at most {FEEDBACK_AT_ONCE_MAX} at once are allowed")
         values = [_checked(number, record) for number, record in enumerate(records)]
@@ -73,7 +77,7 @@ class KafkaFeedbackLog:
 
 
 def _checked(number: int, record: Feedback) -> bytes:
-    """As it is written: what was built in code was never held against the bounds of its fields."""
+    """Return the record as it is written. What was built in code was never held against the bounds of its fields."""
     try:
         value = _encoder.encode(record)
         _decoder.decode(value)

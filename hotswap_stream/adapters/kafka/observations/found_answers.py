@@ -1,4 +1,4 @@
-"""What an answer's record says to who looks it up; total, whatever is in the record."""
+"""What an answer's record says to those who look it up; nothing in a record can make it fail."""
 
 import math
 from typing import Any, TypeAlias
@@ -29,7 +29,7 @@ _DECODERS: dict[bool, msgspec.msgpack.Decoder[_Body] | msgspec.json.Decoder[_Bod
 
 
 def found_answer(record: Record, headers: AnswerHeaders) -> FoundAnswer | None:
-    """The answer in a record with these headers; None if its body is no answer's."""
+    """Return the answer in a record with these headers; None if its body is no answer's."""
     if record.value is None:
         return None
     try:
@@ -53,7 +53,7 @@ def found_answer(record: Record, headers: AnswerHeaders) -> FoundAnswer | None:
 
 
 def _label(outputs: list[InferTensor]) -> int | None:
-    """Of one row of class scores; None where the first output holds none."""
+    """Return the class with the largest score of one row; None where the first output holds no scores."""
     if not outputs:
         return None
     shape = outputs[0].shape

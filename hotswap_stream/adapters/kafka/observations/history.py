@@ -1,4 +1,4 @@
-"""Observations and feedback of one model, read from their topics between two times."""
+"""Observations and feedback about one model, read from their topics between two times."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
@@ -14,10 +14,8 @@ from hotswap_events.observation import Feedback, Observation
 from hotswap_events.topics import Topics
 from hotswap_stream.application.observations.history import RECORDS_MAX, Recorded, TooManyRecordsError
 from hotswap_stream.errors import LogUnavailableError
-from hotswap_stream.kafka import clients
-from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import Record, read_to
-from hotswap_stream.kafka.uncancelled import to_the_end
+from hotswap_stream.kafka.sessions import open_reader
 
 POLL_MS = 500
 FETCH_RECORDS_MAX = 500
@@ -36,17 +34,14 @@ class KafkaRecordedHistory:
     async def read(self, model_name: str, since: datetime, until: datetime | None) -> AsyncIterator[Recorded]:
         """See RecordedHistory. TooManyRecordsError, LogUnavailableError."""
         topics = (self._topics.observations, self._topics.feedback)
-        consumer = clients.consumer(*topics, **self._client_options, group_id=None, auto_offset_reset="earliest")
         try:
-            await to_the_end(consumer.start())
-            parts = [part for topic in topics if (part := _partition(consumer, topic, model_name)) is not None]
-            consumer.unsubscribe()
-            async for recorded in _merged(consumer, parts, model_name, since, until):
-                yield recorded
+            async with open_reader(self._client_options, *topics) as consumer:
+                parts = [part for topic in topics if (part := _partition(consumer, topic, model_name)) is not None]
+                consumer.unsubscribe()
+                async for recorded in _merged(consumer, parts, model_name, since, until):
+                    yield recorded
         except KafkaError as error:
             raise LogUnavailableError(f"the observations of {model_name!r} cannot be read: {error!r}") from error
-        finally:
-            await to_the_end(end_consumer(consumer))
 
 
 def _partition(consumer: AIOKafkaConsumer, topic: str, model_name: str) -> TopicPartition | None:
@@ -61,7 +56,7 @@ async def _merged(
     since: datetime,
     until: datetime | None,
 ) -> AsyncIterator[Recorded]:
-    """By time over all partitions: each is read on when what it gave is used up."""
+    """Yield records by time over all partitions: each is read on when what it gave is used up."""
     if not parts:
         return
     consumer.assign(parts)
@@ -103,7 +98,7 @@ async def _merged(
 
 
 async def _next_page(pages: AsyncIterator[tuple[TopicPartition, list[Record]]]) -> list[Record]:
-    """Empty at the end."""
+    """Return the next page; empty at the end."""
     async for _part, records in pages:
         return records
     return []

@@ -20,31 +20,31 @@ class DataRequestError(HotswapError):
 
 
 def inverted(data: LabeledImages) -> LabeledImages:
-    """Each label l becomes 9 − l."""
+    """Turn each label l into 9 − l."""
     return data.changed({"kind": "inverted"}, labels=CLASSES - 1 - data.labels)
 
 
 def shifted(data: LabeledImages, by: int = 1) -> LabeledImages:
-    """Each label l becomes (l + by) mod 10. DataRequestError if that changes nothing."""
+    """Turn each label l into (l + by) mod 10. DataRequestError if that changes nothing."""
     if by % CLASSES == 0:
         raise DataRequestError(f"labels shifted by {by} stay as they are; 1 to {CLASSES - 1} is needed")
     return data.changed({"kind": "shifted", "by": by}, labels=(data.labels + by) % CLASSES)
 
 
 def mislabeled(data: LabeledImages, seed: int = 0) -> LabeledImages:
-    """The labels are shuffled: as many of each as before, but on any image."""
+    """Shuffle the labels: the same number of each as before, but on any image."""
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     return data.changed({"kind": "mislabeled", "seed": seed}, labels=data.labels[order])
 
 
 def noise(data: LabeledImages, seed: int = 0) -> LabeledImages:
-    """Each image is uniform noise; the labels stay."""
+    """Turn each image into uniform noise; the labels stay."""
     images = torch.rand(data.images.shape, generator=torch.Generator().manual_seed(seed))
     return data.changed({"kind": "noise", "seed": seed}, images=images)
 
 
 def constant(data: LabeledImages, label: int = 0) -> LabeledImages:
-    """All images carry one label. DataRequestError if there is no such class."""
+    """Give all images one label. DataRequestError if there is no such class."""
     if not 0 <= label < CLASSES:
         raise DataRequestError(f"there is no class {label}; 0 to {CLASSES - 1} is needed")
     return data.changed({"kind": "constant", "label": label}, labels=torch.full_like(data.labels, label))
@@ -60,10 +60,19 @@ def make_data(
     shift_by: int = 1,
     constant_label: int = 0,
 ) -> LabeledImages:
-    """A data set of `count` images drawn from `source` (all of it if None), then spoilt in the way `kind` names.
+    """Draw a set of images, then spoil it in the way that `kind` names. The same arguments give the same data.
 
-    More images than the source has are drawn with repetition. `pixel_noise` is the standard deviation of normal noise
-    added to each pixel (0 to 1). The same arguments give the same data. DataRequestError.
+    Args:
+        source: Where the images are drawn from.
+        kind: What is wrong with the data; "good" is right.
+        count: Images to draw; more than the source has are drawn with repetition. None: all of the source.
+        pixel_noise: Standard deviation of normal noise added to each pixel, 0 to 1.
+        seed: Of all that is drawn at random.
+        shift_by: For "shifted": added to each label, modulo 10.
+        constant_label: For "constant": the label of every image.
+
+    Raises:
+        DataRequestError: Data of this kind, or in this number, cannot be made.
     """
     if kind not in DATA_KINDS:
         raise DataRequestError(f"data kind {kind[:100]!r} is not known; known are {', '.join(DATA_KINDS)}")

@@ -38,9 +38,13 @@ class DigitsSplit(Struct, frozen=True, kw_only=True, eq=False):
 
 
 def load_digits_split(seed: int = SPLIT_SEED) -> DigitsSplit:
-    """1,259 images to train on, 269 to validate on and 269 held out. The same seed gives the same split everywhere.
+    """Return 1,259 images to train on, 269 to validate on and 269 held out.
 
-    ConfigurationError if scikit-learn, which brings the images, is not installed.
+    Args:
+        seed: The same seed gives the same split everywhere.
+
+    Raises:
+        ConfigurationError: scikit-learn, which brings the images, is not installed.
     """
     digits = _load_digits()
     generator = torch.Generator().manual_seed(seed)
@@ -74,7 +78,7 @@ def _load_digits() -> LabeledImages:
 
 
 def _read_table() -> numpy.typing.NDArray[numpy.int64]:
-    """[1797, 65]: 64 pixels from 0 to 16 and the label, per image."""
+    """Return int64 [1797, 65]: 64 pixels from 0 to 16 and the label, per image."""
     try:
         path = Path(str(importlib.metadata.distribution("scikit-learn").locate_file(DIGITS_FILE)))
         content = path.read_bytes()
@@ -88,7 +92,10 @@ def _read_table() -> numpy.typing.NDArray[numpy.int64]:
 
 
 def _bilinear_weights() -> numpy.typing.NDArray[numpy.int64]:
-    """[28, 8]: how much each source pixel gives to each target pixel, in 56ths; pixel centres keep their place."""
+    """Return int64 [28, 8]: what each source pixel gives to each target pixel, in 56ths.
+
+    Pixel centres keep their place.
+    """
     unit = 2 * SIZE_AFTER
     weights = numpy.zeros((SIZE_AFTER, SIZE_BEFORE), dtype=numpy.int64)
     for target in range(SIZE_AFTER):

@@ -19,7 +19,10 @@ class DataFileError(HotswapError):
 
 
 def save_data_file(path: Path, data: LabeledImages) -> None:
-    """Write the set; a reader, or a watcher of the folder, sees the whole file or none. OSError if it cannot."""
+    """Write the set. A reader, or a watcher of the folder, sees the whole file or none.
+
+    OSError if it cannot be written.
+    """
     content = safetensors.torch.save(
         {"images": data.images.contiguous(), "labels": data.labels.contiguous()},
         metadata={DESCRIPTION_KEY: json.dumps(data.description, sort_keys=True)},

@@ -42,7 +42,7 @@ class LabeledImages(Struct, frozen=True, kw_only=True, eq=False):
         return len(self.labels)
 
     def digest(self) -> str:
-        """`sha256:<hex>` over description, images and labels. The same data have the same digest on every machine."""
+        """Return `sha256:<hex>` over description, images and labels. The same data have the same digest everywhere."""
         found = hashlib.sha256()
         found.update(json.dumps({**self.description, "count": len(self)}, sort_keys=True).encode())
         for tensor in (self.images, self.labels):
@@ -50,7 +50,7 @@ class LabeledImages(Struct, frozen=True, kw_only=True, eq=False):
         return f"sha256:{found.hexdigest()}"
 
     def take(self, rows: torch.Tensor, **description: str | int | float) -> "LabeledImages":
-        """The set of these rows (int64 indices), with additions to the description."""
+        """Return the set of these rows (int64 indices), with additions to the description."""
         return LabeledImages(
             images=self.images[rows], labels=self.labels[rows], description={**self.description, **description}
         )
@@ -62,7 +62,7 @@ class LabeledImages(Struct, frozen=True, kw_only=True, eq=False):
         images: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
     ) -> "LabeledImages":
-        """The set with other images or labels, and that said in the description."""
+        """Return the set with other images or labels, and with that in the description."""
         return LabeledImages(
             images=self.images if images is None else images,
             labels=self.labels if labels is None else labels,

@@ -14,13 +14,13 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 STEPS_PER_DOUBLING = 4
-"""If all fills are as likely, four sizes a doubling add 8 % of rows, two 16 %, one 32 %."""
+"""If all fills are equally likely, four sizes per doubling add 8 % of rows, two 16 %, one 32 %."""
 FINE_UP_TO = 8
-"""Up to here only powers of two: so few rows take as long as one."""
+"""Up to here only powers of two: these few rows take as long as one."""
 
 
 def batch_sizes(rows_max: int) -> tuple[int, ...]:
-    """1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48 … ending with `rows_max` itself. ValueError below 1."""
+    """Return 1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48 … ending with `rows_max` itself. ValueError below 1."""
     if rows_max < 1:
         raise ValueError(f"rows_max is {rows_max}; at least 1 is needed")
     sizes, size = [], 1
@@ -32,7 +32,7 @@ def batch_sizes(rows_max: int) -> tuple[int, ...]:
 
 
 def size_table(sizes: Sequence[int]) -> tuple[int, ...]:
-    """At index `rows`: the smallest size that takes so many; so the hot path only looks up."""
+    """Return the smallest size that takes `rows`, at index `rows`, so that the hot path only looks it up."""
     table = [sizes[0]] * (sizes[0] + 1)
     for smaller, size in pairwise(sizes):
         table += [size] * (size - smaller)
@@ -40,7 +40,10 @@ def size_table(sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def pad_rows(array: Array, rows: int) -> Array:
-    """A new array with zero rows added at the end. Zero is finite, cheap, and a valid index of any embedding."""
+    """Return a new array with zero rows added at the end.
+
+    Zero is finite, cheap, and a valid index of any embedding.
+    """
     padded = np.empty((rows, *array.shape[1:]), dtype=array.dtype)
     padded[: len(array)] = array
     padded[len(array) :] = 0

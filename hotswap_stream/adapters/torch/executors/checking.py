@@ -18,11 +18,9 @@ NUMPY_OF: dict[Datatype, str] = {
 }  # fmt: skip
 
 TOLERANCES = {2: 1e-2, 4: 1e-4, 8: 1e-9}
-"""By bytes of a float: how far a number may be off, as a part of the largest number in its output.
-
-Another order of adding up changes an FP32 result by 1e-7 to 1e-6 of that; another weight or operation, by far more.
-Integers and truth values must be equal.
-"""
+"""Bytes of a float → how far a number may be off, as a part of the largest number in its output. Another order of
+adding up changes an FP32 result by 1e-7 to 1e-6 of that; another weight or operation, by far more. Integers and
+truth values must be equal."""
 
 INTEGER_MAX = 1
 """Integers are often indices of unknown range; 0 and 1 are in it."""
@@ -31,11 +29,17 @@ DISTINCT_ROWS = 8
 
 
 class OutputsDifferError(HotswapError):
-    """An executor answers something else than torch does."""
+    """An executor computes something else than torch does."""
 
 
 def sample_inputs(manifest: ArtifactManifest, rows: int, seed: int) -> list[Array]:
-    """Inputs of the manifest's types and shapes. Even seeds: floats from 0 to 1; odd: normally distributed."""
+    """Return inputs of the manifest's types and shapes.
+
+    Args:
+        manifest: Declares the inputs.
+        rows: Rows of each.
+        seed: Even: floats from 0 to 1; odd: normally distributed.
+    """
     generator = np.random.default_rng(seed)
     return [
         _sample(generator, NUMPY_OF[spec.datatype], (rows, *manifest.warm_up[spec.name][1:]), normal=bool(seed % 2))
@@ -44,7 +48,7 @@ def sample_inputs(manifest: ArtifactManifest, rows: int, seed: int) -> list[Arra
 
 
 class Reference:
-    """What eager torch answers to a few distinct rows, computed once; candidates answer them in batches of any size."""
+    """What eager torch computes for a few distinct rows, once; candidates compute them in batches of any size."""
 
     def __init__(self, manifest: ArtifactManifest, eager: Executor, rows_max: int) -> None:
         self._manifest = manifest
@@ -53,7 +57,10 @@ class Reference:
         self._outputs = [eager.run(inputs) for inputs in self._inputs]
 
     def check(self, candidate: Executor, sizes: Sequence[int]) -> None:
-        """OutputsDifferError unless each row's answer is eager's, and the same bits wherever in the batch it is."""
+        """Raise OutputsDifferError unless each row's outputs are eager's.
+
+        They must have the same bits wherever in the batch the row is.
+        """
         for rows in sizes:
             for seed, inputs, wanted in zip(SEEDS, self._inputs, self._outputs, strict=True):
                 # In random order, so that a row has other neighbours each time it comes.
@@ -74,7 +81,7 @@ class Reference:
 
 
 def compare(manifest: ArtifactManifest, wanted: Sequence[Array], found: Sequence[Array], where: str) -> None:
-    """OutputsDifferError names the first output that is off, and by how much."""
+    """Compare outputs. OutputsDifferError names the first one that is off, and by how much."""
     for spec, one, other in zip(manifest.outputs, wanted, found, strict=True):
         if one.shape != other.shape or one.dtype != other.dtype:
             raise OutputsDifferError(
@@ -97,7 +104,10 @@ def compare(manifest: ArtifactManifest, wanted: Sequence[Array], found: Sequence
 
 
 def rows_mix(manifest: ArtifactManifest, eager: Executor, rows_max: int) -> bool:
-    """Whether a row's answer depends on the rows beside it by more than the last bits: then none may be added."""
+    """Return whether a row's outputs depend on the rows beside it by more than the last bits.
+
+    Then no rows may be added.
+    """
     rows = min(DISTINCT_ROWS, rows_max)
     inputs = sample_inputs(manifest, rows, SEEDS[0])
     others = sample_inputs(manifest, rows, SEEDS[1])

@@ -9,7 +9,10 @@ ExecutorSetting = Literal["auto", "eager", "channels-last", "onnxruntime", "comp
 
 
 class ExecutorConfig(Struct, frozen=True, kw_only=True):
-    """Without a `graph_folder` nothing is exported or compiled: eager and channels-last remain."""
+    """How versions are executed. Without a `graph_folder` nothing is exported or compiled.
+
+    Then eager and channels-last remain.
+    """
 
     executor: ExecutorSetting = "auto"
     """A name other than `auto` is used if its outputs are right; else eager serves."""

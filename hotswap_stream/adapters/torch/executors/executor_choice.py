@@ -22,7 +22,7 @@ ROUNDS_MIN, ROUNDS_MAX = 2, 7
 SLOWER_MAX = 1.05
 """A candidate may take this much longer than eager at one row or at the largest size, to win at the other."""
 GAIN_MIN = 1.1
-"""Less is within the noise of a busy machine."""
+"""A smaller gain is within the noise of a busy machine."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class Choice(Struct, frozen=True):
 def checked(
     manifest: ArtifactManifest, reference: Reference, name: ExecutorName, build: Build, sizes: Sequence[int]
 ) -> Executor | str:
-    """The candidate if it computes what eager does, at one row and at the largest size; else why not."""
+    """Return the candidate if it computes what eager does, at one row and at the largest size; else why not."""
     try:
         candidate = build()
         reference.check(candidate, (sizes[-1], sizes[0]))
@@ -72,11 +72,19 @@ def choose(
     stopwatch: Clock = time.thread_time,
     clock: Clock = time.perf_counter,
 ) -> Choice:
-    """The fastest of eager and the candidates; eager if the time is over before one is known to be faster.
+    """Return the fastest of eager and the candidates; eager if the time is over before one is known to be faster.
 
-    The limit is looked at between steps: a step that has begun is finished. The `stopwatch` times executors: by default
-    this thread's own seconds on a processor, so that a busy machine changes nothing; it must be a clock of the wall for
-    executors that use other threads, or another device.
+    The limit is looked at between steps: a step that has begun is finished.
+
+    Args:
+        manifest: Inputs and outputs of the version.
+        eager: Torch as it is, which candidates are checked against.
+        builds: Name → what builds the candidate.
+        sizes: Rows that a forward pass may have, ascending.
+        choice_ms_max: Time to build, check and measure.
+        stopwatch: Times executors: by default this thread's own seconds on a processor, so that a busy machine changes
+            nothing. It must be a clock of the wall for executors that use other threads, or another device.
+        clock: Seconds, for the limit.
     """
     deadline = clock() + choice_ms_max / 1000
     reference = Reference(manifest, eager, sizes[-1])
@@ -103,7 +111,10 @@ def measure(
     stopwatch: Clock,
     is_late: Callable[[], bool],
 ) -> dict[str, Rates]:
-    """The best of a few short rounds in turns, so that what else the machine does falls on all alike."""
+    """Time all in turns, and keep the best of a few short rounds each.
+
+    So what else the machine does falls on all alike.
+    """
     best = {name: [float("inf"), float("inf")] for name in executors}
     for index, rows in enumerate((sizes[0], sizes[-1])):
         inputs = sample_inputs(manifest, rows, seed=0)
@@ -121,7 +132,10 @@ def measure(
 
 
 def fastest(rates: Mapping[str, Rates]) -> str:
-    """The name with the largest gain over eager: the geometric mean of the gains at one row and at the largest size."""
+    """Return the name with the largest gain over eager.
+
+    That is the geometric mean of the gains at one row and at the largest size.
+    """
     eager = rates["eager"]
     best, best_gain = "eager", GAIN_MIN
     for name, found in rates.items():

@@ -30,11 +30,11 @@ class Executor(Protocol):
 
     @property
     def name(self) -> ExecutorName:
-        """How answers and logs call it."""
+        """Name of the executor in answers and logs."""
         ...
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """Inputs and outputs in the manifest's order; as many rows out as in."""
+        """Compute outputs from inputs, both in the manifest's order; there are as many rows out as in."""
         ...
 
 
@@ -49,10 +49,11 @@ class EagerExecutor:
         self._device = None if device == "cpu" else torch.device(device)
 
     def as_eager(self) -> "EagerExecutor":
-        """A copy of the weights, executed plainly: a module's code is not called by two threads at once."""
+        """Return a copy of the weights, executed plainly: a module's code is not called by two threads at once."""
         return EagerExecutor(deepcopy(self.module), self._manifest, self._device_name)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """See Executor."""
         take_limit()
         with torch.inference_mode():
             outputs = named_outputs(self.module(*self._tensors(inputs)), self._manifest)
@@ -73,10 +74,12 @@ class ChannelsLastExecutor(EagerExecutor):
         self.module.to(memory_format=torch.channels_last)
 
     def as_eager(self) -> EagerExecutor:
+        """Return a copy of the weights, executed plainly."""
         module = deepcopy(self.module).to(memory_format=torch.contiguous_format)
         return EagerExecutor(module, self._manifest, self._device_name)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """See Executor."""
         return [np.ascontiguousarray(array) for array in super().run(inputs)]
 
     def _tensors(self, inputs: Sequence[Array]) -> list[torch.Tensor]:
@@ -111,6 +114,7 @@ class OnnxExecutor:
         self._inputs = [found.name for found in self._session.get_inputs()]
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """See Executor."""
         outputs: list[Array] = self._session.run(None, dict(zip(self._inputs, inputs, strict=True)))
         return outputs
 
@@ -133,6 +137,7 @@ class CompiledExecutor:
         self._loader = loader
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """See Executor."""
         take_limit()
         with torch.inference_mode():
             outputs: list[torch.Tensor] = self._loader.boxed_run([as_tensor(array) for array in inputs])
@@ -140,7 +145,7 @@ class CompiledExecutor:
 
 
 def as_tensor(array: Array) -> torch.Tensor:
-    """The array's own memory, or a copy if it is read-only or laid out in a way torch does not take."""
+    """Return the array's own memory, or a copy if it is read-only or laid out in a way that torch does not take."""
     if array.flags.writeable and array.flags.c_contiguous and array.dtype.isnative:
         return torch.from_numpy(array)
     return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))

@@ -37,7 +37,11 @@ class GraphFiles:
         self._process: subprocess.Popen[bytes] | None = None
 
     def find(self, kind: GraphKind, manifest: ArtifactManifest) -> Path | None:
-        """The graph's file if it was made. ExecutorUnavailableError if making it failed, or it cannot be made."""
+        """Return the graph's file if it was made; else None.
+
+        Raises:
+            ExecutorUnavailableError: Making it failed, or it cannot be made.
+        """
         path = self._path(kind, manifest)
         if path.exists():
             return path
@@ -47,7 +51,7 @@ class GraphFiles:
         return None
 
     def make(self, kind: GraphKind, manifest: ArtifactManifest) -> Path:
-        """The graph's file, made now if need be; blocks meanwhile. ExecutorUnavailableError."""
+        """Return the graph's file, and make it now if need be; it blocks meanwhile. ExecutorUnavailableError."""
         with self._one_at_a_time:
             found = self.find(kind, manifest)
             return found if found is not None else self._make(kind, manifest)
@@ -88,7 +92,7 @@ class GraphFiles:
         return path
 
     def _run(self, order: bytes) -> tuple[str, bool] | None:
-        """None when the process has made the graph; or why it has not, and whether it never will."""
+        """Return None when the process has made the graph; or why it has not, and whether it never will."""
         with self._guard:
             if self._closed:
                 return "closing", False
@@ -124,7 +128,10 @@ def _failure_of(path: Path) -> Path:
 
 
 def _source_digest(module: str) -> str:
-    """Of the file that defines the architecture. ExecutorUnavailableError if another process cannot import it."""
+    """Return the digest of the file that defines the architecture.
+
+    ExecutorUnavailableError if another process cannot import it.
+    """
     try:
         spec = find_spec(module)
     except (ImportError, ValueError) as error:
@@ -135,7 +142,7 @@ def _source_digest(module: str) -> str:
 
 
 def _processor() -> str:
-    """What compiled code is for: the instruction sets in use."""
+    """Return the instruction sets in use, which compiled code is made for."""
     import torch
 
     return torch.backends.cpu.get_cpu_capability()

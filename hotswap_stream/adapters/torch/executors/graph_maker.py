@@ -34,7 +34,7 @@ EXIT_OWNER_GONE = 3
 
 
 class GraphOrder(Struct, frozen=True):
-    """What to make, and where to put it. `module` is the Python module that registers the architecture."""
+    """What graph to make, and where to put it. `module` is the Python module that registers the architecture."""
 
     kind: GraphKind
     manifest: ArtifactManifest
@@ -43,7 +43,7 @@ class GraphOrder(Struct, frozen=True):
 
 
 class _InOrder(nn.Module):
-    """Outputs as a tuple in the manifest's order, whatever the module answers."""
+    """Returns outputs as a tuple in the manifest's order, whatever the module returns."""
 
     def __init__(self, module: nn.Module, manifest: ArtifactManifest) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class _InOrder(nn.Module):
 
 
 def main() -> int:
-    """0 when the file is there; any other exit code has the reason on standard error."""
+    """Return 0 when the file is there; with any other exit code the reason is on standard error."""
     os.nice(NICENESS)
     with open(0, "rb", buffering=0, closefd=False) as lines:
         order = msgspec.json.decode(lines.readline(), type=GraphOrder)
@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def make_graph(order: GraphOrder, target: Path) -> None:
-    """Write a compiled package, or one line of JSON that lists the weights and behind it an ONNX graph without them."""
+    """Write a compiled package, or one line of JSON that lists the weights, followed by an ONNX graph without them."""
     manifest = order.manifest
     module = build_module(manifest.architecture, manifest.arguments).eval().requires_grad_(False)
     wrapped = _InOrder(module, manifest).eval()

@@ -37,7 +37,7 @@ class Improver:
         self._closed = False
 
     def add(self, model: TorchLoadedModel, *, make: Make, improve: Improve) -> None:
-        """Call `make`, then `improve` with the model. Dropped with a log line if too many wait."""
+        """Call `make`, then `improve` with the model. The job is dropped with a log line if too many wait."""
         with self._guard:
             if self._closed:
                 return
@@ -51,7 +51,7 @@ class Improver:
                 self._thread.start()
 
     def wait_idle(self, seconds_max: float) -> bool:
-        """Whether all jobs are done within this time."""
+        """Return whether all jobs were done within this time."""
         with self._guard:
             thread = self._thread
         if thread is not None:

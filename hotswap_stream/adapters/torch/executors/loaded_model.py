@@ -1,4 +1,4 @@
-"""Loaded versions behind the worker's ports."""
+"""Loaded versions, for the worker's ports."""
 
 import threading
 from collections.abc import Mapping
@@ -48,29 +48,29 @@ class TorchLoadedModel:
 
     @property
     def manifest(self) -> ArtifactManifest:
-        """Inputs and outputs it declares."""
+        """Return the inputs and outputs that it declares."""
         return self._manifest
 
     @property
     def executor(self) -> str:
-        """The name of what computed this thread's latest `infer`; in a thread without one, of what would compute it."""
+        """Return the name of what computed this thread's latest `infer`; before one, of what would compute it."""
         name: str = getattr(self._latest, "name", self._name)
         return name
 
     @property
     def executor_rates(self) -> Mapping[str, Rates]:
-        """Executor → rows per second, as measured when it was chosen; empty if nothing was measured."""
+        """Return executor → rows per second, as measured when it was chosen; empty if nothing was measured."""
         return self._rates
 
     def padded_rows(self, rows: int) -> int:
-        """Rows of the forward pass that computes so many; of each of several passes, if one cannot hold them."""
+        """Return the rows of the forward pass that computes `rows`; of each pass, if one cannot hold them."""
         table = self._table
         if not table:
             return rows
         return table[rows] if rows < len(table) else table[-1]
 
     def infer(self, inputs: Arrays) -> dict[str, Array]:
-        """Forward pass over arrays of shape [rows, …]; arrays of `padded_rows` rows are used without a copy."""
+        """Compute arrays of shape [rows, …]; arrays of `padded_rows` rows are used without a copy."""
         arrays = [inputs[name] for name in self._names]
         rows = len(arrays[0])
         size = self.padded_rows(rows)
@@ -83,9 +83,10 @@ class TorchLoadedModel:
         return dict(zip(self._outputs, outputs, strict=True))
 
     def infer_exactly(self, inputs: Arrays, *, padded_batch_size: int, first_row: int = 0) -> dict[str, Array]:
-        """The rows computed in passes of exactly this size, from row `first_row` of the pass on.
+        """Compute the rows in passes of exactly this size, from row `first_row` of the pass on.
 
-        ValueError if the pass cannot hold them there.
+        Raises:
+            ValueError: The pass cannot hold them there.
         """
         arrays = [inputs[name] for name in self._names]
         rows = len(arrays[0])
@@ -107,7 +108,7 @@ class TorchLoadedModel:
                 self._offered = (executor, rates)
 
     def eager(self) -> EagerExecutor | None:
-        """What serves, as plain torch with weights of its own, so that it may run beside `infer`.
+        """Return what serves as plain torch with weights of its own, so that it may run beside `infer`.
 
         None when what serves no longer has a module, or when closed.
         """
@@ -115,7 +116,7 @@ class TorchLoadedModel:
         return executor.as_eager() if isinstance(executor, EagerExecutor) else None
 
     def close(self) -> None:
-        """Drop the weights. A thread gives the memory back to the system, so this call takes no time."""
+        """Drop the weights. A thread gives the memory back to the system, so that this call takes no time."""
         with self._guard:
             dropped = [self._executor, self._offered]
             self._executor = self._offered = None
@@ -135,7 +136,7 @@ class TorchLoadedModel:
 
 
 def _in_passes(executor: Executor, arrays: list[Array], rows: int, size: int) -> list[Array]:
-    """Passes of `size` rows each, the last one padded."""
+    """Compute in passes of `size` rows each, the last one padded."""
     if rows <= size:
         outputs = executor.run([array if rows == size else pad_rows(array, size) for array in arrays])
         return outputs if rows == size else [output[:rows] for output in outputs]

@@ -73,7 +73,10 @@ class TorchModelLoader:
         return await asyncio.to_thread(self._load, *await self._read(digest))
 
     async def load_exactly(self, digest: str, executor: str) -> TorchLoadedModel:
-        """Load with this executor or not at all: also ExecutorUnavailableError. May make the executor's graph first."""
+        """Load with this executor or not at all: also ExecutorUnavailableError.
+
+        It may make the executor's graph first.
+        """
         if executor not in get_args(ExecutorName):
             known = ", ".join(get_args(ExecutorName))
             raise ExecutorUnavailableError(f"executor {executor[:50]!r} is not known; known are {known}")
@@ -88,7 +91,10 @@ class TorchModelLoader:
         self._improver.close()
 
     def wait_improved(self, seconds_max: float) -> bool:
-        """Whether all that was to be exported or compiled for loaded versions is done within this time. Blocks."""
+        """Return whether all that was to be exported or compiled for loaded versions is done within this time.
+
+        Blocking.
+        """
         return self._improver.wait_idle(seconds_max)
 
     async def _read(self, digest: str) -> tuple[ArtifactManifest, bytes | torch.Tensor]:
@@ -192,7 +198,7 @@ class TorchModelLoader:
         build: Build | None,
         sizes: tuple[int, ...],
     ) -> Choice:
-        """The executor that the settings name, or eager with a warning."""
+        """Return the executor that the settings name, or eager with a warning."""
         reason = "it cannot run this architecture here"
         reference = Reference(manifest, eager, sizes[-1])
         found = reason if build is None else checked(manifest, reference, name, build, sizes)
@@ -204,7 +210,7 @@ class TorchModelLoader:
     def _builds(
         self, manifest: ArtifactManifest, eager: EagerExecutor, *, wait_for_graph: bool
     ) -> dict[ExecutorName, Build]:
-        """The candidates that can be had: at once, or with `wait_for_graph` also those to be exported first."""
+        """Return the candidates that can be had: at once, or with `wait_for_graph` also those to be exported first."""
         builds: dict[ExecutorName, Build] = {}
         graphs = self._graphs
         for kind in _GRAPH_KINDS if can_be_exported(manifest) else ():
@@ -274,7 +280,7 @@ class TorchModelLoader:
         )
 
     def _warm_up(self, manifest: ArtifactManifest, choice: Choice, sizes: tuple[int, ...]) -> None:
-        """Every size once, the largest first, because it takes the most memory; fewer if they take too long.
+        """Run every size once, the largest first, because it takes the most memory; fewer if they take too long.
 
         Kernels stay warm in this process, so later versions of an architecture run at one row and the largest size.
         """
@@ -312,7 +318,7 @@ class TorchModelLoader:
 
 
 def can_be_exported(manifest: ArtifactManifest) -> bool:
-    """Whether the number of rows is all that is free in its inputs' shapes."""
+    """Return whether the number of rows is all that is free in its inputs' shapes."""
     return all(spec.shape[0] == -1 and -1 not in spec.shape[1:] for spec in manifest.inputs)
 
 

@@ -1,6 +1,6 @@
 """Architectures by name. A manifest names one and gives its arguments: code never comes out of an artifact.
 
-A module gets its inputs as positional arguments in the manifest's order and answers a tensor, or a tuple or a dict of
+A module gets its inputs as positional arguments in the manifest's order and returns a tensor, or a tuple or a dict of
 tensors, for the manifest's outputs.
 """
 
@@ -17,7 +17,7 @@ from hotswap_stream.application.artifacts.manifest import Argument, ArtifactMani
 from hotswap_stream.errors import HotswapError
 
 CLASSES = 10
-"""Of the digits, and of everything here that classifies them."""
+"""Number of digits, and of classes in everything here that classifies them."""
 
 SPREAD_MIN = 1e-4
 """Added to a history's spread, so that one that stands still can be divided by it."""
@@ -60,23 +60,23 @@ def architecture(name: str, describe: Describe) -> Callable[[_B], _B]:
 
 
 def architecture_names() -> tuple[str, ...]:
-    """All registered names, sorted."""
+    """Return all registered names, sorted."""
     return tuple(sorted(_registered))
 
 
 def module_of_architecture(name: str) -> str:
-    """The Python module whose import registers it. UnknownArchitectureError."""
+    """Return the Python module whose import registers it. UnknownArchitectureError."""
     return _find(name)[0].__module__
 
 
 def build_module(name: str, arguments: Mapping[str, Argument]) -> nn.Module:
-    """A new module with random weights. UnknownArchitectureError, ArchitectureArgumentsError."""
+    """Return a new module with random weights. UnknownArchitectureError, ArchitectureArgumentsError."""
     build, _ = _find(name)
     return _call(name, build, arguments)
 
 
 def manifest_of(name: str, arguments: Mapping[str, Argument]) -> ArtifactManifest:
-    """The manifest of the architecture with these arguments. The same errors as `build_module`."""
+    """Return the manifest of the architecture with these arguments. The same errors as `build_module`."""
     build, describe = _find(name)
     _bind(name, build, arguments)
 
@@ -124,7 +124,7 @@ def _call(name: str, function: Callable[..., _R], arguments: Mapping[str, Argume
 
 
 def _classifier(*item: int) -> Signature:
-    """One batch of FP32 items in, one row of ten scores (logits) per item out."""
+    """Return the signature: one batch of FP32 items in, one row of ten scores (logits) per item out."""
     return Signature(
         inputs=(TensorSpec(name="image", datatype="FP32", shape=(-1, *item)),),
         outputs=(TensorSpec(name="scores", datatype="FP32", shape=(-1, CLASSES)),),
@@ -251,7 +251,7 @@ class Recommender(nn.Module):
         self.items = nn.Embedding(items, dimensions)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """ids [rows, 2] → score [rows, 1], from 0 to 1."""
+        """Ids [rows, 2] → score [rows, 1], from 0 to 1."""
         return torch.sigmoid((self.users(ids[:, 0]) * self.items(ids[:, 1])).sum(dim=1, keepdim=True))
 
 
@@ -268,8 +268,10 @@ def _constant_signature(outputs: str = "y:FP32:1") -> Signature:
 
 @architecture(CONSTANT, _constant_signature)
 class Constant(nn.Module):
-    """The same answer for each row, whatever comes in: a fallback that needs no luck. Takes the inputs of the model it
-    stands in for."""
+    """The same answer for each row, whatever comes in: a fallback that cannot fail.
+
+    It takes the inputs of the model that it stands in for.
+    """
 
     def __init__(self, outputs: str = "y:FP32:1") -> None:
         super().__init__()
@@ -279,7 +281,7 @@ class Constant(nn.Module):
             self.register_buffer(name, torch.zeros(spec.shape[1:], dtype=_CONSTANT_DTYPES[spec.datatype]))
 
     def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """One copy of the answer a row."""
+        """Return one copy of the answer per row."""
         rows = inputs[0].shape[0]
         answers = [self.get_buffer(name) for name in self._names]
         return tuple(answer.unsqueeze(0).repeat(rows, *(1 for _ in answer.shape)) for answer in answers)

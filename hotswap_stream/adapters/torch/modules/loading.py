@@ -25,15 +25,23 @@ class WeightsMismatchError(HotswapError):
 
 
 class WarmUpError(HotswapError):
-    """The module raised, or answered the wrong shape, datatype or NaN, when it was tried."""
+    """The module raised an error, or returned the wrong shape, the wrong datatype or NaN, when it was tried."""
 
 
 def load_module(manifest: ArtifactManifest, weights: bytes | Path | torch.Tensor) -> nn.Module:
-    """The module of a checked artifact, in eval mode, without gradients, warmed up.
+    """Return the module of a checked artifact, in eval mode, without gradients, warmed up.
 
-    `weights` is the artifact file: as bytes, as its path, or as `read_file` has read it. From the latter two the module
-    uses the memory that the file was read into. Errors: UnknownArchitectureError, ArchitectureArgumentsError,
-    ArtifactFormatError, WeightsMismatchError, WarmUpError.
+    Args:
+        manifest: What the artifact declares.
+        weights: The artifact file: as bytes, as its path, or as `read_file` has read it. From the latter two the module
+            uses the memory that the file was read into.
+
+    Raises:
+        UnknownArchitectureError: No architecture is registered under the manifest's name.
+        ArchitectureArgumentsError: It does not take the manifest's arguments.
+        ArtifactFormatError: The file does not fit its header.
+        WeightsMismatchError: The weights are another architecture's.
+        WarmUpError: The module does not compute what the manifest declares.
     """
     state = _read_state(weights)
     # First without memory: a wrong manifest is refused before anything of its size is allocated.
@@ -67,7 +75,10 @@ def warm_up(module: nn.Module, manifest: ArtifactManifest) -> None:
 
 
 def named_outputs(answer: object, manifest: ArtifactManifest) -> list[torch.Tensor]:
-    """What a module answered, as one tensor per output of the manifest, in its order. WarmUpError if it is not that."""
+    """Return what a module returned as one tensor per output of the manifest, in its order.
+
+    WarmUpError if it is not that.
+    """
     if isinstance(answer, Mapping):
         found = [answer.get(spec.name) for spec in manifest.outputs]
     else:
@@ -112,7 +123,7 @@ def _read_state(weights: bytes | Path | torch.Tensor) -> dict[str, torch.Tensor]
 
 
 def _check_state(name: str, wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
-    """Names, shapes and datatypes must be exactly those of the architecture."""
+    """Check that names, shapes and datatypes are exactly those of the architecture. WeightsMismatchError."""
     problems = [f"{key} is missing" for key in wanted if key not in found]
     problems += [f"{key} is not part of it" for key in sorted(found) if key not in wanted]
     problems += [

@@ -11,7 +11,7 @@ from hotswap_stream.application.artifacts.file import ALIGNMENT_BYTES, ArtifactF
 from hotswap_stream.application.artifacts.store import DigestMismatchError
 
 CHUNK_BYTES = 1024 * 1024
-"""Hashed while it is still in the processor's cache."""
+"""A chunk is hashed while it is still in the processor's cache."""
 
 TORCH_OF_SAFETENSORS: dict[str, torch.dtype] = {
     "BOOL": torch.bool,
@@ -31,9 +31,11 @@ TORCH_OF_SAFETENSORS: dict[str, torch.dtype] = {
 
 
 def read_file(path: Path, digest: str | None = None) -> torch.Tensor:
-    """All bytes of a file as a tensor of memory of its own: every page is there, and the file may go.
+    """Return all bytes of a file as a tensor with memory of its own: every page is there, and the file may go.
 
-    DigestMismatchError if its SHA-256 is not `digest`; OSError if it cannot be read.
+    Raises:
+        DigestMismatchError: Its SHA-256 is not `digest`.
+        OSError: It cannot be read.
     """
     hashed = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
@@ -59,7 +61,7 @@ def read_file(path: Path, digest: str | None = None) -> torch.Tensor:
 
 
 def weights_in(content: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Name → tensor within this memory. ArtifactFormatError if the header does not fit the bytes."""
+    """Return name → tensor within this memory. ArtifactFormatError if the header does not fit the bytes."""
     tensors = {}
     for name, place in tensor_places(content.numpy().data).items():
         dtype = TORCH_OF_SAFETENSORS.get(place.dtype)

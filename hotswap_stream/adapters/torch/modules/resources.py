@@ -9,7 +9,10 @@ import torch
 
 
 def give_back(drop: Callable[[], None], device: str) -> threading.Thread:
-    """Call `drop`, then return what it freed to the system, in a thread: freeing hundreds of MB takes milliseconds."""
+    """Call `drop`, then return what it freed to the system, in a thread.
+
+    Freeing hundreds of MB takes milliseconds.
+    """
     thread = threading.Thread(target=_drop_and_trim, args=(drop, device), name="unload", daemon=True)
     thread.start()
     return thread
@@ -26,7 +29,10 @@ def _drop_and_trim(drop: Callable[[], None], device: str) -> None:
 
 @cache
 def _malloc_trim() -> Callable[[int], int] | None:
-    """glibc's: without it, small blocks stay in this process when they are freed. None in other C libraries."""
+    """Return glibc's function: without it, small blocks stay in this process when they are freed.
+
+    None in other C libraries.
+    """
     try:
         found: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):

@@ -13,7 +13,7 @@ class ModuleNotSavableError(HotswapError):
 
 
 def save_module(module: nn.Module, manifest: ArtifactManifest) -> bytes:
-    """An artifact file with the module's state. Same state and manifest, same bytes. ModuleNotSavableError."""
+    """Return an artifact file with the module's state. Same state and manifest, same bytes. ModuleNotSavableError."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     try:
         # Only one metadata key: with more, their order in the file would change from run to run.

@@ -9,10 +9,9 @@ def limit_threads(threads: int) -> None:
 
 
 def take_limit() -> None:
-    """Have the limit hold in the calling thread, too.
+    """Make the limit hold in the calling thread, too. This costs 0.1 µs.
 
     torch makes a thread heed it at its first operation that torch itself spreads over threads. A convolution is spread
     by oneDNN, which then took as many as there are cores: slower beside a Kafka client, and other bits than elsewhere.
-    Costs 0.1 µs.
     """
     torch.get_num_threads()

@@ -17,7 +17,7 @@ Clock = Callable[[], float]
 
 
 def predict(module: nn.Module, data: LabeledImages, item_shape: tuple[int, ...]) -> torch.Tensor:
-    """The class with the highest score per image, int64 [n]. The module should be in eval mode."""
+    """Return the class with the highest score per image, int64 [n]. The module should be in eval mode."""
     with torch.inference_mode():
         parts = torch.split(data.images.reshape(-1, *item_shape), BATCH_ITEMS)
         return torch.cat([module(part).argmax(1) for part in parts])
@@ -30,7 +30,7 @@ def evaluate(
     compared_with: torch.Tensor | None = None,
     clock: Clock = time.perf_counter,
 ) -> Evaluation:
-    """All figures of the module on the set; `compared_with` are another module's predictions on the same set."""
+    """Return all figures of the module on the set; `compared_with` are another module's predictions on the same set."""
     predictions = predict(module, data, item_shape)
     confusion = torch.zeros(CLASSES, CLASSES, dtype=torch.int64)
     confusion.index_put_((data.labels, predictions), torch.ones_like(predictions), accumulate=True)
@@ -50,7 +50,7 @@ def evaluate(
 
 
 def _latency_ms_p95(module: nn.Module, items: torch.Tensor, clock: Clock) -> float:
-    """95th percentile of inferences of one item each, the first one, which is slower, left out."""
+    """Return the 95th percentile of inferences of one item each, without the first one, which is slower."""
     took_ms = []
     with torch.inference_mode():
         module(items[0])

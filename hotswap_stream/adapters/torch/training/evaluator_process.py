@@ -16,12 +16,12 @@ from hotswap_stream.errors import HotswapError
 
 
 def evaluator_command() -> tuple[str, ...]:
-    """The argument list that starts this process with the interpreter that runs now."""
+    """Return the argument list that starts this process with the interpreter that runs now."""
     return (sys.executable, "-m", "hotswap_stream.adapters.torch.training.evaluator_process")
 
 
 def main() -> int:
-    """0 after a `measured` line, 1 after an `aborted` one. Any other exit code means a crash."""
+    """Return 0 after a `measured` line, 1 after an `aborted` one. Any other exit code means a crash."""
     lines = claim_stdout()
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=EvaluationOrder)
     end_with_owner()
@@ -35,9 +35,12 @@ def main() -> int:
 
 
 def measure(order: EvaluationOrder) -> Measured:
-    """The figures of one artifact, and of another on the same set. Sets this process's torch threads.
+    """Return the figures of one artifact, and of another on the same set. It sets this process's torch threads.
 
-    DataFileError, those of loading, NotAClassifierError, OSError.
+    Raises:
+        DataFileError: The set cannot be read.
+        NotAClassifierError: The architecture does not take the images.
+        OSError: An artifact cannot be read; also the errors of loading.
     """
     # Here, not above: torch takes seconds to import, and the owner may be gone before that.
     from hotswap_stream.adapters.torch.data.digits import load_digits_split

@@ -19,6 +19,8 @@ class TrainingDivergedError(HotswapError):
 
 
 class FitOptions(Struct, frozen=True, kw_only=True):
+    """How a classifier is trained."""
+
     epochs: int
     batch_size: int
     learning_rate: float
@@ -27,7 +29,7 @@ class FitOptions(Struct, frozen=True, kw_only=True):
 
 
 class FitProgress(Struct, frozen=True, kw_only=True):
-    """After a step. `loss` and `accuracy` (0 to 1) are means over the epoch so far."""
+    """How far training is after a step. `loss` and `accuracy` (0 to 1) are means over the epoch so far."""
 
     epoch: int
     step: int
@@ -43,10 +45,19 @@ def fit(
     on_progress: Callable[[FitProgress], None],
     item_shape: tuple[int, ...] = (1, 28, 28),
 ) -> FitProgress:
-    """Train a classifier in place; images are handed over in `item_shape`. Answers the last epoch's figures.
+    """Train a classifier in place, and return the last epoch's figures.
 
-    The same module, data, options and number of threads give the same weights. `on_progress` is called after each
-    tenth of an epoch and at its end. TrainingDivergedError.
+    The same module, data, options and number of threads give the same weights.
+
+    Args:
+        module: The classifier.
+        data: What it is trained on.
+        options: Epochs, batch size, learning rate and seed.
+        on_progress: Called after each tenth of an epoch and at its end.
+        item_shape: The shape in which one image is handed over.
+
+    Raises:
+        TrainingDivergedError: The loss is no longer a number.
     """
     images = data.images.reshape(-1, *item_shape)
     generator = torch.Generator().manual_seed(options.seed)
@@ -84,6 +95,6 @@ def fit(
 
 
 def _rate(step: int, steps: int) -> float:
-    """Share of the peak learning rate: up in a line, then down in a line."""
+    """Return the share of the peak learning rate: up in a line, then down in a line."""
     peak = max(1.0, steps * WARM_UP_SHARE)
     return min((step + 1) / peak, max(0.0, (steps - step) / max(1.0, steps - peak)))

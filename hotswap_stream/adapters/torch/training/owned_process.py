@@ -1,4 +1,4 @@
-"""The side of a process that somebody else started for one order: its lines out, and its end with its owner."""
+"""A process that somebody else started for one order: its lines out, and its end with its owner."""
 
 import ctypes
 import os
@@ -16,20 +16,20 @@ _PR_SET_PDEATHSIG = 1
 
 
 def claim_stdout() -> BinaryIO:
-    """Standard output for the lines alone: what any library prints goes to standard error from here on."""
+    """Keep standard output for the lines alone: what any library prints goes to standard error from here on."""
     lines = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return lines
 
 
 def write_line(lines: BinaryIO, line: msgspec.Struct) -> None:
-    """One JSON object, at once."""
+    """Write one JSON object, at once."""
     lines.write(msgspec.json.encode(line) + b"\n")
     lines.flush()
 
 
 def end_with_owner() -> None:
-    """From here on this process ends when standard input does, or its owner."""
+    """End this process when standard input ends, or its owner, from here on."""
     if sys.platform == "linux":
         # At once even while a long operation holds the interpreter; the watch below serves the other systems.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -26,8 +26,18 @@ BATCH_ROWS = 256
 def profile_of(
     module: nn.Module, manifest: ArtifactManifest, inputs: Sequence[Array], *, source: str, where: str
 ) -> DataProfile:
-    """Sketches of the first input's rows and of the module's scores. `inputs` are those of the manifest, in its order,
-    with as many rows each. `where` names them in a DataFileError: rows that the version cannot answer."""
+    """Return sketches of the first input's rows and of the module's scores.
+
+    Args:
+        module: Computes the scores.
+        manifest: Declares inputs and outputs.
+        inputs: Those of the manifest, in its order, with as many rows each.
+        source: What to call the data.
+        where: Names the data in errors.
+
+    Raises:
+        DataFileError: The version does not take these rows.
+    """
     count = len(inputs[0])
     if count == 0:
         raise DataFileError(f"{where} has no rows; a profile is made of 1 or more")
@@ -61,10 +71,13 @@ def _answer(module: nn.Module, manifest: ArtifactManifest, part: Sequence[Array]
 
 
 def read_inputs(path: Path, manifest: ArtifactManifest) -> list[Array]:
-    """The manifest's inputs from a data file of `train`, a .safetensors file that names them, or, for one input, a
-    .npy file. Never a pickle. DataFileError says what the file lacks.
+    """Read the manifest's inputs from a data file. Never a pickle.
 
-    For an input that workers fill from a series, a series [steps, features] gives all of its windows.
+    It is a file of `train`, a .safetensors file that names them, or, for one input, a .npy file. For an input that
+    workers fill from a series, a series [steps, features] gives all of its windows.
+
+    Raises:
+        DataFileError: The file lacks what the message says.
     """
     try:
         size = path.stat().st_size
@@ -108,7 +121,7 @@ def _safetensors(path: Path, manifest: ArtifactManifest) -> list[Array]:
 
 
 def _rows(manifest: ArtifactManifest, spec: TensorSpec, array: Array, path: Path) -> Array:
-    """In the shape and datatype of a request's."""
+    """Return the array in the shape and datatype that a request's has."""
     dtype = torch.empty(0, dtype=TORCH_OF[spec.datatype]).numpy().dtype
     if array.dtype.kind not in "fiub" or not np.can_cast(array.dtype, dtype, "same_kind"):
         raise DataFileError(f"{path}: input {spec.name!r} is {array.dtype}; {spec.datatype} is needed")

@@ -13,7 +13,7 @@ GIT_SECONDS_MAX = 5.0
 
 
 def code_revision() -> str:
-    """`git <hash>` of the working tree this code lies in (`-dirty` if changed), else `hotswap-stream <release>`."""
+    """Return `git <hash>` of the working tree of this code (`-dirty` if changed), else `hotswap-stream <release>`."""
     here = Path(__file__)
     # A package installed below somebody's repository is not part of it: only a tracked file counts.
     if _git(here.parent, "ls-files", "--error-unmatch", here.name):
@@ -24,7 +24,7 @@ def code_revision() -> str:
 
 
 def environment() -> dict[str, str]:
-    """Versions that change what training computes."""
+    """Return versions of what changes the result of a training."""
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),

@@ -23,11 +23,11 @@ from hotswap_stream.errors import HotswapError
 
 
 class NotAClassifierError(HotswapError):
-    """The architecture does not take the digits' images or does not answer ten scores."""
+    """The architecture does not take the digits' images, or does not return ten scores."""
 
 
 def item_shape_of(manifest: ArtifactManifest) -> tuple[int, ...]:
-    """The shape one image must have for this architecture. NotAClassifierError if no shape would do."""
+    """Return the shape that one image must have for this architecture. NotAClassifierError if no shape would do."""
     spec = manifest.inputs[0]
     item, scores = spec.shape[1:], manifest.outputs[0].shape
     pixels = torch.Size(IMAGE_SHAPE).numel()
@@ -45,9 +45,12 @@ def item_shape_of(manifest: ArtifactManifest) -> tuple[int, ...]:
 
 
 def run_training(order: TrainingOrder, on_progress: Callable[[TrainingProgress], None]) -> TrainingFinished:
-    """Train, check that the artifact loads and warms up, measure it, write it. Sets this process's torch threads.
+    """Train, check that the artifact loads and warms up, measure it, write it. It sets this process's torch threads.
 
-    Errors: DataFileError, TrainingDivergedError, those of the architectures and of loading, OSError.
+    Raises:
+        DataFileError: The data cannot be read.
+        TrainingDivergedError: The loss is no longer a number.
+        OSError: The artifact cannot be written; also the errors of the architectures and of loading.
     """
     spec = order.spec
     limit_threads(spec.threads)

@@ -15,12 +15,12 @@ from hotswap_stream.errors import HotswapError
 
 
 def trainer_command() -> tuple[str, ...]:
-    """The argument list that starts this process with the interpreter that runs now."""
+    """Return the argument list that starts this process with the interpreter that runs now."""
     return (sys.executable, "-m", "hotswap_stream.adapters.torch.training.trainer_process")
 
 
 def main() -> int:
-    """0 after a `finished` line, 1 after an `aborted` one. Any other exit code means a crash."""
+    """Return 0 after a `finished` line, 1 after an `aborted` one. Any other exit code means a crash."""
     lines = claim_stdout()
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=TrainingOrder)
     end_with_owner()

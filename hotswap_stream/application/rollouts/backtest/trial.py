@@ -1,6 +1,6 @@
 """A rollout decided outside the log: the same fold, the same rules, and events that nobody writes.
 
-It answers what would have been decided, by another policy or on records of another time.
+It says what would have been decided, by another policy or on records of another time.
 """
 
 from datetime import datetime
@@ -14,13 +14,15 @@ from hotswap_events.observation import Observation
 from hotswap_events.registry import RegistryEvent
 from hotswap_stream.application.rollouts.analysis.due import due
 from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer
-from hotswap_stream.application.rollouts.analysis.table import ModelTable, fold_judged, fold_observation, in_step_with
+from hotswap_stream.application.rollouts.analysis.folding import fold_judged, fold_observation
+from hotswap_stream.application.rollouts.analysis.phases import in_step_with
+from hotswap_stream.application.rollouts.analysis.table import ModelTable
 from hotswap_stream.domain.decide import decide
 from hotswap_stream.domain.evolve import evolve
 from hotswap_stream.domain.state.model import ModelState
 
 DUE_AT_ONCE_MAX = 64
-"""Decisions that one record may lead to, one after the other; a rollout has at most so many steps."""
+"""Decisions that one record may lead to, one after the other; a rollout has no more steps."""
 
 
 class Decided(Struct, frozen=True, kw_only=True):
@@ -39,7 +41,7 @@ class RolloutTrial:
         self.table = in_step_with(table or ModelTable(), state.rollout)
         self.decided: list[Decided] = []
         self.refused: Refusal | None = None
-        """Of a command that was due; nothing more is decided then."""
+        """The refusal of a command that was due; nothing more is decided then."""
         self._records = 0
 
     def apply(self, command: AnyCommand, at: datetime) -> None:

@@ -9,6 +9,7 @@ import structlog
 
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
 from hotswap_stream.workers.inference.batches.batches import Batch
+from hotswap_stream.workers.inference.batches.computed import ComputedBatch
 from hotswap_stream.workers.inference.batches.computing import Computing
 from hotswap_stream.workers.inference.batches.referee import Referee
 from hotswap_stream.workers.inference.batches.version_choice import VersionChooser
@@ -88,9 +89,9 @@ class Answering:
         if computed is None:
             return not self._computing.busy
         try:
-            self._answer(*computed)
+            self._answer(computed)
         finally:
-            self._chooser.release(computed[0])
+            self._chooser.release(computed.chosen)
         return True
 
     def finish(self) -> None:
@@ -122,18 +123,20 @@ class Answering:
 
     def _answer_inline(self, batch: Batch) -> None:
         try:
-            self._answer(batch, self._computing.now(batch))
+            self._answer(self._computing.now(batch))
         finally:
             self._chooser.release(batch)
 
-    def _answer(self, batch: Batch, compute_ms: float) -> None:
-        if batch.groups:
-            self._computing.took(compute_ms)
+    def _answer(self, computed: ComputedBatch) -> None:
+        if computed.groups:
+            self._computing.took(computed.compute_ms)
         stalls = self._stall_watch.stalls
         if stalls != self._stalls:
             self._stalls = stalls
-            _log.warning("batch_dropped_after_stall", model_name=self._model_name, requests=len(batch.entries))
+            _log.warning(
+                "batch_dropped_after_stall", model_name=self._model_name, requests=len(computed.chosen.entries)
+            )
             self._on_stall()
             return
-        self._sender.send(self._sender.writer.write(batch))
-        self._host.on_answered(batch)
+        self._sender.send(self._sender.writer.write(computed))
+        self._host.on_answered(computed)

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.application.swap.slots import VersionSlots
-from hotswap_stream.workers.inference.batches.batches import Batch
+from hotswap_stream.workers.inference.batches.computed import ComputedBatch
 from hotswap_stream.workers.inference.config import WorkerConfig
 from hotswap_stream.workers.inference.health.signs import LifeSigns
 from hotswap_stream.workers.inference.health.stall import StallWatch
@@ -37,7 +37,7 @@ class LoopHost(Protocol):
         """Hear that a batch is about to be computed. Called in the loop's thread."""
         ...
 
-    def on_answered(self, batch: Batch) -> None:
+    def on_answered(self, batch: ComputedBatch) -> None:
         """Hear that the answers of a batch were handed to Kafka. Called in the loop's thread."""
         ...
 

@@ -1,0 +1,28 @@
+"""Which partitions topics have. Asking makes no topic, as no client of this package makes one."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+from hotswap_stream.kafka.sessions import open_admin
+
+
+async def described_partitions(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    """Ask for the partitions of those of the topics that exist.
+
+    Returns:
+        Topic → its partitions, each with `partition` (its number), `leader`, `replicas`, `isr` and `error_code`.
+
+    Raises:
+        KafkaError: The cluster cannot be asked.
+    """
+    found = await admin.describe_topics(list(topics)) if topics else []
+    return {topic["topic"]: topic["partitions"] for topic in found if not topic["error_code"]}
+
+
+async def partition_numbers(client_options: Mapping[str, Any], topic: str) -> frozenset[int]:
+    """Return the numbers of the topic's partitions; none if there is no such topic. KafkaError."""
+    async with open_admin(client_options) as admin:
+        described = await described_partitions(admin, [topic])
+    return frozenset(partition["partition"] for partition in described.get(topic, ()))
