@@ -9,14 +9,13 @@ from litestar.params import HeaderParameter
 from msgspec import Meta, Struct
 
 from hotswap_events.bounds import INT64_MAX
+from hotswap_events.command import COMMAND_ID_CHARACTERS_MAX
 from hotswap_events.commands import Actor, CommandId, Reason
 from hotswap_stream.api.protocol.authorization import actor_of
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.application.clock import Ids
 from hotswap_stream.application.unread_keys import unread_key
 from hotswap_stream.domain.reserved import wrong_command_id
-
-COMMAND_ID_CHARACTERS_MAX = 128
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,18})"?')

@@ -7,13 +7,13 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from hotswap_events.command import ACTOR_CHARACTERS_MAX
 from hotswap_stream.api.protocol.connections import client_address
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.domain.reserved import wrong_actor
 
 ANONYMOUS = "anonymous"
-ACTOR_CHARACTERS_MAX = 200
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from hotswap_events.command import ModelVersion
+from hotswap_events.command import COMMAND_ID_CHARACTERS_MAX, ModelVersion
 from hotswap_events.commands import DeleteArtifact, Refusal
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.registry.queries import Streams, unknown_model
@@ -19,8 +19,6 @@ from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.domain.state.model import ModelState, VersionState
 from hotswap_stream.domain.versions.retention_rules import why_kept
 from hotswap_stream.errors import HotswapError
-
-COMMAND_ID_CHARACTERS_MAX = 128
 
 
 class RetentionEntry(Struct, frozen=True, kw_only=True):

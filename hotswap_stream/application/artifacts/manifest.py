@@ -6,13 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from hotswap_events.inference import DATATYPE_BYTES
+from hotswap_events.inference import DATATYPE_BYTES, Datatype
 from hotswap_events.windows import WINDOW_BYTES_MAX
-
-Datatype = Literal[
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"
-]
-"""Datatypes of the Open Inference Protocol; BYTES is not among them, because no module here takes strings."""
 
 Argument = str | int | float | bool | None
 """An architecture's argument is a JSON scalar, so that a manifest can never carry code or nested surprises."""

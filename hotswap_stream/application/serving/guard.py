@@ -7,6 +7,7 @@ and what is about an earlier one is refused.
 from threading import Lock
 from typing import Any
 
+from hotswap_events.command import ACTOR_CHARACTERS_MAX
 from hotswap_events.commands import AnyCommand
 from hotswap_events.serving_commands import CloseCircuit, HalfOpenCircuit, OpenCircuit
 from hotswap_stream.application.serving.breaker import REPEAT_SECONDS, CircuitBreaker, ProbePlan, Trip
@@ -14,8 +15,6 @@ from hotswap_stream.domain.reserved import WORKER_ACTOR
 from hotswap_stream.domain.serving.route import circuit_of
 from hotswap_stream.domain.state.circuits import DEFAULT_SERVING_POLICY, CircuitState
 from hotswap_stream.domain.state.model import ModelState
-
-ACTOR_CHARACTERS_MAX = 200
 
 _TOO_MANY = {"error-rate": "failures", "latency": "slow answers"}
 

@@ -27,14 +27,13 @@ from hotswap_stream.application.training.runs import (
     TrainingSpec,
     TrainingSucceeded,
 )
+from hotswap_stream.domain.deciding.limits import DETAIL_CHARACTERS_MAX
 from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)
 
 EVALUATIONS_MAX = 3
 """If another version becomes active while one is evaluated, the comparison is made anew this often."""
-
-DETAIL_CHARACTERS_MAX = 8_000
 
 
 class TrainingReport(Struct, frozen=True, kw_only=True):
