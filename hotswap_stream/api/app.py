@@ -124,7 +124,7 @@ _OPENAPI = OpenAPIConfig(
 
 
 def create_app(services: ApiServices) -> Litestar:
-    """The ASGI application on a started registry. Run it on the registry's event loop."""
+    """Return the ASGI application on a started registry. Run it on the registry's event loop."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -140,7 +140,7 @@ def create_app(services: ApiServices) -> Litestar:
 
 
 def openapi_document() -> dict[str, Any]:
-    """The OpenAPI document, without a broker or anything else running."""
+    """Return the OpenAPI document, without a broker or anything else running."""
     schema = _application(REQUEST_BYTES_MAX, INFER_BYTES_MAX, []).openapi_schema.to_schema()
     document: dict[str, Any] = decode_json(encode_json(schema))
     return document
