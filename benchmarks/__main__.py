@@ -31,7 +31,7 @@ RESULT = Path("build/bench.json")
 
 
 def main() -> int:
-    """0 when all benchmarks ran, whether their aims hold or not; the file says which do."""
+    """Return 0 when all benchmarks ran, whether their aims hold or not; the file says which do."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--only", choices=BENCHMARKS)
     only = parser.parse_args().only

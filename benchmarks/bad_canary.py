@@ -1,4 +1,6 @@
-"""A canary trained on inverted digits, live, at 5 % of the traffic: python -m benchmarks.bad_canary [REQUESTS_A_SECOND]
+"""A canary trained on inverted digits, live, at 5 % of the traffic.
+
+    python -m benchmarks.bad_canary [REQUESTS_PER_SECOND]
 
 The labels of a fifth of the answers come back. What it costs until it is aborted by itself is counted in wrong answers,
 against the theoretical least: those of an exact test of fixed size that knows the baseline's accuracy, reads each label
@@ -30,7 +32,7 @@ LABELS_MAX = 1_000
 
 
 def exact_labels(good: float, bad: float) -> int:
-    """Labels with which a binomial test at 0.025 against `good`, looked at once, finds `bad` in 80 %."""
+    """Return how many labels a binomial test at 0.025 against `good`, looked at once, needs to find `bad` in 80 %."""
 
     def up_to(count: int, labels: int, rate: float) -> float:
         return sum(comb(labels, right) * rate**right * (1 - rate) ** (labels - right) for right in range(count + 1))
@@ -91,7 +93,7 @@ async def _measure(rate: float) -> dict[str, object]:
 
 
 def run(rate: float = RATE) -> list[dict[str, object]]:
-    """One rollout."""
+    """Run one rollout."""
     return [asyncio.run(_measure(rate))]
 
 

@@ -34,7 +34,7 @@ class Batcher:
         self._queue: asyncio.Queue[tuple[bytes, asyncio.Future[bytes]]] = asyncio.Queue(QUEUE_MAX)
 
     def metadata(self) -> bytes:
-        """What the load test asks first."""
+        """Return what the load test asks first."""
         inputs = ",".join(
             f'{{"name":"{spec.name}","datatype":"{spec.datatype}","shape":{list(spec.shape)}}}'
             for spec in self._manifest.inputs
@@ -42,13 +42,13 @@ class Batcher:
         return f'{{"inputs":[{inputs}]}}'.encode()
 
     async def ask(self, row: bytes) -> bytes:
-        """Raw scores of one row."""
+        """Return the raw scores of one row."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         await self._queue.put((row, answer))
         return await answer
 
     async def run(self) -> None:
-        """Batch by batch."""
+        """Compute batch after batch, until cancelled."""
         while True:
             batch = [await self._queue.get()]
             while len(batch) < BATCH_ROWS_MAX and not self._queue.empty():
@@ -65,7 +65,7 @@ class Batcher:
 
 
 def application(batcher: Batcher) -> Any:
-    """The ASGI application."""
+    """Handle one request, as ASGI wants."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":

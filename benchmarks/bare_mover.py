@@ -2,7 +2,7 @@
 
     python -m benchmarks.bare_mover BOOTSTRAP_SERVERS REQUEST_TOPIC RESPONSE_TOPIC ANSWER_BYTES START…
 
-One `START` a partition: the offset to begin at. Nothing is decoded, computed, checked or committed. Answers are
+One `START` per partition: the offset to begin at. Nothing is decoded, computed, checked or committed. Answers are
 acknowledged by all replicas, each once and in order, as the worker's are. Runs until terminated.
 """
 

@@ -1,4 +1,4 @@
-"""Time from nothing to a serving broker: with the start cache, beside the same broker started plainly.
+"""Time from nothing to a serving broker: with the start cache, next to the same broker started plainly.
 
     python -m benchmarks.broker_start [RUNS]
 
@@ -24,7 +24,7 @@ RESIDENT_MIB_MAX = 320
 
 
 async def _start_once(*, use_start_cache: bool) -> tuple[float, float]:
-    """Seconds until the broker served, and its resident set in MiB."""
+    """Return the seconds until the broker served, and its resident set in MiB."""
     broker = EmbeddedKafka(use_start_cache=use_start_cache)
     started = time.perf_counter()
     async with broker:
@@ -42,7 +42,7 @@ async def _measure(runs: int) -> tuple[list[tuple[float, float]], list[tuple[flo
 
 
 def run(runs: int = RUNS) -> list[dict[str, object]]:
-    """Medians over `runs` starts of each kind."""
+    """Return medians over `runs` starts of each kind."""
     cached, plain = asyncio.run(_measure(runs))
     seconds, plain_seconds = (statistics.median(run[0] for run in kind) for kind in (cached, plain))
     resident, plain_resident = (statistics.median(run[1] for run in kind) for kind in (cached, plain))

@@ -1,10 +1,10 @@
-"""The CNN through Kafka in one worker with one torch thread, beside eager torch and the chosen executor without Kafka.
+"""The CNN through Kafka in one worker with one torch thread, next to eager torch and the chosen executor without Kafka.
 
     python -m benchmarks.cnn_stream [REQUESTS]
 
 1.2 M parameters, 28×28, raw tensors with ids, requests that wait in Kafka; answers per second from 10 % to 100 % of the
-answers. Beside it the same weights in one process without Kafka, in one thread, in full batches of the worker's size:
-torch as it is, and the executor that the worker's answers name. They take turns.
+answers. The comparison: the same weights in one process without Kafka, in one thread, in full batches of the worker's
+size: torch as it is, and the executor that the worker's answers name. They take turns.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ def _rows_per_s(model: TorchLoadedModel, rows: int) -> float:
 
 
 async def _measure(count: int) -> tuple[list[tuple[float, float, float]], str]:
-    """Of each round: ours, eager, the executor; and the executor's name."""
+    """Return the rates of each round (ours, eager, the executor), and the executor's name."""
     found: list[tuple[float, float, float]] = []
     async with served("cnn", ARCHITECTURE) as stage:
         rounds = WorkerRounds(stage)
@@ -61,7 +61,7 @@ async def _measure(count: int) -> tuple[list[tuple[float, float, float]], str]:
 
 
 def run(count: int = 50_000) -> list[dict[str, object]]:
-    """Medians of the rounds, answers/s."""
+    """Return medians of the rounds, answers/s."""
     found, executor = asyncio.run(_measure(count))
     facts: dict[str, object] = {"requests": count, "executor": executor}
     ours, eager, chosen = ([each[place] for each in found] for place in range(3))

@@ -1,4 +1,6 @@
-"""Answers needed to catch a worse candidate, against a test of fixed size: python -m benchmarks.detection [EXPERIMENTS]
+"""Answers needed to catch a worse candidate, against a test of fixed size.
+
+    python -m benchmarks.detection [EXPERIMENTS]
 
 Ours is looked at after every answer. "Needed" is the number of answers (of both arms) by which 80 % of the experiments
 have found "worse": the same power as the test of fixed size, a two-sided z-test at 0.05, looked at once. The mean and
@@ -30,7 +32,7 @@ RATIO_MAX = 1.7
 
 
 def run(experiments: int = 2_000) -> list[dict[str, object]]:
-    """Answers of both arms together."""
+    """Return a result per case; counts are answers of both arms together."""
     results = []
     for baseline_rate, candidate_rate, share, before in CASES:
         fixed = fixed_size(baseline_rate, candidate_rate, share)
@@ -69,7 +71,7 @@ def found_at_answer(
     experiments: int,
     before: Counts = NINE_OF_TEN,
 ) -> Array:
-    """At which answer each experiment found "worse"; infinite where it did not within `answers`."""
+    """Return at which answer each experiment found "worse"; infinite where it did not within `answers`."""
     random = np.random.default_rng(20_260_102)
     comparisons = Comparisons(experiments, MARGIN, before)
     found_at = np.full(experiments, np.inf)

@@ -36,7 +36,7 @@ class Stage:
         self._store = open_artifact_store(ArtifactStoreConfig(url=str(folder / "store"), artifact_bytes_max=2**30))
 
     async def load(self, architecture: str, executor: ExecutorSetting, rows_max: int = BATCH_ROWS) -> TorchLoadedModel:
-        """A version as a worker would hold it; with `auto`, after what loading began in the background."""
+        """Return a version as a worker would hold it; with `auto`, after what loading began in the background."""
         torch.manual_seed(0)
         manifest = manifest_of(architecture, {})
         facts = await self._store.put_artifact(save_module(build_module(architecture, {}), manifest))
@@ -53,13 +53,13 @@ class Stage:
 
 
 def inputs_of(model: TorchLoadedModel, rows: int) -> dict[str, object]:
-    """Normally distributed inputs, the same each time."""
+    """Return normally distributed inputs, the same each time."""
     spec = model.manifest.inputs[0]
     return {spec.name: np.random.default_rng(0).standard_normal((rows, *spec.shape[1:]), dtype=np.float32)}
 
 
 def seconds_of(model: TorchLoadedModel, inputs: dict[str, object]) -> float:
-    """Processor seconds of one inference."""
+    """Return the processor seconds of one inference."""
     began = time.thread_time()
     model.infer(inputs)
     return time.thread_time() - began
@@ -86,7 +86,7 @@ async def _measure(architecture: str, aim: float) -> dict[str, object]:
 
 
 def run() -> list[dict[str, object]]:
-    """One result an architecture."""
+    """Return one result per architecture."""
     return [asyncio.run(_measure(architecture, aim)) for architecture, aim in AIMS.items()]
 
 

@@ -3,8 +3,8 @@
     python -m benchmarks.false_alarms [EXPERIMENTS]
 
 Both arms answer equally well, so each "worse" and each "better" is a false alarm; "not worse" is one where the
-candidate is worse by exactly the margin. Beside it, on the same answers: the usual z-test of two rates, looked at daily
-for a month.
+candidate is worse by exactly the margin. The comparison, on the same answers: the usual z-test of two rates, looked at
+daily for a month.
 """
 
 import json
@@ -23,7 +23,7 @@ CASES = ((0.90, 0.5), (0.90, 0.05), (0.99, 0.5), (0.50, 0.5))
 
 
 def run(experiments: int = 2_000) -> list[dict[str, object]]:
-    """Shares of experiments with a false alarm. The first case is the one with the aim of the comparison."""
+    """Return the shares of experiments with a false alarm. The first case is the one with the aim of the comparison."""
     results = []
     for rate, share in CASES:
         ours, daily = alarms(rate, rate, share, experiments)
@@ -68,7 +68,7 @@ def alarms(
     finding: str | None = None,
     answers: int = ANSWERS,
 ) -> tuple[float, float]:
-    """Shares of experiments with an alarm, ours and the z-test's. Without `finding`, "worse" and "better" are some."""
+    """Return the shares of experiments with an alarm, ours and the z-test's. Without `finding`, both count."""
     random = np.random.default_rng(20_260_101)
     comparisons = Comparisons(experiments, MARGIN)
     trials = np.zeros((2, experiments))

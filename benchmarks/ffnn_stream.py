@@ -1,4 +1,4 @@
-"""Answers of one worker over requests that wait in Kafka, beside Kafka Streams with ONNX Runtime, and beside no model.
+"""Answers of one worker to requests that wait in Kafka, next to Kafka Streams with ONNX Runtime, and to no model.
 
     python -m benchmarks.ffnn_stream [REQUESTS]
 
@@ -113,7 +113,7 @@ def _raw_values(count: int) -> list[bytes]:
 
 
 def run(count: int = 200_000) -> list[dict[str, object]]:
-    """Medians of the rounds, answers/s."""
+    """Return medians of the rounds, answers/s."""
     rates = asyncio.run(_measure(count))
     executors = ", ".join(sorted(str(name) for name in rates.executors))
     facts: dict[str, object] = {"requests": count, "executor": executors, "answer_bytes": rates.answer_bytes}

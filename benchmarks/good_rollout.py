@@ -1,4 +1,6 @@
-"""A good version, 5, 25, 50, 100 %, live, without a person: python -m benchmarks.good_rollout [REQUESTS_A_SECOND]
+"""A good version, 5, 25, 50, 100 %, live, without a person.
+
+    python -m benchmarks.good_rollout [REQUESTS_PER_SECOND]
 
 Each share is earned by labels of the answers at that share; a fifth of the answers get one.
 """
@@ -85,7 +87,7 @@ async def _measure(rate: float) -> dict[str, object]:
 
 
 def run(rate: float = RATE) -> list[dict[str, object]]:
-    """One rollout."""
+    """Run one rollout."""
     return [asyncio.run(_measure(rate))]
 
 

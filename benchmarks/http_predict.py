@@ -1,4 +1,4 @@
-"""HTTP predict through Kafka, beside a bare ASGI micro-batcher with eager torch on the same HTTP server.
+"""HTTP predict through Kafka, next to a bare ASGI micro-batcher with eager torch on the same HTTP server.
 
     python -m benchmarks.http_predict [REQUESTS]
 
@@ -46,7 +46,7 @@ async def _measure(requests: int) -> tuple[list[LoadReport], list[LoadReport]]:
 
 
 def run(requests: int = 10_000) -> list[dict[str, object]]:
-    """Medians of the rounds, answers/s."""
+    """Return medians of the rounds, answers/s."""
     ours, bare = asyncio.run(_measure(requests))
     ratio = median(mine.succeeded_per_s / theirs.succeeded_per_s for mine, theirs in zip(ours, bare, strict=True))
     return [

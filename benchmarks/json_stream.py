@@ -1,4 +1,4 @@
-"""JSON requests through Kafka in one worker, beside bare msgspec on the same bytes in one process.
+"""JSON requests through Kafka in one worker, next to bare msgspec on the same bytes in one process.
 
     python -m benchmarks.json_stream [REQUESTS]
 
@@ -27,7 +27,7 @@ BARE_SECONDS = 2.0
 
 
 def _bare(bodies: Sequence[bytes], answer: InferResponse | None) -> float:
-    """Requests per second, decoded and answered; None: answered by themselves."""
+    """Return requests per second, decoded and answered. `None` as the answer: each request is its own."""
     decode, encode = msgspec.json.Decoder(InferRequest).decode, msgspec.json.Encoder().encode
     began, done = time.perf_counter(), 0
     while time.perf_counter() < began + BARE_SECONDS:
@@ -61,7 +61,7 @@ async def _measure(count: int) -> tuple[list[tuple[float, float, float]], dict[s
 
 
 def run(count: int = 30_000) -> list[dict[str, object]]:
-    """Medians of the rounds, answers/s."""
+    """Return medians of the rounds, answers/s."""
     found, facts = asyncio.run(_measure(count))
     results: list[dict[str, object]] = []
     for place, (name, compared_with) in enumerate(

@@ -22,7 +22,7 @@ class PeerMissingError(Exception):
 
 
 def build_peer(folder: Path = BUILD) -> str:
-    """The class path of the compiled program. PeerMissingError."""
+    """Return the class path of the compiled program. Raise PeerMissingError where it cannot be built."""
     maven = shutil.which("mvn")
     if maven is None or shutil.which("java") is None or shutil.which("javac") is None:
         raise PeerMissingError("Kafka Streams is left out: a JDK (17 or newer) and Maven are needed")
@@ -40,7 +40,7 @@ def build_peer(folder: Path = BUILD) -> str:
 
 
 def write_onnx(module: nn.Sequential, path: Path) -> None:
-    """A chain of linear layers and ReLUs as ONNX, input `x`: one Gemm a layer, as PyTorch's own exporter writes it."""
+    """Write a chain of linear layers and ReLUs as ONNX, input `x`: one Gemm per layer, as PyTorch's exporter does."""
     nodes, initializers, flowing = [], [], "x"
     layers = list(module)
     for number, layer in enumerate(layers):
@@ -69,7 +69,7 @@ def write_onnx(module: nn.Sequential, path: Path) -> None:
 def scoring(
     class_path: str, servers: str, request_topic: str, response_topic: str, model: Path
 ) -> "Iterator[subprocess.Popen[bytes]]":
-    """The program at work, from the topic's beginning, in one stream thread."""
+    """Run the program, from the topic's beginning, in one stream thread."""
     arguments = (servers, request_topic, response_topic, str(model), "1")
     started = subprocess.Popen(("java", f"-Xmx{HEAP_MIB_MAX}m", "-cp", class_path, "ScoreStream", *arguments))
     try:

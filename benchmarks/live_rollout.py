@@ -46,8 +46,11 @@ _answers = msgspec.json.Decoder(InferResponse)
 
 
 class LiveDigits:
-    """Built by `live_digits`. `wrong` and `answered` count the answers by version, `labels` those whose label or reward
-    came back; `workers` gave them."""
+    """Users who ask a model, and labels that come back. Built by `live_digits`.
+
+    `wrong` and `answered` count the answers by version, `labels` those whose label or reward came back; `workers` gave
+    them.
+    """
 
     def __init__(
         self,
@@ -78,17 +81,17 @@ class LiveDigits:
         self._commands = 0
 
     async def command(self, command: Command) -> None:
-        """Carry it out. AssertionError if it is refused."""
+        """Carry the command out. Raise AssertionError if it is refused."""
         result = await self.registry.handle(command)  # type: ignore[arg-type]
         assert result.status == "accepted", result
 
     def meta(self) -> dict[str, Any]:
-        """Fields of the next command."""
+        """Return the fields of the next command."""
         self._commands += 1
         return {"command_id": f"live-{self._commands}", "actor": "live", "model_name": MODEL}
 
     async def trained(self, kind: DataKind = "good", *, epochs: int = 3, seed: int = 1) -> float:
-        """Register the next version, trained on such data; its accuracy on the right ones."""
+        """Register the next version, trained on such data; return its accuracy on the right ones."""
         content, accuracy = await asyncio.to_thread(_train, kind, epochs, seed)
         artifact = await bootstrap.artifact_store(self._settings).put_artifact(content)
         provenance = Provenance(origin="imported", created_by="live")
@@ -96,7 +99,7 @@ class LiveDigits:
         return accuracy
 
     async def validated(self, model_version: str, accuracy: float, baseline: tuple[str, float]) -> None:
-        """The verdict by the default policy."""
+        """Hand in the figures of the version; the default policy gives the verdict."""
         await self.command(
             ValidateVersion(
                 **self.meta(),
@@ -109,7 +112,7 @@ class LiveDigits:
         )
 
     async def switched(self, model_version: str) -> None:
-        """In production, by hand."""
+        """Put the version into production, by hand."""
         await self.command(SwitchVersion(**self.meta(), model_version=model_version))
 
     async def rolled_out(
@@ -120,10 +123,10 @@ class LiveDigits:
         warm_up_seconds: float = 0.0,
         meanwhile: Callable[[], Awaitable[None]] | None = None,
     ) -> tuple[RolloutState, float]:
-        """Begin the rollout behind some seconds of traffic, and let more flow until it ends by itself: the rollout, and
-        the seconds it took. TimeoutError if it does not end.
+        """Begin the rollout after some seconds of traffic, and let more flow until it ends by itself.
 
-        `meanwhile`: what people do is called again and again, ten times a second.
+        Return the rollout and the seconds it took. Raise TimeoutError if it does not end. `meanwhile` stands for what
+        people do: it is called ten times a second.
         """
         loop = asyncio.get_running_loop()
         over = asyncio.Event()
@@ -149,7 +152,7 @@ class LiveDigits:
         return self.registry.state(MODEL).rollout_history[-1], seconds
 
     async def _ask(self, over: asyncio.Event) -> None:
-        """So many requests a second, by many users, in batches of one turn."""
+        """Send requests at the rate, from many users, in one batch per turn."""
         topic, partitions = self._topics.requests(MODEL), self._settings.request_partitions
         loop, sent, began = asyncio.get_running_loop(), 0, asyncio.get_running_loop().time()
         while not over.is_set():
@@ -173,7 +176,7 @@ class LiveDigits:
             await asyncio.sleep(TURN_SECONDS)
 
     async def _judge(self, over: asyncio.Event) -> None:
-        """Read all answers, count the wrong ones, and tell of some of them what was right."""
+        """Read all answers, count the wrong ones, and send the right label for some of them."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka_bootstrap_servers, group_id=None, auto_offset_reset="earliest"
         )
@@ -232,8 +235,10 @@ async def live_digits(
     reward: Reward | None = None,
     workers: Sequence[str] = ("worker-1",),
 ) -> AsyncIterator[LiveDigits]:
-    """The workers and the agents in processes of their own. `rate`: requests a second; `labelled`: share of the answers
-    whose true label comes back, or their `reward` instead."""
+    """Run the workers and the agents, in processes of their own.
+
+    `rate`: requests per second; `labelled`: share of the answers whose true label, or `reward` instead, comes back.
+    """
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_bootstrap_servers, acks="all", linger_ms=0, max_batch_size=4 * 1024**2
     )

@@ -1,4 +1,4 @@
-"""Loading 300 MB of weights until they have answered, beside reading the file and computing its SHA-256.
+"""Loading 300 MB of weights until they have answered, next to reading the file and computing its SHA-256.
 
     python -m benchmarks.load_300mb
 
@@ -65,7 +65,7 @@ async def _measure() -> dict[str, object]:
 
 
 async def _left(process: psutil.Process, enough: int) -> int:
-    """Resident bytes as soon as they are few enough, or when waiting for that has ended."""
+    """Return the resident bytes as soon as they are few enough, or when waiting for that has ended."""
     deadline = time.perf_counter() + MEMORY_SECONDS_MAX
     while process.memory_info().rss > enough and time.perf_counter() < deadline:
         await asyncio.sleep(0.02)
@@ -73,7 +73,7 @@ async def _left(process: psutil.Process, enough: int) -> int:
 
 
 def run() -> list[dict[str, object]]:
-    """Medians; the ratio is ours to theirs, so less is better."""
+    """Return medians; the ratio is ours to theirs, so less is better."""
     return [asyncio.run(_measure())]
 
 

@@ -4,10 +4,10 @@
 
 Batches of ten-class answers, of the size they have at that traffic, go through the observer as in the hot loop; each
 second's worth of them becomes one record. The comparison is all the time that one core has for an answer at that
-traffic; `writing_us` is what turning the same answers into bytes takes, beside reading, decoding, computing, sending.
+traffic; `writing_us` is what turning the same answers into bytes takes, next to reading, decoding, computing, sending.
 
 Then what the agents do with a record for the alerts: counting it in the windows of the default rules, sketches for
-drift included, beside decoding it, which they do anyway; and making all figures of a model whose windows are full,
+drift included, next to decoding it, which they do anyway; and making all figures of a model whose windows are full,
 which they do about thirty times in a window's length.
 """
 
@@ -29,10 +29,11 @@ from hotswap_stream.application.alerts.figures import Measured, Reference, windo
 from hotswap_stream.application.alerts.window import AlertWindows
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.observations.sketch import Sketch
-from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
 from hotswap_stream.workers.inference.batches.batches import Batch, Group
+from hotswap_stream.workers.inference.batches.computed import ComputedBatch, ComputedGroup
 from hotswap_stream.workers.inference.observing.observer import Observer
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.requests import Request
@@ -58,8 +59,8 @@ class _Model(Struct, frozen=True):
         return rows
 
 
-def batches_of(batch_size: int, count: int) -> list[Batch]:
-    """Answered batches, msgpack requests of one row each; no two alike."""
+def batches_of(batch_size: int, count: int) -> list[ComputedBatch]:
+    """Return answered batches, msgpack requests of one row each; no two are alike."""
     random = np.random.default_rng(0)
     lease = Lease("v1", "sha256:" + "0" * 64, 7, cast("Any", _Model()))
     found = []
@@ -79,14 +80,21 @@ def batches_of(batch_size: int, count: int) -> list[Batch]:
             for row in range(batch_size)
         ]
         group = Group(lease, requests, list(range(batch_size)), [1] * batch_size, {"image": inputs})
-        group.outputs = {"scores": random.random((batch_size, CLASSES), dtype=np.float32)}
-        group.started_ms, group.compute_ms = now_ms + 1.0, float(random.lognormal(0.0, 0.3))
-        found.append(Batch(list(requests), [group], {}, []))
+        computed = ComputedGroup(
+            group,
+            outputs={"scores": random.random((batch_size, CLASSES), dtype=np.float32)},
+            failures={},
+            by_input=frozenset(),
+            started_ms=now_ms + 1.0,
+            compute_ms=float(random.lognormal(0.0, 0.3)),
+            executor=None,
+        )
+        found.append(ComputedBatch(Batch(list(requests), [group], {}, []), [computed], computed.compute_ms))
     return found
 
 
 def _observation() -> Observation:
-    """Of a second at 1,000 answers."""
+    """Return the observation of a second with 1,000 answers."""
     observer = Observer("ffnn", "w1", "run")
     for batch in batches_of(2, 500):
         observer.observe(batch)
@@ -95,7 +103,7 @@ def _observation() -> Observation:
 
 
 def _alerts() -> tuple[float, float, float]:
-    """µs of decoding a record, of counting it for the alerts, and of judging a model once."""
+    """Return the µs of decoding a record, of counting it for the alerts, and of judging a model once."""
     record, rules = _observation(), DEFAULT_ALERT_POLICY.rules
     reference = Reference("v1", {name: Sketch(encoded) for name, encoded in record.sketches.items()})
     names = reference.names("input-drift")
@@ -125,7 +133,7 @@ def _alerts() -> tuple[float, float, float]:
 
 
 def _second(answers_s: int) -> tuple[float, float, int]:
-    """Processor seconds of observing a second's answers, of writing them, and the record's bytes."""
+    """Return the processor seconds of observing a second's answers, of writing them, and the record's bytes."""
     batch_size = BATCH_OF[answers_s]
     observer, writer = Observer("ffnn", "w1", "run"), AnswerWriter("ffnn", "w1", AnswerTags("hotswap").of("ffnn"))
     observing = writing = 0.0
@@ -152,7 +160,7 @@ def _second(answers_s: int) -> tuple[float, float, int]:
 
 
 def run(seconds: int = 5) -> list[dict[str, object]]:
-    """Medians over the seconds: µs an answer, and bytes a record."""
+    """Return medians over the seconds: µs per answer, and bytes per record."""
     results: list[dict[str, object]] = []
     sizes: dict[int, float] = {}
     _second(1_000)

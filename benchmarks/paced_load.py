@@ -23,7 +23,7 @@ BURST_MAX = 1_000
 
 
 def send(servers: str, topic: str, partitions: int, rate_per_s: float, bodies: list[bytes]) -> None:
-    """Send for ever."""
+    """Send until terminated."""
     producer = Producer({"bootstrap.servers": servers, "linger.ms": 0, "queue.buffering.max.messages": 100_000})
     headers: list[tuple[str, str | bytes | None]] = [(names.CONTENT_TYPE, MSGPACK_CONTENT_TYPE.encode())]
     began, sent = time.monotonic(), 0

@@ -1,4 +1,4 @@
-"""What fixed batch sizes cost: random numbers of rows, padded, beside the same rows in passes of just their number.
+"""What fixed batch sizes cost: random numbers of rows, padded, next to the same rows in passes of just their number.
 
     python -m benchmarks.padding
 
@@ -54,7 +54,7 @@ async def _measure(architecture: str) -> dict[str, object]:
 
 
 def run() -> list[dict[str, object]]:
-    """One result an architecture."""
+    """Return one result per architecture."""
     return [asyncio.run(_measure(architecture)) for architecture in ARCHITECTURES]
 
 

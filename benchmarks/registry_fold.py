@@ -1,4 +1,4 @@
-"""Folding the registry log, beside a bare msgspec decode loop of the same bytes.
+"""Folding the registry log, next to a bare msgspec decode loop of the same bytes.
 
     python -m benchmarks.registry_fold [EVENTS]
 
@@ -36,7 +36,7 @@ CHUNK = 5_000
 
 
 def history(event_count: int) -> list[LogRecord]:
-    """`event_count` events of `MODELS` interleaved streams, legal and chained."""
+    """Return `event_count` events of `MODELS` interleaved streams, legal and chained."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     states = {f"model-{number}": ModelState(f"model-{number}") for number in range(MODELS)}
     heads = dict.fromkeys(states, GENESIS)
@@ -142,7 +142,7 @@ class _Round:
 
 
 def run(event_count: int = 1_000_000) -> list[dict[str, object]]:
-    """Medians of the rounds, events/s; memory of the folded state in MiB."""
+    """Return medians of the rounds, events/s; memory of the folded state in MiB."""
     records = history(event_count)
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Request → answer at 1 and at 50 in flight, by topic and over HTTP, beside a bare aiokafka echo of the same bytes.
+"""Request → answer at 1 and at 50 in flight, by topic and over HTTP, next to a bare aiokafka echo of the same bytes.
 
     python -m benchmarks.request_latency [REQUESTS]
 
@@ -78,7 +78,7 @@ async def _measure(requests: int) -> dict[Key, list[Latencies]]:
 
 
 def run(requests: int = 3_000) -> list[dict[str, object]]:
-    """Medians of the rounds, ms; the ratio is ours to the echo's, so smaller is better."""
+    """Return medians of the rounds, ms; the ratio is ours to the echo's, so smaller is better."""
     found = asyncio.run(_measure(requests))
     results: list[dict[str, object]] = []
     for in_flight in IN_FLIGHT:

@@ -1,4 +1,4 @@
-"""Routing a million keys: shares, who stays when a share is raised, and the price of a decision beside its bare hash.
+"""Routing a million keys: shares, who stays when a share is raised, and the price of a decision next to its bare hash.
 
 python -m benchmarks.routing [KEYS]
 """
@@ -19,7 +19,7 @@ ROUNDS = 5
 
 
 def run(key_count: int = 1_000_000) -> list[dict[str, object]]:
-    """Shares in points; times are medians of rounds in which ours and the bare hash take turns."""
+    """Return shares in points; times are medians of rounds in which ours and the bare hash take turns."""
     keys = [b"user-%d" % number for number in range(key_count)]
     arms = {weight: arms_of(keys, SALT, weights_of(weight)) for weight in (500, 1_000, 2_500, 5_000)}
     off = {

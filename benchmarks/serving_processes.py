@@ -37,18 +37,18 @@ class Served:
 
     @contextmanager
     def command(self, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
-        """A command of the product, such as `worker`."""
+        """Start a command of the product, such as `worker`."""
         with process((sys.executable, "-m", "hotswap_stream.cli", *arguments), self.settings) as started:
             yield started
 
     async def by_http(self, url: str, plan: LoadPlan) -> LoadReport:
-        """A load test over HTTP, with raw tensors."""
+        """Run a load test over HTTP, with raw tensors."""
         subject = LoadSubject(model_name=self.model_name, body_format="binary")
         async with load_by_http(url, subject, plan) as target:
             return _checked(await run_load(target, subject, plan, target_name=url))
 
     async def by_topic(self, plan: LoadPlan) -> LoadReport:
-        """A load test by topic, with raw tensors."""
+        """Run a load test by topic, with raw tensors."""
         subject = LoadSubject(model_name=self.model_name, body_format="msgpack")
         gateway = bootstrap.inference_gateway(self.settings, in_flight_max=plan.in_flight_max)
         async with load_by_topic(gateway, self.inputs, subject, plan) as target:
@@ -67,8 +67,9 @@ def _checked(report: LoadReport) -> LoadReport:
 
 @contextmanager
 def process(arguments: Sequence[str], settings: Settings, *, quiet: bool = False) -> "Iterator[subprocess.Popen[str]]":
-    """A process that writes its first line to standard output when it is ready, if it writes any. `quiet`: its log is
-    full of errors that are meant, and goes nowhere.
+    """Run a process that writes its first line to standard output when it is ready, if it writes any.
+
+    `quiet`: its log is full of errors that are meant, and goes nowhere.
     """
     environment = child_environment(settings)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
@@ -88,7 +89,7 @@ def process(arguments: Sequence[str], settings: Settings, *, quiet: bool = False
 
 
 def url_of(started: "subprocess.Popen[str]") -> str:
-    """The URL in the first line that a server writes. RuntimeError if it ended instead."""
+    """Return the URL in the first line that a server writes. Raise RuntimeError if it ended instead."""
     output: IO[str] | None = started.stdout
     line = output.readline() if output is not None else ""
     words = [word.rstrip(";") for word in line.split() if word.startswith("http://")]
@@ -98,7 +99,7 @@ def url_of(started: "subprocess.Popen[str]") -> str:
 
 
 async def put_into_production(settings: Settings, model_name: str, manifest: ArtifactManifest) -> Served:
-    """A first version of a model, registered and switched to."""
+    """Register a first version of a model, and switch to it."""
     content = save_module(build_module(manifest.architecture, manifest.arguments), manifest)
     artifact = await bootstrap.artifact_store(settings).put_artifact(content)
     del content
@@ -129,7 +130,7 @@ async def put_into_production(settings: Settings, model_name: str, manifest: Art
 async def served(
     model_name: str, architecture: str, arguments: Mapping[str, Argument] | None = None, *, partitions: int = 4
 ) -> AsyncIterator[Served]:
-    """A broker of its own with one model in production, untrained: its speed is that of a trained one."""
+    """Run a broker with one model in production, untrained: its speed is that of a trained one."""
     with tempfile.TemporaryDirectory(prefix="hotswap-bench-") as home:
         async with EmbeddedKafka() as broker:
             settings = Settings(

@@ -1,4 +1,4 @@
-"""What a shadow costs those who wait for the primary's answers: p99 with it on, beside p99 with it off.
+"""What a shadow costs those who wait for the primary's answers: p99 with it on, next to p99 with it off.
 
     python -m benchmarks.shadow_cost [SECONDS]
 
@@ -47,7 +47,7 @@ _ORDERS: tuple[tuple[Phase, ...], ...] = tuple(permutations(("off", "on", "off a
 
 
 async def _measure(seconds: float) -> tuple[list[dict[Phase, float]], int, int]:
-    """p99 of each round's phases, ms; and how many requests the shadow computed and skipped."""
+    """Return the p99 of each round's phases, ms, and how many requests the shadow computed and skipped."""
     rounds: list[dict[Phase, float]] = []
     async with served(MODEL, ARCHITECTURE) as stage, bootstrap.open_registry(stage.settings, "benchmark") as registry:
         active = registry.state(MODEL).active
@@ -113,7 +113,7 @@ async def _shadowed(stage: Served) -> tuple[int, int]:
 
 
 def run(seconds: float = 8.0) -> list[dict[str, object]]:
-    """The median over the rounds of what on is to off, and of what off is to off."""
+    """Return the median over the rounds of on divided by off, and of off divided by off."""
     rounds, computed, skipped = asyncio.run(_measure(seconds))
     # Both phases without a shadow, so that neither is compared with one lucky figure.
     off = [(p99["off"] + p99["off again"]) / 2 for p99 in rounds]

@@ -32,7 +32,7 @@ class Comparisons:
         self._past = np.tile([[float(before.successes)], [float(before.trials)]], (1, runs))
 
     def observe(self, of_candidate: NDArray[np.bool_], success: NDArray[np.bool_]) -> None:
-        """One answer of each run."""
+        """Take one answer of each run."""
         self._open[0] += ~of_candidate & success
         self._open[1] += ~of_candidate
         self._open[2] += of_candidate & success
@@ -51,7 +51,7 @@ class Comparisons:
 
 
 def _log_block_e(block: Array, level: Array, null: float, alternatives: Array) -> Array:
-    """As `block_bets.log_block_e`, for many blocks and alternatives."""
+    """Do as `block_bets.log_block_e`, for many blocks and alternatives."""
     baseline_successes, baseline, candidate_successes, candidate = block
     level = np.clip(level, _EDGE, 1 - _EDGE)
     reached = np.minimum(level + 0.75 * (1 - level), np.maximum(0.25 * level, level + alternatives))
@@ -80,11 +80,11 @@ def _log_block_e(block: Array, level: Array, null: float, alternatives: Array) -
 
 
 def fixed_size(baseline_rate: float, candidate_rate: float, share: float) -> float:
-    """Answers (of both arms) with which a two-sided z-test at 0.05, looked at once, finds the difference in 80 %."""
+    """Return how many answers (of both arms) a two-sided z-test at 0.05, looked at once, needs for a power of 80 %."""
     variances = baseline_rate * (1 - baseline_rate) / (1 - share) + candidate_rate * (1 - candidate_rate) / share
     return float((1.959964 + 0.841621) ** 2 * variances / (baseline_rate - candidate_rate) ** 2)
 
 
 def result(**facts: Any) -> dict[str, object]:
-    """A benchmark's result, its figures rounded."""
+    """Return a benchmark's result, with its figures rounded."""
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in facts.items()}

@@ -37,7 +37,7 @@ class Stream:
         self.servers, self.topic, self.partitions = servers, topic, partitions
 
     def fill(self, values: Iterable[bytes], headers: Headers | None = None) -> None:
-        """One record a value, in turns to all partitions; returns when the broker has them."""
+        """Write one record per value, in turns to all partitions; return when the broker has them."""
         producer = Producer(
             {
                 "bootstrap.servers": self.servers,
@@ -57,7 +57,7 @@ class Stream:
         assert left == 0, f"{left} records were not taken by the broker"
 
     def ends(self) -> list[int]:
-        """Of each partition the offset behind its last record."""
+        """Return the offset after the last record of each partition."""
         consumer = self._consumer()
         try:
             return [_end(consumer, TopicPartition(self.topic, number)) for number in range(self.partitions)]
@@ -65,7 +65,7 @@ class Stream:
             consumer.close()
 
     def count(self, starts: Sequence[int], count: int, is_running: Callable[[], bool]) -> Counted:
-        """Read `count` records from these offsets on, as fast as they come. RuntimeError if they stay away."""
+        """Read `count` records from these offsets on, as fast as they come. Raise RuntimeError if they stay away."""
         consumer = self._consumer(starts)
         # Not nearly all at once, or there would be no time to measure.
         read_max = max(1, min(READ_MAX, count // 50))
@@ -86,7 +86,7 @@ class Stream:
             consumer.close()
 
     def read(self, starts: Sequence[int], ends: Sequence[int]) -> Iterator[Message]:
-        """All records between these offsets; in each partition in order."""
+        """Return all records between these offsets, in order within each partition."""
         consumer = self._consumer(starts)
         try:
             left = sum(ends) - sum(starts)
@@ -130,7 +130,7 @@ def _end(consumer: Consumer, partition: TopicPartition) -> int:
 
 
 def place_of(message: Message) -> tuple[int, int]:
-    """Partition and offset. AssertionError if the message is an error."""
+    """Return partition and offset. Raise AssertionError if the message is an error."""
     partition, offset = message.partition(), message.offset()
     assert message.error() is None, message.error()
     assert partition is not None
@@ -139,6 +139,6 @@ def place_of(message: Message) -> tuple[int, int]:
 
 
 def header_of(message: Message, name: str) -> bytes | None:
-    """The value of a header; None without one."""
+    """Return the value of a header; None without one."""
     found = dict(message.headers() or ()).get(name)
     return found.encode() if isinstance(found, str) else found

@@ -4,8 +4,8 @@
 
 Times are the broker's: from the append of the event to the append of the answer, in whole milliseconds. The comparison
 is a bare consumer that sees the event. Traffic runs with and without swaps in turns of the same length; from the topics
-come the longest time without any answer, the slowest answer, and answers by an old version behind one by a new in the
-same partition, of which there may be none. Last, with room in memory for one version only, the same event makes the
+come the longest time without any answer, the slowest answer, and answers by an old version after one by a new in the
+same partition, of which there must be none. Last, with room in memory for one version only, the same event makes the
 worker load 300 MB; the comparison is reading the file and its SHA-256 while the traffic runs.
 """
 
@@ -44,7 +44,7 @@ LOAD_SHARE = 0.5
 CAPACITY_SECONDS = 2.0
 FIRST_REQUESTS = 128
 LEAD_SECONDS = 1.0
-"""Of traffic before the first turn."""
+"""Seconds of traffic before the first turn."""
 P99_MS_AIM, TIMES_AIM = 25.0, 2.0
 HELD_BYTES_MAX = 1_000_000
 """Beside the active version: nothing."""
@@ -77,7 +77,7 @@ class _Versions:
         self._stage, self._registry, self._count = stage, registry, 0
 
     async def add(self) -> None:
-        """Register the second."""
+        """Register the second version."""
         manifest = self._stage.manifest
         content = save_module(build_module(manifest.architecture, manifest.arguments), manifest)
         artifact = await bootstrap.artifact_store(self._stage.settings).put_artifact(content)
@@ -93,7 +93,7 @@ class _Versions:
         assert result.model_version == "v2", result
 
     async def swap(self) -> int:
-        """Put the other one into production; the event's offset."""
+        """Put the other version into production; return the event's offset."""
         self._count += 1
         result = await self._registry.handle(
             SwitchVersion(
@@ -110,7 +110,7 @@ class _Versions:
 
 
 async def _capacity(rounds: WorkerRounds) -> float:
-    """Answers per second at full load."""
+    """Return the answers per second at full load."""
     count = 2 * FIRST_REQUESTS
     while True:
         await rounds.fill(count)
@@ -197,7 +197,7 @@ def _read_and_hash(path: str) -> float:
 
 
 async def _until_quiet(rounds: WorkerRounds) -> None:
-    """All is answered when no answer has come for a while."""
+    """Wait until no answer has come for a while: then all is answered."""
     before, ends = None, rounds.answers.ends()
     while ends != before:
         await asyncio.sleep(2.0)
@@ -297,7 +297,7 @@ def _loading(found: _Found) -> list[Result]:
 
 
 def run(swaps: int = 30, loads: int = LOADS) -> list[Result]:
-    """`swaps` of each model, `loads` of the large one that is not preloaded."""
+    """Measure `swaps` of each model, and `loads` of the large one that is not preloaded."""
     manifest_of(*LARGE)
     small = asyncio.run(_measure(*SMALL, swaps, preloaded=True))
     results = _latency("small", small)

@@ -34,7 +34,7 @@ class Answered(Struct, gc=False, frozen=True):
 
 
 class Traffic:
-    """All answers behind `answer_starts`, read from the topics, in the order they were appended."""
+    """All answers from `answer_starts` on, read from the topics, in the order they were appended."""
 
     def __init__(
         self, requests: Stream, answers: Stream, request_starts: Sequence[int], answer_starts: Sequence[int]
@@ -64,20 +64,20 @@ class Traffic:
         self._times = [answer.at_ms for answer in self.answers]
 
     def between(self, begin_ms: float, end_ms: float) -> list[Answered]:
-        """Appended in this time."""
+        """Return the answers that were appended in this time."""
         return self.answers[bisect.bisect_left(self._times, begin_ms) : bisect.bisect_left(self._times, end_ms)]
 
     def longest_gap_ms(self, begin_ms: float, end_ms: float) -> int:
-        """Between two answers of any partition, in this time."""
+        """Return the longest time between two answers of any partitions, in this time."""
         times = [int(begin_ms), *(answer.at_ms for answer in self.between(begin_ms, end_ms)), int(end_ms)]
         return max(after - before for before, after in pairwise(times))
 
     def slowest_ms(self, begin_ms: float, end_ms: float) -> int:
-        """From handing over a request to its answer in the log."""
+        """Return the longest time from handing over a request to its answer in the log."""
         return max(answer.at_ms - answer.asked_ms for answer in self.between(begin_ms, end_ms))
 
     def first_by(self, registry_offset: int, event_ms: int) -> Answered:
-        """The first answer by what this event chose, or what a later one did."""
+        """Return the first answer by what this event chose, or what a later one chose."""
         for answer in self.answers[bisect.bisect_left(self._times, event_ms) :]:
             if answer.registry_offset >= registry_offset:
                 return answer
@@ -85,13 +85,13 @@ class Traffic:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that this share of all do not exceed."""
+    """Return the smallest value that this share of all do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, max(0, -(-int(share * 100 * len(ordered)) // 100) - 1))]
 
 
 def decoded_lines(lines: Sequence[str]) -> dict[int, tuple[int, float]]:
-    """What `event_watch` wrote: offset → append time and time seen, in milliseconds."""
+    """Return what `event_watch` wrote: offset → append time and time seen, in milliseconds."""
     found: dict[int, tuple[int, float]] = {}
     for line in lines:
         offset, appended_ms, seen_ms = line.split()

@@ -50,7 +50,7 @@ class SwapRun:
         self.rolled_back = 0
 
     async def register(self) -> None:
-        """The versions that load, and those that do not."""
+        """Register the versions that load, and those that do not."""
         store = bootstrap.artifact_store(self._stage.settings)
         manifest = self._stage.manifest
         for number in range(SOUND + FAILING):
@@ -162,7 +162,7 @@ async def _measure(swaps: int) -> Swapped:
 
 
 def run(swaps: int = 1_000) -> list[dict[str, object]]:
-    """The growth as a share; with few swaps the first and the last tenth are compared."""
+    """Return the growth as a share; with few swaps the first and the last tenth are compared."""
     began = time.monotonic()
     found = asyncio.run(_measure(swaps))
     resident = found.resident

@@ -49,7 +49,7 @@ class WorkerRounds:
         self._round = 0
 
     async def settle(self, warm_up_requests: int = WARM_UP_REQUESTS) -> AnswerFacts:
-        """Let a worker choose its executor and find its graphs; the facts of an answer from then on."""
+        """Let a worker choose its executor and find its graphs; return the facts of an answer from then on."""
         await bootstrap.model_topics_creator(self._stage.settings)(self._stage.model_name)
         with self._stage.command("worker", "--name", "w1") as worker:
             return await asyncio.to_thread(self._settle, worker, warm_up_requests)
@@ -71,7 +71,7 @@ class WorkerRounds:
             time.sleep(0.2)
 
     async def fill(self, count: int) -> list[int]:
-        """Requests for the next round; where they begin in each partition."""
+        """Write requests for the next round; return where they begin in each partition."""
         starts = self.requests.ends()
         await asyncio.to_thread(self.requests.fill, self.bodies(count), self.headers)
         return starts
@@ -83,7 +83,7 @@ class WorkerRounds:
             return await asyncio.to_thread(self.answers.count, starts, count, lambda: worker.poll() is None)
 
     def bodies(self, count: int) -> Iterator[bytes]:
-        """Requests with ids of their own."""
+        """Return requests with ids of their own."""
         self._round += 1
         return request_bodies(self._stage.manifest, count, json=self._json, prefix=f"{self._round}-")
 
@@ -91,7 +91,7 @@ class WorkerRounds:
 def request_bodies(
     manifest: ArtifactManifest, count: int, *, json: bool = False, prefix: str | None = ""
 ) -> Iterator[bytes]:
-    """Requests of one row of random numbers. `prefix` of their ids; None: without ids."""
+    """Return requests of one row of random numbers. `prefix`: of their ids; None: without ids."""
     encode = (msgspec.json.Encoder() if json else msgspec.msgpack.Encoder()).encode
     tensors = list(_tensors(manifest, min(count, DISTINCT), json=json))
     for number in range(count):
@@ -116,7 +116,7 @@ def _tensors(manifest: ArtifactManifest, count: int, *, json: bool) -> Iterable[
 
 
 def facts_of(counted: Counted) -> AnswerFacts:
-    """Where the last answer comes from. AssertionError if it is an error."""
+    """Return where the last answer comes from. Raise AssertionError if it is an error."""
     value = counted.last.value()
     assert value is not None
     json = header_of(counted.last, names.CONTENT_TYPE) == JSON_CONTENT_TYPE.encode()

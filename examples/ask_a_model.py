@@ -21,7 +21,7 @@ SECONDS_MAX = 30.0
 
 
 def tag_of(prefix: str, secret: str, model_name: str, partition: int, offset: int) -> bytes:
-    """The tag of the answer to one request. `secret`: the workers' HOTSWAP_ANSWERS_KEY; empty if it is not set."""
+    """Return the tag of the answer to one request. `secret` is the workers' HOTSWAP_ANSWERS_KEY, or empty."""
     key = blake2b(f"hotswap-answers\0{prefix}\0{secret}".encode()).digest()
     eight = blake2b(f"{model_name}\0{partition}\0{offset // 8}".encode(), key=key).hexdigest()
     return eight[16 * (offset % 8) :][:16].encode()
@@ -30,7 +30,7 @@ def tag_of(prefix: str, secret: str, model_name: str, partition: int, offset: in
 async def ask(
     servers: str, model_name: str, inputs: list[dict[str, Any]], prefix: str = PREFIX, secret: str = ""
 ) -> dict[str, Any]:
-    """Send one request and return its answer (which may be an error answer). TimeoutError after 30 s."""
+    """Send one request and return its answer, which may be an error answer. Raise TimeoutError after 30 s."""
     producer = AIOKafkaProducer(bootstrap_servers=servers)
     consumer = AIOKafkaConsumer(bootstrap_servers=servers)
     try:
@@ -58,13 +58,13 @@ async def ask(
 
 
 def a_handwritten_one() -> list[dict[str, Any]]:
-    """A vertical stroke: one image of 28 × 28 pixels, each from 0 (paper) to 1 (ink)."""
+    """Return a vertical stroke: one image of 28 × 28 pixels, each from 0 (paper) to 1 (ink)."""
     image = [[1.0 if 12 <= column <= 15 and 4 <= row <= 23 else 0.0 for column in range(28)] for row in range(28)]
     return [{"name": "image", "shape": [1, 1, 28, 28], "datatype": "FP32", "data": [[image]]}]
 
 
 def main() -> None:
-    """Print the answer."""
+    """Ask, and print the answer."""
     parser = argparse.ArgumentParser(description="Ask a served model for a digit.")
     parser.add_argument("servers", help="host:port of a Kafka broker")
     parser.add_argument("model_name")

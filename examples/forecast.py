@@ -31,7 +31,7 @@ Array = npt.NDArray[np.float32]
 
 
 def make_series(count: int, steps: int, seed: int) -> Array:
-    """Loads of machines, [count, steps]: a level, a daily wave of a shape and phase of its own, a slow drift, noise."""
+    """Return loads of machines, [count, steps]: a level, a daily wave of its own shape and phase, drift, noise."""
     chance = np.random.default_rng(seed)
     time = np.arange(steps) / PERIOD
     phase, strength = chance.random((count, 1)), chance.uniform(0.2, 1.0, (3, count, 1))
@@ -45,7 +45,7 @@ def make_series(count: int, steps: int, seed: int) -> Array:
 
 
 def train(rounds: int = 600, batch: int = 256, seed: int = 0) -> nn.Module:
-    """A forecaster after a few seconds on one core."""
+    """Return a forecaster, trained for a few seconds on one core."""
     torch.manual_seed(seed)
     module = build_module(ARCHITECTURE, {})
     series = torch.from_numpy(make_series(200, 4 * PERIOD, seed))
@@ -66,14 +66,14 @@ def train(rounds: int = 600, batch: int = 256, seed: int = 0) -> nn.Module:
 
 
 def artifact(module: nn.Module) -> bytes:
-    """What is registered."""
+    """Return the artifact file to register."""
     return save_module(module, manifest_of(ARCHITECTURE, {}))
 
 
 async def ask(kafka: str, model_name: str, series: Array, *, key: str, prefix: str = "hotswap") -> Array:
-    """Bring the series as a sender of measurements would, one step a request after a first one with what it has so far.
+    """Send the series as a sender of measurements would: first what there is, then one step per request.
 
-    The forecast behind its last step: [96]. RuntimeError if it has fewer than 288 steps.
+    Return the forecast after its last step: [96]. Raise RuntimeError if it has fewer than 288 steps.
     """
     async with TopicClient(kafka, prefix=prefix) as client:
         answer = None
@@ -86,7 +86,7 @@ async def ask(kafka: str, model_name: str, series: Array, *, key: str, prefix: s
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", nargs="?", type=Path, help="where to write the artifact")
     parser.add_argument("--ask", nargs=2, metavar=("KAFKA", "MODEL"), help="ask the model instead")

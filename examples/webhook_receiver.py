@@ -25,7 +25,7 @@ IDS_MAX = 10_000
 
 
 class Receiver(ThreadingHTTPServer):
-    """Calls `take` with each event once, in the order in which they come. What it raises has the event sent again."""
+    """Calls `take` with each event once, in the order in which they come. When it raises, the event is sent again."""
 
     def __init__(self, address: tuple[str, int], secret: str, take: Callable[[dict[str, Any]], None]) -> None:
         super().__init__(address, _Handler)
@@ -35,7 +35,7 @@ class Receiver(ThreadingHTTPServer):
         self._turn = Lock()
 
     def receive(self, headers: dict[str, str], body: bytes) -> HTTPStatus:
-        """What to answer."""
+        """Return the HTTP status to answer with."""
         try:
             # The bytes as they came: parsed and written again they would not be those that were signed.
             event = self._webhook.verify(body, headers)
@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        """One message."""
+        """Take one message."""
         length = int(self.headers.get("content-length") or 0)
         if not 0 <= length <= BODY_BYTES_MAX:
             return self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -72,11 +72,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_arguments: object) -> None:
-        """Nothing: a URL may hold a token."""
+        """Log nothing: a URL may hold a token."""
 
 
 def in_words(event: dict[str, Any]) -> str:
-    """One line about an event."""
+    """Return one line about an event."""
     data, model = event["data"], event.get("subject")
     match event["type"]:
         case "hotswap.alert.raised.v1":

@@ -1,4 +1,4 @@
-"""Examples of the commands on alerts and their policy, behind those of the message examples."""
+"""Examples of the commands on alerts and their policy; they continue those of the message examples."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from hotswap_events.commands import AnyCommand
 
 
 def alert_commands(by_ada: Callable[..., dict[str, Any]], active: str) -> tuple[AnyCommand, ...]:
-    """A policy of two rules; the model fails too often, recovers, and stays slow."""
+    """Return commands: a policy of two rules; the model fails too often, recovers, and stays slow."""
     return (
         SetAlertPolicy(
             **by_ada(command_id="c-a1", reason="callers wait 80 ms at most"),

@@ -37,7 +37,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 
 
 class Channel(Struct, frozen=True, kw_only=True):
-    """One topic of an environment, or one a model."""
+    """One topic of an environment, or one per model."""
 
     name: str
     spec: TopicSpec
@@ -47,12 +47,12 @@ class Channel(Struct, frozen=True, kw_only=True):
 
     @property
     def per_model(self) -> bool:
-        """Whether each model has such a topic of its own."""
+        """Return whether each model has such a topic of its own."""
         return _MODEL_PLACEHOLDER in self.spec.name
 
 
 def channels(topics: Topics | None = None) -> tuple[Channel, ...]:
-    """The channels of one environment."""
+    """Return the channels of one environment."""
     topics = topics or Topics()
     specs = {
         spec.name: spec

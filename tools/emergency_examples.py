@@ -1,5 +1,7 @@
-"""Examples of events that no command of the short history leads to: the log's own, and those that contradict no
-state."""
+"""Examples of events that no command of the short history leads to.
+
+They are the log's own events, and those that contradict no state.
+"""
 
 from datetime import UTC, datetime
 
@@ -13,7 +15,7 @@ _DIGEST = "1" * 64
 
 
 def emergency_examples(time: datetime = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)) -> dict[str, tuple[bytes, ...]]:
-    """Type name → examples."""
+    """Return type name → examples."""
     log_events = (
         (LogBegun(log_id="7f8a3a52-4c64-4f0e-9a57-0c2f64b1d9aa"), "/hotswap/api", 1, GENESIS),
         (

@@ -8,9 +8,9 @@ from functools import cache
 
 @cache
 def field_docs(owner: type) -> dict[str, str]:
-    """Field name → description, of the class and its bases; fields without one are left out.
+    """Return field name → description, for the class and its bases; fields without one are left out.
 
-    A class that was built at run time has no source; it answers what its bases say.
+    A class that was built at run time has no source; then only its bases say something.
     """
     docs: dict[str, str] = {}
     for base in reversed(owner.__mro__):
@@ -41,5 +41,5 @@ def _docs_of_body(body: ast.ClassDef) -> dict[str, str]:
 
 
 def one_line(text: str) -> str:
-    """The text with every run of white space as one blank."""
+    """Return the text with one blank for every run of white space."""
     return " ".join(text.split())

@@ -14,7 +14,7 @@ REFERENCE = ROOT / "docs" / "reference"
 
 
 def reference_files() -> dict[str, str]:
-    """Path below `docs/reference/` → text, for every generated page."""
+    """Return path below `docs/reference/` → text, for every generated page."""
     pages = {
         "events.md": events_page(),
         "messages.md": messages_page(),
@@ -29,7 +29,7 @@ def reference_files() -> dict[str, str]:
 
 
 def main() -> int:
-    """0 when everything is as it should be."""
+    """Return the exit code: 0 when everything is as it should be."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare, do not write; exit code 1 on a difference")
     check = parser.parse_args().check

@@ -17,7 +17,7 @@ _OWNED = ("events/*.schema.json", "messages/*.schema.json", "asyncapi.yaml", "op
 
 
 def schema_files() -> dict[str, str]:
-    """Path below `schemas/` → text, for every generated file."""
+    """Return path below `schemas/` → text, for every generated file."""
     files = {
         message.file: json.dumps(message_schema(message), indent=2, ensure_ascii=False) + "\n"
         for message in MESSAGES
@@ -32,7 +32,7 @@ def schema_files() -> dict[str, str]:
 
 
 def differences(folder: Path, files: dict[str, str]) -> list[str]:
-    """What has to change in `folder` for it to hold exactly `files`; other people's files are left out of account."""
+    """Return what has to change in `folder` so that it holds exactly `files`; other people's files do not count."""
     present = {str(path.relative_to(folder)) for pattern in _OWNED for path in folder.glob(pattern)}
     missing = [f"missing: {name}" for name in sorted(files.keys() - present)]
     stale = [f"no longer generated: {name}" for name in sorted(present - files.keys())]
@@ -57,7 +57,7 @@ def write(folder: Path, files: dict[str, str]) -> None:
 
 
 def main() -> int:
-    """0 when everything is as it should be."""
+    """Return the exit code: 0 when everything is as it should be."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare, do not write; exit code 1 on a difference")
     files = schema_files()

@@ -23,7 +23,7 @@ JsonObject = dict[str, Any]
 
 
 def schema_components(messages: Iterable[Message], ref_template: str) -> tuple[dict[str, str], dict[str, JsonObject]]:
-    """Message name → reference, and all components by class name, with `ref_template` in every reference."""
+    """Return message name → reference, and all components by class name; references are made by `ref_template`."""
     with_payload = [(message.name, message.payload) for message in messages if message.payload is not None]
     references, components = msgspec.json.schema_components(
         [payload for _, payload in with_payload], ref_template=ref_template
@@ -38,7 +38,7 @@ def schema_components(messages: Iterable[Message], ref_template: str) -> tuple[d
 
 
 def message_schema(message: Message) -> JsonObject:
-    """The schema of one message as a document of its own."""
+    """Return the schema of one message as a document of its own."""
     references, components = schema_components([message], "#/$defs/{name}")
     root = references[message.name].removeprefix("#/$defs/")
     return {

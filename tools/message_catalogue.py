@@ -45,12 +45,12 @@ class Message(Struct, frozen=True, kw_only=True):
 
     @property
     def file(self) -> str:
-        """Path of its JSON Schema below `schemas/`."""
+        """Return the path of its JSON Schema below `schemas/`."""
         return f"{self.folder}/{self.name}.schema.json"
 
 
 def summary_of(struct_type: type[Struct]) -> str:
-    """The docstring of a message class, on one line."""
+    """Return the docstring of a message class, on one line."""
     return " ".join((struct_type.__doc__ or "").split())
 
 

@@ -244,7 +244,7 @@ _OTHERS: dict[str, Sequence[Struct]] = {
 
 @cache
 def message_examples() -> dict[str, tuple[bytes, ...]]:
-    """Message name → examples as they would be on the topic."""
+    """Return message name → examples as they would be on the topic."""
     found: dict[str, tuple[bytes, ...]] = {}
     fold, events = _history()
     found["hotswap.registry-state"] = (msgspec.json.encode(registry_state(fold.streams["digits"])),)

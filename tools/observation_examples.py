@@ -17,7 +17,7 @@ def _scores(values: list[float]) -> tuple[InferTensor, ...]:
 
 
 def observation_examples() -> dict[str, Sequence[Struct]]:
-    """Message name → examples: a canary's answers, a shadow's, one compared pair, a label and a reward."""
+    """Return message name → examples: answers of a canary and a shadow, a compared pair, a label and a reward."""
     return {
         "hotswap.observation": (
             Observation(

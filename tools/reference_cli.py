@@ -10,7 +10,7 @@ from tools.markdown import GENERATED, code, fenced, table
 
 
 def cli_page() -> str:
-    """docs/reference/cli.md."""
+    """Return docs/reference/cli.md."""
     root = typer.main.get_command(build_app())
     commands = list(_commands(root, "hotswap-stream"))
     parts = [
@@ -28,7 +28,7 @@ def cli_page() -> str:
 
 
 def command_names() -> dict[str, set[str]]:
-    """Full name of each command → the options it takes; for checking what documents say."""
+    """Return full name of each command → the options it takes; for checking what documents say."""
     root = typer.main.get_command(build_app())
     return {
         name: {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}

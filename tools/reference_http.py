@@ -12,7 +12,7 @@ _EVERYWHERE = {"Idempotency-Key", "If-Match", "X-Actor", "traceparent"}
 
 
 def http_page() -> str:
-    """docs/reference/http.md."""
+    """Return docs/reference/http.md."""
     document = openapi_document()
     operations = list(_operations(document))
     unknown = {operation["tags"][0] for _, _, operation in operations} - set(_TAGS)

@@ -20,7 +20,7 @@ from tools.message_catalogue import (
 from tools.message_examples import message_examples
 
 _PARTS: Sequence[tuple[str, str, Sequence[Message]]] = (
-    ("Commands", "On `hotswap.commands`, keyed by model name; the same bodies are behind the HTTP API.", COMMANDS),
+    ("Commands", "On `hotswap.commands`, keyed by model name; HTTP and the command line make the same ones.", COMMANDS),
     ("Results of commands", "On `hotswap.command-results`.", (COMMAND_RESULT,)),
     ("Requests and answers", "On `hotswap.requests.<model>` and `hotswap.responses.<model>`.", ()),
     ("Request", "", (INFER_REQUEST,)),
@@ -31,7 +31,7 @@ _PARTS: Sequence[tuple[str, str, Sequence[Message]]] = (
 
 
 def events_page() -> str:
-    """docs/reference/events.md."""
+    """Return docs/reference/events.md."""
     envelope = message_schema(EVENTS[0])
     attributes = {name: schema for name, schema in envelope["properties"].items() if name not in ("type", "data")}
     parts = [
@@ -55,7 +55,7 @@ def events_page() -> str:
 
 
 def messages_page() -> str:
-    """docs/reference/messages.md."""
+    """Return docs/reference/messages.md."""
     parts = [
         GENERATED + "# Messages\n\nEverything on topics that is not an event: commands and their results, requests "
         "and answers, state, dead letters. JSON unless said otherwise. JSON Schemas: `schemas/messages/`.\n"

@@ -24,7 +24,7 @@ _DEFAULTS_BY_MACHINE = {"home": "`.hotswap` in the current folder", "cache": "`h
 
 
 def topics_page() -> str:
-    """docs/reference/topics.md."""
+    """Return docs/reference/topics.md."""
     rows = []
     for channel in channels():
         spec = channel.spec
@@ -56,7 +56,7 @@ def topics_page() -> str:
 
 
 def settings_page() -> str:
-    """docs/reference/settings.md."""
+    """Return docs/reference/settings.md."""
     docs = field_docs(Settings)
     rows = (
         (
@@ -90,7 +90,7 @@ def _default(value: Any) -> str:
 
 
 def legal_steps_page() -> str:
-    """docs/reference/legal-steps.md."""
+    """Return docs/reference/legal-steps.md."""
     rows = []
     for stage, verdict, was_active in product(get_args(Stage), (None, *get_args(Verdict)), (False, True)):
         if (stage in ("production", "superseded") and not was_active) or (stage == "none" and was_active):
@@ -109,7 +109,7 @@ def legal_steps_page() -> str:
         "hand; workers open, half-open and close circuits by the same rules.\n\n"
         + table(("circuit", "stage", "legal steps"), _circuit_rows())
         + "\n## Rollouts\n\n"
-        "What may be asked of a model's rollout, by its strategy and status. While it bakes behind its promotion, "
+        "What may be asked of a model's rollout, by its strategy and status. While it bakes after its promotion, "
         "`promote` keeps the version and `abort` returns to the former one.\n\n"
         + table(("strategy", "status", "legal steps"), rollout_rows())
         + "\nRefusals carry a code: "
@@ -163,7 +163,7 @@ def _refusal_codes() -> tuple[str, ...]:
 
 
 def errors_page() -> str:
-    """docs/reference/errors.md."""
+    """Return docs/reference/errors.md."""
     rows = (
         (code(name), code(module), "yes" if retriable else "", doc) for name, module, retriable, doc in _error_classes()
     )
@@ -176,7 +176,7 @@ def errors_page() -> str:
 
 
 def _error_classes() -> list[tuple[str, str, bool, str]]:
-    """Name, module, retriable, docstring: read from the source, so that nothing has to be imported."""
+    """Return name, module, retriable, docstring: read from the source, so that nothing has to be imported."""
     classes = {
         node.name: (node, module) for module, tree in _modules() for node in tree.body if isinstance(node, ast.ClassDef)
     }

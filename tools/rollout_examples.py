@@ -56,7 +56,7 @@ _STEPS = ProgressiveStrategy(
 
 
 def rollout_commands(by: By, register: Callable[[str, str, str], AnyCommand]) -> Sequence[AnyCommand]:
-    """Behind a history in which v2 is active. `register` takes command id, version name and digest."""
+    """Return commands after a history in which v2 is active. `register` takes command id, version name and digest."""
     return (
         SetValidationPolicy(
             **by(command_id="c-31", reason="phones are slow"),

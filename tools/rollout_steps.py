@@ -19,7 +19,7 @@ _TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def rollout_rows() -> list[tuple[str, str, str]]:
-    """Strategy, status, legal steps."""
+    """Return a row for each strategy and status: strategy, status, legal steps."""
     plain = RolloutState(
         "r1",
         "running",

@@ -1,4 +1,4 @@
-"""Test vectors of the routing, for whoever writes it in another language: `schemas/routing-vectors.json`."""
+"""Test vectors of the routing, for people who write it in another language: `schemas/routing-vectors.json`."""
 
 import json
 
@@ -18,7 +18,7 @@ _WEIGHTS = (
 
 
 def routing_vectors() -> str:
-    """All combinations of some keys, salts and weights, as JSON text."""
+    """Return all combinations of some keys, salts and weights, as JSON text."""
     vectors = {
         "description": "slot = floor(first 4 bytes of SHA-256(UTF-8 of salt ':' key), big-endian, x 10000 / 2^32)",
         "layouts": [{"weights": weights, "intervals": intervals_of(weights)} for weights in _WEIGHTS],

@@ -1,4 +1,4 @@
-"""Examples of the commands on circuits, their policy and the off switch, behind those of the message examples."""
+"""Examples of the commands on circuits, their policy and the off switch; they continue the message examples."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from hotswap_events.serving_control import ServingPolicy
 
 
 def serving_commands(by_ada: Callable[..., dict[str, Any]], active: str) -> tuple[AnyCommand, ...]:
-    """A policy that fails fast; the active version's circuit opens, is probed, closes; the model goes off and on."""
+    """Return commands: a policy that fails fast; a circuit opens, is probed, closes; the model goes off and on."""
     return (
         SetServingPolicy(
             **by_ada(command_id="c-s1", reason="answers must be quick"),

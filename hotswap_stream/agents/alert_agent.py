@@ -1,7 +1,7 @@
 """What alerts come from: each observation is counted, and every second the models of this process are judged.
 
 Nothing here is kept: what was raised is in the log, and windows fill again. Whatever goes wrong here is logged, and
-never touches the rollouts, whose agent reads the same records.
+never touches the rollouts, whose agent hears the same observations.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from hotswap_events.alerts import AlertRule
 from hotswap_events.observation import Observation
 from hotswap_events.profile import ModelProfiled
 from hotswap_stream.agents.broker_clock import BrokerClock
+from hotswap_stream.agents.model_records import appended_at
 from hotswap_stream.application.alerts.figures import Figure, Reference, lag_figure, standstill_figure, window_figure
 from hotswap_stream.application.alerts.judge import RuleWatch, judge, watched
 from hotswap_stream.application.alerts.window import DRIFT_METRICS, TOPIC_METRICS, AlertWindows
@@ -24,6 +25,7 @@ from hotswap_stream.application.inference.lag import RequestLag, WaitingRequests
 from hotswap_stream.application.observations.sketch import readable_sketches
 from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.domain.state.alerts import AlertsState
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.errors import HotswapError
@@ -77,7 +79,7 @@ class _Watched:
 class AlertAgent:
     """Raises and clears the alerts of the models that this process owns.
 
-    `observe` gets each observation as it is read; `watch` runs beside. Without `lag` its rules say nothing.
+    `hear` gets each observation as it is read; `watch` runs beside. Without `lag` its rules say nothing.
     """
 
     def __init__(
@@ -99,6 +101,10 @@ class AlertAgent:
         self._blind_told = False
         self._failed: set[str] = set()
         self.said_count = 0
+
+    async def hear(self, observation: Observation, record: InboundRecord) -> None:
+        """Count an observation at the time its record was appended. Never raises."""
+        self.observe(observation, appended_at(record))
 
     def observe(self, record: Observation, at: datetime) -> None:
         """Count an observation whose record is of this time. Never raises."""

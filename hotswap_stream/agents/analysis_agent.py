@@ -6,16 +6,14 @@ same decision: its command names the same state, and the rules refuse it where i
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from datetime import UTC, datetime
-from typing import TypeVar
+from datetime import datetime
 
 import msgspec
 import structlog
 
-from hotswap_events.bounds import TIME_MAX
-from hotswap_events.nesting import nests_too_deep
 from hotswap_events.observation import Feedback, Observation
 from hotswap_events.topics import Topics
+from hotswap_stream.agents.model_records import appended_at, read_model_record
 from hotswap_stream.agents.reading_progress import ReadingProgress
 from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.clock import Clock
@@ -30,25 +28,19 @@ from hotswap_stream.application.rollouts.analysis.entry import (
     with_feedback,
     with_observation,
 )
-from hotswap_stream.application.rollouts.analysis.table import in_step_with
+from hotswap_stream.application.rollouts.analysis.phases import in_step_with
 from hotswap_stream.application.topics.records import InboundRecord, Publisher
-from hotswap_stream.domain.deciding.limits import wrong_model_name
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)
 
-RECORD_BYTES_MAX = 900_000
 ENTRY_BYTES_MAX = 900_000
 DUE_AT_ONCE_MAX = 64
 REFUSALS_KEPT_MAX = 1_000
 UNDECIDABLE_TOLD_MAX = 10_000
-TIME_MS_MAX = round(TIME_MAX.timestamp() * 1000) - 1
 
-_R = TypeVar("_R", Observation, Feedback)
-
-_observations = msgspec.json.Decoder(Observation)
 _feedback = msgspec.json.Decoder(Feedback)
 _entries = msgspec.msgpack.Decoder(AnalysisEntry)
 _encoder = msgspec.msgpack.Encoder()
@@ -57,12 +49,11 @@ _encoder = msgspec.msgpack.Encoder()
 class AnalysisAgent:
     """Decides rollouts. `entries` is the table: model name → encoded `AnalysisEntry`, bytes to bytes.
 
-    `handle_observation` and `handle_feedback` get the records of their topics, in order; `tick` is called now and then
-    to decide about models whose records this process gets. `flush` returns when the table is safe: a decision is only
-    made on what a process that is started after this one's death will know too. `on_observation` is called with each
-    observation as it is read, and the time of its record; it must not raise.
+    `hear` gets the observations and `handle_feedback` the records of their topic, each in order; `tick` is called now
+    and then to decide about models whose records this process gets. `flush` returns when the table is safe: a decision
+    is only made on what a process that is started after this one's death will know too.
 
-    Both handlers raise retriable HotswapErrors only, which mean: read the record again.
+    `handle_feedback` raises retriable HotswapErrors only, which mean: read the record again.
     """
 
     def __init__(
@@ -75,34 +66,30 @@ class AnalysisAgent:
         clock: Clock,
         answers: AnswerLookup | None = None,
         flush: Callable[[], Awaitable[None]] | None = None,
-        on_observation: Callable[[Observation, datetime], None] | None = None,
         care: RecordCare | None = None,
     ) -> None:
         self._registry = registry
         self._care = care or RecordCare(publisher, topics)
-        self.handle_observation = self._care.of(self._handle_observation)
-        """Return when the observation counts."""
         self.handle_feedback = self._care.of(self._handle_feedback)
         """Return when the feedback counts."""
         self._entries = entries
         self._clock = clock
         self._answers = answers
         self._flush = flush
-        self._on_observation = on_observation
         self._joiners: dict[str, FeedbackJoiner] = {}
         self._refused: dict[str, None] = {}
         self._undecidable: set[str] = set()
         self._progress = ReadingProgress(clock.now())
         self.decided_count = 0
 
-    async def _handle_observation(self, record: InboundRecord) -> None:
-        observation = await self._read(record, _observations)
-        if observation is None:
-            return
-        at = _time_of(record)
-        if self._on_observation is not None:
-            self._on_observation(observation, at)
-        with self._progress.handling(at, self._clock.now()):
+    async def hear(self, observation: Observation, record: InboundRecord) -> None:
+        """Return when the observation counts, and what is due after it is decided, or refused.
+
+        Raises:
+            HotswapError: Retriable: what was not acknowledged is to be read again.
+            Exception: Any other says that the record is at fault.
+        """
+        with self._progress.handling(appended_at(record), self._clock.now()):
             await self._observe(observation, record)
 
     async def _observe(self, observation: Observation, record: InboundRecord) -> None:
@@ -110,7 +97,7 @@ class AnalysisAgent:
         await self._know(model_name, observation.rollout_id)
         entry, state = self._entry(model_name), self._registry.state(model_name)
         try:
-            folded = with_observation(entry, state.rollout, observation, record.offset, _time_of(record))
+            folded = with_observation(entry, state.rollout, observation, record.offset, appended_at(record))
             self._keep(model_name, entry, folded)
         except ValueError as error:
             await self._care.put_aside(record, f"the observation cannot be folded: {error}")
@@ -118,12 +105,12 @@ class AnalysisAgent:
         await self._decide(model_name, self._told_by(record))
 
     async def _handle_feedback(self, record: InboundRecord) -> None:
-        feedback = await self._read(record, _feedback)
+        feedback = await read_model_record(record, _feedback, self._care)
         if feedback is None:
             return
         if self._answers is None or record.offset < self._entry(feedback.model_name).feedback_next:
             return
-        with self._progress.handling(_time_of(record), self._clock.now()):
+        with self._progress.handling(appended_at(record), self._clock.now()):
             await self._join(feedback, record, self._answers)
 
     async def _join(self, feedback: Feedback, record: InboundRecord, answers: AnswerLookup) -> None:
@@ -151,7 +138,7 @@ class AnalysisAgent:
 
     def _told_by(self, record: InboundRecord) -> datetime | None:
         """The time that has come with this record: its own, or less while the other topic is behind."""
-        at, now = _time_of(record), self._clock.now()
+        at, now = appended_at(record), self._clock.now()
         read_to = self._progress.read_to(now)
         # The broker's clock may be ahead of this one.
         return None if read_to is None else min(at, max(at, now) - (now - read_to))
@@ -230,33 +217,7 @@ class AnalysisAgent:
             raise ValueError(f"what is kept of {model_name!r} grew to {len(value)} bytes; {ENTRY_BYTES_MAX} are kept")
         self._entries[model_name.encode()] = value
 
-    async def _read(self, record: InboundRecord, decoder: "msgspec.json.Decoder[_R]") -> "_R | None":
-        value = record.value
-        if value is None or len(value) > RECORD_BYTES_MAX or nests_too_deep(value):
-            length = "no" if value is None else len(value)
-            await self._care.put_aside(record, f"{length} bytes: at most {RECORD_BYTES_MAX}, of JSON, are read")
-            return None
-        try:
-            found = decoder.decode(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            await self._care.put_aside(record, str(error))
-            return None
-        name = found.model_name
-        wrong = wrong_model_name(name)
-        if wrong is None and record.key != name.encode():
-            wrong = f"the record key {record.key!r} is not the model name {name!r}"
-        if wrong is not None:
-            await self._care.put_aside(record, wrong)
-            return None
-        return found
-
 
 def _knows(state: ModelState, rollout_id: str) -> bool:
     rollouts: tuple[RolloutState | None, ...] = (state.rollout, *state.rollout_history)
     return any(rollout is not None and rollout.rollout_id == rollout_id for rollout in rollouts)
-
-
-def _time_of(record: InboundRecord) -> datetime:
-    """When it was appended; a time that no clock shows is taken as the nearest that one may."""
-    at_ms = min(TIME_MS_MAX, max(0, record.timestamp_ms))
-    return datetime.fromtimestamp(at_ms / 1000, tz=UTC)

@@ -13,6 +13,7 @@ from hotswap_stream.agents.alert_agent import LAG_SECONDS, AlertAgent
 from hotswap_stream.agents.analysis_agent import AnalysisAgent
 from hotswap_stream.agents.command_agent import CommandAgent
 from hotswap_stream.agents.faust_app import FaustAgents
+from hotswap_stream.agents.observation_reader import ObservationReader
 from hotswap_stream.agents.progress_watch import ProgressWatch
 from hotswap_stream.agents.reading_marks import ReadingMarks
 from hotswap_stream.agents.record_care import RecordCare
@@ -102,9 +103,10 @@ async def run_agents(
         clock=clock,
         answers=answers,
         flush=agents.flush,
-        on_observation=alert_agent.observe,
         care=care,
     )
+    # The alerts first: they never raise, and hear also what rollouts put aside.
+    observations = ObservationReader(care, (alert_agent, analysis_agent))
 
     async def handle_registry_record(record: InboundRecord) -> None:
         await registry_agent.handle(record)
@@ -112,7 +114,7 @@ async def run_agents(
 
     agents.consume(topics.registry, handle_registry_record)
     agents.consume(topics.commands, command_agent.handle)
-    agents.consume(topics.observations, analysis_agent.handle_observation)
+    agents.consume(topics.observations, observations.handle)
     agents.consume(topics.feedback, analysis_agent.handle_feedback)
 
     every = list(range(partitions))

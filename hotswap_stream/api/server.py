@@ -82,7 +82,6 @@ async def serve(
     *,
     host: str,
     port: int,
-    infer_bytes_max: int | None = None,
     allowed_hosts: Iterable[str] = (),
     limits: ConnectionLimits | None = None,
     on_started: Callable[[str], None] | None = None,
@@ -90,15 +89,14 @@ async def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, or until cancelled; open requests are answered first.
 
-    With `infer_bytes_max`, requests to models are answered before the framework. `allowed_hosts` are names of this
-    server beside its own ones; requests by another name are refused. `port` 0 takes a free one; `on_started` gets the
-    URL. With `stop_on_signals` it must run in the main thread.
+    `allowed_hosts` are names of this server beside its own ones; requests by another name are refused. `port` 0 takes a
+    free one; `on_started` gets the URL. With `stop_on_signals` it must run in the main thread.
     ConfigurationError if the address is taken or not one of this machine, HotswapError if the application fails to
     start.
     """
     hosts = AllowedHosts((*own_names(host), *allowed_hosts))
     config = ServerConfig(
-        SiteGuard(app if infer_bytes_max is None else InferPath(app, infer_bytes_max), hosts),
+        SiteGuard(InferPath(app), hosts),
         limits=limits or ConnectionLimits(),
         host=host,
         port=port,

@@ -110,7 +110,6 @@ async def serve_api(
                 app,
                 host=settings.api_host,
                 port=settings.api_port,
-                infer_bytes_max=settings.api_infer_bytes_max,
                 allowed_hosts=parse_allowed_hosts(settings.api_allowed_hosts),
                 limits=ConnectionLimits(
                     connections_max=settings.api_connections_max,

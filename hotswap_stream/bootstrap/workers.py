@@ -49,8 +49,9 @@ async def build_worker(settings: Settings, worker: str, model_names: frozenset[s
         model_names: The models to serve; None: all.
     """
     from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
+    from hotswap_stream.workers.inference.config import WorkerConfig
     from hotswap_stream.workers.inference.limits import LoopLimits
-    from hotswap_stream.workers.inference.worker import InferenceWorker, WorkerConfig
+    from hotswap_stream.workers.inference.worker import InferenceWorker
 
     await ensure_control_topics(settings)
     config = WorkerConfig(

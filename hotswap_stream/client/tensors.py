@@ -61,7 +61,7 @@ def output_value(tensor: InferTensor) -> Any:
     import numpy as np
 
     if not isinstance(tensor.data, bytes):
-        return np.asarray(flatten(tensor.data), dtype=_DTYPES[tensor.datatype]).reshape(tensor.shape)
+        return np.asarray(flat_values(tensor), dtype=_DTYPES[tensor.datatype]).reshape(tensor.shape)
     dtype = np.dtype(_DTYPES[tensor.datatype])
     wire = dtype if DATATYPE_BYTES[tensor.datatype] == 1 else dtype.newbyteorder("<")
     return np.frombuffer(tensor.data, dtype=wire).astype(dtype).reshape(tensor.shape)

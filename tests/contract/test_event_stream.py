@@ -14,7 +14,7 @@ from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.api.registry.event_stream import StreamEnd, log_messages
 from hotswap_stream.api.runtime import ApiRuntime
-from hotswap_stream.application.registry import follower as registry_follower
+from hotswap_stream.application.registry import tail as registry_tail
 from hotswap_stream.application.registry.feed import EntryFilter
 from tests.support.stages.http import HttpStage, NewLog, open_http_stage, services_on, started_registry
 
@@ -172,7 +172,7 @@ async def test_clients_without_a_key_keep_nobody_out(tmp_path: Path) -> None:
 async def test_a_client_that_falls_out_of_memory_is_told_where_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_follower, "TAIL_RECORDS_MAX", 8)
+    monkeypatch.setattr(registry_tail, "TAIL_RECORDS_MAX", 8)
     shared = MemoryRegistry(SystemClock())
     async with started_registry(MemoryRegistryLog(shared)) as registry, written(shared) as log:
         services = services_on(registry, tmp_path, heartbeat_seconds=0.05)

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from hotswap_events.commands import ArchiveVersion, StageVersion
 from hotswap_stream.application.log.port import RegistryLog
+from tests.support.problems import assert_problem
 from tests.support.samples.artifacts import flip_bit
 from tests.support.stages.http import MODEL, PASSED, HttpStage, NewLog, open_http_stage, started_registry
 
@@ -19,20 +19,6 @@ from tests.support.stages.http import MODEL, PASSED, HttpStage, NewLog, open_htt
 async def stage(new_log: NewLog, tmp_path: Path) -> AsyncIterator[HttpStage]:
     async with open_http_stage(new_log(), tmp_path) as stage:
         yield stage
-
-
-def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """RFC 9457, and the answer is what it says it is."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem: dict[str, Any] = answer.json()
-    assert problem["status"] == status
-    assert problem["code"] == code
-    assert problem["type"].endswith(code)
-    assert problem["instance"] == answer.request.url.path
-    assert problem["title"]
-    assert problem["detail"]
-    return problem
 
 
 async def test_a_version_goes_from_its_artifact_into_production(stage: HttpStage) -> None:

@@ -14,8 +14,8 @@ from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.application.registry.as_of import OffsetNotReachedError, RegistryAsOf
 from hotswap_stream.application.registry.fold import Applied, Void
-from hotswap_stream.application.registry.follower import TailEntry
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.registry.tail import TailEntry
 from hotswap_stream.errors import LogUnavailableError, UnreadableEventError
 from hotswap_stream.kafka.connection import KafkaConnection
 from tests.support.samples.registry import (

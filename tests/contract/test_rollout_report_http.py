@@ -14,11 +14,10 @@ import pytest
 from hotswap_stream.api.recorded_reports import REPORTS_AT_ONCE_MAX
 from hotswap_stream.application.observations.history import Recorded, TooManyRecordsError
 from hotswap_stream.errors import LogUnavailableError
-from tests.contract.test_http_api import assert_problem
-from tests.contract.test_rollouts_http import CANARY, passed
+from tests.support.problems import assert_problem
 from tests.support.samples.observations import ObservedTraffic
 from tests.support.samples.recorded import EvenAnswers, KeptHistory, labels
-from tests.support.stages.http import MODEL, HttpStage, NewLog, open_http_stage
+from tests.support.stages.http import CANARY, MODEL, HttpStage, NewLog, open_http_stage, passed
 
 RATES = {"v1": 0.99, "v2": 0.8}
 WEIGHTS = {"v1": 9_500, "v2": 500}

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.contract.test_http_api import assert_problem
+from tests.support.problems import assert_problem
 from tests.support.samples.artifacts import linear_artifact
-from tests.support.stages.http import MODEL, PASSED, HttpStage, NewLog, open_http_stage
+from tests.support.stages.http import CANARY, MODEL, PASSED, HttpStage, NewLog, open_http_stage, passed
 
-CANARY = {"kind": "canary", "weight": 500}
 STEPS = {
     "kind": "progressive",
     "steps": [
@@ -27,14 +26,6 @@ STEPS = {
 async def stage(new_log: NewLog, tmp_path: Path) -> AsyncIterator[HttpStage]:
     async with open_http_stage(new_log(), tmp_path) as stage:
         yield stage
-
-
-async def passed(stage: HttpStage) -> str:
-    """One more version that passed validation."""
-    version = await stage.registered()
-    baseline = {"baseline_version": "v1", "baseline_figures": {"accuracy": 0.9}}
-    await stage.accepted(f"versions/{version}/validate", {**PASSED, **baseline})
-    return version
 
 
 async def report(stage: HttpStage, **query: Any) -> dict[str, Any]:

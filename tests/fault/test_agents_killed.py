@@ -26,7 +26,7 @@ from tests.support.samples.registry import (
     switch,
     validate,
 )
-from tests.support.stages.agents import AgentsStage, agents_stage
+from tests.support.stages.agents import AgentsStage, agents_stage, kill
 
 MODELS = ("digits", "faces", "speech", "words")
 ROUNDS = 5
@@ -81,16 +81,6 @@ async def expected_states(commands: list[AnyCommand]) -> dict[str, ModelState]:
         return {name: timeless(stream.state) for name, stream in registry.fold.streams.items()}
     finally:
         await registry.stop()
-
-
-async def kill(stage_: AgentsStage) -> None:
-    """SIGKILL; returns when the agents run again."""
-    pid = stage_.supervisor.status("agents").pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    ended = await stage_.supervisor.wait_for("agents", "restarting")
-    assert ended.exit_code == -signal.SIGKILL
-    await stage_.supervisor.wait_for("agents", "running")
 
 
 async def send_steadily(stage_: AgentsStage, commands: list[AnyCommand]) -> None:

@@ -9,10 +9,9 @@ from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.envelope import Envelope
 from hotswap_events.rollout import RolloutAnalysisRecorded, RolloutCompleted
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy, Strategy
-from tests.fault.test_agents_killed import kill
 from tests.support.samples.registry import MODEL
 from tests.support.samples.rollouts import CANARY, analysis, progressive, set_weight, start_rollout
-from tests.support.stages.agents import SECONDS_MAX, AgentsStage, agents_stage
+from tests.support.stages.agents import SECONDS_MAX, AgentsStage, agents_stage, kill
 from tests.support.stages.observed_rollout import analyses_of, begin, expected, seconds, send, traffic_of
 
 POLICY = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),))

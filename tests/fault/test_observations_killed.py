@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hotswap_stream.settings import Settings, child_environment
-from tests.integration.test_observations import artifact_scoring, reading, send
+from tests.support.samples.torch_artifacts import artifact_scoring
+from tests.support.stages.observations import reading, send
 from tests.support.stages.serving import PARTITIONS, open_stage, stage_settings
 
 

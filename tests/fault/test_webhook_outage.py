@@ -6,8 +6,8 @@ from pathlib import Path
 from hotswap_stream import bootstrap
 from hotswap_stream.broker import EmbeddedKafka
 from hotswap_stream.errors import HotswapError
-from tests.integration.test_webhooks import caught_up, delivering, register, settings_for
 from tests.support.stages.serving import Stage, open_stage
+from tests.support.stages.webhooks import caught_up, delivering, register, settings_for
 from tests.support.webhook_receiver import SECONDS_MAX, Answer, Receiver
 
 

@@ -17,10 +17,9 @@ from hotswap_events.serving_control import ServingPolicy
 from hotswap_stream import bootstrap
 from hotswap_stream.domain.state.alerts import AlertsState, EndedAlert
 from hotswap_stream.settings import Settings
-from tests.fault.test_agents_killed import kill
-from tests.integration.test_circuits import GOOD, OVERFLOWING, fragile_artifact
 from tests.support.samples.profiles import sketch_of
-from tests.support.stages.agents import AgentsStage, agents_stage
+from tests.support.samples.torch_artifacts import GOOD, OVERFLOWING, fragile_artifact
+from tests.support.stages.agents import AgentsStage, agents_stage, kill
 from tests.support.stages.serving import MODEL, PARTITIONS, Stage, open_stage, request_body, stage_settings
 
 SECONDS_MAX = 90.0

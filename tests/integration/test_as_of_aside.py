@@ -10,9 +10,9 @@ import pytest
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.log.port import LogRecord
-from hotswap_stream.application.registry import follower as registry_follower
+from hotswap_stream.application.registry import tail as registry_tail
 from hotswap_stream.application.registry.as_of import WAITING_PER_CLIENT_MAX
-from tests.contract.test_http_api import assert_problem
+from tests.support.problems import assert_problem
 from tests.support.stages.http import HttpStage, open_http_stage
 
 ANSWERED_MEANWHILE = 50
@@ -48,7 +48,7 @@ class GatedLog(MemoryRegistryLog):
 
 @pytest.fixture
 async def gated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[HttpStage, Gate]]:
-    monkeypatch.setattr(registry_follower, "TAIL_RECORDS_MAX", 2)
+    monkeypatch.setattr(registry_tail, "TAIL_RECORDS_MAX", 2)
     log = GatedLog(MemoryRegistry(SystemClock()))
     log.gate = Gate()
     async with open_http_stage(log, tmp_path) as stage:

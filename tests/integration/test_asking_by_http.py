@@ -42,6 +42,32 @@ async def test_json_through_the_gateway(served: Served) -> None:
     assert named.json()["model_version"] == "v1"
 
 
+@pytest.mark.parametrize(
+    ("path", "content", "status"),
+    [
+        (f"{MODEL}/infer", {"inputs": [INPUT]}, 200),
+        (f"{MODEL}/versions/v1/infer", {"inputs": [INPUT], "parameters": {"binary_data_output": True}}, 200),
+        (f"{MODEL}/infer", {"inputs": []}, 400),
+        ("nobody/infer", {"inputs": [INPUT]}, 404),
+        (f"{UNSERVED}/infer", {"inputs": [INPUT]}, 503),
+        (f"{MODEL}/infer", {"inputs": [INPUT | {"data": [1.0] * 50_000}]}, 413),
+    ],
+)
+async def test_a_path_that_only_the_framework_understands_is_answered_alike(
+    served: Served, path: str, content: dict[str, Any], status: int
+) -> None:
+    direct, routed = [await served.http.post(f"/v2/models/{path}{end}", json=content) for end in ("", "/")]
+    assert (direct.status_code, routed.status_code) == (status, status), (direct.text, routed.text)
+    for name in ("content-type", "retry-after"):
+        assert routed.headers.get(name) == direct.headers.get(name)
+    length = "inference-header-content-length"
+    assert (length in routed.headers) == (length in direct.headers) == ("parameters" in content)
+    if status == 200:  # each answer has facts of its own
+        assert routed.content.startswith(f'{{"model_name":"{MODEL}"'.encode())
+    else:
+        assert routed.content == direct.content
+
+
 async def test_an_id_may_repeat_over_http_unless_the_caller_says_no(served: Served) -> None:
     path, body = f"/v2/models/{MODEL}/infer", {"id": uuid.uuid4().hex, "inputs": [INPUT]}
     assert [(await served.http.post(path, json=body)).status_code for _ in range(5)] == [200] * 5

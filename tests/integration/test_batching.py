@@ -7,8 +7,8 @@ import pytest
 from hotswap_events.serving_commands import SetServingPolicy
 from hotswap_events.serving_control import ServingPolicy
 from hotswap_stream.settings import Settings
-from tests.integration.test_inference_worker import running_worker
 from tests.support.stages.serving import Stage, body, open_stage, request_body, stage_settings
+from tests.support.stages.workers import running_worker
 
 REQUESTS = 60
 

@@ -10,47 +10,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from hotswap_stream.broker import BrokerProgress, BrokerStartError, DiskFullError, EmbeddedKafka, PortTakenError
 from hotswap_stream.broker.ports import HOST
+from tests.support.kafka.topics import consume, create_topic, produce
 
 _DEADLINE_S = 60.0
-
-
-async def create_topic(bootstrap_servers: str, topic: str, partitions: int = 1, replicas: int = 1) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic(topic, partitions, replicas)])
-    finally:
-        await admin.close()
-
-
-async def produce(bootstrap_servers: str, topic: str, values: list[bytes]) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", enable_idempotence=True)
-    await producer.start()
-    try:
-        for value in values:
-            await producer.send_and_wait(topic, value)
-    finally:
-        await producer.stop()
-
-
-async def consume(bootstrap_servers: str, topic: str, count: int, group_id: str | None = None) -> list[bytes]:
-    consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=bootstrap_servers, group_id=group_id, auto_offset_reset="earliest"
-    )
-    await consumer.start()
-    try:
-        values: list[bytes] = []
-        while len(values) < count:
-            for records in (await consumer.getmany(timeout_ms=1_000)).values():
-                values += [record.value for record in records]
-        return values
-    finally:
-        await consumer.stop()
 
 
 async def test_what_is_produced_is_consumed_by_a_group(kafka: str, topic_prefix: str) -> None:

@@ -14,7 +14,7 @@ from hotswap_stream.broker import BrokerKeeper, BrokerLostError, EmbeddedKafka, 
 from hotswap_stream.broker.disk import DISK_FREE_BYTES_LOW
 from hotswap_stream.broker.keeper import KeeperPace
 from hotswap_stream.home.broker_condition import BrokerCondition
-from tests.integration.test_broker_embedded import consume, create_topic
+from tests.support.kafka.topics import consume, create_topic
 
 DEADLINE_SECONDS = 60.0
 

@@ -12,10 +12,10 @@ from hotswap_stream.adapters.kafka.fleet_follower import read_fleet
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.loop import served_partitions
 from hotswap_stream.workers.inference.worker import InferenceWorker
-from tests.integration.test_hostile_requests import running
 from tests.support.kafka.hostile_topics import delete_topic, give_partitions
 from tests.support.stages.serving import MODEL, PARTITIONS, Stage, body, open_stage, request_body
 from tests.support.stages.serving import stage_settings as settings_of
+from tests.support.stages.workers import running_worker
 
 SECONDS_MAX = 60.0
 
@@ -57,10 +57,10 @@ async def is_answered(stage: Stage, partition: int, before: int = 0) -> None:
 async def test_request_partitions_that_were_added(kafka: str, stage: Stage) -> None:
     """The old ones stopped, too, health said nothing, and a restart told to delete the topic."""
     requests, responses = stage.topics.requests(MODEL), stage.topics.responses(MODEL)
-    async with running(stage.settings):
+    async with running_worker(stage.settings):
         await is_answered(stage, 0)
         await asyncio.to_thread(give_partitions, kafka, requests, PARTITIONS + 2)
-    async with running(stage.settings) as worker:
+    async with running_worker(stage.settings) as worker:
         await is_answered(stage, 0, 1)
         await is_answered(stage, 1)
         await stage._producer.client.force_metadata_update()
@@ -86,7 +86,7 @@ async def test_request_partitions_that_were_added(kafka: str, stage: Stage) -> N
 async def test_partitions_that_are_added_while_it_runs(
     kafka: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(stage.settings) as worker:
+    async with running_worker(stage.settings) as worker:
         await is_answered(stage, 0)
         await asyncio.to_thread(give_partitions, kafka, stage.topics.requests(MODEL), PARTITIONS + 1)
         await until(lambda: told(worker).unserved_partitions == (PARTITIONS,), "it does not see the new partition")
@@ -97,7 +97,7 @@ async def test_partitions_that_are_added_while_it_runs(
 async def test_a_response_topic_that_was_deleted(kafka: str, stage: Stage) -> None:
     """It is told in clear words, and the worker goes on when the topic is there again."""
     responses = stage.topics.responses(MODEL)
-    async with running(stage.settings) as worker:
+    async with running_worker(stage.settings) as worker:
         await is_answered(stage, 0)
         await asyncio.to_thread(delete_topic, kafka, responses)
         lost = await stage.send(request_body("while it is away"))
@@ -112,6 +112,6 @@ async def test_a_model_whose_topics_have_another_count_than_the_setting(stage: S
     """The worker, and with it every model, ended with 'delete the topic'."""
     from msgspec.structs import replace
 
-    async with running(replace(stage.settings, request_partitions=PARTITIONS + 3)) as worker:
+    async with running_worker(replace(stage.settings, request_partitions=PARTITIONS + 3)) as worker:
         await is_answered(stage, 0)
         assert told(worker).partitions == (0, 1)

@@ -6,29 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from torch import nn
 
 from hotswap_events.registry_state import CircuitPosition
 from hotswap_events.serving_commands import CloseCircuit, DisableModel, EnableModel, OpenCircuit, SetServingPolicy
 from hotswap_events.serving_control import CircuitClosed, CircuitOpened, ServingPolicy
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.modules.architectures import manifest_of
-from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.application.artifacts.heuristic import constant_artifact
 from hotswap_stream.application.registry.fold import Applied
 from hotswap_stream.settings import Settings
-from tests.support.stages.serving import MODEL, Answers, Stage, open_stage, request_body, stage_settings
+from tests.support.samples.torch_artifacts import GOOD, OVERFLOWING, fragile_artifact
+from tests.support.stages.serving import (
+    Answers,
+    Stage,
+    circuit_position,
+    open_stage,
+    request_body,
+    stage_settings,
+)
 
 POLICY = ServingPolicy(answers_min=10, open_seconds=0.5, probes=3, probe_share=0.5)
-GOOD, OVERFLOWING = [0.0, 0.0, 0.0, 0.0], [100.0, 100.0, 100.0, 100.0]
-
-
-def fragile_artifact() -> bytes:
-    """Answers [2, 2] for zeros; infinity, which is a failure, for large numbers."""
-    module = nn.Linear(4, 2)
-    nn.init.constant_(module.weight, 5e37)
-    nn.init.constant_(module.bias, 2.0)
-    return save_module(module, manifest_of("linear", {}))
 
 
 @pytest.fixture
@@ -62,17 +59,14 @@ async def ask(stage: Stage, data: list[float]) -> None:
         await stage.send(request_body(data=data), partition=partition)
 
 
-def position(stage: Stage) -> CircuitPosition:
-    circuit = stage.registry.state(MODEL).serving.circuits.get("v2")
-    return "closed" if circuit is None else circuit.position
-
-
 async def ask_until(stage: Stage, data: list[float], wanted: CircuitPosition, rounds_max: int = 2_000) -> None:
     for _round in range(rounds_max):
-        if position(stage) == wanted:
+        if circuit_position(stage) == wanted:
             return
         await ask(stage, data)
-    raise AssertionError(f"the circuit is {position(stage)}, not {wanted}, after {rounds_max} requests a partition")
+    raise AssertionError(
+        f"the circuit is {circuit_position(stage)}, not {wanted}, after {rounds_max} requests a partition"
+    )
 
 
 def all_of(answers: Answers) -> list[dict[str, Any]]:

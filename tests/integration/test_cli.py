@@ -1,44 +1,16 @@
 """The command line on the real broker: what it answers, and how it says no."""
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import structlog
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from hotswap_stream.cli.app import build_app
 from tests.support.samples.artifacts import linear_artifact
+from tests.support.stages.command_line import Cli, read_json
 from tests.support.stages.windows import mean_artifact
-
-Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def environment(kafka: str, topic_prefix: str, tmp_path: Path) -> dict[str, str]:
-    return {
-        "HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": kafka,
-        "HOTSWAP_TOPIC_PREFIX": topic_prefix,
-        "HOTSWAP_HOME": str(tmp_path / "home"),
-        "HOTSWAP_REQUEST_PARTITIONS": "1",
-    }
-
-
-@pytest.fixture
-def cli(environment: dict[str, str]) -> Iterator[Cli]:
-    """Runs a command in this process; `code` is the exit code it must end with."""
-    runner = CliRunner()
-
-    def invoke(*arguments: str, code: int = 0, **overrides: str | None) -> Result:
-        result = runner.invoke(build_app(), arguments, env={**environment, **overrides})
-        assert result.exit_code == code, (arguments, result.output, result.exception)
-        return result
-
-    yield invoke
-    # The command pointed the log at a stream that ended with it.
-    structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -46,10 +18,6 @@ def artifact(tmp_path: Path) -> Path:
     file = tmp_path / "model.safetensors"
     file.write_bytes(linear_artifact())
     return file
-
-
-def read_json(result: Result) -> Any:
-    return json.loads(result.stdout)
 
 
 def test_a_version_from_its_file_to_production_and_back(cli: Cli, artifact: Path) -> None:
@@ -118,23 +86,23 @@ def test_wrong_names_list_the_right_ones(cli: Cli, artifact: Path) -> None:
     assert "put it there first" in missing.stderr
 
 
-def test_two_environments_side_by_side(cli: Cli, environment: dict[str, str], artifact: Path) -> None:
-    other = f"{environment['HOTSWAP_TOPIC_PREFIX'][:50]}-other"
+def test_two_environments_side_by_side(cli: Cli, variables: dict[str, str], artifact: Path) -> None:
+    other = f"{variables['HOTSWAP_TOPIC_PREFIX'][:50]}-other"
     cli("register", "digits", str(artifact))
     assert read_json(cli("models", "--json", HOTSWAP_TOPIC_PREFIX=other)) == []
     topics = read_json(cli("topics", "--json"))
-    names = [topic["name"].removeprefix(environment["HOTSWAP_TOPIC_PREFIX"]) for topic in topics]
+    names = [topic["name"].removeprefix(variables["HOTSWAP_TOPIC_PREFIX"]) for topic in topics]
     assert names[:3] == [".registry", ".registry-state", ".commands"]
     assert names[-2:] == [".requests.digits", ".responses.digits"]
     assert f"{other}.registry" in cli("topics", HOTSWAP_TOPIC_PREFIX=other).output
 
 
 def test_topics_for_windows_are_made_where_the_version_in_production_takes_them(
-    cli: Cli, environment: dict[str, str], tmp_path: Path, artifact: Path
+    cli: Cli, variables: dict[str, str], tmp_path: Path, artifact: Path
 ) -> None:
     def listed() -> list[str]:
         found = [topic["name"] for topic in read_json(cli("topics", "--json"))]
-        return [name.removeprefix(environment["HOTSWAP_TOPIC_PREFIX"]) for name in found if ".windows." in name]
+        return [name.removeprefix(variables["HOTSWAP_TOPIC_PREFIX"]) for name in found if ".windows." in name]
 
     forecaster = tmp_path / "forecaster.safetensors"
     forecaster.write_bytes(mean_artifact())

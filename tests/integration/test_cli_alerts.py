@@ -3,53 +3,28 @@
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
-from typer.testing import CliRunner, Result
 
 from hotswap_events.alerts import AlertRule
-from hotswap_stream.cli.app import build_app
 from hotswap_stream.cli.terminal.running import run_on_registry
 from tests.support.checkout import ROOT
 from tests.support.samples.alerts import raise_alert
-from tests.support.samples.artifacts import linear_artifact
+from tests.support.stages.command_line import Cli
 
 GUIDE = ROOT / "docs" / "guides" / "alerts.md"
 
 _COMMAND = re.compile(r"^    hotswap-stream (.*)$", re.MULTILINE)
 
-Cli = Callable[..., Result]
 
-
-@pytest.fixture
-def cli(kafka: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    """Runs a command in this process, with a model in production; `code` is the exit code it must end with."""
+@pytest.fixture(autouse=True)
+def _in_the_checkout(variables: dict[str, str], one_version: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model is in production; what the guide names is found, also by what is no command."""
     monkeypatch.chdir(ROOT)
-    for name, value in {
-        "HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": kafka,
-        "HOTSWAP_TOPIC_PREFIX": topic_prefix,
-        "HOTSWAP_HOME": str(tmp_path / "home"),
-        "HOTSWAP_REQUEST_PARTITIONS": "1",
-    }.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    artifact = tmp_path / "model.safetensors"
-    artifact.write_bytes(linear_artifact())
-    runner = CliRunner()
-
-    def invoke(*arguments: str, code: int = 0) -> Result:
-        result = runner.invoke(build_app(), arguments)
-        assert result.exit_code == code, (arguments, result.output, result.exception)
-        return result
-
-    invoke("register", "digits", str(artifact))
-    invoke("switch", "digits", "v1")
-    yield invoke
-    # The command pointed the log at a stream that ended with it.
-    structlog.reset_defaults()
 
 
 def raised(rule: AlertRule, value: float, **fields: Any) -> None:

@@ -12,10 +12,10 @@ import pytest
 from confluent_kafka import Producer
 
 from hotswap_events.observation import Observation
-from tests.integration.test_cli_rollouts import Cli, cli, two_versions  # noqa: F401  # fixtures
 from tests.support.checkout import ROOT
 from tests.support.samples.observations import ObservedTraffic
 from tests.support.samples.profiles import sketch_of
+from tests.support.stages.command_line import Cli
 
 GUIDE = ROOT / "docs" / "guides" / "drift.md"
 
@@ -36,7 +36,7 @@ def records_of(rows: "np.typing.NDArray[np.float32]", worker: str) -> list[Obser
 
 @pytest.mark.usefixtures("two_versions")
 def test_a_version_trained_elsewhere_gets_a_profile_and_a_shift_is_seen(
-    cli: Cli,  # noqa: F811
+    cli: Cli,
     kafka: str,
     topic_prefix: str,
     tmp_path: Path,
@@ -72,7 +72,7 @@ def test_a_version_trained_elsewhere_gets_a_profile_and_a_shift_is_seen(
 
 @pytest.mark.usefixtures("two_versions")
 def test_wrong_usage_is_told(
-    cli: Cli,  # noqa: F811
+    cli: Cli,
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "x.npy"
@@ -95,7 +95,7 @@ def test_wrong_usage_is_told(
 
 
 def test_every_command_of_the_guide_runs(
-    cli: Cli,  # noqa: F811
+    cli: Cli,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,57 +1,21 @@
 """Commands that run as processes of their own: the API, the followed log, and how quickly help is there."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import pytest
 
-from tests.support.checkout import ROOT
+from tests.support.processes.commands import hotswap, running
 from tests.support.samples.artifacts import linear_artifact
 
 STOP_SECONDS_MAX = 30.0
 HEAVY = ("torch", "faust", "litestar", "aiokafka", "sklearn", "numpy", "uvicorn", "pydantic", "msgspec")
 
 Command = Callable[..., list[str]]
-
-
-def hotswap(*arguments: str) -> list[str]:
-    """The command line of this checkout, by this interpreter."""
-    return [sys.executable, "-W", "error", "-c", "from hotswap_stream.cli import main; main()", *arguments]
-
-
-@pytest.fixture
-def environment(kafka: str, topic_prefix: str, tmp_path: Path) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOTSWAP_")}
-    return {
-        **inherited,
-        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "events"))),
-        "HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": kafka,
-        "HOTSWAP_TOPIC_PREFIX": topic_prefix,
-        "HOTSWAP_HOME": str(tmp_path / "home"),
-        "HOTSWAP_REQUEST_PARTITIONS": "1",
-        "HOTSWAP_API_KEYS": "ci:key-of-ci",
-    }
-
-
-@contextmanager
-def running(environment: dict[str, str], *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """A command until the block ends; killed if it has not ended then."""
-    process = subprocess.Popen(
-        hotswap(*arguments), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
 
 
 def test_the_api_serves_until_it_is_told_to_stop(environment: dict[str, str], tmp_path: Path) -> None:

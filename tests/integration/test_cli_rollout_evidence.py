@@ -14,9 +14,9 @@ from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from hotswap_stream.cli.app import build_app
-from tests.integration.test_cli_rollouts import Cli, cli, two_versions  # noqa: F401  # fixtures
 from tests.support.checkout import ROOT
 from tests.support.samples.observations import ObservedTraffic
+from tests.support.stages.command_line import Cli
 
 GUIDE = ROOT / "docs" / "guides" / "rollouts-by-evidence.md"
 
@@ -35,7 +35,7 @@ def _logging() -> Iterator[None]:
 
 @pytest.mark.usefixtures("two_versions")
 def test_what_was_observed_is_reported_and_tried_again(
-    cli: Cli,  # noqa: F811
+    cli: Cli,
     kafka: str,
     topic_prefix: str,
     tmp_path: Path,
@@ -77,7 +77,7 @@ def test_what_was_observed_is_reported_and_tried_again(
 
 @pytest.mark.usefixtures("two_versions")
 def test_every_command_of_the_guide_runs(
-    cli: Cli,  # noqa: F811
+    cli: Cli,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -3,18 +3,12 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
-from typer.testing import CliRunner, Result
 
-from hotswap_stream.cli.app import build_app
-from tests.support.samples.artifacts import linear_artifact
-
-Cli = Callable[..., Result]
+from tests.support.stages.command_line import Cli, read_json
 
 STRATEGY = """
 [strategy]
@@ -34,41 +28,6 @@ metrics = [
   { metric = "latency", threshold = 0.05, slow_ms = 50.0 },
 ]
 """
-
-
-@pytest.fixture
-def cli(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[Cli]:
-    """Runs a command in this process; `code` is the exit code it must end with."""
-    runner = CliRunner()
-    environment = {
-        "HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": kafka,
-        "HOTSWAP_TOPIC_PREFIX": topic_prefix,
-        "HOTSWAP_HOME": str(tmp_path / "home"),
-        "HOTSWAP_REQUEST_PARTITIONS": "1",
-    }
-
-    def invoke(*arguments: str, code: int = 0) -> Result:
-        result = runner.invoke(build_app(), arguments, env=environment)
-        assert result.exit_code == code, (arguments, result.output, result.exception)
-        return result
-
-    yield invoke
-    structlog.reset_defaults()
-
-
-@pytest.fixture
-def two_versions(cli: Cli, tmp_path: Path) -> None:
-    """v1 is in production, v2 has passed validation."""
-    for seed in (1, 2):
-        file = tmp_path / f"{seed}.safetensors"
-        file.write_bytes(linear_artifact(seed=seed))
-        cli("register", "digits", str(file))
-    cli("validate", "digits", "v1", "--accuracy", "0.9", "--promote-first")
-    cli("validate", "digits", "v2", "--accuracy", "0.91", "--baseline-accuracy", "0.9")
-
-
-def read_json(result: Result) -> Any:
-    return json.loads(result.stdout)
 
 
 def shares(report: dict[str, Any]) -> dict[str, int]:

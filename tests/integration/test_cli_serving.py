@@ -1,47 +1,10 @@
 """Circuits, their policy, the off switch and heuristics on the command line, on the real broker."""
 
-import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
-import structlog
-from typer.testing import CliRunner, Result
 
-from hotswap_stream.cli.app import build_app
-from tests.support.samples.artifacts import linear_artifact
+from tests.support.stages.command_line import Cli, read_json
 
-Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def cli(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[Cli]:
-    """Runs a command in this process; `code` is the exit code it must end with."""
-    environment = {
-        "HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": kafka,
-        "HOTSWAP_TOPIC_PREFIX": topic_prefix,
-        "HOTSWAP_HOME": str(tmp_path / "home"),
-        "HOTSWAP_REQUEST_PARTITIONS": "1",
-    }
-    artifact = tmp_path / "model.safetensors"
-    artifact.write_bytes(linear_artifact())
-    runner = CliRunner()
-
-    def invoke(*arguments: str, code: int = 0) -> Result:
-        result = runner.invoke(build_app(), arguments, env=environment)
-        assert result.exit_code == code, (arguments, result.output, result.exception)
-        return result
-
-    invoke("register", "digits", str(artifact))
-    invoke("switch", "digits", "v1")
-    yield invoke
-    # The command pointed the log at a stream that ended with it.
-    structlog.reset_defaults()
-
-
-def read_json(result: Result) -> Any:
-    return json.loads(result.stdout)
+pytestmark = pytest.mark.usefixtures("one_version")
 
 
 def test_a_heuristic_stands_in_for_a_version_taken_out_by_hand(cli: Cli) -> None:

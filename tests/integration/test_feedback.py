@@ -24,7 +24,7 @@ from hotswap_stream.cli.app import build_app
 from hotswap_stream.client.inference import Inference
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings
-from tests.contract.test_http_api import assert_problem
+from tests.support.problems import assert_problem
 from tests.support.stages.http import MODEL as HTTP_MODEL
 from tests.support.stages.http import open_http_stage
 from tests.support.stages.serving import MODEL, Stage, open_stage, stage_settings

@@ -18,12 +18,8 @@ from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import Arrays, LoadedModel, ModelLoader
 from hotswap_stream.home.pulse import NotHealthyError, Pulse, check
 from hotswap_stream.workers.inference import worker as worker_module
-from hotswap_stream.workers.inference.loop import signs as life_signs
-from tests.integration.test_cli_processes import (
-    environment,  # noqa: F401  # a fixture
-    hotswap,
-    running,
-)
+from hotswap_stream.workers.inference.health import signs as life_signs
+from tests.support.processes.commands import hotswap, running
 from tests.support.stages.asking import running_api
 from tests.support.stages.serving import MODEL, open_stage, request_body, stage_settings
 
@@ -69,7 +65,7 @@ class Check:
 def test_a_process_is_healthy_while_it_runs(
     command: tuple[str, ...],
     check: tuple[str, ...],
-    environment: dict[str, str],  # noqa: F811
+    environment: dict[str, str],
 ) -> None:
     asked = Check(environment, *check)
     code, said = asked.said()
@@ -87,7 +83,7 @@ def test_a_process_is_healthy_while_it_runs(
     assert "is at work with" in asked.until(1)
 
 
-def test_one_that_was_killed_is_not(environment: dict[str, str]) -> None:  # noqa: F811
+def test_one_that_was_killed_is_not(environment: dict[str, str]) -> None:
     with running(environment, "worker", "--name", "w1") as process:
         Check(environment, "worker", "--name", "w1").until(0)
         process.kill()

@@ -1,7 +1,6 @@
 """Records in a responses topic that no worker wrote: they pass nothing over, answer for nobody, and end nothing."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from hotswap_stream import bootstrap
 from hotswap_stream.application.inference.gateway import InferenceTimeoutError
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings
-from hotswap_stream.workers.inference.worker import InferenceWorker
 from tests.support.stages.serving import MODEL, Stage, body, open_stage, request_body, stage_settings
+from tests.support.stages.workers import running_worker
 
 KEYS = "the-new-key-of-workers-and-readers the-old-key-of-workers-and-readers"
 ROW = {"x": [[1.0, 2.0, 3.0, 4.0]]}
@@ -26,16 +25,6 @@ OK = (names.STATUS, b"ok")
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
     return stage_settings(kafka, topic_prefix, tmp_path)
-
-
-@asynccontextmanager
-async def running_worker(settings: Settings, name: str = "w1") -> AsyncIterator[InferenceWorker]:
-    worker = await bootstrap.build_worker(settings, name)
-    await worker.start()
-    try:
-        yield worker
-    finally:
-        await worker.stop()
 
 
 @pytest.fixture

@@ -2,34 +2,18 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace
 
-from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.worker import InferenceWorker
 from tests.support.kafka.raw_records import send_with_a_nameless_header
 from tests.support.stages.serving import MODEL, open_stage, stage_settings
-
-
-@asynccontextmanager
-async def started(settings: Settings, name: str) -> AsyncIterator[InferenceWorker]:
-    worker = await bootstrap.build_worker(settings, name)
-    await worker.start()
-    running = asyncio.create_task(worker.run())
-    try:
-        yield worker
-        assert not running.done(), running
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await worker.stop()
+from tests.support.stages.workers import watched_worker
 
 
 async def hears(worker: InferenceWorker, other: str) -> None:
@@ -76,15 +60,17 @@ async def test_a_load_that_fails_in_one_worker_rolls_nobody_back_whatever_is_in_
         (damaged,) = (path for path in (other.home / "artifacts").rglob(f"{digest}*") if path.is_file())
         damaged.chmod(0o644)
         damaged.write_bytes(b"damaged")
-        async with started(settings, "w1") as good, started(other, "w2") as bad:
+        async with watched_worker(settings, "w1") as good, watched_worker(other, "w2") as bad:
             await hears(good, "w2")
             await hears(bad, "w1")
             await write_into_the_fleet(settings)
             await stage.switch("v2")
             async with asyncio.timeout(60):
-                while MODEL not in bad._settling:
+                while MODEL not in bad._served or bad._served[MODEL].settling is None:
                     await asyncio.sleep(0.05)
-                await bad._settling[MODEL]
+                settling = bad._served[MODEL].settling
+                assert settling is not None
+                await settling
             await stage.registry.catch_up()
             assert stage.registry.state(MODEL).active_version == "v2"
             lease = good._served[MODEL].slots.current

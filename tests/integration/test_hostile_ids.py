@@ -9,9 +9,8 @@ from typer.testing import CliRunner
 from hotswap_events.commands import StageVersion
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.settings import Settings
-from tests.integration.test_hostile_fleet import started
-from tests.integration.test_inference_worker import _damage
-from tests.support.stages.serving import MODEL, artifact_answering, open_stage, stage_settings
+from tests.support.stages.serving import MODEL, artifact_answering, damage, open_stage, stage_settings
+from tests.support.stages.workers import watched_worker
 
 
 @pytest.fixture
@@ -25,10 +24,10 @@ async def test_a_version_that_cannot_load_is_rolled_back_though_somebody_used_th
         await stage.register_answering(1.0)
         await stage.switch("v1")
         artifact = await stage.store.put_artifact(artifact_answering(2.0))
-        await _damage(stage, artifact)
+        await damage(stage, artifact)
         assert await stage.register(artifact) == "v2"
         await stage.register_answering(3.0)
-        async with started(settings, "w1"):
+        async with watched_worker(settings, "w1"):
             offset = stage.registry.fold.next_offset + 1  # of the promotion, behind what is written now
             used = StageVersion(
                 command_id=f"load-failed:{MODEL}:v2:{offset}", actor="mallory", model_name=MODEL, model_version="v3"

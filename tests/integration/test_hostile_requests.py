@@ -4,8 +4,7 @@ On the real broker, through a running worker.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,16 +12,15 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from hotswap_events import headers as header_names
-from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import Arrays, LoadedModel, ModelLoader
 from hotswap_stream.application.topics.dead_letter import DEAD_LETTER_KEY_BYTES_MAX, DEAD_LETTER_VALUE_BYTES_MAX
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.requests.requests import KEY_BYTES_MAX
-from hotswap_stream.workers.inference.worker import InferenceWorker
 from tests.support.kafka.hostile_topics import set_topic, write_packed
 from tests.support.stages.serving import MODEL, PARTITIONS, Stage, body, headers, open_stage, request_body
 from tests.support.stages.serving import stage_settings as settings_of
+from tests.support.stages.workers import running_worker
 
 MEBIBYTE = 1024**2
 Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
@@ -31,20 +29,6 @@ Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
     return settings_of(kafka, topic_prefix, tmp_path)
-
-
-@asynccontextmanager
-async def running(
-    settings: Settings, wrap: Callable[[ModelLoader], ModelLoader] | None = None
-) -> AsyncIterator[InferenceWorker]:
-    worker = await bootstrap.build_worker(settings, "w1")
-    if wrap is not None:
-        worker._loader = wrap(worker._loader)
-    await worker.start()
-    try:
-        yield worker
-    finally:
-        await worker.stop()
 
 
 @pytest.fixture
@@ -82,7 +66,7 @@ def is_error(record: Record, code: str, said: str) -> Mapping[str, Any]:
 
 async def test_an_unreadable_request_with_vast_headers_and_a_vast_key(stage: Stage) -> None:
     """Its dead letter was larger than a record may be, and the loop began anew for ever."""
-    async with running(stage.settings):
+    async with running_worker(stage.settings):
         vast = (header_names.CONTENT_TYPE, b"x" * 200_000)
         offset = await stage.send(b"\xff" * 900_000, headers=[vast], key=b"k" * 50_000)
         answers = await good_ones_are_answered(stage, 1, 0)
@@ -96,7 +80,7 @@ async def test_an_unreadable_request_with_vast_headers_and_a_vast_key(stage: Sta
 
 async def test_a_valid_request_with_a_vast_key(kafka: str, stage: Stage) -> None:
     """12 MB of key, a few kB on the wire: the answer repeated it, and no broker takes such a record."""
-    async with running(stage.settings):
+    async with running_worker(stage.settings):
         topic = stage.topics.requests(MODEL)
         await asyncio.to_thread(write_packed, kafka, topic, [request_body("vast")], key=b"k" * 12 * MEBIBYTE)
         answers = await good_ones_are_answered(stage, 1, 0)
@@ -107,7 +91,7 @@ async def test_a_valid_request_with_a_vast_key(kafka: str, stage: Stage) -> None
 
 async def test_a_small_batch_that_unpacks_to_230_megabytes(kafka: str, stage: Stage) -> None:
     """The client reports it for ever, and never moves (librdkafka issue 5260)."""
-    async with running(stage.settings):
+    async with running_worker(stage.settings):
         await stage.send(request_body("before"))
         topic = stage.topics.requests(MODEL)
         (offset,) = await asyncio.to_thread(write_packed, kafka, topic, [bytes(230 * MEBIBYTE)])
@@ -124,7 +108,7 @@ async def test_every_record_of_an_unreadable_batch_gets_an_error(kafka: str, sta
     topic = stage.topics.requests(MODEL)
     many = [bytes(2 * MEBIBYTE)] * 110
     await asyncio.to_thread(write_packed, kafka, topic, many)
-    async with running(stage.settings):
+    async with running_worker(stage.settings):
         await stage.send(request_body("before"), partition=1)
         await stage.answers(1, partition=1)
         await asyncio.to_thread(write_packed, kafka, topic, many, partition=1)
@@ -139,18 +123,18 @@ async def test_every_record_of_an_unreadable_batch_gets_an_error(kafka: str, sta
 async def test_an_unreadable_batch_among_the_answers(kafka: str, stage: Stage) -> None:
     """Whoever takes over reads the last answers; what somebody wrote there must not keep it from going on."""
     topic = stage.topics.responses(MODEL)
-    async with running(stage.settings):
+    async with running_worker(stage.settings):
         await stage.send(request_body("before"))
         await stage.answers(1)
     # By gzip, because the test reads it, too.
     await asyncio.to_thread(write_packed, kafka, topic, [bytes(230 * MEBIBYTE)], codec="gzip")
-    async with running(stage.settings):
+    async with running_worker(stage.settings):
         await good_ones_are_answered(stage, 2, 0)
 
 
 async def test_an_answer_that_the_broker_refuses(kafka: str, stage: Stage) -> None:
     """A refused record ended the producer of the answers, and with it every life of the loop after."""
-    async with running(stage.settings) as worker:
+    async with running_worker(stage.settings) as worker:
         await stage.send(request_body("before"))
         await stage.answers(1)
         await asyncio.to_thread(set_topic, kafka, stage.topics.responses(MODEL), max_message_bytes="2000")
@@ -166,7 +150,7 @@ async def test_an_answer_that_the_broker_refuses(kafka: str, stage: Stage) -> No
 async def test_dead_letters_that_the_broker_refuses(kafka: str, stage: Stage) -> None:
     """The copy is made smaller; where nothing is taken at all, requests are answered all the same."""
     dead_letters = stage.topics.dead_letters
-    async with running(stage.settings):
+    async with running_worker(stage.settings):
         await asyncio.to_thread(set_topic, kafka, dead_letters, max_message_bytes="1000")
         await stage.send(b"x" * 5_000)
         await good_ones_are_answered(stage, 1, 0)
@@ -217,7 +201,7 @@ class _TrapLoader:
 
 async def test_a_request_that_ends_the_loop_by_an_error_of_our_own(stage: Stage) -> None:
     """Any other error than Kafka's ended the worker, and its next start met the same request."""
-    async with running(stage.settings, _TrapLoader) as worker:
+    async with running_worker(stage.settings, wrap=_TrapLoader) as worker:
         sent = [await stage.send(request_body(f"{number}")) for number in range(3)]
         poison = await stage.send(request_body("poison", shape=[3, 4], data=[0.0] * 12))
         sent += [await stage.send(request_body(f"{number}")) for number in range(3, 6)]

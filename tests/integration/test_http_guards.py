@@ -10,7 +10,7 @@ from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRe
 from hotswap_stream.api import create_app
 from hotswap_stream.api.server import check_keys
 from hotswap_stream.errors import ConfigurationError
-from tests.contract.test_http_api import assert_problem
+from tests.support.problems import assert_problem
 from tests.support.raw_http import RawAnswer, raw_connection, request
 from tests.support.stages.http import MODEL, HttpStage, open_http_stage, served, services_on, started_registry
 

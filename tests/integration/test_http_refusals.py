@@ -14,7 +14,7 @@ from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRe
 from hotswap_stream.api import app as api_app
 from hotswap_stream.application.training.runs import TrainingSpec
 from hotswap_stream.errors import AppendOutcomeUnknownError
-from tests.contract.test_http_api import assert_problem
+from tests.support.problems import assert_problem
 from tests.support.stages.http import MODEL, PASSED, HttpStage, open_http_stage
 
 JSON = {"content-type": "application/json"}

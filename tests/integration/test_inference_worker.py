@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +11,25 @@ import pytest
 from confluent_kafka import Consumer
 
 from hotswap_events import headers as header_names
-from hotswap_events.registry import ArtifactFacts
-from hotswap_stream import bootstrap
-from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.settings import Settings
-from hotswap_stream.workers.inference.worker import InferenceWorker
 from tests.support.stages.serving import (
     MODEL,
     PARTITIONS,
     Stage,
     artifact_answering,
     body,
+    damage,
     headers,
     open_stage,
     request_body,
     stage_settings,
 )
+from tests.support.stages.workers import running_worker
 
 
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
     return stage_settings(kafka, topic_prefix, tmp_path)
-
-
-@asynccontextmanager
-async def running_worker(settings: Settings, name: str = "w1") -> AsyncIterator[InferenceWorker]:
-    worker = await bootstrap.build_worker(settings, name)
-    await worker.start()
-    try:
-        yield worker
-    finally:
-        await worker.stop()
 
 
 @pytest.fixture
@@ -238,18 +225,9 @@ async def test_without_an_active_version_requests_get_an_error(settings: Setting
             assert body((await stage.answers(2))[1])["model_version"] == "v1"
 
 
-async def _damage(stage: Stage, artifact: ArtifactFacts) -> None:
-    hexadecimal = digest_hex(artifact.digest)
-    path = stage.settings.home / "artifacts" / "sha256" / hexadecimal[:2] / f"{hexadecimal}.safetensors"
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 0x01
-    path.chmod(0o644)
-    path.write_bytes(content)
-
-
 async def test_a_damaged_artifact_never_serves_and_is_rolled_back_by_an_event(stage: Stage) -> None:
     artifact = await stage.store.put_artifact(artifact_answering(3.0))
-    await _damage(stage, artifact)
+    await damage(stage, artifact)
     assert await stage.register(artifact) == "v3"
     await stage.send(request_body("before"))
     promoted = await stage.switch("v3")
@@ -258,7 +236,9 @@ async def test_a_damaged_artifact_never_serves_and_is_rolled_back_by_an_event(st
     state = stage.registry.state(MODEL)
     assert state.active_version == "v1"
     assert state.versions["v3"].stage == "archived"
-    event = stage.registry.tail[-1].outcome
+    newest = stage.registry.tail.newest
+    assert newest is not None
+    event = newest.outcome
     assert event.event.data.cause == "load-failed"  # type: ignore[union-attr]
     assert "expected sha256" in event.event.reason  # type: ignore[union-attr, operator]
     await stage.send(request_body("after"))
@@ -311,7 +291,7 @@ async def test_a_first_version_that_cannot_load_stops_nothing(settings: Settings
     """There is no former version to roll back to: requests get an error that says why, until one loads."""
     async with open_stage(settings) as stage:
         artifact = await stage.store.put_artifact(artifact_answering(1.0))
-        await _damage(stage, artifact)
+        await damage(stage, artifact)
         await stage.register(artifact)
         await stage.switch("v1")
         async with running_worker(settings):

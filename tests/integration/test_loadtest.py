@@ -19,12 +19,12 @@ from hotswap_events import headers as header_names
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.inference.gateway import partition_of
 from hotswap_stream.client.load.tally import LoadReport
-from tests.integration.test_windows import running_worker
 from tests.support.checkout import ROOT
 from tests.support.stages.asking import running_api
 from tests.support.stages.hand_worker import Answer, HandWorker, Headers, answering, hand_worker
 from tests.support.stages.serving import MODEL, PARTITIONS, Stage, open_stage, stage_settings
 from tests.support.stages.windows import mean_artifact
+from tests.support.stages.workers import running_worker
 
 
 class Command:

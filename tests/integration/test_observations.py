@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from itertools import chain
 from pathlib import Path
 
@@ -12,9 +11,6 @@ import httpx
 import msgspec
 import pytest
 import structlog
-import torch
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from torch import nn
 from typer.testing import CliRunner
 
 from hotswap_events import headers as header_names
@@ -22,13 +18,12 @@ from hotswap_events.observation import Comparison, Observation
 from hotswap_events.rollout_commands import AbortRollout, StartRollout
 from hotswap_events.rollout_strategy import CanaryStrategy, MetricRule, RolloutPolicy, ShadowStrategy
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.torch.modules.architectures import manifest_of
-from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.observing import observer
-from hotswap_stream.workers.inference.worker import InferenceWorker
+from tests.support.samples.torch_artifacts import artifact_scoring
 from tests.support.stages.asking import running_api
+from tests.support.stages.observations import reading, send
 from tests.support.stages.serving import (
     MODEL,
     PARTITIONS,
@@ -38,31 +33,14 @@ from tests.support.stages.serving import (
     request_body,
     stage_settings,
 )
+from tests.support.stages.workers import running_worker
 
 POLICY = RolloutPolicy(metrics=(MetricRule(metric="latency", threshold=0.05, slow_ms=1e-6),), auto_archive=False)
-
-
-def artifact_scoring(*scores: float) -> bytes:
-    """An artifact whose every answer is these two scores."""
-    module = nn.Linear(4, 2)
-    nn.init.zeros_(module.weight)
-    module.bias.data = torch.tensor(scores)
-    return save_module(module, manifest_of("linear", {}))
 
 
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
     return stage_settings(kafka, topic_prefix, tmp_path)
-
-
-@asynccontextmanager
-async def running_worker(settings: Settings) -> AsyncIterator[InferenceWorker]:
-    worker = await bootstrap.build_worker(settings, "w1")
-    await worker.start()
-    try:
-        yield worker
-    finally:
-        await worker.stop()
 
 
 @pytest.fixture
@@ -75,59 +53,10 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
         yield stage
 
 
-class Records:
-    """All records of a topic with four partitions, as they come."""
-
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        self.values: list[bytes] = []
-        self.partitions: set[int] = set()
-        self._consumer = consumer
-
-    async def read(self) -> None:
-        while True:
-            for partition, records in (await self._consumer.getmany(timeout_ms=100)).items():
-                self.partitions.add(partition.partition)
-                self.values.extend(record.value for record in records)
-
-    async def until(self, true: Callable[[], bool], seconds_max: float = 60.0) -> None:
-        async with asyncio.timeout(seconds_max):
-            while not true():
-                await asyncio.sleep(0.02)
-
-    def observations(self, **wanted: str | None) -> list[Observation]:
-        found = [msgspec.json.decode(value, type=Observation) for value in self.values]
-        return [each for each in found if all(getattr(each, name) == value for name, value in wanted.items())]
-
-    def answers(self, **wanted: str | None) -> int:
-        return sum(each.answers for each in self.observations(**wanted))
-
-
-@asynccontextmanager
-async def reading(settings: Settings, topic: str) -> AsyncIterator[Records]:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers, group_id=None, auto_offset_reset="earliest"
-    )
-    await consumer.start()
-    consumer.assign([TopicPartition(topic, number) for number in range(4)])
-    records = Records(consumer)
-    task = asyncio.create_task(records.read())
-    try:
-        yield records
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await consumer.stop()
-
-
 async def start_rollout(stage: Stage, strategy: CanaryStrategy | ShadowStrategy, *candidates: str) -> None:
     await stage.command(
         StartRollout(**stage.meta(), strategy=strategy, candidates=candidates, policy=POLICY, forced=True)
     )
-
-
-async def send(stage: Stage, count: int, *, first: int = 0) -> None:
-    for number in range(first, first + count):
-        await stage.send(request_body(f"r-{number}"), partition=number % PARTITIONS)
 
 
 async def test_a_canary_is_observed_beside_its_baseline(stage: Stage, settings: Settings) -> None:

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from hotswap_events import headers as names
 from hotswap_stream.settings import Settings
-from tests.integration.test_inference_worker import running_worker
 from tests.support.stages.serving import MODEL, Stage, body, open_stage, request_body, stage_settings
+from tests.support.stages.workers import running_worker
 
 
 @pytest.fixture

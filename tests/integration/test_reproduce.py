@@ -15,8 +15,8 @@ from hotswap_events import headers as names
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.settings import Settings, child_environment
-from tests.integration.test_inference_worker import running_worker
 from tests.support.stages.serving import MODEL, Stage, open_stage, stage_settings
+from tests.support.stages.workers import running_worker
 
 REQUESTS = 40
 RAW = [(names.CONTENT_TYPE, b"application/msgpack")]

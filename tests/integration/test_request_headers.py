@@ -15,8 +15,8 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from hotswap_events import headers as names
 from hotswap_events.commands import ArchiveVersion
 from hotswap_stream.settings import Settings
-from tests.integration.test_inference_worker import running_worker
 from tests.support.stages.serving import MODEL, Stage, body, headers, open_stage, request_body, stage_settings
+from tests.support.stages.workers import running_worker
 
 
 @pytest.fixture

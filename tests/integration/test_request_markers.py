@@ -10,12 +10,12 @@ from confluent_kafka import Producer
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.inference import lag as request_lag
 from hotswap_stream.settings import Settings
+from hotswap_stream.workers.inference.health import signs as life_signs
 from hotswap_stream.workers.inference.loop import answered_places
-from hotswap_stream.workers.inference.loop import signs as life_signs
 from hotswap_stream.workers.inference.loop.waiting_requests import nothing_waits
-from tests.integration.test_hostile_requests import running
 from tests.support.stages.serving import MODEL, Stage, open_stage, request_body
 from tests.support.stages.serving import stage_settings as settings_of
+from tests.support.stages.workers import running_worker
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def test_a_marker_is_no_request_that_waits(stage: Stage, monkeypatch: pyte
         monkeypatch.setattr(module, name, seconds)
     settings, topic = stage.settings, stage.topics.requests(MODEL)
     options = bootstrap.connection(settings).librdkafka_options()
-    async with running(settings) as worker, bootstrap.request_lag(settings) as lag:
+    async with running_worker(settings) as worker, bootstrap.request_lag(settings) as lag:
         await asyncio.to_thread(write_in_transaction, settings, topic)
         await stage.answers(1)
         signs = worker._served[MODEL].signs

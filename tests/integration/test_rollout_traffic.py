@@ -12,8 +12,8 @@ from hotswap_events.rollout_strategy import CanaryStrategy, FleetStrategy, Strat
 from hotswap_stream.domain.rollouts.routing import arm_of
 from hotswap_stream.domain.rollouts.traffic import traffic
 from hotswap_stream.settings import Settings
-from tests.integration.test_inference_worker import running_worker
 from tests.support.stages.serving import MODEL, Stage, body, open_stage, request_body, stage_settings
+from tests.support.stages.workers import running_worker
 
 USERS = [f"user-{number}" for number in range(120)]
 

@@ -1,8 +1,6 @@
 """Events of the log at real receivers, by way of the real broker."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,77 +9,15 @@ import pytest
 import structlog
 
 from hotswap_events.codec import REGISTRY_CODEC
-from hotswap_events.commands import RegisterVersion
 from hotswap_events.envelope import GENESIS
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.http.webhook_post import HttpWebhookPoster
-from hotswap_stream.application.log.port import LogRecord
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.webhooks import delivery as webhook_delivery
-from hotswap_stream.application.webhooks.retry import PostOutcome, RetryRule
-from hotswap_stream.settings import Settings
-from tests.support.samples.registry import IMPORTED, artifact_of, in_envelope, trained
-from tests.support.stages.serving import Stage, headers, open_stage
+from hotswap_stream.application.webhooks.retry import PostOutcome
+from tests.support.samples.registry import in_envelope, trained
+from tests.support.stages.serving import headers, open_stage
+from tests.support.stages.webhooks import IMPATIENT, caught_up, delivering, register, settings_for
 from tests.support.webhook_receiver import OTHER_SECRET, SECONDS_MAX, SECRET, Answer, Receiver
-
-QUICK = RetryRule(seconds_max=3_600.0, pause_seconds_first=0.01, pause_seconds_max=0.02, retry_after_seconds_max=0.02)
-IMPATIENT = msgspec.structs.replace(QUICK, seconds_max=0.0)
-
-
-def settings_for(kafka: str, prefix: str, home: Path, urls: str, **changes: Any) -> Settings:
-    values: dict[str, Any] = {
-        "webhook_secret": SECRET,
-        "webhook_events": "hotswap.model.trained.v1",
-        "webhook_timeout_ms": 5_000,
-    }
-    return Settings(
-        kafka_bootstrap_servers=kafka,
-        topic_prefix=prefix,
-        home=home,
-        request_partitions=1,
-        webhook_urls=urls,
-        **(values | changes),
-    )
-
-
-@asynccontextmanager
-async def delivering(settings: Settings, rule: RetryRule = QUICK) -> AsyncIterator[Registry]:
-    """What the agents do for webhooks, without the agents; returns when each webhook has a place."""
-    await bootstrap.ensure_control_topics(settings)
-    registry, stop = bootstrap.build_registry(settings, "test-webhooks"), asyncio.Event()
-    async with bootstrap.webhook_deliveries(settings, registry, rule=rule) as deliveries:
-        try:
-            await registry.start()
-            deliveries.begin(stop)
-            async with asyncio.timeout(SECONDS_MAX):
-                while any(place.next_offset is None for place in (await bootstrap.webhook_places(settings)).values()):
-                    await asyncio.sleep(0.05)
-            yield registry
-        finally:
-            stop.set()
-            await deliveries.end()
-            await registry.stop()
-
-
-async def caught_up(settings: Settings) -> None:
-    """Wait until every webhook was told of all there is."""
-    async with asyncio.timeout(SECONDS_MAX):
-        while any(place.lag != 0 for place in (await bootstrap.webhook_places(settings)).values()):
-            await asyncio.sleep(0.05)
-
-
-async def register(stage: Stage, number: int, *, model_name: str = "digits") -> LogRecord:
-    """One event of the pattern; its record."""
-    command = RegisterVersion(
-        command_id=f"register-{model_name}-{number}",
-        actor="test",
-        model_name=model_name,
-        artifact=artifact_of(f"v{number}"),
-        provenance=IMPORTED,
-    )
-    result = await stage.command(command)
-    assert result.offset is not None
-    return next(entry.record for entry in stage.registry.tail if entry.record.offset == result.offset)
 
 
 async def test_events_arrive_signed_in_order_and_byte_for_byte(kafka: str, topic_prefix: str, tmp_path: Path) -> None:

@@ -22,9 +22,16 @@ from hotswap_stream.application.artifacts.heuristic import constant_artifact
 from hotswap_stream.application.artifacts.manifest import TensorSpec
 from hotswap_stream.application.rollouts.analysis.figures import failures_in
 from hotswap_stream.settings import Settings
-from tests.integration.test_circuits import position
-from tests.integration.test_inference_worker import running_worker
-from tests.support.stages.serving import MODEL, Answers, Stage, open_stage, request_body, stage_settings
+from tests.support.stages.serving import (
+    MODEL,
+    Answers,
+    Stage,
+    circuit_position,
+    open_stage,
+    request_body,
+    stage_settings,
+)
+from tests.support.stages.workers import running_worker
 
 POLICY = ServingPolicy(answers_min=10, open_seconds=3_600.0)
 SMALL, LARGE = 10, 1_000
@@ -91,10 +98,10 @@ async def ask(stage: Stage, answers: Answers, count: int, ids: list[int]) -> lis
 
 async def ask_until(stage: Stage, answers: Answers, ids: list[int], wanted: CircuitPosition) -> None:
     for _round in range(2_000):
-        if position(stage) == wanted:
+        if circuit_position(stage) == wanted:
             return
         await ask(stage, answers, 1, ids)
-    raise AssertionError(f"the circuit is {position(stage)}, not {wanted}")
+    raise AssertionError(f"the circuit is {circuit_position(stage)}, not {wanted}")
 
 
 async def observed(stage: Stage, requests: int) -> list[Observation]:
@@ -119,7 +126,7 @@ async def test_ids_that_no_table_has_say_nothing_against_a_version(stage: Stage,
     assert {answer["error_code"] for answer in answers} == {"wrong-input"}
     assert all("the model refuses this input" in answer["error"] for answer in answers)
     assert {answer["model_version"] for answer in (*good, *answers, *after)} == {"v2"}
-    assert position(stage) == "closed"
+    assert circuit_position(stage) == "closed"
     assert sum(failures_in(record) for record in found) == 0
     assert sum(totals_of(record).failures for record in found) == 0
 
@@ -174,5 +181,5 @@ async def test_a_probe_with_a_wrong_input_proves_nothing(stage: Stage, settings:
         await stage.command(OpenCircuit(**stage.meta(), model_version="v2"))
         await ask_until(stage, answers, [LARGE, 0], "half-open")
         await ask(stage, answers, 20, [LARGE, 0])
-        assert position(stage) == "half-open"
+        assert circuit_position(stage) == "half-open"
         await ask_until(stage, answers, [1, 2], "closed")

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from hotswap_stream.application.swap.loader import LoadedModel, ModelLoader
 from hotswap_stream.client import AsyncRegistryClient, TopicClient
 from hotswap_stream.client import http_calls as calls
 from hotswap_stream.settings import Settings, child_environment
-from hotswap_stream.workers.inference.worker import InferenceWorker
+from tests.support.stages.asking import running_api
 from tests.support.stages.serving import (
     MODEL,
     PARTITIONS,
@@ -31,21 +30,12 @@ from tests.support.stages.serving import (
     stage_settings,
 )
 from tests.support.stages.windows import Series, mean_artifact, said, steps_body
+from tests.support.stages.workers import running_worker
 
 
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
     return replace(stage_settings(kafka, topic_prefix, tmp_path), executor="eager")
-
-
-@asynccontextmanager
-async def running_worker(settings: Settings, name: str = "w1") -> AsyncIterator[InferenceWorker]:
-    worker = await bootstrap.build_worker(settings, name)
-    await worker.start()
-    try:
-        yield worker
-    finally:
-        await worker.stop()
 
 
 async def register(stage: Stage, content: bytes) -> str:
@@ -274,20 +264,6 @@ async def test_series_beyond_the_limit_make_room(stage: Stage, settings: Setting
     assert [said(answer) for answer in answers] == [1, 1, 2, 1, 1, 1]
 
 
-@asynccontextmanager
-async def running_api(settings: Settings) -> AsyncIterator[str]:
-    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(
-        bootstrap.serve_api(replace(settings, api_port=0), on_started=url.set_result, stop_on_signals=False)
-    )
-    try:
-        yield await url
-    finally:
-        serving.cancel()
-        with suppress(asyncio.CancelledError):
-            await serving
-
-
 async def windows_command(settings: Settings, *arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "hotswap_stream.cli", "windows", MODEL, "--json", *arguments]
     process = await asyncio.create_subprocess_exec(
@@ -301,7 +277,11 @@ async def windows_command(settings: Settings, *arguments: str) -> dict[str, Any]
 
 async def test_series_asked_by_http_and_by_topic_meet_and_can_be_listed(stage: Stage, settings: Settings) -> None:
     names = [f"s{number}" for number in range(6)]
-    async with running_worker(settings), running_api(settings) as url, AsyncRegistryClient(url) as http:
+    async with (
+        running_worker(settings),
+        running_api(replace(settings, api_port=0)) as url,
+        AsyncRegistryClient(url) as http,
+    ):
         nothing = await http._json(calls.query(f"/api/models/{MODEL}/windows"))
         assert nothing == {"model_name": MODEL, "windows": [], "total": 0, "ready": 0, "evicted": 0}
         # The first request makes the topic; clients that began before it look again after a while.

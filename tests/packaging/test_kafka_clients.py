@@ -1,4 +1,4 @@
-"""Every Kafka client of the package comes from one of two places, which keep it from making topics."""
+"""Every Kafka client of the package comes from one of three places, which keep it from making topics."""
 
 import ast
 
@@ -7,6 +7,7 @@ from tests.support.checkout import ROOT
 PACKAGE = ROOT / "hotswap_stream"
 BUILT_IN = {
     "kafka/clients.py",
+    "kafka/librdkafka.py",
     "workers/inference/kafka_clients.py",
     # Its cluster lives for seconds, and makes no topics by itself.
     "broker/start_training/traffic.py",

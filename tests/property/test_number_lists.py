@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from hotswap_events.inference import Datatype, InferRequest, InferTensor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
-from hotswap_stream.application.swap.slots import Lease
-from hotswap_stream.workers.inference.batches.batches import RefusedRequest, group_requests
+from hotswap_stream.application.swap.lease import Lease
+from hotswap_stream.workers.inference.batches.batches import RefusedRequest
+from hotswap_stream.workers.inference.batches.grouping import group_requests
 from hotswap_stream.workers.inference.requests import tensors
 from hotswap_stream.workers.inference.requests.number_lists import pack_numbers
 from hotswap_stream.workers.inference.requests.records import RequestRecord
@@ -100,7 +101,7 @@ def test_a_list_is_read_as_numpy_reads_it(
 
 
 @pytest.mark.parametrize("datatype", ["FP32", "FP64", "INT32", "UINT8"])
-def test_ordinary_numbers_are_packed(datatype: str) -> None:
+def test_ordinary_numbers_are_packed(datatype: Datatype) -> None:
     packed = pack_numbers(datatype, [1, 2, 3], 3)
     assert packed is not None
     assert np.frombuffer(packed, NUMPY_DTYPES[datatype]).tolist() == [1, 2, 3]

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from hotswap_events import headers as names
 from hotswap_events.answers import AnswerTags
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
-from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
-from hotswap_stream.workers.inference.batches.batches import Batch, RefusedRequest, group_requests
+from hotswap_stream.workers.inference.batches.batches import Batch, RefusedRequest
 from hotswap_stream.workers.inference.batches.forward import run_forward
+from hotswap_stream.workers.inference.batches.grouping import group_requests
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.requests import Request, read_request
 
@@ -122,8 +123,7 @@ def _answer_any(seed: int) -> None:
         refused: dict[int, RefusedRequest] = {}
         requests = [(index, entry) for index, entry in enumerate(entries) if isinstance(entry, Request)]
         groups = group_requests(LEASE, requests, refused)
-        run_forward(groups)
-        answers = WRITER.write(Batch(entries, groups, refused, [LEASE]))
+        answers = WRITER.write(run_forward(Batch(entries, groups, refused, [LEASE])))
         assert [answer.record.offset for answer in answers] == [record.offset for record in records]
         for answer in answers:
             status = dict(answer.headers)[names.STATUS]

@@ -18,11 +18,11 @@ from hotswap_stream.application.inference.lag import WaitingRequests
 from hotswap_stream.domain.state.alerts import AlertsState
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 from hotswap_stream.settings import Settings
+from tests.support.clocks import SetClock
 from tests.support.samples.observations import ObservedTraffic
 from tests.support.samples.profiles import profile, sketch_of, vast_sketch
 from tests.support.samples.registry import MODEL, register, switch
 from tests.support.stages.agent_in_memory import AgentStage
-from tests.unit.test_analysis_agent import SetClock
 
 ERRORS = AlertRule(name="errors", metric="error-rate", above=0.1, window_seconds=10.0, clear_seconds=5.0)
 LAG = AlertRule(name="lag", metric="lag", above=100.0, clear_seconds=1.0)

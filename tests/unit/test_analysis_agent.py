@@ -1,22 +1,16 @@
 """The analysis agent in memory: read twice, counted once; poison put aside; decided once, whoever looks."""
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from hotswap_events.observation import Feedback, Observation
+from hotswap_events.observation import Feedback
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
-from hotswap_stream.agents.analysis_agent import AnalysisAgent
 from hotswap_stream.agents.reading_progress import HELD
-from hotswap_stream.application.observations.feedback import FoundAnswer, JoinStatus
-from hotswap_stream.application.rollouts.analysis.entry import AnalysisEntry
-from hotswap_stream.application.topics.records import InboundRecord
-from hotswap_stream.domain.state.rollout import RolloutState
-from tests.support.samples.observations import ObservedTraffic
-from tests.support.samples.registry import MODEL, register, validate
+from hotswap_stream.application.observations.feedback import JoinStatus
+from tests.support.samples.registry import MODEL
 from tests.support.samples.rollouts import (
     CANARY,
     abort_rollout,
@@ -24,117 +18,11 @@ from tests.support.samples.rollouts import (
     pause_step,
     progressive,
     set_weight,
-    start_rollout,
 )
 from tests.support.stages.agent_in_memory import TOPICS, AgentStage
+from tests.support.stages.analysed import Analysed, AnswersAt, label
 
 GOOD, BAD = {"v1": 0.99, "v2": 0.99}, {"v1": 0.99, "v2": 0.7}
-SPLIT = {"v1": 9_500, "v2": 500}
-
-
-class SetClock:
-    """Says what it is told."""
-
-    def __init__(self, now: datetime) -> None:
-        self.time = now
-
-    def now(self) -> datetime:
-        return self.time
-
-
-class AnswersAt:
-    """Answers by their place: even offsets are v2's, which always says 1; v1 says 0."""
-
-    def __init__(self, at_ms: int) -> None:
-        self.at_ms = at_ms
-        self.looked_up = 0
-
-    async def by_place(self, _model_name: str, request_partition: int, request_offset: int) -> FoundAnswer | None:
-        self.looked_up += 1
-        version = "v1" if request_offset % 2 else "v2"
-        return FoundAnswer(
-            request_partition=request_partition,
-            request_offset=request_offset,
-            answered_at_ms=self.at_ms,
-            model_version=version,
-            ok=True,
-            label=int(version == "v2"),
-        )
-
-    async def by_id(self, _model_name: str, _request_id: str) -> FoundAnswer | None:
-        self.looked_up += 1
-        return None
-
-
-def label(number: int, at: datetime, feedback_id: str | None = None) -> Feedback:
-    """About the answer at this offset: its class was 0."""
-    return Feedback(
-        model_name=MODEL,
-        feedback_id=feedback_id or f"f{number}",
-        at=at,
-        request_partition=0,
-        request_offset=number,
-        label=0,
-    )
-
-
-class Analysed:
-    """An agent on a log in memory, with a rollout that has begun."""
-
-    def __init__(self, stage: AgentStage) -> None:
-        self.stage = stage
-        self.entries: dict[bytes, bytes] = {}
-        self.traffic = ObservedTraffic()
-        self.next_offset = 0
-        self.clock = SetClock(self.traffic.now)
-        self.agent = self.new_agent()
-
-    def new_agent(self, **fields: Any) -> AnalysisAgent:
-        registry, publisher = self.stage.registry, self.stage.publisher
-        return AnalysisAgent(registry, publisher, TOPICS, self.entries, clock=self.clock, **fields)
-
-    async def begin(self, *arguments: Any, **fields: Any) -> RolloutState:
-        policy = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),))
-        for command in (
-            register(),
-            validate("v1", promote_first=True),
-            register(),
-            validate("v2", 0.97, ("v1", 0.97)),
-            start_rollout(*(arguments or (CANARY, "v2")), **{"policy": policy, **fields}),
-        ):
-            assert (await self.stage.registry.handle(command)).status == "accepted"
-        rollout = self.stage.registry.state(MODEL).rollout
-        assert rollout is not None
-        self.clock.time = self.traffic.now = rollout.started_at + timedelta(seconds=1)
-        return rollout
-
-    def seconds(self, count: int, rates: dict[str, float]) -> list[InboundRecord]:
-        records = [record for _second in range(count) for record in self.traffic.second(rates, SPLIT)]
-        return [self.record(record, round(record.until.timestamp() * 1000)) for record in records]
-
-    def record(self, value: Observation | Feedback, timestamp_ms: int, /, **fields: Any) -> InboundRecord:
-        topic = TOPICS.observations if isinstance(value, Observation) else TOPICS.feedback
-        self.next_offset += 1
-        return InboundRecord(
-            topic=topic,
-            partition=0,
-            offset=self.next_offset - 1,
-            timestamp_ms=timestamp_ms,
-            key=fields.get("key", MODEL.encode()),
-            value=fields.get("value", msgspec.json.encode(value)),
-        )
-
-    async def feed(self, records: Iterable[InboundRecord]) -> None:
-        for record in records:
-            self.clock.time = max(self.clock.time, self.traffic.now)
-            await self.agent.handle_observation(record)
-
-    def entry(self) -> AnalysisEntry:
-        return msgspec.msgpack.decode(self.entries[MODEL.encode()], type=AnalysisEntry)
-
-    def status(self) -> str:
-        state = self.stage.registry.state(MODEL)
-        return (state.rollout or state.rollout_history[-1]).status
 
 
 def analyses(stage: AgentStage) -> list[tuple[object, ...]]:
@@ -175,7 +63,7 @@ async def test_a_process_that_died_before_it_decided_decides_the_same_when_it_re
     decided: list[tuple[object, ...]] = []
     for record in analysed.seconds(60, BAD):
         before = dict(analysed.entries)
-        await analysed.agent.handle_observation(record)
+        await analysed.observe(record)
         if analysed.agent.decided_count:
             decided = analyses(analysed.stage)
             after = dict(analysed.entries)
@@ -197,7 +85,7 @@ async def test_a_process_that_died_before_it_decided_decides_the_same_when_it_re
             known = msgspec.structs.replace(entry.table.rollout, phase_started_at=rollout.phase_started_at)
             moved = msgspec.structs.replace(entry, table=msgspec.structs.replace(entry.table, rollout=known))
             again.entries[MODEL.encode()] = msgspec.msgpack.encode(moved)
-            await again.agent.handle_observation(record)
+            await again.observe(record)
             assert analyses(other) == decided
         finally:
             await other.registry.stop()
@@ -233,7 +121,7 @@ async def test_poison_is_put_aside(analysed: Analysed) -> None:
         {"value": msgspec.json.encode(msgspec.structs.replace(good, model_name="no/model"))},
     ]
     for fields in poison:
-        await analysed.agent.handle_observation(analysed.record(good, 0, **fields))
+        await analysed.observe(analysed.record(good, 0, **fields))
     assert len(analysed.stage.publisher.on(TOPICS.dead_letters)) == len(poison)
     assert analysed.entries == {}
 
@@ -296,7 +184,7 @@ async def test_no_time_is_over_while_feedback_that_was_sent_earlier_is_read(anal
     analysed.clock.time = analysed.traffic.now = rollout.started_at + timedelta(seconds=60)
     await analysed.agent.handle_feedback(analysed.record(label(0, sent), round(sent.timestamp() * 1000)))
     for record in analysed.seconds(1, GOOD):
-        await analysed.agent.handle_observation(record)
+        await analysed.observe(record)
     await analysed.agent.tick(lambda _name: True)
     assert analysed.agent.decided_count == 0
     analysed.clock.time += HELD

@@ -5,6 +5,7 @@ import struct
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from hotswap_stream.application.inference.binary_tensors import (
     encode_request,
     encode_response,
 )
-from hotswap_stream.application.inference.tensor_values import flat_values, flatten, nest, shape_of
+from hotswap_stream.application.inference.tensor_values import TextResponse, flat_values, flatten, nest, shape_of
 
 RAW = struct.pack("<4f", 1, 2, 3, 4)
 
@@ -54,8 +55,42 @@ def test_json_alone_needs_no_header() -> None:
     content, length = body(tensor(parameters={}, data=[[1, 2, 3, 4]]))
     for header in (None, length):
         asked = decode_request(content, header)
-        assert asked.request.inputs[0].data == [[1, 2, 3, 4]]
+        assert flat_values(asked.request.inputs[0]) == [1, 2, 3, 4]
         assert not asked.any_binary
+
+
+NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
+
+
+@given(st.lists(NUMBERS | st.lists(NUMBERS | st.none() | st.text(), max_size=3), max_size=5), st.booleans())
+def test_lists_arrive_as_they_were_sent(data: list[Any], binary: bool) -> None:
+    content = json.dumps(
+        {"inputs": [tensor(parameters={}, data=data)], "parameters": {"binary_data_output": binary}}, indent=1
+    ).encode()
+    asked = decode_request(content, None)
+    assert asked.any_binary == binary
+    if binary:
+        record = msgspec.msgpack.decode(msgspec.msgpack.encode(asked.request))
+    else:
+        record = json.loads(msgspec.json.encode(asked.request))
+    assert record["inputs"] == [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": data}]
+
+
+@pytest.mark.parametrize("data", [{}, None, 1, "AAAA", True])
+@pytest.mark.parametrize("binary", [False, True])
+def test_data_must_be_a_list(data: Any, binary: bool) -> None:
+    content, _ = body(tensor(parameters={}, data=data), parameters={"binary_data_output": binary})
+    with pytest.raises(WrongBodyError, match="not an inference request: data of tensor 'x': Expected `array`"):
+        decode_request(content, None)
+
+
+def test_an_answer_that_came_as_json_is_passed_on_as_it_is() -> None:
+    facts = AnswerFacts(request_partition=1, request_offset=2, worker="w")
+    outputs = [InferTensor(name="y", shape=[2], datatype="FP64", data=[0.1, 1e300])]
+    answer = InferResponse(model_name="m", model_version="v1", outputs=outputs, parameters=facts, id="a")
+    passed = msgspec.json.decode(msgspec.json.encode(answer), type=TextResponse)
+    assert encode_response(passed, {"y"}) == encode_response(passed, set()) == encode_response(answer, set())
+    assert flat_values(passed.outputs[0]) == [0.1, 1e300]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import pytest
 
 from hotswap_stream.agents.alert_agent import BLIND_SECONDS_MAX, AlertAgent
 from hotswap_stream.agents.broker_clock import SETTLES, BrokerClock
+from tests.support.clocks import SetClock
 from tests.support.samples.alerts import FAILING, set_alert_policy
 from tests.support.samples.observations import ObservedTraffic
 from tests.support.samples.registry import EPOCH, MODEL, register, switch
 from tests.support.stages.agent_in_memory import AgentStage
-from tests.unit.test_analysis_agent import SetClock
 
 SECOND = timedelta(seconds=1)
 

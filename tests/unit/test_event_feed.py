@@ -7,7 +7,7 @@ import pytest
 
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.registry import feed as event_feed
-from hotswap_stream.application.registry import follower as registry_follower
+from hotswap_stream.application.registry import tail as registry_tail
 from hotswap_stream.application.registry.feed import EntryFilter, EventFeed
 from hotswap_stream.application.registry.registry import Registry
 from tests.support.samples.registry import CountingIds, LogBuilder, SteppingClock, promoted, staged, trained
@@ -26,7 +26,7 @@ async def registry_on(builder: LogBuilder) -> AsyncIterator[Registry]:
 
 
 async def test_voids_older_than_the_memory_are_found_by_folding_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_follower, "TAIL_RECORDS_MAX", 2)
+    monkeypatch.setattr(registry_tail, "TAIL_RECORDS_MAX", 2)
     builder = LogBuilder().append(trained("v1")).append_value(b"{}").append(staged("v1"), promoted("v1"))
     async with registry_on(builder) as registry:
         feed = EventFeed(registry)
@@ -39,7 +39,7 @@ async def test_voids_older_than_the_memory_are_found_by_folding_once_more(monkey
 
 
 async def test_a_feed_that_was_there_before_the_records_needs_no_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_follower, "TAIL_RECORDS_MAX", 1)
+    monkeypatch.setattr(registry_tail, "TAIL_RECORDS_MAX", 1)
     async with registry_on(LogBuilder()) as registry:
         feed = EventFeed(registry)
         await registry.log.append(b"", [b"1", b"{}", b"\xff"])

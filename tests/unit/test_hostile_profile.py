@@ -4,11 +4,11 @@ from hotswap_events.alerts import AlertPolicy, AlertPolicySet, AlertRule
 from hotswap_stream.agents.alert_agent import BEHIND, AlertAgent
 from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.application.registry.view import registry_state
+from tests.support.clocks import SetClock
 from tests.support.samples.observations import ObservedTraffic
 from tests.support.samples.profiles import INPUT, profiled
 from tests.support.samples.registry import MODEL, LogBuilder, promoted, trained, validated
 from tests.support.stages.agent_in_memory import AgentStage
-from tests.unit.test_analysis_agent import SetClock
 
 RULES = AlertPolicy(
     rules=(

@@ -22,7 +22,7 @@ from tests.support.samples.hostile_values import hostile
 from tests.support.samples.registry import MODEL, register
 from tests.support.samples.rollouts import CANARY
 from tests.support.stages.agent_in_memory import TOPICS, AgentStage, command_record
-from tests.unit.test_analysis_agent import Analysed, AnswersAt, label
+from tests.support.stages.analysed import Analysed, AnswersAt, label
 from tools.message_examples import message_examples
 
 REWARDS = RolloutPolicy(
@@ -43,8 +43,8 @@ async def analysed() -> AsyncIterator[Analysed]:
         made = Analysed(stage)
         await made.begin(CANARY, "v2", policy=REWARDS)
         at_ms = round(made.traffic.now.timestamp() * 1000)
-        alerts = AlertAgent(stage.registry, clock=made.clock)
-        made.agent = made.new_agent(answers=AnswersAt(at_ms), on_observation=alerts.observe)
+        made.others = (AlertAgent(stage.registry, clock=made.clock),)
+        made.agent = made.new_agent(answers=AnswersAt(at_ms))
         yield made
     finally:
         await stage.registry.stop()
@@ -69,7 +69,7 @@ async def test_a_number_beyond_64_bits_is_put_aside(analysed: Analysed) -> None:
     value = good.replace(b'"sequence":1', b'"sequence":18446744073709551616')
     assert value != good
     record = analysed.record(analysed.traffic.record("v1"), 0, value=value, key=b"nobody")
-    await analysed.agent.handle_observation(record)
+    await analysed.observe(record)
     assert len(analysed.stage.publisher.on(TOPICS.dead_letters)) == 1
 
 
@@ -133,7 +133,7 @@ async def test_no_observation_ends_the_agents(analysed: Analysed) -> None:
     assert not analysed.stage.publisher.on(TOPICS.dead_letters)
     for number, (_what, value) in enumerate(hostile(msgspec.json.encode(good))):
         value = value.replace(b'"worker_run":"w1-run"', b'"worker_run":"%d"' % number)
-        await analysed.agent.handle_observation(analysed.record(good, 0, value=value))
+        await analysed.observe(analysed.record(good, 0, value=value))
     await _goes_on(analysed)
 
 
@@ -162,7 +162,7 @@ async def _goes_on(analysed: Analysed) -> None:
     letters = len(analysed.stage.publisher.on(TOPICS.dead_letters))
     before = analysed.entries.get(MODEL.encode(), b"")
     good = analysed.traffic.record("v2", worker_run="next", rollout_id="r1", answers=1)
-    await analysed.agent.handle_observation(analysed.record(good, round(analysed.traffic.now.timestamp() * 1000)))
+    await analysed.observe(analysed.record(good, round(analysed.traffic.now.timestamp() * 1000)))
     assert len(analysed.stage.publisher.on(TOPICS.dead_letters)) == letters
     assert analysed.entries[MODEL.encode()] != before
     assert analysed.entry().runs["next"].sequence == good.sequence

@@ -2,14 +2,14 @@
 
 import pytest
 
-from hotswap_stream.workers.inference.loop.signs import RESTARTS_MAX, LifeSigns
+from hotswap_stream.workers.inference.health.signs import RESTARTS_MAX, LifeSigns
 
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, to be set."""
     time_s = [1_000.0]
-    monkeypatch.setattr("hotswap_stream.workers.inference.loop.signs.time.monotonic", lambda: time_s[0])
+    monkeypatch.setattr("hotswap_stream.workers.inference.health.signs.time.monotonic", lambda: time_s[0])
     return time_s
 
 

@@ -16,11 +16,11 @@ from hotswap_stream.application.own_commands import as_own, own_id
 from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.domain.reserved import wrong_actor, wrong_command_id
 from hotswap_stream.workers.inference.observing.circuits import CircuitWatch
+from tests.support.clocks import SetClock
 from tests.support.samples.alerts import FAILING, set_alert_policy
 from tests.support.samples.observations import ObservedTraffic
 from tests.support.samples.registry import MODEL, promote, register, roll_back, stage, switch, validate
 from tests.support.stages.agent_in_memory import TOPICS, AgentStage, command_record
-from tests.unit.test_analysis_agent import SetClock
 
 
 @pytest.fixture

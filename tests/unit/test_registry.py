@@ -8,7 +8,8 @@ from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.envelope import Envelope
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
-from hotswap_stream.application.registry.registry import DECIDE_ATTEMPTS_MAX, Registry
+from hotswap_stream.application.registry.commands import DECIDE_ATTEMPTS_MAX
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.errors import AppendOutcomeUnknownError, LogUnavailableError, UnreadableEventError
 from tests.support.samples.registry import MODEL, CountingIds, in_envelope, register, staged, trained
 
@@ -123,7 +124,7 @@ async def test_no_lock_is_kept_for_names_nobody_uses() -> None:
     stage = await Stage().started()
     for number in range(50):
         await stage.registry.handle(register("bad name", model_name=f"model-{number}"))
-    assert len(stage.registry._locks) == 0
+    assert len(stage.registry._commands._locks) == 0
     await stage.registry.stop()
 
 

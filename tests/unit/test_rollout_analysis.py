@@ -12,7 +12,8 @@ from hotswap_events.rollout import RolloutBakeEnded, RolloutPaused, RolloutStepE
 from hotswap_events.rollout_commands import AdvanceRollout, RecordAnalysis
 from hotswap_events.rollout_strategy import AbStrategy, FixedStrategy, MetricName, MetricRule, RolloutPolicy, Strategy
 from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer
-from hotswap_stream.application.rollouts.analysis.table import ModelTable, in_step_with
+from hotswap_stream.application.rollouts.analysis.phases import in_step_with
+from hotswap_stream.application.rollouts.analysis.table import ModelTable
 from hotswap_stream.application.rollouts.backtest.trial import RolloutTrial
 from tests.support.decider_specification import state_after
 from tests.support.samples.observations import BEGIN, ObservedTraffic

@@ -1,7 +1,7 @@
 """The same records by another policy, and how the arms of a rollout do."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from xml.etree import ElementTree
 
 import pytest
@@ -18,6 +18,7 @@ from hotswap_stream.application.rollouts.backtest.backtest import backtest_rollo
 from hotswap_stream.application.rollouts.report.history import experiment_report
 from hotswap_stream.application.rollouts.report.plot import experiment_svg
 from hotswap_stream.application.rollouts.report.report import Experiment, Lift, RewardShown
+from tests.support.clocks import SetClock
 from tests.support.samples.observations import BEGIN, ObservedTraffic
 from tests.support.samples.recorded import EvenAnswers, KeptHistory, labels
 from tests.support.samples.registry import MODEL, CountingIds, register, validate
@@ -28,19 +29,11 @@ PATIENT = RolloutPolicy(metrics=(MetricRule(metric="success-rate", threshold=0.5
 LABELS = RolloutPolicy(metrics=(MetricRule(metric="accuracy", margin=0.05),))
 
 
-class SetClock:
-    def __init__(self) -> None:
-        self.time = BEGIN
-
-    def now(self) -> datetime:
-        return self.time
-
-
 class Recording:
     """A rollout that a person aborted after 100 seconds; v2 failed a fifth of its requests."""
 
     def __init__(self) -> None:
-        self.clock = SetClock()
+        self.clock = SetClock(BEGIN)
         self.log = MemoryRegistryLog(MemoryRegistry(SystemClock()))
         self.registry = Registry(self.log, clock=self.clock, ids=CountingIds(), source="/test")
         traffic = ObservedTraffic()

@@ -16,7 +16,7 @@ from hotswap_events.inference import ErrorCode, InferRequest, InferTensor
 from hotswap_events.observation import LABELS_MAX, Observation
 from hotswap_stream.application.alerts.window import totals_of
 from hotswap_stream.application.rollouts.analysis.figures import failures_in
-from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.domain.statistics.latency_histogram import (
     HIGHEST,
     LOWEST,
@@ -27,6 +27,7 @@ from hotswap_stream.domain.statistics.latency_histogram import (
     upper_ms,
 )
 from hotswap_stream.workers.inference.batches.batches import Group
+from hotswap_stream.workers.inference.batches.computed import ComputedGroup
 from hotswap_stream.workers.inference.observing.input_sample import SAMPLES_MAX, InputSample
 from hotswap_stream.workers.inference.observing.observer import KEYS_MAX
 from hotswap_stream.workers.inference.observing.sender import BATCH_BYTES_MAX
@@ -41,16 +42,22 @@ _BODY = InferRequest(inputs=[InferTensor(name="x", shape=[1], datatype="FP32", d
 _LEASE = Lease("v1", "sha256:1", 0, cast("Any", None))
 
 
-def group(outputs: Array | None, inputs: Array, rows: list[int], *, waited_ms: float = 2.0, **fields: Any) -> Group:
+def group(
+    outputs: Array | None, inputs: Array, rows: list[int], *, waited_ms: float = 2.0, **fields: Any
+) -> ComputedGroup:
     started_ms = 1_000_000.0
     requests = [
         Request(RequestRecord("t", 0, number, int(started_ms - waited_ms), None, None, []), _BODY, False, None)
         for number in range(len(rows))
     ]
-    made = Group(_LEASE, requests, list(range(len(rows))), rows, {"x": inputs}, **fields)
-    made.outputs = None if outputs is None else {"y": outputs}
-    made.started_ms, made.compute_ms = started_ms, 1.0
-    return made
+    return ComputedGroup(
+        Group(_LEASE, requests, list(range(len(rows))), rows, {"x": inputs}),
+        outputs=None if outputs is None else {"y": outputs},
+        started_ms=started_ms,
+        compute_ms=1.0,
+        executor=None,
+        **{"failures": {}, "by_input": frozenset(), **fields},
+    )
 
 
 def observation(tally: Tally) -> Observation:
@@ -214,8 +221,8 @@ def test_a_record_is_small_at_any_traffic() -> None:
     for _pass in range(40):
         outputs, inputs = random.normal(size=(FOLD_ROWS, 2 * LABELS_MAX)), random.normal(size=(FOLD_ROWS, 784))
         many = group(outputs, inputs, [1] * FOLD_ROWS)
-        many.compute_ms = float(2 ** random.uniform(LOWEST, HIGHEST)) ** (1 / 8)
-        tally.add(many)
+        compute_ms = float(2 ** random.uniform(LOWEST, HIGHEST)) ** (1 / 8)
+        tally.add(msgspec.structs.replace(many, compute_ms=compute_ms))
     for code in get_args(ErrorCode):
         tally.add_errors(code, 10**9)
     encoded = msgspec.json.encode(observation(tally))

@@ -1,16 +1,10 @@
 """What all operations that ask a model have in common: limits, which version, and what errors become."""
 
-import asyncio
-import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
 
-from litestar import Request
-
-from hotswap_events import headers as header_names
 from hotswap_events.inference import InferError, InferRequest, InferResponse
-from hotswap_stream.api.commands.context import TRACEPARENT
+from hotswap_stream.api.inference.request_headers import AskedHeaders
 from hotswap_stream.api.monitoring.readiness import troubles
 from hotswap_stream.api.protocol.authorization import ANONYMOUS, key_name
 from hotswap_stream.api.protocol.broker_away import require_broker
@@ -19,7 +13,6 @@ from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.inference.admission import NotAdmittedError, RefusalKind, retry_after_seconds
 from hotswap_stream.application.inference.gateway import (
-    DEADLINE_SECONDS_MAX,
     NOTHING_BESIDE,
     Beside,
     InferenceTimeoutError,
@@ -31,15 +24,6 @@ from hotswap_stream.application.inference.gateway import (
 from hotswap_stream.application.registry.queries import find_model, find_version
 from hotswap_stream.domain.state.model import VersionState
 from hotswap_stream.errors import HotswapError
-
-DEADLINE_DIGITS_MAX = 15
-
-_ROUTING_KEY = header_names.ROUTING_KEY.encode()
-_TRACEPARENT = header_names.TRACEPARENT.encode()
-_REPEATED_ID = header_names.REPEATED_ID.encode()
-_DEADLINE = header_names.DEADLINE.encode()
-
-_OF_BROWSERS = {"origin", "referer", "cookie", "sec-fetch-site", "sec-fetch-mode"}
 
 _REFUSALS: dict[RefusalKind, tuple[int, str]] = {
     "busy": (503, "busy"),
@@ -62,20 +46,6 @@ _STATUS: dict[str, int] = {
     "circuit-open": 503,
     "model-failure": 500,
 }
-
-
-class AskedHeaders(Protocol):
-    """What is needed of a request to ask a model: Litestar's requests have it."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """By name in lower case."""
-        ...
-
-    @property
-    def scope(self) -> Mapping[str, Any]:
-        """Of ASGI."""
-        ...
 
 
 def retry_after(seconds: float) -> dict[str, str]:
@@ -123,73 +93,6 @@ def servable(runtime: ApiRuntime, model_name: str, model_version: str | None = N
         f"model {model_name!r} has no active version; promote one",
         headers=retry_after(RETRY_AFTER_SECONDS),
     )
-
-
-def beside_of(request: AskedHeaders, model_version: str | None = None) -> Beside:
-    """What the request's headers pass on to its record. ProblemError: 400 what does not fit, 504 too late already.
-
-    The protocol's id is the caller's own label, and clients repeat it, so by HTTP it may repeat unless they say no.
-    """
-    routing_key = traceparent = deadline_s = None
-    repeated_id_allowed = True
-    for name, value in request.scope["headers"]:
-        if name == _ROUTING_KEY:
-            routing_key = value
-        elif name == _TRACEPARENT:
-            text = value.decode("latin-1")
-            traceparent = text if TRACEPARENT.fullmatch(text) else None  # as W3C asks, a wrong one is passed over
-        elif name == _DEADLINE:
-            deadline_s = _seconds_until(value)
-        elif name == _REPEATED_ID:
-            repeated_id_allowed = value != b"refused"
-    try:
-        return Beside(
-            routing_key=None if routing_key is None else routing_key.decode(),
-            model_version=model_version,
-            traceparent=traceparent,
-            deadline_s=deadline_s,
-            repeated_id_allowed=repeated_id_allowed,
-        )
-    except ValueError as error:
-        raise ProblemError(400, "invalid-header", f"{header_names.ROUTING_KEY}: {error}") from error
-
-
-def _seconds_until(deadline_ms: bytes) -> float:
-    if not deadline_ms.isdigit() or len(deadline_ms) > DEADLINE_DIGITS_MAX:
-        raise ProblemError(
-            400,
-            "invalid-header",
-            f"{header_names.DEADLINE} is {deadline_ms[:50]!r}; milliseconds since 1970 are needed",
-        )
-    seconds = int(deadline_ms) / 1_000 - time.time()
-    if seconds <= 0:
-        raise ProblemError(504, "deadline-expired", f"the deadline was {-seconds:.3f} s ago")
-    return min(seconds, DEADLINE_SECONDS_MAX)
-
-
-def check_content(request: AskedHeaders, media_types: Collection[str]) -> None:
-    """ProblemError (415) for another content type, or a compressed body.
-
-    Without one only for what is no browser: clients of the protocol leave it out, and so may a page of another site.
-    """
-    content_type = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
-    if content_type not in media_types and (content_type or _OF_BROWSERS & request.headers.keys()):
-        raise ProblemError(
-            415, "wrong-content-type", f"content-type is {content_type[:100]!r}; {' or '.join(media_types)} is needed"
-        )
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        raise ProblemError(415, "wrong-content-encoding", f"content-encoding {encoding[:100]!r} is not understood")
-
-
-async def body_of(request: Request[Any, Any, Any], runtime: ApiRuntime, media_types: Collection[str]) -> bytes:
-    """The request's body. ProblemError: 415 for another content type, 408 when it does not arrive in time."""
-    check_content(request, media_types)
-    try:
-        async with asyncio.timeout(runtime.services.infer_timeout_ms / 1000):
-            return await request.body()
-    except TimeoutError as error:
-        raise ProblemError(408, "body-too-slow", "the body did not arrive in time") from error
 
 
 async def ask(

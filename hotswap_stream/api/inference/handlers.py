@@ -5,21 +5,12 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.openapi.datastructures import ResponseSpec
 
-from hotswap_stream.api.inference.asking import ask, beside_of, body_of, in_flight, servable
+from hotswap_stream.api.inference.infer import infer_answer
 from hotswap_stream.api.protocol.openapi import TensorBodyOperation
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
-from hotswap_stream.api.protocol.problems import OipError, ProblemError
+from hotswap_stream.api.protocol.problems import OipError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
-from hotswap_stream.application.inference.binary_tensors import (
-    HEADER_LENGTH,
-    WireResponse,
-    WrongBodyError,
-    decode_request,
-    encode_response,
-)
-
-JSON_MEDIA_TYPE = "application/json"
-BINARY_MEDIA_TYPE = "application/octet-stream"
+from hotswap_stream.application.inference.binary_tensors import WireResponse
 
 _ERRORS = {
     400: "The request is wrong",
@@ -51,7 +42,7 @@ HttpRequest = Request[Any, Any, Any]
 )
 async def infer(request: HttpRequest, runtime: Runtime, model_name: ModelNameInPath) -> Response[WireResponse]:
     """Ask the version in production. JSON, or JSON followed by raw tensors; errors are `{"error": …}`."""
-    return await _infer(request, runtime, model_name, None)
+    return await _response(request, runtime, model_name, None)
 
 
 @post(
@@ -66,22 +57,17 @@ async def infer_version(
     request: HttpRequest, runtime: Runtime, model_name: ModelNameInPath, model_version: VersionInPath
 ) -> Response[WireResponse]:
     """Ask a named version, in production or not."""
-    return await _infer(request, runtime, model_name, model_version)
+    return await _response(request, runtime, model_name, model_version)
 
 
-async def _infer(
+async def _response(
     request: HttpRequest, runtime: ApiRuntime, model_name: str, model_version: str | None
 ) -> Response[WireResponse]:
-    with in_flight(request, runtime):
-        servable(runtime, model_name, model_version)
-        body = await body_of(request, runtime, (JSON_MEDIA_TYPE, BINARY_MEDIA_TYPE))
-        try:
-            asked = decode_request(body, request.headers.get(HEADER_LENGTH))
-        except WrongBodyError as error:
-            raise ProblemError(400, "request-unreadable", str(error)) from error
-        beside = beside_of(request, model_version)
-        answer = await ask(runtime, model_name, asked.request, raw=asked.any_binary, beside=beside)
-    content, json_bytes = encode_response(answer, asked.binary_outputs([tensor.name for tensor in answer.outputs]))
-    if json_bytes is None:
-        return Response(content, media_type=JSON_MEDIA_TYPE)  # type: ignore[arg-type]  # encoded already
-    return Response(content, media_type=BINARY_MEDIA_TYPE, headers={HEADER_LENGTH: str(json_bytes)})  # type: ignore[arg-type]
+    answer = await infer_answer(runtime, request.scope, request.receive, model_name, model_version)
+    # Encoded already; the type is what the OpenAPI document says of the body.
+    return Response(
+        answer.body,  # type: ignore[arg-type]
+        status_code=answer.status,
+        media_type=answer.media_type,
+        headers=answer.headers,
+    )

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from hotswap_events.inference import InferRequest, InferTensor
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
-from hotswap_stream.api.inference.asking import ask, beside_of, check_content, in_flight, manifest_of, servable
+from hotswap_stream.api.inference.asking import ask, in_flight, manifest_of, servable
+from hotswap_stream.api.inference.request_headers import beside_of, check_content
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.application.inference.tensor_values import flat_values, flatten, nest, shape_of

@@ -6,7 +6,7 @@ how many of the rest are its own.
 Extension: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -22,7 +22,7 @@ from hotswap_events.inference import (
     RequestedOutput,
     RequestId,
 )
-from hotswap_stream.application.inference.tensor_values import flat_values, tensor_bytes
+from hotswap_stream.application.inference.tensor_values import TextTensor, flat_values, tensor_bytes
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
@@ -73,6 +73,7 @@ class HttpRequest(Struct, frozen=True, kw_only=True):
     """A request, and in which form its answer is wanted."""
 
     request: InferRequest
+    """Its tensors are TextTensors unless there is `any_binary`."""
     any_binary: bool
     """Whether any input came, or any output is wanted, as bytes."""
     binary_by_default: bool
@@ -83,8 +84,19 @@ class HttpRequest(Struct, frozen=True, kw_only=True):
         return {name for name in names if self.binary_by_output.get(name, self.binary_by_default)}
 
 
-_requests = msgspec.json.Decoder(WireRequest)
+class _ReceivedTensor(WireTensor, frozen=True, kw_only=True):
+    """A tensor whose numbers are not read yet."""
+
+    data: msgspec.Raw | UnsetType = UNSET  # type: ignore[assignment]
+
+
+class _ReceivedRequest(WireRequest, frozen=True, kw_only=True):
+    inputs: Annotated[list[_ReceivedTensor], Meta(min_length=1, max_length=64)]  # type: ignore[assignment]
+
+
+_requests = msgspec.json.Decoder(_ReceivedRequest)
 _responses = msgspec.json.Decoder(WireResponse)
+_lists = msgspec.json.Decoder(list[Any])
 
 
 def decode_request(body: bytes, header_length: str | None) -> HttpRequest:
@@ -94,14 +106,15 @@ def decode_request(body: bytes, header_length: str | None) -> HttpRequest:
         wire = _requests.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WrongBodyError(f"not an inference request: {error}") from error
-    inputs = _join(wire.inputs, binary)
     by_default = wire.parameters.get("binary_data_output") is True
     by_output = {output.name: output.parameters.get("binary_data", by_default) is True for output in wire.outputs}
+    any_binary = bool(len(binary)) or (any(by_output.values()) if by_output else by_default)
+    inputs = _join(wire.inputs, binary, as_text=not any_binary)
     parameters = {name: value for name, value in wire.parameters.items() if name != "binary_data_output"}
     outputs = [RequestedOutput(name=output.name) for output in wire.outputs]
     return HttpRequest(
         request=InferRequest(inputs=inputs, id=wire.id, parameters=parameters, outputs=outputs),
-        any_binary=bool(len(binary)) or (any(by_output.values()) if by_output else by_default),
+        any_binary=any_binary,
         binary_by_default=by_default,
         binary_by_output=by_output,
     )
@@ -161,17 +174,14 @@ def _split(body: bytes, header_length: str | None) -> tuple[memoryview, memoryvi
     return view[:length], view[length:]
 
 
-def _join(tensors: list[WireTensor], binary: memoryview) -> list[InferTensor]:
-    """Tensors with their data, from the JSON or from the bytes behind it, which must be used up exactly."""
+def _join(tensors: Sequence[WireTensor], binary: memoryview, *, as_text: bool = False) -> list[InferTensor]:
+    """Return tensors with their data, from the JSON or from the bytes after it, which must be used up exactly."""
     joined = []
     position = 0
     for tensor in tensors:
-        data: list[Any] | bytes
         size = tensor.parameters.get("binary_data_size")
         if size is None:
-            if tensor.data is UNSET:
-                raise WrongBodyError(f"tensor {tensor.name!r} has neither 'data' nor a 'binary_data_size'")
-            data = tensor.data
+            joined.append(_listed(tensor, as_text=as_text))
         else:
             wanted = tensor_bytes(tensor.datatype, tensor.shape)
             if tensor.data is not UNSET:
@@ -187,10 +197,25 @@ def _join(tensors: list[WireTensor], binary: memoryview) -> list[InferTensor]:
                 )
             data = bytes(binary[position : position + size])
             position += size
-        joined.append(InferTensor(name=tensor.name, shape=tensor.shape, datatype=tensor.datatype, data=data))
+            joined.append(InferTensor(name=tensor.name, shape=tensor.shape, datatype=tensor.datatype, data=data))
     if position != len(binary):
         raise WrongBodyError(f"{len(binary) - position} of the {len(binary)} bytes behind the JSON belong to no tensor")
     return joined
+
+
+def _listed(tensor: WireTensor, *, as_text: bool) -> InferTensor:
+    """Return a tensor whose numbers are in the JSON; `as_text`: without reading them where it can be."""
+    data: Any = tensor.data
+    if data is UNSET:
+        raise WrongBodyError(f"tensor {tensor.name!r} has neither 'data' nor a 'binary_data_size'")
+    if isinstance(data, msgspec.Raw):
+        if as_text and bytes(memoryview(data)[:1]) == b"[":
+            return TextTensor(name=tensor.name, shape=tensor.shape, datatype=tensor.datatype, data=data)
+        try:
+            data = _lists.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise WrongBodyError(f"not an inference request: data of tensor {tensor.name!r}: {error}") from error
+    return InferTensor(name=tensor.name, shape=tensor.shape, datatype=tensor.datatype, data=data)
 
 
 def _part(tensors: list[InferTensor], binary: Collection[str]) -> tuple[list[WireTensor], list[bytes]]:

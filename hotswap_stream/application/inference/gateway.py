@@ -86,10 +86,24 @@ class InferenceGateway(Protocol):
         beside: Beside = NOTHING_BESIDE,
         wait_s_max: float | None = None,
     ) -> InferResponse | InferError:
-        """The answer to one request, which may be an error answer.
+        """Return the answer to one request, which may be an error answer.
 
-        `raw`: tensors travel as bytes (little-endian, row-major) both ways; else as lists. Raises NoModelTopicsError,
-        RequestTooLargeError, InferenceUnavailableError, InferenceTimeoutError, ModelOverloadedError where it would
-        likely wait for more than `wait_s_max`; ValueError for a partition that is not consumed here.
+        Args:
+            model_name: The model to ask.
+            request: What to ask. Its tensors may be TextTensors unless `raw`.
+            raw: Whether tensors travel as bytes (little-endian, row-major) both ways; else as lists, and those of the
+                answer are TextTensors: `flat_values` reads both.
+            timeout_s: How long to wait for the answer.
+            partition: Where to send it; None for any.
+            beside: What travels in the record's headers.
+            wait_s_max: The longest wait that is likely when it is sent; None for any.
+
+        Raises:
+            NoModelTopicsError: The model has no topics.
+            RequestTooLargeError: The request does not fit into a record.
+            InferenceUnavailableError: Kafka cannot be reached, or refused it.
+            InferenceTimeoutError: No answer came in time.
+            ModelOverloadedError: It would likely wait for more than `wait_s_max`.
+            ValueError: The partition is not consumed here.
         """
         ...

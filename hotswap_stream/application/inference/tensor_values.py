@@ -5,7 +5,9 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from hotswap_events.inference import DATATYPE_BYTES, InferTensor
+import msgspec
+
+from hotswap_events.inference import DATATYPE_BYTES, InferResponse, InferTensor
 
 DIMENSIONS_MAX = 8
 
@@ -24,6 +26,23 @@ STRUCT_CODES = {
     "FP64": "d",
 }
 
+_lists = msgspec.json.Decoder(list[Any])
+
+
+class TextTensor(InferTensor, frozen=True, kw_only=True, gc=False):
+    """A tensor whose list stays the JSON text that came, to be passed on as JSON without a Python object per number.
+
+    Encode it as JSON only: in msgpack the text would stand between binary values.
+    """
+
+    data: msgspec.Raw
+
+
+class TextResponse(InferResponse, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An answer that came as JSON, with its outputs as text."""
+
+    outputs: list[TextTensor]  # type: ignore[assignment]
+
 
 def tensor_bytes(datatype: str, shape: Sequence[int]) -> int:
     """Bytes that a tensor's raw data take."""
@@ -31,7 +50,13 @@ def tensor_bytes(datatype: str, shape: Sequence[int]) -> int:
 
 
 def flat_values(tensor: InferTensor) -> list[Any]:
-    """The tensor's numbers, row-major. ValueError if its raw data do not have as many bytes as its shape says."""
+    """Return the tensor's numbers, row-major.
+
+    Raises:
+        ValueError: The raw data do not have as many bytes as shape and datatype take.
+    """
+    if isinstance(tensor, TextTensor):
+        return flatten(_lists.decode(tensor.data))
     if not isinstance(tensor.data, bytes):
         return flatten(tensor.data)
     wanted = tensor_bytes(tensor.datatype, tensor.shape)

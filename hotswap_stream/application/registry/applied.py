@@ -4,14 +4,14 @@ from array import array
 from bisect import bisect_left
 
 from hotswap_stream.application.registry.fold import Void
-from hotswap_stream.application.registry.follower import TailEntry
-from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.registry.follower import RegistryFollower
+from hotswap_stream.application.registry.tail import TailEntry
 
 
 class AppliedRecords:
     """Remembers the void records of a log: eight bytes each, and there are few. Make it before the registry starts."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: RegistryFollower) -> None:
         if registry.fold.next_offset:
             raise ValueError("the registry has folded records already: make this before it is started")
         self._registry = registry

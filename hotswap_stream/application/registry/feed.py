@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, Literal
 
 import msgspec
@@ -13,8 +12,8 @@ from msgspec import Struct
 from hotswap_stream.application.log.port import LogRecord, RegistryLog
 from hotswap_stream.application.log.side_reading import SideReading
 from hotswap_stream.application.registry.fold import RegistryFold, Void
-from hotswap_stream.application.registry.follower import TailEntry
-from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.registry.follower import RegistryFollower
+from hotswap_stream.application.registry.tail import TailEntry
 
 PAGE_ENTRIES_MAX = 1_000
 SCANNED_RECORDS_MAX = 10_000
@@ -89,7 +88,7 @@ class EventFeed:
     log is read in the side loop.
     """
 
-    def __init__(self, registry: Registry, aside: SideReading | None = None) -> None:
+    def __init__(self, registry: RegistryFollower, aside: SideReading | None = None) -> None:
         self._registry = registry
         self._aside = aside
         self._old_pages = asyncio.Semaphore(OLD_PAGES_AT_ONCE_MAX)
@@ -97,7 +96,7 @@ class EventFeed:
         for entry in registry.tail:
             self._note(entry)
         missing = registry.fold.void_count - len(self._voids)
-        self._complete_from = registry.tail[0].record.offset if missing and registry.tail else 0
+        self._complete_from = registry.tail.first_offset or 0 if missing else 0
         self._completing = asyncio.Lock()
         self._stop_listening = registry.listen(self._note)
 
@@ -113,8 +112,8 @@ class EventFeed:
     @property
     def memory_starts_at(self) -> int:
         """The first offset that is served without asking the log."""
-        tail = self._registry.tail
-        return tail[0].record.offset if tail else self.end_offset
+        first = self._registry.tail.first_offset
+        return self.end_offset if first is None else first
 
     async def page(
         self, from_offset: int, *, limit: int = PAGE_ENTRIES_MAX, wanted: EntryFilter | None = None
@@ -128,8 +127,7 @@ class EventFeed:
         if position < self._complete_from:
             await self._complete()
         if position >= self.memory_starts_at:
-            # Copied first: the deque may move on meanwhile.
-            newest = [entry.record for entry in self._newest(position) if entry.record.offset < scan_end]
+            newest = [entry.record for entry in self._registry.tail.since(position) if entry.record.offset < scan_end]
             entries, position = await self._wanted(_given(newest), position, scan_end, limit, wanted)
         else:
             async with self._old_pages:
@@ -164,11 +162,6 @@ class EventFeed:
                 if looked_at % RECORDS_AT_ONCE == 0:
                     await asyncio.sleep(0)
         return entries, max(position, end)
-
-    def _newest(self, start: int) -> list[TailEntry]:
-        behind = max(0, self.end_offset - start)
-        newest = list(islice(reversed(self._registry.tail), behind))
-        return [entry for entry in reversed(newest) if entry.record.offset >= start]
 
     def _note(self, entry: TailEntry) -> None:
         if isinstance(entry.outcome, Void):

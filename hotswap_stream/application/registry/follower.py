@@ -1,32 +1,23 @@
 """Following the registry's log: the fold of what was read, and whether the log still is the one that it was."""
 
 import asyncio
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import NoReturn
 
 import structlog
-from msgspec import Struct
 
 from hotswap_stream.application.log.guard import LogGuard
 from hotswap_stream.application.log.identity import LogMemory, SeenLog
 from hotswap_stream.application.log.port import LogRecord, RegistryLog
-from hotswap_stream.application.registry.fold import Outcome, RegistryFold, Stream, Void
+from hotswap_stream.application.registry.fold import Applied, AppliedToLog, RegistryFold, Stream, Void
+from hotswap_stream.application.registry.tail import Tail, TailEntry
 from hotswap_stream.domain.state.model import ModelState
-from hotswap_stream.errors import LogReplacedError, LogUnavailableError
+from hotswap_stream.errors import AppendOutcomeUnknownError, LogReplacedError, LogUnavailableError
 
 _log = structlog.get_logger(__name__)
 
-TAIL_RECORDS_MAX = 4_096
 READ_BACK_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 5.0
-
-
-class TailEntry(Struct, frozen=True, gc=False):
-    """A record of the log with what the fold made of it."""
-
-    record: LogRecord
-    outcome: Outcome
 
 
 Listener = Callable[[TailEntry], None]
@@ -38,11 +29,10 @@ class RegistryFollower:
     def __init__(self, log: RegistryLog, *, memory: LogMemory | None = None) -> None:
         self.log = log
         self.fold = RegistryFold()
-        self.tail: deque[TailEntry] = deque(maxlen=TAIL_RECORDS_MAX)
+        self.tail = Tail()
         self.listener_failures = 0
         """Records of which a listener could not take in what they mean."""
         self._guard = LogGuard(log, memory)
-        self._folded: OrderedDict[int, TailEntry] = OrderedDict()
         self._listeners: list[Listener] = []
         self._moved = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
@@ -127,7 +117,7 @@ class RegistryFollower:
         read_to, end = self.fold.next_offset, await self.log.end_offset()
         self.check_followed()
         if end < read_to:
-            await self._check_log()
+            await self.check_log()
         await self.wait_for_offset(end)
 
     async def wait_for_offset(self, next_offset: int, seconds_max: float = READ_BACK_SECONDS_MAX) -> None:
@@ -162,6 +152,56 @@ class RegistryFollower:
             await asyncio.wait({self._follower})
         self.check_followed()
 
+    async def check_log(self) -> None:
+        """Ask whether the log there still is the one that is followed.
+
+        Raises:
+            LogReplacedError: It is another one.
+            LogUnavailableError: It cannot be asked.
+        """
+        try:
+            await self._guard.check()
+        except LogReplacedError as error:
+            self._lose(error)
+            if self._follower is not None:
+                self._follower.cancel()
+            raise
+
+    async def read_back(self, first_offset: int, values: list[bytes], read_to: int) -> bool:
+        """Find out whether what this process appended counts.
+
+        Args:
+            first_offset: Offset that the log gave the first of the values.
+            values: What was appended, as one batch.
+            read_to: The log was folded up to this offset before.
+
+        Returns:
+            Whether the first value extends its stream; if not, another writer came first.
+
+        Raises:
+            AppendOutcomeUnknownError: The batch could not be read back.
+            LogReplacedError: It was appended to another log than the one that is followed.
+        """
+        if first_offset < read_to:
+            self._condemn(first_offset)
+        try:
+            await self.wait_for_offset(first_offset + len(values))
+        except LogReplacedError:
+            raise
+        except LogUnavailableError as error:
+            raise AppendOutcomeUnknownError(f"appended at offset {first_offset}, not read back: {error}") from error
+        entry = self.tail.at(first_offset)
+        # By what it is, not by where it stands: in another log the same offset is another record's.
+        if entry is not None and entry.record.value != values[0]:
+            self._condemn(first_offset)
+        try:
+            await self.check_log()
+        except LogReplacedError:
+            raise
+        except LogUnavailableError as error:
+            _log.warning("registry_log_not_looked_at", cause=str(error))
+        return entry is not None and isinstance(entry.outcome, Applied | AppliedToLog)
+
     async def _follow_guarded(self) -> None:
         """Follow until the log is stopped, or is another one."""
         watching = asyncio.create_task(self._guard.watch(), name="registry-guard")
@@ -194,16 +234,6 @@ class RegistryFollower:
             self._lost = error
             _log.error("registry_log_replaced", cause=str(error))
 
-    async def _check_log(self) -> None:
-        """LogReplacedError when the log there is not the one that is followed. LogUnavailableError."""
-        try:
-            await self._guard.check()
-        except LogReplacedError as error:
-            self._lose(error)
-            if self._follower is not None:
-                self._follower.cancel()
-            raise
-
     def _fold_record(self, record: LogRecord) -> None:
         if self._guard.seen is None:
             self._guard.read(record)
@@ -211,10 +241,8 @@ class RegistryFollower:
         if isinstance(outcome, Void):
             write = _log.debug if outcome.kind == "conflict" else _log.warning
             write("event_void", offset=record.offset, kind=outcome.kind, reason=outcome.reason)
-        entry = self._folded[record.offset] = TailEntry(record, outcome)
-        if len(self._folded) > TAIL_RECORDS_MAX:
-            self._folded.popitem(last=False)
-        self.tail.append(entry)
+        entry = TailEntry(record, outcome)
+        self.tail.add(entry)
         for listener in tuple(self._listeners):
             try:
                 listener(entry)

@@ -14,7 +14,7 @@ from hotswap_events.envelope import Envelope
 from hotswap_events.registry import ModelPromoted, ModelRolledBack
 from hotswap_stream import bootstrap
 from hotswap_stream.application.registry.fold import Applied
-from hotswap_stream.application.registry.follower import TailEntry
+from hotswap_stream.application.registry.tail import TailEntry
 from hotswap_stream.application.training.runs import OnProgress, TrainingFailure, TrainingSpec
 from hotswap_stream.application.training.trainer import ModelTrainer, TrainingReport
 from hotswap_stream.cli.demo.report import Act

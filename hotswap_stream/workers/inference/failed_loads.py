@@ -9,7 +9,7 @@ from hotswap_events.fleet import HEARTBEAT_SECONDS
 from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.serving.guard import ACTOR_CHARACTERS_MAX
-from hotswap_stream.application.swap.slots import LoadFailure
+from hotswap_stream.application.swap.slot import LoadFailure
 from hotswap_stream.domain.reserved import WORKER_ACTOR
 from hotswap_stream.workers.inference.fleet import Fleet
 

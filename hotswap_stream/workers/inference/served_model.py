@@ -1,23 +1,32 @@
 """One model in one worker: what answers its requests, and what is told of them."""
 
+import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from msgspec import Struct
 
+from hotswap_events.fleet import FleetRecord, ObservationsLost
+from hotswap_stream.application.registry.fold import Stream
+from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.application.swap.slots import VersionSlots
-from hotswap_stream.workers.inference.batches.batches import Batch
-from hotswap_stream.workers.inference.limits import Batching
+from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.workers.inference.batches.computed import ComputedBatch
+from hotswap_stream.workers.inference.health.signs import LifeSigns
+from hotswap_stream.workers.inference.limits import Batching, LoopLimits
 from hotswap_stream.workers.inference.loop.model_loop import ModelLoop
-from hotswap_stream.workers.inference.loop.signs import LifeSigns
 from hotswap_stream.workers.inference.observing.circuits import CircuitWatch
 from hotswap_stream.workers.inference.observing.observer import Observer
 from hotswap_stream.workers.inference.shadows.runner import ShadowRunner
 
 
-class ServedModel(Struct):
-    """Its parts. `loop` is there once the model's topics are."""
+class ServedModel(Struct, kw_only=True):
+    """Hold the parts of one model, and be the host of its loop. `loop` is there once the model's topics are."""
 
+    model_name: str
+    registry: Registry
     slots: VersionSlots
     guard: CircuitGuard
     watch: CircuitWatch
@@ -25,31 +34,91 @@ class ServedModel(Struct):
     shadows: ShadowRunner
     batching: Batching
     signs: LifeSigns
+    on_change: Callable[[], None]
+    """Called in the event loop when the fleet should hear something new of the model."""
+    make_windows_topic: Callable[[str], Awaitable[None]]
     loop: ModelLoop | None = None
     partitions: tuple[int, ...] = ()
     computing_since_s: float | None = None
     """Monotonic: since when a batch is being computed."""
+    settling: asyncio.Task[None] | None = None
+    """Finds out what becomes of a promoted version that did not load here."""
+
+    def update(self, stream: Stream, limits: LoopLimits) -> None:
+        """Follow what the registry says of the model."""
+        policy = stream.state.serving.effective_policy
+        self.batching = limits.batching(policy.batch_size_max, policy.batch_wait_ms_max)
+        self.guard.update(stream.state)
+        self.observer.update(stream.state)
+        self.slots.update(stream)
+
+    # --- the host of the loop ----------------------------------------------------------------------------------------
+
+    async def version_decided(self) -> None:
+        """Return when a version serves, or when it is clear that none does: a failed one may still be rolled back."""
+        with suppress(LogUnavailableError):  # then what is known here has to do
+            await self.registry.catch_up()
+        while self.registry.state(self.model_name).active_version is not None:
+            await self.slots.wait_decided()
+            settling = self.settling
+            if self.slots.current is not None or self.slots.refused is not None or settling is None or settling.done():
+                return
+            await asyncio.wait({settling})
+
+    async def ensure_windows_topic(self) -> None:
+        """Return when the model's windows topic is there. Raise HotswapError if it cannot be made."""
+        await self.make_windows_topic(self.model_name)
+
+    def on_partitions(self, partitions: tuple[int, ...]) -> None:
+        """Hear which partitions are answered; what was computed before was dropped. In the event loop."""
+        self.partitions, self.computing_since_s = partitions, None
+        self.on_change()
 
     def on_computing(self) -> None:
-        """In the loop's thread."""
+        """Hear that a batch is about to be computed. In the loop's thread."""
         self.computing_since_s = time.monotonic()
         self.shadows.computing()
 
-    def on_answered(self, batch: Batch) -> None:
-        """In the loop's thread."""
+    def on_answered(self, batch: ComputedBatch) -> None:
+        """Let everybody see a batch whose answers were handed to Kafka. In the loop's thread."""
         self.computing_since_s = None
         self.watch.observe(batch)
         self.observer.observe(batch)
         self.shadows.offer(batch)
 
+    # --- health ------------------------------------------------------------------------------------------------------
+
     def forgive(self) -> None:
-        """The process stood still: batches from before are dropped, and the time does not count."""
+        """Not count the time in which the process stood still: batches from before are dropped."""
         self.computing_since_s = None
         self.signs.forgive()
 
     def trouble(self, now_s: float, *, compute_seconds_max: float) -> str | None:
-        """Why the model's requests do not get on; None while they do."""
+        """Return why the model's requests do not get on; None while they do.
+
+        Args:
+            now_s: Monotonic seconds.
+            compute_seconds_max: A batch that is being computed for longer is stuck.
+        """
         began_s = self.computing_since_s
         if began_s is not None and now_s - began_s > compute_seconds_max:
             return f"a batch is being computed for {now_s - began_s:.0f} s"
         return self.signs.trouble()
+
+    def fleet_record(self, worker: str, *, observations_lost: ObservationsLost) -> FleetRecord:
+        """Return what `worker` says of the model on the fleet topic."""
+        serving, signs = self.slots.current, self.signs
+        return FleetRecord(
+            worker=worker,
+            model_name=self.model_name,
+            registry_offset=self.registry.fold.next_offset - 1,
+            versions=self.slots.states(),
+            serving_version=None if serving is None else serving.model_version,
+            serving_registry_offset=None if serving is None else serving.registry_offset,
+            partitions=self.partitions,
+            observations_lost=observations_lost,
+            trouble=signs.trouble(),
+            stalled_partitions=signs.stalled(),
+            unserved_partitions=signs.unserved,
+            advice=signs.advice,
+        )

@@ -3,32 +3,28 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import structlog
-from msgspec import Struct
 
-from hotswap_events.answers import AnswerTags
-from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord
-from hotswap_events.topics import Topics
+from hotswap_events.fleet import LIVE_SECONDS_MAX
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks, first_failure
 from hotswap_stream.application.registry.fold import Applied
-from hotswap_stream.application.registry.follower import TailEntry
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.registry.tail import TailEntry
 from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.application.swap.loader import ModelLoader
-from hotswap_stream.application.swap.slots import LoadFailure, VersionSlots
-from hotswap_stream.application.topics.reply_topics import ReplyTopics
-from hotswap_stream.errors import ConfigurationError, HotswapError, LogUnavailableError
+from hotswap_stream.application.swap.slot import LoadFailure
+from hotswap_stream.application.swap.slots import VersionSlots
+from hotswap_stream.errors import ConfigurationError, HotswapError
+from hotswap_stream.workers.inference.config import WorkerConfig
 from hotswap_stream.workers.inference.failed_loads import FailedLoads
 from hotswap_stream.workers.inference.fleet import Fleet
-from hotswap_stream.workers.inference.limits import LoopLimits
+from hotswap_stream.workers.inference.health.signs import LifeSigns
+from hotswap_stream.workers.inference.health.stall import StallWatch
 from hotswap_stream.workers.inference.loop.model_loop import ModelLoop
 from hotswap_stream.workers.inference.loop.parts import LoopParts
-from hotswap_stream.workers.inference.loop.signs import LifeSigns
-from hotswap_stream.workers.inference.loop.stall import StallWatch
 from hotswap_stream.workers.inference.observing.circuits import CircuitWatch
 from hotswap_stream.workers.inference.observing.observer import Observer
 from hotswap_stream.workers.inference.observing.sender import ObservationSender
@@ -41,23 +37,6 @@ ADVICE_MODELS_MAX = 20
 """Models whose advice is told at a time."""
 COMPUTE_SECONDS_MAX = 60.0
 """A batch that takes longer is stuck, and the worker is not well."""
-
-
-class WorkerConfig(Struct, frozen=True, kw_only=True):
-    """What one worker needs to know. `worker` names it: unique, and the same after a restart."""
-
-    worker: str
-    topics: Topics
-    answer_tags: AnswerTags
-    reply_topics: ReplyTopics
-    client_options: Mapping[str, Any]
-    """For aiokafka: what is not hot."""
-    librdkafka_options: Mapping[str, Any]
-    """For the loops."""
-    limits: LoopLimits = LoopLimits()
-    memory_bytes_max: int = 4 * 1024**3
-    model_names: frozenset[str] | None = None
-    """Only these models; None serves all."""
 
 
 class InferenceWorker:
@@ -86,8 +65,6 @@ class InferenceWorker:
         self._stalls_seen = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop_tasks: set[asyncio.Task[None]] = set()
-        self._settling: dict[str, asyncio.Task[None]] = {}
-        """Model → what becomes of its promoted version that did not load here."""
         self._unlisten: Callable[[], None] | None = None
         self._failed: asyncio.Future[None] | None = None
         self._stopping = False
@@ -200,11 +177,7 @@ class InferenceWorker:
             served = self._served[model_name] = self._serve(model_name)
             served.slots.start()
             self._spawn(self._answer(model_name, served), self._loop_tasks)
-        policy = stream.state.serving.effective_policy
-        served.batching = self._config.limits.batching(policy.batch_size_max, policy.batch_wait_ms_max)
-        served.guard.update(stream.state)
-        served.observer.update(stream.state)
-        served.slots.update(stream)
+        served.update(stream, self._config.limits)
 
     def _serve(self, model_name: str) -> ServedModel:
         slots = VersionSlots(
@@ -221,7 +194,19 @@ class InferenceWorker:
         observer = Observer(model_name, self._config.worker, self._worker_run)
         self._observations.add(observer)
         shadows = ShadowRunner(model_name, self._config.worker, slots, observer, self._config.limits.batch_size_max)
-        return ServedModel(slots, guard, watch, observer, shadows, self._config.limits.batching(), LifeSigns())
+        return ServedModel(
+            model_name=model_name,
+            registry=self._registry,
+            slots=slots,
+            guard=guard,
+            watch=watch,
+            observer=observer,
+            shadows=shadows,
+            batching=self._config.limits.batching(),
+            signs=LifeSigns(),
+            on_change=lambda: self._report(model_name),
+            make_windows_topic=self._ensure_windows_topic,
+        )
 
     async def _answer(self, model_name: str, served: ServedModel) -> None:
         try:
@@ -235,69 +220,26 @@ class InferenceWorker:
         served.loop = ModelLoop(
             LoopParts(
                 model_name=model_name,
-                worker=self._config.worker,
-                topics=self._config.topics,
-                answer_tags=self._config.answer_tags,
-                reply_topics=self._config.reply_topics,
-                client_options=self._config.client_options,
-                librdkafka_options=self._config.librdkafka_options,
-                limits=self._config.limits,
-                batching=lambda: served.batching,
+                config=self._config,
                 slots=served.slots,
                 guard=served.guard,
-                stall_watch=self._stall_watch,
-                version_decided=lambda: self._version_decided(model_name, served.slots),
-                ensure_windows_topic=lambda: self._make_windows_topic(model_name),
-                on_partitions=lambda partitions: self._on_partitions(model_name, served, partitions),
-                on_computing=served.on_computing,
-                on_answered=served.on_answered,
                 signs=served.signs,
+                stall_watch=self._stall_watch,
+                host=served,
             )
         )
         await served.loop.run()
-
-    async def _make_windows_topic(self, model_name: str) -> None:
-        await self._ensure_windows_topic(model_name)
-
-    async def _version_decided(self, model_name: str, slots: VersionSlots) -> None:
-        """Return when a version serves, or when it is clear that none does: a failed one may still be rolled back."""
-        with suppress(LogUnavailableError):  # then what is known here has to do
-            await self._registry.catch_up()
-        while self._registry.state(model_name).active_version is not None:
-            await slots.wait_decided()
-            settling = self._settling.get(model_name)
-            if slots.current is not None or slots.refused is not None or settling is None or settling.done():
-                return
-            await asyncio.wait({settling})
-
-    def _on_partitions(self, model_name: str, served: ServedModel, partitions: tuple[int, ...]) -> None:
-        served.partitions, served.computing_since_s = partitions, None  # what was computed before was dropped
-        self._report(model_name)
 
     def _report(self, model_name: str) -> None:
         served = self._served.get(model_name)
         if served is None:
             return
-        current = served.slots.current
-        self._fleet.report(
-            FleetRecord(
-                worker=self._config.worker,
-                model_name=model_name,
-                registry_offset=self._registry.fold.next_offset - 1,
-                versions=served.slots.states(),
-                serving_version=None if current is None else current.model_version,
-                serving_registry_offset=None if current is None else current.registry_offset,
-                partitions=served.partitions,
-                observations_lost=self._observations.lost(served.observer),
-                trouble=served.signs.trouble(),
-                stalled_partitions=served.signs.stalled(),
-                unserved_partitions=served.signs.unserved,
-                advice=served.signs.advice,
-            )
-        )
+        lost = self._observations.lost(served.observer)
+        self._fleet.report(served.fleet_record(self._config.worker, observations_lost=lost))
 
     def _settle(self, model_name: str, failure: LoadFailure) -> None:
-        self._settling[model_name] = self._task(self._failed_loads.settle(model_name, failure), self._tasks)
+        served = self._served[model_name]
+        served.settling = self._task(self._failed_loads.settle(model_name, failure), self._tasks)
 
     def _spawn(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
         self._task(work, tasks)  # type: ignore[unused-awaitable]  # `tasks` holds it

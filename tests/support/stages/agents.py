@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable
@@ -144,3 +145,13 @@ async def agents_stage(
             yield AgentsStage(servers, Topics(prefix), supervisor, producer)
         finally:
             await producer.stop()
+
+
+async def kill(stage_: AgentsStage) -> None:
+    """SIGKILL; returns when the agents run again."""
+    pid = stage_.supervisor.status("agents").pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    ended = await stage_.supervisor.wait_for("agents", "restarting")
+    assert ended.exit_code == -signal.SIGKILL
+    await stage_.supervisor.wait_for("agents", "running")

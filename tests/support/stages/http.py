@@ -24,6 +24,7 @@ NewLog = Callable[[], RegistryLog]
 MODEL = "digits"
 VALIDATION_SET = f"sha256:{'b' * 64}"
 PASSED = {"figures": {"accuracy": 0.9}, "validation_set": VALIDATION_SET}
+CANARY = {"kind": "canary", "weight": 500}
 
 
 @asynccontextmanager
@@ -121,3 +122,11 @@ async def open_http_stage(log: RegistryLog, folder: Path, **services: Any) -> As
         api = services_on(registry, folder, **services)
         async with served(create_app(api)) as url, httpx.AsyncClient(base_url=url) as client:
             yield HttpStage(client, registry, api.artifacts, url)
+
+
+async def passed(stage: HttpStage) -> str:
+    """One more version that passed validation."""
+    version = await stage.registered()
+    baseline = {"baseline_version": "v1", "baseline_figures": {"accuracy": 0.9}}
+    await stage.accepted(f"versions/{version}/validate", {**PASSED, **baseline})
+    return version

@@ -17,9 +17,11 @@ from torch import nn
 
 from hotswap_events.commands import AnyCommand, CommandResult, RegisterVersion, RollBack, SwitchVersion
 from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_events.registry_state import CircuitPosition
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.modules.architectures import manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module
+from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.settings import Settings
 
@@ -220,3 +222,19 @@ async def open_stage(settings: Settings) -> AsyncIterator[Stage]:
             yield Stage(settings, registry, producer)
     finally:
         await producer.stop()
+
+
+async def damage(stage: Stage, artifact: ArtifactFacts) -> None:
+    """Change the last byte of a stored artifact."""
+    hexadecimal = digest_hex(artifact.digest)
+    path = stage.settings.home / "artifacts" / "sha256" / hexadecimal[:2] / f"{hexadecimal}.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 0x01
+    path.chmod(0o644)
+    path.write_bytes(content)
+
+
+def circuit_position(stage: Stage) -> CircuitPosition:
+    """Return where the circuit of v2 stands."""
+    circuit = stage.registry.state(MODEL).serving.circuits.get("v2")
+    return "closed" if circuit is None else circuit.position

@@ -35,6 +35,7 @@ from hotswap_stream.application.inference.gateway import (
     NoModelTopicsError,
     RequestTooLargeError,
 )
+from hotswap_stream.application.inference.tensor_values import TextResponse
 from hotswap_stream.kafka import clients
 
 PARTITIONS_USED_MAX = 4
@@ -52,7 +53,7 @@ _random = secrets.SystemRandom()
 _JSON, _MSGPACK = JSON_CONTENT_TYPE.encode(), MSGPACK_CONTENT_TYPE.encode()
 _json, _msgpack = msgspec.json.Encoder(), msgspec.msgpack.Encoder()
 _decoders: dict[tuple[bool, bool], Any] = {
-    (False, True): msgspec.json.Decoder(InferResponse),
+    (False, True): msgspec.json.Decoder(TextResponse),
     (False, False): msgspec.json.Decoder(InferError),
     (True, True): msgspec.msgpack.Decoder(InferResponse),
     (True, False): msgspec.msgpack.Decoder(InferError),

@@ -9,7 +9,8 @@ from hotswap_events.observation import Observation
 from hotswap_events.rollout_strategy import MetricName
 from hotswap_stream.application.observations.feedback import JoinedFeedback, JoinStatus
 from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer
-from hotswap_stream.application.rollouts.analysis.table import ModelTable, fold_judged, fold_observation
+from hotswap_stream.application.rollouts.analysis.folding import fold_judged, fold_observation
+from hotswap_stream.application.rollouts.analysis.table import ModelTable
 from hotswap_stream.domain.state.rollout import RolloutState
 
 RUNS_MAX = 1_000

@@ -14,7 +14,9 @@ from hotswap_events.observation import Observation
 from hotswap_events.registry import RegistryEvent
 from hotswap_stream.application.rollouts.analysis.due import due
 from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer
-from hotswap_stream.application.rollouts.analysis.table import ModelTable, fold_judged, fold_observation, in_step_with
+from hotswap_stream.application.rollouts.analysis.folding import fold_judged, fold_observation
+from hotswap_stream.application.rollouts.analysis.phases import in_step_with
+from hotswap_stream.application.rollouts.analysis.table import ModelTable
 from hotswap_stream.domain.decide import decide
 from hotswap_stream.domain.evolve import evolve
 from hotswap_stream.domain.state.model import ModelState

@@ -17,10 +17,11 @@ from hotswap_events.rollout_record import RolloutStatus
 from hotswap_events.rollout_strategy import MetricName, MetricRule, RolloutPolicy
 from hotswap_stream.application.descriptions.rollout import describe_strategy
 from hotswap_stream.application.observations.feedback import JoinStatus
-from hotswap_stream.application.rollouts.analysis.due import verdicts_of
 from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer, VersionFigures
+from hotswap_stream.application.rollouts.analysis.folding import fold_judged, fold_observation
 from hotswap_stream.application.rollouts.analysis.metric_tests import metric_evidence
-from hotswap_stream.application.rollouts.analysis.table import ModelTable, RolloutTable, fold_judged, fold_observation
+from hotswap_stream.application.rollouts.analysis.table import ModelTable, RolloutTable
+from hotswap_stream.application.rollouts.analysis.verdicts import verdicts_of
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.domain.statistics.beta_binomial import rate_interval
 from hotswap_stream.domain.statistics.evidence import Evidence

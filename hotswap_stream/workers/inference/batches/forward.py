@@ -1,11 +1,12 @@
 """Forward passes over the groups of a batch. Blocking; runs where the GIL can be given away."""
 
 import time
-from collections.abc import Sequence
 
 import numpy as np
+from msgspec import Struct
 
-from hotswap_stream.workers.inference.batches.batches import Group
+from hotswap_stream.workers.inference.batches.batches import Batch, Group
+from hotswap_stream.workers.inference.batches.computed import ComputedBatch, ComputedGroup
 from hotswap_stream.workers.inference.batches.referee import Referee
 from hotswap_stream.workers.inference.requests.tensors import Array
 
@@ -17,35 +18,57 @@ Runtime's."""
 _NOT_FINITE = "the model answered NaN or infinity, which its manifest does not allow"
 
 
-def run_forward(groups: Sequence[Group], referee: Referee | None = None) -> float:
-    """Fill in outputs or failures of each group, never raise. Returns the milliseconds it took.
+class PassOutcome(Struct, gc=False):
+    """What a forward pass brought: outputs of all requests of a group, or failures by their positions in it."""
 
-    Without a `referee` every failure is the version's.
+    outputs: dict[str, Array] | None = None
+    failures: dict[int, str] = {}
+    suspects: set[int] = set()
+    """The failures of a kind that a wrong input causes."""
+
+    def fail(self, position: int, error: Exception) -> None:
+        """Note what went wrong with one request."""
+        self.failures[position] = _text(error)
+        if isinstance(error, _CAUSED_BY_INPUTS) or type(error).__name__ in _CAUSED_BY_INPUTS_NAMES:
+            self.suspects.add(position)
+
+
+def run_forward(batch: Batch, referee: Referee | None = None) -> ComputedBatch:
+    """Compute the groups of a batch. Whatever goes wrong becomes a failure of a request.
+
+    Args:
+        batch: The batch; its leases must be held until this is over.
+        referee: Judges what fails; without it every failure is the version's.
     """
     started = time.perf_counter()
-    for group in groups:
-        group.started_ms = time.time() * 1000
-        begin = time.perf_counter()
-        _forward(group)
-        # Here, because the model tells each thread of the thread's own passes.
-        group.executor = group.lease.model.executor
-        group.compute_ms = (time.perf_counter() - begin) * 1000
-        if group.failures and referee is not None:
-            referee.judge(group)
-    return (time.perf_counter() - started) * 1000
+    groups = [_computed(group, referee) for group in batch.groups]
+    return ComputedBatch(batch, groups, (time.perf_counter() - started) * 1000)
 
 
-def _forward(group: Group) -> None:
+def _computed(group: Group, referee: Referee | None) -> ComputedGroup:
+    started_ms = time.time() * 1000
+    begin = time.perf_counter()
+    outcome = _forward(group)
+    # Here, because the model tells each thread of the thread's own passes.
+    executor = group.lease.model.executor
+    compute_ms = (time.perf_counter() - begin) * 1000
+    by_input: frozenset[int] = frozenset()
+    if outcome.failures and referee is not None:
+        by_input = referee.judge(group, outcome.failures.keys(), outcome.suspects)
+    return ComputedGroup(group, outcome.outputs, outcome.failures, by_input, started_ms, compute_ms, executor)
+
+
+def _forward(group: Group) -> PassOutcome:
     try:
-        outputs = _infer(group, group.inputs, group.row_count)
+        outcome = PassOutcome(_infer(group, group.inputs, group.row_count))
     except Exception as error:  # noqa: BLE001  # the module's code is not ours; its failure becomes an error answer
-        if len(group.requests) == 1:
-            _failed(group, 0, error)
-        else:
-            _one_by_one(group)
-        return
-    group.outputs = outputs
-    _find_not_finite(group, outputs)
+        if len(group.requests) > 1:
+            return _one_by_one(group)
+        outcome = PassOutcome()
+        outcome.fail(0, error)
+        return outcome
+    _find_not_finite(group, outcome)
+    return outcome
 
 
 def _infer(group: Group, inputs: dict[str, Array], rows: int) -> dict[str, Array]:
@@ -57,8 +80,9 @@ def _infer(group: Group, inputs: dict[str, Array], rows: int) -> dict[str, Array
     return outputs if given == rows else {name: array[:rows] for name, array in outputs.items()}
 
 
-def _one_by_one(group: Group) -> None:
-    """The pass failed: each request is tried alone, so that one cannot fail the others."""
+def _one_by_one(group: Group) -> PassOutcome:
+    """Try each request alone after the pass failed, so that one cannot fail the others."""
+    outcome = PassOutcome()
     parts: list[dict[str, Array] | None] = []
     start = 0
     for position, rows in enumerate(group.rows):
@@ -67,11 +91,11 @@ def _one_by_one(group: Group) -> None:
         try:
             parts.append(_infer(group, inputs, rows))
         except Exception as error:  # noqa: BLE001  # as above
-            _failed(group, position, error)
+            outcome.fail(position, error)
             parts.append(None)
     good = next((part for part in parts if part is not None), None)
     if good is None:
-        return
+        return outcome
     outputs = {}
     for name, like in good.items():
         filled = [
@@ -81,30 +105,25 @@ def _one_by_one(group: Group) -> None:
         try:
             outputs[name] = np.concatenate(filled)
         except ValueError as error:
-            group.failures = dict.fromkeys(range(len(parts)), _text(error))
-            return
-    group.outputs = outputs
-    _find_not_finite(group, outputs)
+            outcome.failures = dict.fromkeys(range(len(parts)), _text(error))
+            return outcome
+    outcome.outputs = outputs
+    _find_not_finite(group, outcome)
+    return outcome
 
 
-def _failed(group: Group, position: int, error: Exception) -> None:
-    group.failures[position] = _text(error)
-    if isinstance(error, _CAUSED_BY_INPUTS) or type(error).__name__ in _CAUSED_BY_INPUTS_NAMES:
-        group.suspects.add(position)
-
-
-def _find_not_finite(group: Group, outputs: dict[str, Array]) -> None:
-    """Inputs are finite, but their products need not be."""
-    if group.lease.model.manifest.allow_non_finite:
+def _find_not_finite(group: Group, outcome: PassOutcome) -> None:
+    """Fail the requests with outputs that are not finite: inputs are, but their products need not be."""
+    if group.lease.model.manifest.allow_non_finite or outcome.outputs is None:
         return
-    for array in outputs.values():
+    for array in outcome.outputs.values():
         if array.dtype.kind != "f" or np.isfinite(array).all():
             continue
         start = 0
         for position, rows in enumerate(group.rows):
-            if position not in group.failures and not np.isfinite(array[start : start + rows]).all():
-                group.failures[position] = _NOT_FINITE
-                group.suspects.add(position)
+            if position not in outcome.failures and not np.isfinite(array[start : start + rows]).all():
+                outcome.failures[position] = _NOT_FINITE
+                outcome.suspects.add(position)
             start += rows
 
 

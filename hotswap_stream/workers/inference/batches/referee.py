@@ -13,14 +13,15 @@ A heuristic that answers whatever comes in is no witness.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
 from hotswap_stream.application.artifacts.heuristic import CONSTANT
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.application.swap.loader import LoadedModel
-from hotswap_stream.application.swap.slots import Lease, VersionSlots
+from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.workers.inference.batches.batches import Group
 from hotswap_stream.workers.inference.requests.tensors import NUMPY_DTYPES, Array
 
@@ -32,28 +33,32 @@ VERSIONS_REMEMBERED_MAX = 16
 
 
 class Referee:
-    """For the thread that computes."""
+    """Find out whether the version or the input is to blame. For the thread that computes."""
 
     def __init__(self, slots: VersionSlots) -> None:
         self._slots = slots
         self._works: dict[str, tuple[float, bool]] = {}
         """Version → when it was tried with its samples (monotonic seconds), and whether it computed them."""
 
-    def judge(self, group: Group) -> None:
-        """Say of each failure in a computed group whether the input is to blame."""
-        if not group.failures or not self._works_with_samples(group.lease):
-            return
+    def judge(self, group: Group, failures: Collection[int], suspects: Collection[int]) -> frozenset[int]:
+        """Return the failures that the input is to blame for.
+
+        Args:
+            group: The requests of one forward pass.
+            failures: Positions of those that failed.
+            suspects: Positions of those that failed in a way that a wrong input causes.
+        """
+        if not failures or not self._works_with_samples(group.lease):
+            return frozenset()
         witness = self._slots.lease_other(
             group.lease.model_version, lambda manifest: _comparable(manifest, group.lease.model.manifest)
         )
         if witness is None:
-            group.by_input = frozenset(group.suspects)
-            return
+            return frozenset(suspects)
         try:
             if self._works_with_samples(witness):
-                group.by_input = frozenset(_refused_by(witness.model, group))
-            else:
-                group.by_input = frozenset(group.suspects)
+                return frozenset(_refused_by(witness.model, group, failures))
+            return frozenset(suspects)
         finally:
             self._slots.release(witness)
 
@@ -69,7 +74,7 @@ class Referee:
 
 
 def sample_inputs(manifest: ArtifactManifest) -> dict[str, Array]:
-    """Inputs of the manifest's warm-up shapes, as a version is tried with when it is loaded."""
+    """Return inputs of the manifest's warm-up shapes, as a version is tried with when it is loaded."""
     samples: dict[str, Array] = {}
     for spec in manifest.inputs:
         shape, dtype = manifest.warm_up[spec.name], NUMPY_DTYPES[spec.datatype]
@@ -84,10 +89,10 @@ def _comparable(other: ArtifactManifest, manifest: ArtifactManifest) -> bool:
     return other.architecture != CONSTANT and other.inputs == manifest.inputs
 
 
-def _refused_by(witness: LoadedModel, group: Group) -> Iterable[int]:
-    """Positions of failed requests that the witness cannot compute either."""
+def _refused_by(witness: LoadedModel, group: Group, failures: Collection[int]) -> Iterable[int]:
+    """Return the positions of failed requests that the witness cannot compute either."""
     starts = np.cumsum([0, *group.rows])
-    failed = sorted(group.failures)
+    failed = sorted(failures)
     step = max(1, len(failed) // TRIED_MAX)
     tried = failed[::step][:TRIED_MAX]
     refused = []
@@ -101,7 +106,7 @@ def _refused_by(witness: LoadedModel, group: Group) -> Iterable[int]:
 
 
 def _computes(model: LoadedModel, inputs: dict[str, Array]) -> bool:
-    """Whether the model answers, with numbers that its manifest allows."""
+    """Return whether the model computes them, with numbers that its manifest allows."""
     try:
         outputs = model.infer(inputs)
         rows = len(next(iter(inputs.values())))

@@ -8,16 +8,18 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from msgspec.structs import replace
 
 from hotswap_stream.application.serving.guard import CircuitGuard
-from hotswap_stream.application.swap.slots import Lease, VersionSlots
+from hotswap_stream.application.swap.lease import Lease
+from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.domain.rollouts.routing import arms_of, routing_key_of
 from hotswap_stream.domain.rollouts.traffic import Traffic
 from hotswap_stream.domain.serving.route import Route
-from hotswap_stream.workers.inference.batches.batches import Batch, RefusedRequest, group_requests
+from hotswap_stream.workers.inference.batches.batches import Batch, RefusedRequest
+from hotswap_stream.workers.inference.batches.grouping import group_requests
 from hotswap_stream.workers.inference.batches.window_groups import group_windows
 from hotswap_stream.workers.inference.requests.ids import RequestIds
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
-from hotswap_stream.workers.inference.windows.steps import Taken
+from hotswap_stream.workers.inference.windows.steps import Taken, WindowSteps
 
 PINNED_WAIT_SECONDS_MAX = 0.05
 """A partition waits so long for a version that a request names; one that has to be loaded first takes longer."""
@@ -50,7 +52,7 @@ class VersionChooser:
         self._reply_topics = reply_topics
         self._unavailable: dict[str, tuple[float, RefusedRequest]] = {}
 
-    def make_batch(self, entries: list[Request | Unreadable], taken: list[Taken | str | None] | None = None) -> Batch:
+    def make_batch(self, entries: list[Request | Unreadable], taken: list[WindowSteps] | None = None) -> Batch:
         """The batch, with a lease of each version in it: `release` it when it was answered.
 
         `taken`: of each entry what it brought for a window, where windows are kept.
@@ -58,13 +60,13 @@ class VersionChooser:
         refused: dict[int, RefusedRequest] = {}
         plain: list[Indexed] = []
         pinned: dict[str, list[Indexed]] = {}
-        first_offset = self._ids.first_offset
+        remember = self._ids.remember
         for index, entry in enumerate(entries):
             if isinstance(entry, Unreadable):
                 continue
             if taken is None and entry.headers is None:  # most requests: nothing is asked for
                 request_id, record = entry.body.id, entry.record
-                if not request_id or first_offset(record.partition, record.offset, request_id) is None:
+                if not request_id or remember(record.partition, record.offset, request_id) is None:
                     plain.append((index, entry))
                     continue
             why = self._why_not(entry, None if taken is None else taken[index])
@@ -169,19 +171,17 @@ class VersionChooser:
         if not leased:
             batch.leases.append(chosen)
         if chosen.model.manifest.window is None:
-            groups = group_requests(chosen, requests, batch.refused)
+            groups = group_requests(chosen, requests, batch.refused, probes=probes, pinned=pinned)
         else:
-            groups = group_windows(chosen, requests, batch, pinned=pinned)
+            groups = group_windows(chosen, requests, batch, probes=probes, pinned=pinned)
         if probes:
             lost = len(requests) - sum(len(group.requests) for group in groups)
             if lost:
                 # Requests that no model could answer say nothing of this one.
                 self._guard.probes_lost(lost, chosen.model_version)
-        for group in groups:
-            group.probes, group.pinned = probes, pinned
         batch.groups.extend(groups)
 
-    def _why_not(self, request: Request, taken: Taken | str | None) -> RefusedRequest | None:
+    def _why_not(self, request: Request, taken: WindowSteps) -> RefusedRequest | None:
         headers, record = request.headers, request.record
         if headers is not None:
             if headers.model_name is not None and headers.model_name != self._model_name:
@@ -201,7 +201,7 @@ class VersionChooser:
             if isinstance(taken, Taken):
                 earlier = taken.duplicate_of  # so that whatever is refused as a copy brought nothing, and the reverse
             else:
-                earlier = self._ids.first_offset(record.partition, record.offset, request_id)
+                earlier = self._ids.remember(record.partition, record.offset, request_id)
             if earlier is not None:
                 return RefusedRequest(
                     "duplicate-id",

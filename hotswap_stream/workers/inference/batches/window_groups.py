@@ -6,18 +6,19 @@ import numpy as np
 
 from hotswap_events.inference import WindowFacts
 from hotswap_events.windows import WindowRule
-from hotswap_stream.application.swap.slots import Lease
+from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.application.windows.rule import rule_of, same_series
-from hotswap_stream.workers.inference.batches.batches import Batch, Group, NotReady, RefusedRequest, outputs_exist
+from hotswap_stream.workers.inference.batches.batches import Batch, Group, NotReady, RefusedRequest
+from hotswap_stream.workers.inference.batches.grouping import unknown_output
 from hotswap_stream.workers.inference.requests.requests import Request
 from hotswap_stream.workers.inference.requests.tensors import Array, WrongInputError, read_tensor
-from hotswap_stream.workers.inference.windows.steps import Taken
+from hotswap_stream.workers.inference.windows.steps import NotTaken, Taken
 
 Windowed = tuple[int, Request, dict[str, Array], WindowFacts]
 
 
 def group_windows(
-    lease: Lease, requests: Sequence[tuple[int, Request]], batch: Batch, *, pinned: bool = False
+    lease: Lease, requests: Sequence[tuple[int, Request]], batch: Batch, *, probes: bool = False, pinned: bool = False
 ) -> list[Group]:
     """One row a request. Those that do not fit go to the batch's `refused`, those of a short series to `not_ready`."""
     manifest = lease.model.manifest
@@ -26,7 +27,9 @@ def group_windows(
         raise ValueError(f"{manifest.architecture!r} takes no window")
     by_shape: dict[tuple[tuple[int, ...], ...], list[Windowed]] = {}
     for index, request in requests:
-        if not outputs_exist((index, request), manifest, batch.refused):
+        why = unknown_output(request, manifest)
+        if why is not None:
+            batch.refused[index] = why
             continue
         taken = _taken(batch, index, rule)
         if isinstance(taken, RefusedRequest):
@@ -44,15 +47,15 @@ def group_windows(
         inputs[rule.input] = taken.steps[-rule.steps :][np.newaxis]
         shapes = tuple(array.shape for array in inputs.values())
         by_shape.setdefault(shapes, []).append((index, request, inputs, facts))
-    return [_group(lease, items) for items in by_shape.values()]
+    return [_group(lease, items, probes=probes, pinned=pinned) for items in by_shape.values()]
 
 
 def _taken(batch: Batch, index: int, rule: WindowRule) -> Taken | RefusedRequest:
     taken = None if batch.taken is None else batch.taken[index]
     if taken is None:
         return RefusedRequest("version-unavailable", "no windows are kept for this version yet; ask again in a moment")
-    if isinstance(taken, str):
-        return RefusedRequest("wrong-input", taken)
+    if isinstance(taken, NotTaken):
+        return RefusedRequest("wrong-input", taken.reason)
     if not same_series(taken.rule, rule):
         kept = taken.rule
         return RefusedRequest(
@@ -74,7 +77,7 @@ def _other_inputs(lease: Lease, request: Request, rule: WindowRule) -> dict[str,
     return {spec.name: read_tensor(spec, tensors[spec.name], manifest.allow_non_finite, rows_max=1) for spec in others}
 
 
-def _group(lease: Lease, items: Sequence[Windowed]) -> Group:
+def _group(lease: Lease, items: Sequence[Windowed], *, probes: bool, pinned: bool) -> Group:
     names = [spec.name for spec in lease.model.manifest.inputs]
     return Group(
         lease,
@@ -82,5 +85,7 @@ def _group(lease: Lease, items: Sequence[Windowed]) -> Group:
         [index for index, _, _, _ in items],
         [1] * len(items),
         {name: np.concatenate([inputs[name] for _, _, inputs, _ in items]) for name in names},
-        windows=[facts for _, _, _, facts in items],
+        probes,
+        pinned,
+        [facts for _, _, _, facts in items],
     )

@@ -8,7 +8,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hotswap_stream.application.inference.standstill import STANDSTILL_SECONDS_MAX
-from hotswap_stream.workers.inference.loop.signs import LifeSigns
+from hotswap_stream.workers.inference.health.signs import LifeSigns
 
 _log = structlog.get_logger(__name__)
 

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError
 from msgspec import Struct
@@ -12,10 +11,8 @@ from hotswap_stream.workers.inference.answers.replies import ReplySender
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
 from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer, request_consumer
+from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
-
-if TYPE_CHECKING:
-    from hotswap_stream.workers.inference.loop.parts import LoopParts
 
 
 class LifeClients(Struct, frozen=True):
@@ -35,7 +32,7 @@ class LifeClients(Struct, frozen=True):
 
 
 def open_clients(
-    parts: "LoopParts",
+    parts: LoopParts,
     stopping: threading.Event,
     windows: WindowKeeper,
     *,
@@ -43,10 +40,11 @@ def open_clients(
     on_answered: Callable[[int, int], None],
 ) -> LifeClients:
     """Connect. `windows` writes through the producer of the answers from here on."""
-    options, worker, limits = parts.librdkafka_options, parts.worker, parts.limits
+    config, limits = parts.config, parts.limits
+    options, worker = config.librdkafka_options, config.worker
     consumer = request_consumer(options, group=parts.group, worker=worker, limits=limits, on_error=on_consumer_error)
-    letters = DeadLetterSender(options, worker=worker, topic=parts.topics.dead_letters, stopping=stopping)
-    replies = ReplySender(options, worker=worker, allowed=parts.reply_topics, limits=limits)
+    letters = DeadLetterSender(options, worker=worker, topic=config.topics.dead_letters, stopping=stopping)
+    replies = ReplySender(options, worker=worker, allowed=config.reply_topics, limits=limits)
 
     def on_producer_error(error: KafkaError) -> None:
         sender.notice(error)
@@ -58,8 +56,8 @@ def open_clients(
     sender = AnswerSender(
         quick,
         bulk,
-        AnswerWriter(parts.model_name, worker, parts.answer_tags.of(parts.model_name)),
-        response_topic=parts.topics.responses(parts.model_name),
+        AnswerWriter(parts.model_name, worker, config.answer_tags.of(parts.model_name)),
+        response_topic=parts.response_topic,
         letters=letters,
         limits=limits,
         stopping=stopping,

@@ -2,22 +2,42 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from hotswap_stream.workers.inference.loop.parts import LoopParts
+from confluent_kafka import Consumer
+
+from hotswap_stream.workers.inference.loop.intake import Intake
+from hotswap_stream.workers.inference.loop.parts import LoopParts
+
+TURN_SECONDS = 0.02
 
 
-def first_version_decided(
-    parts: "LoopParts", loop: asyncio.AbstractEventLoop, stopping: threading.Event, turn: Callable[[], bool]
+def has_version(
+    parts: LoopParts,
+    loop: asyncio.AbstractEventLoop,
+    stopping: threading.Event,
+    consumer: Consumer,
+    intake: Intake,
 ) -> bool:
-    """Return True when a version serves, or it is clear that none does. `turn` is called until then; False when it
-    says so, or after the stop. For a thread that is not that of `loop`."""
-    decided = asyncio.run_coroutine_threadsafe(parts.version_decided(), loop)
+    """Wait, while no version serves, until one does or it is clear that none will. For a thread that is not `loop`'s.
+
+    The consumer stays in its group meanwhile, and brings no requests.
+
+    Returns:
+        False when the requests that wait for the version were dropped meanwhile, or after the stop.
+    """
+    partitions = intake.partitions(intake.positions)
+    assignments = intake.assignments
+    consumer.pause(partitions)
+    decided = asyncio.run_coroutine_threadsafe(parts.host.version_decided(), loop)
     while not decided.done():
-        if stopping.is_set() or not turn():
+        if stopping.is_set():
+            decided.cancel()
+            return False
+        parts.signs.rest()
+        intake.take_one(TURN_SECONDS)
+        if assignments != intake.assignments:
             decided.cancel()
             return False
     decided.result()
-    return True
+    consumer.resume(partitions)
+    return bool(intake.entries)

@@ -50,14 +50,14 @@ class ModelLoop:
                         break
                     self._say(error)
                     self._parts.signs.ended(error)
-                    self._parts.on_partitions(())
+                    self._parts.host.on_partitions(())
                     pause_s = RESTART_SECONDS if life.answered.any else min(2 * pause_s, RESTART_SECONDS_MAX)
                     await self._pause(pause_s)
             # A static member that only goes quiet keeps its partitions until its session ends.
             with suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_SECONDS_MAX):
-                    await leave_group(self._parts.client_options, self._parts.group, self._parts.worker)
-            self._parts.on_partitions(())
+                    await leave_group(self._parts.config.client_options, self._parts.group, self._parts.config.worker)
+            self._parts.host.on_partitions(())
         finally:
             self._stopping.set()
             self._thread.shutdown(wait=False)

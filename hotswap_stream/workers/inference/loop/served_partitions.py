@@ -6,16 +6,13 @@ rest is told with the way out.
 
 import time
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 import structlog
 from confluent_kafka import Consumer
 from msgspec import Struct
 
 from hotswap_stream.kafka.librdkafka import partition_count
-
-if TYPE_CHECKING:
-    from hotswap_stream.workers.inference.loop.parts import LoopParts
+from hotswap_stream.workers.inference.loop.parts import LoopParts
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +52,7 @@ def served_partitions(
 class ServedWatch:
     """Of one life of a model's loop: tells its health what is not served."""
 
-    def __init__(self, parts: "LoopParts") -> None:
+    def __init__(self, parts: LoopParts) -> None:
         self._parts = parts
         self._signs = parts.signs
         self._next_check_s = 0.0
@@ -64,13 +61,12 @@ class ServedWatch:
         """Partitions of those given that can be served now. Blocking. KafkaException."""
         served = Served(())
         if given:
-            topics, name = self._parts.topics, self._parts.model_name
             served = served_partitions(
                 consumer,
                 given,
-                request_topic=topics.requests(name),
-                response_topic=topics.responses(name),
-                windows_topic=topics.windows(name),
+                request_topic=self._parts.request_topic,
+                response_topic=self._parts.response_topic,
+                windows_topic=self._parts.windows_topic,
             )
         self._next_check_s = time.monotonic() + RECHECK_SECONDS
         if served.why is not None and served.why != self._signs.advice:

@@ -3,30 +3,27 @@
 import asyncio
 import threading
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException
 
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka.unreadable_batches import ReadOn
+from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.requests.requests import read_request
 from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 from hotswap_stream.workers.inference.windows.reading import TopicReader
 
-if TYPE_CHECKING:
-    from hotswap_stream.workers.inference.loop.parts import LoopParts
-
 TOPIC_SECONDS_MAX = 60.0
 
 
 def window_keeper(
-    parts: "LoopParts", loop: asyncio.AbstractEventLoop, read_on: ReadOn, stopping: threading.Event
+    parts: LoopParts, loop: asyncio.AbstractEventLoop, read_on: ReadOn, stopping: threading.Event
 ) -> WindowKeeper:
     """For the loop's thread; topics are made by `loop`, which is that of another thread."""
 
     def ensure_topic() -> None:
-        ensured = asyncio.run_coroutine_threadsafe(parts.ensure_windows_topic(), loop)
+        ensured = asyncio.run_coroutine_threadsafe(parts.host.ensure_windows_topic(), loop)
         wait = Wait(stopping, "the windows topic is not made", seconds_max=TOPIC_SECONDS_MAX)
         try:
             while True:
@@ -41,13 +38,15 @@ def window_keeper(
 
     return WindowKeeper(
         parts.model_name,
-        request_topic=parts.topics.requests(parts.model_name),
-        topic=parts.topics.windows(parts.model_name),
+        request_topic=parts.request_topic,
+        topic=parts.windows_topic,
         keys_max=parts.limits.window_keys_max,
         read_entry=lambda record: read_request(
             record, parts.limits.request_bytes_max, parts.limits.answer_key_bytes_max
         ),
         ensure_topic=ensure_topic,
-        open_reader=lambda: TopicReader(parts.librdkafka_options, parts.worker, read_on=read_on, stopping=stopping),
+        open_reader=lambda: TopicReader(
+            parts.config.librdkafka_options, parts.config.worker, read_on=read_on, stopping=stopping
+        ),
         stopping=stopping,
     )

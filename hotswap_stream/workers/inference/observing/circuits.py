@@ -12,7 +12,7 @@ from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.errors import HotswapError
-from hotswap_stream.workers.inference.batches.batches import Batch
+from hotswap_stream.workers.inference.batches.computed import ComputedBatch
 
 _log = structlog.get_logger(__name__)
 
@@ -34,25 +34,26 @@ class CircuitWatch:
         self._loop = loop
         self._spawn = spawn
 
-    def observe(self, batch: Batch) -> None:
+    def observe(self, batch: ComputedBatch) -> None:
         """Count a batch that was answered."""
         latency_ms_max = self._guard.latency_ms_max
         now_s = time.monotonic()
         for group in batch.groups:
             # What the input is to blame for says nothing of the version.
-            answers, errors = len(group.requests) - len(group.by_input), group.version_failures
-            if group.probes and group.by_input:
-                self._guard.probes_lost(len(group.by_input), group.lease.model_version)
+            chosen = group.chosen
+            answers, errors = len(chosen.requests) - len(group.by_input), group.version_failures
+            if chosen.probes and group.by_input:
+                self._guard.probes_lost(len(group.by_input), chosen.lease.model_version)
             if not answers:
                 continue
             too_slow = latency_ms_max is not None and group.compute_ms > latency_ms_max
             command = self._guard.observe(
-                group.lease.model_version,
+                chosen.lease.model_version,
                 answers=answers,
                 errors=errors,
                 slow=answers - errors if too_slow else 0,
                 now_s=now_s,
-                probes=group.probes,
+                probes=chosen.probes,
             )
             if command is not None:
                 self._loop.call_soon_threadsafe(self._say, command)

@@ -15,6 +15,7 @@ from hotswap_events.fleet import ObservationsLost
 from hotswap_events.observation import Comparison, Observation, ObservationRole
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.workers.inference.batches.batches import Batch, Group
+from hotswap_stream.workers.inference.batches.computed import ComputedBatch
 from hotswap_stream.workers.inference.observing.tally import Tally
 from hotswap_stream.workers.inference.requests.requests import Unreadable
 
@@ -95,16 +96,17 @@ class Observer:
         rules = () if rollout is None else rollout.policy.metrics
         self._slow_ms = min((rule.slow_ms for rule in rules if rule.slow_ms is not None), default=None)
 
-    def observe(self, batch: Batch) -> None:
+    def observe(self, batch: ComputedBatch) -> None:
         """Count a batch that was answered. Never raises: what is not counted costs nobody an answer."""
         try:
             with self._answered.lock:
                 for group in batch.groups:
-                    tally = self._answered.of(self._key(group), self._slow_ms, len(group.requests))
+                    tally = self._answered.of(self._key(group.chosen), self._slow_ms, len(group.chosen.requests))
                     if tally is not None:
                         tally.add(group)
-                if len(batch.entries) != sum(len(group.requests) for group in batch.groups):
-                    self._without_pass(batch)
+                chosen = batch.chosen
+                if len(chosen.entries) != sum(len(group.requests) for group in chosen.groups):
+                    self._without_pass(chosen)
         except Exception:  # noqa: BLE001  # see above
             if not self._failed:
                 _log.exception("observing_failed", model_name=self._model_name)

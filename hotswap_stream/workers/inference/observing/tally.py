@@ -31,7 +31,7 @@ from hotswap_stream.application.observations.row_sketches import (
     update,
 )
 from hotswap_stream.domain.statistics.latency_histogram import BUCKETS_PER_DOUBLING, HIGHEST, LOWEST, bucket_of
-from hotswap_stream.workers.inference.batches.batches import Group
+from hotswap_stream.workers.inference.batches.computed import ComputedGroup
 from hotswap_stream.workers.inference.observing.input_sample import InputSample
 from hotswap_stream.workers.inference.requests.tensors import Array
 
@@ -63,9 +63,10 @@ class Tally:
         self._score_sketch = new_sketch()
         self._inputs = InputSample()
 
-    def add(self, group: Group) -> None:
+    def add(self, group: ComputedGroup) -> None:
         """Count a group that was answered."""
-        requests, failures = group.requests, group.failures
+        chosen, failures = group.chosen, group.failures
+        requests = chosen.requests
         if group.outputs is None:
             self._add_failures(group)
             return
@@ -76,15 +77,15 @@ class Tally:
         if failures:
             self._add_failures(group)
             waits = [wait for position, wait in enumerate(waits) if position not in failures]
-            output = output[np.repeat([position not in failures for position in range(len(requests))], group.rows)]
+            output = output[np.repeat([position not in failures for position in range(len(requests))], chosen.rows)]
             rows = len(output)
         self._waits += waits
         self.add_computed(group.compute_ms, len(waits))
         self.add_outputs(output, rows)
-        # Behind the rows of the requests there may be some that pad the pass.
-        self._inputs.offer(next(iter(group.inputs.values()))[: group.row_count])
+        # After the rows of the requests there may be some that pad the pass.
+        self._inputs.offer(next(iter(chosen.inputs.values()))[: chosen.row_count])
 
-    def _add_failures(self, group: Group) -> None:
+    def _add_failures(self, group: ComputedGroup) -> None:
         if group.version_failures:
             self.add_errors("model-failure", group.version_failures)
         if group.by_input:

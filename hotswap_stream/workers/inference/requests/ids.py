@@ -2,7 +2,7 @@
 
 
 class RequestIds:
-    """Remembers at least the last `window` ids of each partition, at most twice as many; 0 remembers none.
+    """Remember at least the last `window` ids of each partition, at most twice as many; 0 remembers none.
 
     Kept in memory: a request and its copy on both sides of a restart or a rebalance are not told apart.
     """
@@ -12,8 +12,8 @@ class RequestIds:
         self._generations: dict[int, tuple[dict[str, int], dict[str, int]]] = {}
         """Partition → id → offset, of the latest ids and of those before them."""
 
-    def first_offset(self, partition: int, offset: int, request_id: str) -> int | None:
-        """The offset of an earlier request with this id, if there is one; else the id is remembered."""
+    def remember(self, partition: int, offset: int, request_id: str) -> int | None:
+        """Remember the id of a request, unless an earlier one has it: then return the offset of that one."""
         if not self._window:
             return None
         generations = self._generations.get(partition)
@@ -31,5 +31,5 @@ class RequestIds:
         return None
 
     def forget(self) -> None:
-        """Another assignment begins."""
+        """Forget all ids: another assignment begins."""
         self._generations.clear()

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hotswap_events.inference import InferTensor
+from hotswap_events.inference import Datatype, InferTensor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.workers.inference.requests.number_lists import all_exact, pack_numbers
 
 Array = npt.NDArray[Any]
 
-NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
+NUMPY_DTYPES: dict[Datatype, np.dtype[Any]] = {
     "BOOL": np.dtype("?"),
     "UINT8": np.dtype("u1"),
     "UINT16": np.dtype("<u2"),
@@ -25,7 +25,7 @@ NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
-DATATYPES: dict[str, str] = {dtype.newbyteorder("=").name: name for name, dtype in NUMPY_DTYPES.items()}
+DATATYPES: dict[str, Datatype] = {dtype.newbyteorder("=").name: name for name, dtype in NUMPY_DTYPES.items()}
 
 ROWS_MAX = 1_024
 """Rows (first dimension) of one request."""
@@ -115,5 +115,5 @@ def write_outputs(outputs: dict[str, Array], *, raw: bool) -> list[InferTensor]:
             data: list[Any] | bytes = np.ascontiguousarray(array, dtype=NUMPY_DTYPES[datatype]).tobytes()
         else:
             data = array.ravel().tolist()
-        tensors.append(InferTensor(name=name, shape=list(array.shape), datatype=datatype, data=data))  # type: ignore[arg-type]
+        tensors.append(InferTensor(name=name, shape=list(array.shape), datatype=datatype, data=data))
     return tensors

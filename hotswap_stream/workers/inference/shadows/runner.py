@@ -23,7 +23,7 @@ from hotswap_stream.application.swap.loader import LoadedModel
 from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.domain.rollouts.routing import WEIGHT_TOTAL
 from hotswap_stream.domain.rollouts.traffic import Traffic, is_shadowed
-from hotswap_stream.workers.inference.batches.batches import Batch, Group
+from hotswap_stream.workers.inference.batches.computed import ComputedBatch, ComputedGroup
 from hotswap_stream.workers.inference.batches.version_choice import routing_key
 from hotswap_stream.workers.inference.observing.observer import Observer
 from hotswap_stream.workers.inference.observing.tally import Tally
@@ -49,7 +49,7 @@ IDLE_WAIT_SECONDS_MAX = 0.2
 
 
 class _Job(Struct, frozen=True, gc=False):
-    group: Group
+    group: ComputedGroup
     split: Traffic
     size_bytes: int
 
@@ -95,18 +95,19 @@ class ShadowRunner:
         if self._thread is not None:
             self._idle.clear()
 
-    def offer(self, batch: Batch) -> None:
+    def offer(self, batch: ComputedBatch) -> None:
         """A batch was answered: let the shadows see what they should, if there is time and room for it."""
         self._idle.set()
         for group in batch.groups:
-            plan = group.lease.plan
-            if plan is None or not plan.split.shadows or group.pinned or group.probes or group.outputs is None:
+            chosen = group.chosen
+            plan = chosen.lease.plan
+            if plan is None or not plan.split.shadows or chosen.pinned or chosen.probes or group.outputs is None:
                 continue
             job = _Job(group, plan.split, _size_bytes(group))
-            if len(batch.entries) >= self._batch_size_max or not self._has_room(job):
-                self._skip(plan.split, len(group.requests) * plan.split.shadow_share / WEIGHT_TOTAL)
+            if len(batch.chosen.entries) >= self._batch_size_max or not self._has_room(job):
+                self._skip(plan.split, len(chosen.requests) * plan.split.shadow_share / WEIGHT_TOTAL)
                 continue
-            self._offered_rows += group.row_count
+            self._offered_rows += chosen.row_count
             self._offered_bytes += job.size_bytes
             self._jobs.append(job)
             if self._thread is None:
@@ -130,7 +131,7 @@ class ShadowRunner:
         rows = self._offered_rows - self._done_rows
         size_bytes = self._offered_bytes - self._done_bytes
         return rows == 0 or (
-            rows + job.group.row_count <= ROWS_QUEUED_MAX and size_bytes + job.size_bytes <= QUEUED_BYTES_MAX
+            rows + job.group.chosen.row_count <= ROWS_QUEUED_MAX and size_bytes + job.size_bytes <= QUEUED_BYTES_MAX
         )
 
     def _skip(self, split: Traffic, requests: float) -> None:
@@ -156,7 +157,7 @@ class ShadowRunner:
                 except Exception:  # noqa: BLE001  # a shadow that fails costs nobody an answer
                     _log.exception("shadow_failed", model_name=self._model_name)
                 finally:
-                    self._done_rows += sum(job.group.row_count for job in jobs)
+                    self._done_rows += sum(job.group.chosen.row_count for job in jobs)
                     self._done_bytes += sum(job.size_bytes for job in jobs)
 
     def _waiting(self) -> list[_Job]:
@@ -171,7 +172,7 @@ class ShadowRunner:
         for job in jobs:
             items = _sampled(job)
             for shadow in job.split.shadows if items else ():
-                if shadow != job.group.lease.model_version:
+                if shadow != job.group.chosen.lease.model_version:
                     waiting.setdefault((shadow, job.split.rollout_id, _shapes(job.group)), []).extend(items)
         passes = deque((shadow, rollout_id, items) for (shadow, rollout_id, _tensors), items in waiting.items())
         while passes:  # one of each in turn: all shadows get their part of the time, and of the comparisons
@@ -199,7 +200,7 @@ class ShadowRunner:
         return self._idle.wait(IDLE_WAIT_SECONDS_MAX) and not self._stopping
 
     def _pass(self, part: list[_Item], shadow: str, rollout_id: str | None, model: LoadedModel) -> None:
-        inputs = _joined(part, [item.job.group.inputs for item in part])
+        inputs = _joined(part, [item.job.group.chosen.inputs for item in part])
         began = time.perf_counter()
         try:
             outputs = dict(model.infer(inputs))
@@ -250,7 +251,7 @@ class ShadowRunner:
 
     def _comparison(self, item: _Item, shadow: str, compute_ms: float, *, agree: bool, **fields: object) -> Comparison:
         job = item.job
-        request = job.group.requests[item.position]
+        request = job.group.chosen.requests[item.position]
         return Comparison(
             model_name=self._model_name,
             rollout_id=job.split.rollout_id,
@@ -259,7 +260,7 @@ class ShadowRunner:
             request_offset=request.record.offset,
             request_id=request.body.id,
             at=datetime.now(UTC),
-            primary_version=job.group.lease.model_version,
+            primary_version=job.group.chosen.lease.model_version,
             shadow_version=shadow,
             agree=agree,
             primary_compute_ms=round(job.group.compute_ms, 3),
@@ -282,7 +283,7 @@ def _sampled(job: _Job) -> list[_Item]:
     """The requests that were answered, and belong to the share that is shadowed."""
     split, group = job.split, job.group
     items, end = [], 0
-    for position, (request, rows) in enumerate(zip(group.requests, group.rows, strict=True)):
+    for position, (request, rows) in enumerate(zip(group.chosen.requests, group.chosen.rows, strict=True)):
         start, end = end, end + rows
         wanted = split.shadow_share >= WEIGHT_TOTAL or is_shadowed(split, routing_key(request))
         if wanted and position not in group.failures:
@@ -298,10 +299,10 @@ def _joined(part: Sequence[_Item], tensors: Sequence[Mapping[str, Array]]) -> di
     }
 
 
-def _shapes(group: Group) -> _Shapes:
-    tensors = (*group.inputs.items(), *(group.outputs or {}).items())
+def _shapes(group: ComputedGroup) -> _Shapes:
+    tensors = (*group.chosen.inputs.items(), *(group.outputs or {}).items())
     return tuple((name, array.dtype.str, array.shape[1:]) for name, array in tensors)
 
 
-def _size_bytes(group: Group) -> int:
-    return sum(array.nbytes for array in (*group.inputs.values(), *(group.outputs or {}).values()))
+def _size_bytes(group: ComputedGroup) -> int:
+    return sum(array.nbytes for array in (*group.chosen.inputs.values(), *(group.outputs or {}).values()))

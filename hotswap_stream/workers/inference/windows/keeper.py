@@ -21,7 +21,7 @@ from hotswap_stream.workers.inference.requests.requests import Request, Unreadab
 from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.windows.partition import PartitionWindows
 from hotswap_stream.workers.inference.windows.reading import TopicReader
-from hotswap_stream.workers.inference.windows.steps import Taken
+from hotswap_stream.workers.inference.windows.steps import WindowSteps
 from hotswap_stream.workers.inference.windows.window import Window, window_of
 
 _log = structlog.get_logger(__name__)
@@ -29,9 +29,6 @@ _log = structlog.get_logger(__name__)
 FLUSH_SECONDS = 1.0
 FLUSH_RECORDS_MAX = 2_000
 """Written of a partition at a time; if more series change in a second, more requests are read again at a restart."""
-
-TakenOf = list[Taken | str | None]
-"""For each entry of a batch what `PartitionWindows.take` said."""
 
 
 class WindowKeeper:
@@ -74,7 +71,7 @@ class WindowKeeper:
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
-    def take(self, entries: Sequence[Request | Unreadable], rule: WindowRule | None) -> TakenOf | None:
+    def take(self, entries: Sequence[Request | Unreadable], rule: WindowRule | None) -> list[WindowSteps] | None:
         """Take in what a batch brings; None where nothing is kept. `rule`: see `VersionSlots.window_rule`.
 
         Everything taken before must have been answered. KafkaException.

@@ -8,7 +8,7 @@ from collections.abc import ItemsView, Iterable
 from hotswap_events.windows import WindowRecord, WindowRule, WindowsMarker, marker_key, parse_key, window_key
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
 from hotswap_stream.workers.inference.requests.tensors import WrongInputError
-from hotswap_stream.workers.inference.windows.steps import Taken, new_steps, series_key
+from hotswap_stream.workers.inference.windows.steps import NotTaken, Taken, WindowSteps, new_steps, series_key
 from hotswap_stream.workers.inference.windows.window import Window
 
 Change = tuple[bytes, WindowRecord | None]
@@ -51,8 +51,8 @@ class PartitionWindows:
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
-    def take(self, entry: Request | Unreadable, *, evict: bool = True) -> Taken | str | None:
-        """Take a request's steps in. A text says why it brings none; None: it is no request, or there is no rule.
+    def take(self, entry: Request | Unreadable, *, evict: bool = True) -> WindowSteps:
+        """Take a request's steps in, and return what is kept of its series then.
 
         Without `evict` there may be more than `keys_max` windows, until `end_replay`.
         """
@@ -67,7 +67,7 @@ class PartitionWindows:
         try:
             key, steps = series_key(entry), new_steps(entry, rule)
         except WrongInputError as error:
-            return str(error)
+            return NotTaken(str(error))
         window = self._windows.get(key)
         if window is not None and offset <= window.request_offset:
             return Taken(rule, window.latest())  # it was taken in before

@@ -3,6 +3,8 @@
 Not asked are the clock, what is loaded, and what is switched off: a request may be refused, and its steps count.
 """
 
+from typing import TypeAlias
+
 import numpy as np
 from msgspec import Struct
 
@@ -24,8 +26,18 @@ class Taken(Struct, gc=False):
     """The offset of an earlier request with the same id: this one brought nothing."""
 
 
+class NotTaken(Struct, frozen=True, gc=False):
+    """Why a request brought no steps."""
+
+    reason: str
+
+
+WindowSteps: TypeAlias = Taken | NotTaken | None
+"""What a request brought for a window; None: it is no request, or no windows are kept."""
+
+
 def series_key(request: Request) -> bytes:
-    """Whose steps they are. WrongInputError."""
+    """Return whose steps they are. Raise WrongInputError if nothing says so, or the key is too long."""
     headers = request.headers
     key = request.record.key if headers is None or headers.routing_key is None else headers.routing_key.encode()
     if not key:
@@ -39,7 +51,7 @@ def series_key(request: Request) -> bytes:
 
 
 def new_steps(request: Request, rule: WindowRule) -> Array:
-    """The steps a request brings: [steps, features]. WrongInputError."""
+    """Return the steps a request brings: [steps, features]. Raise WrongInputError if they do not fit the rule."""
     tensors = [tensor for tensor in request.body.inputs if tensor.name == rule.input]
     if len(tensors) != 1:
         given = [tensor.name for tensor in request.body.inputs]

@@ -1,27 +1,31 @@
 """Messages of a consumer → requests, each once and in order; and what stands for those that cannot be read."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from hotswap_stream.kafka.librdkafka import is_fatal
 from hotswap_stream.kafka.unreadable_batches import is_unreadable
-from hotswap_stream.workers.inference.loop.stepping_over import UnreadablePartitions
 from hotswap_stream.workers.inference.requests.records import records_of
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable, read_request
-
-if TYPE_CHECKING:
-    from hotswap_stream.workers.inference.loop.parts import LoopParts
+from hotswap_stream.workers.inference.requests.stepping_over import UnreadablePartitions
 
 
 class Taking:
-    """Of one life. `on_error` hears what the consumer does not heal by itself."""
+    """Turn messages of one request topic into requests. `on_error` hears what the consumer does not heal by itself."""
 
-    def __init__(self, parts: "LoopParts", on_error: Callable[[KafkaError], None]) -> None:
-        self._request_topic = parts.topics.requests(parts.model_name)
-        self._unreadable = UnreadablePartitions(parts.client_options, parts.model_name, self._request_topic)
-        self._limits = parts.limits
+    def __init__(
+        self,
+        request_topic: str,
+        unreadable: UnreadablePartitions,
+        *,
+        bytes_max: int,
+        key_bytes_max: int,
+        on_error: Callable[[KafkaError], None],
+    ) -> None:
+        self._request_topic = request_topic
+        self._unreadable = unreadable
+        self._bytes_max, self._key_bytes_max = bytes_max, key_bytes_max
         self._on_error = on_error
 
     @property
@@ -48,7 +52,7 @@ class Taking:
             elif is_fatal(error) or not error.retriable():
                 self._on_error(error)
         entries: list[Request | Unreadable] = []
-        bytes_max, key_bytes_max = self._limits.request_bytes_max, self._limits.answer_key_bytes_max
+        bytes_max, key_bytes_max = self._bytes_max, self._key_bytes_max
         for record in records_of(self._request_topic, good):
             if record.offset >= positions.get(record.partition, 2**63):
                 positions[record.partition] = record.offset + 1

@@ -1,0 +1,18 @@
+"""How a policy's alpha is shared among its tests, so that all of them together err by no more than it."""
+
+from hotswap_events.rollout_strategy import RolloutPolicy
+from hotswap_stream.domain.statistics.judgement import alpha_per_metric
+
+HARM_OF_ALL = 0.8
+"""Part of alpha for harm since the start; the rest is for harm that only shows since a later phase began."""
+
+
+def tests_alpha(policy: RolloutPolicy, candidates: int) -> float:
+    """What each test of a policy may err by, so that all together err by its alpha."""
+    count = sum((rule.margin is not None) + (rule.threshold is not None) for rule in policy.metrics)
+    return alpha_per_metric(policy.alpha, max(1, count) * max(1, candidates))
+
+
+def phase_harm_alpha(alpha: float, phase_number: int) -> float:
+    """What harm that only shows since phase 2, 3 … began may err by: the parts add up to what harm of all leaves."""
+    return alpha * (1 - HARM_OF_ALL) / ((phase_number - 1) * phase_number) if phase_number > 1 else 0.0

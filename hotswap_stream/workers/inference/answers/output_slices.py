@@ -1,0 +1,65 @@
+"""Outputs of a group, cut into the tensors of its answers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from hotswap_events.inference import Datatype, InferTensor
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.workers.inference.requests.requests import Request
+from hotswap_stream.workers.inference.requests.tensors import DATATYPES, NUMPY_DTYPES, Array
+
+
+class Output(Struct, frozen=True, gc=False):
+    """One output of all requests of a group."""
+
+    name: str
+    datatype: Datatype
+    inner: list[int]
+    """The shape of a row."""
+    row_bytes: int
+    content: bytes
+    """All rows, little-endian."""
+    array: Array
+
+
+class OutputSlices:
+    """Rows of a group's outputs as OIP tensors; what can be done once for all requests is done once."""
+
+    def __init__(self, manifest: ArtifactManifest, outputs: Mapping[str, Array]) -> None:
+        self._outputs: list[Output] = []
+        for name in dict.fromkeys(spec.name for spec in manifest.outputs):
+            array = outputs[name]
+            datatype = DATATYPES[array.dtype.newbyteorder("=").name]
+            little = array.astype(NUMPY_DTYPES[datatype], order="C", copy=False)
+            inner = list(array.shape[1:])
+            row_bytes = little.itemsize
+            for size in inner:
+                row_bytes *= size
+            self._outputs.append(Output(name, datatype, inner, row_bytes, little.tobytes(), array))
+        self._lists: dict[str, list[Any]] = {}
+
+    @property
+    def only(self) -> Output | None:
+        """The output, if there is but one."""
+        return self._outputs[0] if len(self._outputs) == 1 else None
+
+    def of(self, start: int, rows: int, request: Request) -> list[InferTensor]:
+        """Return the tensors for one request: `rows` rows from `start` on, of the outputs it asks for."""
+        wanted = request.body.outputs
+        names = {output.name for output in wanted} if wanted else None
+        tensors = []
+        for output in self._outputs:
+            name, row_bytes = output.name, output.row_bytes
+            if names is not None and name not in names:
+                continue
+            if request.raw:
+                data: Any = output.content[start * row_bytes : (start + rows) * row_bytes]
+            else:
+                if name not in self._lists:
+                    self._lists[name] = output.array.reshape(output.array.shape[0], -1).tolist()
+                found = self._lists[name][start : start + rows]
+                data = found[0] if rows == 1 else [value for row in found for value in row]
+            tensors.append(InferTensor(name=name, shape=[rows, *output.inner], datatype=output.datatype, data=data))
+        return tensors

@@ -1,0 +1,159 @@
+"""Requests to one version, made into groups that share a forward pass."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
+from hotswap_stream.application.swap.lease import Lease
+from hotswap_stream.workers.inference.batches.batches import Group, RefusedRequest
+from hotswap_stream.workers.inference.requests.number_lists import all_exact, pack_numbers
+from hotswap_stream.workers.inference.requests.requests import Request
+from hotswap_stream.workers.inference.requests.tensors import NUMPY_DTYPES, Array, WrongInputError, read_inputs
+
+
+def group_requests(
+    lease: Lease,
+    requests: Sequence[tuple[int, Request]],
+    refused: dict[int, RefusedRequest],
+    *,
+    probes: bool = False,
+    pinned: bool = False,
+) -> list[Group]:
+    """Group requests that one version answers, so that few forward passes are needed.
+
+    Args:
+        lease: The version.
+        requests: Requests and their places in the batch.
+        refused: Gets the requests whose tensors do not fit the version, by their places in the batch.
+        probes: The requests try a version whose circuit is half-open.
+        pinned: The requests name the version.
+    """
+    manifest = lease.model.manifest
+    readable: list[tuple[int, Request]] = []
+    for item in requests:
+        why = unknown_output(item[1], manifest)
+        if why is None:
+            readable.append(item)
+        else:
+            refused[item[0]] = why
+    groups: list[Group] = []
+    uniform = _uniform(lease, readable)
+    if uniform is not None:
+        chosen, array = uniform
+        fast = {index for index, _ in chosen}
+        readable = [item for item in readable if item[0] not in fast]
+        chosen, array = _keep_finite(manifest, chosen, array, refused)
+        if chosen:
+            of_requests = [request for _, request in chosen]
+            inputs = {manifest.inputs[0].name: array}
+            groups.append(
+                Group(lease, of_requests, [index for index, _ in chosen], [1] * len(chosen), inputs, probes, pinned)
+            )
+    by_shape: dict[tuple[tuple[int, ...], ...], list[tuple[int, Request, dict[str, Array]]]] = {}
+    for index, request in readable:
+        try:
+            inputs = read_inputs(manifest, request.body.inputs)
+        except WrongInputError as error:
+            refused[index] = RefusedRequest("wrong-input", str(error))
+            continue
+        by_shape.setdefault(tuple(array.shape[1:] for array in inputs.values()), []).append((index, request, inputs))
+    for items in by_shape.values():
+        names = [spec.name for spec in manifest.inputs]
+        groups.append(
+            Group(
+                lease,
+                [request for _, request, _ in items],
+                [index for index, _, _ in items],
+                [inputs[names[0]].shape[0] for _, _, inputs in items],
+                {name: np.concatenate([inputs[name] for _, _, inputs in items]) for name in names},
+                probes,
+                pinned,
+            )
+        )
+    return groups
+
+
+def unknown_output(request: Request, manifest: ArtifactManifest) -> RefusedRequest | None:
+    """Return why the request is refused, when it asks for an output that the model does not have."""
+    for output in request.body.outputs:
+        known = [spec.name for spec in manifest.outputs]
+        if output.name not in known:
+            return RefusedRequest("wrong-input", f"output {output.name!r} is asked for; the model has {known}")
+    return None
+
+
+def _uniform(lease: Lease, requests: Sequence[tuple[int, Request]]) -> tuple[list[tuple[int, Request]], Array] | None:
+    """Do the common case without Python work per tensor: one input, one row, bytes or a flat list of the declared size.
+
+    Returns:
+        The requests of that kind, and their rows: an array with as many rows as the padded pass has; those after the
+        requests' are zero. None if there are no such requests.
+    """
+    manifest = lease.model.manifest
+    if len(manifest.inputs) != 1:
+        return None
+    spec = manifest.inputs[0]
+    inner = spec.shape[1:]
+    if spec.shape[0] not in (-1, 1) or -1 in inner:
+        return None
+    dtype = NUMPY_DTYPES[spec.datatype]
+    elements = 1
+    for size in inner:
+        elements *= size
+    row_bytes = elements * dtype.itemsize
+    packed = False
+    chosen: list[tuple[int, Request]] = []
+    chunks: list[bytes] = []
+    name, datatype, shape = spec.name, spec.datatype, [1, *inner]
+    for item in requests:
+        tensors = item[1].body.inputs
+        tensor = tensors[0]
+        data = tensor.data
+        if len(tensors) != 1 or tensor.shape != shape or tensor.name != name or tensor.datatype != datatype:
+            continue
+        if type(data) is list:
+            chunk = pack_numbers(datatype, data, elements)
+            if chunk is None:
+                continue
+            packed = True
+        else:
+            chunk = cast(bytes, data)
+            if len(chunk) != row_bytes:
+                continue
+        chosen.append(item)
+        chunks.append(chunk)
+    if not chosen:
+        return None
+    rows = max(len(chunks), lease.model.padded_rows(len(chunks)))
+    chunks.append(bytes((rows - len(chunks)) * row_bytes))
+    # One copy, into memory that may be written to: what torch wants
+    array: Array = np.frombuffer(bytearray().join(chunks), dtype=dtype).reshape(rows, *inner)
+    if packed and not all_exact(array):
+        # Seldom: then none of the lists goes this way.
+        return _uniform(lease, [item for item in requests if type(item[1].body.inputs[0].data) is bytes])
+    return chosen, array
+
+
+def _keep_finite(
+    manifest: ArtifactManifest,
+    chosen: list[tuple[int, Request]],
+    array: Array,
+    refused: dict[int, RefusedRequest],
+) -> tuple[list[tuple[int, Request]], Array]:
+    """Keep the requests whose row is finite, if the manifest wants that; the others go to `refused`."""
+    if manifest.allow_non_finite or array.dtype.kind != "f":
+        return chosen, array
+    finite = np.isfinite(array)
+    if finite.all():
+        return chosen, array
+    spec: TensorSpec = manifest.inputs[0]
+    good: Array = np.all(finite.reshape(len(array), -1), axis=1)[: len(chosen)]
+    for (index, _), fine in zip(chosen, good, strict=True):
+        if not fine:
+            refused[index] = RefusedRequest(
+                "wrong-input",
+                f"input {spec.name!r} holds NaN or infinity, which the model's manifest does not allow",
+            )
+    return [item for item, fine in zip(chosen, good, strict=True) if fine], array[: len(good)][good]
