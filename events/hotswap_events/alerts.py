@@ -53,8 +53,10 @@ class AlertPolicy(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AlertPolicySet(Struct, frozen=True, kw_only=True, gc=False):
-    """The model is watched by this policy from here on. Alerts whose rule went or changed are cleared by the next
-    events of the same decision."""
+    """The model is watched by this policy from here on.
+
+    Alerts whose rule went or changed are cleared by the next events of the same decision.
+    """
 
     policy: AlertPolicy
 

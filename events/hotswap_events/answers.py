@@ -22,7 +22,7 @@ from hotswap_events.inference import MSGPACK_CONTENT_TYPE
 OFFSET_MAX = 2**63 - 1
 OFFSET_DIGITS_MAX = 19
 HEADERS_MAX = 64
-"""Workers write six at most; what has more is none of theirs."""
+"""Headers that a record may have. Workers write at most six; a record with more than this is none of theirs."""
 KEYS_MAX = 4
 
 _MSGPACK = MSGPACK_CONTENT_TYPE.encode()
@@ -31,7 +31,7 @@ _NAMES = frozenset(
 )
 
 AnyHeaders = Iterable[tuple[Any, Any]] | None
-"""As any client hands them out: names and values may be anything."""
+"""Headers as any client hands them out: names and values may be anything."""
 
 Verdict = Literal["valid", "void", "untagged", "no-answer"]
 """`untagged`: it names a request, but does not prove that it is from a worker. `no-answer`: it names no request."""
@@ -50,7 +50,7 @@ class AnswerHeaders(Struct, frozen=True, gc=False):
 
 
 def offset_of(text: Any) -> int | None:
-    """The offset that a header's value says; None for whatever else it holds."""
+    """Return the offset that a header's value says, or None for anything else that it holds."""
     # isdigit() of bytes takes ASCII digits only: no sign, no underscore, no digits of other scripts
     if type(text) is not bytes or not text.isdigit() or len(text) > OFFSET_DIGITS_MAX:
         return None
@@ -59,7 +59,7 @@ def offset_of(text: Any) -> int | None:
 
 
 def read_answer(headers: AnyHeaders) -> AnswerHeaders | None:
-    """What the headers of a record say, if they are those of an answer."""
+    """Return what the headers of a record say, or None if they are not those of an answer."""
     found: dict[str, Any] = {}
     for number, (name, value) in enumerate(headers or ()):
         if number >= HEADERS_MAX:
@@ -84,7 +84,7 @@ class TagCheck(Protocol):
     """Whether a tag proves that an answer is from a worker."""
 
     def holds(self, partition: int, request_offset: int, tag: bytes | None) -> bool:
-        """For the answer to this request of the model."""
+        """Return whether the tag is right for the answer to this request of the model."""
         ...
 
 
@@ -103,13 +103,13 @@ class AnswerTags:
     def __init__(self, prefix: str, keys: Sequence[str] = ()) -> None:
         if len(keys) > KEYS_MAX:
             raise ValueError(f"{len(keys)} keys; at most {KEYS_MAX} are of use at a time")
-        # Always of the prefix too: one secret for two environments does not make their answers each other's.
+        # The prefix is always in it: one secret for two environments does not make their answers each other's.
         self._keys = tuple(
             blake2b(b"hotswap-answers\0%b\0%b" % (prefix.encode(), key.encode())).digest() for key in keys or ("",)
         )
 
     def of(self, model_name: str) -> "ModelTags":
-        """Those of one model. Not for more than one thread."""
+        """Return the tags of one model, for one thread."""
         return ModelTags(model_name, self._keys)
 
 
@@ -123,7 +123,7 @@ class ModelTags:
         """Partition → which eight requests, and the tags of all of them by the first key and by each other one."""
 
     def tag(self, partition: int, request_offset: int) -> bytes:
-        """The tag of the answer to a request."""
+        """Return the tag of the answer to a request."""
         latest = self._latest.get(partition)
         if latest is None or latest[0] != request_offset >> 3:
             latest = self._hashed(partition, request_offset)
@@ -171,7 +171,7 @@ class AnswerRule:
         """Records that name no request."""
 
     def take(self, headers: AnyHeaders) -> AnswerHeaders | None:
-        """What an answer's headers say, if it counts; what does not is counted here."""
+        """Return what an answer's headers say, or None if it does not count; those are counted here."""
         answer = read_answer(headers)
         if answer is None:
             self.no_answers += 1
@@ -179,7 +179,7 @@ class AnswerRule:
         return answer if self.judge(answer.request_offset, answer.tag) == "valid" else None
 
     def judge(self, request_offset: int, tag: bytes | None) -> Verdict:
-        """The next answer of the partition."""
+        """Judge the next answer of the partition."""
         if self.tags is not None and not self.tags.holds(self.partition, request_offset, tag):
             self.untagged += 1
             return "untagged"

@@ -27,17 +27,17 @@ TIME_MIN = datetime(1970, 1, 1, tzinfo=UTC)
 TIME_MAX = datetime(3000, 1, 1, tzinfo=UTC)
 
 Offset = Annotated[int, Meta(ge=0, le=INT64_MAX)]
-"""Of a record in its partition."""
+"""Offset of a record in its partition."""
 Partition = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
 Index = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-"""Of a class among a model's scores."""
+"""Index of a class among a model's scores."""
 Milliseconds = Annotated[float, Meta(ge=0.0, le=MEASURE_MAX)]
 Name = Annotated[str, Meta(max_length=NAME_CHARACTERS_MAX)]
 Text = Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX)]
 
 
 def check_time(what: str, time: datetime) -> None:
-    """ValueError for a time that no clock of a machine shows: arithmetic with it leaves what a date can say."""
+    """Raise ValueError for a time that no clock of a machine shows: arithmetic with it leaves what a date can say."""
     if not TIME_MIN <= time < TIME_MAX:
         raise ValueError(f"{what} is {time.isoformat()}; a time from 1970 to 2999 is needed")

@@ -37,7 +37,7 @@ Decoded = Envelope | UnknownEvent | UnreadableEvent
 
 
 def digest_of(value: bytes) -> str:
-    """SHA-256 of an event's value bytes, hex: what the next event of the stream carries as `previous`."""
+    """Return the SHA-256 of an event's value bytes, hex: what the next event of the stream carries as `previous`."""
     return sha256(value).hexdigest()
 
 
@@ -76,13 +76,13 @@ class Codec:
         self._encoder = msgspec.json.Encoder()
 
     def envelope(self, data: Struct, **attributes: Any) -> Envelope:
-        """Wrap event data; `attributes` are the envelope's fields. KeyError for data of an unregistered class."""
+        """Wrap event data; `attributes` are the envelope's fields. Raise KeyError for data of an unregistered class."""
         return self._envelopes[type(data)](
             specversion="1.0", datacontenttype="application/json", data=data, **attributes
         )
 
     def encode(self, envelope: Envelope) -> bytes:
-        """The value bytes to store. Their SHA-256 is what the stream's next event names."""
+        """Return the value bytes to store. Their SHA-256 is what the stream's next event names."""
         return self._encoder.encode(envelope)
 
     def decode(self, value: bytes | None) -> Decoded:
@@ -120,7 +120,7 @@ class Codec:
         return self.envelope(data, **attributes)
 
     def type_name(self, data: Struct) -> str:
-        """Stored type name of event data."""
+        """Return the stored type name of event data."""
         return self.type_names[type(data)]
 
 

@@ -51,7 +51,8 @@ class RegisterVersion(Command, frozen=True, tag="hotswap.command.register.v1"):
 
 class ValidateVersion(Command, frozen=True, tag="hotswap.command.validate.v1"):
     """Hand in the figures of an evaluation; the policy draws the verdict, archives what failed, and, if asked,
-    promotes what passed while nothing is active."""
+    promotes what passed while nothing is active.
+    """
 
     model_version: ModelVersion
     validation_set: str

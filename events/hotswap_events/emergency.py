@@ -1,7 +1,7 @@
 """What may be written where the log holds an event of a newer release: events that contradict no state.
 
-Whoever cannot read an event cannot tell what is legal after it, and an event that newer releases take for void would
-part the releases for good. So these have a meaning in every state, and every later release keeps it.
+Who cannot read an event cannot tell what is legal after it, and an event that newer releases take for void would part
+the releases for good. So these have a meaning in every state, and every later release keeps it.
 """
 
 from typing import Annotated, Literal
@@ -13,8 +13,10 @@ SetBackCause = Literal["operator", "emergency", "load-failed", "rollout"]
 
 
 class ModelSetBack(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A version that served before is in production from here on, whatever was; a rollout that is on ends. Without
-    effect where the version is not there, or not with this artifact."""
+    """A version that served before is in production from here on, whatever was; a rollout that is on ends.
+
+    Without effect where the version is not there, or not with this artifact.
+    """
 
     model_version: str
     artifact_digest: ArtifactDigest

@@ -13,7 +13,7 @@ HEARTBEAT_SECONDS = 2.0
 """A worker repeats its record this often, changed or not."""
 
 LIVE_SECONDS_MAX = 10.0
-"""A worker that was not heard of for longer, by the clock of whoever listens, is not counted as part of the fleet."""
+"""A worker that was not heard of for longer, by the listener's clock, is not counted as part of the fleet."""
 
 VERSIONS_MAX = 10_000
 PARTITIONS_MAX = 100_000

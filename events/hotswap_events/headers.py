@@ -27,10 +27,10 @@ TRACEPARENT = "traceparent"
 # On answers.
 REQUEST_OFFSET = "hotswap-request-offset"
 """Offset of the request in the partition of the same number. Answers are the checkpoint: a worker that takes over
-a partition goes on behind the highest one, and an answer whose request offset is not above all before it is void."""
+a partition goes on after the highest one, and an answer whose request offset is not above all before it is void."""
 ANSWER_TAG = "hotswap-answer-tag"
 """Sixteen hexadecimal digits that only those with the environment's key can make, over model, partition and request
-offset: an answer without is void, whoever wrote it. See `hotswap_events.answers`."""
+offset: an answer without one is void, whoever wrote it. See `hotswap_events.answers`."""
 STATUS = "hotswap-status"
 """`ok` or `error`."""
 

@@ -1,5 +1,6 @@
-"""Requests and answers, on `hotswap.requests.<model>` and `hotswap.responses.<model>`: bodies of the Open Inference
-Protocol v2.
+"""Requests and answers, on `hotswap.requests.<model>` and `hotswap.responses.<model>`.
+
+They are bodies of the Open Inference Protocol v2.
 
 Protocol: https://github.com/open-inference/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 As JSON a tensor's `data` is a list, flat or nested, row-major. As msgpack it may be bytes: raw, little-endian.
@@ -30,7 +31,7 @@ DATATYPE_BYTES: dict[str, int] = {
     "FP32": 4,
     "FP64": 8,
 }
-"""Bytes of one element."""
+"""Datatype → bytes of one element."""
 
 RequestId = Annotated[str, Meta(max_length=256)]
 Dimension = Annotated[int, Meta(ge=0)]
@@ -78,8 +79,10 @@ class InferRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
 
 
 class WindowFacts(Struct, frozen=True, kw_only=True, gc=False):
-    """How far the window of the request's series is filled. On an answer of any kind it says that the steps of the
-    request were taken in."""
+    """How far the window of the request's series is filled.
+
+    On an answer of any kind it says that the steps of the request were taken in.
+    """
 
     steps: int
     """There are, those of the request included."""

@@ -1,4 +1,4 @@
-"""The log's own stream: what is told of the log itself, not of a model.
+"""The log's own stream: what is said of the log itself, not of a model.
 
 Its subject and record key are `$log`, which no model can be called. It is chained like every stream, so a second
 beginning is void by the same rule as any event that came second.
@@ -16,8 +16,10 @@ DETAIL_CHARACTERS_MAX = 2_000
 
 
 class LogBegun(Struct, frozen=True, kw_only=True, gc=False):
-    """The log begins: written as its first record, so that an empty log that takes its place is told from it. A log
-    that was begun by an older release has none."""
+    """The log begins: written as its first record, so that an empty log that takes its place is told from it.
+
+    A log that was begun by an older release has none.
+    """
 
     log_id: Annotated[str, Meta(max_length=LOG_ID_CHARACTERS_MAX)]
     """Random."""

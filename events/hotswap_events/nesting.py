@@ -17,7 +17,7 @@ _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|([\]}])'
 
 
 def nests_too_deep(text: bytes) -> bool:
-    """Whether objects and arrays nest deeper than `NESTING_MAX`."""
+    """Return whether objects and arrays nest deeper than `NESTING_MAX`."""
     if len(text) <= SHALLOW_BYTES_MAX or text.count(b"{") + text.count(b"[") <= NESTING_MAX:
         return False
     depth = 0

@@ -1,4 +1,4 @@
-"""What workers say of their answers on `hotswap.observations`: small records that add up, one a second and version.
+"""What workers say of their answers on `hotswap.observations`: small records that add up, one per second and version.
 
 An observation has the same size at 100 answers a second and at 50,000. Counts, sums and histograms of two records are
 added number by number; sketches are merged. Key: the model name, so that one partition has all of a model's records.
@@ -36,7 +36,7 @@ SKETCH_K = 128
 """Accuracy of the sketches: their normalized rank error is about 2 %."""
 SCORE_SKETCH = "score"
 INPUT_SKETCH = "input"
-"""Of the mean of each row of the first input; `input.3` is that of its element 3, where it has few."""
+"""Name of the sketch of each row's mean in the first input; `input.3` is that of its element 3, where it has few."""
 FEATURES_MAX = 4
 """Elements of the first input that have a sketch of their own."""
 
@@ -136,8 +136,10 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
 
 
 class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One request as the primary and a shadow answered it, on `hotswap.comparisons`. A sample; all are counted in the
-    observations."""
+    """One request as the primary and a shadow answered it, on `hotswap.comparisons`.
+
+    A sample; all are counted in the observations.
+    """
 
     model_name: ModelName
     rollout_id: Name | None = None

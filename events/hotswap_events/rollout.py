@@ -1,6 +1,6 @@
 """What can happen to a rollout: events in the model's stream, in the same order as all others.
 
-A rollout is named `r1`, `r2` … within its model. It is running, paused, or baking behind its
+A rollout is named `r1`, `r2` … within its model. It is running, paused, or baking after its
 promotion; at most one is.
 """
 

@@ -1,4 +1,4 @@
-"""The readable state of a rollout: in the registry state, and as the API answers it."""
+"""The readable state of a rollout: in the registry state, and as the API returns it."""
 
 from datetime import datetime
 from typing import Annotated, Literal

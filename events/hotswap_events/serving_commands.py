@@ -19,8 +19,10 @@ class SetServingPolicy(Command, frozen=True, tag="hotswap.command.set-serving-po
 
 
 class OpenCircuit(Command, frozen=True, tag="hotswap.command.open-circuit.v1"):
-    """Take a version out of answering. By a worker (any cause but `operator`) only if another one can take over, or if
-    the policy wants no fallback."""
+    """Take a version out of answering.
+
+    By a worker (any cause but `operator`) only if another one can take over, or if the policy wants no fallback.
+    """
 
     model_version: ModelVersion
     cause: CircuitOpenedCause = "operator"

@@ -1,5 +1,6 @@
-"""What stands between a model's active version and its callers: the circuit breaker's policy and moves, and the switch
-that turns a whole model off.
+"""What stands between a model's active version and its callers.
+
+That is the circuit breaker's policy and moves, and the switch that turns a whole model off.
 
 A circuit belongs to one version. Closed: the version answers. Open: its fallback answers in its place. Half-open: the
 fallback answers, and a few requests go to the guarded version as probes. The same rule as for all events holds here:
@@ -16,8 +17,10 @@ CircuitClosedCause = Literal["probes-passed", "operator"]
 
 
 class ServingPolicy(Struct, frozen=True, kw_only=True, gc=False):
-    """How a model is served: in which batches, when a circuit opens and closes again, and what answers meanwhile. Every
-    field is written to the log."""
+    """How a model is served: in which batches, when a circuit opens and closes again, and what answers meanwhile.
+
+    Every field is written to the log.
+    """
 
     error_rate_max: float | None = 0.5
     """Share of answers in the window that may be the model's failures; the circuit opens above it. Null: any."""

@@ -21,14 +21,14 @@ class TopicSetting(Struct, frozen=True, kw_only=True):
     """Whether the promise is broken without it; otherwise it is only weaker."""
 
     def met_by(self, found: str) -> bool:
-        """Whether a topic with this value keeps the promise."""
+        """Return whether a topic with this value keeps the promise."""
         if self.needed == "at-least":
             return _amount(found) >= _amount(self.value)
         return self.needed == "nothing" or found == self.value
 
     @property
     def need(self) -> str:
-        """For people."""
+        """Return what is needed, in words for people."""
         return f"at least {self.value}" if self.needed == "at-least" else self.value
 
 

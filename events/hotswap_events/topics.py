@@ -36,11 +36,11 @@ class TopicSpec(Struct, frozen=True, kw_only=True):
     """A topic that has another number of partitions than this is used as it is, too."""
 
     def config(self, *, brokers: int) -> dict[str, str]:
-        """Topic configuration for a cluster of `brokers` nodes."""
+        """Return the topic's configuration for a cluster of `brokers` nodes."""
         return {setting.name: setting.value for setting in self.settings(brokers=brokers)}
 
     def settings(self, *, brokers: int) -> tuple[TopicSetting, ...]:
-        """What the topic is created with on a cluster of `brokers` nodes, and what of it must stay so."""
+        """Return what the topic is created with on a cluster of `brokers` nodes, and what of it must stay so."""
         return (
             *self._kept(),
             TopicSetting(
@@ -75,7 +75,7 @@ class TopicSpec(Struct, frozen=True, kw_only=True):
         )
 
     def _kept(self) -> tuple[TopicSetting, ...]:
-        """What of the topic is deleted, and when."""
+        """Return the settings that say what of the topic is deleted, and when."""
         policy = TopicSetting(
             name="cleanup.policy",
             value=self.cleanup_policy,
@@ -147,7 +147,7 @@ class Topics(Struct, frozen=True):
 
     @property
     def observations(self) -> str:
-        """What the workers saw of their answers, a record a second and version, keyed by model name."""
+        """What the workers saw of their answers, a record per second and version, keyed by model name."""
         return f"{self.prefix}.observations"
 
     @property
@@ -173,7 +173,7 @@ class Topics(Struct, frozen=True):
         return f"{self.prefix}.workers.{model_name}"
 
     def replies(self, name: str) -> str:
-        """Where whoever asks may have copies of answers sent; the topic is theirs to make."""
+        """Where callers may have copies of answers sent; they make the topic themselves."""
         return f"{self.prefix}.replies.{name}"
 
     def windows(self, model_name: str) -> str:
@@ -181,13 +181,13 @@ class Topics(Struct, frozen=True):
         return f"{self.prefix}.windows.{model_name}"
 
     def control_specs(self) -> tuple[TopicSpec, ...]:
-        """The topics that exist whatever models there are."""
+        """Return the topics that exist whatever models there are."""
         return (
             TopicSpec(name=self.registry, partitions=1, cleanup_policy="delete", retention_ms=-1, append_time=True),
             TopicSpec(name=self.registry_state, partitions=1, cleanup_policy="compact", retention_ms=-1),
             TopicSpec(name=self.commands, partitions=4, cleanup_policy="delete", retention_ms=7 * _DAY_MS),
             TopicSpec(name=self.command_results, partitions=4, cleanup_policy="delete", retention_ms=7 * _DAY_MS),
-            # How much older than the newest record a worker's is, is told by one clock.
+            # One clock tells how much older a worker's record is than the newest one.
             TopicSpec(name=self.fleet, partitions=1, cleanup_policy="compact", retention_ms=-1, append_time=True),
             TopicSpec(name=self.dead_letters, partitions=4, cleanup_policy="delete", retention_ms=30 * _DAY_MS),
             # By the broker's clock: a rollout's policy is tried again on what lies between two times.
@@ -199,14 +199,14 @@ class Topics(Struct, frozen=True):
                 append_time=True,
             ),
             TopicSpec(name=self.comparisons, partitions=4, cleanup_policy="delete", retention_ms=7 * _DAY_MS),
-            # How far the agents have read is told by it, whatever the clocks of those who judge.
+            # It tells how far the agents have read, whatever the clocks of those who judge.
             TopicSpec(
                 name=self.feedback, partitions=4, cleanup_policy="delete", retention_ms=90 * _DAY_MS, append_time=True
             ),
         )
 
     def model_specs(self, model_name: str, *, partitions: int = REQUEST_PARTITIONS) -> tuple[TopicSpec, ...]:
-        """The pair of topics of one model, with the same partition count."""
+        """Return the pair of topics of one model, with the same partition count."""
         return tuple(
             TopicSpec(
                 name=name,
@@ -222,7 +222,7 @@ class Topics(Struct, frozen=True):
         )
 
     def windows_specs(self, model_name: str, *, partitions: int = REQUEST_PARTITIONS) -> tuple[TopicSpec, ...]:
-        """The topic of windows, with as many partitions as the model's requests. Made when a version first needs it."""
+        """Return the topic of windows, with as many partitions as the model's requests. Made once it is needed."""
         return (
             TopicSpec(
                 name=self.windows(model_name),
@@ -235,6 +235,6 @@ class Topics(Struct, frozen=True):
 
 
 def role_of(topic: str) -> str | None:
-    """What a topic of this name is for in some environment, whatever its prefix; None: it is none of ours."""
+    """Return what a topic of this name is for in some environment, whatever its prefix; None: it is not ours."""
     found = _ROLE.fullmatch(topic)
     return None if found is None else found.group(1)

@@ -40,7 +40,7 @@ class ValidationPolicy(Struct, frozen=True, kw_only=True):
     """At most 32, each figure once."""
 
     def thresholds(self) -> dict[str, float]:
-        """The figures that go into the event, so that the verdict can be questioned later."""
+        """Return the figures that go into the event, so that the verdict can be questioned later."""
         bounds = {
             "pass_margin": self.pass_margin,
             "fail_margin": self.fail_margin,

@@ -1,4 +1,4 @@
-"""Records of `hotswap.windows.<model>`: rolling windows of steps, one a series, as workers keep them between requests.
+"""Records of `hotswap.windows.<model>`: windows of steps, one per series, as workers keep them between requests.
 
 The topic is compacted, and compaction keeps the last record of a key, not the highest request offset. A worker that was
 paused may still write what it had; so every life of a worker writes under keys of its own, and of all records of one
@@ -14,9 +14,9 @@ from hotswap_events.bounds import INT64_MAX, Count, Offset
 from hotswap_events.inference import DATATYPE_BYTES, Datatype
 
 WINDOW_BYTES_MAX = 512 * 1024
-"""Of the steps of one window; a record of the topic may have twice as many."""
+"""Bytes of the steps of one window; a record of the topic may have twice as many."""
 WINDOW_IDS_MAX = 32
-"""Ids of a series' latest requests, so that one that was written twice is taken in once."""
+"""Ids of a series' latest requests that are kept, so that one that was written twice is taken in once."""
 
 _WINDOW, _MARKER = b"/w/", b"/m"
 _NewestOffset = Annotated[int, Meta(ge=-1, le=INT64_MAX)]
@@ -65,8 +65,10 @@ class WindowStatusRecord(Struct, frozen=True, kw_only=True):
 
 
 class WindowsMarker(Struct, frozen=True, kw_only=True):
-    """Where to go on reading requests, as msgpack. The record's key: `<writer>/m`. Of several the highest
-    `next_offset` holds, and of those the highest `rule_number`."""
+    """Where to go on reading requests, as msgpack.
+
+    The record's key: `<writer>/m`. Of several the highest `next_offset` holds, and of those the highest `rule_number`.
+    """
 
     next_offset: Offset
     """What requests below it brought is in the records before this one."""
@@ -78,17 +80,17 @@ class WindowsMarker(Struct, frozen=True, kw_only=True):
 
 
 def window_key(writer: str, series_key: bytes) -> bytes:
-    """The key of a WindowRecord."""
+    """Return the key of a WindowRecord."""
     return writer.encode() + _WINDOW + series_key
 
 
 def marker_key(writer: str) -> bytes:
-    """The key of a WindowsMarker."""
+    """Return the key of a WindowsMarker."""
     return writer.encode() + _MARKER
 
 
 def parse_key(key: bytes | None) -> tuple[str, bytes | None] | None:
-    """Writer and series key (None: it is a marker); None for a key that is not of this topic."""
+    """Return writer and series key (None: it is a marker), or None for a key that is not of this topic."""
     writer, slash, rest = (key or b"").partition(b"/")
     if not slash or not writer.isalnum():
         return None

@@ -36,9 +36,9 @@ JUDGE_SECONDS = 1.0
 LAG_SECONDS = 5.0
 """How often the broker is asked how many requests wait."""
 BEHIND = timedelta(seconds=5)
-"""While the observations that are read are older than this, and so long after, windows say nothing."""
+"""Windows say nothing while the observations that are read are older than this, and for the same time after."""
 BLIND_SECONDS_MAX = 60.0
-"""When windows have said nothing for so long, the log tells."""
+"""After this time in which windows said nothing, the log tells of it."""
 MODELS_MAX = 10_000
 """Models watched at a time; further ones are not, which the log tells."""
 REFUSALS_KEPT_MAX = 64
@@ -57,7 +57,7 @@ class _Watched:
         self._reference: tuple[ModelProfiled, Reference] | None = None
 
     def figure(self, rule: AlertRule, state: ModelState, now_ms: int) -> Figure:
-        """Of a rule on a window; made anew when the window has moved on by a bucket."""
+        """Return the figure of a rule on a window; it is made anew when the window has moved on by a bucket."""
         made_ms, figure = self._figures.get(rule.name, (0, "nothing"))
         if now_ms - made_ms >= self.windows.of(rule).bucket_ms:
             reference = self.reference(state) if rule.metric in self.metrics else None
@@ -66,8 +66,10 @@ class _Watched:
         return figure
 
     def reference(self, state: ModelState) -> Reference | None:
-        """The active version's profile; None without one, or without a rule that compares with it. Sketches in
-        it that are none are passed over."""
+        """Return the active version's profile; None without one, or without a rule that compares with it.
+
+        Sketches in it that are none are passed over.
+        """
         profile = None if state.active is None else state.active.profile
         if profile is None or not self.metrics:
             return None
@@ -138,7 +140,7 @@ class AlertAgent:
                 _log.exception("alerts_not_judged")
 
     def _now(self) -> datetime:
-        """By the broker's clock, as far as it is known: observations have its times."""
+        """Return the time by the broker's clock, as far as it is known: observations have its times."""
         return self._broker_clock.now(self._clock.now())
 
     async def tick(self, owns: Callable[[str], bool]) -> None:
@@ -161,8 +163,11 @@ class AlertAgent:
                 self._say_failed(name, error)
 
     def _heed_clock(self) -> None:
-        """Begin anew where the clock was set back: what is of a time to come would stay in its windows and keep
-        others out. Tell where windows say nothing for long, which looks like a model that is well."""
+        """Begin anew where the clock was set back.
+
+        What is of a time to come would stay in its windows and keep others out. Tell where windows say nothing for
+        long, which looks like a model that is well.
+        """
         now, before = self._now(), self._looked_at
         self._looked_at = now
         if before - now > BEHIND:
@@ -247,7 +252,7 @@ class AlertAgent:
         self._lag_asked = frozenset(models)
 
     def _watched(self, name: str, rules: tuple[AlertRule, ...]) -> _Watched | None:
-        """What is kept of the model; begun anew when its rules changed."""
+        """Return what is kept of the model; begun anew when its rules changed."""
         model = self._models.get(name)
         if model is None and len(self._models) >= MODELS_MAX:
             self._say_failed(name, ValueError(f"{MODELS_MAX} models are watched already"))
@@ -257,7 +262,7 @@ class AlertAgent:
         return model
 
     def _say_failed(self, name: str, error: Exception) -> None:
-        """Once a model, so that the log does not fill."""
+        """Log the failure, once per model, so that the log does not fill."""
         if name not in self._failed and len(self._failed) < MODELS_MAX:
             self._failed.add(name)
             _log.error("alerts_of_model_failed", model_name=name, cause=f"{type(error).__name__}: {error}")
@@ -272,7 +277,7 @@ def _topic_figure(rule: AlertRule, state: ModelState, waiting: WaitingRequests |
 
 
 def _wanted(model: _Watched, state: ModelState, record: Observation) -> Iterable[str]:
-    """Sketches of the observation that the rules compare."""
+    """Return the names of the sketches in the observation that the rules compare."""
     if record.model_version != state.active_version:
         return ()
     reference = model.reference(state)

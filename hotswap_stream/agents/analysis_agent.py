@@ -127,8 +127,13 @@ class AnalysisAgent:
         await self._decide(model_name, self._told_by(record))
 
     async def tick(self, owns: Callable[[str], bool]) -> None:
-        """Decide what is due by time alone: pauses, budgets and bakes that are over. Time has come as far as the
-        records were read, because those that were sent earlier may decide otherwise."""
+        """Decide what is due by time alone: pauses, budgets and bakes that are over.
+
+        Time has come as far as the records were read, because those that were sent earlier may decide otherwise.
+
+        Args:
+            owns: Whether this process gets the records of a model of this name.
+        """
         now = self._progress.read_to(self._clock.now())
         if now is None:
             return
@@ -137,15 +142,17 @@ class AnalysisAgent:
                 await self._decide(model_name, now)
 
     def _told_by(self, record: InboundRecord) -> datetime | None:
-        """The time that has come with this record: its own, or less while the other topic is behind."""
+        """Return the time that has come with this record: its own, or less while the other topic lags."""
         at, now = appended_at(record), self._clock.now()
         read_to = self._progress.read_to(now)
         # The broker's clock may be ahead of this one.
         return None if read_to is None else min(at, max(at, now) - (now - read_to))
 
     async def _decide(self, model_name: str, now: datetime | None) -> None:
-        """Decide what is due. What was folded counts, whatever becomes of this: figures that nothing can be concluded
-        from are no fault of the record that came last, and of no other model."""
+        """Decide what is due. What was folded counts, whatever becomes of this.
+
+        Figures that nothing can be concluded from are no fault of the record that came last, and of no other model.
+        """
         try:
             await self._decide_due(model_name, now)
         except HotswapError as error:
@@ -156,13 +163,16 @@ class AnalysisAgent:
             self._say_undecidable(model_name, error)
 
     def _say_undecidable(self, model_name: str, error: Exception) -> None:
-        """Once a model, so that the log does not fill."""
+        """Log the error, once per model, so that the log does not fill."""
         if model_name not in self._undecidable and len(self._undecidable) < UNDECIDABLE_TOLD_MAX:
             self._undecidable.add(model_name)
             _log.error("rollout_not_decidable", model_name=model_name, exc_info=error)
 
     async def _decide_due(self, model_name: str, now: datetime | None) -> None:
-        """None: nobody can tell how much time has come; what the evidence shows is decided all the same."""
+        """Decide what is due by the evidence, and by the time that has come.
+
+        Without `now` nobody can tell how much time that is; what the evidence shows is decided all the same.
+        """
         for _attempt in range(DUE_AT_ONCE_MAX):
             state = self._registry.state(model_name)
             rollout = state.rollout

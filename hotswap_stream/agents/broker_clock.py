@@ -7,7 +7,7 @@ is never taken for the broker's, only for one that goes at the same pace.
 from datetime import datetime, timedelta
 
 SETTLES = timedelta(seconds=90)
-"""A difference that stays the same for so long is the clocks'; one that shrinks is a reader's that catches up."""
+"""A difference that stays the same for this time is the clocks'; one that shrinks is a reader's that catches up."""
 STEADY = timedelta(seconds=5)
 """Ages of records that differ by less are the same."""
 
@@ -17,16 +17,24 @@ class BrokerClock:
 
     def __init__(self) -> None:
         self.ahead = timedelta()
-        """By how much the broker's clock is ahead of this machine's; negative: behind."""
+        """By how much the broker's clock is ahead of this machine's; negative: it lags."""
         self._began: datetime | None = None
         self._least = self._most = timedelta()
 
     def now(self, own: datetime) -> datetime:
-        """The broker's time when this machine's clock says `own`."""
+        """Return the broker's time when this machine's clock says `own`."""
         return own + self.ahead
 
     def seen(self, at: datetime, own: datetime) -> bool:
-        """A record of this time was read now. True: the difference of the clocks is another one from here on."""
+        """Take in that a record of this time was read now.
+
+        Args:
+            at: When the record was appended, by the broker's clock.
+            own: What this machine's clock says now.
+
+        Returns:
+            True when the difference of the clocks is taken for another one from here on.
+        """
         ahead = at - own
         if ahead - self.ahead > STEADY:  # nothing is appended in the future: the broker's clock is that far at least
             self.ahead = ahead

@@ -17,7 +17,7 @@ from hotswap_stream.application.topics.records import InboundRecord, OutboundRec
 from hotswap_stream.domain.reserved import wrong_actor, wrong_command_id
 
 COMMAND_BYTES_MAX = 900_000
-"""Of a command's value; what is longer could not be copied whole to the dead letters."""
+"""The limit on a command's value; what is longer could not be copied whole to the dead letters."""
 
 MODEL_NAME_CHARACTERS_MAX = 63
 
@@ -44,8 +44,11 @@ class UnreadableCommand(Struct, frozen=True):
 
 
 def read_command(record: InboundRecord) -> AnyCommand | UnreadableCommand:
-    """The command in a record. The record key must be the command's model name in UTF-8: the order of one model's
-    commands hangs on it, so a missing or other key makes the record unreadable."""
+    """Return the command in a record.
+
+    The record key must be the command's model name in UTF-8: the order of one model's commands hangs on it, so a
+    missing or other key makes the record unreadable.
+    """
     value = record.value
     if value is None:
         return UnreadableCommand("null value: a command is a JSON object")
@@ -111,7 +114,7 @@ class CommandAgent:
         await self._answer(result, correlation_id=command.correlation_id)
 
     async def _answer_failed(self, record: InboundRecord, cause: str) -> None:
-        """For whoever waits for a command that could not be handled."""
+        """Answer whoever waits for a command that could not be handled."""
         command = read_command(record)
         if not isinstance(command, UnreadableCommand):
             await self._answer(_failed(command, cause), correlation_id=command.correlation_id)

@@ -28,7 +28,7 @@ class ContainedConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     def fetch_position(self, partition: Any) -> int | None:
-        """The offset that is fetched next; None while it is not known."""
+        """Return the offset that is fetched next; None while it is not known."""
         assigned = self._ensure_consumer()._subscription.subscription
         if assigned is None or assigned.assignment is None:
             return None
@@ -37,16 +37,22 @@ class ContainedConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class ContainedConsumer(driver.Consumer):
+    """Consume by the contained thread."""
+
     def _new_consumer_thread(self) -> ContainedConsumerThread:
         return ContainedConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
 
 class ContainedProducer(driver.Producer):
+    """Produce without ever making the broker create a topic."""
+
     def _new_producer(self, transactional_id: str | None = None) -> Any:
         return never_creating(super()._new_producer(transactional_id))
 
 
 class ContainedTransport(driver.Transport):
+    """Bring the contained consumer and producer."""
+
     Consumer = ContainedConsumer
     Producer = ContainedProducer
 
@@ -65,9 +71,9 @@ class ContainedApp(faust.App):
 
 
 class ContainedRecovery(Recovery):
-    """Holds the flow from the restored table on; Faust lets it go once it is back at the committed offsets.
+    """Hold the flow from the restored table on; Faust lets it go once it is back at the committed offsets.
 
-    It also ends at a changelog whose last offsets hold no record, as behind a transaction: Faust waits for a record
+    It also ends at a changelog whose last offsets hold no record, as after a transaction: Faust waits for a record
     there, though the consumer has passed that place.
     """
 
@@ -76,11 +82,13 @@ class ContainedRecovery(Recovery):
         self._passed_at_s: dict[tuple[Any, int], float] = {}
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        """Stop the flow before Faust goes back to the committed offsets."""
         self._passed_at_s.clear()
         self.app.consumer.stop_flow()
         await super().on_recovery_completed(generation_id)
 
     def need_recovery(self) -> bool:
+        """Return whether changelogs are left to restore; those that only hold no more record are not."""
         for partition, remaining in self.active_remaining().items():
             if remaining > 0 and self._passed_without_records(partition):
                 _log.info("changelog_ends_without_record", topic=partition.topic, partition=partition.partition)
@@ -88,7 +96,7 @@ class ContainedRecovery(Recovery):
         return super().need_recovery()
 
     def _passed_without_records(self, partition: Any) -> bool:
-        """Whether the consumer passed the end so long ago that what it fetched before has been applied."""
+        """Return whether the consumer passed the end so long ago that what it fetched before has been applied."""
         place = partition, self.active_highwaters[partition]
         thread: ContainedConsumerThread = self.app.consumer._thread  # type: ignore[attr-defined]  # of every driver
         position = thread.fetch_position(partition)
@@ -103,8 +111,11 @@ class ContainedRecovery(Recovery):
 
 
 class ContainedTableManager(TableManager):
+    """Bring the contained recovery."""
+
     @property
     def recovery(self) -> Recovery:
+        """The recovery, made when it is first asked for."""
         if self._recovery is None:
             self._recovery = ContainedRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery

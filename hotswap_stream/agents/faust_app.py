@@ -5,7 +5,7 @@ on faust-streaming 0.15.3:
 
 - acknowledge by itself: its streams acknowledge an event when an agent raises or is cancelled, and a commit then skips
   it. Streams are `noack`; an event is acknowledged by us, after the agent's body ended well.
-- go on behind an event that was not acknowledged: its commit rule takes a gap of one for none. A body that fails
+- go on after an event that was not acknowledged: its commit rule takes a gap of one for none. A body that fails
   therefore holds its stream for ever, and the process ends.
 - fetch between restoring its table and going back to the committed offsets: it clears its queues after it went back,
   and what it fetched in between was lost (13 of 1,000 commands in 1 of 27 kills under load); see `ContainedRecovery`.
@@ -92,8 +92,16 @@ class FaustAgents:
         return self._table
 
     def add_table(self, name: str, topic: str, *, partitions: int) -> MutableMapping[bytes, bytes]:
-        """One more table, with this changelog. Call it before `start`, and change the table only from bodies fed by
-        topics of as many partitions: what a body changes is in the partition that its record is in."""
+        """Return one more table. Call it before `start`.
+
+        Change the table only from bodies fed by topics of as many partitions: what a body changes is in the partition
+        that its record is in.
+
+        Args:
+            name: Of the table, in the app.
+            topic: Its changelog, which must exist.
+            partitions: Of the changelog.
+        """
         table: MutableMapping[bytes, bytes] = self._app.Table(
             name,
             key_type=bytes,
@@ -107,7 +115,6 @@ class FaustAgents:
 
     def consume(self, topic: str, body: Body) -> None:
         """Feed `body` with the records of a topic. Call it before `start`."""
-
         next_offsets: dict[tuple[int, int], int] = {}
 
         async def agent(stream: Any) -> None:
@@ -130,7 +137,11 @@ class FaustAgents:
         self._app.agent(self._app.topic(topic, **_BYTES, allow_empty=True), name=f"agent:{topic}", concurrency=1)(agent)
 
     async def publish(self, record: OutboundRecord) -> None:
-        """Return once all in-sync replicas have it. LogUnavailableError if that cannot be known in time."""
+        """Return once all in-sync replicas have the record.
+
+        Raises:
+            LogUnavailableError: That cannot be known in time.
+        """
         try:
             async with asyncio.timeout(PUBLISH_SECONDS_MAX):
                 await self._app.producer.send_and_wait(
@@ -140,8 +151,11 @@ class FaustAgents:
             raise LogUnavailableError(f"a record for {record.topic!r} was not confirmed: {error!r}") from error
 
     async def flush(self) -> None:
-        """Return once the changelogs have all that was written into the tables. LogUnavailableError if they have not in
-        time."""
+        """Return once the changelogs have all that was written into the tables.
+
+        Raises:
+            LogUnavailableError: They have not in time.
+        """
         try:
             async with asyncio.timeout(PUBLISH_SECONDS_MAX):
                 await self._app.producer.flush()
@@ -149,7 +163,11 @@ class FaustAgents:
             raise LogUnavailableError(f"the tables' changelogs were not confirmed: {error!r}") from error
 
     async def start(self) -> None:
-        """Join the group, restore the table, begin to consume. LogUnavailableError when that takes too long."""
+        """Join the group, restore the tables, begin to consume.
+
+        Raises:
+            LogUnavailableError: That takes too long.
+        """
         starting = asyncio.create_task(self._app.start(), name="faust-start")
         ended = self._ended = asyncio.create_task(self._wait_ended(), name="faust-ended")
         await asyncio.wait(
@@ -176,16 +194,19 @@ class FaustAgents:
         return LogUnavailableError(f"Faust ended: {self._app.crash_reason!r}")
 
     def owns(self, topic: str) -> bool:
-        """Whether this process was given partitions of the topic."""
+        """Return whether this process was given partitions of the topic."""
         return bool(self.owned_partitions(topic))
 
     def owned_partitions(self, topic: str) -> frozenset[int]:
-        """The partitions of the topic that this process was given."""
+        """Return the partitions of the topic that this process was given."""
         return frozenset(found.partition for found in self._app.consumer.assignment() if found.topic == topic)
 
     async def stop(self) -> bool:
-        """Commit what was acknowledged and leave. False when Faust did not manage in time: its threads still run, and
-        only the end of the process ends them."""
+        """Commit what was acknowledged and leave.
+
+        Returns:
+            False when Faust did not manage in time: its threads still run, and only the end of the process ends them.
+        """
         try:
             async with asyncio.timeout(STOP_SECONDS_MAX):
                 await self._app.stop()
@@ -226,7 +247,11 @@ def _inbound(message: Any) -> InboundRecord:
 
 
 def _credentials(access: KafkaAccess) -> Any:
-    """Faust's word for the cluster's security. ConfigurationError says what is missing."""
+    """Return Faust's word for the cluster's security; None for none.
+
+    Raises:
+        ConfigurationError: Something is missing or unknown, which the message says.
+    """
     protocol = access.security_protocol
     if protocol == "PLAINTEXT":
         return None

@@ -16,16 +16,16 @@ class ProgressWatch:
         self._since: float | None = None
 
     def folded(self, offset: int) -> None:
-        """The log's record at `offset` was folded."""
+        """Note that the record of the log at `offset` was folded."""
         self._folded = max(self._folded, offset)
         if self._since is None and self._folded > self._handled:
             self._since = self._clock_seconds()
 
     def handled(self, offset: int) -> None:
-        """The agent is done with the record at `offset`."""
+        """Note that the agent is done with the record at `offset`."""
         self._handled = max(self._handled, offset)
         self._since = self._clock_seconds() if self._folded > self._handled else None
 
     def seconds_behind(self) -> float:
-        """0.0 while there is nothing to do."""
+        """Return how long the agent has stood still with something to do, in seconds; 0.0 while there is nothing."""
         return 0.0 if self._since is None else self._clock_seconds() - self._since

@@ -2,7 +2,7 @@
 
 A record may end the process without an exception that could be caught: a library reads outside its memory, the machine
 runs out of memory and the kernel chooses this process. It is then read again at the next start, and ends that, too. So
-each record is marked before it is handled and unmarked behind it, in a file that is mapped into memory: a mark costs a
+each record is marked before it is handled and unmarked after it, in a file that is mapped into memory: a mark costs a
 microsecond, and what was written stays when the process is gone, however it went. The next start finds the marks that
 were left and counts a strike for each of those records. From there on records are handled one at a time until those are
 through, so that the next mark that is left names the one. A record with two strikes is not handled any more.
@@ -34,11 +34,11 @@ FAILURES_MAX = 10
 """Lives that may end in order with this record in hand."""
 SUSPECTS_MAX = 1_000
 SUSPECT_SECONDS_MAX = 86_400.0
-"""What was not read again for so long is forgotten: the topic may be another one by now."""
+"""A suspect that was not read again for this time is forgotten: the topic may be another one by now."""
 SLOTS = 16
 """Records in hand at the same time; each topic's are handled one after the other."""
 TOPIC_BYTES_MAX = 249
-"""Of Kafka."""
+"""Kafka's limit on the name of a topic."""
 
 _SLOT = struct.Struct(f"<BxHiq{TOPIC_BYTES_MAX + 1}s")
 _FREE, _IN_HAND, _FAILED = 0, 1, 2
@@ -65,14 +65,15 @@ class Suspect(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def cause(self) -> str:
-        """For people."""
+        """What ended how often, in words for people."""
         ended = f"{self.deaths} times" if self.deaths else f"in order {self.failures} times"
         return f"the agents' process ended {ended} while this record was being handled; it is not tried again"
 
 
 class ReadingMarks:
-    """Of one process, in `file` and a second one beside it. `open` it before the first record, `close` it at the end.
+    """The marks of one process, in `file` and a second one beside it.
 
+    `open` it before the first record, `close` it at the end.
     Where the files cannot be written, the log says so, and nothing is marked.
     """
 
@@ -110,13 +111,13 @@ class ReadingMarks:
             )
 
     def close(self) -> None:
-        """Nothing is in hand any more. What failed in order stays marked."""
+        """End marking: nothing is in hand any more. What failed in order stays marked."""
         if self._map is not None:
             self._map.close()
             self._map = None
 
     def suspect(self, record: InboundRecord) -> Suspect | None:
-        """What is known against the record; None: nothing."""
+        """Return what is known against the record; None: nothing."""
         return self._suspects.get(_place(record))
 
     @property
@@ -126,7 +127,7 @@ class ReadingMarks:
 
     @asynccontextmanager
     async def in_hand(self, record: InboundRecord) -> AsyncIterator[None]:
-        """While it is handled. An exception leaves it marked as one that a life ended with in order."""
+        """Mark the record while it is handled. An exception leaves it marked as one that a life ended with in order."""
         careful = self.careful
         async with self._one_at_a_time if careful else nullcontext():
             slot = self._take(record)
@@ -143,13 +144,13 @@ class ReadingMarks:
             self.acquit(record)
 
     def acquit(self, record: InboundRecord) -> None:
-        """The record was handled, or put aside: nothing is held against it any more."""
+        """Hold nothing against the record any more: it was handled, or put aside."""
         if self._suspects.pop(_place(record), None) is not None:
             with suppress(OSError):
                 self._write_suspects()
 
     def _take(self, record: InboundRecord) -> int | None:
-        """A slot with the record's place in it; None where there is none."""
+        """Return a slot with the record's place in it; None where there is none."""
         if self._map is None or not self._free:
             return None
         slot = self._free.pop()
@@ -168,7 +169,7 @@ class ReadingMarks:
             self._map[slot * _SLOT.size] = state
 
     def _left(self) -> list[tuple[Place, int]]:
-        """Places that are marked in the file, and how."""
+        """Return the places that are marked in the file, and how."""
         try:
             content = self._file.read_bytes()
         except FileNotFoundError:
@@ -212,7 +213,7 @@ class ReadingMarks:
         return suspects
 
     def _write_suspects(self) -> None:
-        """In one step, so that a death in between leaves the former ones."""
+        """Write the suspects in one step, so that a death in between leaves the former ones."""
         if not self._suspects:
             self._suspects_file.unlink(missing_ok=True)
             return

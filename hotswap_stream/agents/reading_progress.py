@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 HELD = timedelta(seconds=5)
-"""How long the age of a record holds for those behind it. Whoever begins to read waits as long for the first ones."""
+"""How long the age of a record holds for those after it. A reader that begins waits as long for the first ones."""
 
 
 class ReadingProgress:
-    """The age of the records when they are handled, and of those that are being handled, is how far behind the reader
-    is. A topic that brings nothing is read to its end."""
+    """How far behind the reader is: by the age of records when they are handled, and of those that are being handled.
+
+    A topic that brings nothing is read to its end.
+    """
 
     def __init__(self, now: datetime) -> None:
         self._begins = now + HELD
@@ -20,7 +22,7 @@ class ReadingProgress:
 
     @contextmanager
     def handling(self, at: datetime, now: datetime) -> Iterator[None]:
-        """While a record that was sent at this time is handled."""
+        """Note the record that was sent at this time while it is handled."""
         age = max(timedelta(), now - at)
         if age >= self._behind or now >= self._behind_until:
             self._behind, self._behind_until = age, now + HELD
@@ -31,7 +33,10 @@ class ReadingProgress:
             self._in_hand.remove(at)
 
     def read_to(self, now: datetime) -> datetime | None:
-        """What was sent before this time was read. None: nothing was read for long enough to tell."""
+        """Return the time up to which all that was sent was read.
+
+        None: nothing was read for long enough to tell.
+        """
         if now < self._begins:
             return None
         behind = self._behind if now < self._behind_until else timedelta()

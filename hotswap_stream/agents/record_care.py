@@ -3,7 +3,7 @@
 An agent's handler returns, or raises. What it raises because the world is not there (a retriable `HotswapError`: Kafka
 takes nothing) ends the process before the record is acknowledged, and it is read again. All else is the record's
 fault, or a bug that the record found: it is put aside with its cause, counted, said, and the next one goes on. So a
-handler changes what it keeps in one step, behind everything that may raise.
+handler changes what it keeps in one step, after everything that may raise.
 """
 
 from collections.abc import Awaitable, Callable
@@ -39,8 +39,15 @@ class RecordCare:
         self.put_aside_count = 0
 
     def of(self, handle: Handle, *, on_put_aside: OnPutAside | None = None) -> Handle:
-        """`handle`, and then nothing of the record is left undone. `on_put_aside` is told of the record and the cause,
-        for whoever waits for an answer."""
+        """Return the handler that calls `handle` and then leaves nothing of the record undone.
+
+        Args:
+            handle: What is done with one record.
+            on_put_aside: Is told of a record that was put aside, and of the cause, for whoever waits for an answer.
+
+        Returns:
+            A handler that raises retriable HotswapErrors only, which mean: read the record again.
+        """
 
         async def with_care(record: InboundRecord) -> None:
             marks = self._marks
@@ -77,7 +84,11 @@ class RecordCare:
         return with_care
 
     async def put_aside(self, record: InboundRecord, cause: str) -> None:
-        """A copy with its cause to the dead letters. A retriable HotswapError means: read it again."""
+        """Send a copy of the record, with its cause, to the dead letters.
+
+        Raises:
+            HotswapError: Retriable: read the record again.
+        """
         cause = cause[:CAUSE_CHARACTERS_MAX]
         self.put_aside_count += 1
         kind = record.topic, cause[:40]
@@ -96,7 +107,7 @@ class RecordCare:
         await self._publisher.publish(dead_letter(record, cause, topic=self._topics.dead_letters))
 
     def _say_failed(self, record: InboundRecord, error: Exception) -> None:
-        """With where it happened, once a kind."""
+        """Log where it happened, once per kind of failure."""
         kind = record.topic, type(error).__name__
         if kind not in self._said and len(self._said) < SAID_APART_MAX:
             self._said[kind] = 0

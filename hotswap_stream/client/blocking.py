@@ -2,14 +2,27 @@
 
 import asyncio
 import threading
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from functools import wraps
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from hotswap_stream.client.inference import Inference
-from hotswap_stream.client.topic_client import TIMEOUT_S, TopicClient
+from hotswap_stream.client.topic_client import TopicClient
 
+Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+
+
+def _blocking(
+    method: Callable[Concatenate[TopicClient, Parameters], Coroutine[Any, Any, Result]],
+) -> "Callable[Concatenate[BlockingTopicClient, Parameters], Result]":
+    """Return the method for a BlockingTopicClient, with the same parameters, docstring and errors."""
+
+    @wraps(method)
+    def call(client: "BlockingTopicClient", /, *args: Parameters.args, **options: Parameters.kwargs) -> Result:
+        return client._run(method(client._client, *args, **options))
+
+    return call
 
 
 class BlockingTopicClient:
@@ -29,6 +42,8 @@ class BlockingTopicClient:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+
+    infer = _blocking(TopicClient.infer)
 
     def __enter__(self) -> Self:
         loop = asyncio.new_event_loop()
@@ -51,36 +66,6 @@ class BlockingTopicClient:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
-
-    def infer(
-        self,
-        model_name: str,
-        inputs: Mapping[str, Any],
-        *,
-        outputs: Sequence[str] = (),
-        id: str | None = None,  # noqa: A002  # the protocol's word
-        partition: int | None = None,
-        timeout_s: float = TIMEOUT_S,
-        routing_key: str | None = None,
-        model_version: str | None = None,
-        traceparent: str | None = None,
-        deadline_s: float | None = None,
-    ) -> Inference:
-        """See TopicClient.infer."""
-        return self._run(
-            self._client.infer(
-                model_name,
-                inputs,
-                outputs=outputs,
-                id=id,
-                partition=partition,
-                timeout_s=timeout_s,
-                routing_key=routing_key,
-                model_version=model_version,
-                traceparent=traceparent,
-                deadline_s=deadline_s,
-            )
-        )
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         if self._loop is None:

@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
-from hotswap_events.inference import InferRequest, InferResponse, RequestedOutput
 from hotswap_stream.application.inference.binary_tensors import (
     HEADER_LENGTH,
     WrongBodyError,
@@ -18,8 +17,9 @@ from hotswap_stream.application.inference.binary_tensors import (
     encode_request,
 )
 from hotswap_stream.application.inference.gateway import NOTHING_BESIDE, Beside
+from hotswap_stream.client import inference
 from hotswap_stream.client.errors import RefusedError
-from hotswap_stream.client.tensors import infer_tensors
+from hotswap_stream.client.inference import Inference
 
 TIMEOUT_S = 30.0
 REASON_CHARACTERS_MAX = 2_000
@@ -33,6 +33,16 @@ class Call(Struct, frozen=True, kw_only=True):
     query: dict[str, Any] = {}
     content: bytes = b""
     headers: dict[bytes, bytes] = {}
+
+    def options(self) -> dict[str, Any]:
+        """Return the keyword arguments of httpx's `request`."""
+        return {
+            "method": self.method,
+            "url": self.path,
+            "params": self.query,
+            "content": self.content,
+            "headers": self.headers,
+        }
 
 
 def client_options(base_url: str, api_key: str | None, timeout_s: float) -> dict[str, Any]:
@@ -71,7 +81,7 @@ def model_path(model_name: str, model_version: str | None = None) -> str:
     return path if model_version is None else f"{path}/versions/{quote(model_version, safe='')}"
 
 
-def inference(
+def ask(
     model_name: str,
     inputs: Mapping[str, Any],
     outputs: Sequence[str],
@@ -79,10 +89,7 @@ def inference(
     beside: Beside = NOTHING_BESIDE,
 ) -> Call:
     """Ask a model, with raw tensors both ways. ValueError for inputs that are no tensors."""
-    request = InferRequest(
-        inputs=infer_tensors(inputs), id=request_id, outputs=[RequestedOutput(name=name) for name in outputs]
-    )
-    content, json_bytes = encode_request(request)
+    content, json_bytes = encode_request(inference.infer_request(inputs, outputs, request_id))
     headers = {b"content-type": b"application/json"}
     if json_bytes is not None:
         headers = {b"content-type": b"application/octet-stream", HEADER_LENGTH.encode(): b"%d" % json_bytes}
@@ -107,13 +114,22 @@ def json_of(response: httpx.Response) -> dict[str, Any]:
     return answer
 
 
-def inference_response(response: httpx.Response) -> InferResponse:
-    """An inference's answer. RefusedError if it is not a success, or no answer."""
+def inference_of(response: httpx.Response, started_s: float) -> Inference:
+    """Return an inference's answer with its outputs as arrays.
+
+    Args:
+        response: What the API sent.
+        started_s: When the request was sent, by `time.perf_counter`.
+
+    Raises:
+        RefusedError: It is not a success, or not an answer of the protocol.
+    """
     refuse(response)
     try:
-        return decode_response(response.content, response.headers.get(HEADER_LENGTH))
+        answer = decode_response(response.content, response.headers.get(HEADER_LENGTH))
     except WrongBodyError as error:
         raise RefusedError(response.status_code, "answer-unreadable", str(error)) from error
+    return inference.inference_of(answer, round((time.perf_counter() - started_s) * 1000, 3))
 
 
 def refuse(response: httpx.Response) -> None:

@@ -1,11 +1,12 @@
-"""One inference as the clients hand it out."""
+"""One inference as the clients take it and hand it out."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from hotswap_events.inference import InferResponse
-from hotswap_stream.client.tensors import output_value
+from hotswap_events.inference import InferRequest, InferResponse, RequestedOutput
+from hotswap_stream.client.tensors import infer_tensors, output_value
 
 
 class Inference(Struct, frozen=True, kw_only=True):
@@ -17,11 +18,11 @@ class Inference(Struct, frozen=True, kw_only=True):
     model_version: str
     artifact_digest: str | None
     registry_offset: int | None
-    """Of the registry event that put the version into production."""
+    """Where the registry event is that put the version into production."""
     partition: int
-    """Of request and answer."""
+    """Where request and answer are, each in its topic."""
     offset: int
-    """Of the request, in its topic."""
+    """Where the request is in its partition."""
     worker: str
     id: str | None
     batch_size: int | None
@@ -34,8 +35,19 @@ class Inference(Struct, frozen=True, kw_only=True):
     """From the call to the answer, as the client saw it."""
 
 
+def infer_request(inputs: Mapping[str, Any], outputs: Sequence[str], request_id: str | None) -> InferRequest:
+    """Return the request for these inputs (see `infer_tensors`) and outputs; without outputs all are wanted.
+
+    Raises:
+        ValueError: An input is no tensor.
+    """
+    return InferRequest(
+        inputs=infer_tensors(inputs), id=request_id, outputs=[RequestedOutput(name=name) for name in outputs]
+    )
+
+
 def inference_of(response: InferResponse, round_trip_ms: float) -> Inference:
-    """An answer with its outputs as arrays."""
+    """Return an answer with its outputs as arrays."""
     facts = response.parameters
     return Inference(
         outputs={tensor.name: output_value(tensor) for tensor in response.outputs},

@@ -1,20 +1,63 @@
-"""The HTTP API's operations as methods, whoever sends them."""
+"""The HTTP API's operations as methods of its clients, whether they block or are awaited."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from hotswap_stream.application.inference.gateway import Beside
 from hotswap_stream.client import http_calls as calls
 
 AnswerT = TypeVar("AnswerT")
+InferenceT = TypeVar("InferenceT")
 
 
-class RegistryOperations(ABC, Generic[AnswerT]):
-    """`AnswerT`: the answer's JSON object, or what it is awaited from. Commands answer what became of them."""
+class RegistryOperations(ABC, Generic[AnswerT, InferenceT]):
+    """Every operation, for a client that sends it.
+
+    `AnswerT` is the answer's JSON object, or the coroutine that returns it; `InferenceT` likewise of an Inference. The
+    answer to a command says what became of it. Every operation raises RefusedError for an answer that is no success.
+    """
 
     @abstractmethod
     def _json(self, call: calls.Call) -> AnswerT:
         """Send the call. RefusedError where the answer is not a success."""
+
+    @abstractmethod
+    def _inference(self, call: calls.Call) -> InferenceT:
+        """Send the call. RefusedError where the answer is not a success, or not an answer of the protocol."""
+
+    def infer(
+        self,
+        model_name: str,
+        inputs: Mapping[str, Any],
+        *,
+        outputs: Sequence[str] = (),
+        id: str | None = None,  # noqa: A002  # the protocol's word
+        routing_key: str | None = None,
+        model_version: str | None = None,
+        traceparent: str | None = None,
+        deadline_s: float | None = None,
+    ) -> InferenceT:
+        """Ask a model through the gateway, with raw tensors both ways.
+
+        Args:
+            model_name: The model to ask.
+            inputs: Its inputs by name: arrays, tensors or nested lists. The first dimension of each is the batch.
+            outputs: The outputs that are wanted; all where none is named.
+            id: The request's id, which comes back with the answer.
+            routing_key: Whom the request is for.
+            model_version: This version must answer, in production or not.
+            traceparent: W3C trace context.
+            deadline_s: Seconds after which the request is refused, not answered; by default when the server gives up.
+
+        Raises:
+            RefusedError: The API or the model says no.
+            ValueError: An input is no tensor, or a header does not fit.
+        """
+        beside = Beside(
+            routing_key=routing_key, model_version=model_version, traceparent=traceparent, deadline_s=deadline_s
+        )
+        return self._inference(calls.ask(model_name, inputs, outputs, id, beside))
 
     def models(self, *, after: str | None = None, limit: int | None = None) -> AnswerT:
         """A page of models with what is in production."""
@@ -98,8 +141,10 @@ class RegistryOperations(ABC, Generic[AnswerT]):
         return self._json(calls.command(f"{calls.model_path(model_name)}/rollback", body, command_id))
 
     def feedback(self, model_name: str, *items: Mapping[str, Any], command_id: str | None = None) -> AnswerT:
-        """Say what turned out about answers. Each item: `request_partition` and `request_offset` as the answer's
-        parameters have them, or `request_id`; `label` (index of the true class), `reward`, or both.
+        """Say what turned out about answers.
+
+        Each item: `request_partition` and `request_offset` as the answer's parameters have them, or `request_id`;
+        `label` (index of the true class), `reward`, or both.
         """
         return self._json(calls.feedback(model_name, items, command_id))
 
@@ -126,8 +171,10 @@ class RegistryOperations(ABC, Generic[AnswerT]):
         command_id: str | None = None,
         **fields: Any,
     ) -> AnswerT:
-        """Try versions against the one in production. `strategy`: such as `{"kind": "canary", "weight": 500}`;
-        `fields` are the other fields of the body, such as `salt` and `forced`.
+        """Try versions against the one in production.
+
+        `strategy`: such as `{"kind": "canary", "weight": 500}`; `fields` are the other fields of the body, such as
+        `salt` and `forced`.
         """
         body = {"candidates": list(candidates), "strategy": strategy, "policy": policy, "reason": reason, **fields}
         return self._json(calls.command(f"{calls.model_path(model_name)}/rollout", body, command_id))
@@ -158,8 +205,10 @@ class RegistryOperations(ABC, Generic[AnswerT]):
         return self._on_rollout(model_name, "resume", fields, command_id)
 
     def promote_rollout(self, model_name: str, *, command_id: str | None = None, **fields: Any) -> AnswerT:
-        """Put the candidate into production and end the rollout; while it bakes, keep the version. `fields`:
-        `model_version` where there are several."""
+        """Put the candidate into production and end the rollout; while it bakes, keep the version.
+
+        `fields`: `model_version` where there are several.
+        """
         return self._on_rollout(model_name, "promote", fields, command_id)
 
     def abort_rollout(self, model_name: str, *, command_id: str | None = None, **fields: Any) -> AnswerT:

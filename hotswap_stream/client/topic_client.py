@@ -8,15 +8,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from hotswap_events.answers import AnswerTags
-from hotswap_events.inference import InferError, InferRequest, RequestedOutput
+from hotswap_events.inference import InferError
 from hotswap_events.observation import Feedback
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.inference.gateway import KafkaInferenceGateway
 from hotswap_stream.adapters.kafka.observations.feedback_log import KafkaFeedbackLog
 from hotswap_stream.application.inference.gateway import Beside
 from hotswap_stream.client.errors import InferenceRefusedError
-from hotswap_stream.client.inference import Inference, inference_of
-from hotswap_stream.client.tensors import infer_tensors
+from hotswap_stream.client.inference import Inference, infer_request, inference_of
 
 TIMEOUT_S = 30.0
 
@@ -82,21 +81,31 @@ class TopicClient:
         traceparent: str | None = None,
         deadline_s: float | None = None,
     ) -> Inference:
-        """Ask a model once. The first dimension of each input is the batch; without `outputs` all are answered.
+        """Ask a model once.
 
-        `routing_key`: whom the request is for. `model_version`: this version must answer, in production or not.
-        `traceparent`: W3C trace context. `deadline_s`: seconds after which the request is refused, not answered;
-        by default `timeout_s`.
+        Args:
+            model_name: The model to ask.
+            inputs: Its inputs by name: arrays, tensors or nested lists. The first dimension of each is the batch.
+            outputs: The outputs that are wanted; all where none is named.
+            id: The request's id, which comes back with the answer.
+            partition: The partition to send it to; by default the one with the fewest requests in flight.
+            timeout_s: How long to wait for the answer, in seconds.
+            routing_key: Whom the request is for.
+            model_version: This version must answer, in production or not.
+            traceparent: W3C trace context.
+            deadline_s: Seconds after which the request is refused, not answered; by default `timeout_s`.
 
-        Raises InferenceRefusedError for an error answer, InferenceTimeoutError, NoModelTopicsError,
-        InferenceUnavailableError, RequestTooLargeError, and ValueError for inputs that are no tensors and for
-        headers that do not fit.
+        Raises:
+            InferenceRefusedError: The answer is an error answer.
+            InferenceTimeoutError: No answer came in time.
+            NoModelTopicsError: The model has no topics.
+            InferenceUnavailableError: Kafka cannot be reached, or refused the request.
+            RequestTooLargeError: The request does not fit into a record.
+            ValueError: An input is no tensor, a header does not fit, or the partition is not used here.
         """
         if self._gateway is None:
             raise RuntimeError("the client is not open; use it as 'async with TopicClient(…) as client'")
-        request = InferRequest(
-            inputs=infer_tensors(inputs), id=id, outputs=[RequestedOutput(name=name) for name in outputs]
-        )
+        request = infer_request(inputs, outputs, id)
         started_s = time.perf_counter()
         beside = Beside(
             routing_key=routing_key, model_version=model_version, traceparent=traceparent, deadline_s=deadline_s
@@ -121,11 +130,25 @@ class TopicClient:
         feedback_id: str | None = None,
         actor: str | None = None,
     ) -> str:
-        """Say what turned out about an answer: its true `label` (index of the class), a `reward` (higher is better), or
-        both. Name it by `request_partition` and `request_offset`, as its facts have them, or by `request_id`.
+        """Say what turned out about an answer.
 
-        Answers the feedback's id; with the same `feedback_id` it counts once, however often it is sent. Raises
-        ValueError when something is missing, FeedbackUnavailableError.
+        Args:
+            model_name: The model that answered.
+            request_partition: With `request_offset` names the answer, as its facts do.
+            request_offset: See there.
+            request_id: Names the answer where partition and offset do not.
+            label: The index of its true class.
+            reward: What it was worth; higher is better. `label`, `reward` or both are needed.
+            model_version: The version that answered.
+            feedback_id: With the same id it counts once, however often it is sent.
+            actor: Who says so.
+
+        Returns:
+            The feedback's id.
+
+        Raises:
+            ValueError: Something is missing.
+            FeedbackUnavailableError: Kafka cannot be reached, or refused it.
         """
         if self._feedback is None:
             raise RuntimeError("the client is not open; use it as 'async with TopicClient(…) as client'")

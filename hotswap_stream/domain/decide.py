@@ -22,7 +22,16 @@ from hotswap_stream.domain.versions.validation_rules import VALIDATION_RULES, va
 
 
 def decide(state: ModelState, command: AnyCommand, policy: ValidationPolicy = DEFAULT_VALIDATION_POLICY) -> Decision:
-    """Decide one command against the model's state. A command applied before yields no event, whatever it asks."""
+    """Decide one command against the model's state. A command applied before yields no event, whatever it asks.
+
+    Args:
+        state: The model's state after the last event of its stream; it is left alone.
+        command: What somebody asks for.
+        policy: By which versions are judged where the model has no policy of its own.
+
+    Returns:
+        The events to append, in order, or the refusal that says what would be legal.
+    """
     if command.command_id in state.command_ids:
         return Accepted((), f"command {command.command_id} was applied before")
     if command.expected_sequence is not None and command.expected_sequence != state.sequence:

@@ -24,14 +24,22 @@ from hotswap_stream.domain.versions.profile_rules import PROFILE_HANDLERS
 
 
 def evolve(state: ModelState, event: Envelope) -> ModelState:
-    """The state after one more event of the model's stream; `state` itself is left alone."""
+    """Return the state after one more event of the model's stream; `state` itself is left alone.
+
+    Raises:
+        IllegalEventError: The event contradicts the state.
+    """
     after = state.copy()
     evolve_in_place(after, event)
     return after
 
 
 def evolve_in_place(state: ModelState, event: Envelope) -> None:
-    """`evolve` for the owner of the state. The caller has checked `sequence` and `previous`."""
+    """Fold one more event into a state that the caller owns. The caller has checked `sequence` and `previous`.
+
+    Raises:
+        IllegalEventError: The event contradicts the state, which is not moved on.
+    """
     data = event.data
     try:
         _HANDLERS[type(data)](state, data, event)
@@ -48,8 +56,16 @@ def evolve_in_place(state: ModelState, event: Envelope) -> None:
 def evolve_unknown_in_place(
     state: ModelState, event_type: str, sequence: int, command_id: str, *, ignorable: bool = False
 ) -> None:
-    """Fold an event of a newer release: the stream moves on, its meaning is not known here. Unless it says that one can
-    do without, this release decides from here on only what is possible in every state."""
+    """Fold an event of a newer release: the stream moves on, its meaning is not known here.
+
+    Args:
+        state: The state, which the caller owns.
+        event_type: The event's type name.
+        sequence: Its position in the stream, from 1.
+        command_id: The command that it came of.
+        ignorable: Whether the event says that one can do without it. If not, this release decides from here on only
+            what is possible in every state.
+    """
     state.sequence = sequence
     state.command_ids.setdefault(command_id, sequence)
     if not ignorable:
@@ -57,7 +73,7 @@ def evolve_unknown_in_place(
 
 
 def _of_the_log(_state: ModelState, _data: object, _event: Envelope) -> None:
-    """In a model's stream it counts, as for readers that do not know its type, and means nothing."""
+    """Change nothing: in a model's stream such an event counts, as for readers that do not know its type."""
 
 
 _HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {

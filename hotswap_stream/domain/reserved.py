@@ -27,7 +27,7 @@ ALERTS_ACTOR = "alert-watch"
 
 
 def wrong_command_id(command_id: str) -> str | None:
-    """Why nobody from outside may use this id, or None."""
+    """Return why nobody from outside may use this id, or None."""
     for beginning in _IDS:
         if command_id.startswith(beginning):
             return f"command id {command_id[:100]!r} begins with {beginning!r}, which is kept for automatic commands"
@@ -35,7 +35,7 @@ def wrong_command_id(command_id: str) -> str | None:
 
 
 def wrong_actor(actor: str) -> str | None:
-    """Why nobody from outside may call himself this, or None."""
+    """Return why nobody from outside may call himself this, or None."""
     if actor.startswith(WORKER_ACTOR) or actor in (ANALYSIS_ACTOR, ALERTS_ACTOR):
         return f"actor {actor[:100]!r} is the name of a part of the product; use another one"
     return None

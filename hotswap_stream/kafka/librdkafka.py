@@ -11,8 +11,6 @@ _log = structlog.get_logger(__name__)
 
 ASK_SECONDS_MAX = 5.0
 """The longest wait for an answer about a topic or a partition."""
-READ_SECONDS_MAX = 10.0
-"""The longest wait for the next records before an end."""
 
 ALWAYS = {
     # A topic that is asked for and not there is an error, not a new topic with the broker's settings: the broker makes

@@ -49,13 +49,13 @@ class Reference(Struct, frozen=True):
     sketches: Mapping[str, Sketch]
 
     def names(self, metric: AlertMetric) -> tuple[str, ...]:
-        """Of the sketches that a metric of drift compares."""
+        """Return the names of the sketches that a metric of drift compares."""
         prefix = SCORE_SKETCH if metric == "score-drift" else INPUT_SKETCH
         return tuple(name for name in self.sketches if name == prefix or name.startswith(f"{prefix}."))
 
 
 def window_figure(rule: AlertRule, windows: AlertWindows, reference: Reference | None, *, now_ms: int) -> Figure:
-    """The figure of a rule that looks back over a window which ends now, in milliseconds since 1970."""
+    """Return the figure of a rule that looks back over a window which ends now, in milliseconds since 1970."""
     totals = windows.of(rule).totals(now_ms)
     if not totals.requests:
         return "nothing"
@@ -69,7 +69,7 @@ def window_figure(rule: AlertRule, windows: AlertWindows, reference: Reference |
 
 
 def drift_figure(rule: AlertRule, current: Mapping[str, Sketch], reference: Reference) -> Figure:
-    """How far the sketches are from those of the profile, by more than chance explains."""
+    """Return how far the sketches are from those of the profile, by more than chance explains."""
     names = reference.names(rule.metric)
     if not names:
         return "nothing"
@@ -97,7 +97,7 @@ def drift_figure(rule: AlertRule, current: Mapping[str, Sketch], reference: Refe
 
 
 def lag_figure(waiting: WaitingRequests | None) -> Figure:
-    """Of the requests that wait now."""
+    """Return the figure of the requests that wait now."""
     if waiting is None:
         return "nothing"
     figures = {"largest-partition": float(waiting.largest_partition)}
@@ -105,7 +105,7 @@ def lag_figure(waiting: WaitingRequests | None) -> Figure:
 
 
 def standstill_figure(waiting: WaitingRequests | None) -> Figure:
-    """Of the partition that has stood still longest."""
+    """Return the figure of the partition that has stood still longest."""
     if waiting is None:
         return "nothing"
     figures = {"requests-waiting": float(waiting.requests)}
@@ -131,5 +131,5 @@ def _latency(rule: AlertRule, totals: WindowTotals) -> Figure:
 
 
 def _shares(totals: WindowTotals) -> dict[str, float]:
-    """Of the window's requests, by version; those that no version was chosen for are the rest."""
+    """Return each version's share of the window's requests; those that no version was chosen for are the rest."""
     return {f"share.{name}": share.requests / totals.requests for name, share in totals.versions.items()}

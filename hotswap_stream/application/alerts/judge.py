@@ -40,8 +40,10 @@ class RuleWatch(Struct, frozen=True, kw_only=True):
 def watched(
     rule: AlertRule, watch: RuleWatch | None, figure: Figure, now_s: float, *, raised: bool = False
 ) -> RuleWatch:
-    """The memory of a rule with one look more; that of a rule that has changed begins anew. While its alert is
-    `raised`, being above does not count towards the next one: that may follow a clearing by hand."""
+    """Return the memory of a rule with one look more; that of a rule that has changed begins anew.
+
+    While its alert is `raised`, being above does not count towards the next one: that may follow a clearing by hand.
+    """
     known = watch if watch is not None and watch.rule == rule else RuleWatch(rule=rule)
     if isinstance(figure, Measured):
         if figure.value > rule.above:
@@ -59,7 +61,7 @@ def judge(
     watches: Mapping[str, RuleWatch],
     now_s: float,
 ) -> Iterator[AlertCommand]:
-    """What has to be said now. `figures` and `watches`, which are those with this look, by rule name.
+    """Return what has to be said now. `figures` and `watches`, which are those with this look, by rule name.
 
     Two processes that find the same make one event: an alert that is raised is not raised again, and a clearing names
     the raising that it is about.

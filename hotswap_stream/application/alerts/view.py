@@ -72,7 +72,7 @@ class AlertPolicyReport(Struct, frozen=True, kw_only=True):
 def list_alerts(
     streams: Streams, *, severity: AlertSeverity | None = None, ended: bool = False, limit: int | None = None
 ) -> AlertList:
-    """Alerts of all models, at most `limit`; with `ended`, also the last 20 of each model that are over."""
+    """Return alerts of all models, at most `limit`; with `ended`, also the last 20 of each model that are over."""
     views = [view for stream in streams.values() for view in _views(stream.state, severity, ended=ended)]
     raised = sum(view.status == "raised" for view in views)
     return AlertList(alerts=_in_order(views)[:limit], raised=raised)
@@ -81,7 +81,7 @@ def list_alerts(
 def find_alerts(
     streams: Streams, model_name: str, *, severity: AlertSeverity | None = None, ended: bool = False
 ) -> ModelAlerts | Refusal:
-    """Alerts of one model; with `ended`, also the last 20 that are over."""
+    """Return alerts of one model; with `ended`, also the last 20 that are over."""
     stream = streams.get(model_name)
     if stream is None:
         return unknown_model(streams, model_name)
@@ -94,7 +94,7 @@ def find_alerts(
 
 
 def find_alert_policy(streams: Streams, model_name: str) -> AlertPolicyReport | Refusal:
-    """The alert policy that holds for a model."""
+    """Return the alert policy that holds for a model."""
     stream = streams.get(model_name)
     if stream is None:
         return unknown_model(streams, model_name)

@@ -31,7 +31,7 @@ BY_THE_SPLIT: tuple[ObservationRole, ...] = ("primary", "probe")
 """Their inputs are a fair sample of a version's traffic: nobody asked for the version by name."""
 DRIFT_METRICS = ("input-drift", "score-drift")
 TOPIC_METRICS = ("lag", "standstill")
-"""Of the model's topics as they are now: they have no window."""
+"""Metrics of the model's topics as they are now: they have no window."""
 
 _Key = TypeVar("_Key")
 
@@ -56,6 +56,7 @@ class WindowTotals(Struct):
 
     @property
     def failures(self) -> int:
+        """Requests that the server failed to answer, whatever the code."""
         return sum(self.errors.values())
 
     @property
@@ -115,18 +116,18 @@ class AlertWindow:
                 _merge(bucket.sketches, (model_version, name), sketch)
 
     def quiet(self, now_ms: int) -> bool:
-        """Whether nothing came in the window that ends now."""
+        """Return whether nothing came in the window that ends now."""
         return not any(True for _bucket in self._inside(now_ms))
 
     def totals(self, now_ms: int) -> WindowTotals:
-        """What the window that ends now adds up to."""
+        """Return what the window that ends now adds up to."""
         found = WindowTotals()
         for bucket in self._inside(now_ms):
             found.add(bucket.totals)
         return found
 
     def sketches(self, now_ms: int, model_version: str) -> dict[str, Sketch]:
-        """By name, merged over the window."""
+        """Return the sketches by name, merged over the window."""
         found: dict[tuple[str, str], Sketch] = {}
         for bucket in self._inside(now_ms):
             for key, sketch in bucket.sketches.items():
@@ -135,7 +136,7 @@ class AlertWindow:
         return {name: sketch for (_version, name), sketch in found.items()}
 
     def _bucket(self, at_ms: int) -> _Bucket | None:
-        """None for what is too old."""
+        """Return the bucket of a time; None for what is too old."""
         number = at_ms // self.bucket_ms
         if number <= self._newest - self._kept:
             return None
@@ -165,14 +166,23 @@ class AlertWindows:
         self._runs: dict[str, int] = {}
 
     def of(self, rule: AlertRule) -> AlertWindow:
-        """The window of one of the rules."""
+        """Return the window of one of the rules."""
         return self._windows[rule.window_seconds]
 
     def fold(self, record: Observation, at_ms: int, sketches: Callable[[], Iterable[str]] = tuple) -> bool:
-        """Count an observation whose record is of this time, in milliseconds since 1970, once: whether it was new.
+        """Count an observation whose record is of this time, once.
 
-        `sketches` says which of its sketches are asked for. ValueError where one of them cannot be read; its sums count
-        all the same."""
+        Args:
+            record: The observation.
+            at_ms: When its record was appended, in milliseconds since 1970.
+            sketches: Says which of its sketches are asked for.
+
+        Returns:
+            Whether it was new.
+
+        Raises:
+            ValueError: A sketch cannot be read; the observation's sums count all the same.
+        """
         last = self._runs.pop(record.worker_run, 0)
         self._runs[record.worker_run] = max(last, record.sequence)
         while len(self._runs) > RUNS_MAX:
@@ -191,12 +201,12 @@ class AlertWindows:
         return True
 
     def quiet(self, now_ms: int) -> bool:
-        """Whether nothing came in any window that ends now, in milliseconds since 1970."""
+        """Return whether nothing came in any window that ends now, in milliseconds since 1970."""
         return all(window.quiet(now_ms) for window in self._windows.values())
 
 
 def totals_of(record: Observation) -> WindowTotals:
-    """What one observation says of requests and waits."""
+    """Return what one observation says of requests and waits."""
     errors = {code: record.errors[code] for code in ERRORS_OF_THE_SERVER if code in record.errors}
     # Others no worker counts by, and their ends in milliseconds may be beyond all numbers.
     waits = {bucket: count for bucket, count in record.total.buckets.items() if LOWEST <= bucket <= HIGHEST}

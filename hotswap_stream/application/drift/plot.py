@@ -13,7 +13,7 @@ _SAID = {
 
 
 def drift_svg(report: DriftReport) -> str:
-    """The whole picture. Dots are medians, lines reach from the 5 % to the 95 % quantile."""
+    """Return the whole picture. Dots are medians, lines reach from the 5 % to the 95 % quantile."""
     title = f"{report.model_name} {report.model_version}: live data against those of the training"
     parts, y = [text_at(16, 28, title, size=16, weight="600")], 50
     parts.append(text_at(16, y, _SAID[report.verdict], colour=_COLOURS[report.verdict]))

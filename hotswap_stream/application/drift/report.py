@@ -23,7 +23,7 @@ ALPHA = 0.01
 ROWS_MIN = 50
 """Fewer values on a side show nothing."""
 RECORDS_MAX = 100_000
-"""One report folds so many observations of a version at most: half a minute of work."""
+"""One report folds at most this many observations of a version: half a minute of work."""
 RUNS_MAX = 10_000
 NAMES_MAX = 16
 """Distributions in a report."""
@@ -95,7 +95,7 @@ class LiveData:
         self._runs: dict[str, int] = {}
 
     def observe(self, record: Observation) -> bool:
-        """Take in an observation; whether it was of this version, live, and not read before."""
+        """Take in an observation. Return whether it was of this version, live, and not read before."""
         if record.model_version != self._model_version or record.role not in LIVE_ROLES:
             return False
         last = self._runs.pop(record.worker_run, 0)
@@ -175,7 +175,7 @@ async def drift_report(
 
 
 def _read(profile: ModelProfiled | None) -> tuple[dict[str, Sketch], int]:
-    """The profile's sketches, and how many are none."""
+    """Return the profile's sketches, and how many are none."""
     encoded = {} if profile is None else profile.sketches
     found = readable_sketches(encoded)
     return found, len(encoded) - len(found)
@@ -226,6 +226,6 @@ def _overall(verdicts: Iterable[DriftVerdict]) -> DriftVerdict:
 
 
 def _order(name: str) -> tuple[str, int]:
-    """`input`, then its elements by their numbers, then `score`."""
+    """Return what sorts names: `input`, then its elements by their numbers, then `score`."""
     prefix, _dot, index = name.partition(".")
     return prefix, int(index) if index.isascii() and index.isdigit() else -1

@@ -11,7 +11,7 @@ from hotswap_stream.errors import HotswapError
 
 FEEDBACK_AT_ONCE_MAX = 1_000
 REMEMBERED_MAX = 200_000
-"""Feedback about as many answers is known, so that more about one of them is `double`."""
+"""Answers whose feedback is remembered, so that more about one of them is `double`."""
 LATE_SECONDS = 7 * 86_400.0
 
 JoinStatus = Literal["joined", "double", "late", "unknown", "failed", "not-needed"]
@@ -24,10 +24,14 @@ class FeedbackUnavailableError(HotswapError):
 
 
 class FeedbackLog(Protocol):
-    """Where feedback goes."""
+    """Take feedback."""
 
     async def append(self, records: Sequence[Feedback]) -> None:
-        """Return when all of it is written. FeedbackUnavailableError: some of it may be."""
+        """Return when all of it is written.
+
+        Raises:
+            FeedbackUnavailableError: Some of it may be written.
+        """
         ...
 
 
@@ -37,33 +41,37 @@ class FoundAnswer(Struct, frozen=True, kw_only=True, gc=False):
     request_partition: int
     request_offset: int
     answered_at_ms: int
-    """By the broker's clock, ms since 1970."""
+    """When it was given, by the broker's clock, in ms since 1970."""
     model_version: str | None
     """None: it was refused before a version was chosen."""
     ok: bool
     registry_offset: int | None = None
-    """Of the event that chose the version: tells the phases of a rollout apart."""
+    """Offset of the event that chose the version: tells the phases of a rollout apart."""
     pinned: bool = False
     fallback_for: str | None = None
     worker: str = ""
     request_id: str | None = None
     label: int | None = None
-    """Of an answer to one row with class scores: the index of the largest."""
+    """The index of the largest class score, of an answer to one row that has them."""
 
 
 class AnswerExpiredError(HotswapError):
-    """The answer was there and is no longer: its topic keeps answers for so long only."""
+    """The answer was there and is no longer: its topic keeps answers for a limited time."""
 
 
 class AnswerLookup(Protocol):
     """Finds answers again. Errors of the log are retriable HotswapErrors."""
 
     async def by_place(self, model_name: str, request_partition: int, request_offset: int) -> FoundAnswer | None:
-        """The answer to the request at this place; None while there is none. AnswerExpiredError."""
+        """Return the answer to the request at this place; None while there is none.
+
+        Raises:
+            AnswerExpiredError: It was there and is no longer kept.
+        """
         ...
 
     async def by_id(self, model_name: str, request_id: str) -> FoundAnswer | None:
-        """The answer to the newest request with this id, among those it still knows."""
+        """Return the answer to the newest request with this id, among those it still knows."""
         ...
 
 
@@ -113,11 +121,15 @@ class FeedbackJoiner:
         return tuple(self._remembered)
 
     def newest_keys(self, count: int) -> tuple[str, ...]:
-        """So many of `keys` at most, without a look at all of them."""
+        """Return the newest `count` of `keys` at most, without a look at all of them."""
         return tuple(islice(reversed(self._remembered), count))[::-1]
 
     async def join(self, feedback: Feedback) -> JoinedFeedback:
-        """Feedback with its answer. HotswapError if the log cannot be read: then nothing is remembered, try again."""
+        """Return the feedback with its answer.
+
+        Raises:
+            HotswapError: The log cannot be read. Then nothing is remembered; try again.
+        """
         id_key = f"{feedback.model_name}/id/{feedback.feedback_id}"
         if id_key in self._remembered:
             return self._counted(JoinedFeedback(feedback=feedback, status="double"))
@@ -150,7 +162,7 @@ class FeedbackJoiner:
         )
 
     def pass_over(self, feedback: Feedback) -> JoinedFeedback:
-        """Feedback that nobody asks for: counted, and more about the same answer is `double` as far as it shows."""
+        """Count feedback that nobody asks for; more about the same answer is `double` as far as it shows."""
         keys = [f"{feedback.model_name}/id/{feedback.feedback_id}"]
         if feedback.request_partition is not None and feedback.request_offset is not None:
             keys.append(f"{feedback.model_name}/{feedback.request_partition}/{feedback.request_offset}")

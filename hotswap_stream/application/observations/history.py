@@ -11,7 +11,7 @@ from hotswap_events.observation import Feedback, Observation
 from hotswap_stream.errors import HotswapError
 
 RECORDS_MAX = 2_000_000
-"""One question reads so many at most: some minutes of work."""
+"""At most this many records are read for one question: some minutes of work."""
 RECORDS_AT_ONCE = 10
 """Folding these takes some milliseconds at most; then others in the process have their turn."""
 
@@ -31,16 +31,22 @@ class RecordedHistory(Protocol):
     """Where observations and feedback are kept."""
 
     def read(self, model_name: str, since: datetime, until: datetime | None) -> AsyncIterator[Recorded]:
-        """Records of one model from `since` up to `until`, or to the present end, oldest first.
+        """Yield records of one model from `since` up to `until`, or to the present end, oldest first.
 
-        Unreadable ones are passed over. HotswapErrors say when the log cannot be read.
+        Unreadable ones are passed over.
+
+        Raises:
+            HotswapError: The log cannot be read.
         """
         ...
 
 
 async def in_turns(recorded: AsyncIterator[Recorded]) -> AsyncIterator[Recorded]:
-    """The same records. A reader that has what it gives at hand never waits, and whoever folds a long history would
-    hold up all that its event loop does beside it, such as requests to models."""
+    """Yield the same records, and let others in the event loop have their turn now and then.
+
+    A reader that has what it gives at hand never waits, and whoever folds a long history would hold up all that its
+    event loop does beside it, such as requests to models.
+    """
     taken = 0
     async for each in recorded:
         yield each

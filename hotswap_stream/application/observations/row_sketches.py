@@ -19,17 +19,20 @@ Floats = npt.NDArray[np.float64]
 FEATURES_LOOKED_AT_MAX = 32
 """An input with more elements a row is known by its mean alone."""
 ELEMENTS_A_ROW_MAX = 1_024
-"""Of longer rows every n-th element is looked at."""
+"""At most this many elements of a row are looked at: every n-th of a longer one."""
 OUTPUT_ELEMENTS_MAX = 4_096
 """Outputs with more elements a row are not looked at."""
 SUMMED_MAX = 1e100
 PROFILE_ROWS_MAX = 100_000
-"""Of larger data so many rows are looked at, evenly spread."""
+"""At most this many rows of the data are looked at, evenly spread."""
 
 
 def looked_at(rows: Array) -> Array:
-    """Of each row, however many dimensions it has, its elements or, where it is long, its mean. A copy: [n, elements]
-    or [n, 1]."""
+    """Return what is looked at of each row, however many dimensions it has.
+
+    Returns:
+        A copy of its elements, [n, elements], or, where rows are long, of their means, [n, 1].
+    """
     flat = rows.reshape(-1, rows[0].size)
     if flat.shape[1] > ELEMENTS_A_ROW_MAX:
         flat = flat[:, :: flat.shape[1] // ELEMENTS_A_ROW_MAX]
@@ -38,7 +41,7 @@ def looked_at(rows: Array) -> Array:
 
 
 def means_of(tables: Sequence[Array]) -> Floats:
-    """Of the rows of what was looked at, where they are finite."""
+    """Return the means of the rows of what was looked at, where they are finite."""
     if not tables:
         return np.empty(0)
     means: Floats = np.concatenate([rows.mean(axis=1, dtype=np.float64) for rows in tables])
@@ -46,12 +49,15 @@ def means_of(tables: Sequence[Array]) -> Floats:
 
 
 def summable(values: Floats) -> Floats:
-    """Those beyond ±1e100 as ±1e100: the sum of their squares stays a number, which JSON can hold."""
+    """Return the values, those beyond ±1e100 as ±1e100.
+
+    The sum of their squares stays a number, which JSON can hold.
+    """
     return np.clip(values, -SUMMED_MAX, SUMMED_MAX)
 
 
 def element_tables(tables: Sequence[Array], elements_max: int) -> Iterator[tuple[int, Array]]:
-    """Some elements by their index, spread over the row, where all rows are short and of one length."""
+    """Return some elements by their index, spread over the row, where all rows are short and of one length."""
     width = tables[0].shape[1]
     if width > 1 and all(rows.shape[1] == width for rows in tables):
         table = np.concatenate(tables)
@@ -60,7 +66,7 @@ def element_tables(tables: Sequence[Array], elements_max: int) -> Iterator[tuple
 
 
 def labels_and_scores(output: Array) -> tuple[npt.NDArray[np.int64] | None, Floats]:
-    """Of each row the index and the value of the largest class score; without class scores None and the mean."""
+    """Return the index and the value of the largest class score of each row; without class scores None and the mean."""
     if output.ndim == 2 and output.shape[1] > 1 and output.dtype.kind == "f":
         labels = output.argmax(axis=1)
         return labels, output[np.arange(len(output)), labels].astype(np.float64)
@@ -68,7 +74,7 @@ def labels_and_scores(output: Array) -> tuple[npt.NDArray[np.int64] | None, Floa
 
 
 def new_sketch() -> datasketches.kll_floats_sketch:
-    """One that holds nothing."""
+    """Return a sketch that holds nothing."""
     return datasketches.kll_floats_sketch(SKETCH_K)
 
 
@@ -80,7 +86,7 @@ def update(sketch: datasketches.kll_floats_sketch, values: Array) -> None:
 
 
 def encoded(sketch: datasketches.kll_floats_sketch) -> str:
-    """As observations and profiles carry it."""
+    """Return the sketch as observations and profiles carry it."""
     return base64.b64encode(sketch.serialize()).decode()
 
 
@@ -103,7 +109,7 @@ class RowProfile:
                 self._update(SCORE_SKETCH, labels_and_scores(output)[1])
 
     def sketches(self) -> dict[str, str]:
-        """Name → sketch, as a profile carries them; those that hold nothing are left out."""
+        """Return name → sketch, as a profile carries them; those that hold nothing are left out."""
         return {name: encoded(sketch) for name, sketch in sorted(self._sketches.items()) if sketch.n}
 
     def _update(self, name: str, values: Array) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from hotswap_stream.domain.versions.sketch_bytes import VALUES_MAX, wrong_sketch
 
 _SHARES = [step / 200 for step in range(1, 200)]
-"""Of the quantiles at which two distribution functions are compared."""
+"""The shares of the quantiles at which two distribution functions are compared."""
 
 
 class Sketch:
@@ -36,7 +36,7 @@ class Sketch:
         self._sketch.merge(other)
 
     def copy(self) -> "Sketch":
-        """One of its own with the same values."""
+        """Return a sketch of its own with the same values."""
         copied = object.__new__(Sketch)
         copied._sketch = type(self._sketch)(self._sketch.k)
         copied.merge_sketch(self)
@@ -53,24 +53,24 @@ class Sketch:
         return float(self._sketch.normalized_rank_error(False))
 
     def encoded(self) -> str:
-        """As the observations carry it."""
+        """Return the sketch as the observations carry it."""
         return base64.b64encode(self._sketch.serialize()).decode()
 
     def shares_up_to(self, points: list[float]) -> list[float]:
-        """Of the values, up to each of the points."""
+        """Return the share of the values up to each of the points."""
         return [float(self._sketch.get_rank(point)) for point in points]
 
     def quantiles(self, shares: list[float]) -> list[float]:
-        """The values that these shares, 0 to 1, are below; none where it is empty."""
+        """Return the values that these shares, 0 to 1, are below; none where it is empty."""
         return [float(value) for value in self._sketch.get_quantiles(shares)] if self.count else []
 
     def points(self) -> list[float]:
-        """Its quantiles, rising."""
+        """Return its quantiles, rising."""
         return sorted({float(value) for value in self._sketch.get_quantiles(_SHARES)}) if self.count else []
 
 
 def readable_sketches(encoded: Mapping[str, str]) -> dict[str, Sketch]:
-    """Those that are sketches: what another writer put into the log must not stop who reads it."""
+    """Return the texts that are sketches, decoded: what another writer put into the log must not stop who reads it."""
     found: dict[str, Sketch] = {}
     for name, text in encoded.items():
         with suppress(ValueError):
@@ -79,7 +79,11 @@ def readable_sketches(encoded: Mapping[str, str]) -> dict[str, Sketch]:
 
 
 def merged_sketch(one: str | None, other: str) -> str:
-    """Both together. ValueError where text is not a sketch."""
+    """Return both together.
+
+    Raises:
+        ValueError: Text is not a sketch.
+    """
     if one is None:
         _check(other)
         return other

@@ -18,7 +18,7 @@ BLACK, GREY, BLUE, GREEN, RED = "#111827", "#6b7280", "#2563eb", "#15803d", "#b9
 
 
 class PlotRow(Struct, frozen=True):
-    """One line of a panel: a dot at `value`, a bar from `lower` to `upper`, and `text` behind it."""
+    """One line of a panel: a dot at `value`, a bar from `lower` to `upper`, and `text` after it."""
 
     label: str
     value: float
@@ -29,7 +29,13 @@ class PlotRow(Struct, frozen=True):
 
 
 def picture(title: str, parts: list[str], bottom: int) -> str:
-    """The document around what was drawn down to `bottom`."""
+    """Return the document around what was drawn.
+
+    Args:
+        title: For those who cannot see the picture.
+        parts: SVG elements.
+        bottom: Where the lowest of them ends, in px from the top.
+    """
     height = bottom + 24
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
@@ -39,7 +45,17 @@ def picture(title: str, parts: list[str], bottom: int) -> str:
 
 
 def panel(heading: str, rows: list[PlotRow], top: int, *, zero: float | None) -> tuple[list[str], int]:
-    """Rows under one heading with an axis of their own, and where they end. `zero`: a value to draw a line at."""
+    """Draw rows under one heading with an axis of their own.
+
+    Args:
+        heading: What the rows show.
+        rows: One or more, from the top down.
+        top: Where the heading stands, in px from the top of the picture.
+        zero: A value to draw a line at; None draws none.
+
+    Returns:
+        SVG elements, and where they end, in px from the top.
+    """
     ends = [end for row in rows for end in (row.value, row.lower, row.upper) if end is not None]
     ends += [] if zero is None else [zero]
     low, high = min(ends), max(ends)
@@ -72,7 +88,7 @@ def _ends(row: PlotRow) -> str:
 
 
 def _ticks(low: float, high: float) -> Iterable[float]:
-    """Three or more round numbers."""
+    """Return three or more round numbers from `low` to `high`."""
     rough = (high - low) / 4
     power = 10.0 ** floor(log10(rough))
     step = next(power * part for part in (1, 2, 5, 10) if power * part >= rough * 0.75)
@@ -81,13 +97,14 @@ def _ticks(low: float, high: float) -> Iterable[float]:
 
 
 def cut(said: str, characters_max: int, *, tail: int = 0) -> str:
-    """At most so many characters; what is left out stands before the last `tail` ones."""
+    """Return at most `characters_max` of the text; "…" for what is left out stands before the last `tail` ones."""
     if len(said) <= characters_max:
         return said
     return said[: max(1, characters_max - 1 - tail)] + "…" + said[len(said) - tail :]
 
 
 def lines(said: str) -> list[str]:
+    """Return the text in at most 4 lines of 95 characters."""
     found = wrap(said, LINE_CHARACTERS_MAX)
     return found if len(found) <= LINES_MAX else [*found[: LINES_MAX - 1], found[LINES_MAX - 1] + " …"]
 
@@ -102,7 +119,7 @@ def text_at(
     weight: str = "400",
     anchor: str = "start",
 ) -> str:
-    """Words at a place; `said` may hold anything."""
+    """Return words at a place; `said` may hold anything, and is escaped."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" font-weight="{weight}" '
         f'text-anchor="{anchor}">{escape(said)}</text>'

@@ -44,7 +44,7 @@ class RolloutList(Struct, frozen=True, kw_only=True):
 
 
 def find_rollout(streams: Streams, model_name: str) -> RolloutReport | Refusal:
-    """The current rollout of a model, and how its traffic is split."""
+    """Return the current rollout of a model, and how its traffic is split."""
     stream = streams.get(model_name)
     if stream is None:
         return unknown_model(streams, model_name)
@@ -65,7 +65,7 @@ def find_rollout(streams: Streams, model_name: str) -> RolloutReport | Refusal:
 
 
 def list_rollouts(streams: Streams, model_name: str) -> RolloutList | Refusal:
-    """The current rollout and the last 20 that ended."""
+    """Return the current rollout and the last 20 that ended."""
     stream = streams.get(model_name)
     if stream is None:
         return unknown_model(streams, model_name)
@@ -79,7 +79,7 @@ def list_rollouts(streams: Streams, model_name: str) -> RolloutList | Refusal:
 
 
 def named_rollout(state: ModelState, rollout_id: str) -> RolloutRecord | None:
-    """The rollout of this name, while it is remembered."""
+    """Return the rollout of this name, while it is remembered."""
     for rollout in (state.rollout, *reversed(state.rollout_history)):
         if rollout is not None and rollout.rollout_id == rollout_id:
             return rollout_record(rollout)

@@ -1,6 +1,6 @@
 """What people and dashboards ask about serving: which version answers and why, circuits, policy, off switch."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -9,9 +9,7 @@ from hotswap_events.registry_state import CIRCUITS_LISTED_MAX, CircuitRecord
 from hotswap_events.serving_control import ServingPolicy
 from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.application.registry.view import circuit_records
-from hotswap_stream.domain.serving.route import circuit_of, fallback_of, route
-
-RefusedBecause = Literal["no-active-version", "model-disabled", "circuit-open"]
+from hotswap_stream.domain.serving.route import RefusedBecause, circuit_of, fallback_of, route
 
 
 class ServingView(Struct, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ _RANGES: tuple[tuple[str, float, float, str], ...] = (
 
 
 def wrong_alert_policy(policy: AlertPolicy) -> str | None:
-    """Why the policy cannot hold, or None."""
+    """Return why the policy cannot hold, or None."""
     if len(policy.rules) > ALERT_RULES_MAX:
         return f"the policy has {len(policy.rules)} rules; at most {ALERT_RULES_MAX} are allowed"
     seen: set[str] = set()

@@ -8,7 +8,11 @@ class IllegalEventError(ValueError):
 
 
 def known_version(state: ModelState, model_version: str) -> VersionState:
-    """The version an event names. IllegalEventError when the model has none of that name."""
+    """Return the version an event names.
+
+    Raises:
+        IllegalEventError: The model has no version of that name.
+    """
     version = state.versions.get(model_version)
     if version is None:
         raise IllegalEventError(f"model {state.model_name!r} has no version {model_version!r}")

@@ -23,12 +23,12 @@ Decision = Accepted | Refusal
 
 
 def invalid(wrong: str) -> Refusal:
-    """A value that cannot be accepted in any state."""
+    """Refuse a value that cannot be accepted in any state."""
     return Refusal(code="invalid-value", reason=wrong)
 
 
 def find_version(state: ModelState, model_version: str) -> VersionState | Refusal:
-    """The version, or the refusal that lists those that exist."""
+    """Return the version, or the refusal that lists those that exist."""
     version = state.versions.get(model_version)
     if version is not None:
         return version
@@ -41,7 +41,7 @@ def find_version(state: ModelState, model_version: str) -> VersionState | Refusa
 
 
 def illegal(state: ModelState, version: VersionState, problem: str) -> Refusal:
-    """A step that the version's stage or verdict forbids; names the legal ones."""
+    """Refuse a step that the version's stage or verdict forbids, and name the legal ones."""
     legal = legal_steps(state, version)
     return Refusal(
         code="illegal-step",
@@ -51,7 +51,7 @@ def illegal(state: ModelState, version: VersionState, problem: str) -> Refusal:
 
 
 def why_not_playable(version: VersionState) -> str:
-    """What keeps a version from being staged or promoted, as the end of a sentence about it."""
+    """Return what keeps a version from being staged or promoted, as the end of a sentence about it."""
     if version.artifact_deleted:
         return "has lost its artifact to a clean-up"
     if version.validation is None and not version.was_in_production:
@@ -62,7 +62,7 @@ def why_not_playable(version: VersionState) -> str:
 
 
 def promotion(state: ModelState, version: VersionState, *, forced: bool = False) -> ModelPromoted:
-    """The event that puts a version into production in place of the active one."""
+    """Return the event that puts a version into production in place of the active one."""
     return ModelPromoted(
         model_version=version.model_version,
         artifact_digest=version.artifact.digest,

@@ -5,7 +5,7 @@ from hotswap_stream.domain.state.model import ModelState, VersionState
 
 
 def legal_steps(state: ModelState, version: VersionState) -> tuple[str, ...]:
-    """Steps by name, in the order a person would take them.
+    """Return the steps by name, in the order a person would take them.
 
     | stage      | validate | stage        | promote                    | switch | archive | roll back        |
     |------------|----------|--------------|----------------------------|--------|---------|------------------|
@@ -39,7 +39,7 @@ def legal_steps(state: ModelState, version: VersionState) -> tuple[str, ...]:
 
 
 def circuit_steps(version: VersionState, position: CircuitPosition) -> tuple[str, ...]:
-    """Steps that move a version's circuit, by name.
+    """Return the steps that move a version's circuit, by name.
 
     | circuit   | open circuit            | half-open circuit | reset circuit |
     |-----------|-------------------------|-------------------|---------------|

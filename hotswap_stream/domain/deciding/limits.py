@@ -22,7 +22,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def wrong_shape(value: Any, wanted: Any) -> str | None:
-    """Why a value breaks the limits its type declares, or None: what was built in code was never checked."""
+    """Return why a value breaks the limits its type declares, or None: what was built in code was never checked."""
     try:
         msgspec.convert(msgspec.to_builtins(value), wanted)
     except msgspec.ValidationError as error:
@@ -31,7 +31,7 @@ def wrong_shape(value: Any, wanted: Any) -> str | None:
 
 
 def wrong_model_name(model_name: str) -> str | None:
-    """Why the name cannot be a model's, or None. No dots: the name becomes part of two topic names."""
+    """Return why the name cannot be a model's, or None. No dots: the name becomes part of two topic names."""
     if _MODEL_NAME.fullmatch(model_name):
         return None
     return (
@@ -41,7 +41,7 @@ def wrong_model_name(model_name: str) -> str | None:
 
 
 def wrong_version_name(model_version: str) -> str | None:
-    """Why the name cannot be a version's, or None."""
+    """Return why the name cannot be a version's, or None."""
     if _VERSION_NAME.fullmatch(model_version):
         return None
     return (
@@ -51,14 +51,14 @@ def wrong_version_name(model_version: str) -> str | None:
 
 
 def wrong_artifact(artifact: ArtifactFacts) -> str | None:
-    """Why the artifact's address cannot be one, or None."""
+    """Return why the artifact's address cannot be one, or None."""
     if _DIGEST.fullmatch(artifact.digest):
         return None
     return f"artifact digest {artifact.digest[:100]!r} is not valid: 'sha256:' and 64 lower-case hex digits"
 
 
 def wrong_figures(what: str, figures: Mapping[str, float]) -> str | None:
-    """Why the figures cannot be stored, or None. JSON has no NaN and no infinity."""
+    """Return why the figures cannot be stored, or None. JSON has no NaN and no infinity."""
     if len(figures) > LABELS_MAX:
         return f"{what} has {len(figures)} entries; at most {LABELS_MAX} are kept"
     for key, value in figures.items():
@@ -70,7 +70,7 @@ def wrong_figures(what: str, figures: Mapping[str, float]) -> str | None:
 
 
 def wrong_labels(what: str, labels: Mapping[str, str]) -> str | None:
-    """Why the labels cannot be stored, or None."""
+    """Return why the labels cannot be stored, or None."""
     if len(labels) > LABELS_MAX:
         return f"{what} has {len(labels)} entries; at most {LABELS_MAX} are kept"
     for key, value in labels.items():
@@ -82,7 +82,7 @@ def wrong_labels(what: str, labels: Mapping[str, str]) -> str | None:
 
 
 def wrong_texts(what: str, texts: Mapping[str, str | None]) -> str | None:
-    """Why one of several short texts cannot be stored, or None."""
+    """Return why one of several short texts cannot be stored, or None."""
     for key, value in texts.items():
         if value is not None and len(value) > TEXT_CHARACTERS_MAX:
             return f"{what}.{key} has {len(value)} characters; at most {TEXT_CHARACTERS_MAX} are allowed"
@@ -90,7 +90,7 @@ def wrong_texts(what: str, texts: Mapping[str, str | None]) -> str | None:
 
 
 def wrong_provenance(provenance: Provenance) -> str | None:
-    """Why the provenance cannot be stored, or None."""
+    """Return why the provenance cannot be stored, or None."""
     return wrong_texts(
         "provenance",
         {

@@ -37,7 +37,10 @@ from hotswap_stream.domain.state.rollout import (
 
 
 def check_entering_production(state: ModelState, model_version: str) -> None:
-    """IllegalEventError if a rollout stands in the way: it must have ended, or have ended with this promotion."""
+    """Raise IllegalEventError if a rollout stands in the way of the version's promotion, or its artifact was deleted.
+
+    A rollout that is on must have ended, or have ended with this promotion.
+    """
     rollout = state.rollout
     if known_version(state, model_version).artifact_deleted:
         raise IllegalEventError(f"the artifact of {model_version!r} was deleted")
@@ -49,7 +52,7 @@ def check_entering_production(state: ModelState, model_version: str) -> None:
 
 
 def check_leaving(state: ModelState, model_version: str) -> None:
-    """IllegalEventError if the version is in play in a rollout."""
+    """Raise IllegalEventError if the version is in play in a rollout."""
     rollout = state.rollout
     if rollout is not None and model_version in versions_of(rollout):
         raise IllegalEventError(f"{model_version!r} is in rollout {rollout.rollout_id!r}; it must end first")

@@ -27,14 +27,14 @@ AGAINST_NOTHING = ("agreement", "input-drift", "score-drift")
 
 
 def wrong_count(what: str, values: Sized, most: int, least: int = 0) -> str | None:
-    """Why there are too many or too few of something, or None."""
+    """Return why there are too many or too few of something, or None."""
     if least <= len(values) <= most:
         return None
     return f"{len(values)} {what}; {least} to {most} are allowed"
 
 
 def wrong_strategy(strategy: Strategy) -> str | None:
-    """Why this cannot be a strategy, or None."""
+    """Return why this cannot be a strategy, or None."""
     if wrong := limits.wrong_shape(strategy, Strategy):
         return f"strategy: {wrong}"
     if wrong := _wrong_counts(strategy):
@@ -65,7 +65,7 @@ def _wrong_counts(strategy: Strategy) -> str | None:
 
 
 def wrong_rollout_policy(policy: RolloutPolicy, strategy: Strategy) -> str | None:
-    """Why this cannot be the policy of a rollout by this strategy, or None."""
+    """Return why this cannot be the policy of a rollout by this strategy, or None."""
     if wrong := limits.wrong_shape(policy, RolloutPolicy):
         return f"policy: {wrong}"
     if wrong := wrong_count("metrics", policy.metrics, METRICS_MAX):
@@ -103,7 +103,7 @@ def _wrong_rule(rule: MetricRule) -> str | None:
 
 
 def wrong_evidence(evidence: tuple[MetricEvidence, ...]) -> str | None:
-    """Why the evidence cannot be stored, or None. JSON has no NaN and no infinity."""
+    """Return why the evidence cannot be stored, or None. JSON has no NaN and no infinity."""
     if wrong := limits.wrong_shape(evidence, Evidence):
         return f"evidence: {wrong}"
     if wrong := wrong_count("entries of evidence", evidence, EVIDENCE_MAX):

@@ -16,7 +16,7 @@ DRIFTS: frozenset[MetricName] = frozenset({"input-drift", "score-drift"})
 
 
 def unmeasurable(policy: RolloutPolicy, strategy: Strategy, baseline_version: str) -> str | None:
-    """Why a rule of this policy could never take part in a decision under this strategy, or None.
+    """Return why a rule of this policy could never take part in a decision under this strategy, or None.
 
     A fixed strategy has no analysis: nothing is waited for, whatever the policy says. What a shadow lacks because it
     answers nobody may come in the bake, if there is one.

@@ -31,7 +31,7 @@ Events = tuple[RegistryEvent, ...]
 
 
 def candidates_of(strategy: Strategy, named: tuple[str, ...], baseline_version: str) -> tuple[str, ...] | Refusal:
-    """The versions tried against the baseline, in order."""
+    """Return the versions tried against the baseline, in order."""
     if isinstance(strategy, AbStrategy):
         in_arms = tuple(arm.model_version for arm in strategy.arms if arm.model_version != baseline_version)
         if named and set(named) != set(in_arms):
@@ -55,7 +55,10 @@ def candidates_of(strategy: Strategy, named: tuple[str, ...], baseline_version: 
 def unfit_candidate(
     state: ModelState, strategy: Strategy, candidates: tuple[str, ...], *, forced: bool
 ) -> Refusal | None:
-    """Why one of the candidates may not be tried like this, or None. Traffic needs a passed validation, or force."""
+    """Return why one of the candidates may not be tried like this, or None.
+
+    Traffic needs a passed validation, or force.
+    """
     on_baseline = isinstance(strategy, FixedStrategy) and strategy.model_version not in candidates
     gives_traffic = not on_baseline and not isinstance(strategy, ShadowStrategy)
     for name in candidates:
@@ -76,7 +79,7 @@ def unfit_candidate(
 
 
 def arms_of(strategy: Strategy, rollout: RolloutState) -> tuple[Arm, ...]:
-    """The split the strategy asks for at once: baseline first. A progressive one leaves it to its steps."""
+    """Return the split the strategy asks for at once: baseline first. A progressive one leaves it to its steps."""
     names = (rollout.baseline_version, *rollout.candidates)
     if isinstance(strategy, ProgressiveStrategy):
         return rollout.arms
@@ -92,7 +95,7 @@ def arms_of(strategy: Strategy, rollout: RolloutState) -> tuple[Arm, ...]:
 
 
 def canary_arms(rollout: RolloutState, weight: int) -> tuple[Arm, ...]:
-    """The one candidate gets `weight` of 10,000."""
+    """Return the split that gives the one candidate `weight` of 10,000."""
     return (
         Arm(model_version=rollout.baseline_version, weight=WEIGHT_TOTAL - weight),
         Arm(model_version=rollout.candidates[0], weight=weight),
@@ -100,7 +103,7 @@ def canary_arms(rollout: RolloutState, weight: int) -> tuple[Arm, ...]:
 
 
 def first_moves(state: ModelState, rollout: RolloutState) -> Events:
-    """What follows a start or a change of strategy at once. `rollout` is as it is behind that event."""
+    """Return what follows a start or a change of strategy at once. `rollout` is as it is after that event."""
     if isinstance(rollout.strategy, ProgressiveStrategy):
         return moves_from(state, rollout, 0)
     return _weights(rollout, arms_of(rollout.strategy, rollout))
@@ -109,7 +112,7 @@ def first_moves(state: ModelState, rollout: RolloutState) -> Events:
 def moves_from(
     state: ModelState, rollout: RolloutState, step_index: int, evidence: tuple[MetricEvidence, ...] = ()
 ) -> Events:
-    """Enter a step of a progressive rollout and, while it is a weight, the next one; behind the last, promote."""
+    """Enter a step of a progressive rollout and, while it is a weight, the next one; after the last, promote."""
     strategy, arms = rollout.strategy, rollout.arms
     if not isinstance(strategy, ProgressiveStrategy):
         raise TypeError(f"rollout {rollout.rollout_id} has no steps")
@@ -132,7 +135,10 @@ def moves_from(
 def success(
     state: ModelState, rollout: RolloutState, model_version: str, evidence: tuple[MetricEvidence, ...]
 ) -> Events:
-    """The candidate has shown itself: promote it, or wait for a person where the policy or the gate asks for one."""
+    """Return what follows when the candidate has shown itself: its promotion.
+
+    Where the policy or the gate asks for a person, the rollout waits for one.
+    """
     may_be_promoted = "promote" in legal_steps(state, state.versions[model_version])
     if rollout.policy.auto_promote and (may_be_promoted or rollout.forced):
         return promoting(state, rollout, model_version, evidence, forced=not may_be_promoted)
@@ -149,7 +155,7 @@ def promoting(
     *,
     forced: bool,
 ) -> Events:
-    """The end of the rollout and the promotion, in one decision."""
+    """Return the end of the rollout and the promotion, in one decision."""
     completed = RolloutCompleted(
         rollout_id=rollout.rollout_id,
         outcome="promoted",
@@ -167,14 +173,17 @@ def aborting(
     archive: bool,
     only: str | None = None,
 ) -> Events:
-    """The end of the rollout, all traffic back to the baseline, and the candidates archived (`only` one, if named)."""
+    """Return the end of the rollout.
+
+    All traffic back to the baseline, and the candidates archived (`only` one, if named).
+    """
     harmful = (only,) if only is not None else rollout.candidates
     archived = tuple(ModelArchived(model_version=name) for name in harmful if archive)
     return (RolloutCompleted(rollout_id=rollout.rollout_id, outcome="aborted", evidence=evidence), *archived)
 
 
 def rolling_back(state: ModelState, rollout: RolloutState, evidence: tuple[MetricEvidence, ...] = ()) -> Events:
-    """The end of a bake that showed harm: the baseline again, at once."""
+    """Return the end of a bake that showed harm: the baseline again, at once."""
     back = ModelRolledBack(
         model_version=rollout.baseline_version,
         artifact_digest=state.versions[rollout.baseline_version].artifact.digest,

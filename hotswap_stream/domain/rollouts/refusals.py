@@ -8,7 +8,7 @@ from hotswap_stream.domain.state.rollout import RolloutState, waits_until_resume
 
 
 def legal_rollout_steps(rollout: RolloutState | None) -> tuple[str, ...]:
-    """What may be asked of the current rollout, by name.
+    """Return what may be asked of the current rollout, by name.
 
     | status                | advance     | pause | resume              | promote | abort | set-strategy |
     |-----------------------|-------------|-------|---------------------|---------|-------|--------------|
@@ -33,7 +33,7 @@ def legal_rollout_steps(rollout: RolloutState | None) -> tuple[str, ...]:
 
 
 def not_now(state: ModelState, rollout: RolloutState, problem: str) -> Refusal:
-    """The rollout is not in a state for this; names what it is in a state for."""
+    """Refuse what the rollout is not in a state for, and name what it is in a state for."""
     legal = legal_rollout_steps(rollout)
     return Refusal(
         code="illegal-step",
@@ -43,7 +43,10 @@ def not_now(state: ModelState, rollout: RolloutState, problem: str) -> Refusal:
 
 
 def current_rollout(state: ModelState, command: RolloutCommand) -> RolloutState | Refusal:
-    """The rollout a command is about. Refused if there is none, or if it is not the one or not at the step expected."""
+    """Return the rollout a command is about.
+
+    Refuse the command if there is none, or if it is not the rollout, or not at the step, that was expected.
+    """
     rollout, expected = state.rollout, command.rollout_id
     if rollout is None or (expected is not None and expected != rollout.rollout_id):
         now = "none is going on" if rollout is None else f"{rollout.rollout_id!r} is {rollout.status}"

@@ -34,7 +34,7 @@ _first_integer = Packing(">I28x").unpack
 
 
 def wrong_weights(weights: Sequence[int]) -> str | None:
-    """Why these cannot be the weights of a rollout's arms, the baseline's first, or None."""
+    """Return why these cannot be the weights of a rollout's arms, the baseline's first, or None."""
     if not 1 <= len(weights) <= ARMS_MAX:
         return f"{len(weights)} arms; 1 to {ARMS_MAX} are allowed"
     for arm, weight in enumerate(weights):
@@ -46,7 +46,11 @@ def wrong_weights(weights: Sequence[int]) -> str | None:
 
 
 def weights_of(*challengers: int) -> tuple[int, ...]:
-    """Weights of all arms: the baseline takes what the challengers leave. ValueError when they take too much."""
+    """Return the weights of all arms: the baseline takes what the challengers leave.
+
+    Raises:
+        ValueError: The challengers take too much.
+    """
     weights = (WEIGHT_TOTAL - sum(challengers), *challengers)
     wrong = wrong_weights(weights)
     if wrong:
@@ -55,7 +59,7 @@ def weights_of(*challengers: int) -> tuple[int, ...]:
 
 
 def intervals_of(weights: Sequence[int]) -> list[tuple[int, int]]:
-    """Each challenger's slots, from (included) and to (excluded); all other slots are the baseline's."""
+    """Return each challenger's slots, from (included) and to (excluded); all other slots are the baseline's."""
     challengers = weights[1:]
     room = WEIGHT_TOTAL // max(1, len(challengers))
     crowded = any(weight > room for weight in challengers)
@@ -80,26 +84,30 @@ def _arm_of_slot(weights: tuple[int, ...]) -> bytes:
 
 
 def slot_of(key: bytes, salt: str) -> int:
-    """0 to 9,999."""
+    """Return the slot of a routing key in a rollout with this salt, 0 to 9,999."""
     return int(_first_integer(sha256(b"%b:%b" % (salt.encode(), key)).digest())[0]) * WEIGHT_TOTAL >> 32
 
 
 def arm_of(key: bytes, salt: str, weights: tuple[int, ...]) -> int:
-    """The arm's index in `weights`, 0 is the baseline. ValueError when these cannot be weights."""
+    """Return the index in `weights` of the arm that answers; 0 is the baseline.
+
+    Raises:
+        ValueError: These cannot be weights.
+    """
     return _arm_of_slot(weights)[slot_of(key, salt)]
 
 
 def arms_of(keys: Iterable[bytes], salt: str, weights: tuple[int, ...]) -> list[int]:
-    """`arm_of` for each of the keys, in order: the salt is encoded and the weights are looked up once."""
+    """Return `arm_of` for each of the keys, in order: the salt is encoded and the weights are looked up once."""
     arms = _arm_of_slot(weights)
     prefix = salt.encode() + b":"
     return [arms[_first_integer(sha256(prefix + key).digest())[0] * WEIGHT_TOTAL >> 32] for key in keys]
 
 
 def routing_key_of(key: bytes | None, request_id: str | None, partition: int, offset: int) -> bytes:
-    """What a request is routed by: its own key, else its id, else its place in the topic. Empty counts as absent.
+    """Return what a request is routed by: its own key, else its id, else its place in the topic.
 
-    Without a key nothing is sticky: two requests of a user may meet two arms.
+    An empty key or id counts as absent. Without a key nothing is sticky: two requests of a user may meet two arms.
     """
     if key:
         return key

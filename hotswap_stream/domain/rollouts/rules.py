@@ -75,7 +75,7 @@ def _start(state: ModelState, command: StartRollout) -> Decision:
 
 
 def _wrong(strategy: Strategy, policy: RolloutPolicy, baseline_version: str) -> str | None:
-    """Why these two cannot make a rollout, or None."""
+    """Return why these two cannot make a rollout, or None."""
     return (
         wrong_strategy(strategy)
         or wrong_rollout_policy(policy, strategy)
@@ -84,7 +84,7 @@ def _wrong(strategy: Strategy, policy: RolloutPolicy, baseline_version: str) -> 
 
 
 def _as_started(started: RolloutStarted) -> RolloutState:
-    """Enough of the state behind the event to plan the moves that follow it."""
+    """Return enough of the state after the event to plan the moves that follow it."""
     epoch: Any = None  # no clock here, and no plan asks for the time
     return RolloutState(
         started.rollout_id,
@@ -200,7 +200,7 @@ def _change_strategy(state: ModelState, command: ChangeStrategy) -> Decision:
 
 
 def _kept_candidates(command: ChangeStrategy, rollout: RolloutState) -> tuple[str, ...]:
-    """The rollout's candidates, where the new strategy does not name others by itself."""
+    """Return the rollout's candidates, where the new strategy does not name others by itself."""
     strategy = command.strategy
     if isinstance(strategy, AbStrategy):
         return ()

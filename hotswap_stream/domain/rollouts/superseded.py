@@ -8,7 +8,7 @@ from hotswap_stream.domain.state.rollout import RolloutState, versions_of
 
 
 def ending_rollout(state: ModelState, decision: Decision) -> Decision:
-    """The decision, with the end of the current rollout before it where it could not go on behind it."""
+    """Return the decision; where the current rollout could not go on after it, with the rollout's end before it."""
     rollout = state.rollout
     if rollout is None or not isinstance(decision, Accepted):
         return decision

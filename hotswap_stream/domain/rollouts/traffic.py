@@ -15,9 +15,9 @@ class FleetPart(Struct, frozen=True, gc=False):
     """The workers that answer with the candidate in a fleet canary."""
 
     share: int
-    """Of the workers by the hash of their names, in 1/10,000."""
+    """Share of the workers, chosen by the hash of their names, in 1/10,000."""
     workers: tuple[str, ...]
-    """Named besides."""
+    """Workers that are named besides."""
 
 
 class Traffic(Struct, frozen=True):
@@ -36,18 +36,18 @@ class Traffic(Struct, frozen=True):
 
     @property
     def weights(self) -> tuple[int, ...]:
-        """Of the arms, in their order; what `routing.arm_of` takes. Those outside the fleet part, if there is one."""
+        """The weights of the arms, in their order, as `routing.arm_of` takes them; outside the fleet part."""
         return tuple(arm.weight for arm in self.arms)
 
     def weights_on(self, worker: str) -> tuple[int, ...]:
-        """The weights that hold in this worker."""
+        """Return the weights that hold in this worker."""
         if self.fleet is None or not in_fleet_part(self, worker):
             return self.weights
         return (0, WEIGHT_TOTAL, *(0 for _ in self.arms[2:]))
 
 
 def traffic(state: ModelState) -> Traffic:
-    """The split in this state. Circuits and the off switch are not in it: they say what answers for an arm."""
+    """Return the split in this state. Circuits and the off switch are not in it: they say what answers for an arm."""
     rollout, active = state.rollout, state.active_version
     if active is None or rollout is None or rollout.status == "baking":
         return plain_traffic(active)
@@ -64,19 +64,22 @@ def traffic(state: ModelState) -> Traffic:
 
 
 def plain_traffic(active_version: str | None) -> Traffic:
-    """All of it goes to the active version, if there is one."""
+    """Return the split without a rollout: all to the active version, if there is one."""
     return Traffic(()) if active_version is None else Traffic((Arm(model_version=active_version, weight=WEIGHT_TOTAL),))
 
 
 def in_fleet_part(split: Traffic, worker: str) -> bool:
-    """Whether this worker answers with the candidate of a fleet canary. Raising the share keeps those that were in."""
+    """Return whether this worker answers with the candidate of a fleet canary.
+
+    Raising the share keeps those that were in.
+    """
     if split.fleet is None:
         return False
     return worker in split.fleet.workers or slot_of(worker.encode(), f"{split.salt}/fleet") < split.fleet.share
 
 
 def is_shadowed(split: Traffic, key: bytes) -> bool:
-    """Whether the shadows see the request with this routing key. Another hash than that of the arms."""
+    """Return whether the shadows see the request with this routing key. Another hash than that of the arms."""
     if not split.shadows:
         return False
     return split.shadow_share >= WEIGHT_TOTAL or slot_of(key, f"{split.salt}/shadow") < split.shadow_share

@@ -20,7 +20,7 @@ class RequestPlan(Struct, frozen=True, gc=False):
 
 
 def request_plan(state: ModelState) -> RequestPlan:
-    """The plan in this state. Answers name the registry event that last changed it."""
+    """Return the plan in this state. Answers name the registry event that last changed it."""
     split = traffic(state)
     if len(split.arms) <= 1:
         return RequestPlan(split, (route(state),))
@@ -28,7 +28,7 @@ def request_plan(state: ModelState) -> RequestPlan:
 
 
 def plain_plan(active_version: str | None) -> RequestPlan:
-    """The plan while nothing but the active version, if there is one, has a part in it."""
+    """Return the plan while nothing but the active version, if there is one, has a part in it."""
     return RequestPlan(plain_traffic(active_version), (plain_route(active_version),))
 
 

@@ -24,12 +24,12 @@ class Route(Struct, frozen=True, gc=False):
 
 
 def route(state: ModelState) -> Route:
-    """The route in this state. The same for every process that has folded the log up to here."""
+    """Return the route in this state. The same for every process that has folded the log up to here."""
     return route_to(state, state.active_version)
 
 
 def route_to(state: ModelState, model_version: str | None) -> Route:
-    """The route of requests that this version should answer: the active one, or an arm of a rollout."""
+    """Return the route of requests that this version should answer: the active one, or an arm of a rollout."""
     serving = state.serving
     if serving.disabled:
         return Route(None, refused_because="model-disabled")
@@ -44,7 +44,7 @@ def route_to(state: ModelState, model_version: str | None) -> Route:
 
 
 def plain_route(model_version: str | None) -> Route:
-    """The route while nothing stands in the version's way."""
+    """Return the route while nothing stands in the version's way."""
     if model_version is None:
         return Route(None, refused_because="no-active-version")
     return Route(model_version)
@@ -69,7 +69,7 @@ def fallback_of(state: ModelState, model_version: str) -> str | None:
 
 
 def circuit_of(state: ModelState, version: VersionState) -> CircuitState:
-    """The circuit of a version; closed since its registration or last promotion if it never moved."""
+    """Return the circuit of a version; closed since its registration or last promotion if it never moved."""
     circuit = state.serving.circuits.get(version.model_version)
     if circuit is not None:
         return circuit

@@ -52,7 +52,7 @@ _RANGES: tuple[tuple[str, float, float, str], ...] = (
 
 
 def wrong_policy(policy: ServingPolicy) -> str | None:
-    """Why the policy cannot hold, or None."""
+    """Return why the policy cannot hold, or None."""
     for name, low, high, right in _RANGES:
         value = getattr(policy, name)
         if value is not None and not (math.isfinite(value) and low <= value <= high):

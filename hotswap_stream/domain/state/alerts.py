@@ -27,7 +27,7 @@ class RaisedAlert(Struct, frozen=True, gc=False):
     rule: AlertRule
     """As it was when the alert was raised."""
     sequence: int
-    """Of the event that raised it: its name among all alerts of the model."""
+    """Sequence of the event that raised it: its name among all alerts of the model."""
     at: Timestamp
     """When it was raised, by the writer's clock."""
     value: float
@@ -42,7 +42,7 @@ class EndedAlert(Struct, frozen=True, gc=False):
 
     alert: RaisedAlert
     sequence: int
-    """Of the event that cleared it."""
+    """Sequence of the event that cleared it."""
     at: Timestamp
     cause: AlertClearedCause
     value: float | None
@@ -67,9 +67,9 @@ class AlertsState(Struct, frozen=True):
         return self.policy or DEFAULT_ALERT_POLICY
 
     def rule(self, name: str) -> AlertRule | None:
-        """The rule in force that has this name."""
+        """Return the rule in force that has this name."""
         return next((rule for rule in self.effective_policy.rules if rule.name == name), None)
 
 
 NO_ALERTS = AlertsState()
-"""Of a model that saw none of this."""
+"""The state of a model that saw none of this."""

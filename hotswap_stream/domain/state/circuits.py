@@ -19,8 +19,8 @@ class CircuitState(Struct, frozen=True, gc=False):
 
     position: CircuitPosition = "closed"
     since_sequence: int = 0
-    """Of the event that brought it here; for one that never moved, that which registered the version or last put it
-    into production. No two circuits of a model share it, so it names this state of this circuit."""
+    """Sequence of the event that brought it here; for one that never moved, of the event that registered the version or
+    last put it into production. No two circuits of a model share it, so it names this state of this circuit."""
     opened_at: Timestamp | None = None
     """When it last opened, by the writer's clock; None if it never did since the version entered production."""
     opened_cause: CircuitOpenedCause | None = None
@@ -36,7 +36,7 @@ class ServingControl(Struct, frozen=True):
     circuits: Mapping[str, CircuitState] = {}
     """Those that moved since their version last entered production."""
     disabled_sequence: int | None = None
-    """Of the event that switched the model off; None while it is on."""
+    """Sequence of the event that switched the model off; None while it is on."""
     disabled_reason: str | None = None
 
     @property
@@ -51,4 +51,4 @@ class ServingControl(Struct, frozen=True):
 
 
 UNTOUCHED = ServingControl()
-"""Of a model that saw none of this."""
+"""The state of a model that saw none of this."""

@@ -46,7 +46,7 @@ class VersionState(Struct, gc=False):
         return bool(self.production_sequences)
 
     def copy(self) -> "VersionState":
-        """A version state of its own; what it refers to is never changed in place."""
+        """Return a version state of its own; what it refers to is never changed in place."""
         return VersionState(*(getattr(self, name) for name in self.__struct_fields__))
 
 
@@ -107,7 +107,7 @@ class ModelState(Struct, gc=False):
         return None
 
     def copy(self) -> "ModelState":
-        """A state of its own, for `evolve` and for readers that keep it."""
+        """Return a state of its own, for `evolve` and for readers that keep it."""
         return ModelState(
             self.model_name,
             self.sequence,

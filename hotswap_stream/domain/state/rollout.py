@@ -54,7 +54,7 @@ class RolloutState(Struct, frozen=True, gc=False):
     phase_seconds_before: float = 0.0
     """How long a pause step had waited when the rollout was paused in it."""
     step_index: int | None = None
-    """Of a progressive rollout; the number of steps once all are done."""
+    """The index of a progressive rollout's present step; the number of steps once all are done."""
     pause_cause: PauseCause | None = None
     promoted_version: str | None = None
     watermark: int = -1
@@ -66,21 +66,21 @@ class RolloutState(Struct, frozen=True, gc=False):
 
     @property
     def step(self) -> RolloutStep | None:
-        """The present step of a progressive rollout; None behind the last one."""
+        """The present step of a progressive rollout; None after the last one."""
         if not isinstance(self.strategy, ProgressiveStrategy) or self.step_index is None:
             return None
         return self.strategy.steps[self.step_index] if self.step_index < len(self.strategy.steps) else None
 
 
 def versions_of(rollout: RolloutState) -> tuple[str, ...]:
-    """Versions in play: baseline and candidates, or while it bakes the promoted one and the way back."""
+    """Return the versions in play: baseline and candidates, or while it bakes the promoted one and the way back."""
     if rollout.status == "baking" and rollout.promoted_version is not None:
         return rollout.promoted_version, rollout.baseline_version
     return rollout.baseline_version, *rollout.candidates
 
 
 def seconds_in_phase(rollout: RolloutState, now: Timestamp) -> float:
-    """How long the present phase has lasted, without the time the rollout stood still in a pause step.
+    """Return how long the present phase has lasted, without the time the rollout stood still in a pause step.
 
     A pause step is over at its `duration_seconds`, an analysis at its own or the policy's, a bake at `bake_seconds`.
     """
@@ -90,12 +90,12 @@ def seconds_in_phase(rollout: RolloutState, now: Timestamp) -> float:
 
 
 def waits_until_resumed(rollout: RolloutState) -> bool:
-    """Whether the present step is a pause without an end of its own."""
+    """Return whether the present step is a pause without an end of its own."""
     return isinstance(rollout.step, PauseStep) and rollout.step.duration_seconds is None
 
 
 def baseline_arms(candidates: tuple[str, ...], baseline_version: str) -> tuple[Arm, ...]:
-    """All traffic to the baseline."""
+    """Return the split that gives all traffic to the baseline."""
     return (
         Arm(model_version=baseline_version, weight=WEIGHT_TOTAL),
         *(Arm(model_version=name, weight=0) for name in candidates),
@@ -105,9 +105,9 @@ def baseline_arms(candidates: tuple[str, ...], baseline_version: str) -> tuple[A
 def with_strategy(
     rollout: RolloutState, strategy: Strategy, candidates: tuple[str, ...], policy: RolloutPolicy, *, forced: bool
 ) -> RolloutState:
-    """The rollout under another strategy. Candidates keep their weights; those of versions left out go to the baseline.
+    """Return the rollout under another strategy. The times are left as they were.
 
-    The times are left as they were.
+    Candidates keep their weights; those of versions left out go to the baseline.
     """
     weights = {arm.model_version: arm.weight for arm in rollout.arms}
     arms = tuple(Arm(model_version=name, weight=weights.get(name, 0)) for name in candidates)

@@ -29,23 +29,31 @@ def _log_likelihood(counts: Counts, rate: float) -> float:
 
 
 def log_e_value(counts: Counts, rate: float) -> float:
-    """Log evidence that the true rate is not `rate`, on either side."""
+    """Return the log evidence that the true rate is not `rate`, on either side."""
     return _log_beta(counts.successes + 1, counts.failures + 1) - _log_likelihood(counts, rate)
 
 
 def log_e_below(counts: Counts, rate: float) -> float:
-    """Log evidence that the true rate is below `rate`, against "at least `rate`". ValueError unless 0 < rate < 1."""
+    """Return the log evidence that the true rate is below `rate`, against "at least `rate`".
+
+    Raises:
+        ValueError: `rate` is not above 0 and below 1.
+    """
     _require_inner(rate)
     return log_e_value(counts, rate) + _log_beta_share(counts.successes + 1, counts.failures + 1, rate) - log(rate)
 
 
 def log_e_above(counts: Counts, rate: float) -> float:
-    """Log evidence that the true rate is above `rate`, against "at most `rate`". ValueError unless 0 < rate < 1."""
+    """Return the log evidence that the true rate is above `rate`, against "at most `rate`".
+
+    Raises:
+        ValueError: `rate` is not above 0 and below 1.
+    """
     return log_e_below(Counts(counts.failures, counts.trials), 1 - rate)
 
 
 def rate_interval(counts: Counts, alpha: float = 0.05) -> tuple[float, float]:
-    """Between which rates the true one lies, at all looks together with probability at least 1 − alpha."""
+    """Return the rates between which the true one lies, at all looks together with probability 1 − alpha or more."""
     wrong = wrong_alpha(alpha)
     if wrong:
         raise ValueError(wrong)
@@ -74,7 +82,7 @@ def _require_inner(rate: float) -> None:
 
 
 def _log_beta_share(a: float, b: float, x: float) -> float:
-    """Log of the regularised incomplete beta function, by its continued fraction (Lentz's algorithm)."""
+    """Return the log of the regularised incomplete beta function, by its continued fraction (Lentz's algorithm)."""
     front = a * log(x) + b * log1p(-x) - _log_beta(a, b)
     if x < (a + 1) / (a + b + 2):
         return front - log(a) + log(_fraction(a, b, x))

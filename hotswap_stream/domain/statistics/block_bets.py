@@ -26,9 +26,14 @@ _STAKE_MAX = 0.95
 
 
 def log_block_e(baseline: Counts, candidate: Counts, level: float, null: float, alternative: float) -> float:
-    """Log e-value of a block against the differences (candidate − baseline) from `null` on, away from `alternative`.
+    """Return the log e-value of a block against the differences (candidate − baseline) from `null` on.
 
-    `level` is the baseline's rate as known before the block; both arms must have answers in it.
+    Args:
+        baseline: The baseline's answers in the block; at least one.
+        candidate: The candidate's; at least one.
+        level: The baseline's rate as known before the block.
+        null: Where the differences that are doubted begin; they go on away from `alternative`.
+        alternative: The difference that is bet on.
     """
     level_then = min(1 - _EDGE, max(_EDGE, level))
     # The candidate's rate stays inside: at most three quarters of the way to where all answers are alike.

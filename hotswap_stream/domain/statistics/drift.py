@@ -36,19 +36,26 @@ class DriftEvidence(Struct, frozen=True, kw_only=True):
 
     @property
     def drifted(self) -> bool:
+        """Whether the distributions are further apart than chance and the tolerance explain."""
         return self.distance > self.limit
 
 
 def looks_due(count: int, first_look: int = FIRST_LOOK) -> int:
-    """How many looks there may have been at `count` values: 1 from `first_look` on, one more with each doubling."""
+    """Return how many looks there may have been at `count` values.
+
+    It is 1 from `first_look` on, and one more with each doubling.
+    """
     return max(0, (count // first_look).bit_length())
 
 
 def largest_distance(reference: Sequence[float], current: Sequence[float]) -> float:
-    """Of two distribution functions at the same points. ValueError when these are not such.
+    """Return the largest distance between two distribution functions at the same points, 0 to 1.
 
     Take the points from both sketches' quantiles. Between points the true distance can be larger, never smaller: few
     points make the test blind to narrow changes, not prone to false alarms.
+
+    Raises:
+        ValueError: These are no distribution functions, or not at the same points.
     """
     if len(reference) != len(current):
         raise ValueError(f"{len(reference)} and {len(current)} shares; both are needed at the same points")
@@ -68,7 +75,7 @@ def drift(
     tolerance: float = 0.0,
     rank_error: float = 0.0,
 ) -> DriftEvidence:
-    """What look number `look` (1, 2, …; each number once) at this distance shows.
+    """Return what look number `look` (1, 2, …; each number once) at this distance shows.
 
     `rank_error` is the sum of both sketches'. Without a reference or current values nothing is shown: the limit is 1.
     ValueError when an argument is out of range.

@@ -1,4 +1,4 @@
-"""What a test answers: an estimate, its interval, and how strongly each finding is supported."""
+"""What a test says: an estimate, its interval, and how strongly each finding is supported."""
 
 from math import exp, inf, log
 from typing import Literal
@@ -12,7 +12,7 @@ LOG_E_MAX = 700.0
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """Of a candidate against its baseline, or against a fixed threshold. Higher is better in all of it.
+    """What is shown of a candidate against its baseline, or against a fixed threshold. Higher is better in all of it.
 
     `estimate`, `lower` and `upper` are of the difference candidate − baseline (of the rate itself, against a
     threshold); a bound that is not known yet is None. `log_e_…` are natural logarithms, the highest so far: `worse`
@@ -33,16 +33,16 @@ class Evidence(Struct, frozen=True, kw_only=True):
     candidate_trials: int
 
     def finds(self, finding: Finding) -> bool:
-        """Whether the evidence is strong enough to say so."""
+        """Return whether the evidence is strong enough to say so."""
         return self._log_e(finding) >= log(2 / self.alpha)
 
     def findings(self) -> list[Finding]:
-        """All that is shown; "worse" with "not_worse" means: worse, by less than the margin."""
+        """Return all that is shown; "worse" with "not_worse" means: worse, by less than the margin."""
         every: tuple[Finding, ...] = ("worse", "not_worse", "better")
         return [finding for finding in every if self.finds(finding)]
 
     def p_value(self, finding: Finding) -> float:
-        """Anytime-valid: it may be compared with alpha / 2 at any look."""
+        """Return the p-value. It is anytime-valid: it may be compared with alpha / 2 at any look."""
         return min(1.0, exp(-self._log_e(finding)))
 
     def _log_e(self, finding: Finding) -> float:
@@ -52,10 +52,10 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 def finite(value: float) -> float | None:
-    """JSON has no infinities: a bound that is not known is None."""
+    """Return the bound; None for an infinite one, which is not known and which JSON does not have."""
     return value if -inf < value < inf else None
 
 
 def capped(log_e: float) -> float:
-    """Within what a float can hold."""
+    """Return the log evidence within what a float can hold."""
     return max(-LOG_E_MAX, min(LOG_E_MAX, log_e))

@@ -16,13 +16,16 @@ Outcome = Literal["successful", "failed", "inconclusive", "running"]
 def judge_metric(
     evidence: Evidence | DriftEvidence, *, candidate_trials_min: int = 0, budget_used: bool = False
 ) -> Outcome:
-    """What one metric's evidence concludes.
+    """Return what one metric's evidence concludes.
 
-    Failed: shown to be worse. Successful: shown not to be worse by the margin or more, by at least
-    `candidate_trials_min` answers; that holds too where a harm smaller than the margin is shown, since the margin is
-    what the policy gives up. `budget_used` says that no more answers or time will be spent.
+    Failed: shown to be worse. Successful: shown not to be worse by the margin or more; that holds too where a harm
+    smaller than the margin is shown, since the margin is what the policy gives up. Drift fails when it is found; that
+    none is there cannot be shown, so none found in a used-up budget is successful.
 
-    Drift fails when it is found; that none is there cannot be shown, so none found in a used-up budget is successful.
+    Args:
+        evidence: What the metric's test shows now.
+        candidate_trials_min: Answers of the candidate before it may be successful.
+        budget_used: Whether no more answers and no more time will be spent.
     """
     if isinstance(evidence, DriftEvidence):
         if evidence.drifted:
@@ -40,7 +43,7 @@ def judge_metric(
 
 
 def judge_step(outcomes: Iterable[Outcome]) -> Outcome:
-    """What a step concludes from all its metrics: one failure fails it, and it succeeds when all do.
+    """Return what a step concludes from all its metrics: one failure fails it, and it succeeds when all do.
 
     Each failure may be a false alarm, so give each metric `alpha_per_metric`.
     """
@@ -53,5 +56,8 @@ def judge_step(outcomes: Iterable[Outcome]) -> Outcome:
 
 
 def alpha_per_metric(alpha: float, metric_count: int) -> float:
-    """So that the probability of any false finding among the metrics is at most `alpha` (C. E. Bonferroni, 1936)."""
+    """Return the alpha of each metric with which any of them errs with probability `alpha` at most (C.
+
+    E. Bonferroni, 1936).
+    """
     return alpha / max(1, metric_count)

@@ -15,26 +15,29 @@ _LEAST_MS = 2.0 ** (LOWEST / BUCKETS_PER_DOUBLING)
 
 
 def bucket_of(ms: float) -> int:
-    """Where a value is counted. What is not above 0 is in the lowest bucket."""
+    """Return the bucket in which a value is counted. What is not above 0 is in the lowest one."""
     if ms <= _LEAST_MS:
         return LOWEST
     return min(HIGHEST, ceil(log2(ms) * BUCKETS_PER_DOUBLING))
 
 
 def upper_ms(bucket: int) -> float:
-    """The largest value in a bucket; of the highest one, where it begins to hold everything above."""
+    """Return the largest value in a bucket; of the highest one, where it begins to hold everything above."""
     return float(2.0 ** (bucket / BUCKETS_PER_DOUBLING))
 
 
 def merged(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:
-    """Both together."""
+    """Return the counts of both together."""
     return {bucket: one.get(bucket, 0) + other.get(bucket, 0) for bucket in sorted({*one, *other})}
 
 
 def quantile_ms(buckets: Mapping[int, int], share: float) -> float | None:
-    """The least bucket end that this share of the values does not exceed; at most 9 % too high. None without values.
+    """Return the least bucket end that this share of the values does not exceed, in ms; at most 9 % too high.
 
-    ValueError unless 0 ≤ share ≤ 1.
+    None without values.
+
+    Raises:
+        ValueError: `share` is not from 0 to 1.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share is {share}; 0.95 is the 95th percentile, and 0 to 1 are possible")
@@ -50,5 +53,5 @@ def quantile_ms(buckets: Mapping[int, int], share: float) -> float | None:
 
 
 def count_up_to(buckets: Mapping[int, int], ms: float) -> int:
-    """How many values are in buckets that end at `ms` or below: those just below it may be missing."""
+    """Return how many values are in buckets that end at `ms` or below: those just below it may be missing."""
     return sum(count for bucket, count in buckets.items() if upper_ms(bucket) <= ms)

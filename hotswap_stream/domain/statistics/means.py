@@ -16,14 +16,14 @@ from hotswap_stream.domain.statistics.samples import Moments
 from hotswap_stream.domain.statistics.strata import STRATUM_MIN, Strata
 
 VALUES_MIN = 100
-"""Of each arm, before anything is said."""
+"""Values that each arm must have before anything is said."""
 
 TUNED_FOR = 500
 """Values (of each arm) with which the interval is narrowest, compared with the narrowest possible."""
 
 
 def mean_interval(values: Moments, alpha: float = 0.05, tuned_for: int = TUNED_FOR) -> tuple[float, float]:
-    """Between which numbers the true mean lies, at all looks together; infinite below `VALUES_MIN` values."""
+    """Return the numbers between which the true mean lies, at all looks together; infinite below `VALUES_MIN`."""
     wrong = wrong_alpha(alpha)
     if wrong:
         raise ValueError(wrong)
@@ -63,7 +63,11 @@ class MeanComparison(Struct, frozen=True, kw_only=True):
             raise ValueError(wrong)
 
     def fold(self, baseline: Moments, candidate: Moments) -> "MeanComparison":
-        """With what was counted since the last fold. ValueError when the origins of the values differ."""
+        """Return the comparison with what was counted since the last fold.
+
+        Raises:
+            ValueError: The origins of the values differ.
+        """
         open_baseline, open_candidate = self.open_baseline + baseline, self.open_candidate + candidate
         if min(open_baseline.count, open_candidate.count) < STRATUM_MIN:
             return replace(self, open_baseline=open_baseline, open_candidate=open_candidate)
@@ -85,7 +89,7 @@ class MeanComparison(Struct, frozen=True, kw_only=True):
         )
 
     def evidence(self) -> Evidence:
-        """The findings are what the interval shows: "worse" is one below 0, "not worse" one above −margin."""
+        """Return what the interval shows: "worse" is one below 0, "not worse" one above −margin."""
         difference = self.strata.difference
         lower = upper = None
         if difference is not None and self._enough():
@@ -114,7 +118,7 @@ class MeanComparison(Struct, frozen=True, kw_only=True):
         return self.tuned_for / 2  # nb nc / (nb + nc) with tuned_for values of each arm
 
     def _log_e(self, null: float, direction: int) -> float:
-        """Log of the two-sided mixture's evidence, plus log 2: it counts on one side only, at alpha / 2."""
+        """Return the log of the two-sided mixture's evidence, plus log 2: it counts on one side only, at alpha / 2."""
         variance = self.strata.variance(self.baseline.variance, self.candidate.variance)
         distance = direction * (self.strata.score - null * self.strata.weight)
         if not self._enough() or distance <= 0:

@@ -59,7 +59,10 @@ class RateComparison(Struct, frozen=True, kw_only=True):
             raise ValueError(wrong)
 
     def fold(self, baseline: Counts, candidate: Counts) -> "RateComparison":
-        """With what was counted since the last fold. How it is portioned must not depend on the outcomes."""
+        """Return the comparison with what was counted since the last fold.
+
+        How it is portioned must not depend on the outcomes.
+        """
         open_baseline, open_candidate = self.open_baseline + baseline, self.open_candidate + candidate
         if min(open_baseline.trials, open_candidate.trials) < STRATUM_MIN:
             return replace(self, open_baseline=open_baseline, open_candidate=open_candidate)
@@ -93,7 +96,10 @@ class RateComparison(Struct, frozen=True, kw_only=True):
         )
 
     def evidence(self) -> Evidence:
-        """As of the last whole block. The interval is asymptotic and for reading; the findings are exact."""
+        """Return the evidence as of the last whole block.
+
+        The interval is asymptotic and for reading; the findings are exact.
+        """
         difference = self.strata.difference
         lower = upper = None
         if difference is not None:
@@ -118,7 +124,7 @@ class RateComparison(Struct, frozen=True, kw_only=True):
 
 
 def wrong_margin(margin: float) -> str | None:
-    """Why this cannot be the difference of two rates that may be given up, or None."""
+    """Return why this cannot be the difference of two rates that may be given up, or None."""
     return None if 0 < margin < 1 else f"margin is {margin}; a share between 0 and 1 is needed: 0.05 is five points"
 
 
@@ -129,6 +135,9 @@ def _mixed(logs: tuple[float, ...]) -> float:
 
 
 def _cautious_variance(counts: Counts) -> float:
-    """As if one success and one failure more had been seen: a rate of 1 so far is no proof that nothing varies."""
+    """Return the variance as if one success and one failure more had been seen.
+
+    A rate of 1 so far is no proof that nothing varies.
+    """
     rate = (counts.successes + 1) / (counts.trials + 2)
     return rate * (1 - rate)

@@ -18,6 +18,7 @@ class Counts(Struct, frozen=True):
 
     @property
     def failures(self) -> int:
+        """Trials that were no success."""
         return self.trials - self.successes
 
     @property
@@ -57,7 +58,7 @@ class Moments(Struct, frozen=True):
 
     @property
     def variance(self) -> float:
-        """Of the sample, with count − 1; 0 below two values."""
+        """The sample's variance, with count − 1; 0 below two values."""
         if self.count < 2:
             return 0.0
         return max(0.0, self.squares - self.total**2 / self.count) / (self.count - 1)

@@ -16,8 +16,11 @@ STRATUM_MIN = 8
 
 
 class Strata(Struct, frozen=True):
-    """`weight` is the sum of nb nc / (nb + nc), `score` of that times the difference; `candidate_part` and
-    `baseline_part` say how much of the weight's noise is whose."""
+    """Sums over strata, from which the difference of two means is read.
+
+    `weight` is the sum of nb nc / (nb + nc), `score` the sum of that times the difference; `candidate_part` and
+    `baseline_part` say how much of the weight's noise is whose.
+    """
 
     weight: float = 0.0
     score: float = 0.0
@@ -25,7 +28,7 @@ class Strata(Struct, frozen=True):
     baseline_part: float = 0.0
 
     def with_stratum(self, baseline_count: int, baseline_mean: float, count: int, mean: float) -> "Strata":
-        """The same, and one stratum more; one without answers of both arms says nothing."""
+        """Return the same, and one stratum more; one without answers of both arms says nothing."""
         if not baseline_count or not count:
             return self
         share = count / (baseline_count + count)
@@ -43,11 +46,13 @@ class Strata(Struct, frozen=True):
         return self.score / self.weight if self.weight else None
 
     def variance(self, baseline_variance: float, candidate_variance: float) -> float:
-        """Of the score, given those of single values."""
+        """Return the variance of the score, given those of single values."""
         return self.candidate_part * candidate_variance + self.baseline_part * baseline_variance
 
     def radius(self, baseline_variance: float, candidate_variance: float, alpha: float, tuned_weight: float) -> float:
-        """Half the width of the asymptotic confidence sequence of the difference; infinite while nothing was compared.
+        """Return half the width of the asymptotic confidence sequence of the difference.
+
+        It is infinite while nothing was compared.
 
         I. Waudby-Smith, D. Arbour, R. Sinha, E. H. Kennedy and A. Ramdas, "Time-uniform central limit theory and
         asymptotic confidence sequences", 2024. The score is a walk with independent steps whatever the order in which

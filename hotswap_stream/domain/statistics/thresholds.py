@@ -11,7 +11,7 @@ from hotswap_stream.domain.statistics.samples import Counts
 
 
 def wrong_threshold(threshold: float, margin: float) -> str | None:
-    """Why the rate cannot be tested against this, or None."""
+    """Return why the rate cannot be tested against this, or None."""
     if not 0 < threshold < 1:
         return f"threshold is {threshold}; a rate between 0 and 1 is needed, both excluded"
     if not 0 <= margin < threshold:
@@ -22,9 +22,14 @@ def wrong_threshold(threshold: float, margin: float) -> str | None:
 def against_threshold(
     candidate: Counts, threshold: float, *, margin: float = 0.0, alpha: float = 0.05, former: Evidence | None = None
 ) -> Evidence:
-    """Is the rate below `threshold` (worse), above `threshold` − `margin` (not worse), or above `threshold` (better)?
+    """Return what shows that the rate is below `threshold`, above `threshold` − `margin`, or above `threshold`.
 
-    With `former`, the evidence of the look before, a finding stays found. ValueError when an argument is out of range.
+    These findings are "worse", "not worse" and "better".
+
+    With `former`, the evidence of the look before, a finding stays found.
+
+    Raises:
+        ValueError: An argument is out of range.
     """
     wrong = wrong_alpha(alpha) or wrong_threshold(threshold, margin)
     if wrong:

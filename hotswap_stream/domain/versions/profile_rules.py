@@ -24,7 +24,7 @@ _SKETCH_NAME = re.compile(r"score|input(\.(0|[1-9][0-9]{0,8}))?")
 
 
 def wrong_profile(profile: ModelProfiled) -> str | None:
-    """Why the profile cannot be stored, or None."""
+    """Return why the profile cannot be stored, or None."""
     if not 1 <= len(profile.source) <= SOURCE_CHARACTERS_MAX:
         return f"source has {len(profile.source)} characters; 1 to {SOURCE_CHARACTERS_MAX} are needed"
     if not 1 <= profile.rows <= ROWS_MAX:

@@ -12,7 +12,7 @@ from hotswap_stream.domain.state.rollout import versions_of
 
 
 def why_kept(state: ModelState, version: VersionState) -> str | None:
-    """Why the version must keep its artifact whatever its age, or None."""
+    """Return why the version must keep its artifact whatever its age, or None."""
     if version.stage == "production":
         return "in production"
     if version.was_in_production:

@@ -26,7 +26,7 @@ _LEVELS_AT = 20
 
 
 def wrong_sketch(encoded: str) -> str | None:
-    """Why the text is no sketch, or None."""
+    """Return why the text is no sketch, or None."""
     if len(encoded) > CHARACTERS_MAX:
         return f"{len(encoded)} characters; a sketch has at most {CHARACTERS_MAX}"
     try:
@@ -92,7 +92,10 @@ def _wrong_values(content: bytes, count: int, *, one_run: bool) -> str | None:
 
 
 def _capacity(k: int, depth: int) -> int:
-    """Values a level has room for, `depth` levels below the top: k · (2/3)^depth, rounded as the library does."""
+    """Return how many values a level has room for, `depth` levels below the top.
+
+    K · (2/3)^depth, rounded as the library does.
+    """
     if depth > 30:
         return _capacity(_capacity(k, depth // 2), depth - depth // 2)
     rounded: int = ((k << (depth + 1)) // 3**depth + 1) >> 1

@@ -22,9 +22,10 @@ _BADNESS: dict[Verdict, int] = {"passed": 0, "inconclusive": 1, "failed": 2}
 def judge(
     policy: ValidationPolicy, figures: Mapping[str, float], baseline_figures: Mapping[str, float] | None
 ) -> Verdict:
-    """Verdict from the candidate's and the active version's figures: the worst of accuracy and all gates.
+    """Return the verdict from the candidate's and the active version's figures: the worst of accuracy and all gates.
 
-    KeyError where one is missing: `missing_figure` says which.
+    Raises:
+        KeyError: A figure is missing; `missing_figure` says which.
     """
     outside = (
         gate.otherwise
@@ -59,7 +60,7 @@ def _holds(gate: FigureGate, figures: Mapping[str, float], baseline_figures: Map
 def missing_figure(
     policy: ValidationPolicy, figures: Mapping[str, float], baseline_figures: Mapping[str, float] | None
 ) -> str | None:
-    """What the policy's gates need and was not handed in, or None."""
+    """Return what the policy's gates need and was not handed in, or None."""
     for gate in policy.gates:
         if gate.figure not in figures and (gate.figure != AGREEMENT or baseline_figures is not None):
             return f"figures need {gate.figure!r}: the model's validation policy has a gate on it"
@@ -69,7 +70,7 @@ def missing_figure(
 
 
 def wrong_validation_policy(policy: ValidationPolicy) -> str | None:
-    """Why this cannot be a policy, or None."""
+    """Return why this cannot be a policy, or None."""
     if policy.fail_margin < policy.pass_margin:
         return f"fail_margin {policy.fail_margin} is below pass_margin {policy.pass_margin}: what passes would fail"
     if len(policy.gates) > GATES_MAX:

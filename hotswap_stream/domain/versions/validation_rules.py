@@ -24,7 +24,7 @@ def _wrong_evaluation(command: ValidateVersion) -> str | None:
 
 
 def validate(state: ModelState, command: ValidateVersion, policy: ValidationPolicy) -> Decision:
-    """The verdict on a version, by the policy that holds for its model."""
+    """Return the verdict on a version, by the policy that holds for its model."""
     version = find_version(state, command.model_version)
     if isinstance(version, Refusal):
         return version
@@ -65,7 +65,7 @@ def validate(state: ModelState, command: ValidateVersion, policy: ValidationPoli
 
 
 def _set_validation_policy(state: ModelState, command: SetValidationPolicy) -> Decision:
-    """From here on; verdicts drawn before stay."""
+    """Set the policy from here on; verdicts drawn before stay."""
     if wrong := limits.wrong_shape(command.policy, ValidationPolicy) or wrong_validation_policy(command.policy):
         return invalid(wrong)
     if command.policy == state.validation_policy:

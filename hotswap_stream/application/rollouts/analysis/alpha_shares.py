@@ -8,11 +8,14 @@ HARM_OF_ALL = 0.8
 
 
 def tests_alpha(policy: RolloutPolicy, candidates: int) -> float:
-    """What each test of a policy may err by, so that all together err by its alpha."""
+    """Return what each test of a policy may err by, so that all together err by its alpha."""
     count = sum((rule.margin is not None) + (rule.threshold is not None) for rule in policy.metrics)
     return alpha_per_metric(policy.alpha, max(1, count) * max(1, candidates))
 
 
 def phase_harm_alpha(alpha: float, phase_number: int) -> float:
-    """What harm that only shows since phase 2, 3 … began may err by: the parts add up to what harm of all leaves."""
+    """Return what harm that only shows since phase 2, 3 … began may err by; 0.0 in the first phase.
+
+    The parts of all phases add up to what harm since the start leaves.
+    """
     return alpha * (1 - HARM_OF_ALL) / ((phase_number - 1) * phase_number) if phase_number > 1 else 0.0

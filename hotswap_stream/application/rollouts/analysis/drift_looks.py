@@ -12,7 +12,7 @@ from hotswap_stream.domain.statistics.drift import DriftEvidence, drift, largest
 def drifts_found(
     tests: CandidateTests, rollout: RolloutState, figures: dict[str, VersionFigures]
 ) -> dict[str, DriftEvidence]:
-    """Looks that are due by now. What was found stays found."""
+    """Return what the looks show that are due by now, by metric. What was found stays found."""
     found = dict(tests.drifts)
     for rule in rollout.policy.metrics:
         name = SKETCH_METRICS.get(rule.metric)

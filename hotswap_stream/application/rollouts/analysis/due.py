@@ -21,10 +21,15 @@ DueCommand = RecordAnalysis | AdvanceRollout
 def due(
     model_name: str, rollout: RolloutState, table: RolloutTable, *, now: datetime, read_up_to: int
 ) -> DueCommand | None:
-    """The command that is due, or None. `table` is in step with the rollout.
+    """Return the command that is due, or None.
 
-    `read_up_to` says how far the records had been read; the watermark of a recorded analysis is at least that, and
-    above the last one.
+    Args:
+        model_name: The model of the rollout.
+        rollout: The rollout as it is now.
+        table: What was folded of it, in step with it.
+        now: The time that has come, by the clock of the records.
+        read_up_to: How far the records had been read; the watermark of a recorded analysis is at least that, and above
+            the last one.
     """
     watermark = max(rollout.watermark + 1, read_up_to)
     if rollout.status == "baking":
@@ -75,7 +80,7 @@ def _due_in_bake(
 
 
 def _budget_used(rollout: RolloutState, table: RolloutTable, now: datetime) -> bool:
-    """Whether the present analysis may spend no more time, or no more answers by any candidate."""
+    """Return whether the present analysis may spend no more time, or no more answers by any candidate."""
     step = rollout.step
     seconds_max, answers_max = rollout.policy.seconds_max, rollout.policy.answers_max
     if isinstance(step, AnalysisStep):
@@ -125,7 +130,7 @@ def _advance(model_name: str, rollout: RolloutState) -> AdvanceRollout:
 
 
 def _reason(outcome: AnalysisOutcome, evidence: tuple[MetricEvidence, ...]) -> str:
-    """For people who read the log: what decided."""
+    """Return what decided, for people who read the log."""
     deciding = [entry for entry in evidence if entry.outcome == outcome] or list(evidence)
     told = []
     for entry in deciding[:4]:

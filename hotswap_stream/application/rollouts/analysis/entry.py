@@ -16,7 +16,7 @@ from hotswap_stream.domain.state.rollout import RolloutState
 RUNS_MAX = 1_000
 """Runs of workers whose place is remembered; those heard of longest ago make room."""
 RUN_SILENT_SECONDS_MAX = 3_600
-"""A run that was silent for so long is over: it does not send again what it was not sure of."""
+"""A run that was silent for longer is over: it does not send again what it was not sure of."""
 FEEDBACK_METRICS: frozenset[MetricName] = frozenset({"accuracy", "reward"})
 FEEDBACK_KEYS_MAX = 200
 """Newest feedback that is known again after a restart."""
@@ -35,7 +35,7 @@ class AnalysisEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     table: ModelTable = ModelTable()
     runs: dict[str, RunMark] = {}
     observations_next: int = 0
-    """Offset behind the last observation that was folded; `feedback_next` alike."""
+    """Offset after the last observation that was folded; `feedback_next` alike."""
     feedback_next: int = 0
     feedback_counts: dict[JoinStatus, int] = {}
     feedback_keys: tuple[str, ...] = ()
@@ -44,16 +44,25 @@ class AnalysisEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def read_up_to(self) -> int:
-        """Grows with each record: what watermarks are made of."""
+        """How far records were read. It grows with each record: watermarks are made of it."""
         return self.observations_next + self.feedback_next
 
 
 def with_observation(
     entry: AnalysisEntry, rollout: RolloutState | None, record: Observation, offset: int, appended_at: datetime
 ) -> AnalysisEntry:
-    """The entry with one observation more; the same if it was read before. ValueError where it cannot be folded.
+    """Return the entry with one observation more; the same if it was read before.
 
-    `appended_at`: the record's time in its topic, by the broker's clock; what a worker's clock says ends no other run.
+    Args:
+        entry: What is kept of the model.
+        rollout: The model's current rollout, or None.
+        record: The observation.
+        offset: The record's offset in its partition.
+        appended_at: The record's time in its topic, by the broker's clock; what a worker's clock says ends no other
+            run.
+
+    Raises:
+        ValueError: It cannot be folded.
     """
     mark = entry.runs.get(record.worker_run)
     last = 0 if mark is None else mark.sequence
@@ -80,7 +89,7 @@ def with_observation(
 def with_feedback(
     entry: AnalysisEntry, rollout: RolloutState | None, joined: JoinedFeedback, keys: tuple[str, ...], offset: int
 ) -> AnalysisEntry:
-    """The entry with one piece of feedback more, whatever it was joined to."""
+    """Return the entry with one piece of feedback more, whatever it was joined to."""
     judged = judged_of(joined)
     counts = {**entry.feedback_counts, joined.status: entry.feedback_counts.get(joined.status, 0) + 1}
     return replace(
@@ -93,13 +102,19 @@ def with_feedback(
 
 
 def wants_feedback(rollout: RolloutState | None) -> bool:
-    """Whether a decision may come of feedback: else the answers it is about, which costs a look into their topic, are
-    not looked up. Reports and backtests join what was recorded by themselves."""
+    """Return whether a decision may come of feedback.
+
+    If not, the answers it is about, which costs a look into their topic, are not looked up. Reports and backtests join
+    what was recorded by themselves.
+    """
     return rollout is not None and any(rule.metric in FEEDBACK_METRICS for rule in rollout.policy.metrics)
 
 
 def judged_of(joined: JoinedFeedback) -> JudgedAnswer | None:
-    """What counts for a version; None where nothing does: answers that the split of the traffic did not choose."""
+    """Return what counts for a version; None where nothing does.
+
+    An answer that the split of the traffic did not choose counts for none.
+    """
     answer = joined.answer
     if joined.status != "joined" or answer is None or answer.model_version is None:
         return None

@@ -13,7 +13,7 @@ from hotswap_stream.domain.statistics.latency_histogram import count_up_to, merg
 from hotswap_stream.domain.statistics.samples import Counts, Moments
 
 LABELS_KEPT_MAX = 1_024
-"""Of one version in one rollout."""
+"""At most this many labels of one version in one rollout are counted apart."""
 
 SKETCH_METRICS: dict[MetricName, str] = {"input-drift": INPUT_SKETCH, "score-drift": SCORE_SKETCH}
 
@@ -51,7 +51,7 @@ class VersionFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Only those that a metric asks for."""
 
     def with_observation(self, record: Observation, sketches: tuple[str, ...]) -> "VersionFigures":
-        """The same and one observation more. ValueError where a sketch cannot be read."""
+        """Return the same and one observation more. ValueError where a sketch cannot be read."""
         named = {
             name: merged_sketch(self.sketches.get(name), record.sketches[name])
             for name in sketches
@@ -73,7 +73,7 @@ class VersionFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
     def with_judged(self, judged: JudgedAnswer) -> "VersionFigures":
-        """The same and one answer more of which something turned out."""
+        """Return the same and one answer more of which something turned out."""
         return replace(
             self,
             labelled=self.labelled + judged_counts(judged),
@@ -92,7 +92,7 @@ class VersionFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def _most(labels: dict[int, int]) -> dict[int, int]:
-    """The labels that were counted most: their names are the sender's, and there must be an end to them."""
+    """Return the labels that were counted most: their names are the sender's, and there must be an end to them."""
     if len(labels) <= LABELS_KEPT_MAX:
         return labels
     kept = sorted(labels, key=lambda label: (-labels[label], label))[:LABELS_KEPT_MAX]
@@ -100,12 +100,12 @@ def _most(labels: dict[int, int]) -> dict[int, int]:
 
 
 def failures_in(record: Observation) -> int:
-    """Requests that the version failed to answer."""
+    """Return how many requests the version failed to answer."""
     return sum(record.errors.get(code, 0) for code in ERRORS_OF_THE_VERSION)
 
 
 def counts_for(rule: MetricRule, record: Observation) -> Counts | None:
-    """What an observation adds to a metric that is a share; None: nothing."""
+    """Return what an observation adds to a metric that is a share; None: nothing."""
     if rule.metric == "success-rate":
         return Counts(record.answers, record.answers + failures_in(record))
     if rule.metric == "agreement":
@@ -119,10 +119,10 @@ def counts_for(rule: MetricRule, record: Observation) -> Counts | None:
 
 
 def judged_counts(judged: JudgedAnswer) -> Counts:
-    """What feedback adds to accuracy."""
+    """Return what feedback adds to accuracy."""
     return Counts() if judged.correct is None else Counts(int(judged.correct), 1)
 
 
 def judged_rewards(judged: JudgedAnswer) -> Moments:
-    """What feedback adds to the mean reward."""
+    """Return what feedback adds to the mean reward."""
     return Moments() if judged.reward is None else Moments(1, judged.reward, judged.reward**2)

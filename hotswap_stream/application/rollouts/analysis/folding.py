@@ -28,7 +28,11 @@ VERSIONS_BEFORE_MAX = 8
 
 
 def fold_observation(table: ModelTable, rollout: RolloutState | None, record: Observation) -> ModelTable:
-    """The table with one observation more, in step with the rollout. ValueError where a sketch cannot be read."""
+    """Return the table with one observation more, in step with the rollout.
+
+    Raises:
+        ValueError: A sketch in it cannot be read.
+    """
     table = in_step_with(table, rollout)
     known = table.rollout
     if record.model_version is None:
@@ -60,7 +64,7 @@ def fold_observation(table: ModelTable, rollout: RolloutState | None, record: Ob
 
 
 def fold_judged(table: ModelTable, rollout: RolloutState | None, judged: JudgedAnswer) -> ModelTable:
-    """The table with what turned out about one answer."""
+    """Return the table with what turned out about one answer."""
     table = in_step_with(table, rollout)
     known = table.rollout
     if rollout is None or known is None:
@@ -92,7 +96,7 @@ def fold_judged(table: ModelTable, rollout: RolloutState | None, judged: JudgedA
 
 
 def _counts_here(rollout: RolloutState, record: Observation) -> bool:
-    """Whether the record is of an arm of the split; of a shadow in a shadow rollout."""
+    """Return whether the record is of an arm of the split; of a shadow in a shadow rollout."""
     shadowed = isinstance(rollout.strategy, ShadowStrategy) and record.model_version in rollout.candidates
     return record.role == ("shadow" if shadowed else "primary")
 

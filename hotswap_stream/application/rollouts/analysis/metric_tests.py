@@ -29,7 +29,7 @@ class MetricTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     rule: MetricRule
     alpha: float
-    """Of each of its findings, two-sided."""
+    """What each of its findings may err by, two-sided."""
     baseline: Counts = Counts()
     candidate: Counts = Counts()
     baseline_values: Moments = Moments()
@@ -38,7 +38,7 @@ class MetricTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     means: MeanComparison | None = None
 
     def with_counts(self, side: Side, counts: Counts) -> "MetricTest":
-        """The same and more counts of one arm."""
+        """Return the same and more counts of one arm."""
         none = Counts()
         rates = self.rates
         if side == "baseline":
@@ -48,7 +48,7 @@ class MetricTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return replace(self, candidate=self.candidate + counts, rates=rates)
 
     def with_values(self, side: Side, values: Moments) -> "MetricTest":
-        """The same and more values of one arm."""
+        """Return the same and more values of one arm."""
         none = Moments()
         means = self.means
         if side == "baseline":
@@ -58,7 +58,10 @@ class MetricTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return replace(self, candidate_values=self.candidate_values + values, means=means)
 
     def evidences(self) -> tuple[Evidence, ...]:
-        """One against the baseline where the rule has a margin, one against its threshold where it has one."""
+        """Return what is shown.
+
+        Against the baseline where the rule has a margin, against its threshold where it has one.
+        """
         found: list[Evidence] = []
         if self.rates is not None:
             evidence = self.rates.evidence()
@@ -72,8 +75,10 @@ class MetricTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return tuple(found)
 
     def bake_evidences(self) -> tuple[Evidence, ...]:
-        """Of a candidate in production, whose baseline gets no traffic any more: against what the baseline did at
-        least, by the lower end of its interval, less the margin."""
+        """Return what is shown of a candidate in production, whose baseline gets no traffic any more.
+
+        It is held to what the baseline did at least, by the lower end of its interval, less the margin.
+        """
         found: list[Evidence] = []
         rule = self.rule
         if rule.margin is not None and rule.metric == "reward":
@@ -95,7 +100,13 @@ class MetricTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def metric_test(rule: MetricRule, alpha: float, before: Counts | None = None) -> MetricTest:
-    """A test that has seen nothing. `before`: what the baseline did earlier, which makes the first answers count."""
+    """Return a test that has seen nothing.
+
+    Args:
+        rule: What is measured, and by what margin or threshold it is judged.
+        alpha: What each finding may err by, two-sided.
+        before: What the baseline did earlier, which makes the first answers count.
+    """
     if rule.margin is None:
         return MetricTest(rule=rule, alpha=alpha)
     if rule.metric == "reward":
@@ -108,7 +119,7 @@ def metric_test(rule: MetricRule, alpha: float, before: Counts | None = None) ->
 def metric_evidence(
     test: MetricTest, evidences: tuple[Evidence, ...], *, model_version: str, outcome: AnalysisOutcome
 ) -> MetricEvidence:
-    """The figures of a test as events carry them. Latency is told as the share of slow answers."""
+    """Return the figures of a test as events carry them. Latency is told as the share of slow answers."""
     rule = test.rule
     shown = evidences[0] if evidences else None
     lower, upper = (shown.lower, shown.upper) if shown is not None else (None, None)
@@ -149,7 +160,7 @@ def metric_evidence(
 
 
 def _names(rule: MetricRule, count: int) -> tuple[str, ...]:
-    """What the figures of each test begin with, where a rule has two."""
+    """Return what the figures of each test begin with, where a rule has two."""
     both = rule.margin is not None and rule.threshold is not None and count > 1
     return ("margin_", "threshold_") if both else ("",) * count
 
@@ -165,7 +176,7 @@ def _count_and_value(test: MetricTest, side: Side) -> tuple[int, float | None]:
 
 
 def _mean_against(values: Moments, threshold: float, alpha: float) -> Evidence:
-    """A mean against a fixed number, by its confidence sequence: a finding is shown or not."""
+    """Compare a mean with a fixed number, by its confidence sequence: a finding is shown or not."""
     lower, upper = mean_interval(values, alpha)
     return Evidence(
         method="mean against a threshold: asymptotic confidence sequence",
@@ -183,7 +194,7 @@ def _mean_against(values: Moments, threshold: float, alpha: float) -> Evidence:
 
 
 def harm_shown(evidence: Evidence, alpha: float) -> bool:
-    """Whether it is shown to be worse, at an error of `alpha` / 2, which may be less than the evidence's own."""
+    """Return whether it is shown to be worse, at an error of `alpha` / 2, which may be less than the evidence's own."""
     return exp(-evidence.log_e_worse) <= alpha / 2
 
 

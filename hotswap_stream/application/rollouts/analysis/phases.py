@@ -19,7 +19,7 @@ BEFORE_TRIALS_MAX = 1_000
 
 
 def in_step_with(table: ModelTable, rollout: RolloutState | None) -> ModelTable:
-    """The table for the rollout that is on: a new one, another policy, a new phase, a bake."""
+    """Return the table for the rollout that is on: a new one, another policy, a new phase, a bake."""
     known = table.rollout
     if rollout is None:
         return table if known is None else replace(table, rollout=None)
@@ -66,7 +66,7 @@ def _tests(policy: RolloutPolicy, alpha: float, before: Counts | None) -> tuple[
 
 
 def _next_phase(table: ModelTable, known: RolloutTable, rollout: RolloutState) -> RolloutTable:
-    """The tests of the phase begin anew; what the baseline did until now makes them quick."""
+    """Begin the tests of the phase anew; what the baseline did until now makes them quick."""
     alpha = tests_alpha(rollout.policy, len(rollout.candidates))
     figures = known.figures.get(rollout.baseline_version, VersionFigures())
     before = capped(figures.outcomes) if figures.outcomes.trials else table.before.get(rollout.baseline_version)
@@ -96,14 +96,16 @@ def _bake_tests(known: RolloutTable, rollout: RolloutState) -> tuple[MetricTest,
 
 
 def baseline_of(test: MetricTest, before: Counts) -> Counts:
-    """What a version without a baseline beside it is held to: what the baseline did in the rollout, or where more is
-    known of that, before it."""
+    """Return what a version without a baseline beside it is held to.
+
+    That is what the baseline did in the rollout, or where more is known of that, before it.
+    """
     known_before = test.rule.metric == "success-rate" and before.trials > test.baseline.trials
     return before if known_before else test.baseline
 
 
 def capped(counts: Counts) -> Counts:
-    """The same rate, as of fewer answers: so that what was long ago does not outweigh what is now."""
+    """Return the same rate, as of fewer answers: so that what was long ago does not outweigh what is now."""
     if counts.trials <= BEFORE_TRIALS_MAX:
         return counts
     return Counts(round(counts.rate * BEFORE_TRIALS_MAX), BEFORE_TRIALS_MAX)

@@ -194,7 +194,7 @@ def _one_outcome(phase: Evidence, since_start: Evidence | None, bars: Bars) -> O
 
 
 def _shows_harm(evidences: Iterable[Evidence], alpha: float) -> bool:
-    """Whether any evidence shows harm by this alpha; 0 is no test."""
+    """Return whether any evidence shows harm by this alpha; 0 is no test."""
     return alpha > 0 and any(harm_shown(evidence, alpha) for evidence in evidences)
 
 

@@ -179,7 +179,7 @@ async def backtest_rollouts(
     until: datetime | None = None,
     answers: AnswerLookup | None = None,
 ) -> tuple[BacktestReport, ...] | Refusal:
-    """The rollout of this id; without one, those that began between the two times, or the last one."""
+    """Return the rollout of this id; without one, those that began between the two times, or the last one."""
     courses = await rollout_courses(log, model_name)
     chosen = [
         course
@@ -198,7 +198,7 @@ async def backtest_rollouts(
 
 
 def _over(trial: RolloutTrial) -> bool:
-    """Whether nothing more would be decided without a person."""
+    """Return whether nothing more would be decided without a person."""
     rollout = trial.state.rollout
     return rollout is None or rollout.status == "paused" or trial.refused is not None
 
@@ -255,7 +255,7 @@ def _actual_side(course: RolloutCourse, cost: BacktestCost) -> BacktestSide:
 
 
 def _words(events: tuple[object, ...]) -> str:
-    """What the events of one decision say, in a few words."""
+    """Return what the events of one decision say, in a few words."""
     said: list[str] = []
     for event in events:
         if isinstance(event, RolloutAnalysisRecorded):

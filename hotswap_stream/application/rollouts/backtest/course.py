@@ -16,20 +16,23 @@ _ROLLOUT_EVENTS = tuple(ROLLOUT_EVENT_TYPES.values())
 
 
 class RolloutCourse(Struct, kw_only=True):
-    """One rollout. `begun` is the state behind the decision that began it; `events` are those of all decisions on the
-    rollout, with what they did to its versions."""
+    """One rollout.
+
+    `begun` is the state after the decision that began it; `events` are those of all decisions on the rollout, with what
+    they did to its versions.
+    """
 
     rollout_id: str
     begun: ModelState
     started_at: datetime
     events: list[Envelope]
     ended_at: datetime | None = None
-    """When it was promoted or aborted; the bake comes behind that."""
+    """When it was promoted or aborted; the bake comes after that."""
     outcome: str | None = None
 
 
 async def rollout_courses(log: RegistryLog, model_name: str) -> list[RolloutCourse]:
-    """The rollouts of a model, oldest first; the last 1,000. LogUnavailableError."""
+    """Return the rollouts of a model, oldest first; the last 1,000. LogUnavailableError."""
     fold, courses = RegistryFold(), list[RolloutCourse]()
     async for page in log.read(0, await log.end_offset()):
         for record in page:

@@ -1,6 +1,6 @@
 """A rollout decided outside the log: the same fold, the same rules, and events that nobody writes.
 
-It answers what would have been decided, by another policy or on records of another time.
+It says what would have been decided, by another policy or on records of another time.
 """
 
 from datetime import datetime
@@ -22,7 +22,7 @@ from hotswap_stream.domain.evolve import evolve
 from hotswap_stream.domain.state.model import ModelState
 
 DUE_AT_ONCE_MAX = 64
-"""Decisions that one record may lead to, one after the other; a rollout has at most so many steps."""
+"""Decisions that one record may lead to, one after the other; a rollout has no more steps."""
 
 
 class Decided(Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class RolloutTrial:
         self.table = in_step_with(table or ModelTable(), state.rollout)
         self.decided: list[Decided] = []
         self.refused: Refusal | None = None
-        """Of a command that was due; nothing more is decided then."""
+        """The refusal of a command that was due; nothing more is decided then."""
         self._records = 0
 
     def apply(self, command: AnyCommand, at: datetime) -> None:

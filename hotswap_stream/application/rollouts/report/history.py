@@ -12,7 +12,7 @@ from hotswap_stream.application.rollouts.report.report import Experiment, Experi
 from hotswap_stream.domain.state.rollout import RolloutState
 
 LATE = timedelta(days=7)
-"""Feedback about a rollout that ended so long ago is not waited for."""
+"""Feedback about a rollout that ended longer ago than this is not waited for."""
 
 
 async def experiment_report(
@@ -23,7 +23,7 @@ async def experiment_report(
     rollout_id: str | None = None,
     answers: AnswerLookup | None = None,
 ) -> ExperimentReport | Refusal:
-    """The report on this rollout; without an id, on the one that goes on, or the last one that ended.
+    """Return the report on this rollout; without an id, on the one that goes on, or the last one that ended.
 
     Reads all that was recorded since it began: about 10,000 records a second. HotswapErrors where that cannot be.
     """

@@ -19,7 +19,7 @@ from hotswap_stream.application.rollouts.report.report import ArmReport, Experim
 
 
 def experiment_svg(report: ExperimentReport) -> str:
-    """The whole picture. Lines are intervals, dots are estimates."""
+    """Return the whole picture. Lines are intervals, dots are estimates."""
     title = f"{report.model_name}, rollout {report.rollout_id}: {report.strategy} ({report.status})"
     advice_colour = {"roll out": GREEN, "roll back": RED}.get(report.advice, GREY)
     parts, y = [text_at(16, 28, cut(title, TITLE_CHARACTERS_MAX), size=16, weight="600")], 32

@@ -130,8 +130,10 @@ class Experiment:
         self.read_to: datetime | None = None
 
     def observe(self, record: Observation, at: datetime) -> None:
-        """Take in an observation. One that was read before changes nothing; nor does one that cannot be folded, which
-        the agents put aside too."""
+        """Take in an observation.
+
+        One that was read before changes nothing; nor does one that cannot be folded, which the agents put aside too.
+        """
         if record.sequence <= self._marks.get(record.worker_run, 0):
             return
         self._marks[record.worker_run] = record.sequence

@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hotswap_events.answers import AnswerRule, ModelTags
-from hotswap_stream.kafka.librdkafka import ASK_SECONDS_MAX, READ_SECONDS_MAX, tail_consumer, watermarks
+from hotswap_stream.kafka.blocking_reads import read_to_ends
+from hotswap_stream.kafka.librdkafka import ASK_SECONDS_MAX, tail_consumer, watermarks
 from hotswap_stream.kafka.unreadable_batches import ReadOn
 from hotswap_stream.workers.inference.requests.records import records_of
 from hotswap_stream.workers.inference.waiting import Wait
@@ -24,7 +25,6 @@ TAIL_RECORDS = 2_000
 """Answers looked at per partition."""
 RETRY_SECONDS_MAX = 30.0
 RETRY_SECONDS = 0.3
-_READ_RECORDS = 1_000
 
 
 def last_answered(
@@ -36,9 +36,22 @@ def last_answered(
     read_on: ReadOn,
     wait: Wait,
 ) -> dict[int, int]:
-    """Partition → highest request offset answered in its tail; partitions without answers are left out.
+    """Read the tails of the answers. Blocking.
 
-    Blocking. KafkaException if the tail cannot be read, or when `wait` is over.
+    Args:
+        options: Settings of librdkafka's clients.
+        worker: Who reads.
+        topic: The topic of the answers.
+        partitions: Its partitions to look at.
+        tags: Tells the workers' answers from what others wrote.
+        read_on: Asked about what cannot be read.
+        wait: Bounds the time in which nothing comes.
+
+    Returns:
+        Partition → highest request offset answered in its tail; partitions without answers are left out.
+
+    Raises:
+        KafkaException: A tail cannot be read, or `wait` is over.
     """
     if not partitions:
         return {}
@@ -49,35 +62,19 @@ def last_answered(
             begin, end = watermarks(consumer, TopicPartition(topic, partition))
             if begin < end:
                 starts.append(TopicPartition(topic, partition, max(begin, end - TAIL_RECORDS)))
-        return _read_to_ends(consumer, topic, starts, tags, read_on, wait)
+        return _highest(consumer, topic, starts, tags, read_on, wait)
     finally:
         consumer.close()
 
 
-def _read_to_ends(
+def _highest(
     consumer: Consumer, topic: str, starts: list[TopicPartition], tags: ModelTags, read_on: ReadOn, wait: Wait
 ) -> dict[int, int]:
     rules = {partition.partition: AnswerRule(partition.partition, tags) for partition in starts}
-    waiting = {partition.partition for partition in starts}
-    consumer.assign(starts)
-    idle = 0
-    while waiting:
-        messages = consumer.consume(_READ_RECORDS, 1.0)
-        idle = 0 if messages else idle + 1
-        if idle > READ_SECONDS_MAX:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the tail of the answers cannot be read"))
+    for messages in read_to_ends(consumer, starts, {}, read_on, what="the tail of the answers"):
         if not messages:
             wait.check()
-        for message in messages:
-            error = message.error()
-            partition = message.partition()
-            if error is not None:
-                if error.code() == KafkaError._PARTITION_EOF:  # the client's public name for it
-                    waiting.discard(partition)
-                elif not read_on(consumer, message) and not error.retriable():
-                    raise KafkaException(error)
-                continue
-            (record,) = records_of(topic, [message])
+        for record in records_of(topic, messages):
             rules[record.partition].take(record.headers)
     foreign = {number: rule.untagged + rule.no_answers for number, rule in rules.items()}
     if any(foreign.values()):
@@ -91,7 +88,14 @@ def _read_to_ends(
 
 
 def resume_offset(*, committed: int | None, last_answered: int | None, begin: int, end: int) -> int:
-    """The first request without an answer. Kept within the topic's `begin` and `end`, in case it was made anew."""
+    """Return the offset of the first request of a partition that has no answer.
+
+    Args:
+        committed: What the group committed; None without a commit.
+        last_answered: The highest request offset in the tail of the answers; None if there is none.
+        begin: First offset that is there in the request topic.
+        end: First offset that is not there yet; the result stays within both, in case the topic was made anew.
+    """
     wanted = max(0 if committed is None else committed, 0 if last_answered is None else last_answered + 1)
     if wanted > end:
         _log.warning("checkpoint_beyond_end", wanted=wanted, end=end)
@@ -110,8 +114,28 @@ def resume_positions(
     read_on: ReadOn,
     stopping: threading.Event,
 ) -> dict[int, int]:
-    """Partition → the first request without an answer. Blocking; what a moving leader makes fail is tried again for a
-    while, because giving up sends the whole group through another rebalance. KafkaException."""
+    """Find where to go on. Blocking.
+
+    What a moving leader makes fail is tried again for a while, because giving up sends the whole group through another
+    rebalance.
+
+    Args:
+        options: Settings of librdkafka's clients.
+        worker: Who goes on.
+        consumer: The group's consumer of the requests.
+        request_topic: The topic of the requests.
+        response_topic: The topic of their answers.
+        partitions: The partitions to go on with.
+        tags: Tells the workers' answers from what others wrote.
+        read_on: Asked about what cannot be read in the answers.
+        stopping: Set when the worker is to stop.
+
+    Returns:
+        Partition → offset of the first request without an answer.
+
+    Raises:
+        KafkaException: The places cannot be read.
+    """
     wait = Wait(stopping, "the places to go on from cannot be read", seconds_max=RETRY_SECONDS_MAX)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Reading windows back when partitions are taken over: the records of the topic, then the requests behind them."""
+"""Reading windows back when partitions are taken over: the records of the topic, then the requests after them."""
 
 import math
 import threading
@@ -6,21 +6,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from hotswap_events.windows import WindowRecord
 from hotswap_stream.application.windows.fold import WindowFold
-from hotswap_stream.kafka.librdkafka import READ_SECONDS_MAX, partition_count, tail_consumer, watermarks
+from hotswap_stream.kafka.blocking_reads import read_to_ends
+from hotswap_stream.kafka.librdkafka import partition_count, tail_consumer, watermarks
 from hotswap_stream.kafka.unreadable_batches import ReadOn
 from hotswap_stream.workers.inference.waiting import Wait
 
 _log = structlog.get_logger(__name__)
 
-_READ_RECORDS = 1_000
-
 
 class TopicReader:
-    """Reads parts of topics. Blocking; KafkaException if they cannot be read. Use it as a context manager."""
+    """Read parts of topics. Blocking; KafkaException if they cannot be read. Use it as a context manager."""
 
     def __init__(self, options: Mapping[str, Any], worker: str, *, read_on: ReadOn, stopping: threading.Event) -> None:
         self._consumer: Consumer = tail_consumer(options, f"{worker}-windows")
@@ -34,21 +33,24 @@ class TopicReader:
         self._consumer.close()
 
     def exists(self, topic: str) -> bool:
-        """Whether there is such a topic; it is not made by asking."""
+        """Return whether there is such a topic; it is not made by asking."""
         return partition_count(self._consumer, topic) > 0
 
     def windows(self, topic: str, partitions: list[int]) -> dict[int, WindowFold[WindowRecord]]:
-        """All that is kept of these partitions."""
+        """Return all that is kept of these partitions."""
         folds = {partition: WindowFold(WindowRecord) for partition in partitions}
         self._read(topic, dict.fromkeys(partitions, (0, None)), _apply_to(folds))
         return folds
 
     def end(self, topic: str, partition: int) -> int:
-        """The offset of the next record."""
+        """Return the offset of the partition's next record."""
         return watermarks(self._consumer, TopicPartition(topic, partition))[1]
 
     def between(self, topic: str, ranges: Mapping[int, tuple[int, int]], on_message: Callable[[Message], None]) -> None:
-        """Partition → first offset, and the one before which to stop. Records that are gone are left out."""
+        """Hand on records. `ranges`: partition → first offset, and the one before which to stop.
+
+        Records that are gone are left out.
+        """
         self._read(topic, ranges, on_message)
 
     def _read(
@@ -64,32 +66,11 @@ class TopicReader:
                     _log.warning("requests_gone", topic=topic, partition=partition, first=start, first_there=begin)
                 ends[partition] = end
                 starts.append(TopicPartition(topic, partition, max(begin, start)))
-        self._consumer.assign(starts)
-        idle, wait = 0, Wait(self._stopping, f"{topic} is not read to its end", seconds_max=math.inf)
-        while ends:
+        wait = Wait(self._stopping, f"{topic} is not read to its end", seconds_max=math.inf)
+        for messages in read_to_ends(self._consumer, starts, ends, self._read_on, what=f"{topic} up to its end"):
             wait.check()
-            messages = self._consumer.consume(_READ_RECORDS, 1.0)
-            idle = 0 if messages else idle + 1
-            if idle > READ_SECONDS_MAX:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{topic} cannot be read to its end"))
             for message in messages:
-                self._pass_on(message, ends, on_message)
-        self._consumer.unassign()
-
-    def _pass_on(self, message: Message, ends: dict[int, int], on_message: Callable[[Message], None]) -> None:
-        error, partition, offset = message.error(), message.partition(), message.offset()
-        if partition is None or partition not in ends:
-            return
-        if error is not None:
-            if error.code() == KafkaError._PARTITION_EOF:  # the client's public name for it
-                del ends[partition]
-            elif not self._read_on(self._consumer, message) and not error.retriable():
-                raise KafkaException(error)
-            return
-        if offset is not None and offset < ends[partition]:
-            on_message(message)
-        if offset is None or offset >= ends[partition] - 1:
-            del ends[partition]
+                on_message(message)
 
 
 def _apply_to(folds: Mapping[int, WindowFold[WindowRecord]]) -> Callable[[Message], None]:
