@@ -1,35 +1,71 @@
 """Fixtures every test may use. The broker is a real Apache Kafka: when it cannot start, tests fail, they never skip."""
 
-import asyncio
 import os
 import re
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from hotswap_stream.broker import EmbeddedKafka
+from tests.support.kafka.run_broker import AskedBroker, OwnBroker, RunBroker, SharedBroker
+
+TIERS_WITH_A_BROKER = frozenset({"integration", "fault"})
+"""Folders whose tests start brokers, workers and other processes; whatever the single test does."""
+
+_BROKER = pytest.StashKey[RunBroker]()
+
+# Examples are bounded, and single examples are not timed on a busy machine.
+settings.register_profile(
+    "full", deadline=None, max_examples=40, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("check", settings.get_profile("full"), max_examples=10)
+settings.load_profile("full")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    door = getattr(config, "workerinput", {}).get("broker_door")
+    config.stash[_BROKER] = OwnBroker() if door is None else AskedBroker(door)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let a process of pytest-xdist know whom to ask for the broker."""
+    broker = node.config.stash[_BROKER]
+    if not isinstance(broker, SharedBroker):
+        broker = node.config.stash[_BROKER] = SharedBroker()
+    node.workerinput["broker_door"] = broker.door
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_BROKER].close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a broker, by its folder or by what it asks for."""
+    here = Path(__file__).parent
+    for item in items:
+        tier = item.path.relative_to(here).parts[0]
+        if tier in TIERS_WITH_A_BROKER or _asks_for_a_broker(item):
+            item.add_marker(pytest.mark.broker)
+
+
+def _asks_for_a_broker(item: pytest.Item) -> bool:
+    """Tell whether it uses the fixture, or is the one of several parameters that stands for the real broker."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return "kafka" in getattr(item, "fixturenames", ()) or any(
+        value == "kafka" for value in parameters.values() if isinstance(value, str)
+    )
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
-    """Bootstrap servers of the one single-node broker all tests of a process share; use `topic_prefix` to keep apart.
+def kafka(request: pytest.FixtureRequest) -> str:
+    """Bootstrap servers of the one single-node broker all tests of a run share; use `topic_prefix` to keep apart.
 
     Set HOTSWAP_TEST_KAFKA_BOOTSTRAP_SERVERS to run the tests against a cluster of yours instead.
     """
-    configured = os.environ.get("HOTSWAP_TEST_KAFKA_BOOTSTRAP_SERVERS")
-    if configured:
-        yield configured
-        return
-    broker = EmbeddedKafka()
-    # A thread of its own: pytest-asyncio owns this thread's event loop, and sync tests use the fixture too.
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        thread.submit(asyncio.run, broker.start()).result()
-        try:
-            yield broker.bootstrap_servers
-        finally:
-            thread.submit(asyncio.run, broker.stop()).result()
+    return os.environ.get("HOTSWAP_TEST_KAFKA_BOOTSTRAP_SERVERS") or request.config.stash[_BROKER].servers()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.fold import Applied, RegistryFold, Void
+from tests.support.examples import examples
 from tests.support.histories.histories import MODELS, Intent, Writer, histories, hostile_values
 
 
@@ -41,7 +42,7 @@ def test_void_records_change_nothing_and_void_nothing(intents: list[Intent], dat
         assert disturbed.fold.state(name) == clean.fold.state(name)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(st.none() | st.binary(max_size=300) | st.text(max_size=200).map(str.encode), max_size=20))
 def test_random_records_are_void_and_never_raise(values: list[bytes | None]) -> None:
     fold = RegistryFold()

@@ -21,6 +21,7 @@ from hotswap_stream.workers.inference.batches.forward import run_forward
 from hotswap_stream.workers.inference.batches.grouping import group_requests
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.requests import Request, read_request
+from tests.support.examples import examples
 
 EXAMPLES = 1_000
 CASES_PER_EXAMPLE = 100
@@ -113,7 +114,7 @@ def _record(chance: random.Random, offset: int) -> RequestRecord:
     return RequestRecord("t", 0, offset, 0, None, value, headers)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=examples(EXAMPLES), deadline=None)
 @given(seed=st.integers(0, 2**63))
 def _answer_any(seed: int) -> None:
     chance = random.Random(seed)

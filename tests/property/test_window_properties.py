@@ -16,6 +16,7 @@ from hotswap_stream.workers.inference.requests.tensors import Array
 from hotswap_stream.workers.inference.windows.partition import PartitionWindows
 from hotswap_stream.workers.inference.windows.steps import Taken
 from hotswap_stream.workers.inference.windows.window import Window, window_of
+from tests.support.examples import examples
 
 MODEL = "m"
 RULE = WindowRule(input="history", datatype="FP32", features=2, steps=5)
@@ -102,7 +103,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(log=requests, actions=ACTIONS)
 def test_whoever_takes_over_has_the_same_windows(log: Log, actions: Sequence[tuple[str, int]]) -> None:
     name = "life0"
@@ -146,7 +147,7 @@ def test_whoever_takes_over_has_the_same_windows(log: Log, actions: Sequence[tup
     assert contents(life) == contents(never_stopped(log, len(log)))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(log=requests, keys_max=st.integers(1, 4), actions=ACTIONS)
 def test_with_too_many_series_no_window_has_a_gap(log: Log, keys_max: int, actions: Sequence[tuple[str, int]]) -> None:
     """A window that made room may be back after a crash, as long as it was; it never lacks a step in between."""

@@ -15,6 +15,7 @@ from hotswap_stream.application.alerts.judge import SILENCE_SECONDS_MIN, RuleWat
 from hotswap_stream.domain.decide import decide
 from hotswap_stream.domain.evolve import evolve
 from hotswap_stream.domain.state.model import ModelState
+from tests.support.examples import examples
 from tests.support.samples.registry import MODEL, in_envelope, register
 
 ABOVE, BELOW = Measured(value=0.5, count=100, figures={"errors.model-failure": 50.0}), Measured(value=0.01, count=100)
@@ -189,7 +190,7 @@ FIGURES = st.sampled_from([ABOVE, BELOW, "too-little", "nothing"])
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 15.0), FIGURES), max_size=80), st.lists(st.integers(0, 79), max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_raising_and_clearing_alternate_whatever_comes(looks: list[tuple[float, Figure]], restarts: list[int]) -> None:
     watching, now, said = Watching(rule()), 0.0, list[str]()
     for number, (seconds, figure) in enumerate(looks):
@@ -203,7 +204,7 @@ def test_raising_and_clearing_alternate_whatever_comes(looks: list[tuple[float, 
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 15.0), FIGURES), max_size=40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_two_processes_that_find_the_same_say_it_with_the_same_ids(looks: list[tuple[float, Figure]]) -> None:
     watching, now = Watching(rule()), 0.0
     for seconds, figure in looks:

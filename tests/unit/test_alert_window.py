@@ -15,6 +15,7 @@ from hotswap_stream.application.alerts.window import BUCKETS, AlertWindow, Alert
 from hotswap_stream.application.observations.error_codes import ERRORS_OF_THE_SERVER
 from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.domain.statistics.latency_histogram import bucket_of
+from tests.support.examples import examples
 from tests.support.samples.observations import ObservedTraffic
 from tests.support.samples.profiles import sketch_of
 
@@ -86,7 +87,7 @@ def histories(draw: st.DrawFn) -> list[tuple[Observation, int]]:
 
 
 @given(histories(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_records_that_come_again_and_in_other_portions_change_no_figure(
     history: list[tuple[Observation, int]], data: st.DataObject
 ) -> None:
@@ -99,7 +100,7 @@ def test_records_that_come_again_and_in_other_portions_change_no_figure(
 
 
 @given(histories())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_the_figures_are_those_counted_one_by_one(history: list[tuple[Observation, int]]) -> None:
     inside_ms = NOW_MS - SECONDS * 1000
     bucket_ms = AlertWindow(SECONDS).bucket_ms
