@@ -62,7 +62,8 @@ Headers = NamedDependency[CommandHeaders]
 
 class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the body of every command may carry. `{}` says that nothing is meant; a body that is not there says nothing:
-    a guard in it may have been lost on the way."""
+    a guard in it may have been lost on the way.
+    """
 
     reason: Reason | None = None
     """Why; kept in the log."""

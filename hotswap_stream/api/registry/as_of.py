@@ -27,8 +27,12 @@ PastOrPresent = NamedDependency[SkipValidation[Streams]]
 async def provide_streams(
     request: Request[Any, Any, Any], runtime: Runtime, as_of_offset: AsOfOffset = None, as_of_time: AsOfTime = None
 ) -> Streams:
-    """Dependency of the queries: all streams as they are, or as they were. ProblemError (422) if it is unclear when,
-    LogUnavailableError when the log is no longer followed."""
+    """Return all streams as they are, or as they were: the dependency of the queries.
+
+    Raises:
+        ProblemError: 422, when it is unclear of which time.
+        LogUnavailableError: The log is no longer followed.
+    """
     if as_of_offset is not None and as_of_time is not None:
         raise ProblemError(422, "invalid-value", "as_of_offset and as_of_time exclude each other: send one of them")
     if as_of_time is not None:

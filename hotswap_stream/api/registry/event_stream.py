@@ -137,7 +137,8 @@ async def stream_events(
     event_type: EventType = None,
 ) -> ServerSentEvent:
     """Each record of the log as a message: `id` is its offset, `data` as in /api/events. Without `from_offset` and
-    `Last-Event-ID` it starts with the next record. The last message, of the event `end`, says why it ends."""
+    `Last-Event-ID` it starts with the next record. The last message, of the event `end`, says why it ends.
+    """
     position = runtime.feed.end_offset if from_offset is None else from_offset
     if last_event_id is not None:
         if not last_event_id.isascii() or not last_event_id.isdigit() or len(last_event_id) > 18:
