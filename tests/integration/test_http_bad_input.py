@@ -75,7 +75,7 @@ async def test_each_is_refused_and_the_next_is_answered(asked: Asked) -> None:
         ("NaN", await asked.post(nan, **named), 400, "NaN or infinity"),
         ("infinity in JSON", await asked.post(infinite), 400, "out of range"),
         ("NaN in JSON", await asked.post(good.replace(b"1.0", b"NaN")), 400, "not an inference request"),
-        ("truncated tensor", await asked.post(cut, **cut_named), 400, "bytes behind the end"),
+        ("truncated tensor", await asked.post(cut, **cut_named), 400, "bytes after the end"),
         ("wrong length header", await asked.post(nan, **{**named, "Inference-Header-Content-Length": "9"}), 400, "not"),
         ("no length header", await asked.post(nan, **{"content-type": named["content-type"]}), 400, "not an inference"),
         ("archived version", await asked.post(good, path=f"models/{MODEL}/versions/v2/infer"), 404, "archived"),

@@ -116,9 +116,9 @@ def test_the_caller_chooses_the_form_of_each_output(
 @pytest.mark.parametrize(
     ("content", "length", "words"),
     [
-        (*body(tensor(), behind=RAW[:-1]), "1 bytes behind the end"),
-        (*body(tensor(), behind=b""), "16 bytes behind the end"),
-        (*body(tensor(), behind=RAW + b"\x00"), "1 of the 17 bytes behind the JSON belong to no tensor"),
+        (*body(tensor(), behind=RAW[:-1]), "1 bytes after the end"),
+        (*body(tensor(), behind=b""), "16 bytes after the end"),
+        (*body(tensor(), behind=RAW + b"\x00"), "1 of the 17 bytes after the JSON belong to no tensor"),
         (body(tensor(), behind=RAW)[0], "10000", "the body has only"),
         (body(tensor(), behind=RAW)[0], "10", "not an inference request"),
         (body(tensor(), behind=RAW)[0], "-1", "number of bytes"),

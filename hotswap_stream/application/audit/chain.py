@@ -1,6 +1,6 @@
 """One stream's chain: which events a correct writer can have written, and, where it breaks, what must have happened.
 
-A writer appends behind the head as it last read it. So a correct event's `previous` is the digest of an event that
+A writer appends after the head as it last read it. So a correct event's `previous` is the digest of an event that
 counted at the sequence before it — or of the record right before it, for the later events of one decision. If another
 writer came first, the event is void, and still says truly what it was written after.
 """

@@ -29,7 +29,7 @@ from hotswap_events.rollout_strategy import (
 )
 
 _BAKE_ENDS = {
-    "kept": "behind its bake: the version stays",
+    "kept": "after its bake: the version stays",
     "rolled-back": "in its bake: back to the baseline",
     "superseded": "in its bake: changed by hand",
 }

@@ -209,13 +209,13 @@ def _join(tensors: Sequence[WireTensor], binary: memoryview, *, as_text: bool = 
                 )
             if position + size > len(binary):
                 raise WrongBodyError(
-                    f"tensor {tensor.name!r} ends {position + size - len(binary)} bytes behind the end of the body"
+                    f"tensor {tensor.name!r} ends {position + size - len(binary)} bytes after the end of the body"
                 )
             data = bytes(binary[position : position + size])
             position += size
             joined.append(InferTensor(name=tensor.name, shape=tensor.shape, datatype=tensor.datatype, data=data))
     if position != len(binary):
-        raise WrongBodyError(f"{len(binary) - position} of the {len(binary)} bytes behind the JSON belong to no tensor")
+        raise WrongBodyError(f"{len(binary) - position} of the {len(binary)} bytes after the JSON belong to no tensor")
     return joined
 
 

@@ -32,7 +32,7 @@ class InferenceTimeoutError(HotswapError):
 
 
 class ModelOverloadedError(HotswapError):
-    """The workers are so far behind that the answer would come too late. Nothing was sent."""
+    """The workers lag so far that the answer would come too late. Nothing was sent."""
 
     retriable = True
 

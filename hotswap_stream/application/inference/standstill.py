@@ -1,4 +1,4 @@
-"""Whether the partitions of a model get on: places that do not move although requests wait behind them.
+"""Whether the partitions of a model get on: places that do not move although requests wait there.
 
 A partition among others that move may only have to wait for its turn, as those of a slow model do whose requests were
 fetched ahead. So it gets more time than one where nothing moves at all, or one that is known to be blocked.

@@ -1,6 +1,6 @@
 """Telling one webhook of the events that count: at least once each, in their order, from where it was told last.
 
-The position is committed behind each event that was delivered or given up, so a process that dies delivers the event
+The position is committed after each event that was delivered or given up, so a process that dies delivers the event
 at hand again, with the same id. A webhook that does not answer holds up nobody but itself.
 """
 

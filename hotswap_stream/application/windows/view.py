@@ -35,7 +35,7 @@ class ModelWindows(Struct, frozen=True, kw_only=True):
     model_name: str
     windows: tuple[WindowStatus, ...]
     total: int
-    """All there are; ask for the ones behind a page with `after`."""
+    """All there are; ask for those that come after a page with `after`."""
     ready: int
     """Those of all that have enough steps."""
     evicted: int
