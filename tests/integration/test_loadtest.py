@@ -17,7 +17,7 @@ import pytest
 
 from hotswap_events import headers as header_names
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.kafka.inference.gateway import partition_of
+from hotswap_stream.adapters.kafka.inference.records import partition_of
 from hotswap_stream.client.load.tally import LoadReport
 from tests.support.checkout import ROOT
 from tests.support.stages.asking import running_api

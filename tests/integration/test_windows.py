@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from hotswap_events import headers as header_names
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.kafka.inference.gateway import partition_of
+from hotswap_stream.adapters.kafka.inference.records import partition_of
 from hotswap_stream.application.swap.loader import LoadedModel, ModelLoader
 from hotswap_stream.client import AsyncRegistryClient, TopicClient
 from hotswap_stream.client import http_calls as calls

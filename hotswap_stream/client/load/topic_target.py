@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from hotswap_stream.adapters.kafka.inference.correlation import RawAnswer
 from hotswap_stream.adapters.kafka.inference.exchange import ModelExchange
-from hotswap_stream.adapters.kafka.inference.gateway import KafkaInferenceGateway, partition_of, record_headers
+from hotswap_stream.adapters.kafka.inference.gateway import KafkaInferenceGateway
+from hotswap_stream.adapters.kafka.inference.records import partition_of, record_headers
 from hotswap_stream.application.inference.gateway import Beside
 from hotswap_stream.client.load.drive import Outcome
 from hotswap_stream.client.load.payloads import Payload

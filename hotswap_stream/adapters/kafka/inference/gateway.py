@@ -9,23 +9,20 @@ from contextlib import asynccontextmanager
 from typing import Any
 from zlib import crc32
 
-import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from aiokafka.partitioner import murmur2
 
-from hotswap_events import headers as header_names
 from hotswap_events.answers import AnswerTags
-from hotswap_events.inference import (
-    JSON_CONTENT_TYPE,
-    MSGPACK_CONTENT_TYPE,
-    InferError,
-    InferRequest,
-    InferResponse,
-)
+from hotswap_events.inference import InferError, InferRequest, InferResponse
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.inference.correlation import RawAnswer
 from hotswap_stream.adapters.kafka.inference.exchange import ModelExchange
+from hotswap_stream.adapters.kafka.inference.records import (
+    decode_answer,
+    encode_request,
+    partition_of,
+    record_headers,
+)
 from hotswap_stream.adapters.kafka.inference.sender import RECORD_BYTES_MAX, Headers
 from hotswap_stream.application.inference.gateway import (
     NOTHING_BESIDE,
@@ -35,7 +32,6 @@ from hotswap_stream.application.inference.gateway import (
     NoModelTopicsError,
     RequestTooLargeError,
 )
-from hotswap_stream.application.inference.tensor_values import TextResponse
 from hotswap_stream.kafka import clients
 
 PARTITIONS_USED_MAX = 4
@@ -50,38 +46,6 @@ _ALL = "/all"
 """After a model's name (which has no slash): the connection that uses all partitions."""
 
 _random = secrets.SystemRandom()
-_JSON, _MSGPACK = JSON_CONTENT_TYPE.encode(), MSGPACK_CONTENT_TYPE.encode()
-_json, _msgpack = msgspec.json.Encoder(), msgspec.msgpack.Encoder()
-_decoders: dict[tuple[bool, bool], Any] = {
-    (False, True): msgspec.json.Decoder(TextResponse),
-    (False, False): msgspec.json.Decoder(InferError),
-    (True, True): msgspec.msgpack.Decoder(InferResponse),
-    (True, False): msgspec.msgpack.Decoder(InferError),
-}
-
-
-def record_headers(content_type: bytes, beside: Beside, timeout_s: float) -> list[tuple[str, bytes]]:
-    """Return the headers of a request's record that is sent now, by this machine's clock."""
-    deadline_s = timeout_s if beside.deadline_s is None else beside.deadline_s
-    headers = [
-        (header_names.CONTENT_TYPE, content_type),
-        (header_names.DEADLINE, b"%d" % ((time.time() + deadline_s) * 1_000)),
-    ]
-    if beside.routing_key is not None:
-        headers.append((header_names.ROUTING_KEY, beside.routing_key.encode()))
-    if beside.model_version is not None:
-        headers.append((header_names.MODEL_VERSION, beside.model_version.encode()))
-    if beside.repeated_id_allowed:
-        headers.append((header_names.REPEATED_ID, b"allowed"))
-    if beside.traceparent is not None:
-        headers.append((header_names.TRACEPARENT, beside.traceparent.encode()))
-    return headers
-
-
-def partition_of(key: str, partitions: int) -> int:
-    """Return where the default partitioner of Kafka's Java client puts a key."""
-    hashed: int = murmur2(key.encode())
-    return (hashed & 0x7FFFFFFF) % partitions
 
 
 class KafkaInferenceGateway:
@@ -139,7 +103,7 @@ class KafkaInferenceGateway:
         wait_s_max: float | None = None,
     ) -> InferResponse | InferError:
         """See InferenceGateway."""
-        value, content_type = (_msgpack.encode(request), _MSGPACK) if raw else (_json.encode(request), _JSON)
+        value, content_type = encode_request(request, raw=raw)
         headers = record_headers(content_type, beside, timeout_s)
         # A worker sees a repeated id only within a partition.
         id_decides = partition is None and request.id is not None and not beside.repeated_id_allowed
@@ -156,7 +120,7 @@ class KafkaInferenceGateway:
                 series=series,
                 wait_s_max=wait_s_max,
             )
-            return self.decode(found)
+            return decode_answer(found)
 
         answer = await ask()
         if series is not None and answer.parameters.window is not None:
@@ -235,17 +199,6 @@ class KafkaInferenceGateway:
     def _open_exchanges(self, model_name: str) -> list[ModelExchange]:
         found = (self._exchanges.get(slot) for slot in (model_name, model_name + _ALL))
         return [exchange for exchange in found if exchange is not None]
-
-    @staticmethod
-    def decode(answer: RawAnswer) -> InferResponse | InferError:
-        """Return what an answer's record says. InferenceUnavailableError if it cannot be read."""
-        try:
-            decoded: InferResponse | InferError = _decoders[answer.raw, answer.ok].decode(answer.value)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InferenceUnavailableError(
-                f"the answer at offset {answer.offset} of partition {answer.partition} cannot be read: {error}"
-            ) from error
-        return decoded
 
     async def connect(self, model_name: str, *, all_partitions: bool = False) -> ModelExchange:
         """Return the connection to a model's topics, for callers that send without a task for each request.
