@@ -6,8 +6,11 @@ from msgspec import Meta, Struct
 
 from hotswap_events.bounds import INT64_MAX
 
-Actor = Annotated[str, Meta(min_length=1, max_length=200)]
-CommandId = Annotated[str, Meta(min_length=1, max_length=128)]
+ACTOR_CHARACTERS_MAX = 200
+COMMAND_ID_CHARACTERS_MAX = 128
+
+Actor = Annotated[str, Meta(min_length=1, max_length=ACTOR_CHARACTERS_MAX)]
+CommandId = Annotated[str, Meta(min_length=1, max_length=COMMAND_ID_CHARACTERS_MAX)]
 ModelName = Annotated[str, Meta(min_length=1, max_length=63)]
 ModelVersion = Annotated[str, Meta(min_length=1, max_length=63)]
 Reason = Annotated[str, Meta(max_length=2_000)]

@@ -110,7 +110,7 @@ class RegistryAgent:
         self.published_count += 1
 
     def _model_name(self, record: InboundRecord) -> str | None:
-        """Whose event it is; None for what is no event (void by rule) and for what is named unlike any model."""
+        """Return whose event it is; None for what is no event (void by rule) and for what is named unlike any model."""
         event = REGISTRY_CODEC.decode(record.value)
         if isinstance(event, UnreadableEvent):
             self.unreadable_count += 1

@@ -9,7 +9,7 @@ from hotswap_events.alert_commands import ClearAlert, SetAlertPolicy, StreamSequ
 from hotswap_events.alerts import AlertPolicy, AlertSeverity
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
-from hotswap_stream.api.commands.dispatch import Orders
+from hotswap_stream.api.commands.dispatch import Dispatch
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
@@ -78,10 +78,10 @@ class AlertController(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def clear_alert(
-        self, orders: Orders, rule_name: RuleInPath, data: JSONBody[ClearAlertBody]
+        self, dispatch: Dispatch, rule_name: RuleInPath, data: JSONBody[ClearAlertBody]
     ) -> Response[CommandAnswer]:
         """End an alert by hand. It is raised again when its figure is above the threshold for long enough again."""
-        return await orders.give(ClearAlert, data, rule_name=rule_name)
+        return await dispatch(ClearAlert, data, rule_name=rule_name)
 
 
 class AlertPolicyController(Controller):
@@ -104,6 +104,6 @@ class AlertPolicyController(Controller):
         security=KEY_OR_NONE,
         responses=PROBLEM_RESPONSES,
     )
-    async def set_policy(self, orders: Orders, data: JSONBody[AlertPolicyBody]) -> Response[CommandAnswer]:
+    async def set_policy(self, dispatch: Dispatch, data: JSONBody[AlertPolicyBody]) -> Response[CommandAnswer]:
         """Set the whole policy; alerts whose rule went or changed end with it."""
-        return await orders.give(SetAlertPolicy, data)
+        return await dispatch(SetAlertPolicy, data)

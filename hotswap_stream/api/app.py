@@ -16,7 +16,7 @@ from hotswap_stream import __version__
 from hotswap_stream.api.alerts import AlertController, AlertPolicyController, get_alerts
 from hotswap_stream.api.artifacts import ValidationPolicyController, clean_up_model
 from hotswap_stream.api.commands.context import provide_command_headers
-from hotswap_stream.api.commands.dispatch import provide_orders
+from hotswap_stream.api.commands.dispatch import provide_dispatch
 from hotswap_stream.api.drift import ProfileController, get_drift
 from hotswap_stream.api.feedback import give_feedback
 from hotswap_stream.api.fleet import get_fleet
@@ -124,7 +124,7 @@ _OPENAPI = OpenAPIConfig(
 
 
 def create_app(services: ApiServices) -> Litestar:
-    """The ASGI application on a started registry. Run it on the registry's event loop."""
+    """Return the ASGI application on a started registry. Run it on the registry's event loop."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -140,7 +140,7 @@ def create_app(services: ApiServices) -> Litestar:
 
 
 def openapi_document() -> dict[str, Any]:
-    """The OpenAPI document, without a broker or anything else running."""
+    """Return the OpenAPI document, without a broker or anything else running."""
     schema = _application(REQUEST_BYTES_MAX, INFER_BYTES_MAX, []).openapi_schema.to_schema()
     document: dict[str, Any] = decode_json(encode_json(schema))
     return document
@@ -161,7 +161,7 @@ def _application(
         dependencies={
             "runtime": Provide(provide_runtime),
             "command_headers": Provide(provide_command_headers),
-            "orders": Provide(provide_orders),
+            "dispatch": Provide(provide_dispatch),
             "streams": Provide(provide_streams),
         },
         exception_handlers=EXCEPTION_HANDLERS,

@@ -6,7 +6,7 @@ from litestar.params import JSONBody
 from hotswap_events.commands import SetValidationPolicy
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import Headers, command_context
-from hotswap_stream.api.commands.dispatch import Orders
+from hotswap_stream.api.commands.dispatch import Dispatch
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
@@ -37,9 +37,9 @@ class ValidationPolicyController(Controller):
         security=KEY_OR_NONE,
         responses=PROBLEM_RESPONSES,
     )
-    async def set_policy(self, orders: Orders, data: JSONBody[ValidationPolicyBody]) -> Response[CommandAnswer]:
+    async def set_policy(self, dispatch: Dispatch, data: JSONBody[ValidationPolicyBody]) -> Response[CommandAnswer]:
         """Draw verdicts by this policy from here on; verdicts drawn before stay."""
-        return await orders.give(SetValidationPolicy, data)
+        return await dispatch(SetValidationPolicy, data)
 
 
 @post(

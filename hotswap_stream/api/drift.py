@@ -11,7 +11,7 @@ from hotswap_events.commands import ProfileVersion
 from hotswap_events.profile import ModelProfiled
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
-from hotswap_stream.api.commands.dispatch import Orders
+from hotswap_stream.api.commands.dispatch import Dispatch
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
@@ -61,10 +61,10 @@ class ProfileController(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def set_profile(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[ProfileBody]
+        self, dispatch: Dispatch, model_version: VersionInPath, data: JSONBody[ProfileBody]
     ) -> Response[CommandAnswer]:
         """Record the profile of a version that was trained elsewhere; it replaces the one before."""
-        return await orders.give(ProfileVersion, data, model_version=model_version)
+        return await dispatch(ProfileVersion, data, model_version=model_version)
 
 
 @get(

@@ -34,7 +34,7 @@ class EventStreamPlaces:
         return len(self._taken)
 
     def take(self, client: str, *, known: bool = False) -> Place:
-        """A place, or NoPlaceError."""
+        """Return a place of the client's own. NoPlaceError where none can be had."""
         if len(self._taken) >= self._places_max:
             self._make_room(client, known=known)
         place = Place(client, known)

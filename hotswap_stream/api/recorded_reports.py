@@ -17,7 +17,7 @@ REPORTS_AT_ONCE_MAX = 4
 
 @contextmanager
 def reading_records(runtime: ApiRuntime) -> Iterator[RecordedHistory]:
-    """What was recorded, for the time of one report. ProblemError (503): it cannot be read, or too many read it."""
+    """Yield what was recorded, for one report. ProblemError (503): it cannot be read, or too many read it."""
     recorded = runtime.services.recorded
     retry_later = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     if recorded is None:
@@ -36,7 +36,7 @@ def reading_records(runtime: ApiRuntime) -> Iterator[RecordedHistory]:
 
 
 def of_model(runtime: ApiRuntime, model_name: str) -> Streams:
-    """One model as it is now, to be read in the side loop while the registry goes on. ProblemError (404)."""
+    """Return one model as it is now, to be read in the side loop while the registry goes on. ProblemError (404)."""
     streams = runtime.registry.fold.streams
     stream = streams.get(model_name)
     if stream is None:

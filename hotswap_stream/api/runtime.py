@@ -43,7 +43,7 @@ class ApiRuntime:
         self.refused_switches: dict[RefusalSeries, int] = {}
 
     def count_refused_switch(self, model_name: str, to_version: str, code: str) -> None:
-        """One more refused change of the version in production. Names that do not exist are not made into series."""
+        """Count one more refused change of the version in production. Names that do not exist become no series."""
         stream = self.registry.stream(model_name)
         if stream is None:
             series = ("unknown", "none", "unknown", code)
@@ -55,12 +55,12 @@ class ApiRuntime:
 
     @property
     def event_stream_clients(self) -> int:
-        """Clients that follow the event stream."""
+        """Return how many clients follow the event stream."""
         return len(self.event_stream_places)
 
     @property
     def stopping(self) -> bool:
-        """Whether event streams must end."""
+        """Return whether event streams must end."""
         return self._stopping.is_set()
 
     def end_event_streams(self) -> None:
@@ -68,8 +68,11 @@ class ApiRuntime:
         self._stopping.set()
 
     async def wait_for_change(self, given_up: asyncio.Event) -> None:
-        """Wait until a record is folded, the server stops, or the event. LogUnavailableError when the log is not
-        followed."""
+        """Wait until a record is folded, the server stops, or the event is set.
+
+        Raises:
+            LogUnavailableError: The log is not followed.
+        """
         change = asyncio.ensure_future(self.registry.wait_for_change())
         tasks = {change, *(asyncio.ensure_future(event.wait()) for event in (self._stopping, given_up))}
         try:
@@ -91,6 +94,6 @@ Runtime = NamedDependency[SkipValidation[ApiRuntime]]
 
 
 async def provide_runtime(state: State) -> ApiRuntime:
-    """Dependency of every handler."""
+    """Provide the dependency of every handler."""
     runtime: ApiRuntime = state.runtime
     return runtime

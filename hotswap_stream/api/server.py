@@ -28,7 +28,7 @@ TICKS_PER_LOOK = 5
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """The event loop for a process that serves: uvloop where it is installed, as it is not on Windows."""
+    """Return the event loop for a process that serves: uvloop's where it is installed, as it is not on Windows."""
     if find_spec("uvloop") is None:
         return asyncio.new_event_loop()
     import uvloop
@@ -52,7 +52,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Not here: uvicorn would raise the signal again at the end, before anything else can be closed."""
+        """Capture none: uvicorn would raise the signal again at the end, before anything else can be closed."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -65,7 +65,7 @@ class _Server(uvicorn.Server):
                 self._on_started(url)
 
     async def on_tick(self, counter: int) -> bool:
-        """Called by uvicorn ten times a second."""
+        """End connections that take too long; uvicorn calls it ten times a second."""
         if counter % TICKS_PER_LOOK == 0:
             self._connections.end_overdue(asyncio.get_running_loop().time())
         return await super().on_tick(counter)
@@ -91,8 +91,10 @@ async def serve(
 
     `allowed_hosts` are names of this server beside its own ones; requests by another name are refused. `port` 0 takes a
     free one; `on_started` gets the URL. With `stop_on_signals` it must run in the main thread.
-    ConfigurationError if the address is taken or not one of this machine, HotswapError if the application fails to
-    start.
+
+    Raises:
+        ConfigurationError: The address is taken, or not one of this machine.
+        HotswapError: The application fails to start.
     """
     hosts = AllowedHosts((*own_names(host), *allowed_hosts))
     config = ServerConfig(
@@ -130,7 +132,7 @@ async def serve(
 
 
 def check_keys(host: str, *, keys: Mapping[str, str], insecure_no_keys: bool) -> None:
-    """ConfigurationError if anybody on the network could command: `host` is not loopback, and no key is needed."""
+    """Raise ConfigurationError if anybody on the network could command: not on loopback, and no key is needed."""
     if keys or insecure_no_keys:
         return
     try:
@@ -147,7 +149,7 @@ def check_keys(host: str, *, keys: Mapping[str, str], insecure_no_keys: bool) ->
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens. ConfigurationError if it cannot.
+    """Return a socket that listens. ConfigurationError if it cannot.
 
     Bound before uvicorn starts: uvicorn would log a taken port and exit the process.
     """

@@ -16,7 +16,7 @@ from hotswap_events.serving_commands import (
 from hotswap_events.serving_control import ServingPolicy
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
-from hotswap_stream.api.commands.dispatch import Orders
+from hotswap_stream.api.commands.dispatch import Dispatch
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
@@ -67,9 +67,11 @@ class ServingPolicyController(Controller):
         security=KEY_OR_NONE,
         responses=PROBLEM_RESPONSES,
     )
-    async def set_serving_policy(self, orders: Orders, data: JSONBody[ServingPolicyBody]) -> Response[CommandAnswer]:
+    async def set_serving_policy(
+        self, dispatch: Dispatch, data: JSONBody[ServingPolicyBody]
+    ) -> Response[CommandAnswer]:
         """Set the whole policy: what is left out gets its default."""
-        return await orders.give(SetServingPolicy, data, policy=ServingPolicy(**asdict(data.policy)))
+        return await dispatch(SetServingPolicy, data, policy=ServingPolicy(**asdict(data.policy)))
 
 
 class ServingCommands(Controller):
@@ -86,9 +88,9 @@ class ServingCommands(Controller):
         operation_id="disable_model",
         responses=PROBLEM_RESPONSES,
     )
-    async def disable(self, orders: Orders, data: JSONBody[CommandBody]) -> Response[CommandAnswer]:
+    async def disable(self, dispatch: Dispatch, data: JSONBody[CommandBody]) -> Response[CommandAnswer]:
         """Switch the model off: every request is answered with the error `model-disabled`, at once and everywhere."""
-        return await orders.give(DisableModel, data)
+        return await dispatch(DisableModel, data)
 
     @post(
         "/enable",
@@ -96,9 +98,9 @@ class ServingCommands(Controller):
         operation_id="enable_model",
         responses=PROBLEM_RESPONSES,
     )
-    async def enable(self, orders: Orders, data: JSONBody[CommandBody]) -> Response[CommandAnswer]:
+    async def enable(self, dispatch: Dispatch, data: JSONBody[CommandBody]) -> Response[CommandAnswer]:
         """Switch the model on again: its versions stayed loaded."""
-        return await orders.give(EnableModel, data)
+        return await dispatch(EnableModel, data)
 
     @post(
         "/versions/{model_version:str}/circuit/open",
@@ -107,10 +109,10 @@ class ServingCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def open_circuit(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody]
+        self, dispatch: Dispatch, model_version: VersionInPath, data: JSONBody[CommandBody]
     ) -> Response[CommandAnswer]:
         """Take a version out of answering: its fallback takes over, or callers get the error `circuit-open`."""
-        return await orders.give(OpenCircuit, data, model_version=model_version)
+        return await dispatch(OpenCircuit, data, model_version=model_version)
 
     @post(
         "/versions/{model_version:str}/circuit/half-open",
@@ -119,10 +121,10 @@ class ServingCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def half_open_circuit(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody]
+        self, dispatch: Dispatch, model_version: VersionInPath, data: JSONBody[CommandBody]
     ) -> Response[CommandAnswer]:
         """Try a version whose circuit is open with probes now, before its time."""
-        return await orders.give(HalfOpenCircuit, data, model_version=model_version)
+        return await dispatch(HalfOpenCircuit, data, model_version=model_version)
 
     @post(
         "/versions/{model_version:str}/circuit/reset",
@@ -131,7 +133,7 @@ class ServingCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def reset_circuit(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody]
+        self, dispatch: Dispatch, model_version: VersionInPath, data: JSONBody[CommandBody]
     ) -> Response[CommandAnswer]:
         """Close a version's circuit by hand: it answers again at once."""
-        return await orders.give(CloseCircuit, data, model_version=model_version)
+        return await dispatch(CloseCircuit, data, model_version=model_version)

@@ -8,7 +8,7 @@ class Clock(Protocol):
     """Wall-clock time."""
 
     def now(self) -> datetime:
-        """Now, in UTC, with time zone."""
+        """Return the time now, in UTC, with time zone."""
         ...
 
 
@@ -16,5 +16,5 @@ class Ids(Protocol):
     """Fresh identifiers."""
 
     def new_id(self) -> str:
-        """An id that was never given before."""
+        """Return an id that was never given before."""
         ...

@@ -24,12 +24,12 @@ _C = TypeVar("_C", bound=Command)
 
 
 def own_id(name: str, secret: bytes = _SECRET) -> str:
-    """The id of the command that is named so by what it decides on."""
+    """Return the id of the command that is named so by what it decides on."""
     kind = re.split("[^a-z-]", name, maxsplit=1)[0][:40]
     digest = blake2b(name.encode(errors="replace"), key=secret, digest_size=16).hexdigest()
     return f"{OWN_IDS}{kind}/{digest}"
 
 
 def as_own(command: _C, secret: bytes = _SECRET) -> _C:
-    """The command under an id of its own."""
+    """Return the command under an id of its own."""
     return replace(command, command_id=own_id(f"{command.command_id}\0{command.model_name}", secret))

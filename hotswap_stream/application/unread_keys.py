@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 def unread_key(given: Any, read: Any, path: str = "") -> str | None:
-    """The path of the first key of JSON-like data that is no field of the structs read from it, or None."""
+    """Return the path of the first key of JSON-like data that is no field of the structs read from it, or None."""
     if isinstance(given, dict) and isinstance(read, Struct):
         for key, value in given.items():
             if key in read.__struct_fields__:

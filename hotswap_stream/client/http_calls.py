@@ -46,7 +46,7 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 def client_options(base_url: str, api_key: str | None, timeout_s: float) -> dict[str, Any]:
-    """Keyword arguments of httpx's clients."""
+    """Return the keyword arguments of httpx's clients."""
     return {
         "base_url": base_url,
         "headers": {} if api_key is None else {"X-API-Key": api_key},
@@ -55,13 +55,13 @@ def client_options(base_url: str, api_key: str | None, timeout_s: float) -> dict
 
 
 def query(path: str, parameters: Mapping[str, Any] | None = None) -> Call:
-    """A GET; parameters that are None are left out."""
+    """Return a GET; parameters that are None are left out."""
     chosen = {name: value for name, value in (parameters or {}).items() if value is not None}
     return Call(method="GET", path=path, query=chosen)
 
 
 def command(path: str, body: Mapping[str, Any], command_id: str | None) -> Call:
-    """A POST that changes state. With a `command_id` it can be sent again and applies once."""
+    """Return a POST that changes state. With a `command_id` it can be sent again and applies once."""
     chosen = {name: value for name, value in body.items() if value is not None}
     headers = {b"content-type": b"application/json"}
     if command_id is not None:
@@ -70,13 +70,13 @@ def command(path: str, body: Mapping[str, Any], command_id: str | None) -> Call:
 
 
 def feedback(model_name: str, items: Sequence[Mapping[str, Any]], command_id: str | None) -> Call:
-    """A POST of feedback on one answer or many."""
+    """Return a POST of feedback on one answer or many."""
     given = [{name: value for name, value in item.items() if value is not None} for item in items]
     return command(f"{model_path(model_name)}/feedback", {"feedback": given}, command_id)
 
 
 def model_path(model_name: str, model_version: str | None = None) -> str:
-    """Below it are the operations on a model or a version."""
+    """Return the path below which the operations on a model or a version are."""
     path = f"/api/models/{quote(model_name, safe='')}"
     return path if model_version is None else f"{path}/versions/{quote(model_version, safe='')}"
 
@@ -88,7 +88,7 @@ def ask(
     request_id: str | None,
     beside: Beside = NOTHING_BESIDE,
 ) -> Call:
-    """Ask a model, with raw tensors both ways. ValueError for inputs that are no tensors."""
+    """Return a POST that asks a model, with raw tensors both ways. ValueError for inputs that are no tensors."""
     content, json_bytes = encode_request(inference.infer_request(inputs, outputs, request_id))
     headers = {b"content-type": b"application/json"}
     if json_bytes is not None:
@@ -102,13 +102,13 @@ def ask(
 
 
 def infer_path(model_name: str, model_version: str | None = None) -> str:
-    """Where a model, or one version of it, is asked."""
+    """Return the path at which a model, or one version of it, is asked."""
     path = f"/v2/models/{quote(model_name, safe='')}"
     return f"{path}/infer" if model_version is None else f"{path}/versions/{quote(model_version, safe='')}/infer"
 
 
 def json_of(response: httpx.Response) -> dict[str, Any]:
-    """An answer's JSON object. RefusedError if it is not a success."""
+    """Return an answer's JSON object. RefusedError if it is not a success."""
     refuse(response)
     answer: dict[str, Any] = msgspec.json.decode(response.content)
     return answer
@@ -133,7 +133,7 @@ def inference_of(response: httpx.Response, started_s: float) -> Inference:
 
 
 def refuse(response: httpx.Response) -> None:
-    """RefusedError unless the answer is a success: from a problem detail, an OIP error, or the bare status."""
+    """Raise RefusedError unless the answer is a success: from a problem detail, an OIP error, or the bare status."""
     if response.is_success:
         return
     try:

@@ -18,7 +18,7 @@ _DTYPES = {datatype: name for name, datatype in _DATATYPES.items()}
 
 
 def infer_tensors(inputs: Mapping[str, Any]) -> list[InferTensor]:
-    """Input name → numpy array, torch tensor, nested list or InferTensor, as tensors.
+    """Return tensors for inputs by name: numpy arrays, torch tensors, nested lists or InferTensors.
 
     Arrays keep their datatype. Lists of floats become FP32, of integers INT64, of booleans BOOL: for another datatype
     hand in an array or an InferTensor. ValueError for what is no tensor.
@@ -55,7 +55,7 @@ def _infer_tensor(name: str, value: Any) -> InferTensor:
 
 
 def output_value(tensor: InferTensor) -> Any:
-    """An output as a numpy array of its own where numpy is installed, else as nested lists."""
+    """Return an output as a numpy array of its own where numpy is installed, else as nested lists."""
     if find_spec("numpy") is None:
         return nest(flat_values(tensor), tensor.shape)
     import numpy as np

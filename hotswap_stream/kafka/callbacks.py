@@ -13,7 +13,7 @@ Rebalanced = Callable[[Consumer, list[TopicPartition]], Any]
 
 
 class CallbackErrors:
-    """Keeps the first error until somebody asks."""
+    """Keep the first error until somebody asks."""
 
     def __init__(self) -> None:
         self._error: Exception | None = None

@@ -17,6 +17,6 @@ async def stop_producer(producer: AIOKafkaProducer, *, flush_seconds_max: float)
     stopping.cancel()
     with suppress(asyncio.CancelledError, KafkaError):
         await stopping
-    with suppress(KafkaError):  # what a `stop` that was cut short leaves behind
+    with suppress(KafkaError):  # what a `stop` that was cut short leaves open
         await producer._sender.close()
     await producer.client.close()

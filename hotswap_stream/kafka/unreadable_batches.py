@@ -72,7 +72,7 @@ def batch_place(content: bytes, offset: int) -> BatchPlace | None:
             return None
         if last >= offset:
             return BatchPlace(base, last, largest_ms)
-        start += 12 + length  # the length counts from behind itself
+        start += 12 + length  # the length counts the bytes after itself
     return None
 
 

@@ -23,3 +23,13 @@ def test_a_breach_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     )
     assert lint_imports(config_filename=str(config), no_cache=True, no_logo=True) != EXIT_STATUS_SUCCESS
     assert "breached BROKEN" in capsys.readouterr().out
+
+
+def test_a_package_without_a_place_in_the_layers_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    without = named.replace('  "domain",\n', "", 1)
+    assert without != named
+    config = tmp_path / "without_domain.toml"
+    config.write_text(without, encoding="utf-8")
+    assert lint_imports(config_filename=str(config), no_cache=True, no_logo=True) != EXIT_STATUS_SUCCESS
+    assert "layers BROKEN" in capsys.readouterr().out

@@ -14,8 +14,9 @@ from hotswap_stream.application.inference.admission import (
     NotAdmittedError,
     retry_after_seconds,
 )
-from hotswap_stream.application.inference.fleet import FleetFold, FleetWorker, model_fleet
+from hotswap_stream.application.inference.fleet import model_fleet
 from hotswap_stream.domain.state.model import ModelState
+from tests.support.samples.fleet import HeardFleet
 
 
 def record(worker: str, *, serving: str | None = "v1", offset: int = 7) -> bytes:
@@ -31,24 +32,9 @@ def record(worker: str, *, serving: str | None = "v1", offset: int = 7) -> bytes
     )
 
 
-class Fleet:
-    """A FleetView on a fold, with a clock of its own."""
-
-    def __init__(self) -> None:
-        self.known = True
-        self.now_s = 1_000.0
-        self.fold = FleetFold()
-
-    def workers(self, model_name: str) -> tuple[FleetWorker, ...]:
-        return self.fold.workers(model_name, self.now_s)
-
-    def absent_s(self, model_name: str) -> float:
-        return self.fold.absent_s(model_name, self.now_s)
-
-
 @pytest.fixture
-def fleet() -> Fleet:
-    return Fleet()
+def fleet() -> HeardFleet:
+    return HeardFleet()
 
 
 def test_places_and_shares_run_out_and_come_back() -> None:
@@ -69,7 +55,7 @@ def test_places_and_shares_run_out_and_come_back() -> None:
         assert admission.in_flight == 3
 
 
-def test_a_worker_that_was_never_there_is_missed_after_a_while(fleet: Fleet) -> None:
+def test_a_worker_that_was_never_there_is_missed_after_a_while(fleet: HeardFleet) -> None:
     admission = Admission(AdmissionLimits(), fleet)
     admission.check_worker("m")
     fleet.now_s += WORKER_ABSENT_SECONDS_MAX + 1
@@ -84,7 +70,7 @@ def test_a_worker_that_was_never_there_is_missed_after_a_while(fleet: Fleet) -> 
     admission.check_worker("m")
 
 
-def test_a_worker_that_left_or_fell_silent_is_missed_and_welcome_back(fleet: Fleet) -> None:
+def test_a_worker_that_left_or_fell_silent_is_missed_and_welcome_back(fleet: HeardFleet) -> None:
     admission = Admission(AdmissionLimits(), fleet)
     fleet.fold.apply(b"w1/m", record("w1"), fleet.now_s)
     fleet.now_s += LIVE_SECONDS_MAX + WORKER_ABSENT_SECONDS_MAX - 1
@@ -106,7 +92,7 @@ def test_retry_after_is_in_whole_seconds_and_bounded(seconds: float, whole: int)
     assert retry_after_seconds(seconds) == whole
 
 
-def test_the_whole_fleet_serves_a_version_when_all_live_workers_do(fleet: Fleet) -> None:
+def test_the_whole_fleet_serves_a_version_when_all_live_workers_do(fleet: HeardFleet) -> None:
     state = ModelState("m", active_version="v1")
 
     def whole(active_offset: int) -> tuple[int, int, bool]:

@@ -284,6 +284,26 @@ class TestByName:
 
 
 class TestUse:
+    async def test_what_answers_stays_in_memory_until_its_successor_is_loaded(self) -> None:
+        stage = Stage(memory_bytes_max=0)
+        stage.loader.held_back["v2"] = asyncio.Event()
+        await stage.append(*TWO_VERSIONS[:2])
+        await stage.append(*TWO_VERSIONS[2:])  # now v1 is not active, and there is no room for it
+        assert stage.serving() == ("v1", None, 1)
+        assert stage.loader.in_memory == {"v1"}
+        assert stage.slots.lease_version("v1") is None
+        lease = stage.slots.lease()
+        assert lease is not None
+        stage.loader.held_back["v2"].set()
+        await stage.settle()
+        assert stage.serving() == ("v2", None, 3)
+        assert stage.loader.in_memory == {"v1", "v2"}
+        stage.slots.release(lease)
+        await stage.settle()
+        assert stage.loader.in_memory == {"v2"}
+        await stage.slots.stop()
+        assert stage.loader.in_memory == set()
+
     async def test_a_version_in_use_is_kept_until_its_last_inference_ends(self, stage: Stage) -> None:
         await stage.append(*TWO_VERSIONS)
         first, second = stage.slots.lease_version("v1"), stage.slots.lease_version("v1")

@@ -235,7 +235,7 @@ class KafkaRegistryLog:
             return None
         return (
             f"a transaction of another client, begun at offset {offset} of {self._partition.topic!r}, is open for "
-            f"{seconds:.0f} s or longer and holds back every record behind it. It ends by itself after its time-out "
+            f"{seconds:.0f} s or longer and holds back every record after it. It ends by itself after its time-out "
             "(at most 15 minutes, unless the cluster allows more). `kafka-transactions.sh --bootstrap-server "
             f"{self._connection.bootstrap_servers} abort --topic {self._partition.topic} --partition 0 "
             f"--start-offset {offset}` ends one whose producer is gone"

@@ -29,7 +29,7 @@ class CommandAnswer(CommandResult, frozen=True, kw_only=True, omit_defaults=True
 
 
 def command_answer(result: CommandResult, context: CommandContext, registry: Registry) -> Response[CommandAnswer]:
-    """200 with the result and the sequence as ETag. ProblemError for a refusal, and for a command to be retried."""
+    """Return 200 with the result and the sequence as ETag. ProblemError for a refusal, or a command to be retried."""
     if result.refusal is not None:
         by_if_match = result.refusal.code == "sequence-mismatch" and context.by_if_match
         raise refused(result.refusal, status=412 if by_if_match else None, command_id=result.command_id)
@@ -55,7 +55,7 @@ def command_answer(result: CommandResult, context: CommandContext, registry: Reg
 
 
 async def settled(result: Awaitable[CommandResult], context: CommandContext) -> CommandResult:
-    """The result; an error is raised as a problem that names the command, so that it can be sent again."""
+    """Return the result; raise an error as a problem that names the command, so that it can be sent again."""
     try:
         return await result
     except HotswapError as error:
@@ -63,7 +63,7 @@ async def settled(result: Awaitable[CommandResult], context: CommandContext) -> 
 
 
 async def handled(runtime: ApiRuntime, context: CommandContext, command: AnyCommand) -> Response[CommandAnswer]:
-    """Let the registry handle a command, and answer."""
+    """Let the registry handle a command, and return the HTTP answer. ProblemError as of `command_answer`."""
     require_broker(runtime, command_id=context.command_id)
     result = await settled(runtime.registry.handle(command), context)
     if isinstance(command, PromoteVersion | SwitchVersion | RollBack) and result.refusal is not None:

@@ -9,14 +9,13 @@ from litestar.params import HeaderParameter
 from msgspec import Meta, Struct
 
 from hotswap_events.bounds import INT64_MAX
+from hotswap_events.command import COMMAND_ID_CHARACTERS_MAX
 from hotswap_events.commands import Actor, CommandId, Reason
 from hotswap_stream.api.protocol.authorization import actor_of
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.application.clock import Ids
 from hotswap_stream.application.unread_keys import unread_key
 from hotswap_stream.domain.reserved import wrong_command_id
-
-COMMAND_ID_CHARACTERS_MAX = 128
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,18})"?')
@@ -48,7 +47,7 @@ async def provide_command_headers(
         str | None, HeaderParameter(name="traceparent", description="W3C trace context; kept in the event.")
     ] = None,
 ) -> CommandHeaders:
-    """Dependency of every command. ProblemError (422) for a header that does not fit."""
+    """Provide the dependency of every command. ProblemError (422) for a header that does not fit."""
     return CommandHeaders(
         actor=actor_of(request, x_actor),
         idempotency_key=_idempotency_key(idempotency_key),
@@ -87,7 +86,7 @@ class CommandContext(Struct, frozen=True, kw_only=True):
     """Whether `expected_sequence` came by `If-Match`, so that a mismatch answers 412."""
 
     def fields(self) -> dict[str, Any]:
-        """Keyword arguments common to all commands."""
+        """Return the keyword arguments common to all commands."""
         return {
             "command_id": self.command_id,
             "actor": self.actor,
@@ -99,7 +98,7 @@ class CommandContext(Struct, frozen=True, kw_only=True):
 
 
 def command_context(headers: CommandHeaders, body: CommandBody, ids: Ids) -> CommandContext:
-    """Headers and body together. ProblemError (422) when they contradict each other."""
+    """Return headers and body together. ProblemError (422) when they contradict each other."""
     key, if_match = headers.idempotency_key, headers.if_match
     if if_match is not None and body.expected_sequence not in (None, if_match):
         raise _invalid(f"If-Match says {if_match}, expected_sequence says {body.expected_sequence}: send one of them")
@@ -120,7 +119,7 @@ def command_context(headers: CommandHeaders, body: CommandBody, ids: Ids) -> Com
 
 
 async def nothing_unread(request: Request[Any, Any, Any], body: CommandBody) -> None:
-    """ProblemError (422) if the body has, however deep, a key that is no field: it would pass for a default."""
+    """Raise ProblemError (422) if the body has, however deep, a key that is no field: it would pass for a default."""
     if unread := unread_key(await request.json(), body):
         raise _invalid(f"{unread!r} in the body is unknown")
 

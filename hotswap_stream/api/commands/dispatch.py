@@ -1,4 +1,4 @@
-"""What handlers of commands have in common: headers, body and path become a command, and its result the answer."""
+"""Dispatching commands: headers, body and path of a request become a command, and its result the answer."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 
 
-class ModelOrders:
-    """Commands on the model in the path, as this request asks for them."""
+class ModelDispatch:
+    """Dispatches a command on the model in the path, as one request asks for it."""
 
     def __init__(self, request: Request[Any, Any, Any], runtime: ApiRuntime, headers: Headers, model_name: str) -> None:
         self._request = request
@@ -22,10 +22,16 @@ class ModelOrders:
         self._headers = headers
         self._model_name = model_name
 
-    async def give(self, command_type: type[Command], body: CommandBody, **fields: Any) -> Response[CommandAnswer]:
-        """Carry out a command made of the body's own fields, which are named as the command's, and of `fields`.
+    async def __call__(self, command_type: type[Command], body: CommandBody, **fields: Any) -> Response[CommandAnswer]:
+        """Dispatch one command to the registry, and return the HTTP answer.
 
-        ProblemError for a refusal, for what contradicts itself, and for keys, however deep, that are no fields.
+        Args:
+            command_type: The command to make. The fields of `body` are named as its own.
+            body: The request's body.
+            fields: Further fields of the command, which the body does not have or has in another form.
+
+        Raises:
+            ProblemError: The command is refused, contradicts itself, or has keys, however deep, that are no fields.
         """
         context = command_context(self._headers, body, self._runtime.services.ids)
         await nothing_unread(self._request, body)
@@ -33,17 +39,17 @@ class ModelOrders:
         return await handled(self._runtime, context, command)  # type: ignore[arg-type]
 
 
-Orders = NamedDependency[SkipValidation[ModelOrders]]
+Dispatch = NamedDependency[SkipValidation[ModelDispatch]]
 
 
-async def provide_orders(
+async def provide_dispatch(
     request: Request[Any, Any, Any], runtime: Runtime, command_headers: Headers, model_name: ModelNameInPath
-) -> ModelOrders:
-    """Dependency of the handlers of commands."""
-    return ModelOrders(request, runtime, command_headers, model_name)
+) -> ModelDispatch:
+    """Provide the dependency of the handlers of commands."""
+    return ModelDispatch(request, runtime, command_headers, model_name)
 
 
 def _own(body: CommandBody) -> dict[str, Any]:
-    """What the body says beside what all bodies may."""
+    """Return what the body says beside what all bodies may."""
     common = CommandBody.__struct_fields__
     return {name: getattr(body, name) for name in body.__struct_fields__ if name not in common}

@@ -49,13 +49,13 @@ _STATUS: dict[str, int] = {
 
 
 def retry_after(seconds: float) -> dict[str, str]:
-    """The header, in whole seconds."""
+    """Return the header, in whole seconds."""
     return {"Retry-After": str(retry_after_seconds(seconds))}
 
 
 @contextmanager
 def in_flight(request: AskedHeaders, runtime: ApiRuntime) -> Iterator[None]:
-    """Hold a place. ProblemError: 503 when all are taken, 429 when the caller has its share."""
+    """Hold a place while the request is answered. ProblemError: 503 when all are taken, 429 for more than a share."""
     try:
         with runtime.admission.place(_caller_of(request, runtime)):
             yield
@@ -65,7 +65,7 @@ def in_flight(request: AskedHeaders, runtime: ApiRuntime) -> Iterator[None]:
 
 
 def _caller_of(request: AskedHeaders, runtime: ApiRuntime) -> str | None:
-    """The name of the API key, whose share counts; those without a key have one share together."""
+    """Return the name of the API key, whose share counts; those without a key have one share together."""
     keys = runtime.services.api_keys
     if not keys:
         return None
@@ -73,7 +73,11 @@ def _caller_of(request: AskedHeaders, runtime: ApiRuntime) -> str | None:
 
 
 def servable(runtime: ApiRuntime, model_name: str, model_version: str | None = None) -> VersionState:
-    """The version named, else the one in production. ProblemError: 404 unknown or archived, 503 none in production."""
+    """Return the version named, else the one in production.
+
+    Raises:
+        ProblemError: 404 for an unknown or archived one, 503 where none is in production.
+    """
     streams = runtime.registry.fold.streams
     stream = streams.get(model_name)
     if stream is None:
@@ -98,7 +102,18 @@ def servable(runtime: ApiRuntime, model_name: str, model_version: str | None = N
 async def ask(
     runtime: ApiRuntime, model_name: str, request: InferRequest, *, raw: bool, beside: Beside = NOTHING_BESIDE
 ) -> InferResponse:
-    """The model's answer. ProblemError for an error answer, and when none comes."""
+    """Send a request to a model, and return the model's answer.
+
+    Args:
+        runtime: The application's.
+        model_name: The model to ask.
+        request: What to ask. Its tensors may be TextTensors unless `raw`.
+        raw: Whether tensors travel as bytes both ways; else as lists.
+        beside: What the record carries in its headers.
+
+    Raises:
+        ProblemError: With the status that fits, for an error answer, and when no answer comes.
+    """
     services = runtime.services
     gateway = services.inference
     if gateway is None:
@@ -145,7 +160,7 @@ async def ask(
 
 
 def require_worker(runtime: ApiRuntime, model_name: str) -> None:
-    """ProblemError (503) when no live worker has served the model for a while."""
+    """Raise ProblemError (503) when no live worker has served the model for a while."""
     try:
         runtime.admission.check_worker(model_name)
     except NotAdmittedError as error:
@@ -153,14 +168,14 @@ def require_worker(runtime: ApiRuntime, model_name: str) -> None:
 
 
 def require_progress(runtime: ApiRuntime, model_name: str) -> None:
-    """ProblemError (503) while requests of the model stand still."""
+    """Raise ProblemError (503) while requests of the model stand still."""
     found = troubles(runtime, model_name)
     if found:
         raise ProblemError(503, "stalled", "; ".join(found), headers=retry_after(RETRY_AFTER_SECONDS))
 
 
 async def manifest_of(runtime: ApiRuntime, version: VersionState) -> ArtifactManifest:
-    """What a version takes and gives. ProblemError (503) when its artifact cannot be read."""
+    """Return what a version takes and gives. ProblemError (503) when its artifact cannot be read."""
     try:
         return await runtime.manifests.of(version.artifact.digest)
     except HotswapError as error:

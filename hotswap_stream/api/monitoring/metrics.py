@@ -27,7 +27,7 @@ class RegistryCollector(Collector):
         self._runtime = runtime
 
     def collect(self) -> Iterator[Metric]:
-        """All families of the catalogue that this process has."""
+        """Yield all families of the catalogue that this process has."""
         runtime = self._runtime
         registry, fold = runtime.registry, runtime.registry.fold
         streams = list(fold.streams.values())

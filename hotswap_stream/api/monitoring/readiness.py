@@ -54,7 +54,7 @@ def degraded(runtime: ApiRuntime) -> tuple[str, ...]:
 
 
 def troubles(runtime: ApiRuntime, model_name: str) -> tuple[str, ...]:
-    """Why live workers do not get on with the requests of a model, by their own account."""
+    """Return why live workers do not get on with the requests of a model, by their own account."""
     fleet = runtime.services.fleet
     if fleet is None or not fleet.known:
         return ()

@@ -25,7 +25,7 @@ class AllowedHosts:
         self._allowed: set[bytes] = set()
 
     def allow(self, host: bytes) -> bool:
-        """Whether the value of a `Host` header is one of them."""
+        """Return whether the value of a `Host` header is one of them."""
         if host in self._allowed:
             return True
         match = _HOST.fullmatch(host.decode("latin-1").lower())
@@ -47,6 +47,6 @@ class AllowedHosts:
 
 
 def own_names(listening_on: str) -> tuple[str, ...]:
-    """What this server is called without being told: loopback, the host it listens on, and the machine's name."""
+    """Return how this server is called without being told: loopback, the host it listens on, the machine's name."""
     machine = socket.gethostname()
     return ("localhost", "*.localhost", listening_on, machine, machine.partition(".")[0], f"{machine}.local")

@@ -7,19 +7,19 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from hotswap_events.command import ACTOR_CHARACTERS_MAX
 from hotswap_stream.api.protocol.connections import client_address
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.domain.reserved import wrong_actor
 
 ANONYMOUS = "anonymous"
-ACTOR_CHARACTERS_MAX = 200
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def guard_state_change(connection: Connection, _handler: BaseRouteHandler) -> None:
-    """Guard of every handler that changes state; `actor_of` tells afterwards who asked."""
+    """Guard a handler that changes state; `actor_of` tells afterwards who asked. ProblemError: 401, 415, 422."""
     runtime: ApiRuntime = connection.app.state.runtime
     _identify(connection, runtime.services.api_keys)
     _require_json(connection.headers)
@@ -43,7 +43,7 @@ def _identify(connection: Connection, keys: Mapping[str, str]) -> None:
 
 
 def key_owner(keys: Mapping[str, str], presented: str) -> str | None:
-    """Whose key it is. Takes the same time whichever key it is and however much of it is right."""
+    """Return whose key it is. Takes the same time whichever key it is and however much of it is right."""
     owner = None
     for name, key in keys.items():
         if hmac.compare_digest(key.encode(), presented.encode()):
@@ -52,25 +52,25 @@ def key_owner(keys: Mapping[str, str], presented: str) -> str | None:
 
 
 def key_name(headers: Mapping[str, str], keys: Mapping[str, str]) -> str | None:
-    """The name of the key that is presented, if it is one of these."""
+    """Return the name of the key that is presented, if it is one of these."""
     presented = presented_key(headers) if keys else None
     return None if presented is None else key_owner(keys, presented)
 
 
 def address_of(scope: Mapping[str, Any]) -> str:
-    """What counts as one client where nobody is known by a key."""
+    """Return what counts as one client where nobody is known by a key."""
     client = scope.get("client")
     return client_address(client[0] if client else None)
 
 
 def client_of(connection: Connection) -> str:
-    """Who asks, for fair shares: the API key's name, else the address."""
+    """Return who asks, for fair shares: the API key's name, else the address."""
     runtime: ApiRuntime = connection.app.state.runtime
     return key_name(connection.headers, runtime.services.api_keys) or address_of(connection.scope)
 
 
 def actor_of(connection: Connection, named: str | None) -> str:
-    """The API key's name, else the one given, else 'anonymous'."""
+    """Return the API key's name, else the one given, else 'anonymous'. ProblemError (422) for one that does not fit."""
     by_key: str | None = getattr(connection.state, "actor", None)
     if by_key is not None:
         return by_key
@@ -85,7 +85,7 @@ def actor_of(connection: Connection, named: str | None) -> str:
 
 
 def presented_key(headers: Mapping[str, str]) -> str | None:
-    """The API key in the request's headers, right or wrong."""
+    """Return the API key in the request's headers, right or wrong."""
     key = headers.get("x-api-key")
     if key is not None:
         return key
@@ -94,8 +94,11 @@ def presented_key(headers: Mapping[str, str]) -> str | None:
 
 
 def _require_json(headers: Mapping[str, str]) -> None:
-    """A body that got lost on the way must not pass for one without a guard; and a page can send text without being
-    asked whether it may, but no JSON."""
+    """Raise ProblemError for a missing body (422), or one that is not declared as JSON (415).
+
+    A body that got lost on the way must not pass for one without a guard; and a page can send text without being asked
+    whether it may, but no JSON.
+    """
     if "transfer-encoding" not in headers and headers.get("content-length", "0").strip("0") == "":
         raise ProblemError(
             422,

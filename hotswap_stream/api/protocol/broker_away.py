@@ -6,13 +6,13 @@ from hotswap_stream.home.broker_condition import BrokerCondition
 
 
 def broker_condition(runtime: ApiRuntime) -> BrokerCondition | None:
-    """How the embedded broker is; None of a cluster that others keep."""
+    """Return how the embedded broker is; None for a cluster that others keep."""
     ask = runtime.services.broker
     return None if ask is None else ask()
 
 
 def why_away(runtime: ApiRuntime) -> str | None:
-    """Why the embedded broker is away, and what to do; None when it is not."""
+    """Return why the embedded broker is away, and what to do; None when it is not."""
     broker = broker_condition(runtime)
     if broker is None or broker.state != "away":
         return None
@@ -20,7 +20,7 @@ def why_away(runtime: ApiRuntime) -> str | None:
 
 
 def require_broker(runtime: ApiRuntime, *, code: str = "log-unavailable", command_id: str | None = None) -> None:
-    """ProblemError (503 with Retry-After) while the embedded broker is away."""
+    """Raise ProblemError (503 with Retry-After) while the embedded broker is away."""
     detail = why_away(runtime)
     if detail is not None:
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}

@@ -14,13 +14,13 @@ from msgspec import Struct
 _log = structlog.get_logger(__name__)
 
 IPV6_BITS_OF_A_CLIENT = 64
-"""One household or machine has so many addresses that counting single ones would count nothing."""
+"""A client is counted by these first bits of its address: one household or machine has the rest for itself."""
 TOLD_SECONDS = 60.0
-"""The log hears of connections that were cut off once in so long."""
+"""How often the log is told of connections that were cut off."""
 
 
 class ConnectionLimits(Struct, frozen=True, kw_only=True):
-    """Of one server."""
+    """The limits of one server."""
 
     connections_max: int = 800
     connections_per_address_max: int = 400
@@ -37,18 +37,18 @@ class Connection(Protocol):
     """What is needed of a connection here."""
 
     address: str
-    """Of the client; see `client_address`."""
+    """The client's address; see `client_address`."""
 
     def waits_since(self) -> float | None:
-        """Since when the server waits for more of a request; None while it answers one."""
+        """Return since when the server waits for more of a request; None while it answers one."""
         ...
 
     def overdue(self, now: float, limits: ConnectionLimits) -> str | None:
-        """What took too long, if anything."""
+        """Return what took too long, if anything."""
         ...
 
     def end(self, status: int, message: str) -> None:
-        """Answer with this where an answer is still possible, and close."""
+        """Send this answer where one is still possible, and close."""
         ...
 
 
@@ -67,7 +67,7 @@ class Connections:
         return len(self._open)
 
     def add(self, connection: Connection) -> str | None:
-        """Count one more; or say why there is no place for it."""
+        """Count one more, and return None; or return why there is no place for it."""
         limits, address = self.limits, connection.address
         if self._by_address[address] >= limits.connections_per_address_max and not self._made_room(address):
             self._cut_off["refused"] += 1

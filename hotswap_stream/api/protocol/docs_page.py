@@ -20,7 +20,7 @@ class PlainDocsPlugin(OpenAPIRenderPlugin):
         super().__init__(path="/")
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        """The page."""
+        """Return the page."""
         by_tag: dict[str, list[str]] = {}
         for path, operations in openapi_schema["paths"].items():
             for method, operation in operations.items():

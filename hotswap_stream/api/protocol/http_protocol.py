@@ -1,5 +1,7 @@
-"""uvicorn's faster HTTP/1.1 protocol, with what it lacks: an offer to upgrade is declined without losing the body;
-heads, bodies and answers have a time; heads and pipelines have a size; and trailers are no headers.
+"""uvicorn's faster HTTP/1.1 protocol, with what it lacks.
+
+An offer to upgrade is declined without losing the body; heads, bodies and answers have a time limit; heads and
+pipelines have a size limit; and trailers are no headers.
 """
 
 from typing import Any
@@ -12,11 +14,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from hotswap_stream.api.protocol.connections import ConnectionLimits, Connections, client_address
 
 HEAD_BYTES_MAX = 32_768
-"""Of request line and headers. What arrives in one piece with the bytes that exceed it is still received."""
+"""Most bytes of request line and headers. What arrives in one piece with the bytes above it is still received."""
 PIPELINED_REQUESTS_MAX = 64
 """Requests of a connection that wait for the answer to an earlier one."""
 UNREAD_BODY_SECONDS_MAX = 5.0
-"""A request that is answered before its body was read: so long the rest is taken and thrown away."""
+"""How long the rest of a body is taken and thrown away after the request was answered."""
 
 _UPGRADING = (b"upgrade", b"http2-settings")
 
@@ -30,10 +32,10 @@ class ServerConfig(uvicorn.Config):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection. Answers 400 to a head that is too large and 408 to what takes too long, and closes.
+    """One connection. Answer 400 to a head that is too large and 408 to what takes too long, and close.
 
     An upgrade is an offer that a server may pass over (RFC 9110, 7.8), and the body belongs to the request all the
-    same. httptools takes it for accepted and stops behind the head; so the head is parsed once more without the offer.
+    same. httptools takes it for accepted and stops after the head; so the head is parsed once more without the offer.
     """
 
     config: ServerConfig
@@ -47,7 +49,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _broken = False
     """Whether nothing more is read, because it is no HTTP."""
     _reading: str = "head"
-    """`nothing` between requests, `head`, `body`, or `answered-body`: of a request that has its answer already."""
+    """`nothing` between requests, `head`, `body`, or `answered-body` (of a request that has its answer already)."""
     _reading_since = 0.0
     _writing_stopped_at: float | None = None
     _declined: bytes | None = None
@@ -56,7 +58,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     address = "unknown"
 
     def connection_made(self, transport: Any) -> None:
-        """Of asyncio.Protocol."""
+        """Take a place among the connections, or refuse; asyncio calls it."""
         super().connection_made(transport)
         self._reading_since = self.loop.time()
         self.address = client_address(self.client[0] if self.client else None)
@@ -65,13 +67,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.end(503, no_place)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Of asyncio.Protocol. Whoever answers an earlier request of a pipeline hears of it, too."""
+        """Free the place, and tell whoever answers a request of this connection; asyncio calls it."""
         self.config.open_connections.remove(self)
         self._leave_cycles()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Of asyncio.Protocol."""
+        """Parse what came, unless the head is too large; asyncio calls it."""
         if self._broken or self.transport.is_closing():
             return
         self._asked = True
@@ -99,7 +101,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             newest.keep_alive = False
 
     def _newest(self) -> RequestResponseCycle | None:
-        """The cycle of the request whose head came last."""
+        """Return the cycle of the request whose head came last."""
         return self.cycle
 
     def _feed(self, data: memoryview) -> None:
@@ -119,19 +121,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 return
 
     def on_message_begin(self) -> None:
-        """Of httptools."""
+        """Begin to read a head; httptools calls it."""
         self._head_open, self._head_bytes = True, 0
         if self._reading != "head":
             self._now_reading("head")
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Of httptools, which calls it with trailers, too: whoever looked at the headers would not have seen those."""
+        """Keep a header; httptools calls it, with trailers too, which nobody who looked at the headers has seen."""
         if self._head_open:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Of httptools."""
+        """Begin to read the body, or prepare the head without its offer to upgrade; httptools calls it."""
         if self.parser.should_upgrade():
             if self.parser.get_method() != b"CONNECT":
                 self._declined = self._head_without_offer()
@@ -145,14 +147,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Of httptools."""
+        """End a request; httptools calls it."""
         if self._head_open:  # of an offer; the message comes
             return
         self._now_reading("nothing")
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Of the cycle that answered."""
+        """Go on with the next request; the cycle that answered calls it."""
         self._asked = self._reading == "head" or bool(self.pipeline)
         if self._reading == "body" and self.cycle.response_complete:
             self._now_reading("answered-body")
@@ -163,12 +165,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def pause_writing(self) -> None:
-        """Of asyncio.Protocol."""
+        """Note since when the client takes nothing; asyncio calls it."""
         self._writing_stopped_at = self.loop.time()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """Of asyncio.Protocol."""
+        """Note that the client takes answers again; asyncio calls it."""
         self._writing_stopped_at = None
         super().resume_writing()
 
@@ -213,7 +215,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _answer_begun(self) -> bool:
-        """Whether more bytes would be taken for a part of an answer, or for the answer to an earlier request."""
+        """Return whether more bytes would pass for a part of an answer, or for the answer to an earlier request."""
         cycle = self._newest()
         if cycle is None or cycle.response_complete:
             return False
@@ -233,7 +235,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._reading, self._reading_since = what, self.loop.time()
 
     def _head_without_offer(self) -> bytes:
-        """The same head as the parser would write it, but for what belongs to the offer."""
+        """Return the same head as the parser would write it, without what belongs to the offer."""
         version = self.parser.get_http_version().encode()
         lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
         for name, value in self.headers:
@@ -246,7 +248,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def _host_of_target(self) -> None:
-        """`GET http://name/path`: the name in the target is the host, whatever the header says (RFC 9112, 3.2.2)."""
+        """Take the name in a target like `http://name/path` for the host, as RFC 9112 (3.2.2) says."""
         target = httptools.parse_url(self.url)
         if target.host:
             port = b":%d" % target.port if target.port else b""
@@ -254,6 +256,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.headers[:] = [(b"host", target.host + port), *others]
 
     def _ends_in_time(self, data: bytes) -> bool:
-        """Whether it was the body that made the piece large."""
+        """Return whether it was the body that made the piece large."""
         before = self._head_bytes - len(data)
         return 0 <= data.find(b"\r\n\r\n") <= HEAD_BYTES_MAX - before

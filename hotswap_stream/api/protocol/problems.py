@@ -99,7 +99,7 @@ class OipError(Struct, frozen=True):
 
 
 class ProblemError(Exception):
-    """A problem to answer with, raised where returning it would be a detour."""
+    """A problem that becomes the answer, raised where returning it would be a detour."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class ProblemError(Exception):
 
 
 def refused(refusal: Refusal, *, status: int | None = None, command_id: str | None = None) -> ProblemError:
-    """The problem for a refusal."""
+    """Return the problem for a refusal."""
     return ProblemError(
         status or REFUSAL_STATUS[refusal.code],
         refusal.code,
@@ -132,7 +132,7 @@ def refused(refusal: Refusal, *, status: int | None = None, command_id: str | No
 
 
 def problem_of(error: HotswapError, *, command_id: str | None = None) -> ProblemError:
-    """The problem for an error: what the caller can put right is 4xx, what may pass by itself 503 with Retry-After."""
+    """Return the problem for an error: 4xx if the caller can put it right, else 503 (with Retry-After if retriable)."""
     for error_type, status, code in _ERROR_STATUS:
         if isinstance(error, error_type):
             return ProblemError(status, code, str(error), command_id=command_id)
@@ -142,14 +142,14 @@ def problem_of(error: HotswapError, *, command_id: str | None = None) -> Problem
 
 
 def found(answer: Found | Refusal) -> Found:
-    """The answer; a refusal is raised as its problem."""
+    """Return what was found; raise ProblemError for a refusal."""
     if isinstance(answer, Refusal):
         raise refused(answer)
     return answer
 
 
 def oip_error(status: int, detail: str, legal: tuple[str, ...] = ()) -> tuple[int, bytes]:
-    """Status and body of an error in the form of the Open Inference Protocol."""
+    """Return status and body of an error in the form of the Open Inference Protocol."""
     listed = f" (there are: {', '.join(legal)})" if legal else ""
     # The protocol has one status for whatever is wrong with a request.
     return 400 if status == 422 else status, msgspec.json.encode(OipError(f"{detail}{listed}"))
@@ -166,7 +166,7 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
     command_id: str | None = None,
 ) -> Response[Any]:
-    """A problem as a response; under `/v2` in the form of the Open Inference Protocol."""
+    """Return a problem as a response; under `/v2` in the form of the Open Inference Protocol."""
     path = request.url.path
     if _is_oip(path):
         oip_status, body = oip_error(status, detail, legal)
@@ -180,7 +180,7 @@ def problem_response(
 
 
 def encoded_problem(path: str, error: ProblemError) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of a problem, for what answers before the framework."""
+    """Return status, headers and body of a problem, for what answers before the framework."""
     if _is_oip(path):
         status, body = oip_error(error.status, error.detail, error.legal)
         return status, {"content-type": "application/json", **error.headers}, body
@@ -232,7 +232,7 @@ def _on_hotswap_error(request: Request[Any, Any, Any], error: HotswapError) -> R
 
 
 def _code_of(error: HotswapError) -> str:
-    """`LogUnavailableError` → `log-unavailable`."""
+    """Return `log-unavailable` for a `LogUnavailableError`, and so on."""
     name = type(error).__name__.removesuffix("Error")
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
 

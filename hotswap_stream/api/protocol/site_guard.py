@@ -24,7 +24,7 @@ class SiteGuard:
         self._logged: set[bytes] = set()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Of ASGI."""
+        """Refuse, or pass on to the application, as ASGI defines it."""
         if scope["type"] == "http":
             try:
                 self._check(scope)

@@ -13,7 +13,7 @@ from hotswap_events.commands import (
 )
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, CommandAnswer, command_answer, settled
 from hotswap_stream.api.commands.context import CommandBody, Headers, command_context
-from hotswap_stream.api.commands.dispatch import Orders
+from hotswap_stream.api.commands.dispatch import Dispatch
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
@@ -32,10 +32,10 @@ class VersionCommands(Controller):
 
     @post("/{model_version:str}/validate", status_code=200, operation_id="validate", responses=PROBLEM_RESPONSES)
     async def validate(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[ValidateBody]
+        self, dispatch: Dispatch, model_version: VersionInPath, data: JSONBody[ValidateBody]
     ) -> Response[CommandAnswer]:
         """Hand in the figures of an evaluation; a version that fails is archived in the same decision."""
-        return await orders.give(ValidateVersion, data, model_version=model_version)
+        return await dispatch(ValidateVersion, data, model_version=model_version)
 
     @post(
         "/{model_version:str}/stage",
@@ -44,10 +44,10 @@ class VersionCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def stage(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody]
+        self, dispatch: Dispatch, model_version: VersionInPath, data: JSONBody[CommandBody]
     ) -> Response[CommandAnswer]:
         """Put a version into staging: workers may load it ahead."""
-        return await orders.give(StageVersion, data, model_version=model_version)
+        return await dispatch(StageVersion, data, model_version=model_version)
 
     @post(
         "/{model_version:str}/promote",
@@ -56,10 +56,10 @@ class VersionCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def promote(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody]
+        self, dispatch: Dispatch, model_version: VersionInPath, data: JSONBody[CommandBody]
     ) -> Response[CommandAnswer]:
         """Put a version that passed validation into production."""
-        return await orders.give(PromoteVersion, data, model_version=model_version)
+        return await dispatch(PromoteVersion, data, model_version=model_version)
 
     @post(
         "/{model_version:str}/archive",
@@ -68,10 +68,10 @@ class VersionCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def archive(
-        self, orders: Orders, model_version: VersionInPath, data: JSONBody[CommandBody]
+        self, dispatch: Dispatch, model_version: VersionInPath, data: JSONBody[CommandBody]
     ) -> Response[CommandAnswer]:
         """Take a version that is not active out of play."""
-        return await orders.give(ArchiveVersion, data, model_version=model_version)
+        return await dispatch(ArchiveVersion, data, model_version=model_version)
 
 
 class ModelCommands(Controller):
@@ -83,9 +83,9 @@ class ModelCommands(Controller):
     security = KEY_OR_NONE
 
     @post("/switch", status_code=200, operation_id="switch", responses=PROBLEM_RESPONSES)
-    async def switch(self, orders: Orders, data: JSONBody[SwitchBody]) -> Response[CommandAnswer]:
+    async def switch(self, dispatch: Dispatch, data: JSONBody[SwitchBody]) -> Response[CommandAnswer]:
         """Force a version into production, past validation. Answers the previous version and the metadata."""
-        return await orders.give(SwitchVersion, data)
+        return await dispatch(SwitchVersion, data)
 
     @post(
         "/rollback",
@@ -93,9 +93,9 @@ class ModelCommands(Controller):
         operation_id="roll_back",
         responses=PROBLEM_RESPONSES,
     )
-    async def roll_back(self, orders: Orders, data: JSONBody[RollBackBody]) -> Response[CommandAnswer]:
+    async def roll_back(self, dispatch: Dispatch, data: JSONBody[RollBackBody]) -> Response[CommandAnswer]:
         """Return to the version that was in production before."""
-        return await orders.give(RollBack, data)
+        return await dispatch(RollBack, data)
 
     @post(
         "/reload",

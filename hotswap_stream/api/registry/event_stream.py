@@ -52,6 +52,7 @@ class EventStreamLimits(ASGIMiddleware):
     """Gives each client of the event stream a place, and cuts off one that takes nothing."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Let one client in for as long as its stream lasts. ProblemError (503) where there is no place."""
         runtime: ApiRuntime = scope["litestar_app"].state.runtime
         services = runtime.services
         name = key_name(Headers.from_scope(scope), services.api_keys)
@@ -81,7 +82,7 @@ class EventStreamLimits(ASGIMiddleware):
 async def log_messages(
     runtime: ApiRuntime, position: int, wanted: EntryFilter, given_up: asyncio.Event
 ) -> AsyncGenerator[ServerSentEventMessage, None]:
-    """The messages of one client from an offset on, until the server stops or the client is too slow."""
+    """Yield the messages of one client from an offset on, until the server stops or the client is too slow."""
     feed, caught_up = runtime.feed, False
     yield ServerSentEventMessage(comment=f"from offset {position}", data=None, retry=RECONNECT_MS)
     while not runtime.stopping:

@@ -14,7 +14,7 @@ from hotswap_events.rollout_commands import (
     StartRollout,
 )
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
-from hotswap_stream.api.commands.dispatch import Orders
+from hotswap_stream.api.commands.dispatch import Dispatch
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
@@ -62,9 +62,9 @@ class RolloutController(Controller):
         security=KEY_OR_NONE,
         responses=PROBLEM_RESPONSES,
     )
-    async def start(self, orders: Orders, data: JSONBody[StartRolloutBody]) -> Response[CommandAnswer]:
+    async def start(self, dispatch: Dispatch, data: JSONBody[StartRolloutBody]) -> Response[CommandAnswer]:
         """Try candidates against the version in production."""
-        return await orders.give(StartRollout, data)
+        return await dispatch(StartRollout, data)
 
 
 class RolloutCommands(Controller):
@@ -81,9 +81,9 @@ class RolloutCommands(Controller):
         operation_id="advance_rollout",
         responses=PROBLEM_RESPONSES,
     )
-    async def advance(self, orders: Orders, data: JSONBody[RolloutBody]) -> Response[CommandAnswer]:
+    async def advance(self, dispatch: Dispatch, data: JSONBody[RolloutBody]) -> Response[CommandAnswer]:
         """Go to the next step of a progressive rollout; behind the last one the candidate is promoted."""
-        return await orders.give(AdvanceRollout, data)
+        return await dispatch(AdvanceRollout, data)
 
     @post(
         "/pause",
@@ -91,9 +91,9 @@ class RolloutCommands(Controller):
         operation_id="pause_rollout",
         responses=PROBLEM_RESPONSES,
     )
-    async def pause(self, orders: Orders, data: JSONBody[RolloutBody]) -> Response[CommandAnswer]:
+    async def pause(self, dispatch: Dispatch, data: JSONBody[RolloutBody]) -> Response[CommandAnswer]:
         """Let the rollout stand still, with traffic split as it is."""
-        return await orders.give(PauseRollout, data)
+        return await dispatch(PauseRollout, data)
 
     @post(
         "/resume",
@@ -101,9 +101,9 @@ class RolloutCommands(Controller):
         operation_id="resume_rollout",
         responses=PROBLEM_RESPONSES,
     )
-    async def resume(self, orders: Orders, data: JSONBody[RolloutBody]) -> Response[CommandAnswer]:
+    async def resume(self, dispatch: Dispatch, data: JSONBody[RolloutBody]) -> Response[CommandAnswer]:
         """Let a paused rollout go on; a step that pauses until somebody resumes is left."""
-        return await orders.give(ResumeRollout, data)
+        return await dispatch(ResumeRollout, data)
 
     @post(
         "/promote",
@@ -111,9 +111,9 @@ class RolloutCommands(Controller):
         operation_id="promote_rollout",
         responses=PROBLEM_RESPONSES,
     )
-    async def promote(self, orders: Orders, data: JSONBody[PromoteRolloutBody]) -> Response[CommandAnswer]:
+    async def promote(self, dispatch: Dispatch, data: JSONBody[PromoteRolloutBody]) -> Response[CommandAnswer]:
         """Put the candidate into production and end the rollout; while it bakes, keep the version."""
-        return await orders.give(PromoteRollout, data)
+        return await dispatch(PromoteRollout, data)
 
     @post(
         "/abort",
@@ -121,16 +121,16 @@ class RolloutCommands(Controller):
         operation_id="abort_rollout",
         responses=PROBLEM_RESPONSES,
     )
-    async def abort(self, orders: Orders, data: JSONBody[AbortRolloutBody]) -> Response[CommandAnswer]:
+    async def abort(self, dispatch: Dispatch, data: JSONBody[AbortRolloutBody]) -> Response[CommandAnswer]:
         """Give all traffic back to the baseline; while it bakes, roll back to it."""
-        return await orders.give(AbortRollout, data)
+        return await dispatch(AbortRollout, data)
 
     @post("/strategy", status_code=200, operation_id="change_strategy", responses=PROBLEM_RESPONSES)
-    async def change_strategy(self, orders: Orders, data: JSONBody[ChangeStrategyBody]) -> Response[CommandAnswer]:
+    async def change_strategy(self, dispatch: Dispatch, data: JSONBody[ChangeStrategyBody]) -> Response[CommandAnswer]:
         """Go on by another strategy, with the same baseline and salt."""
-        return await orders.give(ChangeStrategy, data)
+        return await dispatch(ChangeStrategy, data)
 
     @post("/analysis", status_code=200, operation_id="record_analysis", responses=PROBLEM_RESPONSES)
-    async def record_analysis(self, orders: Orders, data: JSONBody[RecordAnalysisBody]) -> Response[CommandAnswer]:
+    async def record_analysis(self, dispatch: Dispatch, data: JSONBody[RecordAnalysisBody]) -> Response[CommandAnswer]:
         """Hand in the outcome of an analysis made elsewhere; the rollout's policy says what follows."""
-        return await orders.give(RecordAnalysis, data)
+        return await dispatch(RecordAnalysis, data)

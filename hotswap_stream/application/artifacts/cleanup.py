@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from hotswap_events.command import ModelVersion
+from hotswap_events.command import COMMAND_ID_CHARACTERS_MAX, ModelVersion
 from hotswap_events.commands import DeleteArtifact, Refusal
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.registry.queries import Streams, unknown_model
@@ -19,8 +19,6 @@ from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.domain.state.model import ModelState, VersionState
 from hotswap_stream.domain.versions.retention_rules import why_kept
 from hotswap_stream.errors import HotswapError
-
-COMMAND_ID_CHARACTERS_MAX = 128
 
 
 class RetentionEntry(Struct, frozen=True, kw_only=True):
@@ -64,7 +62,7 @@ class CleanUpReport(Struct, frozen=True, kw_only=True):
     deleted: tuple[RetentionEntry, ...]
     kept: tuple[RetentionEntry, ...]
     freed_bytes: int
-    """Of artifacts that leave the store; one that two versions share counts once."""
+    """Bytes of artifacts that leave the store; one that two versions share counts once."""
     refused: tuple[str, ...] = ()
     """Versions that were given a new part meanwhile, and why their artifacts stay."""
     held: tuple[HeldArtifact, ...] = ()
@@ -107,7 +105,7 @@ def _why_kept(state: ModelState, version: VersionState, newest: set[str]) -> str
 
 
 def _holders(streams: Streams, state: ModelState, reasons: Mapping[str, str | None]) -> dict[str, str]:
-    """Digest → a version that keeps it: a kept one of this model, or any of another model."""
+    """Return digest → a version that keeps it: a kept one of this model, or any of another model."""
     holders: dict[str, str] = {}
     for other in streams.values():
         for name, version in other.state.versions.items():
@@ -171,8 +169,14 @@ def _deletion(entry: RetentionEntry, command: Mapping[str, Any]) -> DeleteArtifa
 
 
 async def adopt(registry: Registry, artifacts: ArtifactStore) -> frozenset[str]:
-    """Mark all artifacts that versions of this environment have, those from before there were marks too; which those
-    were. Errors of the artifact store."""
+    """Mark all artifacts that versions of this environment have, those from before there were marks too.
+
+    Returns:
+        Digests of the artifacts that were marked.
+
+    Raises:
+        HotswapError: One of those of the artifact store.
+    """
     return await artifacts.references.adopt(
         frozenset(
             version.artifact.digest
@@ -184,8 +188,10 @@ async def adopt(registry: Registry, artifacts: ArtifactStore) -> frozenset[str]:
 
 
 async def _delete_unnamed(registry: Registry, artifacts: ArtifactStore, model_name: str) -> list[HeldArtifact]:
-    """Delete the files this model gave up, now or in a clean-up that died, unless some version still has them, or
-    another environment needs them; those that stay."""
+    """Delete the files this model gave up, now or in a clean-up that died, and return those that stay.
+
+    A file stays where some version still has it, or another environment needs it.
+    """
     await registry.catch_up()
     given_up = {version.artifact.digest for version in _versions(registry, model_name) if version.artifact_deleted}
     there = {artifact.digest for artifact in await artifacts.list()} | await artifacts.references.marked()

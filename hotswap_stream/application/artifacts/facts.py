@@ -7,10 +7,11 @@ from hotswap_stream.application.artifacts.store import ArtifactNotFoundError, Ar
 
 
 async def stored_artifact_facts(store: ArtifactStore, digest: str) -> ArtifactFacts | Refusal:
-    """Digest and size of a stored artifact, checked against its bytes; a refusal if there is no such artifact.
+    """Return digest and size of a stored artifact, checked against its bytes; a refusal if there is no such artifact.
 
-    Other errors of the store are raised as they are: a damaged artifact (DigestMismatchError), one that is too large,
-    a store that does not answer.
+    Raises:
+        HotswapError: The store's: a damaged artifact (DigestMismatchError), one that is too large, a store that does
+            not answer.
     """
     try:
         path = await store.local_path(digest)

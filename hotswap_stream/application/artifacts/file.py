@@ -61,7 +61,11 @@ _MANIFEST = msgspec.json.Decoder(ArtifactManifest)
 
 
 def digest_hex(digest: str) -> str:
-    """The 64 hex digits of `sha256:<hex>`. InvalidDigestError for any other string, so none reaches a path."""
+    """Return the 64 hex digits of `sha256:<hex>`.
+
+    Raises:
+        InvalidDigestError: It is any other string, so none reaches a path.
+    """
     match = _DIGEST.fullmatch(digest)
     if match is None:
         raise InvalidDigestError(f"digest {digest[:100]!r} is not valid: 'sha256:' and 64 lower-case hex digits")
@@ -69,14 +73,17 @@ def digest_hex(digest: str) -> str:
 
 
 def digest_of_artifact(content: bytes | bytearray | memoryview) -> str:
-    """`sha256:<hex>` over the whole file. Releases the GIL."""
+    """Return `sha256:<hex>` over the whole file. Releases the GIL."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def pack_artifact(manifest: ArtifactManifest, weights: bytes) -> bytes:
-    """One artifact file from a manifest and a safetensors file. Same manifest and weights, same bytes.
+    """Make one artifact file from a manifest and a safetensors file. Same manifest and weights, same bytes.
 
-    The weights' own metadata are kept. ArtifactFormatError if the weights are no safetensors file.
+    The weights' own metadata are kept.
+
+    Raises:
+        ArtifactFormatError: The weights are no safetensors file.
     """
     header = _read_header(weights)
     text = msgspec.json.encode(manifest, order="deterministic").decode()
@@ -95,7 +102,11 @@ def pack_artifact(manifest: ArtifactManifest, weights: bytes) -> bytes:
 
 
 def read_manifest(content: bytes | memoryview) -> ArtifactManifest:
-    """The manifest of an artifact file, whose header is checked on the way. ArtifactFormatError if there is none."""
+    """Return the manifest of an artifact file, whose header is checked on the way.
+
+    Raises:
+        ArtifactFormatError: There is none.
+    """
     header = _read_header(content)
     text = header.metadata.get(MANIFEST_KEY)
     if text is None:
@@ -104,7 +115,11 @@ def read_manifest(content: bytes | memoryview) -> ArtifactManifest:
 
 
 def tensor_places(content: bytes | memoryview) -> dict[str, TensorPlace]:
-    """Tensor name → place, for any safetensors file. ArtifactFormatError if its header does not describe its bytes."""
+    """Return tensor name → place, for any safetensors file.
+
+    Raises:
+        ArtifactFormatError: Its header does not describe its bytes.
+    """
     header = _read_header(content)
     return {
         name: TensorPlace(
@@ -118,7 +133,11 @@ def tensor_places(content: bytes | memoryview) -> dict[str, TensorPlace]:
 
 
 def decode_manifest(text: str | bytes) -> ArtifactManifest:
-    """A manifest from JSON. ArtifactFormatError says what is wrong with it."""
+    """Decode a manifest from JSON.
+
+    Raises:
+        ArtifactFormatError: It is wrong; the message says what.
+    """
     if len(text) > MANIFEST_BYTES_MAX:
         raise ArtifactFormatError(f"manifest has {len(text)} bytes; at most {MANIFEST_BYTES_MAX} are allowed")
     try:

@@ -25,8 +25,15 @@ class WrongHeuristicError(HotswapError):
 
 
 def constant_artifact(like: ArtifactManifest, answer: Mapping[str, Sequence[float]]) -> bytes:
-    """An artifact that takes what the model of this manifest takes, and answers `answer`: output name → the values of
-    one row, row-major. WrongHeuristicError."""
+    """Make an artifact that takes what another model takes, and gives the same for each row.
+
+    Args:
+        like: The manifest of the other model.
+        answer: Output name → the values of one row, row-major.
+
+    Raises:
+        WrongHeuristicError: The values do not fit the manifest's outputs.
+    """
     names = [spec.name for spec in like.outputs]
     if sorted(answer) != sorted(names):
         raise WrongHeuristicError(f"values are given for {sorted(answer)}; the model answers {sorted(names)}")
@@ -48,7 +55,11 @@ def constant_artifact(like: ArtifactManifest, answer: Mapping[str, Sequence[floa
 
 
 def parse_outputs(text: str) -> tuple[TensorSpec, ...]:
-    """Outputs from the architecture's argument: `scores:FP32:10;boxes:FP32:2x4`, without the batch. ValueError."""
+    """Read outputs from the architecture's argument: `scores:FP32:10;boxes:FP32:2x4`, without the batch.
+
+    Raises:
+        ValueError: The text is not such.
+    """
     specs: list[TensorSpec] = []
     for part in text.split(";"):
         name, _, rest = part.partition(":")

@@ -6,13 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from hotswap_events.inference import DATATYPE_BYTES
+from hotswap_events.inference import DATATYPE_BYTES, Datatype
 from hotswap_events.windows import WINDOW_BYTES_MAX
-
-Datatype = Literal[
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"
-]
-"""Datatypes of the Open Inference Protocol; BYTES is not among them, because no module here takes strings."""
 
 Argument = str | int | float | bool | None
 """An architecture's argument is a JSON scalar, so that a manifest can never carry code or nested surprises."""
@@ -27,7 +22,7 @@ INTEGER_MAX = 2**53
 """Larger integers do not survive every JSON reader."""
 
 WINDOW_STEPS_MAX = 4_096
-"""Of one window, and of one request: so a whole window can be brought by one."""
+"""Steps of one window, and of one request: so a whole window can be brought by one."""
 
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
@@ -51,16 +46,18 @@ class TensorSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             )
 
     def fits(self, shape: tuple[int, ...]) -> bool:
-        """Whether a concrete shape is one this tensor may have."""
+        """Return whether a concrete shape is one this tensor may have."""
         return len(shape) == len(self.shape) and all(
             actual >= 0 if wanted == -1 else actual == wanted for wanted, actual in zip(self.shape, shape, strict=True)
         )
 
 
 class WindowSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The input that workers fill from a series' latest steps. A request brings the newest ones, as
-    [1 to 4,096, features] or [1, 1 to 4,096, features] under the input's name, and names its series by the routing key
-    or the record's key."""
+    """The input that workers fill from a series' latest steps.
+
+    A request brings the newest ones, as [1 to 4,096, features] or [1, 1 to 4,096, features] under the input's name, and
+    names its series by the routing key or the record's key.
+    """
 
     input: str
     steps: Annotated[int, Meta(ge=1, le=WINDOW_STEPS_MAX)]

@@ -18,7 +18,7 @@ class ActiveManifests:
         self._reading = asyncio.Lock()
 
     async def of(self, digest: str) -> ArtifactManifest:
-        """The manifest of the artifact with this digest. Errors as of ArtifactStore.fetch."""
+        """Return the manifest of the artifact with this digest. Errors as of ArtifactStore.fetch."""
         manifest = self._kept.get(digest)
         if manifest is not None:
             return manifest

@@ -63,16 +63,16 @@ class ArtifactMarks(Protocol):
         """Write a mark, or renew it."""
 
     async def of(self, digest: str) -> tuple[Mark, ...]:
-        """All marks of an artifact."""
+        """Return all marks of an artifact."""
 
     async def remove(self, digest: str, name: str) -> None:
         """Remove a mark; nothing happens if there is none."""
 
     async def all(self) -> dict[str, frozenset[str]]:
-        """Digest → names of its marks, of the whole store."""
+        """Return digest → names of its marks, of the whole store."""
 
     async def artifact_written_at(self, digest: str) -> datetime | None:
-        """When an artifact was written, by the same clock; None if it is not there."""
+        """Return when an artifact was written, by the same clock; None if it is not there."""
 
     async def delete_artifact(self, digest: str) -> None:
         """Remove an artifact; nothing happens if there is none."""
@@ -96,12 +96,20 @@ async def _not_needed() -> bool:
 
 
 def environment_name(prefix: str, unique_id: str) -> str:
-    """The name of an environment in a store. ConfigurationError if it would not do as a file's name."""
+    """Return the name of an environment in a store.
+
+    Raises:
+        ConfigurationError: It would not do as a file's name.
+    """
     return check_environment_name(f"{prefix}.{unique_id}")
 
 
 def check_environment_name(name: str) -> str:
-    """The name. ConfigurationError if it is none: nothing else ever becomes part of a path."""
+    """Return the name as it is.
+
+    Raises:
+        ConfigurationError: It is no environment's name: nothing else ever becomes part of a path.
+    """
     if not _ENVIRONMENT.fullmatch(name):
         raise ConfigurationError(
             f"{name[:200]!r} is not the name of an environment: a topic prefix, a dot, and letters, digits, '-' and '_'"
@@ -110,7 +118,7 @@ def check_environment_name(name: str) -> str:
 
 
 def is_mark_name(name: str) -> bool:
-    """Whether a file's name is a mark's, or an announcement's."""
+    """Return whether a file's name is a mark's, or an announcement's."""
     return _ENVIRONMENT.fullmatch(name.removeprefix(_ANNOUNCED)) is not None
 
 
@@ -124,15 +132,19 @@ class ArtifactReferences:
         self._grace_seconds = grace_seconds
 
     async def environment(self) -> str:
-        """The name under which this environment marks."""
+        """Return the name under which this environment marks."""
         if self._environment is None:
             self._environment = check_environment_name(await self._ask_environment())
         return self._environment
 
     async def refer(self, digest: str) -> bool:
-        """Mark an artifact, before the event that names it is written; whether it is there.
+        """Mark an artifact, before the event that names it is written.
 
-        ArtifactBeingDeletedError when somebody is deleting it and does not come to an end.
+        Returns:
+            Whether the artifact is there.
+
+        Raises:
+            ArtifactBeingDeletedError: Somebody is deleting it and does not come to an end.
         """
         environment = await self.environment()
         deadline_s = time.monotonic() + WAIT_SECONDS_MAX
@@ -156,7 +168,7 @@ class ArtifactReferences:
         adopt: bool = True,
         grace_seconds: float | None = None,
     ) -> Release:
-        """Need it no more, and delete it if nobody else needs it.
+        """Give up an artifact, and delete it if nobody else needs it.
 
         Args:
             digest: Of the artifact.
@@ -216,13 +228,13 @@ class ArtifactReferences:
         return Release(digest=digest, outcome="deleted")
 
     async def marked(self) -> frozenset[str]:
-        """Digests of the artifacts that this environment has marked, or announced to delete."""
+        """Return the digests of the artifacts that this environment has marked, or announced to delete."""
         environment = await self.environment()
         own = {environment, _ANNOUNCED + environment}
         return frozenset(digest for digest, names in (await self._marks.all()).items() if names & own)
 
     async def marked_by_anybody(self) -> frozenset[str]:
-        """Digests of the artifacts that some environment has marked, or announced to delete."""
+        """Return the digests of the artifacts that some environment has marked, or announced to delete."""
         return frozenset(await self._marks.all())
 
     async def adopt(self, digests: frozenset[str]) -> frozenset[str]:
@@ -233,7 +245,7 @@ class ArtifactReferences:
         return missing
 
     async def environments(self) -> dict[str, int]:
-        """Environment → how many artifacts it has marked."""
+        """Return environment → how many artifacts it has marked."""
         counts: dict[str, int] = {}
         for names in (await self._marks.all()).values():
             for name in {name.removeprefix(_ANNOUNCED) for name in names}:
@@ -252,7 +264,7 @@ class ArtifactReferences:
         return count
 
     async def _alive(self, digest: str, marks: tuple[Mark, ...]) -> list[str]:
-        """Environments that are deleting it. An announcement older than anybody may take is cleared away."""
+        """Return the environments that are deleting it. An announcement older than anybody may take is cleared away."""
         own = max((mark.written_at for mark in marks if not mark.name.startswith(_ANNOUNCED)), default=None)
         alive = []
         for mark in marks:

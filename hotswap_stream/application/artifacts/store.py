@@ -66,11 +66,19 @@ class ArtifactStore(Protocol):
     async def put_artifact(self, content: bytes) -> ArtifactFacts:
         """Keep an artifact file as it is. The same content again changes nothing, except that damage is repaired.
 
-        ArtifactFormatError if it is no artifact, ArtifactTooLargeError if it has too many bytes.
+        Raises:
+            ArtifactFormatError: It is no artifact.
+            ArtifactTooLargeError: It has too many bytes.
         """
 
     async def fetch(self, digest: str) -> LoadedArtifact:
-        """Read an artifact and check it. ArtifactNotFoundError, ArtifactTooLargeError, DigestMismatchError."""
+        """Read an artifact and check it.
+
+        Raises:
+            ArtifactNotFoundError: The store has none under this digest.
+            ArtifactTooLargeError: It has too many bytes.
+            DigestMismatchError: Its bytes are not those the digest names.
+        """
 
     async def local_path(self, digest: str) -> Path | None:
         """Check an artifact where it lies and answer its path, to be mapped; None if the store is not a folder.
@@ -79,13 +87,15 @@ class ArtifactStore(Protocol):
         """
 
     async def unchecked_path(self, digest: str) -> Path | None:
-        """Where an artifact lies, for a reader that hashes what it reads; None if the store is not a folder.
+        """Return where an artifact lies, for a reader that hashes what it reads; None if the store is not a folder.
 
-        ArtifactNotFoundError, ArtifactTooLargeError.
+        Raises:
+            ArtifactNotFoundError: The store has none under this digest.
+            ArtifactTooLargeError: It has too many bytes.
         """
 
     async def exists(self, digest: str) -> bool:
-        """Whether the store has an artifact under this digest. Does not look inside."""
+        """Return whether the store has an artifact under this digest. Does not look inside."""
 
     async def list(self) -> tuple[ArtifactFacts, ...]:
-        """All artifacts, ordered by digest. Other files in the store are passed over."""
+        """Return all artifacts, ordered by digest. Other files in the store are passed over."""

@@ -34,7 +34,11 @@ def verify_records(records: Iterable[LogRecord]) -> AuditReport:
 
 
 async def verify_log(log: RegistryLog) -> AuditReport:
-    """Verify the log from its beginning to its present end. LogUnavailableError when it cannot be read."""
+    """Verify the log from its beginning to its present end.
+
+    Raises:
+        LogUnavailableError: It cannot be read.
+    """
     walk = AuditWalk()
     async for page in log.read(0, await log.end_offset()):
         for record in page:
@@ -76,10 +80,21 @@ async def export_log(log: RegistryLog, file: BinaryIO) -> ExportWriter:
 async def acknowledge(
     registry: Registry, *, offset: int, digest: str, actor: str, reason: str | None, command_id: str
 ) -> FindingAcknowledged:
-    """Write that somebody knows of what an audit finds at `offset`, and return what was written; nothing is written
-    where it is known already.
+    """Write that somebody knows of what an audit finds at `offset`; where it is known already, write nothing.
 
-    `digest`: of the record there, or its first 12 characters at least; `none` where no record is. NothingFoundError.
+    Args:
+        registry: The registry to write with.
+        offset: Where the audit finds it.
+        digest: The digest of the record there, or its first 12 characters at least; `none` where no record is.
+        actor: Who knows of it.
+        reason: What they say of it.
+        command_id: The id of this command.
+
+    Returns:
+        What was written, or stands there already.
+
+    Raises:
+        NothingFoundError: The audit finds nothing there, or another record than was named.
     """
     report = await verify_log(registry.log)
     every = [*report.findings, *report.notices, *(each.finding for each in report.acknowledged)]

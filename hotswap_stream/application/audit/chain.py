@@ -41,7 +41,7 @@ class Chain:
         self.notices: list[Finding] = []
         self.notices_total = 0
         self.digests: list[str] = [GENESIS]
-        """Of the events that counted; the index is the sequence."""
+        """Digests of the events that counted; the index is the sequence."""
         self.head: Link | None = None
         self.losers: dict[str, Link] = {}
         """Explained links that did not count, by digest."""
@@ -49,11 +49,11 @@ class Chain:
         self.evidence: list[Link] = []
         """Unexplained links since the head."""
         self._suspects: list[Finding] = []
-        """Of records since the head that seem to belong here and are broken in themselves."""
+        """Records since the head that seem to belong here and are broken in themselves."""
         self._suspect_offset: int | None = None
-        """Of the last of them, or of one that was reported elsewhere."""
+        """Offset of the last of them, or of one that was reported elsewhere."""
         self._doubtful: list[Finding] = []
-        """Of what stands before a head that nobody has built on yet: notices, once somebody has."""
+        """What stands before a head that nobody has built on yet: notices, once somebody has."""
         self._confirmed = 0
         """Sequence of the last event that another decision was built on."""
         self._awaiting: dict[str, Link] = {}
@@ -65,7 +65,7 @@ class Chain:
 
     @property
     def sequence(self) -> int:
-        """Of the last event that counted."""
+        """Sequence of the last event that counted."""
         return len(self.digests) - 1
 
     def add(self, link: Link, *, counted: bool) -> bool:
@@ -106,7 +106,7 @@ class Chain:
             self._suspects.append(finding)
 
     def close(self) -> None:
-        """There are no more links: judge what is left."""
+        """Judge what is left: there are no more links."""
         self._settle(None)
         self._note(self._doubtful)
         self._doubtful = []
@@ -131,7 +131,7 @@ class Chain:
         self.evidence, self._suspects, self._suspect_offset = [], [], None
 
     def _broken(self, following: Link | None) -> bool:
-        """Whether something was written after a record that does not count, or after one that is not there."""
+        """Return whether something was written after a record that does not count, or after one that is not there."""
         written = {link.digest for link in self.evidence}
         if following is not None:
             written.add(following.digest)
@@ -145,14 +145,16 @@ class Chain:
         return head is not None and (head.offset + 1, head.cause) == (link.offset, link.cause)
 
     def _blamed(self) -> list[Finding]:
-        """The records found broken in themselves, with what else is known to be wrong."""
+        """Return the records found broken in themselves, with what else is known to be wrong."""
         broken = self.evidence[0]
         missing = f"; what event {broken.sequence} at offset {broken.offset} was written after is not in the log"
         return [replace(suspect, detail=suspect.detail + missing) for suspect in self._suspects]
 
     def _masked(self, found: Finding | None) -> list[Finding]:
-        """What the first unexplained link, which may have been added by anybody, must not hide: a changed head, and
-        links apart from all others, of which one may be the event that was changed."""
+        """Return what the first unexplained link, which may have been added by anybody, must not hide.
+
+        That is a changed head, and links apart from all others, of which one may be the event that was changed.
+        """
         first, rest = self.evidence[0], self.evidence[1:]
         written = {link.digest for link in self.evidence}
         formers = Counter(link.previous for link in self.evidence)
@@ -176,7 +178,7 @@ class Chain:
         self.notices += notices[: max(0, NOTICES_MAX - len(self.notices))]
 
     def _reordered(self, early: Link, former: Link) -> None:
-        """A link that seemed to extend nothing was written after one that stands behind it."""
+        """Take in a link that seemed to extend nothing, and was written after one that comes later in the stream."""
         self.evidence = [link for link in self.evidence if link is not early]
         self._forget(early)
         self._told.add(early.digest)
@@ -202,7 +204,7 @@ class Chain:
         return former is not None and (former.offset, former.sequence, former.cause) == place
 
     def _diagnose(self, following: list[Link]) -> Finding | None:
-        """What broke the chain; None if the break is where a record was found broken in itself."""
+        """Find what broke the chain; None if the break is where a record was found broken in itself."""
         broken, rest = self.evidence[0], [*self.evidence[1:], *following]
         gap = broken.sequence > self.sequence + 1
         if self._suspect_offset is not None:
@@ -213,7 +215,7 @@ class Chain:
         return named or (self._missing(broken) if gap else self._wrong_former(broken, rest))
 
     def _known_former(self, broken: Link) -> Finding | None:
-        """`previous` names an event of this stream, but not one it could follow here."""
+        """Return a finding if `previous` names an event of this stream, but not one it could follow here."""
         loser = self.losers.get(broken.previous)
         if loser is not None and loser.sequence == broken.sequence - 1:
             here = self.head if self.head and self.head.sequence == loser.sequence else broken
@@ -237,7 +239,10 @@ class Chain:
         return self._stands_before(broken, former)
 
     def _odd(self, broken: Link) -> Finding:
-        """The stream is whole, this link names a former event that is not in it: a loser, changed, or behind one."""
+        """Return the finding for a link of a whole stream that names a former event which is not in it.
+
+        It lost, was changed, or follows one of those.
+        """
         former, place = self.last_loser, (broken.offset - 1, broken.sequence - 1, broken.cause)
         if former is not None and (former.offset, former.sequence, former.cause) == place:
             return self._finding(
@@ -260,7 +265,7 @@ class Chain:
         )
 
     def _wrong_former(self, broken: Link, rest: list[Link]) -> Finding:
-        """Either the former event here is not what the broken link was written after, or the link was changed."""
+        """Tell whether the former event is not what the broken link was written after, or the link was changed."""
         intact = any(link.previous in (broken.digest, broken.previous) for link in rest)
         goes_on = any(link.sequence == broken.sequence + 1 or link.previous == self.digests[-1] for link in rest)
         if self.head is None or (not intact and (goes_on or broken.sequence <= self.sequence)):

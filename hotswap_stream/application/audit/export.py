@@ -68,22 +68,22 @@ class ExportWriter:
 
     def __init__(self) -> None:
         self.sha256 = _FIRST
-        """Of the line made last."""
+        """SHA-256 of the line made last."""
         self.records = 0
 
     def line(self, record: LogRecord) -> bytes:
-        """The next record's line."""
+        """Return the next record's line."""
         self.records += 1
         key, key_base64 = _text_or_base64(record.key)
         value, value_base64 = _text_or_base64(record.value)
         return self._sealed(_RecordLine(record.offset, record.timestamp_ms, key, key_base64, value, value_base64))
 
     def passed(self, offsets: range) -> bytes:
-        """A line for offsets that hold no record."""
+        """Return a line for offsets that hold no record."""
         return self._sealed(_PassedLine(offsets.start, offsets.stop))
 
     def last_line(self) -> bytes:
-        """The line behind all records."""
+        """Return the line that comes after all records."""
         return self._sealed(_LastLine(EXPORT_FORMAT, self.records))
 
     def _sealed(self, line: _RecordLine | _PassedLine | _LastLine) -> bytes:
@@ -93,17 +93,23 @@ class ExportWriter:
 
 
 def read_export(file: BinaryIO) -> Iterator[LogRecord]:
-    """The records of an export, each checked before it is given. ExportDamagedError at the first broken line.
+    """Read the records of an export, each checked before it is given.
 
     Reads line by line: the last records are given before the last line is checked.
+
+    Raises:
+        ExportDamagedError: At the first broken line.
     """
     return (found for found in read_export_offsets(file) if not isinstance(found, range))
 
 
 def read_export_offsets(file: BinaryIO) -> Iterator[LogRecord | range]:
-    """The same, and where they stood, offsets that held no record. ExportDamagedError.
+    """Read the records of an export and, where they stood, offsets that held no record.
 
     Reads line by line: the last records are given before the last line is checked.
+
+    Raises:
+        ExportDamagedError: At the first broken line.
     """
     writer = ExportWriter()
     expected_offset = 0
@@ -137,7 +143,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _record_of(line: bytes) -> LogRecord | None:
-    """The record a line holds, whether or not its seal fits; None if it holds none."""
+    """Return the record a line holds, whether or not its seal fits; None if it holds none."""
     try:
         read = _RECORD_LINE.decode(line)
         key = _bytes_of(read.key, read.key_base64)
@@ -196,7 +202,7 @@ def _why_no_line(line: bytes) -> str:
 
 
 def _misplaced(line: bytes, record: LogRecord, former_sha256: str, expected_offset: int, file: BinaryIO) -> Finding:
-    """Another offset than expected: was it changed, is the expected one missing, or does it come later?"""
+    """Tell of another offset than expected: it was changed, or the expected one is missing, or comes later."""
     in_place = ExportWriter()
     in_place.sha256 = former_sha256
     in_place.line(msgspec.structs.replace(record, offset=expected_offset))

@@ -22,7 +22,7 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     damage: Damage
     offset: int
-    """Of the broken event; of a dropped one, where it is missed."""
+    """Offset of the broken event; of a dropped one, where it is missed."""
     stream: str | None = None
     """The model name."""
     sequence: int | None = None
@@ -43,7 +43,7 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StreamHead(Struct, frozen=True):
-    """Where a stream ends. Noted down elsewhere, it shows later that nothing was cut off behind it."""
+    """Where a stream ends. Noted down elsewhere, it shows later that nothing was cut off after it."""
 
     sequence: int
     offset: int

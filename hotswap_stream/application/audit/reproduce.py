@@ -36,7 +36,11 @@ class ExactLoader(Protocol):
     """Loads a version with a named executor."""
 
     async def load_exactly(self, digest: str, executor: str) -> ExactModel:
-        """A HotswapError says why this executor, or this artifact, is not to be had."""
+        """Load an artifact for one executor.
+
+        Raises:
+            HotswapError: This executor, or this artifact, is not to be had; the message says why.
+        """
         ...
 
 
@@ -79,10 +83,21 @@ async def reproduce(
     answered: Arrays,
     first_row: int = 0,
 ) -> Reproduction:
-    """Compute a request's inputs again and compare with the answered outputs (any of the model's, by name).
+    """Compute a request's inputs again and compare with the answered outputs.
 
-    `executor` and `padded_batch_size` are the answer's facts. `first_row` matters only on processors and executors
-    where a row's bits depend on its place in the batch. NotReproducibleError, and the errors of `load_exactly`.
+    Args:
+        loader: Loads the artifact with the executor.
+        artifact_digest: The answer's.
+        executor: The answer's.
+        padded_batch_size: The answer's: rows of the forward pass.
+        inputs: Tensor name → array, as the request brought them.
+        answered: Any of the model's outputs, by name.
+        first_row: The request's first row in its batch; it matters only on processors and executors where a row's bits
+            depend on its place in the batch.
+
+    Raises:
+        NotReproducibleError: The answer and the request do not belong together.
+        HotswapError: One of those of `load_exactly`.
     """
     model = await loader.load_exactly(artifact_digest, executor)
     try:
@@ -108,7 +123,11 @@ async def reproduce(
 
 
 def difference_of(output: str, answered: Any, found: Any) -> Difference:
-    """Compare two arrays. NotReproducibleError if their shapes differ, or values do not fit the computed type."""
+    """Compare two arrays.
+
+    Raises:
+        NotReproducibleError: Their shapes differ, or values do not fit the computed type.
+    """
     import numpy as np  # not at the top: the command line starts without it
 
     answered = np.asarray(answered)
@@ -138,5 +157,5 @@ def difference_of(output: str, answered: Any, found: Any) -> Difference:
 
 
 def _place(bits: int, size: int) -> int:
-    """A float's place in the order of all floats of its size, from its bits as a signed integer."""
+    """Return a float's place in the order of all floats of its size, from its bits as a signed integer."""
     return bits if bits >= 0 else -(bits + (1 << (8 * size - 1)))

@@ -43,14 +43,17 @@ class AuditWalk:
         return self._fold.next_offset
 
     def gap_before(self, record: LogRecord) -> range | None:
-        """Offsets that are missing right before this record, which is to be added; None where none are, or where so
-        many gaps were found before that no more are kept."""
+        """Return the offsets that are missing right before this record, which is to be added.
+
+        Returns:
+            None where none are, or where more gaps were found before than are kept.
+        """
         if record.offset <= self.next_offset or len(self._gaps) >= FINDINGS_MAX:
             return None
         return range(self.next_offset, record.offset)
 
     def pass_over(self, offsets: range) -> None:
-        """These offsets, the next in line, are known to hold no record."""
+        """Take in that these offsets, the next in line, are known to hold no record."""
         if offsets.start <= self.next_offset:
             self._fold.pass_over(offsets.stop)
 
@@ -65,7 +68,7 @@ class AuditWalk:
         self._judge(record)
 
     def _note_late(self, record: LogRecord) -> None:
-        """A record where another one belongs: fold and chains have passed its place, or had it."""
+        """Take in a record where another one belongs: fold and chains have passed its place, or had it."""
         known = self._gaps.get(record.offset)
         if known is not None:
             self._gaps[record.offset] = (known[0], record)
@@ -120,7 +123,10 @@ class AuditWalk:
             self._loose.append(finding)
 
     def _report(self, record: LogRecord, header: Header, damage: Damage, detail: str) -> None:
-        """A record that counts and is broken in itself; a gap right behind it in the stream of its key is its doing."""
+        """Report a record that counts and is broken in itself.
+
+        A gap right after it in the stream of its key is its doing.
+        """
         key = _key_of(record)
         if key is not None:
             self._chain(key).suspect(record.offset, None)
@@ -128,7 +134,7 @@ class AuditWalk:
             self._findings.append(finding_at(record.offset, header, damage, detail, stream=key, value=record.value))
 
     def report(self, *further: Finding) -> AuditReport:
-        """What was found, with what the caller found itself. Nothing can be added after it."""
+        """Return what was found, with what the caller found itself. Nothing can be added after it."""
         found = [misplaced(offset, *gap) for offset, gap in self._gaps.items()] + self._findings
         notices, notices_total = list(self._loose), self._loose_total
         for chain in self._chains.values():
@@ -171,7 +177,7 @@ def _key_of(record: LogRecord) -> str | None:
 
 
 def misplaced(expected_offset: int, record: LogRecord, late: LogRecord | None) -> Finding:
-    """`record` stands where `expected_offset` belongs; `late` is what belongs there, if it comes later."""
+    """Tell that `record` stands where `expected_offset` belongs; `late` is what belongs there, if it comes later."""
     if late is None and record.offset > expected_offset:
         missing = (
             f"offset {expected_offset} is"
@@ -185,7 +191,7 @@ def misplaced(expected_offset: int, record: LogRecord, late: LogRecord | None) -
 
 
 def header_of(record: LogRecord) -> Header | None:
-    """What the record says of itself, if it reads."""
+    """Return what the record says of itself, if it reads."""
     event = REGISTRY_CODEC.decode(record.value)
     if isinstance(event, UnreadableEvent):
         return None
@@ -201,7 +207,7 @@ def finding_at(
     stream: str | None = None,
     value: bytes | None = None,
 ) -> Finding:
-    """A finding that names the event as far as its header is known. `value`: of the record at the offset."""
+    """Make a finding that names the event as far as its header is known. `value`: of the record at the offset."""
     digest = None if value is None else digest_of(value)
     if header is None:
         return Finding(damage=damage, offset=offset, stream=stream, digest=digest, detail=detail)

@@ -10,7 +10,7 @@ _MADE_OF = {"latency-ms": "requests", "error-rate": "requests", "input-drift": "
 
 
 def describe_figure(rule: AlertRule, value: float) -> str:
-    """A figure of the rule with its unit: `6.5 %`, `64 ms`, `12,345 requests`, `0.21`."""
+    """Return a figure of the rule with its unit: `6.5 %`, `64 ms`, `12,345 requests`, `0.21`."""
     match rule.metric:
         case "error-rate":
             return f"{_number(100 * value)} %"
@@ -25,23 +25,23 @@ def describe_figure(rule: AlertRule, value: float) -> str:
 
 
 def describe_metric(rule: AlertRule) -> str:
-    """What the rule looks at: `error-rate`, `latency-ms p99`."""
+    """Return what the rule looks at: `error-rate`, `latency-ms p99`."""
     return f"{rule.metric} p{100 * rule.quantile:.6g}" if rule.metric == "latency-ms" else rule.metric
 
 
 def describe_crossing(rule: AlertRule, value: float) -> str:
-    """`error-rate 6.5 % is above 5 %`."""
+    """Return `error-rate 6.5 % is above 5 %`."""
     return f"{describe_metric(rule)} {describe_figure(rule, value)} is above {describe_figure(rule, rule.above)}"
 
 
 def describe_rule(rule: AlertRule) -> str:
-    """`lag above 10,000 requests for 30 s`."""
+    """Return `lag above 10,000 requests for 30 s`."""
     lasting = f" for {_number(rule.for_seconds)} s" if rule.for_seconds else ""
     return f"{describe_metric(rule)} above {describe_figure(rule, rule.above)}{lasting}"
 
 
 def describe_alert_policy(policy: AlertPolicy) -> str:
-    """All rules by name, or that nothing is watched."""
+    """Return all rules by name, or that nothing is watched."""
     rules = "; ".join(f"{rule.name} ({rule.severity}): {describe_rule(rule)}" for rule in policy.rules)
     return rules or "nothing is watched"
 

@@ -21,7 +21,7 @@ _MEASURED = (AlertRaised, RolloutAnalysisRecorded)
 
 
 def describe(event: Envelope | UnknownEvent) -> str:
-    """`2026-01-31 13:00:00Z alice promoted v2 of digits, in place of v1: better on rare digits`.
+    """Return `2026-01-31 13:00:00Z alice promoted v2 of digits, in place of v1: better on rare digits`.
 
     Never more than one line, and nothing in it that a terminal would obey, whatever the event holds.
     """

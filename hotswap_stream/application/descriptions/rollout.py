@@ -36,12 +36,12 @@ _BAKE_ENDS = {
 
 
 def percent(weight: int) -> str:
-    """`500` → `5 %`; weights are in 1/10,000."""
+    """Return `5 %` for `500`; weights are in 1/10,000."""
     return f"{weight / 100:g} %"
 
 
 def describe_strategy(strategy: Strategy) -> str:
-    """`canary at 5 %`, `progressive: 5 %, analysis, 50 %, pause`."""
+    """Return `canary at 5 %`, `progressive: 5 %, analysis, 50 %, pause`."""
     match strategy:
         case FixedStrategy():
             return f"fixed on {strategy.model_version}"
@@ -59,7 +59,7 @@ def describe_strategy(strategy: Strategy) -> str:
 
 
 def describe_step(step: RolloutStep) -> str:
-    """`5 %`, `pause 60 s`, `pause until resumed`, `analysis`."""
+    """Return `5 %`, `pause 60 s`, `pause until resumed`, `analysis`."""
     if isinstance(step, SetWeightStep):
         return percent(step.weight)
     if isinstance(step, AnalysisStep):
@@ -68,7 +68,7 @@ def describe_step(step: RolloutStep) -> str:
 
 
 def describe_arms(arms: tuple[Arm, ...]) -> str:
-    """`v1 95 %, v2 5 %`."""
+    """Return `v1 95 %, v2 5 %`."""
     return ", ".join(f"{arm.model_version} {percent(arm.weight)}" for arm in arms)
 
 

@@ -17,7 +17,7 @@ _CLOSED_BECAUSE = {"probes-passed": "its probes passed", "operator": "reset by h
 
 
 def describe_policy(policy: ServingPolicy) -> str:
-    """`failures above 0.5 of 50 or more answers in 30 s open a circuit for 30 s, then 10 probes; …`."""
+    """Return `failures above 0.5 of 50 or more answers in 30 s open a circuit for 30 s, then 10 probes; …`."""
     limits = []
     if policy.error_rate_max is not None:
         limits.append(f"failures above {policy.error_rate_max:.4g}")

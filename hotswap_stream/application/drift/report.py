@@ -127,9 +127,20 @@ async def drift_report(
     model_version: str | None = None,
     tolerance: float = 0.0,
 ) -> DriftReport | Refusal:
-    """Of this version, or of the active one. HotswapErrors where the observations cannot be read, or are too many.
+    """Return the report on a version, or the refusal that says why there is none.
 
-    `tolerance`: a distance that nobody minds, from 0 to below 1; ValueError for another one.
+    Args:
+        streams: The models as folded from the log.
+        model_name: The model.
+        history: Where its observations are kept.
+        since: The first time that is looked at.
+        until: The last one; None looks up to the present.
+        model_version: The version; None takes the active one.
+        tolerance: A distance that nobody minds, from 0 to below 1.
+
+    Raises:
+        ValueError: Another tolerance.
+        HotswapError: The observations cannot be read, or are too many.
     """
     if not 0 <= tolerance < 1:
         raise ValueError(f"tolerance is {tolerance}; a distance from 0 to below 1 is needed")

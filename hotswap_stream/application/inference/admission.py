@@ -32,7 +32,7 @@ class NotAdmittedError(HotswapError):
 
 
 def retry_after_seconds(retry_after_s: float) -> int:
-    """Whole seconds as HTTP wants them: at least one, at most RETRY_AFTER_SECONDS_MAX."""
+    """Return whole seconds as HTTP wants them: at least one, at most RETRY_AFTER_SECONDS_MAX."""
     return max(1, min(RETRY_AFTER_SECONDS_MAX, math.ceil(retry_after_s)))
 
 
@@ -41,7 +41,7 @@ class AdmissionLimits(Struct, frozen=True, kw_only=True):
 
     in_flight_max: int = 256
     in_flight_per_caller_max: int | None = None
-    """Of one named caller; None: no limit but the common one."""
+    """Requests in flight of one named caller; None: no limit but the common one."""
 
 
 class Admission:
@@ -58,7 +58,11 @@ class Admission:
 
     @contextmanager
     def place(self, caller: str | None = None) -> Iterator[None]:
-        """Hold a place. NotAdmittedError when there is none."""
+        """Hold a place for one request.
+
+        Raises:
+            NotAdmittedError: There is none.
+        """
         self._check(caller)
         self.in_flight += 1
         if caller is not None:
@@ -75,7 +79,11 @@ class Admission:
             self._seconds_each += 0.1 * (time.monotonic() - began_s - self._seconds_each)
 
     def check_worker(self, model_name: str) -> None:
-        """NotAdmittedError when no live worker has had the model for a while."""
+        """Check that a live worker has the model.
+
+        Raises:
+            NotAdmittedError: None has had it for a while.
+        """
         fleet = self._fleet
         if fleet is None or not fleet.known:
             return

@@ -34,7 +34,7 @@ class WrongBodyError(ValueError):
 
 
 class WireTensor(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A tensor in the JSON. Its data are either here or, with `binary_data_size` in the parameters, behind the JSON."""
+    """A tensor in the JSON. Its data are either here or, with `binary_data_size` in the parameters, after the JSON."""
 
     name: str
     shape: Annotated[list[Dimension], Meta(max_length=8)]
@@ -80,7 +80,7 @@ class HttpRequest(Struct, frozen=True, kw_only=True):
     binary_by_output: dict[str, bool]
 
     def binary_outputs(self, names: Collection[str]) -> set[str]:
-        """Those of these outputs that are wanted as bytes."""
+        """Return those of these outputs that are wanted as bytes."""
         return {name for name in names if self.binary_by_output.get(name, self.binary_by_default)}
 
 
@@ -100,7 +100,15 @@ _lists = msgspec.json.Decoder(list[Any])
 
 
 def decode_request(body: bytes, header_length: str | None) -> HttpRequest:
-    """A request's body; `header_length` is the value of the header, if there is one. WrongBodyError."""
+    """Decode a request's body.
+
+    Args:
+        body: JSON, and the raw bytes of tensors after it.
+        header_length: The value of the header that says where the JSON ends, if there is one.
+
+    Raises:
+        WrongBodyError: It is no inference request; the message says why.
+    """
     text, binary = _split(body, header_length)
     try:
         wire = _requests.decode(text)
@@ -121,7 +129,7 @@ def decode_request(body: bytes, header_length: str | None) -> HttpRequest:
 
 
 def encode_response(response: InferResponse, binary_outputs: Collection[str]) -> tuple[bytes, int | None]:
-    """An answer's body, and the bytes of its JSON if bytes of tensors follow it."""
+    """Encode an answer's body; return it with the bytes of its JSON if bytes of tensors follow it."""
     tensors, chunks = _part(response.outputs, binary_outputs)
     wire = WireResponse(
         model_name=response.model_name,
@@ -134,7 +142,7 @@ def encode_response(response: InferResponse, binary_outputs: Collection[str]) ->
 
 
 def encode_request(request: InferRequest) -> tuple[bytes, int | None]:
-    """A request's body with raw tensors behind the JSON; all outputs are wanted as bytes."""
+    """Encode a request's body with raw tensors after the JSON; all outputs are wanted as bytes."""
     tensors, chunks = _part(request.inputs, {tensor.name for tensor in request.inputs})
     wire = WireRequest(
         inputs=tensors,
@@ -146,7 +154,15 @@ def encode_request(request: InferRequest) -> tuple[bytes, int | None]:
 
 
 def decode_response(body: bytes, header_length: str | None) -> InferResponse:
-    """An answer's body. WrongBodyError."""
+    """Decode an answer's body.
+
+    Args:
+        body: JSON, and the raw bytes of tensors after it.
+        header_length: The value of the header that says where the JSON ends, if there is one.
+
+    Raises:
+        WrongBodyError: It is no answer; the message says why.
+    """
     text, binary = _split(body, header_length)
     try:
         wire = _responses.decode(text)
@@ -219,7 +235,7 @@ def _listed(tensor: WireTensor, *, as_text: bool) -> InferTensor:
 
 
 def _part(tensors: list[InferTensor], binary: Collection[str]) -> tuple[list[WireTensor], list[bytes]]:
-    """The JSON's tensors, and the bytes that follow it."""
+    """Return the JSON's tensors, and the bytes that follow it."""
     parted, chunks = [], []
     for tensor in tensors:
         facts: dict[str, Any] = {"name": tensor.name, "shape": tensor.shape, "datatype": tensor.datatype}

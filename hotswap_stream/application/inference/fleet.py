@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 RECORDS_MAX = 100_000
 RECORD_BYTES_MAX = 1_048_576
 FORGOTTEN_AT_ONCE = 1_000
-"""When all places are taken, so many are freed."""
+"""When all places are taken, as many are freed at once."""
 ABSENT_MAX = 10_000
 """Models without a worker whose absence is timed."""
 TIME_S_MAX = TIME_MAX.timestamp() - 1
@@ -47,7 +47,7 @@ class FleetWorker(Struct, frozen=True, kw_only=True):
     """It has folded the registry log up to and with this offset."""
     serving_version: str | None
     serving_registry_offset: int | None
-    """Of the event that chose the serving version."""
+    """Registry offset of the event that chose the serving version."""
     versions: dict[str, FleetVersion]
     """What it holds or tried to load."""
     partitions: tuple[int, ...]
@@ -70,7 +70,7 @@ class ModelFleet(Struct, frozen=True, kw_only=True):
     model_name: str
     active_version: str | None
     active_registry_offset: int | None
-    """Of the event that put it into production."""
+    """Registry offset of the event that put it into production."""
     live_workers: int
     serving_active_workers: int
     """Live ones that serve the version in production."""
@@ -88,16 +88,16 @@ class FleetView(Protocol):
         ...
 
     def workers(self, model_name: str) -> tuple[FleetWorker, ...]:
-        """Those of one model by name, dead ones too for a while."""
+        """Return those of one model by name, dead ones too for a while."""
         ...
 
     def absent_s(self, model_name: str) -> float:
-        """For how long no live worker has had the model; 0 if one has it."""
+        """Return for how many seconds no live worker has had the model; 0 if one has it."""
         ...
 
 
 def fleet_record(key: bytes | None, value: bytes) -> FleetRecord | None:
-    """The record; None for any bytes that are none, or that speak of another worker or model than their key."""
+    """Decode a record; None for any bytes that are none, or that speak of another worker or model than their key."""
     if len(value) > RECORD_BYTES_MAX or nests_too_deep(value):
         return None
     try:
@@ -150,8 +150,11 @@ class FleetFold:
         of_model[record.worker] = _Heard(record, heard_s, appended_s)
 
     def caught_up(self, now_s: float) -> None:
-        """What was read so far was there before: each record counts as heard as long ago as it is older than the
-        newest one. If all of them are old, the newest worker lives on until `LIVE_SECONDS_MAX` have passed here."""
+        """Take what was read so far as what was there before.
+
+        Each record counts as heard as long ago as it is older than the newest one. If all of them are old, the newest
+        worker lives on until `LIVE_SECONDS_MAX` have passed here.
+        """
         for of_model in self._records.values():
             for worker, heard in of_model.items():
                 age_s = max(0.0, self._newest_s - heard.appended_s)
@@ -159,11 +162,11 @@ class FleetFold:
         self._absent_since_s.clear()
 
     def model_names(self) -> tuple[str, ...]:
-        """Models that some worker spoke of."""
+        """Return the models that some worker spoke of."""
         return tuple(sorted(name for name, workers in self._records.items() if workers))
 
     def workers(self, model_name: str, now_s: float) -> tuple[FleetWorker, ...]:
-        """Of one model by name; those silent for long are left out."""
+        """Return the workers of one model by name; those silent for long are left out."""
         return tuple(
             FleetWorker(
                 worker=heard.record.worker,
@@ -220,7 +223,7 @@ class FleetFold:
 
 
 def model_fleet(model_name: str, state: ModelState, active_offset: int, workers: tuple[FleetWorker, ...]) -> ModelFleet:
-    """The workers of a model beside what the registry wants."""
+    """Compare the workers of a model with what the registry wants."""
     live = [worker for worker in workers if worker.live]
     active = state.active_version
     serving = [

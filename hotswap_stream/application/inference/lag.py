@@ -21,9 +21,13 @@ class RequestLag(Protocol):
     """Says how many requests wait."""
 
     async def waiting(self, models: Mapping[str, float]) -> dict[str, WaitingRequests]:
-        """What waits for these models; models without topics are left out.
+        """Return what waits for these models; models without topics are left out.
 
-        `models`: model name → threshold, in requests. A figure up to the threshold may be too high by what was answered
-        lately; one above it is not. LogUnavailableError when the broker does not say in time.
+        Args:
+            models: Model name → threshold, in requests. A figure up to the threshold may be too high by what was
+                answered lately; one above it is not.
+
+        Raises:
+            LogUnavailableError: The broker does not say in time.
         """
         ...

@@ -13,7 +13,10 @@ TURN_SECONDS_MAX = 600.0
 
 
 class Standstill:
-    """Of one model. Times are seconds of any clock that does not jump, the same for all calls."""
+    """Which partitions of one model stand still.
+
+    Times are seconds of any clock that does not jump, the same for all calls.
+    """
 
     def __init__(self) -> None:
         self._places: Mapping[int, tuple[int, float | None]] = {}
@@ -25,8 +28,14 @@ class Standstill:
     def look(
         self, places: Mapping[int, int], ends: Mapping[int, int], now_s: float, blocked: Collection[int] = ()
     ) -> None:
-        """By partition: the offset up to which is answered, and that of the next request to come. `blocked`: those
-        that something is known to keep from moving."""
+        """Take in how far each partition is.
+
+        Args:
+            places: Partition → the offset up to which is answered.
+            ends: Partition → the offset of the next request to come.
+            now_s: The time.
+            blocked: Partitions that something is known to keep from moving.
+        """
         found: dict[int, tuple[int, float | None]] = {}
         for partition, place in places.items():
             earlier, since_s = self._places.get(partition, (None, None))
@@ -40,18 +49,20 @@ class Standstill:
         self._places, self._blocked = found, frozenset(blocked)
 
     def forget(self) -> None:
-        """What was seen does not count."""
+        """Forget what was seen."""
         self._places, self._blocked = {}, frozenset()
 
     def forgive(self, now_s: float) -> None:
-        """Whoever looks stood still itself: the time until now does not count."""
+        """Count no time until now: whoever looks stood still itself."""
         self._places = {
             part: (place, None if since_s is None else now_s) for part, (place, since_s) in self._places.items()
         }
 
     def standing(self, now_s: float) -> dict[int, float]:
-        """Partition → for how many seconds it stands still; of a partition among others that move, those beyond what
-        its turn may take."""
+        """Return the partitions that stand still although requests wait, each with for how many seconds it does.
+
+        Of a partition among others that move, only the seconds beyond what its turn may take count.
+        """
         found: dict[int, float] = {}
         places, moved_s, blocked = self._places, self._moved_s, self._blocked
         for partition, (_place, since_s) in places.items():

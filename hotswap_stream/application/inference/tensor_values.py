@@ -45,7 +45,7 @@ class TextResponse(InferResponse, frozen=True, kw_only=True, omit_defaults=True,
 
 
 def tensor_bytes(datatype: str, shape: Sequence[int]) -> int:
-    """Bytes that a tensor's raw data take."""
+    """Return how many bytes a tensor's raw data take."""
     return math.prod(shape) * DATATYPE_BYTES[datatype]
 
 
@@ -66,7 +66,7 @@ def flat_values(tensor: InferTensor) -> list[Any]:
 
 
 def flatten(data: Sequence[Any]) -> list[Any]:
-    """A flat or regularly nested list as a flat one."""
+    """Flatten a flat or regularly nested list."""
     values = list(data)
     for _ in range(DIMENSIONS_MAX):
         if not values or not isinstance(values[0], (list, tuple)):
@@ -76,7 +76,7 @@ def flatten(data: Sequence[Any]) -> list[Any]:
 
 
 def nest(values: Sequence[Any], shape: Sequence[int]) -> list[Any]:
-    """A flat list as nested ones of this shape."""
+    """Nest a flat list in this shape."""
     nested = list(values)
     for size in reversed(shape[1:]):
         nested = [nested[start : start + size] for start in range(0, len(nested), size)] if size else []
@@ -84,7 +84,11 @@ def nest(values: Sequence[Any], shape: Sequence[int]) -> list[Any]:
 
 
 def shape_of(data: Any) -> tuple[int, ...]:
-    """The shape of nested lists; () for a number. ValueError if they are ragged or deeper than DIMENSIONS_MAX."""
+    """Return the shape of nested lists; () for a number.
+
+    Raises:
+        ValueError: They are ragged, or deeper than `DIMENSIONS_MAX`.
+    """
     shape: list[int] = []
     level = [data]
     while isinstance(level[0], (list, tuple)):

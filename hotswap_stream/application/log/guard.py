@@ -32,7 +32,7 @@ times."""
 
 
 class LogGuard:
-    """Of one follower. `memory`: what earlier processes saw; None remembers nothing."""
+    """Watches the log of one follower. `memory`: what earlier processes saw; None remembers nothing."""
 
     def __init__(self, log: RegistryLog, memory: LogMemory | None = None) -> None:
         self._log = log
@@ -48,7 +48,11 @@ class LogGuard:
         return None if self._first is None else self._seen(self._first)
 
     async def begin(self) -> int:
-        """Before the first record is read: the log's end. LogReplacedError if what was remembered cannot be there."""
+        """Return the log's end, before the first record is read.
+
+        Raises:
+            LogReplacedError: What was remembered cannot be there.
+        """
         # Recalled first: another process may read further, and remember it, at any moment.
         seen = self._remembered = None if self._memory is None else self._memory.recall()
         end_offset = await self._log.end_offset()
@@ -61,13 +65,17 @@ class LogGuard:
         return end_offset
 
     def read(self, record: LogRecord) -> None:
-        """The first record, when it was read. LogReplacedError if it is not the one that was remembered."""
+        """Take in the first record.
+
+        Raises:
+            LogReplacedError: It is not the one that was remembered.
+        """
         seen, self._first = self._remembered, seen_from(record, 1)
         if seen is not None and seen.identity != self._first.identity:
             raise replaced(seen, f"there is {self._first}")
 
     def read_to(self, next_offset: int) -> None:
-        """All records before this offset were read; remembered about once a second."""
+        """Take in that all records before this offset were read; remembered about once a second."""
         self._next_offset = next_offset
         if monotonic() - self._written_s >= REMEMBER_SECONDS:
             self.remember()
@@ -83,9 +91,13 @@ class LogGuard:
         self._memory.remember(self._seen(self._first))
 
     async def check(self) -> None:
-        """LogReplacedError when the log there is not the one that is followed, or ends before what was read of it.
+        """Ask the log whether it still is the one that is followed.
 
-        Asks the log's clock and its end, no record: what stands in a log's place began later. LogUnavailableError.
+        Asks the log's clock and its end, no record: what stands in a log's place began later.
+
+        Raises:
+            LogReplacedError: It is another one, or ends before what was read of it.
+            LogUnavailableError: It cannot be asked.
         """
         first = self._first
         if first is None:
@@ -105,7 +117,7 @@ class LogGuard:
         raise shorter(self._seen(first), end)
 
     def overtaken(self, offset: int) -> LogReplacedError:
-        """The error for a record that was appended where this log has another one."""
+        """Return the error for a record that was appended where this log has another one."""
         if self._first is None:
             return LogReplacedError(f"the registry log gave offset {offset} twice: it was replaced while it was read")
         return replaced(
@@ -113,7 +125,11 @@ class LogGuard:
         )
 
     async def watch(self) -> None:
-        """Look about every `LOOK_SECONDS`; ends with the LogReplacedError when the log is another one."""
+        """Check about every `LOOK_SECONDS`, until the log is another one.
+
+        Raises:
+            LogReplacedError: The log is another one.
+        """
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:

@@ -41,7 +41,7 @@ class LogMemory(Protocol):
     """Where a process remembers the log from one start to the next."""
 
     def recall(self) -> SeenLog | None:
-        """What was remembered; None: nothing, or nothing that reads."""
+        """Return what was remembered; None: nothing, or nothing that reads."""
         ...
 
     def remember(self, seen: SeenLog) -> None:
@@ -49,14 +49,18 @@ class LogMemory(Protocol):
 
 
 def seen_from(record: LogRecord, next_offset: int) -> SeenLog:
-    """The log whose first record this is."""
+    """Return the log whose first record this is."""
     return SeenLog(
         identity=digest_of(record.value or b""), began_ms=record.timestamp_ms, next_offset=max(1, next_offset)
     )
 
 
 async def look_at(log: RegistryLog) -> SeenLog | None:
-    """The log as it is now; None while it is empty. LogUnavailableError."""
+    """Return the log as it is now; None while it is empty.
+
+    Raises:
+        LogUnavailableError: It cannot be read.
+    """
     end = await log.end_offset()
     # The first record need not stand at offset 0: a transaction leaves offsets without one.
     async for page in log.read(0, end):
@@ -65,7 +69,15 @@ async def look_at(log: RegistryLog) -> SeenLog | None:
 
 
 def check_seen(seen: SeenLog, there: SeenLog | None) -> None:
-    """LogReplacedError unless `there` is the log that was seen, and no shorter."""
+    """Compare a log with the one that was seen.
+
+    Args:
+        seen: The log as it was seen.
+        there: The log as it is now; None while it is empty.
+
+    Raises:
+        LogReplacedError: It is another log, or shorter.
+    """
     if there is None:
         raise replaced(seen, "it is empty")
     if there.identity != seen.identity:
@@ -75,12 +87,12 @@ def check_seen(seen: SeenLog, there: SeenLog | None) -> None:
 
 
 def replaced(seen: SeenLog, what_is: str) -> LogReplacedError:
-    """The error for another log, or none."""
+    """Return the error for a log that is another one, or empty."""
     return LogReplacedError(f"the registry log is not the one that was seen: seen was {seen}; {what_is}. {WAY_OUT}")
 
 
 def shorter(seen: SeenLog, next_offset: int) -> LogReplacedError:
-    """The error for a log that lost its end."""
+    """Return the error for a log that lost its end."""
     return LogReplacedError(
         f"records of the registry log are gone: seen was {seen}; it ends before offset {next_offset} now. {WAY_OUT}"
     )

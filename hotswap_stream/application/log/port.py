@@ -36,21 +36,37 @@ class RegistryLog(Protocol):
     """
 
     async def start(self) -> None:
-        """Connect. Raises LogUnavailableError when it cannot."""
+        """Connect.
+
+        Raises:
+            LogUnavailableError: It cannot.
+        """
 
     async def stop(self) -> None:
         """Disconnect; ends every `follow`."""
 
     async def append(self, key: bytes, values: Sequence[bytes]) -> int:
-        """Append all values as one batch that nothing can come between; returns the first one's offset.
+        """Append all values as one batch that nothing can come between.
 
-        Raises DecisionTooLargeError, LogUnavailableError (certainly not written), or AppendOutcomeUnknownError.
+        Args:
+            key: The key of all records.
+            values: Their values, in order; at least one.
+
+        Returns:
+            The first value's offset.
+
+        Raises:
+            DecisionTooLargeError: The batch is too large for the log.
+            LogUnavailableError: It was certainly not written.
+            AppendOutcomeUnknownError: It may have been written.
         """
         ...
 
     async def end_offset(self) -> int:
-        """The offset up to which the log can be read now; the next record gets it or, where a transaction is open or
-        leaves a marker, one behind it."""
+        """Return the offset up to which the log can be read now.
+
+        The next record gets it or, where a transaction is open or leaves a marker, the one after it.
+        """
         ...
 
     async def offset_at(self, timestamp_ms: int) -> int:
@@ -58,22 +74,24 @@ class RegistryLog(Protocol):
         ...
 
     def read(self, start_offset: int, end_offset: int) -> AsyncIterator[Sequence[LogRecord]]:
-        """Records from `start_offset` up to, not including, `end_offset`, in pages; ends there or at the log's end."""
+        """Read records from `start_offset` up to, not including, `end_offset` or the log's end, in pages."""
         ...
 
     def reader(self) -> "RegistryLog":
-        """One more access to the same records, not started, that is only read: to be used in any one event loop."""
+        """Make one more access to the same records, not started, only to read, for any one event loop."""
         ...
 
     def follow(self, start_offset: int) -> AsyncIterator[LogPage]:
-        """Records from `start_offset` on, as they come, until the log is stopped. Each page takes it further."""
+        """Yield records from `start_offset` on, as they come, until the log is stopped. Each page takes it further."""
         ...
 
     async def without_records(self, start_offset: int, end_offset: int) -> Sequence[range]:
-        """Those of these offsets, in order, that hold no record because of a transaction: its marker, or what it took
-        back. What else is missing is not among them."""
+        """Return those of these offsets, in order, that hold no record because of a transaction.
+
+        It left its marker there, or took the record back. What else is missing is not among them.
+        """
         ...
 
     def obstacle(self, *, seconds_min: float = HELD_BACK_SECONDS) -> str | None:
-        """What keeps a `follow` from reading on though there is more, if it has lasted so long; None: nothing."""
+        """Return what has kept a `follow` from reading on for `seconds_min` though there is more; None: nothing."""
         ...

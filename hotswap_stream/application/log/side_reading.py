@@ -20,7 +20,17 @@ class SideReading:
         self._opening = asyncio.Lock()
 
     async def run(self, work: Callable[[RegistryLog], Awaitable[_Result]]) -> _Result:
-        """Do the work there with a reader of the log. LogUnavailableError when it cannot be opened."""
+        """Do the work in the side loop with a reader of the log.
+
+        Args:
+            work: Called in the side loop with the started reader.
+
+        Returns:
+            What the work returned.
+
+        Raises:
+            LogUnavailableError: The reader cannot be opened.
+        """
         reader = await self._opened()
         return await self._side.run(lambda: work(reader))
 

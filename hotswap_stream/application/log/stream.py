@@ -17,13 +17,15 @@ class Acknowledgement(Struct, frozen=True, gc=False):
 
 
 class LogStream(Struct):
-    """Every event that extends its head counts; what this release does not know, or what is no event of the log, has no
-    effect."""
+    """The log's own events, folded: every event that extends the head counts.
+
+    What this release does not know, or what is no event of the log, has no effect.
+    """
 
     sequence: int = 0
     head_digest: str = GENESIS
     offset: int = -1
-    """Of the last event that counts."""
+    """Offset of the last event that counts."""
     begun: LogBegun | None = None
     acknowledged: dict[tuple[int, str | None], Acknowledgement] = field(default_factory=dict)
     """By offset and digest of the record."""

@@ -29,7 +29,7 @@ class SideLoopClosedError(HotswapError):
 
 
 class _GivingSelector(selectors.DefaultSelector):
-    """Of a loop that always has more to do."""
+    """The selector of a loop that always has more to do."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is not None and timeout <= 0:
@@ -51,7 +51,11 @@ class SideLoop:
         self._at_end.append(closing)
 
     async def run(self, work: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Do the work there; cancelling this cancels it. SideLoopClosedError behind the end."""
+        """Do the work there; cancelling this cancels it.
+
+        Raises:
+            SideLoopClosedError: The loop was closed.
+        """
         if self._closed:
             raise SideLoopClosedError("the server is stopping")
         return await self._run(work)

@@ -69,7 +69,7 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
     pid: int | None
     restarts: int
     exit_code: int | None
-    """Of its last end; −9 for killed by signal 9."""
+    """Exit code of its last end; −9 for killed by signal 9."""
 
 
 class _Process:
@@ -179,7 +179,7 @@ class _Process:
         return child
 
     async def _get_ready(self) -> bool:
-        """Whether the process got ready in time."""
+        """Return whether the process got ready in time."""
         ready = self.spec.ready
         if ready is None:
             return True
@@ -192,7 +192,7 @@ class _Process:
         return True
 
     def _next_delay(self) -> float | None:
-        """Seconds until the next start; None when there is to be none."""
+        """Return the seconds until the next start; None when there is to be none."""
         if self._exit_code in self.spec.exit_codes_final:
             return None
         return self._pace.next_delay(asyncio.get_running_loop().time())
@@ -270,7 +270,11 @@ class Supervisor:
         self._processes = {spec.name: _Process(spec, on_change) for spec in specs}
 
     async def start(self) -> None:
-        """Start the processes in order, each when the former is ready. SupervisionError stops all of them again."""
+        """Start the processes in order, each when the former is ready.
+
+        Raises:
+            SupervisionError: One did not start; all of them were stopped again.
+        """
         for process in self._processes.values():
             process.start()
             status = await process.wait_for("running", "restarting", "failed")
@@ -288,11 +292,15 @@ class Supervisor:
             await process.stop()
 
     def statuses(self) -> tuple[ProcessStatus, ...]:
-        """All processes, in the order of their specs."""
+        """Return all processes, in the order of their specs."""
         return tuple(process.status for process in self._processes.values())
 
     def status(self, name: str) -> ProcessStatus:
-        """One process. KeyError if there is none of that name."""
+        """Return the status of one process.
+
+        Raises:
+            KeyError: There is none of that name.
+        """
         return self._processes[name].status
 
     async def wait_for(self, name: str, *states: ProcessState) -> ProcessStatus:

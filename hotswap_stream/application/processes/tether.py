@@ -20,7 +20,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def tethered(argv: list[str], parent_pid: int) -> list[str]:
-    """The argument list that runs `argv` tied to `parent_pid`, the process that starts it."""
+    """Return the argument list that runs `argv` tied to `parent_pid`, the process that starts it."""
     # Isolated and without site packages: nothing but the standard library is needed, and it starts in a few ms.
     return [sys.executable, "-I", "-S", __file__, str(parent_pid), *argv]
 

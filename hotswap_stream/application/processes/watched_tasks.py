@@ -43,14 +43,14 @@ class WatchedTasks:
         self._tasks.add(self.started(work, name=name))
 
     def started(self, work: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
-        """The same, for those who wait for the task themselves."""
+        """Run it like `start`, for those who wait for the task themselves."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def expect_end(self) -> None:
-        """From here on tasks may end by themselves: they were told to."""
+        """Let tasks end by themselves from here on: they were told to."""
         self._stopping = True
 
     async def stop(self, seconds_max: float = STOP_SECONDS_MAX) -> None:
@@ -77,5 +77,5 @@ class WatchedTasks:
 
 
 def first_failure(parts: Iterable[WatchedTasks]) -> TaskEndedError | None:
-    """What ended first in the first of the parts in which something did."""
+    """Return what ended first in the first of the parts in which something did."""
     return next((part.failure for part in parts if part.failure is not None), None)

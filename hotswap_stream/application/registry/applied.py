@@ -19,9 +19,10 @@ class AppliedRecords:
         registry.listen(self._note)
 
     async def counts(self, offset: int) -> bool:
-        """Whether the record at this offset of the log counts, once the registry has read it.
+        """Return whether the record at this offset of the log counts, once the registry has read it.
 
-        LogUnavailableError when it does not get there, or is not started.
+        Raises:
+            LogUnavailableError: The registry does not get there, or is not started.
         """
         await self._registry.wait_for_offset(offset + 1)
         position = bisect_left(self._voids, offset)

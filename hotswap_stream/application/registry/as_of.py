@@ -44,7 +44,17 @@ class RegistryAsOf:
         self._waiting: Counter[str | None] = Counter()
 
     async def at_offset(self, offset: int, client: str | None = None) -> Mapping[str, Stream]:
-        """All streams after the record at `offset`. OffsetNotReachedError, LogUnavailableError."""
+        """Return all streams as they were after the record at `offset`.
+
+        Args:
+            offset: An offset of the log.
+            client: Who asks, so that their replays alone do not fill the queue; None: only the common limit holds.
+
+        Raises:
+            OffsetNotReachedError: The log has no such record yet.
+            LogUnavailableError: The log cannot be read.
+            TooManyReplaysError: Too many replays wait already.
+        """
         end = await self._log.end_offset()
         if not 0 <= offset < end:
             held = f"it holds 0 to {end - 1}" if end else "it is empty"

@@ -11,7 +11,7 @@ from hotswap_stream.domain.state.model import ModelState
 def accepted(
     command: AnyCommand, events: tuple[RegistryEvent, ...], *, last_offset: int, sequence: int
 ) -> CommandResult:
-    """The events were appended and count; `last_offset` and `sequence` are those of the last one."""
+    """Return the result for events that were appended and count; `last_offset` and `sequence` are the last one's."""
     previous: str | None = None
     version: str | None = getattr(command, "model_version", None)
     rollout_id: str | None = None
@@ -37,7 +37,7 @@ def accepted(
 
 
 def unchanged(command: AnyCommand, stream: Stream | None, because: str | None) -> CommandResult:
-    """There was nothing to do, or it was done before."""
+    """Return the result for a command that had nothing to do, or was done before."""
     state = ModelState(command.model_name) if stream is None else stream.state
     return CommandResult(
         command_id=command.command_id,
@@ -51,7 +51,7 @@ def unchanged(command: AnyCommand, stream: Stream | None, because: str | None) -
 
 
 def refused(command: AnyCommand, refusal: Refusal) -> CommandResult:
-    """It may not be done."""
+    """Return the result for a command that is refused."""
     return CommandResult(
         command_id=command.command_id, status="refused", model_name=command.model_name, refusal=refusal
     )

@@ -29,7 +29,7 @@ class EventWriter:
         correlation_id: str | None = None,
         traceparent: str | None = None,
     ) -> list[bytes]:
-        """Value bytes of events that extend a stream, which stands at `sequence` with the head digest `previous`."""
+        """Encode events that extend a stream, which stands at `sequence` with the head digest `previous`."""
         now, values = self._clock.now(), list[bytes]()
         for data in events:
             sequence += 1

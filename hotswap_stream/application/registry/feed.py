@@ -19,7 +19,7 @@ PAGE_ENTRIES_MAX = 1_000
 SCANNED_RECORDS_MAX = 10_000
 """Records looked through for one page; a filter that matches little ends the page there, and the next one goes on."""
 SCANNED_BYTES_MAX = 16 * 1024**2
-"""Of those records; the page ends behind the one that passes it."""
+"""Bytes of those records; the page ends after the one that passes this limit."""
 
 RECORDS_AT_ONCE = 20
 """Then others in the process have their turn."""
@@ -53,7 +53,7 @@ class EntryFilter(Struct, frozen=True, kw_only=True):
     """A stored type name (`hotswap.model.promoted.v1`) or its middle (`promoted`)."""
 
     def takes(self, entry: LogEntry) -> bool:
-        """Whether the entry is wanted. What is not an event matches no filter."""
+        """Return whether the entry is wanted. What is not an event matches no filter."""
         if self.model_name is None and self.event_type is None:
             return True
         event = entry.event or {}
@@ -76,7 +76,7 @@ class EventPage(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def at_end(self) -> bool:
-        """Whether there is nothing behind this page yet."""
+        """Whether nothing comes after this page yet."""
         return self.next_offset >= self.end_offset
 
 
@@ -118,7 +118,16 @@ class EventFeed:
     async def page(
         self, from_offset: int, *, limit: int = PAGE_ENTRIES_MAX, wanted: EntryFilter | None = None
     ) -> EventPage:
-        """At most `limit` entries from an offset on. LogUnavailableError when older records cannot be read."""
+        """Return a page of the log.
+
+        Args:
+            from_offset: The offset to look from; below 0 counts as 0.
+            limit: At most this many entries, from 1 to `PAGE_ENTRIES_MAX`.
+            wanted: Which entries to take; None takes all.
+
+        Raises:
+            LogUnavailableError: Older records cannot be read.
+        """
         wanted = wanted or EntryFilter()
         limit = max(1, min(limit, PAGE_ENTRIES_MAX))
         position = max(0, from_offset)
@@ -143,7 +152,7 @@ class EventFeed:
     async def _wanted(
         self, records: AsyncGenerator[LogRecord, None], start: int, end: int, limit: int, wanted: EntryFilter
     ) -> tuple[list[LogEntry], int]:
-        """At most `limit` entries, and where to go on."""
+        """Return at most `limit` entries, and where to go on."""
         entries: list[LogEntry] = []
         position = looked_at = start
         looked_at_bytes = 0
@@ -207,7 +216,7 @@ async def _records(log: RegistryLog, start: int, end: int) -> AsyncGenerator[Log
 
 
 async def _voids(log: RegistryLog, end: int) -> dict[int, Void]:
-    """By offset, of all records before `end`."""
+    """Return the void records before `end`, by offset."""
     fold, voids = RegistryFold(), {}
     async with aclosing(_records(log, 0, end)) as records:
         async for record in records:

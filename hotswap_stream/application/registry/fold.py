@@ -25,13 +25,13 @@ class Stream(Struct, gc=False):
     head_digest: str = GENESIS
     """SHA-256 of the value bytes of the last event that counts."""
     offset: int = -1
-    """Of the last event that counts."""
+    """Offset of the last event that counts."""
     active_offset: int = -1
-    """Of the event that chose the active version."""
+    """Offset of the event that chose the active version."""
     changed_timestamp_ms: int = 0
     route_offset: int = -1
-    """Of the event that last changed where requests go: `active_offset`, unless a circuit, the off switch or a rollout
-    did later. The registry offset every answer names: the `request_plan` of the state at this offset says which
+    """Offset of the event that last changed where requests go: `active_offset`, unless a circuit, the off switch or a
+    rollout did later. The registry offset every answer names: the `request_plan` of the state at this offset says which
     versions may answer."""
 
 
@@ -80,16 +80,20 @@ class RegistryFold:
         self.void_count = 0
 
     def state(self, model_name: str) -> ModelState:
-        """State of one model, owned by this fold: read it, or `copy` it. Empty (sequence 0) if it has no events."""
+        """Return one model's state, owned by this fold: read it, or `copy` it. Empty (sequence 0) without events."""
         stream = self.streams.get(model_name)
         return ModelState(model_name) if stream is None else stream.state
 
     def pass_over(self, next_offset: int) -> None:
-        """The log was read up to this offset: what was not applied before it holds no record."""
+        """Take in that the log was read up to this offset: what was not applied before it holds no record."""
         self.next_offset = max(self.next_offset, next_offset)
 
     def apply(self, record: LogRecord) -> Outcome:
-        """Fold one record and say whether it counts. ValueError if it comes out of order."""
+        """Fold one record and return whether it counts.
+
+        Raises:
+            ValueError: The record comes out of order.
+        """
         offset = record.offset
         if offset < self.next_offset:
             raise ValueError(f"record {offset} was folded before; the next one is {self.next_offset}")

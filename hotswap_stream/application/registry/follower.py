@@ -39,8 +39,12 @@ class RegistryFollower:
         self._lost: LogReplacedError | None = None
 
     async def start(self) -> None:
-        """Connect, fold the log up to its present end, and go on following it. LogUnavailableError when it cannot,
-        LogReplacedError when it is not the log that was seen before."""
+        """Connect, fold the log up to its present end, and go on following it.
+
+        Raises:
+            LogUnavailableError: The log cannot be read.
+            LogReplacedError: It is not the log that was seen before.
+        """
         await self.log.start()
         try:
             end = await self._guard.begin()
@@ -87,8 +91,12 @@ class RegistryFollower:
         return None if self._guard.seen is None else self._guard.seen.identity
 
     def check_followed(self) -> None:
-        """LogUnavailableError when the log is not followed, LogReplacedError when it is not the one that it was: then
-        what this process knows of it is old, and nothing may be decided on it."""
+        """Raise an error when nothing may be decided, because what this process knows of the log is old.
+
+        Raises:
+            LogUnavailableError: The log is not followed.
+            LogReplacedError: The log is not the one that it was.
+        """
         if self._lost is not None:
             raise LogReplacedError(str(self._lost)) from self._lost
         if self._follower is None:
@@ -105,11 +113,11 @@ class RegistryFollower:
         return lambda: self._listeners.remove(listener)
 
     def state(self, model_name: str) -> ModelState:
-        """The model's state as far as this process has read the log."""
+        """Return the model's state as far as this process has read the log."""
         return self.fold.state(model_name)
 
     def stream(self, model_name: str) -> Stream | None:
-        """The model's stream, or None if it has no events."""
+        """Return the model's stream, or None if it has no events."""
         return self.fold.streams.get(model_name)
 
     async def catch_up(self) -> None:
@@ -123,7 +131,8 @@ class RegistryFollower:
     async def wait_for_offset(self, next_offset: int, seconds_max: float = READ_BACK_SECONDS_MAX) -> None:
         """Wait until all records before `next_offset` are folded.
 
-        LogUnavailableError when none comes for `seconds_max`: a long log may take its time as long as it moves.
+        Raises:
+            LogUnavailableError: None came for `seconds_max`: a long log may take its time as long as it moves.
         """
         while self.fold.next_offset < next_offset:
             try:
@@ -137,7 +146,11 @@ class RegistryFollower:
                 ) from None
 
     async def wait_for_change(self) -> None:
-        """Wait until one more record is folded, or the follower ends. LogUnavailableError when it had ended before."""
+        """Wait until one more record is folded, or the follower ends.
+
+        Raises:
+            LogUnavailableError: It had ended before.
+        """
         self.check_followed()
         moved = self._moved
         waiter, follower = asyncio.ensure_future(moved.wait()), self._follower
@@ -147,7 +160,11 @@ class RegistryFollower:
             waiter.cancel()
 
     async def ended(self) -> None:
-        """Wait until the log is not followed any more, and raise the LogUnavailableError that says why."""
+        """Wait until the log is not followed any more.
+
+        Raises:
+            LogUnavailableError: Always; it says why the log is not followed.
+        """
         if self._follower is not None:
             await asyncio.wait({self._follower})
         self.check_followed()
@@ -229,7 +246,7 @@ class RegistryFollower:
             moved.set()
 
     def _lose(self, error: LogReplacedError) -> None:
-        """From here on nothing is decided: what was folded is not what the log holds."""
+        """Decide nothing from here on: what was folded is not what the log holds."""
         if self._lost is None:
             self._lost = error
             _log.error("registry_log_replaced", cause=str(error))
@@ -251,7 +268,7 @@ class RegistryFollower:
                 _log.exception("listener_failed", offset=record.offset)
 
     def _condemn(self, offset: int) -> NoReturn:
-        """A record of ours stands where another one was read."""
+        """Raise the error for a record of ours that stands where another one was read."""
         error = self._guard.overtaken(offset)
         self._lose(error)
         if self._follower is not None:
@@ -259,4 +276,4 @@ class RegistryFollower:
         raise error
 
     async def _on_empty(self) -> None:
-        """Called at the start where the log has no record."""
+        """Do what is to be done at the start where the log has no record."""

@@ -33,7 +33,7 @@ class ModelSummary(Struct, frozen=True, kw_only=True):
     versions_by_stage: dict[str, int]
     sequence: int
     offset: int
-    """Of its last event in the registry log."""
+    """Offset of its last event in the registry log."""
 
 
 class FigureDifference(Struct, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 def list_models(streams: Streams, *, after: str | None = None, limit: int | None = None) -> tuple[ModelSummary, ...]:
-    """Models by name, behind the name `after`, at most `limit`."""
+    """Return models by name: at most `limit` of those whose names come after `after`."""
     names = sorted(name for name in streams if after is None or name > after)
     return tuple(_summary(streams[name]) for name in names[:limit])
 
@@ -85,7 +85,7 @@ def _summary(stream: Stream) -> ModelSummary:
 
 
 def find_model(streams: Streams, model_name: str) -> RegistryState | Refusal:
-    """One model with its newest versions, and all that are in production or staging."""
+    """Return one model with its newest versions, and all that are in production or staging."""
     stream = streams.get(model_name)
     return unknown_model(streams, model_name) if stream is None else registry_state(stream)
 
@@ -98,7 +98,7 @@ def list_versions(
     before_sequence: int | None = None,
     limit: int | None = None,
 ) -> tuple[RegistryVersion, ...] | Refusal:
-    """Versions, newest first: those in one stage, registered before a sequence of the model, at most `limit`."""
+    """Return versions, newest first: those in one stage, registered before a sequence of the model, at most `limit`."""
     stream = streams.get(model_name)
     if stream is None:
         return unknown_model(streams, model_name)
@@ -112,7 +112,7 @@ def list_versions(
 
 
 def find_version(streams: Streams, model_name: str, model_version: str) -> RegistryVersion | Refusal:
-    """One version."""
+    """Return one version."""
     stream = streams.get(model_name)
     if stream is None:
         return unknown_model(streams, model_name)
@@ -121,7 +121,7 @@ def find_version(streams: Streams, model_name: str, model_version: str) -> Regis
 
 
 def compare_versions(streams: Streams, model_name: str, left: str, right: str) -> Comparison | Refusal:
-    """Two versions of a model, figure by figure."""
+    """Compare two versions of a model, figure by figure."""
     stream = streams.get(model_name)
     if stream is None:
         return unknown_model(streams, model_name)
@@ -160,7 +160,7 @@ def _differences(left: Mapping[str, float], right: Mapping[str, float]) -> tuple
 
 
 def unknown_model(streams: Streams, model_name: str) -> Refusal:
-    """There is no such model; these there are."""
+    """Return the refusal for a model that is not there; it names those that are."""
     names = tuple(islice(sorted(streams), NAMES_LISTED_MAX))
     return Refusal(
         code="unknown-model",

@@ -7,7 +7,7 @@ from hotswap_stream.domain.state.model import ModelState
 
 
 def newest_eligible(state: ModelState) -> str | Refusal:
-    """The newest version that is active, or that passed validation and may be promoted.
+    """Return the newest version that is active, or that passed validation and may be promoted.
 
     An inconclusive verdict is a person's to decide, so such a version is taken only when it is named.
     """

@@ -5,7 +5,7 @@ from hotswap_stream.domain.state.rollout import RolloutState
 
 
 def rollout_record(rollout: RolloutState, *, analyses_max: int | None = None) -> RolloutRecord:
-    """One rollout as others read it, with the last `analyses_max` analyses; None: all that are kept."""
+    """Return one rollout as others read it, with the last `analyses_max` analyses; None: all that are kept."""
     analyses = rollout.analyses if analyses_max is None else rollout.analyses[-analyses_max:]
     return RolloutRecord(
         rollout_id=rollout.rollout_id,

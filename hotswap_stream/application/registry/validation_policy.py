@@ -18,7 +18,7 @@ class ValidationPolicyReport(Struct, frozen=True, kw_only=True):
 
 
 def find_validation_policy(streams: Streams, model_name: str) -> ValidationPolicyReport | Refusal:
-    """The validation policy that holds for a model."""
+    """Return the validation policy that holds for a model."""
     stream = streams.get(model_name)
     if stream is None:
         return unknown_model(streams, model_name)

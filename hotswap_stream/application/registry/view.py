@@ -27,7 +27,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def registry_version(version: VersionState) -> RegistryVersion:
-    """One version as others read it."""
+    """Return one version as others read it."""
     validation, profile = version.validation, version.profile
     return RegistryVersion(
         model_version=version.model_version,
@@ -52,7 +52,7 @@ def registry_version(version: VersionState) -> RegistryVersion:
 
 
 def circuit_records(state: ModelState, *, circuits_max: int) -> tuple[CircuitRecord, ...]:
-    """The circuits that moved, by version name: those that are not closed first to be listed."""
+    """Return the circuits that moved, by version name: those that are not closed first to be listed."""
     moved = sorted(state.serving.circuits.items(), key=lambda item: (item[1].position == "closed", item[0]))
     return tuple(
         CircuitRecord(
@@ -68,7 +68,7 @@ def circuit_records(state: ModelState, *, circuits_max: int) -> tuple[CircuitRec
 
 
 def alert_records(state: ModelState, *, alerts_max: int) -> tuple[AlertRecord, ...]:
-    """The raised alerts, oldest first. Their figures are left out: 64 long names each would not fit into a record."""
+    """Return the raised alerts, oldest first, without their figures: 64 long names each would not fit into a record."""
     return tuple(
         AlertRecord(
             rule=alert.rule,
@@ -92,11 +92,11 @@ _PARTS: dict[str, Any] = {
     "disabled_reason": None,
     "unknown_event_type": None,
 }
-"""Of a state: what may be of any size, because events may be, and what stands there without it."""
+"""Fields of a state that may be of any size, because events may be, and the value of each without it."""
 
 
 def registry_state(stream: Stream, *, versions_listed_max: int | None = VERSIONS_LISTED_MAX) -> RegistryState:
-    """The state of a stream that has an event. `versions_listed_max` counts the newest; None lists all versions."""
+    """Return the state of a stream that has an event. `versions_listed_max` counts the newest; None lists all."""
     state = stream.state
     newest = set(islice(reversed(state.versions), versions_listed_max))
     return RegistryState(
@@ -129,7 +129,7 @@ def registry_state(stream: Stream, *, versions_listed_max: int | None = VERSIONS
 
 
 def encode_registry_state(state: RegistryState, *, bytes_max: int = STATE_BYTES_MAX) -> bytes:
-    """JSON of at most `bytes_max` bytes: where not all fits, versions lose their details, and at last go unlisted.
+    """Return JSON of at most `bytes_max` bytes: where not all fits, versions lose details, and at last go unlisted.
 
     The active version is the last to lose anything, then those in staging, then the newest. What is not of versions may
     take seven eighths: its largest parts go where they take more, and the state says which.
@@ -157,7 +157,7 @@ def encode_registry_state(state: RegistryState, *, bytes_max: int = STATE_BYTES_
 
 
 def _without_large_parts(state: RegistryState, bytes_max: int) -> RegistryState:
-    """The state without as many of its largest parts as must go, so that all but its versions fits."""
+    """Return the state without as many of its largest parts as must go, so that all but its versions fits."""
     bare, omitted = msgspec.structs.replace(state, versions=()), list[str]()
     while len(_encoder.encode(bare)) > bytes_max and len(omitted) < len(_PARTS):
         left = {name: part for name, part in _PARTS.items() if name not in omitted}
@@ -168,7 +168,7 @@ def _without_large_parts(state: RegistryState, bytes_max: int) -> RegistryState:
 
 
 def _by_weight(versions: Iterable[RegistryVersion]) -> list[RegistryVersion]:
-    """In production, then in staging, then the rest; newest first in each, as they come."""
+    """Sort versions: in production, then in staging, then the rest; newest first in each, as they come."""
     weight = {"production": 0, "staging": 1}
     return sorted(versions, key=lambda version: weight.get(version.stage, 2))
 

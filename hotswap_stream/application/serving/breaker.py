@@ -58,7 +58,7 @@ class AnswerWindow:
         self._forget(now_s)
 
     def trip(self) -> Trip | None:
-        """What is wrong with the answers in the window, if there are enough of them."""
+        """Return what is wrong with the answers in the window, if there are enough of them."""
         policy, answers = self._policy, self._answers
         if answers < policy.answers_min:
             return None
@@ -99,8 +99,18 @@ class CircuitBreaker:
         self._tripped_at_s: dict[str, float] = {}
 
     def observe(self, model_version: str, *, answers: int, errors: int, slow: int, now_s: float) -> Trip | None:
-        """Count a batch that this version answered. `errors`: the model's own failures, no caller's mistakes; `slow`:
-        answers that took longer than `policy.latency_ms_max`; `now_s`: monotonic seconds."""
+        """Count a batch that this version answered.
+
+        Args:
+            model_version: The version.
+            answers: How many answers there are.
+            errors: How many are the model's own failures, no caller's mistakes.
+            slow: How many took longer than `policy.latency_ms_max`.
+            now_s: Monotonic seconds.
+
+        Returns:
+            What is wrong with the version, if that is to be told now.
+        """
         window = self._windows.get(model_version)
         if window is None:
             window = self._windows[model_version] = AnswerWindow(self.policy)
@@ -121,8 +131,10 @@ ProbeVerdict = Literal["close", "reopen"]
 
 
 class ProbePlan:
-    """Which requests are probes while a circuit is half-open, and what they say: `policy.probes` passes in a row close
-    it, the first failure opens it again."""
+    """Which requests are probes while a circuit is half-open, and what they say.
+
+    `policy.probes` passes in a row close the circuit, the first failure opens it again.
+    """
 
     def __init__(self, policy: ServingPolicy) -> None:
         self._probes = policy.probes
@@ -135,7 +147,11 @@ class ProbePlan:
         self.failed = 0
 
     def pick(self, requests: int) -> tuple[int, ...]:
-        """Of the next so many requests, the indices of those to send to the guarded version; then `observe` each."""
+        """Choose which of the next `requests` requests go to the guarded version; then `observe` each.
+
+        Returns:
+            Indices among those requests, ascending.
+        """
         picked: list[int] = []
         room = 0 if self.failed else self._probes - self.passed - self._under_way
         index = self._every - 1 - self._skipped
@@ -147,7 +163,7 @@ class ProbePlan:
         return tuple(picked)
 
     def observe(self, *, passed: int = 0, failed: int = 0, lost: int = 0) -> ProbeVerdict | None:
-        """What came of probes: `lost` ones were never answered by the version and may be sent again."""
+        """Take in what came of probes: `lost` ones were never answered by the version and may be sent again."""
         self._under_way = max(0, self._under_way - passed - failed - lost)
         self.passed += passed
         self.failed += failed

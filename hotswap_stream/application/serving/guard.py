@@ -7,6 +7,7 @@ and what is about an earlier one is refused.
 from threading import Lock
 from typing import Any
 
+from hotswap_events.command import ACTOR_CHARACTERS_MAX
 from hotswap_events.commands import AnyCommand
 from hotswap_events.serving_commands import CloseCircuit, HalfOpenCircuit, OpenCircuit
 from hotswap_stream.application.serving.breaker import REPEAT_SECONDS, CircuitBreaker, ProbePlan, Trip
@@ -15,14 +16,15 @@ from hotswap_stream.domain.serving.route import circuit_of
 from hotswap_stream.domain.state.circuits import DEFAULT_SERVING_POLICY, CircuitState
 from hotswap_stream.domain.state.model import ModelState
 
-ACTOR_CHARACTERS_MAX = 200
-
 _TOO_MANY = {"error-rate": "failures", "latency": "slow answers"}
 
 
 class CircuitGuard:
-    """`update` with each state of the model; `observe` each batch; hand the commands that come out to the registry. One
-    that is lost on the way comes again. Any thread."""
+    """Measures one model's versions in one worker. Any thread.
+
+    `update` with each state of the model; `observe` each batch; hand the commands that come out to the registry. One
+    that is lost on the way comes again.
+    """
 
     def __init__(self, model_name: str, worker: str) -> None:
         self._model_name = model_name
@@ -31,7 +33,7 @@ class CircuitGuard:
         self._breaker = CircuitBreaker(DEFAULT_SERVING_POLICY)
         self._circuits: dict[str, CircuitState] = {}
         self._plans: dict[str, ProbePlan] = {}
-        """Of the versions whose circuits are half-open."""
+        """Plans for the versions whose circuits are half-open."""
         self._active: str | None = None
         self._said_at_s: dict[tuple[str, int], float] = {}
         self._open_since_s: dict[tuple[str, int], float] = {}
@@ -66,15 +68,24 @@ class CircuitGuard:
                     self._plans[name] = ProbePlan(policy)
 
     def pick_probes(self, requests: int, model_version: str | None = None) -> tuple[int, ...]:
-        """Indices, of the next so many requests that this version (by default the active one) should answer, to send to
-        it although its circuit is half-open. `observe` its answers with `probes=True`; say `probes_lost` for those that
-        it could not be given."""
+        """Choose which of the next requests are probes: sent to a version although its circuit is half-open.
+
+        `observe` the probes' answers with `probes=True`; call `probes_lost` for those that the version could not be
+        given.
+
+        Args:
+            requests: How many requests come next that the version should answer.
+            model_version: The version; None: the active one.
+
+        Returns:
+            Indices among those requests, ascending.
+        """
         with self._lock:
             plan = self._plans.get(model_version or self._active or "")
             return () if plan is None else plan.pick(requests)
 
     def probes_lost(self, count: int, model_version: str | None = None) -> None:
-        """So many probes were never answered by the version: others may take their place."""
+        """Take in that `count` probes were never answered by the version: others may take their place."""
         with self._lock:
             plan = self._plans.get(model_version or self._active or "")
             if plan is not None:
@@ -83,10 +94,18 @@ class CircuitGuard:
     def observe(
         self, model_version: str, *, answers: int, errors: int, slow: int, now_s: float, probes: bool = False
     ) -> AnyCommand | None:
-        """Count a batch that this version answered, and the command that follows from it, if any.
+        """Count a batch that this version answered.
 
-        `errors`: the model's own failures; `slow`: answers beyond `latency_ms_max`, errors not among them; `now_s`:
-        monotonic seconds.
+        Args:
+            model_version: The version.
+            answers: How many answers there are.
+            errors: How many are the model's own failures.
+            slow: How many took longer than `latency_ms_max`, errors not among them.
+            now_s: Monotonic seconds.
+            probes: Whether the requests were probes.
+
+        Returns:
+            The command that follows from it, if any.
         """
         with self._lock:
             circuit = self._circuits.get(model_version)
@@ -104,7 +123,7 @@ class CircuitGuard:
             return None if trip is None else self._open(model_version, circuit, trip)
 
     def due(self, now_s: float) -> list[AnyCommand]:
-        """Commands that are due by time: call it about twice a second, with monotonic seconds.
+        """Return the commands that are due by time: call it about twice a second, with monotonic seconds.
 
         A circuit counts as open since it was first seen so here: the event's own time is by the clock of the worker
         that opened it. After a restart it stays open for `open_seconds` once more.

@@ -33,13 +33,13 @@ class ServingView(Struct, frozen=True, kw_only=True):
     disabled: bool
     disabled_reason: str | None
     circuits: tuple[CircuitRecord, ...]
-    """Of the active version, and of all that moved since they last entered production."""
+    """Circuits of the active version, and of all that moved since they last entered production."""
     policy: ServingPolicy
     policy_is_default: bool
 
 
 def find_serving(streams: Streams, model_name: str) -> ServingView | Refusal:
-    """How one model is served."""
+    """Return how one model is served."""
     stream = streams.get(model_name)
     if stream is None:
         return unknown_model(streams, model_name)

@@ -33,8 +33,9 @@ class RefusedRoute(Struct, frozen=True):
 
 
 class Activation:
-    """The version that answers. Call `follow` with the model's stream whenever it changed; then, and whenever a
-    version was loaded, `activate`.
+    """The version that answers, and its route.
+
+    Call `follow` with the model's stream whenever it changed; then, and whenever a version was loaded, `activate`.
     """
 
     def __init__(self, residency: Residency) -> None:
@@ -74,8 +75,9 @@ class Activation:
         return self._stream_offset
 
     def offset_of(self, model_version: str) -> int:
-        """Return the registry offset that an answer of this version names: the route's if the version has a part in the
-        route, else that of the last of the model's events.
+        """Return the registry offset that an answer of this version names.
+
+        It is the route's if the version has a part in the route, else that of the last of the model's events.
         """
         chosen = self.route is not None and model_version in (self.route.answered_by, self.route.probed)
         return self._route_offset if chosen else self._stream_offset

@@ -26,14 +26,15 @@ class LoadedModel(Protocol):
         ...
 
     def padded_rows(self, rows: int) -> int:
-        """Rows of the forward pass that computes so many, of each pass if one cannot hold them; for the answer's facts.
+        """Return the rows of the forward pass that computes `rows` rows, for the answer's facts.
 
-        Arrays of exactly so many rows are computed without a copy: allocate them so, with zeros behind the last row.
+        If one pass cannot hold them, it is the rows of each of several passes. Arrays of exactly the returned size are
+        computed without a copy: allocate them so, with zeros after the last row.
         """
         ...
 
     def infer(self, inputs: Arrays) -> Arrays:
-        """Blocking forward pass; call it from any threads. As many rows out as in.
+        """Compute a forward pass; it blocks, and any thread may call it. As many rows out as in.
 
         Calls wait for each other, so that a module's own code never runs twice at once: a version that is pinned and
         shadows at the same time is called by two threads. Any exception means this input failed, not the model.
@@ -49,7 +50,14 @@ class ModelLoader(Protocol):
     """Fetch → verify digest → load → warm up, off the hot path."""
 
     async def load(self, digest: str) -> LoadedModel:
-        """A HotswapError says why it cannot serve; `retriable` whether trying again may help."""
+        """Load a version.
+
+        Args:
+            digest: The digest of its artifact, `sha256:<64 hex digits>`.
+
+        Raises:
+            HotswapError: It cannot serve; `retriable` says whether trying again may help.
+        """
         ...
 
     def close(self) -> None:

@@ -21,11 +21,19 @@ class HoldLimits(Struct, frozen=True, kw_only=True):
 
 
 def versions_to_hold(state: ModelState, requested: Iterable[str], limits: HoldLimits) -> list[VersionState]:
-    """The active version and what answers for it, whatever they weigh; then, as long as there is room: the versions of
-    the rollout, the fallback, the former version, what is staged, what was requested by name (`requested`, the most
-    wanted first), what is new.
+    """Plan which versions are held.
 
-    A version that does not fit is passed over; a smaller one behind it may fit.
+    The active version and what answers for it are, whatever they weigh. Then, as long as there is room: the versions of
+    the rollout, the fallback, the former version, what is staged, what was requested by name, what is new. A version
+    that does not fit is passed over; a smaller one after it may fit.
+
+    Args:
+        state: The model's state.
+        requested: Versions that were requested by name, the most wanted first.
+        limits: How much may be held.
+
+    Returns:
+        The versions, the most needed first.
     """
     active = state.active
     needed: dict[str, VersionState] = {}

@@ -43,11 +43,11 @@ class LoadListener(Protocol):
     """What is told of each load."""
 
     def load_began(self) -> None:
-        """A version began to load."""
+        """Take in that a version begins to load."""
         ...
 
     def load_ended(self, slot: Slot) -> None:
-        """A version is loaded, or failed: then `slot.error` says why."""
+        """Take in that a version is loaded, or failed: then `slot.error` says why."""
         ...
 
 

@@ -26,7 +26,7 @@ class TopicFacts(Struct, frozen=True, kw_only=True):
     name: str
     partitions: int
     replicas: int
-    """Of the partition that has the fewest."""
+    """Replicas of the partition that has the fewest."""
     settings: Mapping[str, SettingFound] | None
     """None: this client may not ask for them."""
 
@@ -50,7 +50,7 @@ class Difference(Struct, frozen=True, kw_only=True):
 
 
 def differences(spec: TopicSpec, facts: TopicFacts, *, brokers: int) -> list[Difference]:
-    """What differs, the broken first."""
+    """Return what differs, the broken first."""
     found: list[Difference] = []
     if facts.partitions != spec.partitions:
         found.append(
@@ -92,8 +92,10 @@ def differences(spec: TopicSpec, facts: TopicFacts, *, brokers: int) -> list[Dif
 
 
 def to_set(spec: TopicSpec, facts: TopicFacts, *, brokers: int) -> dict[str, str]:
-    """Settings that mend the topic: those that differ, and those right only by the cluster's default, which may
-    change."""
+    """Return the settings that mend the topic: those that differ, and those right only by the cluster's default.
+
+    That default may change.
+    """
     wrong = {each.setting: each.value for each in differences(spec, facts, brokers=brokers) if each.value is not None}
     borrowed = {
         setting.name: setting.value
@@ -107,7 +109,7 @@ def to_set(spec: TopicSpec, facts: TopicFacts, *, brokers: int) -> dict[str, str
 
 
 def mending_command(topic: str, found: Iterable[Difference], bootstrap_servers: str) -> str | None:
-    """The line for Kafka's own tool; None where no setting mends it."""
+    """Return the line for Kafka's own tool; None where no setting mends it."""
     settings = [f"{each.setting}={each.value}" for each in found if each.value is not None]
     if not settings:
         return None
@@ -118,7 +120,11 @@ def mending_command(topic: str, found: Iterable[Difference], bootstrap_servers: 
 
 
 def refuse_broken(found: Sequence[Difference], bootstrap_servers: str) -> None:
-    """Raise TopicSettingsError where a promise is broken."""
+    """Check that no promise is broken.
+
+    Raises:
+        TopicSettingsError: One is.
+    """
     broken = [each for each in found if each.breaks and each.value is not None]
     if not broken:
         return

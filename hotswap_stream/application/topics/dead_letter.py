@@ -18,23 +18,43 @@ class DeadRecord(Protocol):
     """A record as it was read; nothing in it was checked."""
 
     @property
-    def topic(self) -> str: ...
+    def topic(self) -> str:
+        """Where it was read."""
+        ...
+
     @property
-    def partition(self) -> int: ...
+    def partition(self) -> int:
+        """Its partition there."""
+        ...
+
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Its offset there."""
+        ...
+
     @property
-    def timestamp_ms(self) -> int: ...
+    def timestamp_ms(self) -> int:
+        """Milliseconds since 1970 UTC."""
+        ...
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """Its key."""
+        ...
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """Its value."""
+        ...
+
     @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """Its headers, in order."""
+        ...
 
 
 def dead_letter(record: DeadRecord, cause: str, *, topic: str) -> OutboundRecord:
-    """The copy to write to `topic`. It always fits into a Kafka record of 1 MiB, whatever the record holds."""
+    """Return the copy to write to `topic`; it fits into a Kafka record of 1 MiB, whatever the record holds."""
     return OutboundRecord(
         topic=topic,
         key=None if record.key is None else record.key[:DEAD_LETTER_KEY_BYTES_MAX],
@@ -44,7 +64,7 @@ def dead_letter(record: DeadRecord, cause: str, *, topic: str) -> OutboundRecord
 
 
 def smallest_dead_letter(record: DeadRecord, cause: str, *, topic: str) -> OutboundRecord:
-    """The copy for a topic that did not take the other one: which record it was, and the cause."""
+    """Return the copy for a topic that did not take the other one: which record it was, and the cause."""
     return OutboundRecord(topic=topic, key=b"%d" % record.partition, value=b"", headers=_origin(record, cause))
 
 

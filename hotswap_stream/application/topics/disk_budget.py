@@ -12,7 +12,11 @@ _OF_A_MODEL = re.compile(r"(?P<prefix>[^.]+)\.(?:requests|responses|replies)\..+
 
 
 def check_budget(budget_bytes: int) -> int:
-    """The budget. ConfigurationError unless it is 0, for none, or large enough to work with."""
+    """Return the budget as it is: 0, for none, or large enough to work with.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
     if budget_bytes != 0 and budget_bytes < DISK_BYTES_MIN:
         raise ConfigurationError(
             f"HOTSWAP_BROKER_DISK_BYTES_MAX is {budget_bytes}; at least {DISK_BYTES_MIN} bytes are needed, "
@@ -22,9 +26,11 @@ def check_budget(budget_bytes: int) -> int:
 
 
 def limited_topic(name: str) -> tuple[bool, int] | None:
-    """None for a topic that is never cut: the registry, compacted topics, and whatever is not ours.
+    """Tell whether, and by how much, a topic grows with traffic.
 
-    Else whether it carries requests or answers, and the bytes of its longest message.
+    Returns:
+        Whether it carries requests or answers, and the bytes of its longest message; None for a topic that is never
+        cut: the registry, compacted topics, and whatever is not ours.
     """
     try:
         topics = Topics(name.partition(".")[0])

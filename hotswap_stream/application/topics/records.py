@@ -33,5 +33,9 @@ class Publisher(Protocol):
     """Writes records to topics."""
 
     async def publish(self, record: OutboundRecord) -> None:
-        """Return once all in-sync replicas have it. LogUnavailableError if that cannot be known in time."""
+        """Write a record; return once all in-sync replicas have it.
+
+        Raises:
+            LogUnavailableError: That cannot be known in time.
+        """
         ...

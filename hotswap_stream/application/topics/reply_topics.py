@@ -16,8 +16,13 @@ _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
 class ReplyTopics:
-    """`patterns`: names of topics, `*` stands for any characters; beside `<prefix>.replies.*`, which always may be
-    named. ValueError if one cannot be the name of a topic."""
+    """The topics that copies of answers may go to.
+
+    `patterns` are names of topics, `*` stands for any characters; `<prefix>.replies.*` may always be named, too.
+
+    Raises:
+        ValueError: A pattern cannot be the name of a topic, or there are too many.
+    """
 
     def __init__(self, topics: Topics, patterns: Sequence[str] = ()) -> None:
         if len(patterns) > PATTERNS_MAX:
@@ -31,7 +36,7 @@ class ReplyTopics:
         self._allowed = re.compile("|".join(re.escape(pattern).replace(r"\*", ".*") for pattern in self.patterns))
 
     def refusal(self, topic: str) -> str | None:
-        """Why no copy goes to this topic; None: it does."""
+        """Return why no copy goes to this topic; None: it does."""
         name = f"{header_names.SPRING_REPLY_TOPIC} {topic[:249]!r}"
         if not _TOPIC.fullmatch(topic):
             return f"{name} is not the name of a topic"

@@ -51,7 +51,12 @@ class TrainingChildren:
         self._watchers: set[asyncio.Task[None]] = set()
 
     async def start(self, spec: TrainingSpec, reason: str | None) -> None:
-        """Return when the registry knows of the run. TrainingBusyError, TrainingNotStartedError."""
+        """Start a run; return when the registry knows of it.
+
+        Raises:
+            TrainingBusyError: As many runs as allowed are under way.
+            TrainingNotStartedError: The run's process ended before.
+        """
         if len(self._running) >= RUNS_MAX:
             raise TrainingBusyError(f"{RUNS_MAX} training runs are under way; try again when one has ended")
         process = await asyncio.create_subprocess_exec(

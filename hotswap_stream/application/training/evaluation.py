@@ -23,12 +23,12 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     class_accuracy: tuple[float, ...]
     """Per true class, the share answered rightly; 0.0 for a class the set lacks."""
     latency_ms_p95: float
-    """Of inferences of one item each."""
+    """95th percentile of inferences of one item each."""
     agreement: float | None = None
     """Share of items on which another version answered the same, if one was given."""
 
     def figures(self) -> dict[str, float]:
-        """Flat, for the registry."""
+        """Return the figures flat, for the registry."""
         figures = {
             "accuracy": self.accuracy,
             "macro_f1": self.macro_f1,
@@ -74,4 +74,14 @@ class Evaluator(Protocol):
     async def measure(
         self, digest: str, *, compared_with: str | None = None, data_file: Path | None = None
     ) -> Measured:
-        """Figures of the artifact and, on the same set, of another one. EvaluationFailedError, errors of the store."""
+        """Measure an artifact and, on the same set, another one.
+
+        Args:
+            digest: The digest of the artifact.
+            compared_with: The digest of the other one.
+            data_file: The set; None: the fixed one.
+
+        Raises:
+            EvaluationFailedError: The figures could not be made.
+            HotswapError: One of those of the store.
+        """

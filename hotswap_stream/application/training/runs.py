@@ -30,7 +30,7 @@ class TrainingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Container image digest of the trainer, for the provenance."""
 
     def parameters(self) -> dict[str, str]:
-        """What was chosen for this run, for the registry."""
+        """Return what was chosen for this run, for the registry."""
         return {
             "epochs": str(self.epochs),
             "batch_size": str(self.batch_size),
@@ -47,7 +47,7 @@ class TrainingProgress(Struct, frozen=True, kw_only=True, tag="progress"):
     epoch: int
     epochs: int
     step: int
-    """Of `steps` in all epochs together."""
+    """Steps done, of `steps` in all epochs together."""
     steps: int
     loss: float
     accuracy: float
@@ -70,12 +70,12 @@ class TrainingSucceeded(Struct, frozen=True, kw_only=True, tag="succeeded"):
     artifact: ArtifactFacts
     manifest: ArtifactManifest
     metrics: dict[str, float]
-    """Of the fixed validation set, as `Evaluation.figures()`, and `train_loss`, `train_accuracy`, `train_seconds`."""
+    """`Evaluation.figures()` on the fixed validation set, and `train_loss`, `train_accuracy`, `train_seconds`."""
     validation_set: str
     """Digest of the fixed validation set."""
     provenance: Provenance
     profile: DataProfile | None = None
-    """Of the data it was trained on."""
+    """Profile of the data it was trained on."""
 
 
 class TrainingFailure(Struct, frozen=True, kw_only=True, tag="failed"):
@@ -127,7 +127,10 @@ class Trainer(Protocol):
     async def run(
         self, spec: TrainingSpec, *, on_progress: OnProgress | None = None, cancel: asyncio.Event | None = None
     ) -> TrainingOutcome:
-        """Train to the end, the time limit, or until `cancel` is set. Failures of the run are answers, not errors.
+        """Train to the end, the time limit, or until `cancel` is set.
 
         If the calling task itself is cancelled, the run is ended before CancelledError goes on.
+
+        Returns:
+            What became of the run; its failures are returned, not raised.
         """

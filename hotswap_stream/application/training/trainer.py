@@ -27,14 +27,13 @@ from hotswap_stream.application.training.runs import (
     TrainingSpec,
     TrainingSucceeded,
 )
+from hotswap_stream.domain.deciding.limits import DETAIL_CHARACTERS_MAX
 from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)
 
 EVALUATIONS_MAX = 3
 """If another version becomes active while one is evaluated, the comparison is made anew this often."""
-
-DETAIL_CHARACTERS_MAX = 8_000
 
 
 class TrainingReport(Struct, frozen=True, kw_only=True):
@@ -75,9 +74,20 @@ class ModelTrainer:
         on_progress: OnProgress | None = None,
         cancel: asyncio.Event | None = None,
     ) -> TrainingReport:
-        """Run to a verdict or to a failure event. TrainingRefusedError if the registry does not let it begin.
+        """Run to a verdict or to a failure event.
 
-        With `promote_first` a version that passes becomes active in the same decision if none is.
+        Args:
+            spec: The run.
+            actor: Who ordered it.
+            reason: Why.
+            tags: Tags of the version.
+            model_version: The version's name; None: the registry gives one.
+            promote_first: Whether a version that passes becomes active in the same decision if none is.
+            on_progress: Called with each step that is told of.
+            cancel: Ends the run when it is set.
+
+        Raises:
+            TrainingRefusedError: The registry does not let it begin.
         """
         started = await self.registry.handle(
             StartTraining(
@@ -168,7 +178,7 @@ class ModelTrainer:
     async def _profile(
         self, spec: TrainingSpec, outcome: TrainingSucceeded, model_version: str, actor: str
     ) -> tuple[CommandResult, ...]:
-        """A version without a profile is a version all the same: a refusal ends nothing."""
+        """Record the version's profile. Without one it is a version all the same: a refusal ends nothing."""
         if outcome.profile is None:
             return ()
         result = await self.registry.handle(
@@ -200,8 +210,10 @@ class ModelTrainer:
     ) -> tuple[Evaluation, CommandResult]:
         """Measure a version and the active one on one validation set, and hand in the figures.
 
-        The set is the fixed one, or that in `data_file`; its digest is recorded. HotswapError if the version does not
-        exist or its artifact cannot be measured.
+        The set is the fixed one, or that in `data_file`; its digest is recorded.
+
+        Raises:
+            HotswapError: The version does not exist, or its artifact cannot be measured.
         """
         for _attempt in range(EVALUATIONS_MAX):
             state = self.registry.state(model_name)

@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 
 REOPEN_SECONDS = 5.0
 COMMIT_SECONDS = 1.0
-"""How long the position may lag behind events that nobody wants to hear of."""
+"""How long the position may lag for events that nobody wants to hear of."""
 FAILURE_CHARACTERS_MAX = 200
 
 
@@ -44,15 +44,17 @@ class WebhookNote(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class WebhookPage(Struct, frozen=True):
-    """Records behind the position, and the turn they were given in."""
+    """Records from the position on, and the turn they were given in."""
 
     records: Sequence[InboundRecord]
     turn: int
 
 
 class WebhookPlace(Protocol):
-    """A webhook's place in the log. Of all processes that open it one has it at a time; `turn` grows whenever it is
-    taken away. All methods raise LogUnavailableError."""
+    """A webhook's place in the log. All methods raise LogUnavailableError.
+
+    Of all processes that open it one has it at a time; `turn` grows whenever it is taken away.
+    """
 
     @property
     def turn(self) -> int:
@@ -64,19 +66,19 @@ class WebhookPlace(Protocol):
         ...
 
     def holding(self) -> AbstractAsyncContextManager[None]:
-        """While an attempt is made and its outcome committed; a place is not handed on meanwhile."""
+        """Hold the place while an attempt is made and its outcome committed; it is not handed on meanwhile."""
         ...
 
     async def read(self) -> WebhookPage:
-        """The next records; none where nothing came for a while or another process has the place."""
+        """Return the next records; none where nothing came for a while or another process has the place."""
         ...
 
     async def note(self) -> WebhookNote:
-        """What was committed last, by any process."""
+        """Return what was committed last, by any process."""
         ...
 
     async def commit(self, next_offset: int, note: WebhookNote) -> None:
-        """All before `next_offset` is done with."""
+        """Record that all before `next_offset` is done with."""
         ...
 
 
@@ -84,7 +86,7 @@ class WebhookPoster(Protocol):
     """Makes one attempt; see `HttpWebhookPoster`."""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> PostOutcome:
-        """What became of it. Raises nothing."""
+        """Send a message and return what became of it. Raises nothing."""
         ...
 
 
@@ -120,7 +122,7 @@ class WebhookDelivery:
         self._log = _log.bind(webhook=webhook.name)
 
     def stop(self) -> None:
-        """`run` ends after the attempt at hand."""
+        """Have `run` end after the attempt at hand."""
         self._stop.set()
 
     async def run(self) -> None:
@@ -155,7 +157,7 @@ class WebhookDelivery:
         await self._catch_up(place, turn, position)
 
     async def _catch_up(self, place: WebhookPlace, turn: int, position: int) -> None:
-        """Commit behind events that nobody wants to hear of."""
+        """Commit the place after events that nobody wants to hear of."""
         async with place.holding():
             if position > self._committed and place.turn == turn:
                 await self._commit(place, position)
@@ -176,7 +178,7 @@ class WebhookDelivery:
             await asyncio.wait({reading, stopping})
 
     async def _handle(self, place: WebhookPlace, turn: int, record: InboundRecord) -> bool:
-        """Whether the record is done with; if not, the place was taken away or this is to stop."""
+        """Return whether the record is done with; if not, the place was taken away or this is to stop."""
         found = event_type(record.value or b"")
         if found is None or not self.webhook.wants(found) or not await self._applied.counts(record.offset):
             return True
@@ -236,7 +238,7 @@ class WebhookDelivery:
         return asyncio.get_running_loop().time()
 
     async def _pause(self, seconds: float, *others: asyncio.Event) -> None:
-        """Until the time is over, or this is to stop, or one of the others is set."""
+        """Wait until the time is over, or this is to stop, or one of the others is set."""
         waiting = [asyncio.ensure_future(event.wait()) for event in (self._stop, *others)]
         try:
             await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -51,7 +51,7 @@ class Message(Struct, frozen=True, kw_only=True):
     origin: tuple[tuple[str, str], ...] = ()
 
     def headers(self, keys: Iterable[bytes], at: datetime) -> dict[str, str]:
-        """All headers of an attempt made at that time."""
+        """Return all headers of an attempt made at that time."""
         timestamp = str(int(at.timestamp()))
         return {
             "content-type": CONTENT_TYPE,
@@ -63,20 +63,26 @@ class Message(Struct, frozen=True, kw_only=True):
 
 
 def signature(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
-    """Of Standard Webhooks, scheme v1. Over bytes: a body need not be text to be signed as it is."""
+    """Return the signature of Standard Webhooks, scheme v1.
+
+    It is over bytes: a body need not be text to be signed as it is.
+    """
     signed = b".".join((message_id.encode(), timestamp.encode(), body))
     return f"v1,{base64.b64encode(hmac.digest(key, signed, sha256)).decode()}"
 
 
 def event_type(value: bytes) -> str | None:
-    """The stored type name; None for what is no event."""
+    """Return the stored type name; None for what is no event."""
     glimpse = _glimpse(value)
     return None if glimpse is None else glimpse.type
 
 
 def message_of(record: InboundRecord) -> Message:
-    """The message about an event of the log. Its id is the event's, which receivers may know it by again; where that
-    could not stand in a header, the digest of the event."""
+    """Return the message about an event of the log.
+
+    Its id is the event's, which receivers may know it by again; where that could not stand in a header, the digest of
+    the event.
+    """
     body = record.value or b""
     glimpse = _glimpse(body)
     usable = glimpse is not None and _SAFE_ID.fullmatch(glimpse.id)
@@ -88,7 +94,7 @@ def message_of(record: InboundRecord) -> Message:
 
 
 def trial_message(message_id: str, *, source: str, at: datetime) -> Message:
-    """A CloudEvent that says nothing but that it arrived. It is not in the log."""
+    """Return a CloudEvent that says nothing but that it arrived. It is not in the log."""
     event = {
         "specversion": "1.0",
         "type": TEST_EVENT_TYPE,
@@ -102,7 +108,7 @@ def trial_message(message_id: str, *, source: str, at: datetime) -> Message:
 
 
 def fresh_secret() -> str:
-    """A secret that was never used, as receivers and HOTSWAP_WEBHOOK_SECRET take it."""
+    """Return a secret that was never used, as receivers and HOTSWAP_WEBHOOK_SECRET take it."""
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(FRESH_SECRET_BYTES)).decode()
 
 

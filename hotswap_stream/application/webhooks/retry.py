@@ -5,14 +5,15 @@ from collections.abc import Callable
 from msgspec import Struct
 
 STATUSES_RETRIED = frozenset({408, 429})
-"""Of 400 to 499: the receiver asks for another time. All others say that the same message will not be taken later."""
+"""Statuses from 400 to 499 with which the receiver asks for another time. All others say that the same message will not
+be taken later."""
 
 
 class PostOutcome(Struct, frozen=True, kw_only=True):
     """What became of one attempt."""
 
     status: int | None = None
-    """Of the HTTP answer; None if there was none."""
+    """Status of the HTTP answer; None if there was none."""
     detail: str = ""
     """Why there was no answer, or the beginning of what it said."""
     retry_after_seconds: float | None = None
@@ -38,8 +39,11 @@ class PostOutcome(Struct, frozen=True, kw_only=True):
 
 
 class RetryRule(Struct, frozen=True, kw_only=True):
-    """How often and how long. An event is given up when it is older than `seconds_max` and was tried `attempts_min`
-    times: so one that waited behind others, or for this process, is not given up untried."""
+    """How often and for how long an event is tried.
+
+    It is given up when it is older than `seconds_max` and was tried `attempts_min` times: so one that waited for
+    others, or for this process, is not given up untried.
+    """
 
     seconds_max: float
     """Age of the event by the log's time."""
@@ -49,7 +53,7 @@ class RetryRule(Struct, frozen=True, kw_only=True):
     retry_after_seconds_max: float = 300.0
 
     def gives_up(self, attempts: int, age_seconds: float) -> bool:
-        """After so many attempts at an event of that age."""
+        """Return whether an event is given up after `attempts` attempts at this age."""
         return attempts >= self.attempts_min and age_seconds > self.seconds_max
 
     def pause_seconds(self, attempts: int, retry_after_seconds: float | None, random: Callable[[], float]) -> float:

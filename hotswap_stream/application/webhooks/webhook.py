@@ -38,7 +38,7 @@ class Webhook(Struct, frozen=True, kw_only=True):
     """One receiver. `repr` and `shown_url` show neither keys nor what a URL often hides in its query."""
 
     name: str
-    """Of the group that keeps its position. Given by the user, or made from the URL."""
+    """Name of the group that keeps its position. Given by the user, or made from the URL."""
     url: str
     keys: tuple[bytes, ...]
     """Every message is signed with each of them."""
@@ -53,20 +53,22 @@ class Webhook(Struct, frozen=True, kw_only=True):
         return urlunsplit(urlsplit(self.url)._replace(query=""))
 
     def group(self, prefix: str) -> str:
-        """The consumer group whose committed offset is how far it was told."""
+        """Return the consumer group whose committed offset is how far it was told."""
         return f"{prefix}-webhook-{self.name}"
 
     def wants(self, event_type: str) -> bool:
-        """Whether it is to be told of events of this stored type name."""
+        """Return whether it is to be told of events of this stored type name."""
         return any(fnmatch.fnmatchcase(event_type, pattern) for pattern in self.event_patterns)
 
 
 def webhooks_of(
     urls: str | None, secret: str | None, events: str, *, timeout_ms: int, retry_seconds_max: float
 ) -> tuple[Webhook, ...]:
-    """The webhooks of the settings; none where there are no URLs.
+    """Return the webhooks of the settings; none where there are no URLs.
 
-    ConfigurationError says what is wrong and what would be right; it shows no secret, and of a URL its host alone.
+    Raises:
+        ConfigurationError: A setting is wrong. The message says what would be right; it shows no secret, and of a URL
+            its host alone.
     """
     entries = [part for part in (each.strip() for each in (urls or "").split(",")) if part]
     if len(entries) > WEBHOOKS_MAX:
@@ -94,7 +96,7 @@ def _within(setting: str, value: float, least: float, most: float) -> None:
 
 
 def _entry(entry: str, position: int) -> tuple[str, str]:
-    """Name and URL of `URL` or `name=URL`."""
+    """Return name and URL of `URL` or `name=URL`."""
     named = _NAMED.fullmatch(entry)
     name, url = named.groups() if named else (None, entry)
     if name is not None and not _NAME.fullmatch(name):
@@ -140,7 +142,7 @@ def _keys(secret: str | None) -> tuple[bytes, ...]:
 
 
 def _key(text: str, position: int) -> bytes:
-    """The bytes of a secret; the message shows nothing of it."""
+    """Return the bytes of a secret; the message shows nothing of it."""
     try:
         if not text.startswith(SECRET_PREFIX):
             raise ValueError

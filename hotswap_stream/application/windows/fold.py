@@ -28,7 +28,7 @@ class WindowFold(Generic[R]):
         self._markers: dict[str, WindowsMarker] = {}
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
-        """One record; what cannot be read is counted and passed over."""
+        """Apply one record; what cannot be read is counted and passed over."""
         parsed = parse_key(key)
         if parsed is None:
             self.unreadable += 1
@@ -43,8 +43,12 @@ class WindowFold(Generic[R]):
             self.unreadable += 1
 
     def windows(self, below: int | None = None) -> Iterator[tuple[bytes, R, frozenset[str]]]:
-        """Series key, the record that holds, and all writers that have one. `below`: the first request that does not
-        exist; a record that names one at or above it is no worker's, and would hold for ever."""
+        """Yield each series' key, the record that holds, and all writers that have one.
+
+        Args:
+            below: The first request that does not exist; a record that names one at or above it is no worker's, and
+                would hold for ever.
+        """
         for series, by_writer in self._by_key.items():
             known = [record for record in by_writer.values() if below is None or record.request_offset < below]
             if known:

@@ -9,7 +9,7 @@ from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 
 
 def rule_of(manifest: ArtifactManifest) -> WindowRule | None:
-    """What one version takes; None if it takes no window."""
+    """Return what one version takes; None if it takes no window."""
     window = manifest.window
     if window is None:
         return None
@@ -24,13 +24,16 @@ def rule_of(manifest: ArtifactManifest) -> WindowRule | None:
 
 
 def same_series(one: WindowRule, other: WindowRule) -> bool:
-    """Whether the steps of one serve the other."""
+    """Return whether the steps of one serve the other."""
     return (one.input, one.datatype, one.features) == (other.input, other.datatype, other.features)
 
 
 def joint_rule(serving: ArtifactManifest | None, loaded: Iterable[ArtifactManifest]) -> WindowRule | None:
-    """The rule of a model. Where versions take different series, the serving one is right, else the first loaded; of
-    those that take the same, the one that takes the most steps."""
+    """Return the rule of a model.
+
+    Where versions take different series, the serving one is right, else the first loaded; of those that take the same,
+    the one that takes the most steps.
+    """
     rules = [rule for rule in map(rule_of, loaded) if rule is not None]
     first = None if serving is None else rule_of(serving)
     if first is None:
@@ -41,8 +44,10 @@ def joint_rule(serving: ArtifactManifest | None, loaded: Iterable[ArtifactManife
 
 
 def next_rule(kept: WindowRule | None, wanted: WindowRule) -> WindowRule:
-    """The rule to go on with. Windows do not get shorter while they hold the same series, so that a version that takes
-    more steps can come back."""
+    """Return the rule to go on with.
+
+    Windows do not get shorter while they hold the same series, so that a version that takes more steps can come back.
+    """
     if kept is None or not same_series(kept, wanted):
         return wanted
     return replace(wanted, steps=max(kept.steps, wanted.steps))

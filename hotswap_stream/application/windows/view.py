@@ -46,14 +46,18 @@ class WindowReader(Protocol):
     """Reads windows topics."""
 
     async def read(self, model_name: str) -> WindowFolds:
-        """All partitions to their ends. What was read a moment ago may do. LogUnavailableError."""
+        """Read all partitions to their ends. What was read a moment ago may do.
+
+        Raises:
+            LogUnavailableError: They cannot be read.
+        """
         ...
 
 
 def model_windows(
     model_name: str, folds: WindowFolds, manifest: ArtifactManifest | None, *, after: str | None, limit: int
 ) -> ModelWindows:
-    """`manifest`: of the version in production."""
+    """Return a page of a model's windows. `manifest`: of the version in production."""
     found: list[WindowStatus] = []
     for partition, fold in folds.items():
         if fold.marker is None:

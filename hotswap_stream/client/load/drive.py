@@ -31,11 +31,11 @@ class LoadTarget(Protocol):
     """Where requests go. `send` never waits."""
 
     def send(self, number: int) -> "asyncio.Future[Any]":
-        """Send the request with this number; a future of its answer, which may be cancelled."""
+        """Send the request with this number, and return a future of its answer, which may be cancelled."""
         ...
 
     def outcome(self, done: "asyncio.Future[Any]") -> Outcome:
-        """What came of a request, once its future is done and not cancelled."""
+        """Return what came of a request, once its future is done and not cancelled."""
         ...
 
 
@@ -72,7 +72,7 @@ class LoadRun:
 
     @property
     def interrupted(self) -> bool:
-        """Whether it was stopped before its end."""
+        """Return whether it was stopped before its end."""
         return self._stopping.is_set()
 
     def stop(self) -> None:
@@ -119,7 +119,7 @@ class LoadRun:
             self._send(number, due_s)
             number += 1
             if not number % 256:
-                await asyncio.sleep(0)  # far behind, there would be nothing else that lets answers in
+                await asyncio.sleep(0)  # when much is due at once, nothing else would let answers in
 
     async def _closed_loop(self) -> None:
         plan, number = self._plan, 0

@@ -34,13 +34,13 @@ class Server(Struct, frozen=True, kw_only=True):
 
     @property
     def host_header(self) -> str:
-        """Of each request."""
+        """Return the value of each request's Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
 
 def server_of(url: str) -> Server:
-    """The server of an http or https URL. ConfigurationError if it is none."""
+    """Return the server of an http or https URL. ConfigurationError if it is none."""
     parts = urlsplit(url)
     try:
         port = parts.port
@@ -55,7 +55,7 @@ def server_of(url: str) -> Server:
 
 
 def post_head(server: Server, path: str, headers: dict[str, str], body_bytes: int) -> bytes:
-    """A request but for its body."""
+    """Return a request without its body."""
     lines = [
         f"POST {server.base_path}{path} HTTP/1.1",
         f"host: {server.host_header}",
@@ -77,11 +77,14 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether another request may be sent."""
+        """Return whether another request may be sent."""
         return self._transport is not None and not self._transport.is_closing() and self._answer is None
 
     def ask(self, request: bytes) -> "asyncio.Future[HttpAnswer]":
-        """Send a request; the answer's future. Whoever cancels it must `close`, because the answer still comes."""
+        """Send a request, and return the answer's future.
+
+        Whoever cancels it must `close`, because the answer still comes.
+        """
         if self._transport is None or not self.usable:
             raise ConnectionError("the connection is closed")
         self._answer = asyncio.get_running_loop().create_future()
@@ -94,12 +97,12 @@ class HttpConnection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Of asyncio.Protocol."""
+        """Keep the transport; asyncio calls it."""
         assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101  # a stream's is
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Of asyncio.Protocol."""
+        """Parse what came so far; asyncio calls it."""
         self._received += data
         try:
             self._parse()
@@ -108,7 +111,7 @@ class HttpConnection(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Of asyncio.Protocol."""
+        """Fail the request that waits, if one does; asyncio calls it."""
         self._fail(exc or ConnectionResetError("the server closed the connection"))
         self._transport = None
 
@@ -162,7 +165,7 @@ class HttpConnections:
         self._context = ssl.create_default_context() if server.secure else None
 
     async def ask(self, request: bytes) -> HttpAnswer:
-        """Send a request over an idle connection or a new one. OSError when that fails."""
+        """Send a request over an idle connection or a new one, and return the answer. OSError when that fails."""
         connection = None
         while self._idle and connection is None:
             idle = self._idle.pop()
@@ -188,6 +191,6 @@ class HttpConnections:
 
 
 def header_text(headers: dict[bytes, bytes], name: str) -> str | None:
-    """One header's value."""
+    """Return one header's value."""
     value: Any = headers.get(name.lower().encode())
     return None if value is None else value.decode("latin-1")

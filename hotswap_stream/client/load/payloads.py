@@ -47,7 +47,7 @@ class Payload(Struct, frozen=True, kw_only=True):
     body: bytes
     content_type: str
     json_bytes: int | None = None
-    """Of a body with raw tensors behind its JSON: the bytes of the JSON."""
+    """The bytes of the JSON, in a body with raw tensors after it."""
 
     def http_headers(self) -> dict[str, str]:
         """As HTTP headers."""
@@ -118,7 +118,7 @@ def _parts(arrays: Mapping[str, Any], length: int, rows: int) -> Iterator[dict[s
 
 
 def encode(tensors: list[InferTensor], *, body_format: Format) -> Payload:
-    """A request as a body: JSON with lists, msgpack with raw tensors, or JSON with raw tensors behind it."""
+    """Return a request as a body: JSON with lists, msgpack with raw tensors, or JSON with raw tensors after it."""
     if body_format == "binary":
         body, json_bytes = encode_request(InferRequest(inputs=tensors))
         return Payload(body=body, content_type=_OCTETS, json_bytes=json_bytes)

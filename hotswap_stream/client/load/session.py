@@ -19,7 +19,7 @@ from hotswap_stream.client.load.topic_target import TopicTarget
 from hotswap_stream.errors import ConfigurationError
 
 SERIES_KEYS = 100
-"""Of a model that takes windows, where the number of keys is not given."""
+"""How many keys a model that takes windows is asked with, where the number is not given."""
 
 
 class LoadSubject(Struct, frozen=True, kw_only=True):
@@ -39,14 +39,14 @@ class LoadSubject(Struct, frozen=True, kw_only=True):
     """Requests bring steps of series, each named by its key: a series' requests go to one partition."""
 
     def payloads(self, inputs: Sequence[InputSpec]) -> tuple[Payload, ...]:
-        """What to send to a model with these inputs. ConfigurationError for data that do not fit."""
+        """Return what to send to a model with these inputs. ConfigurationError for data that do not fit."""
         if self.data is not None:
             return file_payloads(self.data, input_names(inputs), rows=self.rows, body_format=self.body_format)
         return random_payloads(inputs, rows=self.rows, body_format=self.body_format, seed=self.seed)
 
 
 def with_windows(subject: LoadSubject) -> LoadSubject:
-    """The same, asked of a version that takes windows: each made-up request brings a whole window of its series.
+    """Return the subject for a version that takes windows: each made-up request brings a whole window of its series.
 
     ConfigurationError where rows of several series were asked for in one request.
     """
@@ -62,7 +62,11 @@ def with_windows(subject: LoadSubject) -> LoadSubject:
 async def load_by_http(
     url: str, subject: LoadSubject, plan: LoadPlan, api_key: str | None = None
 ) -> AsyncIterator[LoadTarget]:
-    """A server of the Open Inference Protocol as the target. HotswapError if it does not know the model, or is none."""
+    """Open a server of the Open Inference Protocol as the target.
+
+    Raises:
+        HotswapError: It does not know the model, or is no such server.
+    """
     server_of(url)
     inputs = await inputs_by_http(
         url, subject.model_name, model_version=subject.model_version, api_key=api_key, timeout_s=plan.timeout_s
@@ -85,7 +89,7 @@ async def load_by_http(
 async def load_by_topic(
     gateway: KafkaInferenceGateway, inputs: Sequence[InputSpec], subject: LoadSubject, plan: LoadPlan
 ) -> AsyncIterator[LoadTarget]:
-    """The model's topics as the target. Closes the gateway."""
+    """Open the model's topics as the target. Closes the gateway at the end."""
     try:
         target = TopicTarget(
             gateway,
@@ -111,7 +115,7 @@ async def run_load(
     stop: asyncio.Event | None = None,
     on_progress: Callable[[LoadRun], None] | None = None,
 ) -> LoadReport:
-    """Drive the target until the plan is done or `stop` is set, and report."""
+    """Drive the target until the plan is done or `stop` is set, and return the report."""
     run = LoadRun(target, plan)
     running = asyncio.create_task(run.run(on_progress))
     waits = [running]

@@ -28,11 +28,11 @@ class LoadReport(Struct, frozen=True, kw_only=True):
     """`topics`, or the URL."""
     format: str
     rows: int
-    """Of each request."""
+    """Rows per request."""
     rate_wanted_per_s: float | None
-    """Of an open loop; None for a closed one."""
+    """The rate of an open loop; None for a closed one."""
     concurrency: int | None
-    """Of a closed loop; None for an open one."""
+    """Requests in flight of a closed loop; None for an open one."""
     seconds: float
     """From the first request to the last answer."""
     sent: int
@@ -40,7 +40,7 @@ class LoadReport(Struct, frozen=True, kw_only=True):
     errors: dict[str, int]
     """By kind; of an open loop, `not-sent` are those whose time came when too many were in flight, until the end."""
     unfinished: int
-    """Without an answer when the test was interrupted; they are no errors."""
+    """Requests without an answer when the test was interrupted; they are no errors."""
     error_percent: float
     sent_per_s: float
     succeeded_per_s: float
@@ -69,30 +69,30 @@ class Tally:
 
     @property
     def finished(self) -> int:
-        """Requests with an answer or an error."""
+        """Return how many requests have an answer or an error."""
         return self.succeeded + self.errors.total()
 
     def success(self, latency_s: float, model_version: str) -> None:
-        """An answer."""
+        """Count an answer."""
         self.succeeded += 1
         self.versions[model_version] += 1
         self._record(latency_s)
 
     def failure(self, kind: str, *, waited_s: float | None = None) -> None:
-        """No answer, or an error answer. `waited_s` of a request that timed out."""
+        """Count a request with no answer or an error answer; `waited_s`: how long it waited if it timed out."""
         self.errors[kind] += 1
         if waited_s is not None:
             self._record(waited_s)
 
     def not_sent(self, count: int) -> None:
-        """Requests that were due and found no place until the end."""
+        """Count requests that were due and found no place until the end."""
         self.errors["not-sent"] += count
 
     def _record(self, latency_s: float) -> None:
         self._histogram.record_value(min(max(1, round(latency_s * 1e6)), LATENCY_US_MAX))
 
     def latencies(self) -> Latencies | None:
-        """Percentiles so far."""
+        """Return the percentiles so far; None when there is nothing to count."""
         histogram = self._histogram
         if not histogram.get_total_count():
             return None

@@ -27,7 +27,7 @@ _decoders: dict[bool, Any] = {True: msgspec.msgpack.Decoder(_Glimpse), False: ms
 
 
 def routing_key(number: int, keys: int) -> str | None:
-    """One of `keys` routing keys in turn; None without any."""
+    """Return one of `keys` routing keys in turn; None without any."""
     return f"key-{number % keys}" if keys else None
 
 

@@ -33,9 +33,10 @@ def plain_plan(active_version: str | None) -> RequestPlan:
 
 
 def versions_allowed(state: ModelState) -> frozenset[str]:
-    """Versions that may answer in this state a request that names none: arms, what stands in for them, probes.
+    """Return the versions that may answer in this state a request that names none.
 
-    The active version stands in for an arm that a worker has not loaded.
+    These are the arms, what stands in for them, and the probes. The active version stands in for an arm that a worker
+    has not loaded.
     """
     plan = request_plan(state)
     if any(found.refused_because == "model-disabled" for found in plan.routes):

@@ -30,7 +30,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class Fleet:
-    """Publishes this worker's records (on change and as a heartbeat) and folds everybody's."""
+    """Publish this worker's records (on change and as a heartbeat) and fold everybody's."""
 
     def __init__(self, client_options: Mapping[str, Any], topic: str, worker: str) -> None:
         self.tasks = WatchedTasks("the fleet topic")
@@ -85,8 +85,10 @@ class Fleet:
 
     @property
     def known(self) -> bool:
-        """Whether what the others say is read as they say it: this worker's own words came back lately. Without it
-        nothing follows from anybody's silence."""
+        """Whether what the others say is read as they say it: this worker's own words came back lately.
+
+        Without it nothing follows from anybody's silence.
+        """
         return self._caught_up and self._echo_s is not None and time.monotonic() - self._echo_s <= LIVE_SECONDS_MAX
 
     @property
@@ -95,7 +97,7 @@ class Fleet:
         return self.known or not self._own
 
     def others(self, model_name: str) -> list[FleetWorker] | None:
-        """The other live workers of one model; None while that is not known, which is not the same as none."""
+        """Return the other live workers of one model; None while they are not known, which is not the same as none."""
         if not self.known:
             return None
         workers = self._fold.workers(model_name, time.monotonic())

@@ -20,7 +20,7 @@ BULK_LINGER_MS = 1.0
 def request_consumer(
     options: Mapping[str, Any], *, group: str, worker: str, limits: LoopLimits, on_error: Callable[[KafkaError], None]
 ) -> Consumer:
-    """A consumer of one model's requests, a static member of the model's group."""
+    """Return a consumer of one model's requests, a static member of the model's group."""
     return Consumer(
         {
             **options,
@@ -55,7 +55,7 @@ def answer_producer(
     linger_ms: float,
     on_error: Callable[[KafkaError], None],
 ) -> Producer:
-    """An idempotent producer: what it wrote stands in the order it was given, each once."""
+    """Return an idempotent producer: what it wrote stands in the order it was given, each once."""
     return Producer(
         {
             **options,
@@ -78,7 +78,7 @@ def answer_producer(
 
 
 def dead_letter_producer(options: Mapping[str, Any], *, worker: str) -> Producer:
-    """A producer for copies of requests that went wrong. A copy that is refused ends nothing."""
+    """Return a producer for copies of requests that went wrong. A copy that is refused ends nothing."""
     return Producer(
         {
             **options,
@@ -94,7 +94,7 @@ def dead_letter_producer(options: Mapping[str, Any], *, worker: str) -> Producer
 
 
 def reply_producer(options: Mapping[str, Any], *, worker: str, limits: LoopLimits) -> Producer:
-    """A producer for copies to topics of others' choice, whose failures concern nobody else."""
+    """Return a producer for copies to topics of others' choice, whose failures concern nobody else."""
     return Producer(
         {
             **options,

@@ -23,14 +23,14 @@ class LoopLimits(Struct, frozen=True, kw_only=True):
     request_bytes_max: int = 4 * 1024**2
     response_bytes_max: int = 8 * 1024**2
     answers_in_flight_max: int = 10_000
-    """Answers handed to the Kafka client and not yet acknowledged; at so many, no more requests are taken."""
+    """Answers handed to the Kafka client and not yet acknowledged; at this many, no more requests are taken."""
     answer_key_bytes_max: int = KEY_BYTES_MAX
     """An answer carries its request's key; a request with a longer one is refused, without it."""
     request_id_window: int = 10_000
     """Requests of a partition among which an id may stand once only; 0: ids may repeat."""
 
     def batching(self, size_max: int | None = None, wait_ms_max: float | None = None) -> Batching:
-        """As a model's policy wants it, within these limits; None: as these limits say."""
+        """Return the batching that a model's policy wants, within these limits; None: as these limits say."""
         # By the rules a policy is in bounds; an event that somebody wrote by hand may say anything.
         return Batching(
             max(1, min(size_max or self.batch_size_max, self.batch_size_max)),

@@ -6,13 +6,13 @@ import time
 from confluent_kafka import KafkaError, KafkaException
 
 STUCK_SECONDS_MAX = 60.0
-"""What Kafka does not take for so long ends this life of the loop; the next begins behind the last answer."""
+"""What Kafka does not take in this time ends this life of the loop; the next begins after the last answer."""
 STOP_SECONDS_MAX = 5.0
 """Whoever was asked to stop waits no longer for Kafka. What was not sent, the next worker answers."""
 
 
 class Wait:
-    """One wait. Call `check` as long as it goes on, and `progress` when some of what it waits for has come."""
+    """Bound one wait. Call `check` as long as it goes on, and `progress` when some of what it waits for has come."""
 
     def __init__(self, stopping: threading.Event, what: str, *, seconds_max: float = STUCK_SECONDS_MAX) -> None:
         self._stopping = stopping
@@ -22,11 +22,11 @@ class Wait:
         self._stopping_since_s: float | None = None
 
     def progress(self) -> None:
-        """The limit counts from here; that of the stop does not."""
+        """Let the limit count from here; that of the stop does not."""
         self._since_s = time.monotonic()
 
     def check(self) -> None:
-        """KafkaException when it went on for too long."""
+        """Raise KafkaException when it went on for too long."""
         now_s = time.monotonic()
         if now_s - self._since_s > self._seconds_max:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{self._what} for {self._seconds_max:g} s"))

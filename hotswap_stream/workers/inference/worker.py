@@ -40,7 +40,7 @@ COMPUTE_SECONDS_MAX = 60.0
 
 
 class InferenceWorker:
-    """Serves every model in the registry until stopped."""
+    """Serve every model in the registry until stopped."""
 
     def __init__(
         self,
@@ -115,13 +115,13 @@ class InferenceWorker:
         self._failed.result()
 
     def _watched_tasks(self) -> Iterator[WatchedTasks]:
-        """Those of the parts; what is spawned here itself ends the worker as it ends."""
+        """Yield the tasks of the parts; what is spawned here itself ends the worker as it ends."""
         yield from (self._fleet.tasks, self._observations.tasks, self._stall_watch.tasks)
         for served in self._served.values():
             yield served.slots.tasks
 
     def trouble(self) -> str | None:
-        """Why the worker cannot do its work; None while it can."""
+        """Return why the worker cannot do its work; None while it can."""
         stalls, now_s = self._stall_watch.stalls, time.monotonic()
         if stalls != self._stalls_seen:
             self._stalls_seen = stalls
@@ -162,7 +162,7 @@ class InferenceWorker:
         await self._stall_watch.stop()
 
     def _on_record(self, entry: TailEntry) -> None:
-        """Called for each record as it is folded: a promotion of a loaded version takes effect right here."""
+        """Take in each record as it is folded: a promotion of a loaded version takes effect right here."""
         if isinstance(entry.outcome, Applied):
             self._on_model(entry.outcome.event.subject)
 
@@ -251,7 +251,7 @@ class InferenceWorker:
         return task
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
-        """A task that ended with an error is a failure of the whole worker: its supervisor starts it again."""
+        """End the worker when a task ended with an error: its supervisor starts it again."""
         self._tasks.discard(task)
         self._loop_tasks.discard(task)
         if task.cancelled() or self._failed is None or self._failed.done():

@@ -35,11 +35,12 @@ class OrderedProcess(Generic[_LineT]):
 
     @property
     def exit_code(self) -> int:
-        """Negative: the number of the signal that ended it."""
+        """The exit code; negative: the number of the signal that ended it."""
         return -signal.SIGKILL if self._process.returncode is None else self._process.returncode
 
     @property
     def stderr_tail(self) -> str:
+        """The end of what the process wrote to standard error."""
         return self._stderr.decode(errors="replace").strip()
 
     async def listen(self, order: msgspec.Struct, on_line: Callable[[_LineT], None]) -> None:
@@ -73,7 +74,7 @@ class OrderedProcess(Generic[_LineT]):
             on_line(message)
 
     def how_it_ended(self) -> str:
-        """For people: the exit code or the signal, and the end of what it wrote to standard error."""
+        """Say for people the exit code or the signal, and the end of what it wrote to standard error."""
         code = self.exit_code
         if code >= 0:
             return self.with_tail(f"{self._name} ended with exit code {code} before it was done")
@@ -82,7 +83,7 @@ class OrderedProcess(Generic[_LineT]):
         return self.with_tail(f"{self._name} was killed by {name}{guess}")
 
     def with_tail(self, text: str) -> str:
-        """The text, and the end of what the process wrote to standard error."""
+        """Return the text, and the end of what the process wrote to standard error."""
         tail = self.stderr_tail
         return f"{text}; the end of what it wrote:\n{tail}" if tail else text
 

@@ -26,7 +26,7 @@ _LINES: "msgspec.json.Decoder[EvaluationLine]" = msgspec.json.Decoder(Evaluation
 
 
 class SubprocessEvaluator:
-    """`Evaluator` that starts `command` once per measurement.
+    """Start `command` once per measurement, as an `Evaluator`.
 
     `seconds_max` limits a measurement; `folder` takes copies of the artifacts meanwhile.
     """
@@ -43,6 +43,7 @@ class SubprocessEvaluator:
     async def measure(
         self, digest: str, *, compared_with: str | None = None, data_file: Path | None = None
     ) -> Measured:
+        """Measure an artifact in a process of its own. See `Evaluator`."""
         folder = await asyncio.to_thread(make_work_folder, self._folder, "evaluation-", seconds_max=self._seconds_max)
         try:
             order = EvaluationOrder(
@@ -60,7 +61,7 @@ class SubprocessEvaluator:
         return measured
 
     async def _copy(self, digest: str, path: Path) -> str:
-        """The process gets what the store has verified, and no way to the store."""
+        """Copy what the store has verified for the process, which has no way to the store."""
         loaded = await self._store.fetch(digest)
         await asyncio.to_thread(path.write_bytes, loaded.content)
         return str(path)

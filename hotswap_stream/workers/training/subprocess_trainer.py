@@ -34,7 +34,7 @@ _LINES: "msgspec.json.Decoder[TrainingLine]" = msgspec.json.Decoder(TrainingLine
 
 
 class SubprocessTrainer:
-    """`Trainer` that starts `command` once per run and puts what it wrote into the store.
+    """Start `command` once per run and put what it wrote into the store, as a `Trainer`.
 
     `run_seconds_max` limits a run, `artifact_bytes_max` what it may write; `run_folder` takes its files meanwhile.
     """
@@ -57,6 +57,7 @@ class SubprocessTrainer:
     async def run(
         self, spec: TrainingSpec, *, on_progress: OnProgress | None = None, cancel: asyncio.Event | None = None
     ) -> TrainingOutcome:
+        """Make one run in a process of its own. See `Trainer`."""
         folder = await asyncio.to_thread(make_work_folder, self._run_folder, "run-", seconds_max=self._run_seconds_max)
         try:
             log.info("training_started", run_id=spec.run_id, model_name=spec.model_name, architecture=spec.architecture)
@@ -94,7 +95,7 @@ class SubprocessTrainer:
         on_progress: OnProgress,
         cancel: asyncio.Event,
     ) -> TrainingLine | TrainingFailure | None:
-        """What the process said last, or why we stopped listening. The caller ends the process."""
+        """Return what the process said last, or why we stopped listening. The caller ends the process."""
         last: list[TrainingLine] = []
 
         def take(line: TrainingLine) -> None:

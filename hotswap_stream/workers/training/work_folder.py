@@ -10,7 +10,7 @@ LEFT_SECONDS_MIN = 86_400.0
 
 
 def make_work_folder(parent: Path, prefix: str, *, seconds_max: float) -> Path:
-    """A new folder; older ones of this prefix that belong to nobody are removed."""
+    """Make a new folder; older ones of this prefix that belong to nobody are removed."""
     parent.mkdir(parents=True, exist_ok=True)
     left_before_s = time.time() - max(LEFT_SECONDS_MIN, 2 * seconds_max)
     for folder in parent.glob(f"{prefix}*"):

@@ -54,31 +54,34 @@ class PartitionCorrelation:
 
     @property
     def in_flight(self) -> int:
-        """Requests without an acknowledgement or without an answer."""
+        """Return how many requests have no acknowledgement or no answer."""
         return self._unacknowledged + len(self._waiting)
 
     @property
     def highest(self) -> int:
-        """The highest request offset that is answered; -1 before the first answer."""
+        """Return the highest request offset that is answered; -1 before the first answer."""
         return self.rule.highest
 
     @property
     def full(self) -> bool:
-        """Whether no more answers should be handed in before the next acknowledgement."""
+        """Return whether no more answers should be handed in before the next acknowledgement."""
         return len(self._early) >= self._early_answers_max or self._early_bytes >= self._early_bytes_max
 
     def sending(self) -> None:
-        """A request is about to be sent; `acknowledged` or `not_sent` must follow."""
+        """Note that a request is about to be sent; `acknowledged` or `not_sent` must follow."""
         self._unacknowledged += 1
 
     def not_sent(self) -> None:
-        """A request's sending failed; whether it is in the topic may be unknown."""
+        """Note that sending a request failed; whether it is in the topic may be unknown."""
         self._unacknowledged -= 1
         if not self._unacknowledged:
             self._drop_early_up_to(None)
 
     def acknowledged(self, request_offset: int, waiter: Waiter) -> None:
-        """A request is in the topic. Its waiter gets the answer, now or when it comes; `forget` it if it gives up."""
+        """Note that a request is in the topic.
+
+        Its waiter gets the answer, now or when it comes; `forget` it if it gives up.
+        """
         self._unacknowledged -= 1
         self._acknowledged = request_offset
         self._drop_early_up_to(request_offset - 1)
@@ -94,8 +97,10 @@ class PartitionCorrelation:
             self._drop_early_up_to(None)
 
     def answered(self, answer: RawAnswer) -> None:
-        """Take an answer, in order of its offset. One that does not count, and one to somebody else's request, changes
-        nothing."""
+        """Take an answer, in order of its offset.
+
+        One that does not count, and one to somebody else's request, changes nothing.
+        """
         if answer.offset <= self._last_offset:  # the topic was made anew
             self.rule.highest = self._acknowledged = -1
             self._drop_early_up_to(None)
@@ -118,7 +123,7 @@ class PartitionCorrelation:
                 waiter.set_exception(error)
 
     def forget(self, waiter: Waiter) -> None:
-        """This one waits no more."""
+        """Note that this one waits no more."""
         request_offset = self._offsets.pop(waiter, None)
         if request_offset is not None and self._waiting.get(request_offset) is waiter:
             del self._waiting[request_offset]

@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 POLL_MS = 500
 FLUSH_SECONDS_MAX = 1.0
-"""How long a batch on its way may hold up the end; without a broker it would for ever."""
+"""How long a batch on its way may hold up the end; without a broker it would do so for ever."""
 
 
 class ModelExchange:
@@ -72,22 +72,22 @@ class ModelExchange:
 
     @property
     def failed(self) -> bool:
-        """Whether no answer can come any more, so that another exchange is needed."""
+        """Return whether no answer can come any more, so that another exchange is needed."""
         return self._failure is not None
 
     @property
     def untagged(self) -> int:
-        """Records, so far, that named a request and did not prove that a worker wrote them."""
+        """Return how many records, so far, named a request and did not prove that a worker wrote them."""
         return sum(correlation.rule.untagged for correlation in self._correlations.values())
 
     @property
     def in_flight(self) -> int:
-        """Requests that wait for an acknowledgement or an answer."""
+        """Return how many requests wait for an acknowledgement or an answer."""
         return sum(sender.in_flight for sender in self._senders.values())
 
     @property
     def unconfirmed_s(self) -> float:
-        """How long a batch has waited for the broker's acknowledgement, in the partition where that is longest."""
+        """Return how long a batch has waited to be acknowledged, in the partition where that is longest, in seconds."""
         return max(sender.unconfirmed_s for sender in self._senders.values())
 
     async def start(self) -> None:
@@ -111,7 +111,7 @@ class ModelExchange:
             task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
-        """Whoever still waits gets an InferenceUnavailableError."""
+        """Disconnect. Whoever still waits gets an InferenceUnavailableError."""
         self._fail(CLOSED)
         self._paused.clear()
         for task in self._tasks:
@@ -155,7 +155,7 @@ class ModelExchange:
     ) -> Waiter:
         """Like `ask`, without a task for each request: a future of the answer. Cancel it to wait no more.
 
-        `movable`: where the partition is too far behind, another one will do.
+        `movable`: where too many requests wait in the partition, another one will do.
         """
         if self._failure is not None:
             raise self._failure
@@ -168,12 +168,12 @@ class ModelExchange:
         return waiter
 
     def wait_s(self) -> float:
-        """How long a request sent now is likely to wait, in the best of the partitions."""
+        """Return how long, in seconds, a request sent now is likely to wait in the best of the partitions."""
         now_s = time.monotonic()
         return min(pace.wait_s(now_s) for pace in self._paces.values())
 
     def _admit(self, sender: RequestSender, wait_s_max: float, movable: bool) -> RequestSender:
-        """The partition to send to; ModelOverloadedError if all are too far behind.
+        """Return where to send. ModelOverloadedError if too many requests wait everywhere.
 
         Where no answers come at all and nobody waits, one request at a time goes through: it finds out whether the
         worker is back.
@@ -193,7 +193,7 @@ class ModelExchange:
         )
 
     def _quietest(self) -> RequestSender:
-        """Where the fewest requests are in flight, in turn where several have as few."""
+        """Return the sender with the fewest requests in flight; in turn where several have as few."""
         count = len(self.partitions)
         self._next = (self._next + 1) % count
         best = self._senders[self.partitions[self._next]]
@@ -214,7 +214,7 @@ class ModelExchange:
             self._consumer.resume(TopicPartition(self._response_topic, partition))
 
     def _notice(self, error: BaseException) -> None:
-        """What does not pass by itself, and is not this one request's fault, ends the exchange."""
+        """End the exchange for an error that does not pass by itself and is not this one request's fault."""
         if isinstance(error, KafkaError) and not error.retriable and not isinstance(error, MessageSizeTooLargeError):
             _log.warning("requests_unsendable", topic=self._request_topic, error=repr(error))
             self._fail(InferenceUnavailableError(f"requests cannot be sent to {self._request_topic}: {error!r}"))
@@ -245,7 +245,7 @@ class ModelExchange:
             self._fail(InferenceUnavailableError(f"answers cannot be read from {self._response_topic}: {error!r}"))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        """A task that ended by itself: nothing is sent or read there any more, so another exchange is needed."""
+        """Fail after a task ended by itself: nothing is sent or read there any more, so another exchange is needed."""
         if task.cancelled() or self._failure is not None:
             return
         error = task.exception()
@@ -261,7 +261,7 @@ class ModelExchange:
 
 
 def _raw_answer(record: "ConsumerRecord[Any, Any]") -> RawAnswer | None:
-    """None for a record that is no answer."""
+    """Return the answer in a record; None for a record that is none."""
     found = read_answer(record.headers)
     if found is None or record.value is None:
         return None

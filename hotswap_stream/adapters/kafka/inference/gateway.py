@@ -43,11 +43,11 @@ PARTITIONS_USED_MAX = 4
 MODELS_CONNECTED_MAX = 64
 
 UNCONFIRMED_SECONDS_MAX = 1.0
-"""A broker that has not acknowledged a batch for so long is why no answer comes, and not the model."""
+"""A broker that has not acknowledged a batch for longer than this is why no answer comes, and not the model."""
 WINDOWS_ASKED_AGAIN_SECONDS = 5.0
 """A model without a windows topic may get one."""
 _ALL = "/all"
-"""Behind a model's name (which has no slash): the connection that uses all partitions."""
+"""After a model's name (which has no slash): the connection that uses all partitions."""
 
 _random = secrets.SystemRandom()
 _JSON, _MSGPACK = JSON_CONTENT_TYPE.encode(), MSGPACK_CONTENT_TYPE.encode()
@@ -61,7 +61,7 @@ _decoders: dict[tuple[bool, bool], Any] = {
 
 
 def record_headers(content_type: bytes, beside: Beside, timeout_s: float) -> list[tuple[str, bytes]]:
-    """The headers of a request's record that is sent now, by this machine's clock."""
+    """Return the headers of a request's record that is sent now, by this machine's clock."""
     deadline_s = timeout_s if beside.deadline_s is None else beside.deadline_s
     headers = [
         (header_names.CONTENT_TYPE, content_type),
@@ -79,7 +79,7 @@ def record_headers(content_type: bytes, beside: Beside, timeout_s: float) -> lis
 
 
 def partition_of(key: str, partitions: int) -> int:
-    """Where the default partitioner of Kafka's Java client puts a key."""
+    """Return where the default partitioner of Kafka's Java client puts a key."""
     hashed: int = murmur2(key.encode())
     return (hashed & 0x7FFFFFFF) % partitions
 
@@ -91,7 +91,7 @@ class KafkaInferenceGateway:
     with a routing key to a model that takes windows go where Kafka's default partitioner puts the key, among all
     partitions: the steps of a series must meet in one.
 
-    `tags`: by which answers are known; without them those of an environment that has no key.
+    `tags` tell which answers count; without them those of an environment that has no key.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class KafkaInferenceGateway:
         series: str | None = None,
         wait_s_max: float | None = None,
     ) -> RawAnswer:
-        """A request encoded already, and the answer's record, not decoded. Errors as of `infer`.
+        """Send a request that is encoded already, and return the answer's record, not decoded. Errors as of `infer`.
 
         Without a `partition`, requests of one `partition_key` go to the same of those in use here. `series`: where the
         model takes windows, requests of the same go to the partition of that key in every language's clients.
@@ -214,7 +214,7 @@ class KafkaInferenceGateway:
             raise InferenceUnavailableError(f"Kafka, on the way to model {model_name!r}: {error!r}") from error
 
     def _silence(self, model_name: str, timeout_s: float) -> str | None:
-        """What Kafka has left undone, where that is why no answer came: its silence is not the model's."""
+        """Return what Kafka has left undone, where that is why no answer came: its silence is not the model's."""
         if model_name in self._connecting or model_name + _ALL in self._connecting:
             return f"Kafka could not be reached within {timeout_s:g} s, on the way to model {model_name!r}"
         unconfirmed_s = max((exchange.unconfirmed_s for exchange in self._open_exchanges(model_name)), default=0.0)
@@ -223,7 +223,7 @@ class KafkaInferenceGateway:
         return f"Kafka has not confirmed requests to model {model_name!r} for {unconfirmed_s:.1f} s"
 
     def _untagged(self, model_name: str) -> str:
-        """What a caller who waits in vain should look at."""
+        """Return what a caller who waits in vain should look at."""
         untagged = sum(exchange.untagged for exchange in self._open_exchanges(model_name))
         if not untagged:
             return ""
@@ -238,7 +238,7 @@ class KafkaInferenceGateway:
 
     @staticmethod
     def decode(answer: RawAnswer) -> InferResponse | InferError:
-        """What an answer's record says. InferenceUnavailableError if it cannot be read."""
+        """Return what an answer's record says. InferenceUnavailableError if it cannot be read."""
         try:
             decoded: InferResponse | InferError = _decoders[answer.raw, answer.ok].decode(answer.value)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -248,7 +248,7 @@ class KafkaInferenceGateway:
         return decoded
 
     async def connect(self, model_name: str, *, all_partitions: bool = False) -> ModelExchange:
-        """The connection to a model's topics, for callers that send without a task for each request.
+        """Return the connection to a model's topics, for callers that send without a task for each request.
 
         It belongs to the gateway, which may replace it once it has failed. Does not count against `in_flight_max`.
         `all_partitions`: where the sender chooses by key (`partition_of`), as for models that take windows.
@@ -256,7 +256,7 @@ class KafkaInferenceGateway:
         return await self._exchange(model_name + _ALL if all_partitions else model_name)
 
     async def _takes_windows(self, model_name: str) -> bool:
-        """Whether workers keep windows for it: they make its topic before they answer the first such request."""
+        """Return whether workers keep windows for it: they make its topic before they answer the first such request."""
         until = self._windows.get(model_name, 0.0)
         if until <= time.monotonic():
             async with _admin_client(self._client_options) as admin:

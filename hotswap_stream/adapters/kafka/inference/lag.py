@@ -26,7 +26,7 @@ from hotswap_stream.kafka.uncancelled import to_the_end
 
 REQUEST_TIMEOUT_MS = 10_000
 PARTITIONS_SECONDS_MAX = 60.0
-"""For so long it is taken that a topic has as many partitions as before."""
+"""For how long it is taken that a topic has as many partitions as before."""
 GROUPS_AT_ONCE_MAX = 16
 PARTITIONS_AT_ONCE_MAX = 2_000
 TAIL_RECORDS = 20
@@ -34,7 +34,7 @@ TAIL_RECORDS = 20
 commits count."""
 TAIL_BYTES_MAX = 1024**2
 FIRST_BYTES_MAX = 64 * 1024
-"""Of a partition, to see whether a request waits in it."""
+"""Bytes read of a partition, to see whether a request waits in it."""
 STANDSTILL_SURE_SECONDS = STANDSTILL_SECONDS_MAX / 2
 """What seems to have stood still for longer is looked at in the answers."""
 EMPTY_POLLS_MAX = 4
@@ -44,8 +44,10 @@ _Offsets = dict[TopicPartition, int]
 
 
 class KafkaRequestLag:
-    """A RequestLag. Connects with the first question; `close` it, or use it with `async with`. One question at a time,
-    others wait. `tags`: by which answers are known."""
+    """A RequestLag. Connects with the first question; `close` it, or use it with `async with`.
+
+    It takes one question at a time; others wait. `tags` tell which answers count.
+    """
 
     def __init__(self, client_options: Mapping[str, Any], topics: Topics, *, tags: AnswerTags | None = None) -> None:
         self._client_options = {**client_options, "request_timeout_ms": REQUEST_TIMEOUT_MS}
@@ -57,9 +59,9 @@ class KafkaRequestLag:
         self._partitions_at_s = 0.0
         self._coordinators: dict[str, int] = {}
         self._standstill: dict[str, Standstill] = {}
-        """Of models in which requests waited at the last question."""
+        """By model, of those in which requests waited at the last question."""
         self._answered_to: dict[str, _Offsets] = {}
-        """Of the same models, what was found to be answered then."""
+        """By model, of the same ones: what was found to be answered then."""
         self._settled: dict[str, list[int]] = {}
         """Model → ends of its partitions at which nothing waited: what was answered stays so."""
 
@@ -140,7 +142,7 @@ class KafkaRequestLag:
         return {part: offset.offset for part, offset in found.items()}
 
     async def _answered(self, model_name: str, partitions: int) -> dict[int, int]:
-        """Partition → the request behind the last one answered; partitions without answers are left out."""
+        """Return per partition the offset after the last request answered; partitions without answers are left out."""
         consumer = clients.consumer(
             **self._client_options,
             group_id=None,
@@ -166,8 +168,10 @@ class KafkaRequestLag:
     async def _first_waiting(
         self, parts: Sequence[TopicPartition], begins: _Offsets, ends: _Offsets, places: _Offsets
     ) -> _Offsets:
-        """Places moved to the next request, or to the end where what is left holds none: a transaction leaves offsets
-        without records, to which no answer will ever come."""
+        """Return places moved to the next request, or to the end where what is left holds none.
+
+        A transaction leaves offsets without records, to which no answer will ever come.
+        """
         starts = {part: max(begins[part], places.get(part, 0)) for part in parts}
         starts = {part: start for part, start in starts.items() if start < ends[part]}
         consumer = clients.consumer(
@@ -226,7 +230,7 @@ def _know(consumer: AIOKafkaConsumer, parts: list[TopicPartition]) -> None:
 async def _in_portions(
     ask: Callable[[list[TopicPartition]], Awaitable[_Offsets]], parts: Iterable[Iterable[TopicPartition]]
 ) -> _Offsets:
-    """Offsets of all the partitions, in questions of limited size."""
+    """Return the offsets of all the partitions, in questions of limited size."""
     every = [part for some in parts for part in some]
     found: _Offsets = {}
     for start in range(0, len(every), PARTITIONS_AT_ONCE_MAX):
@@ -239,7 +243,7 @@ def _parts(topic: str, count: int) -> list[TopicPartition]:
 
 
 def _lags(parts: Sequence[TopicPartition], begins: _Offsets, ends: _Offsets, places: _Offsets) -> list[int]:
-    """Per partition; nothing below 0, in case a topic was made anew."""
+    """Return the lag per partition; nothing below 0, in case a topic was made anew."""
     return [max(0, ends[part] - max(begins[part], places.get(part, 0))) for part in parts]
 
 

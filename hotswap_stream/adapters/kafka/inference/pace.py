@@ -1,14 +1,14 @@
 """How long a request into one partition would wait, judged by the answers that come back.
 
 Two signs, whichever is worse: how long the oldest request without an answer has waited, and what lies before a new one
-divided by the rate of answers. The rate counts only while answers are behind all the time, for in idle times it would
+divided by the rate of answers. The rate counts only while some request waits all the time, for in idle times it would
 say how much is asked rather than how much can be answered.
 """
 
 from collections import deque
 
 BUSY_SECONDS_MIN = 0.5
-"""Answers must be behind for so long before their rate is believed."""
+"""For how long some request must have waited at any time before the rate of answers is believed."""
 RATE_SECONDS = 2.0
 SAMPLE_SECONDS = 0.1
 SENT_MARKS_MAX = 4_096
@@ -30,11 +30,11 @@ class AnswerPace:
 
     @property
     def lag(self) -> int:
-        """Requests before the end of the partition, as far as it is known here, that have no answer."""
+        """Return how many requests before the known end of the partition have no answer."""
         return 0 if self._answered is None else max(0, self._acknowledged - self._answered)
 
     def acknowledged(self, request_offset: int, now_s: float) -> None:
-        """Requests up to this offset are in the topic."""
+        """Note that requests up to this offset are in the topic."""
         if self._answered is None:
             self._answered = request_offset - 1
         if not self.lag:
@@ -48,7 +48,7 @@ class AnswerPace:
                 self._sent.append((request_offset, now_s))
 
     def answered(self, request_offset: int, now_s: float) -> None:
-        """Requests up to this offset are answered."""
+        """Note that requests up to this offset are answered."""
         if self._seen_answer and self._answered is not None and request_offset < self._answered:
             self._acknowledged = -1  # the topic was made anew
             self._sent.clear()
@@ -64,7 +64,7 @@ class AnswerPace:
                 self._samples.popleft()
 
     def rate_per_s(self, now_s: float) -> float | None:
-        """Answers per second while they are behind; None when that is not known."""
+        """Return the answers per second while requests wait; None when that is not known."""
         if not self.lag or self._answered is None or now_s - self._busy_since < BUSY_SECONDS_MIN or not self._samples:
             return None
         first_s, first = self._samples[0]
@@ -73,11 +73,11 @@ class AnswerPace:
         return (self._answered - first) / (now_s - first_s)
 
     def moving(self, now_s: float) -> bool:
-        """Whether answers came lately."""
+        """Return whether answers came lately."""
         return now_s - self._moved_at < RATE_SECONDS
 
     def wait_s(self, now_s: float) -> float:
-        """How long a request sent now is likely to wait for its answer."""
+        """Return how long, in seconds, a request sent now is likely to wait for its answer."""
         if not self.lag:
             return 0.0
         oldest_s = now_s - self._sent[0][1] if self._sent else 0.0

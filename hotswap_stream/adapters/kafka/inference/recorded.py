@@ -37,7 +37,11 @@ async def read_exchange(
     offset: int,
     tags: AnswerTags,
 ) -> Exchange:
-    """The request at this place and the first answer of a worker that names it. ExchangeNotFoundError."""
+    """Return the request at this place and the first answer of a worker that names it.
+
+    Raises:
+        ExchangeNotFoundError: One of them is not there, or the topics cannot be read.
+    """
     request_topic, response_topic = topics.requests(model_name), topics.responses(model_name)
     requests, responses = TopicPartition(request_topic, partition), TopicPartition(response_topic, partition)
     try:

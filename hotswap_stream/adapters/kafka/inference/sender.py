@@ -57,12 +57,12 @@ class RequestSender:
 
     @property
     def unconfirmed_s(self) -> float:
-        """How long the batch on its way has waited for the broker's acknowledgement; 0 when none is on its way."""
+        """Return how long the batch on its way has waited to be acknowledged, in seconds; 0 when none is on its way."""
         return 0.0 if self._sending_since_s is None else time.monotonic() - self._sending_since_s
 
     @property
     def in_flight(self) -> int:
-        """Requests that wait for a batch, an acknowledgement or an answer."""
+        """Return how many requests wait for a batch, an acknowledgement or an answer."""
         return len(self._queued) + self._correlation.in_flight
 
     def send(self, value: bytes, headers: Headers, waiter: Waiter) -> None:

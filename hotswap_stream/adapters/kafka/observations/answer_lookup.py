@@ -115,7 +115,7 @@ class KafkaAnswerLookup:
         for _probe in range(PROBES_MAX):
             if low >= high:
                 break
-            records, behind = await self._chunk(consumer, partition, position, end)
+            records, next_position = await self._chunk(consumer, partition, position, end)
             if not records:
                 # From here to the end there is none, because a transaction left its marker or took its records back.
                 high = position
@@ -131,14 +131,14 @@ class KafkaAnswerLookup:
             highest = max(answers, default=None)
             if highest is None:
                 # Nothing but records of others: only what comes after them says more.
-                if behind < high:
-                    position = behind
+                if next_position < high:
+                    position = next_position
                 else:
                     high = position
                     position = (low + high) // 2
             elif highest < request_offset:
-                low = behind
-                # At least as far behind as requests lie between.
+                low = next_position
+                # At least as far after it as there are requests between.
                 position = min(low + request_offset - highest - 1, high - 1)
             else:
                 high = position

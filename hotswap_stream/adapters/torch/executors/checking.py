@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hotswap_events.inference import Datatype
 from hotswap_stream.adapters.torch.executors.executors import Executor
-from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Datatype
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.errors import HotswapError
 
 Array = npt.NDArray[Any]

@@ -204,7 +204,7 @@ def _over(trial: RolloutTrial) -> bool:
 
 
 def _ended_at(trial: RolloutTrial) -> datetime | None:
-    """When the rollout was promoted, aborted, or left to a person."""
+    """Return when the rollout was promoted, aborted, or left to a person."""
     rollout = trial.state.rollout
     for decided in trial.decided:
         if any(isinstance(event, ModelPromoted) for event in decided.events):
@@ -272,5 +272,5 @@ def _words(events: tuple[object, ...]) -> str:
 
 
 def _short(event: object) -> str:
-    """`resumed`, `weights-set` … from the event's type name."""
+    """Return `resumed`, `weights-set` … from the event's type name."""
     return REGISTRY_CODEC.type_name(event).split(".")[-2]  # type: ignore[arg-type]

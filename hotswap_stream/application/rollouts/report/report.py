@@ -155,7 +155,13 @@ class Experiment:
     def report(
         self, model_name: str, rollout: RolloutState, feedback: Mapping[JoinStatus, int] | None = None
     ) -> ExperimentReport:
-        """As it stands. `rollout` is the same one, as it is now; `feedback` is how much of it was read."""
+        """Return the report as it stands.
+
+        Args:
+            model_name: The model of the rollout.
+            rollout: The same rollout, as it is now.
+            feedback: How much feedback was read, by what became of it.
+        """
         deciding, shown = self._tables[True].rollout, self._tables[False].rollout
         figures = {} if deciding is None else deciding.figures
         verdicts = () if deciding is None else verdicts_of(self._rollout, deciding)
@@ -197,7 +203,7 @@ class Experiment:
 
 
 def _shown_policy(policy: RolloutPolicy) -> RolloutPolicy:
-    """Rules on differences, for all that can be compared."""
+    """Return the policy with rules on differences, for all that can be compared."""
     rules = {rule.metric: rule for rule in policy.metrics if rule.metric in (*MARGINS, "latency")}
     for metric, margin in MARGINS.items():
         known = rules.get(metric)

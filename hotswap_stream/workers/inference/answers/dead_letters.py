@@ -21,8 +21,10 @@ _log = structlog.get_logger(__name__)
 
 
 class DeadLetterSender:
-    """Not for more than one thread at a time. A copy that its topic refuses is counted, told once, and left out: the
-    record itself stays in its topic."""
+    """Send copies of requests that went wrong. Not for more than one thread at a time.
+
+    A copy that its topic refuses is counted, told once, and left out: the record itself stays in its topic.
+    """
 
     def __init__(self, options: Mapping[str, Any], *, worker: str, topic: str, stopping: threading.Event) -> None:
         self._options = options

@@ -25,7 +25,7 @@ class Output(Struct, frozen=True, gc=False):
 
 
 class OutputSlices:
-    """Rows of a group's outputs as OIP tensors; what can be done once for all requests is done once."""
+    """Cut a group's outputs into OIP tensors; what can be done once for all requests is done once."""
 
     def __init__(self, manifest: ArtifactManifest, outputs: Mapping[str, Array]) -> None:
         self._outputs: list[Output] = []

@@ -21,7 +21,7 @@ _OF_ANSWERS_ALONE = (header_names.REQUEST_OFFSET, header_names.ANSWER_TAG)
 
 
 class ReplySender:
-    """Sends best effort: a copy that cannot be sent is logged, the answer itself is in the model's topic."""
+    """Send copies, best effort: one that cannot be sent is logged, the answer itself is in the model's topic."""
 
     def __init__(self, options: Mapping[str, Any], *, worker: str, allowed: ReplyTopics, limits: LoopLimits) -> None:
         self.refused = 0

@@ -17,7 +17,7 @@ from hotswap_stream.workers.inference.waiting import Wait
 _log = structlog.get_logger(__name__)
 
 BULK_ANSWERS_MIN = 16
-"""Batches of so many answers are sent in bulk."""
+"""Batches of at least this many answers are sent in bulk."""
 REASON_SECONDS_MAX = 1.0
 """A producer that ended says a moment later which record was refused, and why."""
 _RECORD_OVERHEAD_BYTES = 4 * 1024
@@ -25,7 +25,7 @@ _RECORD_OVERHEAD_BYTES = 4 * 1024
 
 
 class AnswerSender:
-    """Sends through one of two producers. Not for more than one thread at a time.
+    """Send answers through one of two producers. Not for more than one thread at a time.
 
     `quick` sends each answer at once, which wakes a thread of the client's for it: right for a few. `bulk` lets answers
     gather for a moment: for many that is a fraction of the work. Only one has answers in flight, so they keep their
@@ -99,7 +99,10 @@ class AnswerSender:
 
     def _produce(self, answer: Answer, on_delivery: Callable[[KafkaError | None, Message], None] | None) -> Answer:
         """Hand over an answer for which there was no room, or that Kafka does not take: then an error in its place.
-        What was handed over. KafkaException."""
+
+        Returns:
+            What was handed over.
+        """
         wait = Wait(self._stopping, "no room for answers")
         refused = False
         while True:
@@ -166,25 +169,25 @@ class AnswerSender:
         self.poll(0)
 
     def _find_reason(self) -> None:
-        """The end of a producer is told before the refusal of the record that caused it."""
+        """Wait for the refusal of the record that ended a producer: it is told after the end."""
         give_up = time.monotonic() + REASON_SECONDS_MAX
         while self._error is not None and is_fatal(self._error) and time.monotonic() < give_up and self.in_flight:
             self._poll(0.05)
 
     def notice(self, error: KafkaError) -> None:
-        """An error of the producer as a whole; a fatal one ends it."""
+        """Take in an error of the producer as a whole; a fatal one ends it."""
         if is_fatal(error):
             self._error = self._error or error
         else:
             _log.debug("producer_error", error=str(error))
 
     def fail(self, error: KafkaError) -> None:
-        """Something that this producer had to write was not written."""
+        """Take in that something was not written that this producer had to write."""
         if self._error is None or error.code() in REFUSED:
             self._error = error
 
     def _in_place(self, error: Answer) -> Answer:
-        """The error that is sent in place of an answer; the request is in the dead letters before it."""
+        """Put the request into the dead letters, before the error that is sent in place of its answer."""
         self._letters.send(error.record, error.dead_letter_cause or "")
         self._letters.flush()
         return error

@@ -22,9 +22,9 @@ SMALL_BYTES_MIN = 32
 
 
 class AnswerTemplate:
-    """Answers of one version to requests for its only output, all of the same shape.
+    """Write answers of one version to requests for its only output, all of the same shape.
 
-    `facts`: those of any of the requests. ValueError if the encoder's bytes have no such places.
+    `facts` are those of any of the requests. Raise ValueError if the encoder's bytes have no such places.
     """
 
     def __init__(
@@ -55,7 +55,15 @@ class AnswerTemplate:
         self._end = rest
 
     def fill(self, data: bytes, partition: int, offset: int, queue_ms: int, request_id: str | None) -> bytes:
-        """One answer."""
+        """Return one answer as msgpack.
+
+        Args:
+            data: The output's bytes.
+            partition: The request's partition.
+            offset: The request's offset in it.
+            queue_ms: How long the request waited for its forward pass.
+            request_id: The request's id, if it has one.
+        """
         body = (
             self._before_data,
             data,

@@ -9,7 +9,7 @@ version; a version that cannot do what the one before could must be put back. Ev
    answers, the version is to blame; where it fails too, the input is.
 3. Nobody else can try. Then the kind of failure decides: what a wrong input causes is the input's fault.
 
-A heuristic that answers whatever comes in is no witness.
+A heuristic that gives the same answer to everything is no witness.
 """
 
 import time
@@ -28,7 +28,7 @@ from hotswap_stream.workers.inference.requests.tensors import NUMPY_DTYPES, Arra
 TRIED_MAX = 4
 """Failed requests of one forward pass that another version tries; the others count as most of these do."""
 SAMPLED_SECONDS = 1.0
-"""What the sample inputs said of a version holds for so long."""
+"""How long it holds what the sample inputs said of a version."""
 VERSIONS_REMEMBERED_MAX = 16
 
 

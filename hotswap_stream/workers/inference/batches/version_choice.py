@@ -22,16 +22,16 @@ from hotswap_stream.workers.inference.requests.requests import Request, Unreadab
 from hotswap_stream.workers.inference.windows.steps import Taken, WindowSteps
 
 PINNED_WAIT_SECONDS_MAX = 0.05
-"""A partition waits so long for a version that a request names; one that has to be loaded first takes longer."""
+"""How long a partition waits for a version that a request names; one that has to be loaded first takes longer."""
 PINNED_ASK_AGAIN_SECONDS = 0.5
-"""A named version that is not there is asked for again after so long, not for each request."""
+"""A named version that is not there is asked for again after this time, not for each request."""
 _PINNED_REMEMBERED_MAX = 1_000
 
 Indexed = tuple[int, Request]
 
 
 class VersionChooser:
-    """Makes batches out of requests. Used by the thread of one model's loop; `loop` is the one of `slots`."""
+    """Make batches out of requests. Used by the thread of one model's loop; `loop` is the one of `slots`."""
 
     def __init__(
         self,
@@ -53,9 +53,14 @@ class VersionChooser:
         self._unavailable: dict[str, tuple[float, RefusedRequest]] = {}
 
     def make_batch(self, entries: list[Request | Unreadable], taken: list[WindowSteps] | None = None) -> Batch:
-        """The batch, with a lease of each version in it: `release` it when it was answered.
+        """Choose who answers which request.
 
-        `taken`: of each entry what it brought for a window, where windows are kept.
+        Args:
+            entries: Requests, and what stands for those that cannot be read, in the order of their records.
+            taken: What each entry brought for a window, where windows are kept.
+
+        Returns:
+            The batch, with a lease of each version in it: `release` it when it was answered.
         """
         refused: dict[int, RefusedRequest] = {}
         plain: list[Indexed] = []
@@ -88,13 +93,13 @@ class VersionChooser:
         return batch
 
     def release(self, batch: Batch) -> None:
-        """The batch is answered, or dropped."""
+        """Give back the leases of a batch that was answered, or dropped."""
         leases, batch.leases = batch.leases, []
         for lease in leases:
             self._slots.release(lease)
 
     def _route(self, batch: Batch, requests: Sequence[Indexed]) -> None:
-        """Requests that name no version: the active one's, or split over the arms of a rollout."""
+        """Let requests that name no version be answered by the active one, or split them over the arms of a rollout."""
         lease = self._slots.lease()
         if lease is None:
             route, why = self._slots.route, self._why_none()
@@ -125,7 +130,7 @@ class VersionChooser:
     def _answer_arm(
         self, batch: Batch, route: Route, version: str, active: Lease | None, requests: Sequence[Indexed]
     ) -> None:
-        """Requests that `version` should answer; while its circuit is not closed its stand-in does, but for probes."""
+        """Let `version` answer requests; while its circuit is not closed its stand-in does, but for probes."""
         picked = self._guard.pick_probes(len(requests), version) if route.probed is not None else ()
         if picked:
             probed = self._slots.lease_version(version)
@@ -251,7 +256,7 @@ class VersionChooser:
 
 
 def routing_key(request: Request) -> bytes:
-    """What a rollout splits this request by."""
+    """Return what a rollout splits this request by."""
     headers, record = request.headers, request.record
     key = None if headers is None or headers.routing_key is None else headers.routing_key.encode()
     return routing_key_of(key, request.body.id, record.partition, record.offset)

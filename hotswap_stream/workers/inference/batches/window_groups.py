@@ -20,7 +20,17 @@ Windowed = tuple[int, Request, dict[str, Array], WindowFacts]
 def group_windows(
     lease: Lease, requests: Sequence[tuple[int, Request]], batch: Batch, *, probes: bool = False, pinned: bool = False
 ) -> list[Group]:
-    """One row a request. Those that do not fit go to the batch's `refused`, those of a short series to `not_ready`."""
+    """Group requests to a version that takes windows, one row each.
+
+    Those that do not fit go to the batch's `refused`, those of a short series to `not_ready`.
+
+    Args:
+        lease: The version.
+        requests: Requests and their places in the batch.
+        batch: The batch, with what each entry brought for a window.
+        probes: The requests try a version whose circuit is half-open.
+        pinned: The requests name the version.
+    """
     manifest = lease.model.manifest
     rule = rule_of(manifest)
     if rule is None:

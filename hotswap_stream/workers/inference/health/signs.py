@@ -8,12 +8,15 @@ from hotswap_stream.application.inference.standstill import STANDSTILL_SECONDS_M
 
 RESTARTS_MAX = 5
 RESTARTS_SECONDS = 60.0
-"""A loop that ended by errors more often within so many seconds is not well."""
+"""A loop that ended by errors more often within this many seconds is not well."""
 ERROR_CHARACTERS_MAX = 500
 
 
 class LifeSigns:
-    """Of one model's loop, over all its lives. Values are replaced as a whole: two threads may look at them."""
+    """Hold how one model's loop gets on, over all its lives.
+
+    Values are replaced as a whole: two threads may look at them.
+    """
 
     def __init__(self) -> None:
         self.unserved: tuple[int, ...] = ()
@@ -27,11 +30,11 @@ class LifeSigns:
         self._last_error = ""
 
     def turn(self) -> None:
-        """The loop came round."""
+        """Note that the loop came round."""
         self._turned_s = time.monotonic()
 
     def rest(self) -> None:
-        """The loop waits for what may take long: a first version that is being loaded."""
+        """Note that the loop waits for what may take long: a first version that is being loaded."""
         self._turned_s = None
         self._standstill.forget()
 
@@ -40,24 +43,24 @@ class LifeSigns:
         self._standstill.look(places, ends, time.monotonic(), blocked)
 
     def ended(self, error: Exception) -> None:
-        """A life of the loop ended by an error."""
+        """Note that a life of the loop ended by an error."""
         self._ended.append(time.monotonic())
         self._last_error = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS_MAX]
 
     def forgive(self) -> None:
-        """The process itself stood still: what lies before does not count."""
+        """Not count what lies before: the process itself stood still."""
         now_s = time.monotonic()
         if self._turned_s is not None:
             self._turned_s = now_s
         self._standstill.forgive(now_s)
 
     def standing(self, seconds_min: float) -> tuple[int, ...]:
-        """Partitions that have stood still for longer although requests seem to wait in them."""
+        """Return the partitions that have stood still for longer although requests seem to wait in them."""
         standing = self._standstill.standing(time.monotonic())
         return tuple(sorted(part for part, seconds in standing.items() if seconds > seconds_min))
 
     def stalled(self) -> tuple[int, ...]:
-        """Partitions that stand still although requests wait in them."""
+        """Return the partitions that stand still although requests wait in them."""
         return self.standing(STANDSTILL_SECONDS_MAX)
 
     def silent(self, since_s: float, blocked: Collection[int]) -> tuple[int, ...]:
@@ -72,7 +75,7 @@ class LifeSigns:
         return tuple(partition for partition in self.stalled() if partition not in blocked)
 
     def trouble(self) -> str | None:
-        """Why the loop is not well; None if it is."""
+        """Return why the loop is not well; None if it is."""
         now_s, turned_s = time.monotonic(), self._turned_s
         stalled = self.stalled()
         lately = [ended_s for ended_s in self._ended if now_s - ended_s <= RESTARTS_SECONDS]

@@ -11,7 +11,7 @@ STALL_SECONDS_MAX = 3.0
 
 
 class StallWatch:
-    """Ticks on the event loop; a gap between ticks means that the loop, or the whole process, did not run."""
+    """Tick on the event loop; a gap between ticks means that the loop, or the whole process, did not run."""
 
     def __init__(self) -> None:
         self._last_tick = time.monotonic()

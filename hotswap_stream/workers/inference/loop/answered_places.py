@@ -17,7 +17,7 @@ SURE_SECONDS = STANDSTILL_SECONDS_MAX / 2
 
 
 class AnsweredPlaces:
-    """`places`: partition → the offset below which all is answered."""
+    """Hold, in `places`, partition → the offset below which all is answered."""
 
     def __init__(self, model_name: str, request_topic: str) -> None:
         self.places: dict[int, int] = {}
@@ -38,19 +38,19 @@ class AnsweredPlaces:
         return not self._uncommitted
 
     def begin(self, positions: Mapping[int, int]) -> None:
-        """Partitions were assigned, to be answered from these offsets on."""
+        """Begin with the partitions that were assigned, to be answered from these offsets on."""
         self.places = dict(positions)
         self.began_s = time.monotonic()
 
     def clear(self) -> None:
-        """They are somebody else's."""
+        """Forget the partitions: they are somebody else's."""
         self.places = {}
         self._uncommitted.clear()
         self._empty.clear()
         self._asked_s.clear()
 
     def answered(self, partition: int, next_offset: int) -> None:
-        """The answers to all requests below the offset are in their topic."""
+        """Note that the answers to all requests below the offset are in their topic."""
         self._uncommitted[partition] = self.places[partition] = next_offset
         self.any = True
 
@@ -77,9 +77,9 @@ class AnsweredPlaces:
         blocked: Collection[int],
         nothing_waits: Callable[[int, int, int], bool],
     ) -> None:
-        """For health: how far the partitions are, and how far they go, as far as the client knows by its fetches.
+        """Tell health how far the partitions are, and how far they go, as far as the client knows by its fetches.
 
-        `nothing_waits` is asked of a partition, its place and its end, where it seems to have stood for long: it may
+        `nothing_waits` is asked about a partition, its place and its end, where it seems to have stood for long: it may
         take a moment.
         """
         ends: dict[int, int] = {}

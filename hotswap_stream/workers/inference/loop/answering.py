@@ -25,8 +25,11 @@ POLL_SECONDS = 0.1
 
 
 class Answering:
-    """Answer batches, one at a time. For the thread of one life; `on_stall` is called instead of answering a batch in
-    whose time the process stood still: somebody else may have answered it."""
+    """Answer batches, one at a time. For the thread of one life.
+
+    `on_stall` is called instead of answering a batch in whose time the process stood still: somebody else may have
+    answered it.
+    """
 
     def __init__(
         self,
@@ -65,7 +68,7 @@ class Answering:
         return self._computing.busy
 
     def begin(self) -> None:
-        """Partitions were assigned: how often the process stood still before does not count."""
+        """Begin with partitions that were assigned: how often the process stood still before does not count."""
         self._stalls = self._stall_watch.stalls
 
     def start(self, entries: list[Request | Unreadable]) -> None:

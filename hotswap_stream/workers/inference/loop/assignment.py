@@ -73,7 +73,7 @@ class Assignment:
         self._begin(consumer)
 
     def on_revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
-        """Before a rebalance: let what is being computed be answered, then commit."""
+        """Let what is being computed be answered before a rebalance, then commit."""
         self._given = []
         if not self._health.failed:
             self.settle()
@@ -136,7 +136,7 @@ class Assignment:
     # --- commits: for lag, and as the second half of the checkpoint --------------------------------------------------
 
     def commit_if_due(self) -> None:
-        """About once a second: commit what was answered, and look whether everything still moves. KafkaException."""
+        """Commit what was answered about once a second, and look whether everything still moves. KafkaException."""
         now = time.monotonic()
         if now < self._next_commit:
             return

@@ -22,8 +22,10 @@ LEAVE_SECONDS_MAX = 5.0
 
 
 class ModelLoop:
-    """Answers the requests of one model in the partitions this worker is given; heals itself when Kafka, a request or
-    our own code fails it."""
+    """Answer the requests of one model in the partitions that this worker is given.
+
+    The loop heals itself when Kafka, a request or our own code fails it.
+    """
 
     def __init__(self, parts: LoopParts) -> None:
         self._quarantine = Quarantine(parts.model_name)

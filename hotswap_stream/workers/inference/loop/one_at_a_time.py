@@ -31,7 +31,7 @@ class OneAtATime:
         self._answered = answered
 
     def begin(self, positions: Mapping[int, int]) -> None:
-        """Partitions were assigned, to be answered from these offsets on."""
+        """Begin with the partitions that were assigned, to be answered from these offsets on."""
         self.careful = self._quarantine.careful(positions)
 
     def drop(self) -> None:

@@ -31,8 +31,18 @@ class Served(Struct, frozen=True):
 def served_partitions(
     consumer: Consumer, given: Collection[int], *, request_topic: str, response_topic: str, windows_topic: str
 ) -> Served:
-    """What of the `given` request partitions can be answered now. The topic of windows counts if it is there.
-    Blocking. KafkaException."""
+    """Find out which request partitions can be answered now. Blocking.
+
+    Args:
+        consumer: The group's consumer of the requests.
+        given: Request partitions that this worker was given.
+        request_topic: The topic of the requests.
+        response_topic: The topic of the answers.
+        windows_topic: The topic of the windows; it counts if it is there.
+
+    Raises:
+        KafkaException: The topics cannot be looked at.
+    """
     counts = {response_topic: partition_count(consumer, response_topic)}
     windows = partition_count(consumer, windows_topic)
     if windows:
@@ -50,7 +60,7 @@ def served_partitions(
 
 
 class ServedWatch:
-    """Of one life of a model's loop: tells its health what is not served."""
+    """Tell a loop's health, for one life of it, what is not served."""
 
     def __init__(self, parts: LoopParts) -> None:
         self._parts = parts
@@ -58,7 +68,7 @@ class ServedWatch:
         self._next_check_s = 0.0
 
     def look(self, consumer: Consumer, given: Collection[int]) -> tuple[int, ...]:
-        """Partitions of those given that can be served now. Blocking. KafkaException."""
+        """Return the partitions of those given that can be served now. Blocking. KafkaException."""
         served = Served(())
         if given:
             served = served_partitions(
@@ -75,8 +85,11 @@ class ServedWatch:
         return served.partitions
 
     def changed(self, consumer: Consumer, given: Collection[int], *, doubtful: bool) -> bool:
-        """Whether other partitions can be served than before; asked now and then, where some could not be, or it is
-        `doubtful` that those that could still can. KafkaException."""
+        """Return whether other partitions can be served than before.
+
+        That is looked at now and then, where some could not be, or it is `doubtful` that those that could still can.
+        Blocking, then. KafkaException.
+        """
         unserved = self._signs.unserved
         if not (unserved or doubtful) or time.monotonic() < self._next_check_s:
             return False

@@ -11,8 +11,10 @@ ASK_SECONDS_MAX = 2.0
 
 
 def nothing_waits(options: Mapping[str, Any], worker: str, topic: str, partition: int, place: int, end: int) -> bool:
-    """Whether there is no record for a worker from `place` on, up to `end`. False also where that cannot be known, and
-    where an open transaction is in the way. Blocking, for a moment."""
+    """Return whether there is no record for a worker from `place` on, up to `end`. Blocking, for a moment.
+
+    False also where that cannot be known, and where an open transaction is in the way.
+    """
     consumer = tail_consumer(options, f"{worker}-waiting")
     try:
         consumer.assign([TopicPartition(topic, partition, place)])

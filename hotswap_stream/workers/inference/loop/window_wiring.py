@@ -20,7 +20,7 @@ TOPIC_SECONDS_MAX = 60.0
 def window_keeper(
     parts: LoopParts, loop: asyncio.AbstractEventLoop, read_on: ReadOn, stopping: threading.Event
 ) -> WindowKeeper:
-    """For the loop's thread; topics are made by `loop`, which is that of another thread."""
+    """Return the keeper of windows for a loop's thread; topics are made by `loop`, which is that of another thread."""
 
     def ensure_topic() -> None:
         ensured = asyncio.run_coroutine_threadsafe(parts.host.ensure_windows_topic(), loop)

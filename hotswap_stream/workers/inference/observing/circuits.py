@@ -20,7 +20,7 @@ DUE_SECONDS = 0.5
 
 
 class CircuitWatch:
-    """`observe` from the loop's thread, everything else in the event loop."""
+    """Tell the registry what answers say of circuits. `observe` from the loop's thread, all else in the event loop."""
 
     def __init__(
         self,

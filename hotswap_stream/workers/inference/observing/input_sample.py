@@ -30,7 +30,7 @@ class InputSample:
         self._rows: list[Array] = []
 
     def offer(self, rows: Array) -> None:
-        """Perhaps take some of a group's rows; they are copied."""
+        """Take some of a group's rows, perhaps; they are copied."""
         seen = self._seen
         self._seen = seen + 1
         if seen % self._stride:
@@ -41,12 +41,12 @@ class InputSample:
             self._stride *= 2
 
     def sums(self) -> Sums:
-        """Of the means of the rows."""
+        """Return the sums over the means of the rows."""
         means = summable(means_of(self._rows))
         return Sums(len(means), float(means.sum()), float(np.dot(means, means)))
 
     def sketches(self, name: str, features_max: int) -> Iterator[tuple[str, datasketches.kll_floats_sketch]]:
-        """The means as `name`; where the rows are short, some elements as `name.<index>`, spread over the row."""
+        """Yield the means as `name`; where the rows are short, some elements as `name.<index>`, spread over the row."""
         means = means_of(self._rows)
         if not len(means):
             return

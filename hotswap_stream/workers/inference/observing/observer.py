@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 KEYS_MAX = 32
 """Versions in their roles, at a time; what comes beyond is not observed, and counted."""
 COMPARISONS_A_SECOND_MAX = 10
-"""Of each shadow."""
+"""Per shadow."""
 SHADOWS_MAX = 64
 """Whose comparisons are counted apart."""
 COMPARISONS_UNSENT_MAX = 100
@@ -34,7 +34,7 @@ Key = tuple[str | None, ObservationRole, str | None]
 
 
 class Tallies:
-    """The tallies that one thread writes to."""
+    """Hold the tallies that one thread writes to."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -43,7 +43,7 @@ class Tallies:
         self._by_key: dict[Key, Tally] = {}
 
     def of(self, key: Key, slow_ms: float | None, answers: int) -> Tally | None:
-        """The tally of a key, for so many answers more; None when there are too many keys. Under the lock."""
+        """Return the tally of a key, for more answers; None when there are too many keys. Call it under the lock."""
         tally = self._by_key.get(key)
         if tally is None:
             if len(self._by_key) >= KEYS_MAX:
@@ -62,7 +62,7 @@ class Tallies:
 
 
 class Observer:
-    """Of one model in one run of a worker."""
+    """Count what one model answers in one run of a worker."""
 
     def __init__(self, model_name: str, worker: str, worker_run: str) -> None:
         self._comparisons_dropped = 0
@@ -79,6 +79,7 @@ class Observer:
 
     @property
     def model_name(self) -> str:
+        """The model whose answers are counted."""
         return self._model_name
 
     @property
@@ -115,15 +116,17 @@ class Observer:
     def shadowed(
         self, shadow_version: str, rollout_id: str | None, answers: int, count: Callable[[Tally], None]
     ) -> None:
-        """Let `count` count what a shadow version did with so many requests."""
+        """Let `count` count what a shadow version did with some requests."""
         with self._shadowed.lock:
             tally = self._shadowed.of((shadow_version, "shadow", rollout_id), self._slow_ms, answers)
             if tally is not None:
                 count(tally)
 
     def wants_comparison(self, shadow_version: str, *, agree: bool) -> bool:
-        """Whether one more compared pair of this shadow may be sent now. Half of those that may be sent are kept for
-        disagreements."""
+        """Return whether one more compared pair of this shadow may be sent now.
+
+        Half of those that may be sent are kept for disagreements.
+        """
         budget = self._budgets.get(shadow_version)
         if budget is None:
             if len(self._budgets) >= SHADOWS_MAX:
@@ -141,7 +144,7 @@ class Observer:
                     self._comparisons_dropped += 1
 
     def drain(self) -> list[Observation]:
-        """What was counted since the last time; numbered, so each must be sent, as often as it takes."""
+        """Return what was counted since the last time; numbered, so each must be sent, as often as it takes."""
         records = []
         for tallies in (self._answered, self._shadowed):
             since, taken = tallies.take()
@@ -163,13 +166,13 @@ class Observer:
         return records
 
     def drain_comparisons(self) -> list[Comparison]:
-        """Those since the last time."""
+        """Return the comparisons since the last time."""
         with self._shadowed.lock:
             taken, self._comparisons = self._comparisons, []
         return taken
 
     def comparisons_lost(self, count: int) -> None:
-        """So many were drained and not sent."""
+        """Count comparisons that were drained and not sent."""
         with self._shadowed.lock:
             self._comparisons_dropped += count
 
@@ -187,7 +190,7 @@ class Observer:
         return lease.model_version, role, rollout_id
 
     def _without_pass(self, batch: Batch) -> None:
-        """Requests that no forward pass was made for: those whose window is not full are answered well."""
+        """Count requests without a forward pass: those whose window is not full are answered well."""
         for waiting in batch.not_ready.values():
             role: ObservationRole = "pinned" if waiting.pinned else "primary"
             plan = waiting.lease.plan
@@ -211,7 +214,7 @@ class Observer:
 
 
 class _Budget:
-    """So many a second; half of it for any pair, the other half for those that disagree."""
+    """Allow some per second; half of it for any pair, the other half for those that disagree."""
 
     def __init__(self, a_second: int) -> None:
         self._each = a_second // 2

@@ -29,7 +29,7 @@ from hotswap_stream.workers.inference.observing.observer import Observer
 _log = structlog.get_logger(__name__)
 
 BATCH_BYTES_MAX = 1_000_000
-"""Of one model's records of one second: at most some 64 of about 10 kB."""
+"""For one model's records of one second: at most some 64 of about 10 kB."""
 LAST_SEND_SECONDS_MAX = 5.0
 """A worker that stops waits this long for Kafka to take its last observations."""
 
@@ -41,7 +41,10 @@ TOLD_AGAIN_SECONDS = 60.0
 
 
 class ObservationSender:
-    """`add` each model's observer; `start`, `stop`. `on_lost` is called with a model of which something was lost."""
+    """Send what observers counted. `add` each model's observer; `start`, `stop`.
+
+    `on_lost` is called with a model of which something was lost.
+    """
 
     def __init__(
         self, client_options: Mapping[str, Any], topics: Topics, *, on_lost: Callable[[str], None] = lambda _name: None
@@ -75,7 +78,7 @@ class ObservationSender:
         self._observers.append(observer)
 
     def lost(self, observer: Observer) -> ObservationsLost:
-        """What could not be told of a model's answers so far."""
+        """Return what could not be told of a model's answers so far."""
         return replace(observer.lost, records_dropped=self._records_dropped.get(observer.model_name, 0))
 
     async def stop(self) -> None:
@@ -148,7 +151,7 @@ class ObservationSender:
             _log.error("observations_too_large", model_name=model_name, records=left_out, bytes_max=BATCH_BYTES_MAX)
 
     async def _send_comparisons(self, producer: AIOKafkaProducer, observer: Observer) -> None:
-        """A sample: what is not taken now is not sent again, but counted."""
+        """Send a sample: what is not taken now is not sent again, but counted."""
         shown = observer.drain_comparisons()
         if not shown:
             return
@@ -160,7 +163,11 @@ class ObservationSender:
             observer.comparisons_lost(dropped)
 
     async def _send(self, producer: AIOKafkaProducer, topic: str, model_name: str, values: Iterable[bytes]) -> int:
-        """In one batch, so that either all are written, or none; how many found no room in it. KafkaError."""
+        """Send in one batch, so that either all are written, or none. KafkaError.
+
+        Returns:
+            How many found no room in it.
+        """
         key = model_name.encode()
         partitions = sorted(await producer.partitions_for(topic))
         partition = DefaultPartitioner()(key, partitions, partitions)

@@ -37,7 +37,7 @@ from hotswap_stream.workers.inference.requests.tensors import Array
 
 WAIT_MS_MAX = 1e9
 FOLD_ROWS = 256
-"""Put aside so many rows or groups at most before they are counted."""
+"""At most this many rows or groups are put aside before they are counted."""
 
 
 class Tally:
@@ -92,11 +92,11 @@ class Tally:
             self.add_errors("wrong-input", len(group.by_input))
 
     def add_errors(self, code: ErrorCode, count: int) -> None:
-        """Requests that were answered with an error."""
+        """Count requests that were answered with an error."""
         self.errors[code] = self.errors.get(code, 0) + count
 
     def add_computed(self, compute_ms: float, answers: int) -> None:
-        """Answers of one forward pass."""
+        """Count answers of one forward pass."""
         self.answers += answers
         bucket = bucket_of(compute_ms)
         self._compute[bucket] = self._compute.get(bucket, 0) + answers
@@ -105,7 +105,10 @@ class Tally:
             self._slow_compute += answers
 
     def add_outputs(self, output: Array, rows: int) -> None:
-        """The first output of one forward pass. Small ones are copied: whoever made them may use their memory again."""
+        """Count the first output of one forward pass.
+
+        Small ones are copied: whoever made them may use their memory again.
+        """
         self.rows += rows
         if output.size <= OUTPUT_ELEMENTS_MAX * rows:
             self._outputs.append(output.copy())
@@ -114,7 +117,7 @@ class Tally:
             self.fold()
 
     def add_agreement(self, agree: npt.NDArray[np.bool_], difference: Floats) -> None:
-        """Of a shadow's rows with those of the primary."""
+        """Count how a shadow's rows agree with those of the primary."""
         count = int(np.count_nonzero(agree))
         self.agreed += count
         self.disagreed += len(agree) - count
@@ -155,7 +158,7 @@ class Tally:
         update(self._score_sketch, scores)
 
     def observation(self, role: ObservationRole, since: datetime, until: datetime, **fields: Any) -> Observation | None:
-        """All of it as a record; None if there is nothing to say."""
+        """Return all of it as a record; None if there is nothing to say."""
         self.fold()
         if not (self.answers or self.errors or self.skipped >= 1):
             return None

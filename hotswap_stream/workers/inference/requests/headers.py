@@ -27,7 +27,7 @@ class ReplyTo(Struct, frozen=True, gc=False):
 
 
 class RequestHeaders(Struct, gc=False):
-    """Filled header by header while they are read."""
+    """What the headers of a request ask for; filled header by header while they are read."""
 
     model_name: str | None = None
     model_version: str | None = None
@@ -54,7 +54,7 @@ class WrongHeaderError(ValueError):
 
 
 def read_headers(headers: Headers) -> tuple[bool, RequestHeaders | None]:
-    """Whether the body is msgpack, and what else is asked for (None: nothing). WrongHeaderError."""
+    """Return whether the body is msgpack, and what else is asked for (None: nothing). Raise WrongHeaderError."""
     if not headers:
         return False, None
     if len(headers) == 1:

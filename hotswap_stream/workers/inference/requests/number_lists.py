@@ -23,7 +23,9 @@ _FORMATS = {
 
 
 def pack_numbers(datatype: str, data: list[Any], count: int) -> bytes | None:
-    """`count` numbers as little-endian bytes, or None: then the list must be read another way, which may refuse it.
+    """Return `count` numbers as little-endian bytes.
+
+    None: the list must be read another way, which may refuse it.
 
     Of floats, what was packed counts only where `all_exact` says so.
     """
@@ -37,5 +39,5 @@ def pack_numbers(datatype: str, data: list[Any], count: int) -> bytes | None:
 
 
 def all_exact(array: npt.NDArray[Any]) -> bool:
-    """Whether no value of a packed array may differ from what numpy would have made of the list."""
+    """Return whether no value of a packed array may differ from what numpy would have made of the list."""
     return array.dtype.kind != "f" or bool(array.max() < EXACT_BELOW and array.min() > -EXACT_BELOW)

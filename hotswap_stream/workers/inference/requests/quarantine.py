@@ -46,7 +46,7 @@ class _Ended(Struct):
 
 
 class Quarantine:
-    """Of one model's loop, over all its lives."""
+    """Remember, over all lives of one model's loop, which requests ended some."""
 
     def __init__(self, model_name: str) -> None:
         self._model_name = model_name
@@ -63,8 +63,14 @@ class Quarantine:
         alone: tuple[int, int] | None,
         error: Exception,
     ) -> None:
-        """A life ended by an error. `answered`, `taken`: partition → offset below which all is. `alone`: partition and
-        offset of the only request that was being answered, in a careful life."""
+        """Take in that a life ended by an error.
+
+        Args:
+            answered: Partition → offset below which all is answered.
+            taken: Partition → offset below which all is taken.
+            alone: Partition and offset of the only request that was being answered, in a careful life.
+            error: What ended the life.
+        """
         code = _code(error)
         if code is not None and code not in _OF_RECORDS:
             return
@@ -77,7 +83,7 @@ class Quarantine:
                 self._careful_until[partition] = max(end, self._careful_until.get(partition, 0))
 
     def careful(self, positions: Mapping[int, int]) -> bool:
-        """Whether requests at these positions are to be taken one at a time. What lies behind them is forgotten."""
+        """Look whether requests at these positions are taken one at a time, and forget what lies before them."""
         self._careful_until = {
             part: until for part, until in self._careful_until.items() if positions.get(part, until) < until
         }
@@ -87,7 +93,7 @@ class Quarantine:
         return any(part in positions for part in self._careful_until)
 
     def admit(self, entry: Request | Unreadable) -> Request | Unreadable | None:
-        """The entry; an error in its place if it ended lives; None if even that ended some: step over it."""
+        """Return the entry; an error in its place if it ended lives; None if even that ended some: step over it."""
         record = entry.record
         ended = self._ended.get((record.partition, record.offset))
         if ended is None or ended.lives < LIVES_ALONE_MAX:
@@ -107,13 +113,13 @@ class Quarantine:
         return Unreadable(replace(record, key=None), "request-unreadable", self.cause(record.partition, record.offset))
 
     def cause(self, partition: int, offset: int) -> str:
-        """Why a request is stepped over."""
+        """Return why a request is stepped over."""
         ended = self._ended[partition, offset]
         return f"the request cannot be answered: it ended the model's loop {ended.lives + 1} times, {ended.cause}"
 
 
 def _code(error: Exception) -> int | None:
-    """Of Kafka; None for an error that is not Kafka's."""
+    """Return Kafka's code of an error; None for an error that is not Kafka's."""
     if not isinstance(error, KafkaException):
         return None
     cause = error.args[0] if error.args else None

@@ -25,7 +25,7 @@ class RequestRecord(Struct, frozen=True, gc=False):
 
 
 def records_of(topic: str, messages: Sequence[Message]) -> list[RequestRecord]:
-    """The records behind messages without errors, in their order."""
+    """Return the records in messages without errors, in their order."""
     return [_record(topic, message) for message in messages]
 
 

@@ -41,7 +41,7 @@ class Unreadable(Struct, frozen=True, gc=False):
 def read_request(
     record: RequestRecord, request_bytes_max: int, key_bytes_max: int = KEY_BYTES_MAX
 ) -> Request | Unreadable:
-    """Decode one record; never raises. A key that is too long for an answer does not come with the record."""
+    """Decode one record; never raise. A key that is too long for an answer does not come with the record."""
     value, key = record.value, record.key
     if key is not None and len(key) > key_bytes_max:
         why = f"the record's key has {len(key)} bytes; at most {key_bytes_max} are allowed"
@@ -67,7 +67,7 @@ def read_request(
 
 
 def _id_of(value: bytes) -> str | None:
-    """The id of a request that is wrong otherwise, so that its sender can match the error."""
+    """Return the id of a request that is wrong otherwise, so that its sender can match the error."""
     try:
         text = _json_id.decode(value).get("id")
         if text is None or len(text) > REQUEST_ID_BYTES_MAX:

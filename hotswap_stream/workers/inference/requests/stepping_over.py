@@ -14,7 +14,7 @@ from hotswap_stream.workers.inference.requests.requests import Unreadable
 _log = structlog.get_logger(__name__)
 
 TRIES_MAX = 3
-"""So often a batch is fetched before it is taken to be unreadable."""
+"""How often a batch is fetched before it is taken to be unreadable."""
 ANSWERS_MAX = 10_000
 """Records of an unreadable batch that get an error answer; of more, the first ones and the last."""
 
@@ -28,7 +28,7 @@ class SteppedOver(Struct, frozen=True):
 
 
 class UnreadablePartitions:
-    """What could not be read in the partitions that are assigned. `options`: of aiokafka's clients."""
+    """Hold what could not be read in the partitions that are assigned. `options`: settings of aiokafka's clients."""
 
     def __init__(self, options: Mapping[str, Any], model_name: str, request_topic: str) -> None:
         self._options = options
@@ -44,13 +44,20 @@ class UnreadablePartitions:
         return self._tries.keys()
 
     def clear(self) -> None:
-        """Other partitions are assigned."""
+        """Forget everything: other partitions are assigned."""
         self._tries.clear()
         self._left.clear()
 
     def step_over(self, message: Message, positions: Mapping[int, int]) -> SteppedOver | None:
-        """What to go on with after an error of the consumer's; None: try once more. `positions`: partition → the next
-        request to take."""
+        """Say what to go on with after an error of the consumer's.
+
+        Args:
+            message: The message with the error.
+            positions: Partition → the next request to take.
+
+        Returns:
+            Where to go on, and what stands for the records before it; None: try once more.
+        """
         error, partition, offset = message.error(), message.partition(), message.offset()
         if error is None or partition is None or partition not in positions:
             return None

@@ -34,13 +34,19 @@ class Taking:
         return self._unreadable.blocked
 
     def clear(self) -> None:
-        """Other partitions are assigned."""
+        """Forget everything: other partitions are assigned."""
         self._unreadable.clear()
 
     def take(
         self, consumer: Consumer, messages: Sequence[Message], positions: dict[int, int]
     ) -> list[Request | Unreadable]:
-        """What the messages bring. `positions`, partition → the next request to take, go on behind it."""
+        """Return what messages bring, in order.
+
+        Args:
+            consumer: The consumer that brought them; it is moved on after what cannot be read.
+            messages: What it brought, errors included.
+            positions: Partition → the next request to take; moved on here.
+        """
         good: list[Message] = []
         unreadable: list[Message] = []
         for message in messages:

@@ -36,7 +36,10 @@ class WrongInputError(ValueError):
 
 
 def read_inputs(manifest: ArtifactManifest, tensors: list[InferTensor]) -> dict[str, Array]:
-    """Input name → array of the declared type and shape. WrongInputError says what is wrong and what would be right."""
+    """Return input name → array of the declared type and shape.
+
+    Raise WrongInputError, which says what is wrong and what would be right.
+    """
     wanted = {spec.name: spec for spec in manifest.inputs}
     given = [tensor.name for tensor in tensors]
     if sorted(given) != sorted(wanted):
@@ -49,7 +52,7 @@ def read_inputs(manifest: ArtifactManifest, tensors: list[InferTensor]) -> dict[
 
 
 def read_tensor(spec: TensorSpec, tensor: InferTensor, allow_non_finite: bool, *, rows_max: int = ROWS_MAX) -> Array:
-    """One tensor as an array of the declared type and shape. WrongInputError as of `read_inputs`."""
+    """Return one tensor as an array of the declared type and shape. Raise WrongInputError as `read_inputs` does."""
     name, shape = tensor.name, tuple(tensor.shape)
     if tensor.datatype != spec.datatype:
         raise WrongInputError(f"input {name!r} has datatype {tensor.datatype}; the model takes {spec.datatype}")
@@ -107,7 +110,7 @@ def _check_range(name: str, array: Array, dtype: np.dtype[Any]) -> None:
 
 
 def write_outputs(outputs: dict[str, Array], *, raw: bool) -> list[InferTensor]:
-    """Arrays as OIP tensors: `raw` as little-endian bytes, else as flat lists."""
+    """Return arrays as OIP tensors: `raw` as little-endian bytes, else as flat lists."""
     tensors = []
     for name, array in outputs.items():
         datatype = DATATYPES[array.dtype.newbyteorder("=").name]

@@ -18,18 +18,20 @@ SHOWN_ELEMENTS_MAX = 1_000
 
 
 class Compared(Struct, frozen=True, gc=False):
-    """Row by row."""
+    """The outputs of both versions, row by row."""
 
     primary: Mapping[str, Array]
     shadow: Mapping[str, Array]
     agree: npt.NDArray[np.bool_]
     difference: Floats
-    """Of the scores: shadow − primary."""
+    """The difference of the scores: shadow − primary."""
 
 
 def compare(primary: Mapping[str, Array], shadow: Mapping[str, Array]) -> Compared:
-    """By the primary's first output: the same label, or values close to each other. ValueError if it is missing, or
-    has another number of rows."""
+    """Compare the first output of the primary: the same label, or values close to each other.
+
+    Raise ValueError if the shadow does not have it, or has another number of rows.
+    """
     name, ours = next(iter(primary.items()))
     theirs = shadow.get(name)
     if theirs is None:
@@ -50,7 +52,7 @@ def compare(primary: Mapping[str, Array], shadow: Mapping[str, Array]) -> Compar
 
 
 def shown(outputs: Mapping[str, Array], start: int, end: int) -> tuple[InferTensor, ...]:
-    """These rows as tensors; none if they are too large, or hold what JSON cannot."""
+    """Return these rows as tensors; none if they are too large, or hold what JSON cannot."""
     rows = {name: array[start:end] for name, array in outputs.items()}
     finite = all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in rows.values())
     if not finite or sum(array.size for array in rows.values()) > SHOWN_ELEMENTS_MAX:

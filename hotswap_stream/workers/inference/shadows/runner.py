@@ -1,4 +1,4 @@
-"""Shadows: versions that compute what they would have answered, behind the answers and never in their way.
+"""Shadows: versions that compute what they would have answered, after the answers and never in their way.
 
 A batch is offered after its answers were handed to Kafka. One thread collects such batches for a moment, so that many
 requests share a forward pass, and computes them in small passes, none of which it begins while the hot loop computes.
@@ -34,18 +34,18 @@ _log = structlog.get_logger(__name__)
 
 ROWS_QUEUED_MAX = 1_024
 QUEUED_BYTES_MAX = 32 * 1024**2
-"""Of inputs and outputs that wait for the shadows. Beyond either, further groups are dropped; one may wait always."""
+"""Inputs and outputs that wait for the shadows. Beyond either, further groups are dropped; one may wait always."""
 COLLECT_SECONDS = 0.05
 """How long the first group waits for others. A pass costs as much for one request as for some, and each one may be in
 the way of an answer."""
 COLLECT_ROWS = 64
-"""So many rows do not wait."""
+"""From this many rows on, nobody waits."""
 PASS_ROWS_MAX = 16
 """A forward pass cannot be stopped once the hot loop needs the processor: so it is small."""
 PASS_MS_MAX = 4.0
 """A pass that took longer makes the next ones smaller."""
 IDLE_WAIT_SECONDS_MAX = 0.2
-"""A group that finds no gap between the hot loop's passes for so long is dropped."""
+"""A group that finds no gap between the hot loop's passes in this time is dropped."""
 
 
 class _Job(Struct, frozen=True, gc=False):
@@ -64,11 +64,11 @@ class _Item(Struct, frozen=True, gc=False):
 
 
 _Shapes = tuple[tuple[str, str, tuple[int, ...]], ...]
-"""Of the tensors of a request, without their rows: those with the same can share a pass."""
+"""Names and shapes of a request's tensors, without their rows: those with the same can share a pass."""
 
 
 class ShadowRunner:
-    """Of one model. `computing` and `offer` belong to the hot loop's thread."""
+    """Let the shadows of one model compute. `computing` and `offer` belong to the hot loop's thread."""
 
     def __init__(
         self, model_name: str, worker: str, slots: VersionSlots, observer: Observer, batch_size_max: int
@@ -91,12 +91,12 @@ class ShadowRunner:
         self._pass_rows = PASS_ROWS_MAX
 
     def computing(self) -> None:
-        """The hot loop begins a batch. No shadow begins anything until `offer`."""
+        """Hear that the hot loop begins a batch. No shadow begins anything until `offer`."""
         if self._thread is not None:
             self._idle.clear()
 
     def offer(self, batch: ComputedBatch) -> None:
-        """A batch was answered: let the shadows see what they should, if there is time and room for it."""
+        """Let the shadows see what they should of a batch that was answered, if there is time and room for it."""
         self._idle.set()
         for group in batch.groups:
             chosen = group.chosen
@@ -182,7 +182,11 @@ class ShadowRunner:
                 passes.append((shadow, rollout_id, items[done:]))
 
     def _compute(self, items: list[_Item], shadow: str, rollout_id: str | None) -> int:
-        """One pass over the first of the requests, in a gap of the hot loop: of how many nothing more is to be done."""
+        """Make one pass over the first of the requests, in a gap of the hot loop.
+
+        Returns:
+            For how many of them nothing more is to be done.
+        """
         lease = self._slots.lease_version(shadow) if self._gap() else None
         if lease is None:  # no gap, or not loaded here, or not yet
             self._skip_one(shadow, rollout_id, len(items))
@@ -280,7 +284,7 @@ def _counting(found: Compared, compute_ms: float, answers: int) -> Callable[[Tal
 
 
 def _sampled(job: _Job) -> list[_Item]:
-    """The requests that were answered, and belong to the share that is shadowed."""
+    """Return the requests that were answered, and belong to the share that is shadowed."""
     split, group = job.split, job.group
     items, end = [], 0
     for position, (request, rows) in enumerate(zip(group.chosen.requests, group.chosen.rows, strict=True)):
@@ -292,7 +296,7 @@ def _sampled(job: _Job) -> list[_Item]:
 
 
 def _joined(part: Sequence[_Item], tensors: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """The rows of these requests, one behind the other."""
+    """Return the rows of these requests, one after the other."""
     return {
         name: np.concatenate([of[name][item.start : item.end] for item, of in zip(part, tensors, strict=True)])
         for name in tensors[0]

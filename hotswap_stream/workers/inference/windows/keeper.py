@@ -1,6 +1,6 @@
 """The windows of a model's loop: taken out of its requests, written to the model's windows topic, read back.
 
-Written is only what was answered: whoever takes the partition over goes on behind the last answer, and must find every
+Written is only what was answered: whoever takes the partition over goes on after the last answer, and must find every
 window as it was right there. See docs/explanation/windows.md.
 """
 
@@ -32,7 +32,7 @@ FLUSH_RECORDS_MAX = 2_000
 
 
 class WindowKeeper:
-    """For the thread of one life of a loop. `sync` returns when all that the producer was given is in its topics."""
+    """Keep the windows of one life of a loop, for its thread."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class WindowKeeper:
         return [self._partitions[entry.record.partition].take(entry) for entry in entries]
 
     def _follow(self, wanted: WindowRule | None) -> None:
-        """A changed rule is in the topic before the first request that it is applied to."""
+        """Put a changed rule into the topic before the first request that it is applied to."""
         self._seen_rule = wanted
         if wanted is None:
             return  # what is kept is kept on, for the versions that took it
@@ -173,7 +173,7 @@ class WindowKeeper:
     # --- partitions --------------------------------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """The partitions are somebody else's until the next `load`."""
+        """Write nothing more: the partitions are somebody else's until the next `load`."""
         self._owned = False
 
     def load(self, positions: dict[int, int]) -> None:

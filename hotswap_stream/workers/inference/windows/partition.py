@@ -16,7 +16,10 @@ Change = tuple[bytes, WindowRecord | None]
 
 
 class PartitionWindows:
-    """`next_offset`: requests below it are taken in. `rule` is None until some version took a window."""
+    """Hold the windows of one partition. `next_offset`: requests below it are taken in.
+
+    `rule` is None until some version took a window.
+    """
 
     def __init__(self, model_name: str, writer: str, *, next_offset: int, keys_max: int) -> None:
         self.next_offset = next_offset
@@ -41,7 +44,7 @@ class PartitionWindows:
         return len(self._windows)
 
     def items(self) -> ItemsView[bytes, Window]:
-        """Windows by series, the one that was added to longest ago first."""
+        """Return the windows by series, the one that was added to longest ago first."""
         return self._windows.items()
 
     @property
@@ -92,9 +95,9 @@ class PartitionWindows:
         return Taken(rule, window.latest())
 
     def end_replay(self, next_offset: int) -> None:
-        """Requests below the offset were read again, as far as there are any."""
+        """End the replay: requests below the offset were read again, as far as there are any."""
         self.next_offset = next_offset
-        # Some were restored as they were after requests that stand behind others that were read again.
+        # Some were restored as they were after requests that stand after others that were read again.
         self._windows = dict(sorted(self._windows.items(), key=lambda item: item[1].request_offset))
         self._evict_surplus()
 
@@ -124,7 +127,7 @@ class PartitionWindows:
         self._gone.extend(marker_key(writer) for writer in sorted(marker_writers - {self._writer}))
 
     def forget_offsets(self, next_offset: int) -> None:
-        """The request topic was made anew: what is kept is older than any request in it."""
+        """Forget the offsets: the request topic was made anew, and what is kept is older than any request in it."""
         self.next_offset = next_offset
         for key, window in self._windows.items():
             window.request_offset = next_offset - 1
@@ -140,7 +143,7 @@ class PartitionWindows:
         self._rule_number += 1
 
     def changes(self, records_max: int) -> list[Change]:
-        """What to write now: records of series changed longest ago, deletions of those nobody needs any more."""
+        """Return what to write now: records of series changed longest ago, deletions of those nobody needs any more."""
         found: list[Change] = []
         for key in list(self._changed)[:records_max]:
             del self._changed[key]
@@ -152,7 +155,7 @@ class PartitionWindows:
         return found
 
     def marker(self) -> tuple[bytes, WindowsMarker] | None:
-        """Key and value of what says up to where the records hold; write it behind them. None without a rule."""
+        """Return key and value of what says up to where the records hold; write it after them. None without a rule."""
         if self.rule is None:
             return None
         self._marked = next(iter(self._changed.values()), self.next_offset)
@@ -161,7 +164,7 @@ class PartitionWindows:
         )
 
     def deletions(self) -> list[bytes]:
-        """Keys of records that nobody needs any more; delete them behind the marker."""
+        """Return keys of records that nobody needs any more; delete them after the marker."""
         gone, self._gone = self._gone, []
         # Unless they were written again since
         return [key for key in gone if not self._is_current(key)]

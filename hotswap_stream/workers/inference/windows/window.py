@@ -11,14 +11,17 @@ _CAPACITY_STEPS_MIN = 16
 
 
 class Window:
-    """Steps are only ever written behind those that are there, so what `latest` gave stays what it was."""
+    """The latest steps of one series.
+
+    Steps are only ever written after those that are there, so what `latest` gave stays what it was.
+    """
 
     __slots__ = ("_buffer", "_end", "_start", "datatype", "features", "ids", "input", "request_offset", "writers")
 
     def __init__(self, rule: WindowRule) -> None:
         self.input, self.datatype, self.features = rule.input, rule.datatype, rule.features
         self.request_offset = -1
-        """Of the request that brought the newest step."""
+        """The offset of the request that brought the newest step."""
         self.ids: dict[str, int] = {}
         """Ids of the latest requests → their offsets."""
         self.writers: set[str] = set()
@@ -32,7 +35,7 @@ class Window:
         return self._end - self._start
 
     def fits(self, rule: WindowRule) -> bool:
-        """Whether these are steps of what the rule is about."""
+        """Return whether these are steps of what the rule is about."""
         return (self.input, self.datatype, self.features) == (rule.input, rule.datatype, rule.features)
 
     def append(self, steps: Array, steps_max: int) -> None:
@@ -49,7 +52,7 @@ class Window:
         self._start = max(self._start, self._end - steps_max)
 
     def latest(self) -> Array:
-        """All steps, oldest first: [steps, features]. Do not write to it."""
+        """Return all steps, oldest first: [steps, features]. Do not write to it."""
         return self._buffer[self._start : self._end]
 
     def remember_id(self, request_id: str, offset: int) -> None:
@@ -59,7 +62,7 @@ class Window:
             del self.ids[next(iter(self.ids))]
 
     def record(self) -> WindowRecord:
-        """What is written to the topic."""
+        """Return what is written to the topic."""
         return WindowRecord(
             request_offset=self.request_offset,
             input=self.input,
@@ -79,7 +82,7 @@ class Window:
 
 
 def window_of(record: WindowRecord, writers: Iterable[str]) -> Window:
-    """The window a record describes. ValueError if its bytes are not what it says."""
+    """Return the window that a record describes. Raise ValueError if its bytes are not what it says."""
     window = Window(
         WindowRule(input=record.input, datatype=record.datatype, features=record.features, steps=record.steps)
     )

@@ -1,0 +1,88 @@
+"""Answers go out in order, and what their topic would not take is replaced by an error; on librdkafka's own broker."""
+
+import threading
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from hotswap_events.answers import AnswerTags
+from hotswap_events.inference import InferError
+from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
+from hotswap_stream.workers.inference.answers.sender import BULK_ANSWERS_MIN, AnswerSender
+from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter
+from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer
+from hotswap_stream.workers.inference.limits import LoopLimits
+from hotswap_stream.workers.inference.requests.records import RequestRecord
+from tests.support.kafka.mock_broker import mock_broker, values_of
+
+LIMITS = LoopLimits(response_bytes_max=100_000)
+
+
+class Sending:
+    """A sender, and what it has told."""
+
+    def __init__(self, address: str) -> None:
+        self.answered: list[tuple[int, int]] = []
+        self.replies: list[Answer] = []
+        options, stopping = {"bootstrap.servers": address, "log_level": 0}, threading.Event()
+        quick, bulk = (
+            answer_producer(options, worker="w", limits=LIMITS, linger_ms=linger_ms, on_error=lambda _error: None)
+            for linger_ms in (0, BULK_LINGER_MS)
+        )
+        self.sender = AnswerSender(
+            quick,
+            bulk,
+            AnswerWriter("m", "w", AnswerTags("p").of("m")),
+            response_topic="answers",
+            letters=DeadLetterSender(options, worker="w", topic="letters", stopping=stopping),
+            limits=LIMITS,
+            stopping=stopping,
+            on_answered=lambda partition, next_offset: self.answered.append((partition, next_offset)),
+            send_reply=self.replies.append,
+        )
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with mock_broker("answers", "letters") as found:
+        yield found
+
+
+@pytest.fixture
+def sending(address: str) -> Iterator[Sending]:
+    made = Sending(address)
+    yield made
+    made.sender.close()
+
+
+def answer(offset: int, value: bytes, partition: int = 0) -> Answer:
+    return Answer(RequestRecord("requests", partition, offset, 0, None, b"{}", []), value, [])
+
+
+def test_answers_stay_in_order_whether_they_go_alone_or_in_bulk(address: str, sending: Sending) -> None:
+    sizes, offset = (1, BULK_ANSWERS_MIN, 1, 3, 2 * BULK_ANSWERS_MIN), 0
+    for size in sizes:
+        sending.sender.send([answer(number, b"%d" % number) for number in range(offset, offset + size)])
+        offset += size
+    sending.sender.flush()
+    assert values_of(address, "answers", 0, offset) == [b"%d" % number for number in range(offset)]
+    ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]
+    assert sending.answered == [(0, end) for end in ends]
+
+
+def test_each_partition_of_a_batch_is_answered_up_to_its_last_request(sending: Sending) -> None:
+    sending.sender.send([answer(7, b"a", 1), answer(3, b"b", 2), answer(8, b"c", 1)])
+    sending.sender.flush()
+    assert sorted(sending.answered) == [(1, 9), (2, 4)]
+    assert sending.sender.in_flight == 0
+
+
+def test_an_answer_that_its_topic_would_not_take_becomes_an_error(address: str, sending: Sending) -> None:
+    """The request is among the dead letters before the error is there."""
+    sending.sender.send([answer(0, b"x" * LIMITS.response_bytes_max), answer(1, b"fits")])
+    sending.sender.flush()
+    refused, fits = values_of(address, "answers", 0, 2)
+    error = msgspec.json.decode(refused or b"", type=InferError)
+    assert (error.error_code, error.parameters.request_offset, fits) == ("too-large", 0, b"fits")
+    assert sending.answered == [(0, 2)]
