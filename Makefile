@@ -5,14 +5,18 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed-all
 INSTALLED_DEV := $(VENV)/.installed-dev
-# Processes that share the tests, each with a broker of its own.
-JOBS ?= 2
+# Processes that share the tests; all ask one broker, and most of what they do is wait.
+JOBS ?= 3
+# Every process of ours that a test starts would compile the whole product again where this is set.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test lint types bench torture hostile schemas clean
+.PHONY: help demo check fmt test coverage lint types bench torture hostile schemas clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    run the main job on an embedded Kafka broker"
+	@echo "make check   within a minute: lint, and all tests that need no broker"
+	@echo "make fmt     format the code, and mend what ruff can"
 	@echo "make test    check and test everything (JOBS=n processes)"
 	@echo "make lint    ruff, mypy, import rules"
 	@echo "make bench   run the benchmarks (ONLY=name for one); results in build/bench.json"
@@ -39,7 +43,15 @@ demo: $(INSTALLED)
 	@$(BIN)/hotswap-stream demo $(ARGS)
 
 test: $(INSTALLED_DEV) lint
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
+
+# Fewer examples of each property, and no broker.
+check: $(INSTALLED_DEV) lint
+	@$(BIN)/python -m pytest -m "not broker" --hypothesis-profile check --numprocesses 2 --dist worksteal --quiet $(ARGS)
+
+fmt: $(INSTALLED_DEV)
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
 
 lint: $(INSTALLED_DEV)
 	@$(BIN)/ruff check .

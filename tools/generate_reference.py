@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tools.reference_cli import cli_page
@@ -13,19 +14,21 @@ ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 
 
-def reference_files() -> dict[str, str]:
-    """Return path below `docs/reference/` → text, for every generated page."""
-    pages = {
-        "events.md": events_page(),
-        "messages.md": messages_page(),
-        "topics.md": topics_page(),
-        "settings.md": settings_page(),
-        "legal-steps.md": legal_steps_page(),
-        "errors.md": errors_page(),
-        "http.md": http_page(),
-        "cli.md": cli_page(),
-    }
-    return {name: text.rstrip("\n") + "\n" for name, text in pages.items()}
+PAGES: dict[str, Callable[[], str]] = {
+    "events.md": events_page,
+    "messages.md": messages_page,
+    "topics.md": topics_page,
+    "settings.md": settings_page,
+    "legal-steps.md": legal_steps_page,
+    "errors.md": errors_page,
+    "http.md": http_page,
+    "cli.md": cli_page,
+}
+
+
+def reference_page(name: str) -> str:
+    """Return the text of one generated page, by its name in `PAGES`."""
+    return PAGES[name]().rstrip("\n") + "\n"
 
 
 def main() -> int:
@@ -34,8 +37,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare, do not write; exit code 1 on a difference")
     check = parser.parse_args().check
     differing = []
-    for name, text in reference_files().items():
-        path = REFERENCE / name
+    for name in PAGES:
+        path, text = REFERENCE / name, reference_page(name)
         if check:
             if not path.exists() or path.read_text(encoding="utf-8") != text:
                 differing.append(name)

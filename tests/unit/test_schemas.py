@@ -37,6 +37,11 @@ def _named(message: Message) -> str:
 
 
 @cache
+def _files() -> dict[str, str]:
+    return schema_files()
+
+
+@cache
 def _validator(message_name: str) -> Draft202012Validator:
     (message,) = (found for found in MESSAGES if found.name == message_name)
     schema = json.loads((SCHEMAS / message.file).read_text(encoding="utf-8"))
@@ -45,11 +50,11 @@ def _validator(message_name: str) -> Draft202012Validator:
 
 
 def test_the_committed_schemas_are_those_of_the_code() -> None:
-    assert differences(SCHEMAS, schema_files()) == [], "run: python -m tools.generate_schemas"
+    assert differences(SCHEMAS, _files()) == [], "run: python -m tools.generate_schemas"
 
 
 def test_a_drift_is_named(tmp_path: Path) -> None:
-    files = schema_files()
+    files = _files()
     write(tmp_path, files)
     assert differences(tmp_path, files) == []
     promoted, stale = "events/hotswap.model.promoted.v1.schema.json", "messages/forgotten.schema.json"
