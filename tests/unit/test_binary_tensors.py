@@ -84,6 +84,25 @@ def test_data_must_be_a_list(data: Any, binary: bool) -> None:
         decode_request(content, None)
 
 
+@pytest.mark.parametrize("number", ["1e999", "1E5", '"\\ud800"', "true", "-1e-400"])
+def test_numbers_that_may_be_wrong_are_read_before_they_are_passed_on(number: str) -> None:
+    """A text that is passed on unread would be refused by a worker, after a record and with a dead letter."""
+    content = f'{{"inputs": [{{"name": "x", "shape": [2], "datatype": "FP32", "data": [1.5, {number}]}}]}}'.encode()
+    try:
+        (tensor,) = decode_request(content, None).request.inputs
+    except WrongBodyError:
+        return
+    assert isinstance(tensor.data, list)
+
+
+def test_an_integer_that_no_datatype_has_room_for_is_refused_beside_raw_tensors() -> None:
+    """It ended in a status of 500."""
+    output = {"name": "y", "parameters": {"binary_data": True}}
+    tensor = {"name": "x", "shape": [1], "datatype": "INT64", "data": [2**64]}
+    with pytest.raises(WrongBodyError, match="more than 64 bits"):
+        decode_request(json.dumps({"inputs": [tensor], "outputs": [output]}).encode(), None)
+
+
 def test_an_answer_that_came_as_json_is_passed_on_as_it_is() -> None:
     facts = AnswerFacts(request_partition=1, request_offset=2, worker="w")
     outputs = [InferTensor(name="y", shape=[2], datatype="FP64", data=[0.1, 1e300])]

@@ -96,6 +96,7 @@ class _ReceivedRequest(WireRequest, frozen=True, kw_only=True):
 
 _requests = msgspec.json.Decoder(_ReceivedRequest)
 _responses = msgspec.json.Decoder(WireResponse)
+_msgpack = msgspec.msgpack.Encoder()
 _lists = msgspec.json.Decoder(list[Any])
 
 
@@ -225,13 +226,32 @@ def _listed(tensor: WireTensor, *, as_text: bool) -> InferTensor:
     if data is UNSET:
         raise WrongBodyError(f"tensor {tensor.name!r} has neither 'data' nor a 'binary_data_size'")
     if isinstance(data, msgspec.Raw):
-        if as_text and bytes(memoryview(data)[:1]) == b"[":
+        if as_text and _is_plain(bytes(data)):
             return TextTensor(name=tensor.name, shape=tensor.shape, datatype=tensor.datatype, data=data)
         try:
             data = _lists.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise WrongBodyError(f"not an inference request: data of tensor {tensor.name!r}: {error}") from error
+        if not as_text:
+            _check_integers(tensor.name, data)
     return InferTensor(name=tensor.name, shape=tensor.shape, datatype=tensor.datatype, data=data)
+
+
+def _check_integers(name: str, data: list[Any]) -> None:
+    """Raise WrongBodyError for an integer of more than 64 bits: msgpack, in which raw tensors travel, cannot hold it."""
+    try:
+        _msgpack.encode(data)
+    except OverflowError:
+        raise WrongBodyError(f"data of tensor {name!r}: an integer takes more than 64 bits") from None
+
+
+def _is_plain(text: bytes) -> bool:
+    """Return whether a JSON value is a list in which nothing has to be looked at before it is passed on.
+
+    A number with an exponent may be out of range, and a string may be no UTF-8: these are refused here, before a record
+    of them is written.
+    """
+    return text[:1] == b"[" and not any(sign in text for sign in (b"e", b"E", b'"'))
 
 
 def _part(tensors: list[InferTensor], binary: Collection[str]) -> tuple[list[WireTensor], list[bytes]]:
