@@ -238,7 +238,7 @@ def _listed(tensor: WireTensor, *, as_text: bool) -> InferTensor:
 
 
 def _check_integers(name: str, data: list[Any]) -> None:
-    """Raise WrongBodyError for an integer of more than 64 bits: msgpack, in which raw tensors travel, cannot hold it."""
+    """Raise WrongBodyError for an integer of more than 64 bits: msgpack, in which raw tensors travel, has none."""
     try:
         _msgpack.encode(data)
     except OverflowError:
