@@ -18,6 +18,7 @@ help:
 	@echo "make check   within a minute: lint, and all tests that need no broker"
 	@echo "make fmt     format the code, and mend what ruff can"
 	@echo "make test    check and test everything (JOBS=n processes)"
+	@echo "make coverage  all tests, and which branches they take"
 	@echo "make lint    ruff, mypy, import rules"
 	@echo "make bench   run the benchmarks (ONLY=name for one); results in build/bench.json"
 	@echo "make torture every request answered once through kills, zombies, broker restarts and swaps (SEED=n repeats a run)"
@@ -48,6 +49,10 @@ test: $(INSTALLED_DEV) lint
 # Fewer examples of each property, and no broker.
 check: $(INSTALLED_DEV) lint
 	@$(BIN)/python -m pytest -m "not broker" --hypothesis-profile check --numprocesses 2 --dist worksteal --quiet $(ARGS)
+
+# Of the processes of pytest alone: what workers, agents and commands do in processes of their own is not counted.
+coverage: $(INSTALLED_DEV)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --cov --cov-report=term --quiet $(ARGS)
 
 fmt: $(INSTALLED_DEV)
 	@$(BIN)/ruff check --fix-only --quiet .
