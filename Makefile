@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed-all
 INSTALLED_DEV := $(VENV)/.installed-dev
-# Processes that share the tests; all ask one broker, and most of what they do is wait.
+# Processes that share the tests, each with a broker of its own.
 JOBS ?= 3
 # Every process of ours that a test starts would compile the whole product again where this is set.
 export PYTHONDONTWRITEBYTECODE :=
@@ -44,7 +44,7 @@ demo: $(INSTALLED)
 	@$(BIN)/hotswap-stream demo $(ARGS)
 
 test: $(INSTALLED_DEV) lint
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 # Fewer examples of each property, and no broker.
 check: $(INSTALLED_DEV) lint
@@ -52,7 +52,7 @@ check: $(INSTALLED_DEV) lint
 
 # Of the processes of pytest alone: what workers, agents and commands do in processes of their own is not counted.
 coverage: $(INSTALLED_DEV)
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --cov --cov-report=term --quiet $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-report=term --quiet $(ARGS)
 
 fmt: $(INSTALLED_DEV)
 	@$(BIN)/ruff check --fix-only --quiet .

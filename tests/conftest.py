@@ -4,12 +4,11 @@ import os
 import re
 import uuid
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.kafka.run_broker import AskedBroker, OwnBroker, RunBroker, SharedBroker
+from tests.support.kafka.run_broker import RunBroker
 
 TIERS_WITH_A_BROKER = frozenset({"integration", "fault"})
 """Folders whose tests start brokers, workers and other processes; whatever the single test does."""
@@ -25,17 +24,7 @@ settings.load_profile("full")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    door = getattr(config, "workerinput", {}).get("broker_door")
-    config.stash[_BROKER] = OwnBroker() if door is None else AskedBroker(door)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
-    """Let a process of pytest-xdist know whom to ask for the broker."""
-    broker = node.config.stash[_BROKER]
-    if not isinstance(broker, SharedBroker):
-        broker = node.config.stash[_BROKER] = SharedBroker()
-    node.workerinput["broker_door"] = broker.door
+    config.stash[_BROKER] = RunBroker()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -61,7 +50,7 @@ def _asks_for_a_broker(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def kafka(request: pytest.FixtureRequest) -> str:
-    """Bootstrap servers of the one single-node broker all tests of a run share; use `topic_prefix` to keep apart.
+    """Bootstrap servers of the one single-node broker all tests of a process share; use `topic_prefix` to keep apart.
 
     Set HOTSWAP_TEST_KAFKA_BOOTSTRAP_SERVERS to run the tests against a cluster of yours instead.
     """
