@@ -215,11 +215,8 @@ async def test_what_a_worker_could_not_observe_is_seen_in_the_fleet_and_in_the_m
                 headers = [(header_names.MODEL_VERSION, b"v2")] if number % 4 else []
                 await stage.send(request_body(f"r-{number}"), partition=0, headers=headers)
             await answers.until(lambda: len(answers.by_partition[0]) == 20)
-        lost, earlier, wanted = (
-            0,
-            -1,
-            f'observations_lost{{model_name="{MODEL}",what="answers_not_counted",worker="w1"}}',
-        )
+        lost, earlier = 0, -1
+        wanted = f'observations_lost{{model_name="{MODEL}",what="answers_not_counted",worker="w1"}}'
         async with asyncio.timeout(30):
             # The worker tells it once a second, and may do so before it has counted all.
             while not lost or lost != earlier:
