@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 help:
 	@echo "make demo    run the main job on an embedded Kafka broker"
-	@echo "make check   within a minute: lint, and all tests that need no broker"
+	@echo "make check   lint, and all tests that need no broker"
 	@echo "make fmt     format the code, and mend what ruff can"
 	@echo "make test    check and test everything (JOBS=n processes)"
 	@echo "make coverage  all tests, and which branches they take"
