@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed-all
 INSTALLED_DEV := $(VENV)/.installed-dev
 # Processes that share the tests, each with a broker of its own.
-JOBS ?= 3
+JOBS ?= 2
 # Every process of ours that a test starts would compile the whole product again where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 

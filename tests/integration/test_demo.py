@@ -77,7 +77,7 @@ def assert_rollouts(shadow: Act, canary: Act, progressive: Act) -> None:
     assert {line.split(":")[0] for line in told[3:]} == {"rollout-analysis"}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_the_demo_loses_nothing_and_plays_all_acts(tmp_path: Path) -> None:
     report = await played(tmp_path)
     assert len(report.acts) == 8
@@ -88,7 +88,7 @@ async def test_the_demo_loses_nothing_and_plays_all_acts(tmp_path: Path) -> None
     assert len(report.promotion_to_first_answer_ms) == 4
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_the_rollouts_alone(tmp_path: Path) -> None:
     report = await played(tmp_path, "--part", "rollouts")
     assert len(report.acts) == 4
