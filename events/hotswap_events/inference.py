@@ -3,7 +3,8 @@
 They are bodies of the Open Inference Protocol v2.
 
 Protocol: https://github.com/open-inference/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
-As JSON a tensor's `data` is a list, flat or nested, row-major. As msgpack it may be bytes: raw, little-endian.
+As JSON a tensor's `data` is a list, flat or nested, row-major. As msgpack it may be bytes: raw, little-endian. Elements
+of datatype BYTES are texts in lists; raw, each is its length in 4 bytes, little-endian, and its UTF-8 bytes.
 """
 
 from typing import Annotated, Any, Literal
@@ -13,9 +14,11 @@ from msgspec import Meta, Struct
 JSON_CONTENT_TYPE = "application/json"
 MSGPACK_CONTENT_TYPE = "application/msgpack"
 
-Datatype = Literal[
+NumberDatatype = Literal[
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"
 ]
+Datatype = NumberDatatype | Literal["BYTES"]
+"""BYTES: texts of any length."""
 
 DATATYPE_BYTES: dict[str, int] = {
     "BOOL": 1,
@@ -31,7 +34,7 @@ DATATYPE_BYTES: dict[str, int] = {
     "FP32": 4,
     "FP64": 8,
 }
-"""Datatype → bytes of one element."""
+"""Datatype → bytes of one element. Elements of BYTES have lengths of their own."""
 
 RequestId = Annotated[str, Meta(max_length=256)]
 Dimension = Annotated[int, Meta(ge=0)]

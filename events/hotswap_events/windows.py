@@ -11,7 +11,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from hotswap_events.bounds import INT64_MAX, Count, Offset
-from hotswap_events.inference import DATATYPE_BYTES, Datatype
+from hotswap_events.inference import DATATYPE_BYTES, NumberDatatype
 
 WINDOW_BYTES_MAX = 512 * 1024
 """Bytes of the steps of one window; a record of the topic may have twice as many."""
@@ -28,7 +28,7 @@ class WindowRule(Struct, frozen=True, kw_only=True):
 
     input: str
     """Name of the tensor that brings steps."""
-    datatype: Datatype
+    datatype: NumberDatatype
     features: _Size
     """Numbers of one step."""
     steps: _Size
@@ -48,7 +48,7 @@ class WindowRecord(Struct, frozen=True, kw_only=True):
     """Of the request that brought the newest steps, in the request partition of the same number; -1: none that is
     there, because the topic was made anew."""
     input: str
-    datatype: Datatype
+    datatype: NumberDatatype
     features: _Size
     steps: _Size
     data: bytes

@@ -44,10 +44,12 @@ from hotswap_stream.bootstrap.topic_care import existing_topics as existing_topi
 from hotswap_stream.bootstrap.topic_care import model_topics_creator as model_topics_creator
 from hotswap_stream.bootstrap.topic_care import repair_topics as repair_topics
 from hotswap_stream.bootstrap.training import open_training as open_training
+from hotswap_stream.bootstrap.trials import imported_model as imported_model
 from hotswap_stream.bootstrap.webhooks import configured_webhooks as configured_webhooks
 from hotswap_stream.bootstrap.webhooks import webhook_deliveries as webhook_deliveries
 from hotswap_stream.bootstrap.webhooks import webhook_places as webhook_places
 from hotswap_stream.bootstrap.webhooks import webhook_poster as webhook_poster
 from hotswap_stream.bootstrap.workers import build_worker as build_worker
 from hotswap_stream.bootstrap.workers import executor_config as executor_config
+from hotswap_stream.bootstrap.workers import model_loader as model_loader
 from hotswap_stream.bootstrap.workers import reply_topics as reply_topics

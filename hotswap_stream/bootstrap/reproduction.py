@@ -9,13 +9,12 @@ from hotswap_events.inference import InferError, InferResponse
 from hotswap_stream.adapters.kafka.inference.recorded import Exchange, read_exchange
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.audit.reproduce import NotReproducibleError
-from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import answer_tags, connection, topics
-from hotswap_stream.bootstrap.workers import executor_config
+from hotswap_stream.bootstrap.workers import model_loader
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
-    from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
+    from hotswap_stream.adapters.models.by_kind import LoaderByKind
     from hotswap_stream.application.swap.loader import Arrays
 
 
@@ -67,11 +66,9 @@ async def recorded_answer(settings: Settings, model_name: str, *, partition: int
     return RecordedAnswer(_response(exchange), exchange)
 
 
-def exact_loader(settings: Settings) -> "TorchModelLoader":
+def exact_loader(settings: Settings) -> "LoaderByKind":
     """Return what loads a version with a named executor; `close` it."""
-    from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
-
-    return TorchModelLoader(artifact_store(settings), config=executor_config(settings))
+    return model_loader(settings, tries=False)
 
 
 def _response(exchange: Exchange) -> InferResponse:

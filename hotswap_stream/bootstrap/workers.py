@@ -6,11 +6,13 @@ from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import answer_tags, connection, topics
 from hotswap_stream.bootstrap.registry import build_registry
+from hotswap_stream.bootstrap.trials import trial_before_loading
 from hotswap_stream.bootstrap.topic_care import ensure_control_topics, model_topics_creator
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
+    from hotswap_stream.adapters.models.by_kind import ContentLoader, LoaderByKind
     from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
     from hotswap_stream.workers.inference.worker import InferenceWorker
 
@@ -40,6 +42,34 @@ def executor_config(settings: Settings) -> "ExecutorConfig":
     )
 
 
+def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
+    """Return what loads versions of every kind, each with what is installed for it.
+
+    Args:
+        settings: The environment to work in.
+        tries: Whether a graph is tried in a process of its own before it is loaded on this machine for the first time.
+    """
+    from hotswap_stream.adapters.models.by_kind import LoaderByKind
+
+    store = artifact_store(settings)
+
+    def architectures() -> "ContentLoader":
+        from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
+
+        return TorchModelLoader(store, config=executor_config(settings))
+
+    def graphs() -> "ContentLoader":
+        from hotswap_stream.adapters.onnx.loader import OnnxModelLoader
+
+        return OnnxModelLoader(threads=settings.torch_threads, batch_rows_max=settings.batch_size_max)
+
+    return LoaderByKind(
+        store,
+        {"architecture": architectures, "onnx": graphs},
+        check=trial_before_loading(settings, store) if tries else None,
+    )
+
+
 async def build_worker(settings: Settings, worker: str, model_names: frozenset[str] | None = None) -> "InferenceWorker":
     """Return an inference worker, not started. It creates the control topics if they are missing.
 
@@ -48,7 +78,6 @@ async def build_worker(settings: Settings, worker: str, model_names: frozenset[s
         worker: Name of the worker, unique and the same after a restart.
         model_names: The models to serve; None: all.
     """
-    from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
     from hotswap_stream.workers.inference.config import WorkerConfig
     from hotswap_stream.workers.inference.limits import LoopLimits
     from hotswap_stream.workers.inference.worker import InferenceWorker
@@ -74,7 +103,7 @@ async def build_worker(settings: Settings, worker: str, model_names: frozenset[s
     return InferenceWorker(
         config,
         build_registry(settings, f"worker/{worker}"),
-        TorchModelLoader(artifact_store(settings), config=executor_config(settings)),
+        model_loader(settings),
         ensure_model_topics=model_topics_creator(settings),
         ensure_windows_topic=model_topics_creator(settings, windows=True),
     )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_stream.adapters.torch.executors.batch_sizes import batch_sizes, pad_rows, size_table
+from hotswap_stream.adapters.models.batch_sizes import batch_sizes, pad_rows, size_table
 
 
 @given(st.integers(1, 2_000))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from hotswap_stream.adapters.torch.executors.checking import (
+from hotswap_stream.adapters.models.checking import (
     OutputsDifferError,
     Reference,
     compare,

@@ -16,7 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_stream.adapters.torch.executors.batch_sizes import batch_sizes
+from hotswap_stream.adapters.models.batch_sizes import batch_sizes
 from hotswap_stream.adapters.torch.executors.executors import ChannelsLastExecutor, EagerExecutor
 from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of

@@ -22,6 +22,9 @@ MANIFEST_BYTES_MAX = 64 * 1024
 ALIGNMENT_BYTES = 64
 """The first tensor starts on a cache line, so a mapped file can be used in place."""
 
+_LATER_FIELDS = {"window": None, "kind": "architecture", "batching": "rows", "labels": ()}
+"""Fields of the manifest that the first release did not have, and what says nothing."""
+
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
@@ -86,10 +89,7 @@ def pack_artifact(manifest: ArtifactManifest, weights: bytes) -> bytes:
         ArtifactFormatError: The weights are no safetensors file.
     """
     header = _read_header(weights)
-    text = msgspec.json.encode(manifest, order="deterministic").decode()
-    if manifest.window is None:
-        # The field came later, and the digests of artifacts without a window must stay what they are.
-        text = text.removesuffix(',"window":null}') + "}"
+    text = _manifest_text(manifest)
     if len(text) > MANIFEST_BYTES_MAX:
         raise ArtifactFormatError(f"manifest has {len(text)} bytes; at most {MANIFEST_BYTES_MAX} are allowed")
     in_file_order = sorted(header.tensors.items(), key=lambda item: (item[1].data_offsets, item[0]))
@@ -99,6 +99,15 @@ def pack_artifact(manifest: ArtifactManifest, weights: bytes) -> bytes:
     if len(packed) > HEADER_BYTES_MAX:
         raise ArtifactFormatError(f"header has {len(packed)} bytes; at most {HEADER_BYTES_MAX} are allowed")
     return b"".join((len(packed).to_bytes(8, "little"), packed, memoryview(weights)[header.data_start :]))
+
+
+def _manifest_text(manifest: ArtifactManifest) -> str:
+    """Encode it; fields that came later are left out where they say nothing, so that digests stay what they were."""
+    fields = msgspec.to_builtins(manifest, order="deterministic")
+    for name, default in _LATER_FIELDS.items():
+        if getattr(manifest, name) == default:
+            del fields[name]
+    return msgspec.json.encode(fields).decode()
 
 
 def read_manifest(content: bytes | memoryview) -> ArtifactManifest:

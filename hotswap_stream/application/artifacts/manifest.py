@@ -1,4 +1,4 @@
-"""What an artifact says about itself: which architecture to build, what goes in and out, how to warm it up."""
+"""What an artifact says about itself: what computes it, what goes in and out, how to warm it up."""
 
 import math
 import re
@@ -24,22 +24,36 @@ INTEGER_MAX = 2**53
 WINDOW_STEPS_MAX = 4_096
 """Steps of one window, and of one request: so a whole window can be brought by one."""
 
-_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+LABELS_MAX = 10_000
+LABEL_CHARACTERS_MAX = 256
 
-Shape = Annotated[tuple[int, ...], Meta(min_length=1, max_length=DIMENSIONS_MAX)]
+Kind = Literal["architecture", "onnx"]
+"""`architecture`: weights for code that is registered under a name. `onnx`: a graph, which is all there is."""
+Batching = Literal["rows", "request"]
+"""`rows`: the first dimension of each input and output is the batch, and requests share a pass. `request`: each request
+is a pass of its own, over exactly its tensors."""
+
+_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_NAME_CHARACTERS_MAX = 128
+
+Shape = Annotated[tuple[int, ...], Meta(max_length=DIMENSIONS_MAX)]
 
 
 class TensorSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One input or output. `shape` holds a -1 where the size is free; the first dimension is the batch."""
+    """One input or output. `shape` holds a -1 where the size is free; it is empty for a scalar.
+
+    The first dimension is the batch, unless the manifest says that requests are not batched.
+    """
 
     name: str
     datatype: Datatype
     shape: Shape
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"tensor name {self.name[:100]!r} is not valid: letters, digits, '_', '.' and '-'")
+        if not 1 <= len(self.name) <= _NAME_CHARACTERS_MAX or not self.name.isprintable():
+            raise ValueError(
+                f"tensor name {self.name[:100]!r} is not valid: 1 to {_NAME_CHARACTERS_MAX} printable characters"
+            )
         if any(size != -1 and not 1 <= size <= INTEGER_MAX for size in self.shape):
             raise ValueError(
                 f"shape {list(self.shape)} of tensor {self.name!r} is not valid: sizes from 1, or -1 for free"
@@ -67,8 +81,8 @@ class WindowSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ArtifactManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The part of an artifact that is not weights. ValueError (msgspec.ValidationError when decoded) if wrong."""
 
-    architecture: str
-    """Name under which the architecture is registered."""
+    architecture: str = ""
+    """Name under which the architecture is registered; empty where the kind is another one."""
     arguments: dict[str, Argument] = {}
     """Keyword arguments of the architecture."""
     inputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1, max_length=TENSORS_MAX)]
@@ -80,9 +94,26 @@ class ArtifactManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     format_version: Literal[1] = 1
     window: WindowSpec | None = None
     """Set: workers keep a window of steps per series for this input."""
+    kind: Kind = "architecture"
+    batching: Batching = "rows"
+    labels: Annotated[tuple[str, ...], Meta(max_length=LABELS_MAX)] = ()
+    """Names of the classes that the columns of the first output stand for."""
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the first dimension is the batch."""
+        return self.batching == "rows"
+
+    @property
+    def what(self) -> str:
+        """What computes it, for messages and logs."""
+        return self.architecture or self.kind
 
     def __post_init__(self) -> None:
-        if not _ARCHITECTURE.fullmatch(self.architecture):
+        if self.kind != "architecture":
+            if self.architecture or self.arguments:
+                raise ValueError(f"an artifact of kind {self.kind!r} names no architecture and no arguments")
+        elif not _ARCHITECTURE.fullmatch(self.architecture):
             raise ValueError(
                 f"architecture name {self.architecture[:100]!r} is not valid: lower-case letters, digits, '.', '_', '-'"
             )
@@ -95,13 +126,19 @@ class ArtifactManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if set(self.warm_up) != set(wanted):
             raise ValueError(f"warm_up names {sorted(self.warm_up)}, but the inputs are {sorted(wanted)}")
         for name, shape in self.warm_up.items():
-            if min(shape) < 1 or not wanted[name].fits(shape):
+            if min(shape, default=1) < 1 or not wanted[name].fits(shape):
                 raise ValueError(
                     f"warm_up shape {list(shape)} does not fit input {name!r} of shape {list(wanted[name].shape)}"
                 )
         if sum(math.prod(shape) for shape in self.warm_up.values()) > WARM_UP_ELEMENTS_MAX:
             raise ValueError(f"the warm_up shapes have more than {WARM_UP_ELEMENTS_MAX} elements")
+        if any(len(label) > LABEL_CHARACTERS_MAX for label in self.labels):
+            raise ValueError(f"a label has more than {LABEL_CHARACTERS_MAX} characters")
+        if self.has_rows and any(not spec.shape for spec in (*self.inputs, *self.outputs)):
+            raise ValueError("a tensor without dimensions has no rows: its manifest needs batching 'request'")
         if self.window is not None:
+            if not self.has_rows:
+                raise ValueError("a window needs batching 'rows'")
             _check_window(self.window, wanted)
 
 
@@ -114,6 +151,8 @@ def _check_window(window: WindowSpec, inputs: dict[str, TensorSpec]) -> None:
             f"input {spec.name!r} has shape {list(spec.shape)}; a window of {window.steps} steps takes "
             f"[-1, {window.steps}, features], with a fixed number of features"
         )
+    if spec.datatype == "BYTES":
+        raise ValueError(f"input {spec.name!r} takes texts; a window is made of numbers")
     size_bytes = window.steps * spec.shape[2] * DATATYPE_BYTES[spec.datatype]
     if size_bytes > WINDOW_BYTES_MAX:
         raise ValueError(

@@ -6,6 +6,7 @@ how many of the rest are its own.
 Extension: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 """
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from hotswap_events.inference import (
     RequestedOutput,
     RequestId,
 )
+from hotswap_stream.application.inference.byte_strings import unpack_strings
 from hotswap_stream.application.inference.tensor_values import TextTensor, flat_values, tensor_bytes
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -203,21 +205,30 @@ def _join(tensors: Sequence[WireTensor], binary: memoryview, *, as_text: bool = 
             wanted = tensor_bytes(tensor.datatype, tensor.shape)
             if tensor.data is not UNSET:
                 raise WrongBodyError(f"tensor {tensor.name!r} has both 'data' and a 'binary_data_size'")
-            if type(size) is not int or size != wanted:
+            if type(size) is not int or size < 0 or (wanted is not None and size != wanted):
                 raise WrongBodyError(
                     f"tensor {tensor.name!r} has binary_data_size {size!r}; shape {tensor.shape} of {tensor.datatype} "
-                    f"takes {wanted}"
+                    f"takes {'as many as its texts have' if wanted is None else wanted}"
                 )
             if position + size > len(binary):
                 raise WrongBodyError(
                     f"tensor {tensor.name!r} ends {position + size - len(binary)} bytes after the end of the body"
                 )
             data = bytes(binary[position : position + size])
+            if wanted is None:
+                _check_strings(tensor, data)
             position += size
             joined.append(InferTensor(name=tensor.name, shape=tensor.shape, datatype=tensor.datatype, data=data))
     if position != len(binary):
         raise WrongBodyError(f"{len(binary) - position} of the {len(binary)} bytes after the JSON belong to no tensor")
     return joined
+
+
+def _check_strings(tensor: WireTensor, data: bytes) -> None:
+    try:
+        unpack_strings(data, math.prod(tensor.shape))
+    except ValueError as error:
+        raise WrongBodyError(f"tensor {tensor.name!r} of shape {tensor.shape}: {error}") from error
 
 
 def _listed(tensor: WireTensor, *, as_text: bool) -> InferTensor:

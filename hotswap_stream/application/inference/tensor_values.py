@@ -1,4 +1,4 @@
-"""Numbers of a tensor as Python lists, without numpy: for the gateway and for clients that do not have it."""
+"""Elements of a tensor as Python lists, without numpy: for the gateway and for clients that do not have it."""
 
 import math
 import struct
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from hotswap_events.inference import DATATYPE_BYTES, InferResponse, InferTensor
+from hotswap_stream.application.inference.byte_strings import unpack_strings
 
 DIMENSIONS_MAX = 8
 
@@ -44,13 +45,14 @@ class TextResponse(InferResponse, frozen=True, kw_only=True, omit_defaults=True,
     outputs: list[TextTensor]  # type: ignore[assignment]
 
 
-def tensor_bytes(datatype: str, shape: Sequence[int]) -> int:
-    """Return how many bytes a tensor's raw data take."""
-    return math.prod(shape) * DATATYPE_BYTES[datatype]
+def tensor_bytes(datatype: str, shape: Sequence[int]) -> int | None:
+    """Return how many bytes a tensor's raw data take; None for BYTES, whose elements have lengths of their own."""
+    element_bytes = DATATYPE_BYTES.get(datatype)
+    return None if element_bytes is None else math.prod(shape) * element_bytes
 
 
 def flat_values(tensor: InferTensor) -> list[Any]:
-    """Return the tensor's numbers, row-major.
+    """Return the tensor's numbers or texts, row-major.
 
     Raises:
         ValueError: The raw data do not have as many bytes as shape and datatype take.
@@ -60,6 +62,11 @@ def flat_values(tensor: InferTensor) -> list[Any]:
     if not isinstance(tensor.data, bytes):
         return flatten(tensor.data)
     wanted = tensor_bytes(tensor.datatype, tensor.shape)
+    if wanted is None:
+        try:
+            return list(unpack_strings(tensor.data, math.prod(tensor.shape)))
+        except ValueError as error:
+            raise ValueError(f"tensor {tensor.name!r}: {error}") from error
     if len(tensor.data) != wanted:
         raise ValueError(f"tensor {tensor.name!r} has {len(tensor.data)} bytes; its shape and datatype take {wanted}")
     return list(struct.unpack(f"<{math.prod(tensor.shape)}{STRUCT_CODES[tensor.datatype]}", tensor.data))

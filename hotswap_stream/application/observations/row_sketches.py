@@ -65,6 +65,16 @@ def element_tables(tables: Sequence[Array], elements_max: int) -> Iterator[tuple
             yield index, table[:, index]
 
 
+def as_one_row(array: Array) -> Array:
+    """Return all of a tensor as a single row, [1, …]: of a model that takes requests one by one, it may be a scalar.
+
+    What has one row of class scores stays that; of anything else the row has no classes.
+    """
+    if array.ndim == 2 and array.shape[0] == 1:
+        return array
+    return array.reshape(1, 1, -1)
+
+
 def labels_and_scores(output: Array) -> tuple[npt.NDArray[np.int64] | None, Floats]:
     """Return the index and the value of the largest class score of each row; without class scores None and the mean."""
     if output.ndim == 2 and output.shape[1] > 1 and output.dtype.kind == "f":

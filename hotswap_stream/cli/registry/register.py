@@ -17,13 +17,13 @@ from hotswap_stream.cli.terminal.options import (
     parse_figures,
     parse_pairs,
 )
+from hotswap_stream.cli.registry.trials import print_trial
 from hotswap_stream.cli.terminal.printing import print_result
 from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult, Refusal
     from hotswap_events.registry import ArtifactFacts
-    from hotswap_stream.application.artifacts.store import ArtifactStore
     from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.settings import Settings
 
@@ -43,7 +43,7 @@ def register(
         Path | None,
         typer.Argument(
             metavar="[FILE]",
-            help="Artifact file (safetensors with a manifest); it is put into the store.",
+            help="An ONNX graph, or an artifact (safetensors with a manifest); it is tried, and put into the store.",
             exists=True,
             dir_okay=False,
             show_default=False,
@@ -52,6 +52,32 @@ def register(
     digest: Annotated[
         str | None, typer.Option(help="Instead of a file: the digest of a stored artifact.", show_default=False)
     ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file with weights of the graph, by the name the graph has for it; repeat for more.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a class, for the columns of the graph's scores in order; repeat for each."),
+    ] = None,
+    warm_up: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INPUT=SHAPE", help="A usual shape of an input of the graph, such as pixels=1x3x224x224; repeat."
+        ),
+    ] = None,
+    one_by_one: Annotated[
+        bool, typer.Option("--one-by-one", help="Compute requests one by one, not in batches: the graph has no rows.")
+    ] = False,
+    allow_non_finite: Annotated[
+        bool, typer.Option("--allow-non-finite", help="NaN and infinity may go into the graph and come out of it.")
+    ] = False,
     version: Annotated[
         str | None, typer.Option(help="Name of the version. Default: the next v<n>.", show_default=False)
     ] = None,
@@ -70,9 +96,11 @@ def register(
     command_id: CommandId = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register a version from an artifact, trained here or elsewhere."""
+    """Register a version: an ONNX graph of any framework, or an artifact that was trained here or elsewhere."""
     if (file is None) == (digest is None):
         raise typer.BadParameter("give either FILE or --digest", param_hint="FILE")
+    files = {path.name: path for path in beside or []}
+    shapes = _parse_shapes(warm_up or [])
     metrics, tags = parse_figures(metric or [], option="--metric"), parse_pairs(tag or [], option="--tag")
     fields = command_fields(
         model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
@@ -83,10 +111,24 @@ def register(
         from hotswap_events.registry import Provenance
         from hotswap_stream import bootstrap
 
+        from hotswap_stream.application.artifacts.facts import stored_artifact_facts
+        from hotswap_stream.application.artifacts.trial import ModelOptions
+
         store = bootstrap.artifact_store(settings)
-        if file is not None:
-            _check_size(file, settings.artifact_bytes_max)
-        facts = await _artifact(store, file, digest)
+        facts: ArtifactFacts | Refusal
+        if file is None:
+            facts = await stored_artifact_facts(store, digest or "")
+        else:
+            options = ModelOptions(
+                labels=tuple(label or ()),
+                warm_up=shapes,
+                batching="request" if one_by_one else None,
+                allow_non_finite=allow_non_finite,
+            )
+            content, tried = await bootstrap.imported_model(settings, file, files, options)
+            if tried is not None:
+                print_trial(tried, as_json=as_json)
+            facts = await store.put_artifact(content)
         if isinstance(facts, Refusal):
             return CommandResult(command_id=fields["command_id"], status="refused", model_name=model, refusal=facts)
         provenance = Provenance(
@@ -111,22 +153,16 @@ def register(
     print_result(run(main), as_json=as_json)
 
 
-def _check_size(file: Path, bytes_max: int) -> None:
-    from hotswap_stream.application.artifacts.store import ArtifactTooLargeError
-
-    size_bytes = file.stat().st_size
-    if size_bytes > bytes_max:
-        raise ArtifactTooLargeError(f"{file} has {size_bytes} bytes; HOTSWAP_ARTIFACT_BYTES_MAX allows {bytes_max}")
-
-
-async def _artifact(store: "ArtifactStore", file: Path | None, digest: str | None) -> "ArtifactFacts | Refusal":
-    import asyncio
-
-    from hotswap_stream.application.artifacts.facts import stored_artifact_facts
-
-    if file is not None:
-        return await store.put_artifact(await asyncio.to_thread(file.read_bytes))
-    return await stored_artifact_facts(store, digest or "")
+def _parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
+    """Read INPUT=SHAPE, the shape as 1x3x224x224, or empty for a scalar."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, equals, sizes = text.rpartition("=")
+        parts = sizes.split("x") if sizes else []
+        if not equals or not name or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+            raise typer.BadParameter(f"{text!r} is not INPUT=SHAPE, such as pixels=1x3x224x224", param_hint="--warm-up")
+        shapes[name] = tuple(int(part) for part in parts)
+    return shapes
 
 
 @sends_command

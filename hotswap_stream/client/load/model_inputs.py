@@ -28,14 +28,13 @@ class _Metadata(Struct, frozen=True):
 
 def inputs_of_manifest(manifest: ArtifactManifest) -> tuple[InputSpec, ...]:
     """Free sizes are those of the warm-up."""
+    first = 1 if manifest.has_rows else 0
     return tuple(
         InputSpec(
             name=spec.name,
             datatype=spec.datatype,
-            row_shape=tuple(
-                usual if size == -1 else size
-                for size, usual in zip(spec.shape[1:], manifest.warm_up[spec.name][1:], strict=True)
-            ),
+            row_shape=tuple(manifest.warm_up[spec.name][first:]),
+            has_rows=manifest.has_rows,
         )
         for spec in manifest.inputs
     )

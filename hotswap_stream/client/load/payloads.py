@@ -19,6 +19,7 @@ from hotswap_events.inference import (
     InferTensor,
 )
 from hotswap_stream.application.inference.binary_tensors import HEADER_LENGTH, encode_request
+from hotswap_stream.application.inference.byte_strings import pack_strings
 from hotswap_stream.application.inference.tensor_values import STRUCT_CODES, flat_values
 from hotswap_stream.client.tensors import infer_tensors
 from hotswap_stream.errors import ConfigurationError
@@ -29,6 +30,9 @@ PAYLOADS_MAX = 64
 PAYLOADS_BYTES_MAX = 16 * 1_048_576
 DATA_BYTES_MAX = 1_073_741_824
 INTEGERS_BELOW = 100
+WORDS = ("red", "green", "blue", "small", "large", "")
+TEXT_BYTES = 9
+"""About what one of them takes."""
 
 _OCTETS = "application/octet-stream"
 
@@ -39,6 +43,8 @@ class InputSpec(Struct, frozen=True, kw_only=True):
     name: str
     datatype: Datatype
     row_shape: tuple[int, ...]
+    has_rows: bool = True
+    """False: the model takes each request's tensors as they are, and this is the whole shape."""
 
 
 class Payload(Struct, frozen=True, kw_only=True):
@@ -56,9 +62,9 @@ class Payload(Struct, frozen=True, kw_only=True):
 
 
 def random_payloads(inputs: Sequence[InputSpec], *, rows: int, body_format: Format, seed: int) -> tuple[Payload, ...]:
-    """Bodies of normally distributed floats, small integers and booleans; the same seed gives the same bytes."""
+    """Bodies of normally distributed floats, small integers, booleans and words; the same seed gives the same bytes."""
     chance = random.Random(seed)  # noqa: S311  # not a secret
-    row_bytes = sum(math.prod(spec.row_shape) * DATATYPE_BYTES[spec.datatype] for spec in inputs)
+    row_bytes = sum(math.prod(spec.row_shape) * DATATYPE_BYTES.get(spec.datatype, TEXT_BYTES) for spec in inputs)
     count = max(1, min(PAYLOADS_MAX, PAYLOADS_BYTES_MAX // max(1, rows * row_bytes)))
     return tuple(
         encode([_random_tensor(spec, rows, chance) for spec in inputs], body_format=body_format) for _ in range(count)
@@ -66,9 +72,12 @@ def random_payloads(inputs: Sequence[InputSpec], *, rows: int, body_format: Form
 
 
 def _random_tensor(spec: InputSpec, rows: int, chance: random.Random) -> InferTensor:
-    shape = [rows, *spec.row_shape]
+    shape = [rows, *spec.row_shape] if spec.has_rows else list(spec.row_shape)
     count = math.prod(shape)
     values: list[Any]
+    if spec.datatype == "BYTES":
+        data = pack_strings(chance.choice(WORDS) for _ in range(count))
+        return InferTensor(name=spec.name, shape=shape, datatype="BYTES", data=data)
     if spec.datatype.startswith("FP"):
         values = [chance.gauss(0.0, 1.0) for _ in range(count)]
     elif spec.datatype == "BOOL":

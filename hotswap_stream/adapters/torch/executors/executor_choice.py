@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 from msgspec import Struct
 
-from hotswap_stream.adapters.torch.executors.checking import OutputsDifferError, Reference, sample_inputs
+from hotswap_stream.adapters.models.checking import OutputsDifferError, Reference, sample_inputs
+from hotswap_stream.adapters.models.executor import Executor, ExecutorUnavailableError
 from hotswap_stream.adapters.torch.executors.executors import (
     EagerExecutor,
-    Executor,
     ExecutorName,
-    ExecutorUnavailableError,
 )
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 

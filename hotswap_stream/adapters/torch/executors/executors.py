@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -15,27 +15,9 @@ from hotswap_stream.adapters.torch.executors.graph_maker import WRAPPED
 from hotswap_stream.adapters.torch.modules.loading import named_outputs
 from hotswap_stream.adapters.torch.modules.threads import take_limit
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
-from hotswap_stream.errors import HotswapError
 
 Array = npt.NDArray[Any]
 ExecutorName = Literal["eager", "channels-last", "onnxruntime", "compile"]
-
-
-class ExecutorUnavailableError(HotswapError):
-    """This executor cannot run this architecture here; the message says why."""
-
-
-class Executor(Protocol):
-    """One way to compute one version's forward pass. One call at a time."""
-
-    @property
-    def name(self) -> ExecutorName:
-        """Name of the executor in answers and logs."""
-        ...
-
-    def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """Compute outputs from inputs, both in the manifest's order; there are as many rows out as in."""
-        ...
 
 
 class EagerExecutor:

@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 from msgspec import Struct
 
-from hotswap_stream.adapters.torch.executors.executors import ExecutorUnavailableError
+from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
 from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel
 
 WAITING_MAX = 32

@@ -11,8 +11,10 @@ import msgspec
 import structlog
 import torch
 
-from hotswap_stream.adapters.torch.executors.batch_sizes import batch_sizes
-from hotswap_stream.adapters.torch.executors.checking import Reference, rows_mix, sample_inputs
+from hotswap_stream.adapters.models.batch_sizes import batch_sizes
+from hotswap_stream.adapters.models.checking import Reference, rows_mix, sample_inputs
+from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
+from hotswap_stream.adapters.models.reading import Content, read_artifact
 from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
 from hotswap_stream.adapters.torch.executors.executor_choice import Build, Choice, Rates, checked, choose
 from hotswap_stream.adapters.torch.executors.executors import (
@@ -20,7 +22,6 @@ from hotswap_stream.adapters.torch.executors.executors import (
     CompiledExecutor,
     EagerExecutor,
     ExecutorName,
-    ExecutorUnavailableError,
     OnnxExecutor,
 )
 from hotswap_stream.adapters.torch.executors.graph_files import GraphFiles
@@ -28,8 +29,6 @@ from hotswap_stream.adapters.torch.executors.graph_maker import GraphKind
 from hotswap_stream.adapters.torch.executors.improving import Improver
 from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel
 from hotswap_stream.adapters.torch.modules.loading import WarmUpError, load_module
-from hotswap_stream.adapters.torch.modules.reading import read_file
-from hotswap_stream.application.artifacts.file import read_manifest
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.errors import ConfigurationError
@@ -70,18 +69,28 @@ class TorchModelLoader:
 
     async def load(self, digest: str) -> TorchLoadedModel:
         """Fetch, verify, build, warm up, choose. The errors of `ArtifactStore.fetch` and of `load_module`."""
-        return await asyncio.to_thread(self._load, *await self._read(digest))
+        return await self.load_content(*await read_artifact(self._store, digest))
+
+    async def load_content(self, manifest: ArtifactManifest, content: Content) -> TorchLoadedModel:
+        """Build, warm up, choose. The errors of `load_module`. The module uses the memory of an array."""
+        return await asyncio.to_thread(self._load, manifest, _as_module_takes_it(content))
 
     async def load_exactly(self, digest: str, executor: str) -> TorchLoadedModel:
         """Load with this executor or not at all: also ExecutorUnavailableError.
 
         It may make the executor's graph first.
         """
+        return await self.load_content_exactly(*await read_artifact(self._store, digest), executor)
+
+    async def load_content_exactly(
+        self, manifest: ArtifactManifest, content: Content, executor: str
+    ) -> TorchLoadedModel:
+        """See `load_exactly`."""
         if executor not in get_args(ExecutorName):
             known = ", ".join(get_args(ExecutorName))
             raise ExecutorUnavailableError(f"executor {executor[:50]!r} is not known; known are {known}")
         return await asyncio.to_thread(
-            self._load_with, *await self._read(digest), msgspec.convert(executor, ExecutorName)
+            self._load_with, manifest, _as_module_takes_it(content), msgspec.convert(executor, ExecutorName)
         )
 
     def close(self) -> None:
@@ -96,14 +105,6 @@ class TorchModelLoader:
         Blocking.
         """
         return self._improver.wait_idle(seconds_max)
-
-    async def _read(self, digest: str) -> tuple[ArtifactManifest, bytes | torch.Tensor]:
-        path = await self._store.unchecked_path(digest)
-        if path is None:
-            artifact = await self._store.fetch(digest)
-            return artifact.manifest, artifact.content
-        content = await asyncio.to_thread(read_file, path, digest)
-        return read_manifest(content.numpy().data), content
 
     def _load(self, manifest: ArtifactManifest, content: bytes | torch.Tensor) -> TorchLoadedModel:
         eager, sizes = self._prepare(manifest, content)
@@ -315,6 +316,10 @@ class TorchModelLoader:
     @staticmethod
     def _key(manifest: ArtifactManifest) -> bytes:
         return msgspec.json.encode(manifest, order="deterministic")
+
+
+def _as_module_takes_it(content: Content) -> bytes | torch.Tensor:
+    return content if isinstance(content, bytes) else torch.from_numpy(content)
 
 
 def can_be_exported(manifest: ArtifactManifest) -> bool:

@@ -8,9 +8,10 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from hotswap_stream.adapters.models.reading import read_file
 from hotswap_stream.adapters.torch.modules.architectures import build_module
 from hotswap_stream.adapters.torch.modules.datatypes import TORCH_OF
-from hotswap_stream.adapters.torch.modules.reading import read_file, weights_in
+from hotswap_stream.adapters.torch.modules.reading import weights_in
 from hotswap_stream.application.artifacts.file import ArtifactFormatError
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.errors import HotswapError
@@ -33,7 +34,7 @@ def load_module(manifest: ArtifactManifest, weights: bytes | Path | torch.Tensor
 
     Args:
         manifest: What the artifact declares.
-        weights: The artifact file: as bytes, as its path, or as `read_file` has read it. From the latter two the module
+        weights: The artifact file: as bytes, as its path, or as a tensor of its bytes. From the latter two the module
             uses the memory that the file was read into.
 
     Raises:
@@ -117,7 +118,7 @@ def _read_state(weights: bytes | Path | torch.Tensor) -> dict[str, torch.Tensor]
     try:
         if isinstance(weights, bytes):
             return safetensors.torch.load(weights)
-        return weights_in(read_file(weights) if isinstance(weights, Path) else weights)
+        return weights_in(torch.from_numpy(read_file(weights)) if isinstance(weights, Path) else weights)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ArtifactFormatError(f"weights cannot be read as safetensors: {error}") from error
 

@@ -1,17 +1,10 @@
-"""An artifact file in memory: read once, hashed on the way, and used where it was read to."""
+"""The weights within an artifact's bytes, used where they were read to."""
 
-import hashlib
 import math
-from pathlib import Path
 
-import numpy as np
 import torch
 
-from hotswap_stream.application.artifacts.file import ALIGNMENT_BYTES, ArtifactFormatError, tensor_places
-from hotswap_stream.application.artifacts.store import DigestMismatchError
-
-CHUNK_BYTES = 1024 * 1024
-"""A chunk is hashed while it is still in the processor's cache."""
+from hotswap_stream.application.artifacts.file import ArtifactFormatError, tensor_places
 
 TORCH_OF_SAFETENSORS: dict[str, torch.dtype] = {
     "BOOL": torch.bool,
@@ -28,36 +21,6 @@ TORCH_OF_SAFETENSORS: dict[str, torch.dtype] = {
     "F32": torch.float32,
     "F64": torch.float64,
 }
-
-
-def read_file(path: Path, digest: str | None = None) -> torch.Tensor:
-    """Return all bytes of a file as a tensor with memory of its own: every page is there, and the file may go.
-
-    Raises:
-        DigestMismatchError: Its SHA-256 is not `digest`.
-        OSError: It cannot be read.
-    """
-    hashed = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        # numpy asks for huge pages, torch does not: 300 MB are read in 0.07 s instead of 0.26.
-        buffer = np.empty(size + ALIGNMENT_BYTES, dtype=np.uint8)
-        start = -buffer.ctypes.data % ALIGNMENT_BYTES
-        array = buffer[start : start + size]
-        view = array.data
-        position = 0
-        while position < size:
-            got = file.readinto(view[position : position + CHUNK_BYTES])
-            if not got:
-                raise OSError(f"{path} was cut short while it was read")
-            if digest is not None:
-                hashed.update(view[position : position + got])
-            position += got
-    found = f"sha256:{hashed.hexdigest()}"
-    if digest is not None and found != digest:
-        raise DigestMismatchError(expected=digest, found=found, where=str(path))
-    return torch.from_numpy(array)
 
 
 def weights_in(content: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from hotswap_stream.adapters.torch.training.owned_process import EXIT_ABORTED, claim_stdout, end_with_owner, write_line
+from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, write_line
 from hotswap_stream.application.training.evaluation import EvaluationAborted, EvaluationOrder, Measured
 from hotswap_stream.errors import HotswapError
 

@@ -9,7 +9,7 @@ import traceback
 
 import msgspec
 
-from hotswap_stream.adapters.torch.training.owned_process import EXIT_ABORTED, claim_stdout, end_with_owner, write_line
+from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, write_line
 from hotswap_stream.application.training.runs import TrainingAborted, TrainingOrder
 from hotswap_stream.errors import HotswapError
 

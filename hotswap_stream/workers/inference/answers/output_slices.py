@@ -7,8 +7,9 @@ from msgspec import Struct
 
 from hotswap_events.inference import Datatype, InferTensor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.inference.byte_strings import pack_strings
 from hotswap_stream.workers.inference.requests.requests import Request
-from hotswap_stream.workers.inference.requests.tensors import DATATYPES, NUMPY_DTYPES, Array
+from hotswap_stream.workers.inference.requests.tensors import DATATYPES, NUMPY_DTYPES, Array, write_outputs
 
 
 class Output(Struct, frozen=True, gc=False):
@@ -20,7 +21,7 @@ class Output(Struct, frozen=True, gc=False):
     """The shape of a row."""
     row_bytes: int
     content: bytes
-    """All rows, little-endian."""
+    """All rows, little-endian; empty for texts, which have no common length."""
     array: Array
 
 
@@ -32,30 +33,40 @@ class OutputSlices:
         for name in dict.fromkeys(spec.name for spec in manifest.outputs):
             array = outputs[name]
             datatype = DATATYPES[array.dtype.newbyteorder("=").name]
-            little = array.astype(NUMPY_DTYPES[datatype], order="C", copy=False)
             inner = list(array.shape[1:])
+            if datatype == "BYTES":
+                self._outputs.append(Output(name, datatype, inner, 0, b"", array))
+                continue
+            little = array.astype(NUMPY_DTYPES[datatype], order="C", copy=False)
             row_bytes = little.itemsize
             for size in inner:
                 row_bytes *= size
             self._outputs.append(Output(name, datatype, inner, row_bytes, little.tobytes(), array))
         self._lists: dict[str, list[Any]] = {}
+        self._has_rows = manifest.has_rows
 
     @property
     def only(self) -> Output | None:
-        """The output, if there is but one."""
-        return self._outputs[0] if len(self._outputs) == 1 else None
+        """The output, if there is but one and each row of it has as many bytes."""
+        only = self._outputs[0] if len(self._outputs) == 1 and self._has_rows else None
+        return None if only is None or only.datatype == "BYTES" else only
 
     def of(self, start: int, rows: int, request: Request) -> list[InferTensor]:
         """Return the tensors for one request: `rows` rows from `start` on, of the outputs it asks for."""
         wanted = request.body.outputs
         names = {output.name for output in wanted} if wanted else None
+        if not self._has_rows:
+            arrays = {each.name: each.array for each in self._outputs if names is None or each.name in names}
+            return write_outputs(arrays, raw=request.raw)
         tensors = []
         for output in self._outputs:
             name, row_bytes = output.name, output.row_bytes
             if names is not None and name not in names:
                 continue
-            if request.raw:
-                data: Any = output.content[start * row_bytes : (start + rows) * row_bytes]
+            if request.raw and output.datatype == "BYTES":
+                data: Any = pack_strings(output.array[start : start + rows].ravel().tolist())
+            elif request.raw:
+                data = output.content[start * row_bytes : (start + rows) * row_bytes]
             else:
                 if name not in self._lists:
                     self._lists[name] = output.array.reshape(output.array.shape[0], -1).tolist()

@@ -27,9 +27,10 @@ class Group(Struct, frozen=True, gc=False):
     indexes: list[int]
     """The place of each request in the batch."""
     rows: list[int]
-    """How many rows each request has."""
+    """How many rows each request has; 1 where the version takes requests one by one."""
     inputs: dict[str, Array]
-    """The rows of all requests in their order, and zeros after them where the pass is padded."""
+    """The rows of all requests in their order, and zeros after them where the pass is padded. The one request's tensors
+    as they are where the version takes requests one by one."""
     probes: bool = False
     """Requests that try a version whose circuit is half-open."""
     pinned: bool = False

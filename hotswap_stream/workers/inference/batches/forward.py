@@ -72,6 +72,8 @@ def _forward(group: Group) -> PassOutcome:
 
 
 def _infer(group: Group, inputs: dict[str, Array], rows: int) -> dict[str, Array]:
+    if not group.lease.model.manifest.has_rows:
+        return dict(group.lease.model.infer(inputs))
     given = len(next(iter(inputs.values())))
     outputs = dict(group.lease.model.infer(inputs))
     for name, array in outputs.items():
@@ -114,11 +116,16 @@ def _one_by_one(group: Group) -> PassOutcome:
 
 def _find_not_finite(group: Group, outcome: PassOutcome) -> None:
     """Fail the requests with outputs that are not finite: inputs are, but their products need not be."""
-    if group.lease.model.manifest.allow_non_finite or outcome.outputs is None:
+    manifest = group.lease.model.manifest
+    if manifest.allow_non_finite or outcome.outputs is None:
         return
     for array in outcome.outputs.values():
         if array.dtype.kind != "f" or np.isfinite(array).all():
             continue
+        if not manifest.has_rows:
+            outcome.failures[0] = _NOT_FINITE
+            outcome.suspects.add(0)
+            return
         start = 0
         for position, rows in enumerate(group.rows):
             if position not in outcome.failures and not np.isfinite(array[start : start + rows]).all():

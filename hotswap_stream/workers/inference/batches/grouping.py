@@ -58,6 +58,9 @@ def group_requests(
         except WrongInputError as error:
             refused[index] = RefusedRequest("wrong-input", str(error))
             continue
+        if not manifest.has_rows:
+            groups.append(Group(lease, [request], [index], [1], inputs, probes, pinned))
+            continue
         by_shape.setdefault(tuple(array.shape[1:] for array in inputs.values()), []).append((index, request, inputs))
     for items in by_shape.values():
         names = [spec.name for spec in manifest.inputs]
@@ -92,11 +95,11 @@ def _uniform(lease: Lease, requests: Sequence[tuple[int, Request]]) -> tuple[lis
         requests' are zero. None if there are no such requests.
     """
     manifest = lease.model.manifest
-    if len(manifest.inputs) != 1:
+    if len(manifest.inputs) != 1 or not manifest.has_rows:
         return None
     spec = manifest.inputs[0]
     inner = spec.shape[1:]
-    if spec.shape[0] not in (-1, 1) or -1 in inner:
+    if spec.datatype == "BYTES" or spec.shape[0] not in (-1, 1) or -1 in inner:
         return None
     dtype = NUMPY_DTYPES[spec.datatype]
     elements = 1

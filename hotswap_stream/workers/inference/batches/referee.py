@@ -78,7 +78,9 @@ def sample_inputs(manifest: ArtifactManifest) -> dict[str, Array]:
     samples: dict[str, Array] = {}
     for spec in manifest.inputs:
         shape, dtype = manifest.warm_up[spec.name], NUMPY_DTYPES[spec.datatype]
-        if dtype.kind == "f":
+        if dtype.kind == "O":
+            samples[spec.name] = np.full(shape, "", dtype)
+        elif dtype.kind == "f":
             samples[spec.name] = np.linspace(0, 1, num=int(np.prod(shape))).reshape(shape).astype(dtype)
         else:
             samples[spec.name] = np.zeros(shape, dtype)
@@ -86,6 +88,8 @@ def sample_inputs(manifest: ArtifactManifest) -> dict[str, Array]:
 
 
 def _comparable(other: ArtifactManifest, manifest: ArtifactManifest) -> bool:
+    if other.batching != manifest.batching:
+        return False
     return other.architecture != CONSTANT and other.inputs == manifest.inputs
 
 
@@ -97,8 +101,11 @@ def _refused_by(witness: LoadedModel, group: Group, failures: Collection[int]) -
     tried = failed[::step][:TRIED_MAX]
     refused = []
     for position in tried:
-        rows = slice(starts[position], starts[position + 1])
-        if not _computes(witness, {name: array[rows] for name, array in group.inputs.items()}):
+        inputs = group.inputs
+        if witness.manifest.has_rows:
+            rows = slice(starts[position], starts[position + 1])
+            inputs = {name: array[rows] for name, array in inputs.items()}
+        if not _computes(witness, inputs):
             refused.append(position)
     if len(refused) * 2 > len(tried):
         refused.extend(set(failed) - set(tried))
@@ -109,9 +116,10 @@ def _computes(model: LoadedModel, inputs: dict[str, Array]) -> bool:
     """Return whether the model computes them, with numbers that its manifest allows."""
     try:
         outputs = model.infer(inputs)
-        rows = len(next(iter(inputs.values())))
-        if any(len(array) != rows for array in outputs.values()):
-            return False
+        if model.manifest.has_rows:
+            rows = len(next(iter(inputs.values())))
+            if any(len(array) != rows for array in outputs.values()):
+                return False
         return model.manifest.allow_non_finite or all(
             array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in outputs.values()
         )

@@ -24,6 +24,7 @@ from hotswap_events.observation import (
 from hotswap_stream.application.observations.row_sketches import (
     OUTPUT_ELEMENTS_MAX,
     Floats,
+    as_one_row,
     encoded,
     labels_and_scores,
     new_sketch,
@@ -72,8 +73,12 @@ class Tally:
             return
         end_ms = group.started_ms + group.compute_ms
         waits = [end_ms - request.record.timestamp_ms for request in requests]
+        has_rows = chosen.lease.model.manifest.has_rows
         output = next(iter(group.outputs.values()))
-        rows = len(output)
+        rows = len(output) if has_rows else 1
+        if failures and not has_rows:
+            self._add_failures(group)
+            return
         if failures:
             self._add_failures(group)
             waits = [wait for position, wait in enumerate(waits) if position not in failures]
@@ -81,9 +86,11 @@ class Tally:
             rows = len(output)
         self._waits += waits
         self.add_computed(group.compute_ms, len(waits))
-        self.add_outputs(output, rows)
-        # After the rows of the requests there may be some that pad the pass.
-        self._inputs.offer(next(iter(chosen.inputs.values()))[: chosen.row_count])
+        self.add_outputs(output, rows, has_rows=has_rows)
+        inputs = next(iter(chosen.inputs.values()))
+        if inputs.dtype.kind != "O" and inputs.size:
+            # After the rows of the requests there may be some that pad the pass.
+            self._inputs.offer(inputs[: chosen.row_count] if has_rows else as_one_row(inputs))
 
     def _add_failures(self, group: ComputedGroup) -> None:
         if group.version_failures:
@@ -104,12 +111,16 @@ class Tally:
         if self.slow_ms is not None and compute_ms > self.slow_ms:
             self._slow_compute += answers
 
-    def add_outputs(self, output: Array, rows: int) -> None:
-        """Count the first output of one forward pass.
+    def add_outputs(self, output: Array, rows: int, *, has_rows: bool = True) -> None:
+        """Count the first output of one forward pass; of texts only the rows.
 
         Small ones are copied: whoever made them may use their memory again.
         """
         self.rows += rows
+        if output.dtype.kind == "O" or not output.size:
+            return
+        if not has_rows:
+            output = as_one_row(output)
         if output.size <= OUTPUT_ELEMENTS_MAX * rows:
             self._outputs.append(output.copy())
         self._pending_rows += rows

@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from hotswap_events.inference import Datatype, InferTensor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
+from hotswap_stream.application.inference.byte_strings import pack_strings, texts_of, unpack_strings
+from hotswap_stream.application.inference.tensor_values import flatten
 from hotswap_stream.workers.inference.requests.number_lists import all_exact, pack_numbers
 
 Array = npt.NDArray[Any]
@@ -24,7 +26,9 @@ NUMPY_DTYPES: dict[Datatype, np.dtype[Any]] = {
     "FP16": np.dtype("<f2"),
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
+    "BYTES": np.dtype(object),
 }
+"""BYTES: arrays of Python texts."""
 DATATYPES: dict[str, Datatype] = {dtype.newbyteorder("=").name: name for name, dtype in NUMPY_DTYPES.items()}
 
 ROWS_MAX = 1_024
@@ -44,26 +48,39 @@ def read_inputs(manifest: ArtifactManifest, tensors: list[InferTensor]) -> dict[
     given = [tensor.name for tensor in tensors]
     if sorted(given) != sorted(wanted):
         raise WrongInputError(f"inputs are {given}; the model takes {sorted(wanted)}, each once")
-    arrays = {tensor.name: read_tensor(wanted[tensor.name], tensor, manifest.allow_non_finite) for tensor in tensors}
+    rows_max = ROWS_MAX if manifest.has_rows else None
+    arrays = {
+        tensor.name: read_tensor(wanted[tensor.name], tensor, manifest.allow_non_finite, rows_max=rows_max)
+        for tensor in tensors
+    }
+    if not manifest.has_rows:
+        return arrays
     rows = {array.shape[0] for array in arrays.values()}
     if len(rows) != 1:
         raise WrongInputError(f"inputs have different numbers of rows: {sorted(rows)}")
     return arrays
 
 
-def read_tensor(spec: TensorSpec, tensor: InferTensor, allow_non_finite: bool, *, rows_max: int = ROWS_MAX) -> Array:
-    """Return one tensor as an array of the declared type and shape. Raise WrongInputError as `read_inputs` does."""
+def read_tensor(
+    spec: TensorSpec, tensor: InferTensor, allow_non_finite: bool, *, rows_max: int | None = ROWS_MAX
+) -> Array:
+    """Return one tensor as an array of the declared type and shape. `rows_max` None: it has no rows.
+
+    Raise WrongInputError as `read_inputs` does.
+    """
     name, shape = tensor.name, tuple(tensor.shape)
     if tensor.datatype != spec.datatype:
         raise WrongInputError(f"input {name!r} has datatype {tensor.datatype}; the model takes {spec.datatype}")
     if not spec.fits(shape):
         raise WrongInputError(f"input {name!r} has shape {list(shape)}; the model takes {list(spec.shape)} (-1: free)")
-    if not 1 <= shape[0] <= rows_max:
+    if rows_max is not None and not 1 <= shape[0] <= rows_max:
         raise WrongInputError(f"input {name!r} has {shape[0]} rows; 1 to {rows_max} are allowed")
     dtype = NUMPY_DTYPES[tensor.datatype]
     elements = 1
     for size in shape:
         elements *= size
+    if tensor.datatype == "BYTES":
+        return _texts(tensor, shape, elements)
     if isinstance(tensor.data, bytes):
         if len(tensor.data) != elements * dtype.itemsize:
             raise WrongInputError(
@@ -80,6 +97,24 @@ def read_tensor(spec: TensorSpec, tensor: InferTensor, allow_non_finite: bool, *
     if not allow_non_finite and dtype.kind == "f" and not np.isfinite(array).all():
         raise WrongInputError(f"input {name!r} holds NaN or infinity, which the model's manifest does not allow")
     return array
+
+
+def _texts(tensor: InferTensor, shape: tuple[int, ...], elements: int) -> Array:
+    """Return an array of texts. Their number is checked before anything of that size is made."""
+    try:
+        if isinstance(tensor.data, bytes):
+            texts = unpack_strings(tensor.data, elements)
+        else:
+            texts = texts_of(flatten(tensor.data))
+    except ValueError as error:
+        raise WrongInputError(f"input {tensor.name!r} cannot be read as texts: {error}") from error
+    if len(texts) != elements:
+        raise WrongInputError(
+            f"input {tensor.name!r} has {len(texts)} texts; shape {list(shape)} takes {elements}, flat or nested"
+        )
+    array: Array = np.empty(elements, dtype=object)
+    array[:] = texts
+    return array.reshape(shape)
 
 
 def _from_list(name: str, data: list[Any], dtype: np.dtype[Any], shape: tuple[int, ...], elements: int) -> Array:
@@ -114,8 +149,11 @@ def write_outputs(outputs: dict[str, Array], *, raw: bool) -> list[InferTensor]:
     tensors = []
     for name, array in outputs.items():
         datatype = DATATYPES[array.dtype.newbyteorder("=").name]
-        if raw:
-            data: list[Any] | bytes = np.ascontiguousarray(array, dtype=NUMPY_DTYPES[datatype]).tobytes()
+        data: list[Any] | bytes
+        if raw and datatype == "BYTES":
+            data = pack_strings(array.ravel().tolist())
+        elif raw:
+            data = np.ascontiguousarray(array, dtype=NUMPY_DTYPES[datatype]).tobytes()
         else:
             data = array.ravel().tolist()
         tensors.append(InferTensor(name=name, shape=list(array.shape), datatype=datatype, data=data))

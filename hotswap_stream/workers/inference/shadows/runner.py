@@ -193,7 +193,7 @@ class ShadowRunner:
             return len(items)
         try:
             rows = list(accumulate(item.end - item.start for item in items))
-            part = items[: max(1, bisect_right(rows, self._pass_rows))]
+            part = items[: max(1, bisect_right(rows, self._pass_rows))] if _has_rows(items[0]) else items[:1]
             self._pass(part, shadow, rollout_id, lease.model)
             return len(part)
         finally:
@@ -209,7 +209,8 @@ class ShadowRunner:
         try:
             outputs = dict(model.infer(inputs))
             compute_ms = (time.perf_counter() - began) * 1000
-            found = compare(_joined(part, [item.job.group.outputs or {} for item in part]), outputs)
+            answered = _joined(part, [item.job.group.outputs or {} for item in part])
+            found = compare(answered, outputs, has_rows=_has_rows(part[0]))
         except Exception as error:  # noqa: BLE001  # a module's own code may raise anything; only its shadow fails
             if len(part) > 1:  # each alone, so that one request cannot fail the others
                 self._one_by_one(part, shadow, rollout_id, model)
@@ -217,7 +218,7 @@ class ShadowRunner:
             self._failed(part, shadow, rollout_id, f"{type(error).__name__}: {error}"[:2_000])
             return
         self._pass_rows = max(1, self._pass_rows // 2) if compute_ms > PASS_MS_MAX else self._pass_rows
-        self._observer.shadowed(shadow, rollout_id, len(part), _counting(found, compute_ms, len(part)))
+        self._observer.shadowed(shadow, rollout_id, len(part), _counting(found, compute_ms, len(part), has_rows=_has_rows(part[0])))
         self._show(part, shadow, found, compute_ms)
 
     def _one_by_one(self, part: list[_Item], shadow: str, rollout_id: str | None, model: LoadedModel) -> None:
@@ -246,8 +247,8 @@ class ShadowRunner:
                         shadow,
                         compute_ms,
                         agree=agree,
-                        primary_outputs=shown(found.primary, start, end),
-                        shadow_outputs=shown(found.shadow, start, end),
+                        primary_outputs=shown(found.primary, start, end, has_rows=_has_rows(item)),
+                        shadow_outputs=shown(found.shadow, start, end, has_rows=_has_rows(item)),
                     )
                 )
             start = end
@@ -273,11 +274,10 @@ class ShadowRunner:
         )
 
 
-def _counting(found: Compared, compute_ms: float, answers: int) -> Callable[[Tally], None]:
+def _counting(found: Compared, compute_ms: float, answers: int, *, has_rows: bool) -> Callable[[Tally], None]:
     def count(tally: Tally) -> None:
         tally.add_computed(compute_ms, answers)
-        output = next(iter(found.shadow.values()))
-        tally.add_outputs(output, len(output))
+        tally.add_outputs(next(iter(found.shadow.values())), len(found.agree), has_rows=has_rows)
         tally.add_agreement(found.agree, found.difference)
 
     return count
@@ -297,10 +297,16 @@ def _sampled(job: _Job) -> list[_Item]:
 
 def _joined(part: Sequence[_Item], tensors: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     """Return the rows of these requests, one after the other."""
+    if not _has_rows(part[0]):
+        return dict(tensors[0])
     return {
         name: np.concatenate([of[name][item.start : item.end] for item, of in zip(part, tensors, strict=True)])
         for name in tensors[0]
     }
+
+
+def _has_rows(item: _Item) -> bool:
+    return item.job.group.chosen.lease.model.manifest.has_rows
 
 
 def _shapes(group: ComputedGroup) -> _Shapes:

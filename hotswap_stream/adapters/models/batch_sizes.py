@@ -42,9 +42,9 @@ def size_table(sizes: Sequence[int]) -> tuple[int, ...]:
 def pad_rows(array: Array, rows: int) -> Array:
     """Return a new array with zero rows added at the end.
 
-    Zero is finite, cheap, and a valid index of any embedding.
+    Zero is finite, cheap, and a valid index of any embedding. Texts are empty.
     """
     padded = np.empty((rows, *array.shape[1:]), dtype=array.dtype)
     padded[: len(array)] = array
-    padded[len(array) :] = 0
+    padded[len(array) :] = "" if array.dtype.kind == "O" else 0
     return padded

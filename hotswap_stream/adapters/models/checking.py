@@ -1,4 +1,4 @@
-"""Whether an executor computes what torch computes: each output number is compared, on seeded inputs of every size."""
+"""Whether an executor computes what it should: each output is compared with a reference's, on seeded inputs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hotswap_events.inference import Datatype
-from hotswap_stream.adapters.torch.executors.executors import Executor
+from hotswap_stream.adapters.models.executor import Executor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.errors import HotswapError
 
@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 
 NUMPY_OF: dict[Datatype, str] = {
     "BOOL": "?", "UINT8": "u1", "UINT16": "u2", "UINT32": "u4", "UINT64": "u8", "INT8": "i1", "INT16": "i2",
-    "INT32": "i4", "INT64": "i8", "FP16": "f2", "FP32": "f4", "FP64": "f8",
+    "INT32": "i4", "INT64": "i8", "FP16": "f2", "FP32": "f4", "FP64": "f8", "BYTES": "O",
 }  # fmt: skip
 
 TOLERANCES = {2: 1e-2, 4: 1e-4, 8: 1e-9}
@@ -23,6 +23,7 @@ TOLERANCES = {2: 1e-2, 4: 1e-4, 8: 1e-9}
 adding up changes an FP32 result by 1e-7 to 1e-6 of that; another weight or operation, by far more. Integers and
 truth values must be equal."""
 
+WORDS = ("", "a", "some words")
 INTEGER_MAX = 1
 """Integers are often indices of unknown range; 0 and 1 are in it."""
 SEEDS = (0, 1)
@@ -30,7 +31,7 @@ DISTINCT_ROWS = 8
 
 
 class OutputsDifferError(HotswapError):
-    """An executor computes something else than torch does."""
+    """An executor computes something else than the reference."""
 
 
 def sample_inputs(manifest: ArtifactManifest, rows: int, seed: int) -> list[Array]:
@@ -43,13 +44,13 @@ def sample_inputs(manifest: ArtifactManifest, rows: int, seed: int) -> list[Arra
     """
     generator = np.random.default_rng(seed)
     return [
-        _sample(generator, NUMPY_OF[spec.datatype], (rows, *manifest.warm_up[spec.name][1:]), normal=bool(seed % 2))
+        sample_array(generator, spec.datatype, (rows, *manifest.warm_up[spec.name][1:]), normal=bool(seed % 2))
         for spec in manifest.inputs
     ]
 
 
 class Reference:
-    """What eager torch computes for a few distinct rows, once; candidates compute them in batches of any size."""
+    """What the reference computes for a few distinct rows, once; candidates compute them in batches of any size."""
 
     def __init__(self, manifest: ArtifactManifest, eager: Executor, rows_max: int) -> None:
         self._manifest = manifest
@@ -58,7 +59,7 @@ class Reference:
         self._outputs = [eager.run(inputs) for inputs in self._inputs]
 
     def check(self, candidate: Executor, sizes: Sequence[int]) -> None:
-        """Raise OutputsDifferError unless each row's outputs are eager's.
+        """Raise OutputsDifferError unless each row's outputs are the reference's.
 
         They must have the same bits wherever in the batch the row is.
         """
@@ -75,7 +76,8 @@ class Reference:
         leader = dict(zip(order[first].tolist(), first.tolist(), strict=True))
         leaders = [leader[row] for row in order.tolist()]
         for spec, array in zip(self._manifest.outputs, found, strict=True):
-            if array[leaders].tobytes() != array.tobytes():
+            led = array[leaders]
+            if not (np.array_equal(led, array) if array.dtype.kind == "O" else led.tobytes() == array.tobytes()):
                 raise OutputsDifferError(
                     f"output {spec.name!r}: a row's bits depend on its place in the batch ({rows} rows)"
                 )
@@ -126,9 +128,13 @@ def rows_mix(manifest: ArtifactManifest, eager: Executor, rows_max: int) -> bool
     return False
 
 
-def _sample(generator: np.random.Generator, dtype: str, shape: tuple[int, ...], *, normal: bool) -> Array:
+def sample_array(generator: np.random.Generator, datatype: Datatype, shape: tuple[int, ...], *, normal: bool) -> Array:
+    """Return made-up values: floats from 0 to 1 or normally distributed, whole numbers 0 and 1, a few texts."""
+    dtype = NUMPY_OF[datatype]
     kind = np.dtype(dtype).kind
+    if kind == "O":
+        return np.array(WORDS, object)[generator.integers(0, len(WORDS), shape)]
     if kind != "f":
-        return generator.integers(0, INTEGER_MAX + 1, shape).astype(dtype)
+        return np.asarray(generator.integers(0, INTEGER_MAX + 1, shape)).astype(dtype)
     single = generator.standard_normal(shape, np.float32) if normal else generator.random(shape, np.float32)
-    return single.astype(dtype, copy=False)
+    return np.asarray(single).astype(dtype, copy=False)

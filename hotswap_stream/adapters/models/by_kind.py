@@ -1,0 +1,88 @@
+"""The loader of a worker: each kind of artifact goes to what computes it, which is imported when the first one comes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from hotswap_stream.adapters.models.reading import Content, read_artifact
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Kind
+from hotswap_stream.application.artifacts.store import ArtifactStore
+from hotswap_stream.application.audit.reproduce import ExactModel
+from hotswap_stream.application.swap.loader import LoadedModel
+from hotswap_stream.errors import HotswapError
+
+
+class KindUnavailableError(HotswapError):
+    """This worker cannot compute this kind of artifact; the message says what is missing."""
+
+
+class ContentLoader(Protocol):
+    """Loads artifacts of one kind from their bytes."""
+
+    async def load_content(self, manifest: ArtifactManifest, content: Content) -> LoadedModel:
+        """Load; HotswapError with the reason if it cannot serve."""
+        ...
+
+    async def load_content_exactly(self, manifest: ArtifactManifest, content: Content, executor: str) -> ExactModel:
+        """Load for this executor or not at all."""
+        ...
+
+    def close(self) -> None:
+        """End what goes on in the background."""
+        ...
+
+
+class LoaderByKind:
+    """`ModelLoader` and `ExactLoader` over an artifact store."""
+
+    def __init__(
+        self,
+        store: ArtifactStore,
+        makers: Mapping[Kind, Callable[[], ContentLoader]],
+        *,
+        check: Callable[[str, ArtifactManifest], Awaitable[None]] | None = None,
+    ) -> None:
+        """Make a loader.
+
+        Args:
+            store: Where artifacts are.
+            makers: Kind → what makes its loader. ModuleNotFoundError from it: something is not installed here.
+            check: Called with digest and manifest before an artifact is loaded; what it raises keeps it from that.
+        """
+        self._store = store
+        self._makers = makers
+        self._check = check
+        self._loaders: dict[Kind, ContentLoader] = {}
+
+    async def load(self, digest: str) -> LoadedModel:
+        """See ModelLoader. KindUnavailableError where what computes it is not installed."""
+        manifest, content = await read_artifact(self._store, digest)
+        if self._check is not None:
+            await self._check(digest, manifest)
+        return await (await self._of(manifest)).load_content(manifest, content)
+
+    async def load_exactly(self, digest: str, executor: str) -> ExactModel:
+        """See ExactLoader. KindUnavailableError where what computes it is not installed."""
+        manifest, content = await read_artifact(self._store, digest)
+        return await (await self._of(manifest)).load_content_exactly(manifest, content, executor)
+
+    def close(self) -> None:
+        """See ModelLoader."""
+        for loader in self._loaders.values():
+            loader.close()
+
+    async def _of(self, manifest: ArtifactManifest) -> ContentLoader:
+        loader = self._loaders.get(manifest.kind)
+        if loader is None:
+            maker = self._makers.get(manifest.kind)
+            if maker is None:
+                raise KindUnavailableError(f"artifacts of kind {manifest.kind!r} are not served here")
+            try:
+                # In a thread: importing torch takes a second or two, and others are being answered.
+                made = await asyncio.to_thread(maker)
+            except ModuleNotFoundError as error:
+                raise KindUnavailableError(
+                    f"artifacts of kind {manifest.kind!r} need {error.name}, which is not installed here"
+                ) from error
+            loader = self._loaders.setdefault(manifest.kind, made)
+        return loader

@@ -1,0 +1,123 @@
+"""The process of one trial: `python -m hotswap_stream.adapters.onnx.trial_process`.
+
+Reads one `TrialOrder` line from standard input, writes one `TrialLine` to standard output, and ends with the input:
+whoever started it holds the other end of the pipe. What a hostile file does here, it does to this process alone.
+"""
+
+import resource
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import msgspec
+import psutil
+
+from hotswap_stream.application.artifacts.trial import (
+    WARNINGS_MAX,
+    TrialFacts,
+    TrialOrder,
+    TrialPassed,
+    TrialRefused,
+)
+from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, write_line
+from hotswap_stream.errors import HotswapError
+
+WARM_RUNS = 7
+ROWS_TRIED = 16
+
+
+def trial_command() -> tuple[str, ...]:
+    """Return the argument list that starts this process with the interpreter that runs now."""
+    return (sys.executable, "-m", "hotswap_stream.adapters.onnx.trial_process")
+
+
+def main() -> int:
+    """Return 0 after a `passed` line, 1 after a `refused` one. Any other exit code means a crash, or a limit."""
+    lines = claim_stdout()
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=TrialOrder)
+    end_with_owner()
+    _limit(order)
+    try:
+        line = tried(order)
+    except (HotswapError, OSError, MemoryError, ValueError) as error:
+        write_line(lines, TrialRefused(reason=str(error) or type(error).__name__))
+        return EXIT_ABORTED
+    write_line(lines, line)
+    return 0
+
+
+def tried(order: TrialOrder) -> TrialPassed:
+    """Open and run what the order names.
+
+    Raises:
+        HotswapError: It cannot be served; the message says why.
+    """
+    from hotswap_stream.adapters.models.batch_sizes import batch_sizes
+    from hotswap_stream.adapters.models.checking import Reference
+    from hotswap_stream.adapters.onnx.deriving import derive_manifest
+    from hotswap_stream.adapters.onnx.graph import read_signature
+    from hotswap_stream.adapters.onnx.loader import load_graph, sample_request
+    from hotswap_stream.adapters.onnx.names import GRAPH_FILE
+    from hotswap_stream.adapters.onnx.session import open_session
+    from hotswap_stream.application.artifacts.bundle import files_of
+    from hotswap_stream.application.artifacts.file import read_manifest
+
+    given = None
+    if order.artifact is not None:
+        content = Path(order.artifact).read_bytes()
+        given, files = read_manifest(content), files_of(content)
+    else:
+        files = {name: memoryview(Path(path).read_bytes()) for name, path in order.files.items()}
+    graph = bytes(files.get(GRAPH_FILE, b""))
+    signature = read_signature(graph, [name for name in files if name != GRAPH_FILE])
+    before, began = psutil.Process().memory_info().rss, time.perf_counter()
+    session = open_session(files, threads=order.threads)
+    load_ms = (time.perf_counter() - began) * 1000
+    warnings: tuple[str, ...] = ()
+    manifest = given
+    if manifest is None:
+        derived = derive_manifest(session, signature, order.options)
+        manifest, warnings = derived.manifest, derived.warnings
+    del session
+    model = load_graph(manifest, files, threads=order.threads, batch_rows_max=ROWS_TRIED)
+    if manifest.has_rows and model.padded_rows(ROWS_TRIED) == ROWS_TRIED:
+        # Wherever in a batch a row is, it must have the same bits: answers are computed again one day.
+        Reference(manifest, model.reference, ROWS_TRIED).check(model.reference, batch_sizes(ROWS_TRIED)[-2:])
+    inputs = sample_request(manifest)
+    times = []
+    for _ in range(1 + WARM_RUNS):
+        began = time.perf_counter()
+        model.infer(inputs)
+        times.append((time.perf_counter() - began) * 1000)
+    return TrialPassed(
+        manifest=manifest,
+        facts=TrialFacts(
+            executor=model.executor,
+            load_ms=round(load_ms, 3),
+            resident_bytes=max(0, psutil.Process().memory_info().rss - before),
+            first_ms=round(times[0], 3),
+            warm_ms=round(median(times[1:]), 3),
+            opsets=signature.opsets,
+            producer=signature.producer,
+        ),
+        warnings=warnings[:WARNINGS_MAX],
+    )
+
+
+def _limit(order: TrialOrder) -> None:
+    size_bytes = sum(Path(path).stat().st_size for path in (*order.files.values(), *filter(None, [order.artifact])))
+    limits = order.limits
+    for kind, most in (
+        (resource.RLIMIT_AS, limits.memory_bytes_max + 4 * size_bytes),
+        (resource.RLIMIT_CPU, limits.cpu_seconds_max),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+    ):
+        _soft, hard = resource.getrlimit(kind)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (most, most))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

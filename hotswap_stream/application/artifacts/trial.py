@@ -1,0 +1,79 @@
+"""A trial: a model that comes from outside is opened and run in a process of its own, before anything relies on it."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Batching, Shape
+from hotswap_stream.errors import HotswapError
+
+WARNINGS_MAX = 32
+
+
+class TrialFailedError(HotswapError):
+    """The model cannot be served; the message says why."""
+
+
+class ModelOptions(Struct, frozen=True, kw_only=True):
+    """What a graph cannot say, by whoever hands it in."""
+
+    labels: tuple[str, ...] = ()
+    """Names of the classes that the columns of the first output stand for."""
+    warm_up: dict[str, Shape] = {}
+    """Input → a usual shape; needed where sizes are free and few fit."""
+    batching: Batching | None = None
+    """None: found out."""
+    allow_non_finite: bool = False
+    """Whether NaN and infinity may go in and come out."""
+
+
+class TrialLimits(Struct, frozen=True, kw_only=True):
+    """What the process of a trial may take."""
+
+    seconds_max: int = 120
+    cpu_seconds_max: int = 120
+    memory_bytes_max: int = 8 * 1024**3
+    """Of address space, beside four times the files' size."""
+
+
+class TrialOrder(Struct, frozen=True, kw_only=True):
+    """What to try: files by their names in the bundle, or an artifact that was made of some. Paths are the owner's."""
+
+    files: dict[str, str] = {}
+    artifact: str | None = None
+    options: ModelOptions = ModelOptions()
+    limits: TrialLimits = TrialLimits()
+    threads: int = 1
+
+
+class TrialFacts(Struct, frozen=True, kw_only=True):
+    """What the trial measured, on the machine where it was made."""
+
+    executor: str
+    load_ms: float
+    """From the bytes to a session."""
+    resident_bytes: int
+    """By how much the process grew for it."""
+    first_ms: float
+    """The first inference, of one row, or of one request."""
+    warm_ms: float
+    """The median of some more."""
+    opsets: dict[str, int] = {}
+    producer: str = ""
+
+
+class TrialPassed(Struct, frozen=True, kw_only=True, tag="passed"):
+    """It can be served."""
+
+    manifest: ArtifactManifest
+    facts: TrialFacts
+    warnings: Annotated[tuple[str, ...], Meta(max_length=WARNINGS_MAX)] = ()
+
+
+class TrialRefused(Struct, frozen=True, kw_only=True, tag="refused"):
+    """It cannot be served."""
+
+    reason: str
+
+
+TrialLine = TrialPassed | TrialRefused
