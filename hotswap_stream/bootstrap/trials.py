@@ -57,7 +57,9 @@ async def imported_model(
     return await asyncio.to_thread(packed), passed
 
 
-def trial_before_loading(settings: Settings, store: ArtifactStore) -> Callable[[str, ArtifactManifest], Awaitable[None]]:
+def trial_before_loading(
+    settings: Settings, store: ArtifactStore
+) -> Callable[[str, ArtifactManifest], Awaitable[None]]:
     """Return what tries an artifact that this machine has not tried yet, where its kind needs a trial.
 
     Whoever registers a stored artifact by its digest made no trial; and what crashes a parser must not crash a worker,

@@ -6,8 +6,8 @@ from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import answer_tags, connection, topics
 from hotswap_stream.bootstrap.registry import build_registry
-from hotswap_stream.bootstrap.trials import trial_before_loading
 from hotswap_stream.bootstrap.topic_care import ensure_control_topics, model_topics_creator
+from hotswap_stream.bootstrap.trials import trial_before_loading
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
 

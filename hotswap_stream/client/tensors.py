@@ -39,7 +39,9 @@ def _infer_tensor(name: str, value: Any) -> InferTensor:
             return _texts(name, value.ravel().tolist(), list(value.shape))
         datatype = _DATATYPES.get(value.dtype.name)
         if datatype is None:
-            raise ValueError(f"input {name!r} has dtype {value.dtype}; one of {', '.join(_DATATYPES)}, or texts, is needed")
+            raise ValueError(
+                f"input {name!r} has dtype {value.dtype}; one of {', '.join(_DATATYPES)}, or texts, is needed"
+            )
         raw = value.astype(value.dtype.newbyteorder("<"), copy=False).tobytes()
         return InferTensor(name=name, shape=list(value.shape), datatype=datatype, data=raw)  # type: ignore[arg-type]
     if not isinstance(value, (list, tuple)):

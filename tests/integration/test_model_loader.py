@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
-from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
+from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
 from hotswap_stream.adapters.torch.executors.graph_files import GraphFiles
 from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of

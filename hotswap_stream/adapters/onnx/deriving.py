@@ -148,9 +148,7 @@ class _Deriving:
             labels=labels,
         )
 
-    def _output(
-        self, tensor: GraphTensor, seen: Sequence[Array], *, first: int | None, may_vary: bool
-    ) -> TensorSpec:
+    def _output(self, tensor: GraphTensor, seen: Sequence[Array], *, first: int | None, may_vary: bool) -> TensorSpec:
         found = seen[0]
         datatype = _DATATYPE_OF.get(found.dtype)
         if datatype is None:

@@ -77,7 +77,9 @@ def read_signature(content: bytes, beside: Collection[str] = ()) -> GraphSignatu
     inputs = tuple(_tensor(value, "input") for value in model.graph.input if value.name not in given)
     outputs = tuple(_tensor(value, "output") for value in model.graph.output)
     if not inputs:
-        raise UnsupportedGraphError("the graph takes no inputs; a model that answers the same to all is no graph's work")
+        raise UnsupportedGraphError(
+            "the graph takes no inputs; a model that answers the same to all is no graph's work"
+        )
     for what, tensors in (("input", inputs), ("output", outputs)):
         names = [tensor.name for tensor in tensors]
         if len(set(names)) != len(names):

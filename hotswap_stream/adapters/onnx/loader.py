@@ -56,9 +56,7 @@ class OnnxModelLoader:
         """
         view = memoryview(content) if isinstance(content, bytes) else content.data
         return await asyncio.to_thread(
-            lambda: load_graph(
-                manifest, files_of(view), threads=self._threads, batch_rows_max=self._batch_rows_max
-            )
+            lambda: load_graph(manifest, files_of(view), threads=self._threads, batch_rows_max=self._batch_rows_max)
         )
 
     async def load_content_exactly(

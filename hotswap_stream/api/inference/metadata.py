@@ -171,7 +171,7 @@ async def _metadata(runtime: ApiRuntime, model_name: str, model_version: str | N
     return ModelMetadata(
         name=model_name,
         versions=(active.model_version,),
-        platform="pytorch",
+        platform="pytorch" if manifest.kind == "architecture" else "onnx_onnxv1",
         inputs=tuple(map(_tensor, manifest.inputs)),
         outputs=tuple(map(_tensor, manifest.outputs)),
     )

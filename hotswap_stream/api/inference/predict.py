@@ -95,6 +95,8 @@ def _only_model(runtime: ApiRuntime) -> str:
 
 
 def _rows(output: InferTensor) -> tuple[RowPrediction, ...]:
-    values, rows = flat_values(output), output.shape[0]
+    if output.datatype == "BYTES":
+        raise ProblemError(400, "wrong-input", "the model returns texts, which are no scores; ask it under /v2")
+    values, rows = flat_values(output), output.shape[0] if output.shape else 1
     scores = nest(values, [rows, len(values) // max(rows, 1)])
     return tuple(RowPrediction(label=max(range(len(row)), key=row.__getitem__), scores=row) for row in scores if row)

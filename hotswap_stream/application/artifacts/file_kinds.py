@@ -27,8 +27,11 @@ _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"CBM1", "CatBoost's own format: save it with save_model(format='onnx')"),
     (0, b"tree\nversion", "LightGBM's own format: convert it with onnxmltools, or hand the booster to publish"),
     (0, b'{"learner"', "XGBoost's own format: convert it with onnxmltools, or hand the booster to publish"),
-    (0, b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner", "XGBoost's own format: convert it with onnxmltools, or hand the "
-        "booster to publish"),
+    (
+        0,
+        b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner",
+        "XGBoost's own format: convert it with onnxmltools, or hand the booster to publish",
+    ),
     (0, b"\x93NUMPY", "a numpy array, not a model"),
     (0, b"PAR1", "Parquet, which holds data, not a model"),
 )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hotswap_stream.cli.registry.trials import print_trial
 from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, command_fields, sends_command
 from hotswap_stream.cli.terminal.options import (
     Actor,
@@ -17,12 +18,11 @@ from hotswap_stream.cli.terminal.options import (
     parse_figures,
     parse_pairs,
 )
-from hotswap_stream.cli.registry.trials import print_trial
 from hotswap_stream.cli.terminal.printing import print_result
 from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
-    from hotswap_events.commands import CommandResult, Refusal
+    from hotswap_events.commands import CommandResult
     from hotswap_events.registry import ArtifactFacts
     from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.settings import Settings
@@ -110,7 +110,6 @@ def register(
         from hotswap_events.commands import CommandResult, Refusal, RegisterVersion
         from hotswap_events.registry import Provenance
         from hotswap_stream import bootstrap
-
         from hotswap_stream.application.artifacts.facts import stored_artifact_facts
         from hotswap_stream.application.artifacts.trial import ModelOptions
 

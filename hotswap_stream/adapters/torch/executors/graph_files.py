@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from hotswap_stream.adapters.torch.executors import graph_maker
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
+from hotswap_stream.adapters.torch.executors import graph_maker
 from hotswap_stream.adapters.torch.executors.graph_maker import GraphKind, GraphOrder
 from hotswap_stream.adapters.torch.modules.architectures import module_of_architecture
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest

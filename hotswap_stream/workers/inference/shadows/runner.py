@@ -218,7 +218,9 @@ class ShadowRunner:
             self._failed(part, shadow, rollout_id, f"{type(error).__name__}: {error}"[:2_000])
             return
         self._pass_rows = max(1, self._pass_rows // 2) if compute_ms > PASS_MS_MAX else self._pass_rows
-        self._observer.shadowed(shadow, rollout_id, len(part), _counting(found, compute_ms, len(part), has_rows=_has_rows(part[0])))
+        self._observer.shadowed(
+            shadow, rollout_id, len(part), _counting(found, compute_ms, len(part), has_rows=_has_rows(part[0]))
+        )
         self._show(part, shadow, found, compute_ms)
 
     def _one_by_one(self, part: list[_Item], shadow: str, rollout_id: str | None, model: LoadedModel) -> None:
