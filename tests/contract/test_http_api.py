@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, patch
 
 import pytest
 
 from hotswap_events.commands import ArchiveVersion, StageVersion
 from hotswap_stream.application.log.port import RegistryLog
+from hotswap_stream.application.registry.as_of import RegistryAsOf
 from tests.support.problems import assert_problem
 from tests.support.samples.artifacts import flip_bit
 from tests.support.stages.http import MODEL, PASSED, HttpStage, NewLog, open_http_stage, started_registry
@@ -215,6 +217,13 @@ async def test_every_query_can_be_asked_of_the_past(stage: HttpStage) -> None:
     assert (await stage.get("/api/models", as_of_time="2001-01-01T00:00:00Z")).json()["models"] == []
     by_stage = (await stage.get("/api/models", as_of_offset=0)).json()["models"][0]["versions_by_stage"]
     assert by_stage == {"none": 1}
+
+    replayed = AsyncMock(side_effect=AssertionError("the future needs no replay"))
+    with patch.object(RegistryAsOf, "at_time", replayed):
+        for future in ("9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59.999999Z"):
+            found = await stage.get(f"/api/models/{MODEL}", as_of_time=future)
+            assert found.json() == (await stage.get(f"/api/models/{MODEL}")).json()
+            assert found.json()["active_version"] == "v2"
 
     for query in (
         {"as_of_offset": 99},

@@ -15,7 +15,6 @@ from hotswap_stream.application.registry.as_of import (
     RegistryAsOf,
     TooManyReplaysError,
 )
-from hotswap_stream.application.registry.follower import RegistryFollower
 from tests.support.samples.registry import EPOCH, MODEL, LogBuilder, SteppingClock, promoted, trained
 
 
@@ -75,22 +74,3 @@ async def test_no_more_replays_wait_than_the_limit(log: CountingLog) -> None:
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(answer, TooManyReplaysError) for answer in answers) == 3
     assert log.reads == 1
-
-
-async def test_the_future_is_what_is_followed_without_a_replay(log: CountingLog) -> None:
-    followed = RegistryFollower(log)
-    await followed.start()
-    try:
-        past = RegistryAsOf(log, present=followed)
-        log.reads = 0
-        far = datetime(9999, 12, 31, tzinfo=UTC)
-        assert (await past.at_time(far))[MODEL].state.active_version == "v9"
-        assert await past.at_offset(9) is followed.fold.streams
-        assert log.reads == 0
-        assert (await past.at_offset(8))[MODEL].state.active_version is None
-        assert log.reads == 1
-        unfollowed = RegistryAsOf(log, present=RegistryFollower(log))
-        assert (await unfollowed.at_time(far))[MODEL].state.active_version == "v9"
-        assert log.reads == 2
-    finally:
-        await followed.stop()
