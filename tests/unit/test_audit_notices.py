@@ -48,6 +48,17 @@ def test_a_changed_actor_is_found_behind_a_forged_event(sequence: int) -> None:
     assert places(verify_records(by_malice(log.records, 4)).findings) == [("changed", 4)]
 
 
+def test_a_changed_link_is_named_behind_a_forged_event() -> None:
+    """Only the event before it was named, as if that one had been changed."""
+    log = LogBuilder().append(trained("v1")).append(trained("v2")).append_value(forged(1))
+    log.append(staged("v2")).append(archived("v1")).append(trained("v3"))
+    value = log.records[3].value or b""
+    at = value.index(b'"previous":"') + len(b'"previous":"')
+    changed = value[:at] + (b"0" if value[at : at + 1] != b"0" else b"1") + value[at + 1 :]
+    records = [*log.records[:3], msgspec.structs.replace(log.records[3], value=changed), *log.records[4:]]
+    assert places(verify_records(records).findings) == [("changed", 1), ("changed", 2), ("changed", 3)]
+
+
 def test_a_forged_event_at_the_end_fails_until_the_stream_goes_on() -> None:
     """It cannot be told from the last event of a stream whose former one was changed."""
     log = LogBuilder().append(trained("v1")).append(trained("v2")).append_value(forged(3))
