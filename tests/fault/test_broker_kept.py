@@ -82,5 +82,9 @@ def _fill_and_free(disk: SmallDisk, folder: Path, port: int) -> None:
         disk.free()
         up.wait(lambda: "broker: serves again" in up.output, "the broker's return")
         up.wait(lambda: up.infer().status_code == 200, "an answer")
-        assert up.infer().json()["outputs"] == before["outputs"]
+        after = up.infer().json()["outputs"]
+        # The requests that were refused may be in the same batch: another size may end in another last bit.
+        assert [output["data"] for output in after] == [
+            pytest.approx(output["data"], rel=1e-5) for output in before["outputs"]
+        ]
         up.wait(lambda: up.ready().status_code == 200, "ready")

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
@@ -150,6 +152,42 @@ class TestProbePlan:
         plan.pick(9)
         assert plan.observe(lost=3) is None
         assert len(plan.pick(100)) == 3
+
+    def test_the_next_request_is_a_probe_when_one_of_many_skipped_was_lost(self) -> None:
+        """It was one at a negative place: another request was answered twice, or none could be any more."""
+        plan = ProbePlan(POLICY)
+        plan.pick(20)
+        plan.observe(lost=3)
+        assert plan.pick(1) == (0,)
+
+    def test_what_was_under_way_is_forgotten(self) -> None:
+        plan = ProbePlan(POLICY)
+        plan.pick(9)
+        plan.observe(passed=1)
+        plan.forget_under_way()
+        assert plan.pick(9) == (3, 7)
+        assert plan.observe(passed=2) == "close"
+
+    @given(
+        share=st.floats(0.01, 1.0),
+        probes=st.integers(1, 20),
+        steps=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 20), st.integers(0, 20)), max_size=30),
+    )
+    def test_probes_are_requests_that_there_are_each_once(
+        self, share: float, probes: int, steps: list[tuple[int, int, int]]
+    ) -> None:
+        plan = ProbePlan(replace(POLICY, probe_share=share, probes=probes))
+        under_way = 0
+        for requests, passed, lost in steps:
+            picked = plan.pick(requests)
+            assert list(picked) == sorted(set(picked))
+            assert all(0 <= index < requests for index in picked)
+            under_way += len(picked)
+            assert plan.passed + under_way <= probes
+            passed = min(passed, under_way)
+            lost = min(lost, under_way - passed)
+            plan.observe(passed=passed, lost=lost)
+            under_way -= passed + lost
 
 
 def applied(state: ModelState, command: AnyCommand | None) -> tuple[type, ...]:
