@@ -47,6 +47,15 @@ def _project() -> dict[str, list[str]]:
     return {"": project["dependencies"], **project["optional-dependencies"]}
 
 
+@cache
+def _modules_of() -> dict[str, set[str]]:
+    """Top-level module → the canonical names of the distributions that bring it."""
+    return {
+        module: {canonicalize_name(name) for name in distributions}
+        for module, distributions in packages_distributions().items()
+    }
+
+
 def _closure(requirements: Iterable[str]) -> set[str]:
     """Canonical names of all distributions that these requirements bring, as far as they are installed here."""
     found: dict[str, set[str]] = {}
@@ -77,9 +86,7 @@ def _import_in_layer(extras: Iterable[str], *modules: str) -> set[str]:
     """Top-level modules outside the standard library that a fresh interpreter holds after the imports."""
     layer = _closure(text for extra in ("", *extras) for text in _project()[extra])
     missing = [
-        module
-        for module, distributions in packages_distributions().items()
-        if module not in OURS and not layer & {canonicalize_name(name) for name in distributions}
+        module for module, distributions in _modules_of().items() if module not in OURS and not layer & distributions
     ]
     paths = [str(ROOT), str(ROOT / "events")]
     ran = subprocess.run(

@@ -1,6 +1,6 @@
 """What holds for every history with rollouts in it: their invariants, what is legal, and who keeps which version."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hotswap_events.commands import AnyCommand
@@ -14,7 +14,7 @@ from hotswap_stream.domain.rollouts.traffic import in_fleet_part, is_shadowed, t
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.rollout import RolloutState, versions_of
 from tests.support.decider_specification import state_after
-from tests.support.examples import enough, try_until_enough
+from tests.support.examples import enough, fixed, try_until_enough
 from tests.support.histories.histories import MODELS, Intent, Writer, histories
 from tests.support.samples.registry import MODEL, in_envelope
 from tests.support.samples.rollout_course import PROVEN, RIVALS
@@ -175,7 +175,7 @@ def test_the_histories_reach_what_they_are_for() -> None:
     """Random commands are worth nothing if no rollout ever gets anywhere: count over fixed examples."""
     seen: set[str] = set()
 
-    @settings(max_examples=1_500, derandomize=True, database=None)
+    @fixed(1_500)
     @given(histories)
     def explore(intents: list[Intent]) -> None:
         writer = Writer()

@@ -74,7 +74,10 @@ def test_the_document_is_valid_asyncapi(asyncapi_schema: JsonObject, document: J
 
 @pytest.mark.parametrize("part", ["channels", "operations", "components", "info"])
 def test_a_broken_document_is_found(asyncapi_schema: JsonObject, document: JsonObject, part: str) -> None:
-    assert not Draft7Validator(asyncapi_schema).is_valid(document | {part: {"unheard-of": 1}})
+    small = {name: document[name] for name in ("asyncapi", "info")}
+    validator = Draft7Validator(asyncapi_schema)
+    assert validator.is_valid(small)
+    assert not validator.is_valid(small | {part: {"unheard-of": 1}})
 
 
 def test_every_reference_leads_somewhere(document: JsonObject) -> None:

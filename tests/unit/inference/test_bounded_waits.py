@@ -116,6 +116,7 @@ def test_dead_letters_that_are_not_taken(nobody: str, stopping: threading.Event)
 def test_places_that_cannot_be_read(nobody: str, stopping: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was tried for half a minute after the stop."""
     monkeypatch.setattr("hotswap_stream.workers.inference.loop.checkpoint.ASK_SECONDS_MAX", 0.1)
+    monkeypatch.setattr("hotswap_stream.kafka.librdkafka.ASK_SECONDS_MAX", 0.1)
     monkeypatch.setattr("hotswap_stream.workers.inference.loop.checkpoint.RETRY_SECONDS_MAX", 0.3)
     options = {"bootstrap.servers": nobody, "log_level": 0}
     consumer = tail_consumer(options, "w")
