@@ -108,6 +108,7 @@ def test_the_language_of_the_log_needs_msgspec_only() -> None:
     assert _import_in_layer((), "hotswap_events", *modules) - with_msgspec_alone == {"hotswap_events"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["hotswap_stream.client", "hotswap_stream.cli", "hotswap_stream.bootstrap"])
 def test_the_base_install_is_enough_for_clients_and_the_command_line(module: str) -> None:
     loaded = _import_in_layer((), module)
@@ -119,6 +120,7 @@ def test_the_command_line_answers_in_the_base_install() -> None:
     assert "aiokafka" not in loaded, "a Kafka client at the top of the command line costs every `--help`"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extra", "package", "others"),
     [

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.checkout import ROOT, parsed
+from tests.support.checkout import ROOT, nodes_of
 
 MODULE_LINES_MAX = 350
 
@@ -121,7 +121,7 @@ def test_constraints_hold_pinned_names_only() -> None:
 def test_nothing_is_unpickled_or_evaluated() -> None:
     found = []
     for path in _modules("hotswap_stream", "events", "benchmarks", "tools", "examples"):
-        for node in ast.walk(parsed(path)):
+        for node in nodes_of(path):
             names: set[str] = set()
             if isinstance(node, ast.Import):
                 names = {alias.name.split(".")[0] for alias in node.names} & _UNPICKLERS
@@ -142,7 +142,7 @@ def test_only_settings_reads_the_environment() -> None:
         f"{_named(path)}:{node.lineno}"
         for path in _modules("hotswap_stream", "events")
         if path not in allowed
-        for node in ast.walk(parsed(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.Attribute) and _dotted(node) in ("os.environ", "os.getenv", "os.environb")
     ]
     assert found == []

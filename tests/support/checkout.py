@@ -8,6 +8,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @cache
-def parsed(path: Path) -> ast.Module:
-    """Return the tree of a module, parsed once for all tests of a process."""
-    return ast.parse(path.read_text(encoding="utf-8"))
+def nodes_of(path: Path) -> list[ast.AST]:
+    """Return all nodes of a module's tree, parsed once for all tests of a process."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from hotswap_stream.application.artifacts.references import (
 )
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.errors import ConfigurationError
-from tests.support.s3_server import BUCKET, CREDENTIALS, s3_server
+from tests.support.s3_server import BUCKET, CREDENTIALS
 from tests.support.samples.artifacts import linear_artifact
 
 STAGING, PRODUCTION = "staging.a1", "production.b2"
@@ -47,12 +47,6 @@ def named(name: str) -> Callable[[], Awaitable[str]]:
         return name
 
     return environment
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArtifactStoreConfig]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as config:
-        yield config
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -28,7 +28,7 @@ from hotswap_stream.application.artifacts.store import (
     DigestMismatchError,
 )
 from hotswap_stream.errors import ConfigurationError
-from tests.support.s3_server import BUCKET, CREDENTIALS, s3_server
+from tests.support.s3_server import BUCKET, CREDENTIALS
 from tests.support.samples.artifacts import flip_bit, linear_artifact, linear_manifest, linear_weights
 
 UNKNOWN = f"sha256:{'0' * 64}"
@@ -55,12 +55,6 @@ class StoreUnderTest:
     def overwrite(self, digest: str, content: bytes) -> None:
         """Put other bytes where the artifact lies."""
         obstore.put(self.raw, path_of(digest), content)
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArtifactStoreConfig]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as config:
-        yield config
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])

@@ -150,6 +150,7 @@ def test_a_step_that_is_done_already_is_no_refusal(intents: list[Intent]) -> Non
                     assert again.events == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_name", MODELS)
 def test_the_strategies_reach_what_they_are_for(model_name: str) -> None:
     """Random commands are worth nothing if they never get anything into production: count over fixed examples."""

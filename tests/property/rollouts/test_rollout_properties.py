@@ -1,5 +1,6 @@
 """What holds for every history with rollouts in it: their invariants, what is legal, and who keeps which version."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,6 +172,7 @@ WANTED = {
 """What histories of rollouts are for."""
 
 
+@pytest.mark.slow
 def test_the_histories_reach_what_they_are_for() -> None:
     """Random commands are worth nothing if no rollout ever gets anywhere: count over fixed examples."""
     seen: set[str] = set()

@@ -67,11 +67,13 @@ def document() -> JsonObject:
     return loaded
 
 
+@pytest.mark.slow
 def test_the_document_is_valid_asyncapi(asyncapi_schema: JsonObject, document: JsonObject) -> None:
     validator = Draft7Validator(asyncapi_schema, format_checker=FormatChecker())
     assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["channels", "operations", "components", "info"])
 def test_a_broken_document_is_found(asyncapi_schema: JsonObject, document: JsonObject, part: str) -> None:
     small = {name: document[name] for name in ("asyncapi", "info")}

@@ -156,6 +156,7 @@ async def test_too_many_records(monkeypatch: pytest.MonkeyPatch) -> None:
         await report(*observed(1, seconds=101))
 
 
+@pytest.mark.slow
 async def test_false_alarms_are_rare() -> None:
     """At 1 % a report: of 200 reports of data that have not shifted, with three looks each, hardly one."""
     shifts = 0

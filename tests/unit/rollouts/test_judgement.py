@@ -105,6 +105,7 @@ def test_drift_is_found_and_none_is_not() -> None:
     assert judge_metric(same, candidate_trials_min=4_001, budget_used=True) == "inconclusive"
 
 
+@pytest.mark.slow
 def test_few_false_alarms_over_all_looks() -> None:
     random = numpy.random.default_rng(32)
     alarms = 0

@@ -35,6 +35,7 @@ def test_findings(gain: float, findings: list[str]) -> None:
     assert evidence.finds("better") == (evidence.lower > 0)
 
 
+@pytest.mark.slow
 def test_few_false_findings_with_a_look_each_second() -> None:
     random = numpy.random.default_rng(22)
     evidence = [_rollout(random, 0.0, seconds=60).evidence() for _experiment in range(150)]

@@ -109,6 +109,7 @@ def test_the_simulation_of_the_benchmarks_is_the_fold() -> None:
         assert fold.log_e_worse == pytest.approx(simulated.highest["worse"][number])
 
 
+@pytest.mark.slow
 def test_few_false_alarms_in_a_small_simulation() -> None:
     ours, daily = alarms(0.9, 0.9, 0.5, 150, answers=1_500)
     assert ours <= 0.05 < 0.15 < daily
@@ -118,6 +119,7 @@ def test_a_fixed_size_test_needs_as_many_answers_as_the_tables_say() -> None:
     assert fixed_size(0.9, 0.85, 0.5) == pytest.approx(2 * 683, abs=2)
 
 
+@pytest.mark.slow
 def test_detection_in_a_small_simulation() -> None:
     found_at = found_at_answer(0.9, 0.85, 0.5, 2_500, experiments=60)
     assert numpy.median(found_at) < 1.3 * fixed_size(0.9, 0.85, 0.5)

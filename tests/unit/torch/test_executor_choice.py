@@ -198,6 +198,7 @@ def test_a_reference_checks_each_size_it_is_given() -> None:
         Reference(manifest, eager, 16).check(wrong, (1, 16))
 
 
+@pytest.mark.slow
 def test_only_memory_that_torch_may_use_is_used_without_a_copy() -> None:
     array = np.arange(12, dtype=np.float32).reshape(3, 4)
     assert as_tensor(array).data_ptr() == array.ctypes.data

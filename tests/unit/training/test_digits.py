@@ -42,6 +42,7 @@ def test_the_split_is_stratified_and_no_image_is_in_two_parts() -> None:
     assert len(torch.unique(images, dim=0)) == len(images) == 1_797
 
 
+@pytest.mark.slow
 def test_the_images_are_the_bundled_ones_scaled_up(train: LabeledImages) -> None:
     from sklearn.datasets import load_digits
 
