@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 help:
 	@echo "make demo    run the main job on an embedded Kafka broker"
-	@echo "make check   lint, and all tests that need no broker"
+	@echo "make check   lint, and the tests that need no broker; about a minute"
 	@echo "make fmt     format the code, and mend what ruff can"
 	@echo "make test    check and test everything (JOBS=n processes)"
 	@echo "make coverage  all tests, and which branches they take"
@@ -46,9 +46,18 @@ demo: $(INSTALLED)
 test: $(INSTALLED_DEV) lint
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
-# Fewer examples of each property, and no broker.
+# Fewer examples of each property, no broker, and none of the few tests that take seconds each. Four processes, because
+# some tests wait; each imports only what its own share needs, which takes longer than most tests.
+CHECK := $(BIN)/python -m pytest -m "not broker and not slow" --hypothesis-profile check --quiet $(ARGS)
+WAITING := $(addprefix tests/unit/,api broker cli inference)
+OTHER := $(filter-out $(WAITING) tests/unit/docs,$(wildcard tests/unit/[a-z]*))
 check: $(INSTALLED_DEV) lint
-	@$(BIN)/python -m pytest -m "not broker" --hypothesis-profile check --numprocesses 2 --dist worksteal --quiet $(ARGS)
+	@mkdir -p build
+	@for share in "$(WAITING)" "$(OTHER)" "tests/contract" "tests/hostile tests/packaging tests/property tests/replay tests/unit/docs"; do \
+	  number=$$((number + 1)); $(CHECK) $$share >build/check-$$number.txt 2>&1 & begun="$$begun $$!"; \
+	done; \
+	for process in $$begun; do wait $$process || failed=1; done; \
+	cat build/check-?.txt; exit $${failed:-0}
 
 # Of the processes of pytest alone: what workers, agents and commands do in processes of their own is not counted.
 coverage: $(INSTALLED_DEV)

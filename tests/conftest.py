@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.support.kafka.run_broker import RunBroker
@@ -19,12 +20,15 @@ _BROKER = pytest.StashKey[RunBroker]()
 settings.register_profile(
     "full", deadline=None, max_examples=40, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("check", settings.get_profile("full"), max_examples=10)
+settings.register_profile("check", settings.get_profile("full"), max_examples=5)
 settings.load_profile("full")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_BROKER] = RunBroker()
+    # By default each error comes with the local variables of all its frames, which takes seconds to lay out.
+    renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

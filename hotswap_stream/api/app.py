@@ -125,18 +125,24 @@ _OPENAPI = OpenAPIConfig(
 
 def create_app(services: ApiServices) -> Litestar:
     """Return the ASGI application on a started registry. Run it on the registry's event loop."""
+    return app_on(lambda: services, services.request_bytes_max, services.infer_bytes_max)
+
+
+def app_on(services: Callable[[], ApiServices], request_bytes_max: int, infer_bytes_max: int) -> Litestar:
+    """Return the application; `services` is called at each start, so that it can be started again on others."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        runtime = ApiRuntime(services)
+        current = services()
+        runtime = ApiRuntime(current)
         app.state.runtime = runtime
         try:
             yield
         finally:
             runtime.close()
-            await services.side.close()
+            await current.side.close()
 
-    return _application(services.request_bytes_max, services.infer_bytes_max, [lifespan])
+    return _application(request_bytes_max, infer_bytes_max, [lifespan])
 
 
 def openapi_document() -> dict[str, Any]:

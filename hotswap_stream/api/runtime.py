@@ -29,7 +29,7 @@ class ApiRuntime:
         self.side = services.side
         aside = SideReading(services.registry.log, self.side)
         self.feed = EventFeed(services.registry, aside)
-        self.as_of = RegistryAsOf(services.registry.log, aside, present=services.registry)
+        self.as_of = RegistryAsOf(services.registry.log, aside)
         self.started_at = services.clock.now()
         self.manifests = ActiveManifests(services.artifacts)
         limits = AdmissionLimits(

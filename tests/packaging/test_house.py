@@ -21,6 +21,10 @@ MODULES_MAX = 16
 # says `from hotswap_events.alerts import …`. It holds data and hardly any behaviour, so it gets twice the room.
 MODULES_MAX_OF_THE_LANGUAGE = 32
 
+TIERS = ("unit", "property", "contract", "integration", "fault")
+"""Folders of tests that have rooms of the product's names."""
+ROOMS_OF_TESTS_ALONE = {"docs", "events", "settings", "torture"}
+
 Imports = Mapping[str, Iterable[str]]
 
 
@@ -74,6 +78,12 @@ def _silent(package: Path) -> list[str]:
     return sorted(str(folder.relative_to(package.parent)) for folder in folders if not speaks(folder))
 
 
+def _misplaced(tests: Path, rooms: set[str]) -> list[str]:
+    """Return the test modules of the tiers that are in no room, or in one that has no name of `rooms`."""
+    modules = [path.relative_to(tests) for tier in TIERS for path in (tests / tier).rglob("test_*.py")]
+    return sorted(str(path) for path in modules if len(path.parts) != 3 or path.parts[1] not in rooms)
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     imports = _imports()
     assert len(imports) > 100
@@ -92,6 +102,12 @@ def test_no_folder_is_crowded() -> None:
 @pytest.mark.parametrize("name", PACKAGES)
 def test_every_package_says_what_it_holds(name: str) -> None:
     assert _silent(PACKAGES[name]) == []
+
+
+def test_the_tiers_of_tests_have_the_same_rooms() -> None:
+    rooms = {path.parent.name for path in PACKAGES["hotswap_stream"].rglob("__init__.py")}
+    assert _misplaced(ROOT / "tests", rooms | ROOMS_OF_TESTS_ALONE) == []
+    assert {room for room in _crowded(ROOT / "tests", MODULES_MAX) if room.split("/")[1] in TIERS} == set()
 
 
 def test_a_circle_of_modules_is_found() -> None:
@@ -124,3 +140,15 @@ def test_a_crowded_folder_and_a_silent_one_are_found(tmp_path: Path) -> None:
     assert _crowded(tmp_path / "p", 2) == {"p/room": 3}
     assert _crowded(tmp_path / "p", 3) == {}
     assert _silent(tmp_path / "p") == ["p/room"]
+
+
+def test_a_test_without_a_room_is_found(tmp_path: Path) -> None:
+    for name in ("unit/test_a.py", "unit/alerts/test_b.py", "fault/utils/test_c.py", "fault/alerts/deep/test_d.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert _misplaced(tmp_path, {"alerts"}) == [
+        "fault/alerts/deep/test_d.py",
+        "fault/utils/test_c.py",
+        "unit/test_a.py",
+    ]

@@ -47,6 +47,15 @@ def _project() -> dict[str, list[str]]:
     return {"": project["dependencies"], **project["optional-dependencies"]}
 
 
+@cache
+def _modules_of() -> dict[str, set[str]]:
+    """Top-level module → the canonical names of the distributions that bring it."""
+    return {
+        module: {canonicalize_name(name) for name in distributions}
+        for module, distributions in packages_distributions().items()
+    }
+
+
 def _closure(requirements: Iterable[str]) -> set[str]:
     """Canonical names of all distributions that these requirements bring, as far as they are installed here."""
     found: dict[str, set[str]] = {}
@@ -77,9 +86,7 @@ def _import_in_layer(extras: Iterable[str], *modules: str) -> set[str]:
     """Top-level modules outside the standard library that a fresh interpreter holds after the imports."""
     layer = _closure(text for extra in ("", *extras) for text in _project()[extra])
     missing = [
-        module
-        for module, distributions in packages_distributions().items()
-        if module not in OURS and not layer & {canonicalize_name(name) for name in distributions}
+        module for module, distributions in _modules_of().items() if module not in OURS and not layer & distributions
     ]
     paths = [str(ROOT), str(ROOT / "events")]
     ran = subprocess.run(
@@ -101,6 +108,7 @@ def test_the_language_of_the_log_needs_msgspec_only() -> None:
     assert _import_in_layer((), "hotswap_events", *modules) - with_msgspec_alone == {"hotswap_events"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["hotswap_stream.client", "hotswap_stream.cli", "hotswap_stream.bootstrap"])
 def test_the_base_install_is_enough_for_clients_and_the_command_line(module: str) -> None:
     loaded = _import_in_layer((), module)
@@ -112,6 +120,7 @@ def test_the_command_line_answers_in_the_base_install() -> None:
     assert "aiokafka" not in loaded, "a Kafka client at the top of the command line costs every `--help`"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extra", "package", "others"),
     [

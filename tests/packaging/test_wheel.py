@@ -36,6 +36,7 @@ def _headers(wheel: zipfile.ZipFile) -> "Message[str, str]":
     return Parser().parsestr(_metadata(wheel, "METADATA"))
 
 
+@pytest.mark.slow
 def test_it_holds_both_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"hotswap_stream", "hotswap_events"}
@@ -44,10 +45,12 @@ def test_it_holds_both_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None
         assert {name for name in wheel.namelist() if name.startswith(package) and name.endswith(".py")} == modules
 
 
+@pytest.mark.slow
 def test_both_packages_are_typed(wheel: zipfile.ZipFile) -> None:
     assert {"hotswap_stream/py.typed", "hotswap_events/py.typed"} <= set(wheel.namelist())
 
 
+@pytest.mark.slow
 def test_data_files_come_along(wheel: zipfile.ZipFile) -> None:
     data = {
         str(path.relative_to(ROOT))
@@ -57,6 +60,7 @@ def test_data_files_come_along(wheel: zipfile.ZipFile) -> None:
     assert data <= set(wheel.namelist())
 
 
+@pytest.mark.slow
 def test_it_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     headers = _headers(wheel)

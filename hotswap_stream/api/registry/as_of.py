@@ -1,6 +1,6 @@
 """`as_of_offset` and `as_of_time`: every query may be asked of the past."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from litestar import Request
@@ -21,6 +21,9 @@ AsOfTime = Annotated[
     QueryParameter(description="The state at this time by the log's clock, RFC 3339 with time zone; '+' as '%2B'."),
 ]
 
+FUTURE_AFTER = timedelta(days=1)
+"""Times further ahead are the future. Nearer ones may be past for the log's clock, which may be another machine's."""
+
 PastOrPresent = NamedDependency[SkipValidation[Streams]]
 
 
@@ -28,6 +31,9 @@ async def provide_streams(
     request: Request[Any, Any, Any], runtime: Runtime, as_of_offset: AsOfOffset = None, as_of_time: AsOfTime = None
 ) -> Streams:
     """Return all streams as they are, or as they were: the dependency of the queries.
+
+    A question about the future is one about the present. It costs no replay: the log's end, up to which one would go,
+    moves with each event, so that no replay of it could be used twice.
 
     Raises:
         ProblemError: 422, when it is unclear of which time.
@@ -38,7 +44,8 @@ async def provide_streams(
     if as_of_time is not None:
         if as_of_time.tzinfo is None:
             raise ProblemError(422, "invalid-value", "as_of_time needs a time zone, as in 2026-01-31T12:00:00Z")
-        return await runtime.as_of.at_time(as_of_time, client_of(request))
+        if as_of_time - runtime.services.clock.now() < FUTURE_AFTER:
+            return await runtime.as_of.at_time(as_of_time, client_of(request))
     if as_of_offset is not None:
         try:
             return await runtime.as_of.at_offset(as_of_offset, client_of(request))

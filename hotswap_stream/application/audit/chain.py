@@ -165,6 +165,9 @@ class Chain:
             if link.sequence == self.sequence + 1 and self.head is not None:
                 if found is None or found.offset != self.head.offset:
                     masked.append(self._changed_head(self.head, link))
+                if link.digest not in formers:
+                    # Nothing was written after it that shows it to be whole: what it names may be what was changed.
+                    masked.append(self._odd_former(link))
             elif link.digest not in formers:
                 masked.append(self._stray(link))
         return masked
@@ -248,8 +251,11 @@ class Chain:
             return self._finding(
                 "changed", former, f"is not what the next event of its decision, at offset {broken.offset}, follows"
             )
+        return self._odd_former(broken)
+
+    def _odd_former(self, link: Link) -> Finding:
         return self._finding(
-            "changed", broken, "names a former event that is not in the log: it was changed, or that one was dropped"
+            "changed", link, "names a former event that is not in the log: it was changed, or that one was dropped"
         )
 
     def _missing(self, broken: Link) -> Finding:

@@ -9,16 +9,13 @@ from typing import ClassVar
 from hotswap_stream.application.log.port import RegistryLog
 from hotswap_stream.application.log.side_reading import SideReading
 from hotswap_stream.application.registry.fold import RegistryFold, Stream
-from hotswap_stream.application.registry.follower import RegistryFollower
-from hotswap_stream.errors import HotswapError, LogUnavailableError
+from hotswap_stream.errors import HotswapError
 
 FOLDS_KEPT_MAX = 4
 RECORDS_KEPT_MAX = 200_000
 """Over all folds kept: a fold of as many records takes some hundred MiB."""
 WAITING_MAX = 16
 WAITING_PER_CLIENT_MAX = 4
-PRESENT_SECONDS_MAX = 1.0
-"""How long a question about the log's end waits for the follower to get there, before the log is replayed for it."""
 RECORDS_AT_ONCE = 20
 """Then others in the process have their turn."""
 
@@ -36,16 +33,12 @@ class OffsetNotReachedError(HotswapError):
 class RegistryAsOf:
     """Replays the log on demand, one replay at a time: a replay costs a pass over all records before its end.
 
-    With `aside` in the side loop, else in the loop that asks. With `present`, a question about the log's end, and so
-    every question about the future, is answered with the streams that this registry follows: they move on with the log.
+    With `aside` in the side loop, else in the loop that asks.
     """
 
-    def __init__(
-        self, log: RegistryLog, aside: SideReading | None = None, *, present: RegistryFollower | None = None
-    ) -> None:
+    def __init__(self, log: RegistryLog, aside: SideReading | None = None) -> None:
         self._log = log
         self._aside = aside
-        self._present = present
         self._kept: OrderedDict[int, Mapping[str, Stream]] = OrderedDict()
         self._lock = asyncio.Lock()
         self._waiting: Counter[str | None] = Counter()
@@ -73,8 +66,6 @@ class RegistryAsOf:
         return await self._before(await self._log.offset_at(int(time.timestamp() * 1000)), client)
 
     async def _before(self, end_offset: int, client: str | None) -> Mapping[str, Stream]:
-        if self._present is not None and await _reaches(self._present, end_offset):
-            return self._present.fold.streams
         if client is not None and self._waiting[client] >= WAITING_PER_CLIENT_MAX:
             raise TooManyReplaysError(f"{WAITING_PER_CLIENT_MAX} replays of yours are waiting already; ask again soon")
         if self._waiting.total() >= WAITING_MAX:
@@ -101,16 +92,6 @@ class RegistryAsOf:
         while len(self._kept) > FOLDS_KEPT_MAX or sum(self._kept) > RECORDS_KEPT_MAX:
             self._kept.popitem(last=False)
         return streams
-
-
-async def _reaches(present: RegistryFollower, end_offset: int) -> bool:
-    """Tell whether the follower stands, or comes to stand, exactly at that end."""
-    try:
-        await present.wait_for_offset(end_offset, PRESENT_SECONDS_MAX)
-        present.check_followed()
-    except LogUnavailableError:
-        return False
-    return present.fold.next_offset == end_offset
 
 
 async def _folded(log: RegistryLog, end_offset: int) -> Mapping[str, Stream]:

@@ -158,7 +158,9 @@ class ProbePlan:
         while len(picked) < room and index < requests:
             picked.append(index)
             index += self._every
-        self._skipped = requests - 1 - picked[-1] if picked else min(self._skipped + requests, self._every - 1)
+        skipped = requests - 1 - picked[-1] if picked else self._skipped + requests
+        # Once enough are under way many may be skipped; when some of those are lost, the next request is one.
+        self._skipped = min(skipped, self._every - 1)
         self._under_way += len(picked)
         return tuple(picked)
 
@@ -168,6 +170,10 @@ class ProbePlan:
         self.passed += passed
         self.failed += failed
         return self.verdict
+
+    def forget_under_way(self) -> None:
+        """Take all probes that were picked and not observed for lost."""
+        self._under_way = 0
 
     @property
     def verdict(self) -> ProbeVerdict | None:

@@ -91,6 +91,12 @@ class CircuitGuard:
             if plan is not None:
                 plan.observe(lost=count)
 
+    def drop_probes(self) -> None:
+        """Take in that nothing is being answered any more: probes under way are lost, and others take their place."""
+        with self._lock:
+            for plan in self._plans.values():
+                plan.forget_under_way()
+
     def observe(
         self, model_version: str, *, answers: int, errors: int, slow: int, now_s: float, probes: bool = False
     ) -> AnyCommand | None:

@@ -1,6 +1,7 @@
 """The HTTP API on a real socket, over a registry log of either kind."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -11,12 +12,13 @@ from litestar import Litestar
 
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
-from hotswap_stream.api import ApiServices, create_app
+from hotswap_stream.api import ApiServices
 from hotswap_stream.api.server import serve
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.log.port import RegistryLog
 from hotswap_stream.application.registry.registry import Registry
 from tests.support.samples.artifacts import linear_artifact
+from tests.support.stages.reused_apps import reused_app
 
 NewLog = Callable[[], RegistryLog]
 """Another process's access to the same records, each time it is called."""
@@ -24,6 +26,9 @@ NewLog = Callable[[], RegistryLog]
 MODEL = "digits"
 VALIDATION_SET = f"sha256:{'b' * 64}"
 PASSED = {"figures": {"accuracy": 0.9}, "validation_set": VALIDATION_SET}
+_TLS = ssl.create_default_context()
+"""What each client would make for itself, at length."""
+
 CANARY = {"kind": "canary", "weight": 500}
 
 
@@ -120,8 +125,9 @@ async def open_http_stage(log: RegistryLog, folder: Path, **services: Any) -> As
     """The API on this log; `services` override the fields of `ApiServices`."""
     async with started_registry(log) as registry:
         api = services_on(registry, folder, **services)
-        async with served(create_app(api)) as url, httpx.AsyncClient(base_url=url) as client:
-            yield HttpStage(client, registry, api.artifacts, url)
+        with reused_app(api) as app:
+            async with served(app) as url, httpx.AsyncClient(base_url=url, verify=_TLS) as client:
+                yield HttpStage(client, registry, api.artifacts, url)
 
 
 async def passed(stage: HttpStage) -> str:

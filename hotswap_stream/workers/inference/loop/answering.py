@@ -44,6 +44,7 @@ class Answering:
         self._model_name = parts.model_name
         self._host = parts.host
         self._slots = parts.slots
+        self._guard = parts.guard
         self._stall_watch = parts.stall_watch
         self._stopping = stopping
         self._windows = windows
@@ -113,6 +114,7 @@ class Answering:
         self._ids.forget()
         self._windows.leave()
         self._computing.abandon(wait=not self._stopping.is_set())
+        self._guard.drop_probes()
 
     def close(self) -> None:
         """Compute nothing more."""
