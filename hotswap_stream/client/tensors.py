@@ -23,8 +23,8 @@ def infer_tensors(inputs: Mapping[str, Any]) -> list[InferTensor]:
     """Return tensors for inputs by name: numpy arrays, torch tensors, nested lists or InferTensors.
 
     Arrays keep their datatype; those of texts (numpy's `str_` or objects) become BYTES. Lists of floats become FP32, of
-    integers INT64, of booleans BOOL, of texts BYTES: for another datatype hand in an array or an InferTensor. ValueError
-    for what is no tensor.
+    integers INT64, of booleans BOOL, of texts BYTES: for another datatype hand in an array or an InferTensor.
+    ValueError for what is no tensor.
     """
     return [_infer_tensor(name, value) for name, value in inputs.items()]
 
@@ -74,7 +74,7 @@ def _texts(name: str, values: list[Any], shape: list[int]) -> InferTensor:
 
 
 def output_value(tensor: InferTensor) -> Any:
-    """Return an output as a numpy array of its own where numpy is installed, else as nested lists. Texts are objects."""
+    """Return an output as a numpy array of its own where numpy is installed, else as nested lists; texts as objects."""
     if find_spec("numpy") is None:
         return nest(flat_values(tensor), tensor.shape)
     import numpy as np

@@ -1,4 +1,4 @@
-"""The loader of a worker: each kind of artifact goes to what computes it, which is imported when the first one comes."""
+"""The loader of a worker: each kind of artifact goes to what computes it, imported when the first comes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

@@ -135,8 +135,8 @@ class _Deriving:
         labels = self._options.labels
         if labels and judged.shape[-1:] not in ((len(labels),), (-1,)):
             raise UnsupportedGraphError(
-                f"{len(labels)} labels for output {judged.name!r} of shape {list(judged.shape)}; one for each column is "
-                "needed"
+                f"{len(labels)} labels for output {judged.name!r} of shape {list(judged.shape)}; one for each column "
+                "is needed"
             )
         return ArtifactManifest(
             kind="onnx",

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from msgspec import Struct
 
 from hotswap_events.inference import Datatype
@@ -173,4 +173,5 @@ def _size(dimension: Any) -> int | str:
 
 
 def _known_types() -> Collection[int]:
-    return onnx.TensorProto.DataType.values()
+    known: Collection[int] = onnx.TensorProto.DataType.values()
+    return known

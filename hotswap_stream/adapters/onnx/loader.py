@@ -111,8 +111,8 @@ def _check(manifest: ArtifactManifest, executor: OnnxGraphExecutor) -> None:
     except Exception as error:
         raise GraphDiffersError(f"the graph raised on warm-up: {type(error).__name__}: {error}") from error
     for spec, array in zip(manifest.outputs, outputs, strict=True):
-        if not isinstance(array, np.ndarray) or array.dtype != np.dtype(NUMPY_OF[spec.datatype]):
-            found = getattr(array, "dtype", type(array).__name__)
+        if array.dtype != np.dtype(NUMPY_OF[spec.datatype]):
+            found = array.dtype
             raise GraphDiffersError(f"output {spec.name!r} is {found}; {spec.datatype} is declared")
         if len(array.shape) != len(spec.shape) or (manifest.has_rows and array.shape[0] != 1):
             raise GraphDiffersError(

@@ -30,8 +30,8 @@ def pack_files(manifest: ArtifactManifest, files: Mapping[str, bytes]) -> bytes:
     for name in files:
         if not _NAME.fullmatch(name):
             raise ArtifactFormatError(
-                f"file name {name[:200]!r} is not valid in a bundle: letters, digits and '_.+-' in at most 8 parts that "
-                "begin with no '.', with '/' between them"
+                f"file name {name[:200]!r} is not valid in a bundle: letters, digits and '_.+-' in at most 8 parts "
+                "that begin with no '.', with '/' between them"
             )
     header: dict[str, object] = {}
     parts: list[bytes] = []

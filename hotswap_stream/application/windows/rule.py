@@ -14,6 +14,8 @@ def rule_of(manifest: ArtifactManifest) -> WindowRule | None:
     if window is None:
         return None
     spec = next(spec for spec in manifest.inputs if spec.name == window.input)
+    if spec.datatype == "BYTES":  # the manifest's own rules do not allow it
+        raise ValueError(f"input {spec.name!r} is of datatype BYTES; a window holds numbers")
     return WindowRule(
         input=spec.name,
         datatype=spec.datatype,

@@ -304,8 +304,9 @@ class TorchModelLoader:
     def _remember(self, manifest: ArtifactManifest, choice: Choice) -> None:
         if not choice.rates:
             return
+        name = msgspec.convert(choice.executor.name, ExecutorName)
         with self._guard:
-            self._remembered[self._key(manifest)] = (choice.executor.name, dict(choice.rates))
+            self._remembered[self._key(manifest)] = (name, dict(choice.rates))
             while len(self._remembered) > CHOICES_REMEMBERED_MAX:
                 self._remembered.popitem(last=False)
 

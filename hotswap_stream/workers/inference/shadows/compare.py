@@ -43,7 +43,8 @@ def compare(primary: Mapping[str, Array], shadow: Mapping[str, Array], *, has_ro
         raise ValueError(f"output {name!r} of the shadow has {len(theirs)} rows for {len(ours)} of the primary")
     if "O" in (ours.dtype.kind, theirs.dtype.kind):
         same = ours == theirs if ours.shape == theirs.shape else np.zeros((len(ours), 1), np.bool_)
-        return Compared(primary, shadow, np.asarray(same, np.bool_).reshape(len(ours), -1).all(axis=1), np.empty(0))
+        rows: npt.NDArray[np.bool_] = np.asarray(same, np.bool_).reshape(len(ours), -1)
+        return Compared(primary, shadow, np.asarray(rows.all(axis=1)), np.empty(0))
     our_labels, our_scores = labels_and_scores(ours)
     their_labels, their_scores = labels_and_scores(theirs)
     if our_labels is not None and their_labels is not None:
