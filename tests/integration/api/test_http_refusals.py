@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from litestar import get
 
@@ -15,7 +16,15 @@ from hotswap_stream.api import app as api_app
 from hotswap_stream.application.training.runs import TrainingSpec
 from hotswap_stream.errors import AppendOutcomeUnknownError
 from tests.support.problems import assert_problem
-from tests.support.stages.http import MODEL, PASSED, HttpStage, open_http_stage
+from tests.support.stages.http import (
+    MODEL,
+    PASSED,
+    HttpStage,
+    open_http_stage,
+    served,
+    services_on,
+    started_registry,
+)
 
 JSON = {"content-type": "application/json"}
 DIGEST = f"sha256:{'0' * 64}"
@@ -178,10 +187,12 @@ async def test_a_crash_answers_without_a_word_of_what_is_inside(
         raise KeyError("the inside")
 
     monkeypatch.setattr(api_app, "ROUTES", (*api_app.ROUTES, crash))
-    async with open_http_stage(memory_log, tmp_path) as stage:
-        answer = await stage.get("/crash")
-        assert_problem(answer, 500, "internal")
-        assert "inside" not in answer.text
+    async with started_registry(memory_log) as registry:
+        app = api_app.create_app(services_on(registry, tmp_path))
+        async with served(app) as url, httpx.AsyncClient(base_url=url) as client:
+            answer = await client.get("/crash")
+    assert_problem(answer, 500, "internal")
+    assert "inside" not in answer.text
 
 
 async def test_the_schema_is_served_without_another_host(stage: HttpStage) -> None:
