@@ -3,7 +3,7 @@
 import base64
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import datasketches
 import msgspec
@@ -36,10 +36,11 @@ from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.requests import Request
 from hotswap_stream.workers.inference.requests.tensors import Array
 from hotswap_stream.workers.inference.shadows.compare import compare, shown
+from tests.support.samples.linear_models import LinearModel
 
 _TIME = datetime(2026, 1, 2, tzinfo=UTC)
 _BODY = InferRequest(inputs=[InferTensor(name="x", shape=[1], datatype="FP32", data=[0.0])])
-_LEASE = Lease("v1", "sha256:1", 0, cast("Any", None))
+_LEASE = Lease("v1", "sha256:1", 0, LinearModel())
 
 
 def group(

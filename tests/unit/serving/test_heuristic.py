@@ -83,7 +83,7 @@ def test_what_does_not_fit_says_what_would(like: object, answer: dict[str, list[
         constant_artifact(like, answer)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("text", ["", "y", "y:FP32:-1", "y:FP32:a", "y:FP16:1", "1y:FP32:1"])
+@pytest.mark.parametrize("text", ["", "y", "y:FP32:-1", "y:FP32:a", "y:FP16:1", ":FP32:1"])
 def test_wrong_arguments_of_the_architecture(text: str) -> None:
     with pytest.raises(ValueError):
         parse_outputs(text)
