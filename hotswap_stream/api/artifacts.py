@@ -1,22 +1,40 @@
 """The validation policy of a model, and the clean-up of its old artifacts."""
 
+from typing import Annotated
+
 from litestar import Controller, Response, get, post, put
 from litestar.params import JSONBody
+from msgspec import Meta
 
 from hotswap_events.commands import SetValidationPolicy
+from hotswap_events.validation_policy import ValidationPolicy
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
-from hotswap_stream.api.commands.context import Headers, command_context
+from hotswap_stream.api.commands.context import CommandBody, Headers, command_context
 from hotswap_stream.api.commands.dispatch import Dispatch
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.protocol.problems import found, problem_of, refused
 from hotswap_stream.api.registry.as_of import PastOrPresent
-from hotswap_stream.api.rollouts.bodies import CleanUpBody, ValidationPolicyBody
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.artifacts.cleanup import CleanUpReport, clean_up
 from hotswap_stream.application.registry.validation_policy import ValidationPolicyReport, find_validation_policy
 from hotswap_stream.errors import HotswapError
+
+
+class ValidationPolicyBody(CommandBody, frozen=True):
+    """The gates that versions of the model must pass."""
+
+    policy: ValidationPolicy
+
+
+class CleanUpBody(CommandBody, frozen=True):
+    """Which artifacts to keep, and whether to delete the others or only to say which."""
+
+    keep: Annotated[int, Meta(ge=0, le=1_000_000)]
+    """So many of the newest versions."""
+    apply: bool = False
+    """False: say what would be done."""
 
 
 class ValidationPolicyController(Controller):

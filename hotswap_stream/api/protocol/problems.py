@@ -10,7 +10,7 @@ from litestar.exceptions import HTTPException, NotFoundException, SerializationE
 from msgspec import Struct
 
 from hotswap_events.commands import Refusal, RefusalCode
-from hotswap_stream.application.artifacts.file import InvalidDigestError
+from hotswap_stream.application.artifacts.file import ArtifactFormatError, InvalidDigestError
 from hotswap_stream.application.artifacts.store import ArtifactNotFoundError, ArtifactTooLargeError, DigestMismatchError
 from hotswap_stream.errors import DecisionTooLargeError, HotswapError, UnreadableEventError
 
@@ -61,6 +61,7 @@ _ERROR_STATUS: tuple[tuple[type[HotswapError], int, str], ...] = (
     (InvalidDigestError, 422, "invalid-value"),
     (ArtifactNotFoundError, 422, "unknown-artifact"),
     (DigestMismatchError, 422, "damaged-artifact"),
+    (ArtifactFormatError, 422, "not-an-artifact"),
     (ArtifactTooLargeError, 422, "artifact-too-large"),
     (DecisionTooLargeError, 422, "decision-too-large"),
     (UnreadableEventError, 409, "newer-release"),

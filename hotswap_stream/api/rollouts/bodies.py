@@ -1,4 +1,4 @@
-"""Bodies of the commands on rollouts, on the validation policy and on old artifacts."""
+"""Bodies of the commands on rollouts."""
 
 from typing import Annotated
 
@@ -8,7 +8,6 @@ from hotswap_events.commands import ModelVersion
 from hotswap_events.rollout import AnalysisOutcome, Evidence
 from hotswap_events.rollout_commands import Candidates, StepIndex
 from hotswap_events.rollout_strategy import DEFAULT_ROLLOUT_POLICY, RolloutId, RolloutPolicy, Salt, Strategy
-from hotswap_events.validation_policy import ValidationPolicy
 from hotswap_stream.api.commands.context import CommandBody
 
 
@@ -71,18 +70,3 @@ class RecordAnalysisBody(RolloutBody, frozen=True):
     evidence: Evidence = ()
     model_version: ModelVersion | None = None
     """Which candidate, where there are several."""
-
-
-class ValidationPolicyBody(CommandBody, frozen=True):
-    """The gates that versions of the model must pass."""
-
-    policy: ValidationPolicy
-
-
-class CleanUpBody(CommandBody, frozen=True):
-    """Which artifacts to keep, and whether to delete the others or only to say which."""
-
-    keep: Annotated[int, Meta(ge=0, le=1_000_000)]
-    """So many of the newest versions."""
-    apply: bool = False
-    """False: say what would be done."""

@@ -1,6 +1,7 @@
 """The HTTP API, the same on a log in memory and on Kafka: queries, commands, refusals, the past, the event log."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from unittest.mock import AsyncMock, patch
 import pytest
 
 from hotswap_events.commands import ArchiveVersion, StageVersion
+from hotswap_stream.adapters.artifacts.store import path_of
 from hotswap_stream.application.log.port import RegistryLog
 from hotswap_stream.application.registry.as_of import RegistryAsOf
 from tests.support.problems import assert_problem
@@ -301,6 +303,13 @@ async def test_an_artifact_must_be_in_the_store_and_whole(stage: HttpStage) -> N
     assert path is not None
     path.write_bytes(flip_bit(path.read_bytes(), 500))
     assert_problem(await stage.command("versions", {"artifact_digest": digest}), 422, "damaged-artifact")
+    for content in (b"no artifact", b""):
+        # Whoever may write to the store can put anything there under its digest.
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        other = path.parents[2] / path_of(digest)
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_bytes(content)
+        assert_problem(await stage.command("versions", {"artifact_digest": digest}), 422, "not-an-artifact")
 
 
 async def test_health_status_and_metrics_tell_the_same_story(stage: HttpStage) -> None:

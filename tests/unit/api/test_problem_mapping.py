@@ -6,7 +6,7 @@ import pytest
 
 from hotswap_events.commands import Refusal, RefusalCode
 from hotswap_stream.api.protocol.problems import REFUSAL_STATUS, problem_of, refused
-from hotswap_stream.application.artifacts.file import InvalidDigestError
+from hotswap_stream.application.artifacts.file import ArtifactFormatError, InvalidDigestError
 from hotswap_stream.application.artifacts.store import (
     ArtifactNotFoundError,
     ArtifactStoreRefusedError,
@@ -56,6 +56,7 @@ def test_what_may_pass_by_itself_asks_to_come_back(error: HotswapError, status: 
         (ArtifactNotFoundError("no"), 422, "unknown-artifact"),
         (ArtifactTooLargeError("no"), 422, "artifact-too-large"),
         (DigestMismatchError(expected="a", found="b", where="c"), 422, "damaged-artifact"),
+        (ArtifactFormatError("no"), 422, "not-an-artifact"),
         (DecisionTooLargeError("no"), 422, "decision-too-large"),
         (UnreadableEventError("no"), 409, "newer-release"),
     ],

@@ -154,7 +154,7 @@ class TestProbePlan:
         assert len(plan.pick(100)) == 3
 
     def test_the_next_request_is_a_probe_when_one_of_many_skipped_was_lost(self) -> None:
-        """It was one at a negative place: another request was answered twice, or none could be any more."""
+        """It was one at a negative place: another request was the probe, or the batch could not be answered."""
         plan = ProbePlan(POLICY)
         plan.pick(20)
         plan.observe(lost=3)
