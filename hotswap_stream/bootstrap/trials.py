@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore, ArtifactTooLargeError
-from hotswap_stream.application.artifacts.trial import ModelOptions, TrialOrder, TrialPassed
+from hotswap_stream.application.artifacts.trial import DEFAULT_TRIAL_LIMITS, ModelOptions, TrialLimits, TrialOrder, TrialPassed
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 async def imported_model(
-    settings: Settings, file: Path, beside: Mapping[str, Path], options: ModelOptions
+    settings: Settings,
+    file: Path,
+    beside: Mapping[str, Path],
+    options: ModelOptions,
+    limits: TrialLimits = DEFAULT_TRIAL_LIMITS,
 ) -> tuple[bytes, TrialPassed | None]:
     """Return a file as an artifact, and what its trial brought; None for an artifact that was made before.
 
@@ -25,6 +29,7 @@ async def imported_model(
         file: An artifact, or an ONNX graph.
         beside: Files with weights of the graph, by the names that the graph has for them.
         options: What the graph cannot say.
+        limits: What its trial may take.
 
     Raises:
         ArtifactFormatError: It is neither; the message says what it is, and what to do.
@@ -47,6 +52,7 @@ async def imported_model(
     order = TrialOrder(
         files={name: str(path.resolve()) for name, path in paths.items()},
         options=options,
+        limits=limits,
         threads=settings.torch_threads,
     )
     passed = await try_model(order)

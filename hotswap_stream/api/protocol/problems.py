@@ -12,6 +12,7 @@ from msgspec import Struct
 from hotswap_events.commands import Refusal, RefusalCode
 from hotswap_stream.application.artifacts.file import ArtifactFormatError, InvalidDigestError
 from hotswap_stream.application.artifacts.store import ArtifactNotFoundError, ArtifactTooLargeError, DigestMismatchError
+from hotswap_stream.application.artifacts.trial import TrialFailedError
 from hotswap_stream.errors import DecisionTooLargeError, HotswapError, UnreadableEventError
 
 _log = structlog.get_logger(__name__)
@@ -62,6 +63,7 @@ _ERROR_STATUS: tuple[tuple[type[HotswapError], int, str], ...] = (
     (ArtifactNotFoundError, 422, "unknown-artifact"),
     (DigestMismatchError, 422, "damaged-artifact"),
     (ArtifactFormatError, 422, "not-an-artifact"),
+    (TrialFailedError, 422, "not-servable"),
     (ArtifactTooLargeError, 422, "artifact-too-large"),
     (DecisionTooLargeError, 422, "decision-too-large"),
     (UnreadableEventError, 409, "newer-release"),

@@ -36,13 +36,16 @@ class TrialLimits(Struct, frozen=True, kw_only=True):
     """Of address space, beside four times the files' size."""
 
 
+DEFAULT_TRIAL_LIMITS = TrialLimits()
+
+
 class TrialOrder(Struct, frozen=True, kw_only=True):
     """What to try: files by their names in the bundle, or an artifact that was made of some. Paths are the owner's."""
 
     files: dict[str, str] = {}
     artifact: str | None = None
     options: ModelOptions = ModelOptions()
-    limits: TrialLimits = TrialLimits()
+    limits: TrialLimits = DEFAULT_TRIAL_LIMITS
     threads: int = 1
 
 

@@ -1,0 +1,84 @@
+"""ONNX graphs as users bring them, and as somebody would write them who means harm. Four features go in."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+
+Dimension = int | str
+
+
+def value(name: str, shape: Sequence[Dimension] = ("N", 4), kind: int = TensorProto.FLOAT) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, list(shape))
+
+
+def graph_bytes(
+    nodes: Sequence[NodeProto],
+    inputs: Sequence[ValueInfoProto],
+    outputs: Sequence[ValueInfoProto],
+    weights: Sequence[TensorProto] = (),
+    domains: Sequence[str] = (),
+) -> bytes:
+    """The file of a graph of opset 17."""
+    graph = helper.make_graph(list(nodes), "graph", list(inputs), list(outputs), list(weights))
+    opsets = [helper.make_opsetid("", 17), *(helper.make_opsetid(domain, 1) for domain in domains)]
+    model: ModelProto = helper.make_model(graph, opset_imports=opsets)
+    model.ir_version = 9
+    return bytes(model.SerializeToString())
+
+
+def floats(name: str, array: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]") -> TensorProto:
+    return helper.make_tensor(name, TensorProto.FLOAT, array.shape, array.astype(np.float32).ravel())
+
+
+def linear(scale: float = 1.0, outputs: Sequence[Dimension] = ("N", 2)) -> bytes:
+    """Both outputs are the sum of all features, times `scale`."""
+    weights = floats("w", np.full((4, 2), scale, np.float32))
+    return graph_bytes([helper.make_node("MatMul", ["x", "w"], ["y"])], [value("x")], [value("y", outputs)], [weights])
+
+
+def centered() -> bytes:
+    """Each row less the mean of all: rows cannot be answered together with those of others."""
+    mean = helper.make_node("ReduceMean", ["x"], ["m"], axes=[0], keepdims=1)
+    return graph_bytes([mean, helper.make_node("Sub", ["x", "m"], ["y"])], [value("x")], [value("y")])
+
+
+def repeating() -> bytes:
+    """Texts in, the same texts out."""
+    node = helper.make_node("Identity", ["s"], ["t"])
+    return graph_bytes([node], [value("s", ["N"], TensorProto.STRING)], [value("t", ["N"], TensorProto.STRING)])
+
+
+def with_operator(name: str, domain: str = "") -> bytes:
+    node = helper.make_node(name, ["x"], ["y"], domain=domain)
+    return graph_bytes([node], [value("x")], [value("y")], domains=[domain] if domain else [])
+
+
+def endless() -> bytes:
+    """A loop whose condition is never false."""
+    body: GraphProto = helper.make_graph(
+        [helper.make_node("Identity", ["c"], ["c2"]), helper.make_node("Identity", ["v"], ["v2"])],
+        "body",
+        [value("i", [], TensorProto.INT64), value("c", [], TensorProto.BOOL), value("v")],
+        [value("c2", [], TensorProto.BOOL), value("v2")],
+    )
+    true = helper.make_tensor("t", TensorProto.BOOL, [], [True])
+    return graph_bytes([helper.make_node("Loop", ["", "t", "x"], ["y"], body=body)], [value("x")], [value("y")], [true])
+
+
+def vast() -> bytes:
+    """A few bytes that ask for 100 GB."""
+    shape = helper.make_tensor("s", TensorProto.INT64, [2], [10**6, 25 * 10**3])
+    nodes = [
+        helper.make_node("ConstantOfShape", ["s"], ["big"]),
+        helper.make_node("ReduceSum", ["big"], ["r"], keepdims=0),
+        helper.make_node("Add", ["x", "r"], ["y"]),
+    ]
+    return graph_bytes(nodes, [value("x")], [value("y")], [shape])
+
+
+def with_weights_beside(place: str) -> bytes:
+    """A graph that says its weights are in the file `place`."""
+    weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4, 2], data_location=TensorProto.EXTERNAL)
+    weights.external_data.add(key="location", value=place)
+    return graph_bytes([helper.make_node("MatMul", ["x", "w"], ["y"])], [value("x")], [value("y", ("N", 2))], [weights])
