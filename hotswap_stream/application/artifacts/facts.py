@@ -1,6 +1,7 @@
 """What a registration needs to know of an artifact that is already in the store."""
 
 import asyncio
+import os
 from pathlib import Path
 
 from hotswap_events.commands import Refusal
@@ -34,9 +35,17 @@ async def stored_artifact_facts(store: ArtifactStore, digest: str) -> ArtifactFa
 
 
 def _checked_size(path: Path) -> int:
-    """Return how many bytes an artifact file has. ArtifactFormatError if it is none."""
-    with path.open("rb") as file:
-        size_bytes = path.stat().st_size
-        # Not mapped: somebody who cuts the file off meanwhile would end the process.
-        read_manifest(file.read(HEADER_BYTES_MAX + 8), size_bytes)
+    """Return how many bytes an artifact file has.
+
+    Raises:
+        ArtifactFormatError: It is none.
+        ArtifactNotFoundError: It was deleted meanwhile.
+    """
+    try:
+        with path.open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            # Not mapped: somebody who cuts the file off meanwhile would end the process.
+            read_manifest(file.read(HEADER_BYTES_MAX + 8), size_bytes)
+    except FileNotFoundError as error:
+        raise ArtifactNotFoundError(f"{path} was deleted while it was looked at") from error
     return size_bytes
