@@ -46,18 +46,20 @@ demo: $(INSTALLED)
 test: $(INSTALLED_DEV) lint
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
-# Fewer examples of each property, no broker, and none of the few tests that take seconds each. Four processes, because
-# some tests wait; each imports only what its own share needs, which takes longer than most tests.
+# Fewer examples of each property, no broker, and none of the few tests that take seconds each. Four shares at a time,
+# because some tests wait; each imports only what its own tests need, which takes longer than most tests.
 CHECK := $(BIN)/python -m pytest -m "not broker and not slow" --hypothesis-profile check --quiet $(ARGS)
-WAITING := $(addprefix tests/unit/,api broker cli inference)
-OTHER := $(filter-out $(WAITING) tests/unit/docs,$(wildcard tests/unit/[a-z]*))
+SHARE_1 := $(addprefix tests/unit/,api broker cli inference)
+SHARE_2 := $(filter-out $(SHARE_1) tests/unit/docs,$(wildcard tests/unit/[a-z]*))
+SHARE_3 := tests/contract
+SHARE_4 := tests/hostile tests/packaging tests/property tests/replay tests/unit/docs
 check: $(INSTALLED_DEV) lint
 	@mkdir -p build
-	@for share in "$(WAITING)" "$(OTHER)" "tests/contract" "tests/hostile tests/packaging tests/property tests/replay tests/unit/docs"; do \
-	  number=$$((number + 1)); $(CHECK) $$share >build/check-$$number.txt 2>&1 & begun="$$begun $$!"; \
-	done; \
-	for process in $$begun; do wait $$process || failed=1; done; \
-	cat build/check-?.txt; exit $${failed:-0}
+	@$(MAKE) --no-print-directory --keep-going --jobs 4 $(addprefix check-share-,1 2 3 4); status=$$?; \
+	cat build/check-?.txt; exit $$status
+
+check-share-%:
+	@$(CHECK) $(SHARE_$*) >build/check-$*.txt 2>&1
 
 # Of the processes of pytest alone: what workers, agents and commands do in processes of their own is not counted.
 coverage: $(INSTALLED_DEV)

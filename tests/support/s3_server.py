@@ -8,11 +8,13 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import obstore
 import obstore.store
 from filelock import FileLock
@@ -57,6 +59,21 @@ JARS = (
 )
 
 QUIET = '<configuration><root level="WARN"/></configuration>'
+
+
+def place_of_its_own(server: ArtifactStoreConfig) -> tuple[ArtifactStoreConfig, obstore.store.S3Store]:
+    """Return a prefix that nobody else uses, as a store's settings and to look at."""
+    prefix = uuid.uuid4().hex
+    raw = obstore.store.S3Store(
+        BUCKET,
+        prefix=prefix,
+        endpoint=server.s3_endpoint,
+        region="us-east-1",
+        access_key_id=CREDENTIALS.access_key_id,
+        secret_access_key=CREDENTIALS.secret_access_key,
+        client_options={"allow_http": True},
+    )
+    return msgspec.structs.replace(server, url=f"s3://{BUCKET}/{prefix}"), raw
 
 
 @contextmanager

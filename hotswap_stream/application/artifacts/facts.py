@@ -1,12 +1,12 @@
 """What a registration needs to know of an artifact that is already in the store."""
 
 import asyncio
-import mmap
+import os
 from pathlib import Path
 
 from hotswap_events.commands import Refusal
 from hotswap_events.registry import ArtifactFacts
-from hotswap_stream.application.artifacts.file import ArtifactFormatError, InvalidDigestError, read_manifest
+from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, InvalidDigestError, read_manifest
 from hotswap_stream.application.artifacts.store import ArtifactNotFoundError, ArtifactStore
 
 
@@ -35,11 +35,17 @@ async def stored_artifact_facts(store: ArtifactStore, digest: str) -> ArtifactFa
 
 
 def _checked_size(path: Path) -> int:
-    """Return how many bytes an artifact file has. ArtifactFormatError if it is none."""
-    with path.open("rb") as file:
-        size_bytes = file.seek(0, 2)
-        if not size_bytes:
-            raise ArtifactFormatError("not an artifact: it is empty")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
-            read_manifest(view)
+    """Return how many bytes an artifact file has.
+
+    Raises:
+        ArtifactFormatError: It is none.
+        ArtifactNotFoundError: It was deleted meanwhile.
+    """
+    try:
+        with path.open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            # Not mapped: somebody who cuts the file off meanwhile would end the process.
+            read_manifest(file.read(HEADER_BYTES_MAX + 8), size_bytes)
+    except FileNotFoundError as error:
+        raise ArtifactNotFoundError(f"{path} was deleted while it was looked at") from error
     return size_bytes

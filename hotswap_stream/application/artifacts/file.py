@@ -88,7 +88,7 @@ def pack_artifact(manifest: ArtifactManifest, weights: bytes) -> bytes:
     Raises:
         ArtifactFormatError: The weights are no safetensors file.
     """
-    header = _read_header(weights)
+    header = _read_header(weights, len(weights))
     text = _manifest_text(manifest)
     if len(text) > MANIFEST_BYTES_MAX:
         raise ArtifactFormatError(f"manifest has {len(text)} bytes; at most {MANIFEST_BYTES_MAX} are allowed")
@@ -110,13 +110,17 @@ def _manifest_text(manifest: ArtifactManifest) -> str:
     return msgspec.json.encode(fields).decode()
 
 
-def read_manifest(content: bytes | memoryview) -> ArtifactManifest:
+def read_manifest(content: bytes | memoryview, size_bytes: int | None = None) -> ArtifactManifest:
     """Return the manifest of an artifact file, whose header is checked on the way.
+
+    Args:
+        content: The file, or its first `HEADER_BYTES_MAX + 8` bytes.
+        size_bytes: How many bytes the file has; default: as many as `content`.
 
     Raises:
         ArtifactFormatError: There is none.
     """
-    header = _read_header(content)
+    header = _read_header(content, len(content) if size_bytes is None else size_bytes)
     text = header.metadata.get(MANIFEST_KEY)
     if text is None:
         raise ArtifactFormatError(f"not an artifact: its safetensors header has no {MANIFEST_KEY!r} in __metadata__")
@@ -129,7 +133,7 @@ def tensor_places(content: bytes | memoryview) -> dict[str, TensorPlace]:
     Raises:
         ArtifactFormatError: Its header does not describe its bytes.
     """
-    header = _read_header(content)
+    header = _read_header(content, len(content))
     return {
         name: TensorPlace(
             tensor.dtype,
@@ -155,14 +159,14 @@ def decode_manifest(text: str | bytes) -> ArtifactManifest:
         raise ArtifactFormatError(f"manifest cannot be read: {error}") from error
 
 
-def _read_header(content: bytes | memoryview) -> _Header:
+def _read_header(content: bytes | memoryview, size_bytes: int) -> _Header:
     if len(content) < 8:
-        raise ArtifactFormatError(f"not a safetensors file: {len(content)} bytes, and the header length alone takes 8")
+        raise ArtifactFormatError(f"not a safetensors file: {size_bytes} bytes, and the header length alone takes 8")
     header_bytes = int.from_bytes(content[:8], "little")
     data_start = 8 + header_bytes
-    if header_bytes > HEADER_BYTES_MAX or data_start > len(content):
+    if header_bytes > HEADER_BYTES_MAX or data_start > size_bytes:
         raise ArtifactFormatError(
-            f"not a safetensors file: it claims a header of {header_bytes} bytes in {len(content)} bytes; "
+            f"not a safetensors file: it claims a header of {header_bytes} bytes in {size_bytes} bytes; "
             f"at most {HEADER_BYTES_MAX} are allowed"
         )
     try:
@@ -171,7 +175,7 @@ def _read_header(content: bytes | memoryview) -> _Header:
         tensors = {name: _TENSOR.decode(entry) for name, entry in raw.items()}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ArtifactFormatError(f"not a safetensors file: its header cannot be read: {error}") from error
-    _check_offsets(tensors, len(content) - data_start)
+    _check_offsets(tensors, size_bytes - data_start)
     return _Header(metadata=metadata, tensors=tensors, data_start=data_start)
 
 

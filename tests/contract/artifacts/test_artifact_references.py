@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +25,7 @@ from hotswap_stream.application.artifacts.references import (
 )
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.errors import ConfigurationError
-from tests.support.s3_server import BUCKET, CREDENTIALS
+from tests.support.s3_server import place_of_its_own
 from tests.support.samples.artifacts import linear_artifact
 
 STAGING, PRODUCTION = "staging.a1", "production.b2"
@@ -61,17 +60,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> SharedPlace:
         config = ArtifactStoreConfig(url=str(tmp_path / "artifacts"))
         raw: Backend = obstore.store.LocalStore(tmp_path / "artifacts", mkdir=True)
     else:
-        prefix = uuid.uuid4().hex
-        config = msgspec.structs.replace(request.getfixturevalue("s3"), url=f"s3://{BUCKET}/{prefix}")
-        raw = obstore.store.S3Store(
-            BUCKET,
-            prefix=prefix,
-            endpoint=config.s3_endpoint,
-            region="us-east-1",
-            access_key_id=CREDENTIALS.access_key_id,
-            secret_access_key=CREDENTIALS.secret_access_key,
-            client_options={"allow_http": True},
-        )
+        config, raw = place_of_its_own(request.getfixturevalue("s3"))
     return SharedPlace(
         lambda name, grace: open_artifact_store(msgspec.structs.replace(config, grace_seconds=grace), named(name)), raw
     )

@@ -1,7 +1,6 @@
 """What every artifact store must do, run against a folder, memory, and a real S3 server."""
 
 import asyncio
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from hotswap_stream.application.artifacts.store import (
     DigestMismatchError,
 )
 from hotswap_stream.errors import ConfigurationError
-from tests.support.s3_server import BUCKET, CREDENTIALS
+from tests.support.s3_server import CREDENTIALS, place_of_its_own
 from tests.support.samples.artifacts import flip_bit, linear_artifact, linear_manifest, linear_weights
 
 UNKNOWN = f"sha256:{'0' * 64}"
@@ -67,17 +66,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> StoreUnderTest:
     if request.param == "folder":
         folder = ArtifactStoreConfig(url=str(tmp_path / "artifacts"))
         return StoreUnderTest("folder", _opener(folder), obstore.store.LocalStore(tmp_path / "artifacts", mkdir=True))
-    prefix = uuid.uuid4().hex
-    config = msgspec.structs.replace(request.getfixturevalue("s3"), url=f"s3://{BUCKET}/{prefix}")
-    raw = obstore.store.S3Store(
-        BUCKET,
-        prefix=prefix,
-        endpoint=config.s3_endpoint,
-        region="us-east-1",
-        access_key_id=CREDENTIALS.access_key_id,
-        secret_access_key=CREDENTIALS.secret_access_key,
-        client_options={"allow_http": True},
-    )
+    config, raw = place_of_its_own(request.getfixturevalue("s3"))
     return StoreUnderTest("s3", _opener(config), raw)
 
 

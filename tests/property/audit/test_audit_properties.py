@@ -86,9 +86,9 @@ def test_a_dropped_event_is_named_even_if_the_offsets_are_made_up(
     first = verify_records(left).first
     assert first is not None
     assert (first.damage, first.offset) == ("dropped", offset)
-    forged = verify_records(renumbered(left)).first
-    assert forged is not None
-    assert (forged.stream, forged.sequence) == (event.subject, event.sequence), forged
+    # All that may have done it are named, and one of those that lost may stand before the place that was emptied.
+    forged = verify_records(renumbered(left)).findings
+    assert (event.subject, event.sequence) in {(finding.stream, finding.sequence) for finding in forged}, forged
 
 
 @given(contended_logs, st.data())

@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from hotswap_events.registry import ArtifactDeleted
 from hotswap_events.rollout import EVIDENCE_FIGURES_MAX, EVIDENCE_MAX
+from hotswap_events.rollout_strategy import AbStrategy, Arm
 from hotswap_events.serving_control import ServingPolicy
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError
-from hotswap_stream.domain.rollouts.limits import wrong_evidence
+from hotswap_stream.domain.rollouts.limits import wrong_evidence, wrong_strategy
 from hotswap_stream.domain.rollouts.refusals import legal_rollout_steps
 from hotswap_stream.domain.statistics.beta_binomial import rate_interval
 from hotswap_stream.domain.statistics.evidence import finite
@@ -22,7 +23,7 @@ from tests.support.decider_specification import given, state_after
 from tests.support.samples.registry import archived, trained
 from tests.support.samples.rollout_course import BAKING, IN_CANARY, PROVEN
 from tests.support.samples.rollouts import CANARY, EVIDENCE, change_strategy
-from tests.support.samples.serving import policy_set
+from tests.support.samples.serving import close_circuit, opened, policy_set
 
 
 def test_evidence_has_an_end() -> None:
@@ -32,6 +33,17 @@ def test_evidence_has_an_end() -> None:
     crowded = replace(entry, figures={f"f{number}": 1.0 for number in range(EVIDENCE_FIGURES_MAX + 1)})
     assert str(EVIDENCE_FIGURES_MAX) in (wrong_evidence((crowded,)) or "")
     assert "nan" in (wrong_evidence((replace(entry, value=math.nan),)) or "")
+    assert (wrong_evidence((replace(entry, metric=1),)) or "").startswith("evidence: ")
+
+
+def test_an_arm_needs_a_version_of_its_own() -> None:
+    arms = (Arm(model_version="v2", weight=5_000), Arm(model_version="v2", weight=5_000))
+    assert "name a version twice" in (wrong_strategy(AbStrategy(arms=arms)) or "")
+
+
+def test_figures_of_a_circuit_are_numbers() -> None:
+    history = (*PROVEN, opened("v2"))
+    given(*history).when(close_circuit("v2", figures={"passed": math.nan})).then_refused("invalid-value", "figures")
 
 
 def test_without_a_rollout_one_may_be_started_and_in_a_bake_none_is_changed() -> None:

@@ -9,8 +9,12 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from hotswap_stream.workers.inference.loop.life import LoopLife
+from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.requests.quarantine import Quarantine
+from tests.support.decider_specification import state_after
 from tests.support.kafka.mock_broker import mock_broker
+from tests.support.samples.registry import promoted, trained
+from tests.support.samples.serving import half_opened, opened
 from tests.support.stages.model_loop import ANSWERS, MODEL, REQUESTS, TOPICS, Host, answered, ask, committed, loop_parts
 
 
@@ -30,17 +34,23 @@ def commit(address: str, offset: int) -> None:
 
 @asynccontextmanager
 async def living(address: str) -> AsyncIterator[Host]:
-    """A life that runs in a thread, as `ModelLoop` runs it, over one loaded version."""
+    """A life over one loaded version."""
+    async with loop_parts(address) as parts, running(parts) as host:
+        yield host
+
+
+@asynccontextmanager
+async def running(parts: LoopParts) -> AsyncIterator[Host]:
+    """A life that runs in a thread, as `ModelLoop` runs it."""
     stopping = threading.Event()
-    async with loop_parts(address) as parts:
-        life = LoopLife(parts, asyncio.get_running_loop(), stopping, Quarantine(MODEL))
-        running = asyncio.create_task(asyncio.to_thread(life.run))
-        try:
-            assert isinstance(parts.host, Host)
-            yield parts.host
-        finally:
-            stopping.set()
-            await running
+    life = LoopLife(parts, asyncio.get_running_loop(), stopping, Quarantine(MODEL))
+    task = asyncio.create_task(asyncio.to_thread(life.run))
+    try:
+        assert isinstance(parts.host, Host)
+        yield parts.host
+    finally:
+        stopping.set()
+        await task
 
 
 async def test_every_request_is_answered_once_in_order_and_committed(address: str) -> None:
@@ -61,3 +71,15 @@ async def test_a_life_goes_on_after_what_was_committed(address: str) -> None:
         assert await asyncio.to_thread(answered, address, 3) == [7.0, 8.0, 9.0]
     assert sum(host.sizes) == 3
     assert await asyncio.to_thread(committed, address) == 10
+
+
+async def test_probes_that_died_with_a_life_leave_room_for_others(address: str) -> None:
+    """They counted as under way for ever, so that no request was a probe and the circuit never closed."""
+    half_open = state_after(trained("v1"), promoted("v1", forced=True), opened("v1"), half_opened("v1"))
+    async with loop_parts(address) as parts:
+        parts.guard.update(half_open)
+        assert parts.guard.pick_probes(1_000, "v1")
+        assert not parts.guard.pick_probes(1_000, "v1"), "enough are under way"
+        async with running(parts):
+            pass
+        assert parts.guard.pick_probes(1, "v1") == (0,)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hotswap_events.profile import PROFILE_SKETCH_CHARACTERS_MAX
 from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.domain.evolve import IllegalEventError, evolve
-from hotswap_stream.domain.versions.sketch_bytes import wrong_sketch
+from hotswap_stream.domain.versions.sketch_bytes import CHARACTERS_MAX, wrong_sketch
 from tests.support.decider_specification import given, state_after
 from tests.support.samples.profiles import INPUT, SCORE, profile, profiled, sketch_of
 from tests.support.samples.registry import archived, in_envelope, trained
@@ -114,6 +114,17 @@ class TestWrongSketch:
         assert words in (wrong_sketch(encoded) or "")
         with pytest.raises(ValueError, match="not a KLL sketch of floats"):
             Sketch(encoded)
+
+    @pytest.mark.parametrize(("length", "words"), [(10, "in its preamble"), (24, "in its levels"), (60, "need")])
+    def test_a_sketch_that_is_cut_off(self, length: int, words: str) -> None:
+        content = base64.b64decode(sketch_of([number / 1_000 for number in range(1_000)]))[:length]
+        assert words in (wrong_sketch(base64.b64encode(content).decode()) or "")
+
+    def test_the_least_value_is_not_above_the_largest_and_a_text_has_an_end(self) -> None:
+        content = bytearray(base64.b64decode(sketch_of([1.0, 2.0])))
+        pack_into("<f", content, 24, 3.0)
+        assert "least and largest" in (wrong_sketch(base64.b64encode(content).decode()) or "")
+        assert f"at most {CHARACTERS_MAX}" in (wrong_sketch("A" * (CHARACTERS_MAX + 1)) or "")
 
     @for_all(st.integers(0, 2**32), st.sampled_from((INPUT, SCORE, sketch_of(range(5_000)), sketch_of([1.0]))))
     def test_bytes_changed_anywhere_are_refused_or_still_a_sketch(self, seed: int, encoded: str) -> None:

@@ -315,6 +315,13 @@ class TestGuard:
         guard.probes_lost(len(guard.pick_probes(9)))
         assert len(guard.pick_probes(9)) > 0
 
+    def test_probes_that_were_dropped_with_all_that_was_being_answered_leave_room_for_others(self) -> None:
+        guard = self.guard(self.half_open())
+        guard.pick_probes(9)
+        assert guard.pick_probes(100) == ()
+        guard.drop_probes()
+        assert guard.pick_probes(1) == (0,)
+
     def test_no_probes_while_nothing_is_half_open(self) -> None:
         guard = self.guard(state_after(*TWO_VERSIONS))
         assert guard.pick_probes(100) == ()
