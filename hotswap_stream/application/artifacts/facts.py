@@ -56,7 +56,8 @@ async def registrable_artifact(store: ArtifactStore, tried: TrialOfArtifact, dig
             reason=f"{error}; put it there first",
             legal=("hotswap-stream register FILE",),
         )
-    return Registrable(ArtifactFacts(digest=digest, size_bytes=size_bytes), await tried(digest, manifest))
+    facts = ArtifactFacts(digest=digest, size_bytes=size_bytes, signature=manifest.signature)
+    return Registrable(facts, await tried(digest, manifest))
 
 
 def _checked(path: Path) -> tuple[int, ArtifactManifest]:

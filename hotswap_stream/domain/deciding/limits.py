@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from hotswap_events.registry import ArtifactFacts, ArtifactTrial, Provenance
+from hotswap_events.signature import ModelSignature
 
 NAME_CHARACTERS_MAX = 63
 LABELS_MAX = 64
@@ -51,9 +52,10 @@ def wrong_version_name(model_version: str) -> str | None:
 
 
 def wrong_artifact(artifact: ArtifactFacts) -> str | None:
-    """Return why the artifact's address cannot be one, or None."""
+    """Return why the artifact cannot be one, or None."""
     if _DIGEST.fullmatch(artifact.digest):
-        return None
+        wrong = None if artifact.signature is None else wrong_shape(artifact.signature, ModelSignature)
+        return wrong and f"the artifact's signature is not valid: {wrong}"
     return f"artifact digest {artifact.digest[:100]!r} is not valid: 'sha256:' and 64 lower-case hex digits"
 
 
