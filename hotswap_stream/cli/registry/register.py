@@ -23,6 +23,7 @@ from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
+    from hotswap_stream.application.artifacts.manifest import Shape
     from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.settings import Settings
 
@@ -152,16 +153,13 @@ def register(
     print_result(run(main), as_json=as_json)
 
 
-def _parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
-    """Read INPUT=SHAPE, the shape as 1x3x224x224, or empty for a scalar."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for text in texts:
-        name, equals, sizes = text.rpartition("=")
-        parts = sizes.split("x") if sizes else []
-        if not equals or not name or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-            raise typer.BadParameter(f"{text!r} is not INPUT=SHAPE, such as pixels=1x3x224x224", param_hint="--warm-up")
-        shapes[name] = tuple(int(part) for part in parts)
-    return shapes
+def _parse_shapes(texts: list[str]) -> "dict[str, Shape]":
+    from hotswap_stream.application.artifacts.trial import parse_shapes
+
+    try:
+        return parse_shapes(texts)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--warm-up") from error
 
 
 @sends_command
