@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore, ArtifactTooLargeError
-from hotswap_stream.application.artifacts.trial import DEFAULT_TRIAL_LIMITS, ModelOptions, TrialLimits, TrialOrder, TrialPassed
+from hotswap_stream.application.artifacts.trial import (
+    DEFAULT_TRIAL_LIMITS,
+    ModelOptions,
+    TrialLimits,
+    TrialOrder,
+    TrialPassed,
+)
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -76,7 +82,8 @@ def trial_before_loading(
     memory = TrialMemory(settings.cache / "trials")
 
     async def check(digest: str, manifest: ArtifactManifest) -> None:
-        if manifest.kind == "architecture" or await asyncio.to_thread(memory.has, digest):
+        # Architectures and runtimes are the operator's own code; what they open, they open by themselves.
+        if manifest.kind != "onnx" or await asyncio.to_thread(memory.has, digest):
             return
         path = await store.local_path(digest)
         with tempfile.TemporaryDirectory() as folder:
