@@ -29,6 +29,9 @@ from hotswap_stream.bootstrap.environment import log_memory as log_memory
 from hotswap_stream.bootstrap.environment import running_broker as running_broker
 from hotswap_stream.bootstrap.environment import topics as topics
 from hotswap_stream.bootstrap.environment import withdraw_broker as withdraw_broker
+from hotswap_stream.bootstrap.plugins import kinds_here as kinds_here
+from hotswap_stream.bootstrap.plugins import plugins_here as plugins_here
+from hotswap_stream.bootstrap.plugins import use_plugins as use_plugins
 from hotswap_stream.bootstrap.registry import accept_log as accept_log
 from hotswap_stream.bootstrap.registry import adopting as adopting
 from hotswap_stream.bootstrap.registry import build_registry as build_registry

@@ -11,6 +11,7 @@ import msgspec
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import connection
+from hotswap_stream.bootstrap.plugins import use_plugins
 from hotswap_stream.bootstrap.registry import open_registry
 from hotswap_stream.settings import Settings, child_environment
 
@@ -30,16 +31,17 @@ async def open_training(settings: Settings, source: str = "trainer") -> AsyncIte
     from hotswap_stream.workers.training.subprocess_trainer import SubprocessTrainer
 
     limit_threads(settings.torch_threads)
+    modules = use_plugins(settings)
     store = artifact_store(settings)
     trainer = SubprocessTrainer(
-        trainer_command(),
+        trainer_command(modules),
         store,
         run_folder=settings.home / "runs",
         run_seconds_max=settings.training_seconds_max,
         artifact_bytes_max=settings.artifact_bytes_max,
     )
     evaluator = SubprocessEvaluator(
-        evaluator_command(), store, folder=settings.home / "runs", seconds_max=settings.evaluation_seconds_max
+        evaluator_command(modules), store, folder=settings.home / "runs", seconds_max=settings.evaluation_seconds_max
     )
     async with open_registry(settings, source) as registry:
         yield ModelTrainer(registry, trainer, evaluator)

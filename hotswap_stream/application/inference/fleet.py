@@ -14,7 +14,7 @@ import structlog
 from msgspec import Struct
 
 from hotswap_events.bounds import TIME_MAX
-from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord, FleetVersion, ObservationsLost
+from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetPlugin, FleetRecord, FleetVersion, ObservationsLost
 from hotswap_events.nesting import nests_too_deep
 from hotswap_stream.domain.state.model import ModelState
 
@@ -62,6 +62,10 @@ class FleetWorker(Struct, frozen=True, kw_only=True):
     """Request partitions given to it that it cannot answer: the model's topics do not fit each other."""
     advice: str | None = None
     """What somebody should mend, and how."""
+    plugins: tuple[FleetPlugin, ...] = ()
+    """Architectures and runtimes that it has beside those that it always has."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of artifacts that it can load; empty if it does not say."""
 
 
 class ModelFleet(Struct, frozen=True, kw_only=True):
@@ -183,6 +187,8 @@ class FleetFold:
                 stalled_partitions=heard.record.stalled_partitions,
                 unserved_partitions=heard.record.unserved_partitions,
                 advice=heard.record.advice,
+                plugins=heard.record.plugins,
+                kinds=heard.record.kinds,
             )
             for _, heard in sorted(self._records.get(model_name, {}).items())
             if now_s - heard.heard_s <= FORGET_SECONDS
