@@ -28,6 +28,21 @@ class ArtifactFacts(Struct, frozen=True, kw_only=True, gc=False):
     size_bytes: Annotated[int, Meta(ge=1)]
 
 
+class ArtifactTrial(Struct, frozen=True, kw_only=True, gc=False):
+    """What a trial measured: the artifact was opened and run in a process of its own before it was registered."""
+
+    executor: Annotated[str, Meta(max_length=128)]
+    """What computed it."""
+    load_ms: Annotated[float, Meta(ge=0)]
+    """From its bytes until it could be run."""
+    resident_bytes: Annotated[int, Meta(ge=0)]
+    """By how much the process grew for it."""
+    first_ms: Annotated[float, Meta(ge=0)]
+    """The first inference, of one row, or of one request where requests are computed one by one."""
+    warm_ms: Annotated[float, Meta(ge=0)]
+    """The median of some more."""
+
+
 class Provenance(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Where a version comes from. All strings are free text of at most 512 characters."""
 
@@ -68,6 +83,8 @@ class ModelTrained(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     run_id: str | None = None
     metrics: dict[str, float] = {}
     tags: dict[str, str] = {}
+    trial: ArtifactTrial | None = None
+    """Absent for artifacts whose kind needs no trial, and in events of releases that made none."""
 
 
 class ModelValidated(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

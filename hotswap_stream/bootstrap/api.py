@@ -20,6 +20,7 @@ from hotswap_stream.bootstrap.clients import (
 from hotswap_stream.bootstrap.environment import broker_condition, connection, topics
 from hotswap_stream.bootstrap.registry import adopting, open_registry
 from hotswap_stream.bootstrap.training import training_children
+from hotswap_stream.bootstrap.trials import stored_trials
 from hotswap_stream.domain.reserved import wrong_actor
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys
@@ -77,12 +78,13 @@ async def serve_api(
         FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,
         feedback_log(settings) as feedback,
     ):
-        answers, side = answer_lookup(settings), SideLoop()
+        answers, side, artifacts = answer_lookup(settings), SideLoop(), artifact_store(settings)
         side.call_at_end(answers.close)
         app = create_app(
             ApiServices(
                 registry=registry,
-                artifacts=artifact_store(settings),
+                artifacts=artifacts,
+                try_artifact=stored_trials(settings, artifacts),
                 clock=SystemClock(),
                 ids=RandomIds(),
                 environment=settings.topic_prefix,

@@ -1,17 +1,22 @@
 """Models that come from outside: what they are, and whether they hold, before anything relies on them."""
 
 import asyncio
-import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore, ArtifactTooLargeError
-from hotswap_stream.application.artifacts.trial import DEFAULT_TRIAL_LIMITS, ModelOptions, TrialLimits, TrialOrder, TrialPassed
+from hotswap_stream.application.artifacts.trial import (
+    DEFAULT_TRIAL_LIMITS,
+    ModelOptions,
+    TrialLimits,
+    TrialOrder,
+    TrialPassed,
+)
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
+    from hotswap_stream.adapters.onnx.stored_trials import StoredTrials, TrialMemory
     from hotswap_stream.application.artifacts.file_kinds import FileKind
 
 
@@ -39,14 +44,15 @@ async def imported_model(
     sizes = [path.stat().st_size for path in (file, *beside.values())]
     if sum(sizes) > settings.artifact_bytes_max:
         raise ArtifactTooLargeError(
-            f"{file} has {sum(sizes)} bytes with what comes beside it; HOTSWAP_ARTIFACT_BYTES_MAX allows "
-            f"{settings.artifact_bytes_max}"
+            f"{file} has {sum(sizes)} bytes{' with what comes beside it' if beside else ''}; "
+            f"HOTSWAP_ARTIFACT_BYTES_MAX allows {settings.artifact_bytes_max}"
         )
     if await asyncio.to_thread(_kind, file, sizes[0]) == "artifact":
         return await asyncio.to_thread(file.read_bytes), None
     from hotswap_stream.adapters.onnx.names import GRAPH_FILE
     from hotswap_stream.adapters.onnx.trial import try_model
     from hotswap_stream.application.artifacts.bundle import pack_files
+    from hotswap_stream.application.artifacts.file import digest_of_artifact
 
     paths = {GRAPH_FILE: file, **beside}
     order = TrialOrder(
@@ -58,36 +64,28 @@ async def imported_model(
     passed = await try_model(order)
 
     def packed() -> bytes:
-        return pack_files(passed.manifest, {name: path.read_bytes() for name, path in paths.items()})
+        content = pack_files(passed.manifest, {name: path.read_bytes() for name, path in paths.items()})
+        _memory(settings).add(digest_of_artifact(content), passed.facts.measured)
+        return content
 
     return await asyncio.to_thread(packed), passed
 
 
-def trial_before_loading(
-    settings: Settings, store: ArtifactStore
-) -> Callable[[str, ArtifactManifest], Awaitable[None]]:
-    """Return what tries an artifact that this machine has not tried yet, where its kind needs a trial.
+def stored_trials(settings: Settings, store: ArtifactStore) -> "StoredTrials":
+    """Return what tries stored artifacts that this machine has not tried yet, where their kind needs a trial.
 
-    Whoever registers a stored artifact by its digest made no trial; and what crashes a parser must not crash a worker,
-    which would come back to the same artifact again and again.
+    Whoever put an artifact into the store by other ways made no trial; and what crashes a parser must not crash a
+    worker, which would come back to the same artifact again and again.
     """
-    from hotswap_stream.adapters.onnx.trial import TrialMemory, try_model
+    from hotswap_stream.adapters.onnx.stored_trials import StoredTrials
 
-    memory = TrialMemory(settings.cache / "trials")
+    return StoredTrials(store, _memory(settings), threads=settings.torch_threads)
 
-    async def check(digest: str, manifest: ArtifactManifest) -> None:
-        if manifest.kind == "architecture" or await asyncio.to_thread(memory.has, digest):
-            return
-        path = await store.local_path(digest)
-        with tempfile.TemporaryDirectory() as folder:
-            if path is None:
-                path = Path(folder) / "artifact"
-                content = (await store.fetch(digest)).content
-                await asyncio.to_thread(path.write_bytes, content)
-            await try_model(TrialOrder(artifact=str(path.resolve()), threads=settings.torch_threads))
-        await asyncio.to_thread(memory.add, digest)
 
-    return check
+def _memory(settings: Settings) -> "TrialMemory":
+    from hotswap_stream.adapters.onnx.stored_trials import TrialMemory
+
+    return TrialMemory(settings.cache / "trials")
 
 
 def _kind(file: Path, size_bytes: int) -> "FileKind":

@@ -23,7 +23,6 @@ from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
-    from hotswap_events.registry import ArtifactFacts
     from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.settings import Settings
 
@@ -110,13 +109,13 @@ def register(
         from hotswap_events.commands import CommandResult, Refusal, RegisterVersion
         from hotswap_events.registry import Provenance
         from hotswap_stream import bootstrap
-        from hotswap_stream.application.artifacts.facts import stored_artifact_facts
+        from hotswap_stream.application.artifacts.facts import Registrable, registrable_artifact
         from hotswap_stream.application.artifacts.trial import ModelOptions
 
         store = bootstrap.artifact_store(settings)
-        facts: ArtifactFacts | Refusal
+        found: Registrable | Refusal
         if file is None:
-            facts = await stored_artifact_facts(store, digest or "")
+            found = await registrable_artifact(store, bootstrap.stored_trials(settings, store), digest or "")
         else:
             options = ModelOptions(
                 labels=tuple(label or ()),
@@ -127,9 +126,9 @@ def register(
             content, tried = await bootstrap.imported_model(settings, file, files, options)
             if tried is not None:
                 print_trial(tried, as_json=as_json)
-            facts = await store.put_artifact(content)
-        if isinstance(facts, Refusal):
-            return CommandResult(command_id=fields["command_id"], status="refused", model_name=model, refusal=facts)
+            found = Registrable(await store.put_artifact(content), None if tried is None else tried.facts.measured)
+        if isinstance(found, Refusal):
+            return CommandResult(command_id=fields["command_id"], status="refused", model_name=model, refusal=found)
         provenance = Provenance(
             origin="imported",
             created_by=actor,
@@ -138,7 +137,8 @@ def register(
             image=image,
         )
         command = RegisterVersion(
-            artifact=facts,
+            artifact=found.artifact,
+            trial=found.trial,
             provenance=provenance,
             model_version=version,
             run_id=run_id,

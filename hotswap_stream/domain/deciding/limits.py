@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_events.registry import ArtifactFacts, ArtifactTrial, Provenance
 
 NAME_CHARACTERS_MAX = 63
 LABELS_MAX = 64
@@ -67,6 +67,15 @@ def wrong_figures(what: str, figures: Mapping[str, float]) -> str | None:
         if not math.isfinite(value):
             return f"{what}[{key!r}] is {value}; a finite number is needed"
     return None
+
+
+def wrong_trial(trial: ArtifactTrial | None) -> str | None:
+    """Return why the figures of a trial cannot be stored, or None."""
+    if trial is None:
+        return None
+    return wrong_texts("trial", {"executor": trial.executor}) or wrong_figures(
+        "trial", {"load_ms": trial.load_ms, "first_ms": trial.first_ms, "warm_ms": trial.warm_ms}
+    )
 
 
 def wrong_labels(what: str, labels: Mapping[str, str]) -> str | None:

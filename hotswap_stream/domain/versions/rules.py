@@ -80,6 +80,7 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
         or limits.wrong_figures("metrics", command.metrics)
         or limits.wrong_labels("tags", command.tags)
         or limits.wrong_provenance(command.provenance)
+        or limits.wrong_trial(command.trial)
     )
     if wrong:
         return invalid(wrong)
@@ -100,6 +101,7 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
                 run_id=command.run_id,
                 metrics=command.metrics,
                 tags=command.tags,
+                trial=command.trial,
             ),
         )
     )
