@@ -29,6 +29,7 @@ from hotswap_stream.bootstrap.environment import log_memory as log_memory
 from hotswap_stream.bootstrap.environment import running_broker as running_broker
 from hotswap_stream.bootstrap.environment import topics as topics
 from hotswap_stream.bootstrap.environment import withdraw_broker as withdraw_broker
+from hotswap_stream.bootstrap.publishing import store_target as store_target
 from hotswap_stream.bootstrap.registry import accept_log as accept_log
 from hotswap_stream.bootstrap.registry import adopting as adopting
 from hotswap_stream.bootstrap.registry import build_registry as build_registry
