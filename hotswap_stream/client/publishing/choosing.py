@@ -100,8 +100,8 @@ def _of_program(path: Path, wishes: "Wishes") -> Conversion:
     if not wishes.trust_file:
         raise PublishError(
             f"{path} is an exported torch program, and torch unpickles parts of it when it opens one, which can run "
-            "any code on this machine: if you trust whoever made it, say trust_file=True (--trust-file), or hand in the "
-            "module or the program itself"
+            "any code on this machine: if you trust whoever made it, say trust_file=True (--trust-file), or hand in "
+            "the module or the program itself"
         )
     from hotswap_stream.client.publishing.converters.from_torch import open_program
 

@@ -108,7 +108,7 @@ def _labels(
     scores = next((name for name, (one, _) in numbers.items() if one.ndim == 2 and one.shape[1] > 1), None)
     agrees: Array
     if others:
-        agrees = np.stack([_equal_rows(one, other) for one, other in others.values()]).all(axis=0)
+        agrees = np.asarray(np.stack([_equal_rows(one, other) for one, other in others.values()]).all(axis=0))
     elif classifies and scores is not None:
         one, other = numbers[scores]
         agrees = np.asarray(one.argmax(axis=1) == other.argmax(axis=1))

@@ -161,8 +161,8 @@ def _distance(comparison: Comparison) -> tuple[float, float]:
 def _no_graph(conversion: Conversion, failed: Sequence[str]) -> str:
     return (
         f"{conversion.converter or 'nothing'} makes no graph of this model ({'; '.join(failed[:REASONS_SHOWN])}): "
-        "replace the step that it does not know, register a converter for it (skl2onnx.update_registered_converter), or "
-        "hand in the path of an ONNX graph that was made by other means"
+        "replace the step that it does not know, register a converter for it (skl2onnx.update_registered_converter), "
+        "or hand in the path of an ONNX graph that was made by other means"
     )
 
 
