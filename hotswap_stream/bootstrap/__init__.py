@@ -32,6 +32,7 @@ from hotswap_stream.bootstrap.environment import withdraw_broker as withdraw_bro
 from hotswap_stream.bootstrap.plugins import kinds_here as kinds_here
 from hotswap_stream.bootstrap.plugins import plugins_here as plugins_here
 from hotswap_stream.bootstrap.plugins import use_plugins as use_plugins
+from hotswap_stream.bootstrap.publishing import store_target as store_target
 from hotswap_stream.bootstrap.registry import accept_log as accept_log
 from hotswap_stream.bootstrap.registry import adopting as adopting
 from hotswap_stream.bootstrap.registry import build_registry as build_registry

@@ -15,6 +15,7 @@ COMMAND_MODULES = (
     "registry.models",
     "registry.versions",
     "registry.register",
+    "registry.publish",
     "drift",
     "registry.lifecycle",
     "serving",
