@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hotswap_stream.application.artifacts.file import ArtifactFormatError, read_manifest
 from hotswap_stream.application.artifacts.store import ArtifactStore, ArtifactTooLargeError
 from hotswap_stream.application.artifacts.trial import (
     DEFAULT_TRIAL_LIMITS,
@@ -48,7 +49,10 @@ async def imported_model(
             f"HOTSWAP_ARTIFACT_BYTES_MAX allows {settings.artifact_bytes_max}"
         )
     if await asyncio.to_thread(_kind, file, sizes[0]) == "artifact":
-        return await asyncio.to_thread(file.read_bytes), None
+        content = await asyncio.to_thread(file.read_bytes)
+        if read_manifest(content).kind == "dataset":
+            raise ArtifactFormatError(f"{file} is a validation set: choose it with `hotswap-stream validation-set`")
+        return content, None
     from hotswap_stream.adapters.onnx.names import GRAPH_FILE
     from hotswap_stream.adapters.onnx.trial import try_model
     from hotswap_stream.application.artifacts.bundle import pack_files

@@ -56,6 +56,8 @@ async def registrable_artifact(store: ArtifactStore, tried: TrialOfArtifact, dig
             reason=f"{error}; put it there first",
             legal=("hotswap-stream register FILE",),
         )
+    if manifest.kind == "dataset":
+        return Refusal(code="invalid-value", reason=f"{digest} is a validation set; it cannot be a version")
     return Registrable(ArtifactFacts(digest=digest, size_bytes=size_bytes), await tried(digest, manifest))
 
 

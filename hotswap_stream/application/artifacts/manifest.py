@@ -27,8 +27,9 @@ WINDOW_STEPS_MAX = 4_096
 LABELS_MAX = 10_000
 LABEL_CHARACTERS_MAX = 256
 
-Kind = Literal["architecture", "onnx"]
-"""`architecture`: weights for code that is registered under a name. `onnx`: a graph, which is all there is."""
+Kind = Literal["architecture", "onnx", "dataset"]
+"""`architecture`: weights for code that is registered under a name. `onnx`: a graph, which is all there is. `dataset`:
+labelled rows that versions are measured on; never a version itself."""
 Batching = Literal["rows", "request"]
 """`rows`: the first dimension of each input and output is the batch, and requests share a pass. `request`: each request
 is a pass of its own, over exactly its tensors."""
@@ -111,7 +112,7 @@ class ArtifactManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         if self.kind != "architecture":
-            if self.architecture or self.arguments:
+            if self.architecture or (self.arguments and self.kind != "dataset"):
                 raise ValueError(f"an artifact of kind {self.kind!r} names no architecture and no arguments")
         elif not _ARCHITECTURE.fullmatch(self.architecture):
             raise ValueError(

@@ -52,9 +52,14 @@ def wrong_version_name(model_version: str) -> str | None:
 
 def wrong_artifact(artifact: ArtifactFacts) -> str | None:
     """Return why the artifact's address cannot be one, or None."""
-    if _DIGEST.fullmatch(artifact.digest):
+    return wrong_digest(artifact.digest)
+
+
+def wrong_digest(digest: str) -> str | None:
+    """Return why this cannot be the digest of an artifact, or None."""
+    if _DIGEST.fullmatch(digest):
         return None
-    return f"artifact digest {artifact.digest[:100]!r} is not valid: 'sha256:' and 64 lower-case hex digits"
+    return f"artifact digest {digest[:100]!r} is not valid: 'sha256:' and 64 lower-case hex digits"
 
 
 def wrong_figures(what: str, figures: Mapping[str, float]) -> str | None:
