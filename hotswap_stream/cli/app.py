@@ -28,6 +28,7 @@ COMMAND_MODULES = (
     "audit.audit",
     "processes.worker",
     "fleet",
+    "plugins",
     "processes.healthy",
     "windows",
     "webhooks",
