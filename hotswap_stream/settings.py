@@ -58,6 +58,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     artifact_bytes_max: int = 2 * 1024**3
     artifact_grace_seconds: float = 3_600.0
     """A clean-up leaves an artifact in the store that was put there, or registered, more lately; at least 60."""
+    uploads_max: int = 32
+    """Models that are uploaded over HTTP at once, on one machine; more are refused with 503 and Retry-After."""
+    uploads_bytes_max: int = 8 * 1024**3
+    """Bytes of all uploads under way on one machine, those that are still to come too."""
+    upload_seconds_max: float = 21_600.0
+    """Age at which an upload in pieces is deleted if no model was made of it; at least 60."""
+    upload_trials_max: int = 2
+    """Uploaded models that one API process tries at once; others wait for their turn, 30 seconds at most."""
     broker_port: int | None = None
     broker_heap_mib_max: int = 256
     answers_key: str | None = None

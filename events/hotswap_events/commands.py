@@ -14,7 +14,7 @@ from hotswap_events.command import ModelVersion as ModelVersion
 from hotswap_events.command import Reason as Reason
 from hotswap_events.command import RunId as RunId
 from hotswap_events.profile import ProfileVersion as ProfileVersion
-from hotswap_events.registry import ArtifactFacts, Provenance, RollBackCause, TrainingFailureCause
+from hotswap_events.registry import ArtifactFacts, ArtifactTrial, Provenance, RollBackCause, TrainingFailureCause
 from hotswap_events.rollout_commands import DeleteArtifact as DeleteArtifact
 from hotswap_events.rollout_commands import RolloutCommands
 from hotswap_events.rollout_commands import SetValidationPolicy as SetValidationPolicy
@@ -47,6 +47,8 @@ class RegisterVersion(Command, frozen=True, tag="hotswap.command.register.v1"):
     run_id: RunId | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    trial: ArtifactTrial | None = None
+    """What its trial measured, if there was one."""
 
 
 class ValidateVersion(Command, frozen=True, tag="hotswap.command.validate.v1"):
@@ -75,12 +77,16 @@ class PromoteVersion(Command, frozen=True, tag="hotswap.command.promote.v1"):
     """Put a version that passed validation into production."""
 
     model_version: ModelVersion
+    allow_signature_change: bool = False
+    """Even if its inputs or outputs differ from the active version's, so that its users' requests would break."""
 
 
 class SwitchVersion(Command, frozen=True, tag="hotswap.command.switch.v1"):
     """Force a version into production, past the validation gate."""
 
     model_version: ModelVersion
+    allow_signature_change: bool = False
+    """Even if its inputs or outputs differ from the active version's, so that its users' requests would break."""
 
 
 class ArchiveVersion(Command, frozen=True, tag="hotswap.command.archive.v1"):

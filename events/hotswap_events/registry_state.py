@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from hotswap_events.alerts import AlertPolicy, AlertRule
-from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance, Verdict
+from hotswap_events.registry import ArtifactFacts, ArtifactTrial, ModelValidated, Provenance, Verdict
 from hotswap_events.rollout_record import RolloutRecord
 from hotswap_events.serving_control import CircuitOpenedCause, ServingPolicy
 from hotswap_events.validation_policy import ValidationPolicy
@@ -77,6 +77,8 @@ class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     provenance: Provenance | None = None
     metrics: dict[str, float] = {}
     tags: dict[str, str] = {}
+    trial: ArtifactTrial | None = None
+    """What a trial of the artifact measured before it was registered; absent if there was none."""
     verdict: Verdict | None = None
     """Of the last validation; absent if there was none."""
     validation: ModelValidated | None = None
@@ -94,7 +96,7 @@ class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     profile_source: str | None = None
     """Which data they were."""
     details_omitted: bool = False
-    """Provenance, metrics, tags and figures were left out, because the state would not fit into one record."""
+    """Provenance, metrics, tags, signature, trial and figures were left out: the state would not fit into a record."""
 
 
 class RegistryState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

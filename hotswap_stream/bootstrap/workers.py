@@ -8,7 +8,7 @@ from hotswap_stream.bootstrap.environment import answer_tags, connection, topics
 from hotswap_stream.bootstrap.plugins import kinds_here, plugins_here, use_plugins
 from hotswap_stream.bootstrap.registry import build_registry
 from hotswap_stream.bootstrap.topic_care import ensure_control_topics, model_topics_creator
-from hotswap_stream.bootstrap.trials import trial_before_loading
+from hotswap_stream.bootstrap.trials import stored_trials
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
 
@@ -75,7 +75,7 @@ def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
     return LoaderByKind(
         store,
         {"architecture": architectures, "onnx": graphs, "runtime": runtimes},
-        check=trial_before_loading(settings, store) if tries else None,
+        check=stored_trials(settings, store) if tries else None,
     )
 
 

@@ -36,7 +36,7 @@ class LoaderByKind:
         store: ArtifactStore,
         makers: Mapping[Kind, Callable[[], ContentLoader]],
         *,
-        check: Callable[[str, ArtifactManifest], Awaitable[None]] | None = None,
+        check: Callable[[str, ArtifactManifest], Awaitable[object]] | None = None,
     ) -> None:
         """Make a loader.
 

@@ -130,7 +130,10 @@ def read_manifest(content: bytes | memoryview, size_bytes: int | None = None) ->
     header = _read_header(content, len(content) if size_bytes is None else size_bytes)
     text = header.metadata.get(MANIFEST_KEY)
     if text is None:
-        raise ArtifactFormatError(f"not an artifact: its safetensors header has no {MANIFEST_KEY!r} in __metadata__")
+        raise ArtifactFormatError(
+            f"not an artifact: its safetensors header has no {MANIFEST_KEY!r} in __metadata__. Weights alone do not "
+            "say what computes them: export the model to ONNX, or hand it to hotswap_stream.client.publish"
+        )
     return decode_manifest(text)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from hotswap_events.inference import DATATYPE_BYTES, Datatype
+from hotswap_events.signature import ModelSignature, TensorSignature
 from hotswap_events.windows import WINDOW_BYTES_MAX
 
 Argument = str | int | float | bool | None
@@ -121,6 +122,19 @@ class ArtifactManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def has_rows(self) -> bool:
         """Whether the first dimension is the batch."""
         return self.batching == "rows"
+
+    @property
+    def signature(self) -> ModelSignature:
+        """What users send and get. Of a window they send as many of the newest steps as they have."""
+        window = None if self.window is None else self.window.input
+
+        def shown(spec: TensorSpec) -> TensorSignature:
+            shape = (-1, -1, *spec.shape[2:]) if spec.name == window else spec.shape
+            return TensorSignature(name=spec.name, datatype=spec.datatype, shape=shape)
+
+        return ModelSignature(
+            inputs=tuple(map(shown, self.inputs)), outputs=tuple(map(shown, self.outputs)), batching=self.batching
+        )
 
     @property
     def what(self) -> str:

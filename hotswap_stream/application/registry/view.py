@@ -40,6 +40,7 @@ def registry_version(version: VersionState) -> RegistryVersion:
         provenance=version.provenance,
         metrics=version.metrics,
         tags=version.tags,
+        trial=version.trial,
         verdict=None if validation is None else validation.verdict,
         validation=validation,
         promotions_total=len(version.production_sequences),
@@ -179,5 +180,13 @@ def _listed_bytes(version: RegistryVersion) -> int:
 
 def _without_details(version: RegistryVersion) -> RegistryVersion:
     return msgspec.structs.replace(
-        version, provenance=None, metrics={}, tags={}, validation=None, profile_source=None, details_omitted=True
+        version,
+        artifact=msgspec.structs.replace(version.artifact, signature=None),
+        provenance=None,
+        metrics={},
+        tags={},
+        trial=None,
+        validation=None,
+        profile_source=None,
+        details_omitted=True,
     )

@@ -23,7 +23,7 @@ from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
-    from hotswap_events.registry import ArtifactFacts
+    from hotswap_stream.application.artifacts.manifest import Shape
     from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.settings import Settings
 
@@ -110,13 +110,13 @@ def register(
         from hotswap_events.commands import CommandResult, Refusal, RegisterVersion
         from hotswap_events.registry import Provenance
         from hotswap_stream import bootstrap
-        from hotswap_stream.application.artifacts.facts import stored_artifact_facts
+        from hotswap_stream.application.artifacts.facts import Registrable, registrable_artifact
         from hotswap_stream.application.artifacts.trial import ModelOptions
 
         store = bootstrap.artifact_store(settings)
-        facts: ArtifactFacts | Refusal
+        found: Registrable | Refusal
         if file is None:
-            facts = await stored_artifact_facts(store, digest or "")
+            found = await registrable_artifact(store, bootstrap.stored_trials(settings, store), digest or "")
         else:
             options = ModelOptions(
                 labels=tuple(label or ()),
@@ -127,9 +127,9 @@ def register(
             content, tried = await bootstrap.imported_model(settings, file, files, options)
             if tried is not None:
                 print_trial(tried, as_json=as_json)
-            facts = await store.put_artifact(content)
-        if isinstance(facts, Refusal):
-            return CommandResult(command_id=fields["command_id"], status="refused", model_name=model, refusal=facts)
+            found = Registrable(await store.put_artifact(content), None if tried is None else tried.facts.measured)
+        if isinstance(found, Refusal):
+            return CommandResult(command_id=fields["command_id"], status="refused", model_name=model, refusal=found)
         provenance = Provenance(
             origin="imported",
             created_by=actor,
@@ -138,7 +138,8 @@ def register(
             image=image,
         )
         command = RegisterVersion(
-            artifact=facts,
+            artifact=found.artifact,
+            trial=found.trial,
             provenance=provenance,
             model_version=version,
             run_id=run_id,
@@ -152,16 +153,13 @@ def register(
     print_result(run(main), as_json=as_json)
 
 
-def _parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
-    """Read INPUT=SHAPE, the shape as 1x3x224x224, or empty for a scalar."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for text in texts:
-        name, equals, sizes = text.rpartition("=")
-        parts = sizes.split("x") if sizes else []
-        if not equals or not name or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-            raise typer.BadParameter(f"{text!r} is not INPUT=SHAPE, such as pixels=1x3x224x224", param_hint="--warm-up")
-        shapes[name] = tuple(int(part) for part in parts)
-    return shapes
+def _parse_shapes(texts: list[str]) -> "dict[str, Shape]":
+    from hotswap_stream.application.artifacts.trial import parse_shapes
+
+    try:
+        return parse_shapes(texts)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--warm-up") from error
 
 
 @sends_command

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from hotswap_events.envelope import Timestamp
 from hotswap_events.profile import ModelProfiled
-from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance
+from hotswap_events.registry import ArtifactFacts, ArtifactTrial, ModelValidated, Provenance
 from hotswap_events.validation_policy import ValidationPolicy
 from hotswap_stream.domain.state.alerts import NO_ALERTS, AlertsState
 from hotswap_stream.domain.state.circuits import UNTOUCHED, ServingControl
@@ -39,6 +39,7 @@ class VersionState(Struct, gc=False):
     """Its artifact was given up by a clean-up."""
     profile: ModelProfiled | None = None
     """What its training data looked like; about 10 KB. None: not known, or given up with the artifact."""
+    trial: ArtifactTrial | None = None
 
     @property
     def was_in_production(self) -> bool:

@@ -44,6 +44,7 @@ def _trained(state: ModelState, data: ModelTrained, event: Envelope) -> None:
         data.run_id,
         data.metrics,
         data.tags,
+        trial=data.trial,
     )
     if data.run_id in state.runs:
         state.runs[data.run_id] = RunState(data.run_id, "succeeded")
