@@ -11,7 +11,7 @@ from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
 
 RUNTIME_SECONDS_MAX = 30.0
-"""A worker whose batch takes a minute is taken for stuck: there must be time to try the others of a batch alone."""
+"""A worker whose batch takes a minute is taken for stuck: there must be time to try the others of the batch alone."""
 
 
 _NEEDS: dict[Kind, tuple[str, ...]] = {

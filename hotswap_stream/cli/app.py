@@ -30,6 +30,7 @@ COMMAND_MODULES = (
     "audit.audit",
     "processes.worker",
     "fleet",
+    "plugins",
     "processes.healthy",
     "windows",
     "webhooks",

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from hotswap_stream.adapters.models.reading import Content, read_artifact
-from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Kind
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Kind, Package
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.audit.reproduce import ExactModel
 from hotswap_stream.application.plugins.names import MissingPlugin, MissingPluginError, PluginKind
@@ -88,6 +88,6 @@ class LoaderByKind:
 def _not_installed(manifest: ArtifactManifest, module: str) -> MissingPluginError:
     kind: PluginKind = "runtime" if manifest.kind == "runtime" else "architecture"
     return MissingPluginError(
-        MissingPlugin(kind=kind, name=manifest.what),
+        MissingPlugin(kind=kind, name=manifest.what, package=Package(name=module.partition(".")[0])),
         f"artifacts of kind {manifest.kind!r} need {module}, which is not installed here",
     )

@@ -16,6 +16,7 @@ from msgspec import Struct
 from hotswap_events.bounds import TIME_MAX
 from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetPlugin, FleetRecord, FleetVersion, ObservationsLost
 from hotswap_events.nesting import nests_too_deep
+from hotswap_stream.application.inference.lacking import LackedPlugin, lacked_plugins
 from hotswap_stream.domain.state.model import ModelState
 
 _log = structlog.get_logger(__name__)
@@ -81,6 +82,8 @@ class ModelFleet(Struct, frozen=True, kw_only=True):
     whole_fleet_serves_active: bool
     """Whether there are live workers, and all of them serve the version in production."""
     workers: tuple[FleetWorker, ...]
+    lacked_plugins: tuple[LackedPlugin, ...] = ()
+    """Code that versions need and live workers lack."""
 
 
 class FleetView(Protocol):
@@ -245,4 +248,5 @@ def model_fleet(model_name: str, state: ModelState, active_offset: int, workers:
         serving_active_workers=0 if active is None else len(serving),
         whole_fleet_serves_active=active is not None and bool(live) and len(serving) == len(live),
         workers=workers,
+        lacked_plugins=lacked_plugins(live),
     )

@@ -26,11 +26,25 @@ SIGNATURE = Signature(
 )
 
 
+DIGITS = Signature(
+    inputs=(TensorSpec(name="image", datatype="FP32", shape=(-1, 1, 28, 28)),),
+    outputs=(TensorSpec(name="scores", datatype="FP32", shape=(-1, 10)),),
+    warm_up={"image": (1, 1, 28, 28)},
+)
+
+
 @architecture("plugged-linear", lambda: SIGNATURE)
 def plugged_linear() -> "nn.Module":
     from torch import nn
 
     return nn.Linear(4, 2)
+
+
+@architecture("plugged-digits", lambda: DIGITS)
+def plugged_digits() -> "nn.Module":
+    from torch import nn
+
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
 
 
 @runtime("test-texts")
