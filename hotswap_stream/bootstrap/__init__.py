@@ -45,6 +45,7 @@ from hotswap_stream.bootstrap.topic_care import model_topics_creator as model_to
 from hotswap_stream.bootstrap.topic_care import repair_topics as repair_topics
 from hotswap_stream.bootstrap.training import open_training as open_training
 from hotswap_stream.bootstrap.trials import imported_model as imported_model
+from hotswap_stream.bootstrap.uploads import open_uploads as open_uploads
 from hotswap_stream.bootstrap.webhooks import configured_webhooks as configured_webhooks
 from hotswap_stream.bootstrap.webhooks import webhook_deliveries as webhook_deliveries
 from hotswap_stream.bootstrap.webhooks import webhook_places as webhook_places

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore, ArtifactTooLargeError
-from hotswap_stream.application.artifacts.trial import DEFAULT_TRIAL_LIMITS, ModelOptions, TrialLimits, TrialOrder, TrialPassed
+from hotswap_stream.application.artifacts.trial import (
+    DEFAULT_TRIAL_LIMITS,
+    ModelOptions,
+    TrialLimits,
+    TrialOrder,
+    TrialPassed,
+)
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
