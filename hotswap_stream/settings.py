@@ -101,6 +101,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Time within one load to build, check and measure executors; eager torch serves if none is chosen by then."""
     executor_graph_ms_max: int = 300_000
     """Time for the process that exports or compiles an architecture."""
+    plugin_modules: str | None = None
+    """Modules with architectures and runtimes of your own, separated by commas, beside those that installed packages
+    declare by entry points. They must be importable by name."""
+    runtime_seconds_max: float = 10.0
+    """How long a runtime may compute one pass; then its process is ended, and what was asked is refused; at most 30."""
+    runtime_load_seconds_max: float = 300.0
+    """How long a runtime may load an artifact."""
     api_host: str = "127.0.0.1"
     """Where the API listens. Beyond loopback it needs `API_KEYS`, or `API_INSECURE_NO_KEYS`."""
     api_port: int = 8000
@@ -131,6 +138,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """A request over HTTP that would likely wait longer, by the workers' lag, is refused with 503 and Retry-After."""
     api_infer_in_flight_per_key_max: int = 128
     """Requests to models at once with one API key; more are refused with 429. Those without a key share one limit."""
+    api_url: str | None = None
+    """The API that `hotswap-stream publish` sends to, such as `https://models.example:8000`. Unset: it writes to the
+    store and the log of the environment itself."""
+    api_key: str | None = None
+    """What commands that ask the API show as their key."""
     training_seconds_max: float = 3_600.0
     evaluation_seconds_max: float = 600.0
     """How long measuring a version on the validation set may take."""
@@ -157,6 +169,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "answers_key",
             "artifacts_s3_secret_access_key",
             "api_keys",
+            "api_key",
             "webhook_urls",
             "webhook_secret",
         }

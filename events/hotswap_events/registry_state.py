@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from hotswap_events.alerts import AlertPolicy, AlertRule
-from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance, Verdict
+from hotswap_events.registry import ArtifactFacts, ArtifactTrial, ModelValidated, Provenance, Verdict
 from hotswap_events.rollout_record import RolloutRecord
 from hotswap_events.serving_control import CircuitOpenedCause, ServingPolicy
 from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_events.validation_set import ValidationSet
 
 CircuitPosition = Literal["closed", "open", "half-open"]
 VersionStage = Literal["none", "staging", "production", "superseded", "archived"]
@@ -77,6 +78,8 @@ class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     provenance: Provenance | None = None
     metrics: dict[str, float] = {}
     tags: dict[str, str] = {}
+    trial: ArtifactTrial | None = None
+    """What a trial of the artifact measured before it was registered; absent if there was none."""
     verdict: Verdict | None = None
     """Of the last validation; absent if there was none."""
     validation: ModelValidated | None = None
@@ -94,7 +97,7 @@ class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     profile_source: str | None = None
     """Which data they were."""
     details_omitted: bool = False
-    """Provenance, metrics, tags and figures were left out, because the state would not fit into one record."""
+    """Provenance, metrics, tags, signature, trial and figures were left out: the state would not fit into a record."""
 
 
 class RegistryState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -133,6 +136,8 @@ class RegistryState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """The one that goes on, with its last analysis."""
     validation_policy: ValidationPolicy | None = None
     """Set for this model; absent: the default."""
+    validation_set: ValidationSet | None = None
+    """What its versions are measured on; absent: none was chosen."""
     alerts: tuple[AlertRecord, ...] = ()
     """Raised now, oldest first; at most 32."""
     alert_policy: AlertPolicy | None = None

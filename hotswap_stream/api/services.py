@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct, field
 
+from hotswap_stream.application.artifacts.facts import TrialOfArtifact
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.artifacts.uploads.receiving import Uploads
 from hotswap_stream.application.clock import Clock, Ids
@@ -29,6 +30,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
 
     registry: Registry
     artifacts: ArtifactStore
+    try_artifact: TrialOfArtifact
+    """Tries what is registered by its digest, where its kind needs it."""
     clock: Clock
     ids: Ids
     environment: str

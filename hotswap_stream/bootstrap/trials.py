@@ -1,12 +1,12 @@
 """Models that come from outside: what they are, and whether they hold, before anything relies on them."""
 
 import asyncio
-import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.artifacts.bundle import pack_files
+from hotswap_stream.application.artifacts.file import ArtifactFormatError, digest_of_artifact, read_manifest
 from hotswap_stream.application.artifacts.store import ArtifactStore, ArtifactTooLargeError
 from hotswap_stream.application.artifacts.trial import (
     DEFAULT_TRIAL_LIMITS,
@@ -18,6 +18,7 @@ from hotswap_stream.application.artifacts.trial import (
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
+    from hotswap_stream.adapters.onnx.stored_trials import StoredTrials, TrialMemory
     from hotswap_stream.application.artifacts.file_kinds import FileKind
 
 
@@ -28,7 +29,7 @@ async def imported_model(
     options: ModelOptions,
     limits: TrialLimits = DEFAULT_TRIAL_LIMITS,
 ) -> tuple[bytes, TrialPassed | None]:
-    """Return a file as an artifact, and what its trial brought; None for an artifact that was made before.
+    """Return a file as an artifact, and what its trial brought; None for a kind that needs none.
 
     Args:
         settings: The environment to work in.
@@ -38,21 +39,26 @@ async def imported_model(
         limits: What its trial may take.
 
     Raises:
-        ArtifactFormatError: It is neither; the message says what it is, and what to do.
+        ArtifactFormatError: It is neither, the message says what it is, and what to do; or it is an artifact that was
+            made before, and something is given that would go into one.
         ArtifactTooLargeError: All together have too many bytes.
         TrialFailedError: The graph cannot be served.
     """
     sizes = [path.stat().st_size for path in (file, *beside.values())]
     if sum(sizes) > settings.artifact_bytes_max:
         raise ArtifactTooLargeError(
-            f"{file} has {sum(sizes)} bytes with what comes beside it; HOTSWAP_ARTIFACT_BYTES_MAX allows "
-            f"{settings.artifact_bytes_max}"
+            f"{file} has {sum(sizes)} bytes{' with what comes beside it' if beside else ''}; "
+            f"HOTSWAP_ARTIFACT_BYTES_MAX allows {settings.artifact_bytes_max}"
         )
     if await asyncio.to_thread(_kind, file, sizes[0]) == "artifact":
-        return await asyncio.to_thread(file.read_bytes), None
+        if beside or options != ModelOptions():
+            raise ArtifactFormatError(
+                "the file is an artifact with a manifest of its own: no files go beside it, and its labels, shapes and "
+                "batching are in there"
+            )
+        return await _ready_made(settings, file, limits)
     from hotswap_stream.adapters.onnx.names import GRAPH_FILE
     from hotswap_stream.adapters.onnx.trial import try_model
-    from hotswap_stream.application.artifacts.bundle import pack_files
 
     paths = {GRAPH_FILE: file, **beside}
     order = TrialOrder(
@@ -64,36 +70,43 @@ async def imported_model(
     passed = await try_model(order)
 
     def packed() -> bytes:
-        return pack_files(passed.manifest, {name: path.read_bytes() for name, path in paths.items()})
+        content = pack_files(passed.manifest, {name: path.read_bytes() for name, path in paths.items()})
+        _memory(settings).add(digest_of_artifact(content), passed.facts.measured)
+        return content
 
     return await asyncio.to_thread(packed), passed
 
 
-def trial_before_loading(
-    settings: Settings, store: ArtifactStore
-) -> Callable[[str, ArtifactManifest], Awaitable[None]]:
-    """Return what tries an artifact that this machine has not tried yet, where its kind needs a trial.
+async def _ready_made(settings: Settings, file: Path, limits: TrialLimits) -> tuple[bytes, TrialPassed | None]:
+    content = await asyncio.to_thread(file.read_bytes)
+    kind = read_manifest(content).kind
+    if kind == "dataset":
+        raise ArtifactFormatError(f"{file} is a validation set: choose it with `hotswap-stream validation-set`")
+    if kind != "onnx":
+        return content, None
+    from hotswap_stream.adapters.onnx.trial import try_model
 
-    Whoever registers a stored artifact by its digest made no trial; and what crashes a parser must not crash a worker,
-    which would come back to the same artifact again and again.
+    path = await asyncio.to_thread(file.resolve)
+    passed = await try_model(TrialOrder(artifact=str(path), limits=limits, threads=settings.torch_threads))
+    await asyncio.to_thread(_memory(settings).add, digest_of_artifact(content), passed.facts.measured)
+    return content, passed
+
+
+def stored_trials(settings: Settings, store: ArtifactStore) -> "StoredTrials":
+    """Return what tries stored artifacts that this machine has not tried yet, where their kind needs a trial.
+
+    Whoever put an artifact into the store by other ways made no trial; and what crashes a parser must not crash a
+    worker, which would come back to the same artifact again and again.
     """
-    from hotswap_stream.adapters.onnx.trial import TrialMemory, try_model
+    from hotswap_stream.adapters.onnx.stored_trials import StoredTrials
 
-    memory = TrialMemory(settings.cache / "trials")
+    return StoredTrials(store, _memory(settings), threads=settings.torch_threads)
 
-    async def check(digest: str, manifest: ArtifactManifest) -> None:
-        if manifest.kind == "architecture" or await asyncio.to_thread(memory.has, digest):
-            return
-        path = await store.local_path(digest)
-        with tempfile.TemporaryDirectory() as folder:
-            if path is None:
-                path = Path(folder) / "artifact"
-                content = (await store.fetch(digest)).content
-                await asyncio.to_thread(path.write_bytes, content)
-            await try_model(TrialOrder(artifact=str(path.resolve()), threads=settings.torch_threads))
-        await asyncio.to_thread(memory.add, digest)
 
-    return check
+def _memory(settings: Settings) -> "TrialMemory":
+    from hotswap_stream.adapters.onnx.stored_trials import TrialMemory
+
+    return TrialMemory(settings.cache / "trials")
 
 
 def _kind(file: Path, size_bytes: int) -> "FileKind":

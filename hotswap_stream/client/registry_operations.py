@@ -89,6 +89,10 @@ class RegistryOperations(ABC, Generic[AnswerT, InferenceT]):
         parameters = {"stage": stage, "before_sequence": before_sequence, "limit": limit}
         return self._json(calls.query(f"{calls.model_path(model_name)}/versions", parameters))
 
+    def version(self, model_name: str, model_version: str) -> AnswerT:
+        """One version, with its stage and verdict."""
+        return self._json(calls.query(calls.model_path(model_name, model_version)))
+
     def events(
         self,
         *,

@@ -30,6 +30,8 @@ _DATATYPES: dict[int, Datatype] = {
     onnx.TensorProto.STRING: "BYTES",
 }
 
+NEITHER = "neither a safetensors file nor an ONNX graph"
+
 
 class UnsupportedGraphError(HotswapError):
     """The file is no ONNX graph, or one that cannot be served; the message says why, and what would do."""
@@ -67,9 +69,9 @@ def read_signature(content: bytes, beside: Collection[str] = ()) -> GraphSignatu
     try:
         model = onnx.load_model_from_string(content)
     except (DecodeError, ValueError, RecursionError) as error:
-        raise UnsupportedGraphError(f"not an ONNX graph: it cannot be read as one ({error})") from error
+        raise UnsupportedGraphError(f"{NEITHER}: it cannot be read as one ({error})") from error
     if not model.ir_version or not model.graph.node or not model.graph.output:
-        raise UnsupportedGraphError("not an ONNX graph: it has no version, no operations or no outputs")
+        raise UnsupportedGraphError(f"{NEITHER}: it has no version, no operations or no outputs")
     _check_versions(model)
     _check_external(model, beside)
     given = {tensor.name for tensor in model.graph.initializer}
@@ -115,7 +117,7 @@ def _check_versions(model: Any) -> None:
 
 
 def _check_external(model: Any, beside: Collection[str]) -> None:
-    for tensor in _tensors(model.graph):
+    for tensor in tensors_of(model.graph):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
         location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
@@ -126,7 +128,7 @@ def _check_external(model: Any, beside: Collection[str]) -> None:
             )
 
 
-def _tensors(graph: Any) -> Iterator[Any]:
+def tensors_of(graph: Any) -> Iterator[Any]:
     """Yield all tensors of a graph and of the graphs within it."""
     graphs = [graph]
     while graphs:

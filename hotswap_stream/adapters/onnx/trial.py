@@ -1,14 +1,13 @@
 """Trials from the outside: a process for each, with an end in any case."""
 
 import asyncio
+import importlib.util
 import signal
 import sys
-from pathlib import Path
 
 import msgspec
 import structlog
 
-from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.application.artifacts.trial import TrialFailedError, TrialLine, TrialOrder, TrialPassed
 
 COMMAND = (sys.executable, "-m", "hotswap_stream.adapters.onnx.trial_process")
@@ -18,12 +17,23 @@ ERROR_BYTES_MAX = 64 * 1024
 _log = structlog.get_logger(__name__)
 
 
+def can_try() -> bool:
+    """Return whether what runs a graph is installed here."""
+    return importlib.util.find_spec("onnxruntime") is not None
+
+
 async def try_model(order: TrialOrder, command: tuple[str, ...] = COMMAND) -> TrialPassed:
     """Open and run a model in a process of its own.
 
     Raises:
-        TrialFailedError: It cannot be served, or it was too much for the limits; the message says which.
+        TrialFailedError: It cannot be served, it was too much for the limits, or nothing is installed here that could
+            try it; the message says which.
     """
+    if not can_try():
+        raise TrialFailedError(
+            "an ONNX graph is tried before it is registered, and onnxruntime is not installed here: "
+            "pip install 'hotswap-stream[worker]'"
+        )
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
@@ -59,28 +69,6 @@ async def try_model(order: TrialOrder, command: tuple[str, ...] = COMMAND) -> Tr
         text = await errors
     _log.info("trial_crashed", returncode=process.returncode, errors=text[-2_000:])
     raise TrialFailedError(_why_ended(process.returncode, order))
-
-
-class TrialMemory:
-    """Which artifacts passed a trial on this machine, by digest. Lost marks cost another trial, nothing else."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def has(self, digest: str) -> bool:
-        """Return whether the artifact passed. InvalidDigestError."""
-        return self._mark(digest).exists()
-
-    def add(self, digest: str) -> None:
-        """Note that it passed; a folder that cannot be written to is no reason to fail."""
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._mark(digest).touch()
-        except OSError as error:
-            _log.warning("trial_not_remembered", cause=str(error))
-
-    def _mark(self, digest: str) -> Path:
-        return self._folder / f"{digest_hex(digest)}.passed"
 
 
 def _read(line: bytes) -> TrialPassed:

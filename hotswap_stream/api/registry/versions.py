@@ -6,8 +6,8 @@ from litestar import Controller, Response, get, post
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Struct
 
-from hotswap_events.commands import RegisterVersion
-from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_events.commands import Refusal, RegisterVersion
+from hotswap_events.registry import Provenance
 from hotswap_events.registry_state import RegistryVersion, VersionStage
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer, handled
 from hotswap_stream.api.commands.context import Headers, command_context
@@ -18,7 +18,7 @@ from hotswap_stream.api.protocol.problems import found, refused
 from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.registry.bodies import RegisterBody
 from hotswap_stream.api.runtime import Runtime
-from hotswap_stream.application.artifacts.facts import stored_artifact_facts
+from hotswap_stream.application.artifacts.facts import registrable_artifact
 from hotswap_stream.application.registry.queries import find_version, list_versions
 
 VERSIONS_IN_PAGE_MAX = 1_000
@@ -91,9 +91,10 @@ class VersionController(Controller):
     ) -> Response[CommandAnswer]:
         """Register an artifact that is in the store, trained here or elsewhere."""
         context = command_context(command_headers, data, runtime.services.ids)
-        artifact = await stored_artifact_facts(runtime.services.artifacts, data.artifact_digest)
-        if not isinstance(artifact, ArtifactFacts):
-            raise refused(artifact, command_id=context.command_id)
+        services = runtime.services
+        found = await registrable_artifact(services.artifacts, services.try_artifact, data.artifact_digest)
+        if isinstance(found, Refusal):
+            raise refused(found, command_id=context.command_id)
         provenance = Provenance(
             origin=data.origin,
             created_by=data.created_by or context.actor,
@@ -104,7 +105,8 @@ class VersionController(Controller):
         )
         command = RegisterVersion(
             model_name=model_name,
-            artifact=artifact,
+            artifact=found.artifact,
+            trial=found.trial,
             provenance=provenance,
             model_version=data.model_version,
             run_id=data.run_id,

@@ -3,17 +3,40 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
 
 from hotswap_events.commands import Refusal
-from hotswap_events.registry import ArtifactFacts
+from hotswap_events.registry import ArtifactFacts, ArtifactTrial
 from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, InvalidDigestError, read_manifest
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactNotFoundError, ArtifactStore
 
 
-async def stored_artifact_facts(store: ArtifactStore, digest: str) -> ArtifactFacts | Refusal:
-    """Return digest and size of a stored artifact, checked against its bytes; a refusal if there is no such artifact.
+class TrialOfArtifact(Protocol):
+    """Tries a stored artifact on this machine, once."""
+
+    async def __call__(self, digest: str, manifest: ArtifactManifest) -> ArtifactTrial | None:
+        """Return what its trial measured, now or before; None for a kind that needs none.
+
+        Raises:
+            TrialFailedError: It cannot be served.
+        """
+
+
+class Registrable(Struct, frozen=True):
+    """A stored artifact that may be registered, and what its trial measured."""
+
+    artifact: ArtifactFacts
+    trial: ArtifactTrial | None
+
+
+async def registrable_artifact(store: ArtifactStore, tried: TrialOfArtifact, digest: str) -> Registrable | Refusal:
+    """Return what a registration says of a stored artifact, checked against its bytes; a refusal if there is none.
 
     Raises:
+        TrialFailedError: It cannot be served.
         ArtifactFormatError: What is stored under this digest is no artifact; somebody else put it there.
         HotswapError: The store's: a damaged artifact (DigestMismatchError), one that is too large, a store that does
             not answer.
@@ -21,8 +44,10 @@ async def stored_artifact_facts(store: ArtifactStore, digest: str) -> ArtifactFa
     try:
         path = await store.local_path(digest)
         if path is not None:
-            return ArtifactFacts(digest=digest, size_bytes=await asyncio.to_thread(_checked_size, path))
-        artifact = await store.fetch(digest)
+            size_bytes, manifest = await asyncio.to_thread(_checked, path)
+        else:
+            fetched = await store.fetch(digest)
+            size_bytes, manifest = fetched.size_bytes, fetched.manifest
     except InvalidDigestError as error:
         return Refusal(code="invalid-value", reason=str(error))
     except ArtifactNotFoundError as error:
@@ -31,11 +56,14 @@ async def stored_artifact_facts(store: ArtifactStore, digest: str) -> ArtifactFa
             reason=f"{error}; put it there first",
             legal=("hotswap-stream register FILE",),
         )
-    return ArtifactFacts(digest=artifact.digest, size_bytes=artifact.size_bytes)
+    if manifest.kind == "dataset":
+        return Refusal(code="invalid-value", reason=f"{digest} is a validation set; it cannot be a version")
+    facts = ArtifactFacts(digest=digest, size_bytes=size_bytes, signature=manifest.signature)
+    return Registrable(facts, await tried(digest, manifest))
 
 
-def _checked_size(path: Path) -> int:
-    """Return how many bytes an artifact file has.
+def _checked(path: Path) -> tuple[int, ArtifactManifest]:
+    """Return how many bytes an artifact file has, and its manifest.
 
     Raises:
         ArtifactFormatError: It is none.
@@ -45,7 +73,7 @@ def _checked_size(path: Path) -> int:
         with path.open("rb") as file:
             size_bytes = os.fstat(file.fileno()).st_size
             # Not mapped: somebody who cuts the file off meanwhile would end the process.
-            read_manifest(file.read(HEADER_BYTES_MAX + 8), size_bytes)
+            manifest = read_manifest(file.read(HEADER_BYTES_MAX + 8), size_bytes)
     except FileNotFoundError as error:
         raise ArtifactNotFoundError(f"{path} was deleted while it was looked at") from error
-    return size_bytes
+    return size_bytes, manifest

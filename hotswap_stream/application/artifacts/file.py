@@ -22,7 +22,14 @@ MANIFEST_BYTES_MAX = 64 * 1024
 ALIGNMENT_BYTES = 64
 """The first tensor starts on a cache line, so a mapped file can be used in place."""
 
-_LATER_FIELDS = {"window": None, "kind": "architecture", "batching": "rows", "labels": ()}
+_LATER_FIELDS = {
+    "window": None,
+    "kind": "architecture",
+    "batching": "rows",
+    "labels": (),
+    "runtime": "",
+    "package": None,
+}
 """Fields of the manifest that the first release did not have, and what says nothing."""
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
@@ -123,7 +130,10 @@ def read_manifest(content: bytes | memoryview, size_bytes: int | None = None) ->
     header = _read_header(content, len(content) if size_bytes is None else size_bytes)
     text = header.metadata.get(MANIFEST_KEY)
     if text is None:
-        raise ArtifactFormatError(f"not an artifact: its safetensors header has no {MANIFEST_KEY!r} in __metadata__")
+        raise ArtifactFormatError(
+            f"not an artifact: its safetensors header has no {MANIFEST_KEY!r} in __metadata__. Weights alone do not "
+            "say what computes them: export the model to ONNX, or hand it to hotswap_stream.client.publish"
+        )
     return decode_manifest(text)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from hotswap_events.registry import ArtifactTrial
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Batching, Shape
 from hotswap_stream.errors import HotswapError
 
@@ -82,6 +83,17 @@ class TrialFacts(Struct, frozen=True, kw_only=True):
     """The median of some more."""
     opsets: dict[str, int] = {}
     producer: str = ""
+
+    @property
+    def measured(self) -> ArtifactTrial:
+        """What the registration's event says of it."""
+        return ArtifactTrial(
+            executor=self.executor,
+            load_ms=self.load_ms,
+            resident_bytes=self.resident_bytes,
+            first_ms=self.first_ms,
+            warm_ms=self.warm_ms,
+        )
 
 
 class TrialPassed(Struct, frozen=True, kw_only=True, tag="passed"):

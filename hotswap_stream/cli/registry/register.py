@@ -17,14 +17,13 @@ from hotswap_stream.cli.terminal.options import (
     VersionArgument,
     parse_figures,
     parse_pairs,
+    parse_shapes,
 )
 from hotswap_stream.cli.terminal.printing import print_result
 from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
-    from hotswap_events.registry import ArtifactFacts
-    from hotswap_stream.application.artifacts.manifest import Shape
     from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.settings import Settings
 
@@ -101,7 +100,7 @@ def register(
     if (file is None) == (digest is None):
         raise typer.BadParameter("give either FILE or --digest", param_hint="FILE")
     files = {path.name: path for path in beside or []}
-    shapes = _parse_shapes(warm_up or [])
+    shapes = parse_shapes(warm_up or [])
     metrics, tags = parse_figures(metric or [], option="--metric"), parse_pairs(tag or [], option="--tag")
     fields = command_fields(
         model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
@@ -111,13 +110,13 @@ def register(
         from hotswap_events.commands import CommandResult, Refusal, RegisterVersion
         from hotswap_events.registry import Provenance
         from hotswap_stream import bootstrap
-        from hotswap_stream.application.artifacts.facts import stored_artifact_facts
+        from hotswap_stream.application.artifacts.facts import Registrable, registrable_artifact
         from hotswap_stream.application.artifacts.trial import ModelOptions
 
         store = bootstrap.artifact_store(settings)
-        facts: ArtifactFacts | Refusal
+        found: Registrable | Refusal
         if file is None:
-            facts = await stored_artifact_facts(store, digest or "")
+            found = await registrable_artifact(store, bootstrap.stored_trials(settings, store), digest or "")
         else:
             options = ModelOptions(
                 labels=tuple(label or ()),
@@ -128,9 +127,9 @@ def register(
             content, tried = await bootstrap.imported_model(settings, file, files, options)
             if tried is not None:
                 print_trial(tried, as_json=as_json)
-            facts = await store.put_artifact(content)
-        if isinstance(facts, Refusal):
-            return CommandResult(command_id=fields["command_id"], status="refused", model_name=model, refusal=facts)
+            found = Registrable(await store.put_artifact(content), None if tried is None else tried.facts.measured)
+        if isinstance(found, Refusal):
+            return CommandResult(command_id=fields["command_id"], status="refused", model_name=model, refusal=found)
         provenance = Provenance(
             origin="imported",
             created_by=actor,
@@ -139,7 +138,8 @@ def register(
             image=image,
         )
         command = RegisterVersion(
-            artifact=facts,
+            artifact=found.artifact,
+            trial=found.trial,
             provenance=provenance,
             model_version=version,
             run_id=run_id,
@@ -151,15 +151,6 @@ def register(
             return await registry.handle(command)
 
     print_result(run(main), as_json=as_json)
-
-
-def _parse_shapes(texts: list[str]) -> "dict[str, Shape]":
-    from hotswap_stream.application.artifacts.trial import parse_shapes
-
-    try:
-        return parse_shapes(texts)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--warm-up") from error
 
 
 @sends_command

@@ -1,6 +1,7 @@
 """The command line on the real broker: what it answers, and how it says no."""
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 from hotswap_stream.cli.app import build_app
 from tests.support.samples.artifacts import linear_artifact
+from tests.support.samples.graphs import linear
 from tests.support.stages.command_line import Cli, read_json
 from tests.support.stages.windows import mean_artifact
 
@@ -73,6 +75,30 @@ def test_a_version_from_its_file_to_production_and_back(cli: Cli, artifact: Path
     assert len(cli("events", "--last", "2").stdout.splitlines()) == 2
 
 
+def test_a_graph_of_any_framework_is_tried_registered_and_listed(cli: Cli, tmp_path: Path) -> None:
+    graph = tmp_path / "mine.onnx"
+    graph.write_bytes(linear())
+    registered = cli("register", "mine", str(graph), "--metric", "accuracy=0.9", "--label", "no", "--label", "yes")
+    assert "takes x FP32 [free, 4]" in registered.output
+    assert "returns y FP32 [free, 2]" in registered.output
+    assert "tried with onnx" in registered.output
+    (version,) = read_json(cli("versions", "mine", "--json"))
+    assert version["trial"]["executor"].startswith("onnx")
+    assert version["trial"]["warm_ms"] > 0
+
+    # By its digest it is what it was; the figures of its trial come along.
+    cli("register", "mine", "--digest", version["artifact"]["digest"])
+    again = read_json(cli("versions", "mine", "--json"))
+    assert [found["trial"] for found in again] == [version["trial"]] * 2
+
+    disguised = tmp_path / "disguised.onnx"
+    disguised.write_bytes(pickle.dumps({"weights": [1.0]}))
+    assert "never opened" in cli("register", "mine", str(disguised), code=1).stderr
+    wide = cli("register", "mine", str(graph), "--label", "only", code=1).stderr
+    assert "1 labels for output 'y' of shape [-1, 2]" in wide
+    assert len(read_json(cli("versions", "mine", "--json"))) == 2
+
+
 def test_wrong_names_list_the_right_ones(cli: Cli, artifact: Path) -> None:
     assert "there is none yet" in cli("models", "show", "faces", code=3).stderr
     cli("register", "digits", str(artifact))
@@ -113,7 +139,8 @@ def test_topics_for_windows_are_made_where_the_version_in_production_takes_them(
     cli("switch", "digits", "v1")
     assert listed() == [".windows.loads"]
     cli("register", "loads", str(artifact))
-    cli("switch", "loads", "v2")
+    assert "it has no input 'history'" in cli("switch", "loads", "v2", code=3).stderr
+    cli("switch", "loads", "v2", "--allow-signature-change")
     assert listed() == [".windows.loads"], "it is there"
 
 
@@ -161,7 +188,7 @@ def test_what_fails_is_one_clear_line(tmp_path: Path, overrides: dict[str, str],
 def test_an_artifact_file_that_is_none_is_refused(cli: Cli, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.safetensors"
     wrong.write_bytes(b"not weights")
-    assert "not a safetensors file" in cli("register", "digits", str(wrong), code=1).stderr
+    assert "neither a safetensors file nor an ONNX graph" in cli("register", "digits", str(wrong), code=1).stderr
     big = cli("register", "digits", str(wrong), code=1, HOTSWAP_ARTIFACT_BYTES_MAX="10")
     assert "11 bytes; HOTSWAP_ARTIFACT_BYTES_MAX allows 10" in big.stderr
 

@@ -12,6 +12,7 @@ from litestar import Litestar
 
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
+from hotswap_stream.adapters.onnx.stored_trials import StoredTrials, TrialMemory
 from hotswap_stream.api import ApiServices
 from hotswap_stream.api.server import serve
 from hotswap_stream.application.artifacts.store import ArtifactStore
@@ -109,9 +110,11 @@ class HttpStage:
 
 def services_on(registry: Registry, folder: Path, **services: Any) -> ApiServices:
     """What the API needs besides the registry; `services` override the fields of `ApiServices`."""
+    artifacts = open_artifact_store(ArtifactStoreConfig(url=str(folder / "artifacts")))
     fields = {
         "registry": registry,
-        "artifacts": open_artifact_store(ArtifactStoreConfig(url=str(folder / "artifacts"))),
+        "artifacts": artifacts,
+        "try_artifact": StoredTrials(artifacts, TrialMemory(folder / "trials"), threads=1),
         "clock": SystemClock(),
         "ids": RandomIds(),
         "environment": "test",

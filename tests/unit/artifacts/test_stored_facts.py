@@ -5,11 +5,17 @@ from pathlib import Path
 import pytest
 
 from hotswap_events.commands import Refusal
-from hotswap_events.registry import ArtifactFacts
+from hotswap_events.registry import ArtifactFacts, ArtifactTrial
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.artifacts.store import path_of
-from hotswap_stream.application.artifacts.facts import stored_artifact_facts
-from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, ArtifactFormatError, digest_of_artifact
+from hotswap_stream.application.artifacts.facts import Registrable, registrable_artifact
+from hotswap_stream.application.artifacts.file import (
+    HEADER_BYTES_MAX,
+    ArtifactFormatError,
+    digest_of_artifact,
+    read_manifest,
+)
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from tests.support.samples.artifacts import linear_artifact
 
@@ -17,6 +23,12 @@ from tests.support.samples.artifacts import linear_artifact
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
     return open_artifact_store(ArtifactStoreConfig(url=str(tmp_path)))
+
+
+async def untried(digest: str, manifest: ArtifactManifest) -> ArtifactTrial | None:
+    """Nothing is tried: this is about what lies in the store."""
+    del digest, manifest
+    return None
 
 
 def put(tmp_path: Path, content: bytes) -> str:
@@ -31,7 +43,9 @@ def put(tmp_path: Path, content: bytes) -> str:
 async def test_an_artifact_has_its_digest_and_size(store: ArtifactStore, tmp_path: Path) -> None:
     content = linear_artifact()
     digest = put(tmp_path, content)
-    assert await stored_artifact_facts(store, digest) == ArtifactFacts(digest=digest, size_bytes=len(content))
+    assert await registrable_artifact(store, untried, digest) == Registrable(
+        ArtifactFacts(digest=digest, size_bytes=len(content), signature=read_manifest(content).signature), None
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +64,7 @@ async def test_an_artifact_has_its_digest_and_size(store: ArtifactStore, tmp_pat
 )
 async def test_what_is_no_artifact_is_none(store: ArtifactStore, tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ArtifactFormatError):
-        await stored_artifact_facts(store, put(tmp_path, content))
+        await registrable_artifact(store, untried, put(tmp_path, content))
 
 
 async def test_a_file_that_is_deleted_meanwhile_is_not_there(
@@ -64,6 +78,6 @@ async def test_a_file_that_is_deleted_meanwhile_is_not_there(
         return path
 
     monkeypatch.setattr(store, "local_path", checked_and_deleted)
-    found = await stored_artifact_facts(store, digest)
+    found = await registrable_artifact(store, untried, digest)
     assert isinstance(found, Refusal)
     assert "deleted" in found.reason

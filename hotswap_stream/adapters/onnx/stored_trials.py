@@ -1,0 +1,99 @@
+"""Trials of artifacts that are in the store: one for each on a machine, and what it measured is kept."""
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from hotswap_events.registry import ArtifactTrial
+from hotswap_stream.adapters.onnx.trial import can_try, try_model
+from hotswap_stream.application.artifacts.file import digest_hex
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.artifacts.store import ArtifactStore
+from hotswap_stream.application.artifacts.trial import TrialOrder
+
+REMEMBERED_MAX = 4_096
+"""Artifacts whose trials are kept on a machine; the oldest are given up first."""
+RECORD_BYTES_MAX = 4_096
+TRIALS_AT_ONCE_MAX = 2
+"""In one process: each may take a core and gigabytes."""
+
+_SUFFIX = ".trial"
+_log = structlog.get_logger(__name__)
+
+
+class StoredTrials:
+    """`TrialOfArtifact` over a store. Used from one event loop."""
+
+    def __init__(self, store: ArtifactStore, memory: "TrialMemory", *, threads: int) -> None:
+        self._store = store
+        self._memory = memory
+        self._threads = threads
+        self._slots = asyncio.Semaphore(TRIALS_AT_ONCE_MAX)
+
+    async def __call__(self, digest: str, manifest: ArtifactManifest) -> ArtifactTrial | None:
+        """See TrialOfArtifact. None, too, where nothing is installed that runs graphs: workers try it themselves."""
+        if manifest.kind != "onnx":
+            return None
+        known = await asyncio.to_thread(self._memory.trial_of, digest)
+        if known is not None:
+            return known
+        if not can_try():
+            _log.warning("trial_left_to_workers", digest=digest, missing="onnxruntime")
+            return None
+        async with self._slots:
+            trial = await self._tried(digest)
+        await asyncio.to_thread(self._memory.add, digest, trial)
+        return trial
+
+    async def _tried(self, digest: str) -> ArtifactTrial:
+        path = await self._store.local_path(digest)
+        with tempfile.TemporaryDirectory() as folder:
+            if path is None:
+                path = Path(folder) / "artifact"
+                content = (await self._store.fetch(digest)).content
+                await asyncio.to_thread(path.write_bytes, content)
+            passed = await try_model(TrialOrder(artifact=str(path.resolve()), threads=self._threads))
+        return passed.facts.measured
+
+
+class TrialMemory:
+    """What trials of artifacts measured on this machine, by digest. What is lost costs another trial, nothing else."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def trial_of(self, digest: str) -> ArtifactTrial | None:
+        """Return what the artifact's trial measured, or None if none is known. InvalidDigestError."""
+        path = self._path(digest)
+        try:
+            with path.open("rb") as file:
+                return msgspec.json.decode(file.read(RECORD_BYTES_MAX), type=ArtifactTrial)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def add(self, digest: str, trial: ArtifactTrial) -> None:
+        """Keep what was measured; a folder that cannot be written to is no reason to fail. InvalidDigestError."""
+        path = self._path(digest)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Another process may read it at any time: it is there as a whole, or not at all.
+            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
+                file.write(msgspec.json.encode(trial))
+            os.replace(file.name, path)
+            self._give_up_oldest()
+        except OSError as error:
+            _log.warning("trial_not_remembered", cause=str(error))
+
+    def _give_up_oldest(self) -> None:
+        kept = list(self._folder.glob(f"*{_SUFFIX}"))
+        if len(kept) > REMEMBERED_MAX:
+            kept.sort(key=lambda path: path.stat().st_mtime)
+            for path in kept[:-REMEMBERED_MAX]:
+                path.unlink(missing_ok=True)
+
+    def _path(self, digest: str) -> Path:
+        return self._folder / f"{digest_hex(digest)}{_SUFFIX}"

@@ -1,0 +1,42 @@
+"""A graph that lies in the store is registered over HTTP: it is tried first, and the event says what that measured."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hotswap_stream.adapters.onnx.names import GRAPH_FILE
+from hotswap_stream.application.artifacts.bundle import pack_files
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
+from tests.support.problems import assert_problem
+from tests.support.samples.graphs import linear, with_operator
+from tests.support.stages.http import MODEL, HttpStage, NewLog, open_http_stage
+
+MANIFEST = ArtifactManifest(
+    kind="onnx",
+    inputs=(TensorSpec(name="x", datatype="FP32", shape=(-1, 4)),),
+    outputs=(TensorSpec(name="y", datatype="FP32", shape=(-1, 2)),),
+    warm_up={"x": (1, 4)},
+)
+
+
+@pytest.fixture
+async def stage(new_log: NewLog, tmp_path: Path) -> AsyncIterator[HttpStage]:
+    async with open_http_stage(new_log(), tmp_path) as stage:
+        yield stage
+
+
+async def stored(stage: HttpStage, graph: bytes) -> str:
+    return (await stage.artifacts.put_artifact(pack_files(MANIFEST, {GRAPH_FILE: graph}))).digest
+
+
+async def test_a_graph_in_the_store_is_tried_when_it_is_registered(stage: HttpStage) -> None:
+    accepted = await stage.accepted("versions", {"artifact_digest": await stored(stage, linear())})
+    trial = accepted["version"]["trial"]
+    assert trial["executor"].startswith("onnx")
+    (event,) = (await stage.get("/api/events")).json()["events"]
+    assert event["event"]["data"]["trial"] == trial
+
+    refused = await stage.command("versions", {"artifact_digest": await stored(stage, with_operator("Foo"))})
+    assert "Foo" in assert_problem(refused, 422, "not-servable")["detail"]
+    assert len((await stage.get(f"/api/models/{MODEL}/versions")).json()["versions"]) == 1
