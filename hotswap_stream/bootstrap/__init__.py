@@ -51,6 +51,7 @@ from hotswap_stream.bootstrap.training import open_training as open_training
 from hotswap_stream.bootstrap.training import packed_set as packed_set
 from hotswap_stream.bootstrap.trials import imported_model as imported_model
 from hotswap_stream.bootstrap.trials import stored_trials as stored_trials
+from hotswap_stream.bootstrap.uploads import open_uploads as open_uploads
 from hotswap_stream.bootstrap.webhooks import configured_webhooks as configured_webhooks
 from hotswap_stream.bootstrap.webhooks import webhook_deliveries as webhook_deliveries
 from hotswap_stream.bootstrap.webhooks import webhook_places as webhook_places
