@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,8 @@ async def test_a_graph_that_came_over_http_is_served(settings: Settings) -> None
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     api = asyncio.create_task(bootstrap.serve_api(settings, on_started=url.set_result, stop_on_signals=False))
     try:
-        await asyncio.wait({url, api}, return_when=asyncio.FIRST_COMPLETED)
+        first: set[asyncio.Future[Any]] = {url, api}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         async with AsyncRegistryClient(url.result(), KEY) as client, running_worker(settings):
             whole = await client.upload(graphs.linear(10.0), labels=["no", "yes"])
             weights = np.full((4, 2), 2, "<f4").tobytes()
