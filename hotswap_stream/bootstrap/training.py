@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def open_training(settings: Settings, source: str = "trainer") -> AsyncIterator["ModelTrainer"]:
     """Open what runs trainings in processes of their own and validates, with the registry that records both."""
-    from hotswap_stream.adapters.torch.modules.threads import limit_threads
+    from hotswap_stream.adapters.evaluation.process import set_evaluator_command
     from hotswap_stream.adapters.torch.training.evaluator_process import evaluator_command
     from hotswap_stream.adapters.torch.training.trainer_process import trainer_command
     from hotswap_stream.application.training.trainer import ModelTrainer
     from hotswap_stream.workers.training.subprocess_evaluator import SubprocessEvaluator
     from hotswap_stream.workers.training.subprocess_trainer import SubprocessTrainer
 
-    limit_threads(settings.torch_threads)
     modules = use_plugins(settings)
     store = artifact_store(settings)
     trainer = SubprocessTrainer(
@@ -43,7 +42,12 @@ async def open_training(settings: Settings, source: str = "trainer") -> AsyncIte
         artifact_bytes_max=settings.artifact_bytes_max,
     )
     evaluator = SubprocessEvaluator(
-        evaluator_command(modules), store, folder=settings.home / "runs", seconds_max=settings.evaluation_seconds_max
+        evaluator_command(modules),
+        store,
+        set_command=set_evaluator_command(modules),
+        folder=settings.home / "runs",
+        seconds_max=settings.evaluation_seconds_max,
+        set_bytes_max=settings.artifact_bytes_max,
     )
     async with open_registry(settings, source) as registry:
         yield ModelTrainer(registry, trainer, evaluator)

@@ -11,6 +11,7 @@ COMMAND_MODULES = (
     "processes.up",
     "demo",
     "training.train",
+    "training.evaluate",
     "training.validation_sets",
     "training.ordered_run",
     "registry.models",

@@ -29,8 +29,8 @@ def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
 async def test_a_graph_that_came_over_http_is_served(settings: Settings) -> None:
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     api = asyncio.create_task(bootstrap.serve_api(settings, on_started=url.set_result, stop_on_signals=False))
+    first: set[asyncio.Future[Any]] = {url, api}
     try:
-        first: set[asyncio.Future[Any]] = {url, api}
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         async with AsyncRegistryClient(url.result(), KEY) as client, running_worker(settings):
             whole = await client.upload(graphs.linear(10.0), labels=["no", "yes"])

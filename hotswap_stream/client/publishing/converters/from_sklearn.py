@@ -181,16 +181,23 @@ def _convert(estimator: Any, types: list[tuple[str, Any]]) -> Any:
 
     vectorizers = {id(step): {"locale": LOCALE} for step in _steps(estimator) if _is_vectorizer(step)}
     raw = {} if hasattr(estimator, "predict_proba") else {"raw_scores": True}
+    last = _last_step(estimator)
     error: NameError | None = None
     for options in ({"zipmap": False, **raw}, raw, {"zipmap": False}, {}):
         try:
             return convert_sklearn(
-                estimator, initial_types=types, options={id(estimator): options, **vectorizers}, target_opset=OPSETS
+                estimator, initial_types=types, options={id(last): options, **vectorizers}, target_opset=OPSETS
             )
         except NameError as unknown:  # this converter does not have the option
             error = unknown
     assert error is not None  # noqa: S101 - the loop returned or failed
     raise error
+
+
+def _last_step(estimator: Any) -> Any:
+    while hasattr(estimator, "steps") and estimator.steps:
+        estimator = estimator.steps[-1][1]
+    return estimator
 
 
 def _is_vectorizer(step: Any) -> bool:

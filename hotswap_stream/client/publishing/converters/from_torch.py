@@ -5,7 +5,6 @@ of whoever publishes it, and only if they say that they trust the file.
 """
 
 import inspect
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -172,25 +171,23 @@ def _export(
 ) -> Any:
     import torch
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if exported:
-            return torch.onnx.export(module, dynamo=True, verbose=False, input_names=list(given), output_names=outputs)
-        few = tuple(
-            torch.cat([tensor] * EXPORT_ROWS)[:EXPORT_ROWS] if len(tensor) < EXPORT_ROWS else tensor[:EXPORT_ROWS]
-            for tensor in given.values()
-        )
-        rows = torch.export.Dim("rows", min=1)
-        shapes = tuple({0: rows, **dict.fromkeys(free.get(name, ()), torch.export.Dim.DYNAMIC)} for name in given)
-        return torch.onnx.export(
-            module,
-            few,
-            dynamo=True,
-            verbose=False,
-            dynamic_shapes=shapes,
-            input_names=list(given),
-            output_names=outputs,
-        )
+    if exported:
+        return torch.onnx.export(module, dynamo=True, verbose=False, input_names=list(given), output_names=outputs)
+    few = tuple(
+        torch.cat([tensor] * EXPORT_ROWS)[:EXPORT_ROWS] if len(tensor) < EXPORT_ROWS else tensor[:EXPORT_ROWS]
+        for tensor in given.values()
+    )
+    rows = torch.export.Dim("rows", min=1)
+    shapes = tuple({0: rows, **dict.fromkeys(free.get(name, ()), torch.export.Dim.DYNAMIC)} for name in given)
+    return torch.onnx.export(
+        module,
+        few,
+        dynamo=True,
+        verbose=False,
+        dynamic_shapes=shapes,
+        input_names=list(given),
+        output_names=outputs,
+    )
 
 
 @contextmanager
