@@ -33,7 +33,8 @@ def upload_limits(settings: Settings) -> UploadLimits:
     return UploadLimits(
         file_bytes_max=settings.artifact_bytes_max,
         uploads_max=settings.uploads_max,
-        uploads_bytes_max=settings.uploads_bytes_max,
+        # There is room for one that is as large as any may be.
+        uploads_bytes_max=max(settings.uploads_bytes_max, settings.artifact_bytes_max),
         unfinished_seconds_max=settings.upload_seconds_max,
         trials_max=settings.upload_trials_max,
     )
