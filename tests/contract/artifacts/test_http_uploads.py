@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hotswap_stream import bootstrap
 from hotswap_stream.client import AsyncRegistryClient, RefusedError, RegistryClient
+from hotswap_stream.settings import Settings
 from tests.support.problems import assert_problem
 from tests.support.samples import graphs
 from tests.support.samples.artifacts import linear_artifact
+from tests.support.stages.http import MODEL
 from tests.support.stages.uploads import (
     OCTETS,
     UPLOADS,
@@ -48,6 +51,22 @@ async def test_an_artifact_is_kept_as_it_is(stage: UploadStage) -> None:
     assert (kept["kind"], kept["trial"], kept["size_bytes"]) == ("architecture", None, len(content))
     upload_id = await stage.uploaded(content)
     assert (await stage.from_uploads(file=upload_id)).json() == kept
+
+
+async def test_a_validation_set_is_kept_and_chosen_by_its_digest(stage: UploadStage, tmp_path: Path) -> None:
+    file = tmp_path / "set.npz"
+    np.savez(file, x=np.ones((3, 4), np.float32), labels=np.array([0, 1, 1]))
+    content = bootstrap.packed_set(Settings(home=tmp_path), file)
+    kept = (await stage.whole(content)).json()
+    assert (kept["artifact_digest"], kept["kind"], kept["trial"]) == (digest_of(content), "dataset", None)
+    await stage.http.registered()
+    body = {"artifact_digest": kept["artifact_digest"]}
+    chosen = await stage.http.client.put(f"/api/models/{MODEL}/validation-set", json=body)
+    assert chosen.status_code == 200, chosen.text
+    assert_problem(await stage.whole(content, label="a"), 422, "not-an-artifact")
+    wrong = content.replace(b'\\"rows\\":3', b'\\"rows\\":0')
+    assert wrong != content
+    assert_problem(await stage.whole(wrong), 422, "not-an-artifact")
 
 
 async def test_a_bundle_that_was_made_before_is_tried(stage: UploadStage) -> None:

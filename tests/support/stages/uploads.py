@@ -79,8 +79,7 @@ async def open_upload_stage(
     chosen = Settings(home=folder / "home", cache=folder / "cache", **(settings or {}))
     store = bootstrap.artifact_store(chosen, "upload-stage.1")
     log = MemoryRegistryLog(MemoryRegistry(SystemClock()))
-    async with (
-        bootstrap.open_uploads(chosen, store) as uploads,
-        open_http_stage(log, folder, **{"uploads": uploads, "artifacts": store, **services}) as http,
-    ):
-        yield UploadStage(http, uploads, chosen.home / "uploads")
+    async with bootstrap.open_uploads(chosen, store) as uploads:
+        usual = {"uploads": uploads, "artifacts": store, "try_artifact": bootstrap.stored_trials(chosen, store)}
+        async with open_http_stage(log, folder, **usual | services) as http:
+            yield UploadStage(http, uploads, chosen.home / "uploads")
