@@ -133,6 +133,18 @@ def test_a_booster_may_be_the_last_step() -> None:
     assert made.comparison.label_agreement == 1.0
 
 
+def test_a_category_that_is_not_known_is_none_in_the_graph() -> None:
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(PEOPLE[["city"]], ANSWERS)
+    with prepared(model, Wishes(example=PEOPLE[["city"]])) as made:
+        assert any("handle_unknown='ignore'" in warning for warning in made.warnings)
+        found = run_graph(made.file, {"city": np.array([["Bern"], ["Paris"]], object)})
+    ignoring = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(
+        PEOPLE[["city"]], ANSWERS
+    )
+    wanted = ignoring.predict_proba(pd.DataFrame({"city": ["Bern", "Paris"]}))
+    assert np.abs(found["probabilities"] - wanted).max() < 1e-6
+
+
 def test_texts_go_in() -> None:
     texts = ["a good thing", "a bad thing", "very good", "very bad"]
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0, 1, 0])

@@ -17,7 +17,12 @@ from hotswap_stream.client.publishing.conversion import GRAPH_NAME, Attempt, Bui
 from hotswap_stream.client.publishing.converters.boosters_in_sklearn import register_boosters
 from hotswap_stream.client.publishing.converters.plain_attributes import let_attributes_be_plain
 from hotswap_stream.client.publishing.errors import UnsupportedModelError
-from hotswap_stream.client.publishing.graph_edits import join_columns, one_opset_each, rename_inputs
+from hotswap_stream.client.publishing.graph_edits import (
+    allow_unknown_categories,
+    join_columns,
+    one_opset_each,
+    rename_inputs,
+)
 from hotswap_stream.client.publishing.table import COLUMNS_MAX, MATRIX, Column, Table, as_floats, read_table
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -27,6 +32,10 @@ LOCALE = "C.UTF-8"
 _HINT = (
     "; if the model was trained on numbers of 64 bits, train it on X.astype('float32'), so that no value can fall to "
     "the other side of a threshold"
+)
+_UNKNOWN_CATEGORIES = (
+    "a OneHotEncoder of the model raises at a category that it does not know; in the graph it is none of them, as "
+    "with handle_unknown='ignore'"
 )
 _ROUNDING = ("sklearn.tree", "sklearn.ensemble._forest", "sklearn.ensemble._gb", "sklearn.ensemble._iforest")
 
@@ -213,13 +222,14 @@ def _steps(estimator: Any) -> Iterator[Any]:
 
 def _saved(graph: Any, folder: Path, inputs: Mapping[str, Array], answers: Callable[[], list[Array]]) -> Built:
     one_opset_each(graph)
+    remarks = (_UNKNOWN_CATEGORIES,) if allow_unknown_categories(graph) else ()
     file = folder / GRAPH_NAME
     file.write_bytes(graph.SerializeToString())
     wanted = answers()
     names = [output.name for output in graph.graph.output]
     if len(names) != len(wanted):
         raise UnsupportedModelError(f"the graph has outputs {names}; the model answers {len(wanted)}")
-    return Built(file=file, inputs=dict(inputs), wanted=dict(zip(names, wanted, strict=True)))
+    return Built(file=file, inputs=dict(inputs), wanted=dict(zip(names, wanted, strict=True)), warnings=remarks)
 
 
 def _answers(model: Any, table: Table) -> list[Array]:
