@@ -131,6 +131,11 @@ def test_the_command_line_answers_in_the_base_install() -> None:
         ("worker", "hotswap_stream.workers", {"faust", "litestar", "sklearn"}),
         ("worker", "hotswap_stream.adapters.artifacts", {"torch", "faust", "litestar"}),
         ("train", "hotswap_stream.adapters.torch", {"faust", "litestar"}),
+        (
+            "publish",
+            "hotswap_stream.client",
+            {"torch", "faust", "litestar", "obstore", "xgboost", "lightgbm", "pandas"},
+        ),
     ],
 )
 def test_each_part_needs_its_own_extra_only(extra: str, package: str, others: set[str]) -> None:
