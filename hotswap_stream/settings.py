@@ -101,6 +101,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Time within one load to build, check and measure executors; eager torch serves if none is chosen by then."""
     executor_graph_ms_max: int = 300_000
     """Time for the process that exports or compiles an architecture."""
+    plugin_modules: str | None = None
+    """Modules with architectures and runtimes of your own, separated by commas, beside those that installed packages
+    declare by entry points. They must be importable by name."""
+    runtime_seconds_max: float = 10.0
+    """How long a runtime may compute one pass; then its process is ended, and what was asked is refused; at most 30."""
+    runtime_load_seconds_max: float = 300.0
+    """How long a runtime may load an artifact."""
     api_host: str = "127.0.0.1"
     """Where the API listens. Beyond loopback it needs `API_KEYS`, or `API_INSECURE_NO_KEYS`."""
     api_port: int = 8000

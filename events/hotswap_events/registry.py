@@ -13,7 +13,9 @@ from hotswap_events.emergency import EMERGENCY_EVENT_TYPES, EmergencyEvent
 from hotswap_events.profile import PROFILE_EVENT_TYPES, ModelProfiled
 from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutEvent
 from hotswap_events.serving_control import SERVING_CONTROL_EVENT_TYPES, ServingControlEvent
+from hotswap_events.signature import ModelSignature
 from hotswap_events.validation_policy import ValidationPolicySet
+from hotswap_events.validation_set import ValidationSetChosen
 
 Digest = Annotated[str, Meta(extra_json_schema={"pattern": "^sha256:[0-9a-f]{64}$"})]
 Verdict = Literal["passed", "failed", "inconclusive"]
@@ -21,11 +23,13 @@ TrainingFailureCause = Literal["bad-data", "crashed", "timed-out", "cancelled", 
 RollBackCause = Literal["operator", "emergency", "load-failed", "rollout"]
 
 
-class ArtifactFacts(Struct, frozen=True, kw_only=True, gc=False):
+class ArtifactFacts(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Where the weights are: a content address, and how many bytes are behind it."""
 
     digest: Digest
     size_bytes: Annotated[int, Meta(ge=1)]
+    signature: ModelSignature | None = None
+    """What goes in and out; absent in events of releases that did not look."""
 
 
 class ArtifactTrial(Struct, frozen=True, kw_only=True, gc=False):
@@ -98,6 +102,8 @@ class ModelValidated(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     thresholds: dict[str, float]
     baseline_version: str | None = None
     baseline_figures: dict[str, float] = {}
+    detail: str | None = None
+    """For people: what held it back, where gates alone drew the verdict, or why a person must decide."""
 
 
 class ModelStaged(Struct, frozen=True, kw_only=True, gc=False):
@@ -150,6 +156,7 @@ RegistryEvent = (
     | ModelRolledBack
     | ArtifactDeleted
     | ValidationPolicySet
+    | ValidationSetChosen
     | ModelProfiled
     | RolloutEvent
     | ServingControlEvent
@@ -168,6 +175,7 @@ EVENT_TYPES: dict[str, type[Struct]] = {
     "hotswap.model.rolled-back.v1": ModelRolledBack,
     "hotswap.model.artifact-deleted.v1": ArtifactDeleted,
     "hotswap.model.validation-policy-set.v1": ValidationPolicySet,
+    "hotswap.model.validation-set-chosen.v1": ValidationSetChosen,
     **PROFILE_EVENT_TYPES,
     **ROLLOUT_EVENT_TYPES,
     **SERVING_CONTROL_EVENT_TYPES,

@@ -1,4 +1,4 @@
-"""What one may ask of rollouts, of the validation policy and of the clean-up."""
+"""What one may ask of rollouts, of the validation policy and set, and of the clean-up."""
 
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from hotswap_events.rollout_strategy import (
     Strategy,
 )
 from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_events.validation_set import ValidationSet
 
 Candidates = tuple[ModelVersion, ...]
 StepIndex = Annotated[int, Meta(ge=0, le=INT64_MAX)]
@@ -31,6 +32,8 @@ class StartRollout(Command, frozen=True, tag="hotswap.command.start-rollout.v1")
     """Default: `<model>/<rollout>`. The same salt again puts the same users into the candidate's share."""
     forced: bool = False
     """Give traffic to candidates that have not passed validation."""
+    allow_signature_change: bool = False
+    """Even if their inputs or outputs differ from the active version's, so that its users' requests would break."""
 
 
 class RolloutCommand(Command, frozen=True, kw_only=True):
@@ -80,6 +83,8 @@ class ChangeStrategy(RolloutCommand, frozen=True, tag="hotswap.command.change-st
     """Default: the one the rollout has."""
     forced: bool = False
     """Give traffic to candidates that have not passed validation."""
+    allow_signature_change: bool = False
+    """Even if their inputs or outputs differ from the active version's, so that its users' requests would break."""
 
 
 class RecordAnalysis(RolloutCommand, frozen=True, tag="hotswap.command.record-analysis.v1"):
@@ -101,6 +106,12 @@ class SetValidationPolicy(Command, frozen=True, tag="hotswap.command.set-validat
     """Draw verdicts on versions of this model by this policy from here on."""
 
     policy: ValidationPolicy
+
+
+class ChooseValidationSet(Command, frozen=True, tag="hotswap.command.choose-validation-set.v1"):
+    """Measure versions of this model on this set from here on. It must lie in the artifact store."""
+
+    validation_set: ValidationSet
 
 
 class DeleteArtifact(Command, frozen=True, tag="hotswap.command.delete-artifact.v1"):

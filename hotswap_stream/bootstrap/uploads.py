@@ -8,7 +8,7 @@ from pathlib import Path
 from hotswap_stream.application.artifacts.bundle import check_names
 from hotswap_stream.application.artifacts.file import ArtifactFormatError, read_manifest
 from hotswap_stream.application.artifacts.store import ArtifactStore
-from hotswap_stream.application.artifacts.trial import ModelOptions, TrialOrder
+from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.artifacts.uploads.imported import ImportedArtifact
 from hotswap_stream.application.artifacts.uploads.port import UploadLimits
 from hotswap_stream.application.artifacts.uploads.receiving import Uploads
@@ -69,7 +69,6 @@ class _Import:
     async def __call__(self, file: Path, beside: Mapping[str, Path], options: ModelOptions) -> ImportedArtifact:
         """See ModelImport."""
         from hotswap_stream.adapters.onnx.names import GRAPH_FILE
-        from hotswap_stream.adapters.onnx.trial import try_model
 
         check_names([GRAPH_FILE, *beside])
         if GRAPH_FILE in beside:
@@ -78,15 +77,6 @@ class _Import:
             )
         content, passed = await imported_model(self._settings, file, beside, options)
         manifest = read_manifest(content)
-        if passed is None:
-            if beside or options != ModelOptions():
-                raise ArtifactFormatError(
-                    "the file is an artifact with a manifest of its own: no files go beside it, and its labels, shapes "
-                    "and batching are in there"
-                )
-            if manifest.kind == "onnx":
-                order = TrialOrder(artifact=str(file), threads=self._settings.torch_threads)
-                passed = await try_model(order)
         facts = await self._store.put_artifact(content)
         return ImportedArtifact(
             artifact_digest=facts.digest,

@@ -128,14 +128,20 @@ def test_the_command_line_answers_in_the_base_install() -> None:
         ("agents", "hotswap_stream.agents", {"torch", "litestar", "sklearn"}),
         ("agents", "hotswap_stream.adapters.http", {"torch", "faust", "aiokafka", "litestar", "numpy"}),
         ("api", "hotswap_stream.api", {"torch", "faust", "sklearn"}),
-        ("worker", "hotswap_stream.workers", {"faust", "litestar", "sklearn"}),
+        ("worker", "hotswap_stream.workers", {"torch", "faust", "litestar", "sklearn"}),
         ("worker", "hotswap_stream.adapters.artifacts", {"torch", "faust", "litestar"}),
+        ("worker", "hotswap_stream.adapters.models", {"torch", "safetensors", "faust", "litestar", "sklearn"}),
+        ("worker", "hotswap_stream.adapters.onnx", {"torch", "safetensors", "onnxscript", "faust", "litestar"}),
+        ("worker", "hotswap_stream.adapters.plugins", {"torch", "faust", "litestar", "sklearn", "aiokafka"}),
+        ("torch", "hotswap_stream.adapters.torch.modules", {"faust", "litestar", "sklearn"}),
+        ("torch", "hotswap_stream.adapters.torch.executors", {"faust", "litestar", "sklearn"}),
         ("train", "hotswap_stream.adapters.torch", {"faust", "litestar"}),
         (
             "publish",
             "hotswap_stream.client",
             {"torch", "faust", "litestar", "obstore", "xgboost", "lightgbm", "pandas"},
         ),
+        ("worker", "hotswap_stream.adapters.evaluation", {"torch", "faust", "litestar", "sklearn"}),
     ],
 )
 def test_each_part_needs_its_own_extra_only(extra: str, package: str, others: set[str]) -> None:

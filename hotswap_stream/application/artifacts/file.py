@@ -22,7 +22,14 @@ MANIFEST_BYTES_MAX = 64 * 1024
 ALIGNMENT_BYTES = 64
 """The first tensor starts on a cache line, so a mapped file can be used in place."""
 
-_LATER_FIELDS = {"window": None, "kind": "architecture", "batching": "rows", "labels": ()}
+_LATER_FIELDS = {
+    "window": None,
+    "kind": "architecture",
+    "batching": "rows",
+    "labels": (),
+    "runtime": "",
+    "package": None,
+}
 """Fields of the manifest that the first release did not have, and what says nothing."""
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
@@ -146,6 +153,19 @@ def tensor_places(content: bytes | memoryview) -> dict[str, TensorPlace]:
         )
         for name, tensor in header.tensors.items()
     }
+
+
+def tensor_names(content: bytes, size_bytes: int) -> frozenset[str]:
+    """Return the names of the tensors of any safetensors file.
+
+    Args:
+        content: The file, or its first `HEADER_BYTES_MAX + 8` bytes.
+        size_bytes: How many bytes the file has.
+
+    Raises:
+        ArtifactFormatError: Its header does not describe its bytes.
+    """
+    return frozenset(_read_header(content, size_bytes).tensors)
 
 
 def decode_manifest(text: str | bytes) -> ArtifactManifest:

@@ -196,7 +196,8 @@ def accuracy_told(report: TrainingReport) -> str:
     """Return `97.8% right`, or why there is no figure."""
     if isinstance(report.outcome, TrainingFailure):
         return f"failed: {report.outcome.detail}"
-    return "not validated" if report.evaluation is None else f"{report.evaluation.accuracy:.1%} right"
+    accuracy = None if report.evaluation is None else report.evaluation.figures().get("accuracy")
+    return "not validated" if accuracy is None else f"{accuracy:.1%} right"
 
 
 def refusal(response: httpx.Response) -> str:

@@ -22,6 +22,13 @@ CommandId = Annotated[
     str | None,
     typer.Option(help="A command with the same id never applies twice. Default: a fresh id.", show_default=False),
 ]
+AllowSignatureChange = Annotated[
+    bool,
+    typer.Option(
+        "--allow-signature-change",
+        help="Even if inputs or outputs differ from the active version's, so that its users' requests would break.",
+    ),
+]
 StageName = Literal["none", "staging", "production", "superseded", "archived"]
 Stage = Annotated[
     StageName | None, typer.Option("--stage", "--status", help="Show only this stage.", show_default=False)
