@@ -58,6 +58,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     artifact_bytes_max: int = 2 * 1024**3
     artifact_grace_seconds: float = 3_600.0
     """A clean-up leaves an artifact in the store that was put there, or registered, more lately; at least 60."""
+    uploads_max: int = 32
+    """Models that are uploaded over HTTP at once, on one machine; more are refused with 503 and Retry-After."""
+    uploads_bytes_max: int = 8 * 1024**3
+    """Bytes of all uploads under way on one machine, those that are still to come too."""
+    upload_seconds_max: float = 21_600.0
+    """Age at which an upload in pieces is deleted if no model was made of it; at least 60."""
+    upload_trials_max: int = 2
+    """Uploaded models that one API process tries at once; others wait for their turn, 30 seconds at most."""
     broker_port: int | None = None
     broker_heap_mib_max: int = 256
     answers_key: str | None = None
@@ -93,6 +101,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Time within one load to build, check and measure executors; eager torch serves if none is chosen by then."""
     executor_graph_ms_max: int = 300_000
     """Time for the process that exports or compiles an architecture."""
+    plugin_modules: str | None = None
+    """Modules with architectures and runtimes of your own, separated by commas, beside those that installed packages
+    declare by entry points. They must be importable by name."""
+    runtime_seconds_max: float = 10.0
+    """How long a runtime may compute one pass; then its process is ended, and what was asked is refused; at most 30."""
+    runtime_load_seconds_max: float = 300.0
+    """How long a runtime may load an artifact."""
     api_host: str = "127.0.0.1"
     """Where the API listens. Beyond loopback it needs `API_KEYS`, or `API_INSECURE_NO_KEYS`."""
     api_port: int = 8000
@@ -123,6 +138,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """A request over HTTP that would likely wait longer, by the workers' lag, is refused with 503 and Retry-After."""
     api_infer_in_flight_per_key_max: int = 128
     """Requests to models at once with one API key; more are refused with 429. Those without a key share one limit."""
+    api_url: str | None = None
+    """The API that `hotswap-stream publish` sends to, such as `https://models.example:8000`. Unset: it writes to the
+    store and the log of the environment itself."""
+    api_key: str | None = None
+    """What commands that ask the API show as their key."""
     training_seconds_max: float = 3_600.0
     evaluation_seconds_max: float = 600.0
     """How long measuring a version on the validation set may take."""
@@ -149,6 +169,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "answers_key",
             "artifacts_s3_secret_access_key",
             "api_keys",
+            "api_key",
             "webhook_urls",
             "webhook_secret",
         }

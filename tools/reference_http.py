@@ -7,7 +7,18 @@ from hotswap_stream.api import openapi_document
 from tools.markdown import GENERATED, code, table
 
 _METHODS = ("get", "post", "put", "patch", "delete")
-_TAGS = ("inference", "models", "commands", "serving", "rollouts", "alerts", "training", "events", "health")
+_TAGS = (
+    "inference",
+    "models",
+    "artifacts",
+    "commands",
+    "serving",
+    "rollouts",
+    "alerts",
+    "training",
+    "events",
+    "health",
+)
 _EVERYWHERE = {"Idempotency-Key", "If-Match", "X-Actor", "traceparent"}
 
 

@@ -79,12 +79,16 @@ class PromoteVersion(Command, frozen=True, tag="hotswap.command.promote.v1"):
     """Put a version that passed validation into production."""
 
     model_version: ModelVersion
+    allow_signature_change: bool = False
+    """Even if its inputs or outputs differ from the active version's, so that its users' requests would break."""
 
 
 class SwitchVersion(Command, frozen=True, tag="hotswap.command.switch.v1"):
     """Force a version into production, past the validation gate."""
 
     model_version: ModelVersion
+    allow_signature_change: bool = False
+    """Even if its inputs or outputs differ from the active version's, so that its users' requests would break."""
 
 
 class ArchiveVersion(Command, frozen=True, tag="hotswap.command.archive.v1"):

@@ -17,6 +17,21 @@ LIVE_SECONDS_MAX = 10.0
 
 VERSIONS_MAX = 10_000
 PARTITIONS_MAX = 100_000
+PLUGINS_MAX = 1_000
+
+
+class FleetPlugin(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Code of the users' own, as a worker has it or lacks it."""
+
+    kind: Literal["architecture", "runtime", "module"]
+    """`module`: one that the operator named, and that does not import."""
+    name: Name
+    package: Name | None = None
+    """The Python package that brings it; null if that is not known."""
+    version: Name | None = None
+    """Of that package."""
+    error: str | None = None
+    """Why it cannot be used although it is there; null if it can."""
 
 
 class FleetVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -25,6 +40,8 @@ class FleetVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     state: LoadState
     artifact_digest: Name
     error: str | None = None
+    missing: FleetPlugin | None = None
+    """What the worker lacks to load it; null if it is not for lack of code."""
 
 
 class ObservationsLost(Struct, frozen=True, kw_only=True, gc=False):
@@ -60,3 +77,7 @@ class FleetRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """Request partitions given to it that it cannot answer: the model's topics do not fit each other."""
     advice: str | None = None
     """What somebody should mend, and how."""
+    plugins: Annotated[tuple[FleetPlugin, ...], Meta(max_length=PLUGINS_MAX)] = ()
+    """Architectures and runtimes that the worker has beside those that it always has."""
+    kinds: Annotated[tuple[Name, ...], Meta(max_length=PLUGINS_MAX)] = ()
+    """Kinds of artifacts that it can load: what they need is installed. Empty: it does not say."""

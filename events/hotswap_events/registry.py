@@ -13,6 +13,7 @@ from hotswap_events.emergency import EMERGENCY_EVENT_TYPES, EmergencyEvent
 from hotswap_events.profile import PROFILE_EVENT_TYPES, ModelProfiled
 from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutEvent
 from hotswap_events.serving_control import SERVING_CONTROL_EVENT_TYPES, ServingControlEvent
+from hotswap_events.signature import ModelSignature
 from hotswap_events.validation_policy import ValidationPolicySet
 from hotswap_events.validation_set import ValidationSetChosen
 
@@ -22,11 +23,13 @@ TrainingFailureCause = Literal["bad-data", "crashed", "timed-out", "cancelled", 
 RollBackCause = Literal["operator", "emergency", "load-failed", "rollout"]
 
 
-class ArtifactFacts(Struct, frozen=True, kw_only=True, gc=False):
+class ArtifactFacts(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Where the weights are: a content address, and how many bytes are behind it."""
 
     digest: Digest
     size_bytes: Annotated[int, Meta(ge=1)]
+    signature: ModelSignature | None = None
+    """What goes in and out; absent in events of releases that did not look."""
 
 
 class ArtifactTrial(Struct, frozen=True, kw_only=True, gc=False):

@@ -97,7 +97,7 @@ class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     profile_source: str | None = None
     """Which data they were."""
     details_omitted: bool = False
-    """Provenance, metrics, tags, trial and figures were left out, because the state would not fit into one record."""
+    """Provenance, metrics, tags, signature, trial and figures were left out: the state would not fit into a record."""
 
 
 class RegistryState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -32,6 +32,8 @@ class StartRollout(Command, frozen=True, tag="hotswap.command.start-rollout.v1")
     """Default: `<model>/<rollout>`. The same salt again puts the same users into the candidate's share."""
     forced: bool = False
     """Give traffic to candidates that have not passed validation."""
+    allow_signature_change: bool = False
+    """Even if their inputs or outputs differ from the active version's, so that its users' requests would break."""
 
 
 class RolloutCommand(Command, frozen=True, kw_only=True):
@@ -81,6 +83,8 @@ class ChangeStrategy(RolloutCommand, frozen=True, tag="hotswap.command.change-st
     """Default: the one the rollout has."""
     forced: bool = False
     """Give traffic to candidates that have not passed validation."""
+    allow_signature_change: bool = False
+    """Even if their inputs or outputs differ from the active version's, so that its users' requests would break."""
 
 
 class RecordAnalysis(RolloutCommand, frozen=True, tag="hotswap.command.record-analysis.v1"):

@@ -14,7 +14,9 @@ from litestar.types import ControllerRouterHandler
 
 from hotswap_stream import __version__
 from hotswap_stream.api.alerts import AlertController, AlertPolicyController, get_alerts
-from hotswap_stream.api.artifacts import ValidationPolicyController, clean_up_model
+from hotswap_stream.api.artifacts.clean_up import clean_up_model
+from hotswap_stream.api.artifacts.uploading import UploadController, artifact_from_uploads, upload_artifact
+from hotswap_stream.api.artifacts.validation_policy import ValidationPolicyController
 from hotswap_stream.api.commands.context import provide_command_headers
 from hotswap_stream.api.commands.dispatch import provide_dispatch
 from hotswap_stream.api.drift import ProfileController, get_drift
@@ -74,6 +76,9 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     ValidationPolicyController,
     ValidationSetController,
     clean_up_model,
+    upload_artifact,
+    artifact_from_uploads,
+    UploadController,
     get_alerts,
     AlertController,
     AlertPolicyController,
@@ -109,6 +114,7 @@ _OPENAPI = OpenAPIConfig(
         Tag(name="health", description="For orchestrators, for Prometheus, for people"),
         Tag(name="inference", description="Asking models; under /v2 by the Open Inference Protocol"),
         Tag(name="models", description="What is registered and what is in production, now or in the past"),
+        Tag(name="artifacts", description="Uploading models, which are then registered by their digests"),
         Tag(name="commands", description="What appends events to the log"),
         Tag(name="serving", description="Circuits, their policy, and the switch that turns a model off"),
         Tag(name="rollouts", description="How a new version earns its traffic"),

@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from hotswap_stream.application.artifacts.facts import TrialOfArtifact
 from hotswap_stream.application.artifacts.store import ArtifactStore
+from hotswap_stream.application.artifacts.uploads.receiving import Uploads
 from hotswap_stream.application.clock import Clock, Ids
 from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.inference.gateway import InferenceGateway
@@ -38,6 +39,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     api_keys: Mapping[str, str] = {}
     """Name → key. With any, whatever changes state needs one, and the name is the actor."""
     start_training: StartTraining | None = None
+    uploads: Uploads | None = None
+    """Where models are uploaded to; without it, whoever uploads one is told so."""
     inference: InferenceGateway | None = None
     """The way to the models; without one, whoever asks them is told so."""
     infer_bytes_max: int = INFER_BYTES_MAX

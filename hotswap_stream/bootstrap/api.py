@@ -21,6 +21,7 @@ from hotswap_stream.bootstrap.environment import broker_condition, connection, t
 from hotswap_stream.bootstrap.registry import adopting, open_registry
 from hotswap_stream.bootstrap.training import training_children
 from hotswap_stream.bootstrap.trials import stored_trials
+from hotswap_stream.bootstrap.uploads import open_uploads
 from hotswap_stream.domain.reserved import wrong_actor
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys
@@ -70,6 +71,7 @@ async def serve_api(
     from hotswap_stream.api.services import ApiServices
 
     check_api_settings(settings)
+    artifacts = artifact_store(settings)
     async with (
         open_registry(settings, "api") as registry,
         adopting(settings, registry),
@@ -77,14 +79,16 @@ async def serve_api(
         _inference_gateway(settings) as inference,
         FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,
         feedback_log(settings) as feedback,
+        open_uploads(settings, artifacts) as uploads,
     ):
-        answers, side, artifacts = answer_lookup(settings), SideLoop(), artifact_store(settings)
+        answers, side = answer_lookup(settings), SideLoop()
         side.call_at_end(answers.close)
         app = create_app(
             ApiServices(
                 registry=registry,
                 artifacts=artifacts,
                 try_artifact=stored_trials(settings, artifacts),
+                uploads=uploads,
                 clock=SystemClock(),
                 ids=RandomIds(),
                 environment=settings.topic_prefix,

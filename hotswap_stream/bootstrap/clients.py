@@ -47,6 +47,6 @@ def request_lag(settings: Settings) -> KafkaRequestLag:
     return KafkaRequestLag(connection(settings).client_options(), topics(settings), tags=answer_tags(settings))
 
 
-async def fleet(settings: Settings) -> FleetFold:
-    """Return what the workers say about themselves now."""
-    return await read_fleet(connection(settings).client_options(), topics(settings).fleet)
+async def fleet(settings: Settings, *, listens: bool = True) -> FleetFold:
+    """Return what the workers say about themselves now; without `listens`, what they said last."""
+    return await read_fleet(connection(settings).client_options(), topics(settings).fleet, listens=listens)

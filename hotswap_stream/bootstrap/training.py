@@ -13,6 +13,7 @@ from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.training.validation_sets import ValidationSetError
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import connection
+from hotswap_stream.bootstrap.plugins import use_plugins
 from hotswap_stream.bootstrap.registry import open_registry
 from hotswap_stream.settings import Settings, child_environment
 
@@ -31,18 +32,19 @@ async def open_training(settings: Settings, source: str = "trainer") -> AsyncIte
     from hotswap_stream.workers.training.subprocess_evaluator import SubprocessEvaluator
     from hotswap_stream.workers.training.subprocess_trainer import SubprocessTrainer
 
+    modules = use_plugins(settings)
     store = artifact_store(settings)
     trainer = SubprocessTrainer(
-        trainer_command(),
+        trainer_command(modules),
         store,
         run_folder=settings.home / "runs",
         run_seconds_max=settings.training_seconds_max,
         artifact_bytes_max=settings.artifact_bytes_max,
     )
     evaluator = SubprocessEvaluator(
-        evaluator_command(),
+        evaluator_command(modules),
         store,
-        set_command=set_evaluator_command(),
+        set_command=set_evaluator_command(modules),
         folder=settings.home / "runs",
         seconds_max=settings.evaluation_seconds_max,
         set_bytes_max=settings.artifact_bytes_max,

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hotswap_stream.application.artifacts.file import ArtifactFormatError, read_manifest
+from hotswap_stream.application.artifacts.bundle import pack_files
+from hotswap_stream.application.artifacts.file import ArtifactFormatError, digest_of_artifact, read_manifest
 from hotswap_stream.application.artifacts.store import ArtifactStore, ArtifactTooLargeError
 from hotswap_stream.application.artifacts.trial import (
     DEFAULT_TRIAL_LIMITS,
@@ -28,7 +29,7 @@ async def imported_model(
     options: ModelOptions,
     limits: TrialLimits = DEFAULT_TRIAL_LIMITS,
 ) -> tuple[bytes, TrialPassed | None]:
-    """Return a file as an artifact, and what its trial brought; None for an artifact that was made before.
+    """Return a file as an artifact, and what its trial brought; None for a kind that needs none.
 
     Args:
         settings: The environment to work in.
@@ -38,7 +39,8 @@ async def imported_model(
         limits: What its trial may take.
 
     Raises:
-        ArtifactFormatError: It is neither; the message says what it is, and what to do.
+        ArtifactFormatError: It is neither, the message says what it is, and what to do; or it is an artifact that was
+            made before, and something is given that would go into one.
         ArtifactTooLargeError: All together have too many bytes.
         TrialFailedError: The graph cannot be served.
     """
@@ -49,14 +51,14 @@ async def imported_model(
             f"HOTSWAP_ARTIFACT_BYTES_MAX allows {settings.artifact_bytes_max}"
         )
     if await asyncio.to_thread(_kind, file, sizes[0]) == "artifact":
-        content = await asyncio.to_thread(file.read_bytes)
-        if read_manifest(content).kind == "dataset":
-            raise ArtifactFormatError(f"{file} is a validation set: choose it with `hotswap-stream validation-set`")
-        return content, None
+        if beside or options != ModelOptions():
+            raise ArtifactFormatError(
+                "the file is an artifact with a manifest of its own: no files go beside it, and its labels, shapes and "
+                "batching are in there"
+            )
+        return await _ready_made(settings, file, limits)
     from hotswap_stream.adapters.onnx.names import GRAPH_FILE
     from hotswap_stream.adapters.onnx.trial import try_model
-    from hotswap_stream.application.artifacts.bundle import pack_files
-    from hotswap_stream.application.artifacts.file import digest_of_artifact
 
     paths = {GRAPH_FILE: file, **beside}
     order = TrialOrder(
@@ -73,6 +75,21 @@ async def imported_model(
         return content
 
     return await asyncio.to_thread(packed), passed
+
+
+async def _ready_made(settings: Settings, file: Path, limits: TrialLimits) -> tuple[bytes, TrialPassed | None]:
+    content = await asyncio.to_thread(file.read_bytes)
+    kind = read_manifest(content).kind
+    if kind == "dataset":
+        raise ArtifactFormatError(f"{file} is a validation set: choose it with `hotswap-stream validation-set`")
+    if kind != "onnx":
+        return content, None
+    from hotswap_stream.adapters.onnx.trial import try_model
+
+    path = await asyncio.to_thread(file.resolve)
+    passed = await try_model(TrialOrder(artifact=str(path), limits=limits, threads=settings.torch_threads))
+    await asyncio.to_thread(_memory(settings).add, digest_of_artifact(content), passed.facts.measured)
+    return content, passed
 
 
 def stored_trials(settings: Settings, store: ArtifactStore) -> "StoredTrials":

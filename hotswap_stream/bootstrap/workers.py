@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import answer_tags, connection, topics
+from hotswap_stream.bootstrap.plugins import kinds_here, plugins_here, use_plugins
 from hotswap_stream.bootstrap.registry import build_registry
 from hotswap_stream.bootstrap.topic_care import ensure_control_topics, model_topics_creator
 from hotswap_stream.bootstrap.trials import stored_trials
@@ -52,6 +53,7 @@ def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
     from hotswap_stream.adapters.models.by_kind import LoaderByKind
 
     store = artifact_store(settings)
+    use_plugins(settings)
 
     def architectures() -> "ContentLoader":
         from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
@@ -63,9 +65,16 @@ def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
 
         return OnnxModelLoader(threads=settings.torch_threads, batch_rows_max=settings.batch_size_max)
 
+    def runtimes() -> "ContentLoader":
+        from hotswap_stream.adapters.plugins.runtime_loader import RuntimeLoader
+
+        return RuntimeLoader(
+            load_seconds_max=settings.runtime_load_seconds_max, pass_seconds_max=settings.runtime_seconds_max
+        )
+
     return LoaderByKind(
         store,
-        {"architecture": architectures, "onnx": graphs},
+        {"architecture": architectures, "onnx": graphs, "runtime": runtimes},
         check=stored_trials(settings, store) if tries else None,
     )
 
@@ -77,6 +86,9 @@ async def build_worker(settings: Settings, worker: str, model_names: frozenset[s
         settings: The environment to work in.
         worker: Name of the worker, unique and the same after a restart.
         model_names: The models to serve; None: all.
+
+    Raises:
+        PluginConflictError: Two plug-ins have one name.
     """
     from hotswap_stream.workers.inference.config import WorkerConfig
     from hotswap_stream.workers.inference.limits import LoopLimits
@@ -99,6 +111,8 @@ async def build_worker(settings: Settings, worker: str, model_names: frozenset[s
         ),
         memory_bytes_max=settings.worker_memory_bytes_max,
         model_names=model_names,
+        plugins=await plugins_here(settings),
+        kinds=kinds_here(),
     )
     return InferenceWorker(
         config,

@@ -56,6 +56,8 @@ def print_fleet(fleet: "ModelFleet") -> None:
     """Print one model: a sentence, then its workers, then what is not known about them."""
     from msgspec.structs import asdict
 
+    from hotswap_stream.application.inference.lacking import lacked_text
+
     if fleet.active_version is None:
         verdict = "no version is in production"
     elif not fleet.live_workers:
@@ -90,6 +92,21 @@ def print_fleet(fleet: "ModelFleet") -> None:
             typer.echo(f"{worker.worker}: {worker.trouble}")
         if worker.live and worker.advice is not None:
             typer.echo(f"{worker.worker}: to be mended: {worker.advice}")
+        if worker.live:
+            _print_plugins(worker)
+    for lacked in fleet.lacked_plugins:
+        typer.secho(lacked_text(lacked), fg="yellow")
+
+
+def _print_plugins(worker: "FleetWorker") -> None:
+    """Print what the worker has: kinds of artifacts, and code of the user's own."""
+    from hotswap_stream.application.inference.lacking import plugin_text
+
+    if worker.kinds:
+        has = ", ".join((*worker.kinds, *(plugin_text(each) for each in worker.plugins if each.error is None)))
+        typer.echo(f"{worker.worker}: has {has}")
+    for broken in (each for each in worker.plugins if each.error is not None):
+        typer.echo(f"{worker.worker}: cannot use {plugin_text(broken)}: {broken.error}")
 
 
 def _versions(worker: "FleetWorker") -> str:

@@ -20,6 +20,7 @@ from hotswap_stream.application.inference.gateway import NOTHING_BESIDE, Beside
 from hotswap_stream.client import inference
 from hotswap_stream.client.errors import RefusedError
 from hotswap_stream.client.inference import Inference
+from hotswap_stream.client.upload_source import Part
 
 TIMEOUT_S = 30.0
 REASON_CHARACTERS_MAX = 2_000
@@ -33,16 +34,26 @@ class Call(Struct, frozen=True, kw_only=True):
     query: dict[str, Any] = {}
     content: bytes = b""
     headers: dict[bytes, bytes] = {}
+    part: Part | None = None
+    """Instead of `content`: sent in pieces."""
+    answer_s_max: float | None = None
+    """How long the answer may take, where that is not the client's usual time."""
 
     def options(self) -> dict[str, Any]:
-        """Return the keyword arguments of httpx's `request`."""
-        return {
+        """Return the keyword arguments of httpx's `request`; with a part, `content` is left for the client to fill."""
+        options: dict[str, Any] = {
             "method": self.method,
             "url": self.path,
             "params": self.query,
             "content": self.content,
             "headers": self.headers,
         }
+        if self.part is not None:
+            # httpx would send it in chunks of unknown number.
+            options["headers"] = self.headers | {b"content-length": b"%d" % self.part.size_bytes}
+        if self.answer_s_max is not None:
+            options["timeout"] = httpx.Timeout(TIMEOUT_S, read=self.answer_s_max)
+        return options
 
 
 def client_options(base_url: str, api_key: str | None, timeout_s: float) -> dict[str, Any]:
@@ -60,13 +71,15 @@ def query(path: str, parameters: Mapping[str, Any] | None = None) -> Call:
     return Call(method="GET", path=path, query=chosen)
 
 
-def command(path: str, body: Mapping[str, Any], command_id: str | None) -> Call:
+def command(path: str, body: Mapping[str, Any], command_id: str | None, *, answer_s_max: float | None = None) -> Call:
     """Return a POST that changes state. With a `command_id` it can be sent again and applies once."""
     chosen = {name: value for name, value in body.items() if value is not None}
     headers = {b"content-type": b"application/json"}
     if command_id is not None:
         headers[b"Idempotency-Key"] = command_id.encode()
-    return Call(method="POST", path=path, content=msgspec.json.encode(chosen), headers=headers)
+    return Call(
+        method="POST", path=path, content=msgspec.json.encode(chosen), headers=headers, answer_s_max=answer_s_max
+    )
 
 
 def feedback(model_name: str, items: Sequence[Mapping[str, Any]], command_id: str | None) -> Call:
@@ -133,16 +146,20 @@ def inference_of(response: httpx.Response, started_s: float) -> Inference:
 
 
 def refuse(response: httpx.Response) -> None:
-    """Raise RefusedError unless the answer is a success: from a problem detail, an OIP error, or the bare status."""
-    if response.is_success:
-        return
+    """Raise RefusedError unless the answer is a success."""
+    if not response.is_success:
+        raise problem_of(response)
+
+
+def problem_of(response: httpx.Response) -> RefusedError:
+    """Return what an answer that is no success says: a problem detail, an OIP error, or the bare status."""
     try:
         problem = msgspec.json.decode(response.content)
     except (msgspec.DecodeError, UnicodeDecodeError):
         problem = None
     if not isinstance(problem, dict):
         problem = {"detail": response.text[:REASON_CHARACTERS_MAX] or response.reason_phrase}
-    raise RefusedError(
+    return RefusedError(
         response.status_code,
         str(problem.get("code", "refused")),
         str(problem.get("detail", problem.get("error", ""))),

@@ -1,7 +1,9 @@
 """The HTTP API from Python: one client that blocks and one for asyncio. What they share is in `RegistryOperations`."""
 
+import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,6 +12,8 @@ import httpx
 from hotswap_stream.client import http_calls as calls
 from hotswap_stream.client.inference import Inference
 from hotswap_stream.client.registry_operations import RegistryOperations
+from hotswap_stream.client.upload import Send, Step, Steps, Wait
+from hotswap_stream.client.upload_source import Part
 
 
 class RegistryClient(RegistryOperations[dict[str, Any], Inference]):
@@ -40,6 +44,30 @@ class RegistryClient(RegistryOperations[dict[str, Any], Inference]):
         started_s = time.perf_counter()
         return calls.inference_of(self._client.request(**call.options()), started_s)
 
+    def _taken(self, steps: Steps) -> dict[str, Any]:
+        outcome: Any = None
+        with closing(steps):
+            while True:
+                try:
+                    step = steps.send(outcome)
+                except StopIteration as end:
+                    answer: dict[str, Any] = end.value
+                    return answer
+                outcome = self._take(step)
+
+    def _take(self, step: Step) -> Any:
+        if isinstance(step, Wait):
+            return time.sleep(step.seconds)
+        if not isinstance(step, Send):
+            return step.work()
+        options = step.call.options()
+        if step.call.part is not None:
+            options["content"] = step.call.part.pieces()
+        try:
+            return self._client.request(**options)
+        except httpx.TransportError as error:
+            return error
+
 
 class AsyncRegistryClient(RegistryOperations[Coroutine[Any, Any, dict[str, Any]], Coroutine[Any, Any, Inference]]):
     """Thin: answers are the API's JSON as dictionaries (`docs/reference/http.md`); what it refuses is a RefusedError.
@@ -68,3 +96,36 @@ class AsyncRegistryClient(RegistryOperations[Coroutine[Any, Any, dict[str, Any]]
     async def _inference(self, call: calls.Call) -> Inference:
         started_s = time.perf_counter()
         return calls.inference_of(await self._client.request(**call.options()), started_s)
+
+    async def _taken(self, steps: Steps) -> dict[str, Any]:
+        outcome: Any = None
+        with closing(steps):
+            while True:
+                try:
+                    step = steps.send(outcome)
+                except StopIteration as end:
+                    answer: dict[str, Any] = end.value
+                    return answer
+                outcome = await self._take(step)
+
+    async def _take(self, step: Step) -> Any:
+        if isinstance(step, Wait):
+            return await asyncio.sleep(step.seconds)
+        if not isinstance(step, Send):
+            return await asyncio.to_thread(step.work)
+        options = step.call.options()
+        if step.call.part is not None:
+            options["content"] = _pieces(step.call.part)
+        try:
+            return await self._client.request(**options)
+        except httpx.TransportError as error:
+            return error
+
+
+async def _pieces(part: Part) -> AsyncIterator[bytes]:
+    """Return all of a part, piece after piece, read where it keeps nobody waiting."""
+    at = 0
+    while piece := await asyncio.to_thread(part.next_piece, at):
+        yield piece
+        at += len(piece)
+        part.sent(part.offset + at)

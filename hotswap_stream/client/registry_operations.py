@@ -2,10 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, Literal, TypeVar
 
 from hotswap_stream.application.inference.gateway import Beside
 from hotswap_stream.client import http_calls as calls
+from hotswap_stream.client.upload import Progress, Steps, UploadOptions, upload_steps
+from hotswap_stream.client.upload_source import Uploadable
+
+NOTHING: Mapping[str, Uploadable] = MappingProxyType({})
+NO_SHAPES: Mapping[str, Sequence[int]] = MappingProxyType({})
 
 AnswerT = TypeVar("AnswerT")
 InferenceT = TypeVar("InferenceT")
@@ -25,6 +31,10 @@ class RegistryOperations(ABC, Generic[AnswerT, InferenceT]):
     @abstractmethod
     def _inference(self, call: calls.Call) -> InferenceT:
         """Send the call. RefusedError where the answer is not a success, or not an answer of the protocol."""
+
+    @abstractmethod
+    def _taken(self, steps: Steps) -> AnswerT:
+        """Take the steps one after another, and return what they return."""
 
     def infer(
         self,
@@ -79,6 +89,10 @@ class RegistryOperations(ABC, Generic[AnswerT, InferenceT]):
         parameters = {"stage": stage, "before_sequence": before_sequence, "limit": limit}
         return self._json(calls.query(f"{calls.model_path(model_name)}/versions", parameters))
 
+    def version(self, model_name: str, model_version: str) -> AnswerT:
+        """One version, with its stage and verdict."""
+        return self._json(calls.query(calls.model_path(model_name, model_version)))
+
     def events(
         self,
         *,
@@ -97,6 +111,45 @@ class RegistryOperations(ABC, Generic[AnswerT, InferenceT]):
             "type": event_type,
         }
         return self._json(calls.query("/api/events", parameters))
+
+    def upload(
+        self,
+        model: Uploadable,
+        *,
+        beside: Mapping[str, Uploadable] = NOTHING,
+        labels: Sequence[str] = (),
+        warm_up: Mapping[str, Sequence[int]] = NO_SHAPES,
+        batching: Literal["rows", "request"] | None = None,
+        allow_non_finite: bool = False,
+        progress: Progress | None = None,
+    ) -> AnswerT:
+        """Upload a model: it is tried there and put into the store, to be registered by its digest.
+
+        Up to 64 MiB go in one request; what is larger goes in pieces, and goes on where it stopped after a broken
+        connection. Files are read in pieces.
+
+        Args:
+            model: Path or bytes of an ONNX graph, or of an artifact that was made before.
+            beside: Files with weights of the graph, by the names that the graph has for them.
+            labels: Names of the classes that the columns of the first output stand for.
+            warm_up: Input → a usual shape; needed where sizes are free and few fit.
+            batching: `rows`: the first dimension is the batch; `request`: each request is a pass of its own. Default:
+                found out.
+            allow_non_finite: Whether NaN and infinity may go in and come out.
+            progress: Called with the bytes that are sent, and with all there are. After a broken connection the first
+                may be less than before.
+
+        Returns:
+            `artifact_digest`, `size_bytes`, `kind`, `inputs`, `outputs`, `trial` and `warnings`.
+
+        Raises:
+            RefusedError: The API says no, such as with `not-an-artifact`, `not-servable` or `digest-mismatch`.
+            httpx.TransportError: The API cannot be reached, or not any more.
+            OSError: A file cannot be read.
+            ValueError: A path leads to no regular file, or the file became shorter meanwhile.
+        """
+        options = UploadOptions(labels=labels, warm_up=warm_up, batching=batching, allow_non_finite=allow_non_finite)
+        return self._taken(upload_steps(model, beside, options, progress))
 
     def register(
         self, model_name: str, artifact_digest: str, *, command_id: str | None = None, **facts: Any

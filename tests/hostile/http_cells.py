@@ -76,7 +76,7 @@ def http_matrix() -> list[HttpCell]:
 
 def _of_operation(document: Any, method: str, path: str, operation: Any) -> Iterator[HttpCell]:
     model_name = MODEL if method == "GET" or path.startswith(ASKING) else HOSTAGE
-    right = {"model_name": model_name, "model_version": "v1", "rule_name": "no-such-rule"}
+    right = {"model_name": model_name, "model_version": "v1", "rule_name": "no-such-rule", "upload_id": "0" * 32}
     schema = _body_schema(document, operation)
     body = None if schema is None else msgspec.json.encode(_sample(document, schema, path))
 

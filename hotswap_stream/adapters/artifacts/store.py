@@ -107,8 +107,8 @@ class ObstoreArtifactStore:
 
     def _describe(self, content: bytes) -> ArtifactFacts:
         self._check_size(len(content), "the artifact")
-        read_manifest(content)
-        return ArtifactFacts(digest=digest_of_artifact(content), size_bytes=len(content))
+        manifest = read_manifest(content)
+        return ArtifactFacts(digest=digest_of_artifact(content), size_bytes=len(content), signature=manifest.signature)
 
     def _put(self, content: bytes) -> ArtifactFacts:
         facts = self._describe(content)

@@ -9,10 +9,13 @@ import asyncio
 import resource
 import sys
 import traceback
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
+from hotswap_stream.application.plugins.finding import name_modules
 from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, write_line
 from hotswap_stream.application.swap.loader import LoadedModel
 from hotswap_stream.application.training.evaluation import EvaluationAborted, MeasuredOnSet, SetEvaluationOrder
@@ -21,11 +24,16 @@ from hotswap_stream.errors import HotswapError
 MEMORY_BYTES_MAX = 8 * 1024**3
 """Of address space, beside eight times the files' size, where graphs alone are computed."""
 BATCH_ROWS_MAX = 64
+RUNTIME_SECONDS_MAX = 600.0
+"""To load a runtime, and of one pass through it: whoever ordered the evaluation ends it before that."""
 
 
-def set_evaluator_command() -> tuple[str, ...]:
-    """Return the argument list that starts this process with the interpreter that runs now."""
-    return (sys.executable, "-m", "hotswap_stream.adapters.evaluation.process")
+def set_evaluator_command(modules: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the argument list that starts this process with the interpreter that runs now.
+
+    `modules` are those with plug-ins that the operator named.
+    """
+    return (sys.executable, "-m", "hotswap_stream.adapters.evaluation.process", *modules)
 
 
 def main() -> int:
@@ -33,6 +41,7 @@ def main() -> int:
     lines = claim_stdout()
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=SetEvaluationOrder)
     end_with_owner()
+    name_modules(sys.argv[1:])
     try:
         write_line(lines, measured(order))
     except ModuleNotFoundError as error:
@@ -71,8 +80,10 @@ def measured(order: SetEvaluationOrder) -> MeasuredOnSet:
     del packed
     beside = evaluation = None
     if order.compared_file is not None:
-        evaluation, beside = measure(_loaded(contents[0], order.threads), labelled, digest)
-    candidate, _ = measure(_loaded(contents[-1], order.threads), labelled, digest, beside)
+        with closing(_loaded(contents[0], order.threads)) as model:
+            evaluation, beside = measure(model, labelled, digest)
+    with closing(_loaded(contents[-1], order.threads)) as model:
+        candidate, _ = measure(model, labelled, digest, beside)
     return MeasuredOnSet(candidate=candidate, compared=evaluation)
 
 
@@ -95,8 +106,13 @@ def _loaded(content: bytes, threads: int) -> LoadedModel:
 
         return OnnxModelLoader(threads=threads, batch_rows_max=BATCH_ROWS_MAX)
 
+    def runtimes() -> ContentLoader:
+        from hotswap_stream.adapters.plugins.runtime_loader import RuntimeLoader
+
+        return RuntimeLoader(load_seconds_max=RUNTIME_SECONDS_MAX, pass_seconds_max=RUNTIME_SECONDS_MAX)
+
     async def load() -> LoadedModel:
-        loader = LoaderByKind(store, {"architecture": architectures, "onnx": graphs})
+        loader = LoaderByKind(store, {"architecture": architectures, "onnx": graphs, "runtime": runtimes})
         return await loader.load((await store.put_artifact(content)).digest)
 
     return asyncio.run(load())

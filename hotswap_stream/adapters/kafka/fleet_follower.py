@@ -22,8 +22,13 @@ RETRY_SECONDS = 1.0
 LISTEN_SECONDS = HEARTBEAT_SECONDS + 0.5
 
 
-async def read_fleet(client_options: Mapping[str, Any], topic: str) -> FleetFold:
+async def read_fleet(client_options: Mapping[str, Any], topic: str, *, listens: bool = True) -> FleetFold:
     """Read the fleet topic to its end, then listen for a moment: a worker that lives says something every two seconds.
+
+    Args:
+        client_options: For aiokafka.
+        topic: The fleet topic.
+        listens: False: return at once; workers that said something not long before the newest record count as live.
 
     Returns:
         A fold to be asked with times of `time.monotonic()`.
@@ -36,7 +41,9 @@ async def read_fleet(client_options: Mapping[str, Any], topic: str) -> FleetFold
     async with open_reader(client_options) as consumer:
         async for _partition, records in read_all(consumer, [TopicPartition(topic, 0)], poll_ms=POLL_MS):
             _apply(records, fold, known=False)
-        if fold.model_names():
+        if not listens:
+            fold.caught_up(time.monotonic())
+        elif fold.model_names():
             listened_s = time.monotonic() + LISTEN_SECONDS
             fold.caught_up(time.monotonic() - LIVE_SECONDS_MAX - 1)  # nobody lives who is not heard from here on
             while time.monotonic() < listened_s:

@@ -5,15 +5,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from hotswap_stream.adapters.models.reading import Content, read_artifact
-from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Kind
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Kind, Package
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.audit.reproduce import ExactModel
+from hotswap_stream.application.plugins.names import MissingPlugin, MissingPluginError, PluginKind
 from hotswap_stream.application.swap.loader import LoadedModel
 from hotswap_stream.errors import HotswapError
 
 
-class KindUnavailableError(HotswapError):
-    """This worker cannot compute this kind of artifact; the message says what is missing."""
+class NotServedError(HotswapError):
+    """This kind of artifact is no version, whoever registered it as one."""
 
 
 class ContentLoader(Protocol):
@@ -55,16 +56,22 @@ class LoaderByKind:
         self._loaders: dict[Kind, ContentLoader] = {}
 
     async def load(self, digest: str) -> LoadedModel:
-        """See ModelLoader. KindUnavailableError where what computes it is not installed."""
+        """See ModelLoader. MissingPluginError where what computes it is not installed."""
         manifest, content = await read_artifact(self._store, digest)
         if self._check is not None:
             await self._check(digest, manifest)
-        return await (await self._of(manifest)).load_content(manifest, content)
+        try:
+            return await (await self._of(manifest)).load_content(manifest, content)
+        except MissingPluginError as error:
+            raise error.of(manifest.package) from error
 
     async def load_exactly(self, digest: str, executor: str) -> ExactModel:
-        """See ExactLoader. KindUnavailableError where what computes it is not installed."""
+        """See ExactLoader. MissingPluginError where what computes it is not installed."""
         manifest, content = await read_artifact(self._store, digest)
-        return await (await self._of(manifest)).load_content_exactly(manifest, content, executor)
+        try:
+            return await (await self._of(manifest)).load_content_exactly(manifest, content, executor)
+        except MissingPluginError as error:
+            raise error.of(manifest.package) from error
 
     def close(self) -> None:
         """See ModelLoader."""
@@ -74,15 +81,20 @@ class LoaderByKind:
     async def _of(self, manifest: ArtifactManifest) -> ContentLoader:
         loader = self._loaders.get(manifest.kind)
         if loader is None:
-            maker = self._makers.get(manifest.kind)
-            if maker is None:
-                raise KindUnavailableError(f"artifacts of kind {manifest.kind!r} are not served here")
+            if manifest.kind not in self._makers:
+                raise NotServedError(f"artifacts of kind {manifest.kind!r} compute nothing, so they cannot be served")
             try:
                 # In a thread: importing torch takes a second or two, and others are being answered.
-                made = await asyncio.to_thread(maker)
+                made = await asyncio.to_thread(self._makers[manifest.kind])
             except ModuleNotFoundError as error:
-                raise KindUnavailableError(
-                    f"artifacts of kind {manifest.kind!r} need {error.name}, which is not installed here"
-                ) from error
+                raise _not_installed(manifest, error.name or str(error)) from error
             loader = self._loaders.setdefault(manifest.kind, made)
         return loader
+
+
+def _not_installed(manifest: ArtifactManifest, module: str) -> MissingPluginError:
+    kind: PluginKind = "runtime" if manifest.kind == "runtime" else "architecture"
+    return MissingPluginError(
+        MissingPlugin(kind=kind, name=manifest.what, package=Package(name=module.partition(".")[0])),
+        f"artifacts of kind {manifest.kind!r} need {module}, which is not installed here",
+    )

@@ -13,7 +13,7 @@ from hotswap_stream.api.protocol.openapi import OptionalBodyOperation
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
-from hotswap_stream.application.artifacts.manifest import TensorSpec
+from hotswap_stream.application.artifacts.manifest import Kind, TensorSpec
 
 MODELS_LISTED_MAX = 10_000
 
@@ -62,6 +62,10 @@ class ModelMetadata(Struct, frozen=True, kw_only=True):
     platform: str
     inputs: tuple[TensorMetadata, ...]
     outputs: tuple[TensorMetadata, ...]
+
+
+PLATFORMS: dict[Kind, str] = {"architecture": "pytorch", "onnx": "onnx_onnxv1"}
+"""Names of the Open Inference Protocol; a runtime has its own."""
 
 
 class IndexFilter(Struct, frozen=True):
@@ -171,7 +175,7 @@ async def _metadata(runtime: ApiRuntime, model_name: str, model_version: str | N
     return ModelMetadata(
         name=model_name,
         versions=(active.model_version,),
-        platform="pytorch" if manifest.kind == "architecture" else "onnx_onnxv1",
+        platform=PLATFORMS.get(manifest.kind, manifest.runtime),
         inputs=tuple(map(_tensor, manifest.inputs)),
         outputs=tuple(map(_tensor, manifest.outputs)),
     )

@@ -25,6 +25,19 @@ def guard_state_change(connection: Connection, _handler: BaseRouteHandler) -> No
     _require_json(connection.headers)
 
 
+def guard_bytes(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """Guard a handler that takes the bytes of a file. ProblemError: 401, 415, 422."""
+    runtime: ApiRuntime = connection.app.state.runtime
+    _identify(connection, runtime.services.api_keys)
+    _require_bytes(connection.headers)
+
+
+def guard_without_body(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """Guard a handler that changes state and takes no body. ProblemError: 401."""
+    runtime: ApiRuntime = connection.app.state.runtime
+    _identify(connection, runtime.services.api_keys)
+
+
 def _identify(connection: Connection, keys: Mapping[str, str]) -> None:
     if not keys:
         return
@@ -99,15 +112,33 @@ def _require_json(headers: Mapping[str, str]) -> None:
     A body that got lost on the way must not pass for one without a guard; and a page can send text without being asked
     whether it may, but no JSON.
     """
-    if "transfer-encoding" not in headers and headers.get("content-length", "0").strip("0") == "":
+    if not _has_body(headers):
         raise ProblemError(
             422,
             "body-missing",
             "a command needs a body, at the least '{}' with content-type application/json: where one got lost on the "
             "way, what it said would be missing, such as expected_sequence",
         )
-    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
+    _require_type(headers, "application/json")
+
+
+def _require_bytes(headers: Mapping[str, str]) -> None:
+    """Raise ProblemError for a missing body (422), or one that is not declared as bytes as they are (415)."""
+    if not _has_body(headers):
+        raise ProblemError(422, "body-missing", "the body is the file; it may not be empty")
+    _require_type(headers, "application/octet-stream")
+    coding = headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
         raise ProblemError(
-            415, "wrong-content-type", f"content-type is {content_type[:100]!r}; application/json is needed"
+            415, "wrong-content-type", f"content-encoding is {coding[:100]!r}; send the bytes as they are"
         )
+
+
+def _has_body(headers: Mapping[str, str]) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0").strip("0") != ""
+
+
+def _require_type(headers: Mapping[str, str], needed: str) -> None:
+    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != needed:
+        raise ProblemError(415, "wrong-content-type", f"content-type is {content_type[:100]!r}; {needed} is needed")

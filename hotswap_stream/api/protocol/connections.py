@@ -28,9 +28,15 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
     head_seconds_max: float = 10.0
     """From the connection, or the first byte of one more request, to the end of the request's headers."""
     body_seconds_max: float = 60.0
-    """From the end of the headers to the end of the body, as long as the server reads."""
+    """From the end of the headers to the end of the body, as long as the server reads; more if much has come."""
+    body_bytes_per_second_min: int = 65_536
+    """Every so many bytes of a body give it one second more."""
     send_seconds_max: float = 30.0
     """A client that takes nothing of its answer for this long is cut off."""
+
+    def body_seconds(self, received_bytes: int) -> float:
+        """Return how long a body may take of which this much has come."""
+        return self.body_seconds_max + received_bytes / self.body_bytes_per_second_min
 
 
 class Connection(Protocol):

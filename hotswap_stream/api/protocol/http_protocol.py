@@ -44,6 +44,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     _head_open = True
     _head_bytes = 0
+    _body_bytes = 0
+    """Of the request that is read."""
     _asked = False
     """Whether some of a request is there that has no answer yet."""
     _broken = False
@@ -140,11 +142,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         if len(self.pipeline) >= PIPELINED_REQUESTS_MAX:
             raise httptools.HttpParserError(f"more than {PIPELINED_REQUESTS_MAX} requests wait")
-        self._head_open = False
+        self._head_open, self._body_bytes = False, 0
         self._now_reading("body")
         if not self.url.startswith(b"/"):
             self._host_of_target()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take more of a body; httptools calls it."""
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End a request; httptools calls it."""
@@ -190,7 +197,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         seconds = now - self._reading_since
         if self._reading == "head" and seconds > limits.head_seconds_max:
             return f"The head of a request must arrive within {limits.head_seconds_max} s."
-        if self._reading == "body" and seconds > limits.body_seconds_max:
+        if self._reading == "body" and seconds > limits.body_seconds(self._body_bytes):
             return f"The body of a request must arrive within {limits.body_seconds_max} s."
         if self._reading == "answered-body" and seconds > UNREAD_BODY_SECONDS_MAX:
             return f"The request was answered {UNREAD_BODY_SECONDS_MAX} s ago."

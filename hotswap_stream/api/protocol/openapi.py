@@ -35,3 +35,19 @@ class TensorBodyOperation(Operation):
                 ),
             },
         )
+
+
+@dataclass
+class BytesBodyOperation(Operation):
+    """The body is the bytes of a file, read by hand because they are never in memory at once."""
+
+    def __post_init__(self) -> None:
+        self.request_body = RequestBody(
+            required=True,
+            description="The bytes as they are.",
+            content={
+                "application/octet-stream": OpenAPIMediaType(
+                    schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+                ),
+            },
+        )

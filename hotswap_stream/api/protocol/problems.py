@@ -9,11 +9,9 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, NotFoundException, SerializationException, ValidationException
 from msgspec import Struct
 
-from hotswap_events.commands import Refusal, RefusalCode
-from hotswap_stream.application.artifacts.file import ArtifactFormatError, InvalidDigestError
-from hotswap_stream.application.artifacts.store import ArtifactNotFoundError, ArtifactTooLargeError, DigestMismatchError
-from hotswap_stream.application.artifacts.trial import TrialFailedError
-from hotswap_stream.errors import DecisionTooLargeError, HotswapError, UnreadableEventError
+from hotswap_events.commands import Refusal
+from hotswap_stream.api.protocol.problem_codes import ERROR_STATUS, REFUSAL_STATUS, TITLES
+from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)
 
@@ -23,51 +21,6 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 OIP_PATH = "/v2"
 TYPE_PREFIX = "urn:hotswap-stream:problem:"
-
-REFUSAL_STATUS: Mapping[RefusalCode, int] = {
-    "illegal-step": 409,
-    "unknown-model": 404,
-    "unknown-version": 404,
-    "unknown-rule": 404,
-    "unknown-rollout": 404,
-    "duplicate-version": 409,
-    "invalid-value": 422,
-    "sequence-mismatch": 409,
-    "conflict": 409,
-    "command-unreadable": 422,
-}
-
-_TITLES = {
-    "illegal-step": "This step is not legal now",
-    "unknown-model": "No such model",
-    "unknown-version": "No such version",
-    "unknown-rule": "No such rule",
-    "unknown-rollout": "No such rollout",
-    "duplicate-version": "The version exists already",
-    "invalid-value": "A value is not valid",
-    "sequence-mismatch": "The model has moved on",
-    "conflict": "The registry has moved on",
-    "command-unreadable": "The command cannot be read",
-    "malformed-json": "The body is not JSON",
-    "body-missing": "The body is missing",
-    "host-not-allowed": "Not by this name",
-    "invalid-request": "The request is not valid",
-    "log-unavailable": "The registry log cannot be reached",
-    "log-replaced": "The registry log is another one",
-    "not-ready": "Not ready",
-    "internal": "Something went wrong here",
-}
-
-_ERROR_STATUS: tuple[tuple[type[HotswapError], int, str], ...] = (
-    (InvalidDigestError, 422, "invalid-value"),
-    (ArtifactNotFoundError, 422, "unknown-artifact"),
-    (DigestMismatchError, 422, "damaged-artifact"),
-    (ArtifactFormatError, 422, "not-an-artifact"),
-    (TrialFailedError, 422, "not-servable"),
-    (ArtifactTooLargeError, 422, "artifact-too-large"),
-    (DecisionTooLargeError, 422, "decision-too-large"),
-    (UnreadableEventError, 409, "newer-release"),
-)
 
 
 class FieldError(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -93,6 +46,8 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: tuple[FieldError, ...] = ()
     command_id: str | None = None
     """Send the command again with this id: it cannot apply twice."""
+    received_bytes: int | None = None
+    """How far an upload came: go on there."""
 
 
 class OipError(Struct, frozen=True):
@@ -113,6 +68,7 @@ class ProblemError(Exception):
         legal: tuple[str, ...] = (),
         headers: Mapping[str, str] | None = None,
         command_id: str | None = None,
+        received_bytes: int | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -121,6 +77,7 @@ class ProblemError(Exception):
         self.legal = legal
         self.headers = dict(headers or {})
         self.command_id = command_id
+        self.received_bytes = received_bytes
 
 
 def refused(refusal: Refusal, *, status: int | None = None, command_id: str | None = None) -> ProblemError:
@@ -136,9 +93,13 @@ def refused(refusal: Refusal, *, status: int | None = None, command_id: str | No
 
 def problem_of(error: HotswapError, *, command_id: str | None = None) -> ProblemError:
     """Return the problem for an error: 4xx if the caller can put it right, else 503 (with Retry-After if retriable)."""
-    for error_type, status, code in _ERROR_STATUS:
+    for error_type, status, code in ERROR_STATUS:
         if isinstance(error, error_type):
-            return ProblemError(status, code, str(error), command_id=command_id)
+            received_bytes = getattr(error, "received_bytes", None)
+            headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.retriable else {}
+            return ProblemError(
+                status, code, str(error), headers=headers, command_id=command_id, received_bytes=received_bytes
+            )
     _log.warning("request_failed", error=str(error), retriable=error.retriable)
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.retriable else {}
     return ProblemError(503, _code_of(error), str(error), headers=headers, command_id=command_id)
@@ -168,6 +129,7 @@ def problem_response(
     errors: tuple[FieldError, ...] = (),
     headers: Mapping[str, str] | None = None,
     command_id: str | None = None,
+    received_bytes: int | None = None,
 ) -> Response[Any]:
     """Return a problem as a response; under `/v2` in the form of the Open Inference Protocol."""
     path = request.url.path
@@ -175,7 +137,16 @@ def problem_response(
         oip_status, body = oip_error(status, detail, legal)
         return Response(body, status_code=oip_status, media_type="application/json", headers=dict(headers or {}))
     return Response(
-        _problem(path, status, code, detail, legal=legal, errors=errors, command_id=command_id),
+        _problem(
+            path,
+            status,
+            code,
+            detail,
+            legal=legal,
+            errors=errors,
+            command_id=command_id,
+            received_bytes=received_bytes,
+        ),
         status_code=status,
         media_type=MEDIA_TYPE,
         headers=dict(headers or {}),
@@ -204,10 +175,11 @@ def _problem(
     legal: tuple[str, ...] = (),
     errors: tuple[FieldError, ...] = (),
     command_id: str | None = None,
+    received_bytes: int | None = None,
 ) -> Problem:
     return Problem(
         type=f"{TYPE_PREFIX}{code}",
-        title=_TITLES.get(code, code.replace("-", " ").capitalize()),
+        title=TITLES.get(code, code.replace("-", " ").capitalize()),
         status=status,
         detail=detail,
         instance=path,
@@ -215,6 +187,7 @@ def _problem(
         legal=legal,
         errors=errors,
         command_id=command_id,
+        received_bytes=received_bytes,
     )
 
 
@@ -227,6 +200,7 @@ def _on_problem(request: Request[Any, Any, Any], error: ProblemError) -> Respons
         legal=error.legal,
         headers=error.headers,
         command_id=error.command_id,
+        received_bytes=error.received_bytes,
     )
 
 

@@ -45,6 +45,15 @@ class SwitchBody(CommandBody, frozen=True):
     """Which version to force into production."""
 
     model_version: ModelVersion
+    allow_signature_change: bool = False
+    """Even if its inputs or outputs differ from the active version's, so that its users' requests would break."""
+
+
+class PromoteBody(CommandBody, frozen=True):
+    """How to put a version into production."""
+
+    allow_signature_change: bool = False
+    """Even if its inputs or outputs differ from the active version's, so that its users' requests would break."""
 
 
 class ReloadBody(CommandBody, frozen=True):

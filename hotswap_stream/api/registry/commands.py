@@ -17,7 +17,7 @@ from hotswap_stream.api.commands.dispatch import Dispatch
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
-from hotswap_stream.api.registry.bodies import ReloadBody, RollBackBody, SwitchBody, ValidateBody
+from hotswap_stream.api.registry.bodies import PromoteBody, ReloadBody, RollBackBody, SwitchBody, ValidateBody
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.registry.reload import reload_model
 
@@ -56,7 +56,7 @@ class VersionCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def promote(
-        self, dispatch: Dispatch, model_version: VersionInPath, data: JSONBody[CommandBody]
+        self, dispatch: Dispatch, model_version: VersionInPath, data: JSONBody[PromoteBody]
     ) -> Response[CommandAnswer]:
         """Put a version that passed validation into production."""
         return await dispatch(PromoteVersion, data, model_version=model_version)

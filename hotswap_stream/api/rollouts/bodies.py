@@ -22,6 +22,8 @@ class StartRolloutBody(CommandBody, frozen=True):
     """Default: `<model>/<rollout>`. The same salt again puts the same users into the candidate's share."""
     forced: bool = False
     """Give traffic to candidates that have not passed validation."""
+    allow_signature_change: bool = False
+    """Even if their inputs or outputs differ from the active version's, so that its users' requests would break."""
 
 
 class RolloutBody(CommandBody, frozen=True, kw_only=True):
@@ -59,6 +61,8 @@ class ChangeStrategyBody(RolloutBody, frozen=True):
     """Default: the one the rollout has."""
     forced: bool = False
     """Give traffic to candidates that have not passed validation."""
+    allow_signature_change: bool = False
+    """Even if their inputs or outputs differ from the active version's, so that its users' requests would break."""
 
 
 class RecordAnalysisBody(RolloutBody, frozen=True):

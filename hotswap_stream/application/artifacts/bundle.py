@@ -5,7 +5,7 @@ one is reading a slice. A file's name is a key and nothing else: nothing is ever
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -25,14 +25,7 @@ def pack_files(manifest: ArtifactManifest, files: Mapping[str, bytes]) -> bytes:
     Raises:
         ArtifactFormatError: There are none or too many, or a name is not a plain relative one.
     """
-    if not 1 <= len(files) <= FILES_MAX:
-        raise ArtifactFormatError(f"a bundle of {len(files)} files; 1 to {FILES_MAX} are allowed")
-    for name in files:
-        if not _NAME.fullmatch(name):
-            raise ArtifactFormatError(
-                f"file name {name[:200]!r} is not valid in a bundle: letters, digits and '_.+-' in at most 8 parts "
-                "that begin with no '.', with '/' between them"
-            )
+    check_names(files)
     header: dict[str, object] = {}
     parts: list[bytes] = []
     position = 0
@@ -47,6 +40,18 @@ def pack_files(manifest: ArtifactManifest, files: Mapping[str, bytes]) -> bytes:
         position += len(content)
     encoded = msgspec.json.encode(header)
     return pack_artifact(manifest, b"".join((len(encoded).to_bytes(8, "little"), encoded, *parts)))
+
+
+def check_names(names: Collection[str]) -> None:
+    """Raise ArtifactFormatError if there are none or too many, or one is not a plain relative one."""
+    if not 1 <= len(names) <= FILES_MAX:
+        raise ArtifactFormatError(f"a bundle of {len(names)} files; 1 to {FILES_MAX} are allowed")
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise ArtifactFormatError(
+                f"file name {name[:200]!r} is not valid in a bundle: letters, digits and '_.+-' in at most 8 parts "
+                "that begin with no '.', with '/' between them"
+            )
 
 
 def files_of(content: bytes | memoryview) -> dict[str, memoryview]:

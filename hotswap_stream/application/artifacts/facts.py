@@ -58,7 +58,8 @@ async def registrable_artifact(store: ArtifactStore, tried: TrialOfArtifact, dig
         )
     if manifest.kind == "dataset":
         return Refusal(code="invalid-value", reason=f"{digest} is a validation set; it cannot be a version")
-    return Registrable(ArtifactFacts(digest=digest, size_bytes=size_bytes), await tried(digest, manifest))
+    facts = ArtifactFacts(digest=digest, size_bytes=size_bytes, signature=manifest.signature)
+    return Registrable(facts, await tried(digest, manifest))
 
 
 def _checked(path: Path) -> tuple[int, ArtifactManifest]:

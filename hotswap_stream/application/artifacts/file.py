@@ -22,7 +22,14 @@ MANIFEST_BYTES_MAX = 64 * 1024
 ALIGNMENT_BYTES = 64
 """The first tensor starts on a cache line, so a mapped file can be used in place."""
 
-_LATER_FIELDS = {"window": None, "kind": "architecture", "batching": "rows", "labels": ()}
+_LATER_FIELDS = {
+    "window": None,
+    "kind": "architecture",
+    "batching": "rows",
+    "labels": (),
+    "runtime": "",
+    "package": None,
+}
 """Fields of the manifest that the first release did not have, and what says nothing."""
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")

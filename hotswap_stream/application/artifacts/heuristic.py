@@ -38,7 +38,12 @@ def constant_artifact(like: ArtifactManifest, answer: Mapping[str, Sequence[floa
     if sorted(answer) != sorted(names):
         raise WrongHeuristicError(f"values are given for {sorted(answer)}; the model answers {sorted(names)}")
     manifest = msgspec.structs.replace(
-        like, architecture=CONSTANT, arguments={"outputs": ";".join(_described(spec) for spec in like.outputs)}
+        like,
+        kind="architecture",
+        architecture=CONSTANT,
+        arguments={"outputs": ";".join(_described(spec) for spec in like.outputs)},
+        runtime="",
+        package=None,
     )
     header: dict[str, object] = {}
     data = b""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from hotswap_events.inference import DATATYPE_BYTES, Datatype
+from hotswap_events.signature import ModelSignature, TensorSignature
 from hotswap_events.windows import WINDOW_BYTES_MAX
 
 Argument = str | int | float | bool | None
@@ -27,15 +28,18 @@ WINDOW_STEPS_MAX = 4_096
 LABELS_MAX = 10_000
 LABEL_CHARACTERS_MAX = 256
 
-Kind = Literal["architecture", "onnx", "dataset"]
-"""`architecture`: weights for code that is registered under a name. `onnx`: a graph, which is all there is. `dataset`:
-labelled rows that versions are measured on; never a version itself."""
+Kind = Literal["architecture", "onnx", "runtime", "dataset"]
+"""`architecture`: weights for code that is registered under a name. `onnx`: a graph, which is all there is. `runtime`:
+files for code that is registered under a name. `dataset`: labelled rows that versions are measured on; never a version
+itself."""
 Batching = Literal["rows", "request"]
 """`rows`: the first dimension of each input and output is the batch, and requests share a pass. `request`: each request
 is a pass of its own, over exactly its tensors."""
 
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _NAME_CHARACTERS_MAX = 128
+_PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+_PACKAGE_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]{0,99}|")
 
 Shape = Annotated[tuple[int, ...], Meta(max_length=DIMENSIONS_MAX)]
 
@@ -79,13 +83,24 @@ class WindowSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The module takes; until a series has as many, its requests are answered without outputs."""
 
 
+class Package(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A Python package: what brought the code that made an artifact, so that whoever lacks it is told its name."""
+
+    name: str
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        if not _PACKAGE.fullmatch(self.name) or not _PACKAGE_VERSION.fullmatch(self.version):
+            raise ValueError(f"{self.name[:100]!r} {self.version[:100]!r} is no name and version of a package")
+
+
 class ArtifactManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The part of an artifact that is not weights. ValueError (msgspec.ValidationError when decoded) if wrong."""
 
     architecture: str = ""
     """Name under which the architecture is registered; empty where the kind is another one."""
     arguments: dict[str, Argument] = {}
-    """Keyword arguments of the architecture."""
+    """Keyword arguments of the architecture; or of a runtime, which gets them when it loads."""
     inputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1, max_length=TENSORS_MAX)]
     outputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1, max_length=TENSORS_MAX)]
     warm_up: dict[str, Shape]
@@ -99,6 +114,10 @@ class ArtifactManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     batching: Batching = "rows"
     labels: Annotated[tuple[str, ...], Meta(max_length=LABELS_MAX)] = ()
     """Names of the classes that the columns of the first output stand for."""
+    runtime: str = ""
+    """Name under which the runtime is registered; empty where the kind is another one."""
+    package: Package | None = None
+    """What brings the architecture or the runtime. Nothing is ever installed or imported by this name."""
 
     @property
     def has_rows(self) -> bool:
@@ -106,18 +125,25 @@ class ArtifactManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.batching == "rows"
 
     @property
+    def signature(self) -> ModelSignature:
+        """What users send and get. Of a window they send as many of the newest steps as they have."""
+        window = None if self.window is None else self.window.input
+
+        def shown(spec: TensorSpec) -> TensorSignature:
+            shape = (-1, -1, *spec.shape[2:]) if spec.name == window else spec.shape
+            return TensorSignature(name=spec.name, datatype=spec.datatype, shape=shape)
+
+        return ModelSignature(
+            inputs=tuple(map(shown, self.inputs)), outputs=tuple(map(shown, self.outputs)), batching=self.batching
+        )
+
+    @property
     def what(self) -> str:
         """What computes it, for messages and logs."""
-        return self.architecture or self.kind
+        return self.architecture or self.runtime or self.kind
 
     def __post_init__(self) -> None:
-        if self.kind != "architecture":
-            if self.architecture or (self.arguments and self.kind != "dataset"):
-                raise ValueError(f"an artifact of kind {self.kind!r} names no architecture and no arguments")
-        elif not _ARCHITECTURE.fullmatch(self.architecture):
-            raise ValueError(
-                f"architecture name {self.architecture[:100]!r} is not valid: lower-case letters, digits, '.', '_', '-'"
-            )
+        self._check_code()
         _check_arguments(self.arguments)
         for what, specs in (("inputs", self.inputs), ("outputs", self.outputs)):
             names = [spec.name for spec in specs]
@@ -141,6 +167,16 @@ class ArtifactManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             if not self.has_rows:
                 raise ValueError("a window needs batching 'rows'")
             _check_window(self.window, wanted)
+
+    def _check_code(self) -> None:
+        for kind, name in (("architecture", self.architecture), ("runtime", self.runtime)):
+            if self.kind != kind:
+                if name:
+                    raise ValueError(f"an artifact of kind {self.kind!r} names no {kind}")
+            elif not _ARCHITECTURE.fullmatch(name):
+                raise ValueError(f"{kind} name {name[:100]!r} is not valid: lower-case letters, digits, '.', '_', '-'")
+        if self.kind == "onnx" and (self.arguments or self.package is not None):
+            raise ValueError("an artifact of kind 'onnx' takes no arguments and needs no package")
 
 
 def _check_window(window: WindowSpec, inputs: dict[str, TensorSpec]) -> None:

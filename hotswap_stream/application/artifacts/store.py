@@ -98,4 +98,4 @@ class ArtifactStore(Protocol):
         """Return whether the store has an artifact under this digest. Does not look inside."""
 
     async def list(self) -> tuple[ArtifactFacts, ...]:
-        """Return all artifacts, ordered by digest. Other files in the store are passed over."""
+        """Return all artifacts, ordered by digest and without signatures. Other files in the store are passed over."""

@@ -1,5 +1,6 @@
 """A trial: a model that comes from outside is opened and run in a process of its own, before anything relies on it."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -26,6 +27,24 @@ class ModelOptions(Struct, frozen=True, kw_only=True):
     """None: found out."""
     allow_non_finite: bool = False
     """Whether NaN and infinity may go in and come out."""
+
+
+def parse_shapes(texts: Iterable[str]) -> dict[str, Shape]:
+    """Return input → shape of texts INPUT=SHAPE, the shape as 1x3x224x224, or empty for a scalar.
+
+    Raises:
+        ValueError: One reads otherwise, or an input is named twice.
+    """
+    shapes: dict[str, Shape] = {}
+    for text in texts:
+        name, equals, sizes = text.rpartition("=")
+        parts = sizes.split("x") if sizes else []
+        if not equals or not name or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+            raise ValueError(f"{text[:200]!r} is not INPUT=SHAPE, such as pixels=1x3x224x224")
+        if name in shapes:
+            raise ValueError(f"input {name[:100]!r} is named twice")
+        shapes[name] = tuple(int(part) for part in parts)
+    return shapes
 
 
 class TrialLimits(Struct, frozen=True, kw_only=True):

@@ -14,8 +14,9 @@ import structlog
 from msgspec import Struct
 
 from hotswap_events.bounds import TIME_MAX
-from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord, FleetVersion, ObservationsLost
+from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetPlugin, FleetRecord, FleetVersion, ObservationsLost
 from hotswap_events.nesting import nests_too_deep
+from hotswap_stream.application.inference.lacking import LackedPlugin, lacked_plugins
 from hotswap_stream.domain.state.model import ModelState
 
 _log = structlog.get_logger(__name__)
@@ -62,6 +63,10 @@ class FleetWorker(Struct, frozen=True, kw_only=True):
     """Request partitions given to it that it cannot answer: the model's topics do not fit each other."""
     advice: str | None = None
     """What somebody should mend, and how."""
+    plugins: tuple[FleetPlugin, ...] = ()
+    """Architectures and runtimes that it has beside those that it always has."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of artifacts that it can load; empty if it does not say."""
 
 
 class ModelFleet(Struct, frozen=True, kw_only=True):
@@ -77,6 +82,8 @@ class ModelFleet(Struct, frozen=True, kw_only=True):
     whole_fleet_serves_active: bool
     """Whether there are live workers, and all of them serve the version in production."""
     workers: tuple[FleetWorker, ...]
+    lacked_plugins: tuple[LackedPlugin, ...] = ()
+    """Code that versions need and live workers lack."""
 
 
 class FleetView(Protocol):
@@ -183,6 +190,8 @@ class FleetFold:
                 stalled_partitions=heard.record.stalled_partitions,
                 unserved_partitions=heard.record.unserved_partitions,
                 advice=heard.record.advice,
+                plugins=heard.record.plugins,
+                kinds=heard.record.kinds,
             )
             for _, heard in sorted(self._records.get(model_name, {}).items())
             if now_s - heard.heard_s <= FORGET_SECONDS
@@ -239,4 +248,5 @@ def model_fleet(model_name: str, state: ModelState, active_offset: int, workers:
         serving_active_workers=0 if active is None else len(serving),
         whole_fleet_serves_active=active is not None and bool(live) and len(serving) == len(live),
         workers=workers,
+        lacked_plugins=lacked_plugins(live),
     )

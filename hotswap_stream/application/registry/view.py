@@ -183,6 +183,7 @@ def _listed_bytes(version: RegistryVersion) -> int:
 def _without_details(version: RegistryVersion) -> RegistryVersion:
     return msgspec.structs.replace(
         version,
+        artifact=msgspec.structs.replace(version.artifact, signature=None),
         provenance=None,
         metrics={},
         tags={},

@@ -17,6 +17,7 @@ import structlog
 from msgspec import Struct
 
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.plugins.names import MissingPlugin, MissingPluginError
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.application.swap.loader import ModelLoader
@@ -252,7 +253,8 @@ class Residency:
         try:
             model = await load_retrying(self._loader, slot)
         except HotswapError as error:
-            self._load_failed(slot, str(error))
+            missing = error.missing if isinstance(error, MissingPluginError) else None
+            self._load_failed(slot, str(error), missing)
         except Exception as error:  # noqa: BLE001  # a module's own code may raise anything; the old one must go on
             self._load_failed(slot, f"{type(error).__name__}: {error}")
         else:
@@ -263,6 +265,6 @@ class Residency:
             _log.info("version_loaded", model_version=slot.model_version, artifact_digest=slot.digest)
         self._listener.load_ended(slot)
 
-    def _load_failed(self, slot: Slot, error: str) -> None:
-        slot.failed(error)
+    def _load_failed(self, slot: Slot, error: str, missing: MissingPlugin | None = None) -> None:
+        slot.failed(error, missing)
         _log.error("version_load_failed", model_version=slot.model_version, error=error)

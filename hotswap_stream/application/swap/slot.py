@@ -6,7 +6,8 @@ import time
 import structlog
 from msgspec import Struct
 
-from hotswap_events.fleet import FleetVersion
+from hotswap_events.fleet import FleetPlugin, FleetVersion
+from hotswap_stream.application.plugins.names import MissingPlugin
 from hotswap_stream.application.swap.loader import LoadedModel, ModelLoader
 from hotswap_stream.domain.state.model import VersionState
 from hotswap_stream.errors import HotswapError
@@ -33,6 +34,8 @@ class Slot:
         self.digest = version.artifact.digest
         self.model: LoadedModel | None = None
         self.error: str | None = None
+        self.missing: MissingPlugin | None = None
+        """Of a failed one: what is not installed here."""
         self.failed_at_s = 0.0
         """Monotonic."""
         self.users = 0
@@ -45,14 +48,14 @@ class Slot:
         self.model = model
         self.settled.set()
 
-    def failed(self, error: str) -> None:
+    def failed(self, error: str, missing: MissingPlugin | None = None) -> None:
         """Take in why the version cannot be loaded."""
-        self.error, self.failed_at_s = error, time.monotonic()
+        self.error, self.failed_at_s, self.missing = error, time.monotonic(), missing
         self.settled.set()
 
     def forget_failure(self) -> None:
         """Let the version be tried again."""
-        self.error = None
+        self.error = self.missing = None
         self.settled.clear()
 
     def close(self) -> None:
@@ -65,10 +68,24 @@ class Slot:
     def fleet_version(self, *, serves: bool) -> FleetVersion:
         """Return the slot's state as the fleet topic tells it. `serves`: requests are answered with this slot."""
         if self.error is not None:
-            return FleetVersion(state="failed", artifact_digest=self.digest, error=self.error)
+            return FleetVersion(
+                state="failed", artifact_digest=self.digest, error=self.error, missing=_told(self.missing)
+            )
         if self.model is None:
             return FleetVersion(state="loading", artifact_digest=self.digest)
         return FleetVersion(state="serving" if serves else "loaded", artifact_digest=self.digest)
+
+
+def _told(missing: MissingPlugin | None) -> FleetPlugin | None:
+    if missing is None:
+        return None
+    package = missing.package
+    return FleetPlugin(
+        kind=missing.kind,
+        name=missing.name,
+        package=None if package is None else package.name,
+        version=(package.version or None) if package is not None else None,
+    )
 
 
 async def load_retrying(loader: ModelLoader, slot: Slot) -> LoadedModel:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, sends_command
-from hotswap_stream.cli.terminal.options import VersionArgument
+from hotswap_stream.cli.terminal.options import AllowSignatureChange, VersionArgument
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
@@ -31,19 +31,23 @@ def stage(fields: Fields, version: VersionArgument) -> CommandToSend:
 
 
 @sends_command
-def promote(fields: Fields, version: VersionArgument) -> CommandToSend:
+def promote(
+    fields: Fields, version: VersionArgument, allow_signature_change: AllowSignatureChange = False
+) -> CommandToSend:
     """Put a version that passed validation into production."""
     from hotswap_events.commands import PromoteVersion
 
-    return PromoteVersion(model_version=version, **fields)
+    return PromoteVersion(model_version=version, allow_signature_change=allow_signature_change, **fields)
 
 
 @sends_command
-def switch(fields: Fields, version: VersionArgument) -> CommandToSend:
+def switch(
+    fields: Fields, version: VersionArgument, allow_signature_change: AllowSignatureChange = False
+) -> CommandToSend:
     """Force a version into production, past validation."""
     from hotswap_events.commands import SwitchVersion
 
-    return SwitchVersion(model_version=version, **fields)
+    return SwitchVersion(model_version=version, allow_signature_change=allow_signature_change, **fields)
 
 
 @sends_command

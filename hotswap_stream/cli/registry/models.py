@@ -1,5 +1,6 @@
 """`models`: what is registered and what is in production."""
 
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,13 @@ from hotswap_stream.cli.registry.versions import print_versions
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument, Stage
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
+from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
     from hotswap_events.registry_state import RegistryState
+    from hotswap_stream.application.inference.fleet import FleetWorker
     from hotswap_stream.application.registry.queries import ModelSummary, Streams
+    from hotswap_stream.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -62,7 +66,7 @@ def print_models(found: "Iterable[ModelSummary]") -> None:
 
 
 def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
-    """Show one model: what is in production, where a rollback would go, its newest versions."""
+    """Show one model: what is in production, where a rollback would go, its newest versions, what workers lack."""
     from hotswap_stream.application.registry.queries import find_model
 
     state = ask(lambda streams: find_model(streams, model), as_of=as_of, as_json=as_json)
@@ -70,6 +74,22 @@ def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> N
         print_json(state)
     else:
         print_model(state)
+        if as_of is None:
+            _print_lacked(model)
+
+
+def _print_lacked(model_name: str) -> None:
+    """Print which code of the user's own its versions need and workers lack, as the workers said last."""
+    from hotswap_stream.application.inference.lacking import lacked_plugins, lacked_text
+
+    async def main(settings: "Settings") -> "tuple[FleetWorker, ...]":
+        from hotswap_stream import bootstrap
+
+        async with bootstrap.open_registry(settings):
+            return (await bootstrap.fleet(settings, listens=False)).workers(model_name, time.monotonic())
+
+    for lacked in lacked_plugins(worker for worker in run(main) if worker.live):
+        typer.secho(lacked_text(lacked), fg="yellow")
 
 
 def print_model(state: "RegistryState") -> None:

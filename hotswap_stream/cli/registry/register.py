@@ -17,6 +17,7 @@ from hotswap_stream.cli.terminal.options import (
     VersionArgument,
     parse_figures,
     parse_pairs,
+    parse_shapes,
 )
 from hotswap_stream.cli.terminal.printing import print_result
 from hotswap_stream.cli.terminal.running import run
@@ -99,7 +100,7 @@ def register(
     if (file is None) == (digest is None):
         raise typer.BadParameter("give either FILE or --digest", param_hint="FILE")
     files = {path.name: path for path in beside or []}
-    shapes = _parse_shapes(warm_up or [])
+    shapes = parse_shapes(warm_up or [])
     metrics, tags = parse_figures(metric or [], option="--metric"), parse_pairs(tag or [], option="--tag")
     fields = command_fields(
         model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
@@ -150,18 +151,6 @@ def register(
             return await registry.handle(command)
 
     print_result(run(main), as_json=as_json)
-
-
-def _parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
-    """Read INPUT=SHAPE, the shape as 1x3x224x224, or empty for a scalar."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for text in texts:
-        name, equals, sizes = text.rpartition("=")
-        parts = sizes.split("x") if sizes else []
-        if not equals or not name or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-            raise typer.BadParameter(f"{text!r} is not INPUT=SHAPE, such as pixels=1x3x224x224", param_hint="--warm-up")
-        shapes[name] = tuple(int(part) for part in parts)
-    return shapes
 
 
 @sends_command

@@ -24,7 +24,16 @@ from hotswap_stream.cli.terminal.commanding import (
     sends_command,
     sends_command_with,
 )
-from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, CommandId, ExpectedSequence, ModelArgument, Reason
+from hotswap_stream.cli.terminal.options import (
+    Actor,
+    AllowSignatureChange,
+    AsJson,
+    AsOf,
+    CommandId,
+    ExpectedSequence,
+    ModelArgument,
+    Reason,
+)
 from hotswap_stream.cli.terminal.printing import print_json
 from hotswap_stream.cli.terminal.queries import ask
 
@@ -104,6 +113,7 @@ def start(
     auto_promote: AutoPromote = None,
     auto_archive: AutoArchive = None,
     forced: Forced = False,
+    allow_signature_change: AllowSignatureChange = False,
 ) -> CommandToSend:
     """Try versions against the one in production."""
     from hotswap_events.rollout_commands import StartRollout
@@ -125,6 +135,7 @@ def start(
         policy=_with(policy or DEFAULT_ROLLOUT_POLICY, bake_seconds, auto_promote, auto_archive),
         salt=salt,
         forced=forced,
+        allow_signature_change=allow_signature_change,
         **fields,
     )
 
@@ -142,6 +153,7 @@ def set_strategy(
     fleet_worker: FleetWorker = None,
     steps: Steps = None,
     forced: Forced = False,
+    allow_signature_change: AllowSignatureChange = False,
 ) -> CommandToSend:
     """Continue the rollout by another strategy, or with another share. Users who were in stay in."""
     from hotswap_events.rollout_commands import ChangeStrategy
@@ -161,6 +173,7 @@ def set_strategy(
         candidates=tuple(candidates or ()),
         policy=policy,
         forced=forced,
+        allow_signature_change=allow_signature_change,
         **fields,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from hotswap_events.registry import ArtifactFacts, ArtifactTrial, Provenance
+from hotswap_events.signature import ModelSignature
 
 NAME_CHARACTERS_MAX = 63
 LABELS_MAX = 64
@@ -51,8 +52,9 @@ def wrong_version_name(model_version: str) -> str | None:
 
 
 def wrong_artifact(artifact: ArtifactFacts) -> str | None:
-    """Return why the artifact's address cannot be one, or None."""
-    return wrong_digest(artifact.digest)
+    """Return why the artifact cannot be one, or None."""
+    wrong = None if artifact.signature is None else wrong_shape(artifact.signature, ModelSignature)
+    return wrong_digest(artifact.digest) or (wrong and f"the artifact's signature is not valid: {wrong}")
 
 
 def wrong_digest(digest: str) -> str | None:

@@ -26,6 +26,7 @@ from hotswap_events.rollout_commands import (
 from hotswap_events.rollout_strategy import AbStrategy, FixedStrategy, ProgressiveStrategy, RolloutPolicy, Strategy
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, illegal, invalid, why_not_playable
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
+from hotswap_stream.domain.deciding.signatures import differing_signature
 from hotswap_stream.domain.rollouts.limits import wrong_rollout_policy, wrong_strategy
 from hotswap_stream.domain.rollouts.measures import unmeasurable
 from hotswap_stream.domain.rollouts.outcomes import record_analysis
@@ -60,6 +61,8 @@ def _start(state: ModelState, command: StartRollout) -> Decision:
         return candidates
     if unfit := unfit_candidate(state, command.strategy, candidates, forced=command.forced):
         return unfit
+    if differing := _differing_candidate(state, candidates, allowed=command.allow_signature_change):
+        return differing
     rollout_id = f"r{state.rollouts_total + 1}"
     started = RolloutStarted(
         rollout_id=rollout_id,
@@ -72,6 +75,17 @@ def _start(state: ModelState, command: StartRollout) -> Decision:
     )
     bake = () if rollout is None else (RolloutBakeEnded(rollout_id=rollout.rollout_id, outcome="superseded"),)
     return Accepted((*bake, started, *first_moves(state, _as_started(started))))
+
+
+def _differing_candidate(state: ModelState, candidates: tuple[str, ...], *, allowed: bool) -> Refusal | None:
+    """Return why the active version's requests cannot be given to one of the candidates, or None.
+
+    A shadow gets them as well, and what it returns is compared.
+    """
+    for name in candidates:
+        if differing := differing_signature(state, state.versions[name], allowed=allowed):
+            return differing
+    return None
 
 
 def _wrong(strategy: Strategy, policy: RolloutPolicy, baseline_version: str) -> str | None:
@@ -189,6 +203,9 @@ def _change_strategy(state: ModelState, command: ChangeStrategy) -> Decision:
     forced = command.forced or rollout.forced
     if unfit := unfit_candidate(state, command.strategy, candidates, forced=forced):
         return unfit
+    new = tuple(name for name in candidates if name not in rollout.candidates)
+    if differing := _differing_candidate(state, new, allowed=command.allow_signature_change):
+        return differing
     if (command.strategy, candidates, policy) == (rollout.strategy, rollout.candidates, rollout.policy):
         return Accepted((), f"rollout {rollout.rollout_id!r} has this strategy already")
     changed = RolloutStrategyChanged(

@@ -33,6 +33,7 @@ from hotswap_stream.domain.deciding.decision import (
     why_not_playable,
 )
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
+from hotswap_stream.domain.deciding.signatures import differing_signature
 from hotswap_stream.domain.state.model import ModelState
 
 
@@ -126,6 +127,8 @@ def _promote(state: ModelState, command: PromoteVersion) -> Decision:
         return Accepted((), f"{version.model_version!r} is active already")
     if "promote" not in legal_steps(state, version):
         return illegal(state, version, why_not_playable(version))
+    if differing := differing_signature(state, version, allowed=command.allow_signature_change):
+        return differing
     return Accepted((promotion(state, version),))
 
 
@@ -137,6 +140,8 @@ def _switch(state: ModelState, command: SwitchVersion) -> Decision:
         return Accepted((), f"{version.model_version!r} is active already")
     if version.artifact_deleted:
         return illegal(state, version, "has lost its artifact to a clean-up")
+    if differing := differing_signature(state, version, allowed=command.allow_signature_change):
+        return differing
     return Accepted((promotion(state, version, forced=True),))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from hotswap_events.answers import AnswerTags
+from hotswap_events.fleet import FleetPlugin
 from hotswap_events.topics import Topics
 from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.workers.inference.limits import LoopLimits
@@ -26,3 +27,7 @@ class WorkerConfig(Struct, frozen=True, kw_only=True):
     memory_bytes_max: int = 4 * 1024**3
     model_names: frozenset[str] | None = None
     """Only these models; None serves all."""
+    plugins: tuple[FleetPlugin, ...] = ()
+    """Code of the users' own that is here, for the fleet topic."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of artifacts that can be loaded here, for the fleet topic."""

@@ -14,6 +14,7 @@ from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.workers.inference.batches.computed import ComputedBatch
+from hotswap_stream.workers.inference.config import WorkerConfig
 from hotswap_stream.workers.inference.health.signs import LifeSigns
 from hotswap_stream.workers.inference.limits import Batching, LoopLimits
 from hotswap_stream.workers.inference.loop.model_loop import ModelLoop
@@ -105,11 +106,11 @@ class ServedModel(Struct, kw_only=True):
             return f"a batch is being computed for {now_s - began_s:.0f} s"
         return self.signs.trouble()
 
-    def fleet_record(self, worker: str, *, observations_lost: ObservationsLost) -> FleetRecord:
-        """Return what `worker` says of the model on the fleet topic."""
+    def fleet_record(self, config: WorkerConfig, *, observations_lost: ObservationsLost) -> FleetRecord:
+        """Return what the worker of this configuration says of the model on the fleet topic."""
         serving, signs = self.slots.current, self.signs
         return FleetRecord(
-            worker=worker,
+            worker=config.worker,
             model_name=self.model_name,
             registry_offset=self.registry.fold.next_offset - 1,
             versions=self.slots.states(),
@@ -121,4 +122,6 @@ class ServedModel(Struct, kw_only=True):
             stalled_partitions=signs.stalled(),
             unserved_partitions=signs.unserved,
             advice=signs.advice,
+            plugins=config.plugins,
+            kinds=config.kinds,
         )

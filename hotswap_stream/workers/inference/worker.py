@@ -235,7 +235,7 @@ class InferenceWorker:
         if served is None:
             return
         lost = self._observations.lost(served.observer)
-        self._fleet.report(served.fleet_record(self._config.worker, observations_lost=lost))
+        self._fleet.report(served.fleet_record(self._config, observations_lost=lost))
 
     def _settle(self, model_name: str, failure: LoadFailure) -> None:
         served = self._served[model_name]

@@ -8,6 +8,7 @@ import msgspec
 import obstore
 import obstore.store
 import pytest
+from msgspec.structs import replace
 
 from hotswap_stream.adapters.artifacts.backend import Backend
 from hotswap_stream.adapters.artifacts.config import (
@@ -93,7 +94,8 @@ async def test_the_same_content_twice_is_one_artifact(store: ArtifactStore) -> N
     first = await store.put(linear_manifest(), linear_weights())
     second = await store.put_artifact(linear_artifact())
     assert first == second
-    assert await store.list() == (first,)
+    assert first.signature == linear_manifest().signature
+    assert await store.list() == (replace(first, signature=None),)
 
 
 async def test_writers_of_the_same_content_do_not_disturb_each_other(store: ArtifactStore) -> None:
@@ -181,7 +183,8 @@ async def test_list_is_ordered_and_passes_over_other_files(
         hex_digits = kept[0].digest.removeprefix("sha256:")
         cut_off_write = tmp_path / "artifacts" / "sha256" / hex_digits[:2] / f"{hex_digits}.safetensors#1"
         cut_off_write.write_bytes(b"half of it")
-    assert await store.list() == tuple(sorted(kept, key=lambda facts: facts.digest))
+    listed = [replace(facts, signature=None) for facts in sorted(kept, key=lambda facts: facts.digest)]
+    assert await store.list() == tuple(listed)
 
 
 @pytest.mark.parametrize("wrong", NOT_DIGESTS)

@@ -75,8 +75,10 @@ class Stage:
     async def register_answering(self, value: float) -> str:
         return await self.register(await self.store.put_artifact(artifact_answering(value)))
 
-    async def switch(self, model_version: str) -> CommandResult:
-        return await self.command(SwitchVersion(**self.meta(), model_version=model_version))
+    async def switch(self, model_version: str, *, allow_signature_change: bool = False) -> CommandResult:
+        return await self.command(
+            SwitchVersion(**self.meta(), model_version=model_version, allow_signature_change=allow_signature_change)
+        )
 
     async def roll_back(self) -> CommandResult:
         return await self.command(RollBack(**self.meta()))

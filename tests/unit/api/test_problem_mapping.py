@@ -5,7 +5,8 @@ from typing import get_args
 import pytest
 
 from hotswap_events.commands import Refusal, RefusalCode
-from hotswap_stream.api.protocol.problems import REFUSAL_STATUS, problem_of, refused
+from hotswap_stream.api.protocol.problem_codes import REFUSAL_STATUS
+from hotswap_stream.api.protocol.problems import problem_of, refused
 from hotswap_stream.application.artifacts.file import ArtifactFormatError, InvalidDigestError
 from hotswap_stream.application.artifacts.store import (
     ArtifactNotFoundError,
@@ -13,6 +14,17 @@ from hotswap_stream.application.artifacts.store import (
     ArtifactStoreUnavailableError,
     ArtifactTooLargeError,
     DigestMismatchError,
+)
+from hotswap_stream.application.artifacts.trial import TrialFailedError
+from hotswap_stream.application.artifacts.uploads.port import (
+    TooManyTrialsError,
+    TooManyUploadsError,
+    UnknownUploadError,
+    UploadBusyError,
+    UploadDigestError,
+    UploadNotKeptError,
+    UploadTooLargeError,
+    WrongOffsetError,
 )
 from hotswap_stream.errors import (
     AppendOutcomeUnknownError,
@@ -40,6 +52,10 @@ def test_a_refusal_keeps_its_reason_and_the_legal_steps(code: RefusalCode, statu
         (LogUnavailableError("no log"), 503, "log-unavailable"),
         (AppendOutcomeUnknownError("who knows"), 503, "append-outcome-unknown"),
         (ArtifactStoreUnavailableError("no store"), 503, "artifact-store-unavailable"),
+        (TooManyUploadsError("no place"), 503, "too-many-uploads"),
+        (TooManyTrialsError("no turn"), 503, "too-many-trials"),
+        (UploadNotKeptError("no disk"), 503, "upload-not-kept"),
+        (UploadBusyError("in use"), 409, "upload-busy"),
     ],
 )
 def test_what_may_pass_by_itself_asks_to_come_back(error: HotswapError, status: int, code: str) -> None:
@@ -59,9 +75,18 @@ def test_what_may_pass_by_itself_asks_to_come_back(error: HotswapError, status: 
         (ArtifactFormatError("no"), 422, "not-an-artifact"),
         (DecisionTooLargeError("no"), 422, "decision-too-large"),
         (UnreadableEventError("no"), 409, "newer-release"),
+        (TrialFailedError("no"), 422, "not-servable"),
+        (UnknownUploadError("no"), 404, "unknown-upload"),
+        (UploadTooLargeError("no"), 413, "artifact-too-large"),
+        (UploadDigestError("no"), 422, "digest-mismatch"),
     ],
 )
 def test_what_stays_wrong_does_not(error: HotswapError, status: int, code: str) -> None:
     problem = problem_of(error)
     assert (problem.status, problem.code) == (status, code)
     assert "Retry-After" not in problem.headers
+
+
+def test_a_piece_at_the_wrong_place_is_told_the_right_one() -> None:
+    problem = problem_of(WrongOffsetError(7, 5))
+    assert (problem.status, problem.code, problem.received_bytes) == (409, "wrong-offset", 5)

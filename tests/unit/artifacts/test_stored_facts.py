@@ -9,7 +9,12 @@ from hotswap_events.registry import ArtifactFacts, ArtifactTrial
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.artifacts.store import path_of
 from hotswap_stream.application.artifacts.facts import Registrable, registrable_artifact
-from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, ArtifactFormatError, digest_of_artifact
+from hotswap_stream.application.artifacts.file import (
+    HEADER_BYTES_MAX,
+    ArtifactFormatError,
+    digest_of_artifact,
+    read_manifest,
+)
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from tests.support.samples.artifacts import linear_artifact
@@ -39,7 +44,7 @@ async def test_an_artifact_has_its_digest_and_size(store: ArtifactStore, tmp_pat
     content = linear_artifact()
     digest = put(tmp_path, content)
     assert await registrable_artifact(store, untried, digest) == Registrable(
-        ArtifactFacts(digest=digest, size_bytes=len(content)), None
+        ArtifactFacts(digest=digest, size_bytes=len(content), signature=read_manifest(content).signature), None
     )
 
 

@@ -24,6 +24,7 @@ from hotswap_stream.adapters.torch.modules.loading import WarmUpError, WeightsMi
 from hotswap_stream.adapters.torch.modules.saving import ModuleNotSavableError, save_module
 from hotswap_stream.application.artifacts.file import ArtifactFormatError, digest_of_artifact, pack_artifact
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
+from hotswap_stream.application.plugins.names import PluginConflictError
 from hotswap_stream.errors import HotswapError
 from tests.support.samples.artifacts import linear_artifact, linear_manifest, linear_weights
 
@@ -165,7 +166,7 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any]) -> None:
 
 
 def test_a_name_is_registered_once() -> None:
-    with pytest.raises(ValueError, match="'linear' is registered twice"):
+    with pytest.raises(PluginConflictError, match="'linear' is registered twice"):
         architecture("linear", lambda: _signature(_vector("y")))(lambda: nn.Linear(4, 4))
 
 

@@ -5,15 +5,19 @@ tensors, for the manifest's outputs.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import torch
-from msgspec import Struct
 from torch import nn
 
 from hotswap_stream.application.artifacts.heuristic import CONSTANT, parse_outputs
-from hotswap_stream.application.artifacts.manifest import Argument, ArtifactManifest, Shape, TensorSpec, WindowSpec
+from hotswap_stream.application.artifacts.manifest import Argument, ArtifactManifest, TensorSpec, WindowSpec
+from hotswap_stream.application.plugins.finding import find_plugin, package_of
+from hotswap_stream.application.plugins.names import MissingPlugin, MissingPluginError, PluginKey
+from hotswap_stream.application.plugins.registered import Registered, registered_keys
+from hotswap_stream.application.plugins.registered import Signature as Signature
+from hotswap_stream.application.plugins.registered import architecture as architecture
 from hotswap_stream.errors import HotswapError
 
 CLASSES = 10
@@ -23,62 +27,43 @@ SPREAD_MIN = 1e-4
 """Added to a history's spread, so that one that stands still can be divided by it."""
 
 
-class UnknownArchitectureError(HotswapError):
+class UnknownArchitectureError(MissingPluginError):
     """No architecture is registered under this name."""
+
+    def __init__(self, missing: MissingPlugin, why: str = "", known: Sequence[str] = ()) -> None:
+        shown = f"known are {', '.join(known)}" if known else ""
+        super().__init__(missing, "; ".join(filter(None, (why, shown))))
 
 
 class ArchitectureArgumentsError(HotswapError):
     """The architecture does not take these arguments."""
 
 
-class Signature(Struct, frozen=True, kw_only=True):
-    """What goes in and out of a module, for the manifest."""
-
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    warm_up: dict[str, Shape]
-    window: WindowSpec | None = None
-
-
-Build = Callable[..., nn.Module]
-Describe = Callable[..., Signature]
-_B = TypeVar("_B", bound=Build)
-
-_registered: dict[str, tuple[Build, Describe]] = {}
-
-
-def architecture(name: str, describe: Describe) -> Callable[[_B], _B]:
-    """Register a function or class that builds a module; `describe` takes the same arguments. Names are unique."""
-
-    def register(build: _B) -> _B:
-        if name in _registered:
-            raise ValueError(f"architecture {name!r} is registered twice")
-        _registered[name] = (build, describe)
-        return build
-
-    return register
-
-
 def architecture_names() -> tuple[str, ...]:
-    """Return all registered names, sorted."""
-    return tuple(sorted(_registered))
+    """Return the names that were registered in this process, sorted."""
+    return tuple(key.name for key in registered_keys() if key.kind == "architecture")
 
 
 def module_of_architecture(name: str) -> str:
     """Return the Python module whose import registers it. UnknownArchitectureError."""
-    return _find(name)[0].__module__
+    return _find(name).module
 
 
 def build_module(name: str, arguments: Mapping[str, Argument]) -> nn.Module:
     """Return a new module with random weights. UnknownArchitectureError, ArchitectureArgumentsError."""
-    build, _ = _find(name)
-    return _call(name, build, arguments)
+    module = _call(name, _find(name).build, arguments)
+    if not isinstance(module, nn.Module):
+        raise ArchitectureArgumentsError(f"architecture {name!r} returned a {type(module).__name__}, no torch module")
+    return module
 
 
 def manifest_of(name: str, arguments: Mapping[str, Argument]) -> ArtifactManifest:
     """Return the manifest of the architecture with these arguments. The same errors as `build_module`."""
-    build, describe = _find(name)
-    _bind(name, build, arguments)
+    found = _find(name)
+    describe = found.describe
+    assert describe is not None  # noqa: S101 - architectures have one
+    _bind(name, found.build, arguments)
+    package = package_of(PluginKey("architecture", name))
 
     def manifest(**arguments: Argument) -> ArtifactManifest:
         signature = describe(**arguments)
@@ -89,6 +74,7 @@ def manifest_of(name: str, arguments: Mapping[str, Argument]) -> ArtifactManifes
             outputs=signature.outputs,
             warm_up=signature.warm_up,
             window=signature.window,
+            package=package,
         )
 
     return _call(name, manifest, arguments)
@@ -97,13 +83,11 @@ def manifest_of(name: str, arguments: Mapping[str, Argument]) -> ArtifactManifes
 _R = TypeVar("_R")
 
 
-def _find(name: str) -> tuple[Build, Describe]:
+def _find(name: str) -> Registered:
     try:
-        return _registered[name]
-    except KeyError:
-        raise UnknownArchitectureError(
-            f"architecture {name[:100]!r} is not known; known are {', '.join(architecture_names())}"
-        ) from None
+        return find_plugin(PluginKey("architecture", name))
+    except MissingPluginError as error:
+        raise UnknownArchitectureError(error.missing, error.why, architecture_names()) from None
 
 
 def _bind(name: str, function: Callable[..., object], arguments: Mapping[str, Argument]) -> None:

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from hotswap_stream.adapters.models.reading import read_file
-from hotswap_stream.adapters.torch.modules.architectures import UnknownArchitectureError, build_module
+from hotswap_stream.adapters.torch.modules.architectures import build_module
 from hotswap_stream.adapters.torch.modules.datatypes import TORCH_OF
 from hotswap_stream.adapters.torch.modules.reading import weights_in
 from hotswap_stream.application.artifacts.file import ArtifactFormatError
@@ -38,16 +38,14 @@ def load_module(manifest: ArtifactManifest, weights: bytes | Path | torch.Tensor
             uses the memory that the file was read into.
 
     Raises:
-        UnknownArchitectureError: No architecture is registered under the manifest's name.
+        MissingPluginError: No architecture is registered under the manifest's name.
         ArchitectureArgumentsError: It does not take the manifest's arguments.
         ArtifactFormatError: The file does not fit its header.
         WeightsMismatchError: The weights are another architecture's.
         WarmUpError: The module does not compute what the manifest declares.
     """
     if manifest.kind != "architecture":
-        raise UnknownArchitectureError(
-            f"the artifact is of kind {manifest.kind!r}: it has no architecture that torch could build"
-        )
+        raise WarmUpError(f"the artifact is of kind {manifest.kind!r}: it has no architecture that torch could build")
     state = _read_state(weights)
     # First without memory: a wrong manifest is refused before anything of its size is allocated.
     with torch.device("meta"):

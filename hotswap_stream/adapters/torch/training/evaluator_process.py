@@ -6,18 +6,23 @@ input: whoever started it holds the other end of the pipe.
 
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from hotswap_stream.application.plugins.finding import name_modules
 from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, write_line
 from hotswap_stream.application.training.evaluation import EvaluationAborted, EvaluationOrder, Measured
 from hotswap_stream.errors import HotswapError
 
 
-def evaluator_command() -> tuple[str, ...]:
-    """Return the argument list that starts this process with the interpreter that runs now."""
-    return (sys.executable, "-m", "hotswap_stream.adapters.torch.training.evaluator_process")
+def evaluator_command(modules: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the argument list that starts this process with the interpreter that runs now.
+
+    `modules` are those with plug-ins that the operator named.
+    """
+    return (sys.executable, "-m", "hotswap_stream.adapters.torch.training.evaluator_process", *modules)
 
 
 def main() -> int:
@@ -25,6 +30,7 @@ def main() -> int:
     lines = claim_stdout()
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=EvaluationOrder)
     end_with_owner()
+    name_modules(sys.argv[1:])
     try:
         write_line(lines, measure(order))
     except (HotswapError, OSError) as error:

@@ -6,17 +6,22 @@ input: whoever started it holds the other end of the pipe, so a run never outliv
 
 import sys
 import traceback
+from collections.abc import Sequence
 
 import msgspec
 
+from hotswap_stream.application.plugins.finding import name_modules
 from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, write_line
 from hotswap_stream.application.training.runs import TrainingAborted, TrainingOrder
 from hotswap_stream.errors import HotswapError
 
 
-def trainer_command() -> tuple[str, ...]:
-    """Return the argument list that starts this process with the interpreter that runs now."""
-    return (sys.executable, "-m", "hotswap_stream.adapters.torch.training.trainer_process")
+def trainer_command(modules: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the argument list that starts this process with the interpreter that runs now.
+
+    `modules` are those with plug-ins that the operator named.
+    """
+    return (sys.executable, "-m", "hotswap_stream.adapters.torch.training.trainer_process", *modules)
 
 
 def main() -> int:
@@ -24,6 +29,7 @@ def main() -> int:
     lines = claim_stdout()
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=TrainingOrder)
     end_with_owner()
+    name_modules(sys.argv[1:])
     try:
         # Here, not above: torch takes seconds to import, and the owner may be gone before that.
         from hotswap_stream.adapters.torch.data.files import DataFileError

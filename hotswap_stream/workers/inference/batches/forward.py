@@ -11,10 +11,14 @@ from hotswap_stream.workers.inference.batches.referee import Referee
 from hotswap_stream.workers.inference.requests.tensors import Array
 
 FAILURE_CHARACTERS_MAX = 2_000
+ONE_BY_ONE_SECONDS_MAX = 10.0
+"""After a pass that failed, its requests are tried alone for this long at most: where each of many hangs, the worker
+must get on before it is taken for stuck."""
 _CAUSED_BY_INPUTS = (IndexError, KeyError, ValueError, TypeError, ArithmeticError)
 _CAUSED_BY_INPUTS_NAMES = frozenset({"RuntimeError", "InvalidArgument"})
 """torch's, of shapes and of indices on some devices (not its subclasses: out of memory, not implemented), and ONNX
 Runtime's."""
+_TOO_MANY_FAIL = "requests that came with this one failed, and trying them alone took too long to come to this one"
 _NOT_FINITE = "the model answered NaN or infinity, which its manifest does not allow"
 
 
@@ -87,9 +91,14 @@ def _one_by_one(group: Group) -> PassOutcome:
     outcome = PassOutcome()
     parts: list[dict[str, Array] | None] = []
     start = 0
+    deadline_s = time.monotonic() + ONE_BY_ONE_SECONDS_MAX
     for position, rows in enumerate(group.rows):
         inputs = {name: array[start : start + rows] for name, array in group.inputs.items()}
         start += rows
+        if time.monotonic() > deadline_s:
+            outcome.failures[position] = _TOO_MANY_FAIL
+            parts.append(None)
+            continue
         try:
             parts.append(_infer(group, inputs, rows))
         except Exception as error:  # noqa: BLE001  # as above

@@ -27,6 +27,8 @@ from hotswap_stream.workers.inference.requests.tensors import NUMPY_DTYPES, Arra
 
 TRIED_MAX = 4
 """Failed requests of one forward pass that another version tries; the others count as most of these do."""
+WITNESS_SECONDS_MAX = 5.0
+"""How long the other version is asked for, where it takes long to fail; the request that is being tried is finished."""
 SAMPLED_SECONDS = 1.0
 """How long it holds what the sample inputs said of a version."""
 VERSIONS_REMEMBERED_MAX = 16
@@ -98,9 +100,13 @@ def _refused_by(witness: LoadedModel, group: Group, failures: Collection[int]) -
     starts = np.cumsum([0, *group.rows])
     failed = sorted(failures)
     step = max(1, len(failed) // TRIED_MAX)
-    tried = failed[::step][:TRIED_MAX]
+    tried: list[int] = []
     refused = []
-    for position in tried:
+    deadline_s = time.monotonic() + WITNESS_SECONDS_MAX
+    for position in failed[::step][:TRIED_MAX]:
+        if time.monotonic() > deadline_s:
+            break
+        tried.append(position)
         inputs = group.inputs
         if witness.manifest.has_rows:
             rows = slice(starts[position], starts[position + 1])

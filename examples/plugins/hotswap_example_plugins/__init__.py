@@ -1,0 +1,1 @@
+"""An architecture and a runtime for hotswap-stream."""

@@ -1,0 +1,1 @@
+"""Runtimes in processes of their own, and what is installed here, found out in one."""

@@ -1,0 +1,76 @@
+"""Codes of problems: with which status each is answered, and under which title."""
+
+from collections.abc import Mapping
+
+from hotswap_events.commands import RefusalCode
+from hotswap_stream.application.artifacts.file import ArtifactFormatError, InvalidDigestError
+from hotswap_stream.application.artifacts.store import ArtifactNotFoundError, ArtifactTooLargeError, DigestMismatchError
+from hotswap_stream.application.artifacts.trial import TrialFailedError
+from hotswap_stream.application.artifacts.uploads.port import (
+    UnknownUploadError,
+    UploadBusyError,
+    UploadDigestError,
+    UploadIncompleteError,
+    UploadTooLargeError,
+    WrongOffsetError,
+)
+from hotswap_stream.errors import DecisionTooLargeError, HotswapError, UnreadableEventError
+
+REFUSAL_STATUS: Mapping[RefusalCode, int] = {
+    "illegal-step": 409,
+    "unknown-model": 404,
+    "unknown-version": 404,
+    "unknown-rule": 404,
+    "unknown-rollout": 404,
+    "duplicate-version": 409,
+    "invalid-value": 422,
+    "sequence-mismatch": 409,
+    "conflict": 409,
+    "command-unreadable": 422,
+}
+
+TITLES: Mapping[str, str] = {
+    "illegal-step": "This step is not legal now",
+    "unknown-model": "No such model",
+    "unknown-version": "No such version",
+    "unknown-rule": "No such rule",
+    "unknown-rollout": "No such rollout",
+    "duplicate-version": "The version exists already",
+    "invalid-value": "A value is not valid",
+    "sequence-mismatch": "The model has moved on",
+    "conflict": "The registry has moved on",
+    "command-unreadable": "The command cannot be read",
+    "malformed-json": "The body is not JSON",
+    "body-missing": "The body is missing",
+    "host-not-allowed": "Not by this name",
+    "invalid-request": "The request is not valid",
+    "artifact-too-large": "The artifact is too large",
+    "digest-mismatch": "The bytes are not those of the digest",
+    "not-an-artifact": "Not an artifact",
+    "not-servable": "The model cannot be served",
+    "unknown-upload": "No such upload",
+    "upload-busy": "The upload is in use",
+    "upload-incomplete": "The upload is not complete",
+    "wrong-offset": "The upload goes on elsewhere",
+    "log-unavailable": "The registry log cannot be reached",
+    "log-replaced": "The registry log is another one",
+    "not-ready": "Not ready",
+    "internal": "Something went wrong here",
+}
+
+ERROR_STATUS: tuple[tuple[type[HotswapError], int, str], ...] = (
+    (InvalidDigestError, 422, "invalid-value"),
+    (ArtifactNotFoundError, 422, "unknown-artifact"),
+    (DigestMismatchError, 422, "damaged-artifact"),
+    (ArtifactFormatError, 422, "not-an-artifact"),
+    (TrialFailedError, 422, "not-servable"),
+    (ArtifactTooLargeError, 422, "artifact-too-large"),
+    (UnknownUploadError, 404, "unknown-upload"),
+    (WrongOffsetError, 409, "wrong-offset"),
+    (UploadBusyError, 409, "upload-busy"),
+    (UploadIncompleteError, 409, "upload-incomplete"),
+    (UploadTooLargeError, 413, "artifact-too-large"),
+    (UploadDigestError, 422, "digest-mismatch"),
+    (DecisionTooLargeError, 422, "decision-too-large"),
+    (UnreadableEventError, 409, "newer-release"),
+)

@@ -1,0 +1,44 @@
+"""XGBoost's and LightGBM's estimators as steps of a scikit-learn pipeline: skl2onnx asks onnxmltools for them."""
+
+from typing import Any
+
+_CLASSES = {
+    "xgboost": ("XGBClassifier", "XGBRegressor", "XGBRFClassifier", "XGBRFRegressor"),
+    "lightgbm": ("LGBMClassifier", "LGBMRegressor"),
+}
+
+
+def register_boosters(model: Any) -> None:
+    """Let skl2onnx convert what of these a model has among its steps."""
+    if not hasattr(model, "get_params"):
+        return
+    steps = [model, *model.get_params(deep=True).values()]
+    found = {type(step).__module__.partition(".")[0] for step in steps}
+    for package in found & _CLASSES.keys():
+        _register(package)
+
+
+def _register(package: str) -> None:
+    from importlib import import_module
+
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import (
+        calculate_linear_classifier_output_shapes,
+        calculate_linear_regressor_output_shapes,
+    )
+
+    if package == "xgboost":
+        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost as converter
+    else:
+        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm as converter
+    module = import_module(package)  # the model's own package, so it is imported already
+    for name in _CLASSES[package]:
+        classifies = name.endswith("Classifier")
+        update_registered_converter(
+            getattr(module, name),
+            f"Hotswap{name}",
+            calculate_linear_classifier_output_shapes if classifies else calculate_linear_regressor_output_shapes,
+            converter,
+            overwrite=True,
+            options={"nocl": [True, False], "zipmap": [True, False, "columns"]} if classifies else {},
+        )
