@@ -61,7 +61,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     uploads_max: int = 32
     """Models that are uploaded over HTTP at once, on one machine; more are refused with 503 and Retry-After."""
     uploads_bytes_max: int = 8 * 1024**3
-    """Bytes of all uploads under way on one machine, those that are still to come too."""
+    """Bytes of all uploads under way on one machine, those that are still to come too; at least as many as one artifact
+    may have."""
     upload_seconds_max: float = 21_600.0
     """Age at which an upload in pieces is deleted if no model was made of it; at least 60."""
     upload_trials_max: int = 2
@@ -138,6 +139,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """A request over HTTP that would likely wait longer, by the workers' lag, is refused with 503 and Retry-After."""
     api_infer_in_flight_per_key_max: int = 128
     """Requests to models at once with one API key; more are refused with 429. Those without a key share one limit."""
+    api_url: str | None = None
+    """The API that `hotswap-stream publish` sends to, such as `https://models.example:8000`. Unset: it writes to the
+    store and the log of the environment itself."""
+    api_key: str | None = None
+    """What commands that ask the API show as their key."""
     training_seconds_max: float = 3_600.0
     evaluation_seconds_max: float = 600.0
     """How long measuring a version on the validation set may take."""
@@ -164,6 +170,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "answers_key",
             "artifacts_s3_secret_access_key",
             "api_keys",
+            "api_key",
             "webhook_urls",
             "webhook_secret",
         }

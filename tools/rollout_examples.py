@@ -3,7 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hotswap_events.commands import AnyCommand, DeleteArtifact, SetValidationPolicy, ValidateVersion
+from hotswap_events.commands import (
+    AnyCommand,
+    ChooseValidationSet,
+    DeleteArtifact,
+    SetValidationPolicy,
+    ValidateVersion,
+)
 from hotswap_events.rollout import MetricEvidence
 from hotswap_events.rollout_commands import (
     AbortRollout,
@@ -26,6 +32,7 @@ from hotswap_events.rollout_strategy import (
     ShadowStrategy,
 )
 from hotswap_events.validation_policy import FigureGate, ValidationPolicy
+from hotswap_events.validation_set import ValidationSet
 
 By = Callable[..., dict[str, Any]]
 """Command id and reason → the fields common to all commands."""
@@ -105,5 +112,15 @@ def rollout_commands(by: By, register: Callable[[str, str, str], AnyCommand]) ->
             **by(command_id="c-45", reason="how would it answer?"),
             strategy=ShadowStrategy(),
             candidates=("v5",),
+        ),
+        ChooseValidationSet(
+            **by(command_id="c-46", reason="labelled by hand in May"),
+            validation_set=ValidationSet(
+                artifact_digest="sha256:" + "d" * 64,
+                size_bytes=1_411_072,
+                kind="classification",
+                rows=449,
+                source="labelled-in-may.npz",
+            ),
         ),
     )

@@ -15,6 +15,7 @@ from hotswap_events.command import Reason as Reason
 from hotswap_events.command import RunId as RunId
 from hotswap_events.profile import ProfileVersion as ProfileVersion
 from hotswap_events.registry import ArtifactFacts, ArtifactTrial, Provenance, RollBackCause, TrainingFailureCause
+from hotswap_events.rollout_commands import ChooseValidationSet as ChooseValidationSet
 from hotswap_events.rollout_commands import DeleteArtifact as DeleteArtifact
 from hotswap_events.rollout_commands import RolloutCommands
 from hotswap_events.rollout_commands import SetValidationPolicy as SetValidationPolicy
@@ -59,7 +60,8 @@ class ValidateVersion(Command, frozen=True, tag="hotswap.command.validate.v1"):
     model_version: ModelVersion
     validation_set: str
     figures: dict[str, float]
-    """At least `accuracy`, a share from 0 to 1."""
+    """At least `accuracy`, a share from 0 to 1, unless the model's validation set is of another kind than
+    classification."""
     baseline_version: ModelVersion | None = None
     """The active version it was compared with; must still be the active one."""
     baseline_figures: dict[str, float] = field(default_factory=dict)
@@ -119,6 +121,7 @@ AnyCommand = (
     | ServingCommand
     | RolloutCommands
     | SetValidationPolicy
+    | ChooseValidationSet
     | DeleteArtifact
     | ProfileVersion
     | AlertCommand

@@ -15,6 +15,7 @@ from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutEvent
 from hotswap_events.serving_control import SERVING_CONTROL_EVENT_TYPES, ServingControlEvent
 from hotswap_events.signature import ModelSignature
 from hotswap_events.validation_policy import ValidationPolicySet
+from hotswap_events.validation_set import ValidationSetChosen
 
 Digest = Annotated[str, Meta(extra_json_schema={"pattern": "^sha256:[0-9a-f]{64}$"})]
 Verdict = Literal["passed", "failed", "inconclusive"]
@@ -101,6 +102,8 @@ class ModelValidated(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     thresholds: dict[str, float]
     baseline_version: str | None = None
     baseline_figures: dict[str, float] = {}
+    detail: str | None = None
+    """For people: what held it back, where gates alone drew the verdict, or why a person must decide."""
 
 
 class ModelStaged(Struct, frozen=True, kw_only=True, gc=False):
@@ -153,6 +156,7 @@ RegistryEvent = (
     | ModelRolledBack
     | ArtifactDeleted
     | ValidationPolicySet
+    | ValidationSetChosen
     | ModelProfiled
     | RolloutEvent
     | ServingControlEvent
@@ -171,6 +175,7 @@ EVENT_TYPES: dict[str, type[Struct]] = {
     "hotswap.model.rolled-back.v1": ModelRolledBack,
     "hotswap.model.artifact-deleted.v1": ArtifactDeleted,
     "hotswap.model.validation-policy-set.v1": ValidationPolicySet,
+    "hotswap.model.validation-set-chosen.v1": ValidationSetChosen,
     **PROFILE_EVENT_TYPES,
     **ROLLOUT_EVENT_TYPES,
     **SERVING_CONTROL_EVENT_TYPES,

@@ -14,6 +14,7 @@ from hotswap_events.registry import ArtifactFacts, ArtifactTrial, ModelValidated
 from hotswap_events.rollout_record import RolloutRecord
 from hotswap_events.serving_control import CircuitOpenedCause, ServingPolicy
 from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_events.validation_set import ValidationSet
 
 CircuitPosition = Literal["closed", "open", "half-open"]
 VersionStage = Literal["none", "staging", "production", "superseded", "archived"]
@@ -135,6 +136,8 @@ class RegistryState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """The one that goes on, with its last analysis."""
     validation_policy: ValidationPolicy | None = None
     """Set for this model; absent: the default."""
+    validation_set: ValidationSet | None = None
+    """What its versions are measured on; absent: none was chosen."""
     alerts: tuple[AlertRecord, ...] = ()
     """Raised now, oldest first; at most 32."""
     alert_policy: AlertPolicy | None = None

@@ -1,4 +1,4 @@
-"""What one may ask of rollouts, of the validation policy and of the clean-up."""
+"""What one may ask of rollouts, of the validation policy and set, and of the clean-up."""
 
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from hotswap_events.rollout_strategy import (
     Strategy,
 )
 from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_events.validation_set import ValidationSet
 
 Candidates = tuple[ModelVersion, ...]
 StepIndex = Annotated[int, Meta(ge=0, le=INT64_MAX)]
@@ -105,6 +106,12 @@ class SetValidationPolicy(Command, frozen=True, tag="hotswap.command.set-validat
     """Draw verdicts on versions of this model by this policy from here on."""
 
     policy: ValidationPolicy
+
+
+class ChooseValidationSet(Command, frozen=True, tag="hotswap.command.choose-validation-set.v1"):
+    """Measure versions of this model on this set from here on. It must lie in the artifact store."""
+
+    validation_set: ValidationSet
 
 
 class DeleteArtifact(Command, frozen=True, tag="hotswap.command.delete-artifact.v1"):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hotswap_events.rollout_strategy import Share
 
@@ -12,7 +12,8 @@ GATES_MAX = 32
 class FigureGate(Struct, frozen=True, kw_only=True, gc=False):
     """A bound on one figure of the evaluation, such as `macro_f1`, `latency_ms_p95` or `agreement`.
 
-    At least one of `threshold` and `margin` is given. Without an active version a margin holds nothing back.
+    At least one of `threshold`, `margin` and `relative_margin` is given. Without an active version the margins hold
+    nothing back.
     """
 
     figure: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -23,6 +24,13 @@ class FigureGate(Struct, frozen=True, kw_only=True, gc=False):
     """Against the active version's figure on the same set: worse by at most this much."""
     otherwise: Literal["failed", "inconclusive"] = "failed"
     """The verdict of a version outside the bound."""
+    relative_margin: Annotated[float, Meta(ge=0.0)] | UnsetType = UNSET
+    """Against the active version's figure on the same set: worse by at most this part of its size (0.05 is 5 %)."""
+
+    @property
+    def relative(self) -> float | None:
+        """The relative margin; None without one."""
+        return None if isinstance(self.relative_margin, UnsetType) else self.relative_margin
 
 
 class ValidationPolicy(Struct, frozen=True, kw_only=True):
@@ -30,7 +38,8 @@ class ValidationPolicy(Struct, frozen=True, kw_only=True):
 
     Against an active version: passed at active − `pass_margin` or better, failed below active − `fail_margin`,
     in between a person decides. With none active: passed at `first_accuracy_min` or better, else failed.
-    The gates come on top: the worst verdict counts.
+    The gates come on top: the worst verdict counts. Where the model's validation set is of another kind than
+    classification there is no accuracy, and the gates alone count; with none that says anything, a person decides.
     """
 
     pass_margin: Share = 0.05
@@ -39,18 +48,26 @@ class ValidationPolicy(Struct, frozen=True, kw_only=True):
     gates: tuple[FigureGate, ...] = ()
     """At most 32, each figure once."""
 
-    def thresholds(self) -> dict[str, float]:
-        """Return the figures that go into the event, so that the verdict can be questioned later."""
+    def thresholds(self, *, by_accuracy: bool = True) -> dict[str, float]:
+        """Return the figures that go into the event, so that the verdict can be questioned later.
+
+        Args:
+            by_accuracy: Whether the bounds on accuracy are among them.
+        """
         bounds = {
             "pass_margin": self.pass_margin,
             "fail_margin": self.fail_margin,
             "first_accuracy_min": self.first_accuracy_min,
         }
+        if not by_accuracy:
+            bounds.clear()
         for gate in self.gates:
             if gate.threshold is not None:
                 bounds[f"{gate.figure}.threshold"] = gate.threshold
             if gate.margin is not None:
                 bounds[f"{gate.figure}.margin"] = gate.margin
+            if gate.relative is not None:
+                bounds[f"{gate.figure}.relative_margin"] = gate.relative
         return bounds
 
 

@@ -43,6 +43,7 @@ from hotswap_stream.api.registry.commands import ModelCommands, VersionCommands
 from hotswap_stream.api.registry.event_stream import stream_events
 from hotswap_stream.api.registry.events import list_events
 from hotswap_stream.api.registry.models import ModelQueries
+from hotswap_stream.api.registry.validation_sets import ValidationSetController
 from hotswap_stream.api.registry.versions import VersionController
 from hotswap_stream.api.rollouts.report import get_rollout_report
 from hotswap_stream.api.rollouts.rollouts import RolloutCommands, RolloutController, get_rollouts
@@ -73,6 +74,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     get_rollouts,
     RolloutCommands,
     ValidationPolicyController,
+    ValidationSetController,
     clean_up_model,
     upload_artifact,
     artifact_from_uploads,

@@ -32,6 +32,7 @@ from hotswap_stream.bootstrap.environment import withdraw_broker as withdraw_bro
 from hotswap_stream.bootstrap.plugins import kinds_here as kinds_here
 from hotswap_stream.bootstrap.plugins import plugins_here as plugins_here
 from hotswap_stream.bootstrap.plugins import use_plugins as use_plugins
+from hotswap_stream.bootstrap.publishing import store_target as store_target
 from hotswap_stream.bootstrap.registry import accept_log as accept_log
 from hotswap_stream.bootstrap.registry import adopting as adopting
 from hotswap_stream.bootstrap.registry import build_registry as build_registry
@@ -47,8 +48,10 @@ from hotswap_stream.bootstrap.topic_care import existing_topics as existing_topi
 from hotswap_stream.bootstrap.topic_care import model_topics_creator as model_topics_creator
 from hotswap_stream.bootstrap.topic_care import repair_topics as repair_topics
 from hotswap_stream.bootstrap.training import open_training as open_training
+from hotswap_stream.bootstrap.training import packed_set as packed_set
 from hotswap_stream.bootstrap.trials import imported_model as imported_model
 from hotswap_stream.bootstrap.trials import stored_trials as stored_trials
+from hotswap_stream.bootstrap.uploads import open_uploads as open_uploads
 from hotswap_stream.bootstrap.webhooks import configured_webhooks as configured_webhooks
 from hotswap_stream.bootstrap.webhooks import webhook_deliveries as webhook_deliveries
 from hotswap_stream.bootstrap.webhooks import webhook_places as webhook_places

@@ -79,7 +79,10 @@ async def imported_model(
 
 async def _ready_made(settings: Settings, file: Path, limits: TrialLimits) -> tuple[bytes, TrialPassed | None]:
     content = await asyncio.to_thread(file.read_bytes)
-    if read_manifest(content).kind != "onnx":
+    kind = read_manifest(content).kind
+    if kind == "dataset":
+        raise ArtifactFormatError(f"{file} is a validation set: choose it with `hotswap-stream validation-set`")
+    if kind != "onnx":
         return content, None
     from hotswap_stream.adapters.onnx.trial import try_model
 

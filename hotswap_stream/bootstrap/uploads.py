@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from hotswap_stream.application.artifacts.bundle import check_names
-from hotswap_stream.application.artifacts.file import ArtifactFormatError, read_manifest
+from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, ArtifactFormatError, read_manifest
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.artifacts.uploads.imported import ImportedArtifact
 from hotswap_stream.application.artifacts.uploads.port import UploadLimits
 from hotswap_stream.application.artifacts.uploads.receiving import Uploads
+from hotswap_stream.application.training.validation_sets import ValidationSetError, set_facts
 from hotswap_stream.bootstrap.environment import topics
 from hotswap_stream.bootstrap.trials import imported_model
 from hotswap_stream.errors import ConfigurationError
@@ -32,7 +33,8 @@ def upload_limits(settings: Settings) -> UploadLimits:
     return UploadLimits(
         file_bytes_max=settings.artifact_bytes_max,
         uploads_max=settings.uploads_max,
-        uploads_bytes_max=settings.uploads_bytes_max,
+        # There is room for one that is as large as any may be.
+        uploads_bytes_max=max(settings.uploads_bytes_max, settings.artifact_bytes_max),
         unfinished_seconds_max=settings.upload_seconds_max,
         trials_max=settings.upload_trials_max,
     )
@@ -75,7 +77,12 @@ class _Import:
             raise ArtifactFormatError(
                 f"a file beside the graph may not be named {GRAPH_FILE!r}, as the graph itself is"
             )
-        content, passed = await imported_model(self._settings, file, beside, options)
+        if await asyncio.to_thread(_is_set, file):
+            if beside or options != ModelOptions():
+                raise ArtifactFormatError("the file is a validation set: no files and no options of a model go with it")
+            content, passed = await asyncio.to_thread(file.read_bytes), None
+        else:
+            content, passed = await imported_model(self._settings, file, beside, options)
         manifest = read_manifest(content)
         facts = await self._store.put_artifact(content)
         return ImportedArtifact(
@@ -87,3 +94,23 @@ class _Import:
             trial=None if passed is None else passed.facts,
             warnings=() if passed is None else passed.warnings,
         )
+
+
+def _is_set(file: Path) -> bool:
+    """Return whether a file is a validation set, which is uploaded as models are. ArtifactFormatError for a wrong one.
+
+    What is wrong with other files is said where they are imported.
+    """
+    size_bytes = file.stat().st_size
+    with file.open("rb") as opened:
+        try:
+            manifest = read_manifest(opened.read(HEADER_BYTES_MAX + 8), size_bytes)
+        except ArtifactFormatError:
+            return False
+    if manifest.kind != "dataset":
+        return False
+    try:
+        set_facts(manifest)
+    except ValidationSetError as error:
+        raise ArtifactFormatError(str(error)) from error
+    return True

@@ -1,6 +1,7 @@
 """Clients: `TopicClient` and `BlockingTopicClient` ask models by Kafka, the registry clients speak HTTP.
 
-Needs the base install only. Tensors may be nested lists, numpy arrays or torch tensors; outputs are numpy arrays where
+`publish` makes a version of a model where it was made; it needs the extra `publish`. All else needs the base install
+only. Tensors may be nested lists, numpy arrays or torch tensors; outputs are numpy arrays where
 numpy is installed, else nested lists.
 """
 
@@ -11,21 +12,30 @@ from hotswap_stream.application.inference.gateway import (
     RequestTooLargeError,
 )
 from hotswap_stream.client.blocking import BlockingTopicClient
-from hotswap_stream.client.errors import InferenceRefusedError, RefusedError
+from hotswap_stream.client.errors import ApiUnreachableError, InferenceRefusedError, RefusedError
 from hotswap_stream.client.http_client import AsyncRegistryClient, RegistryClient
 from hotswap_stream.client.inference import Inference
+from hotswap_stream.client.publishing.differences import Difference
+from hotswap_stream.client.publishing.errors import PublishError
+from hotswap_stream.client.publishing.publish import Published, publish, publish_async
 from hotswap_stream.client.topic_client import TopicClient
 
 __all__ = [
+    "ApiUnreachableError",
     "AsyncRegistryClient",
     "BlockingTopicClient",
+    "Difference",
     "Inference",
     "InferenceRefusedError",
     "InferenceTimeoutError",
     "InferenceUnavailableError",
     "NoModelTopicsError",
+    "PublishError",
+    "Published",
     "RefusedError",
     "RegistryClient",
     "RequestTooLargeError",
     "TopicClient",
+    "publish",
+    "publish_async",
 ]

@@ -21,3 +21,9 @@ class RefusedError(HotswapError):
         self.code = code
         self.reason = reason
         self.legal = legal
+
+
+class ApiUnreachableError(HotswapError):
+    """The HTTP API cannot be reached, or the connection broke and did not come back."""
+
+    retriable = True

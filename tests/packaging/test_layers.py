@@ -136,6 +136,12 @@ def test_the_command_line_answers_in_the_base_install() -> None:
         ("torch", "hotswap_stream.adapters.torch.modules", {"faust", "litestar", "sklearn"}),
         ("torch", "hotswap_stream.adapters.torch.executors", {"faust", "litestar", "sklearn"}),
         ("train", "hotswap_stream.adapters.torch", {"faust", "litestar"}),
+        (
+            "publish",
+            "hotswap_stream.client",
+            {"torch", "faust", "litestar", "obstore", "xgboost", "lightgbm", "pandas"},
+        ),
+        ("worker", "hotswap_stream.adapters.evaluation", {"torch", "faust", "litestar", "sklearn"}),
     ],
 )
 def test_each_part_needs_its_own_extra_only(extra: str, package: str, others: set[str]) -> None:

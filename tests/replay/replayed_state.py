@@ -67,7 +67,8 @@ def _stream(stream: Stream) -> dict[str, Any]:
     with_rollouts = {"rollouts": _rollouts(state)} if state.rollouts_total or state.validation_policy else {}
     with_serving = {} if state.serving is UNTOUCHED else {"serving": _serving(stream)}
     with_alerts = {} if state.alerts is NO_ALERTS else {"alerts": _alerts(state)}
-    return {**with_rollouts, **with_serving, **with_alerts} | {
+    with_set = {} if state.validation_set is None else {"validation_set": state.validation_set}
+    return {**with_rollouts, **with_serving, **with_alerts, **with_set} | {
         "sequence": state.sequence,
         "head_digest": stream.head_digest,
         "offset": stream.offset,
@@ -105,6 +106,7 @@ def _version(version: VersionState) -> dict[str, Any]:
         "verdict": None if validation is None else validation.verdict,
         "figures": None if validation is None else validation.figures,
         "baseline_version": None if validation is None else validation.baseline_version,
+        **({} if validation is None or validation.detail is None else {"verdict_detail": validation.detail}),
         "production_sequences": version.production_sequences,
     }
 

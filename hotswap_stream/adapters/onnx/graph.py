@@ -117,7 +117,7 @@ def _check_versions(model: Any) -> None:
 
 
 def _check_external(model: Any, beside: Collection[str]) -> None:
-    for tensor in _tensors(model.graph):
+    for tensor in tensors_of(model.graph):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
         location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
@@ -128,7 +128,7 @@ def _check_external(model: Any, beside: Collection[str]) -> None:
             )
 
 
-def _tensors(graph: Any) -> Iterator[Any]:
+def tensors_of(graph: Any) -> Iterator[Any]:
     """Yield all tensors of a graph and of the graphs within it."""
     graphs = [graph]
     while graphs:

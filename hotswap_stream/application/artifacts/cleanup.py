@@ -105,9 +105,11 @@ def _why_kept(state: ModelState, version: VersionState, newest: set[str]) -> str
 
 
 def _holders(streams: Streams, state: ModelState, reasons: Mapping[str, str | None]) -> dict[str, str]:
-    """Return digest → a version that keeps it: a kept one of this model, or any of another model."""
+    """Return digest → what keeps it: a kept version of this model, any of another model, or a validation set."""
     holders: dict[str, str] = {}
     for other in streams.values():
+        if other.state.validation_set is not None:
+            holders[other.state.validation_set.artifact_digest] = f"the validation set of {other.state.model_name}"
         for name, version in other.state.versions.items():
             own = other.state.model_name == state.model_name
             if not version.artifact_deleted and (not own or reasons[name] is not None):
@@ -169,7 +171,7 @@ def _deletion(entry: RetentionEntry, command: Mapping[str, Any]) -> DeleteArtifa
 
 
 async def adopt(registry: Registry, artifacts: ArtifactStore) -> frozenset[str]:
-    """Mark all artifacts that versions of this environment have, those from before there were marks too.
+    """Mark all artifacts that this environment's registry names, those from before there were marks too.
 
     Returns:
         Digests of the artifacts that were marked.
@@ -177,14 +179,7 @@ async def adopt(registry: Registry, artifacts: ArtifactStore) -> frozenset[str]:
     Raises:
         HotswapError: One of those of the artifact store.
     """
-    return await artifacts.references.adopt(
-        frozenset(
-            version.artifact.digest
-            for name in registry.fold.streams
-            for version in _versions(registry, name)
-            if not version.artifact_deleted
-        )
-    )
+    return await artifacts.references.adopt(_named(registry))
 
 
 async def _delete_unnamed(registry: Registry, artifacts: ArtifactStore, model_name: str) -> list[HeldArtifact]:
@@ -200,11 +195,7 @@ async def _delete_unnamed(registry: Registry, artifacts: ArtifactStore, model_na
 
         async def needed(digest: str = digest) -> bool:
             await registry.catch_up()
-            return any(
-                version.artifact.digest == digest and not version.artifact_deleted
-                for name in registry.fold.streams
-                for version in _versions(registry, name)
-            )
+            return digest in _named(registry)
 
         if await needed():
             continue
@@ -212,6 +203,18 @@ async def _delete_unnamed(registry: Registry, artifacts: ArtifactStore, model_na
         if release.held_because is not None:
             held.append(HeldArtifact(artifact_digest=digest, because=release.held_because))
     return held
+
+
+def _named(registry: Registry) -> frozenset[str]:
+    """Return the digests of what versions have, and of the validation sets of models."""
+    versions = {
+        version.artifact.digest
+        for name in registry.fold.streams
+        for version in _versions(registry, name)
+        if not version.artifact_deleted
+    }
+    sets = (registry.state(name).validation_set for name in registry.fold.streams)
+    return frozenset(versions | {chosen.artifact_digest for chosen in sets if chosen is not None})
 
 
 def _versions(registry: Registry, model_name: str) -> Iterator[VersionState]:

@@ -56,6 +56,8 @@ async def registrable_artifact(store: ArtifactStore, tried: TrialOfArtifact, dig
             reason=f"{error}; put it there first",
             legal=("hotswap-stream register FILE",),
         )
+    if manifest.kind == "dataset":
+        return Refusal(code="invalid-value", reason=f"{digest} is a validation set; it cannot be a version")
     facts = ArtifactFacts(digest=digest, size_bytes=size_bytes, signature=manifest.signature)
     return Registrable(facts, await tried(digest, manifest))
 

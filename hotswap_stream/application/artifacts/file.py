@@ -155,6 +155,19 @@ def tensor_places(content: bytes | memoryview) -> dict[str, TensorPlace]:
     }
 
 
+def tensor_names(content: bytes, size_bytes: int) -> frozenset[str]:
+    """Return the names of the tensors of any safetensors file.
+
+    Args:
+        content: The file, or its first `HEADER_BYTES_MAX + 8` bytes.
+        size_bytes: How many bytes the file has.
+
+    Raises:
+        ArtifactFormatError: Its header does not describe its bytes.
+    """
+    return frozenset(_read_header(content, size_bytes).tensors)
+
+
 def decode_manifest(text: str | bytes) -> ArtifactManifest:
     """Decode a manifest from JSON.
 

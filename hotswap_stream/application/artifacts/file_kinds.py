@@ -64,6 +64,15 @@ def file_kind(head: bytes, size_bytes: int) -> FileKind:
     return "onnx"
 
 
+def is_exported_program(head: bytes) -> bool:
+    """Return whether a file begins as an exported torch program does (.pt2)."""
+    return head[:4] == b"PK\x03\x04" and b"data.pkl" not in head and _of_program(head)
+
+
+def _of_program(head: bytes) -> bool:
+    return b"archive_format" in head or b"models/model.json" in head or b"archive_version" in head
+
+
 def _is_pickle(head: bytes) -> bool:
     if len(head) > 2 and head[0] == 0x80 and 2 <= head[1] <= PICKLE_PROTOCOL_MAX:
         return True
@@ -74,7 +83,7 @@ def _is_pickle(head: bytes) -> bool:
 def _zip(head: bytes) -> str:
     if b"data.pkl" in head or b"/version" in head[:200]:
         return f"the file is torch's zip with a pickle inside, and {_NEVER}. {_TORCH}"
-    if b"archive_format" in head or b"models/model.json" in head or b"archive_version" in head:
+    if _of_program(head):
         return (
             "the file is an exported torch program (.pt2), and torch unpickles parts of it when it opens one, so it is "
             "never opened here: hand it to hotswap_stream.client.publish, which converts it where it was made"

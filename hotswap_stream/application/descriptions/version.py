@@ -16,7 +16,11 @@ from hotswap_events.registry import (
     TrainingStarted,
 )
 from hotswap_events.validation_policy import ValidationPolicySet
+from hotswap_events.validation_set import ValidationSetChosen
 from hotswap_stream.application.descriptions.text import shortened
+
+_TELLING_FIGURES = ("accuracy", "rmse", "mase", "ndcg_at_10", "hr_at_10", "mae")
+"""Of the figures of a verdict, the first of these is told."""
 
 
 def _started(data: TrainingStarted, model: str) -> str:
@@ -35,10 +39,13 @@ def _trained(data: ModelTrained, model: str) -> str:
 
 
 def _validated(data: ModelValidated, model: str) -> str:
-    accuracy = f", accuracy {data.figures['accuracy']:.4g}" if "accuracy" in data.figures else ""
-    if data.baseline_version is not None:
-        accuracy += f" against {data.baseline_figures.get('accuracy', float('nan')):.4g} of {data.baseline_version}"
-    return f"validated {data.model_version} of {model}: {data.verdict}{accuracy}"
+    name = next((name for name in _TELLING_FIGURES if name in data.figures), None)
+    figure = "" if name is None else f", {name} {data.figures[name]:.4g}"
+    if data.baseline_version is not None and name is not None:
+        baseline = data.baseline_figures.get(name, float("nan"))
+        figure += f" against {baseline:.4g} of {data.baseline_version}"
+    because = "" if data.detail is None else f" ({shortened(data.detail)})"
+    return f"validated {data.model_version} of {model}: {data.verdict}{figure}{because}"
 
 
 def _staged(data: ModelStaged, model: str) -> str:
@@ -68,6 +75,15 @@ def _policy(data: ValidationPolicySet, model: str) -> str:
     return f"set the validation policy of {model}: {bounds}"
 
 
+def _set_chosen(data: ValidationSetChosen, model: str) -> str:
+    chosen = data.validation_set
+    source = "" if chosen.source is None else f" of {shortened(chosen.source)}"
+    return (
+        f"chose the validation set of {model}: {chosen.kind}, {chosen.rows:,} rows{source} "
+        f"({chosen.artifact_digest[:19]})"
+    )
+
+
 def _deleted(data: ArtifactDeleted, model: str) -> str:
     return f"gave up the artifact of {data.model_version} of {model} ({data.artifact_digest[:19]})"
 
@@ -83,5 +99,6 @@ VERSION_DESCRIPTIONS: dict[type, Callable[[Any, str], str]] = {
     ModelRolledBack: _rolled_back,
     ModelProfiled: _profiled,
     ValidationPolicySet: _policy,
+    ValidationSetChosen: _set_chosen,
     ArtifactDeleted: _deleted,
 }

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from hotswap_events.commands import AnyCommand, CommandResult, Refusal
 from hotswap_events.registry import ModelTrained, RegistryEvent
+from hotswap_events.validation_set import ValidationSetChosen
 from hotswap_stream.application.registry.command_results import accepted, refused, unchanged
 from hotswap_stream.application.registry.event_writer import EventWriter
 from hotswap_stream.application.registry.fold import Stream
@@ -113,6 +114,8 @@ class CommandHandler:
             for data in events:
                 if isinstance(data, ModelTrained):
                     await self._on_artifact_named(data.artifact.digest)
+                elif isinstance(data, ValidationSetChosen):
+                    await self._on_artifact_named(data.validation_set.artifact_digest)
 
     def _decide(self, command: AnyCommand) -> Decision:
         state = self._follower.state(command.model_name)

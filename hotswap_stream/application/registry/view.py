@@ -86,6 +86,7 @@ def alert_records(state: ModelState, *, alerts_max: int) -> tuple[AlertRecord, .
 _PARTS: dict[str, Any] = {
     "rollout": None,
     "validation_policy": None,
+    "validation_set": None,
     "serving_policy": None,
     "alert_policy": None,
     "alerts": (),
@@ -123,6 +124,7 @@ def registry_state(stream: Stream, *, versions_listed_max: int | None = VERSIONS
         former_version=state.former_version,
         rollout=None if state.rollout is None else rollout_record(state.rollout, analyses_max=1),
         validation_policy=state.validation_policy,
+        validation_set=state.validation_set,
         alerts=alert_records(state, alerts_max=ALERTS_LISTED_MAX),
         alert_policy=state.alerts.policy,
         unknown_event_type=state.unknown_event_type,

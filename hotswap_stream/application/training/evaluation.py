@@ -1,10 +1,11 @@
 """Measuring versions on one fixed, labeled set: what goes to the process that does it, and what comes back."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from hotswap_events.validation_set import ValidationSet
 from hotswap_stream.errors import HotswapError
 
 
@@ -47,6 +48,48 @@ class Measured(Struct, frozen=True, kw_only=True, tag="measured"):
     compared: Evaluation | None = None
 
 
+class Metric(Struct, frozen=True, kw_only=True):
+    """One figure that a set and a version's outputs on it gave."""
+
+    name: str
+    """Under which gates know it."""
+    value: float
+    better: Literal["higher", "lower"]
+    unit: str
+    """`share`: from 0 to 1; `target`: the unit of what is predicted; `ratio`: a number without a unit."""
+
+
+class SetEvaluation(Struct, frozen=True, kw_only=True):
+    """How a version does on a labelled set of the model's own."""
+
+    validation_set: str
+    """Digest of the set."""
+    kind: str
+    count: int
+    """Rows."""
+    metrics: tuple[Metric, ...]
+    latency_ms_p95: float
+    """95th percentile of inferences of one row each."""
+    warnings: tuple[str, ...] = ()
+    """What could not be measured on this set, and what was taken for granted."""
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures flat, for the registry."""
+        return {
+            **{metric.name: metric.value for metric in self.metrics},
+            "latency_ms_p95": self.latency_ms_p95,
+            "count": float(self.count),
+        }
+
+
+class MeasuredOnSet(Struct, frozen=True, kw_only=True, tag="measured-on-set"):
+    """A version on a labelled set, and the one it is compared with on the same set; also the line that tells of it."""
+
+    candidate: SetEvaluation
+    """Has a metric for how far it is from the other one, where there is another one."""
+    compared: SetEvaluation | None = None
+
+
 class EvaluationOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an evaluation's process reads from standard input, as one JSON line. The end of input tells it to end."""
 
@@ -58,13 +101,29 @@ class EvaluationOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     threads: int = 1
 
 
+class SetEvaluationOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the process of an evaluation on a labelled set reads, as one JSON line. One of two files is the set."""
+
+    candidate_file: str
+    compared_file: str | None = None
+    set_file: str | None = None
+    """A set that is an artifact."""
+    data_file: str | None = None
+    """A set in a file of arrays."""
+    data_kind: str | None = None
+    """What is measured on the file; None: what the arrays' names say."""
+    bytes_max: int
+    """Of the set, also when it is unpacked."""
+    threads: int = 1
+
+
 class EvaluationAborted(Struct, frozen=True, kw_only=True, tag="aborted"):
     """The last line when the process knows why there are no figures."""
 
     detail: str
 
 
-EvaluationLine = Measured | EvaluationAborted
+EvaluationLine = Measured | MeasuredOnSet | EvaluationAborted
 """What an evaluation's process writes to standard output, as one JSON object."""
 
 
@@ -72,14 +131,21 @@ class Evaluator(Protocol):
     """Measures artifacts of the store where a crash or a hang is not ours."""
 
     async def measure(
-        self, digest: str, *, compared_with: str | None = None, data_file: Path | None = None
-    ) -> Measured:
+        self,
+        digest: str,
+        *,
+        compared_with: str | None = None,
+        data_file: Path | None = None,
+        validation_set: ValidationSet | None = None,
+    ) -> Measured | MeasuredOnSet:
         """Measure an artifact and, on the same set, another one.
 
         Args:
             digest: The digest of the artifact.
             compared_with: The digest of the other one.
-            data_file: The set; None: the fixed one.
+            data_file: The set; None: the model's own.
+            validation_set: The model's own; None: it has none, which leaves the bundled digits for those that take
+                them.
 
         Raises:
             EvaluationFailedError: The figures could not be made.

@@ -18,7 +18,7 @@ from hotswap_events.commands import (
 from hotswap_events.registry import TrainingFailureCause
 from hotswap_stream.application.own_commands import own_id
 from hotswap_stream.application.registry.registry import Registry
-from hotswap_stream.application.training.evaluation import Evaluation, Evaluator
+from hotswap_stream.application.training.evaluation import Evaluation, Evaluator, SetEvaluation
 from hotswap_stream.application.training.runs import (
     OnProgress,
     Trainer,
@@ -42,7 +42,7 @@ class TrainingReport(Struct, frozen=True, kw_only=True):
     outcome: TrainingOutcome
     results: tuple[CommandResult, ...]
     model_version: str | None = None
-    evaluation: Evaluation | None = None
+    evaluation: Evaluation | SetEvaluation | None = None
 
     @property
     def ended_well(self) -> bool:
@@ -207,10 +207,11 @@ class ModelTrainer:
         correlation_id: str | None = None,
         promote_first: bool = False,
         data_file: Path | None = None,
-    ) -> tuple[Evaluation, CommandResult]:
+    ) -> tuple[Evaluation | SetEvaluation, CommandResult]:
         """Measure a version and the active one on one validation set, and hand in the figures.
 
-        The set is the fixed one, or that in `data_file`; its digest is recorded.
+        The set is that in `data_file`, or the model's own, or the bundled digits for a model that has none. Its digest
+        is recorded.
 
         Raises:
             HotswapError: The version does not exist, or its artifact cannot be measured.
@@ -225,7 +226,10 @@ class ModelTrainer:
             active = None if state.active_version == model_version else state.active
             compared_with = None if active is None else active.artifact.digest
             measured = await self._evaluator.measure(
-                version.artifact.digest, compared_with=compared_with, data_file=data_file
+                version.artifact.digest,
+                compared_with=compared_with,
+                data_file=data_file,
+                validation_set=state.validation_set,
             )
             evaluation, baseline = measured.candidate, measured.compared
             result = await self.registry.handle(

@@ -51,8 +51,11 @@ def get_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False
     )
     if policy.gates:
         print_table(
-            ("figure", "better", "threshold", "margin", "otherwise"),
-            ((gate.figure, gate.better, gate.threshold, gate.margin, gate.otherwise) for gate in policy.gates),
+            ("figure", "better", "threshold", "margin", "relative margin", "otherwise"),
+            (
+                (gate.figure, gate.better, gate.threshold, gate.margin, gate.relative, gate.otherwise)
+                for gate in policy.gates
+            ),
             title="gates",
         )
 

@@ -17,13 +17,13 @@ from hotswap_stream.cli.terminal.options import (
     VersionArgument,
     parse_figures,
     parse_pairs,
+    parse_shapes,
 )
 from hotswap_stream.cli.terminal.printing import print_result
 from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
-    from hotswap_stream.application.artifacts.manifest import Shape
     from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.settings import Settings
 
@@ -100,7 +100,7 @@ def register(
     if (file is None) == (digest is None):
         raise typer.BadParameter("give either FILE or --digest", param_hint="FILE")
     files = {path.name: path for path in beside or []}
-    shapes = _parse_shapes(warm_up or [])
+    shapes = parse_shapes(warm_up or [])
     metrics, tags = parse_figures(metric or [], option="--metric"), parse_pairs(tag or [], option="--tag")
     fields = command_fields(
         model, actor=actor, reason=reason, command_id=command_id, expected_sequence=expected_sequence
@@ -151,15 +151,6 @@ def register(
             return await registry.handle(command)
 
     print_result(run(main), as_json=as_json)
-
-
-def _parse_shapes(texts: list[str]) -> "dict[str, Shape]":
-    from hotswap_stream.application.artifacts.trial import parse_shapes
-
-    try:
-        return parse_shapes(texts)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--warm-up") from error
 
 
 @sends_command

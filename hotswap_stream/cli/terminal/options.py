@@ -3,9 +3,12 @@
 import getpass
 import os
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from hotswap_stream.application.artifacts.manifest import Shape
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
 VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="Name of the version, such as v3.")]
@@ -94,3 +97,13 @@ def parse_figures(pairs: list[str], *, option: str) -> dict[str, float]:
         except ValueError:
             raise typer.BadParameter(f"{value!r} of {key!r} is not a number", param_hint=option) from None
     return figures
+
+
+def parse_shapes(texts: list[str]) -> "dict[str, Shape]":
+    """Return `INPUT=SHAPE` texts as a dictionary. typer.BadParameter for one that is none."""
+    from hotswap_stream.application.artifacts import trial
+
+    try:
+        return trial.parse_shapes(texts)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--warm-up") from error

@@ -1,16 +1,15 @@
-"""`train`, `evaluate`, `generate-data`: versions from data."""
+"""`train`, `generate-data`: versions from data."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hotswap_stream.cli.terminal.options import Actor, AsJson, ModelArgument, Reason, VersionArgument, parse_pairs
+from hotswap_stream.cli.terminal.options import Actor, AsJson, ModelArgument, Reason, parse_pairs
 from hotswap_stream.cli.terminal.running import FAILED, fail, run
 
 if TYPE_CHECKING:
-    from hotswap_events.commands import CommandResult
-    from hotswap_stream.application.training.evaluation import Evaluation
+    from hotswap_stream.application.training.evaluation import Evaluation, SetEvaluation
     from hotswap_stream.application.training.runs import OnProgress, TrainingProgress, TrainingSpec
     from hotswap_stream.application.training.trainer import TrainingReport
     from hotswap_stream.settings import Settings
@@ -21,7 +20,6 @@ DataKindName = Literal["good", "inverted", "shifted", "mislabeled", "noise", "co
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("train")(train)
-    app.command("evaluate")(evaluate)
     app.command("generate-data")(generate_data)
 
 
@@ -149,12 +147,20 @@ def print_report(report: "TrainingReport") -> None:
     if report.evaluation is None:
         typer.secho(f"not registered: {last.refusal.reason if last.refusal else last.detail}", fg="red", err=True)
         return
-    measured = report.evaluation
-    typer.echo(
-        f"{report.model_version}: accuracy {measured.accuracy:.1%}, macro F1 {measured.macro_f1:.3f}, "
-        f"p95 {measured.latency_ms_p95:.2f} ms on {measured.count} validation images"
-    )
+    typer.echo(f"{report.model_version}: {_measured_line(report.evaluation)}")
     typer.echo(_verdict_line(last.event_types) if last.refusal is None else f"not validated: {last.refusal.reason}")
+
+
+def _measured_line(measured: "Evaluation | SetEvaluation") -> str:
+    from hotswap_stream.application.training.evaluation import SetEvaluation
+
+    if isinstance(measured, SetEvaluation):
+        figures = ", ".join(f"{metric.name} {metric.value:.4g}" for metric in measured.metrics)
+        return f"{figures}, p95 {measured.latency_ms_p95:.2f} ms on {measured.count} rows of the model's validation set"
+    return (
+        f"accuracy {measured.accuracy:.1%}, macro F1 {measured.macro_f1:.3f}, p95 {measured.latency_ms_p95:.2f} ms on "
+        f"{measured.count} validation images"
+    )
 
 
 def _verdict_line(event_types: tuple[str, ...]) -> str:
@@ -163,46 +169,6 @@ def _verdict_line(event_types: tuple[str, ...]) -> str:
     if "hotswap.model.archived.v1" in event_types:
         return "failed validation and was archived"
     return "validated; `hotswap-stream models` shows the verdict, `hotswap-stream promote` puts it into production"
-
-
-def evaluate(
-    model: ModelArgument,
-    version: VersionArgument,
-    actor: Actor,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Labeled images to measure on, as `generate-data` writes them. Default: the fixed validation set.",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure a version and the active one on one validation set, and hand in the figures for a verdict.
-
-    This happens in a process of its own. The event names the set by its digest.
-    """
-
-    async def main(settings: "Settings") -> "tuple[Evaluation, CommandResult]":
-        import uuid
-
-        from hotswap_stream import bootstrap
-
-        async with bootstrap.open_training(settings, "cli") as trainer:
-            return await trainer.validate(
-                model, version, actor=actor, command_id=f"evaluate-{uuid.uuid4().hex}", data_file=data
-            )
-
-    evaluation, result = run(main)
-    from hotswap_stream.cli.terminal.printing import print_result
-
-    if not as_json:
-        from hotswap_stream.cli.terminal.printing import print_facts
-
-        print_facts(
-            {"accuracy": evaluation.accuracy, "macro F1": evaluation.macro_f1, "p95 ms": evaluation.latency_ms_p95}
-        )
-    print_result(result, as_json=as_json)
 
 
 def generate_data(

@@ -53,10 +53,15 @@ def wrong_version_name(model_version: str) -> str | None:
 
 def wrong_artifact(artifact: ArtifactFacts) -> str | None:
     """Return why the artifact cannot be one, or None."""
-    if _DIGEST.fullmatch(artifact.digest):
-        wrong = None if artifact.signature is None else wrong_shape(artifact.signature, ModelSignature)
-        return wrong and f"the artifact's signature is not valid: {wrong}"
-    return f"artifact digest {artifact.digest[:100]!r} is not valid: 'sha256:' and 64 lower-case hex digits"
+    wrong = None if artifact.signature is None else wrong_shape(artifact.signature, ModelSignature)
+    return wrong_digest(artifact.digest) or (wrong and f"the artifact's signature is not valid: {wrong}")
+
+
+def wrong_digest(digest: str) -> str | None:
+    """Return why this cannot be the digest of an artifact, or None."""
+    if _DIGEST.fullmatch(digest):
+        return None
+    return f"artifact digest {digest[:100]!r} is not valid: 'sha256:' and 64 lower-case hex digits"
 
 
 def wrong_figures(what: str, figures: Mapping[str, float]) -> str | None:

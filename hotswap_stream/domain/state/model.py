@@ -12,6 +12,7 @@ from hotswap_events.envelope import Timestamp
 from hotswap_events.profile import ModelProfiled
 from hotswap_events.registry import ArtifactFacts, ArtifactTrial, ModelValidated, Provenance
 from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_events.validation_set import ValidationSet
 from hotswap_stream.domain.state.alerts import NO_ALERTS, AlertsState
 from hotswap_stream.domain.state.circuits import UNTOUCHED, ServingControl
 from hotswap_stream.domain.state.rollout import RolloutState
@@ -88,6 +89,8 @@ class ModelState(Struct, gc=False):
     """Set for this model; None: the default."""
     alerts: AlertsState = NO_ALERTS
     """Those that are raised, those that ended lately, and the policy they come from."""
+    validation_set: ValidationSet | None = None
+    """What its versions are measured on; None: none was chosen."""
 
     @property
     def exists(self) -> bool:
@@ -124,4 +127,5 @@ class ModelState(Struct, gc=False):
             self.rollouts_total,
             self.validation_policy,
             self.alerts,
+            self.validation_set,
         )

@@ -1,4 +1,4 @@
-"""What the events of training runs and of versions mean, and those of the policy by which versions are judged."""
+"""What the events of training runs and of versions mean, and those of the policy and the set that judge them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +16,7 @@ from hotswap_events.registry import (
     TrainingStarted,
 )
 from hotswap_events.validation_policy import ValidationPolicySet
+from hotswap_events.validation_set import ValidationSetChosen
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError, known_version
 from hotswap_stream.domain.rollouts.evolve import check_entering_production, check_leaving
 from hotswap_stream.domain.serving.evolve import reset_circuit
@@ -109,6 +110,10 @@ def _validation_policy_set(state: ModelState, data: ValidationPolicySet, _event:
     state.validation_policy = data.policy
 
 
+def _validation_set_chosen(state: ModelState, data: ValidationSetChosen, _event: Envelope) -> None:
+    state.validation_set = data.validation_set
+
+
 def _artifact_deleted(state: ModelState, data: ArtifactDeleted, _event: Envelope) -> None:
     version = known_version(state, data.model_version)
     if version.stage != "archived" or version.was_in_production:
@@ -129,5 +134,6 @@ VERSION_HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
     ModelRolledBack: _rolled_back,
     ModelArchived: _archived,
     ValidationPolicySet: _validation_policy_set,
+    ValidationSetChosen: _validation_set_chosen,
     ArtifactDeleted: _artifact_deleted,
 }

@@ -1,24 +1,46 @@
-"""The verdict on a version, and the policy by which it is drawn."""
+"""The verdict on a version, the policy by which it is drawn, and the set that it is measured on."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.commands import Refusal, SetValidationPolicy, ValidateVersion
+from hotswap_events.commands import ChooseValidationSet, Refusal, SetValidationPolicy, ValidateVersion
 from hotswap_events.registry import ModelArchived, ModelValidated, RegistryEvent
 from hotswap_events.validation_policy import ValidationPolicySet
+from hotswap_events.validation_set import ValidationSet, ValidationSetChosen
 from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, illegal, invalid, promotion
 from hotswap_stream.domain.state.model import ModelState
-from hotswap_stream.domain.versions.validation import ValidationPolicy, judge, missing_figure, wrong_validation_policy
+from hotswap_stream.domain.versions.metrics import CLASSIFICATION
+from hotswap_stream.domain.versions.validation import (
+    Judgement,
+    ValidationPolicy,
+    judge,
+    judge_by_gates,
+    missing_figure,
+    wrong_validation_policy,
+)
+
+_KIND = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
-def _wrong_evaluation(command: ValidateVersion) -> str | None:
-    if "accuracy" not in command.figures:
-        return "figures need 'accuracy', a share from 0 to 1"
+def by_accuracy(state: ModelState) -> bool:
+    """Return whether accuracy counts for this model: unless its validation set is of another kind."""
+    return state.validation_set is None or state.validation_set.kind == CLASSIFICATION
+
+
+def _wrong_evaluation(state: ModelState, command: ValidateVersion) -> str | None:
+    if by_accuracy(state) and "accuracy" not in command.figures:
+        return (
+            "figures need 'accuracy', a share from 0 to 1; for a model that is no classifier choose a validation set "
+            "of its kind first"
+        )
+    if not command.figures:
+        return "there are no figures"
     for what, figures in (("figures", command.figures), ("baseline_figures", command.baseline_figures)):
         if wrong := limits.wrong_figures(what, figures):
             return wrong
-        if not 0 <= figures.get("accuracy", 0) <= 1:
+        if by_accuracy(state) and not 0 <= figures.get("accuracy", 0) <= 1:
             return f"{what}['accuracy'] is {figures['accuracy']}, not a share from 0 to 1"
     return limits.wrong_texts("validation", {"validation_set": command.validation_set})
 
@@ -30,7 +52,7 @@ def validate(state: ModelState, command: ValidateVersion, policy: ValidationPoli
         return version
     if version.stage in ("archived", "production"):
         return illegal(state, version, f"is in stage {version.stage}; a verdict now would come too late")
-    if wrong := _wrong_evaluation(command):
+    if wrong := _wrong_evaluation(state, command):
         return invalid(wrong)
     if command.baseline_version != state.active_version:
         return Refusal(
@@ -38,28 +60,32 @@ def validate(state: ModelState, command: ValidateVersion, policy: ValidationPoli
             reason=f"compared with {command.baseline_version or 'no version'}, but "
             f"{state.active_version or 'no version'} is active; evaluate again",
         )
-    if state.active_version is not None and "accuracy" not in command.baseline_figures:
+    if by_accuracy(state) and state.active_version is not None and "accuracy" not in command.baseline_figures:
         return invalid(
             f"{state.active_version!r} is active: baseline_figures need its 'accuracy' on the same validation set"
         )
     baseline = command.baseline_figures if state.active_version is not None else None
     if wrong := missing_figure(policy, command.figures, baseline):
         return invalid(wrong)
-    verdict = judge(policy, command.figures, baseline)
+    if by_accuracy(state):
+        judged = Judgement(judge(policy, command.figures, baseline))
+    else:
+        judged = judge_by_gates(policy, command.figures, baseline)
     events: list[RegistryEvent] = [
         ModelValidated(
             model_version=version.model_version,
-            verdict=verdict,
+            verdict=judged.verdict,
             validation_set=command.validation_set,
             figures=command.figures,
-            thresholds=policy.thresholds(),
+            thresholds=policy.thresholds(by_accuracy=by_accuracy(state)),
             baseline_version=state.active_version,
             baseline_figures=dict(command.baseline_figures),
+            detail=judged.because,
         )
     ]
-    if verdict == "failed":
+    if judged.verdict == "failed":
         events.append(ModelArchived(model_version=version.model_version))
-    elif verdict == "passed" and command.promote_first and state.active_version is None:
+    elif judged.verdict == "passed" and command.promote_first and state.active_version is None:
         events.append(promotion(state, version))
     return Accepted(tuple(events))
 
@@ -73,4 +99,21 @@ def _set_validation_policy(state: ModelState, command: SetValidationPolicy) -> D
     return Accepted((ValidationPolicySet(policy=command.policy),))
 
 
-VALIDATION_RULES: dict[type, Callable[[ModelState, Any], Decision]] = {SetValidationPolicy: _set_validation_policy}
+def _choose_validation_set(state: ModelState, command: ChooseValidationSet) -> Decision:
+    """Choose the set from here on; verdicts drawn before keep theirs."""
+    chosen = command.validation_set
+    if wrong := limits.wrong_shape(chosen, ValidationSet) or limits.wrong_digest(chosen.artifact_digest):
+        return invalid(wrong)
+    if not _KIND.fullmatch(chosen.kind):
+        return invalid(
+            f"kind {chosen.kind!r} is not valid: lower-case letters, digits and '-', such as 'classification'"
+        )
+    if chosen == state.validation_set:
+        return Accepted((), f"{state.model_name!r} has this validation set already")
+    return Accepted((ValidationSetChosen(validation_set=chosen),))
+
+
+VALIDATION_RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
+    SetValidationPolicy: _set_validation_policy,
+    ChooseValidationSet: _choose_validation_set,
+}

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
+from hotswap_stream.adapters.evaluation.process import set_evaluator_command
 from hotswap_stream.adapters.torch.data.bad_data import make_data
 from hotswap_stream.adapters.torch.data.digits import load_digits_split
 from hotswap_stream.adapters.torch.data.files import save_data_file
@@ -20,12 +21,13 @@ from hotswap_stream.adapters.torch.training.evaluator_process import evaluator_c
 from hotswap_stream.adapters.torch.training.fit import FitOptions, fit
 from hotswap_stream.adapters.torch.training.run import item_shape_of
 from hotswap_stream.application.artifacts.store import ArtifactStore
-from hotswap_stream.application.training.evaluation import EvaluationFailedError
+from hotswap_stream.application.training.evaluation import EvaluationFailedError, Measured, MeasuredOnSet
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.workers.training.subprocess_evaluator import SubprocessEvaluator
 from tests.support.checkout import ROOT
 from tests.support.samples.artifacts import linear_artifact
 
+SET_BYTES_MAX = 64 * 1024**2
 READ_ORDER = "import json, os, sys, time; order = json.loads(sys.stdin.readline());"
 
 
@@ -43,7 +45,19 @@ def store() -> ArtifactStore:
 def _evaluator(
     store: ArtifactStore, folder: Path, *, command: Sequence[str] | None = None, seconds_max: float = 90.0
 ) -> SubprocessEvaluator:
-    return SubprocessEvaluator(command or evaluator_command(), store, folder=folder, seconds_max=seconds_max)
+    return SubprocessEvaluator(
+        command or evaluator_command(),
+        store,
+        set_command=set_evaluator_command(),
+        folder=folder,
+        seconds_max=seconds_max,
+        set_bytes_max=SET_BYTES_MAX,
+    )
+
+
+def _on_digits(measured: Measured | MeasuredOnSet) -> Measured:
+    assert isinstance(measured, Measured)
+    return measured
 
 
 def _in_python(code: str) -> tuple[str, ...]:
@@ -63,7 +77,7 @@ async def test_versions_are_measured_on_the_same_set(store: ArtifactStore, tmp_p
     split = load_digits_split()
     good = await store.put_artifact(_trained(split.train, epochs=8))
     bad = await store.put_artifact(_trained(make_data(split.train, "inverted"), epochs=3))
-    measured = await _evaluator(store, tmp_path).measure(bad.digest, compared_with=good.digest)
+    measured = _on_digits(await _evaluator(store, tmp_path).measure(bad.digest, compared_with=good.digest))
     assert measured.compared is not None
     assert measured.candidate.validation_set == measured.compared.validation_set == split.validation.digest()
     assert measured.compared.accuracy > 0.9
@@ -75,7 +89,8 @@ async def test_versions_are_measured_on_the_same_set(store: ArtifactStore, tmp_p
 
     own = make_data(split.held_out, "good", count=50)
     save_data_file(tmp_path / "own.safetensors", own)
-    alone = await _evaluator(store, tmp_path / "runs").measure(good.digest, data_file=tmp_path / "own.safetensors")
+    file = tmp_path / "own.safetensors"
+    alone = _on_digits(await _evaluator(store, tmp_path / "runs").measure(good.digest, data_file=file))
     assert alone.compared is None
     assert (alone.candidate.validation_set, alone.candidate.count) == (own.digest(), 50)
 

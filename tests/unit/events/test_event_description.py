@@ -12,6 +12,7 @@ from tests.support.samples import alerts as alert_samples
 from tests.support.samples import emergencies as emergency_samples
 from tests.support.samples import rollouts as rollout_samples
 from tests.support.samples import serving as serving_samples
+from tests.support.samples import validation_sets as set_samples
 from tests.support.samples.profiles import profiled
 from tests.support.samples.registry import (
     archived,
@@ -42,6 +43,7 @@ DESCRIPTIONS: list[tuple[RegistryEvent, str]] = [
     (rolled_back("v1", "v2", "emergency"), "rolled digits back from v2 to v1 (emergency)"),
     (profiled("v1"), "recorded the profile of v1 of digits (1,257 rows of digits-train)"),
     *rollout_samples.DESCRIBED,
+    *set_samples.DESCRIBED,
     *serving_samples.DESCRIBED,
     *alert_samples.DESCRIBED,
     *emergency_samples.DESCRIBED,

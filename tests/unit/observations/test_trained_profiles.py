@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hotswap_events.registry import Provenance
+from hotswap_events.validation_set import ValidationSet
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.adapters.torch.modules.architectures import manifest_of
 from hotswap_stream.application.registry.registry import Registry
@@ -49,9 +50,15 @@ class Good:
     """An Evaluator that finds every version good."""
 
     async def measure(
-        self, digest: str, *, compared_with: str | None = None, data_file: Path | None = None
+        self,
+        digest: str,
+        *,
+        compared_with: str | None = None,
+        data_file: Path | None = None,
+        validation_set: ValidationSet | None = None,
     ) -> Measured:
-        assert (digest, compared_with, data_file) == (artifact_of("v1").digest, None, None)
+        assert (digest, compared_with) == (artifact_of("v1").digest, None)
+        assert (data_file, validation_set) == (None, None)
         figures = Evaluation(
             validation_set="sha256:0",
             count=9,

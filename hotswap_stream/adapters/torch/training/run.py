@@ -21,6 +21,10 @@ from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.training.runs import TrainingFinished, TrainingOrder, TrainingProgress
 from hotswap_stream.errors import HotswapError
 
+_WAY_OUT = (
+    "a model of anything else is measured on a validation set of its own (`hotswap-stream validation-set choose`)"
+)
+
 
 class NotAClassifierError(HotswapError):
     """The architecture does not take the digits' images, or does not return ten scores."""
@@ -34,12 +38,12 @@ def item_shape_of(manifest: ArtifactManifest) -> tuple[int, ...]:
     if len(manifest.inputs) != 1 or spec.datatype != "FP32" or -1 in item or torch.Size(item).numel() != pixels:
         raise NotAClassifierError(
             f"architecture {manifest.architecture!r} takes {[list(one.shape) for one in manifest.inputs]}; "
-            f"one FP32 input of {pixels} numbers an item is needed for the digits"
+            f"one FP32 input of {pixels} numbers an item is needed for the digits; {_WAY_OUT}"
         )
     if len(manifest.outputs) != 1 or scores != (-1, CLASSES):
         raise NotAClassifierError(
             f"architecture {manifest.architecture!r} answers {[list(one.shape) for one in manifest.outputs]}; "
-            f"one output of shape [-1, {CLASSES}] is needed for the digits"
+            f"one output of shape [-1, {CLASSES}] is needed for the digits; {_WAY_OUT}"
         )
     return item
 
