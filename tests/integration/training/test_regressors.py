@@ -86,6 +86,14 @@ def test_the_gate_refuses_the_worse_and_lets_the_better_pass(cli: Cli, tmp_path:
     assert versions["v3"]["validation"]["baseline_figures"]["rmse"] == pytest.approx(first_rmse, rel=1e-4)
     assert versions["v3"]["validation"]["figures"]["difference_mae"] > 0
 
+    # Figures that were measured elsewhere are judged alike.
+    cli("register", "diabetes", str(first), "--version", "elsewhere")
+    handed_in = ("--figure", "rmse=70", "--figure", "r2=0.3")
+    assert "need 'rmse'" in cli("validate", "diabetes", "elsewhere", *handed_in, code=3).stderr
+    beside = ("--baseline-figure", "rmse=69", "--baseline-figure", "r2=0.3")
+    cli("validate", "diabetes", "elsewhere", *handed_in, *beside)
+    cli("promote", "diabetes", "elsewhere")
+
     # A set is no version, and the same whether it is packed by itself or when it is chosen.
     packed = tmp_path / "packed.safetensors"
     assert (
