@@ -16,6 +16,8 @@ from hotswap_stream.application.artifacts.trial import ModelOptions
 
 FREE_SIZES = (8, 1, 16, 32, 64, 128, 224, 256, 512)
 """What free sizes are tried with, one after the other, where nobody says a usual shape."""
+KEYS_ALONE_MAX = 8
+"""So many free sizes are also tried each by itself, with 1 for the others."""
 ROWS = 3
 MIXED_ROWS = 8
 SEEDS = (0, 1)
@@ -194,13 +196,12 @@ class _Deriving:
                 raise UnsupportedGraphError(
                     f"the graph does not say how many dimensions input {tensor.name!r} has; say a usual shape (warm_up)"
                 )
-        has_free = any(isinstance(size, str) for tensor in unknown for size in (tensor.dimensions or ())[1:])
-        for free in FREE_SIZES if has_free else (1,):
+        for free in _free_sizes(unknown):
             shapes: Shapes = {}
             for tensor in tensors:
                 usual = self._options.warm_up.get(tensor.name)
                 shapes[tensor.name] = usual or tuple(
-                    size if isinstance(size, int) else (rows if index == 0 else free)
+                    size if isinstance(size, int) else (rows if index == 0 else free[_key(tensor, index)])
                     for index, size in enumerate(tensor.dimensions or ())
                 )
             if sum(math.prod(shape) for shape in shapes.values()) > WARM_UP_ELEMENTS_MAX:
@@ -229,6 +230,29 @@ class _Deriving:
                 raise UnsupportedGraphError(f"output {name!r} comes as a {type(value).__name__}, not as a tensor")
             outputs.append(value)
         return outputs
+
+
+def _key(tensor: GraphTensor, index: int) -> str:
+    """Return what tells a free size from others: dimensions of one name have one size."""
+    size = (tensor.dimensions or ())[index]
+    return f"named {size}" if isinstance(size, str) and size else f"{index} of {tensor.name}"
+
+
+def _free_sizes(tensors: Sequence[GraphTensor]) -> Iterator[dict[str, int]]:
+    """Yield sizes to try for all free dimensions but the first ones: the same for all, then each by itself."""
+    keys = [
+        _key(tensor, index)
+        for tensor in tensors
+        for index, size in enumerate(tensor.dimensions or ())
+        if index and isinstance(size, str)
+    ]
+    distinct = list(dict.fromkeys(keys))
+    for size in FREE_SIZES if distinct else (1,):
+        yield dict.fromkeys(distinct, size)
+    if 1 < len(distinct) <= KEYS_ALONE_MAX:
+        for key in distinct:
+            for size in FREE_SIZES:
+                yield {**dict.fromkeys(distinct, 1), key: size}
 
 
 class _SessionExecutor(OnnxGraphExecutor):

@@ -9,10 +9,13 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import msgspec
 import psutil
+from msgspec.structs import replace
 
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.trial import (
     WARNINGS_MAX,
     TrialFacts,
@@ -22,6 +25,9 @@ from hotswap_stream.application.artifacts.trial import (
 )
 from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, write_line
 from hotswap_stream.errors import HotswapError
+
+if TYPE_CHECKING:
+    from hotswap_stream.adapters.onnx.loader import OnnxLoadedModel
 
 WARM_RUNS = 7
 ROWS_TRIED = 16
@@ -53,8 +59,6 @@ def tried(order: TrialOrder) -> TrialPassed:
     Raises:
         HotswapError: It cannot be served; the message says why.
     """
-    from hotswap_stream.adapters.models.batch_sizes import batch_sizes
-    from hotswap_stream.adapters.models.checking import Reference
     from hotswap_stream.adapters.onnx.deriving import derive_manifest
     from hotswap_stream.adapters.onnx.graph import read_signature
     from hotswap_stream.adapters.onnx.loader import load_graph, sample_request
@@ -81,9 +85,14 @@ def tried(order: TrialOrder) -> TrialPassed:
         manifest, warnings = derived.manifest, derived.warnings
     del session
     model = load_graph(manifest, files, threads=order.threads, batch_rows_max=ROWS_TRIED)
-    if manifest.has_rows and model.padded_rows(ROWS_TRIED) == ROWS_TRIED:
-        # Wherever in a batch a row is, it must have the same bits: answers are computed again one day.
-        Reference(manifest, model.reference, ROWS_TRIED).check(model.reference, batch_sizes(ROWS_TRIED)[-2:])
+    if given is None and (moving := _moving_bits(manifest, model)):
+        if order.options.batching == "rows":
+            warnings += (f"{moving}; an answer that is computed again may differ in the last bits",)
+        else:
+            options = replace(order.options, batching="request")
+            manifest = derive_manifest(open_session(files, threads=order.threads), signature, options).manifest
+            model = load_graph(manifest, files, threads=order.threads, batch_rows_max=ROWS_TRIED)
+            warnings += (f"{moving}; so requests are computed one by one, unless batching 'rows' is asked for",)
     inputs = sample_request(manifest)
     times = []
     for _ in range(1 + WARM_RUNS):
@@ -103,6 +112,23 @@ def tried(order: TrialOrder) -> TrialPassed:
         ),
         warnings=warnings[:WARNINGS_MAX],
     )
+
+
+def _moving_bits(manifest: ArtifactManifest, model: "OnnxLoadedModel") -> str | None:
+    """Return what tells that a row's bits are not the same wherever in a batch it is, or None where they are.
+
+    Answers are computed again one day, and their place in the batch is not known then.
+    """
+    from hotswap_stream.adapters.models.batch_sizes import batch_sizes
+    from hotswap_stream.adapters.models.checking import OutputsDifferError, Reference
+
+    if not manifest.has_rows or model.padded_rows(ROWS_TRIED) != ROWS_TRIED:
+        return None
+    try:
+        Reference(manifest, model.reference, ROWS_TRIED).check(model.reference, batch_sizes(ROWS_TRIED))
+    except OutputsDifferError as error:
+        return f"rows do not have the same outputs in every batch ({error})"
+    return None
 
 
 def _limit(order: TrialOrder) -> None:

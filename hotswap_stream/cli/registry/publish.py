@@ -10,7 +10,9 @@ from hotswap_stream.cli.terminal.options import (
     AsJson,
     CommandId,
     ModelArgument,
+    OneByOne,
     Reason,
+    batching_of,
     parse_figures,
     parse_pairs,
     parse_shapes,
@@ -71,9 +73,7 @@ def publish(
             metavar="INPUT=SHAPE", help="A usual shape of an input of the graph, such as pixels=1x3x224x224; repeat."
         ),
     ] = None,
-    one_by_one: Annotated[
-        bool, typer.Option("--one-by-one", help="Compute requests one by one, not in batches: the graph has no rows.")
-    ] = False,
+    one_by_one: OneByOne = None,
     allow_non_finite: Annotated[
         bool, typer.Option("--allow-non-finite", help="NaN and infinity may go into the graph and come out of it.")
     ] = False,
@@ -141,7 +141,7 @@ def publish(
                 to=to,
                 difference_max=difference_max,
                 warm_up=shapes,
-                batching="request" if one_by_one else None,
+                batching=batching_of(one_by_one),
                 allow_non_finite=allow_non_finite or None,
                 trust_file=trust_file,
                 code_revision=code_revision,

@@ -13,8 +13,10 @@ from hotswap_stream.cli.terminal.options import (
     CommandId,
     ExpectedSequence,
     ModelArgument,
+    OneByOne,
     Reason,
     VersionArgument,
+    batching_of,
     parse_figures,
     parse_pairs,
     parse_shapes,
@@ -72,9 +74,7 @@ def register(
             metavar="INPUT=SHAPE", help="A usual shape of an input of the graph, such as pixels=1x3x224x224; repeat."
         ),
     ] = None,
-    one_by_one: Annotated[
-        bool, typer.Option("--one-by-one", help="Compute requests one by one, not in batches: the graph has no rows.")
-    ] = False,
+    one_by_one: OneByOne = None,
     allow_non_finite: Annotated[
         bool, typer.Option("--allow-non-finite", help="NaN and infinity may go into the graph and come out of it.")
     ] = False,
@@ -121,7 +121,7 @@ def register(
             options = ModelOptions(
                 labels=tuple(label or ()),
                 warm_up=shapes,
-                batching="request" if one_by_one else None,
+                batching=batching_of(one_by_one),
                 allow_non_finite=allow_non_finite,
             )
             content, tried = await bootstrap.imported_model(settings, file, files, options)

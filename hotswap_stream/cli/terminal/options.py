@@ -22,6 +22,14 @@ CommandId = Annotated[
     str | None,
     typer.Option(help="A command with the same id never applies twice. Default: a fresh id.", show_default=False),
 ]
+OneByOne = Annotated[
+    bool | None,
+    typer.Option(
+        "--one-by-one/--in-batches",
+        help="Compute requests one by one, or rows of several together. Default: found out by trying.",
+        show_default=False,
+    ),
+]
 AllowSignatureChange = Annotated[
     bool,
     typer.Option(
@@ -107,3 +115,10 @@ def parse_shapes(texts: list[str]) -> "dict[str, Shape]":
         return trial.parse_shapes(texts)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--warm-up") from error
+
+
+def batching_of(one_by_one: bool | None) -> Literal["rows", "request"] | None:
+    """Return how a graph's requests are computed; None: found out."""
+    if one_by_one is None:
+        return None
+    return "request" if one_by_one else "rows"

@@ -47,6 +47,32 @@ async def test_rows_that_are_not_by_themselves_are_answered_request_by_request(t
     assert (await tried(tmp_path, graphs.centered())).manifest.batching == "request"
 
 
+async def test_rows_that_batches_of_a_size_change_are_answered_request_by_request_unless_asked_for(
+    tmp_path: Path,
+) -> None:
+    passed = await tried(tmp_path, graphs.unlike_in_batches())
+    assert passed.manifest.batching == "request"
+    assert "not have the same outputs in every batch" in passed.warnings[-1]
+    (tmp_path / "model.onnx").write_bytes(graphs.unlike_in_batches())
+    settings, options = Settings(home=tmp_path / "home"), ModelOptions(batching="rows")
+    _content, asked = await bootstrap.imported_model(settings, tmp_path / "model.onnx", {}, options, LIMITS)
+    assert asked is not None
+    assert asked.manifest.batching == "rows"
+    assert "may differ" in asked.warnings[-1]
+
+
+async def test_a_state_and_a_scalar_go_in_and_free_sizes_are_found_one_by_one(tmp_path: Path) -> None:
+    manifest = (await tried(tmp_path, graphs.stateful())).manifest
+    assert manifest.batching == "request"
+    assert [(spec.name, spec.shape) for spec in manifest.inputs] == [
+        ("samples", (-1, -1)),
+        ("state", (2, -1, 3)),
+        ("rate", ()),
+    ]
+    assert manifest.warm_up["state"] == (2, 1, 3)
+    assert manifest.warm_up["samples"][1] > 4
+
+
 async def test_texts_go_in_and_come_out(tmp_path: Path) -> None:
     manifest = (await tried(tmp_path, graphs.repeating())).manifest
     assert (manifest.inputs[0].datatype, manifest.outputs[0].datatype) == ("BYTES", "BYTES")

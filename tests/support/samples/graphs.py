@@ -82,3 +82,41 @@ def with_weights_beside(place: str) -> bytes:
     weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4, 2], data_location=TensorProto.EXTERNAL)
     weights.external_data.add(key="location", value=place)
     return graph_bytes([helper.make_node("MatMul", ["x", "w"], ["y"])], [value("x")], [value("y", ("N", 2))], [weights])
+
+
+def stateful() -> bytes:
+    """Five samples at least, a state [2, 1, 3] that goes in and comes out, and a rate as a scalar."""
+    one, step = (helper.make_tensor(name, TensorProto.INT64, [1], [value]) for name, value in (("o", 1), ("k", 5)))
+    nodes = [
+        helper.make_node("Slice", ["samples", "o", "k", "o"], ["part"]),
+        helper.make_node("Reshape", ["part", "fours"], ["steps"]),
+        helper.make_node("ReduceMean", ["steps"], ["mean"], axes=[1], keepdims=1),
+        helper.make_node("Cast", ["rate"], ["hertz"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["mean", "hertz"], ["loudness"]),
+        helper.make_node("Reshape", ["state", "shape"], ["kept"]),
+        helper.make_node("Add", ["kept", "mean"], ["next"]),
+    ]
+    shape = helper.make_tensor("shape", TensorProto.INT64, [3], [2, 1, 3])
+    fours = helper.make_tensor("fours", TensorProto.INT64, [2], [1, 4])
+    return graph_bytes(
+        nodes,
+        [value("samples", ("", "")), value("state", (2, "", 3)), value("rate", (), TensorProto.INT64)],
+        [value("loudness", ("", 1)), value("next", ("", "", ""))],
+        [one, step, shape, fours],
+    )
+
+
+def unlike_in_batches(rows: int = 4) -> bytes:
+    """Rows are computed otherwise where there are as many as `rows` in a batch: all are a tenth more."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"], start=0, end=1),
+        helper.make_node("Equal", ["shape", "n"], ["is"]),
+        helper.make_node("Where", ["is", "more", "same"], ["factor"]),
+        helper.make_node("Mul", ["x", "factor"], ["y"]),
+    ]
+    weights = [
+        helper.make_tensor("n", TensorProto.INT64, [1], [rows]),
+        helper.make_tensor("more", TensorProto.FLOAT, [1], [1.1]),
+        helper.make_tensor("same", TensorProto.FLOAT, [1], [1.0]),
+    ]
+    return graph_bytes(nodes, [value("x")], [value("y")], weights)
