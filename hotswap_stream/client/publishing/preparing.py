@@ -65,7 +65,7 @@ def _prepared(conversion: Conversion, wishes: Wishes, folder: Path) -> Prepared:
     allow = conversion.examples_allow_non_finite if wishes.allow_non_finite is None else wishes.allow_non_finite
     _ask(conversion)
     attempt, built, comparison = _first_that_holds(conversion, wishes, folder, allow)
-    remarks = list(conversion.warnings)
+    remarks = [*conversion.warnings, *built.warnings]
     if comparison is not None and comparison.undecided_rows:
         remarks.append(
             f"{comparison.undecided_rows} rows of the example are undecided: their two highest scores are as good as "

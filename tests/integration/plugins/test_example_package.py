@@ -1,5 +1,6 @@
 """The example package, installed into an environment of its own, and served from there by a worker process."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -80,6 +81,7 @@ async def told(stage: Stage, model_name: str) -> FleetRecord:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_the_package_is_installed_trained_with_served_and_shown(
     stage: Stage, settings: Settings, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -87,6 +89,7 @@ async def test_the_package_is_installed_trained_with_served_and_shown(
     has = [
         FleetPlugin(kind="architecture", name="example-digits", **PACKAGE),
         FleetPlugin(kind="runtime", name="example-tickets", **PACKAGE),
+        FleetPlugin(kind="evaluator", name="example-costs", **PACKAGE),
     ]
     assert listed == has
 
@@ -112,13 +115,12 @@ async def test_the_package_is_installed_trained_with_served_and_shown(
 
 
 @pytest.mark.slow
-async def test_a_worker_without_the_package_names_it(
-    stage: Stage, settings: Settings, environment: dict[str, str], tmp_path: Path
-) -> None:
+@pytest.mark.timeout(300)
+async def test_a_worker_without_the_package_names_it(stage: Stage, environment: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "tickets.safetensors"
     ran(environment, sys.executable, "-m", "hotswap_example_plugins.tickets", str(file))
-    ran(environment, *hotswap("register", TICKETS, str(file), "--actor", "test"))
-    ran(environment, *hotswap("switch", TICKETS, "v1", "--actor", "test"))
+    content = await asyncio.to_thread(file.read_bytes)
+    await stage.switch(await stage.register(await stage.store.put_artifact(content)))
     without = {**environment, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "events")))}
     with running(without, "worker", "--name", "w1"):
         missing = None

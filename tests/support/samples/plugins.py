@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from hotswap_stream.application.artifacts.bundle import pack_files
-from hotswap_stream.application.artifacts.manifest import Argument, ArtifactManifest, Batching, Package
+from hotswap_stream.application.artifacts.file import read_manifest
+from hotswap_stream.application.artifacts.manifest import Argument, Batching, Package
 from hotswap_stream.plugins import Runtime, Signature, TensorSpec, architecture, pack_runtime, runtime
 
 if TYPE_CHECKING:
@@ -113,14 +115,7 @@ def texts_artifact(
 
 
 def foreign_artifact() -> bytes:
-    """An artifact for a runtime that nobody has, of a package that it names."""
-    spec = TensorSpec(name="x", datatype="FP32", shape=(-1, 4))
-    manifest = ArtifactManifest(
-        kind="runtime",
-        runtime="nobody-has-it",
-        inputs=(spec,),
-        outputs=(TensorSpec(name="y", datatype="FP32", shape=(-1, 2)),),
-        warm_up={"x": (1, 4)},
-        package=Package(name="nobodys-package", version="3.1"),
-    )
-    return pack_files(manifest, {"nothing": b"0"})
+    """An artifact like those of `texts_artifact`, for a runtime that nobody has, of a package that it names."""
+    like = texts_artifact()
+    package = Package(name="nobodys-package", version="3.1")
+    return pack_files(replace(read_manifest(like), runtime="nobody-has-it", package=package), {"nothing": b"0"})

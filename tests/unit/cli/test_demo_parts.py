@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hotswap_events.registry import Provenance
+from hotswap_events.validation_set import ValidationSet
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.training.evaluation import Evaluation, Measured
@@ -25,6 +26,7 @@ from hotswap_stream.application.training.trainer import ModelTrainer
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.cli.demo import play
 from hotswap_stream.cli.demo.command import PARTS
+from hotswap_stream.cli.demo.publish_acts import PublishActs
 from hotswap_stream.cli.demo.report import Act, DemoReport
 from hotswap_stream.cli.demo.rollout_acts import RolloutActs
 from hotswap_stream.cli.demo.scene import FIRST_EPOCHS, MODEL, SECOND_EPOCHS, Scene
@@ -45,16 +47,16 @@ def acts_of(player: type) -> set[str]:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_every_act_of_a_part_is_one_that_somebody_can_play(part: str) -> None:
-    assert acts_of(VersionActs).isdisjoint(acts_of(RolloutActs))
-    assert set(PARTS[part]) <= acts_of(VersionActs) | acts_of(RolloutActs)
+    assert set(PARTS[part]) <= acts_of(VersionActs) | acts_of(RolloutActs) | acts_of(PublishActs)
     assert PARTS[part][0] == "first_version", "without it nobody asks, and there is nothing to swap"
 
 
 def test_the_whole_plays_every_act_once_and_the_parts_cover_all_but_the_emergency() -> None:
-    assert sorted(PARTS["all"]) == sorted(acts_of(VersionActs) | acts_of(RolloutActs))
+    players = (VersionActs, RolloutActs, PublishActs)
+    assert sorted(PARTS["all"]) == sorted(name for player in players for name in acts_of(player))
     parts = {name for part, names in PARTS.items() if part != "all" for name in names}
     assert set(PARTS["all"]) - parts == {"emergency"}
-    assert PARTS["rollouts"][1:] == PARTS["all"][-3:]
+    assert PARTS["rollouts"][1:] == PARTS["all"][-4:-1]
 
 
 @pytest.mark.parametrize(("options", "part"), [((), "all"), *((("--part", part), part) for part in PARTS)])
@@ -118,9 +120,15 @@ class Judge:
     """An Evaluator that finds every version good but that on inverted labels."""
 
     async def measure(
-        self, digest: str, *, compared_with: str | None = None, data_file: Path | None = None
+        self,
+        digest: str,
+        *,
+        compared_with: str | None = None,
+        data_file: Path | None = None,
+        validation_set: ValidationSet | None = None,
     ) -> Measured:
         assert data_file is None
+        assert validation_set is None
         return Measured(
             candidate=_figures(0.01 if digest == artifact_of(str(INVERTED)).digest else 0.97),
             compared=None if compared_with is None else _figures(0.96),

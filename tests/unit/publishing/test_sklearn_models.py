@@ -126,11 +126,33 @@ def test_columns_of_numbers_are_put_side_by_side_for_a_model_that_takes_no_names
     assert list(inputs_of(graph)) == list(frame.columns)
 
 
+def test_more_columns_than_inputs_go_in_side_by_side() -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).random((20, 70))).rename(columns=str)
+    model = RandomForestClassifier(3, random_state=0).fit(frame, np.arange(20) % 2)
+    made, graph = published(model, frame)
+    assert inputs_of(graph) == {"x": onnx.TensorProto.FLOAT}
+    assert any("70 columns" in warning for warning in made.warnings)
+    with pytest.raises(ExampleError, match="70 columns"):
+        published(model, frame.assign(**{"0": "text"}))
+
+
 def test_a_booster_may_be_the_last_step() -> None:
     classes = (ANSWERS == "no").astype(int)
     made, _ = published(people_model(xgboost.XGBClassifier(n_estimators=3)).fit(PEOPLE, classes), PEOPLE)
     assert made.comparison is not None
     assert made.comparison.label_agreement == 1.0
+
+
+def test_a_category_that_is_not_known_is_none_in_the_graph() -> None:
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(PEOPLE[["city"]], ANSWERS)
+    with prepared(model, Wishes(example=PEOPLE[["city"]])) as made:
+        assert any("handle_unknown='ignore'" in warning for warning in made.warnings)
+        found = run_graph(made.file, {"city": np.array([["Bern"], ["Paris"]], object)})
+    ignoring = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(
+        PEOPLE[["city"]], ANSWERS
+    )
+    wanted = ignoring.predict_proba(pd.DataFrame({"city": ["Bern", "Paris"]}))
+    assert np.abs(found["probabilities"] - wanted).max() < 1e-6
 
 
 def test_texts_go_in() -> None:
@@ -149,6 +171,13 @@ def test_numbers_of_64_bits_are_rounded_where_the_forest_rounds_them() -> None:
     assert inputs_of(graph) == {"x": onnx.TensorProto.DOUBLE}
     assert made.comparison is not None
     assert made.comparison.label_agreement == 1.0
+
+
+def test_xgboost_rounds_too() -> None:
+    features, targets = load_diabetes(return_X_y=True)
+    model = make_pipeline(StandardScaler(), xgboost.XGBRegressor(n_estimators=5)).fit(features, targets)
+    made, _ = published(model, features)
+    assert made.tags["conversion"] == "float64 rounded before the trees"
 
 
 def test_a_model_that_no_way_of_converting_keeps_is_refused_with_its_worst_row() -> None:

@@ -39,7 +39,7 @@ def convert(model: Any, example: Any) -> Conversion:
 
     booster = _booster(model)
     table = read_table(example)
-    converted = _rounded(model, booster)
+    converted = rounded(model, booster)
     classes = getattr(model, "classes_", None) if hasattr(model, "predict_proba") else None
     answers = cache(lambda: _answers(model, booster, table))
     return Conversion(
@@ -58,6 +58,7 @@ def convert(model: Any, example: Any) -> Conversion:
         classifies=classes is not None or _objective(booster) in ("binary", "multiclass"),
         hint=_HINT,
         ask=answers,
+        warnings=table.remarks,
         examples_allow_non_finite=table.allows_non_finite,
     )
 
@@ -76,7 +77,7 @@ def _booster(model: Any) -> Any:
         raise UnsupportedModelError(f"the estimator is not fitted: call fit before publish ({error})") from error
 
 
-def _rounded(model: Any, booster: Any) -> Any:
+def rounded(model: Any, booster: Any) -> Any:
     """Return the model with thresholds of 32 bits that tell the same numbers of 32 bits apart as its own do.
 
     The converter rounds to the nearest, which may be the next number above, and that belongs to the other side.
@@ -85,12 +86,12 @@ def _rounded(model: Any, booster: Any) -> Any:
 
     # Without their sizes, trees whose texts have changed are read one after the other.
     text = _TREE_SIZES.sub("", _THRESHOLDS.sub(_rounded_down, booster.model_to_string()))
-    rounded = Booster(model_str=text)
+    twin = Booster(model_str=text)
     if type(model).__name__ not in ("LGBMClassifier", "LGBMRegressor"):
         # A ranker is no class that the converter knows, but its booster is.
-        return rounded
+        return twin
     estimator = copy.copy(model)
-    estimator._Booster = rounded
+    estimator._Booster = twin
     classes = getattr(model, "classes_", None)
     if classes is not None and classes.dtype.kind in "bf":
         # Labels that are numbers are whole ones in a graph.

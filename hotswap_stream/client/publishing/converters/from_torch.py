@@ -62,9 +62,9 @@ def convert(
     training = not exported and model.training
     return Conversion(
         framework="torch",
-        framework_version=torch.__version__,
+        framework_version=str(torch.__version__),
         converter="torch.onnx",
-        converter_version=torch.__version__,
+        converter_version=str(torch.__version__),
         attempts=(attempt,),
         classifies=classifies,
         warnings=("the module was in training mode; it is published as it is in evaluation mode",) if training else (),
