@@ -56,6 +56,7 @@ async def open_uploads(settings: Settings, store: ArtifactStore) -> AsyncIterato
     try:
         yield uploads
     finally:
+        await uploads.ended()
         cleaning.cancel()
         with suppress(asyncio.CancelledError):
             await cleaning

@@ -20,6 +20,7 @@ ASKING = ("/v2", "/api/predict")
 TRAINING = "/training-runs"
 """An order with every default is right, and begins a run of minutes: these are wrong in the number of epochs, too."""
 _BODY_BYTES = 6 * 1024**2
+_OCTETS = "application/octet-stream"
 _METHODS = ("get", "put", "post", "delete", "patch")
 
 
@@ -63,6 +64,19 @@ _HEADERS: dict[tuple[str, str], bytes] = {
 }
 
 
+_FILES: dict[tuple[str, str], bytes] = {
+    ("empty", "no bytes"): b"",
+    ("huge", "6 MB"): b"\x08\x09" * (_BODY_BYTES // 2),
+    ("deep", "a protobuf in itself"): b"\x3a\xff\xff\x03" * 10_000,
+    ("wrong type", "a pickle"): b"\x80\x04cos\nsystem\n.",
+    ("wrong type", "gzip"): b"\x1f\x8b" + b"\0" * 100,
+    ("wrong type", "a safetensors header alone"): b"\x10\0\0\0\0\0\0\0{",
+    ("extreme number", "a header of 2^63 bytes"): b"\xff" * 7 + b"\x7f{}",
+    ("not UTF-8", "bytes"): b"\xff\xfe",
+}
+"""Kind and way → what a file has in it."""
+
+
 def http_matrix() -> list[HttpCell]:
     """All cells, in the order of the document."""
     document = msgspec.json.decode(DOCUMENT.read_bytes())
@@ -79,16 +93,19 @@ def _of_operation(document: Any, method: str, path: str, operation: Any) -> Iter
     right = {"model_name": model_name, "model_version": "v1", "rule_name": "no-such-rule", "upload_id": "0" * 32}
     schema = _body_schema(document, operation)
     body = None if schema is None else msgspec.json.encode(_sample(document, schema, path))
+    content_type = b"application/json"
+    if schema is None and _OCTETS in operation.get("requestBody", {}).get("content", {}):
+        body, content_type = b"seventeen bytes..", _OCTETS.encode()
 
     def cell(where: str, kind: str, way: str, **changes: Any) -> HttpCell:
-        named = {"content-type": b"application/json"} if body is not None else {}
+        named = {"content-type": content_type} if body is not None else {}
         sent = {"target": path.format(**right), "body": body, "headers": tuple(named.items()), **changes}
         return HttpCell(method=method, path=path, where=where, kind=kind, way=way, **sent)
 
     for parameter in operation.get("parameters", []):
         name, place = parameter["name"], parameter["in"]
         if place == "header":
-            named = (("content-type", b"application/json"),) if body is not None else ()
+            named = (("content-type", content_type),) if body is not None else ()
             for (kind, way), sent in _HEADERS.items():
                 yield cell(f"header {name}", kind, way, headers=(*named, (name.lower(), sent)))
             continue
@@ -99,6 +116,11 @@ def _of_operation(document: Any, method: str, path: str, operation: Any) -> Iter
             yield cell(f"{place} {name}", kind, way, target=target)
     if schema is not None:
         yield from _bodies(document, schema, path, cell, _sample(document, schema, path))
+    elif body is not None:
+        for (kind, way), sent in _FILES.items():
+            yield cell("body", kind, way, body=sent)
+        for other in (b"", b"application/json", b"multipart/form-data; boundary=x", b"\xff"):
+            yield cell("body", "wrong type", f"as {other!r}", headers=(("content-type", other),))
 
 
 def _bodies(document: Any, schema: Any, path: str, cell: Any, sample: Any) -> Iterator[HttpCell]:

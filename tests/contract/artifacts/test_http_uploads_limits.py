@@ -1,6 +1,8 @@
 """Uploads over HTTP where something breaks, is too slow, too large or too much; nothing is left of it."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -100,7 +102,9 @@ async def test_what_came_of_a_piece_before_the_connection_broke_stays(stage: Upl
     assert (await stage.http.client.delete(f"{UPLOADS}/{upload_id}")).status_code == 204
 
 
-async def test_who_goes_away_during_the_trial_ends_it(stage: UploadStage) -> None:
+@asynccontextmanager
+async def endless_trial(stage: UploadStage) -> AsyncIterator[None]:
+    """A graph that never ends is uploaded, and tried; nobody waits for the answer any more at the end."""
     graph = graphs.endless()
     before = set(psutil.Process().children())
     async with raw_connection(stage.url) as connection:
@@ -108,8 +112,24 @@ async def test_who_goes_away_during_the_trial_ends_it(stage: UploadStage) -> Non
         async with asyncio.timeout(DEADLINE_SECONDS):
             while not set(psutil.Process().children()) - before:
                 await asyncio.sleep(0.01)
+        yield
+
+
+async def test_who_goes_away_during_the_trial_ends_it(stage: UploadStage) -> None:
+    before = set(psutil.Process().children())
+    async with endless_trial(stage):
+        pass
     await stage.nothing_left()
     assert set(psutil.Process().children()) <= before
+
+
+async def test_a_server_that_stops_ends_the_trial_and_leaves_nothing(tmp_path: Path) -> None:
+    before = set(psutil.Process().children())
+    async with AsyncExitStack() as client:
+        async with open_upload_stage(tmp_path) as stage:
+            await client.enter_async_context(endless_trial(stage))
+        assert stage.files() == []
+        assert set(psutil.Process().children()) <= before
 
 
 async def test_a_body_that_is_too_slow_leaves_nothing(stage: UploadStage) -> None:

@@ -28,6 +28,7 @@ from hotswap_stream.errors import HotswapError
 WRITE_BYTES = 1024**2
 """Of a file, this much is in memory at a time."""
 SWEEP_SECONDS = 30.0
+STOP_SECONDS_MAX = 10.0
 NOTHING_BESIDE: Mapping[str, Path] = MappingProxyType({})
 
 _Result = TypeVar("_Result")
@@ -42,6 +43,7 @@ class Uploads:
         self._folder = folder
         self._import_model = import_model
         self._trials = asyncio.Semaphore(limits.trials_max)
+        self._open: set[asyncio.Future[None]] = set()
 
     async def begin(self, size_bytes: int, digest: str) -> UploadState:
         """Make place for a file that comes in pieces. Errors as of UploadFolder."""
@@ -104,7 +106,7 @@ class Uploads:
             UploadTooLargeError: It is larger than any may be.
             UploadDigestError: It has another digest.
         """
-        async with _held(lambda: self._folder.begin_whole(announced_bytes, digest)) as upload:
+        async with self._held(lambda: self._folder.begin_whole(announced_bytes, digest)) as upload:
             await _write(upload, pieces, self.limits.file_bytes_max, announced_bytes)
             if not upload.state.received_bytes:
                 raise _empty()
@@ -184,20 +186,30 @@ class Uploads:
         paths = {name: upload.path for name, upload in zip(names, uploads[1:], strict=True)}
         return await self.import_file(uploads[0].path, options, paths)
 
+    async def ended(self) -> None:
+        """Wait until no request has an upload any more: a server that stops cancels them, and goes on meanwhile."""
+        if self._open:
+            await asyncio.wait(set(self._open), timeout=STOP_SECONDS_MAX)
+
     def _opened(self, upload_id: str) -> AbstractAsyncContextManager[OpenUpload]:
-        return _held(lambda: self._folder.open(upload_id))
+        return self._held(lambda: self._folder.open(upload_id))
 
-
-@asynccontextmanager
-async def _held(opened: Callable[[], OpenUpload]) -> AsyncIterator[OpenUpload]:
-    """Open an upload in a thread, and close it in the end, even where the opening was cancelled."""
-    opening = asyncio.ensure_future(asyncio.to_thread(opened))
-    try:
-        await _until_done(opening)
-        yield opening.result()
-    finally:
-        if not opening.cancelled() and opening.exception() is None:
-            await _to_the_end(opening.result().close)
+    @asynccontextmanager
+    async def _held(self, opened: Callable[[], OpenUpload]) -> AsyncIterator[OpenUpload]:
+        """Open an upload in a thread, and close it in the end, even where the opening was cancelled."""
+        closed = asyncio.get_running_loop().create_future()
+        self._open.add(closed)
+        opening = asyncio.ensure_future(asyncio.to_thread(opened))
+        try:
+            await _until_done(opening)
+            yield opening.result()
+        finally:
+            try:
+                if not opening.cancelled() and opening.exception() is None:
+                    await _to_the_end(opening.result().close)
+            finally:
+                self._open.discard(closed)
+                closed.set_result(None)
 
 
 async def _remove(uploads: Sequence[OpenUpload]) -> None:
