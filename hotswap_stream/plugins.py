@@ -1,7 +1,8 @@
-"""What the author of an architecture or a runtime needs; see the guide on plug-ins.
+"""What the author of an architecture, a runtime or an evaluator needs; see the guide on plug-ins.
 
-An installed package declares its names by entry points, in the groups `hotswap_stream.architectures` and
-`hotswap_stream.runtimes`; a module that is not packaged is named in `HOTSWAP_PLUGIN_MODULES`.
+An installed package declares its names by entry points, in the groups `hotswap_stream.architectures`,
+`hotswap_stream.runtimes` and `hotswap_stream.evaluators`; a module that is not packaged is named in
+`HOTSWAP_PLUGIN_MODULES`.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,9 @@ from hotswap_stream.application.plugins.packing import pack_runtime as pack_runt
 from hotswap_stream.application.plugins.registered import Runtime as Runtime
 from hotswap_stream.application.plugins.registered import Signature as Signature
 from hotswap_stream.application.plugins.registered import architecture as architecture
+from hotswap_stream.application.plugins.registered import evaluator as evaluator
 from hotswap_stream.application.plugins.registered import runtime as runtime
+from hotswap_stream.application.training.evaluation import Metric as Metric
 
 if TYPE_CHECKING:
     from torch import nn

@@ -1,15 +1,13 @@
 """What is measured on a set of each kind, and who does it: what comes along, and what is installed beside it."""
 
-from collections.abc import Callable, Iterable
-from importlib.metadata import entry_points
+from collections.abc import Callable
 
 from hotswap_stream.adapters.evaluation.labelled_set import LabelledSet
 from hotswap_stream.adapters.evaluation.measures import Measures, ModelOutputs
+from hotswap_stream.application.plugins.finding import find_plugin
+from hotswap_stream.application.plugins.names import BUILT_IN_EVALUATORS, MissingPluginError, PluginKey
 from hotswap_stream.application.training.evaluation import Metric
 from hotswap_stream.application.training.validation_sets import ValidationSetError
-
-ENTRY_POINTS = "hotswap_stream.evaluators"
-"""Group of installed functions of outputs and labels, each an array by name, that return metrics."""
 
 Evaluator = Callable[[ModelOutputs, LabelledSet], Measures]
 
@@ -40,16 +38,19 @@ def evaluator_of(kind: str) -> Evaluator:
 
 
 def _installed(kind: str) -> Evaluator:
-    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if kind not in found:
-        known = ["classification", "regression", "forecasting", "ranking", *sorted(found)]
-        raise ValidationSetError(
-            f"no evaluator {kind!r} is installed here (entry points {ENTRY_POINTS!r}); there are {', '.join(known)}"
-        )
-    function = found[kind].load()
+    try:
+        function = find_plugin(PluginKey("evaluator", kind)).build
+    except MissingPluginError as error:
+        known = ", ".join(BUILT_IN_EVALUATORS)
+        raise ValidationSetError(f"{error}; measured without a plug-in are {known}") from error
 
     def measured(outputs: ModelOutputs, labelled: LabelledSet) -> Measures:
-        metrics: Iterable[Metric] = function(dict(outputs.arrays), dict(labelled.truths))
-        return Measures(metrics=tuple(metrics), predictions=next(iter(outputs.arrays.values())))
+        try:
+            metrics: tuple[Metric, ...] = tuple(function(dict(outputs.arrays), dict(labelled.truths)))
+        except Exception as error:
+            raise ValidationSetError(f"evaluator {kind!r} raised {type(error).__name__}: {error}") from error
+        if not all(isinstance(metric, Metric) for metric in metrics):
+            raise ValidationSetError(f"evaluator {kind!r} returned something else than metrics: {metrics[:3]!r:.200}")
+        return Measures(metrics=metrics, predictions=next(iter(outputs.arrays.values())))
 
     return measured

@@ -41,7 +41,7 @@ def array_at(content: bytes | memoryview, name: str, place: TensorPlace) -> Arra
         raise ValidationSetError(
             f"array {name[:100]!r} claims shape {list(place.shape)} of {place.dtype}, and {len(data)} bytes are there"
         )
-    if place.dtype == "BOOL" and any(byte > 1 for byte in bytes(data)):
+    if place.dtype == "BOOL" and (np.frombuffer(data, np.uint8) > 1).any():
         raise ValidationSetError(f"array {name[:100]!r} holds truth values that are neither 0 nor 1")
     return np.frombuffer(data, dtype).reshape(place.shape)
 

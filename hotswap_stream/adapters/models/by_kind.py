@@ -10,6 +10,11 @@ from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.audit.reproduce import ExactModel
 from hotswap_stream.application.plugins.names import MissingPlugin, MissingPluginError, PluginKind
 from hotswap_stream.application.swap.loader import LoadedModel
+from hotswap_stream.errors import HotswapError
+
+
+class NotServedError(HotswapError):
+    """This kind of artifact is no version, whoever registered it as one."""
 
 
 class ContentLoader(Protocol):
@@ -76,6 +81,8 @@ class LoaderByKind:
     async def _of(self, manifest: ArtifactManifest) -> ContentLoader:
         loader = self._loaders.get(manifest.kind)
         if loader is None:
+            if manifest.kind not in self._makers:
+                raise NotServedError(f"artifacts of kind {manifest.kind!r} compute nothing, so they cannot be served")
             try:
                 # In a thread: importing torch takes a second or two, and others are being answered.
                 made = await asyncio.to_thread(self._makers[manifest.kind])

@@ -31,7 +31,8 @@ class ValidateBody(CommandBody, frozen=True):
     """Figures of an evaluation on a fixed validation set; the policy draws the verdict."""
 
     figures: dict[str, float]
-    """At least `accuracy`, a share from 0 to 1."""
+    """At least `accuracy`, a share from 0 to 1, unless the model's validation set is of another kind than
+    classification."""
     validation_set: Text
     """Digest or name of the validation set."""
     baseline_version: ModelVersion | None = None

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from hotswap_stream.application.artifacts.manifest import Package
 from hotswap_stream.application.plugins.names import (
-    BUILT_IN_ARCHITECTURES,
+    BUILT_IN,
     GROUPS,
     PluginConflictError,
     PluginKey,
@@ -49,9 +49,9 @@ def by_key(plugins: Iterable[Declared]) -> dict[PluginKey, Declared]:
     """Return them by what identifies them. PluginConflictError."""
     found: dict[PluginKey, Declared] = {}
     for plugin in plugins:
-        if plugin.kind == "architecture" and plugin.name in BUILT_IN_ARCHITECTURES:
+        if plugin.name in BUILT_IN[plugin.kind]:
             raise PluginConflictError(
-                f"architecture {plugin.name!r} is declared by {plugin}, and hotswap-stream itself has one of this "
+                f"{plugin.kind} {plugin.name!r} is declared by {plugin}, and hotswap-stream itself has one of this "
                 "name; the package must give it another one"
             )
         other = found.setdefault(plugin.key, plugin)

@@ -8,11 +8,12 @@ from msgspec import Struct
 from hotswap_stream.application.artifacts.manifest import Package
 from hotswap_stream.errors import ConfigurationError, HotswapError
 
-PluginKind = Literal["architecture", "runtime"]
+PluginKind = Literal["architecture", "runtime", "evaluator"]
 
 GROUPS: dict[PluginKind, str] = {
     "architecture": "hotswap_stream.architectures",
     "runtime": "hotswap_stream.runtimes",
+    "evaluator": "hotswap_stream.evaluators",
 }
 """Kind → group of the entry points by which installed packages declare what they bring."""
 
@@ -29,6 +30,14 @@ BUILT_IN_ARCHITECTURES = frozenset(
     }
 )
 """Known without importing torch, so that a plug-in that takes one of these names is noticed at once."""
+
+BUILT_IN_EVALUATORS = ("classification", "regression", "forecasting", "ranking")
+BUILT_IN: dict[PluginKind, frozenset[str]] = {
+    "architecture": BUILT_IN_ARCHITECTURES,
+    "runtime": frozenset(),
+    "evaluator": frozenset(BUILT_IN_EVALUATORS),
+}
+"""Names that no plug-in may take."""
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from hotswap_stream.application.artifacts.manifest import Argument, Shape, TensorSpec, WindowSpec
 from hotswap_stream.application.plugins.names import (
-    BUILT_IN_ARCHITECTURES,
+    BUILT_IN,
     PluginConflictError,
     PluginKey,
     PluginKind,
@@ -75,7 +75,7 @@ class Registered(Struct, frozen=True, kw_only=True):
     kind: PluginKind
     name: str
     build: Callable[..., Any]
-    """Returns a torch module, or a runtime."""
+    """Returns a torch module, or a runtime; or is what evaluates."""
     describe: Describe | None = None
     module: str
     """Whose import registers it."""
@@ -124,6 +124,27 @@ def runtime(name: str) -> Callable[[_RuntimeT], _RuntimeT]:
     return register
 
 
+def evaluator(name: str) -> Callable[[_BuildT], _BuildT]:
+    """Register a function that measures outputs on a labelled set.
+
+    It takes the version's outputs and the arrays of the set that say what should come out, each as name → array with
+    the rows first, and returns metrics.
+
+    Args:
+        name: Lower-case letters, digits, '.', '_', '-'; nobody else's. It is the kind of the sets that are measured.
+
+    Raises:
+        PluginConflictError: The name is taken.
+        ValueError: It is none.
+    """
+
+    def register(measure: _BuildT) -> _BuildT:
+        _add(Registered(kind="evaluator", name=name, build=measure, module=measure.__module__))
+        return measure
+
+    return register
+
+
 def registered(key: PluginKey) -> Registered | None:
     """Return a plug-in that was imported; None if none of this name was."""
     return _registered.get(key)
@@ -141,7 +162,7 @@ def _add(plugin: Registered) -> None:
         )
     taken = _registered.setdefault(PluginKey(plugin.kind, plugin.name), plugin)
     by = taken.module
-    if plugin.kind == "architecture" and plugin.name in BUILT_IN_ARCHITECTURES and not _is_ours(plugin):
+    if plugin.name in BUILT_IN[plugin.kind] and not _is_ours(plugin):
         if taken is plugin:  # torch's own are not imported yet
             del _registered[PluginKey(plugin.kind, plugin.name)]
         by = "hotswap-stream itself"

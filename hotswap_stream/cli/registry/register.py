@@ -157,13 +157,24 @@ def register(
 def validate(
     fields: Fields,
     version: VersionArgument,
-    accuracy: Annotated[float, typer.Option(help="Share of right answers on the validation set, 0 to 1.")],
+    accuracy: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of right answers on the validation set, 0 to 1; needed unless the model's set is of another "
+            "kind than classification.",
+            show_default=False,
+        ),
+    ] = None,
     figure: Annotated[
         list[str] | None, typer.Option(metavar="KEY=NUMBER", help="Another figure; repeat for more.")
     ] = None,
     validation_set: Annotated[str, typer.Option(help="Digest or name of the validation set.")] = UNNAMED_SET,
     baseline_accuracy: Annotated[
         float | None, typer.Option(help="Accuracy of the active version on the same set.", show_default=False)
+    ] = None,
+    baseline_figure: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=NUMBER", help="Another figure of the active version; repeat for more."),
     ] = None,
     baseline_version: Annotated[
         str | None, typer.Option(help="The version compared with. Default: the active version.", show_default=False)
@@ -173,7 +184,8 @@ def validate(
     ] = False,
 ) -> CommandToSend:
     """Hand in the figures of an evaluation; by the policy the version passes, or fails and is archived."""
-    figures = {**parse_figures(figure or [], option="--figure"), "accuracy": accuracy}
+    figures = _figures(figure, accuracy, option="--figure")
+    baseline_figures = _figures(baseline_figure, baseline_accuracy, option="--baseline-figure")
 
     async def handling(registry: "Registry") -> "CommandResult":
         from hotswap_events.commands import ValidateVersion
@@ -184,10 +196,15 @@ def validate(
             validation_set=validation_set,
             figures=figures,
             baseline_version=compared_with,
-            baseline_figures={} if baseline_accuracy is None else {"accuracy": baseline_accuracy},
+            baseline_figures=baseline_figures,
             promote_first=promote_first,
             **fields,
         )
         return await registry.handle(command)
 
     return handling
+
+
+def _figures(texts: list[str] | None, accuracy: float | None, *, option: str) -> dict[str, float]:
+    figures = parse_figures(texts or [], option=option)
+    return figures if accuracy is None else {**figures, "accuracy": accuracy}

@@ -29,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(help="The labelled set that versions of a model are measured on.", no_args_is_help=True)
     group.command("choose")(choose)
     group.command("show")(show)
+    group.command("pack")(pack)
     app.add_typer(group, name="validation-set")
 
 
@@ -95,6 +96,33 @@ def choose(
             return await registry.handle(ChooseValidationSet(validation_set=chosen, **fields))
 
     print_result(run(main), as_json=as_json)
+
+
+def pack(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Arrays, as `choose` takes them.", exists=True, dir_okay=False),
+    ],
+    out: Annotated[Path, typer.Option("--output", "-o", help="Where to write the set (.safetensors).")],
+    kind: Annotated[str | None, typer.Option(help="As of `choose`.", show_default=False)] = None,
+    measured_output: Annotated[
+        str | None, typer.Option(help="Which output of the model is measured, as of `choose`.", show_default=False)
+    ] = None,
+) -> None:
+    """Write a set as the artifact that it is, to be sent to the API: POST /api/artifacts."""
+
+    async def main(settings: "Settings") -> bytes:
+        import asyncio
+
+        from hotswap_stream import bootstrap
+
+        return await asyncio.to_thread(bootstrap.packed_set, settings, file, kind=kind, output=measured_output)
+
+    content = run(main)
+    out.write_bytes(content)
+    from hotswap_stream.application.artifacts.file import digest_of_artifact
+
+    typer.echo(f"{digest_of_artifact(content)}, {len(content):,} bytes, written to {out}")
 
 
 def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:

@@ -5,13 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
+from safetensors.numpy import save
 
+from hotswap_stream import bootstrap
+from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.evaluation.labelled_set import Array, labelled_set
 from hotswap_stream.adapters.evaluation.set_artifacts import pack_set
 from hotswap_stream.application.artifacts.cleanup import adopt
+from hotswap_stream.application.artifacts.file import pack_artifact, read_manifest
+from hotswap_stream.settings import Settings
 from tests.support.problems import assert_problem
 from tests.support.stages.http import MODEL, PASSED, HttpStage, NewLog, open_http_stage
 
+OCTETS = {"Content-Type": "application/octet-stream"}
 PATH = f"/api/models/{MODEL}/validation-set"
 
 
@@ -21,9 +28,20 @@ async def stage(new_log: NewLog, tmp_path: Path) -> AsyncIterator[HttpStage]:
         yield stage
 
 
+def arrays_of(rows: int) -> dict[str, Array]:
+    return {"x": np.ones((rows, 4), np.float32), "target": np.arange(rows, dtype=np.float64)}
+
+
+def packed(rows: int) -> bytes:
+    return pack_set(labelled_set(arrays_of(rows)))
+
+
+def weights(rows: int) -> bytes:
+    return bytes(save(arrays_of(rows)))
+
+
 async def stored(stage: HttpStage, rows: int = 3) -> str:
-    arrays: dict[str, Array] = {"x": np.ones((rows, 4), np.float32), "target": np.arange(rows, dtype=np.float64)}
-    return (await stage.artifacts.put_artifact(pack_set(labelled_set(arrays)))).digest
+    return (await stage.artifacts.put_artifact(packed(rows))).digest
 
 
 async def test_a_set_is_chosen_changed_and_shown(stage: HttpStage) -> None:
@@ -39,6 +57,26 @@ async def test_a_set_is_chosen_changed_and_shown(stage: HttpStage) -> None:
     assert (await stage.client.get(PATH)).json()["validation_set"]["rows"] == 7
     again = await stage.client.put(PATH, json={"artifact_digest": second})
     assert again.json()["status"] == "unchanged"
+
+
+async def test_a_packed_set_is_uploaded_and_chosen(new_log: NewLog, tmp_path: Path) -> None:
+    store = open_artifact_store(ArtifactStoreConfig(url=str(tmp_path / "artifacts")))
+    settings = Settings(home=tmp_path, topic_prefix="test")
+    async with (
+        bootstrap.open_uploads(settings, store) as uploads,
+        open_http_stage(new_log(), tmp_path, uploads=uploads, artifacts=store) as stage,
+    ):
+        await stage.registered()
+        answer = await stage.client.post("/api/artifacts", content=packed(5), headers=OCTETS)
+        assert answer.status_code == 201, answer.text
+        sent = answer.json()
+        assert (sent["kind"], sent["trial"]) == ("dataset", None)
+        await stage.client.put(PATH, json={"artifact_digest": sent["artifact_digest"]})
+        assert (await stage.client.get(PATH)).json()["validation_set"]["rows"] == 5
+        no_set = pack_artifact(replace(read_manifest(packed(5)), arguments={"kind": "regression"}), weights(5))
+        refused = await stage.client.post("/api/artifacts", content=no_set, headers=OCTETS)
+        assert "rows" in assert_problem(refused, 422, "not-an-artifact")["detail"]
+        assert len(await store.list()) == 2
 
 
 async def test_what_is_no_set_is_refused(stage: HttpStage) -> None:

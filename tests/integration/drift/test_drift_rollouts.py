@@ -27,9 +27,10 @@ from tests.support.stages.serving import MODEL, Stage, open_stage, stage_setting
 SALT = "drift"
 SECONDS_MAX = 180.0
 USERS = 1_000
-AT_ONCE = 4
-PAUSE_SECONDS = 0.01
-"""After each answer: of requests that come faster, workers look at the inputs of a smaller share."""
+AT_ONCE = 16
+PAUSE_SECONDS = 0.05
+"""Between turns, in each of which so many users ask: of requests that come faster, workers look at the inputs of a
+smaller share. Together they fill a batch, and a batch is one transaction."""
 
 Features = Callable[[int], np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
 """Of a user's request."""
@@ -82,19 +83,17 @@ async def ended(stage: Stage, features: Features) -> RolloutState:
     """Users ask until the rollout is over."""
 
     async def ask(client: TopicClient) -> None:
-        while stage.registry.state(MODEL).rollout is not None:
-            user = _random.randrange(USERS)
-            await client.infer(MODEL, {"x": features(user)}, routing_key=f"user-{user}", timeout_s=SECONDS_MAX)
-            await asyncio.sleep(PAUSE_SECONDS)
+        user = _random.randrange(USERS)
+        await client.infer(MODEL, {"x": features(user)}, routing_key=f"user-{user}", timeout_s=SECONDS_MAX)
 
     settings = stage.settings
     async with (
         TopicClient(settings.kafka_bootstrap_servers or "", prefix=settings.topic_prefix) as client,
         asyncio.timeout(SECONDS_MAX),
-        asyncio.TaskGroup() as group,
     ):
-        for _user in range(AT_ONCE):
-            group.create_task(ask(client))
+        while stage.registry.state(MODEL).rollout is not None:
+            await asyncio.gather(*(ask(client) for _user in range(AT_ONCE)))
+            await asyncio.sleep(PAUSE_SECONDS)
     return stage.registry.state(MODEL).rollout_history[-1]
 
 

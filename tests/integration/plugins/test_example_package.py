@@ -89,6 +89,7 @@ async def test_the_package_is_installed_trained_with_served_and_shown(
     has = [
         FleetPlugin(kind="architecture", name="example-digits", **PACKAGE),
         FleetPlugin(kind="runtime", name="example-tickets", **PACKAGE),
+        FleetPlugin(kind="evaluator", name="example-costs", **PACKAGE),
     ]
     assert listed == has
 

@@ -17,13 +17,27 @@ from hotswap_stream.adapters.torch.training.evaluator_process import evaluator_c
 from hotswap_stream.application.artifacts.bundle import pack_files
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.artifacts.store import ArtifactStore
-from hotswap_stream.application.training.evaluation import EvaluationFailedError, SetEvaluation
+from hotswap_stream.application.training.evaluation import EvaluationFailedError, Metric, SetEvaluation
 from hotswap_stream.application.training.validation_sets import set_facts
 from hotswap_stream.workers.training.subprocess_evaluator import SubprocessEvaluator
 from tests.support.checkout import ROOT
 from tests.support.samples.artifacts import linear_artifact
 from tests.support.samples.graphs import linear
 
+EVALUATOR = """
+from hotswap_stream.plugins import Metric, evaluator
+
+
+@evaluator("profit")
+def profit(outputs, labels):
+    rows = len(outputs["y"]) if set(labels) == {"target"} else 0
+    return [Metric(name="gain", value=float(rows), better="higher", unit="euro")]
+
+
+@evaluator("loss")
+def loss(outputs, labels):
+    return 1 / 0
+"""
 ROWS = 40
 X = np.random.default_rng(0).standard_normal((ROWS, 4)).astype(np.float32)
 SUMS = X.sum(axis=1, keepdims=True).repeat(2, axis=1).astype(np.float64)
@@ -136,8 +150,32 @@ async def test_without_a_set_a_graph_is_not_measured_and_the_way_out_is_told(
 
 async def test_a_kind_that_nothing_here_measures(store: ArtifactStore, evaluator: SubprocessEvaluator) -> None:
     own = await chosen(store, "profit", x=X, target=SUMS)
-    with pytest.raises(EvaluationFailedError, match="no evaluator 'profit' is installed here"):
+    with pytest.raises(
+        EvaluationFailedError, match=r"evaluator 'profit' is not known here.* without a plug-in are classification"
+    ):
         await evaluator.measure(await graph(store), validation_set=own)
+
+
+async def test_an_evaluator_of_the_user_s_own(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]]))
+    (tmp_path / "our_money.py").write_text(EVALUATOR)
+    evaluator = SubprocessEvaluator(
+        evaluator_command(),
+        store,
+        set_command=set_evaluator_command(["our_money"]),
+        folder=tmp_path / "runs",
+        seconds_max=90.0,
+        set_bytes_max=1024**2,
+    )
+    model = await graph(store)
+    measured = await evaluator.measure(model, validation_set=await chosen(store, "profit", x=X, target=SUMS))
+    assert isinstance(measured.candidate, SetEvaluation)
+    assert measured.candidate.metrics == (Metric(name="gain", value=float(ROWS), better="higher", unit="euro"),)
+    own = await chosen(store, "loss", x=X, target=SUMS)
+    with pytest.raises(EvaluationFailedError, match="evaluator 'loss' raised ZeroDivisionError"):
+        await evaluator.measure(model, validation_set=own)
 
 
 async def test_what_is_no_set_is_not_measured_on(

@@ -86,6 +86,24 @@ def test_the_gate_refuses_the_worse_and_lets_the_better_pass(cli: Cli, tmp_path:
     assert versions["v3"]["validation"]["baseline_figures"]["rmse"] == pytest.approx(first_rmse, rel=1e-4)
     assert versions["v3"]["validation"]["figures"]["difference_mae"] > 0
 
+    # Figures that were measured elsewhere are judged alike.
+    cli("register", "diabetes", str(first), "--version", "elsewhere")
+    handed_in = ("--figure", "rmse=70", "--figure", "r2=0.3")
+    assert "need 'rmse'" in cli("validate", "diabetes", "elsewhere", *handed_in, code=3).stderr
+    beside = ("--baseline-figure", "rmse=69", "--baseline-figure", "r2=0.3")
+    cli("validate", "diabetes", "elsewhere", *handed_in, *beside)
+    cli("promote", "diabetes", "elsewhere")
+
+    # A set is no version, and the same whether it is packed by itself or when it is chosen.
+    packed = tmp_path / "packed.safetensors"
+    assert (
+        shown["artifact_digest"]
+        in cli("validation-set", "pack", str(tmp_path / "held-out.npz"), "-o", str(packed)).output
+    )
+    assert "is a validation set" in cli("register", "diabetes", str(packed), code=1).stderr
+    again = read_json(cli("validation-set", "choose", "diabetes", "--digest", shown["artifact_digest"], "--json"))
+    assert again["event_types"] == ["hotswap.model.validation-set-chosen.v1"]
+
     # Another set from here on; the verdicts that were drawn keep theirs.
     np.savez(tmp_path / "fewer.npz", X=features[400:], target=target[400:])
     cli("validation-set", "choose", "diabetes", str(tmp_path / "fewer.npz"))

@@ -5,23 +5,39 @@ about topics got slower from test to test.
 """
 
 import asyncio
+import os
+import shutil
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
+
+import psutil
 
 from hotswap_stream.broker import EmbeddedKafka
 
+MEMORY = Path("/dev/shm")
+FREE_BYTES_MIN = 4 * 1024**3
+"""What must be left, of the machine's memory and of its file system there. A whole run writes less than a tenth."""
+_FOLDER = "hotswap-tests-"
+
 
 class RunBroker:
-    """Start a broker at most once."""
+    """Start a broker at most once.
+
+    Its data is in memory where there is room: Kafka syncs three files of each new partition to the disk, and tests make
+    thousands of partitions.
+    """
 
     def __init__(self) -> None:
         self._broker: EmbeddedKafka | None = None
+        self._folder: Path | None = None
 
     def servers(self) -> str:
         """Return the bootstrap servers of a broker that runs. Raise what keeps it from starting."""
         if self._broker is None:
-            broker = EmbeddedKafka()
+            self._folder = _folder_in_memory()
+            broker = EmbeddedKafka(data_dir=self._folder)
             _aside(broker.start())
             self._broker = broker
         return self._broker.bootstrap_servers
@@ -31,6 +47,22 @@ class RunBroker:
         if self._broker is not None:
             _aside(self._broker.stop())
             self._broker = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+
+def _folder_in_memory() -> Path | None:
+    """Return where this process's broker may keep its data in memory; None: on the disk."""
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        return None
+    for left in MEMORY.glob(f"{_FOLDER}*"):
+        # Of a run that was killed: its guard ended the broker, and nobody removed the data.
+        number = left.name.removeprefix(_FOLDER)
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+    free = min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available)
+    return MEMORY / f"{_FOLDER}{os.getpid()}" if free >= FREE_BYTES_MIN else None
 
 
 def _aside(work: Coroutine[Any, Any, None]) -> None:
