@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 # One image a process kind, from the same file: the build argument EXTRAS says which layers of dependencies it gets.
 #   docker build --build-arg EXTRAS=api    -t hotswap-stream-api .
-#   docker build --build-arg EXTRAS=worker -t hotswap-stream-worker .
+#   docker build --build-arg EXTRAS=worker -t hotswap-stream-worker .         # graphs and runtimes
+#   docker build --build-arg EXTRAS=torch  -t hotswap-stream-worker-torch .   # architectures, too
 # The interpreter is the one the tests run on; every dependency is the version in constraints.txt.
 
 FROM python:3.11-slim AS build
