@@ -61,7 +61,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     uploads_max: int = 32
     """Models that are uploaded over HTTP at once, on one machine; more are refused with 503 and Retry-After."""
     uploads_bytes_max: int = 8 * 1024**3
-    """Bytes of all uploads under way on one machine, those that are still to come too."""
+    """Bytes of all uploads under way on one machine, those that are still to come too; at least as many as one artifact
+    may have."""
     upload_seconds_max: float = 21_600.0
     """Age at which an upload in pieces is deleted if no model was made of it; at least 60."""
     upload_trials_max: int = 2

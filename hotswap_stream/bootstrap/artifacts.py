@@ -8,7 +8,7 @@ from hotswap_stream.adapters.kafka.topic_identity import topic_identity
 from hotswap_stream.application.artifacts.references import ArtifactNotMarkedError, environment_name
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.bootstrap.environment import connection, running_broker, topics
-from hotswap_stream.bootstrap.topic_care import ensure_control_topics, existing_topics
+from hotswap_stream.bootstrap.topic_care import ensure_control_topics, existing_among
 from hotswap_stream.errors import ConfigurationError, HotswapError
 from hotswap_stream.settings import Settings
 
@@ -78,7 +78,7 @@ async def environments_here(settings: Settings) -> tuple[str, ...]:
             for folder in sorted((settings.home / "kafka").glob("node-*/data/*.registry-0"))
             if (topic_id := _topic_id_of(folder)) is not None
         )
-    if names.registry not in await existing_topics(settings):
+    if not await existing_among(settings, names.registry):
         return ()
     return (environment_name(names.prefix, await topic_identity(connection(settings), names.registry)),)
 

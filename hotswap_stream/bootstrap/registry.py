@@ -16,7 +16,7 @@ from hotswap_stream.application.log.identity import SeenLog, look_at
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.bootstrap.artifacts import artifact_marker, artifact_store
 from hotswap_stream.bootstrap.environment import connection, log_memory, topics
-from hotswap_stream.bootstrap.topic_care import ensure_control_topics, existing_topics, model_topics_creator
+from hotswap_stream.bootstrap.topic_care import ensure_control_topics, existing_among, model_topics_creator
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.settings import Settings
 
@@ -80,7 +80,7 @@ async def accept_log(settings: Settings) -> tuple[SeenLog | None, SeenLog | None
             now = await look_at(registry.log)
         finally:
             await registry.stop()
-        if now is not None and stream_heads_topic(names) in await existing_topics(settings):
+        if now is not None and await existing_among(settings, stream_heads_topic(names)):
             await write_seen_log(kafka, stream_heads_topic(names), now)
     except BaseException:
         if memory is not None and before is not None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from hotswap_events.topics import TopicSpec
 from hotswap_stream.adapters.kafka import topic_admin
 from hotswap_stream.adapters.kafka.seen_log import read_seen_log
-from hotswap_stream.adapters.kafka.topic_admin import ensure_topics, topics_of
+from hotswap_stream.adapters.kafka.topic_admin import ensure_topics, topic_partitions, topics_of
 from hotswap_stream.agents import topics as agents_topics
 from hotswap_stream.agents.topics import stream_heads_topic
 from hotswap_stream.application.log.identity import replaced
@@ -41,6 +41,11 @@ async def existing_topics(settings: Settings) -> frozenset[str]:
     return await topics_of(connection(settings), topics(settings).prefix)
 
 
+async def existing_among(settings: Settings, *names: str) -> frozenset[str]:
+    """Return those of the topics that are there, whatever else the cluster holds. LogUnavailableError."""
+    return frozenset(await topic_partitions(connection(settings), names))
+
+
 async def ensure_control_topics(settings: Settings, *, check: bool = True) -> None:
     """Create the topics that exist whatever models there are.
 
@@ -65,7 +70,8 @@ async def create_topics(settings: Settings, specs: Sequence[TopicSpec], *, check
     """
     memory, names = log_memory(settings), topics(settings)
     if memory is not None:
-        seen, existing = memory.recall(), await existing_topics(settings)
+        seen = memory.recall()
+        existing = await existing_among(settings, names.registry, stream_heads_topic(names))
         if seen is None and stream_heads_topic(names) in existing:
             seen = await read_seen_log(connection(settings), stream_heads_topic(names))
             if seen is not None:

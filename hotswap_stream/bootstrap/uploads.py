@@ -5,12 +5,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from hotswap_events.registry import ArtifactFacts
 from hotswap_stream.application.artifacts.bundle import check_names
 from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, ArtifactFormatError, read_manifest
-from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore
-from hotswap_stream.application.artifacts.trial import ModelOptions, TrialPassed
+from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.artifacts.uploads.imported import ImportedArtifact
 from hotswap_stream.application.artifacts.uploads.port import UploadLimits
 from hotswap_stream.application.artifacts.uploads.receiving import Uploads
@@ -35,7 +33,8 @@ def upload_limits(settings: Settings) -> UploadLimits:
     return UploadLimits(
         file_bytes_max=settings.artifact_bytes_max,
         uploads_max=settings.uploads_max,
-        uploads_bytes_max=settings.uploads_bytes_max,
+        # There is room for one that is as large as any may be.
+        uploads_bytes_max=max(settings.uploads_bytes_max, settings.artifact_bytes_max),
         unfinished_seconds_max=settings.upload_seconds_max,
         trials_max=settings.upload_trials_max,
     )
@@ -73,49 +72,45 @@ class _Import:
         """See ModelImport."""
         from hotswap_stream.adapters.onnx.names import GRAPH_FILE
 
-        if not beside and options == ModelOptions():
-            content = await asyncio.to_thread(_packed_set, file)
-            if content is not None:
-                return _imported(await self._store.put_artifact(content), read_manifest(content), None)
         check_names([GRAPH_FILE, *beside])
         if GRAPH_FILE in beside:
             raise ArtifactFormatError(
                 f"a file beside the graph may not be named {GRAPH_FILE!r}, as the graph itself is"
             )
-        content, passed = await imported_model(self._settings, file, beside, options)
-        return _imported(await self._store.put_artifact(content), read_manifest(content), passed)
+        if await asyncio.to_thread(_is_set, file):
+            if beside or options != ModelOptions():
+                raise ArtifactFormatError("the file is a validation set: no files and no options of a model go with it")
+            content, passed = await asyncio.to_thread(file.read_bytes), None
+        else:
+            content, passed = await imported_model(self._settings, file, beside, options)
+        manifest = read_manifest(content)
+        facts = await self._store.put_artifact(content)
+        return ImportedArtifact(
+            artifact_digest=facts.digest,
+            size_bytes=facts.size_bytes,
+            kind=manifest.kind,
+            inputs=manifest.inputs,
+            outputs=manifest.outputs,
+            trial=None if passed is None else passed.facts,
+            warnings=() if passed is None else passed.warnings,
+        )
 
 
-def _imported(facts: ArtifactFacts, manifest: ArtifactManifest, passed: TrialPassed | None) -> ImportedArtifact:
-    return ImportedArtifact(
-        artifact_digest=facts.digest,
-        size_bytes=facts.size_bytes,
-        kind=manifest.kind,
-        inputs=manifest.inputs,
-        outputs=manifest.outputs,
-        trial=None if passed is None else passed.facts,
-        warnings=() if passed is None else passed.warnings,
-    )
+def _is_set(file: Path) -> bool:
+    """Return whether a file is a validation set, which is uploaded as models are. ArtifactFormatError for a wrong one.
 
-
-def _packed_set(file: Path) -> bytes | None:
-    """Return the bytes of a validation set that was packed by whoever sends it; None for any other file.
-
-    Its arrays are looked at where it is measured on, in a process of its own.
-
-    Raises:
-        ArtifactFormatError: Its manifest is none of a set.
+    What is wrong with other files is said where they are imported.
     """
     size_bytes = file.stat().st_size
     with file.open("rb") as opened:
         try:
             manifest = read_manifest(opened.read(HEADER_BYTES_MAX + 8), size_bytes)
         except ArtifactFormatError:
-            return None
+            return False
     if manifest.kind != "dataset":
-        return None
+        return False
     try:
         set_facts(manifest)
     except ValidationSetError as error:
         raise ArtifactFormatError(str(error)) from error
-    return file.read_bytes()
+    return True

@@ -158,6 +158,25 @@ class RegistryOperations(ABC, Generic[AnswerT, InferenceT]):
         body = {"artifact_digest": artifact_digest, **facts}
         return self._json(calls.command(f"{calls.model_path(model_name)}/versions", body, command_id))
 
+    def validate(
+        self,
+        model_name: str,
+        model_version: str,
+        figures: Mapping[str, float],
+        validation_set: str,
+        *,
+        command_id: str | None = None,
+        **fields: Any,
+    ) -> AnswerT:
+        """Hand in the figures of an evaluation; by the model's policy the version passes, or fails and is archived.
+
+        `figures`: at least `accuracy`, a share from 0 to 1; `fields` are the other fields of the body, such as
+        `baseline_version` and `baseline_figures`, and `promote_first`: promote it if it passes and none is active.
+        """
+        body = {"figures": dict(figures), "validation_set": validation_set, **fields}
+        path = f"{calls.model_path(model_name, model_version)}/validate"
+        return self._json(calls.command(path, body, command_id))
+
     def promote(
         self, model_name: str, model_version: str, *, reason: str | None = None, command_id: str | None = None
     ) -> AnswerT:

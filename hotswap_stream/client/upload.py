@@ -1,7 +1,7 @@
 """An upload as steps that a client takes, whether it blocks or is awaited: what to send, how long to wait.
 
-Up to 64 MiB go in one request. What is larger, or has files beside it, goes in pieces: after a broken connection the
-client asks how far the server came, and goes on there.
+Up to 64 MiB go in one request, if the connection holds. Else, and with files beside it, a model goes in pieces: after a
+broken connection the client asks how far the server came, and goes on there.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -27,7 +27,8 @@ ANSWER_SECONDS_MAX = 300.0
 """How long the server may take to try the model."""
 STARTS_MAX = 2
 
-_TRIED_AGAIN = frozenset({408, 429, 502, 503, 504})
+TOO_SLOW = 408
+_TRIED_AGAIN = frozenset({TOO_SLOW, 429, 502, 503, 504})
 _GO_ON = frozenset({"wrong-offset", "upload-busy"})
 
 ARTIFACTS = "/api/artifacts"
@@ -163,7 +164,9 @@ def upload_steps(
         query = options.query()
         few = len(urlencode(query, doseq=True)) <= QUERY_CHARACTERS_MAX
         if few and not others and file.size_bytes <= ONE_REQUEST_BYTES_MAX:
-            return (yield from _in_one_request(file, query, progress))
+            answer = yield from _in_one_request(file, query, progress)
+            if answer is not None:
+                return answer
         for start in range(1, STARTS_MAX + 1):
             try:
                 return (yield from _in_pieces(file, others, options, progress))
@@ -174,9 +177,15 @@ def upload_steps(
     raise AssertionError("the last start returns or raises")
 
 
-def _in_one_request(file: Source, query: Mapping[str, Any], progress: Progress | None) -> Steps:
+def _in_one_request(
+    file: Source, query: Mapping[str, Any], progress: Progress | None
+) -> Generator[Step, Any, dict[str, Any] | None]:
+    """Send the file as it is. None where the connection broke, or was too slow: pieces are better then.
+
+    The server may also have said no before it had all, and the connection broke before that could be read.
+    """
     digest = yield Compute(file.digest)
-    sent = _Sent(file.size_bytes, progress)
+    patience, sent = _Patience(), _Sent(file.size_bytes, progress)
     call = calls.Call(
         method="POST",
         path=ARTIFACTS,
@@ -185,7 +194,14 @@ def _in_one_request(file: Source, query: Mapping[str, Any], progress: Progress |
         part=Part(source=file, offset=0, size_bytes=file.size_bytes, sent=sent.of_this),
         answer_s_max=ANSWER_SECONDS_MAX,
     )
-    return (yield from _answer(call, _Patience()))
+    while True:
+        outcome = yield Send(call)
+        if isinstance(outcome, httpx.Response) and outcome.is_success:
+            return calls.json_of(outcome)
+        seconds = _seconds_after(outcome, patience)
+        if isinstance(outcome, httpx.TransportError) or outcome.status_code == TOO_SLOW:
+            return None
+        yield Wait(seconds)
 
 
 def _in_pieces(file: Source, others: Mapping[str, Source], options: UploadOptions, progress: Progress | None) -> Steps:

@@ -1,4 +1,8 @@
-"""Which partitions topics have. Asking makes no topic, as no client of this package makes one."""
+"""Which partitions topics have, and which brokers there are.
+
+Asking makes no topic, as no client of this package makes one. So topics are asked for by name: an answer about all of
+them takes time that grows with the cluster, and aiokafka reads it in Python.
+"""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -19,6 +23,11 @@ async def described_partitions(admin: AIOKafkaAdminClient, topics: Collection[st
     """
     found = await admin.describe_topics(list(topics)) if topics else []
     return {topic["topic"]: topic["partitions"] for topic in found if not topic["error_code"]}
+
+
+async def broker_ids(admin: AIOKafkaAdminClient) -> frozenset[int]:
+    """Ask which brokers there are, and about no topic: `describe_cluster` would be told of all. KafkaError."""
+    return frozenset(broker[0] for broker in (await admin._get_cluster_metadata([])).brokers)
 
 
 async def partition_numbers(client_options: Mapping[str, Any], topic: str) -> frozenset[int]:

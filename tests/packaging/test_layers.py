@@ -136,6 +136,11 @@ def test_the_command_line_answers_in_the_base_install() -> None:
         ("torch", "hotswap_stream.adapters.torch.modules", {"faust", "litestar", "sklearn"}),
         ("torch", "hotswap_stream.adapters.torch.executors", {"faust", "litestar", "sklearn"}),
         ("train", "hotswap_stream.adapters.torch", {"faust", "litestar"}),
+        (
+            "publish",
+            "hotswap_stream.client",
+            {"torch", "faust", "litestar", "obstore", "xgboost", "lightgbm", "pandas"},
+        ),
         ("worker", "hotswap_stream.adapters.evaluation", {"torch", "faust", "litestar", "sklearn"}),
     ],
 )

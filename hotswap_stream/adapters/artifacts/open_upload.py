@@ -53,6 +53,7 @@ class LockedUpload:
         *,
         state: Callable[[int], UploadState],
         delete: Callable[[], object],
+        goes: bool,
     ) -> None:
         """Raise UploadBusyError where somebody else has it, FileNotFoundError where it is gone."""
         try:
@@ -67,7 +68,7 @@ class LockedUpload:
         self._state = state
         self._delete = delete
         self._alone = threading.Lock()
-        self._removed = False
+        self._removed = goes
         self._received_bytes = os.fstat(self._file.fileno()).st_size
         if self._received_bytes > size_bytes:
             self._file.close()

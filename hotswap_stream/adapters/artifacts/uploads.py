@@ -195,6 +195,7 @@ class FolderUploads:
                 record.digest,
                 state=lambda received_bytes: self._state(upload_id, record, received_bytes),
                 delete=lambda: self._delete(upload_id),
+                goes=record.whole,
             )
         except FileNotFoundError:
             raise _unknown(upload_id) from None

@@ -24,8 +24,8 @@ from hotswap_stream.errors import HotswapError
 MEMORY_BYTES_MAX = 8 * 1024**3
 """Of address space, beside eight times the files' size, where graphs alone are computed."""
 BATCH_ROWS_MAX = 64
-RUNTIME_SECONDS_MAX = 600.0
-"""To load a runtime, and of one pass through it: whoever ordered the evaluation ends it before that."""
+RUNTIME_LOAD_SECONDS_MAX = 300.0
+RUNTIME_PASS_SECONDS_MAX = 60.0
 
 
 def set_evaluator_command(modules: Sequence[str] = ()) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ def _loaded(content: bytes, threads: int) -> LoadedModel:
     def runtimes() -> ContentLoader:
         from hotswap_stream.adapters.plugins.runtime_loader import RuntimeLoader
 
-        return RuntimeLoader(load_seconds_max=RUNTIME_SECONDS_MAX, pass_seconds_max=RUNTIME_SECONDS_MAX)
+        return RuntimeLoader(load_seconds_max=RUNTIME_LOAD_SECONDS_MAX, pass_seconds_max=RUNTIME_PASS_SECONDS_MAX)
 
     async def load() -> LoadedModel:
         loader = LoaderByKind(store, {"architecture": architectures, "onnx": graphs, "runtime": runtimes})

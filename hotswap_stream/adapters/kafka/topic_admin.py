@@ -23,7 +23,7 @@ from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 from hotswap_stream.kafka.alter_settings import alter_settings
 from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.kafka.sessions import open_admin
-from hotswap_stream.kafka.topic_partitions import described_partitions
+from hotswap_stream.kafka.topic_partitions import broker_ids, described_partitions
 
 _log = structlog.get_logger(__name__)
 
@@ -244,7 +244,7 @@ async def _admin(connection: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClie
 
 
 async def _broker_count(admin: AIOKafkaAdminClient) -> int:
-    return len((await admin.describe_cluster())["brokers"])
+    return len(await broker_ids(admin))
 
 
 async def _facts(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> tuple[dict[str, TopicFacts], int]:

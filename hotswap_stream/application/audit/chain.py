@@ -159,16 +159,19 @@ class Chain:
         written = {link.digest for link in self.evidence}
         formers = Counter(link.previous for link in self.evidence)
         masked: list[Finding] = []
+        head_told = self.head is None or (found is not None and found.offset == self.head.offset)
         for link in rest:
-            if link.previous in written or formers[link.previous] > 1 or link.previous == first.digest:
+            if link.previous in written or link.previous == first.digest:
                 continue
             if link.sequence == self.sequence + 1 and self.head is not None:
-                if found is None or found.offset != self.head.offset:
+                if not head_told:
+                    # However many were written after what stood there, and whatever else names it.
                     masked.append(self._changed_head(self.head, link))
-                if link.digest not in formers:
+                    head_told = True
+                if link.digest not in formers and formers[link.previous] == 1:
                     # Nothing was written after it that shows it to be whole: what it names may be what was changed.
                     masked.append(self._odd_former(link))
-            elif link.digest not in formers:
+            elif link.digest not in formers and formers[link.previous] == 1:
                 masked.append(self._stray(link))
         return masked
 

@@ -11,15 +11,24 @@ if TYPE_CHECKING:
     from hotswap_stream.cli.demo.report import DemoReport
     from hotswap_stream.settings import Settings
 
-Part = Literal["promotion", "rollback", "rollouts", "all"]
+Part = Literal["promotion", "rollback", "rollouts", "publish", "all"]
 
 _ROLLOUTS = ("shadow", "canary", "progressive")
 PARTS: dict[str, tuple[str, ...]] = {
     "promotion": ("first_version", "second_version"),
     "rollback": ("first_version", "bad_version", "damaged_version"),
     "rollouts": ("first_version", *_ROLLOUTS),
+    "publish": ("first_version", "published_model"),
     # The version that the emergency takes out of production has to earn its way back.
-    "all": ("first_version", "second_version", "bad_version", "damaged_version", "emergency", *_ROLLOUTS),
+    "all": (
+        "first_version",
+        "second_version",
+        "bad_version",
+        "damaged_version",
+        "emergency",
+        *_ROLLOUTS,
+        "published_model",
+    ),
 }
 
 

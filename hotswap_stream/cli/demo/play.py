@@ -14,6 +14,7 @@ import typer
 
 from hotswap_stream import bootstrap
 from hotswap_stream.application.audit.audit import verify_log
+from hotswap_stream.cli.demo.publish_acts import PublishActs
 from hotswap_stream.cli.demo.report import Act, DemoReport, make_report
 from hotswap_stream.cli.demo.rollout_acts import RolloutActs
 from hotswap_stream.cli.demo.scene import MODEL, Scene
@@ -64,7 +65,7 @@ async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause
 
     Args:
         settings: The demo's own.
-        names: Methods of `VersionActs` and `RolloutActs`, in the order to play.
+        names: Methods of `VersionActs`, `RolloutActs` and `PublishActs`, in the order to play.
         rate: Requests per second.
         pause: Wait for Enter before each act.
     """
@@ -105,7 +106,7 @@ def _tell(line: str) -> None:
 
 
 async def _play_acts(scene: Scene, names: tuple[str, ...], *, pause: bool) -> None:
-    players = VersionActs(scene), RolloutActs(scene)
+    players = VersionActs(scene), RolloutActs(scene), PublishActs(scene)
     for number, name in enumerate(names, start=1):
         play_act: Callable[[], Awaitable[Act]] = next(
             getattr(player, name) for player in players if hasattr(player, name)

@@ -84,9 +84,9 @@ class Scene:
         """Return the offset of the model's last event, as far as this process has read the log."""
         return self.entries[-1].offset if self.entries else -1
 
-    def active_offset(self) -> int:
+    def active_offset(self, model_name: str = MODEL) -> int:
         """Return the offset of the event that put the active version into production."""
-        stream = self.registry.stream(MODEL)
+        stream = self.registry.stream(model_name)
         return -1 if stream is None else stream.active_offset
 
     async def train(self, *, epochs: int, seed: int, data_file: Path | None = None) -> TrainingReport:
@@ -125,11 +125,11 @@ class Scene:
         """Return the version that was trained, or is trained now; empty if it could not be."""
         return self._inverted or (await self.train_inverted()).model_version or ""
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
-        """Send a command to the model over HTTP; `path` is what comes after the model's name."""
+    async def post(self, path: str, body: Mapping[str, Any], model_name: str = MODEL) -> httpx.Response:
+        """Send a command to a model over HTTP; `path` is what comes after the model's name."""
         async with httpx.AsyncClient(base_url=self.stack.api_url, timeout=EVENT_SECONDS_MAX) as client:
             return await client.post(
-                f"/api/models/{MODEL}{path}",
+                f"/api/models/{model_name}{path}",
                 content=msgspec.json.encode(body),
                 headers={"X-Actor": ACTOR, "Content-Type": "application/json"},
             )

@@ -1,7 +1,7 @@
 """Which converter a model goes to, and what is asked for before: an example, or trust in a file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -9,14 +9,12 @@ from hotswap_stream.application.artifacts.file_kinds import HEAD_BYTES, file_kin
 from hotswap_stream.client.publishing.conversion import Conversion
 from hotswap_stream.client.publishing.detection import What, what_is
 from hotswap_stream.client.publishing.errors import ConverterMissingError, ExampleError, PublishError
-
-if TYPE_CHECKING:
-    from hotswap_stream.client.publishing.preparing import Wishes
+from hotswap_stream.client.publishing.wishes import Wishes
 
 _WITH_THE_EXTRA = frozenset({"skl2onnx", "onnxmltools", "onnx", "onnxscript", "onnxruntime", "numpy", "google"})
 
 
-def conversion_of(model: Any, wishes: "Wishes") -> Conversion | Path:
+def conversion_of(model: Any, wishes: Wishes) -> Conversion | Path:
     """Return how to make a graph of a model; the path itself of an artifact, of which nothing is to be made.
 
     Raises:
@@ -41,7 +39,7 @@ def missing(error: ModuleNotFoundError) -> ConverterMissingError:
     return ConverterMissingError(f"{name} is not installed; it comes with: {way}")
 
 
-def _of_object(what: What, model: Any, wishes: "Wishes") -> Conversion:
+def _of_object(what: What, model: Any, wishes: Wishes) -> Conversion:
     example = wishes.example
     if what == "onnx":
         from hotswap_stream.client.publishing.converters.from_onnx import convert_proto
@@ -80,7 +78,7 @@ def _of_object(what: What, model: Any, wishes: "Wishes") -> Conversion:
     return of_sklearn(model, rows)
 
 
-def _of_file(path: Path, wishes: "Wishes") -> Conversion | Path:
+def _of_file(path: Path, wishes: Wishes) -> Conversion | Path:
     try:
         with path.open("rb") as opened:
             head = opened.read(HEAD_BYTES)
@@ -96,7 +94,7 @@ def _of_file(path: Path, wishes: "Wishes") -> Conversion | Path:
     return convert_file(path, wishes.example)
 
 
-def _of_program(path: Path, wishes: "Wishes") -> Conversion:
+def _of_program(path: Path, wishes: Wishes) -> Conversion:
     if not wishes.trust_file:
         raise PublishError(
             f"{path} is an exported torch program, and torch unpickles parts of it when it opens one, which can run "
@@ -108,7 +106,7 @@ def _of_program(path: Path, wishes: "Wishes") -> Conversion:
     return _of_object("torch", open_program(path), wishes)
 
 
-def _of_bytes(content: bytes, wishes: "Wishes") -> Conversion:
+def _of_bytes(content: bytes, wishes: Wishes) -> Conversion:
     if file_kind(content[:HEAD_BYTES], len(content)) == "artifact":
         raise PublishError("the bytes are an artifact: hand in the path of its file")
     from hotswap_stream.client.publishing.converters.from_onnx import convert_bytes

@@ -21,6 +21,8 @@ class Built(Struct, frozen=True, kw_only=True):
     """The example as the graph takes it; None: there is none."""
     wanted: Mapping[str, Array] | None = None
     """What the model answers to the example, by the graph's outputs; None: the file is the model."""
+    warnings: tuple[str, ...] = ()
+    """Where the graph does otherwise than the model on purpose."""
 
 
 class Attempt(Struct, frozen=True, kw_only=True):

@@ -84,6 +84,20 @@ def declare_shapes(model: Any, found: Mapping[str, Array], rows: int) -> None:
             shape.dim[0].dim_param = ROWS
 
 
+def allow_unknown_categories(model: Any) -> bool:
+    """Let one-hot encoders take what they do not know for none of their categories; return whether one did not.
+
+    In a graph the error of one row would be that of all rows of its batch.
+    """
+    changed = False
+    for node in model.graph.node:
+        for attribute in node.attribute if node.op_type == "OneHotEncoder" else ():
+            if attribute.name == "zeros" and not attribute.i:
+                attribute.i = 1
+                changed = True
+    return changed
+
+
 def one_opset_each(model: Any) -> None:
     """Keep one version of each set of operators; a converter may name one twice."""
     newest: dict[str, int] = {}

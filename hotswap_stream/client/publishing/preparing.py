@@ -2,10 +2,11 @@
 
 import platform
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
@@ -23,23 +24,9 @@ from hotswap_stream.client.publishing.errors import (
     UnsupportedModelError,
 )
 from hotswap_stream.client.publishing.running import first_line, graph_inputs, run_graph
+from hotswap_stream.client.publishing.wishes import Wishes
 
 REASONS_SHOWN = 3
-
-
-class Wishes(Struct, frozen=True, kw_only=True):
-    """What the caller says about a model, beside the model."""
-
-    example: Any = None
-    labels: Sequence[str] | None = None
-    compare: bool = True
-    difference_max: float | None = None
-    label_agreement_min: float = 1.0
-    free: Mapping[str, Sequence[int]] = {}
-    warm_up: Mapping[str, Sequence[int]] = {}
-    batching: Literal["rows", "request"] | None = None
-    allow_non_finite: bool | None = None
-    trust_file: bool = False
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
@@ -67,21 +54,25 @@ def prepared(model: Any, wishes: Wishes) -> Iterator[Prepared]:
         yield Prepared(file=conversion)
         return
     with tempfile.TemporaryDirectory(prefix="hotswap-publish-") as folder:
-        yield _prepared(conversion, wishes, Path(folder))
+        with warnings.catch_warnings():
+            # What converters say of themselves is of no use to their user; what matters is compared.
+            warnings.simplefilter("ignore")
+            made = _prepared(conversion, wishes, Path(folder))
+        yield made
 
 
 def _prepared(conversion: Conversion, wishes: Wishes, folder: Path) -> Prepared:
     allow = conversion.examples_allow_non_finite if wishes.allow_non_finite is None else wishes.allow_non_finite
     _ask(conversion)
     attempt, built, comparison = _first_that_holds(conversion, wishes, folder, allow)
-    warnings = list(conversion.warnings)
+    remarks = [*conversion.warnings, *built.warnings]
     if comparison is not None and comparison.undecided_rows:
-        warnings.append(
+        remarks.append(
             f"{comparison.undecided_rows} rows of the example are undecided: their two highest scores are as good as "
             "equal, and the graph takes the other one"
         )
     if allow and wishes.allow_non_finite is None:
-        warnings.append("the example holds NaN or infinity: requests may hold them, too")
+        remarks.append("the example holds NaN or infinity: requests may hold them, too")
     return Prepared(
         file=built.file,
         beside=built.beside,
@@ -89,7 +80,7 @@ def _prepared(conversion: Conversion, wishes: Wishes, folder: Path) -> Prepared:
         comparison=comparison,
         tags=_tags(conversion, attempt),
         environment=_environment(conversion),
-        warnings=tuple(warnings),
+        warnings=tuple(remarks),
     )
 
 

@@ -19,6 +19,7 @@ from hotswap_stream.client.publishing.differences import Difference
 from hotswap_stream.client.publishing.errors import PublishError
 from hotswap_stream.client.publishing.http_target import http_target
 from hotswap_stream.client.publishing.progress_bar import showing_progress
+from hotswap_stream.client.publishing.wishes import Wishes
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -123,7 +124,7 @@ async def publish_async(
     from hotswap_stream.client.publishing.choosing import missing
 
     try:
-        from hotswap_stream.client.publishing.preparing import Wishes, prepared
+        from hotswap_stream.client.publishing.preparing import prepared
 
         wishes = Wishes(
             example=example,

@@ -35,6 +35,7 @@ class Table(Struct, frozen=True):
     """None: the example is one array."""
     matrix: Array | None
     """[rows, columns]; None where not all columns are numbers."""
+    remarks: tuple[str, ...] = ()
 
     @property
     def allows_non_finite(self) -> bool:
@@ -95,7 +96,13 @@ def _of_frame(frame: Any) -> Table:
     if len(set(names)) != len(names):
         raise ExampleError(f"the example names a column twice: {names}")
     columns = tuple(_column(name, frame.iloc[:, index]) for index, name in enumerate(names))
-    return Table(frame, columns, _side_by_side(columns))
+    matrix = _side_by_side(columns)
+    if len(columns) <= COLUMNS_MAX:
+        return Table(frame, columns, matrix)
+    many = f"the example has {len(columns)} columns, and a version {COLUMNS_MAX} inputs at most"
+    if matrix is None:
+        raise ExampleError(f"{many}: hand in a model that takes one array, with what encodes the texts outside")
+    return Table(frame, None, matrix, (f"{many}: they go in side by side, as one input {MATRIX!r}",))
 
 
 def _column(name: str, series: Any) -> Column:

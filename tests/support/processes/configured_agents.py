@@ -13,7 +13,7 @@ from pathlib import Path
 from hotswap_stream import bootstrap
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.settings import Settings
-from tests.support.stages.serving import PARTITIONS
+from tests.support.samples.partitions import PARTITIONS
 
 ALERT_LAG_SECONDS = 0.5
 

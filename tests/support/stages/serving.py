@@ -24,9 +24,9 @@ from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.settings import Settings
+from tests.support.samples.partitions import PARTITIONS as PARTITIONS
 
 MODEL = "tiny"
-PARTITIONS = 2
 
 
 def artifact_answering(value: float) -> bytes:

@@ -282,6 +282,16 @@ HASTE = ConnectionLimits(
 PATIENCE = ConnectionLimits(connections_max=6, connections_per_address_max=4)
 
 
+async def test_a_body_of_which_much_has_come_has_more_time() -> None:
+    limits = ConnectionLimits(body_seconds_max=0.1, body_bytes_per_second_min=1)
+    async with served(Litestar([echo], openapi_config=None), limits=limits) as url, raw_connection(url) as connection:
+        data = request("/echo", BODY)
+        await connection.send(data[:-10])
+        await asyncio.sleep(1.5)  # looked for twice a second
+        await connection.send(data[-10:])
+        assert arrived(await connection.answer()).body_bytes == len(BODY)
+
+
 @pytest.fixture
 async def hasty() -> AsyncIterator[str]:
     async with served(Litestar([echo, deaf, hello, big], openapi_config=None), limits=HASTE) as url:

@@ -48,6 +48,18 @@ def test_a_changed_actor_is_found_behind_a_forged_event(sequence: int) -> None:
     assert places(verify_records(by_malice(log.records, 4)).findings) == [("changed", 4)]
 
 
+@pytest.mark.parametrize("names_it", [False, True], ids=["made up", "written after it"])
+def test_a_changed_event_that_two_raced_to_follow_is_named_behind_a_forged_one(names_it: bool) -> None:
+    """Two that were written after the same event show it more surely than one; that hid it."""
+    log = LogBuilder().append(trained("v1")).append(trained("v2"))
+    head = log.head()[1]
+    log.append_value(forged(1, head if names_it else "e" * 64, id="forged"))
+    log.append(promoted("v1", forced=True))
+    log.append_value(forged(3, head, id="loser", causationid="race")).append(staged("v2"))
+    assert verify_records(log.records).ok
+    assert ("changed", 1) in places(verify_records(by_malice(log.records, 1)).findings)
+
+
 def test_a_changed_link_is_named_behind_a_forged_event() -> None:
     """Only the event before it was named, as if that one had been changed."""
     log = LogBuilder().append(trained("v1")).append(trained("v2")).append_value(forged(1))

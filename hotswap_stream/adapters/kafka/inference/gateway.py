@@ -33,6 +33,7 @@ from hotswap_stream.application.inference.gateway import (
     RequestTooLargeError,
 )
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.topic_partitions import described_partitions
 
 PARTITIONS_USED_MAX = 4
 """Partitions chosen of each model's. At least 4 keep latency low; more would mean reading more of others' answers."""
@@ -213,8 +214,7 @@ class KafkaInferenceGateway:
         until = self._windows.get(model_name, 0.0)
         if until <= time.monotonic():
             async with _admin_client(self._client_options) as admin:
-                names = {topic["topic"] for topic in await admin.describe_topics()}
-            found = self._topics.windows(model_name) in names
+                found = bool(await described_partitions(admin, [self._topics.windows(model_name)]))
             while len(self._windows) >= self._models_connected_max:
                 del self._windows[next(iter(self._windows))]
             until = math.inf if found else time.monotonic() + WINDOWS_ASKED_AGAIN_SECONDS
@@ -280,17 +280,16 @@ class KafkaInferenceGateway:
     async def _partition_count(self, model_name: str) -> int:
         names = self._topics.requests(model_name), self._topics.responses(model_name)
         async with _admin_client(self._client_options) as admin:
-            # All topics, because asking for one that does not exist may create it.
-            described = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
-        counts = [described.get(name) for name in names]
-        if counts[0] is None or counts[1] is None:
-            known = sorted(name.rpartition(".")[2] for name in described if name.startswith(self._topics.requests("")))
-            raise NoModelTopicsError(
-                f"model {model_name!r} has no topics {names[0]!r} and {names[1]!r}; models with topics: "
-                f"{', '.join(known[:20]) or 'none'}"
-            )
+            described = await described_partitions(admin, names)
+            if not described.keys() >= set(names):
+                start = self._topics.requests("")
+                known = sorted(name.removeprefix(start) for name in await admin.list_topics() if name.startswith(start))
+                raise NoModelTopicsError(
+                    f"model {model_name!r} has no topics {names[0]!r} and {names[1]!r}; models with topics: "
+                    f"{', '.join(known[:20]) or 'none'}"
+                )
         # Where somebody gave one of them more, workers answer in those that both have.
-        return min(counts[0], counts[1])
+        return min(len(described[name]) for name in names)
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.reading import first_records, read_to
+from hotswap_stream.kafka.topic_partitions import described_partitions
 from hotswap_stream.kafka.uncancelled import to_the_end
 
 REQUEST_TIMEOUT_MS = 10_000
@@ -90,7 +91,7 @@ class KafkaRequestLag:
     async def _waiting(self, models: Mapping[str, float]) -> dict[str, WaitingRequests]:
         admin, consumer = await self._connected()
         topics = {name: self._topics.requests(name) for name in models}
-        await self._know_partitions(admin, topics.values())
+        await self._know_partitions(admin, [*topics.values(), *map(self._topics.responses, models)])
         known = {
             name: _parts(topic, self._partitions[topic]) for name, topic in topics.items() if topic in self._partitions
         }
@@ -187,15 +188,14 @@ class KafkaRequestLag:
         finally:
             await to_the_end(end_consumer(consumer))
 
-    async def _know_partitions(self, admin: AIOKafkaAdminClient, topics: Any) -> None:
+    async def _know_partitions(self, admin: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
         now_s = asyncio.get_running_loop().time()
         if now_s - self._partitions_at_s < PARTITIONS_SECONDS_MAX and all(
             topic in self._partitions for topic in topics
         ):
             return
-        # All topics, because asking for one that does not exist may create it.
-        described = await admin.describe_topics()
-        self._partitions = {found["topic"]: len(found["partitions"]) for found in described if not found["error_code"]}
+        described = await described_partitions(admin, topics)
+        self._partitions = {topic: len(partitions) for topic, partitions in described.items()}
         self._partitions_at_s = now_s
 
     async def _connected(self) -> tuple[AIOKafkaAdminClient, AIOKafkaConsumer]:

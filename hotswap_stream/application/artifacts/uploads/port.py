@@ -146,7 +146,7 @@ class UploadFolder(Protocol):
         """
 
     def begin_whole(self, size_bytes: int | None, digest: str | None) -> OpenUpload:
-        """Make place for a file that comes at once, and that goes with whoever receives it. Errors as of `begin`.
+        """Make place for a file that comes at once, and that is deleted when it is closed. Errors as of `begin`.
 
         Args:
             size_bytes: Of the file; None where that is not known before.

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -105,7 +105,6 @@ class Uploads:
             UploadDigestError: It has another digest.
         """
         async with _held(lambda: self._folder.begin_whole(announced_bytes, digest)) as upload:
-            await asyncio.to_thread(upload.remove)
             await _write(upload, pieces, self.limits.file_bytes_max, announced_bytes)
             if not upload.state.received_bytes:
                 raise _empty()
@@ -194,10 +193,10 @@ async def _held(opened: Callable[[], OpenUpload]) -> AsyncIterator[OpenUpload]:
     """Open an upload in a thread, and close it in the end, even where the opening was cancelled."""
     opening = asyncio.ensure_future(asyncio.to_thread(opened))
     try:
-        yield await asyncio.shield(opening)
+        await _until_done(opening)
+        yield opening.result()
     finally:
-        await asyncio.wait({opening})
-        if not opening.exception():
+        if not opening.cancelled() and opening.exception() is None:
             await _to_the_end(opening.result().close)
 
 
@@ -227,11 +226,22 @@ async def _write(upload: OpenUpload, pieces: AsyncIterator[bytes], bytes_max: in
 async def _to_the_end(work: Callable[[], _Result]) -> _Result:
     """Do it in a thread, and wait for it even when cancelled: what comes next relies on it."""
     doing = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        await asyncio.wait({doing})
-        raise
+    await _until_done(doing)
+    return doing.result()
+
+
+async def _until_done(doing: asyncio.Future[Any]) -> None:
+    """Wait for what a thread does, which nothing can stop; then be cancelled if that was asked meanwhile."""
+    cancelled = None
+    while not doing.done():
+        try:
+            await asyncio.wait({doing})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not doing.cancelled():
+            doing.exception()  # nobody else looks at it
+        raise cancelled
 
 
 def _too_large(size_bytes: int, bytes_max: int) -> UploadTooLargeError:

@@ -1,9 +1,11 @@
 """LightGBM's boosters and estimators, by onnxmltools.
 
-LightGBM compares with 64 bits, its graph with 32: a value that lies within the rounding of a threshold can fall to the
-other side. The comparison finds it; training on numbers of 32 bits avoids it.
+LightGBM compares with 64 bits, its graph with 32: a value of 64 bits that lies within the rounding of a threshold can
+fall to the other side. The comparison finds it; numbers of 32 bits, here and in the training, avoid it.
 """
 
+import copy
+import re
 from functools import cache
 from typing import Any
 
@@ -21,6 +23,10 @@ _HINT = (
 )
 
 
+_TREE_SIZES = re.compile(r"^tree_sizes=.*\n", re.MULTILINE)
+_THRESHOLDS = re.compile(r"^threshold=(.*)$", re.MULTILINE)
+
+
 def convert(model: Any, example: Any) -> Conversion:
     """Return how to make a graph of a booster or an estimator.
 
@@ -33,8 +39,7 @@ def convert(model: Any, example: Any) -> Conversion:
 
     booster = _booster(model)
     table = read_table(example)
-    # A ranker is no class that the converter knows, but its booster is.
-    converted = model if type(model).__name__ in ("LGBMClassifier", "LGBMRegressor") else booster
+    converted = rounded(model, booster)
     classes = getattr(model, "classes_", None) if hasattr(model, "predict_proba") else None
     answers = cache(lambda: _answers(model, booster, table))
     return Conversion(
@@ -53,20 +58,53 @@ def convert(model: Any, example: Any) -> Conversion:
         classifies=classes is not None or _objective(booster) in ("binary", "multiclass"),
         hint=_HINT,
         ask=answers,
+        warnings=table.remarks,
         examples_allow_non_finite=table.allows_non_finite,
     )
 
 
 def _booster(model: Any) -> Any:
     from lightgbm import Booster, LGBMModel
+    from sklearn.exceptions import NotFittedError
 
     if isinstance(model, Booster):
         return model
     if not isinstance(model, LGBMModel):
         raise UnsupportedModelError(f"{type(model).__name__} of lightgbm is no booster and no estimator")
-    if not model.fitted_:
-        raise UnsupportedModelError("the estimator is not fitted: call fit before publish")
-    return model.booster_
+    try:
+        return model.booster_
+    except NotFittedError as error:
+        raise UnsupportedModelError(f"the estimator is not fitted: call fit before publish ({error})") from error
+
+
+def rounded(model: Any, booster: Any) -> Any:
+    """Return the model with thresholds of 32 bits that tell the same numbers of 32 bits apart as its own do.
+
+    The converter rounds to the nearest, which may be the next number above, and that belongs to the other side.
+    """
+    from lightgbm import Booster
+
+    # Without their sizes, trees whose texts have changed are read one after the other.
+    text = _TREE_SIZES.sub("", _THRESHOLDS.sub(_rounded_down, booster.model_to_string()))
+    twin = Booster(model_str=text)
+    if type(model).__name__ not in ("LGBMClassifier", "LGBMRegressor"):
+        # A ranker is no class that the converter knows, but its booster is.
+        return twin
+    estimator = copy.copy(model)
+    estimator._Booster = twin
+    classes = getattr(model, "classes_", None)
+    if classes is not None and classes.dtype.kind in "bf":
+        # Labels that are numbers are whole ones in a graph.
+        estimator._classes = classes.astype(np.int64)
+    return estimator
+
+
+def _rounded_down(found: re.Match[str]) -> str:
+    thresholds = np.array(found[1].split(), np.float64)
+    rounded = thresholds.astype(np.float32)
+    above = rounded > thresholds
+    rounded[above] = np.nextafter(rounded[above], np.float32(-np.inf))
+    return "threshold=" + " ".join(repr(float(value)) for value in rounded)
 
 
 def _objective(booster: Any) -> str:

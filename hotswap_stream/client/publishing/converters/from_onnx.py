@@ -104,13 +104,13 @@ def _inputs(file: Path, example: Any) -> dict[str, Array] | None:
     types = graph_inputs(file)
     if isinstance(example, Mapping):
         given = {str(name): value for name, value in example.items()}
+    elif isinstance(example, tuple) and len(example) == len(types):
+        given = dict(zip(types, example, strict=True))
     elif len(types) == 1:
         table = read_table(example) if type(example).__module__.startswith("pandas") else None
         given = {next(iter(types)): example if table is None or table.matrix is None else table.matrix}
     elif type(example).__module__.startswith("pandas"):
         given = {column.name: column.values for column in read_table(example).columns or ()}
-    elif isinstance(example, tuple) and len(example) == len(types):
-        given = dict(zip(types, example, strict=True))
     else:
         raise ExampleError(f"the graph takes {list(types)}: hand in the example as a mapping by these names")
     if set(given) != set(types):

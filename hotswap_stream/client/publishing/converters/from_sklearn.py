@@ -2,7 +2,8 @@
 
 Thresholds of trees are the trap: a value just above one with 64 bits can be just below it with 32. Each way is compared
 with the model, and the first one that holds is taken: inputs of 32 bits, which is what most callers send; then inputs
-of 64 bits that are rounded right before a forest, where scikit-learn itself rounds them; then 64 bits throughout.
+of 64 bits that are rounded right before trees that round them themselves, as forests of scikit-learn and XGBoost do;
+then 64 bits throughout.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,11 +15,16 @@ import numpy as np
 
 from hotswap_stream.adapters.models.executor import Array
 from hotswap_stream.client.publishing.conversion import GRAPH_NAME, Attempt, Built, Conversion
-from hotswap_stream.client.publishing.converters.boosters_in_sklearn import register_boosters
+from hotswap_stream.client.publishing.converters.boosters_in_sklearn import register_boosters, with_rounded_thresholds
 from hotswap_stream.client.publishing.converters.plain_attributes import let_attributes_be_plain
 from hotswap_stream.client.publishing.errors import UnsupportedModelError
-from hotswap_stream.client.publishing.graph_edits import join_columns, one_opset_each, rename_inputs
-from hotswap_stream.client.publishing.table import COLUMNS_MAX, MATRIX, Column, Table, as_floats, read_table
+from hotswap_stream.client.publishing.graph_edits import (
+    allow_unknown_categories,
+    join_columns,
+    one_opset_each,
+    rename_inputs,
+)
+from hotswap_stream.client.publishing.table import MATRIX, Column, Table, as_floats, read_table
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 LOCALE = "C.UTF-8"
@@ -28,7 +34,11 @@ _HINT = (
     "; if the model was trained on numbers of 64 bits, train it on X.astype('float32'), so that no value can fall to "
     "the other side of a threshold"
 )
-_ROUNDING = ("sklearn.tree", "sklearn.ensemble._forest", "sklearn.ensemble._gb", "sklearn.ensemble._iforest")
+_UNKNOWN_CATEGORIES = (
+    "a OneHotEncoder of the model raises at a category that it does not know; in the graph it is none of them, as "
+    "with handle_unknown='ignore'"
+)
+_ROUNDING = ("sklearn.tree", "sklearn.ensemble._forest", "sklearn.ensemble._gb", "sklearn.ensemble._iforest", "xgboost")
 
 
 def convert(model: Any, example: Any) -> Conversion:
@@ -44,6 +54,7 @@ def convert(model: Any, example: Any) -> Conversion:
     _check_fitted(model)
     table = read_table(example)
     register_boosters(model)
+    converted = with_rounded_thresholds(model)
     let_attributes_be_plain()
     answers = cache(lambda: _answers(model, table))
     classes = getattr(model, "classes_", ())
@@ -52,11 +63,12 @@ def convert(model: Any, example: Any) -> Conversion:
         framework_version=sklearn.__version__,
         converter="skl2onnx",
         converter_version=skl2onnx.__version__,
-        attempts=tuple(_attempts(model, table, answers)),
+        attempts=tuple(_attempts(converted, table, answers)),
         labels=tuple(str(name) for name in classes) if isinstance(classes, np.ndarray) else (),
         classifies=hasattr(model, "classes_"),
         hint=_HINT,
         ask=answers,
+        warnings=table.remarks,
         examples_allow_non_finite=table.allows_non_finite,
     )
 
@@ -87,8 +99,7 @@ def _attempts(model: Any, table: Table, answers: Callable[[], list[Array]]) -> I
                 build = _matrix_builder(estimator, table, bits, answers)
                 yield Attempt(words=f"{bits}{how}", build=build)
                 continue
-            if len(table.columns) <= COLUMNS_MAX:
-                yield Attempt(words=words, build=_columns_builder(estimator, table.columns, bits, integers, answers))
+            yield Attempt(words=words, build=_columns_builder(estimator, table.columns, bits, integers, answers))
     if table.matrix is not None and (table.columns is None or len(table.columns) > 1):
         if table.columns is None:
             if table.matrix.dtype.kind in "iu":
@@ -134,7 +145,7 @@ def _matrix_builder(
             kind, fed = kinds[dtype], as_floats(matrix, dtype)
         graph = _convert(estimator, [(MATRIX, kind([None, *matrix.shape[1:]]))])
         inputs = {MATRIX: fed}
-        if table.columns is not None and len(table.columns) <= COLUMNS_MAX:
+        if table.columns is not None:
             join_columns(graph, table.columns)
             inputs = {column.name: _fed(column, dtype, "kept") for column in table.columns}
         return _saved(graph, folder, inputs, answers)
@@ -181,16 +192,23 @@ def _convert(estimator: Any, types: list[tuple[str, Any]]) -> Any:
 
     vectorizers = {id(step): {"locale": LOCALE} for step in _steps(estimator) if _is_vectorizer(step)}
     raw = {} if hasattr(estimator, "predict_proba") else {"raw_scores": True}
+    last = _last_step(estimator)
     error: NameError | None = None
     for options in ({"zipmap": False, **raw}, raw, {"zipmap": False}, {}):
         try:
             return convert_sklearn(
-                estimator, initial_types=types, options={id(estimator): options, **vectorizers}, target_opset=OPSETS
+                estimator, initial_types=types, options={id(last): options, **vectorizers}, target_opset=OPSETS
             )
         except NameError as unknown:  # this converter does not have the option
             error = unknown
     assert error is not None  # noqa: S101 - the loop returned or failed
     raise error
+
+
+def _last_step(estimator: Any) -> Any:
+    while hasattr(estimator, "steps") and estimator.steps:
+        estimator = estimator.steps[-1][1]
+    return estimator
 
 
 def _is_vectorizer(step: Any) -> bool:
@@ -206,13 +224,14 @@ def _steps(estimator: Any) -> Iterator[Any]:
 
 def _saved(graph: Any, folder: Path, inputs: Mapping[str, Array], answers: Callable[[], list[Array]]) -> Built:
     one_opset_each(graph)
+    remarks = (_UNKNOWN_CATEGORIES,) if allow_unknown_categories(graph) else ()
     file = folder / GRAPH_NAME
     file.write_bytes(graph.SerializeToString())
     wanted = answers()
     names = [output.name for output in graph.graph.output]
     if len(names) != len(wanted):
         raise UnsupportedModelError(f"the graph has outputs {names}; the model answers {len(wanted)}")
-    return Built(file=file, inputs=dict(inputs), wanted=dict(zip(names, wanted, strict=True)))
+    return Built(file=file, inputs=dict(inputs), wanted=dict(zip(names, wanted, strict=True)), warnings=remarks)
 
 
 def _answers(model: Any, table: Table) -> list[Array]:

@@ -5,7 +5,6 @@ of whoever publishes it, and only if they say that they trust the file.
 """
 
 import inspect
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,9 +62,9 @@ def convert(
     training = not exported and model.training
     return Conversion(
         framework="torch",
-        framework_version=torch.__version__,
+        framework_version=str(torch.__version__),
         converter="torch.onnx",
-        converter_version=torch.__version__,
+        converter_version=str(torch.__version__),
         attempts=(attempt,),
         classifies=classifies,
         warnings=("the module was in training mode; it is published as it is in evaluation mode",) if training else (),
@@ -172,25 +171,23 @@ def _export(
 ) -> Any:
     import torch
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if exported:
-            return torch.onnx.export(module, dynamo=True, verbose=False, input_names=list(given), output_names=outputs)
-        few = tuple(
-            torch.cat([tensor] * EXPORT_ROWS)[:EXPORT_ROWS] if len(tensor) < EXPORT_ROWS else tensor[:EXPORT_ROWS]
-            for tensor in given.values()
-        )
-        rows = torch.export.Dim("rows", min=1)
-        shapes = tuple({0: rows, **dict.fromkeys(free.get(name, ()), torch.export.Dim.DYNAMIC)} for name in given)
-        return torch.onnx.export(
-            module,
-            few,
-            dynamo=True,
-            verbose=False,
-            dynamic_shapes=shapes,
-            input_names=list(given),
-            output_names=outputs,
-        )
+    if exported:
+        return torch.onnx.export(module, dynamo=True, verbose=False, input_names=list(given), output_names=outputs)
+    few = tuple(
+        torch.cat([tensor] * EXPORT_ROWS)[:EXPORT_ROWS] if len(tensor) < EXPORT_ROWS else tensor[:EXPORT_ROWS]
+        for tensor in given.values()
+    )
+    rows = torch.export.Dim("rows", min=1)
+    shapes = tuple({0: rows, **dict.fromkeys(free.get(name, ()), torch.export.Dim.DYNAMIC)} for name in given)
+    return torch.onnx.export(
+        module,
+        few,
+        dynamo=True,
+        verbose=False,
+        dynamic_shapes=shapes,
+        input_names=list(given),
+        output_names=outputs,
+    )
 
 
 @contextmanager

@@ -42,6 +42,7 @@ def convert(model: Any, example: Any) -> Conversion:
         labels=() if classes is None else tuple(str(name) for name in classes),
         classifies=classes is not None or _objective(booster).startswith(("binary:", "multi:")),
         ask=answers,
+        warnings=table.remarks,
         examples_allow_non_finite=table.allows_non_finite,
     )
 

@@ -11,7 +11,7 @@ from hotswap_stream.client.publishing.conversion import GRAPH_NAME, Attempt, Bui
 from hotswap_stream.client.publishing.errors import ExampleError, UnsupportedModelError
 from hotswap_stream.client.publishing.graph_edits import declare_shapes, join_columns, one_opset_each
 from hotswap_stream.client.publishing.running import run_graph
-from hotswap_stream.client.publishing.table import COLUMNS_MAX, MATRIX, Table, as_floats
+from hotswap_stream.client.publishing.table import MATRIX, Table, as_floats
 
 
 def attempt(
@@ -37,7 +37,7 @@ def attempt(
         matrix = as_floats(table.matrix, "float32")
         graph = convert([(MATRIX, FloatTensorType([None, matrix.shape[1]]))])
         inputs = {MATRIX: matrix}
-        if table.columns is not None and len(table.columns) <= COLUMNS_MAX:
+        if table.columns is not None:
             join_columns(graph, table.columns)
             inputs = {
                 column.name: column.values.astype("float32") if column.kind == "float" else column.values
