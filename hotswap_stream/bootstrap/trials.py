@@ -81,7 +81,7 @@ async def _ready_made(settings: Settings, file: Path, limits: TrialLimits) -> tu
     content = await asyncio.to_thread(file.read_bytes)
     kind = read_manifest(content).kind
     if kind == "dataset":
-        raise ArtifactFormatError(f"{file} is a validation set: choose it with `hotswap-stream validation-set`")
+        raise ArtifactFormatError(f"{file} is a validation set: choose it with `hotswap-stream validation-set choose`")
     if kind != "onnx":
         return content, None
     from hotswap_stream.adapters.onnx.trial import try_model
