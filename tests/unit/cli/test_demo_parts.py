@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from hotswap_events.registry import Provenance
@@ -85,9 +86,13 @@ def test_the_option_chooses_the_acts(
         )
 
     monkeypatch.setattr(play, "play", played)
-    result = CliRunner().invoke(
-        build_app(), ["demo", *options, "--rate", "50", "--keep", str(tmp_path / "home"), "--json", str(tmp_path / "f")]
-    )
+    try:
+        result = CliRunner().invoke(
+            build_app(),
+            ["demo", *options, "--rate", "50", "--keep", str(tmp_path / "home"), "--json", str(tmp_path / "f")],
+        )
+    finally:
+        structlog.reset_defaults()  # they would go on with the runner's standard error
     assert result.exit_code == 0, result.output
     assert asked == [(PARTS[part], 50.0, False)]
     report = msgspec.json.decode((tmp_path / "f").read_bytes(), type=DemoReport)
