@@ -24,6 +24,7 @@ BENCHMARKS = (
     "ffnn_stream",
     "cnn_stream",
     "json_stream",
+    "boosted_stream",
     "swap",
     "thousand_swaps",
 )

@@ -14,6 +14,7 @@ from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module
+from hotswap_stream.application.artifacts.file import read_manifest
 from hotswap_stream.application.artifacts.manifest import Argument, ArtifactManifest
 from hotswap_stream.broker import EmbeddedKafka
 from hotswap_stream.client.load.drive import LoadPlan
@@ -99,8 +100,14 @@ def url_of(started: "subprocess.Popen[str]") -> str:
 
 
 async def put_into_production(settings: Settings, model_name: str, manifest: ArtifactManifest) -> Served:
-    """Register a first version of a model, and switch to it."""
+    """Register a first version of an architecture, and switch to it."""
     content = save_module(build_module(manifest.architecture, manifest.arguments), manifest)
+    return await put_artifact_into_production(settings, model_name, content)
+
+
+async def put_artifact_into_production(settings: Settings, model_name: str, content: bytes) -> Served:
+    """Register an artifact as the first version of a model, and switch to it."""
+    manifest = read_manifest(content)
     artifact = await bootstrap.artifact_store(settings).put_artifact(content)
     del content
     async with bootstrap.open_registry(settings, "benchmark") as registry:
@@ -131,12 +138,18 @@ async def served(
     model_name: str, architecture: str, arguments: Mapping[str, Argument] | None = None, *, partitions: int = 4
 ) -> AsyncIterator[Served]:
     """Run a broker with one model in production, untrained: its speed is that of a trained one."""
+    async with broker_settings(partitions) as settings:
+        yield await put_into_production(settings, model_name, manifest_of(architecture, arguments or {}))
+
+
+@asynccontextmanager
+async def broker_settings(partitions: int) -> AsyncIterator[Settings]:
+    """Run a broker, for models with so many partitions, in a folder that is gone at the end."""
     with tempfile.TemporaryDirectory(prefix="hotswap-bench-") as home:
         async with EmbeddedKafka() as broker:
-            settings = Settings(
+            yield Settings(
                 kafka_bootstrap_servers=broker.bootstrap_servers,
                 home=Path(home),
                 request_partitions=partitions,
                 log_level="warning",
             )
-            yield await put_into_production(settings, model_name, manifest_of(architecture, arguments or {}))

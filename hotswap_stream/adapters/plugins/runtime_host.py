@@ -12,7 +12,8 @@ from hotswap_stream.adapters.plugins.runtime_life import RuntimeEndedError, Runt
 from hotswap_stream.adapters.plugins.wire import Array, LoadOrder, Refused
 
 RESTART_SECONDS = 1.0
-"""Between a life that could not be loaded and the next one."""
+RESTART_SECONDS_MAX = 60.0
+"""Between a life that could not be loaded and the next one: twice as long each time, at most so long."""
 
 _log = structlog.get_logger(__name__)
 
@@ -78,18 +79,19 @@ class RuntimeHost:
 
     def _keep(self) -> None:
         """Start, load and wait for the end, again and again. Ends when the first load fails."""
-        first = True
+        first, wait_seconds = True, RESTART_SECONDS
         with self._content:
             while not self._closed:
                 refusal = self._live()
                 if refusal is None:
-                    first = False
+                    first, wait_seconds = False, RESTART_SECONDS
                     continue
                 with self._changed:
                     self._refusal = refusal
                     self._changed.notify_all()
-                    if first or self._changed.wait_for(lambda: self._closed, RESTART_SECONDS):
+                    if first or self._changed.wait_for(lambda: self._closed, wait_seconds):
                         return
+                wait_seconds = min(2 * wait_seconds, RESTART_SECONDS_MAX)
                 _log.warning("runtime_not_started_again", runtime=self._order.runtime, reason=_reason(refusal))
 
     def _live(self) -> Refused | RuntimeFailedError | None:

@@ -1,0 +1,88 @@
+"""Answers of one worker by a published XGBoost model, next to the library itself on whole batches in memory.
+
+    python -m benchmarks.boosted_stream [REQUESTS]
+
+A classifier of 100 trees over 30 features, published as a user would: converted, compared, tried. Requests are one row
+of msgpack each that wait in Kafka, four partitions; answers with all their facts; answers per second from 10 % to 100 %
+of them. The library predicts the same number of rows in batches of 64, one thread, with nothing to read or write. They
+take turns, each with the machine to itself.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.datasets import load_breast_cancer
+from xgboost import XGBClassifier
+
+from benchmarks.serving_processes import broker_settings, put_artifact_into_production
+from benchmarks.worker_rounds import WorkerRounds, facts_of
+from hotswap_stream import bootstrap
+from hotswap_stream.client.publishing.preparing import prepared
+from hotswap_stream.client.publishing.wishes import Wishes
+
+TREES, FEATURES = 100, 30
+BATCH_ROWS = 64
+PARTITIONS = 4
+ROUNDS = 3
+AIM = 0.8
+
+
+def run(count: int = 100_000) -> list[dict[str, object]]:
+    """Return the median of the rounds, answers/s."""
+    features, target = load_breast_cancer(return_X_y=True)
+    features = features.astype(np.float32)
+    model = XGBClassifier(n_estimators=TREES, n_jobs=1).fit(features, target)
+    ours, theirs, executor = asyncio.run(_measure(model, features, count))
+    ratio = median(mine / other for mine, other in zip(ours, theirs, strict=True))
+    return [
+        {
+            "name": "boosted_stream",
+            "ours": round(median(ours)),
+            "compared_with": f"XGBoost itself, batches of {BATCH_ROWS} rows in memory",
+            "comparison": round(median(theirs)),
+            "unit": "answers/s",
+            "ratio": round(ratio, 3),
+            "aim": f">= {AIM}",
+            "holds": ratio >= AIM,
+            "requests": count,
+            "executor": executor,
+        }
+    ]
+
+
+async def _measure(
+    model: XGBClassifier, features: npt.NDArray[np.float32], count: int
+) -> tuple[list[float], list[float], str]:
+    ours: list[float] = []
+    theirs: list[float] = []
+    async with broker_settings(PARTITIONS) as settings:
+        with prepared(model, Wishes(example=features)) as made:
+            content, _tried = await bootstrap.imported_model(settings, made.file, made.beside, made.options)
+        rounds = WorkerRounds(await put_artifact_into_production(settings, "boosted", content))
+        await rounds.settle()
+        executor = ""
+        for _ in range(ROUNDS):
+            await rounds.fill(count)
+            counted = await rounds.answered(count)
+            ours.append(counted.per_s)
+            executor = facts_of(counted).executor or ""
+            theirs.append(await asyncio.to_thread(_library_rate, model, count))
+    return ours, theirs, executor
+
+
+def _library_rate(model: XGBClassifier, count: int) -> float:
+    batch = np.random.default_rng(0).random((BATCH_ROWS, FEATURES), np.float32)
+    model.predict_proba(batch)
+    began = time.perf_counter()
+    for _ in range(0, count, BATCH_ROWS):
+        model.predict_proba(batch)
+    return count / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(*(int(argument) for argument in sys.argv[1:2])), indent=2))
