@@ -6,6 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hotswap_stream.cli.registry.trials import print_trial
+from hotswap_stream.cli.registry.version_options import (
+    AllowNonFinite,
+    CodeRevision,
+    DataSnapshot,
+    Labels,
+    Metrics,
+    NewVersion,
+    RunIdOption,
+    Tags,
+    WarmUp,
+)
 from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, command_fields, sends_command
 from hotswap_stream.cli.terminal.options import (
     Actor,
@@ -64,33 +75,17 @@ def register(
             show_default=False,
         ),
     ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(help="Name of a class, for the columns of the graph's scores in order; repeat for each."),
-    ] = None,
-    warm_up: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="INPUT=SHAPE", help="A usual shape of an input of the graph, such as pixels=1x3x224x224; repeat."
-        ),
-    ] = None,
+    label: Labels = None,
+    warm_up: WarmUp = None,
     one_by_one: OneByOne = None,
-    allow_non_finite: Annotated[
-        bool, typer.Option("--allow-non-finite", help="NaN and infinity may go into the graph and come out of it.")
-    ] = False,
-    version: Annotated[
-        str | None, typer.Option(help="Name of the version. Default: the next v<n>.", show_default=False)
-    ] = None,
-    metric: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=NUMBER", help="A figure of the training; repeat for more.")
-    ] = None,
-    tag: Annotated[list[str] | None, typer.Option(metavar="KEY=TEXT", help="A tag; repeat for more.")] = None,
-    code_revision: Annotated[
-        str | None, typer.Option(help="Revision of the training code.", show_default=False)
-    ] = None,
-    data_snapshot: Annotated[str | None, typer.Option(help="Digest of the training data.", show_default=False)] = None,
+    allow_non_finite: AllowNonFinite = False,
+    version: NewVersion = None,
+    metric: Metrics = None,
+    tag: Tags = None,
+    code_revision: CodeRevision = None,
+    data_snapshot: DataSnapshot = None,
     image: Annotated[str | None, typer.Option(help="Container image of the trainer.", show_default=False)] = None,
-    run_id: Annotated[str | None, typer.Option(help="The training run it came from.", show_default=False)] = None,
+    run_id: RunIdOption = None,
     reason: Reason = None,
     expected_sequence: ExpectedSequence = None,
     command_id: CommandId = None,
