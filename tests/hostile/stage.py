@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -36,6 +36,8 @@ BYSTANDER = f"{OTHER}.responses.{MODEL}"
 """A topic of another environment, into which nothing may be written."""
 READY_SECONDS_MAX = 120.0
 PARTITIONS = 2
+ASKED_TIMES = 20
+ASK_AGAIN_SECONDS = 0.5
 _POLL_SECONDS = 0.1
 _WITH_SIGN: tuple[Process, ...] = ("worker", "agents")
 _TOLD_LEVELS = (b"warning", b"error")
@@ -59,8 +61,17 @@ class HostileStage:
 
     async def end_of(self, topic: str, partition: int) -> int:
         """The offset that its next record will have."""
-        found = await asyncio.to_thread(self._ends.get_watermark_offsets, TopicPartition(topic, partition), 10)
-        return int(found[1])
+        for left in reversed(range(ASKED_TIMES)):
+            try:
+                found = await asyncio.to_thread(self._ends.get_watermark_offsets, TopicPartition(topic, partition), 10)
+            except KafkaException as error:
+                # A broker that is back has no leaders for a moment.
+                if not left or not error.args[0].retriable():
+                    raise
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
+            else:
+                return int(found[1])
+        raise AssertionError
 
     def close(self) -> None:
         """Disconnect."""

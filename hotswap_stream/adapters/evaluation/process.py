@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from hotswap_stream.application.plugins.finding import name_modules
-from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, write_line
+from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, leave, write_line
 from hotswap_stream.application.swap.loader import LoadedModel
 from hotswap_stream.application.training.evaluation import EvaluationAborted, MeasuredOnSet, SetEvaluationOrder
 from hotswap_stream.errors import HotswapError
@@ -128,4 +128,4 @@ def _limit_memory(order: SetEvaluationOrder) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -23,7 +23,7 @@ from hotswap_stream.application.artifacts.trial import (
     TrialPassed,
     TrialRefused,
 )
-from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, write_line
+from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, leave, write_line
 from hotswap_stream.errors import HotswapError
 
 if TYPE_CHECKING:
@@ -146,4 +146,4 @@ def _limit(order: TrialOrder) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

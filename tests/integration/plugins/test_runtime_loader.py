@@ -21,7 +21,7 @@ from hotswap_stream.errors import HotswapError
 from tests.support.samples.plugins import MODULE, foreign_artifact, texts_artifact
 
 LOADER = RuntimeLoader(load_seconds_max=60, pass_seconds_max=30)
-HASTY = RuntimeLoader(load_seconds_max=60, pass_seconds_max=3)
+HASTY = RuntimeLoader(load_seconds_max=60, pass_seconds_max=10)
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def test_it_computes_what_it_is_given(model: RuntimeModel) -> None:
         ("fail", RuntimeFailedError, "RuntimeError: this runtime does not like it"),
         ("exit", RuntimeFailedError, "SystemExit"),
         ("crash", RuntimeEndedError, "SIGABRT"),
-        ("hang", RuntimeEndedError, "did not answer within 3 s"),
+        ("hang", RuntimeEndedError, "did not answer within 10 s"),
     ],
 )
 def test_what_goes_wrong_is_told_and_the_next_one_is_computed(

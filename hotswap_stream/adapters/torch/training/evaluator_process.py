@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from hotswap_stream.application.plugins.finding import name_modules
-from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, write_line
+from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, leave, write_line
 from hotswap_stream.application.training.evaluation import EvaluationAborted, EvaluationOrder, Measured
 from hotswap_stream.errors import HotswapError
 
@@ -72,4 +72,4 @@ def measure(order: EvaluationOrder) -> Measured:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
