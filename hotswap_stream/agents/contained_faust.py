@@ -35,6 +35,25 @@ class ContainedConsumerThread(driver.AIOKafkaConsumerThread):
         state = assigned.assignment.state_value(TopicPartition(partition.topic, partition.partition))
         return int(state.position) if state is not None and state.has_valid_position else None
 
+    async def seek_to_committed(self) -> Any:
+        """Go back to the committed offsets, and to the beginning where nothing was committed yet.
+
+        Returns:
+            The committed offset of each assigned partition, or None.
+        """
+        return await self.call_thread(self._seek_back)
+
+    async def _seek_back(self) -> Any:
+        consumer = self._ensure_consumer()
+        committed = await consumer.seek_to_committed()
+        changelogs = self.consumer.app.tables.changelog_topics
+        begun_anew = [place for place, offset in committed.items() if not offset and place.topic not in changelogs]
+        if begun_anew:
+            # Not `seek_to_beginning`: the fetcher goes there by itself, and two who ask at once are an error to it.
+            for place, offset in (await consumer.beginning_offsets(begun_anew)).items():
+                consumer.seek(place, offset)
+        return committed
+
 
 class ContainedConsumer(driver.Consumer):
     """Consume by the contained thread."""

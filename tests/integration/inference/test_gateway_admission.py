@@ -160,8 +160,9 @@ async def test_a_model_without_a_live_worker_is_refused(
     kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hotswap_stream.application.inference.admission.WORKER_ABSENT_SECONDS_MAX", 0.2)
-    async with open_gateway(kafka, tmp_path, api_infer_timeout_ms=1_000) as gateway:
-        assert (await gateway.infer()).status_code == 200
+    async with open_gateway(kafka, tmp_path, api_infer_timeout_ms=9_000) as gateway:
+        first = await gateway.infer()
+        assert first.status_code == 200, first.text
         assert (await gateway.http.get(f"/v2/models/{MODEL}/ready")).status_code == 200
         fleet = (await gateway.http.get(f"/api/models/{MODEL}/fleet")).json()
         assert (fleet["live_workers"], fleet["workers"][0]["worker"]) == (1, "by-hand")

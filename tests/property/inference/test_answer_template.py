@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from hotswap_events.inference import AnswerFacts, InferResponse, InferTensor
 from hotswap_stream.workers.inference.answers.template import SMALL_BYTES_MIN, AnswerTemplate
 
-integers = st.integers(0, 2**63 - 1)
+MARKS = (0xF1, 0xF2, 0xF3)
+"""The last bytes of the numbers that stand for those that differ."""
+integers = st.integers(0, 2**63 - 1) | st.sampled_from([0xFFFF_FF00 + last for last in MARKS])
 names = st.text(max_size=40)
 facts = st.builds(
     AnswerFacts,
@@ -52,7 +54,13 @@ def test_a_filled_template_is_what_the_encoder_writes(
     output_bytes: int,
     fillings: list[tuple[int, int, int, int, str | None]],
 ) -> None:
-    template = AnswerTemplate(model_name, model_version, output, output_bytes, facts)
+    try:
+        template = AnswerTemplate(model_name, model_version, output, output_bytes, facts)
+    except ValueError:  # the caller writes each answer by itself then; the marks are in what all of them have alike
+        alike = msgspec.structs.replace(facts, request_partition=0, request_offset=0)
+        parts = (model_name, model_version, output, alike)
+        assert any(bytes([0xCE, 0xFF, 0xFF, 0xFF, last]) in msgspec.msgpack.encode(parts) for last in MARKS)
+        return
     for byte, partition, offset, queue_ms, request_id in fillings:
         data = bytes([byte]) * output_bytes
         expected = msgspec.msgpack.encode(
