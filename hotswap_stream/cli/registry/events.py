@@ -113,7 +113,8 @@ async def _newest(
     found: list[LogEntry] = []
     while stop_at > from_offset and len(found) < last:
         start = max(from_offset, stop_at - PAGE_ENTRIES)
-        position, earlier = start, list[LogEntry]()
+        position = start
+        earlier: list[LogEntry] = []
         while position < stop_at:
             page = await feed.page(position, limit=PAGE_ENTRIES, wanted=wanted)
             earlier += [entry for entry in page.entries if entry.offset < stop_at]
