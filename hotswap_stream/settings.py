@@ -102,6 +102,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Time within one load to build, check and measure executors; eager torch serves if none is chosen by then."""
     executor_graph_ms_max: int = 300_000
     """Time for the process that exports or compiles an architecture."""
+    graphs_exported: bool = True
+    """Whether an architecture is exported as a graph when a version of it is registered where torch is installed, so
+    that workers without its code serve it, too: some seconds, once for each architecture and machine."""
     plugin_modules: str | None = None
     """Modules with architectures and runtimes of your own, separated by commas, beside those that installed packages
     declare by entry points. They must be importable by name."""

@@ -82,6 +82,7 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
         or limits.wrong_labels("tags", command.tags)
         or limits.wrong_provenance(command.provenance)
         or limits.wrong_trial(command.trial)
+        or (command.graph and limits.wrong_artifact(command.graph))
     )
     if wrong:
         return invalid(wrong)
@@ -103,6 +104,7 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
                 metrics=command.metrics,
                 tags=command.tags,
                 trial=command.trial,
+                graph=command.graph,
             ),
         )
     )
