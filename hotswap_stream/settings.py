@@ -112,6 +112,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How long a runtime may compute one pass; then its process is ended, and what was asked is refused; at most 30."""
     runtime_load_seconds_max: float = 300.0
     """How long a runtime may load an artifact."""
+    runtime_memory_bytes_max: int = 16 * 1024**3
+    """Memory that the process of a runtime may ask for, beside four times its artifact; 0: no limit."""
+    runtime_cpu_seconds_max: int = 300
+    """Processor time of one pass through a runtime, over all its threads; 0: no limit."""
     api_host: str = "127.0.0.1"
     """Where the API listens. Beyond loopback it needs `API_KEYS`, or `API_INSECURE_NO_KEYS`."""
     api_port: int = 8000

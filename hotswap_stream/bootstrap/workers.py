@@ -82,6 +82,8 @@ def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
         return RuntimeLoader(
             load_seconds_max=settings.runtime_load_seconds_max,
             pass_seconds_max=settings.runtime_seconds_max,
+            memory_bytes_max=settings.runtime_memory_bytes_max,
+            pass_cpu_seconds_max=settings.runtime_cpu_seconds_max,
         )
 
     return LoaderByKind(
