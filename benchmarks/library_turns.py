@@ -7,7 +7,7 @@ from statistics import median
 from msgspec import Struct
 
 from benchmarks.serving_processes import put_artifact_into_production
-from benchmarks.worker_rounds import WorkerRounds, facts_of
+from benchmarks.worker_rounds import WARM_UP_REQUESTS, WorkerRounds, facts_of
 from hotswap_stream.settings import Settings
 
 ROUNDS = 3
@@ -54,7 +54,7 @@ async def turns(
         rounds: How many turns both have.
     """
     worker = WorkerRounds(await put_artifact_into_production(settings, "published", content))
-    await worker.settle(min(count, 2_000))
+    await worker.settle(min(count // 4, WARM_UP_REQUESTS))
     ours: list[float] = []
     theirs: list[float] = []
     executor = ""
