@@ -25,6 +25,7 @@ BENCHMARKS = (
     "cnn_stream",
     "json_stream",
     "boosted_stream",
+    "magika_stream",
     "swap",
     "thousand_swaps",
 )

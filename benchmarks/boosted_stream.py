@@ -12,15 +12,15 @@ import asyncio
 import json
 import sys
 import time
-from statistics import median
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.datasets import load_breast_cancer
 from xgboost import XGBClassifier
 
-from benchmarks.serving_processes import broker_settings, put_artifact_into_production
-from benchmarks.worker_rounds import WorkerRounds, facts_of
+from benchmarks.library_turns import Turns, turns
+from benchmarks.serving_processes import broker_settings
 from hotswap_stream import bootstrap
 from hotswap_stream.client.publishing.preparing import prepared
 from hotswap_stream.client.publishing.wishes import Wishes
@@ -28,7 +28,6 @@ from hotswap_stream.client.publishing.wishes import Wishes
 TREES, FEATURES = 100, 30
 BATCH_ROWS = 64
 PARTITIONS = 4
-ROUNDS = 3
 AIM = 0.8
 
 
@@ -37,42 +36,15 @@ def run(count: int = 100_000) -> list[dict[str, object]]:
     features, target = load_breast_cancer(return_X_y=True)
     features = features.astype(np.float32)
     model = XGBClassifier(n_estimators=TREES, n_jobs=1).fit(features, target)
-    ours, theirs, executor = asyncio.run(_measure(model, features, count))
-    ratio = median(mine / other for mine, other in zip(ours, theirs, strict=True))
-    return [
-        {
-            "name": "boosted_stream",
-            "ours": round(median(ours)),
-            "compared_with": f"XGBoost itself, batches of {BATCH_ROWS} rows in memory",
-            "comparison": round(median(theirs)),
-            "unit": "answers/s",
-            "ratio": round(ratio, 3),
-            "aim": f">= {AIM}",
-            "holds": ratio >= AIM,
-            "requests": count,
-            "executor": executor,
-        }
-    ]
+    measured = asyncio.run(_measure(model, features, count))
+    return [measured.row("boosted_stream", f"XGBoost itself, batches of {BATCH_ROWS} rows in memory", AIM, count)]
 
 
-async def _measure(
-    model: XGBClassifier, features: npt.NDArray[np.float32], count: int
-) -> tuple[list[float], list[float], str]:
-    ours: list[float] = []
-    theirs: list[float] = []
+async def _measure(model: XGBClassifier, features: npt.NDArray[np.float32], count: int) -> Turns:
     async with broker_settings(PARTITIONS) as settings:
         with prepared(model, Wishes(example=features)) as made:
             content, _tried = await bootstrap.imported_model(settings, made.file, made.beside, made.options)
-        rounds = WorkerRounds(await put_artifact_into_production(settings, "boosted", content))
-        await rounds.settle()
-        executor = ""
-        for _ in range(ROUNDS):
-            await rounds.fill(count)
-            counted = await rounds.answered(count)
-            ours.append(counted.per_s)
-            executor = facts_of(counted).executor or ""
-            theirs.append(await asyncio.to_thread(_library_rate, model, count))
-    return ours, theirs, executor
+        return await turns(settings, content, count, partial(_library_rate, model, count))
 
 
 def _library_rate(model: XGBClassifier, count: int) -> float:

@@ -16,6 +16,7 @@ from hotswap_events.inference import (
     JSON_CONTENT_TYPE,
     MSGPACK_CONTENT_TYPE,
     AnswerFacts,
+    Datatype,
     InferError,
     InferRequest,
     InferResponse,
@@ -23,14 +24,15 @@ from hotswap_events.inference import (
 )
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
+from hotswap_stream.adapters.models.checking import NUMPY_OF
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 
 WARM_UP_REQUESTS = 2_000
 SETTLED_SECONDS = 3.0
 """Without a change, and without a process that exports: then the executor is the one that stays."""
 SETTLE_SECONDS_MAX = 180.0
-INTEGERS_BELOW = 1_000
-"""Whole numbers of requests: ids that every table of the benchmarks has."""
+INTEGERS_BELOW: dict[Datatype, int] = {"INT64": 1_000, "INT32": 256}
+"""Whole numbers of requests: ids that every table of the benchmarks has, and bytes."""
 DISTINCT = 256
 """Tensors that repeat; the ids do not."""
 
@@ -105,10 +107,11 @@ def _tensors(manifest: ArtifactManifest, count: int, *, json: bool) -> Iterable[
         inputs = []
         for spec in manifest.inputs:
             shape = [1, *spec.shape[1:]]
+            below = INTEGERS_BELOW.get(spec.datatype)
             array = (
-                random.integers(0, INTEGERS_BELOW, shape)
-                if spec.datatype == "INT64"
-                else random.random(shape, dtype=np.float32)
+                random.random(shape, dtype=np.float32)
+                if below is None
+                else random.integers(0, below, shape).astype(NUMPY_OF[spec.datatype])
             )
             data = array.ravel().tolist() if json else array.tobytes()
             inputs.append(InferTensor(name=spec.name, shape=shape, datatype=spec.datatype, data=data))

@@ -102,6 +102,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Time within one load to build, check and measure executors; eager torch serves if none is chosen by then."""
     executor_graph_ms_max: int = 300_000
     """Time for the process that exports or compiles an architecture."""
+    graphs_exported: bool = True
+    """Whether an architecture is exported as a graph when a version of it is registered where torch is installed, so
+    that workers without its code serve it, too: some seconds, once for each architecture and machine."""
     plugin_modules: str | None = None
     """Modules with architectures and runtimes of your own, separated by commas, beside those that installed packages
     declare by entry points. They must be importable by name."""
@@ -109,6 +112,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How long a runtime may compute one pass; then its process is ended, and what was asked is refused; at most 30."""
     runtime_load_seconds_max: float = 300.0
     """How long a runtime may load an artifact."""
+    runtime_memory_bytes_max: int = 16 * 1024**3
+    """Memory that the process of a runtime may ask for, beside four times its artifact; 0: no limit."""
+    runtime_cpu_seconds_max: int = 300
+    """Processor time of one pass through a runtime, over all its threads; 0: no limit."""
     api_host: str = "127.0.0.1"
     """Where the API listens. Beyond loopback it needs `API_KEYS`, or `API_INSECURE_NO_KEYS`."""
     api_port: int = 8000

@@ -50,6 +50,8 @@ class RegisterVersion(Command, frozen=True, tag="hotswap.command.register.v1"):
     tags: dict[str, str] = field(default_factory=dict)
     trial: ArtifactTrial | None = None
     """What its trial measured, if there was one."""
+    graph: ArtifactFacts | None = None
+    """The architecture as a graph without weights, if it was exported."""
 
 
 class ValidateVersion(Command, frozen=True, tag="hotswap.command.validate.v1"):

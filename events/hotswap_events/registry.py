@@ -89,6 +89,9 @@ class ModelTrained(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     tags: dict[str, str] = {}
     trial: ArtifactTrial | None = None
     """Absent for artifacts whose kind needs no trial, and in events of releases that made none."""
+    graph: ArtifactFacts | None = None
+    """The architecture as a graph without weights, for workers where its code is not installed; absent if it was not
+    exported."""
 
 
 class ModelValidated(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -80,6 +80,8 @@ class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     tags: dict[str, str] = {}
     trial: ArtifactTrial | None = None
     """What a trial of the artifact measured before it was registered; absent if there was none."""
+    graph: ArtifactFacts | None = None
+    """What serves the architecture where its code is not installed; absent if it was not exported."""
     verdict: Verdict | None = None
     """Of the last validation; absent if there was none."""
     validation: ModelValidated | None = None

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct, field
 
+from hotswap_stream.application.artifacts.exporting import GraphOfArtifact, no_graph
 from hotswap_stream.application.artifacts.facts import TrialOfArtifact
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.artifacts.uploads.receiving import Uploads
@@ -31,6 +32,7 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     registry: Registry
     artifacts: ArtifactStore
     try_artifact: TrialOfArtifact
+    export_graph: GraphOfArtifact = no_graph
     """Tries what is registered by its digest, where its kind needs it."""
     clock: Clock
     ids: Ids

@@ -49,7 +49,9 @@ from hotswap_stream.bootstrap.topic_care import model_topics_creator as model_to
 from hotswap_stream.bootstrap.topic_care import repair_topics as repair_topics
 from hotswap_stream.bootstrap.training import open_training as open_training
 from hotswap_stream.bootstrap.training import packed_set as packed_set
+from hotswap_stream.bootstrap.trials import graph_exporter as graph_exporter
 from hotswap_stream.bootstrap.trials import imported_model as imported_model
+from hotswap_stream.bootstrap.trials import stored_model as stored_model
 from hotswap_stream.bootstrap.trials import stored_trials as stored_trials
 from hotswap_stream.bootstrap.uploads import open_uploads as open_uploads
 from hotswap_stream.bootstrap.webhooks import configured_webhooks as configured_webhooks

@@ -20,7 +20,7 @@ from hotswap_stream.bootstrap.clients import (
 from hotswap_stream.bootstrap.environment import broker_condition, connection, topics
 from hotswap_stream.bootstrap.registry import adopting, open_registry
 from hotswap_stream.bootstrap.training import training_children
-from hotswap_stream.bootstrap.trials import stored_trials
+from hotswap_stream.bootstrap.trials import graph_exporter, stored_trials
 from hotswap_stream.bootstrap.uploads import open_uploads
 from hotswap_stream.domain.reserved import wrong_actor
 from hotswap_stream.errors import ConfigurationError
@@ -88,6 +88,7 @@ async def serve_api(
                 registry=registry,
                 artifacts=artifacts,
                 try_artifact=stored_trials(settings, artifacts),
+                export_graph=graph_exporter(settings, artifacts),
                 uploads=uploads,
                 clock=SystemClock(),
                 ids=RandomIds(),

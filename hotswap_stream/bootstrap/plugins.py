@@ -36,6 +36,11 @@ def use_plugins(settings: Settings) -> tuple[str, ...]:
         raise ConfigurationError(
             f"HOTSWAP_RUNTIME_LOAD_SECONDS_MAX is {settings.runtime_load_seconds_max}; seconds above 0 are needed"
         )
+    for name in ("runtime_memory_bytes_max", "runtime_cpu_seconds_max"):
+        if getattr(settings, name) < 0:
+            raise ConfigurationError(
+                f"HOTSWAP_{name.upper()} is {getattr(settings, name)}; 0 for no limit, or a limit above it"
+            )
     modules = parse_modules(settings.plugin_modules)
     declared_plugins()
     name_modules(modules)

@@ -21,7 +21,7 @@ from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.registry import open_registry
-from hotswap_stream.bootstrap.trials import imported_model
+from hotswap_stream.bootstrap.trials import imported_model, stored_model
 from hotswap_stream.settings import Settings
 
 
@@ -37,11 +37,11 @@ class StoreTarget:
     ) -> StoredModel:
         """See PublishTarget."""
         content, passed = await imported_model(self._settings, file, beside, options)
-        artifact = await self._store.put_artifact(content)
-        self._stored[artifact.digest] = Registrable(artifact, None if passed is None else passed.facts.measured)
+        stored = await stored_model(self._settings, self._store, content, passed)
+        self._stored[stored.artifact.digest] = stored
         if progress is not None:
             progress(len(content), len(content))
-        return StoredModel(artifact_digest=artifact.digest, warnings=() if passed is None else passed.warnings)
+        return StoredModel(artifact_digest=stored.artifact.digest, warnings=() if passed is None else passed.warnings)
 
     async def register(self, registration: Registration) -> str:
         """See PublishTarget."""
@@ -54,6 +54,7 @@ class StoreTarget:
             model_version=registration.model_version,
             artifact=stored.artifact,
             trial=stored.trial,
+            graph=stored.graph,
             provenance=Provenance(
                 origin="imported",
                 created_by=self._actor,

@@ -15,6 +15,7 @@ from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import connection
 from hotswap_stream.bootstrap.plugins import use_plugins
 from hotswap_stream.bootstrap.registry import open_registry
+from hotswap_stream.bootstrap.trials import graph_exporter
 from hotswap_stream.settings import Settings, child_environment
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ async def open_training(settings: Settings, source: str = "trainer") -> AsyncIte
         set_bytes_max=settings.artifact_bytes_max,
     )
     async with open_registry(settings, source) as registry:
-        yield ModelTrainer(registry, trainer, evaluator)
+        yield ModelTrainer(registry, trainer, evaluator, graph_exporter(settings, store))
 
 
 def packed_set(settings: Settings, file: Path, *, kind: str | None = None, output: str | None = None) -> bytes:
@@ -58,7 +59,7 @@ def packed_set(settings: Settings, file: Path, *, kind: str | None = None, outpu
 
     Args:
         settings: Limit its size.
-        file: `.npz` or `.safetensors`, with arrays named as the model's inputs, and `labels`, `target` or `relevance`.
+        file: `.npz`, `.safetensors` or Parquet; arrays bear the names of inputs, or `labels`, `target`, `relevance`.
         kind: What is measured on it; None: what the arrays' names say.
         output: Which output of the model is measured; None: the only one that fits.
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hotswap_stream.application.artifacts.bundle import pack_files
+from hotswap_stream.application.artifacts.exporting import GraphOfArtifact, no_graph
+from hotswap_stream.application.artifacts.facts import NO_VERSIONS, Registrable
 from hotswap_stream.application.artifacts.file import ArtifactFormatError, digest_of_artifact, read_manifest
 from hotswap_stream.application.artifacts.store import ArtifactStore, ArtifactTooLargeError
 from hotswap_stream.application.artifacts.trial import (
@@ -15,6 +17,7 @@ from hotswap_stream.application.artifacts.trial import (
     TrialOrder,
     TrialPassed,
 )
+from hotswap_stream.bootstrap.plugins import use_plugins
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,6 +83,8 @@ async def imported_model(
 async def _ready_made(settings: Settings, file: Path, limits: TrialLimits) -> tuple[bytes, TrialPassed | None]:
     content = await asyncio.to_thread(file.read_bytes)
     kind = read_manifest(content).kind
+    if kind == "exported":
+        raise ArtifactFormatError(f"{file} is {NO_VERSIONS[kind]}: register the versions whose weights it takes")
     if kind == "dataset":
         raise ArtifactFormatError(f"{file} is a validation set: choose it with `hotswap-stream validation-set choose`")
     if kind != "onnx":
@@ -90,6 +95,38 @@ async def _ready_made(settings: Settings, file: Path, limits: TrialLimits) -> tu
     passed = await try_model(TrialOrder(artifact=str(path), limits=limits, threads=settings.torch_threads))
     await asyncio.to_thread(_memory(settings).add, digest_of_artifact(content), passed.facts.measured)
     return content, passed
+
+
+def graph_exporter(settings: Settings, store: ArtifactStore) -> GraphOfArtifact:
+    """Return what makes the graph of an architecture when a version is registered; none if the settings say so."""
+    if not settings.graphs_exported:
+        return no_graph
+    from hotswap_stream.adapters.torch.executors.exporting import GraphExporter, exporter_command
+
+    return GraphExporter(
+        store,
+        exporter_command(use_plugins(settings)),
+        graph_folder=settings.cache / "executors",
+        graph_ms_max=settings.executor_graph_ms_max,
+        batch_rows_max=settings.batch_size_max,
+        threads=settings.torch_threads,
+    )
+
+
+async def stored_model(
+    settings: Settings, store: ArtifactStore, content: bytes, passed: TrialPassed | None
+) -> Registrable:
+    """Put an artifact into the store, with the graph of its architecture if it has one.
+
+    Args:
+        settings: The environment.
+        store: Its store.
+        content: The artifact.
+        passed: What its trial brought; None for a kind that needs none.
+    """
+    artifact = await store.put_artifact(content)
+    graph = await graph_exporter(settings, store)(artifact.digest, read_manifest(content))
+    return Registrable(artifact, None if passed is None else passed.facts.measured, graph)
 
 
 def stored_trials(settings: Settings, store: ArtifactStore) -> "StoredTrials":

@@ -13,7 +13,7 @@ from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
-    from hotswap_stream.adapters.models.by_kind import ContentLoader, LoaderByKind
+    from hotswap_stream.adapters.models.by_kind import ContentLoader, ExportedLoader, LoaderByKind
     from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
     from hotswap_stream.workers.inference.worker import InferenceWorker
 
@@ -53,6 +53,7 @@ def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
     from hotswap_stream.adapters.models.by_kind import LoaderByKind
 
     store = artifact_store(settings)
+    trials = stored_trials(settings, store) if tries else None
     use_plugins(settings)
 
     def architectures() -> "ContentLoader":
@@ -65,17 +66,31 @@ def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
 
         return OnnxModelLoader(threads=settings.torch_threads, batch_rows_max=settings.batch_size_max)
 
+    def exported() -> "ExportedLoader":
+        from hotswap_stream.adapters.onnx.exported_loader import ExportedGraphLoader
+
+        return ExportedGraphLoader(
+            store,
+            threads=settings.torch_threads,
+            batch_rows_max=settings.batch_size_max,
+            check=None if trials is None else trials.exported,
+        )
+
     def runtimes() -> "ContentLoader":
         from hotswap_stream.adapters.plugins.runtime_loader import RuntimeLoader
 
         return RuntimeLoader(
-            load_seconds_max=settings.runtime_load_seconds_max, pass_seconds_max=settings.runtime_seconds_max
+            load_seconds_max=settings.runtime_load_seconds_max,
+            pass_seconds_max=settings.runtime_seconds_max,
+            memory_bytes_max=settings.runtime_memory_bytes_max,
+            pass_cpu_seconds_max=settings.runtime_cpu_seconds_max,
         )
 
     return LoaderByKind(
         store,
         {"architecture": architectures, "onnx": graphs, "runtime": runtimes},
-        check=stored_trials(settings, store) if tries else None,
+        check=trials,
+        exported=exported,
     )
 
 

@@ -18,6 +18,7 @@ def variables(kafka: str, topic_prefix: str, tmp_path: Path) -> dict[str, str]:
         "HOTSWAP_TOPIC_PREFIX": topic_prefix,
         "HOTSWAP_HOME": str(tmp_path / "home"),
         "HOTSWAP_REQUEST_PARTITIONS": "1",
+        "HOTSWAP_GRAPHS_EXPORTED": "false",  # seconds of each registration
     }
 
 

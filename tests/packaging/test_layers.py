@@ -120,6 +120,12 @@ def test_the_command_line_answers_in_the_base_install() -> None:
     assert "aiokafka" not in loaded, "a Kafka client at the top of the command line costs every `--help`"
 
 
+def test_sets_are_read_where_parquet_is_not() -> None:
+    assert "pyarrow" not in _import_in_layer(
+        ("worker",), "hotswap_stream.adapters.evaluation.process", "hotswap_stream.adapters.evaluation.set_files"
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("extra", "package", "others"),
@@ -141,7 +147,7 @@ def test_the_command_line_answers_in_the_base_install() -> None:
             "hotswap_stream.client",
             {"torch", "faust", "litestar", "obstore", "xgboost", "lightgbm", "pandas"},
         ),
-        ("worker", "hotswap_stream.adapters.evaluation", {"torch", "faust", "litestar", "sklearn"}),
+        ("parquet", "hotswap_stream.adapters.evaluation", {"torch", "faust", "litestar", "sklearn"}),
     ],
 )
 def test_each_part_needs_its_own_extra_only(extra: str, package: str, others: set[str]) -> None:

@@ -103,6 +103,7 @@ def _version(version: VersionState) -> dict[str, Any]:
         "tags": version.tags,
         **({"artifact_deleted": True} if version.artifact_deleted else {}),
         **({} if version.profile is None else {"profile": version.profile}),
+        **({} if version.graph is None else {"graph": version.graph.digest}),
         "verdict": None if validation is None else validation.verdict,
         "figures": None if validation is None else validation.figures,
         "baseline_version": None if validation is None else validation.baseline_version,

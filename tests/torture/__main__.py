@@ -37,6 +37,7 @@ async def run(seed: int, plan: Plan, home: Path) -> Verdict:
             topic_prefix="torture",
             home=home,
             request_partitions=plan.partitions,
+            graphs_exported=False,
         )
         cluster = Cluster(kafka, Topics(settings.topic_prefix).registry)
         return await Torture(settings, plan, steps, seed, cluster=cluster, say=_say).run()

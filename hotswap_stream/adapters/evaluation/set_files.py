@@ -1,4 +1,4 @@
-"""Labelled sets in files: `.npz` and `.safetensors`. Nothing is unpickled, and nothing larger than allowed is read."""
+"""Labelled sets in files: `.npz`, `.safetensors`, Parquet. Nothing is unpickled, nothing too large is read."""
 
 import lzma
 import zipfile
@@ -11,6 +11,7 @@ from typing import IO
 import numpy as np
 
 from hotswap_stream.adapters.evaluation.labelled_set import Array, LabelledSet, labelled_set
+from hotswap_stream.adapters.evaluation.parquet import read_parquet
 from hotswap_stream.adapters.evaluation.set_arrays import array_at
 from hotswap_stream.application.artifacts.file import (
     HEADER_BYTES_MAX,
@@ -46,12 +47,12 @@ def read_set_file(path: Path, *, bytes_max: int, kind: str | None = None, output
         if head[:4] == b"PK\x03\x04":
             arrays = _from_npz(file, bytes_max)
         elif head[:4] == b"PAR1":
-            raise ValidationSetError(f"{path} is Parquet, which is not read here: {_WAY_OUT}")
+            return read_parquet(path, bytes_max=bytes_max, kind=kind, output=output)
         elif head[8:9] == b"{":
             file.seek(0)
             arrays = _from_safetensors(file.read())
         else:
-            raise ValidationSetError(f"{path} is neither .npz nor .safetensors: {_WAY_OUT}")
+            raise ValidationSetError(f"{path} is neither .npz nor .safetensors nor Parquet: {_WAY_OUT}")
     return labelled_set(arrays, kind=kind, output=output)
 
 

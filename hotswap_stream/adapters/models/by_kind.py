@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
+import structlog
+
+from hotswap_stream.adapters.models.executor import EXPORTED_GRAPH, ExecutorUnavailableError
 from hotswap_stream.adapters.models.reading import Content, read_artifact
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Kind, Package
 from hotswap_stream.application.artifacts.store import ArtifactStore
@@ -11,6 +14,8 @@ from hotswap_stream.application.audit.reproduce import ExactModel
 from hotswap_stream.application.plugins.names import MissingPlugin, MissingPluginError, PluginKind
 from hotswap_stream.application.swap.loader import LoadedModel
 from hotswap_stream.errors import HotswapError
+
+_log = structlog.get_logger(__name__)
 
 
 class NotServedError(HotswapError):
@@ -33,6 +38,20 @@ class ContentLoader(Protocol):
         ...
 
 
+class ExportedModel(LoadedModel, ExactModel, Protocol):
+    """A version that computes with a graph."""
+
+
+class ExportedLoader(Protocol):
+    """Loads versions of architectures through graphs that were exported of them."""
+
+    async def load_exported(
+        self, digest: str, manifest: ArtifactManifest, content: Content, graph_digest: str
+    ) -> ExportedModel:
+        """Load; HotswapError with the reason if it cannot serve."""
+        ...
+
+
 class LoaderByKind:
     """`ModelLoader` and `ExactLoader` over an artifact store."""
 
@@ -42,6 +61,7 @@ class LoaderByKind:
         makers: Mapping[Kind, Callable[[], ContentLoader]],
         *,
         check: Callable[[str, ArtifactManifest], Awaitable[object]] | None = None,
+        exported: Callable[[], ExportedLoader] | None = None,
     ) -> None:
         """Make a loader.
 
@@ -49,25 +69,43 @@ class LoaderByKind:
             store: Where artifacts are.
             makers: Kind → what makes its loader. ModuleNotFoundError from it: something is not installed here.
             check: Called with digest and manifest before an artifact is loaded; what it raises keeps it from that.
+            exported: Makes what loads architectures through their graphs where their code is not installed.
         """
         self._store = store
         self._makers = makers
         self._check = check
+        self._exported = exported
         self._loaders: dict[Kind, ContentLoader] = {}
 
-    async def load(self, digest: str) -> LoadedModel:
-        """See ModelLoader. MissingPluginError where what computes it is not installed."""
+    async def load(self, digest: str, graph_digest: str | None = None) -> LoadedModel:
+        """See ModelLoader. MissingPluginError where what computes it is not installed, and no graph can stand in."""
         manifest, content = await read_artifact(self._store, digest)
         if self._check is not None:
             await self._check(digest, manifest)
         try:
             return await (await self._of(manifest)).load_content(manifest, content)
         except MissingPluginError as error:
-            raise error.of(manifest.package) from error
+            missing = error.of(manifest.package)
+        if graph_digest is None or self._exported is None or manifest.kind != "architecture":
+            raise missing
+        try:
+            model = await self._exported_loader().load_exported(digest, manifest, content, graph_digest)
+        except HotswapError as error:
+            if error.retriable:
+                raise
+            raise MissingPluginError(
+                missing.missing, f"{missing.why}; and its graph cannot stand in: {error}"
+            ) from error
+        _log.info("served_by_exported_graph", architecture=manifest.architecture, reason=missing.why)
+        return model
 
-    async def load_exactly(self, digest: str, executor: str) -> ExactModel:
+    async def load_exactly(self, digest: str, executor: str, graph_digest: str | None = None) -> ExactModel:
         """See ExactLoader. MissingPluginError where what computes it is not installed."""
         manifest, content = await read_artifact(self._store, digest)
+        if executor == EXPORTED_GRAPH:
+            if graph_digest is None or self._exported is None or manifest.kind != "architecture":
+                raise ExecutorUnavailableError("no graph was exported of this version's architecture")
+            return await self._exported_loader().load_exported(digest, manifest, content, graph_digest)
         try:
             return await (await self._of(manifest)).load_content_exactly(manifest, content, executor)
         except MissingPluginError as error:
@@ -77,6 +115,13 @@ class LoaderByKind:
         """See ModelLoader."""
         for loader in self._loaders.values():
             loader.close()
+
+    def _exported_loader(self) -> ExportedLoader:
+        assert self._exported is not None  # noqa: S101 - asked before
+        try:
+            return self._exported()
+        except ModuleNotFoundError as error:
+            raise ExecutorUnavailableError(f"graphs need {error.name}, which is not installed here") from error
 
     async def _of(self, manifest: ArtifactManifest) -> ContentLoader:
         loader = self._loaders.get(manifest.kind)

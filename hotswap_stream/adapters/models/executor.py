@@ -11,6 +11,10 @@ from hotswap_stream.errors import HotswapError
 Array = npt.NDArray[Any]
 
 
+EXPORTED_GRAPH = "exported-graph"
+"""The executor of an architecture's graph, where its code is not installed."""
+
+
 class ExecutorUnavailableError(HotswapError):
     """This executor cannot run this model here; the message says why."""
 

@@ -28,7 +28,7 @@ class GraphDiffersError(HotswapError):
 class OnnxLoadedModel(PaddedModel):
     """See PaddedModel."""
 
-    def __init__(self, manifest: ArtifactManifest, executor: OnnxGraphExecutor, sizes: tuple[int, ...]) -> None:
+    def __init__(self, manifest: ArtifactManifest, executor: Executor, sizes: tuple[int, ...]) -> None:
         super().__init__(manifest, executor, sizes)
         self.reference: Executor = executor
 
@@ -77,7 +77,11 @@ def load_graph(
     manifest: ArtifactManifest, files: Mapping[str, memoryview], *, threads: int, batch_rows_max: int
 ) -> OnnxLoadedModel:
     """Return a graph that was warmed up and does what the manifest declares; see OnnxModelLoader for the errors."""
-    executor = OnnxGraphExecutor(manifest, files, threads=threads)
+    return warmed_up(manifest, OnnxGraphExecutor(manifest, files, threads=threads), batch_rows_max)
+
+
+def warmed_up(manifest: ArtifactManifest, executor: Executor, batch_rows_max: int) -> OnnxLoadedModel:
+    """Return what computes a graph as a version that may serve. GraphDiffersError: not what the manifest declares."""
     _check(manifest, executor)
     sizes: tuple[int, ...] = ()
     if manifest.has_rows:
@@ -105,7 +109,7 @@ def sample_request(manifest: ArtifactManifest) -> dict[str, Array]:
     }
 
 
-def _check(manifest: ArtifactManifest, executor: OnnxGraphExecutor) -> None:
+def _check(manifest: ArtifactManifest, executor: Executor) -> None:
     try:
         outputs = executor.run([*sample_request(manifest).values()])
     except Exception as error:
@@ -122,7 +126,7 @@ def _check(manifest: ArtifactManifest, executor: OnnxGraphExecutor) -> None:
             raise GraphDiffersError(f"output {spec.name!r} holds NaN or infinity, which the manifest does not allow")
 
 
-def _warm_up(manifest: ArtifactManifest, executor: OnnxGraphExecutor, sizes: tuple[int, ...]) -> None:
+def _warm_up(manifest: ArtifactManifest, executor: Executor, sizes: tuple[int, ...]) -> None:
     """Run every size once, the largest first, because it takes the most memory; fewer if they take too long."""
     deadline = time.perf_counter() + WARM_UP_MS_MAX / 1000
     for rows in (sizes[-1], *sizes[:-1]):

@@ -44,11 +44,8 @@ class OnnxGraphExecutor:
         return outputs
 
 
-def open_session(files: Mapping[str, memoryview], *, threads: int) -> Any:
-    """Return ONNX Runtime's session of a bundle's graph. GraphNotLoadedError."""
-    graph = files.get(GRAPH_FILE)
-    if graph is None:
-        raise GraphNotLoadedError(f"the bundle has no {GRAPH_FILE!r}; it holds {sorted(files)[:10]}")
+def session_options(threads: int) -> Any:
+    """Return what all sessions have in common: full precision, one thread's work, no file but those handed in."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -56,6 +53,15 @@ def open_session(files: Mapping[str, memoryview], *, threads: int) -> Any:
     # Threads that wait by spinning would take the core from the Kafka client.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", NO_FOLDER)
+    return options
+
+
+def open_session(files: Mapping[str, memoryview], *, threads: int) -> Any:
+    """Return ONNX Runtime's session of a bundle's graph. GraphNotLoadedError."""
+    graph = files.get(GRAPH_FILE)
+    if graph is None:
+        raise GraphNotLoadedError(f"the bundle has no {GRAPH_FILE!r}; it holds {sorted(files)[:10]}")
+    options = session_options(threads)
     beside = {name: content for name, content in files.items() if name != GRAPH_FILE}
     if beside:
         options.add_external_initializers_from_files_in_memory(
@@ -65,9 +71,10 @@ def open_session(files: Mapping[str, memoryview], *, threads: int) -> Any:
         return onnxruntime.InferenceSession(bytes(graph), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         # ONNX Runtime raises classes of its own that have no common base but Exception.
-        raise GraphNotLoadedError(f"ONNX Runtime does not take the graph: {_first_line(error)}") from error
+        raise GraphNotLoadedError(f"ONNX Runtime does not take the graph: {first_line(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what an error says in its first line, of at most 1,000 characters."""
     text = str(error)
     return (text.splitlines() or [type(error).__name__])[0][:1_000]

@@ -10,7 +10,7 @@ import structlog
 
 from hotswap_events.registry import ArtifactTrial
 from hotswap_stream.adapters.onnx.trial import can_try, try_model
-from hotswap_stream.application.artifacts.file import digest_hex
+from hotswap_stream.application.artifacts.file import digest_hex, digest_of_artifact
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.artifacts.trial import TrialOrder
@@ -49,15 +49,35 @@ class StoredTrials:
         await asyncio.to_thread(self._memory.add, digest, trial)
         return trial
 
-    async def _tried(self, digest: str) -> ArtifactTrial:
-        path = await self._store.local_path(digest)
+    async def exported(self, digest: str, graph_digest: str) -> None:
+        """Try an architecture's graph with a version's weights, once on a machine.
+
+        Raises:
+            TrialFailedError: It cannot be served.
+            HotswapError: Those of the store.
+        """
+        both = digest_of_artifact(f"{digest}\n{graph_digest}".encode())
+        if await asyncio.to_thread(self._memory.trial_of, both) is None:
+            async with self._slots:
+                trial = await self._tried(digest, graph_digest)
+            await asyncio.to_thread(self._memory.add, both, trial)
+
+    async def _tried(self, digest: str, graph_digest: str | None = None) -> ArtifactTrial:
         with tempfile.TemporaryDirectory() as folder:
-            if path is None:
-                path = Path(folder) / "artifact"
-                content = (await self._store.fetch(digest)).content
-                await asyncio.to_thread(path.write_bytes, content)
-            passed = await try_model(TrialOrder(artifact=str(path.resolve()), threads=self._threads))
-        return passed.facts.measured
+            order = TrialOrder(
+                artifact=await self._file(digest, Path(folder) / "artifact"),
+                exported=None if graph_digest is None else await self._file(graph_digest, Path(folder) / "graph"),
+                threads=self._threads,
+            )
+            return (await try_model(order)).facts.measured
+
+    async def _file(self, digest: str, otherwise: Path) -> str:
+        """Return the path of a stored artifact, which is written to `otherwise` if the store is no folder."""
+        path = await self._store.local_path(digest)
+        if path is None:
+            path = otherwise
+            await asyncio.to_thread(path.write_bytes, (await self._store.fetch(digest)).content)
+        return str(path.resolve())
 
 
 class TrialMemory:

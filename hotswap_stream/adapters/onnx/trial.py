@@ -1,6 +1,5 @@
 """Trials from the outside: a process for each, with an end in any case."""
 
-import asyncio
 import importlib.util
 import signal
 import sys
@@ -9,10 +8,9 @@ import msgspec
 import structlog
 
 from hotswap_stream.application.artifacts.trial import TrialFailedError, TrialLine, TrialOrder, TrialPassed
+from hotswap_stream.application.processes.asking import ask_process
 
 COMMAND = (sys.executable, "-m", "hotswap_stream.adapters.onnx.trial_process")
-LINE_BYTES_MAX = 1024 * 1024
-ERROR_BYTES_MAX = 64 * 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -34,41 +32,16 @@ async def try_model(order: TrialOrder, command: tuple[str, ...] = COMMAND) -> Tr
             "an ONNX graph is tried before it is registered, and onnxruntime is not installed here: "
             "pip install 'hotswap-stream[worker]'"
         )
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=LINE_BYTES_MAX,
-    )
-    assert process.stdin is not None  # noqa: S101 - pipes were asked for
-    assert process.stdout is not None  # noqa: S101
-    assert process.stderr is not None  # noqa: S101
-    errors = asyncio.create_task(_tail(process.stderr))
     try:
-        process.stdin.write(msgspec.json.encode(order) + b"\n")
-        async with asyncio.timeout(order.limits.seconds_max):
-            try:
-                await process.stdin.drain()
-                # The input stays open: the process ends when it closes.
-                line = await process.stdout.readline()
-            except (BrokenPipeError, ConnectionResetError, ValueError):
-                line = b""
-            if line:
-                return _read(line)
-            await process.wait()
+        answered = await ask_process(command, msgspec.json.encode(order), seconds_max=order.limits.seconds_max)
     except TimeoutError:
         raise TrialFailedError(
             f"the model did not open and run within {order.limits.seconds_max} s; nothing was registered"
         ) from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        process.stdin.close()
-        text = await errors
-    _log.info("trial_crashed", returncode=process.returncode, errors=text[-2_000:])
-    raise TrialFailedError(_why_ended(process.returncode, order))
+    if answered.line:
+        return _read(answered.line)
+    _log.info("trial_crashed", returncode=answered.returncode, errors=answered.errors[-2_000:])
+    raise TrialFailedError(_why_ended(answered.returncode, order))
 
 
 def _read(line: bytes) -> TrialPassed:
@@ -94,10 +67,3 @@ def _why_ended(returncode: int | None, order: TrialOrder) -> str:
             f"{limits.memory_bytes_max} bytes are allowed; nothing else was touched"
         )
     return f"the process that tried the model ended with exit code {returncode} and said nothing"
-
-
-async def _tail(stream: asyncio.StreamReader) -> str:
-    kept = b""
-    while chunk := await stream.read(65_536):
-        kept = (kept + chunk)[-ERROR_BYTES_MAX:]
-    return kept.decode(errors="replace")

@@ -27,6 +27,7 @@ from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdou
 from hotswap_stream.errors import HotswapError
 
 if TYPE_CHECKING:
+    from hotswap_stream.adapters.onnx.graph import GraphSignature
     from hotswap_stream.adapters.onnx.loader import OnnxLoadedModel
 
 WARM_RUNS = 7
@@ -61,12 +62,14 @@ def tried(order: TrialOrder) -> TrialPassed:
     """
     from hotswap_stream.adapters.onnx.deriving import derive_manifest
     from hotswap_stream.adapters.onnx.graph import read_signature
-    from hotswap_stream.adapters.onnx.loader import load_graph, sample_request
+    from hotswap_stream.adapters.onnx.loader import load_graph
     from hotswap_stream.adapters.onnx.names import GRAPH_FILE
     from hotswap_stream.adapters.onnx.session import open_session
     from hotswap_stream.application.artifacts.bundle import files_of
     from hotswap_stream.application.artifacts.file import read_manifest
 
+    if order.artifact is not None and order.exported is not None:
+        return _tried_exported(Path(order.artifact), Path(order.exported), order.threads)
     given = None
     if order.artifact is not None:
         content = Path(order.artifact).read_bytes()
@@ -93,24 +96,42 @@ def tried(order: TrialOrder) -> TrialPassed:
             manifest = derive_manifest(open_session(files, threads=order.threads), signature, options).manifest
             model = load_graph(manifest, files, threads=order.threads, batch_rows_max=ROWS_TRIED)
             warnings += (f"{moving}; so requests are computed one by one, unless batching 'rows' is asked for",)
-    inputs = sample_request(manifest)
+    facts = _measured(model, signature, load_ms, before)
+    return TrialPassed(manifest=manifest, facts=facts, warnings=warnings[:WARNINGS_MAX])
+
+
+def _tried_exported(artifact: Path, exported: Path, threads: int) -> TrialPassed:
+    from hotswap_stream.adapters.onnx.exported import unpack_exported
+    from hotswap_stream.adapters.onnx.exported_loader import EXTERNAL_NAME, load_exported
+    from hotswap_stream.adapters.onnx.graph import read_signature
+    from hotswap_stream.application.artifacts.file import read_manifest
+
+    content, graph = artifact.read_bytes(), exported.read_bytes()
+    manifest = read_manifest(content)
+    signature = read_signature(unpack_exported(manifest, graph).graph, [EXTERNAL_NAME])
+    before, began = psutil.Process().memory_info().rss, time.perf_counter()
+    model = load_exported(manifest, content, graph, threads=threads, batch_rows_max=ROWS_TRIED)
+    load_ms = (time.perf_counter() - began) * 1000
+    return TrialPassed(manifest=manifest, facts=_measured(model, signature, load_ms, before))
+
+
+def _measured(model: "OnnxLoadedModel", signature: "GraphSignature", load_ms: float, before: int) -> TrialFacts:
+    from hotswap_stream.adapters.onnx.loader import sample_request
+
+    inputs = sample_request(model.manifest)
     times = []
     for _ in range(1 + WARM_RUNS):
         began = time.perf_counter()
         model.infer(inputs)
         times.append((time.perf_counter() - began) * 1000)
-    return TrialPassed(
-        manifest=manifest,
-        facts=TrialFacts(
-            executor=model.executor,
-            load_ms=round(load_ms, 3),
-            resident_bytes=max(0, psutil.Process().memory_info().rss - before),
-            first_ms=round(times[0], 3),
-            warm_ms=round(median(times[1:]), 3),
-            opsets=signature.opsets,
-            producer=signature.producer,
-        ),
-        warnings=warnings[:WARNINGS_MAX],
+    return TrialFacts(
+        executor=model.executor,
+        load_ms=round(load_ms, 3),
+        resident_bytes=max(0, psutil.Process().memory_info().rss - before),
+        first_ms=round(times[0], 3),
+        warm_ms=round(median(times[1:]), 3),
+        opsets=signature.opsets,
+        producer=signature.producer,
     )
 
 
@@ -132,7 +153,8 @@ def _moving_bits(manifest: ArtifactManifest, model: "OnnxLoadedModel") -> str | 
 
 
 def _limit(order: TrialOrder) -> None:
-    size_bytes = sum(Path(path).stat().st_size for path in (*order.files.values(), *filter(None, [order.artifact])))
+    artifacts = filter(None, [order.artifact, order.exported])
+    size_bytes = sum(Path(path).stat().st_size for path in (*order.files.values(), *artifacts))
     limits = order.limits
     for kind, most in (
         (resource.RLIMIT_AS, limits.memory_bytes_max + 4 * size_bytes),

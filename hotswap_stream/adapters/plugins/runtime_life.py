@@ -81,6 +81,8 @@ class RuntimeLife:
         reply = self._ask(order, seconds_max, "answer")
         if isinstance(reply, Done):
             return {name: unpacked(array) for name, array in reply.outputs.items()}
+        if reply.ended:
+            raise RuntimeEndedError(f"the process of runtime {self._name!r} ended: {reply.reason}")
         if reply.by_input:
             raise RuntimeInputError(reply.reason)
         raise RuntimeFailedError(reply.reason)

@@ -84,8 +84,24 @@ class RuntimeModel(PaddedModel):
 class RuntimeLoader:
     """Loads bundles of kind `runtime`, each into a process of its own. Everything that takes time runs in a thread."""
 
-    def __init__(self, *, load_seconds_max: float, pass_seconds_max: float) -> None:
+    def __init__(
+        self,
+        *,
+        load_seconds_max: float,
+        pass_seconds_max: float,
+        memory_bytes_max: int = 0,
+        pass_cpu_seconds_max: int = 0,
+    ) -> None:
+        """Make a loader.
+
+        Args:
+            load_seconds_max: How long a runtime may load.
+            pass_seconds_max: How long it may compute one pass.
+            memory_bytes_max: Memory of its process, beside four times the artifact; 0: no limit.
+            pass_cpu_seconds_max: Processor time of one pass; 0: no limit.
+        """
         self._load_seconds_max, self._pass_seconds_max = load_seconds_max, pass_seconds_max
+        self._memory_bytes_max, self._pass_cpu_seconds_max = memory_bytes_max, pass_cpu_seconds_max
 
     async def load_content(self, manifest: ArtifactManifest, content: Content) -> RuntimeModel:
         """Start, load, try.
@@ -110,7 +126,13 @@ class RuntimeLoader:
     def _load(self, manifest: ArtifactManifest, content: Content) -> RuntimeModel:
         view = memoryview(content) if isinstance(content, bytes) else content.data
         files_of(view)
-        order = LoadOrder(manifest.runtime, dict(manifest.arguments), operator_modules())
+        order = LoadOrder(
+            manifest.runtime,
+            dict(manifest.arguments),
+            operator_modules(),
+            memory_bytes_max=self._memory_bytes_max,
+            pass_cpu_seconds_max=self._pass_cpu_seconds_max,
+        )
         host = RuntimeHost(
             order, view, load_seconds_max=self._load_seconds_max, pass_seconds_max=self._pass_seconds_max
         )

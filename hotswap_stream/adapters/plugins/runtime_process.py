@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 
+from hotswap_stream.adapters.plugins.process_limits import limit_memory, limited_cpu
 from hotswap_stream.adapters.plugins.wire import (
     ORDERS,
     REASON_CHARACTERS_MAX,
@@ -29,7 +30,7 @@ from hotswap_stream.application.artifacts.bundle import files_of
 from hotswap_stream.application.plugins.finding import find_plugin, name_modules
 from hotswap_stream.application.plugins.names import MissingPluginError, PluginKey
 from hotswap_stream.application.plugins.registered import Runtime
-from hotswap_stream.application.processes.owned import claim_stdout, end_with_owner
+from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner
 
 CAUSED_BY_INPUTS = (IndexError, KeyError, ValueError, TypeError, ArithmeticError)
 
@@ -46,16 +47,22 @@ def main() -> int:
     # Mapped and not read: all processes of one version share these pages.
     content = memoryview(mmap.mmap(content_fd, 0, access=mmap.ACCESS_READ))
     runtime: Runtime | None = None
+    cpu_seconds_max = 0
     try:
         while True:
             order = ORDERS.decode(receive(connection))
             if isinstance(order, CloseOrder):
                 break
             if isinstance(order, LoadOrder):
+                limit_memory(order.memory_bytes_max, len(content))
+                cpu_seconds_max = order.pass_cpu_seconds_max
                 runtime, reply = _load(order, content)
             else:
-                reply = _infer(runtime, order)
+                with limited_cpu(cpu_seconds_max):
+                    reply = _infer(runtime, order)
             send(connection, reply)
+            if isinstance(reply, Refused) and reply.ended:
+                return EXIT_ABORTED
     except (WireError, OSError):
         return 0  # the owner is gone, or wants no more
     if runtime is not None:
@@ -82,6 +89,8 @@ def _infer(runtime: Runtime | None, order: InferOrder) -> Reply:
         return Refused("it was not loaded")
     try:
         outputs = runtime.infer({name: unpacked(array) for name, array in order.inputs.items()})
+    except MemoryError as error:
+        return Refused(f"{_text(error)}; it has as much memory as it may have", ended=True)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
         return Refused(_text(error), by_input=isinstance(error, CAUSED_BY_INPUTS))
     try:

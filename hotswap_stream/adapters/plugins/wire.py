@@ -39,6 +39,10 @@ class LoadOrder(Struct, frozen=True, tag="load"):
     runtime: str
     arguments: dict[str, Argument]
     modules: tuple[str, ...]
+    memory_bytes_max: int = 0
+    """Of the process, beside four times the artifact; 0: no limit."""
+    pass_cpu_seconds_max: int = 0
+    """Processor time of one pass, over all threads; 0: no limit."""
 
 
 class InferOrder(Struct, frozen=True, tag="infer"):
@@ -65,6 +69,8 @@ class Refused(Struct, frozen=True, tag="refused"):
     """Whether the error is of a kind that a wrong input causes."""
     missing: bool = False
     """Whether no runtime of this name is installed."""
+    ended: bool = False
+    """Whether the process ends itself: it asked for more memory than it may have, and what it lacks is not known."""
 
 
 Order = LoadOrder | InferOrder | CloseOrder

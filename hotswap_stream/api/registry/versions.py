@@ -92,7 +92,9 @@ class VersionController(Controller):
         """Register an artifact that is in the store, trained here or elsewhere."""
         context = command_context(command_headers, data, runtime.services.ids)
         services = runtime.services
-        found = await registrable_artifact(services.artifacts, services.try_artifact, data.artifact_digest)
+        found = await registrable_artifact(
+            services.artifacts, services.try_artifact, data.artifact_digest, services.export_graph
+        )
         if isinstance(found, Refusal):
             raise refused(found, command_id=context.command_id)
         provenance = Provenance(
@@ -107,6 +109,7 @@ class VersionController(Controller):
             model_name=model_name,
             artifact=found.artifact,
             trial=found.trial,
+            graph=found.graph,
             provenance=provenance,
             model_version=data.model_version,
             run_id=data.run_id,

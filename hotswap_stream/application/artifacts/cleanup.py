@@ -188,7 +188,12 @@ async def _delete_unnamed(registry: Registry, artifacts: ArtifactStore, model_na
     A file stays where some version still has it, or another environment needs it.
     """
     await registry.catch_up()
-    given_up = {version.artifact.digest for version in _versions(registry, model_name) if version.artifact_deleted}
+    given_up = {
+        digest
+        for version in _versions(registry, model_name)
+        if version.artifact_deleted
+        for digest in _digests(version)
+    }
     there = {artifact.digest for artifact in await artifacts.list()} | await artifacts.references.marked()
     held = []
     for digest in sorted(given_up & there):
@@ -208,13 +213,19 @@ async def _delete_unnamed(registry: Registry, artifacts: ArtifactStore, model_na
 def _named(registry: Registry) -> frozenset[str]:
     """Return the digests of what versions have, and of the validation sets of models."""
     versions = {
-        version.artifact.digest
+        digest
         for name in registry.fold.streams
         for version in _versions(registry, name)
         if not version.artifact_deleted
+        for digest in _digests(version)
     }
     sets = (registry.state(name).validation_set for name in registry.fold.streams)
     return frozenset(versions | {chosen.artifact_digest for chosen in sets if chosen is not None})
+
+
+def _digests(version: VersionState) -> tuple[str, ...]:
+    """Return what a version has in the store. Versions of one architecture share its graph."""
+    return (version.artifact.digest,) if version.graph is None else (version.artifact.digest, version.graph.digest)
 
 
 def _versions(registry: Registry, model_name: str) -> Iterator[VersionState]:

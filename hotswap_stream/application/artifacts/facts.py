@@ -9,9 +9,16 @@ from msgspec import Struct
 
 from hotswap_events.commands import Refusal
 from hotswap_events.registry import ArtifactFacts, ArtifactTrial
+from hotswap_stream.application.artifacts.exporting import GraphOfArtifact, no_graph
 from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, InvalidDigestError, read_manifest
-from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Kind
 from hotswap_stream.application.artifacts.store import ArtifactNotFoundError, ArtifactStore
+
+NO_VERSIONS: dict[Kind, str] = {
+    "dataset": "a validation set",
+    "exported": "the graph of an architecture, without weights",
+}
+"""Kinds of artifacts that compute nothing by themselves."""
 
 
 class TrialOfArtifact(Protocol):
@@ -26,13 +33,16 @@ class TrialOfArtifact(Protocol):
 
 
 class Registrable(Struct, frozen=True):
-    """A stored artifact that may be registered, and what its trial measured."""
+    """A stored artifact that may be registered, what its trial measured, and the graph of its architecture."""
 
     artifact: ArtifactFacts
     trial: ArtifactTrial | None
+    graph: ArtifactFacts | None = None
 
 
-async def registrable_artifact(store: ArtifactStore, tried: TrialOfArtifact, digest: str) -> Registrable | Refusal:
+async def registrable_artifact(
+    store: ArtifactStore, tried: TrialOfArtifact, digest: str, exported: GraphOfArtifact = no_graph
+) -> Registrable | Refusal:
     """Return what a registration says of a stored artifact, checked against its bytes; a refusal if there is none.
 
     Raises:
@@ -56,10 +66,10 @@ async def registrable_artifact(store: ArtifactStore, tried: TrialOfArtifact, dig
             reason=f"{error}; put it there first",
             legal=("hotswap-stream register FILE",),
         )
-    if manifest.kind == "dataset":
-        return Refusal(code="invalid-value", reason=f"{digest} is a validation set; it cannot be a version")
+    if (what := NO_VERSIONS.get(manifest.kind)) is not None:
+        return Refusal(code="invalid-value", reason=f"{digest} is {what}; it cannot be a version")
     facts = ArtifactFacts(digest=digest, size_bytes=size_bytes, signature=manifest.signature)
-    return Registrable(facts, await tried(digest, manifest))
+    return Registrable(facts, await tried(digest, manifest), await exported(digest, manifest))
 
 
 def _checked(path: Path) -> tuple[int, ArtifactManifest]:

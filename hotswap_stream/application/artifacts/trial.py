@@ -64,6 +64,8 @@ class TrialOrder(Struct, frozen=True, kw_only=True):
 
     files: dict[str, str] = {}
     artifact: str | None = None
+    exported: str | None = None
+    """With `artifact`: the graph of its architecture, without weights, that is to serve it."""
     options: ModelOptions = ModelOptions()
     limits: TrialLimits = DEFAULT_TRIAL_LIMITS
     threads: int = 1

@@ -35,8 +35,8 @@ class ExactModel(Protocol):
 class ExactLoader(Protocol):
     """Loads a version with a named executor."""
 
-    async def load_exactly(self, digest: str, executor: str) -> ExactModel:
-        """Load an artifact for one executor.
+    async def load_exactly(self, digest: str, executor: str, graph_digest: str | None = None) -> ExactModel:
+        """Load an artifact for one executor; `graph_digest` is that of its architecture's graph, if there is one.
 
         Raises:
             HotswapError: This executor, or this artifact, is not to be had; the message says why.
@@ -82,6 +82,7 @@ async def reproduce(
     inputs: Arrays,
     answered: Arrays,
     first_row: int = 0,
+    graph_digest: str | None = None,
 ) -> Reproduction:
     """Compute a request's inputs again and compare with the answered outputs.
 
@@ -94,12 +95,13 @@ async def reproduce(
         answered: Any of the model's outputs, by name.
         first_row: The request's first row in its batch; it matters only on processors and executors where a row's bits
             depend on its place in the batch.
+        graph_digest: Of the graph of the version's architecture, if there is one.
 
     Raises:
         NotReproducibleError: The answer and the request do not belong together.
         HotswapError: One of those of `load_exactly`.
     """
-    model = await loader.load_exactly(artifact_digest, executor)
+    model = await loader.load_exactly(artifact_digest, executor, graph_digest)
     try:
         known = [spec.name for spec in model.manifest.outputs]
         unknown = sorted(set(answered) - set(known))

@@ -114,6 +114,8 @@ class CommandHandler:
             for data in events:
                 if isinstance(data, ModelTrained):
                     await self._on_artifact_named(data.artifact.digest)
+                    if data.graph is not None:
+                        await self._on_artifact_named(data.graph.digest)
                 elif isinstance(data, ValidationSetChosen):
                     await self._on_artifact_named(data.validation_set.artifact_digest)
 

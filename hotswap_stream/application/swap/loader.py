@@ -49,11 +49,13 @@ class LoadedModel(Protocol):
 class ModelLoader(Protocol):
     """Fetch → verify digest → load → warm up, off the hot path."""
 
-    async def load(self, digest: str) -> LoadedModel:
+    async def load(self, digest: str, graph_digest: str | None = None) -> LoadedModel:
         """Load a version.
 
         Args:
             digest: The digest of its artifact, `sha256:<64 hex digits>`.
+            graph_digest: The digest of its architecture's graph, if there is one: it serves where the architecture's
+                code is not installed.
 
         Raises:
             HotswapError: It cannot serve; `retriable` says whether trying again may help.

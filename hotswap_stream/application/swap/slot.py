@@ -32,6 +32,7 @@ class Slot:
     def __init__(self, version: VersionState) -> None:
         self.model_version = version.model_version
         self.digest = version.artifact.digest
+        self.graph_digest = None if version.graph is None else version.graph.digest
         self.model: LoadedModel | None = None
         self.error: str | None = None
         self.missing: MissingPlugin | None = None
@@ -96,10 +97,10 @@ async def load_retrying(loader: ModelLoader, slot: Slot) -> LoadedModel:
     """
     for _attempt in range(LOAD_RETRIES_MAX):
         try:
-            return await loader.load(slot.digest)
+            return await loader.load(slot.digest, slot.graph_digest)
         except HotswapError as error:
             if not error.retriable:
                 raise
             _log.warning("version_load_retried", model_version=slot.model_version, error=str(error))
             await asyncio.sleep(RETRY_SECONDS)
-    return await loader.load(slot.digest)
+    return await loader.load(slot.digest, slot.graph_digest)

@@ -16,6 +16,7 @@ from hotswap_events.commands import (
     ValidateVersion,
 )
 from hotswap_events.registry import TrainingFailureCause
+from hotswap_stream.application.artifacts.exporting import GraphOfArtifact, no_graph
 from hotswap_stream.application.own_commands import own_id
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.training.evaluation import Evaluation, Evaluator, SetEvaluation
@@ -57,8 +58,11 @@ class TrainingRefusedError(HotswapError):
 class ModelTrainer:
     """Trains versions and validates versions; every step is an event."""
 
-    def __init__(self, registry: Registry, trainer: Trainer, evaluator: Evaluator) -> None:
+    def __init__(
+        self, registry: Registry, trainer: Trainer, evaluator: Evaluator, exported: GraphOfArtifact = no_graph
+    ) -> None:
         self.registry = registry
+        self._exported = exported
         self._trainer = trainer
         self._evaluator = evaluator
 
@@ -146,6 +150,7 @@ class ModelTrainer:
                 reason=reason,
                 correlation_id=spec.run_id,
                 artifact=outcome.artifact,
+                graph=await self._exported(outcome.artifact.digest, outcome.manifest),
                 provenance=outcome.provenance,
                 model_version=model_version,
                 run_id=spec.run_id,

@@ -78,9 +78,11 @@ def make_heuristic(
                 return CommandResult(
                     command_id=fields["command_id"], status="refused", model_name=model, refusal=refusal
                 )
+            stored = await bootstrap.stored_model(settings, store, content, None)
             result = await registry.handle(
                 RegisterVersion(
-                    artifact=await store.put_artifact(content),
+                    artifact=stored.artifact,
+                    graph=stored.graph,
                     provenance=Provenance(origin="imported", created_by=actor),
                     model_version=version,
                     tags={"kind": "heuristic"},

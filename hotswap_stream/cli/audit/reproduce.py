@@ -24,6 +24,8 @@ class ChosenBy:
     """Versions that might answer in that state."""
     artifact_digest: str | None
     """Digest of the version's artifact, as registered; None if the version was not."""
+    graph_digest: str | None = None
+    """Digest of the graph of its architecture; None if none was exported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,7 @@ async def _reproduce(settings: "Settings", model: str, partition: int, offset: i
     manifest = (await bootstrap.artifact_store(settings).fetch(digest)).manifest
     if manifest.window is not None:
         raise NotReproducibleError("the model keeps a window per key; an answer depends on the requests before it")
+    chosen_by = await _chosen_by(settings, response)
     loader = bootstrap.exact_loader(settings)
     try:
         reproduction = await compute_again(
@@ -78,10 +81,10 @@ async def _reproduce(settings: "Settings", model: str, partition: int, offset: i
             padded_batch_size=padded,
             inputs=recorded.inputs(manifest),
             answered=_outputs(response),
+            graph_digest=chosen_by.graph_digest,
         )
     finally:
         loader.close()
-    chosen_by = await _chosen_by(settings, response)
     return Finding(
         model_name=response.model_name,
         model_version=response.model_version,
@@ -113,6 +116,7 @@ async def _chosen_by(settings: "Settings", response: "InferResponse") -> ChosenB
         registry_offset=registry_offset,
         versions_allowed=() if stream is None else tuple(sorted(versions_allowed(stream.state))),
         artifact_digest=None if version is None else version.artifact.digest,
+        graph_digest=None if version is None or version.graph is None else version.graph.digest,
     )
 
 

@@ -39,6 +39,8 @@ def isolated(settings: Settings, home: Path) -> Settings:
         api_host="127.0.0.1",
         api_port=api_port,
         api_keys=None,
+        # All its workers have torch, and people are watching.
+        graphs_exported=False,
     )
 
 

@@ -37,6 +37,7 @@ from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
+    from hotswap_stream.application.artifacts.facts import Registrable
     from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.settings import Settings
 
@@ -105,13 +106,14 @@ def register(
         from hotswap_events.commands import CommandResult, Refusal, RegisterVersion
         from hotswap_events.registry import Provenance
         from hotswap_stream import bootstrap
-        from hotswap_stream.application.artifacts.facts import Registrable, registrable_artifact
+        from hotswap_stream.application.artifacts.facts import registrable_artifact
         from hotswap_stream.application.artifacts.trial import ModelOptions
 
         store = bootstrap.artifact_store(settings)
         found: Registrable | Refusal
         if file is None:
-            found = await registrable_artifact(store, bootstrap.stored_trials(settings, store), digest or "")
+            tries = bootstrap.stored_trials(settings, store)
+            found = await registrable_artifact(store, tries, digest or "", bootstrap.graph_exporter(settings, store))
         else:
             options = ModelOptions(
                 labels=tuple(label or ()),
@@ -122,7 +124,7 @@ def register(
             content, tried = await bootstrap.imported_model(settings, file, files, options)
             if tried is not None:
                 print_trial(tried, as_json=as_json)
-            found = Registrable(await store.put_artifact(content), None if tried is None else tried.facts.measured)
+            found = await bootstrap.stored_model(settings, store, content, tried)
         if isinstance(found, Refusal):
             return CommandResult(command_id=fields["command_id"], status="refused", model_name=model, refusal=found)
         provenance = Provenance(
@@ -135,6 +137,7 @@ def register(
         command = RegisterVersion(
             artifact=found.artifact,
             trial=found.trial,
+            graph=found.graph,
             provenance=provenance,
             model_version=version,
             run_id=run_id,

@@ -30,8 +30,8 @@ def evaluate(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Labelled rows to measure on instead (.npz, .safetensors), as `validation-set choose` takes them, or "
-            "labelled images, as `generate-data` writes them. Default: the model's validation set.",
+            help="Labelled rows to measure on instead (.npz, .safetensors, Parquet), as `validation-set choose` takes "
+            "them, or labelled images, as `generate-data` writes them. Default: the model's validation set.",
             show_default=False,
         ),
     ] = None,

@@ -40,7 +40,8 @@ def choose(
         Path | None,
         typer.Argument(
             metavar="[FILE]",
-            help="Arrays (.npz, .safetensors) named as the model's inputs, and 'labels', 'target' or 'relevance'.",
+            help="Arrays (.npz, .safetensors, Parquet) named as the model's inputs, and 'labels', 'target' or "
+            "'relevance'.",
             exists=True,
             dir_okay=False,
             show_default=False,

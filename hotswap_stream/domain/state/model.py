@@ -41,6 +41,8 @@ class VersionState(Struct, gc=False):
     profile: ModelProfiled | None = None
     """What its training data looked like; about 10 KB. None: not known, or given up with the artifact."""
     trial: ArtifactTrial | None = None
+    graph: ArtifactFacts | None = None
+    """The architecture as a graph without weights."""
 
     @property
     def was_in_production(self) -> bool:

@@ -46,6 +46,7 @@ def _trained(state: ModelState, data: ModelTrained, event: Envelope) -> None:
         data.metrics,
         data.tags,
         trial=data.trial,
+        graph=data.graph,
     )
     if data.run_id in state.runs:
         state.runs[data.run_id] = RunState(data.run_id, "succeeded")

@@ -83,6 +83,7 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
         or limits.wrong_labels("tags", command.tags)
         or limits.wrong_provenance(command.provenance)
         or limits.wrong_trial(command.trial)
+        or (command.graph and limits.wrong_artifact(command.graph))
     )
     if wrong:
         return invalid(wrong)
@@ -104,6 +105,7 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
                 metrics=command.metrics,
                 tags=command.tags,
                 trial=command.trial,
+                graph=command.graph,
             ),
         ),
         _same_as_failed(state, command.artifact.digest),

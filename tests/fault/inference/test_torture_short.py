@@ -18,7 +18,11 @@ async def test_every_request_is_answered_once_through_faults_and_swaps(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     settings = Settings(
-        kafka_bootstrap_servers=kafka, topic_prefix=topic_prefix, home=tmp_path, request_partitions=SHORT.partitions
+        kafka_bootstrap_servers=kafka,
+        topic_prefix=topic_prefix,
+        home=tmp_path,
+        request_partitions=SHORT.partitions,
+        graphs_exported=False,
     )
     told: list[str] = []
     steps = schedule(SEED, SHORT, 1)

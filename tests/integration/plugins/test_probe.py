@@ -66,6 +66,8 @@ async def test_a_module_that_takes_a_built_in_name_is_told_so_without_torch(fold
         {"runtime_seconds_max": 0.0},
         {"runtime_seconds_max": 1e9},
         {"runtime_load_seconds_max": 0.0},
+        {"runtime_memory_bytes_max": -1},
+        {"runtime_cpu_seconds_max": -1},
     ],
 )
 async def test_settings_that_do_not_fit_are_refused(tmp_path: Path, changes: dict[str, object]) -> None:

@@ -22,6 +22,7 @@ from tests.support.samples.plugins import MODULE, foreign_artifact, texts_artifa
 
 LOADER = RuntimeLoader(load_seconds_max=60, pass_seconds_max=30)
 HASTY = RuntimeLoader(load_seconds_max=60, pass_seconds_max=10)
+LIMITED = RuntimeLoader(load_seconds_max=60, pass_seconds_max=60, memory_bytes_max=1024**3, pass_cpu_seconds_max=1)
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +76,18 @@ def test_what_goes_wrong_is_told_and_the_next_one_is_computed(
         with suppress(RuntimeFailedError):  # ten seconds may be too few for a new life on a busy machine
             found = model.infer(texts("good"))
     assert found["length"].tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [("hoard", "MemoryError.* it has as much memory as it may have"), ("hang", "SIGXCPU")],
+)
+async def test_what_takes_more_than_it_may_is_ended_and_comes_again(word: str, says: str) -> None:
+    model = await loaded(texts_artifact("a-"), LIMITED)
+    with pytest.raises(RuntimeEndedError, match=says):
+        model.infer(texts("good", word))
+    assert model.infer(texts("good"))["length"].tolist() == [4]
+    model.close()
 
 
 @pytest.mark.parametrize(

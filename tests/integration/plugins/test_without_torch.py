@@ -1,4 +1,4 @@
-"""A worker where torch is not installed: it serves graphs and runtimes, and says of architectures what it lacks."""
+"""A worker without torch serves graphs, those of architectures too, and says of other architectures what it lacks."""
 
 import asyncio
 import os
@@ -10,15 +10,17 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from hotswap_events.fleet import FleetPlugin, FleetRecord
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.trial import ModelOptions
+from hotswap_stream.application.audit.reproduce import reproduce
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings
 from tests.support.processes.commands import environment_with, running
 from tests.support.samples.graphs import linear
-from tests.support.stages.serving import MODEL, Stage, open_stage, stage_settings
+from tests.support.stages.serving import MODEL, Stage, artifact_answering, open_stage, stage_settings
 
 # Python imports this in each process before all else, so in the children of the worker, too.
 HIDING = """
@@ -40,7 +42,7 @@ sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding
 
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
-    return stage_settings(kafka, topic_prefix, tmp_path)
+    return replace(stage_settings(kafka, topic_prefix, tmp_path), graphs_exported=True)
 
 
 @pytest.fixture
@@ -76,7 +78,7 @@ async def told(stage: Stage, version: str) -> FleetRecord:
                 return found
 
 
-async def test_graphs_are_served_and_architectures_are_told_to_be_missing(
+async def test_graphs_are_served_and_architectures_without_one_are_told_to_be_missing(
     stage: Stage, settings: Settings, environment: dict[str, str], tmp_path: Path
 ) -> None:
     file = tmp_path / "model.onnx"
@@ -84,6 +86,10 @@ async def test_graphs_are_served_and_architectures_are_told_to_be_missing(
     content, _ = await bootstrap.imported_model(settings, file, {}, ModelOptions())
     graph = await stage.register(await stage.store.put_artifact(content))
     architecture = await stage.register_answering(7.0)
+    # Registered where torch is: its graph is exported, and what the worker below needs is in the store.
+    stored = await bootstrap.stored_model(settings, stage.store, artifact_answering(9.0), None)
+    assert stored.graph is not None
+    exported = await stage.register(stored.artifact, graph=stored.graph)
     await stage.switch(graph)
     inputs: dict[str, Any] = {"x": np.array([[1, 2, 3, 4]], np.float32)}
     with running(environment, "worker", "--name", "w1") as process:
@@ -92,11 +98,31 @@ async def test_graphs_are_served_and_architectures_are_told_to_be_missing(
             if sys.platform == "linux":
                 maps = await asyncio.to_thread(Path(f"/proc/{process.pid}/maps").read_text)
                 assert "libtorch" not in maps
+            await stage.switch(exported)
+            while (answer := await client.infer(MODEL, inputs, timeout_s=90)).model_version != exported:
+                pass
+            assert answer.outputs["y"].tolist() == [[9.0, 9.0]]
+            await stage.switch(graph)
             await stage.switch(architecture)
             record = await told(stage, architecture)
             while stage.registry.state(MODEL).active_version != graph:
                 await asyncio.sleep(0.05)
             assert (await client.infer(MODEL, inputs, timeout_s=90)).outputs["y"].tolist() == [[20.0, 20.0]]
+    recorded = await bootstrap.recorded_answer(settings, MODEL, partition=answer.partition, offset=answer.offset)
+    assert recorded.response.parameters.executor == "exported-graph"
+    # Where torch is, the same graph computes it again, bit for bit.
+    loader = bootstrap.exact_loader(settings)
+    found = await reproduce(
+        loader,
+        artifact_digest=stored.artifact.digest,
+        executor="exported-graph",
+        padded_batch_size=recorded.response.parameters.padded_batch_size or 0,
+        inputs=inputs,
+        answered=answer.outputs,
+        graph_digest=stored.graph.digest,
+    )
+    loader.close()
+    assert found.equal
     assert record.kinds == ("onnx", "runtime")
     assert record.versions[architecture].missing == FleetPlugin(kind="architecture", name="linear", package="torch")
     assert "need torch, which is not installed here" in (record.versions[architecture].error or "")

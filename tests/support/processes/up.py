@@ -35,6 +35,7 @@ class UpProcess:
             "HOTSWAP_HOME": str(home),
             "HOTSWAP_API_PORT": str(port),
             "HOTSWAP_REQUEST_PARTITIONS": "1",
+            "HOTSWAP_GRAPHS_EXPORTED": "false",  # seconds of each registration
             **settings,
         }
         with output.open("wb") as file:

@@ -88,6 +88,8 @@ def _act(text: str) -> None:
             pass
     if text == "crash":
         os.abort()
+    if text == "hoard":
+        np.ones(2**31, np.uint8)
     if text == "wrong":
         raise ValueError("a wrong word")
     if text == "fail":

@@ -63,11 +63,10 @@ class Stage:
         self._commands += 1
         return {"command_id": f"test-{self._commands}", "actor": "test", "model_name": MODEL}
 
-    async def register(self, artifact: ArtifactFacts) -> str:
+    async def register(self, artifact: ArtifactFacts, graph: ArtifactFacts | None = None) -> str:
+        provenance = Provenance(origin="imported", created_by="test")
         result = await self.command(
-            RegisterVersion(
-                **self.meta(), artifact=artifact, provenance=Provenance(origin="imported", created_by="test")
-            )
+            RegisterVersion(**self.meta(), artifact=artifact, graph=graph, provenance=provenance)
         )
         assert result.model_version is not None
         return result.model_version
@@ -206,7 +205,13 @@ def headers(record: "ConsumerRecord[bytes, bytes]") -> Mapping[str, bytes]:
 
 def stage_settings(kafka: str, topic_prefix: str, home: Path) -> Settings:
     torch.set_num_threads(1)
-    return Settings(kafka_bootstrap_servers=kafka, topic_prefix=topic_prefix, home=home, request_partitions=PARTITIONS)
+    return Settings(
+        kafka_bootstrap_servers=kafka,
+        topic_prefix=topic_prefix,
+        home=home,
+        request_partitions=PARTITIONS,
+        graphs_exported=False,  # seconds of each registration
+    )
 
 
 @asynccontextmanager

@@ -56,6 +56,20 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert anchor in _anchors(target), f"{link}: no such heading"
 
 
+def test_the_tutorial_begins_with_a_model_of_ones_own() -> None:
+    """Its code is that of the guide, which a test runs."""
+    guide = _python(_text(ROOT / "docs" / "guides" / "serve-your-own-model.md"))
+    _, _, after = _text(ROOT / "docs" / "tutorial.md").partition("## 3. Serve a model of your own\n")
+    section, _, _ = after.partition("\n## ")
+    shown = dict(zip(re.findall(r"^\*\*(.+?)\*\*", section, re.MULTILINE), _python(section), strict=True))
+    assert list(shown) == ["scikit-learn", "XGBoost", "torch", "ONNX"]
+    assert set(shown.values()) <= set(guide)
+
+
+def _python(text: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_named)
 def test_settings_that_are_named_exist(document: Path) -> None:
     known = {PREFIX + field.name.upper() for field in msgspec.structs.fields(Settings)}

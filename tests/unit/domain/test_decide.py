@@ -182,6 +182,7 @@ class TestRegister:
         ("attributes", "words"),
         [
             ({"artifact": ArtifactFacts(digest="md5:00", size_bytes=1)}, "64 lower-case hex digits"),
+            ({"graph": ArtifactFacts(digest="md5:00", size_bytes=1)}, "64 lower-case hex digits"),
             ({"artifact": ArtifactFacts(digest="sha256:" + "A" * 64, size_bytes=1)}, "64 lower-case hex digits"),
             ({"metrics": {"accuracy": float("nan")}}, "a finite number is needed"),
             ({"metrics": {"accuracy": float("inf")}}, "a finite number is needed"),

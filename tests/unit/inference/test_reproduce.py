@@ -39,9 +39,11 @@ class _Loader:
     def __init__(self) -> None:
         self.model = _Model()
         self.loaded: list[tuple[str, str]] = []
+        self.graphs: list[str | None] = []
 
-    async def load_exactly(self, digest: str, executor: str) -> _Model:
+    async def load_exactly(self, digest: str, executor: str, graph_digest: str | None = None) -> _Model:
         self.loaded.append((digest, executor))
+        self.graphs.append(graph_digest)
         return self.model
 
 
@@ -54,6 +56,7 @@ async def _reproduce(loader: _Loader, answered: dict[str, Any], inputs: dict[str
         inputs={"x": ONE} if inputs is None else inputs,
         answered=answered,
         first_row=3,
+        graph_digest="sha256:g",
     )
 
 
@@ -61,7 +64,7 @@ async def test_the_same_numbers_are_equal_also_from_json() -> None:
     loader = _Loader()
     found = await _reproduce(loader, {"y": json.loads(json.dumps((ONE * 2).tolist()))})
     assert found.equal
-    assert loader.loaded == [("sha256:d", "eager")]
+    assert (loader.loaded, loader.graphs) == ([("sha256:d", "eager")], ["sha256:g"])
     assert loader.model.asked == [(8, 3)]
     assert loader.model.closed
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,16 @@ from hotswap_stream.application.artifacts.cleanup import CleanUpPlan, CleanUpRep
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.registry.registry import Registry
 from tests.support.samples.artifacts import linear_artifact
-from tests.support.samples.registry import IMPORTED, CountingIds, SteppingClock, promote, register, stage, validate
+from tests.support.samples.registry import (
+    IMPORTED,
+    CountingIds,
+    SteppingClock,
+    archive,
+    promote,
+    register,
+    stage,
+    validate,
+)
 
 
 @pytest.fixture
@@ -31,7 +41,7 @@ def artifacts(tmp_path: Path) -> ArtifactStore:
     return open_artifact_store(ArtifactStoreConfig(url=str(tmp_path / "artifacts")))
 
 
-async def registered(registry: Registry, artifact: ArtifactFacts, **attributes: str) -> str:
+async def registered(registry: Registry, artifact: ArtifactFacts, **attributes: Any) -> str:
     """The name of one more version with this artifact."""
     result = await registry.handle(register(None, artifact=artifact, provenance=IMPORTED, **attributes))
     assert result.model_version is not None
@@ -75,6 +85,19 @@ async def test_two_old_versions_with_one_artifact_go_together(registry: Registry
     assert all(version.artifact_deleted for version in registry.state("digits").versions.values())
     assert report.freed_bytes == shared.size_bytes
     assert not await artifacts.exists(shared.digest)
+
+
+async def test_a_graph_goes_with_the_last_version_of_its_architecture(
+    registry: Registry, artifacts: ArtifactStore
+) -> None:
+    one, other, graph = [await artifacts.put_artifact(linear_artifact(seed=seed)) for seed in (1, 2, 3)]
+    await registered(registry, one, graph=graph)
+    await registry.handle(stage(await registered(registry, other, graph=graph)))
+    assert [entry.model_version for entry in (await cleaned(registry, artifacts)).deleted] == ["v1"]
+    assert [await artifacts.exists(each.digest) for each in (one, other, graph)] == [False, True, True]
+    await registry.handle(archive("v2"))
+    assert [entry.model_version for entry in (await cleaned(registry, artifacts, "second")).deleted] == ["v2"]
+    assert [await artifacts.exists(each.digest) for each in (other, graph)] == [False, False]
 
 
 async def test_an_artifact_that_is_registered_again_is_left_alone(registry: Registry, artifacts: ArtifactStore) -> None:

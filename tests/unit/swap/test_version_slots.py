@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from hotswap_events.registry import ModelTrained, RegistryEvent
 from hotswap_events.serving_control import (
@@ -59,13 +60,15 @@ class Loader:
         self.broken: set[str] = set()
         self.held_back: dict[str, asyncio.Event] = {}
         self.loaded: list[str] = []
+        self.graphs: list[str | None] = []
         self.in_memory: set[str] = set()
 
-    async def load(self, digest: str) -> Model:
+    async def load(self, digest: str, graph_digest: str | None = None) -> Model:
         name = next(name for name in ("v1", "v2", "v3", "v4", "v5") if artifact_of(name).digest == digest)
         if name in self.held_back:
             await self.held_back[name].wait()
         self.loaded.append(name)
+        self.graphs.append(graph_digest)
         if name in self.broken:
             raise HotswapError(f"{name} is broken")
         self.in_memory.add(name)
@@ -122,6 +125,12 @@ async def stage() -> AsyncIterator[Stage]:
     yield stage
     await stage.slots.stop()
     assert stage.loader.in_memory == set()
+
+
+class TestGraphs:
+    async def test_the_loader_is_told_of_a_version_s_graph(self, stage: Stage) -> None:
+        await stage.append(replace(trained("v1"), graph=artifact_of("v2")), promoted("v1", forced=True))
+        assert stage.loader.graphs == [artifact_of("v2").digest]
 
 
 class TestRoute:

@@ -67,7 +67,7 @@ class TorchModelLoader:
         self._warm: set[tuple[bytes, str]] = set()
         self._guard = threading.Lock()
 
-    async def load(self, digest: str) -> TorchLoadedModel:
+    async def load(self, digest: str, graph_digest: str | None = None) -> TorchLoadedModel:  # noqa: ARG002
         """Fetch, verify, build, warm up, choose. The errors of `ArtifactStore.fetch` and of `load_module`."""
         return await self.load_content(*await read_artifact(self._store, digest))
 
@@ -75,7 +75,12 @@ class TorchModelLoader:
         """Build, warm up, choose. The errors of `load_module`. The module uses the memory of an array."""
         return await asyncio.to_thread(self._load, manifest, _as_module_takes_it(content))
 
-    async def load_exactly(self, digest: str, executor: str) -> TorchLoadedModel:
+    async def load_exactly(
+        self,
+        digest: str,
+        executor: str,
+        graph_digest: str | None = None,  # noqa: ARG002
+    ) -> TorchLoadedModel:
         """Load with this executor or not at all: also ExecutorUnavailableError.
 
         It may make the executor's graph first.

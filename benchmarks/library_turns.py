@@ -1,0 +1,67 @@
+"""A worker and the library that a model comes from, in turns, each with the machine to itself."""
+
+import asyncio
+from collections.abc import Callable
+from statistics import median
+
+from msgspec import Struct
+
+from benchmarks.serving_processes import put_artifact_into_production
+from benchmarks.worker_rounds import WARM_UP_REQUESTS, WorkerRounds, facts_of
+from hotswap_stream.settings import Settings
+
+ROUNDS = 3
+
+
+class Turns(Struct, frozen=True):
+    """Answers, and rows of the library, per second, of each turn."""
+
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+    executor: str
+
+    @property
+    def ratio(self) -> float:
+        """The median of the turns' ratios."""
+        return median(mine / other for mine, other in zip(self.ours, self.theirs, strict=True))
+
+    def row(self, name: str, compared_with: str, aim: float, count: int) -> dict[str, object]:
+        """Return the benchmark's result."""
+        return {
+            "name": name,
+            "ours": round(median(self.ours)),
+            "compared_with": compared_with,
+            "comparison": round(median(self.theirs)),
+            "unit": "answers/s",
+            "ratio": round(self.ratio, 3),
+            "aim": f">= {aim}",
+            "holds": self.ratio >= aim,
+            "requests": count,
+            "executor": self.executor,
+        }
+
+
+async def turns(
+    settings: Settings, content: bytes, count: int, rate: Callable[[], float], rounds: int = ROUNDS
+) -> Turns:
+    """Put an artifact into production, and let its worker and its library compute in turns.
+
+    Args:
+        settings: Of a running broker.
+        content: The artifact.
+        count: Requests of a round, of one row each.
+        rate: Computes as many rows with the library, and returns the rows per second.
+        rounds: How many turns both have.
+    """
+    worker = WorkerRounds(await put_artifact_into_production(settings, "published", content))
+    await worker.settle(min(count // 4, WARM_UP_REQUESTS))
+    ours: list[float] = []
+    theirs: list[float] = []
+    executor = ""
+    for _ in range(rounds):
+        await worker.fill(count)
+        counted = await worker.answered(count)
+        ours.append(counted.per_s)
+        executor = facts_of(counted).executor or ""
+        theirs.append(await asyncio.to_thread(rate))
+    return Turns(tuple(ours), tuple(theirs), executor)

@@ -1,0 +1,142 @@
+"""An architecture's graph stands in where its code is missing: checked when registered, tried before it serves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import structlog
+import torch
+from msgspec.structs import replace
+
+from hotswap_events.commands import Refusal
+from hotswap_stream import bootstrap
+from hotswap_stream.adapters.models.by_kind import ContentLoader, LoaderByKind
+from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
+from hotswap_stream.adapters.onnx.exported import ExportedGraph, pack_exported
+from hotswap_stream.adapters.onnx.exported_loader import ExportedGraphLoader
+from hotswap_stream.adapters.torch.executors.executors import EagerExecutor
+from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
+from hotswap_stream.adapters.torch.modules.loading import load_module
+from hotswap_stream.adapters.torch.modules.saving import save_module
+from hotswap_stream.application.artifacts.facts import Registrable, registrable_artifact
+from hotswap_stream.application.artifacts.file import ArtifactFormatError
+from hotswap_stream.application.artifacts.store import ArtifactStore
+from hotswap_stream.application.artifacts.trial import ModelOptions
+from hotswap_stream.application.plugins.names import MissingPluginError
+from hotswap_stream.settings import Settings
+
+pytestmark = pytest.mark.timeout(360)
+NAME = "ffnn-784-32-32-32-10"
+ROWS = np.random.default_rng(0).random((5, 784), np.float32)
+
+
+def artifact(seed: int, architecture: str = NAME) -> bytes:
+    torch.manual_seed(seed)
+    return save_module(build_module(architecture, {}), manifest_of(architecture, {}))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home", cache=tmp_path / "cache")
+
+
+@pytest.fixture
+def store(settings: Settings) -> ArtifactStore:
+    return bootstrap.artifact_store(settings, "test.environment")
+
+
+def without_torch(settings: Settings, store: ArtifactStore, *, tries: bool = True) -> LoaderByKind:
+    """What loads versions where torch cannot be imported."""
+
+    def architectures() -> ContentLoader:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    trials = bootstrap.stored_trials(settings, store).exported if tries else None
+    return LoaderByKind(
+        store,
+        {"architecture": architectures},
+        exported=lambda: ExportedGraphLoader(store, threads=1, batch_rows_max=16, check=trials),
+    )
+
+
+async def test_versions_of_an_architecture_share_a_graph_that_computes_what_torch_does(
+    settings: Settings, store: ArtifactStore
+) -> None:
+    first, second = artifact(1), artifact(2)
+    one = await bootstrap.stored_model(settings, store, first, None)
+    other = await registrable_artifact(
+        store,
+        bootstrap.stored_trials(settings, store),
+        (await store.put_artifact(second)).digest,
+        bootstrap.graph_exporter(settings, store),
+    )
+    assert isinstance(other, Registrable)
+    assert one.graph is not None
+    assert one.graph == other.graph
+    assert one.graph.size_bytes < one.artifact.size_bytes / 10
+    assert one.artifact.digest != other.artifact.digest
+    stored = (await store.fetch(one.graph.digest)).content
+    assert str(Path.home()).encode() not in stored
+    assert b"site-packages" not in stored
+
+    loader = without_torch(settings, store)
+    for content, found in ((first, one), (second, other)):
+        model = await loader.load(found.artifact.digest, one.graph.digest)
+        manifest = model.manifest
+        assert (model.executor, manifest.architecture) == ("exported-graph", NAME)
+        eager = EagerExecutor(load_module(manifest, content), manifest)
+        answered = model.infer({manifest.inputs[0].name: ROWS})
+        np.testing.assert_allclose(answered[manifest.outputs[0].name], eager.run([ROWS])[0], rtol=1e-4, atol=1e-5)
+        exact = await loader.load_exactly(found.artifact.digest, "exported-graph", one.graph.digest)
+        again = exact.infer_exactly({manifest.inputs[0].name: ROWS}, padded_batch_size=model.padded_rows(5))
+        assert again[manifest.outputs[0].name].tobytes() == answered[manifest.outputs[0].name].tobytes()
+        for each in (model, exact):
+            each.close()
+    # Each pair was tried in a process of its own before it was loaded here, once.
+    assert len(list((settings.cache / "trials").glob("*.trial"))) == 2
+
+    with pytest.raises(MissingPluginError, match="need torch, which is not installed here"):
+        await loader.load(one.artifact.digest)
+    with pytest.raises(ExecutorUnavailableError, match="no graph was exported"):
+        await loader.load_exactly(one.artifact.digest, "exported-graph")
+
+
+async def test_a_graph_that_cannot_stand_in_says_why(settings: Settings, store: ArtifactStore) -> None:
+    found = await store.put_artifact(artifact(1))
+    manifest = manifest_of(NAME, {})
+
+    async def refusal(content: bytes, *, tries: bool = False) -> str:
+        loader = without_torch(settings, store, tries=tries)
+        with pytest.raises(MissingPluginError) as caught:
+            await loader.load(found.digest, (await store.put_artifact(content)).digest)
+        assert caught.value.missing.package is not None
+        assert caught.value.missing.package.name == "torch"
+        return str(caught.value)
+
+    graph = ExportedGraph(b"\x08\x07garbage", {"module.0.weight": "nothing.weight"})
+    garbage = pack_exported(manifest, graph)
+    assert "its graph cannot stand in: neither" in await refusal(garbage, tries=True)
+    assert "has no weights 'nothing.weight'" in await refusal(garbage)
+    assert "takes or returns something else" in await refusal(pack_exported(manifest_of("linear", {}), graph))
+    assert "takes or returns something else" in await refusal(artifact(2))
+
+
+async def test_what_cannot_be_exported_is_registered_all_the_same(settings: Settings, store: ArtifactStore) -> None:
+    content = artifact(1)
+    with structlog.testing.capture_logs() as logs:
+        late = await bootstrap.stored_model(replace(settings, executor_graph_ms_max=1), store, content, None)
+    assert late.graph is None
+    assert [(entry["event"], entry["reason"]) for entry in logs] == [("graph_not_exported", "it took longer than 1 ms")]
+    assert (await bootstrap.stored_model(replace(settings, graphs_exported=False), store, content, None)).graph is None
+
+
+async def test_a_graph_is_no_version(settings: Settings, store: ArtifactStore, tmp_path: Path) -> None:
+    content = pack_exported(manifest_of(NAME, {}), ExportedGraph(b"graph", {}))
+    facts = await store.put_artifact(content)
+    refused = await registrable_artifact(store, bootstrap.stored_trials(settings, store), facts.digest)
+    assert isinstance(refused, Refusal)
+    assert "without weights; it cannot be a version" in refused.reason
+    file = tmp_path / "graph.safetensors"
+    file.write_bytes(content)
+    with pytest.raises(ArtifactFormatError, match="register the versions whose weights it takes"):
+        await bootstrap.imported_model(settings, file, {}, ModelOptions())
