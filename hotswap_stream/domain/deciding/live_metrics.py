@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from hotswap_events.alerts import AlertMetric
 from hotswap_events.rollout_strategy import MetricName, MetricRule
 
 Better = Literal["higher", "lower"]
@@ -54,6 +55,16 @@ FIRST_METRICS: frozenset[MetricName] = frozenset({"hit-rate", "ndcg"})
 """Metrics of the best so many items."""
 RELATIVE_METRICS = FEEDBACK_METRICS - {"reward"}
 """Metrics that may have a margin in parts of the baseline's value: it is never below 0, and not rare to be seen."""
+
+FEEDBACK_ALERTS: dict[AlertMetric, MetricName] = {
+    "wrong-rate": "accuracy",
+    "absolute-error": "absolute-error",
+    "squared-error": "squared-error",
+    "percentage-error": "percentage-error",
+    "miss-rate": "hit-rate",
+}
+"""Metrics of alerts that feedback makes: the more, the worse. Of a share that is better the higher it is, it is what is
+missing to 1."""
 
 
 def lower_is_better(metric: MetricName) -> bool:
