@@ -4,11 +4,11 @@ It knows it by what the model's validation set measures, and by the signature of
 held against its first output.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from hotswap_events.rollout_strategy import MetricName
 from hotswap_events.signature import ModelSignature, TensorSignature
-from hotswap_stream.domain.deciding.live_metrics import LIVE_METRICS, Told
+from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_METRICS, LIVE_METRICS, Told
 from hotswap_stream.domain.state.model import ModelState
 
 FREE = -1
@@ -38,9 +38,14 @@ def inapplicable(metrics: Iterable[MetricName], state: ModelState) -> str | None
     for metric in metrics:
         told = LIVE_METRICS[metric].told
         if told is not None and (wrong := _wrong(told, state)):
-            fit = (name for name, known in LIVE_METRICS.items() if known.by_feedback and _fits(known.told, state))
-            return f"metric {metric}: {wrong}; what feedback can tell here is {', '.join(fit)}"
+            fit = ", ".join(applicable(FEEDBACK_METRICS, state))
+            return f"metric {metric}: {wrong}; what feedback can tell here is {fit}"
     return None
+
+
+def applicable(metrics: Container[MetricName], state: ModelState) -> tuple[MetricName, ...]:
+    """Return those of the metrics that the model's answers may have, in the order of the table."""
+    return tuple(name for name, known in LIVE_METRICS.items() if name in metrics and _fits(known.told, state))
 
 
 def _wrong(told: Told, state: ModelState) -> str | None:

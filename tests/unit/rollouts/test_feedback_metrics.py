@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, get_args
 
 import msgspec
+import numpy
 import pytest
 from msgspec.structs import replace
 
@@ -17,6 +18,8 @@ from hotswap_stream.application.rollouts.backtest.trial import RolloutTrial
 from hotswap_stream.application.rollouts.report.plot import experiment_svg
 from hotswap_stream.application.rollouts.report.report import Experiment, ExperimentReport
 from hotswap_stream.domain.deciding.live_metrics import LIVE_METRICS
+from hotswap_stream.domain.statistics.means import MeanComparison
+from hotswap_stream.domain.statistics.samples import Moments
 from tests.support.decider_specification import state_after
 from tests.support.samples.observations import BEGIN
 from tests.support.samples.registry import promoted, trained, validated
@@ -189,6 +192,25 @@ def test_reports_show_what_feedback_told_with_unit_and_direction() -> None:
     assert "difference to the baseline: squared-error" in drawn
 
 
+def test_metrics_that_a_model_cannot_have_take_nothing_of_the_alpha() -> None:
+    """The same rewards, shown beside few and beside many other metrics: the fewer, the narrower the interval."""
+    begun = begin(rule("success-rate", margin=0.05))
+    rollout = begun.state.rollout
+    assert rollout is not None
+    few, many = Experiment(rollout, shown=("reward",)), Experiment(rollout)
+    widths = []
+    for experiment in (few, many):
+        for number in range(400):
+            answer = JudgedAnswer(model_version=f"v{1 + number % 2}", answered_at=BEGIN, reward=float(number // 2 % 3))
+            experiment.judge(answer, BEGIN)
+        [lift] = experiment.report("m", rollout).lifts
+        assert (lift.metric, lift.decides) == ("reward", False)
+        assert lift.lower is not None
+        assert lift.upper is not None
+        widths.append(lift.upper - lift.lower)
+    assert widths[0] < widths[1]
+
+
 def test_reports_of_rankings_say_how_many_items_count() -> None:
     report = report_of(ranking(7), ranking(7), rule("hit-rate", margin=0.1, at=2))
     shown = report.arms[1].by_feedback["hit-rate"]
@@ -202,3 +224,21 @@ def test_rules_without_the_new_fields_are_written_as_before() -> None:
     old = rule("reward", margin=0.1)
     assert msgspec.json.encode(old) == b'{"metric":"reward","threshold":null,"margin":0.1,"slow_ms":null}'
     assert replace(old, relative_margin=0.5).relative == 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("binary", [False, True])
+def test_few_false_findings_at_the_edge_of_a_relative_margin(binary: bool) -> None:
+    """A candidate that is worse by just what may be given up is seldom shown not to be, at any look."""
+    random = numpy.random.default_rng(23)
+    scale, found, experiments = (0.9, 0, 150) if binary else (1.2, 0, 150)
+    for _experiment in range(experiments):
+        comparison = MeanComparison(margin=0.0, scale=scale, binary=binary)
+        for _block in range(60):
+            if binary:
+                arms = (random.random(40) < 0.9).astype(float), (random.random(20) < 0.9 * scale).astype(float)
+            else:
+                arms = -random.exponential(1.0, 40), -random.exponential(scale, 20)
+            comparison = comparison.fold(*(Moments(len(a), float(a.sum()), float((a * a).sum())) for a in arms))
+        found += comparison.evidence().finds("not_worse")
+    assert found / experiments <= 0.05

@@ -4,7 +4,7 @@ The intervals are those of the tests that decide: true at all looks together. Me
 shown too, where there is anything to show, and do not take part in the advice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -89,12 +89,16 @@ class ExperimentReport(Struct, frozen=True, kw_only=True):
 
 
 class Experiment:
-    """Folds one rollout's records into its report. Not in step with the rollout's phases: it is all of it."""
+    """Folds one rollout's records into its report. Not in step with the rollout's phases: it is all of it.
 
-    def __init__(self, rollout: RolloutState) -> None:
+    `shown` are the metrics that are compared though the policy does not name them. They share its alpha: those that the
+    model cannot have would make the intervals of all others wider.
+    """
+
+    def __init__(self, rollout: RolloutState, *, shown: Iterable[MetricName] = tuple(MARGINS)) -> None:
         running = replace(rollout, status="running", pause_cause=None, step_index=None, ended_at=None)
         self._rollout = replace(running, phase_started_at=rollout.started_at)
-        self._shown = replace(self._rollout, policy=_shown_policy(rollout.policy))
+        self._shown = replace(self._rollout, policy=_shown_policy(rollout.policy, shown))
         self._tables = {True: ModelTable(), False: ModelTable()}
         self._marks: dict[str, int] = {}
         self.records = 0
@@ -175,13 +179,13 @@ class Experiment:
         self.read_to = at
 
 
-def _shown_policy(policy: RolloutPolicy) -> RolloutPolicy:
+def _shown_policy(policy: RolloutPolicy, shown: Iterable[MetricName]) -> RolloutPolicy:
     """Return the policy with rules on differences, for all that can be compared."""
     rules = {rule.metric: rule for rule in policy.metrics if rule.metric in (*MARGINS, "latency")}
-    for metric, margin in MARGINS.items():
+    for metric in (*rules, *shown):
         known = rules.get(metric, MetricRule(metric=metric))
-        if known.margin is None and known.relative is None:
-            rules[metric] = replace(known, margin=margin)
+        if metric in MARGINS and known.margin is None and known.relative is None:
+            rules[metric] = replace(known, margin=MARGINS[metric])
     latency = rules.get("latency")
     if latency is not None and latency.margin is None:
         rules["latency"] = replace(latency, margin=0.05)
