@@ -40,7 +40,7 @@ def report(
     plot: PlotFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how the arms do: counts, success, latency, accuracy or reward, lift with its interval, and advice."""
+    """Show how the arms do: counts, success, latency, what feedback told, lift with its interval, and advice."""
 
     async def main(settings: "Settings") -> Any:
         from hotswap_stream import bootstrap
