@@ -93,5 +93,16 @@ def observation_examples() -> dict[str, Sequence[Struct]]:
             Feedback(
                 model_name="digits", feedback_id="f-2", at=_TIME + timedelta(days=1), request_id="r-1", reward=0.5
             ),
+            Feedback(
+                model_name="demand",
+                feedback_id="f-3",
+                at=_TIME + timedelta(days=1),
+                request_partition=0,
+                request_offset=7,
+                value=(12.5, 13.0),
+            ),
+            Feedback(
+                model_name="shelf", feedback_id="f-4", at=_TIME + timedelta(days=1), request_id="r-2", items=(17, 4)
+            ),
         ),
     }

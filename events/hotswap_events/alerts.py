@@ -9,7 +9,19 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-AlertMetric = Literal["latency-ms", "error-rate", "input-drift", "score-drift", "lag", "standstill"]
+AlertMetric = Literal[
+    "latency-ms",
+    "error-rate",
+    "wrong-rate",
+    "absolute-error",
+    "squared-error",
+    "percentage-error",
+    "miss-rate",
+    "input-drift",
+    "score-drift",
+    "lag",
+    "standstill",
+]
 AlertSeverity = Literal["warning", "critical"]
 AlertClearedCause = Literal["recovered", "rule-changed", "operator"]
 
@@ -26,6 +38,9 @@ class AlertRule(Struct, frozen=True, kw_only=True, gc=False):
     metric: AlertMetric
     """`latency-ms`: a quantile of what callers wait, from the request's record timestamp to the end of its forward
     pass. `error-rate`: share of requests that the server failed to answer; a caller's mistakes do not count.
+    `wrong-rate`, `miss-rate`, errors: made of feedback as it comes, whenever the answer was given; the share of
+    answers with another label than the true one, or with nothing that was chosen among their best 10, and means of
+    errors.
     `input-drift`, `score-drift`: largest distance of the distribution functions (Kolmogorov–Smirnov, 0 to 1) of live
     inputs or scores and those in the active version's profile, less what chance and the sketches explain. `lag`:
     requests that wait in the model's request topic. `standstill`: for how many seconds a partition in which requests
@@ -37,7 +52,8 @@ class AlertRule(Struct, frozen=True, kw_only=True, gc=False):
     window_seconds: float = 60.0
     """What lies further back does not count. `lag` and `standstill` are looked at as they are."""
     answers_min: int = 50
-    """Fewer requests in the window say nothing; `lag` and `standstill` need none."""
+    """Fewer requests in the window say nothing, or fewer answers about which something came back; `lag` and
+    `standstill` need none."""
     for_seconds: float = 0.0
     """How long the figure must have been above before the alert is raised."""
     clear_seconds: float = 60.0
@@ -67,7 +83,7 @@ class AlertRaised(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     rule: AlertRule
     value: float
     count: int = 0
-    """Requests, values or, for `lag` and `standstill`, partitions that the figure is made of."""
+    """Requests, answers, values or, for `lag` and `standstill`, partitions that the figure is made of."""
     figures: dict[str, float] = {}
     """Further figures: errors by code, the share of each version, the distance of each input."""
     model_version: str | None = None

@@ -4,6 +4,7 @@ An observation has the same size at 100 answers a second and at 50,000. Counts, 
 added number by number; sketches are merged. Key: the model name, so that one partition has all of a model's records.
 """
 
+import math
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -53,6 +54,21 @@ Sketches = Annotated[dict[Name, SketchText], Meta(max_length=SKETCHES_MAX)]
 Outputs = Annotated[tuple[InferTensor, ...], Meta(max_length=OUTPUTS_MAX)]
 FeedbackId = Annotated[str, Meta(min_length=1, max_length=256)]
 Reward = Annotated[float, Meta(ge=-REWARD_MAX, le=REWARD_MAX)]
+
+VALUES_MAX = 1_024
+"""True numbers in one piece of feedback."""
+ITEMS_MAX = 100
+ITEM_CHARACTERS_MAX = 256
+
+TrueNumber = Annotated[float, Meta(ge=-REWARD_MAX, le=REWARD_MAX)]
+TrueValue = TrueNumber | Annotated[tuple[TrueNumber, ...], Meta(min_length=1, max_length=VALUES_MAX)]
+"""One number, or one for each number of the answer."""
+Item = (
+    Annotated[int, Meta(ge=-INT64_MAX, le=INT64_MAX)]
+    | Annotated[str, Meta(min_length=1, max_length=ITEM_CHARACTERS_MAX)]
+)
+"""The index of a score where the answer scores all items; the item itself where it lists them."""
+Items = Annotated[tuple[Item, ...], Meta(max_length=ITEMS_MAX)]
 
 
 class Sums(Struct, frozen=True, gc=False):
@@ -184,6 +200,11 @@ class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The true class: the index of the score that should have been the largest."""
     reward: Reward | None = None
     """How good the answer was: higher is better."""
+    value: TrueValue | None = None
+    """What the answer should have said: the true number, or as many as its first output holds, row-major."""
+    items: Items = ()
+    """What was clicked or chosen of what the answer ranks: indexes of its scores, or the items themselves where its
+    first output lists them, the best one first."""
     actor: Actor | None = None
     parameters: dict[str, Any] = {}
     """Whatever else belongs to it; not looked at."""
@@ -194,5 +215,11 @@ class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
             raise ValueError("request_partition and request_offset come together")
         if self.request_offset is None and self.request_id is None:
             raise ValueError("give request_partition and request_offset, as the answer has them, or request_id")
-        if self.label is None and self.reward is None:
-            raise ValueError("give label (the true class's index), reward (a number, higher is better), or both")
+        if self.label is None and self.reward is None and self.value is None and not self.items:
+            raise ValueError(
+                "give label (the true class's index), value (the true number or numbers), items (what was chosen of "
+                "what the answer ranks), or reward (a number, higher is better)"
+            )
+        values = self.value if isinstance(self.value, tuple) else (self.value,)
+        if not all(number is None or math.isfinite(number) for number in (*values, self.reward)):
+            raise ValueError("value and reward are finite numbers; leave out what is not known")

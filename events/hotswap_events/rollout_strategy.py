@@ -27,7 +27,26 @@ RolloutId = Annotated[str, Meta(min_length=1, max_length=ROLLOUT_ID_CHARACTERS_M
 Salt = Annotated[str, Meta(min_length=1, max_length=128)]
 WorkerName = Annotated[str, Meta(min_length=1, max_length=256)]
 
-MetricName = Literal["success-rate", "latency", "agreement", "accuracy", "reward", "input-drift", "score-drift"]
+AT_MAX = 100
+AT_DEFAULT = 10
+ERROR_MAX = 1e30
+"""Errors are cut off here; the squares of what is cut off are numbers still."""
+
+MetricName = Literal[
+    "success-rate",
+    "latency",
+    "agreement",
+    "accuracy",
+    "reward",
+    "absolute-error",
+    "squared-error",
+    "percentage-error",
+    "hit-rate",
+    "ndcg",
+    "reciprocal-rank",
+    "input-drift",
+    "score-drift",
+]
 
 
 class Arm(Struct, frozen=True, kw_only=True, gc=False):
@@ -114,10 +133,10 @@ Strategy = FixedStrategy | ShadowStrategy | CanaryStrategy | AbStrategy | Progre
 
 
 class MetricRule(Struct, frozen=True, kw_only=True, gc=False):
-    """What one metric of a candidate must be. At least one of `threshold` and `margin` is given.
+    """What one metric of a candidate must be. At least one of `threshold` and a margin is given.
 
-    `threshold` is absolute: at least it for success-rate, agreement, accuracy and reward, at most it for latency and
-    drift. `margin` is against the baseline: worse than it by at most this much.
+    `threshold` is absolute: at most it for latency, errors and drift, at least it for all others. `margin` is against
+    the baseline: worse than it by at most this much, in the metric's unit.
     """
 
     metric: MetricName
@@ -126,6 +145,28 @@ class MetricRule(Struct, frozen=True, kw_only=True, gc=False):
     slow_ms: Annotated[float, Meta(gt=0.0)] | None = None
     """latency only, and needed there: an answer above this is slow, and the metric is the share of slow answers. So
     threshold 0.05 says that the 95th percentile is at most `slow_ms`."""
+    relative_margin: Annotated[float, Meta(gt=0.0)] | UnsetType = UNSET
+    """Instead of `margin`: worse than the baseline by at most this part of what it has (0.05 is 5 %). Of metrics made
+    of feedback but reward, which may be 0 or less."""
+    error_max: Annotated[float, Meta(gt=0.0, le=ERROR_MAX)] | UnsetType = UNSET
+    """Errors only: a larger one counts as this much, so that a few of them do not hide what all others show."""
+    at: Annotated[int, Meta(ge=1, le=AT_MAX)] | UnsetType = UNSET
+    """hit-rate and ndcg only: how many of the best items count; not given: 10."""
+
+    @property
+    def relative(self) -> float | None:
+        """The relative margin; None without one."""
+        return None if isinstance(self.relative_margin, UnsetType) else self.relative_margin
+
+    @property
+    def cut_off(self) -> float:
+        """The largest error that counts as it is."""
+        return ERROR_MAX if isinstance(self.error_max, UnsetType) else self.error_max
+
+    @property
+    def first(self) -> int:
+        """How many of the best items count."""
+        return AT_DEFAULT if isinstance(self.at, UnsetType) else self.at
 
 
 class RolloutPolicy(Struct, frozen=True, kw_only=True, gc=False):
@@ -147,7 +188,8 @@ class RolloutPolicy(Struct, frozen=True, kw_only=True, gc=False):
     """After a promotion, how long harm leads back to the former version; 0: not at all."""
     auto_promote: bool = True
     """False: success waits for a person's `promote`. True: it does where a metric looks at what the answers say
-    (accuracy, reward), and the version passed validation or is a person's choice by an inconclusive one."""
+    (agreement, or one made of feedback), and the version passed validation or is a person's choice by an inconclusive
+    one."""
     auto_archive: bool = True
     """Archive the candidates of a rollout that is aborted."""
     promote_on_operational: bool | UnsetType = UNSET

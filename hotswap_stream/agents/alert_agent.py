@@ -22,10 +22,13 @@ from hotswap_stream.application.alerts.judge import RuleWatch, judge, watched
 from hotswap_stream.application.alerts.window import DRIFT_METRICS, TOPIC_METRICS, AlertWindows
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.inference.lag import RequestLag, WaitingRequests
+from hotswap_stream.application.observations.feedback import JoinedFeedback
 from hotswap_stream.application.observations.sketch import readable_sketches
 from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.rollouts.analysis.entry import judged_of
 from hotswap_stream.application.topics.records import InboundRecord
+from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_ALERTS
 from hotswap_stream.domain.state.alerts import AlertsState
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.errors import HotswapError
@@ -123,6 +126,22 @@ class AlertAgent:
             model = self._watched(name, state.alerts.effective_policy.rules)
             if model is not None:
                 model.windows.fold(record, round(at.timestamp() * 1000), lambda: _wanted(model, state, record))
+        except Exception as error:  # noqa: BLE001 - rollouts are decided by the same records
+            self._say_failed(name, error)
+
+    def wants_feedback(self, model_name: str) -> bool:
+        """Return whether a rule of the model is on what feedback makes."""
+        rules = self._registry.state(model_name).alerts.effective_policy.rules
+        return any(rule.metric in FEEDBACK_ALERTS for rule in rules)
+
+    def hear_feedback(self, joined: JoinedFeedback, at: datetime) -> None:
+        """Count what came back at this time about an answer. Never raises."""
+        name = joined.feedback.model_name
+        try:
+            judged = judged_of(joined)
+            model = self._watched(name, self._registry.state(name).alerts.effective_policy.rules)
+            if model is not None and judged is not None:
+                model.windows.judge(judged, round(at.timestamp() * 1000))
         except Exception as error:  # noqa: BLE001 - rollouts are decided by the same records
             self._say_failed(name, error)
 

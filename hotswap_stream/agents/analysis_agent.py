@@ -7,6 +7,7 @@ same decision: its command names the same state, and the rules refuse it where i
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -17,7 +18,7 @@ from hotswap_stream.agents.model_records import appended_at, read_model_record
 from hotswap_stream.agents.reading_progress import ReadingProgress
 from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.clock import Clock
-from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackJoiner
+from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackJoiner, JoinedFeedback
 from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.rollouts.analysis.due import due
@@ -46,6 +47,18 @@ _entries = msgspec.msgpack.Decoder(AnalysisEntry)
 _encoder = msgspec.msgpack.Encoder()
 
 
+class FeedbackListener(Protocol):
+    """Hears what came back about answers beside the analysis. Nothing here may raise."""
+
+    def wants_feedback(self, model_name: str) -> bool:
+        """Return whether the answers that feedback about this model is about are to be looked up."""
+        ...
+
+    def hear_feedback(self, joined: JoinedFeedback, at: datetime) -> None:
+        """Take in feedback that came at this time, by the broker's clock."""
+        ...
+
+
 class AnalysisAgent:
     """Decides rollouts. `entries` is the table: model name → encoded `AnalysisEntry`, bytes to bytes.
 
@@ -67,8 +80,10 @@ class AnalysisAgent:
         answers: AnswerLookup | None = None,
         flush: Callable[[], Awaitable[None]] | None = None,
         care: RecordCare | None = None,
+        listener: FeedbackListener | None = None,
     ) -> None:
         self._registry = registry
+        self._listener = listener
         self._care = care or RecordCare(publisher, topics)
         self.handle_feedback = self._care.of(self._handle_feedback)
         """Return when the feedback counts."""
@@ -120,10 +135,13 @@ class AnalysisAgent:
             remembered = self._entry(model_name).feedback_keys
             joiner = self._joiners[model_name] = FeedbackJoiner(answers, remembered=remembered)
         wanted = wants_feedback(self._registry.state(model_name).rollout)
-        joined = await joiner.join(feedback) if wanted else joiner.pass_over(feedback)
+        heard = self._listener is not None and self._listener.wants_feedback(model_name)
+        joined = await joiner.join(feedback) if wanted or heard else joiner.pass_over(feedback)
         entry, state = self._entry(model_name), self._registry.state(model_name)
         folded = with_feedback(entry, state.rollout, joined, joiner.newest_keys(FEEDBACK_KEYS_MAX), record.offset)
         self._keep(model_name, entry, folded)
+        if self._listener is not None and heard:
+            self._listener.hear_feedback(joined, appended_at(record))
         await self._decide(model_name, self._told_by(record))
 
     async def tick(self, owns: Callable[[str], bool]) -> None:

@@ -104,6 +104,7 @@ async def run_agents(
         answers=answers,
         flush=agents.flush,
         care=care,
+        listener=alert_agent,
     )
     # The alerts first: they never raise, and hear also what rollouts put aside.
     observations = ObservationReader(care, (alert_agent, analysis_agent))

@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from hotswap_events.bounds import Index, Name, Offset, Partition
-from hotswap_events.observation import Feedback, FeedbackId, Reward
+from hotswap_events.observation import Feedback, FeedbackId, Items, Reward, TrueValue
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES
 from hotswap_stream.api.commands.context import Headers
 from hotswap_stream.api.protocol.authorization import guard_state_change
@@ -33,6 +33,11 @@ class FeedbackItem(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The true class: the index of the score that should have been the largest."""
     reward: Reward | None = None
     """How good the answer was: higher is better."""
+    value: TrueValue | None = None
+    """What the answer should have said: the true number, or as many as its first output holds, row-major."""
+    items: Items = ()
+    """What was clicked or chosen of what the answer ranks: indexes of its scores, or the items themselves where its
+    first output lists them."""
     model_version: Name | None = None
     """The version that answered, as far as the sender knows."""
     feedback_id: FeedbackId | None = None
@@ -69,7 +74,7 @@ class FeedbackTaken(Struct, frozen=True, kw_only=True):
 async def give_feedback(
     runtime: Runtime, command_headers: Headers, model_name: ModelNameInPath, data: JSONBody[FeedbackBody]
 ) -> FeedbackTaken:
-    """Say what the true class was, or how good the answer was; days later is early enough."""
+    """Say what the true class or number was, what was chosen, or how good it was; days later is early enough."""
     services = runtime.services
     found(find_model(runtime.registry.fold.streams, model_name))
     if services.feedback is None:
@@ -91,6 +96,8 @@ async def give_feedback(
                 model_version=item.model_version,
                 label=item.label,
                 reward=item.reward,
+                value=item.value,
+                items=item.items,
                 actor=command_headers.actor,
                 parameters=item.parameters,
             )

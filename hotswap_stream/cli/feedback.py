@@ -1,4 +1,4 @@
-"""`feedback`: say what the true class of an answer was, or how good it was."""
+"""`feedback`: say what an answer should have been, what was chosen of it, or how good it was."""
 
 import sys
 from pathlib import Path
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hotswap_stream.settings import Settings
 
 FILE_BYTES_MAX = 64 * 1024**2
+ID_DIGITS_MAX = 19
+"""Of an integer of 64 bits."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,6 +41,20 @@ def give(
     reward: Annotated[
         float | None, typer.Option(help="How good the answer was: higher is better.", show_default=False)
     ] = None,
+    value: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="The true number; several times where the answer holds several, in their order.", show_default=False
+        ),
+    ] = None,
+    item: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What was chosen of what the answer ranks: the index of its score, or the item itself where the "
+            "answer lists items. Several times for several.",
+            show_default=False,
+        ),
+    ] = None,
     feedback_id: Annotated[
         str | None, typer.Option(help="Feedback with the same id counts once. Default: a fresh id.", show_default=False)
     ] = None,
@@ -46,14 +62,21 @@ def give(
         Path | None,
         typer.Option(
             help="Many instead of one: a JSON object a line with request_partition and request_offset or request_id, "
-            "and label or reward; '-' reads standard input.",
+            "and label, value, items or reward; '-' reads standard input.",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what the true class of an answer was, or how good it was; some days later is early enough."""
-    one = {"request_id": request_id, "label": label, "reward": reward, "feedback_id": feedback_id}
+    """Say what an answer should have been, what was chosen of it, or how good it was; days later is early enough."""
+    one = {
+        "request_id": request_id,
+        "label": label,
+        "reward": reward,
+        "value": None if not value else value[0] if len(value) == 1 else value,
+        "items": [_item(text) for text in item] if item else None,
+        "feedback_id": feedback_id,
+    }
     if file is not None and (request is not None or any(value is not None for value in one.values())):
         raise typer.BadParameter("a file has all of it in its lines; leave the other options out", param_hint="--file")
     records = _records(model, actor, [{**one, **_place(request)}] if file is None else _lines(file))
@@ -72,6 +95,12 @@ def give(
         print_json({"accepted": len(records), "feedback_ids": [record.feedback_id for record in records]})
     else:
         typer.echo(f"{len(records)} accepted for {model}")
+
+
+def _item(text: str) -> int | str:
+    """Return the index or id that the text is; in a file, "7" in quotes is a text."""
+    digits = text.removeprefix("-")
+    return int(text) if digits.isascii() and digits.isdecimal() and len(digits) <= ID_DIGITS_MAX else text
 
 
 def _place(request: str | None) -> dict[str, Any]:

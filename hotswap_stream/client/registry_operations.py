@@ -216,7 +216,8 @@ class RegistryOperations(ABC, Generic[AnswerT, InferenceT]):
         """Say what turned out about answers.
 
         Each item: `request_partition` and `request_offset` as the answer's parameters have them, or `request_id`;
-        `label` (index of the true class), `reward`, or both.
+        at least one of `label` (index of the true class), `value` (the true number, or a list of them), `items` (a list
+        of what was chosen of what the answer ranks) and `reward` (how good it was: higher is better).
         """
         return self._json(calls.feedback(model_name, items, command_id))
 

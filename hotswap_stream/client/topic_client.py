@@ -2,14 +2,14 @@
 
 import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
 from hotswap_events.answers import AnswerTags
 from hotswap_events.inference import InferError
-from hotswap_events.observation import Feedback
+from hotswap_events.observation import Feedback, TrueValue
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.inference.gateway import KafkaInferenceGateway
 from hotswap_stream.adapters.kafka.observations.feedback_log import KafkaFeedbackLog
@@ -126,6 +126,8 @@ class TopicClient:
         request_id: str | None = None,
         label: int | None = None,
         reward: float | None = None,
+        value: float | Sequence[float] | None = None,
+        items: Sequence[int | str] = (),
         model_version: str | None = None,
         feedback_id: str | None = None,
         actor: str | None = None,
@@ -138,7 +140,10 @@ class TopicClient:
             request_offset: See there.
             request_id: Names the answer where partition and offset do not.
             label: The index of its true class.
-            reward: What it was worth; higher is better. `label`, `reward` or both are needed.
+            reward: What it was worth; higher is better.
+            value: The true number, or as many as the answer's first output holds, row-major.
+            items: What was chosen of what the answer ranks: indexes of its scores, or the items that it lists. At least
+                one of `label`, `reward`, `value` and `items` is needed.
             model_version: The version that answered.
             feedback_id: With the same id it counts once, however often it is sent.
             actor: Who says so.
@@ -147,7 +152,7 @@ class TopicClient:
             The feedback's id.
 
         Raises:
-            ValueError: Something is missing.
+            ValueError: Something is missing, or beyond its bounds.
             FeedbackUnavailableError: Kafka cannot be reached, or refused it.
         """
         if self._feedback is None:
@@ -161,8 +166,17 @@ class TopicClient:
             request_id=request_id,
             label=label,
             reward=reward,
+            value=_true_value(value),
+            items=tuple(item if isinstance(item, str) else int(item) for item in items),
             model_version=model_version,
             actor=actor,
         )
         await self._feedback.append([record])
         return record.feedback_id
+
+
+def _true_value(value: float | Iterable[float] | None) -> TrueValue | None:
+    """Return the numbers as plain ones, whatever library they are of."""
+    if value is None:
+        return None
+    return tuple(map(float, value)) if isinstance(value, Iterable) else float(value)

@@ -45,7 +45,8 @@ def base(message: str, world: World, number: int) -> dict[str, Any]:
     if message == "hotswap.feedback":
         partition, offset = world.answered
         place = {"request_partition": partition, "request_offset": offset}
-        return {"model_name": MODEL, "feedback_id": f"hostile-{number}", "at": now, "reward": 0.5, "label": 0, **place}
+        told = {"reward": 0.5, "label": 0, "value": [0.5, 0.5], "items": [0, "a"]}
+        return {"model_name": MODEL, "feedback_id": f"hostile-{number}", "at": now, **told, **place}
     found = _example(message)
     if message in ("hotswap.infer-response", "hotswap.infer-error"):
         partition = number % len(world.request_ends)

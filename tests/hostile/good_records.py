@@ -82,7 +82,12 @@ class GoodRecords:
                 model_name=MODEL,
                 strategy=AbStrategy(arms=tuple(Arm(model_version=name, weight=5_000) for name in names)),
                 policy=RolloutPolicy(
-                    metrics=(MetricRule(metric="reward", margin=1e9), MetricRule(metric="accuracy", margin=1.0)),
+                    metrics=(
+                        MetricRule(metric="reward", margin=1e9),
+                        MetricRule(metric="accuracy", margin=1.0),
+                        MetricRule(metric="squared-error", margin=1e30),
+                        MetricRule(metric="ndcg", margin=1.0),
+                    ),
                     answers_min=10**12,
                     auto_promote=False,
                     auto_archive=False,

@@ -2,7 +2,8 @@
 
 `error-rate`: requests that the server failed to answer (`ERRORS_OF_THE_SERVER`) among those and the ones answered
 well. `latency-ms`: a quantile of what callers wait, of answers in any role but a shadow's; at most 9 % too high, as the
-buckets are. `input-drift`, `score-drift`: of the active version, in requests that the split of the traffic gave it.
+buckets are. `wrong-rate`, `miss-rate` and errors: by what came back in the window about answers of any version that the
+split of the traffic chose. `input-drift`, `score-drift`: of the active version, in requests that the split gave it.
 Each named distribution of the window is compared with that of the version's profile: the largest distance of their
 distribution functions, less what chance explains (the bound of Dvoretzky, Kiefer, Wolfowitz and Massart for both
 samples, at `DRIFT_ALPHA` shared by all names) and less both sketches' rank errors, not below 0. The rule's figure is
@@ -17,9 +18,11 @@ from msgspec import Struct
 
 from hotswap_events.alerts import AlertMetric, AlertRule
 from hotswap_events.observation import INPUT_SKETCH, SCORE_SKETCH
+from hotswap_stream.application.alerts.judged import OTHER_VERSIONS
 from hotswap_stream.application.alerts.window import DRIFT_METRICS, AlertWindows, WindowTotals
 from hotswap_stream.application.inference.lag import WaitingRequests
 from hotswap_stream.application.observations.sketch import Sketch
+from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_ALERTS
 from hotswap_stream.domain.statistics.drift import drift, largest_distance
 from hotswap_stream.domain.statistics.latency_histogram import quantile_ms
 
@@ -57,6 +60,8 @@ class Reference(Struct, frozen=True):
 def window_figure(rule: AlertRule, windows: AlertWindows, reference: Reference | None, *, now_ms: int) -> Figure:
     """Return the figure of a rule that looks back over a window which ends now, in milliseconds since 1970."""
     totals = windows.of(rule).totals(now_ms)
+    if rule.metric in FEEDBACK_ALERTS:
+        return _judged(rule, totals)
     if not totals.requests:
         return "nothing"
     if rule.metric in DRIFT_METRICS:
@@ -120,6 +125,20 @@ def _error_rate(rule: AlertRule, totals: WindowTotals) -> Figure:
         if share.requests:
             figures[f"error-rate.{name}"] = share.errors / share.requests
     return Measured(value=totals.failures / totals.requests, count=totals.requests, figures=figures)
+
+
+def _judged(rule: AlertRule, totals: WindowTotals) -> Figure:
+    versions = totals.judged.of(rule)
+    count = sum(found.count for found in versions.values())
+    if not count:
+        return "nothing"
+    if count < rule.answers_min:
+        return "too-little"
+    figures = {
+        f"{rule.metric}.{name}": found.total / found.count for name, found in versions.items() if name != OTHER_VERSIONS
+    }
+    value = sum(found.total for found in versions.values()) / count
+    return Measured(value=value, count=count, figures=figures)
 
 
 def _latency(rule: AlertRule, totals: WindowTotals) -> Figure:

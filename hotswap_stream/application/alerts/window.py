@@ -8,13 +8,16 @@ is read here, and the same records give the same sums, however often some of the
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from hotswap_events.alerts import AlertRule
 from hotswap_events.inference import ErrorCode
 from hotswap_events.observation import Observation, ObservationRole
+from hotswap_stream.application.alerts.judged import JudgedSums
 from hotswap_stream.application.observations.error_codes import ERRORS_OF_THE_SERVER
 from hotswap_stream.application.observations.sketch import Sketch
+from hotswap_stream.application.rollouts.analysis.judged import JudgedAnswer
 from hotswap_stream.domain.statistics.latency_histogram import HIGHEST, LOWEST
 
 BUCKETS = 30
@@ -53,6 +56,8 @@ class WindowTotals(Struct):
     total_buckets: dict[int, int] = {}
     """Milliseconds from request to answer, as in `LatencyCounts`."""
     versions: dict[str, VersionShare] = {}
+    judged: JudgedSums = msgspec.field(default_factory=JudgedSums)
+    """What came back about answers."""
 
     @property
     def failures(self) -> int:
@@ -71,6 +76,7 @@ class WindowTotals(Struct):
         _add(self.total_buckets, other.total_buckets.items())
         for name, share in other.versions.items():
             self.add_version(name, share.requests, share.errors)
+        self.judged.add(other.judged)
 
     def add_version(self, name: str, requests: int, errors: int) -> None:
         """Count for a version, if there are not too many."""
@@ -107,6 +113,12 @@ class AlertWindow:
         bucket = self._bucket(at_ms)
         if bucket is not None:
             bucket.totals.add(totals)
+
+    def judge(self, judged: JudgedAnswer, at_ms: int) -> None:
+        """Count what came back about an answer at this time, in milliseconds since 1970."""
+        bucket = self._bucket(at_ms)
+        if bucket is not None:
+            bucket.totals.judged.judge(judged)
 
     def fold_sketches(self, model_version: str, sketches: Mapping[str, Sketch], at_ms: int) -> None:
         """Take in sketches of a version, by name, if a rule asks for them."""
@@ -199,6 +211,11 @@ class AlertWindows:
             for window in self._windows.values():
                 window.fold_sketches(record.model_version, named, at_ms)
         return True
+
+    def judge(self, judged: JudgedAnswer, at_ms: int) -> None:
+        """Count what came back about an answer, at the time at which it came, in milliseconds since 1970."""
+        for window in self._windows.values():
+            window.judge(judged, at_ms)
 
     def quiet(self, now_ms: int) -> bool:
         """Return whether nothing came in any window that ends now, in milliseconds since 1970."""

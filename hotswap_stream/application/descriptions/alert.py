@@ -4,15 +4,22 @@ from collections.abc import Callable
 from typing import Any
 
 from hotswap_events.alerts import AlertCleared, AlertPolicy, AlertPolicySet, AlertRaised, AlertRule
+from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_ALERTS
 
 _CLEARED_BECAUSE = {"recovered": "recovered", "rule-changed": "its rule changed", "operator": "by hand"}
-_MADE_OF = {"latency-ms": "requests", "error-rate": "requests", "input-drift": "values", "score-drift": "values"}
+_MADE_OF = {
+    "latency-ms": "requests",
+    "error-rate": "requests",
+    **dict.fromkeys(FEEDBACK_ALERTS, "answers"),
+    "input-drift": "values",
+    "score-drift": "values",
+}
 
 
 def describe_figure(rule: AlertRule, value: float) -> str:
     """Return a figure of the rule with its unit: `6.5 %`, `64 ms`, `12,345 requests`, `0.21`."""
     match rule.metric:
-        case "error-rate":
+        case "error-rate" | "wrong-rate" | "miss-rate" | "percentage-error":
             return f"{_number(100 * value)} %"
         case "latency-ms":
             return f"{_number(value)} ms"

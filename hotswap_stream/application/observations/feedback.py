@@ -7,6 +7,13 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from hotswap_events.observation import Feedback
+from hotswap_stream.application.observations.turned_out import (
+    ItemPlaces,
+    NumberErrors,
+    Ranking,
+    errors_of,
+    places_of,
+)
 from hotswap_stream.errors import HotswapError
 
 FEEDBACK_AT_ONCE_MAX = 1_000
@@ -14,7 +21,7 @@ REMEMBERED_MAX = 200_000
 """Answers whose feedback is remembered, so that more about one of them is `double`."""
 LATE_SECONDS = 7 * 86_400.0
 
-JoinStatus = Literal["joined", "double", "late", "unknown", "failed", "not-needed"]
+JoinStatus = Literal["joined", "double", "late", "unknown", "failed", "unfit", "not-needed"]
 
 
 class FeedbackUnavailableError(HotswapError):
@@ -53,6 +60,10 @@ class FoundAnswer(Struct, frozen=True, kw_only=True, gc=False):
     request_id: str | None = None
     label: int | None = None
     """The index of the largest class score, of an answer to one row that has them."""
+    numbers: tuple[float, ...] = ()
+    """Of the first output, row-major, where they are at most `VALUES_MAX`; an answer found by id has none."""
+    ranking: Ranking | None = None
+    """What the first output ranks, of an answer to one row; an answer found by id has none."""
 
 
 class AnswerExpiredError(HotswapError):
@@ -71,7 +82,10 @@ class AnswerLookup(Protocol):
         ...
 
     async def by_id(self, model_name: str, request_id: str) -> FoundAnswer | None:
-        """Return the answer to the newest request with this id, among those it still knows."""
+        """Return the answer to the newest request with this id, among those it still knows.
+
+        What it holds may be left out, but for the label: many answers are kept to be found by id.
+        """
         ...
 
 
@@ -79,7 +93,8 @@ class JoinedFeedback(Struct, frozen=True, kw_only=True, gc=False):
     """Feedback with the answer it is about.
 
     `double`: there was feedback about this answer, or with this id, before. `late`: the answer was given too long ago.
-    `unknown`: no such answer is known. `failed`: it was an error answer, so that there is nothing to judge.
+    `unknown`: no such answer is known. `failed`: it was an error answer, so that there is nothing to judge. `unfit`:
+    the answer holds nothing that the value or the items could be held against: as many numbers, or an order of items.
     `not-needed`: nobody asks for it, so that its answer was not looked up. Only `joined` counts for a version; the
     others are counted by themselves.
     """
@@ -89,6 +104,10 @@ class JoinedFeedback(Struct, frozen=True, kw_only=True, gc=False):
     answer: FoundAnswer | None = None
     correct: bool | None = None
     """Whether the answer's label is the true one; None where either is not known."""
+    errors: NumberErrors | None = None
+    """How far the answer's numbers are from the true ones; None where there is nothing to compare."""
+    chosen: ItemPlaces | None = None
+    """Where the answer had what was chosen; None where there is nothing to compare."""
     version_mismatch: bool = False
     """The sender saw another version than the answer names: something is wrong with the sender."""
 
@@ -151,12 +170,18 @@ class FeedbackJoiner:
             status = "failed"
         self._remember(place_key)
         both = feedback.label is not None and answer.label is not None
+        errors = None if feedback.value is None else errors_of(answer.numbers, feedback.value)
+        chosen = None if answer.ranking is None else places_of(answer.ranking, feedback.items)
+        if status == "joined" and errors is None and chosen is None and _needs_contents(feedback):
+            status = "joined" if feedback.label is not None or feedback.reward is not None else "unfit"
         return self._counted(
             JoinedFeedback(
                 feedback=feedback,
                 status=status,
                 answer=answer,
                 correct=feedback.label == answer.label if both else None,
+                errors=errors,
+                chosen=chosen,
                 version_mismatch=feedback.model_version not in (None, answer.model_version),
             )
         )
@@ -178,7 +203,10 @@ class FeedbackJoiner:
         if feedback.request_partition is not None and feedback.request_offset is not None:
             place = feedback.request_partition, feedback.request_offset
             return await self._lookup.by_place(feedback.model_name, *place)
-        return await self._lookup.by_id(feedback.model_name, str(feedback.request_id))
+        found = await self._lookup.by_id(feedback.model_name, str(feedback.request_id))
+        if found is None or not found.ok or not _needs_contents(feedback):
+            return found
+        return await self._lookup.by_place(feedback.model_name, found.request_partition, found.request_offset)
 
     def _remember(self, key: str) -> None:
         self._remembered[key] = None
@@ -188,3 +216,8 @@ class FeedbackJoiner:
     def _counted(self, joined: JoinedFeedback) -> JoinedFeedback:
         self.counts[joined.status] = self.counts.get(joined.status, 0) + 1
         return joined
+
+
+def _needs_contents(feedback: Feedback) -> bool:
+    """Return whether it is held against more of the answer than its label."""
+    return feedback.value is not None or bool(feedback.items)

@@ -38,7 +38,7 @@ _RIGHT = {
     "answers_min": "a whole number",
     "severity": "warning or critical",
 }
-_IN_PERCENT = ("error-rate", "input-drift", "score-drift")
+_IN_PERCENT = ("error-rate", "wrong-rate", "percentage-error", "miss-rate", "input-drift", "score-drift")
 
 
 class RuleChange(NamedTuple):

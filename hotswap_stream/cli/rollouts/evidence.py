@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from hotswap_events.rollout_strategy import RolloutPolicy
     from hotswap_stream.application.rollouts.backtest.backtest import BacktestReport, BacktestSide
-    from hotswap_stream.application.rollouts.report.report import ExperimentReport, RateShown
+    from hotswap_stream.application.rollouts.report.arms import RateShown
+    from hotswap_stream.application.rollouts.report.report import ExperimentReport
     from hotswap_stream.settings import Settings
 
 RolloutId = Annotated[
@@ -39,7 +40,7 @@ def report(
     plot: PlotFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how the arms do: counts, success, latency, accuracy or reward, lift with its interval, and advice."""
+    """Show how the arms do: counts, success, latency, what feedback told, lift with its interval, and advice."""
 
     async def main(settings: "Settings") -> Any:
         from hotswap_stream import bootstrap
@@ -187,8 +188,28 @@ def _print_experiment(found: "ExperimentReport") -> None:
         ),
         title="arms",
     )
+    told = [(arm, figure) for arm in found.arms for figure in arm.by_feedback.values()]
+    if told:
+        print_table(
+            ("metric", "version", "arm", "mean", "from", "to", "unit", "better", "count"),
+            (
+                (
+                    figure.name,
+                    arm.model_version,
+                    arm.arm,
+                    f"{figure.value:.6g}",
+                    None if figure.lower is None else f"{figure.lower:.6g}",
+                    None if figure.upper is None else f"{figure.upper:.6g}",
+                    figure.unit,
+                    figure.better,
+                    figure.count,
+                )
+                for arm, figure in sorted(told, key=lambda each: each[1].name)
+            ),
+            title="by feedback",
+        )
     print_table(
-        ("metric", "version", "difference", "from", "to", "relative", "p worse", "p better", "decides"),
+        ("metric", "version", "difference", "from", "to", "relative", "better", "p worse", "p better", "decides"),
         (
             (
                 lift.metric,
@@ -197,6 +218,7 @@ def _print_experiment(found: "ExperimentReport") -> None:
                 None if lift.lower is None else f"{lift.lower:+.4f}",
                 None if lift.upper is None else f"{lift.upper:+.4f}",
                 None if lift.relative is None else f"{lift.relative:+.2%}",
+                lift.better,
                 f"{lift.p_worse:.2g}",
                 f"{lift.p_better:.2g}",
                 "yes" if lift.decides else "no",

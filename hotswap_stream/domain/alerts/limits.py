@@ -4,6 +4,7 @@ import math
 import re
 
 from hotswap_events.alerts import ALERT_RULES_MAX, AlertMetric, AlertPolicy, AlertRule
+from hotswap_events.rollout_strategy import ERROR_MAX
 
 SECONDS_MAX = 86_400.0
 LATENCY_MS_MAX = 600_000.0
@@ -15,6 +16,11 @@ _RULE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _THRESHOLDS: dict[AlertMetric, tuple[float, str]] = {
     "latency-ms": (LATENCY_MS_MAX, "milliseconds, from 0 to 600,000"),
     "error-rate": (1.0, "a share from 0 to 1"),
+    "wrong-rate": (1.0, "a share from 0 to 1"),
+    "absolute-error": (ERROR_MAX, "an error, from 0 to 1e30"),
+    "squared-error": (ERROR_MAX, "an error, from 0 to 1e30"),
+    "percentage-error": (ERROR_MAX, "a part of the true number, from 0 to 1e30; 0.05 is 5 %"),
+    "miss-rate": (1.0, "a share from 0 to 1"),
     "input-drift": (1.0, "a distance from 0 to 1"),
     "score-drift": (1.0, "a distance from 0 to 1"),
     "lag": (LAG_MAX, "requests, from 0 to 1,000,000,000,000"),

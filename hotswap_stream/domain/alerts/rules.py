@@ -9,7 +9,9 @@ from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
 from hotswap_events.commands import Refusal
 from hotswap_stream.domain.alerts.limits import wrong_alert_policy
 from hotswap_stream.domain.deciding import limits
+from hotswap_stream.domain.deciding.applicable import inapplicable
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, invalid
+from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_ALERTS
 from hotswap_stream.domain.state.model import ModelState
 
 
@@ -17,6 +19,10 @@ def _set_policy(state: ModelState, command: SetAlertPolicy) -> Decision:
     policy, alerts = command.policy, state.alerts
     if wrong := wrong_alert_policy(policy):
         return invalid(wrong)
+    for rule in policy.rules:
+        judged_by = FEEDBACK_ALERTS.get(rule.metric)
+        if judged_by is not None and (wrong := inapplicable((judged_by,), state)):
+            return invalid(f"rule {rule.name!r}, made of {wrong}")
     if policy == alerts.policy:
         return Accepted((), "this alert policy holds already")
     rules = {rule.name: rule for rule in policy.rules}

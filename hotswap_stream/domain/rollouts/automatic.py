@@ -15,10 +15,11 @@ from hotswap_events.rollout_strategy import (
 )
 from hotswap_stream.domain.deciding.decision import why_not_playable
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
+from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_METRICS
 from hotswap_stream.domain.deciding.twins import failed_twin
 from hotswap_stream.domain.state.model import ModelState
 
-OF_CONTENT: frozenset[MetricName] = frozenset({"accuracy", "reward", "agreement"})
+OF_CONTENT: frozenset[MetricName] = FEEDBACK_METRICS | {"agreement"}
 """Metrics that look at what an answer says; the others would not notice if all of them were wrong."""
 
 

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sized
 
+from msgspec import UnsetType
+
 from hotswap_events.rollout import EVIDENCE_FIGURES_MAX, EVIDENCE_MAX, Evidence, MetricEvidence
 from hotswap_events.rollout_strategy import (
     ARMS_MAX,
@@ -20,8 +22,14 @@ from hotswap_events.rollout_strategy import (
     Strategy,
 )
 from hotswap_stream.domain.deciding import limits
+from hotswap_stream.domain.deciding.live_metrics import (
+    ERROR_METRICS,
+    FIRST_METRICS,
+    LIVE_METRICS,
+    RELATIVE_METRICS,
+    lower_is_better,
+)
 
-SHARE_METRICS = ("success-rate", "latency", "agreement", "accuracy", "input-drift", "score-drift")
 AGAINST_NOTHING = ("agreement", "input-drift", "score-drift")
 """Metrics that compare with the baseline by themselves, so that a margin means nothing."""
 
@@ -88,17 +96,59 @@ def wrong_rollout_policy(policy: RolloutPolicy, strategy: Strategy) -> str | Non
 
 def _wrong_rule(rule: MetricRule) -> str | None:
     name = rule.metric
-    if rule.threshold is None and rule.margin is None:
+    if rule.threshold is None and rule.margin is None and rule.relative is None:
         return f"metric {name}: a threshold or a margin is needed"
-    for what, value in (("threshold", rule.threshold), ("margin", rule.margin), ("slow_ms", rule.slow_ms)):
+    for what, value in (
+        ("threshold", rule.threshold),
+        ("margin", rule.margin),
+        ("relative_margin", rule.relative),
+        ("slow_ms", rule.slow_ms),
+    ):
         if value is not None and not math.isfinite(value):
             return f"metric {name}: {what} is {value}; a finite number is needed"
-    if name in SHARE_METRICS and rule.threshold is not None and not 0 <= rule.threshold <= 1:
-        return f"metric {name}: threshold is {rule.threshold}; a share from 0 to 1 is needed"
-    if name in AGAINST_NOTHING and rule.margin is not None:
+    if name in AGAINST_NOTHING and (rule.margin, rule.relative) != (None, None):
         return f"metric {name} compares with the baseline by itself: give a threshold, not a margin"
     if (name == "latency") != (rule.slow_ms is not None):
         return "metric latency needs slow_ms, and no other metric takes it: an answer above slow_ms ms is slow"
+    return _wrong_threshold(rule) or _wrong_relative(rule) or _wrong_extras(rule)
+
+
+def _wrong_threshold(rule: MetricRule) -> str | None:
+    if rule.threshold is None:
+        return None
+    name, unit = rule.metric, LIVE_METRICS[rule.metric].unit
+    if unit in ("share", "distance") and not 0 <= rule.threshold <= 1:
+        return f"metric {name}: threshold is {rule.threshold}; a share from 0 to 1 is needed"
+    if name in ERROR_METRICS and not 0 <= rule.threshold < rule.cut_off:
+        return (
+            f"metric {name}: threshold is {rule.threshold}; an error from 0 to less than {rule.cut_off:g}, where "
+            "errors are cut off, is needed"
+        )
+    return None
+
+
+def _wrong_relative(rule: MetricRule) -> str | None:
+    name = rule.metric
+    if rule.relative is None:
+        return None
+    if rule.margin is not None:
+        return f"metric {name}: give margin or relative_margin, not both"
+    if name == "reward":
+        return "metric reward: a reward may be 0 or less, and a part of it says nothing then; give margin, in rewards"
+    if name not in RELATIVE_METRICS:
+        return f"metric {name}: give margin, as a share of the answers, instead of relative_margin"
+    if not lower_is_better(name) and rule.relative >= 1:
+        return f"metric {name}: relative_margin is {rule.relative}; less than 1 is needed, 0.05 is 5 %"
+    return None
+
+
+def _wrong_extras(rule: MetricRule) -> str | None:
+    if rule.metric not in ERROR_METRICS and not isinstance(rule.error_max, UnsetType):
+        return (
+            f"metric {rule.metric} is no error, so error_max says nothing: {', '.join(sorted(ERROR_METRICS))} take it"
+        )
+    if rule.metric not in FIRST_METRICS and not isinstance(rule.at, UnsetType):
+        return f"metric {rule.metric} takes no 'at': {', '.join(sorted(FIRST_METRICS))} are of the best so many items"
     return None
 
 

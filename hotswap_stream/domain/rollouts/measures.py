@@ -9,9 +9,9 @@ from hotswap_events.rollout_strategy import (
     ShadowStrategy,
     Strategy,
 )
+from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_METRICS
 
 OF_SHADOWS: frozenset[MetricName] = frozenset({"success-rate", "latency", "agreement", "score-drift"})
-OF_ANSWERS: frozenset[MetricName] = frozenset({"accuracy", "reward"})
 DRIFTS: frozenset[MetricName] = frozenset({"input-drift", "score-drift"})
 
 
@@ -31,7 +31,7 @@ def unmeasurable(policy: RolloutPolicy, strategy: Strategy, baseline_version: st
 
 def _unmeasurable(rule: MetricRule, strategy: Strategy, baseline_version: str, *, bakes: bool) -> str | None:
     if isinstance(strategy, ShadowStrategy):
-        if rule.metric in OF_SHADOWS or (bakes and rule.metric in OF_ANSWERS):
+        if rule.metric in OF_SHADOWS or (bakes and rule.metric in FEEDBACK_METRICS):
             return None
         if rule.metric == "input-drift":
             return "a shadow sees the requests of what answers, so it cannot drift from that; leave it out"
@@ -45,7 +45,7 @@ def _unmeasurable(rule: MetricRule, strategy: Strategy, baseline_version: str, *
         if rule.metric in DRIFTS:
             return f"it compares with the baseline {baseline_version}, which gets no traffic here; give it an arm"
         # Of the success rate it is known what the baseline did before.
-        if rule.margin is not None and rule.metric != "success-rate":
+        if (rule.margin, rule.relative) != (None, None) and rule.metric != "success-rate":
             return (
                 f"its margin is against the baseline {baseline_version}, which gets no traffic here; give it an arm, "
                 "or a threshold instead of the margin"

@@ -24,6 +24,7 @@ from hotswap_events.rollout_commands import (
     StartRollout,
 )
 from hotswap_events.rollout_strategy import AbStrategy, FixedStrategy, ProgressiveStrategy, RolloutPolicy, Strategy
+from hotswap_stream.domain.deciding.applicable import inapplicable
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, illegal, invalid, why_not_playable
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
 from hotswap_stream.domain.deciding.signatures import differing_signature
@@ -56,7 +57,7 @@ def _start(state: ModelState, command: StartRollout) -> Decision:
             reason=f"{state.model_name!r} has no active version to compare with: promote a first one",
             legal=("promote", "switch"),
         )
-    if wrong := _wrong(command.strategy, command.policy, baseline):
+    if wrong := _wrong(state, command.strategy, command.policy, baseline):
         return invalid(wrong)
     candidates = candidates_of(command.strategy, command.candidates, baseline)
     if isinstance(candidates, Refusal):
@@ -91,12 +92,13 @@ def _differing_candidate(state: ModelState, candidates: tuple[str, ...], *, allo
     return None
 
 
-def _wrong(strategy: Strategy, policy: RolloutPolicy, baseline_version: str) -> str | None:
-    """Return why these two cannot make a rollout, or None."""
+def _wrong(state: ModelState, strategy: Strategy, policy: RolloutPolicy, baseline_version: str) -> str | None:
+    """Return why these two cannot make a rollout of the model, or None."""
     return (
         wrong_strategy(strategy)
         or wrong_rollout_policy(policy, strategy)
         or unmeasurable(policy, strategy, baseline_version)
+        or inapplicable((rule.metric for rule in policy.metrics), state)
     )
 
 
@@ -198,7 +200,7 @@ def _change_strategy(state: ModelState, command: ChangeStrategy) -> Decision:
     if rollout.status == "baking":
         return not_now(state, rollout, "is baking")
     policy = command.policy or rollout.policy
-    if wrong := _wrong(command.strategy, policy, rollout.baseline_version):
+    if wrong := _wrong(state, command.strategy, policy, rollout.baseline_version):
         return invalid(wrong)
     named = command.candidates or _kept_candidates(command, rollout)
     candidates = candidates_of(command.strategy, named, rollout.baseline_version)

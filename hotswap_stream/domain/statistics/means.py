@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from hotswap_stream.domain.statistics.evidence import LOG_E_MAX, Evidence
 from hotswap_stream.domain.statistics.normal_mixture import boundary, precision_for, wrong_alpha
-from hotswap_stream.domain.statistics.samples import Moments
+from hotswap_stream.domain.statistics.samples import Moments, cautious_variance
 from hotswap_stream.domain.statistics.strata import STRATUM_MIN, Strata
 
 VALUES_MIN = 100
@@ -36,14 +36,18 @@ def mean_interval(values: Moments, alpha: float = 0.05, tuned_for: int = TUNED_F
 class MeanComparison(Struct, frozen=True, kw_only=True):
     """Is the candidate's mean worse than the baseline's, not worse by `margin`, or better? A fold, as `RateComparison`.
 
-    Higher is better: give costs with a minus. `margin` is in the unit of the values. Each fold is a stratum, compared
-    within itself; portions are gathered until both arms have `STRATUM_MIN` values. ValueError where `margin` or `alpha`
-    is out of range.
+    Higher is better: give costs with a minus. `margin` is in the unit of the values. With `scale` the candidate may
+    instead be as low as the baseline's mean times this: 1.05 for costs (their means are below 0) and 0.95 for gains
+    give up 5 %. `binary`: the values are 0 or 1, and that all were alike so far is no proof that nothing varies. Each
+    fold is a stratum, compared within itself; portions are gathered until both arms have `STRATUM_MIN` values.
+    ValueError where `margin`, `scale` or `alpha` is out of range.
     """
 
     margin: float
     alpha: float = 0.05
     tuned_for: int = TUNED_FOR
+    scale: float = 1.0
+    binary: bool = False
     baseline: Moments = Moments()
     candidate: Moments = Moments()
     open_baseline: Moments = Moments()
@@ -59,6 +63,8 @@ class MeanComparison(Struct, frozen=True, kw_only=True):
             wrong = f"margin is {self.margin}; 0 or more is needed, in the unit of the values"
         if wrong is None and self.tuned_for < 1:
             wrong = f"tuned_for is {self.tuned_for}; 1 or more values are needed"
+        if wrong is None and not (0 < self.scale < inf and (self.scale == 1.0 or not self.margin)):
+            wrong = f"scale is {self.scale}; a number above 0 is needed, 0.95 or 1.05 for 5 %, and then no margin"
         if wrong:
             raise ValueError(wrong)
 
@@ -84,7 +90,7 @@ class MeanComparison(Struct, frozen=True, kw_only=True):
         return replace(
             folded,
             log_e_worse=max(self.log_e_worse, folded._log_e(0.0, -1)),
-            log_e_not_worse=max(self.log_e_not_worse, folded._log_e(-self.margin, 1)),
+            log_e_not_worse=max(self.log_e_not_worse, folded._log_e(-self.margin, 1, self.scale)),
             log_e_better=max(self.log_e_better, folded._log_e(0.0, 1)),
         )
 
@@ -93,9 +99,7 @@ class MeanComparison(Struct, frozen=True, kw_only=True):
         difference = self.strata.difference
         lower = upper = None
         if difference is not None and self._enough():
-            radius = self.strata.radius(
-                self.baseline.variance, self.candidate.variance, self.alpha, self._tuned_weight()
-            )
+            radius = self.strata.radius(*self._variances(), self.alpha, self._tuned_weight())
             lower, upper = difference - radius, difference + radius
         return Evidence(
             method="means: asymptotic confidence sequence",
@@ -114,13 +118,19 @@ class MeanComparison(Struct, frozen=True, kw_only=True):
     def _enough(self) -> bool:
         return min(self.baseline.count, self.candidate.count) >= VALUES_MIN
 
+    def _variances(self) -> tuple[float, float]:
+        if not self.binary:
+            return self.baseline.variance, self.candidate.variance
+        baseline, candidate = (cautious_variance(arm.total, arm.count) for arm in (self.baseline, self.candidate))
+        return baseline, candidate
+
     def _tuned_weight(self) -> float:
         return self.tuned_for / 2  # nb nc / (nb + nc) with tuned_for values of each arm
 
-    def _log_e(self, null: float, direction: int) -> float:
+    def _log_e(self, null: float, direction: int, scale: float = 1.0) -> float:
         """Return the log of the two-sided mixture's evidence, plus log 2: it counts on one side only, at alpha / 2."""
-        variance = self.strata.variance(self.baseline.variance, self.candidate.variance)
-        distance = direction * (self.strata.score - null * self.strata.weight)
+        variance = self.strata.variance(*self._variances(), scale)
+        distance = direction * (self.strata.score_against(scale) - null * self.strata.weight)
         if not self._enough() or distance <= 0:
             return 0.0
         if not variance:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from hotswap_stream.domain.statistics.block_bets import log_block_e
 from hotswap_stream.domain.statistics.evidence import Evidence, capped
 from hotswap_stream.domain.statistics.normal_mixture import wrong_alpha
-from hotswap_stream.domain.statistics.samples import Counts
+from hotswap_stream.domain.statistics.samples import Counts, cautious_variance
 from hotswap_stream.domain.statistics.strata import STRATUM_MIN, Strata
 
 REACHES = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -103,7 +103,9 @@ class RateComparison(Struct, frozen=True, kw_only=True):
         difference = self.strata.difference
         lower = upper = None
         if difference is not None:
-            baseline, candidate = _cautious_variance(self.baseline), _cautious_variance(self.candidate)
+            baseline, candidate = (
+                cautious_variance(arm.successes, arm.trials) for arm in (self.baseline, self.candidate)
+            )
             # Where the interval is to be narrow: as many answers as show a difference of one margin.
             tuned_weight = 9 * baseline / self.margin**2
             radius = self.strata.radius(baseline, candidate, self.alpha, tuned_weight)
@@ -132,12 +134,3 @@ def _mixed(logs: tuple[float, ...]) -> float:
     weighted = [log_e + log_share for log_e, log_share in zip(logs, _LOG_SHARES, strict=True)]
     largest = max(weighted)
     return largest + log(sum(exp(each - largest) for each in weighted))
-
-
-def _cautious_variance(counts: Counts) -> float:
-    """Return the variance as if one success and one failure more had been seen.
-
-    A rate of 1 so far is no proof that nothing varies.
-    """
-    rate = (counts.successes + 1) / (counts.trials + 2)
-    return rate * (1 - rate)

@@ -62,3 +62,12 @@ class Moments(Struct, frozen=True):
         if self.count < 2:
             return 0.0
         return max(0.0, self.squares - self.total**2 / self.count) / (self.count - 1)
+
+
+def cautious_variance(successes: float, trials: int) -> float:
+    """Return the variance of a success as if one success and one failure more had been seen.
+
+    A rate of 1 so far is no proof that nothing varies.
+    """
+    rate = (successes + 1) / (trials + 2)
+    return rate * (1 - rate)

@@ -26,6 +26,8 @@ class Strata(Struct, frozen=True):
     score: float = 0.0
     candidate_part: float = 0.0
     baseline_part: float = 0.0
+    baseline_level: float = 0.0
+    """The sum of the weights times the baseline's means."""
 
     def with_stratum(self, baseline_count: int, baseline_mean: float, count: int, mean: float) -> "Strata":
         """Return the same, and one stratum more; one without answers of both arms says nothing."""
@@ -38,6 +40,7 @@ class Strata(Struct, frozen=True):
             self.score + weight * (mean - baseline_mean),
             self.candidate_part + weight * (1 - share),
             self.baseline_part + weight * share,
+            self.baseline_level + weight * baseline_mean,
         )
 
     @property
@@ -45,9 +48,16 @@ class Strata(Struct, frozen=True):
         """Candidate − baseline; None while nothing was compared."""
         return self.score / self.weight if self.weight else None
 
-    def variance(self, baseline_variance: float, candidate_variance: float) -> float:
-        """Return the variance of the score, given those of single values."""
-        return self.candidate_part * candidate_variance + self.baseline_part * baseline_variance
+    def score_against(self, scale: float) -> float:
+        """Return the score of the candidate against the baseline times `scale`."""
+        return self.score + (1 - scale) * self.baseline_level
+
+    def variance(self, baseline_variance: float, candidate_variance: float, scale: float = 1.0) -> float:
+        """Return the variance of the score, given those of single values; of that against the baseline times `scale`.
+
+        Each stratum is compared within itself there, too, so that the walk's steps stay independent.
+        """
+        return self.candidate_part * candidate_variance + scale**2 * self.baseline_part * baseline_variance
 
     def radius(self, baseline_variance: float, candidate_variance: float, alpha: float, tuned_weight: float) -> float:
         """Return half the width of the asymptotic confidence sequence of the difference.

@@ -148,6 +148,8 @@ async def test_no_feedback_ends_the_agents(analysed: Analysed) -> None:
         request_offset=1,
         label=1,
         reward=0.5,
+        value=(0.5, 1.5),
+        items=(1, "a"),
         model_version="v1",
         actor="ada",
         parameters={"a": [1, {"b": 2.0}]},

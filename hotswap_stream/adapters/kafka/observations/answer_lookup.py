@@ -35,6 +35,10 @@ _log = structlog.get_logger(__name__)
 
 KEPT_MAX = 10_000
 """Answers in memory, found by place."""
+KEPT_WEIGHT_MAX = 1_000_000
+"""Numbers that they hold; an item that they rank weighs as much as `ITEM_WEIGHT` of them. More than what one chunk of
+answers holds, so that the one asked for is not among those that make room."""
+ITEM_WEIGHT = 4
 IDS_MAX = 200_000
 """Answers in memory per model, found by id."""
 IDS_READ_BACK = 50_000
@@ -59,6 +63,7 @@ class KafkaAnswerLookup:
         self._asking = asyncio.Lock()
         self._consumer: AIOKafkaConsumer | None = None
         self._kept: OrderedDict[tuple[str, int, int], FoundAnswer] = OrderedDict()
+        self._kept_weight = 0
         self._ids: dict[str, _Ids] = {}
         self._partitions: dict[str, frozenset[int]] = {}
 
@@ -191,8 +196,10 @@ class KafkaAnswerLookup:
                 self._pass_over(1, [record])
                 return
             self._kept[key] = answer
-        while len(self._kept) > KEPT_MAX:
-            self._kept.popitem(last=False)
+            self._kept_weight += _weight(answer)
+        while len(self._kept) > KEPT_MAX or self._kept_weight > KEPT_WEIGHT_MAX:
+            _key, dropped = self._kept.popitem(last=False)
+            self._kept_weight -= _weight(dropped)
 
     async def _read_ids(self, model_name: str, ids: "_Ids") -> None:
         consumer = await self._connected()
@@ -231,6 +238,10 @@ class KafkaAnswerLookup:
         return self._consumer
 
 
+def _weight(answer: FoundAnswer) -> int:
+    return len(answer.numbers) + ITEM_WEIGHT * (0 if answer.ranking is None else len(answer.ranking.places))
+
+
 class _Ids:
     """Answers of one model by the id of their request, the newest `IDS_MAX`."""
 
@@ -249,7 +260,7 @@ class _Ids:
             headers = rule.take(record.headers)
             if headers is None:
                 continue
-            answer = found_answer(record, headers)
+            answer = found_answer(record, headers, contents=False)
             if answer is None:
                 unreadable += 1
             elif answer.request_id is not None:

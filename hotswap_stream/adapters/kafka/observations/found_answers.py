@@ -1,7 +1,6 @@
 """What an answer's record says to those who look it up; nothing in a record can make it fail."""
 
-import math
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from aiokafka import ConsumerRecord
@@ -9,7 +8,7 @@ from msgspec import Struct
 
 from hotswap_events.answers import AnswerHeaders
 from hotswap_events.inference import AnswerFacts, InferTensor
-from hotswap_stream.application.inference.tensor_values import flat_values
+from hotswap_stream.adapters.kafka.observations.first_output import first_values, label_in, numbers_in, ranking_in
 from hotswap_stream.application.observations.feedback import FoundAnswer
 
 Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
@@ -28,8 +27,14 @@ _DECODERS: dict[bool, msgspec.msgpack.Decoder[_Body] | msgspec.json.Decoder[_Bod
 }
 
 
-def found_answer(record: Record, headers: AnswerHeaders) -> FoundAnswer | None:
-    """Return the answer in a record with these headers; None if its body is no answer's."""
+def found_answer(record: Record, headers: AnswerHeaders, *, contents: bool = True) -> FoundAnswer | None:
+    """Return the answer in a record with these headers; None if its body is no answer's.
+
+    Args:
+        record: As it was consumed.
+        headers: Of the record.
+        contents: Whether its numbers and what it ranks are wanted, which may take some kilobytes.
+    """
     if record.value is None:
         return None
     try:
@@ -37,6 +42,8 @@ def found_answer(record: Record, headers: AnswerHeaders) -> FoundAnswer | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last: lists in lists in lists
         return None
     facts = body.parameters
+    first = body.outputs[0] if body.outputs else None
+    values = [] if first is None else first_values(first, contents=contents)
     return FoundAnswer(
         request_partition=record.partition,
         request_offset=headers.request_offset,
@@ -48,25 +55,7 @@ def found_answer(record: Record, headers: AnswerHeaders) -> FoundAnswer | None:
         fallback_for=facts.fallback_for,
         worker=facts.worker,
         request_id=body.id,
-        label=_label(body.outputs),
+        label=None if first is None else label_in(first, values),
+        numbers=() if first is None or not contents else numbers_in(first, values),
+        ranking=None if first is None or not contents else ranking_in(first, values),
     )
-
-
-def _label(outputs: list[InferTensor]) -> int | None:
-    """Return the class with the largest score of one row; None where the first output holds no scores."""
-    if not outputs:
-        return None
-    shape = outputs[0].shape
-    if len(shape) != 2 or shape[0] != 1 or shape[1] < 2 or not outputs[0].datatype.startswith("FP"):
-        return None
-    try:
-        values = flat_values(outputs[0])
-    except (ValueError, TypeError):
-        return None
-    if len(values) != shape[1] or not all(_is_score(value) for value in values):
-        return None
-    return max(range(len(values)), key=values.__getitem__)
-
-
-def _is_score(value: Any) -> bool:
-    return type(value) in (int, float) and not math.isnan(value)

@@ -9,7 +9,9 @@ HARM_OF_ALL = 0.8
 
 def tests_alpha(policy: RolloutPolicy, candidates: int) -> float:
     """Return what each test of a policy may err by, so that all together err by its alpha."""
-    count = sum((rule.margin is not None) + (rule.threshold is not None) for rule in policy.metrics)
+    count = sum(
+        (rule.margin is not None or rule.relative is not None) + (rule.threshold is not None) for rule in policy.metrics
+    )
     return alpha_per_metric(policy.alpha, max(1, count) * max(1, candidates))
 
 

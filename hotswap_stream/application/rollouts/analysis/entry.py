@@ -6,18 +6,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hotswap_events.observation import Observation
-from hotswap_events.rollout_strategy import MetricName
 from hotswap_stream.application.observations.feedback import JoinedFeedback, JoinStatus
 from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer
 from hotswap_stream.application.rollouts.analysis.folding import fold_judged, fold_observation
 from hotswap_stream.application.rollouts.analysis.table import ModelTable
+from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_METRICS
 from hotswap_stream.domain.state.rollout import RolloutState
 
 RUNS_MAX = 1_000
 """Runs of workers whose place is remembered; those heard of longest ago make room."""
 RUN_SILENT_SECONDS_MAX = 3_600
 """A run that was silent for longer is over: it does not send again what it was not sure of."""
-FEEDBACK_METRICS: frozenset[MetricName] = frozenset({"accuracy", "reward"})
 FEEDBACK_KEYS_MAX = 200
 """Newest feedback that is known again after a restart."""
 
@@ -125,4 +124,6 @@ def judged_of(joined: JoinedFeedback) -> JudgedAnswer | None:
         answered_at=datetime.fromtimestamp(answer.answered_at_ms / 1000, tz=joined.feedback.at.tzinfo),
         correct=joined.correct,
         reward=joined.feedback.reward,
+        errors=joined.errors,
+        chosen=joined.chosen,
     )

@@ -1,6 +1,6 @@
 """What a rollout knows of each version in it: figures that add up, and the counts that metrics are made of."""
 
-from datetime import datetime
+from collections.abc import Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -9,6 +9,8 @@ from hotswap_events.observation import INPUT_SKETCH, SCORE_SKETCH, Observation
 from hotswap_events.rollout_strategy import MetricName, MetricRule
 from hotswap_stream.application.observations.error_codes import ERRORS_OF_THE_VERSION
 from hotswap_stream.application.observations.sketch import merged_sketch
+from hotswap_stream.application.rollouts.analysis.judged import JUDGED_MEANS, judged_value, moments_of
+from hotswap_stream.application.rollouts.analysis.judged import JudgedAnswer as JudgedAnswer
 from hotswap_stream.domain.statistics.latency_histogram import count_up_to, merged
 from hotswap_stream.domain.statistics.samples import Counts, Moments
 
@@ -16,17 +18,6 @@ LABELS_KEPT_MAX = 1_024
 """At most this many labels of one version in one rollout are counted apart."""
 
 SKETCH_METRICS: dict[MetricName, str] = {"input-drift": INPUT_SKETCH, "score-drift": SCORE_SKETCH}
-
-
-class JudgedAnswer(Struct, frozen=True, kw_only=True):
-    """Feedback, joined to the answer it is about."""
-
-    model_version: str
-    answered_at: datetime
-    rollout_id: str | None = None
-    correct: bool | None = None
-    """Whether the answer's label was the true one; None where no label came back."""
-    reward: float | None = None
 
 
 class VersionFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,6 +38,8 @@ class VersionFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     labelled: Counts = Counts()
     """Answers whose true label is known, and the right ones among them."""
     rewards: Moments = Moments()
+    means: dict[MetricName, Moments] = {}
+    """Of the other metrics that feedback makes, of answers that it says something of; a hit counts 1, a miss 0."""
     sketches: dict[str, str] = {}
     """Only those that a metric asks for."""
 
@@ -72,12 +65,24 @@ class VersionFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
             sketches={**self.sketches, **named},
         )
 
-    def with_judged(self, judged: JudgedAnswer) -> "VersionFigures":
-        """Return the same and one answer more of which something turned out."""
+    def with_judged(self, judged: JudgedAnswer, rules: Iterable[MetricRule] = ()) -> "VersionFigures":
+        """Return the same and one answer more of which something turned out.
+
+        Args:
+            judged: The answer.
+            rules: Say how errors are cut off and how many items count; others are as where nothing is said.
+        """
+        by_metric = {rule.metric: rule for rule in rules}
+        means = dict(self.means)
+        for metric in JUDGED_MEANS:
+            value = judged_value(by_metric.get(metric, MetricRule(metric=metric)), judged)
+            if value is not None:
+                means[metric] = means.get(metric, Moments()) + moments_of(value)
         return replace(
             self,
-            labelled=self.labelled + judged_counts(judged),
-            rewards=self.rewards + judged_rewards(judged),
+            labelled=self.labelled + _labelled(judged),
+            rewards=self.rewards + _rewards(judged),
+            means=means,
         )
 
     @property
@@ -118,11 +123,9 @@ def counts_for(rule: MetricRule, record: Observation) -> Counts | None:
     return None
 
 
-def judged_counts(judged: JudgedAnswer) -> Counts:
-    """Return what feedback adds to accuracy."""
+def _labelled(judged: JudgedAnswer) -> Counts:
     return Counts() if judged.correct is None else Counts(int(judged.correct), 1)
 
 
-def judged_rewards(judged: JudgedAnswer) -> Moments:
-    """Return what feedback adds to the mean reward."""
-    return Moments() if judged.reward is None else Moments(1, judged.reward, judged.reward**2)
+def _rewards(judged: JudgedAnswer) -> Moments:
+    return Moments() if judged.reward is None else moments_of(judged.reward)

@@ -15,12 +15,12 @@ from hotswap_stream.application.rollouts.analysis.figures import (
     VersionFigures,
     counts_for,
     failures_in,
-    judged_counts,
-    judged_rewards,
 )
+from hotswap_stream.application.rollouts.analysis.judged import judged_value, moments_of
 from hotswap_stream.application.rollouts.analysis.metric_tests import MetricTest, Side
 from hotswap_stream.application.rollouts.analysis.phases import capped, in_step_with
 from hotswap_stream.application.rollouts.analysis.table import CandidateTests, ModelTable
+from hotswap_stream.domain.deciding.live_metrics import is_share, lower_is_better
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.domain.statistics.samples import Counts
 
@@ -82,7 +82,10 @@ def fold_judged(table: ModelTable, rollout: RolloutState | None, judged: JudgedA
     name = judged.model_version
     if name not in (rollout.baseline_version, *rollout.candidates):
         return table
-    figures = {**known.figures, name: known.figures.get(name, VersionFigures()).with_judged(judged)}
+    figures = {
+        **known.figures,
+        name: known.figures.get(name, VersionFigures()).with_judged(judged, rollout.policy.metrics),
+    }
     in_phase = judged.answered_at >= known.phase_started_at
     candidates = []
     for tests in known.candidates:
@@ -133,11 +136,13 @@ def _counted(test: MetricTest, side: Side, record: Observation) -> MetricTest:
 
 
 def _judged(test: MetricTest, side: Side, judged: JudgedAnswer) -> MetricTest:
-    if test.rule.metric == "accuracy" and judged.correct is not None:
-        return test.with_counts(side, judged_counts(judged))
-    if test.rule.metric == "reward" and judged.reward is not None:
-        return test.with_values(side, judged_rewards(judged))
-    return test
+    value = judged_value(test.rule, judged)
+    if value is None:
+        return test
+    metric = test.rule.metric
+    if is_share(metric):
+        return test.with_counts(side, Counts(int(value), 1))
+    return test.with_values(side, moments_of(-value if lower_is_better(metric) else value))
 
 
 def _with_before(table: ModelTable, name: str, record: Observation) -> ModelTable:

@@ -3,11 +3,12 @@
 from math import exp, isfinite
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 from msgspec.structs import replace
 
 from hotswap_events.rollout import AnalysisOutcome, MetricEvidence
 from hotswap_events.rollout_strategy import MetricRule
+from hotswap_stream.domain.deciding.live_metrics import FIRST_METRICS, is_share, lower_is_better
 from hotswap_stream.domain.statistics.beta_binomial import rate_interval
 from hotswap_stream.domain.statistics.evidence import LOG_E_MAX, Evidence
 from hotswap_stream.domain.statistics.means import VALUES_MIN, MeanComparison, mean_interval
@@ -41,20 +42,18 @@ class MetricTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Return the same and more counts of one arm."""
         none = Counts()
         rates = self.rates
+        means = None if self.means is None else _folded(self.means, side, _ones_and_zeros(counts))
         if side == "baseline":
             rates = None if rates is None else rates.fold(counts, none)
-            return replace(self, baseline=self.baseline + counts, rates=rates)
+            return replace(self, baseline=self.baseline + counts, rates=rates, means=means)
         rates = None if rates is None else rates.fold(none, counts)
-        return replace(self, candidate=self.candidate + counts, rates=rates)
+        return replace(self, candidate=self.candidate + counts, rates=rates, means=means)
 
     def with_values(self, side: Side, values: Moments) -> "MetricTest":
         """Return the same and more values of one arm."""
-        none = Moments()
-        means = self.means
+        means = None if self.means is None else _folded(self.means, side, values)
         if side == "baseline":
-            means = None if means is None else means.fold(values, none)
             return replace(self, baseline_values=self.baseline_values + values, means=means)
-        means = None if means is None else means.fold(none, values)
         return replace(self, candidate_values=self.candidate_values + values, means=means)
 
     def evidences(self) -> tuple[Evidence, ...]:
@@ -81,22 +80,22 @@ class MetricTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """
         found: list[Evidence] = []
         rule = self.rule
-        if rule.margin is not None and rule.metric == "reward":
+        if _has_margin(rule) and not is_share(rule.metric):
             if self.baseline_values.count >= VALUES_MIN:
                 lowest, _highest = mean_interval(self.baseline_values, self.alpha)
-                found.append(self._against(lowest - rule.margin))
-        elif rule.margin is not None and self.baseline.trials:
+                found.append(_mean_against(self.candidate_values, _given_up(rule, lowest), self.alpha))
+        elif _has_margin(rule) and self.baseline.trials:
             lowest, _highest = rate_interval(self.baseline, self.alpha)
-            found.append(against_threshold(self.candidate, _inside(lowest - rule.margin), alpha=self.alpha))
+            found.append(against_threshold(self.candidate, _inside(_given_up(rule, lowest)), alpha=self.alpha))
         if rule.threshold is not None:
             found.append(self._against(rule.threshold))
         return tuple(found)
 
     def _against(self, threshold: float) -> Evidence:
-        if self.rule.metric == "reward":
-            return _mean_against(self.candidate_values, threshold, self.alpha)
-        least = 1 - threshold if self.rule.metric == "latency" else threshold
-        return against_threshold(self.candidate, _inside(least), alpha=self.alpha)
+        lower = lower_is_better(self.rule.metric)
+        if not is_share(self.rule.metric):
+            return _mean_against(self.candidate_values, -threshold if lower else threshold, self.alpha)
+        return against_threshold(self.candidate, _inside(1 - threshold if lower else threshold), alpha=self.alpha)
 
 
 def metric_test(rule: MetricRule, alpha: float, before: Counts | None = None) -> MetricTest:
@@ -107,9 +106,13 @@ def metric_test(rule: MetricRule, alpha: float, before: Counts | None = None) ->
         alpha: What each finding may err by, two-sided.
         before: What the baseline did earlier, which makes the first answers count.
     """
+    if rule.relative is not None:
+        scale, binary = _scale(rule, rule.relative), is_share(rule.metric)
+        means = MeanComparison(margin=0.0, scale=scale, binary=binary, alpha=alpha)
+        return MetricTest(rule=rule, alpha=alpha, means=means)
     if rule.margin is None:
         return MetricTest(rule=rule, alpha=alpha)
-    if rule.metric == "reward":
+    if not is_share(rule.metric):
         return MetricTest(rule=rule, alpha=alpha, means=MeanComparison(margin=rule.margin, alpha=alpha))
     margin = min(_MARGIN_MOST, rule.margin or _BETS_MARGIN)
     known = before if before is not None and before.trials else NINE_OF_TEN
@@ -119,12 +122,15 @@ def metric_test(rule: MetricRule, alpha: float, before: Counts | None = None) ->
 def metric_evidence(
     test: MetricTest, evidences: tuple[Evidence, ...], *, model_version: str, outcome: AnalysisOutcome
 ) -> MetricEvidence:
-    """Return the figures of a test as events carry them. Latency is told as the share of slow answers."""
+    """Return the figures of a test as events carry them: in the metric's unit, so less may be better there.
+
+    Latency is told as the share of slow answers.
+    """
     rule = test.rule
     shown = evidences[0] if evidences else None
     lower, upper = (shown.lower, shown.upper) if shown is not None else (None, None)
-    if rule.metric == "latency" and shown is not None:
-        whole = 0.0 if rule.margin is not None else 1.0
+    if lower_is_better(rule.metric) and shown is not None:
+        whole = 1.0 if is_share(rule.metric) and not _has_margin(rule) else 0.0
         lower, upper = (None if upper is None else whole - upper), (None if lower is None else whole - lower)
     p_value = None
     if evidences:
@@ -142,6 +148,12 @@ def metric_evidence(
         }
     if rule.slow_ms is not None:
         figures["slow_ms"] = rule.slow_ms
+    if rule.relative is not None:
+        figures["relative_margin"] = rule.relative
+    if not isinstance(rule.error_max, UnsetType):
+        figures["error_max"] = rule.error_max
+    if rule.metric in FIRST_METRICS:
+        figures["at"] = float(rule.first)
     return MetricEvidence(
         metric=rule.metric,
         model_version=model_version,
@@ -161,18 +173,43 @@ def metric_evidence(
 
 def _names(rule: MetricRule, count: int) -> tuple[str, ...]:
     """Return what the figures of each test begin with, where a rule has two."""
-    both = rule.margin is not None and rule.threshold is not None and count > 1
+    both = _has_margin(rule) and rule.threshold is not None and count > 1
     return ("margin_", "threshold_") if both else ("",) * count
 
 
 def _count_and_value(test: MetricTest, side: Side) -> tuple[int, float | None]:
-    if test.rule.metric == "reward":
+    lower = lower_is_better(test.rule.metric)
+    if not is_share(test.rule.metric):
         values = test.baseline_values if side == "baseline" else test.candidate_values
-        return values.count, values.mean if values.count else None
+        if not values.count:
+            return 0, None
+        return values.count, -values.mean if lower else values.mean
     counts = test.baseline if side == "baseline" else test.candidate
     if not counts.trials:
         return 0, None
-    return counts.trials, 1 - counts.rate if test.rule.metric == "latency" else counts.rate
+    return counts.trials, 1 - counts.rate if lower else counts.rate
+
+
+def _has_margin(rule: MetricRule) -> bool:
+    return rule.margin is not None or rule.relative is not None
+
+
+def _scale(rule: MetricRule, part: float) -> float:
+    """Return what a baseline's mean is multiplied by to give up this part of it; costs have a minus."""
+    return 1 + part if lower_is_better(rule.metric) else 1 - part
+
+
+def _given_up(rule: MetricRule, lowest: float) -> float:
+    """Return what a candidate must reach where its baseline reaches `lowest` at least."""
+    return lowest * _scale(rule, rule.relative) if rule.relative is not None else lowest - (rule.margin or 0.0)
+
+
+def _folded(means: MeanComparison, side: Side, values: Moments) -> MeanComparison:
+    return means.fold(values, Moments()) if side == "baseline" else means.fold(Moments(), values)
+
+
+def _ones_and_zeros(counts: Counts) -> Moments:
+    return Moments(counts.trials, float(counts.successes), float(counts.successes))
 
 
 def _mean_against(values: Moments, threshold: float, alpha: float) -> Evidence:

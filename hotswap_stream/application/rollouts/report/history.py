@@ -8,7 +8,8 @@ from hotswap_stream.application.observations.feedback import AnswerLookup, Feedb
 from hotswap_stream.application.observations.history import RecordedHistory, in_turns
 from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.application.rollouts.analysis.entry import judged_of
-from hotswap_stream.application.rollouts.report.report import Experiment, ExperimentReport
+from hotswap_stream.application.rollouts.report.report import MARGINS, Experiment, ExperimentReport
+from hotswap_stream.domain.deciding.applicable import applicable
 from hotswap_stream.domain.state.rollout import RolloutState
 
 LATE = timedelta(days=7)
@@ -30,7 +31,7 @@ async def experiment_report(
     rollout = _find(streams, model_name, rollout_id)
     if isinstance(rollout, Refusal):
         return rollout
-    experiment = Experiment(rollout)
+    experiment = Experiment(rollout, shown=applicable(MARGINS, streams[model_name].state))
     joiner = None if answers is None else FeedbackJoiner(answers)
     async for recorded in in_turns(history.read(model_name, rollout.started_at, _until(rollout))):
         value = recorded.value

@@ -15,7 +15,8 @@ from hotswap_stream.application.plots.svg import (
     picture,
     text_at,
 )
-from hotswap_stream.application.rollouts.report.report import ArmReport, ExperimentReport, Lift, RateShown
+from hotswap_stream.application.rollouts.report.arms import ArmReport, FigureShown, RateShown
+from hotswap_stream.application.rollouts.report.report import ExperimentReport, Lift
 
 
 def experiment_svg(report: ExperimentReport) -> str:
@@ -35,6 +36,11 @@ def experiment_svg(report: ExperimentReport) -> str:
         if rows:
             drawn, y = panel(heading, rows, y + 38, zero=None)
             parts += drawn
+    for metric in dict.fromkeys(metric for arm in report.arms for metric in arm.by_feedback):
+        shown = [(arm, arm.by_feedback[metric]) for arm in report.arms if metric in arm.by_feedback]
+        unit = "" if shown[0][1].unit == "share" else f" ({shown[0][1].unit})"
+        drawn, y = panel(f"mean {shown[0][1].name}{unit}", [_figure(*each) for each in shown], y + 38, zero=None)
+        parts += drawn
     # Each metric on a scale of its own: rewards may be of any size.
     for metric in dict.fromkeys(lift.metric for lift in report.lifts):
         rows = [_difference(lift) for lift in report.lifts if lift.metric == metric]
@@ -69,13 +75,19 @@ def _rewards(report: ExperimentReport) -> list[PlotRow]:
     ]
 
 
+def _figure(arm: ArmReport, figure: FigureShown) -> PlotRow:
+    colour = GREY if arm.arm == "baseline" else BLUE
+    label = _label(arm, figure.count)
+    return PlotRow(label, figure.value, figure.lower, figure.upper, colour, f"{figure.value:.6g}")
+
+
 def _label(arm: ArmReport, count: int) -> str:
     counted = f" ({arm.arm}, {count:,})"
     return cut(arm.model_version, LABEL_CHARACTERS_MAX - len(counted), tail=VERSION_TAIL) + counted
 
 
 def _difference(lift: Lift) -> PlotRow:
-    colour = _lift_colour(lift.metric == "latency", lift.lower, lift.upper)
+    colour = _lift_colour(lift.better == "lower", lift.lower, lift.upper)
     label = cut(lift.model_version, LABEL_CHARACTERS_MAX, tail=VERSION_TAIL)
     return PlotRow(label, lift.difference, lift.lower, lift.upper, colour, f"{lift.difference:+.4g}")
 

@@ -4,7 +4,7 @@ The intervals are those of the tests that decide: true at all looks together. Me
 shown too, where there is anything to show, and do not take part in the advice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -17,70 +17,38 @@ from hotswap_events.rollout_record import RolloutStatus
 from hotswap_events.rollout_strategy import MetricName, MetricRule, RolloutPolicy
 from hotswap_stream.application.descriptions.rollout import describe_strategy
 from hotswap_stream.application.observations.feedback import JoinStatus
-from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer, VersionFigures
+from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer
 from hotswap_stream.application.rollouts.analysis.folding import fold_judged, fold_observation
 from hotswap_stream.application.rollouts.analysis.metric_tests import metric_evidence
 from hotswap_stream.application.rollouts.analysis.table import ModelTable, RolloutTable
 from hotswap_stream.application.rollouts.analysis.verdicts import verdicts_of
+from hotswap_stream.application.rollouts.report.arms import ArmReport, arm_report
+from hotswap_stream.application.rollouts.report.arms import RewardShown as RewardShown
+from hotswap_stream.domain.deciding.live_metrics import (
+    FEEDBACK_METRICS,
+    LIVE_METRICS,
+    Better,
+    is_share,
+    lower_is_better,
+)
 from hotswap_stream.domain.rollouts.automatic import looks_at_content
 from hotswap_stream.domain.state.rollout import RolloutState
-from hotswap_stream.domain.statistics.beta_binomial import rate_interval
 from hotswap_stream.domain.statistics.evidence import Evidence
-from hotswap_stream.domain.statistics.latency_histogram import quantile_ms
-from hotswap_stream.domain.statistics.means import mean_interval
-from hotswap_stream.domain.statistics.samples import Counts
 
 Advice = Literal["roll out", "roll back", "no harm", "continue"]
 """`no harm`: what the policy names is good enough, and nothing of it tells right answers from wrong ones."""
 
-MARGINS: dict[MetricName, float] = {"success-rate": 0.05, "accuracy": 0.05, "reward": 0.0}
+MARGINS: dict[MetricName, float] = {
+    "success-rate": 0.05,
+    "accuracy": 0.05,
+    "hit-rate": 0.05,
+    **{metric: 0.0 for metric in LIVE_METRICS if metric in FEEDBACK_METRICS and not is_share(metric)},
+}
 """Of metrics that are shown though the policy does not name them; it is the size of difference found quickest."""
 
 
-class RateShown(Struct, frozen=True, kw_only=True):
-    """A share with its interval."""
-
-    successes: int
-    count: int
-    rate: float
-    lower: float
-    upper: float
-
-
-class RewardShown(Struct, frozen=True, kw_only=True):
-    """A mean with its interval; no ends below 100 values."""
-
-    count: int
-    mean: float
-    lower: float | None
-    upper: float | None
-
-
-class ArmReport(Struct, frozen=True, kw_only=True):
-    """What one version did in the rollout."""
-
-    model_version: str
-    arm: Literal["baseline", "candidate"]
-    weight: int
-    """Of 10,000, as the traffic is split now."""
-    requests: int
-    answers: int
-    success_rate: RateShown | None = None
-    compute_ms_mean: float | None = None
-    """Of the forward passes."""
-    compute_ms_p95: float | None = None
-    """At most 9 % too high: read from a histogram."""
-    total_ms_mean: float | None = None
-    """From request to answer."""
-    total_ms_p95: float | None = None
-    agreement: RateShown | None = None
-    """Of a shadow's rows with the primary's."""
-    accuracy: RateShown | None = None
-    reward: RewardShown | None = None
-
-
 class Lift(Struct, frozen=True, kw_only=True):
-    """What a candidate's metric is above the baseline's. Higher is better, but for latency: the share of slow ones."""
+    """What a candidate's metric is above the baseline's. Of latency it is the share of slow answers."""
 
     metric: MetricName
     model_version: str
@@ -94,6 +62,9 @@ class Lift(Struct, frozen=True, kw_only=True):
     """Anytime-valid."""
     decides: bool
     """Whether the policy names it."""
+    better: Better = "higher"
+    unit: str = "share"
+    """Of the difference. `target`: that of what is predicted."""
 
 
 class ExperimentReport(Struct, frozen=True, kw_only=True):
@@ -120,12 +91,16 @@ class ExperimentReport(Struct, frozen=True, kw_only=True):
 
 
 class Experiment:
-    """Folds one rollout's records into its report. Not in step with the rollout's phases: it is all of it."""
+    """Folds one rollout's records into its report. Not in step with the rollout's phases: it is all of it.
 
-    def __init__(self, rollout: RolloutState) -> None:
+    `shown` are the metrics that are compared though the policy does not name them. They share its alpha: those that the
+    model cannot have would make the intervals of all others wider.
+    """
+
+    def __init__(self, rollout: RolloutState, *, shown: Iterable[MetricName] = tuple(MARGINS)) -> None:
         running = replace(rollout, status="running", pause_cause=None, step_index=None, ended_at=None)
         self._rollout = replace(running, phase_started_at=rollout.started_at)
-        self._shown = replace(self._rollout, policy=_shown_policy(rollout.policy))
+        self._shown = replace(self._rollout, policy=_shown_policy(rollout.policy, shown))
         self._tables = {True: ModelTable(), False: ModelTable()}
         self._marks: dict[str, int] = {}
         self.records = 0
@@ -192,7 +167,9 @@ class Experiment:
             records=self.records,
             feedback=dict(feedback or {}),
             arms=tuple(
-                _arm(name, name == rollout.baseline_version, weights.get(name, 0), figures.get(name), rollout.policy)
+                arm_report(
+                    name, name == rollout.baseline_version, weights.get(name, 0), figures.get(name), rollout.policy
+                )
                 for name in (rollout.baseline_version, *rollout.candidates)
             ),
             lifts=() if shown is None else tuple(_lifts(shown, named)),
@@ -209,54 +186,17 @@ class Experiment:
         self.read_to = at
 
 
-def _shown_policy(policy: RolloutPolicy) -> RolloutPolicy:
+def _shown_policy(policy: RolloutPolicy, shown: Iterable[MetricName]) -> RolloutPolicy:
     """Return the policy with rules on differences, for all that can be compared."""
     rules = {rule.metric: rule for rule in policy.metrics if rule.metric in (*MARGINS, "latency")}
-    for metric, margin in MARGINS.items():
-        known = rules.get(metric)
-        if known is None or known.margin is None:
-            rules[metric] = MetricRule(metric=metric, margin=margin)
+    for metric in (*rules, *shown):
+        known = rules.get(metric, MetricRule(metric=metric))
+        if metric in MARGINS and known.margin is None and known.relative is None:
+            rules[metric] = replace(known, margin=MARGINS[metric])
     latency = rules.get("latency")
     if latency is not None and latency.margin is None:
         rules["latency"] = replace(latency, margin=0.05)
     return replace(policy, metrics=tuple(replace(rule, threshold=None) for rule in rules.values()))
-
-
-def _arm(name: str, is_baseline: bool, weight: int, figures: VersionFigures | None, policy: RolloutPolicy) -> ArmReport:
-    known = figures or VersionFigures()
-    total_count = sum(known.total_buckets.values())
-    rewards = known.rewards
-    lower, upper = mean_interval(rewards, policy.alpha)
-    bounded = lower != float("-inf")
-    return ArmReport(
-        model_version=name,
-        arm="baseline" if is_baseline else "candidate",
-        weight=weight,
-        requests=known.outcomes.trials,
-        answers=known.answers,
-        success_rate=_rate(known.outcomes, policy.alpha),
-        compute_ms_mean=known.compute_ms / known.answers if known.answers else None,
-        compute_ms_p95=quantile_ms(known.compute_buckets, 0.95),
-        total_ms_mean=known.total_ms / total_count if total_count else None,
-        total_ms_p95=quantile_ms(known.total_buckets, 0.95),
-        agreement=_rate(known.agreement, policy.alpha),
-        accuracy=_rate(known.labelled, policy.alpha),
-        reward=None
-        if not rewards.count
-        else RewardShown(
-            count=rewards.count,
-            mean=rewards.mean,
-            lower=lower if bounded else None,
-            upper=upper if bounded else None,
-        ),
-    )
-
-
-def _rate(counts: Counts, alpha: float) -> RateShown | None:
-    if not counts.trials:
-        return None
-    lower, upper = rate_interval(counts, alpha)
-    return RateShown(successes=counts.successes, count=counts.trials, rate=counts.rate, lower=lower, upper=upper)
 
 
 def _lifts(table: RolloutTable, named: set[MetricName]) -> list[Lift]:
@@ -273,9 +213,11 @@ def _lifts(table: RolloutTable, named: set[MetricName]) -> list[Lift]:
 
 def _lift(told: MetricEvidence, compared: Evidence, *, decides: bool) -> Lift:
     estimate = compared.estimate or 0.0
-    difference = -estimate if told.metric == "latency" else estimate
+    difference = -estimate if lower_is_better(told.metric) else estimate
     return Lift(
         metric=told.metric,
+        better=LIVE_METRICS[told.metric].better,
+        unit=LIVE_METRICS[told.metric].unit,
         model_version=told.model_version,
         difference=difference,
         lower=told.lower,
