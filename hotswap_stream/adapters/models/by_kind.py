@@ -77,7 +77,7 @@ class LoaderByKind:
         self._exported = exported
         self._loaders: dict[Kind, ContentLoader] = {}
 
-    async def load(self, digest: str, graph_digest: str | None = None) -> LoadedModel:
+    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
         """See ModelLoader. MissingPluginError where what computes it is not installed, and no graph can stand in."""
         manifest, content = await read_artifact(self._store, digest)
         if self._check is not None:
@@ -99,7 +99,7 @@ class LoaderByKind:
         _log.info("served_by_exported_graph", architecture=manifest.architecture, reason=missing.why)
         return model
 
-    async def load_exactly(self, digest: str, executor: str, graph_digest: str | None = None) -> ExactModel:
+    async def load_exactly(self, digest: str, executor: str, *, graph_digest: str | None = None) -> ExactModel:
         """See ExactLoader. MissingPluginError where what computes it is not installed."""
         manifest, content = await read_artifact(self._store, digest)
         if executor == EXPORTED_GRAPH:

@@ -59,10 +59,10 @@ class StoredTrials:
         both = digest_of_artifact(f"{digest}\n{graph_digest}".encode())
         if await asyncio.to_thread(self._memory.trial_of, both) is None:
             async with self._slots:
-                trial = await self._tried(digest, graph_digest)
+                trial = await self._tried(digest, graph_digest=graph_digest)
             await asyncio.to_thread(self._memory.add, both, trial)
 
-    async def _tried(self, digest: str, graph_digest: str | None = None) -> ArtifactTrial:
+    async def _tried(self, digest: str, *, graph_digest: str | None = None) -> ArtifactTrial:
         with tempfile.TemporaryDirectory() as folder:
             order = TrialOrder(
                 artifact=await self._file(digest, Path(folder) / "artifact"),

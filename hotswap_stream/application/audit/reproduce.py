@@ -35,7 +35,7 @@ class ExactModel(Protocol):
 class ExactLoader(Protocol):
     """Loads a version with a named executor."""
 
-    async def load_exactly(self, digest: str, executor: str, graph_digest: str | None = None) -> ExactModel:
+    async def load_exactly(self, digest: str, executor: str, *, graph_digest: str | None = None) -> ExactModel:
         """Load an artifact for one executor; `graph_digest` is that of its architecture's graph, if there is one.
 
         Raises:
@@ -101,7 +101,7 @@ async def reproduce(
         NotReproducibleError: The answer and the request do not belong together.
         HotswapError: One of those of `load_exactly`.
     """
-    model = await loader.load_exactly(artifact_digest, executor, graph_digest)
+    model = await loader.load_exactly(artifact_digest, executor, graph_digest=graph_digest)
     try:
         known = [spec.name for spec in model.manifest.outputs]
         unknown = sorted(set(answered) - set(known))

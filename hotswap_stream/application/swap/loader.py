@@ -49,7 +49,7 @@ class LoadedModel(Protocol):
 class ModelLoader(Protocol):
     """Fetch → verify digest → load → warm up, off the hot path."""
 
-    async def load(self, digest: str, graph_digest: str | None = None) -> LoadedModel:
+    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
         """Load a version.
 
         Args:

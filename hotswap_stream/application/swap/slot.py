@@ -97,10 +97,10 @@ async def load_retrying(loader: ModelLoader, slot: Slot) -> LoadedModel:
     """
     for _attempt in range(LOAD_RETRIES_MAX):
         try:
-            return await loader.load(slot.digest, slot.graph_digest)
+            return await loader.load(slot.digest, graph_digest=slot.graph_digest)
         except HotswapError as error:
             if not error.retriable:
                 raise
             _log.warning("version_load_retried", model_version=slot.model_version, error=str(error))
             await asyncio.sleep(RETRY_SECONDS)
-    return await loader.load(slot.digest, slot.graph_digest)
+    return await loader.load(slot.digest, graph_digest=slot.graph_digest)

@@ -192,8 +192,8 @@ class _TrapLoader:
     def __init__(self, inner: ModelLoader) -> None:
         self._inner = inner
 
-    async def load(self, digest: str, graph_digest: str | None = None) -> LoadedModel:
-        return _Trapped(await self._inner.load(digest, graph_digest))
+    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
+        return _Trapped(await self._inner.load(digest, graph_digest=graph_digest))
 
     def close(self) -> None:
         self._inner.close()

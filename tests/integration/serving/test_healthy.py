@@ -121,8 +121,8 @@ class _BlockingLoader:
         self.going = threading.Event()
         self._inner = inner
 
-    async def load(self, digest: str, graph_digest: str | None = None) -> LoadedModel:
-        return _Blocking(await self._inner.load(digest, graph_digest), self.going)
+    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
+        return _Blocking(await self._inner.load(digest, graph_digest=graph_digest), self.going)
 
     def close(self) -> None:
         self._inner.close()
@@ -173,8 +173,8 @@ class _Slow(_Blocking):
 
 
 class _SlowLoader(_BlockingLoader):
-    async def load(self, digest: str, graph_digest: str | None = None) -> LoadedModel:
-        return _Slow(await self._inner.load(digest, graph_digest), self.going)
+    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
+        return _Slow(await self._inner.load(digest, graph_digest=graph_digest), self.going)
 
 
 async def test_requests_that_stand_still_are_told_by_health_and_by_the_api(

@@ -61,8 +61,8 @@ class _SlowLoader:
         self._loader = loader
         self._slow_digest = slow_digest
 
-    async def load(self, digest: str, graph_digest: str | None = None) -> LoadedModel:
-        model = await self._loader.load(digest, graph_digest)
+    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
+        model = await self._loader.load(digest, graph_digest=graph_digest)
         return _Slow(model) if digest == self._slow_digest else model
 
     def close(self) -> None:

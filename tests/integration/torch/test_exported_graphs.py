@@ -81,13 +81,13 @@ async def test_versions_of_an_architecture_share_a_graph_that_computes_what_torc
 
     loader = without_torch(settings, store)
     for content, found in ((first, one), (second, other)):
-        model = await loader.load(found.artifact.digest, one.graph.digest)
+        model = await loader.load(found.artifact.digest, graph_digest=one.graph.digest)
         manifest = model.manifest
         assert (model.executor, manifest.architecture) == ("exported-graph", NAME)
         eager = EagerExecutor(load_module(manifest, content), manifest)
         answered = model.infer({manifest.inputs[0].name: ROWS})
         np.testing.assert_allclose(answered[manifest.outputs[0].name], eager.run([ROWS])[0], rtol=1e-4, atol=1e-5)
-        exact = await loader.load_exactly(found.artifact.digest, "exported-graph", one.graph.digest)
+        exact = await loader.load_exactly(found.artifact.digest, "exported-graph", graph_digest=one.graph.digest)
         again = exact.infer_exactly({manifest.inputs[0].name: ROWS}, padded_batch_size=model.padded_rows(5))
         assert again[manifest.outputs[0].name].tobytes() == answered[manifest.outputs[0].name].tobytes()
         for each in (model, exact):
@@ -107,8 +107,9 @@ async def test_a_graph_that_cannot_stand_in_says_why(settings: Settings, store: 
 
     async def refusal(content: bytes, *, tries: bool = False) -> str:
         loader = without_torch(settings, store, tries=tries)
+        graph_digest = (await store.put_artifact(content)).digest
         with pytest.raises(MissingPluginError) as caught:
-            await loader.load(found.digest, (await store.put_artifact(content)).digest)
+            await loader.load(found.digest, graph_digest=graph_digest)
         assert caught.value.missing.package is not None
         assert caught.value.missing.package.name == "torch"
         return str(caught.value)

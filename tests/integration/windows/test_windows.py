@@ -195,11 +195,11 @@ class SlowLoader:
         self.began = asyncio.Event()
         self._inner = inner
 
-    async def load(self, digest: str, graph_digest: str | None = None) -> LoadedModel:
+    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
         if digest == self.slow_digest:
             self.began.set()
             await self.may_go_on.wait()
-        return await self._inner.load(digest, graph_digest)
+        return await self._inner.load(digest, graph_digest=graph_digest)
 
     def close(self) -> None:
         self._inner.close()

@@ -24,7 +24,7 @@ class LinearModel:
 class LinearLoader:
     """Loads whatever is asked for."""
 
-    async def load(self, digest: str, graph_digest: str | None = None) -> LinearModel:  # noqa: ARG002  # all are the same
+    async def load(self, digest: str, *, graph_digest: str | None = None) -> LinearModel:  # noqa: ARG002  # all are the same
         return LinearModel()
 
     def close(self) -> None:

@@ -41,7 +41,7 @@ class _Loader:
         self.loaded: list[tuple[str, str]] = []
         self.graphs: list[str | None] = []
 
-    async def load_exactly(self, digest: str, executor: str, graph_digest: str | None = None) -> _Model:
+    async def load_exactly(self, digest: str, executor: str, *, graph_digest: str | None = None) -> _Model:
         self.loaded.append((digest, executor))
         self.graphs.append(graph_digest)
         return self.model

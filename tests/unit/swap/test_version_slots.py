@@ -63,7 +63,7 @@ class Loader:
         self.graphs: list[str | None] = []
         self.in_memory: set[str] = set()
 
-    async def load(self, digest: str, graph_digest: str | None = None) -> Model:
+    async def load(self, digest: str, *, graph_digest: str | None = None) -> Model:
         name = next(name for name in ("v1", "v2", "v3", "v4", "v5") if artifact_of(name).digest == digest)
         if name in self.held_back:
             await self.held_back[name].wait()

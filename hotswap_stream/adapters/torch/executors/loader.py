@@ -67,7 +67,7 @@ class TorchModelLoader:
         self._warm: set[tuple[bytes, str]] = set()
         self._guard = threading.Lock()
 
-    async def load(self, digest: str, graph_digest: str | None = None) -> TorchLoadedModel:  # noqa: ARG002
+    async def load(self, digest: str, *, graph_digest: str | None = None) -> TorchLoadedModel:  # noqa: ARG002
         """Fetch, verify, build, warm up, choose. The errors of `ArtifactStore.fetch` and of `load_module`."""
         return await self.load_content(*await read_artifact(self._store, digest))
 
@@ -79,6 +79,7 @@ class TorchModelLoader:
         self,
         digest: str,
         executor: str,
+        *,
         graph_digest: str | None = None,  # noqa: ARG002
     ) -> TorchLoadedModel:
         """Load with this executor or not at all: also ExecutorUnavailableError.
