@@ -43,6 +43,7 @@ from hotswap_stream.api.registry.commands import ModelCommands, VersionCommands
 from hotswap_stream.api.registry.event_stream import stream_events
 from hotswap_stream.api.registry.events import list_events
 from hotswap_stream.api.registry.models import ModelQueries
+from hotswap_stream.api.registry.tags import TagCommands
 from hotswap_stream.api.registry.validation_sets import ValidationSetController
 from hotswap_stream.api.registry.versions import VersionController
 from hotswap_stream.api.rollouts.report import get_rollout_report
@@ -62,6 +63,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     VersionCommands,
     ModelCommands,
     ModelQueries,
+    TagCommands,
     get_fleet,
     list_windows,
     get_rollout_report,

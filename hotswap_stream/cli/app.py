@@ -20,6 +20,7 @@ COMMAND_MODULES = (
     "registry.publish",
     "drift",
     "registry.lifecycle",
+    "registry.tags",
     "serving",
     "artifacts.heuristic",
     "rollouts.rollout",

@@ -28,6 +28,7 @@ from tests.replay.profile_history import profiles
 from tests.replay.replayed_state import replayed_state
 from tests.replay.rollout_history import rollouts
 from tests.replay.serving_history import circuits
+from tests.replay.tag_history import tags
 from tests.replay.trial_history import trials
 from tests.replay.validation_set_history import validation_sets
 from tests.support.checkout import ROOT
@@ -180,6 +181,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("emergencies", emergencies),
     ("trials", trials),
     ("validation-sets", validation_sets),
+    ("tags", tags),
 )
 """File name → what is written into it. A scenario that was written once is never changed; a new one gets a line."""
 

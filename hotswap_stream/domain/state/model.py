@@ -91,6 +91,10 @@ class ModelState(Struct, gc=False):
     """Those that are raised, those that ended lately, and the policy they come from."""
     validation_set: ValidationSet | None = None
     """What its versions are measured on; None: none was chosen."""
+    tags: dict[str, str] = {}
+    """Free labels of the model; replaced as a whole, never changed in place."""
+    aliases: dict[str, str] = {}
+    """Name → the version it points at."""
 
     @property
     def exists(self) -> bool:
@@ -128,4 +132,6 @@ class ModelState(Struct, gc=False):
             self.validation_policy,
             self.alerts,
             self.validation_set,
+            dict(self.tags),
+            dict(self.aliases),
         )
