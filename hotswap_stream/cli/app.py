@@ -18,6 +18,7 @@ COMMAND_MODULES = (
     "registry.versions",
     "registry.register",
     "registry.publish",
+    "mlflow",
     "drift",
     "registry.lifecycle",
     "registry.tags",

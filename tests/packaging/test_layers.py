@@ -141,6 +141,7 @@ def test_the_command_line_answers_in_the_base_install() -> None:
             "hotswap_stream.client",
             {"torch", "faust", "litestar", "obstore", "xgboost", "lightgbm", "pandas"},
         ),
+        ("mlflow", "hotswap_stream.adapters.mlflow", {"torch", "faust", "litestar", "mlflow", "xgboost", "pandas"}),
         ("worker", "hotswap_stream.adapters.evaluation", {"torch", "faust", "litestar", "sklearn"}),
     ],
 )
