@@ -1,6 +1,7 @@
 """Where a version of MLflow's comes from, as the registered event says it."""
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit, urlunsplit
 
 from hotswap_events.registry import Provenance
 from hotswap_stream.application.mlflow.entities import FLAVOR, MODEL_ID, RUN_LINK, SOURCE, WARNINGS
@@ -25,7 +26,7 @@ def provenance_of(
         run_link: Where a person finds the run, if the client said so.
         model_id: Under what MLflow's tracking knows the model, if the client said so.
     """
-    told = {SOURCE: source, FLAVOR: imported.flavor or "", RUN_LINK: run_link, MODEL_ID: model_id}
+    told = {SOURCE: _public(source), FLAVOR: imported.flavor or "", RUN_LINK: _public(run_link), MODEL_ID: model_id}
     told[WARNINGS] = "; ".join(imported.warnings)
     facts = {f"{FACT_PREFIX}{key}": value for key, value in imported.facts.items()}
     environment: dict[str, str] = {}
@@ -38,6 +39,17 @@ def _add(environment: dict[str, str], group: Mapping[str, str]) -> None:
     for key, value in group.items():
         if value and len(environment) < LABELS_MAX:
             environment.setdefault(key[:LABEL_KEY_CHARACTERS_MAX], _cut(value))
+
+
+def _public(uri: str) -> str:
+    """Return a URI without what may be a secret in it: the log is kept for ever, and read by many."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return uri
+    if not parts.netloc:
+        return uri
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _cut(text: str) -> str:

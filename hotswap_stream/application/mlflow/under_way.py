@@ -81,7 +81,7 @@ class UnderWay(Generic[Result]):
     def _done(self, key: Hashable, task: asyncio.Task[Result]) -> None:
         if key not in self._waiting:
             if not task.cancelled():
-                _log.info("done_unheard", error=None if task.exception() is None else str(task.exception()))
+                _log.info("done_unheard", error=type(task.exception()).__name__)
             self._leave(key, task, heard=False)
 
     def _leave(self, key: Hashable, task: asyncio.Task[Result], *, heard: bool) -> None:

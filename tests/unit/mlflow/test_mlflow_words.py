@@ -60,3 +60,20 @@ def test_what_others_say_of_a_model_always_fits_into_the_event() -> None:
     assert told["mlflow.source"].endswith("…")
     assert told["mlflow.warnings"].startswith("one; two")
     assert "mlflow.run_link" not in told
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("https://ada:secret@mlflow.example:5000/m?X-Amz-Signature=secret#x", "https://mlflow.example:5000/m"),
+        ("s3://bucket/a/model", "s3://bucket/a/model"),
+        ("file:///models/a b", "file:///models/a b"),
+        ("/models/what?", "/models/what?"),
+        ("models:/flowers@champion", "models:/flowers@champion"),
+        ("https://[", "https://["),
+    ],
+)
+def test_no_secret_of_an_address_goes_into_the_log(source: str, told: str) -> None:
+    imported = ImportedModel(artifact_digest=f"sha256:{'0' * 64}")
+    provenance = provenance_of(imported, source=source, created_by="ada", run_link=source)
+    assert provenance.environment == {"mlflow.source": told, "mlflow.run_link": told}
