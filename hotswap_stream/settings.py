@@ -144,6 +144,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     store and the log of the environment itself."""
     api_key: str | None = None
     """What commands that ask the API show as their key."""
+    mlflow_production_alias: str = "champion"
+    """The alias by which clients of MLflow name what is in production: setting it promotes, through all gates."""
+    mlflow_url: str | None = None
+    """How clients of MLflow reach the API when they download a version, such as `https://models.example`; needed after
+    a proxy that ends TLS. Unset: by the name they asked by."""
     training_seconds_max: float = 3_600.0
     evaluation_seconds_max: float = 600.0
     """How long measuring a version on the validation set may take."""

@@ -34,6 +34,10 @@ from hotswap_stream.api.inference.metadata import (
     version_ready,
 )
 from hotswap_stream.api.inference.predict import predict
+from hotswap_stream.api.mlflow.aliases import AliasesOfMlflow
+from hotswap_stream.api.mlflow.artifacts import ARTIFACT_ROUTES
+from hotswap_stream.api.mlflow.models import ModelCommandsOfMlflow, ModelsOfMlflow
+from hotswap_stream.api.mlflow.versions import VersionCommandsOfMlflow, VersionsOfMlflow
 from hotswap_stream.api.monitoring.health import live, ready, status
 from hotswap_stream.api.monitoring.metrics import metrics
 from hotswap_stream.api.protocol.docs_page import PlainDocsPlugin
@@ -88,6 +92,12 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     TrainingRunController,
     list_events,
     stream_events,
+    ModelsOfMlflow,
+    ModelCommandsOfMlflow,
+    AliasesOfMlflow,
+    VersionsOfMlflow,
+    VersionCommandsOfMlflow,
+    *ARTIFACT_ROUTES,
 )
 
 OIP_ROUTES: tuple[ControllerRouterHandler, ...] = (
@@ -108,7 +118,8 @@ _OPENAPI = OpenAPIConfig(
     title="hotswap-stream",
     version=__version__,
     description="Models served from Kafka topics: commands append events to the registry log, queries read its fold. "
-    "Whatever is not a success is a problem detail (RFC 9457), and under /v2 the Open Inference Protocol's error.",
+    "Whatever is not a success is a problem detail (RFC 9457), under /v2 the Open Inference Protocol's error, and "
+    "under /api/2.0/mlflow MLflow's.",
     path="/schema",
     render_plugins=[PlainDocsPlugin(), JsonRenderPlugin()],
     use_handler_docstrings=True,
@@ -123,6 +134,7 @@ _OPENAPI = OpenAPIConfig(
         Tag(name="alerts", description="What is watched, and what was above its threshold"),
         Tag(name="training", description="Training runs"),
         Tag(name="events", description="The registry log"),
+        Tag(name="mlflow", description="The registry REST of MLflow, for its clients; errors are in its form"),
     ],
     components=Components(
         security_schemes={
@@ -150,6 +162,7 @@ def app_on(services: Callable[[], ApiServices], request_bytes_max: int, infer_by
             yield
         finally:
             runtime.close()
+            await runtime.mlflow_creations.close()
             await current.side.close()
 
     return _application(request_bytes_max, infer_bytes_max, [lifespan])

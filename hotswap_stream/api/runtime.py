@@ -11,6 +11,8 @@ from hotswap_stream.api.services import ApiServices
 from hotswap_stream.application.artifacts.manifests import ActiveManifests
 from hotswap_stream.application.inference.admission import Admission, AdmissionLimits
 from hotswap_stream.application.log.side_reading import SideReading
+from hotswap_stream.application.mlflow.stored_source import HereOrElsewhere
+from hotswap_stream.application.mlflow.under_way import UnderWay
 from hotswap_stream.application.registry.as_of import RegistryAsOf
 from hotswap_stream.application.registry.feed import EventFeed
 
@@ -39,6 +41,10 @@ class ApiRuntime:
         self.admission = Admission(limits, services.fleet)
         self.event_stream_places = EventStreamPlaces(services.event_stream_clients_max)
         self.reports_in_the_making = 0
+        self.mlflow_source = HereOrElsewhere(
+            lambda: services.registry.fold.streams, services.mlflow_production_alias, services.mlflow_source
+        )
+        self.mlflow_creations: UnderWay[str] = UnderWay()
         self._stopping = asyncio.Event()
         self.refused_switches: dict[RefusalSeries, int] = {}
 

@@ -1,6 +1,7 @@
 """The HTTP API."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -23,8 +24,11 @@ from hotswap_stream.bootstrap.training import training_children
 from hotswap_stream.bootstrap.trials import stored_trials
 from hotswap_stream.bootstrap.uploads import open_uploads
 from hotswap_stream.domain.reserved import wrong_actor
+from hotswap_stream.domain.versions.tag_rules import wrong_alias
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys
+
+_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 
 
 @asynccontextmanager
@@ -49,6 +53,12 @@ def check_api_settings(settings: Settings) -> None:
 
     parse_allowed_hosts(settings.api_allowed_hosts)
     keys = parse_api_keys(settings.api_keys)
+    if wrong := wrong_alias(settings.mlflow_production_alias):
+        raise ConfigurationError(f"HOTSWAP_MLFLOW_PRODUCTION_ALIAS: {wrong}")
+    if settings.mlflow_url is not None and not _URL.fullmatch(settings.mlflow_url):
+        raise ConfigurationError(
+            f"HOTSWAP_MLFLOW_URL is {settings.mlflow_url[:200]!r}; an address such as https://models.example is needed"
+        )
     check_keys(settings.api_host, keys=keys, insecure_no_keys=settings.api_insecure_no_keys)
 
 
@@ -106,6 +116,8 @@ async def serve_api(
                 answers=answers,
                 side=side,
                 windows=window_reader(settings),
+                mlflow_production_alias=settings.mlflow_production_alias,
+                mlflow_url=settings.mlflow_url,
                 request_bytes_max=settings.api_request_bytes_max,
                 event_stream_clients_max=settings.api_event_stream_clients_max,
                 broker=broker_condition(settings),

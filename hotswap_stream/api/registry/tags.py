@@ -14,6 +14,8 @@ from hotswap_stream.api.commands.dispatch import Dispatch
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import VersionInPath
+from hotswap_stream.api.protocol.problems import ProblemError
+from hotswap_stream.api.runtime import Runtime
 
 AliasInPath = Annotated[str, PathParameter(max_length=ALIAS_CHARACTERS_MAX, description="The alias.")]
 
@@ -53,7 +55,11 @@ class TagCommands(Controller):
 
     @put("/aliases/{alias:str}", operation_id="set_alias", responses=PROBLEM_RESPONSES)
     async def set_alias(
-        self, dispatch: Dispatch, alias: AliasInPath, data: JSONBody[AliasBody]
+        self, runtime: Runtime, dispatch: Dispatch, alias: AliasInPath, data: JSONBody[AliasBody]
     ) -> Response[CommandAnswer]:
         """Let an alias point at a version, or at none. It does nothing else: promotion is a command of its own."""
+        if alias == runtime.services.mlflow_production_alias:
+            raise ProblemError(
+                422, "invalid-value", f"{alias!r} is what is in production; promote a version, and it points there"
+            )
         return await dispatch(SetAlias, data, alias=alias)

@@ -38,6 +38,8 @@ async def test_an_alias_points_at_one_version(stage: HttpStage) -> None:
     assert (await stage.get(HERE)).json()["aliases"] == {"blue": other}
     assert_problem(await stage.client.put(f"{HERE}/aliases/v3", json={"model_version": one}), 422, "invalid-value")
     assert_problem(await stage.client.put(f"{HERE}/aliases/blue", json={}), 422, "invalid-request")
+    production = await stage.client.put(f"{HERE}/aliases/champion", json={"model_version": one})
+    assert "promote a version" in assert_problem(production, 422, "invalid-value")["detail"]
     removed = await stage.client.put(f"{HERE}/aliases/blue", json={"model_version": None})
     assert removed.json()["status"] == "accepted"
     assert "aliases" not in (await stage.get(HERE)).json()
