@@ -19,6 +19,7 @@ from hotswap_stream.bootstrap.clients import (
     window_reader,
 )
 from hotswap_stream.bootstrap.environment import broker_condition, connection, topics
+from hotswap_stream.bootstrap.mlflow.fetching import model_source
 from hotswap_stream.bootstrap.registry import adopting, open_registry
 from hotswap_stream.bootstrap.training import training_children
 from hotswap_stream.bootstrap.trials import stored_trials
@@ -26,7 +27,7 @@ from hotswap_stream.bootstrap.uploads import open_uploads
 from hotswap_stream.domain.reserved import wrong_actor
 from hotswap_stream.domain.versions.tag_rules import wrong_alias
 from hotswap_stream.errors import ConfigurationError
-from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys
+from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys, parse_mlflow_roots
 
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 
@@ -59,6 +60,7 @@ def check_api_settings(settings: Settings) -> None:
         raise ConfigurationError(
             f"HOTSWAP_MLFLOW_URL is {settings.mlflow_url[:200]!r}; an address such as https://models.example is needed"
         )
+    parse_mlflow_roots(settings)
     check_keys(settings.api_host, keys=keys, insecure_no_keys=settings.api_insecure_no_keys)
 
 
@@ -116,6 +118,7 @@ async def serve_api(
                 answers=answers,
                 side=side,
                 windows=window_reader(settings),
+                mlflow_source=model_source(settings, artifacts),
                 mlflow_production_alias=settings.mlflow_production_alias,
                 mlflow_url=settings.mlflow_url,
                 request_bytes_max=settings.api_request_bytes_max,
