@@ -176,6 +176,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     mlflow_s3_roots: str | None = None
     """`s3://bucket/prefix`, separated by commas, below which the API may read MLflow's model directories, with the
     credentials of the artifact store. Unset: none."""
+    mlflow_webhook_secret: str | None = None
+    """What that server signs its webhooks with, at least 16 characters: then `POST /api/mlflow/webhooks` follows its
+    registry. Unset: none are taken."""
     mlflow_trust_programs: bool = False
     """Whether exported torch programs from MLflow are opened, which can run any code of whoever logged them."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -192,6 +195,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "webhook_secret",
             "mlflow_tracking_uri",
             "mlflow_tracking_token",
+            "mlflow_webhook_secret",
         }
         shown = ", ".join(
             f"{name}={'***' if name in secret and getattr(self, name) else repr(getattr(self, name))}"

@@ -38,6 +38,7 @@ from hotswap_stream.api.mlflow.aliases import AliasesOfMlflow
 from hotswap_stream.api.mlflow.artifacts import ARTIFACT_ROUTES
 from hotswap_stream.api.mlflow.models import ModelCommandsOfMlflow, ModelsOfMlflow
 from hotswap_stream.api.mlflow.versions import VersionCommandsOfMlflow, VersionsOfMlflow
+from hotswap_stream.api.mlflow.webhooks import receive_webhook
 from hotswap_stream.api.monitoring.health import live, ready, status
 from hotswap_stream.api.monitoring.metrics import metrics
 from hotswap_stream.api.protocol.docs_page import PlainDocsPlugin
@@ -97,6 +98,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     AliasesOfMlflow,
     VersionsOfMlflow,
     VersionCommandsOfMlflow,
+    receive_webhook,
     *ARTIFACT_ROUTES,
 )
 
@@ -162,6 +164,7 @@ def app_on(services: Callable[[], ApiServices], request_bytes_max: int, infer_by
             yield
         finally:
             runtime.close()
+            await runtime.mlflow_followed.close()
             await runtime.mlflow_creations.close()
             await current.side.close()
 

@@ -11,6 +11,7 @@ from hotswap_stream.api.services import ApiServices
 from hotswap_stream.application.artifacts.manifests import ActiveManifests
 from hotswap_stream.application.inference.admission import Admission, AdmissionLimits
 from hotswap_stream.application.log.side_reading import SideReading
+from hotswap_stream.application.mlflow.deliveries import Deliveries
 from hotswap_stream.application.mlflow.stored_source import HereOrElsewhere
 from hotswap_stream.application.mlflow.under_way import UnderWay
 from hotswap_stream.application.registry.as_of import RegistryAsOf
@@ -45,6 +46,10 @@ class ApiRuntime:
             lambda: services.registry.fold.streams, services.mlflow_production_alias, services.mlflow_source
         )
         self.mlflow_creations: UnderWay[str] = UnderWay()
+        self.mlflow_followed: UnderWay[str] = UnderWay()
+        """By name and number in the registry that webhooks come from."""
+        secret = services.mlflow_webhook_secret
+        self.mlflow_deliveries = None if secret is None else Deliveries(secret)
         self._stopping = asyncio.Event()
         self.refused_switches: dict[RefusalSeries, int] = {}
 

@@ -69,6 +69,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     """Fetches the models that MLflow's clients register; without one, only what is here already can be registered."""
     mlflow_exports: Exports | None = None
     """Model directories for MLflow's clients; without it, they cannot download versions."""
+    mlflow_webhook_secret: str | None = None
+    """What an MLflow server signs its webhooks with; without one, none are taken."""
     mlflow_production_alias: str = "champion"
     """The alias that is what is in production: setting it promotes."""
     mlflow_url: str | None = None

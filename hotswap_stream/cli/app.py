@@ -19,6 +19,7 @@ COMMAND_MODULES = (
     "registry.register",
     "registry.publish",
     "mlflow",
+    "registry.export",
     "drift",
     "registry.lifecycle",
     "registry.tags",

@@ -11,8 +11,16 @@ from hotswap_stream.application.mlflow.provenance import provenance_of
 from hotswap_stream.domain.deciding.limits import wrong_labels
 
 
-async def created(runtime: ApiRuntime, headers: CommandHeaders, asked: CreateVersion) -> str:
+async def created(
+    runtime: ApiRuntime, headers: CommandHeaders, asked: CreateVersion, *, model_version: str | None = None
+) -> str:
     """Import a model and register it; return the version's name. Who asks the same meanwhile gets the same version.
+
+    Args:
+        runtime: The API's.
+        headers: Who asks.
+        asked: What for.
+        model_version: Name of the version; None: the next one.
 
     Raises:
         ProblemError: It is refused.
@@ -32,6 +40,7 @@ async def created(runtime: ApiRuntime, headers: CommandHeaders, asked: CreateVer
             context,
             imported.artifact_digest,
             model_name=asked.name,
+            model_version=model_version,
             provenance=provenance_of(
                 imported,
                 source=asked.source,
@@ -45,4 +54,4 @@ async def created(runtime: ApiRuntime, headers: CommandHeaders, asked: CreateVer
         )
         return str(answer.content.model_version)
 
-    return await runtime.mlflow_creations.result((headers.actor, asked), work)
+    return await runtime.mlflow_creations.result((headers.actor, asked, model_version), work)

@@ -74,7 +74,7 @@ async def fetched_model(
         yield FetchedModel(
             file=file,
             beside=beside,
-            options=converted.options,
+            options=replace(converted.options, labels=converted.options.labels or found.model.labels),
             flavor=found.chosen.flavor,
             run_id=found.model.run_id,
             environment=converted.environment | _said("mlflow", found.model.mlflow_version),

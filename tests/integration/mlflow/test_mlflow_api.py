@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import mlflow
 import pytest
 from mlflow import MlflowException
 
@@ -63,6 +64,11 @@ async def test_a_directory_becomes_what_is_in_production(kafka: str, topic_prefi
         assert (await registered(second)).version == "2"
         model = await asked(url, lambda client: client.get_registered_model(NAME))
         assert model.aliases == {"live": "1", "next": "1"}
+
+        def download(_: object) -> str:
+            return str(mlflow.artifacts.download_artifacts(f"models:/{NAME}@live", dst_path=str(tmp_path / "out")))
+
+        assert (Path(await asked(url, download)) / "MLmodel").is_file()
     async with bootstrap.open_registry(settings, "test") as registry:
         state = registry.state(NAME)
         assert (state.active_version, list(state.versions)) == ("v1", ["v1", "v2"])

@@ -42,6 +42,15 @@ class MlModel(Struct, frozen=True, kw_only=True):
     mlflow_version: str | None = None
     saved_input_example_info: SavedExample | None = None
     signature: MlSignature | None = None
+    metadata: Any = None
+    """What whoever saved it had to say."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, where an export of this product says them."""
+        ours = self.metadata.get("hotswap") if isinstance(self.metadata, dict) else None
+        labels = ours.get("labels") if isinstance(ours, dict) else None
+        return tuple(map(str, labels)) if isinstance(labels, list) else ()
 
 
 def read_mlmodel(content: bytes) -> MlModel:
