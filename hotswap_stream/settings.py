@@ -151,6 +151,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     store and the log of the environment itself."""
     api_key: str | None = None
     """What commands that ask the API show as their key."""
+    mlflow_production_alias: str = "champion"
+    """The alias by which clients of MLflow name what is in production: setting it promotes, through all gates."""
+    mlflow_url: str | None = None
+    """How clients of MLflow reach the API when they download a version, such as `https://models.example`; needed after
+    a proxy that ends TLS. Unset: by the name they asked by."""
     training_seconds_max: float = 3_600.0
     evaluation_seconds_max: float = 600.0
     """How long measuring a version on the validation set may take."""
@@ -168,6 +173,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How long one attempt at a webhook may take; 100 to 60,000."""
     webhook_retry_seconds_max: float = 3_600.0
     """Age up to which an event is posted again to a webhook that does not take it; then it is a dead letter."""
+    mlflow_tracking_uri: str | None = None
+    """The MLflow server that knows what `models:/`, `runs:/` and `mlflow-artifacts:` stand for, such as
+    `https://mlflow.example:5000`. No other is asked."""
+    mlflow_tracking_token: str | None = None
+    """What that server is shown, as a bearer token."""
+    mlflow_file_roots: str | None = None
+    """Folders, separated by commas, below which the API may read MLflow's model directories. Unset: none."""
+    mlflow_s3_roots: str | None = None
+    """`s3://bucket/prefix`, separated by commas, below which the API may read MLflow's model directories, with the
+    credentials of the artifact store. Unset: none."""
+    mlflow_webhook_secret: str | None = None
+    """What that server signs its webhooks with, at least 16 characters: then `POST /api/mlflow/webhooks` follows its
+    registry. Unset: none are taken."""
+    mlflow_trust_programs: bool = False
+    """Whether exported torch programs from MLflow are opened, which can run any code of whoever logged them."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
@@ -180,6 +200,9 @@ class Settings(Struct, frozen=True, kw_only=True):
             "api_key",
             "webhook_urls",
             "webhook_secret",
+            "mlflow_tracking_uri",
+            "mlflow_tracking_token",
+            "mlflow_webhook_secret",
         }
         shown = ", ".join(
             f"{name}={'***' if name in secret and getattr(self, name) else repr(getattr(self, name))}"
@@ -269,6 +292,19 @@ def parse_allowed_hosts(text: str | None) -> tuple[str, ...]:
                 "without scheme and port, and not '*'"
             )
     return names
+
+
+def parse_mlflow_roots(settings: Settings) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Return the folders and the places in S3 below which models may be read. ConfigurationError if one is none."""
+    folders = tuple(filter(None, (part.strip() for part in (settings.mlflow_file_roots or "").split(","))))
+    places = tuple(filter(None, (part.strip() for part in (settings.mlflow_s3_roots or "").split(","))))
+    for folder in folders:
+        if not Path(folder).is_absolute():
+            raise ConfigurationError(f"{PREFIX}MLFLOW_FILE_ROOTS: {folder[:200]!r} is no absolute path")
+    for place in places:
+        if not place.startswith("s3://") or not place.removeprefix("s3://").strip("/"):
+            raise ConfigurationError(f"{PREFIX}MLFLOW_S3_ROOTS: {place[:200]!r} is not as s3://bucket/prefix")
+    return tuple(Path(folder) for folder in folders), places
 
 
 def _decode_path(wanted: type, value: object) -> object:

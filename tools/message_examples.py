@@ -41,6 +41,7 @@ from tools.observation_examples import observation_examples
 from tools.profile_examples import profile_commands
 from tools.rollout_examples import rollout_commands
 from tools.serving_examples import serving_commands
+from tools.tag_examples import tag_commands
 
 _TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _DIGEST_V1 = "sha256:" + "1" * 64
@@ -115,6 +116,7 @@ _COMMANDS: Sequence[AnyCommand] = (
     *rollout_commands(_by_ada, _register),
     *profile_commands(_by_ada, "v2"),
     *alert_commands(_by_ada, "v2"),
+    *tag_commands(_by_ada, "v2"),
 )
 
 

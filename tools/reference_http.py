@@ -17,8 +17,10 @@ _TAGS = (
     "alerts",
     "training",
     "events",
+    "mlflow",
     "health",
 )
+_TITLES = {"mlflow": "MLflow"}
 _EVERYWHERE = {"Idempotency-Key", "If-Match", "X-Actor", "traceparent"}
 
 
@@ -33,8 +35,8 @@ def http_page() -> str:
         GENERATED + "# HTTP API\n\n"
         "The server's own, complete description is its OpenAPI document (`schemas/openapi.json`, and under `/schema` "
         "while it runs). Every answer that is not a success is `application/problem+json`, "
-        'and under `/v2` the Open Inference Protocol\'s `{"error": …}`. Operations that change '
-        "state need an API key where the server has keys.\n"
+        "under `/v2` the Open Inference Protocol's `{\"error\": …}`, and under `/api/2.0/mlflow` MLflow's "
+        '`{"error_code": …, "message": …}`. Operations that change state need an API key where the server has keys.\n'
     ]
     for tag in _TAGS:
         chosen = [entry for entry in operations if entry[2]["tags"][0] == tag]
@@ -42,7 +44,9 @@ def http_page() -> str:
             (code(f"{method.upper()} {path}"), operation.get("description", ""), _parameters(operation, "query"))
             for method, path, operation in chosen
         )
-        parts.append(f"\n## {tag.capitalize()}\n\n" + table(("operation", "what", "query parameters"), rows))
+        parts.append(
+            f"\n## {_TITLES.get(tag, tag.capitalize())}\n\n" + table(("operation", "what", "query parameters"), rows)
+        )
     headers = {
         parameter["name"]: parameter.get("description", "")
         for _, _, operation in operations

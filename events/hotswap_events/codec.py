@@ -11,7 +11,7 @@ from msgspec import Struct
 from hotswap_events.envelope import Envelope, EnvelopeHeader
 from hotswap_events.log_stream import LOG_EVENT_TYPES
 from hotswap_events.nesting import NESTING_MAX, SHALLOW_BYTES_MAX, nests_too_deep
-from hotswap_events.registry import EVENT_TYPES
+from hotswap_events.registry import EVENT_TYPES, IGNORABLE_EVENTS
 
 Upcaster = Callable[[Any], Struct]
 """Old event data → the data of its successor type. Pure; chained until no upcaster is left for the result's class."""
@@ -77,8 +77,9 @@ class Codec:
 
     def envelope(self, data: Struct, **attributes: Any) -> Envelope:
         """Wrap event data; `attributes` are the envelope's fields. Raise KeyError for data of an unregistered class."""
+        ignorable = attributes.pop("ignorable", type(data) in IGNORABLE_EVENTS)
         return self._envelopes[type(data)](
-            specversion="1.0", datacontenttype="application/json", data=data, **attributes
+            specversion="1.0", datacontenttype="application/json", data=data, ignorable=ignorable, **attributes
         )
 
     def encode(self, envelope: Envelope) -> bytes:

@@ -20,6 +20,9 @@ from hotswap_events.rollout_commands import DeleteArtifact as DeleteArtifact
 from hotswap_events.rollout_commands import RolloutCommands
 from hotswap_events.rollout_commands import SetValidationPolicy as SetValidationPolicy
 from hotswap_events.serving_commands import ServingCommand
+from hotswap_events.tag_commands import SetAlias as SetAlias
+from hotswap_events.tag_commands import TagCommand
+from hotswap_events.tag_commands import TagModel as TagModel
 
 
 class StartTraining(Command, frozen=True, tag="hotswap.command.start-training.v1"):
@@ -127,6 +130,7 @@ AnyCommand = (
     | ChooseValidationSet
     | DeleteArtifact
     | ProfileVersion
+    | TagCommand
     | AlertCommand
 )
 

@@ -14,6 +14,7 @@ from hotswap_events.profile import PROFILE_EVENT_TYPES, ModelProfiled
 from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutEvent
 from hotswap_events.serving_control import SERVING_CONTROL_EVENT_TYPES, ServingControlEvent
 from hotswap_events.signature import ModelSignature
+from hotswap_events.tags import TAG_EVENT_TYPES, TagEvent
 from hotswap_events.validation_policy import ValidationPolicySet
 from hotswap_events.validation_set import ValidationSetChosen
 
@@ -161,6 +162,7 @@ RegistryEvent = (
     | ValidationPolicySet
     | ValidationSetChosen
     | ModelProfiled
+    | TagEvent
     | RolloutEvent
     | ServingControlEvent
     | AlertEvent
@@ -180,9 +182,14 @@ EVENT_TYPES: dict[str, type[Struct]] = {
     "hotswap.model.validation-policy-set.v1": ValidationPolicySet,
     "hotswap.model.validation-set-chosen.v1": ValidationSetChosen,
     **PROFILE_EVENT_TYPES,
+    **TAG_EVENT_TYPES,
     **ROLLOUT_EVENT_TYPES,
     **SERVING_CONTROL_EVENT_TYPES,
     **ALERT_EVENT_TYPES,
     **EMERGENCY_EVENT_TYPES,
 }
 """Stored type name → class. A name, once released, keeps its meaning for ever."""
+
+IGNORABLE_EVENTS: frozenset[type[Struct]] = frozenset(TAG_EVENT_TYPES.values())
+"""Written as ignorable: nothing is decided by them, so older releases may go on without them. None of them may ever
+contradict a state, since it counts for those."""

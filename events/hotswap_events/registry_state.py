@@ -140,6 +140,10 @@ class RegistryState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """Set for this model; absent: the default."""
     validation_set: ValidationSet | None = None
     """What its versions are measured on; absent: none was chosen."""
+    tags: dict[str, str] = {}
+    """Free labels of the model."""
+    aliases: dict[str, str] = {}
+    """Name → the version it points at."""
     alerts: tuple[AlertRecord, ...] = ()
     """Raised now, oldest first; at most 32."""
     alert_policy: AlertPolicy | None = None

@@ -34,6 +34,11 @@ from hotswap_stream.api.inference.metadata import (
     version_ready,
 )
 from hotswap_stream.api.inference.predict import predict
+from hotswap_stream.api.mlflow.aliases import AliasesOfMlflow
+from hotswap_stream.api.mlflow.artifacts import ARTIFACT_ROUTES
+from hotswap_stream.api.mlflow.models import ModelCommandsOfMlflow, ModelsOfMlflow
+from hotswap_stream.api.mlflow.versions import VersionCommandsOfMlflow, VersionsOfMlflow
+from hotswap_stream.api.mlflow.webhooks import receive_webhook
 from hotswap_stream.api.monitoring.health import live, ready, status
 from hotswap_stream.api.monitoring.metrics import metrics
 from hotswap_stream.api.protocol.docs_page import PlainDocsPlugin
@@ -43,6 +48,7 @@ from hotswap_stream.api.registry.commands import ModelCommands, VersionCommands
 from hotswap_stream.api.registry.event_stream import stream_events
 from hotswap_stream.api.registry.events import list_events
 from hotswap_stream.api.registry.models import ModelQueries
+from hotswap_stream.api.registry.tags import TagCommands
 from hotswap_stream.api.registry.validation_sets import ValidationSetController
 from hotswap_stream.api.registry.versions import VersionController
 from hotswap_stream.api.rollouts.report import get_rollout_report
@@ -62,6 +68,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     VersionCommands,
     ModelCommands,
     ModelQueries,
+    TagCommands,
     get_fleet,
     list_windows,
     get_rollout_report,
@@ -86,6 +93,13 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     TrainingRunController,
     list_events,
     stream_events,
+    ModelsOfMlflow,
+    ModelCommandsOfMlflow,
+    AliasesOfMlflow,
+    VersionsOfMlflow,
+    VersionCommandsOfMlflow,
+    receive_webhook,
+    *ARTIFACT_ROUTES,
 )
 
 OIP_ROUTES: tuple[ControllerRouterHandler, ...] = (
@@ -106,7 +120,8 @@ _OPENAPI = OpenAPIConfig(
     title="hotswap-stream",
     version=__version__,
     description="Models served from Kafka topics: commands append events to the registry log, queries read its fold. "
-    "Whatever is not a success is a problem detail (RFC 9457), and under /v2 the Open Inference Protocol's error.",
+    "Whatever is not a success is a problem detail (RFC 9457), under /v2 the Open Inference Protocol's error, and "
+    "under /api/2.0/mlflow MLflow's.",
     path="/schema",
     render_plugins=[PlainDocsPlugin(), JsonRenderPlugin()],
     use_handler_docstrings=True,
@@ -121,6 +136,7 @@ _OPENAPI = OpenAPIConfig(
         Tag(name="alerts", description="What is watched, and what was above its threshold"),
         Tag(name="training", description="Training runs"),
         Tag(name="events", description="The registry log"),
+        Tag(name="mlflow", description="The registry REST of MLflow, for its clients; errors are in its form"),
     ],
     components=Components(
         security_schemes={
@@ -148,6 +164,8 @@ def app_on(services: Callable[[], ApiServices], request_bytes_max: int, infer_by
             yield
         finally:
             runtime.close()
+            await runtime.mlflow_followed.close()
+            await runtime.mlflow_creations.close()
             await current.side.close()
 
     return _application(request_bytes_max, infer_bytes_max, [lifespan])

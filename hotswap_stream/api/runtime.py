@@ -11,6 +11,9 @@ from hotswap_stream.api.services import ApiServices
 from hotswap_stream.application.artifacts.manifests import ActiveManifests
 from hotswap_stream.application.inference.admission import Admission, AdmissionLimits
 from hotswap_stream.application.log.side_reading import SideReading
+from hotswap_stream.application.mlflow.deliveries import Deliveries
+from hotswap_stream.application.mlflow.stored_source import HereOrElsewhere
+from hotswap_stream.application.mlflow.under_way import UnderWay
 from hotswap_stream.application.registry.as_of import RegistryAsOf
 from hotswap_stream.application.registry.feed import EventFeed
 
@@ -39,6 +42,14 @@ class ApiRuntime:
         self.admission = Admission(limits, services.fleet)
         self.event_stream_places = EventStreamPlaces(services.event_stream_clients_max)
         self.reports_in_the_making = 0
+        self.mlflow_source = HereOrElsewhere(
+            lambda: services.registry.fold.streams, services.mlflow_production_alias, services.mlflow_source
+        )
+        self.mlflow_creations: UnderWay[str] = UnderWay()
+        self.mlflow_followed: UnderWay[str] = UnderWay()
+        """By name and number in the registry that webhooks come from."""
+        secret = services.mlflow_webhook_secret
+        self.mlflow_deliveries = None if secret is None else Deliveries(secret)
         self._stopping = asyncio.Event()
         self.refused_switches: dict[RefusalSeries, int] = {}
 

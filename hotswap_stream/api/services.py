@@ -11,6 +11,8 @@ from hotswap_stream.application.artifacts.uploads.receiving import Uploads
 from hotswap_stream.application.clock import Clock, Ids
 from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.inference.gateway import InferenceGateway
+from hotswap_stream.application.mlflow.exports import Exports
+from hotswap_stream.application.mlflow.source import ModelSource
 from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackLog
 from hotswap_stream.application.observations.history import RecordedHistory
 from hotswap_stream.application.processes.side_loop import SideLoop
@@ -65,6 +67,16 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     side: SideLoop = field(default_factory=SideLoop)
     """Where long histories are read, so that requests to models do not wait; closed with the application. `answers` are
     asked there."""
+    mlflow_source: ModelSource | None = None
+    """Fetches the models that MLflow's clients register; without one, only what is here already can be registered."""
+    mlflow_exports: Exports | None = None
+    """Model directories for MLflow's clients; without it, they cannot download versions."""
+    mlflow_webhook_secret: str | None = None
+    """What an MLflow server signs its webhooks with; without one, none are taken."""
+    mlflow_production_alias: str = "champion"
+    """The alias that is what is in production: setting it promotes."""
+    mlflow_url: str | None = None
+    """How MLflow's clients reach this API, if not by the name they ask by."""
     broker: Callable[[], BrokerCondition | None] | None = None
     """How the embedded broker of this machine is; None of a cluster that is kept by others."""
     request_bytes_max: int = REQUEST_BYTES_MAX

@@ -29,6 +29,14 @@ from hotswap_stream.bootstrap.environment import log_memory as log_memory
 from hotswap_stream.bootstrap.environment import running_broker as running_broker
 from hotswap_stream.bootstrap.environment import topics as topics
 from hotswap_stream.bootstrap.environment import withdraw_broker as withdraw_broker
+from hotswap_stream.bootstrap.mlflow.exporting import model_export as model_export
+from hotswap_stream.bootstrap.mlflow.fetching import fetched_model as fetched_model
+from hotswap_stream.bootstrap.mlflow.fetching import model_source as model_source
+from hotswap_stream.bootstrap.mlflow.registering import ImportOrder as ImportOrder
+from hotswap_stream.bootstrap.mlflow.registering import ImportOutcome as ImportOutcome
+from hotswap_stream.bootstrap.mlflow.registering import import_one as import_one
+from hotswap_stream.bootstrap.mlflow.registering import import_registered as import_registered
+from hotswap_stream.bootstrap.mlflow.registering import with_tracking_server as with_tracking_server
 from hotswap_stream.bootstrap.plugins import kinds_here as kinds_here
 from hotswap_stream.bootstrap.plugins import plugins_here as plugins_here
 from hotswap_stream.bootstrap.plugins import use_plugins as use_plugins

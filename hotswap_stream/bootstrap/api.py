@@ -1,6 +1,7 @@
 """The HTTP API."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -18,13 +19,20 @@ from hotswap_stream.bootstrap.clients import (
     window_reader,
 )
 from hotswap_stream.bootstrap.environment import broker_condition, connection, topics
+from hotswap_stream.bootstrap.mlflow.exporting import open_exports
+from hotswap_stream.bootstrap.mlflow.fetching import model_source
 from hotswap_stream.bootstrap.registry import adopting, open_registry
 from hotswap_stream.bootstrap.training import training_children
 from hotswap_stream.bootstrap.trials import graph_exporter, stored_trials
 from hotswap_stream.bootstrap.uploads import open_uploads
 from hotswap_stream.domain.reserved import wrong_actor
+from hotswap_stream.domain.versions.tag_rules import wrong_alias
 from hotswap_stream.errors import ConfigurationError
-from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys
+from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys, parse_mlflow_roots
+
+_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+
+WEBHOOK_SECRET_CHARACTERS_MIN = 16
 
 
 @asynccontextmanager
@@ -48,7 +56,19 @@ def check_api_settings(settings: Settings) -> None:
     from hotswap_stream.api.server import check_keys
 
     parse_allowed_hosts(settings.api_allowed_hosts)
+    parse_mlflow_roots(settings)
+    secret = settings.mlflow_webhook_secret
+    if secret is not None and len(secret) < WEBHOOK_SECRET_CHARACTERS_MIN:
+        raise ConfigurationError(
+            f"HOTSWAP_MLFLOW_WEBHOOK_SECRET has {len(secret)} characters; {WEBHOOK_SECRET_CHARACTERS_MIN} are needed"
+        )
     keys = parse_api_keys(settings.api_keys)
+    if wrong := wrong_alias(settings.mlflow_production_alias):
+        raise ConfigurationError(f"HOTSWAP_MLFLOW_PRODUCTION_ALIAS: {wrong}")
+    if settings.mlflow_url is not None and not _URL.fullmatch(settings.mlflow_url):
+        raise ConfigurationError(
+            f"HOTSWAP_MLFLOW_URL is {settings.mlflow_url[:200]!r}; an address such as https://models.example is needed"
+        )
     check_keys(settings.api_host, keys=keys, insecure_no_keys=settings.api_insecure_no_keys)
 
 
@@ -80,6 +100,7 @@ async def serve_api(
         FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,
         feedback_log(settings) as feedback,
         open_uploads(settings, artifacts) as uploads,
+        open_exports(artifacts) as exports,
     ):
         answers, side = answer_lookup(settings), SideLoop()
         side.call_at_end(answers.close)
@@ -107,6 +128,11 @@ async def serve_api(
                 answers=answers,
                 side=side,
                 windows=window_reader(settings),
+                mlflow_source=model_source(settings, artifacts),
+                mlflow_exports=exports,
+                mlflow_webhook_secret=settings.mlflow_webhook_secret,
+                mlflow_production_alias=settings.mlflow_production_alias,
+                mlflow_url=settings.mlflow_url,
                 request_bytes_max=settings.api_request_bytes_max,
                 event_stream_clients_max=settings.api_event_stream_clients_max,
                 broker=broker_condition(settings),

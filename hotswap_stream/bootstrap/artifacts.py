@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hotswap_stream.adapters.kafka.topic_identity import topic_identity
 from hotswap_stream.application.artifacts.references import ArtifactNotMarkedError, environment_name
@@ -11,6 +12,9 @@ from hotswap_stream.bootstrap.environment import connection, running_broker, top
 from hotswap_stream.bootstrap.topic_care import ensure_control_topics, existing_among
 from hotswap_stream.errors import ConfigurationError, HotswapError
 from hotswap_stream.settings import Settings
+
+if TYPE_CHECKING:
+    from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig
 
 ARTIFACT_GRACE_SECONDS_MIN = 60.0
 
@@ -28,15 +32,8 @@ def artifact_store(settings: Settings, environment: str | None = None) -> Artifa
     Raises:
         ConfigurationError: A setting of the store does not fit.
     """
-    from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, S3Credentials, open_artifact_store
+    from hotswap_stream.adapters.artifacts.config import open_artifact_store
 
-    credentials = None
-    if settings.artifacts_s3_access_key_id and settings.artifacts_s3_secret_access_key:
-        credentials = S3Credentials(
-            access_key_id=settings.artifacts_s3_access_key_id,
-            secret_access_key=settings.artifacts_s3_secret_access_key,
-        )
-    endpoint = settings.artifacts_s3_endpoint
     grace_seconds = settings.artifact_grace_seconds
     if grace_seconds < ARTIFACT_GRACE_SECONDS_MIN:
         raise ConfigurationError(
@@ -51,17 +48,28 @@ def artifact_store(settings: Settings, environment: str | None = None) -> Artifa
         await ensure_control_topics(settings)
         return environment_name(names.prefix, await topic_identity(connection(settings), names.registry))
 
-    return open_artifact_store(
-        ArtifactStoreConfig(
-            url=settings.artifacts or str(settings.home / "artifacts"),
-            artifact_bytes_max=settings.artifact_bytes_max,
-            s3_endpoint=endpoint,
-            s3_region=settings.artifacts_s3_region,
-            s3_credentials=credentials,
-            s3_allow_http=endpoint is not None and endpoint.startswith("http://"),
-            grace_seconds=grace_seconds,
-        ),
-        name,
+    return open_artifact_store(artifact_store_config(settings), name)
+
+
+def artifact_store_config(settings: Settings) -> "ArtifactStoreConfig":
+    """Return where artifacts are kept, and how S3 is reached."""
+    from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, S3Credentials
+
+    credentials = None
+    if settings.artifacts_s3_access_key_id and settings.artifacts_s3_secret_access_key:
+        credentials = S3Credentials(
+            access_key_id=settings.artifacts_s3_access_key_id,
+            secret_access_key=settings.artifacts_s3_secret_access_key,
+        )
+    endpoint = settings.artifacts_s3_endpoint
+    return ArtifactStoreConfig(
+        url=settings.artifacts or str(settings.home / "artifacts"),
+        artifact_bytes_max=settings.artifact_bytes_max,
+        s3_endpoint=endpoint,
+        s3_region=settings.artifacts_s3_region,
+        s3_credentials=credentials,
+        s3_allow_http=endpoint is not None and endpoint.startswith("http://"),
+        grace_seconds=settings.artifact_grace_seconds,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.commands import AnyCommand, Refusal, RegisterVersion, StartTraining, ValidateVersion
+from hotswap_events.commands import AnyCommand, Refusal, RegisterVersion, StartTraining, TagModel, ValidateVersion
 from hotswap_stream.domain.alerts.rules import ALERT_RULES
 from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.decision import Accepted as Accepted
@@ -17,6 +17,7 @@ from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.versions.profile_rules import PROFILE_RULES
 from hotswap_stream.domain.versions.retention_rules import RETENTION_RULES
 from hotswap_stream.domain.versions.rules import VERSION_RULES
+from hotswap_stream.domain.versions.tag_rules import TAG_RULES
 from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy
 from hotswap_stream.domain.versions.validation_rules import VALIDATION_RULES, validate
 
@@ -41,7 +42,7 @@ def decide(state: ModelState, command: AnyCommand, policy: ValidationPolicy = DE
         )
     if not state.exists and (wrong := limits.wrong_model_name(state.model_name)):
         return invalid(wrong)
-    if not state.exists and not isinstance(command, StartTraining | RegisterVersion):
+    if not state.exists and not isinstance(command, StartTraining | RegisterVersion | TagModel):
         return Refusal(
             code="unknown-model",
             reason=f"there is no model {state.model_name!r} yet",
@@ -62,4 +63,5 @@ _RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
     **PROFILE_RULES,
     **ALERT_RULES,
     **VALIDATION_RULES,
+    **TAG_RULES,
 }

@@ -21,6 +21,7 @@ from hotswap_stream.domain.serving.evolve import SERVING_HANDLERS
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.versions.evolve import VERSION_HANDLERS
 from hotswap_stream.domain.versions.profile_rules import PROFILE_HANDLERS
+from hotswap_stream.domain.versions.tag_rules import TAG_HANDLERS
 
 
 def evolve(state: ModelState, event: Envelope) -> ModelState:
@@ -81,6 +82,7 @@ _HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
     **SERVING_HANDLERS,
     **ROLLOUT_HANDLERS,
     **PROFILE_HANDLERS,
+    **TAG_HANDLERS,
     **ALERT_HANDLERS,
     **EMERGENCY_HANDLERS,
     **dict.fromkeys(LOG_EVENT_TYPES.values(), _of_the_log),

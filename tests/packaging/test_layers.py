@@ -148,6 +148,7 @@ def test_sets_are_read_where_parquet_is_not() -> None:
             {"torch", "faust", "litestar", "obstore", "xgboost", "lightgbm", "pandas"},
         ),
         ("parquet", "hotswap_stream.adapters.evaluation", {"torch", "faust", "litestar", "sklearn"}),
+        ("mlflow", "hotswap_stream.adapters.mlflow", {"torch", "faust", "litestar", "mlflow", "xgboost", "pandas"}),
     ],
 )
 def test_each_part_needs_its_own_extra_only(extra: str, package: str, others: set[str]) -> None:

@@ -29,6 +29,7 @@ from tests.replay.profile_history import profiles
 from tests.replay.replayed_state import replayed_state
 from tests.replay.rollout_history import rollouts
 from tests.replay.serving_history import circuits
+from tests.replay.tag_history import tags
 from tests.replay.trial_history import trials
 from tests.replay.validation_set_history import validation_sets
 from tests.support.checkout import ROOT
@@ -182,6 +183,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("trials", trials),
     ("validation-sets", validation_sets),
     ("graphs", graphs),
+    ("tags", tags),
 )
 """File name → what is written into it. A scenario that was written once is never changed; a new one gets a line."""
 

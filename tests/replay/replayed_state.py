@@ -68,7 +68,10 @@ def _stream(stream: Stream) -> dict[str, Any]:
     with_serving = {} if state.serving is UNTOUCHED else {"serving": _serving(stream)}
     with_alerts = {} if state.alerts is NO_ALERTS else {"alerts": _alerts(state)}
     with_set = {} if state.validation_set is None else {"validation_set": state.validation_set}
-    return {**with_rollouts, **with_serving, **with_alerts, **with_set} | {
+    with_tags = {"tags": state.tags} if state.tags else {}
+    with_aliases = {"aliases": state.aliases} if state.aliases else {}
+    with_rest = {**with_set, **with_tags, **with_aliases}
+    return {**with_rollouts, **with_serving, **with_alerts, **with_rest} | {
         "sequence": state.sequence,
         "head_digest": stream.head_digest,
         "offset": stream.offset,

@@ -79,7 +79,7 @@ def _open(config: ArtifactStoreConfig) -> ObstoreArtifactStore:
     parts = urlsplit(config.url)
     if parts.scheme == "s3":
         return ObstoreArtifactStore(
-            _s3(config, bucket=parts.netloc, prefix=parts.path.strip("/")), config.url, config.artifact_bytes_max
+            s3_store(config, bucket=parts.netloc, prefix=parts.path.strip("/")), config.url, config.artifact_bytes_max
         )
     if parts.scheme == "memory":
         return ObstoreArtifactStore(obstore.store.MemoryStore(), config.url, config.artifact_bytes_max)
@@ -101,7 +101,12 @@ def _folder(folder: Path, artifact_bytes_max: int) -> ObstoreArtifactStore:
     return ObstoreArtifactStore(obstore.store.LocalStore(folder), str(folder), artifact_bytes_max, folder=folder)
 
 
-def _s3(config: ArtifactStoreConfig, *, bucket: str, prefix: str) -> Backend:
+def s3_store(config: ArtifactStoreConfig, *, bucket: str, prefix: str) -> Backend:
+    """Return a place in a bucket, by the endpoint, the credentials and the limits of the artifact store.
+
+    Raises:
+        ConfigurationError: The bucket has no name.
+    """
     if not bucket:
         raise ConfigurationError(f"artifact store URL {config.url!r} names no bucket: 's3://bucket/prefix' is needed")
     options: dict[str, Any] = {

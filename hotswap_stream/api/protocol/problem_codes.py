@@ -14,6 +14,9 @@ from hotswap_stream.application.artifacts.uploads.port import (
     UploadTooLargeError,
     WrongOffsetError,
 )
+from hotswap_stream.application.mlflow.export import NotExportableError
+from hotswap_stream.application.mlflow.filters import FilterError
+from hotswap_stream.application.mlflow.source import SourceRefusedError
 from hotswap_stream.errors import DecisionTooLargeError, HotswapError, UnreadableEventError
 
 REFUSAL_STATUS: Mapping[RefusalCode, int] = {
@@ -48,6 +51,8 @@ TITLES: Mapping[str, str] = {
     "digest-mismatch": "The bytes are not those of the digest",
     "not-an-artifact": "Not an artifact",
     "not-servable": "The model cannot be served",
+    "source-refused": "The model cannot be taken from there",
+    "not-exportable": "The version cannot be handed out",
     "unknown-upload": "No such upload",
     "upload-busy": "The upload is in use",
     "upload-incomplete": "The upload is not complete",
@@ -72,5 +77,8 @@ ERROR_STATUS: tuple[tuple[type[HotswapError], int, str], ...] = (
     (UploadTooLargeError, 413, "artifact-too-large"),
     (UploadDigestError, 422, "digest-mismatch"),
     (DecisionTooLargeError, 422, "decision-too-large"),
+    (SourceRefusedError, 422, "source-refused"),
+    (FilterError, 422, "invalid-value"),
+    (NotExportableError, 409, "not-exportable"),
     (UnreadableEventError, 409, "newer-release"),
 )

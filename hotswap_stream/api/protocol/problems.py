@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException, NotFoundException, SerializationE
 from msgspec import Struct
 
 from hotswap_events.commands import Refusal
+from hotswap_stream.api.protocol.mlflow_form import is_mlflow, mlflow_error
 from hotswap_stream.api.protocol.problem_codes import ERROR_STATUS, REFUSAL_STATUS, TITLES
 from hotswap_stream.errors import HotswapError
 
@@ -131,11 +132,10 @@ def problem_response(
     command_id: str | None = None,
     received_bytes: int | None = None,
 ) -> Response[Any]:
-    """Return a problem as a response; under `/v2` in the form of the Open Inference Protocol."""
+    """Return a problem as a response; under `/v2` and MLflow's paths in the form that clients know there."""
     path = request.url.path
-    if _is_oip(path):
-        oip_status, body = oip_error(status, detail, legal)
-        return Response(body, status_code=oip_status, media_type="application/json", headers=dict(headers or {}))
+    if (other := _in_other_form(path, status, code, detail, legal)) is not None:
+        return Response(other[1], status_code=other[0], media_type="application/json", headers=dict(headers or {}))
     return Response(
         _problem(
             path,
@@ -155,15 +155,17 @@ def problem_response(
 
 def encoded_problem(path: str, error: ProblemError) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and body of a problem, for what answers before the framework."""
-    if _is_oip(path):
-        status, body = oip_error(error.status, error.detail, error.legal)
-        return status, {"content-type": "application/json", **error.headers}, body
+    if (other := _in_other_form(path, error.status, error.code, error.detail, error.legal)) is not None:
+        return other[0], {"content-type": "application/json", **error.headers}, other[1]
     problem = _problem(path, error.status, error.code, error.detail, legal=error.legal, command_id=error.command_id)
     return error.status, {"content-type": MEDIA_TYPE, **error.headers}, msgspec.json.encode(problem)
 
 
-def _is_oip(path: str) -> bool:
-    return path == OIP_PATH or path.startswith(f"{OIP_PATH}/")
+def _in_other_form(path: str, status: int, code: str, detail: str, legal: tuple[str, ...]) -> tuple[int, bytes] | None:
+    """Return status and body where the path's clients read another form; None elsewhere."""
+    if path == OIP_PATH or path.startswith(f"{OIP_PATH}/"):
+        return oip_error(status, detail, legal)
+    return mlflow_error(status, code, detail) if is_mlflow(path) else None
 
 
 def _problem(

@@ -6,19 +6,18 @@ from litestar import Controller, Response, get, post
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Struct
 
-from hotswap_events.commands import Refusal, RegisterVersion
 from hotswap_events.registry import Provenance
 from hotswap_events.registry_state import RegistryVersion, VersionStage
-from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer, handled
+from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import Headers, command_context
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
-from hotswap_stream.api.protocol.problems import found, refused
+from hotswap_stream.api.protocol.problems import found
 from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.registry.bodies import RegisterBody
+from hotswap_stream.api.registry.registering import register_stored
 from hotswap_stream.api.runtime import Runtime
-from hotswap_stream.application.artifacts.facts import registrable_artifact
 from hotswap_stream.application.registry.queries import find_version, list_versions
 
 VERSIONS_IN_PAGE_MAX = 1_000
@@ -91,12 +90,6 @@ class VersionController(Controller):
     ) -> Response[CommandAnswer]:
         """Register an artifact that is in the store, trained here or elsewhere."""
         context = command_context(command_headers, data, runtime.services.ids)
-        services = runtime.services
-        found = await registrable_artifact(
-            services.artifacts, services.try_artifact, data.artifact_digest, services.export_graph
-        )
-        if isinstance(found, Refusal):
-            raise refused(found, command_id=context.command_id)
         provenance = Provenance(
             origin=data.origin,
             created_by=data.created_by or context.actor,
@@ -105,16 +98,14 @@ class VersionController(Controller):
             image=data.image,
             environment=data.environment,
         )
-        command = RegisterVersion(
+        return await register_stored(
+            runtime,
+            context,
+            data.artifact_digest,
             model_name=model_name,
-            artifact=found.artifact,
-            trial=found.trial,
-            graph=found.graph,
             provenance=provenance,
             model_version=data.model_version,
             run_id=data.run_id,
             metrics=data.metrics,
             tags=data.tags,
-            **context.fields(),
         )
-        return await handled(runtime, context, command)

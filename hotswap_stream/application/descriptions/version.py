@@ -15,12 +15,15 @@ from hotswap_events.registry import (
     TrainingFailed,
     TrainingStarted,
 )
+from hotswap_events.tags import DESCRIPTION_TAG, AliasSet, ModelTagged
 from hotswap_events.validation_policy import ValidationPolicySet
 from hotswap_events.validation_set import ValidationSetChosen
 from hotswap_stream.application.descriptions.text import shortened
 
 _TELLING_FIGURES = ("accuracy", "rmse", "mase", "ndcg_at_10", "hr_at_10", "mae")
 """Of the figures of a verdict, the first of these is told."""
+CHANGES_TOLD_MAX = 3
+"""Tags that an event changed."""
 
 
 def _started(data: TrainingStarted, model: str) -> str:
@@ -88,6 +91,26 @@ def _deleted(data: ArtifactDeleted, model: str) -> str:
     return f"gave up the artifact of {data.model_version} of {model} ({data.artifact_digest[:19]})"
 
 
+def _tagged(data: ModelTagged, model: str) -> str:
+    whose = model if data.model_version is None else f"{data.model_version} of {model}"
+    changes = [
+        *(
+            f"described it as {shortened(value)!r}" if key == DESCRIPTION_TAG else f"set {key} to {shortened(value)!r}"
+            for key, value in data.tags.items()
+        ),
+        *(f"removed {key}" for key in data.removed),
+    ]
+    more = f" and {len(changes) - CHANGES_TOLD_MAX} more" if len(changes) > CHANGES_TOLD_MAX else ""
+    told = f"{', '.join(changes[:CHANGES_TOLD_MAX])}{more}" or "nothing yet"
+    return f"tagged {whose} ({told})"
+
+
+def _alias_set(data: AliasSet, model: str) -> str:
+    if data.model_version is None:
+        return f"removed alias {data.alias} of {model}"
+    return f"let alias {data.alias} of {model} point at {data.model_version}"
+
+
 VERSION_DESCRIPTIONS: dict[type, Callable[[Any, str], str]] = {
     TrainingStarted: _started,
     TrainingFailed: _failed,
@@ -100,5 +123,7 @@ VERSION_DESCRIPTIONS: dict[type, Callable[[Any, str], str]] = {
     ModelProfiled: _profiled,
     ValidationPolicySet: _policy,
     ValidationSetChosen: _set_chosen,
+    ModelTagged: _tagged,
+    AliasSet: _alias_set,
     ArtifactDeleted: _deleted,
 }

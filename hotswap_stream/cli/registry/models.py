@@ -105,6 +105,8 @@ def print_model(state: "RegistryState") -> None:
             "alerts": tuple(f"{alert.rule.name} ({alert.rule.severity})" for alert in state.alerts),
             "a rollback goes to": state.former_version or "nowhere",
             "rollout": None if state.rollout is None else f"{state.rollout.rollout_id}, {state.rollout.status}",
+            "tags": state.tags,
+            "aliases": state.aliases,
             "versions": state.versions_total,
             "sequence": state.sequence,
             "offset": state.offset,

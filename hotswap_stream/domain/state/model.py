@@ -95,6 +95,10 @@ class ModelState(Struct, gc=False):
     """What its versions are measured on; None: none was chosen."""
     rolled_back_from: str | None = None
     """The version that a rollback left for the active one; None where the active one was promoted."""
+    tags: dict[str, str] = {}
+    """Free labels of the model; replaced as a whole, never changed in place."""
+    aliases: dict[str, str] = {}
+    """Name → the version it points at."""
 
     @property
     def exists(self) -> bool:
@@ -133,4 +137,6 @@ class ModelState(Struct, gc=False):
             self.alerts,
             self.validation_set,
             self.rolled_back_from,
+            dict(self.tags),
+            dict(self.aliases),
         )

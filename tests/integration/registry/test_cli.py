@@ -81,6 +81,16 @@ def test_a_version_from_its_file_to_production_and_back(cli: Cli, artifact: Path
     assert "there are" in cli("events", "--type", "rolled-bak", code=2).stderr
 
 
+def test_tags_and_aliases_are_noted_and_shown(cli: Cli) -> None:
+    assert "accepted" in cli("tag", "letters", "team=post", "--reason", "to come", "--json").output
+    assert cli("tag", "letters", "old=1", "--version", "v1", code=3).stderr.startswith("refused (unknown-version)")
+    cli("tag", "letters", "place=here", "--remove", "team")
+    assert "place=here" in cli("models", "show", "letters").output
+    assert cli("alias", "letters", "blue", "v1", code=3).stderr.startswith("refused (unknown-version)")
+    assert "unchanged" in cli("alias", "letters", "blue", "--remove").output
+    assert "VERSION" in cli("alias", "letters", "blue", code=2).output
+
+
 def test_a_graph_of_any_framework_is_tried_registered_and_listed(cli: Cli, tmp_path: Path) -> None:
     graph = tmp_path / "mine.onnx"
     graph.write_bytes(linear())

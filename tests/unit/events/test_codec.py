@@ -15,6 +15,7 @@ from tests.support.samples import alerts as alert_samples
 from tests.support.samples import emergencies as emergency_samples
 from tests.support.samples import rollouts as rollout_samples
 from tests.support.samples import serving as serving_samples
+from tests.support.samples import tags as tag_samples
 from tests.support.samples import validation_sets as set_samples
 from tests.support.samples.profiles import profiled
 from tests.support.samples.registry import (
@@ -40,6 +41,7 @@ ALL_EVENTS: tuple[RegistryEvent, ...] = (
     rolled_back("v0", "v1"),
     *(data for data, _ in rollout_samples.DESCRIBED),
     *(data for data, _ in set_samples.DESCRIBED),
+    *(data for data, _ in tag_samples.DESCRIBED),
     *(data for data, _ in serving_samples.DESCRIBED),
     *(data for data, _ in alert_samples.DESCRIBED),
     profiled(),

@@ -12,6 +12,7 @@ from tests.support.samples import alerts as alert_samples
 from tests.support.samples import emergencies as emergency_samples
 from tests.support.samples import rollouts as rollout_samples
 from tests.support.samples import serving as serving_samples
+from tests.support.samples import tags as tag_samples
 from tests.support.samples import validation_sets as set_samples
 from tests.support.samples.profiles import profiled
 from tests.support.samples.registry import (
@@ -44,6 +45,7 @@ DESCRIPTIONS: list[tuple[RegistryEvent, str]] = [
     (profiled("v1"), "recorded the profile of v1 of digits (1,257 rows of digits-train)"),
     *rollout_samples.DESCRIBED,
     *set_samples.DESCRIBED,
+    *tag_samples.DESCRIBED,
     *serving_samples.DESCRIBED,
     *alert_samples.DESCRIBED,
     *emergency_samples.DESCRIBED,

@@ -197,7 +197,12 @@ def _convert(estimator: Any, types: list[tuple[str, Any]]) -> Any:
     for options in ({"zipmap": False, **raw}, raw, {"zipmap": False}, {}):
         try:
             return convert_sklearn(
-                estimator, initial_types=types, options={id(last): options, **vectorizers}, target_opset=OPSETS
+                estimator,
+                # Else it is another one each time, and the same model never the same artifact.
+                name="model",
+                initial_types=types,
+                options={id(last): options, **vectorizers},
+                target_opset=OPSETS,
             )
         except NameError as unknown:  # this converter does not have the option
             error = unknown

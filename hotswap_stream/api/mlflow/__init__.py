@@ -1,0 +1,1 @@
+"""The registry REST of MLflow: its clients, unchanged, on this registry."""

@@ -1,0 +1,1 @@
+"""What an MLflow model directory holds, where it lies, and what is taken of it: by flavor, with limits."""

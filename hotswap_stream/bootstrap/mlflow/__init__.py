@@ -1,0 +1,1 @@
+"""Models of MLflow in this environment: fetched, converted, registered."""
