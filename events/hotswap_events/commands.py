@@ -105,7 +105,8 @@ class RollBack(Command, frozen=True, tag="hotswap.command.roll-back.v1"):
 
     cause: RollBackCause = "operator"
     from_version: ModelVersion | None = None
-    """Refuse unless this version is the active one: a late rollback must not hit its successor."""
+    """Refuse unless this version is the active one: a late rollback must not hit its successor. Needed where the active
+    version is there because of a rollback, so that a rollback asked for twice does not go back two versions."""
     entered_sequence: Annotated[int, Meta(ge=1, le=INT64_MAX)] | None = None
     """Refuse unless the active version entered production at this sequence: a late rollback must not hit the same
     version when it was put into production once more."""
@@ -171,3 +172,4 @@ class CommandResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     event_types: tuple[str, ...] = ()
     refusal: Refusal | None = None
     detail: str | None = None
+    """For people: why nothing was done, or what whoever asked should know beside the events."""

@@ -6,7 +6,7 @@ which it is. The words of a progressive rollout are those of Argo Rollouts: `set
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hotswap_events.command import ModelVersion
 
@@ -146,9 +146,24 @@ class RolloutPolicy(Struct, frozen=True, kw_only=True, gc=False):
     bake_seconds: Annotated[int, Meta(ge=0, le=SECONDS_MAX)] = 0
     """After a promotion, how long harm leads back to the former version; 0: not at all."""
     auto_promote: bool = True
-    """False: success waits for a person's `promote`."""
+    """False: success waits for a person's `promote`. True: it does where a metric looks at what the answers say
+    (accuracy, reward), and the version passed validation or is a person's choice by an inconclusive one."""
     auto_archive: bool = True
     """Archive the candidates of a rollout that is aborted."""
+    promote_on_operational: bool | UnsetType = UNSET
+    """True: success promotes although no metric would notice if all answers were wrong. Left out: false."""
+    promote_after_shadow: bool | UnsetType = UNSET
+    """True: a shadow's success promotes; left out or false: it ends in a report and waits for a person."""
+
+    @property
+    def promotes_on_operational(self) -> bool:
+        """Whether a success rate, latency or drift alone may promote."""
+        return self.promote_on_operational is True
+
+    @property
+    def promotes_after_shadow(self) -> bool:
+        """Whether a shadow's success promotes."""
+        return self.promote_after_shadow is True
 
 
 DEFAULT_ROLLOUT_POLICY = RolloutPolicy()

@@ -69,6 +69,7 @@ def check_api_settings(settings: Settings) -> None:
         raise ConfigurationError(
             f"HOTSWAP_MLFLOW_URL is {settings.mlflow_url[:200]!r}; an address such as https://models.example is needed"
         )
+    parse_mlflow_roots(settings)
     check_keys(settings.api_host, keys=keys, insecure_no_keys=settings.api_insecure_no_keys)
 
 

@@ -20,8 +20,10 @@ def _set_back(state: ModelState, data: ModelSetBack, event: Envelope) -> None:
     active = state.active
     if active is version:
         return
+    back = active is not None and data.from_version == active.model_version
+    state.rolled_back_from = data.from_version if back else None
     if active is not None:
-        active.stage = "archived" if data.from_version == active.model_version else "superseded"
+        active.stage = "archived" if back else "superseded"
     version.stage = "production"
     version.production_sequences += (event.sequence,)
     version.deployed_at = event.time

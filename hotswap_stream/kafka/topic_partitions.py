@@ -4,12 +4,17 @@ Asking makes no topic, as no client of this package makes one. So topics are ask
 them takes time that grows with the cluster, and aiokafka reads it in Python.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import NodeNotReadyError
 
 from hotswap_stream.kafka.sessions import open_admin
+
+ASKED_TIMES_MAX = 3
+PAUSE_SECONDS = 0.5
 
 
 async def described_partitions(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, list[dict[str, Any]]]:
@@ -21,8 +26,18 @@ async def described_partitions(admin: AIOKafkaAdminClient, topics: Collection[st
     Raises:
         KafkaError: The cluster cannot be asked.
     """
-    found = await admin.describe_topics(list(topics)) if topics else []
+    found = await _described(admin, list(topics)) if topics else []
     return {topic["topic"]: topic["partitions"] for topic in found if not topic["error_code"]}
+
+
+async def _described(admin: AIOKafkaAdminClient, topics: list[str]) -> list[dict[str, Any]]:
+    """Ask again where the connection to a busy broker was not made in time: the client gives up after one try."""
+    for _again in range(ASKED_TIMES_MAX - 1):
+        try:
+            return list(await admin.describe_topics(topics))
+        except NodeNotReadyError:
+            await asyncio.sleep(PAUSE_SECONDS)
+    return list(await admin.describe_topics(topics))
 
 
 async def broker_ids(admin: AIOKafkaAdminClient) -> frozenset[int]:

@@ -35,6 +35,7 @@ async def test_whatever_is_written_the_next_good_record_is_handled(
     run = Run(
         Settings(kafka_bootstrap_servers=kafka, home=tmp_path),
         say=told.append,
+        seconds_max=90.0,  # other tests run beside it
         search_seconds_max=400.0,
         together=True,
     )

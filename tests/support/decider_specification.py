@@ -36,13 +36,19 @@ class Outcome:
 
     def then(self, *events: RegistryEvent) -> None:
         """Accepted, with exactly these events."""
-        assert self._decision == Accepted(events)
+        assert isinstance(self._decision, Accepted), self._decision
+        assert self._decision.events == events
+
+    def and_says(self, *words: str) -> None:
+        """What whoever asked is told has these words."""
+        assert isinstance(self._decision, Accepted), self._decision
+        _assert_words(self._decision.note or "", words)
 
     def then_nothing(self, *words: str) -> None:
         """Accepted without an event, for a reason that has these words."""
         assert isinstance(self._decision, Accepted), self._decision
         assert self._decision.events == ()
-        _assert_words(self._decision.unchanged_because or "", words)
+        _assert_words(self._decision.note or "", words)
 
     def then_refused(self, code: RefusalCode, *words: str, legal: Sequence[str] | None = None) -> None:
         """Refused with this code and a reason that has these words; `legal` are the steps or names it offers."""

@@ -90,7 +90,7 @@ class Operator:
                 command = PromoteVersion(**self._meta(), model_version=legal[swap.pick % len(legal)])
                 return (await self._do(command, swap.kind)).status
         elif swap.kind == "roll-back" and state.former_version is not None:
-            return (await self._do(RollBack(**self._meta()), swap.kind)).status
+            return (await self._do(RollBack(**self._meta(), from_version=state.active_version), swap.kind)).status
         return await self._switch(inactive[swap.pick % len(inactive)], "switch")
 
     async def _switch(self, model_version: str, kind: str) -> str:

@@ -9,9 +9,17 @@ from hotswap_stream.domain.state.model import ModelState
 
 
 def accepted(
-    command: AnyCommand, events: tuple[RegistryEvent, ...], *, last_offset: int, sequence: int
+    command: AnyCommand,
+    events: tuple[RegistryEvent, ...],
+    *,
+    last_offset: int,
+    sequence: int,
+    note: str | None = None,
 ) -> CommandResult:
-    """Return the result for events that were appended and count; `last_offset` and `sequence` are the last one's."""
+    """Return the result for events that were appended and count; `last_offset` and `sequence` are the last one's.
+
+    `note` is what whoever asked should know beside.
+    """
     previous: str | None = None
     version: str | None = getattr(command, "model_version", None)
     rollout_id: str | None = None
@@ -33,6 +41,7 @@ def accepted(
         offset=last_offset,
         sequence=sequence,
         event_types=tuple(REGISTRY_CODEC.type_name(data) for data in events),
+        detail=note,
     )
 
 

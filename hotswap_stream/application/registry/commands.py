@@ -84,7 +84,7 @@ class CommandHandler:
                 return refused(command, decision)
             if not decision.events:
                 await follower.check_log()
-                return unchanged(command, follower.stream(model_name), decision.unchanged_because)
+                return unchanged(command, follower.stream(model_name), decision.note)
         state, read_to = follower.state(model_name), follower.fold.next_offset
         is_new, sequence = not state.exists, state.sequence + len(decision.events)
         # Before anything is waited for: what is folded meanwhile must make these events void, not be built upon.
@@ -104,7 +104,7 @@ class CommandHandler:
             if not await follower.read_back(first_offset, values, read_to):
                 return None
             last_offset = first_offset + len(values) - 1
-            result = accepted(command, decision.events, last_offset=last_offset, sequence=sequence)
+            result = accepted(command, decision.events, last_offset=last_offset, sequence=sequence, note=decision.note)
         if is_new and self._on_model_created is not None:
             await self._on_model_created(model_name)
         return result

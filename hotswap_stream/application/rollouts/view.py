@@ -7,6 +7,7 @@ from hotswap_events.rollout_record import RolloutRecord
 from hotswap_events.rollout_strategy import Arm
 from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.application.registry.rollout_record import rollout_record
+from hotswap_stream.domain.rollouts.automatic import success_told
 from hotswap_stream.domain.rollouts.refusals import legal_rollout_steps
 from hotswap_stream.domain.rollouts.traffic import traffic
 from hotswap_stream.domain.state.model import ModelState
@@ -30,6 +31,8 @@ class RolloutReport(Struct, frozen=True, kw_only=True):
     sequence: int
     rollout: RolloutRecord | None
     """The current one; none: all traffic goes to the active version."""
+    on_success: str | None
+    """What decides it, what that says nothing of, and what follows a success; null where nothing is left to decide."""
     legal: tuple[str, ...]
     traffic: TrafficSplit
 
@@ -53,6 +56,7 @@ def find_rollout(streams: Streams, model_name: str) -> RolloutReport | Refusal:
         model_name=model_name,
         sequence=state.sequence,
         rollout=None if state.rollout is None else rollout_record(state.rollout),
+        on_success=_on_success(state),
         legal=legal_rollout_steps(state.rollout),
         traffic=TrafficSplit(
             arms=split.arms,
@@ -62,6 +66,13 @@ def find_rollout(streams: Streams, model_name: str) -> RolloutReport | Refusal:
             fleet_workers=() if split.fleet is None else split.fleet.workers,
         ),
     )
+
+
+def _on_success(state: ModelState) -> str | None:
+    rollout = state.rollout
+    if rollout is None or rollout.status == "baking":
+        return None
+    return success_told(state, rollout.strategy, rollout.policy, rollout.candidates)
 
 
 def list_rollouts(streams: Streams, model_name: str) -> RolloutList | Refusal:

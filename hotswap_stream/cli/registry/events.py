@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hotswap_stream.settings import Settings
 
 LAST_DEFAULT = 20
+LAST_MAX = 100_000
 PAGE_ENTRIES = 500
 UNREADABLE_CHARACTERS_SHOWN = 120
 
@@ -30,15 +31,22 @@ def events(
         str | None, typer.Option("--type", help="Show only this type, such as promoted.", show_default=False)
     ] = None,
     last: Annotated[
-        int, typer.Option(help="Number of records at the log's end to look through.", min=0)
-    ] = LAST_DEFAULT,
+        int | None,
+        typer.Option(
+            help=f"Show at most this many, the newest. [default: {LAST_DEFAULT}; with --from-offset all]",
+            min=0,
+            max=LAST_MAX,
+            show_default=False,
+        ),
+    ] = None,
     from_offset: Annotated[
-        int | None, typer.Option(help="Show records from this offset on instead.", min=0, show_default=False)
+        int | None, typer.Option(help="Show records from this offset on.", min=0, show_default=False)
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new events until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document per line.")] = False,
 ) -> None:
     """Show the registry log: who did what, when and why. Records that count for no reader are marked void."""
+    _check_type(event_type)
 
     async def main(settings: "Settings") -> None:
         from hotswap_stream import bootstrap
@@ -51,7 +59,11 @@ def events(
         async with bootstrap.open_registry(settings) as registry:
             feed = EventFeed(registry)
             wanted = EntryFilter(model_name=model, event_type=event_type)
-            position = max(0, feed.end_offset - last) if from_offset is None else from_offset
+            position = from_offset or 0
+            if from_offset is None or last is not None:
+                position, newest = await _newest(feed, position, LAST_DEFAULT if last is None else last, wanted)
+                for entry in newest:
+                    _print(entry, as_json=as_json)
             position = await _print_to_end(feed, position, wanted, as_json=as_json)
             while stop is not None:
                 if await _stopped_before_change(registry, stop):
@@ -78,16 +90,54 @@ async def _stopped_before_change(registry: "Registry", stop: "asyncio.Event") ->
         await asyncio.gather(change, stopping, return_exceptions=True)
 
 
+def _check_type(event_type: str | None) -> None:
+    """Refuse a type that no event of this release has: nothing would be printed, as if nothing had happened."""
+    from hotswap_events.registry import EVENT_TYPES
+
+    if event_type is None or event_type in EVENT_TYPES:
+        return
+    short = sorted({name.split(".")[2] for name in EVENT_TYPES})
+    if event_type not in short:
+        raise typer.BadParameter(f"there is no event type {event_type!r}; there are {', '.join(short)}")
+
+
+async def _newest(
+    feed: "EventFeed", from_offset: int, last: int, wanted: "EntryFilter"
+) -> "tuple[int, list[LogEntry]]":
+    """Look from the end backwards, so that a long log is not read as a whole.
+
+    Returns:
+        The offset after the last record that was looked at, and the newest `last` entries that are wanted.
+    """
+    end = stop_at = feed.end_offset
+    found: list[LogEntry] = []
+    while stop_at > from_offset and len(found) < last:
+        start = max(from_offset, stop_at - PAGE_ENTRIES)
+        position = start
+        earlier: list[LogEntry] = []
+        while position < stop_at:
+            page = await feed.page(position, limit=PAGE_ENTRIES, wanted=wanted)
+            earlier += [entry for entry in page.entries if entry.offset < stop_at]
+            position = page.next_offset
+        found = earlier + found
+        stop_at = start
+    return end, found[len(found) - last :] if len(found) > last else found
+
+
+def _print(entry: "LogEntry", *, as_json: bool) -> None:
+    if as_json:
+        print_json_line(entry)
+    else:
+        typer.echo(_line(entry))
+
+
 async def _print_to_end(feed: "EventFeed", position: int, wanted: "EntryFilter", *, as_json: bool) -> int:
     import asyncio
 
     while position < feed.end_offset:
         page = await feed.page(position, limit=PAGE_ENTRIES, wanted=wanted)
         for entry in page.entries:
-            if as_json:
-                print_json_line(entry)
-            else:
-                typer.echo(_line(entry))
+            _print(entry, as_json=as_json)
         position = page.next_offset
         await asyncio.sleep(0)
     return position

@@ -19,6 +19,8 @@ def print_report(report: "RolloutReport") -> None:
     else:
         _print_rollout(rollout)
     _print_traffic(report.traffic)
+    if report.on_success is not None:
+        typer.echo(report.on_success)
     print_facts({"legal": report.legal})
 
 

@@ -59,7 +59,22 @@ BakeSeconds = Annotated[
     ),
 ]
 AutoPromote = Annotated[
-    bool | None, typer.Option("--auto-promote/--no-auto-promote", help="Promote at success without a person.")
+    bool | None,
+    typer.Option(
+        "--auto-promote/--no-auto-promote",
+        help="Promote at success without a person, if a metric looks at the answers.",
+    ),
+]
+OnOperational = Annotated[
+    bool | None,
+    typer.Option(
+        "--promote-on-operational/--no-promote-on-operational",
+        help="Promote at success although no metric would notice if all answers were wrong.",
+    ),
+]
+AfterShadow = Annotated[
+    bool | None,
+    typer.Option("--promote-after-shadow/--no-promote-after-shadow", help="Promote at the success of a shadow."),
 ]
 AutoArchive = Annotated[
     bool | None, typer.Option("--auto-archive/--no-auto-archive", help="Archive the candidates of an aborted rollout.")
@@ -112,6 +127,8 @@ def start(
     bake_seconds: BakeSeconds = None,
     auto_promote: AutoPromote = None,
     auto_archive: AutoArchive = None,
+    promote_on_operational: OnOperational = None,
+    promote_after_shadow: AfterShadow = None,
     forced: Forced = False,
     allow_signature_change: AllowSignatureChange = False,
 ) -> CommandToSend:
@@ -132,7 +149,14 @@ def start(
     return StartRollout(
         strategy=strategy,
         candidates=tuple(candidates or ()),
-        policy=_with(policy or DEFAULT_ROLLOUT_POLICY, bake_seconds, auto_promote, auto_archive),
+        policy=_with(
+            policy or DEFAULT_ROLLOUT_POLICY,
+            bake_seconds=bake_seconds,
+            auto_promote=auto_promote,
+            auto_archive=auto_archive,
+            promote_on_operational=promote_on_operational,
+            promote_after_shadow=promote_after_shadow,
+        ),
         salt=salt,
         forced=forced,
         allow_signature_change=allow_signature_change,
@@ -261,11 +285,8 @@ def list_all(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) 
         print_rollouts(found)
 
 
-def _with(
-    policy: "RolloutPolicy", bake_seconds: int | None, auto_promote: bool | None, auto_archive: bool | None
-) -> "RolloutPolicy":
+def _with(policy: "RolloutPolicy", **asked: Any) -> "RolloutPolicy":
     """Return the policy with what the options change."""
     import msgspec
 
-    asked = {"bake_seconds": bake_seconds, "auto_promote": auto_promote, "auto_archive": auto_archive}
     return msgspec.structs.replace(policy, **{name: value for name, value in asked.items() if value is not None})

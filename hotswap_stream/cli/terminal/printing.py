@@ -111,3 +111,5 @@ def print_result(result: "CommandResult", *, as_json: bool) -> None:
     events = ", ".join(name.split(".")[2] for name in result.event_types)
     before = f", before: {result.previous_version}" if result.previous_version else ""
     typer.secho(f"{subject}: {events}{before}  (offset {result.offset}, sequence {result.sequence})", fg="green")
+    if result.detail:
+        typer.echo(result.detail)

@@ -7,16 +7,18 @@ from msgspec import Struct
 from hotswap_events.commands import Refusal
 from hotswap_events.registry import ModelPromoted, RegistryEvent
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
+from hotswap_stream.domain.deciding.twins import failed_twin
 from hotswap_stream.domain.state.model import ModelState, VersionState
 
 NAMES_LISTED_MAX = 20
 
 
 class Accepted(Struct, frozen=True):
-    """The events to append, in order. None: nothing to do, for the reason given."""
+    """The events to append, in order; none: nothing to do."""
 
     events: tuple[RegistryEvent, ...]
-    unchanged_because: str | None = None
+    note: str | None = None
+    """Why there is nothing to do; beside events, what whoever asked should know."""
 
 
 Decision = Accepted | Refusal
@@ -43,6 +45,8 @@ def find_version(state: ModelState, model_version: str) -> VersionState | Refusa
 def illegal(state: ModelState, version: VersionState, problem: str) -> Refusal:
     """Refuse a step that the version's stage or verdict forbids, and name the legal ones."""
     legal = legal_steps(state, version)
+    if twin := failed_twin(state, version):
+        problem = f"{problem}, and its artifact is that of {twin!r}, which failed validation"
     return Refusal(
         code="illegal-step",
         reason=f"{version.model_version!r} of {state.model_name!r} {problem}; legal: {', '.join(legal) or 'nothing'}",

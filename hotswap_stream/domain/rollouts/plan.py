@@ -24,6 +24,7 @@ from hotswap_events.rollout_strategy import (
 )
 from hotswap_stream.domain.deciding.decision import find_version, illegal, invalid, promotion, why_not_playable
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
+from hotswap_stream.domain.rollouts.automatic import person_needed
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.rollout import RolloutState, baseline_arms
 
@@ -110,9 +111,17 @@ def first_moves(state: ModelState, rollout: RolloutState) -> Events:
 
 
 def moves_from(
-    state: ModelState, rollout: RolloutState, step_index: int, evidence: tuple[MetricEvidence, ...] = ()
+    state: ModelState,
+    rollout: RolloutState,
+    step_index: int,
+    evidence: tuple[MetricEvidence, ...] = (),
+    *,
+    by_person: bool = False,
 ) -> Events:
-    """Enter a step of a progressive rollout and, while it is a weight, the next one; after the last, promote."""
+    """Enter a step of a progressive rollout and, while it is a weight, the next one; after the last, promote.
+
+    `by_person`: somebody sent it there, and knows what comes after the last step.
+    """
     strategy, arms = rollout.strategy, rollout.arms
     if not isinstance(strategy, ProgressiveStrategy):
         raise TypeError(f"rollout {rollout.rollout_id} has no steps")
@@ -126,22 +135,23 @@ def moves_from(
         if wanted != arms:
             arms = wanted
             events.append(RolloutWeightsSet(rollout_id=rollout.rollout_id, arms=arms))
-    ending = success(state, rollout, rollout.candidates[0], evidence)
+    ending = success(state, rollout, rollout.candidates[0], evidence, by_person=by_person)
     if not ending or not isinstance(ending[0], RolloutCompleted):
         events.append(RolloutStepEntered(rollout_id=rollout.rollout_id, step_index=len(strategy.steps)))
     return (*events, *ending)
 
 
 def success(
-    state: ModelState, rollout: RolloutState, model_version: str, evidence: tuple[MetricEvidence, ...]
+    state: ModelState,
+    rollout: RolloutState,
+    model_version: str,
+    evidence: tuple[MetricEvidence, ...],
+    *,
+    by_person: bool = False,
 ) -> Events:
-    """Return what follows when the candidate has shown itself: its promotion.
-
-    Where the policy or the gate asks for a person, the rollout waits for one.
-    """
-    may_be_promoted = "promote" in legal_steps(state, state.versions[model_version])
-    if rollout.policy.auto_promote and (may_be_promoted or rollout.forced):
-        return promoting(state, rollout, model_version, evidence, forced=not may_be_promoted)
+    """Return what follows when the candidate has shown itself: its promotion, or the wait for a person."""
+    if person_needed(state, rollout.strategy, rollout.policy, model_version, by_person=by_person) is None:
+        return promoting(state, rollout, model_version, evidence, forced=False)
     if rollout.status == "paused":
         return ()
     return (RolloutPaused(rollout_id=rollout.rollout_id, cause="waiting-for-promotion"),)

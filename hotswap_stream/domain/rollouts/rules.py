@@ -27,6 +27,8 @@ from hotswap_events.rollout_strategy import AbStrategy, FixedStrategy, Progressi
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, illegal, invalid, why_not_playable
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
 from hotswap_stream.domain.deciding.signatures import differing_signature
+from hotswap_stream.domain.reserved import ANALYSIS_ACTOR
+from hotswap_stream.domain.rollouts.automatic import success_told
 from hotswap_stream.domain.rollouts.limits import wrong_rollout_policy, wrong_strategy
 from hotswap_stream.domain.rollouts.measures import unmeasurable
 from hotswap_stream.domain.rollouts.outcomes import record_analysis
@@ -74,7 +76,8 @@ def _start(state: ModelState, command: StartRollout) -> Decision:
         forced=command.forced,
     )
     bake = () if rollout is None else (RolloutBakeEnded(rollout_id=rollout.rollout_id, outcome="superseded"),)
-    return Accepted((*bake, started, *first_moves(state, _as_started(started))))
+    told = success_told(state, command.strategy, command.policy, candidates)
+    return Accepted((*bake, started, *first_moves(state, _as_started(started))), told)
 
 
 def _differing_candidate(state: ModelState, candidates: tuple[str, ...], *, allowed: bool) -> Refusal | None:
@@ -127,7 +130,8 @@ def _advance(state: ModelState, command: AdvanceRollout) -> Decision:
     if rollout.step is None:
         return not_now(state, rollout, "has done all its steps")
     resumed = (RolloutResumed(rollout_id=rollout.rollout_id),) if rollout.status == "paused" else ()
-    moves = moves_from(state, replace(rollout, status="running"), rollout.step_index + 1)
+    by_person = command.actor != ANALYSIS_ACTOR
+    moves = moves_from(state, replace(rollout, status="running"), rollout.step_index + 1, by_person=by_person)
     return Accepted((*resumed, *moves))
 
 
@@ -152,7 +156,7 @@ def _resume(state: ModelState, command: ResumeRollout) -> Decision:
         return not_now(state, rollout, "has succeeded and waits for a person's word")
     resumed = (RolloutResumed(rollout_id=rollout.rollout_id),) if rollout.status == "paused" else ()
     if waits_until_resumed(rollout) and rollout.step_index is not None:
-        moves = moves_from(state, replace(rollout, status="running"), rollout.step_index + 1)
+        moves = moves_from(state, replace(rollout, status="running"), rollout.step_index + 1, by_person=True)
         return Accepted((*resumed, *moves))
     return Accepted(resumed, None if resumed else f"rollout {rollout.rollout_id!r} is running already")
 
@@ -211,9 +215,8 @@ def _change_strategy(state: ModelState, command: ChangeStrategy) -> Decision:
     changed = RolloutStrategyChanged(
         rollout_id=rollout.rollout_id, strategy=command.strategy, candidates=candidates, policy=policy, forced=forced
     )
-    return Accepted(
-        (changed, *first_moves(state, with_strategy(rollout, command.strategy, candidates, policy, forced=forced)))
-    )
+    moves = first_moves(state, with_strategy(rollout, command.strategy, candidates, policy, forced=forced))
+    return Accepted((changed, *moves), success_told(state, command.strategy, policy, candidates))
 
 
 def _kept_candidates(command: ChangeStrategy, rollout: RolloutState) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ def ending_rollout(state: ModelState, decision: Decision) -> Decision:
         end = RolloutBakeEnded(rollout_id=rollout.rollout_id, outcome="rolled-back")
     else:
         end = RolloutBakeEnded(rollout_id=rollout.rollout_id, outcome="superseded")
-    return Accepted((end, *decision.events), decision.unchanged_because)
+    return Accepted((end, *decision.events), decision.note)
 
 
 def _takes_away(event: RegistryEvent, rollout: RolloutState) -> bool:

@@ -91,6 +91,8 @@ class ModelState(Struct, gc=False):
     """Those that are raised, those that ended lately, and the policy they come from."""
     validation_set: ValidationSet | None = None
     """What its versions are measured on; None: none was chosen."""
+    rolled_back_from: str | None = None
+    """The version that a rollback left for the active one; None where the active one was promoted."""
     tags: dict[str, str] = {}
     """Free labels of the model; replaced as a whole, never changed in place."""
     aliases: dict[str, str] = {}
@@ -132,6 +134,7 @@ class ModelState(Struct, gc=False):
             self.validation_policy,
             self.alerts,
             self.validation_set,
+            self.rolled_back_from,
             dict(self.tags),
             dict(self.aliases),
         )

@@ -70,6 +70,7 @@ def _promoted(state: ModelState, data: ModelPromoted, event: Envelope) -> None:
             f"promotion names {data.previous_version!r} as active, the stream says {state.active_version!r}"
         )
     _enter_production(state, data.model_version, data.artifact_digest, event, "superseded")
+    state.rolled_back_from = None
 
 
 def _rolled_back(state: ModelState, data: ModelRolledBack, event: Envelope) -> None:
@@ -78,6 +79,7 @@ def _rolled_back(state: ModelState, data: ModelRolledBack, event: Envelope) -> N
             f"rollback names {data.from_version!r} as active, the stream says {state.active_version!r}"
         )
     _enter_production(state, data.model_version, data.artifact_digest, event, "archived")
+    state.rolled_back_from = data.from_version
 
 
 def _enter_production(

@@ -34,7 +34,8 @@ from hotswap_stream.domain.deciding.decision import (
 )
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
 from hotswap_stream.domain.deciding.signatures import differing_signature
-from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.deciding.twins import failed_with
+from hotswap_stream.domain.state.model import ModelState, VersionState
 
 
 def _start_training(state: ModelState, command: StartTraining) -> Decision:
@@ -104,8 +105,15 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
                 tags=command.tags,
                 trial=command.trial,
             ),
-        )
+        ),
+        _same_as_failed(state, command.artifact.digest),
     )
+
+
+def _same_as_failed(state: ModelState, artifact_digest: str) -> str | None:
+    """Return what whoever registers these bytes again should know, or None."""
+    failed = failed_with(state, artifact_digest)
+    return None if failed is None else f"the artifact is that of {failed}, which failed validation"
 
 
 def _stage(state: ModelState, command: StageVersion) -> Decision:
@@ -184,16 +192,34 @@ def _roll_back(state: ModelState, command: RollBack) -> Decision:
             "there is no former one to go back to",
             legal=("register", "promote", "switch"),
         )
-    return Accepted(
-        (
-            ModelRolledBack(
-                model_version=former,
-                artifact_digest=state.versions[former].artifact.digest,
-                from_version=active.model_version,
-                cause=command.cause,
-            ),
-        )
+    if state.rolled_back_from is not None and command.from_version is None and command.entered_sequence is None:
+        return _pressed_twice(state, active, former, state.rolled_back_from)
+    back = ModelRolledBack(
+        model_version=former,
+        artifact_digest=state.versions[former].artifact.digest,
+        from_version=active.model_version,
+        cause=command.cause,
     )
+    return Accepted((back,), f"to undo it: switch to {active.model_version}{_next_rollback(state, former)}")
+
+
+def _pressed_twice(state: ModelState, active: VersionState, former: str, left: str) -> Refusal:
+    """Refuse to roll back what a rollback brought, unless it is named: whoever asks may not know of the first one."""
+    return Refusal(
+        code="illegal-step",
+        reason=f"{active.model_version!r} of {state.model_name!r} is active because of a rollback from {left!r}; one "
+        f"more would go on to {former!r} and archive {active.model_version!r}. If that is meant, name what is left "
+        f"(from_version: {active.model_version}); to undo the rollback, switch to {left}",
+        legal=(f"roll back from {active.model_version}", f"switch to {left}"),
+    )
+
+
+def _next_rollback(state: ModelState, former: str) -> str:
+    """Return where one more rollback would go after this one, as the end of a sentence."""
+    for name in reversed(state.production_history):
+        if name != former and state.versions[name].stage == "superseded":
+            return f"; one more rollback, with from_version: {former}, would go to {name} and archive {former}"
+    return "; there is no version before it to go back to"
 
 
 VERSION_RULES: dict[type, Callable[[ModelState, Any], Decision]] = {

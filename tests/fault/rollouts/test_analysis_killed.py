@@ -14,7 +14,7 @@ from tests.support.samples.rollouts import CANARY, analysis, progressive, set_we
 from tests.support.stages.agents import SECONDS_MAX, AgentsStage, agents_stage, kill
 from tests.support.stages.observed_rollout import analyses_of, begin, expected, seconds, send, traffic_of
 
-POLICY = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),))
+POLICY = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),), promote_on_operational=True)
 SPLIT = {"v1": 9_700, "v2": 300}
 GOOD, BAD = {"v1": 0.95, "v2": 0.95}, {"v1": 0.95, "v2": 0.90}
 STEPS = progressive(set_weight(500), analysis(), set_weight(2_500), analysis(), set_weight(5_000), analysis())

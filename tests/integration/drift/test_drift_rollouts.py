@@ -22,6 +22,7 @@ from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.domain.rollouts.routing import arm_of, weights_of
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.settings import Settings
+from tests.support.samples.registry import validate
 from tests.support.stages.serving import MODEL, Stage, open_stage, stage_settings
 
 SALT = "drift"
@@ -70,6 +71,7 @@ async def playing(settings: Settings, candidate: bytes) -> AsyncIterator[Stage]:
         for content in (scoring(0.0), candidate):
             await stage.register(await stage.store.put_artifact(content))
         await stage.switch("v1")
+        await stage.command(validate("v2", 0.97, ("v1", 0.97), model_name=MODEL))
         worker = await bootstrap.build_worker(settings, "w1")
         await worker.start()
         try:
@@ -99,7 +101,12 @@ async def ended(stage: Stage, features: Features) -> RolloutState:
 
 def policy(metric: MetricName, answers_max: int) -> RolloutPolicy:
     """A distance of 0.15 is nothing; none found in so many answers is a success."""
-    return RolloutPolicy(metrics=(MetricRule(metric=metric, threshold=0.15),), answers_max=answers_max)
+    return RolloutPolicy(
+        metrics=(MetricRule(metric=metric, threshold=0.15),),
+        answers_max=answers_max,
+        promote_on_operational=True,
+        promote_after_shadow=True,
+    )
 
 
 @pytest.mark.timeout(240)
@@ -112,7 +119,6 @@ async def test_a_shadow_is_judged_by_its_scores(settings: Settings, higher: floa
                 strategy=ShadowStrategy(),
                 candidates=("v2",),
                 policy=policy("score-drift", 1_500),
-                forced=True,
             )
         )
         rollout = await ended(stage, alike)
@@ -139,7 +145,6 @@ async def test_a_canary_is_judged_by_the_inputs_that_its_users_send(
                 candidates=("v2",),
                 policy=policy("input-drift", 4_000),
                 salt=SALT,
-                forced=True,
             )
         )
         rollout = await ended(stage, features)

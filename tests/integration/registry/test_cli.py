@@ -72,7 +72,13 @@ def test_a_version_from_its_file_to_production_and_back(cli: Cli, artifact: Path
     rolled_back = cli("events", "--type", "rolled-back").stdout.splitlines()
     assert len(rolled_back) == 1
     assert "rolled digits back from second to v1 (emergency)" in rolled_back[0]
-    assert len(cli("events", "--last", "2").stdout.splitlines()) == 2
+    newest = [json.loads(line)["offset"] for line in cli("events", "--last", "2", "--json").stdout.splitlines()]
+    assert newest == [line["offset"] for line in lines[-2:]]
+    # The newest of those asked for, wherever in the log they are, also from an offset on.
+    assert cli("events", "--type", "rolled-back", "--last", "1").stdout.splitlines() == rolled_back[-1:]
+    from_start = cli("events", "--from-offset", "0", "--last", "2", "--json").stdout.splitlines()
+    assert [json.loads(line)["offset"] for line in from_start] == newest
+    assert "there are" in cli("events", "--type", "rolled-bak", code=2).stderr
 
 
 def test_tags_and_aliases_are_noted_and_shown(cli: Cli) -> None:

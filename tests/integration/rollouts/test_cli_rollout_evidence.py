@@ -23,6 +23,7 @@ GUIDE = ROOT / "docs" / "guides" / "rollouts-by-evidence.md"
 LENIENT = """
 [policy]
 metrics = [{ metric = "success-rate", margin = 0.5 }]
+promote_on_operational = true
 answers_min = 400
 """
 

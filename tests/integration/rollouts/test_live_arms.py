@@ -56,10 +56,11 @@ async def test_of_two_candidates_the_one_with_the_better_rewards_is_promoted(set
     async with live_digits(
         settings, rate=200, labelled=1.0, reward=lambda version, _right: chance.gauss(worth[version], 0.1)
     ) as live:
-        for seed in (1, 2, 3):
-            await live.trained(seed=seed)
+        accuracy, *_others = [await live.trained(seed=seed) for seed in (1, 2, 3)]
         await live.switched("v1")
-        command = StartRollout(**live.meta(), strategy=AbStrategy(arms=arms), policy=policy, forced=True)
+        for name in ("v2", "v3"):  # validation is not the point: all count as equally good
+            await live.validated(name, accuracy, ("v1", accuracy))
+        command = StartRollout(**live.meta(), strategy=AbStrategy(arms=arms), policy=policy)
         ended, _seconds = await live.rolled_out(command, seconds_max=SECONDS_MAX)
         state = live.registry.state("digits")
         assert min(live.answered[name] for name in worth) > 0
@@ -106,9 +107,10 @@ async def test_what_stays_open_goes_to_people_of_whom_one_wins(settings: Setting
         live_digits(settings, rate=200, labelled=1.0) as live,
         bootstrap.open_registry(settings, "other") as other,
     ):
-        await live.trained(seed=1)
+        first = await live.trained(seed=1)
         await live.switched("v1")
-        await live.trained(epochs=6, seed=2)
+        second = await live.trained(epochs=6, seed=2)
+        await live.validated("v2", second, ("v1", first))
 
         async def people() -> None:
             rollout = live.registry.state("digits").rollout
@@ -122,7 +124,7 @@ async def test_what_stays_open_goes_to_people_of_whom_one_wins(settings: Setting
             told.extend(await asyncio.gather(live.registry.handle(orders[0]), other.handle(orders[1])))
 
         command = StartRollout(
-            **live.meta(), strategy=ProgressiveStrategy(steps=steps), candidates=("v2",), policy=policy, forced=True
+            **live.meta(), strategy=ProgressiveStrategy(steps=steps), candidates=("v2",), policy=policy
         )
         ended, _seconds = await live.rolled_out(command, seconds_max=SECONDS_MAX, meanwhile=people)
         late = await live.registry.handle(AdvanceRollout(**live.meta(), rollout_id=ended.rollout_id, step_index=3))

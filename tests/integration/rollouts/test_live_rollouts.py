@@ -87,13 +87,15 @@ async def test_a_shadow_is_judged_by_its_agreement_and_answers_nobody_meanwhile(
     settings: Settings, kind: DataKind, status: str, active: str
 ) -> None:
     policy = RolloutPolicy(
-        metrics=(MetricRule(metric="agreement", threshold=0.8),), answers_min=50, bake_seconds=0, auto_promote=True
+        metrics=(MetricRule(metric="agreement", threshold=0.8),), answers_min=50, promote_after_shadow=True
     )
     async with live_digits(settings, rate=200, labelled=0.0) as live:
-        await live.trained(epochs=6, seed=1)
+        first = await live.trained(epochs=6, seed=1)
         await live.switched("v1")
-        await live.trained(kind, epochs=6, seed=2)
-        command = StartRollout(**live.meta(), strategy=ShadowStrategy(), candidates=("v2",), policy=policy, forced=True)
+        second = await live.trained(kind, epochs=6, seed=2)
+        if kind == "good":
+            await live.validated("v2", second, ("v1", first))
+        command = StartRollout(**live.meta(), strategy=ShadowStrategy(), candidates=("v2",), policy=policy)
         ended, _seconds = await live.rolled_out(command, seconds_max=SECONDS_MAX)
         state = live.registry.state("digits")
     assert (ended.status, state.active_version) == (status, active)

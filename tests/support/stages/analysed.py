@@ -79,7 +79,7 @@ class Analysed:
         return AnalysisAgent(registry, publisher, TOPICS, self.entries, clock=self.clock, care=self.care, **fields)
 
     async def begin(self, *arguments: Any, **fields: Any) -> RolloutState:
-        policy = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),))
+        policy = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),), promote_on_operational=True)
         for command in (
             register(),
             validate("v1", promote_first=True),

@@ -21,6 +21,12 @@ NO_TRACKING = "http://127.0.0.1:1"
 Result = TypeVar("Result")
 
 
+async def asked(url: str, question: Callable[[MlflowClient], Result], *, key: str | None = KEYS["ada"]) -> Result:
+    """What MLflow's client says, as it would in a process that has nothing but the address and the key."""
+    with _environment(MLFLOW_REGISTRY_URI=url, MLFLOW_TRACKING_URI=NO_TRACKING, MLFLOW_TRACKING_TOKEN=key):
+        return await asyncio.to_thread(lambda: question(MlflowClient()))
+
+
 class MlflowStage:
     """A client of each owner of a key, and what they talk to."""
 
@@ -28,12 +34,8 @@ class MlflowStage:
         self.http = http
 
     async def ask(self, question: Callable[[MlflowClient], Result], *, key: str | None = KEYS["ada"]) -> Result:
-        """What MLflow's client says, as it would in a process that has nothing but the address and the key."""
-
-        with _environment(
-            MLFLOW_REGISTRY_URI=self.http.url, MLFLOW_TRACKING_URI=NO_TRACKING, MLFLOW_TRACKING_TOKEN=key
-        ):
-            return await asyncio.to_thread(lambda: question(MlflowClient()))
+        """See `asked`."""
+        return await asked(self.http.url, question, key=key)
 
     async def source(self) -> str:
         """A source that is in the store, another one each time."""

@@ -10,16 +10,18 @@ from hotswap_stream.client.load.drive import LoadPlan, LoadRun, Outcome
 
 
 class Target:
-    """Answers each request after a time; `stand_still` holds all back until a time of the run."""
+    """Answers each request after a time; `still_s` holds all back for a while from the first one on."""
 
-    def __init__(self, answer_s: float = 0.0, *, error: str | None = None) -> None:
+    def __init__(self, answer_s: float = 0.0, *, still_s: float = 0.0, error: str | None = None) -> None:
         self.sent: list[int] = []
         self.in_flight = self.in_flight_most = 0
         self.answer_s = answer_s
-        self.still_until_s = 0.0
+        self.still_s, self.still_until_s = still_s, 0.0
         self.error = error
 
     def send(self, number: int) -> "asyncio.Future[Any]":
+        if not self.sent:
+            self.still_until_s = asyncio.get_running_loop().time() + self.still_s
         self.sent.append(number)
         self.in_flight += 1
         self.in_flight_most = max(self.in_flight_most, self.in_flight)
@@ -44,8 +46,7 @@ class Target:
 
 async def test_an_open_loop_counts_the_time_that_requests_had_to_wait_to_be_sent() -> None:
     """The target stands still for half a second and takes one request at a time: all that was due then is slow."""
-    target = Target()
-    target.still_until_s = asyncio.get_running_loop().time() + 0.5
+    target = Target(still_s=0.5)
     run = LoadRun(target, LoadPlan(rate_per_s=200, requests=100, in_flight_max=1))
     await run.run()
     latencies = run.tally.latencies()

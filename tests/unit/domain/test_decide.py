@@ -1,6 +1,7 @@
 """Every command against `decide`: what it leads to, what is refused and what is said to be legal instead."""
 
 import pytest
+from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
 from hotswap_events.registry import ArtifactFacts, ModelTrained, Provenance, TrainingFailed, TrainingStarted
@@ -126,6 +127,19 @@ class TestRegister:
     def test_names_count_up_by_themselves(self) -> None:
         given().when(register(artifact=artifact_of("v1"))).then(trained("v1"))
         given(*V1_ACTIVE).when(register(artifact=artifact_of("v2"))).then(trained("v2"))
+
+    def test_the_bytes_of_a_failed_version_are_told_of(self) -> None:
+        failed = given(*V1_ACTIVE, trained("v2"), validated("v2", "failed", baseline=("v1", 0.97)))
+        again = failed.when(register("v3", artifact=artifact_of("v2")))
+        again.then(replace(trained("v3"), artifact=artifact_of("v2")))
+        again.and_says("that of v2, which failed validation")
+        twins = given(
+            *V1_ACTIVE,
+            trained("v2"),
+            validated("v2", "failed", baseline=("v1", 0.97)),
+            replace(trained("v3"), artifact=artifact_of("v2")),
+        )
+        twins.when(promote("v3")).then_refused("illegal-step", "not been validated", "that of 'v2', which failed")
 
     def test_names_that_are_taken_are_left_out(self) -> None:
         given(trained("v2")).when(register(artifact=artifact_of("v3"))).then(trained("v3"))
@@ -357,7 +371,21 @@ class TestRollBack:
 
     def test_on_and_on(self) -> None:
         v3_active = (*V2_ACTIVE, trained("v3"), validated("v3", baseline=("v2", 0.97)), promoted("v3", "v2"))
-        given(*v3_active, rolled_back("v2", "v3")).when(roll_back()).then(rolled_back("v1", "v2"))
+        back = given(*v3_active, rolled_back("v2", "v3"))
+        back.when(roll_back(from_version="v2")).then(rolled_back("v1", "v2"))
+
+    def test_asked_for_twice_it_goes_back_once(self) -> None:
+        v3_active = (*V2_ACTIVE, trained("v3"), validated("v3", baseline=("v2", 0.97)), promoted("v3", "v2"))
+        once = given(*v3_active).when(roll_back())
+        once.then(rolled_back("v2", "v3"))
+        once.and_says("switch to v3", "would go to v1 and archive v2")
+        for cause in ("operator", "emergency"):
+            again = given(*v3_active, rolled_back("v2", "v3")).when(roll_back(cause))
+            again.then_refused(
+                "illegal-step", "would go on to 'v1' and archive 'v2'", "from_version: v2", "switch to v3"
+            )
+        later = given(*v3_active, rolled_back("v2", "v3"), promoted("v3", "v2", forced=True))
+        later.when(roll_back()).then(rolled_back("v2", "v3"))
 
     def test_past_one_that_was_archived_since(self) -> None:
         v3_active = (*V2_ACTIVE, trained("v3"), validated("v3", baseline=("v2", 0.97)), promoted("v3", "v2"))

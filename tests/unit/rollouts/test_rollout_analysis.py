@@ -44,7 +44,7 @@ def rule(metric: MetricName = "success-rate", **fields: Any) -> MetricRule:
 
 def trial(strategy: Strategy = CANARY, policy: RolloutPolicy | None = None, *candidates: str) -> RolloutTrial:
     """A rollout that has just begun."""
-    policy = policy or RolloutPolicy(metrics=(rule(margin=0.03),))
+    policy = policy or RolloutPolicy(metrics=(rule(margin=0.03),), promote_on_operational=True)
     begun = RolloutTrial(state_after(*PROVEN))
     command = start_rollout(strategy, *(candidates or ("v2",)), policy=policy)
     begun.apply(command, BEGIN)
@@ -169,7 +169,9 @@ def test_what_cannot_be_told_in_time_goes_to_a_person_and_resuming_gives_a_fresh
 
 def test_where_it_goes_on_all_the_same_the_best_of_several_is_promoted() -> None:
     begun = RolloutTrial(state_after(*PROVEN))
-    policy = RolloutPolicy(metrics=(rule(margin=0.001),), seconds_max=60, on_inconclusive="proceed")
+    policy = RolloutPolicy(
+        metrics=(rule(margin=0.001),), seconds_max=60, on_inconclusive="proceed", promote_on_operational=True
+    )
     begun.apply(start_rollout(ab(v1=4_000, v2=3_000, v3=3_000), policy=policy), BEGIN)
     run(begun, ObservedTraffic(answers_a_second=100), {"v1": 0.9, "v2": 0.9, "v3": 0.95}, 61)
     assert begun.refused is None, begun.refused
@@ -196,7 +198,7 @@ def test_a_budget_of_answers_ends_an_analysis() -> None:
 
 @pytest.mark.parametrize(("rates", "outcome"), [(GOOD, "kept"), (BAD, "rolled-back")])
 def test_harm_in_the_bake_leads_back_by_one_decision(rates: dict[str, float], outcome: str) -> None:
-    begun = trial(CANARY, RolloutPolicy(metrics=(rule(margin=0.03),), bake_seconds=60))
+    begun = trial(CANARY, RolloutPolicy(metrics=(rule(margin=0.03),), bake_seconds=60, promote_on_operational=True))
     traffic = ObservedTraffic(answers_a_second=2_000)
     for _second in range(900):
         if begun.state.active_version == "v1":

@@ -24,8 +24,8 @@ from tests.support.samples.recorded import EvenAnswers, KeptHistory, labels
 from tests.support.samples.registry import MODEL, CountingIds, register, validate
 from tests.support.samples.rollouts import CANARY, abort_rollout, start_rollout
 
-EAGER = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),))
-PATIENT = RolloutPolicy(metrics=(MetricRule(metric="success-rate", threshold=0.5),))
+EAGER = RolloutPolicy(metrics=(MetricRule(metric="success-rate", margin=0.03),), promote_on_operational=True)
+PATIENT = RolloutPolicy(metrics=(MetricRule(metric="success-rate", threshold=0.5),), promote_on_operational=True)
 LABELS = RolloutPolicy(metrics=(MetricRule(metric="accuracy", margin=0.05),))
 
 

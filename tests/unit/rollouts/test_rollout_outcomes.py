@@ -1,19 +1,24 @@
 """What follows from the outcome of an analysis, in each status of a rollout."""
 
 import pytest
+from msgspec.structs import replace
 
 from hotswap_events.registry import RegistryEvent
-from hotswap_events.rollout_strategy import RolloutPolicy
+from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
 from tests.support.decider_specification import given
 from tests.support.samples.registry import (
     archived,
+    artifact_of,
     promoted,
     rolled_back,
     trained,
+    validated,
 )
 from tests.support.samples.rollout_course import AT_PAUSE, BAKING, IN_CANARY, IN_STEPS, PROVEN, RIVALS, WON
 from tests.support.samples.rollouts import (
+    CANARY,
     EVIDENCE,
+    POLICY,
     SHADOW,
     STRICT,
     abort_rollout,
@@ -27,9 +32,16 @@ from tests.support.samples.rollouts import (
     rollout_paused,
     rollout_resumed,
     rollout_started,
+    set_weight,
     step_entered,
     weights_set,
 )
+
+BY_LABELS = RolloutPolicy(metrics=(MetricRule(metric="accuracy", margin=0.02),))
+BY_ERRORS = RolloutPolicy(promote_on_operational=True)
+AFTER_SHADOW = RolloutPolicy(promote_on_operational=True, promote_after_shadow=True)
+FAILED_V3 = (trained("v3"), validated("v3", "failed", baseline=("v1", 0.97)))
+WAITS = rollout_paused("waiting-for-promotion")
 
 
 class TestAnalysis:
@@ -52,18 +64,57 @@ class TestAnalysis:
             promoted("v2", "v1"),
         )
 
-    def test_success_of_a_canary_promotes(self) -> None:
-        given(*IN_CANARY).when(record_analysis()).then(
+    @pytest.mark.parametrize("policy", [BY_LABELS, BY_ERRORS])
+    def test_success_of_a_canary_promotes(self, policy: RolloutPolicy) -> None:
+        given(*PROVEN, rollout_started(policy=policy)).when(record_analysis()).then(
             analysis_recorded(), completed("promoted", model_version="v2"), promoted("v2", "v1")
         )
 
+    def test_success_by_what_would_not_notice_wrong_answers_waits_for_a_person(self) -> None:
+        given(*IN_CANARY).when(record_analysis()).then(analysis_recorded(), WAITS)
+
+    def test_the_last_analysis_is_what_a_promotion_rests_on(self) -> None:
+        policy = replace(BY_LABELS, metrics=(*BY_LABELS.metrics, *POLICY.metrics))
+        for metrics, end in (
+            (("success-rate",), (step_entered(3), WAITS)),
+            ((), (completed("promoted", model_version="v2"), promoted("v2", "v1"))),
+        ):
+            steps = progressive(set_weight(500), analysis(metrics=("accuracy",)), analysis(metrics=metrics))
+            moved = (step_entered(0), weights_set(v1=9_500, v2=500), step_entered(1), step_entered(2))
+            at_last = given(*PROVEN, rollout_started(steps, policy=policy), *moved)
+            at_last.when(record_analysis()).then(analysis_recorded(step_index=2), *end)
+
+    @pytest.mark.parametrize("candidate", [(trained("v3"),), FAILED_V3], ids=["never validated", "failed"])
+    def test_nothing_that_was_forced_is_promoted_by_itself(self, candidate: tuple[RegistryEvent, ...]) -> None:
+        forced = rollout_started(CANARY, "v3", policy=BY_ERRORS, forced=True)
+        given(*PROVEN, *candidate, forced).when(record_analysis()).then(analysis_recorded(), WAITS)
+
+    def test_the_bytes_of_a_failed_version_are_not_promoted_by_themselves(self) -> None:
+        again = replace(trained("v4"), artifact=artifact_of("v3"))
+        close = validated("v4", "inconclusive", baseline=("v1", 0.97))
+        started = rollout_started(CANARY, "v4", policy=BY_LABELS)
+        given(*PROVEN, *FAILED_V3, again, close, started).when(record_analysis()).then(analysis_recorded(), WAITS)
+
+    def test_a_shadow_ends_in_a_report(self) -> None:
+        policy = RolloutPolicy(metrics=(MetricRule(metric="agreement", threshold=0.9),))
+        for asked, end in (
+            (policy, (WAITS,)),
+            (
+                replace(policy, promote_after_shadow=True),
+                (completed("promoted", model_version="v2"), promoted("v2", "v1")),
+            ),
+        ):
+            given(*PROVEN, rollout_started(SHADOW, policy=asked)).when(record_analysis()).then(
+                analysis_recorded(), *end
+            )
+
     def test_success_of_what_was_never_validated_waits_for_a_person(self) -> None:
         given(*PROVEN, trained("v3"), rollout_started(SHADOW, "v3")).when(record_analysis()).then(
-            analysis_recorded(), rollout_paused("waiting-for-promotion")
+            analysis_recorded(), WAITS
         )
 
     def test_success_of_one_of_several(self) -> None:
-        rivals = given(*RIVALS, rollout_started(SHADOW, "v2", "v3"))
+        rivals = given(*RIVALS, rollout_started(SHADOW, "v2", "v3", policy=AFTER_SHADOW))
         rivals.when(record_analysis()).then_refused("invalid-value", "which candidate")
         rivals.when(record_analysis(model_version="v3")).then(
             analysis_recorded(model_version="v3"), completed("promoted", model_version="v3"), promoted("v3", "v1")
@@ -101,7 +152,7 @@ class TestAnalysis:
 
     def test_or_what_the_policy_makes_of_it(self) -> None:
         for policy, end in (
-            (RolloutPolicy(on_inconclusive="proceed"), WON),
+            (replace(BY_ERRORS, on_inconclusive="proceed"), WON),
             (RolloutPolicy(on_inconclusive="abort"), (completed("aborted"), archived("v2"))),
         ):
             given(*PROVEN, rollout_started(policy=policy)).when(record_analysis("inconclusive")).then(
@@ -109,7 +160,7 @@ class TestAnalysis:
             )
 
     def test_going_on_all_the_same_needs_one_of_several(self) -> None:
-        policy = RolloutPolicy(on_inconclusive="proceed")
+        policy = replace(AFTER_SHADOW, on_inconclusive="proceed")
         rivals = given(*RIVALS, rollout_started(SHADOW, "v2", "v3", policy=policy))
         rivals.when(record_analysis("inconclusive")).then_refused("invalid-value", "which candidate")
         rivals.when(record_analysis("inconclusive", model_version="v3")).then(

@@ -6,6 +6,7 @@ import pytest
 
 from hotswap_events.commands import AnyCommand
 from hotswap_events.registry import RegistryEvent
+from hotswap_events.rollout_commands import StartRollout
 from hotswap_events.rollout_strategy import AbStrategy, MetricName, MetricRule, RolloutPolicy, Strategy
 from hotswap_stream.domain.decide import Accepted
 from tests.support.decider_specification import given
@@ -36,6 +37,40 @@ from tests.support.samples.rollouts import (
     strategy_changed,
     weights_set,
 )
+
+
+class TestWhatIsToldAtTheStart:
+    @pytest.mark.parametrize(
+        ("command", "words"),
+        [
+            (
+                start_rollout(CANARY, "v2"),
+                (
+                    "decided by success-rate, which would not",
+                    "waits for a person",
+                    "promote_on_operational: true",
+                ),
+            ),
+            (
+                start_rollout(CANARY, "v2", policy=RolloutPolicy(metrics=(MetricRule(metric="accuracy", margin=0.1),))),
+                ("decided by accuracy; success promotes v2",),
+            ),
+            (
+                start_rollout(CANARY, "v2", policy=RolloutPolicy(promote_on_operational=True)),
+                ("which would not notice if all answers were wrong; success promotes v2",),
+            ),
+            (start_rollout(CANARY, "v2", policy=RolloutPolicy(auto_promote=False)), ("auto_promote is false",)),
+            (start_rollout(SHADOW, "v2"), ("a shadow ends in a report",)),
+            (start_rollout(fixed("v2"), "v2"), ("it has no success: a person promotes or aborts",)),
+            (
+                start_rollout(CANARY, "v2", policy=RolloutPolicy(metrics=())),
+                ("decided by no metric; it has no",),
+            ),
+            (start_rollout(CANARY, "v3", forced=True), ("v3 has not been validated",)),
+        ],
+    )
+    def test_what_decides_and_what_follows(self, command: StartRollout, words: tuple[str, ...]) -> None:
+        given(*PROVEN, trained("v3")).when(command).and_says(*words)
 
 
 class TestStart:

@@ -22,6 +22,7 @@ from hotswap_stream.application.rollouts.analysis.folding import fold_judged, fo
 from hotswap_stream.application.rollouts.analysis.metric_tests import metric_evidence
 from hotswap_stream.application.rollouts.analysis.table import ModelTable, RolloutTable
 from hotswap_stream.application.rollouts.analysis.verdicts import verdicts_of
+from hotswap_stream.domain.rollouts.automatic import looks_at_content
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.domain.statistics.beta_binomial import rate_interval
 from hotswap_stream.domain.statistics.evidence import Evidence
@@ -29,7 +30,8 @@ from hotswap_stream.domain.statistics.latency_histogram import quantile_ms
 from hotswap_stream.domain.statistics.means import mean_interval
 from hotswap_stream.domain.statistics.samples import Counts
 
-Advice = Literal["roll out", "roll back", "continue"]
+Advice = Literal["roll out", "roll back", "no harm", "continue"]
+"""`no harm`: what the policy names is good enough, and nothing of it tells right answers from wrong ones."""
 
 MARGINS: dict[MetricName, float] = {"success-rate": 0.05, "accuracy": 0.05, "reward": 0.0}
 """Of metrics that are shown though the policy does not name them; it is the size of difference found quickest."""
@@ -172,6 +174,11 @@ class Experiment:
         elif won := [verdict for verdict in verdicts if verdict.outcome == "successful"]:
             best = max(won, key=lambda verdict: verdict.lift)
             advice, because = "roll out", _because(best.evidence, "successful")
+            if not (rollout.policy.promotes_on_operational or looks_at_content(rollout.strategy, rollout.policy)):
+                advice = "no harm"
+                because += f", and no metric says whether the answers of {best.model_version} are right"
+                if (compared := figures.get(best.model_version)) and compared.agreement.trials:
+                    because += f"; {compared.agreement.rate:.1%} agree with those of {rollout.baseline_version}"
         named = {rule.metric for rule in rollout.policy.metrics}
         weights = {arm.model_version: arm.weight for arm in rollout.arms}
         return ExperimentReport(
