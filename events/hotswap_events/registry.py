@@ -16,6 +16,7 @@ from hotswap_events.serving_control import SERVING_CONTROL_EVENT_TYPES, ServingC
 from hotswap_events.signature import ModelSignature
 from hotswap_events.validation_policy import ValidationPolicySet
 from hotswap_events.validation_set import ValidationSetChosen
+from hotswap_events.version_options import VersionOptions
 
 Digest = Annotated[str, Meta(extra_json_schema={"pattern": "^sha256:[0-9a-f]{64}$"})]
 Verdict = Literal["passed", "failed", "inconclusive"]
@@ -89,6 +90,8 @@ class ModelTrained(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     tags: dict[str, str] = {}
     trial: ArtifactTrial | None = None
     """Absent for artifacts whose kind needs no trial, and in events of releases that made none."""
+    options: VersionOptions | None = None
+    """How it is computed; absent: as its artifact says."""
 
 
 class ModelValidated(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.application.artifacts.bundle import pack_files
 from hotswap_stream.application.artifacts.file import ArtifactFormatError, digest_of_artifact, read_manifest
 from hotswap_stream.application.artifacts.store import ArtifactStore, ArtifactTooLargeError
@@ -15,9 +16,11 @@ from hotswap_stream.application.artifacts.trial import (
     TrialOrder,
     TrialPassed,
 )
+from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
+    from hotswap_stream.adapters.models.reading import Content
     from hotswap_stream.adapters.onnx.stored_trials import StoredTrials, TrialMemory
     from hotswap_stream.application.artifacts.file_kinds import FileKind
 
@@ -101,6 +104,26 @@ def stored_trials(settings: Settings, store: ArtifactStore) -> "StoredTrials":
     from hotswap_stream.adapters.onnx.stored_trials import StoredTrials
 
     return StoredTrials(store, _memory(settings), threads=settings.torch_threads)
+
+
+def artifact_tried_aside(settings: Settings, options: VersionOptions, digest: str) -> "Content":
+    """Return a stored artifact that runs with these options in a process of its own. Blocking, for a thread.
+
+    Raises:
+        TrialFailedError: It does not.
+        HotswapError: One of those of the store.
+    """
+
+    async def tried() -> "Content":
+        # A store of its own: this thread has a loop of its own.
+        store = artifact_store(settings)
+        manifest, content = await read_artifact(store, digest)
+        await stored_trials(settings, store)(digest, manifest, options)
+        return content
+
+    from hotswap_stream.adapters.models.reading import read_artifact
+
+    return asyncio.run(tried())
 
 
 def _memory(settings: Settings) -> "TrialMemory":

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
+from hotswap_events.version_options import F32, PLAIN, VersionOptions
 from hotswap_stream.adapters.models.reading import Content, read_artifact
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Kind, Package
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.audit.reproduce import ExactModel
 from hotswap_stream.application.plugins.names import MissingPlugin, MissingPluginError, PluginKind
 from hotswap_stream.application.swap.loader import LoadedModel
+from hotswap_stream.domain.versions.options import wrong_options_for
 from hotswap_stream.errors import HotswapError
 
 
@@ -20,12 +22,27 @@ class NotServedError(HotswapError):
 class ContentLoader(Protocol):
     """Loads artifacts of one kind from their bytes."""
 
-    async def load_content(self, manifest: ArtifactManifest, content: Content) -> LoadedModel:
-        """Load; HotswapError with the reason if it cannot serve."""
+    async def load_content(
+        self,
+        manifest: ArtifactManifest,
+        content: Content,
+        options: VersionOptions = PLAIN,
+        digest: str | None = None,
+    ) -> LoadedModel:
+        """Load; HotswapError with the reason if it cannot serve.
+
+        Args:
+            manifest: Of the artifact.
+            content: Its bytes.
+            options: How it is computed.
+            digest: Its digest in the store, for what is done aside; None: nothing is.
+        """
         ...
 
-    async def load_content_exactly(self, manifest: ArtifactManifest, content: Content, executor: str) -> ExactModel:
-        """Load for this executor or not at all."""
+    async def load_content_exactly(
+        self, manifest: ArtifactManifest, content: Content, executor: str, precision: str = F32
+    ) -> ExactModel:
+        """Load for this executor and precision, or not at all."""
         ...
 
     def close(self) -> None:
@@ -41,35 +58,38 @@ class LoaderByKind:
         store: ArtifactStore,
         makers: Mapping[Kind, Callable[[], ContentLoader]],
         *,
-        check: Callable[[str, ArtifactManifest], Awaitable[object]] | None = None,
+        check: Callable[[str, ArtifactManifest, VersionOptions], Awaitable[object]] | None = None,
     ) -> None:
         """Make a loader.
 
         Args:
             store: Where artifacts are.
             makers: Kind → what makes its loader. ModuleNotFoundError from it: something is not installed here.
-            check: Called with digest and manifest before an artifact is loaded; what it raises keeps it from that.
+            check: Called with digest, manifest and options before an artifact is loaded; what it raises keeps it from
+                that.
         """
         self._store = store
         self._makers = makers
         self._check = check
         self._loaders: dict[Kind, ContentLoader] = {}
 
-    async def load(self, digest: str) -> LoadedModel:
+    async def load(self, digest: str, options: VersionOptions = PLAIN) -> LoadedModel:
         """See ModelLoader. MissingPluginError where what computes it is not installed."""
         manifest, content = await read_artifact(self._store, digest)
+        if wrong := wrong_options_for(manifest.kind, options):
+            raise NotServedError(wrong)
         if self._check is not None:
-            await self._check(digest, manifest)
+            await self._check(digest, manifest, options)
         try:
-            return await (await self._of(manifest)).load_content(manifest, content)
+            return await (await self._of(manifest)).load_content(manifest, content, options, digest)
         except MissingPluginError as error:
             raise error.of(manifest.package) from error
 
-    async def load_exactly(self, digest: str, executor: str) -> ExactModel:
+    async def load_exactly(self, digest: str, executor: str, precision: str = F32) -> ExactModel:
         """See ExactLoader. MissingPluginError where what computes it is not installed."""
         manifest, content = await read_artifact(self._store, digest)
         try:
-            return await (await self._of(manifest)).load_content_exactly(manifest, content, executor)
+            return await (await self._of(manifest)).load_content_exactly(manifest, content, executor, precision)
         except MissingPluginError as error:
             raise error.of(manifest.package) from error
 

@@ -9,11 +9,14 @@ import msgspec
 import structlog
 
 from hotswap_events.registry import ArtifactTrial
+from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_stream.adapters.models.openvino import is_installed
 from hotswap_stream.adapters.onnx.trial import can_try, try_model
 from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.artifacts.trial import TrialOrder
+from hotswap_stream.domain.versions.options import executor_of
 
 REMEMBERED_MAX = 4_096
 """Artifacts whose trials are kept on a machine; the oldest are given up first."""
@@ -34,50 +37,65 @@ class StoredTrials:
         self._threads = threads
         self._slots = asyncio.Semaphore(TRIALS_AT_ONCE_MAX)
 
-    async def __call__(self, digest: str, manifest: ArtifactManifest) -> ArtifactTrial | None:
-        """See TrialOfArtifact. None, too, where nothing is installed that runs graphs: workers try it themselves."""
+    async def __call__(
+        self, digest: str, manifest: ArtifactManifest, options: VersionOptions | None = None
+    ) -> ArtifactTrial | None:
+        """See TrialOfArtifact. None, too, where nothing is installed that runs graphs: workers try it themselves.
+
+        What another executor would crash on is tried with that executor, too, where it is installed.
+        """
         if manifest.kind != "onnx":
             return None
-        known = await asyncio.to_thread(self._memory.trial_of, digest)
+        wanted = PLAIN if options is None or executor_of(options) != "openvino" or not is_installed() else options
+        known = await asyncio.to_thread(self._memory.trial_of, digest, wanted)
         if known is not None:
             return known
         if not can_try():
             _log.warning("trial_left_to_workers", digest=digest, missing="onnxruntime")
             return None
         async with self._slots:
-            trial = await self._tried(digest)
-        await asyncio.to_thread(self._memory.add, digest, trial)
+            trial = await self._tried(digest, wanted)
+        await asyncio.to_thread(self._memory.add, digest, trial, wanted)
         return trial
 
-    async def _tried(self, digest: str) -> ArtifactTrial:
+    async def _tried(self, digest: str, options: VersionOptions) -> ArtifactTrial:
         path = await self._store.local_path(digest)
         with tempfile.TemporaryDirectory() as folder:
             if path is None:
                 path = Path(folder) / "artifact"
                 content = (await self._store.fetch(digest)).content
                 await asyncio.to_thread(path.write_bytes, content)
-            passed = await try_model(TrialOrder(artifact=str(path.resolve()), threads=self._threads))
+            order = TrialOrder(
+                artifact=str(path.resolve()),
+                threads=self._threads,
+                executor=executor_of(options) or "onnxruntime",
+                precision=options.precision,
+            )
+            passed = await try_model(order)
         return passed.facts.measured
 
 
 class TrialMemory:
-    """What trials of artifacts measured on this machine, by digest. What is lost costs another trial, nothing else."""
+    """What trials of artifacts measured on this machine, by digest and options.
+
+    What is lost costs another trial, nothing else.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def trial_of(self, digest: str) -> ArtifactTrial | None:
+    def trial_of(self, digest: str, options: VersionOptions = PLAIN) -> ArtifactTrial | None:
         """Return what the artifact's trial measured, or None if none is known. InvalidDigestError."""
-        path = self._path(digest)
+        path = self._path(digest, options)
         try:
             with path.open("rb") as file:
                 return msgspec.json.decode(file.read(RECORD_BYTES_MAX), type=ArtifactTrial)
         except (OSError, msgspec.DecodeError):
             return None
 
-    def add(self, digest: str, trial: ArtifactTrial) -> None:
+    def add(self, digest: str, trial: ArtifactTrial, options: VersionOptions = PLAIN) -> None:
         """Keep what was measured; a folder that cannot be written to is no reason to fail. InvalidDigestError."""
-        path = self._path(digest)
+        path = self._path(digest, options)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Another process may read it at any time: it is there as a whole, or not at all.
@@ -95,5 +113,7 @@ class TrialMemory:
             for path in kept[:-REMEMBERED_MAX]:
                 path.unlink(missing_ok=True)
 
-    def _path(self, digest: str) -> Path:
-        return self._folder / f"{digest_hex(digest)}{_SUFFIX}"
+    def _path(self, digest: str, options: VersionOptions) -> Path:
+        executor = executor_of(options)
+        how = "" if executor in (None, "onnxruntime") else f"-{executor}-{options.precision}"
+        return self._folder / f"{digest_hex(digest)}{how}{_SUFFIX}"

@@ -9,16 +9,20 @@ from msgspec import Struct
 
 from hotswap_events.commands import Refusal
 from hotswap_events.registry import ArtifactFacts, ArtifactTrial
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, InvalidDigestError, read_manifest
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactNotFoundError, ArtifactStore
+from hotswap_stream.domain.versions.options import wrong_options_for
 
 
 class TrialOfArtifact(Protocol):
     """Tries a stored artifact on this machine, once."""
 
-    async def __call__(self, digest: str, manifest: ArtifactManifest) -> ArtifactTrial | None:
-        """Return what its trial measured, now or before; None for a kind that needs none.
+    async def __call__(
+        self, digest: str, manifest: ArtifactManifest, options: VersionOptions | None = None
+    ) -> ArtifactTrial | None:
+        """Return what its trial with these options measured, now or before; None for a kind that needs none.
 
         Raises:
             TrialFailedError: It cannot be served.
@@ -32,8 +36,16 @@ class Registrable(Struct, frozen=True):
     trial: ArtifactTrial | None
 
 
-async def registrable_artifact(store: ArtifactStore, tried: TrialOfArtifact, digest: str) -> Registrable | Refusal:
+async def registrable_artifact(
+    store: ArtifactStore, tried: TrialOfArtifact, digest: str, options: VersionOptions | None = None
+) -> Registrable | Refusal:
     """Return what a registration says of a stored artifact, checked against its bytes; a refusal if there is none.
+
+    Args:
+        store: Where it is.
+        tried: Tries it, if its kind needs a trial.
+        digest: Its digest.
+        options: How the version is to be computed; a refusal if its kind cannot be computed so.
 
     Raises:
         TrialFailedError: It cannot be served.
@@ -58,8 +70,10 @@ async def registrable_artifact(store: ArtifactStore, tried: TrialOfArtifact, dig
         )
     if manifest.kind == "dataset":
         return Refusal(code="invalid-value", reason=f"{digest} is a validation set; it cannot be a version")
+    if wrong := wrong_options_for(manifest.kind, options):
+        return Refusal(code="invalid-value", reason=wrong)
     facts = ArtifactFacts(digest=digest, size_bytes=size_bytes, signature=manifest.signature)
-    return Registrable(facts, await tried(digest, manifest))
+    return Registrable(facts, await tried(digest, manifest, options))
 
 
 def _checked(path: Path) -> tuple[int, ArtifactManifest]:

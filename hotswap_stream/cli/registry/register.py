@@ -10,9 +10,11 @@ from hotswap_stream.cli.registry.version_options import (
     AllowNonFinite,
     CodeRevision,
     DataSnapshot,
+    Executor,
     Labels,
     Metrics,
     NewVersion,
+    Precision,
     RunIdOption,
     Tags,
     WarmUp,
@@ -79,6 +81,8 @@ def register(
     warm_up: WarmUp = None,
     one_by_one: OneByOne = None,
     allow_non_finite: AllowNonFinite = False,
+    executor: Executor = None,
+    precision: Precision = "f32",
     version: NewVersion = None,
     metric: Metrics = None,
     tag: Tags = None,
@@ -104,25 +108,35 @@ def register(
     async def main(settings: "Settings") -> "CommandResult":
         from hotswap_events.commands import CommandResult, Refusal, RegisterVersion
         from hotswap_events.registry import Provenance
+        from hotswap_events.version_options import PLAIN, VersionOptions
         from hotswap_stream import bootstrap
         from hotswap_stream.application.artifacts.facts import Registrable, registrable_artifact
         from hotswap_stream.application.artifacts.trial import ModelOptions
+        from hotswap_stream.domain.versions.options import options_told, wrong_options
 
         store = bootstrap.artifact_store(settings)
+        options = VersionOptions(executor=executor, precision=precision)
         found: Registrable | Refusal
-        if file is None:
-            found = await registrable_artifact(store, bootstrap.stored_trials(settings, store), digest or "")
+        if wrong := wrong_options(options):
+            # Before anything is tried and stored.
+            found = Refusal(code="invalid-value", reason=wrong)
+        elif file is None:
+            trials = bootstrap.stored_trials(settings, store)
+            found = await registrable_artifact(store, trials, digest or "", options)
         else:
-            options = ModelOptions(
+            graph = ModelOptions(
                 labels=tuple(label or ()),
                 warm_up=shapes,
                 batching=batching_of(one_by_one),
                 allow_non_finite=allow_non_finite,
             )
-            content, tried = await bootstrap.imported_model(settings, file, files, options)
+            content, tried = await bootstrap.imported_model(settings, file, files, graph)
             if tried is not None:
                 print_trial(tried, as_json=as_json)
             found = Registrable(await store.put_artifact(content), None if tried is None else tried.facts.measured)
+            if options != PLAIN:
+                trials = bootstrap.stored_trials(settings, store)
+                found = await registrable_artifact(store, trials, found.artifact.digest, options)
         if isinstance(found, Refusal):
             return CommandResult(command_id=fields["command_id"], status="refused", model_name=model, refusal=found)
         provenance = Provenance(
@@ -135,6 +149,7 @@ def register(
         command = RegisterVersion(
             artifact=found.artifact,
             trial=found.trial,
+            options=options_told(options),
             provenance=provenance,
             model_version=version,
             run_id=run_id,

@@ -13,6 +13,7 @@ from hotswap_events.profile import ModelProfiled
 from hotswap_events.registry import ArtifactFacts, ArtifactTrial, ModelValidated, Provenance
 from hotswap_events.validation_policy import ValidationPolicy
 from hotswap_events.validation_set import ValidationSet
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.domain.state.alerts import NO_ALERTS, AlertsState
 from hotswap_stream.domain.state.circuits import UNTOUCHED, ServingControl
 from hotswap_stream.domain.state.rollout import RolloutState
@@ -41,6 +42,8 @@ class VersionState(Struct, gc=False):
     profile: ModelProfiled | None = None
     """What its training data looked like; about 10 KB. None: not known, or given up with the artifact."""
     trial: ArtifactTrial | None = None
+    options: VersionOptions = PLAIN
+    """How it is computed."""
 
     @property
     def was_in_production(self) -> bool:

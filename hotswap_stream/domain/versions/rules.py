@@ -35,6 +35,7 @@ from hotswap_stream.domain.deciding.decision import (
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
 from hotswap_stream.domain.deciding.signatures import differing_signature
 from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.versions.options import options_told, wrong_options
 
 
 def _start_training(state: ModelState, command: StartTraining) -> Decision:
@@ -82,6 +83,7 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
         or limits.wrong_labels("tags", command.tags)
         or limits.wrong_provenance(command.provenance)
         or limits.wrong_trial(command.trial)
+        or wrong_options(command.options)
     )
     if wrong:
         return invalid(wrong)
@@ -103,6 +105,7 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
                 metrics=command.metrics,
                 tags=command.tags,
                 trial=command.trial,
+                options=options_told(command.options),
             ),
         )
     )

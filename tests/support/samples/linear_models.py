@@ -1,5 +1,6 @@
 """A loader for tests of what stands before and after a model: every artifact is the same small model, without torch."""
 
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import Arrays
 from tests.support.samples.artifacts import linear_manifest
@@ -24,7 +25,7 @@ class LinearModel:
 class LinearLoader:
     """Loads whatever is asked for."""
 
-    async def load(self, digest: str) -> LinearModel:  # noqa: ARG002  # every artifact is the same
+    async def load(self, digest: str, options: VersionOptions = PLAIN) -> LinearModel:  # noqa: ARG002  # all are the same
         return LinearModel()
 
     def close(self) -> None:

@@ -38,10 +38,10 @@ class _Model:
 class _Loader:
     def __init__(self) -> None:
         self.model = _Model()
-        self.loaded: list[tuple[str, str]] = []
+        self.loaded: list[tuple[str, ...]] = []
 
-    async def load_exactly(self, digest: str, executor: str) -> _Model:
-        self.loaded.append((digest, executor))
+    async def load_exactly(self, digest: str, executor: str, precision: str = "f32") -> _Model:
+        self.loaded.append((digest, executor, precision))
         return self.model
 
 
@@ -61,7 +61,7 @@ async def test_the_same_numbers_are_equal_also_from_json() -> None:
     loader = _Loader()
     found = await _reproduce(loader, {"y": json.loads(json.dumps((ONE * 2).tolist()))})
     assert found.equal
-    assert loader.loaded == [("sha256:d", "eager")]
+    assert loader.loaded == [("sha256:d", "eager", "f32")]
     assert loader.model.asked == [(8, 3)]
     assert loader.model.closed
 
