@@ -69,7 +69,7 @@ class OpenVinoExecutor:
         except Exception as error:
             # Whatever the library raises: a graph from elsewhere is no reason to end here.
             raise ExecutorUnavailableError(f"OpenVINO does not take the graph: {_first_line(error)}") from error
-        _check_precision(core, compiled, precision)
+        _check_precision(compiled, precision)
         try:
             self._inputs = _ports(compiled.inputs, [spec.name for spec in manifest.inputs], by_name)
             self._outputs = _ports(compiled.outputs, [spec.name for spec in manifest.outputs], by_name)
@@ -111,11 +111,16 @@ def _properties(threads: int, precision: str) -> dict[str, Any]:
     }
 
 
-def _check_precision(core: Any, compiled: Any, precision: str) -> None:
+def has_bf16() -> bool:
+    """Return whether this processor has instructions for bf16; if not, OpenVINO may emulate them, slowly."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _check_precision(compiled: Any, precision: str) -> None:
     taken = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     if taken != {F32: "f32", BF16: "bf16"}.get(precision):
         raise ExecutorUnavailableError(f"this processor does not compute with {precision}; OpenVINO would take {taken}")
-    if precision == BF16 and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if precision == BF16 and not has_bf16():
         _log.warning("precision_emulated", precision=precision, reason="this processor has no instructions for it")
 
 
