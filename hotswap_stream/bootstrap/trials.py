@@ -12,11 +12,13 @@ from hotswap_stream.application.artifacts.store import ArtifactStore, ArtifactTo
 from hotswap_stream.application.artifacts.trial import (
     DEFAULT_TRIAL_LIMITS,
     ModelOptions,
+    TrialFailedError,
     TrialLimits,
     TrialOrder,
     TrialPassed,
 )
 from hotswap_stream.bootstrap.artifacts import artifact_store
+from hotswap_stream.domain.versions.options import executor_of
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -118,10 +120,13 @@ def artifact_tried_aside(settings: Settings, options: VersionOptions, digest: st
         # A store of its own: this thread has a loop of its own.
         store = artifact_store(settings)
         manifest, content = await read_artifact(store, digest)
+        if (executor := executor_of(options)) == "openvino" and has_trees(content):
+            raise TrialFailedError(f"{executor} knows no trees, encoders of categories and the like")
         await stored_trials(settings, store)(digest, manifest, options)
         return content
 
     from hotswap_stream.adapters.models.reading import read_artifact
+    from hotswap_stream.adapters.onnx.openvino import has_trees
 
     return asyncio.run(tried())
 

@@ -8,6 +8,7 @@ from functools import partial
 import structlog
 
 from hotswap_events.version_options import F32
+from hotswap_stream.adapters.models.checking import sample_inputs
 from hotswap_stream.adapters.models.executor_choice import choose
 from hotswap_stream.adapters.models.improving import Improver
 from hotswap_stream.adapters.models.openvino import NAME, is_installed
@@ -21,6 +22,8 @@ from hotswap_stream.errors import HotswapError
 
 CHOICE_BYTES_MAX = 128 * 1024**2
 """Larger graphs stay with ONNX Runtime: each executor holds the weights once more while it is measured."""
+PASS_MS_MIN = 0.5
+"""Where the largest pass takes less, there is nothing to gain: reading and writing its records takes longer."""
 REMEMBERED_MAX = 4_096
 
 TriedAside = Callable[[str], Content]
@@ -55,6 +58,9 @@ class FasterGraphs:
 
     def _improve(self, digest: str, model: OnnxLoadedModel) -> None:
         manifest = model.manifest
+        if _pass_ms(model) < PASS_MS_MIN:
+            self._remember(digest)
+            return
         try:
             content = self._tried_aside(digest)
         except HotswapError as error:
@@ -92,3 +98,16 @@ class FasterGraphs:
         self._not_faster[digest] = None
         while len(self._not_faster) > REMEMBERED_MAX:
             self._not_faster.popitem(last=False)
+
+
+def _pass_ms(model: OnnxLoadedModel) -> float:
+    """Return what the model's largest pass takes, in milliseconds."""
+    inputs = {
+        spec.name: array
+        for spec, array in zip(
+            model.manifest.inputs, sample_inputs(model.manifest, model.sizes[-1], seed=0), strict=True
+        )
+    }
+    began = time.perf_counter()
+    model.infer(inputs)
+    return (time.perf_counter() - began) * 1_000

@@ -16,6 +16,7 @@ from hotswap_stream.adapters.onnx.loading import OnnxLoadedModel, load_graph, lo
 from hotswap_stream.adapters.onnx.session import OnnxGraphExecutor
 from hotswap_stream.application.artifacts.bundle import files_of
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.application.artifacts.trial import TrialFailedError
 from hotswap_stream.domain.versions.options import EXECUTORS_OF, EXECUTORS_OF_KIND, executor_of
 
 GraphExecutorSetting = Literal["auto", "onnxruntime", "openvino"]
@@ -51,6 +52,7 @@ class OnnxModelLoader:
         """
         self._threads, self._batch_rows_max = threads, batch_rows_max
         self._executor = executor
+        self._tried_aside = tried_aside
         self._faster = None if tried_aside is None else FasterGraphs(tried_aside, threads, choice_ms_max)
 
     async def load_content(
@@ -73,8 +75,10 @@ class OnnxModelLoader:
         name = executor_of(options)
         if name is None and self._executor == NAME and is_installed():
             try:
+                if digest is not None and self._tried_aside is not None:
+                    await asyncio.to_thread(self._tried_aside, digest)
                 return await self._load(manifest, content, NAME, F32)
-            except (ExecutorUnavailableError, OutputsDifferError) as error:
+            except (ExecutorUnavailableError, OutputsDifferError, TrialFailedError) as error:
                 _log.warning("executor_not_used", what=manifest.what, executor=NAME, reason=str(error)[:500])
         model = await self._load(manifest, content, name or OnnxGraphExecutor.name, options.precision)
         if name is None and self._executor == "auto" and digest is not None and self._faster is not None:

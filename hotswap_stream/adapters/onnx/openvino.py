@@ -1,11 +1,13 @@
 """A graph of a user's in OpenVINO. Files beside it are put into it: OpenVINO would look for them on disk."""
 
+import re
 from collections.abc import Mapping
 
 from hotswap_events.version_options import F32
 from hotswap_stream.adapters.models.checking import Reference, compare, compare_form
 from hotswap_stream.adapters.models.executor import Executor, ExecutorUnavailableError
 from hotswap_stream.adapters.models.openvino import OpenVinoExecutor
+from hotswap_stream.adapters.models.reading import Content
 from hotswap_stream.adapters.onnx.names import GRAPH_FILE
 from hotswap_stream.adapters.onnx.samples import sample_request
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
@@ -36,6 +38,14 @@ def check_against(
     inputs = [*sample_request(manifest).values()]
     alike = compare if precision == F32 else compare_form
     alike(manifest, reference.run(inputs), candidate.run(inputs), "one request")
+
+
+def has_trees(content: Content) -> bool:
+    """Return whether a bundle names the operators of classical models, which OpenVINO does not know.
+
+    It saves a process that would find out; where the name stands by chance, a graph stays with ONNX Runtime.
+    """
+    return re.search(rb"ai\.onnx\.ml", content) is not None  # type: ignore[type-var]  # an array is a buffer
 
 
 def _one_graph(files: Mapping[str, memoryview]) -> bytes:

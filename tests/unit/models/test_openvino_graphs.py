@@ -14,10 +14,12 @@ from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_a
 from hotswap_stream.adapters.models import executor_choice
 from hotswap_stream.adapters.models.by_kind import LoaderByKind, NotServedError
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
+from hotswap_stream.adapters.onnx import faster
 from hotswap_stream.adapters.onnx.loader import GraphExecutorSetting, OnnxModelLoader
 from hotswap_stream.adapters.onnx.names import GRAPH_FILE
 from hotswap_stream.application.artifacts.bundle import pack_files
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Package, TensorSpec
+from hotswap_stream.application.artifacts.trial import TrialFailedError
 from hotswap_stream.application.plugins.names import MissingPlugin, MissingPluginError
 from hotswap_stream.errors import HotswapError
 from tests.support.samples import graphs
@@ -130,6 +132,7 @@ class Aside:
 
 async def test_a_version_that_serves_takes_what_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor_choice, "fastest", lambda _rates, _standard: "openvino")
+    monkeypatch.setattr(faster, "PASS_MS_MIN", 0.0)
     aside = Aside(CONTENT)
     made = OnnxModelLoader(threads=1, batch_rows_max=16, executor="auto", choice_ms_max=1e9, tried_aside=aside)
     model = await made.load_content(MANIFEST, CONTENT, PLAIN, "sha256:1")
@@ -143,6 +146,15 @@ async def test_a_version_that_serves_takes_what_is_faster(monkeypatch: pytest.Mo
     made.close()
 
 
+async def test_a_setting_brings_openvino_only_to_graphs_that_it_was_tried_with() -> None:
+    for error, executor in ((None, "openvino"), (TrialFailedError("the process crashed"), "onnxruntime")):
+        aside = Aside(CONTENT, error)
+        made = OnnxModelLoader(threads=1, batch_rows_max=16, executor="openvino", tried_aside=aside)
+        model = await made.load_content(MANIFEST, CONTENT, PLAIN, "sha256:1")
+        assert (model.executor, aside.asked) == (executor, 1)
+        made.close()
+
+
 @pytest.mark.parametrize(
     "spoil",
     [lambda: HotswapError("the process crashed"), None],
@@ -152,6 +164,7 @@ async def test_what_is_not_faster_is_not_looked_at_again(
     spoil: Callable[[], HotswapError] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor_choice, "GAIN_MIN", 1e9)
+    monkeypatch.setattr(faster, "PASS_MS_MIN", 0.0)
     aside = Aside(CONTENT, None if spoil is None else spoil())
     made = OnnxModelLoader(threads=1, batch_rows_max=16, executor="auto", choice_ms_max=1e9, tried_aside=aside)
     for _ in range(2):
@@ -160,6 +173,16 @@ async def test_what_is_not_faster_is_not_looked_at_again(
         model.infer(ROWS)
         assert model.executor == "onnxruntime"
     assert aside.asked == 1
+    made.close()
+
+
+async def test_a_graph_that_takes_next_to_nothing_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faster, "PASS_MS_MIN", 1e9)
+    aside = Aside(CONTENT)
+    made = OnnxModelLoader(threads=1, batch_rows_max=16, executor="auto", tried_aside=aside)
+    await made.load_content(MANIFEST, CONTENT, PLAIN, "sha256:1")
+    assert made.wait_improved(120)
+    assert aside.asked == 0
     made.close()
 
 
