@@ -45,7 +45,7 @@ def has_trees(content: Content) -> bool:
 
     It saves a process that would find out; where the name stands by chance, a graph stays with ONNX Runtime.
     """
-    return re.search(rb"ai\.onnx\.ml", content) is not None  # type: ignore[type-var]  # an array is a buffer
+    return re.search(rb"ai\.onnx\.ml", content if isinstance(content, bytes) else content.data) is not None
 
 
 def _one_graph(files: Mapping[str, memoryview]) -> bytes:
