@@ -20,6 +20,7 @@ from hotswap_events.rollout_commands import DeleteArtifact as DeleteArtifact
 from hotswap_events.rollout_commands import RolloutCommands
 from hotswap_events.rollout_commands import SetValidationPolicy as SetValidationPolicy
 from hotswap_events.serving_commands import ServingCommand
+from hotswap_events.version_options import VersionOptions
 
 
 class StartTraining(Command, frozen=True, tag="hotswap.command.start-training.v1"):
@@ -52,6 +53,8 @@ class RegisterVersion(Command, frozen=True, tag="hotswap.command.register.v1"):
     """What its trial measured, if there was one."""
     graph: ArtifactFacts | None = None
     """The architecture as a graph without weights, if it was exported."""
+    options: VersionOptions | None = None
+    """How it is to be computed; the same artifact with other options is another version."""
 
 
 class ValidateVersion(Command, frozen=True, tag="hotswap.command.validate.v1"):

@@ -9,6 +9,7 @@ from msgspec import Struct
 from hotswap_events.commands import Refusal, RegisterVersion
 from hotswap_events.registry import Provenance
 from hotswap_events.registry_state import RegistryVersion, VersionStage
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer, handled
 from hotswap_stream.api.commands.context import Headers, command_context
 from hotswap_stream.api.protocol.authorization import guard_state_change
@@ -20,6 +21,7 @@ from hotswap_stream.api.registry.bodies import RegisterBody
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.artifacts.facts import registrable_artifact
 from hotswap_stream.application.registry.queries import find_version, list_versions
+from hotswap_stream.domain.versions.options import options_told
 
 VERSIONS_IN_PAGE_MAX = 1_000
 
@@ -92,8 +94,9 @@ class VersionController(Controller):
         """Register an artifact that is in the store, trained here or elsewhere."""
         context = command_context(command_headers, data, runtime.services.ids)
         services = runtime.services
+        options = options_told(VersionOptions(executor=data.executor, precision=data.precision))
         found = await registrable_artifact(
-            services.artifacts, services.try_artifact, data.artifact_digest, services.export_graph
+            services.artifacts, services.try_artifact, data.artifact_digest, options, services.export_graph
         )
         if isinstance(found, Refusal):
             raise refused(found, command_id=context.command_id)
@@ -110,6 +113,7 @@ class VersionController(Controller):
             artifact=found.artifact,
             trial=found.trial,
             graph=found.graph,
+            options=options,
             provenance=provenance,
             model_version=data.model_version,
             run_id=data.run_id,

@@ -9,6 +9,7 @@ import torch
 from msgspec.structs import replace
 
 from hotswap_events.commands import Refusal
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.models.by_kind import ContentLoader, LoaderByKind
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
@@ -68,7 +69,7 @@ async def test_versions_of_an_architecture_share_a_graph_that_computes_what_torc
         store,
         bootstrap.stored_trials(settings, store),
         (await store.put_artifact(second)).digest,
-        bootstrap.graph_exporter(settings, store),
+        exported=bootstrap.graph_exporter(settings, store),
     )
     assert isinstance(other, Registrable)
     assert one.graph is not None
@@ -81,13 +82,13 @@ async def test_versions_of_an_architecture_share_a_graph_that_computes_what_torc
 
     loader = without_torch(settings, store)
     for content, found in ((first, one), (second, other)):
-        model = await loader.load(found.artifact.digest, one.graph.digest)
+        model = await loader.load(found.artifact.digest, graph_digest=one.graph.digest)
         manifest = model.manifest
         assert (model.executor, manifest.architecture) == ("exported-graph", NAME)
         eager = EagerExecutor(load_module(manifest, content), manifest)
         answered = model.infer({manifest.inputs[0].name: ROWS})
         np.testing.assert_allclose(answered[manifest.outputs[0].name], eager.run([ROWS])[0], rtol=1e-4, atol=1e-5)
-        exact = await loader.load_exactly(found.artifact.digest, "exported-graph", one.graph.digest)
+        exact = await loader.load_exactly(found.artifact.digest, "exported-graph", graph_digest=one.graph.digest)
         again = exact.infer_exactly({manifest.inputs[0].name: ROWS}, padded_batch_size=model.padded_rows(5))
         assert again[manifest.outputs[0].name].tobytes() == answered[manifest.outputs[0].name].tobytes()
         for each in (model, exact):
@@ -99,6 +100,16 @@ async def test_versions_of_an_architecture_share_a_graph_that_computes_what_torc
         await loader.load(one.artifact.digest)
     with pytest.raises(ExecutorUnavailableError, match="no graph was exported"):
         await loader.load_exactly(one.artifact.digest, "exported-graph")
+    # What the options ask for is more than any graph that stands in gives, whatever computes it.
+    for options, only in (
+        (VersionOptions(executor="onnxruntime"), "onnxruntime"),
+        (VersionOptions(precision="bf16"), "openvino"),
+    ):
+        with pytest.raises(MissingPluginError, match=f"cannot stand in: only {only} may compute") as caught:
+            await loader.load(one.artifact.digest, options, graph_digest=one.graph.digest)
+        assert caught.value.missing.kind == "architecture"
+    with pytest.raises(ExecutorUnavailableError, match="does not compute with 'bf16'"):
+        await loader.load_exactly(one.artifact.digest, "exported-graph", "bf16", graph_digest=one.graph.digest)
 
 
 async def test_a_graph_that_cannot_stand_in_says_why(settings: Settings, store: ArtifactStore) -> None:
@@ -108,7 +119,7 @@ async def test_a_graph_that_cannot_stand_in_says_why(settings: Settings, store: 
     async def refusal(content: bytes, *, tries: bool = False) -> str:
         loader = without_torch(settings, store, tries=tries)
         with pytest.raises(MissingPluginError) as caught:
-            await loader.load(found.digest, (await store.put_artifact(content)).digest)
+            await loader.load(found.digest, graph_digest=(await store.put_artifact(content)).digest)
         assert caught.value.missing.package is not None
         assert caught.value.missing.package.name == "torch"
         return str(caught.value)
