@@ -13,6 +13,7 @@ BENCHMARKS = (
     "false_alarms",
     "detection",
     "executors",
+    "precisions",
     "padding",
     "load_300mb",
     "observation_cost",

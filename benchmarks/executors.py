@@ -15,6 +15,8 @@ from statistics import median
 import numpy as np
 import torch
 
+from hotswap_events.registry import ArtifactFacts
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.torch.executors.config import ExecutorConfig, ExecutorSetting
 from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel
@@ -37,11 +39,8 @@ class Stage:
 
     async def load(self, architecture: str, executor: ExecutorSetting, rows_max: int = BATCH_ROWS) -> TorchLoadedModel:
         """Return a version as a worker would hold it; with `auto`, after what loading began in the background."""
-        torch.manual_seed(0)
-        manifest = manifest_of(architecture, {})
-        facts = await self._store.put_artifact(save_module(build_module(architecture, {}), manifest))
-        config = ExecutorConfig(executor=executor, graph_folder=self._graphs, batch_rows_max=rows_max)
-        loader = TorchModelLoader(self._store, config=config)
+        facts = await self._put(architecture)
+        loader = TorchModelLoader(self._store, config=self._config(executor, rows_max))
         try:
             model = await loader.load(facts.digest)
             await asyncio.to_thread(loader.wait_improved, GRAPH_SECONDS_MAX)
@@ -50,6 +49,22 @@ class Stage:
             return model
         finally:
             loader.close()
+
+    async def load_with(self, architecture: str, options: VersionOptions) -> TorchLoadedModel:
+        """Return a version with these options, as a worker would hold it."""
+        loader = TorchModelLoader(self._store, config=self._config("auto"))
+        try:
+            return await loader.load((await self._put(architecture)).digest, options)
+        finally:
+            loader.close()
+
+    async def _put(self, architecture: str) -> ArtifactFacts:
+        torch.manual_seed(0)
+        manifest = manifest_of(architecture, {})
+        return await self._store.put_artifact(save_module(build_module(architecture, {}), manifest))
+
+    def _config(self, executor: ExecutorSetting, rows_max: int = BATCH_ROWS) -> ExecutorConfig:
+        return ExecutorConfig(executor=executor, graph_folder=self._graphs, batch_rows_max=rows_max)
 
 
 def inputs_of(model: TorchLoadedModel, rows: int) -> dict[str, object]:

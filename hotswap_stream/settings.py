@@ -94,8 +94,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     torch_threads: int = 1
     torch_device: str = "cpu"
     """Where workers compute: `cpu`, `cuda` or `cuda:N`."""
-    executor: Literal["auto", "eager", "channels-last", "onnxruntime", "compile"] = "auto"
-    """What computes a version. `auto`: the fastest whose outputs are those of eager torch, measured when it loads."""
+    executor: Literal["auto", "eager", "channels-last", "onnxruntime", "compile", "openvino"] = "auto"
+    """What computes a version that names no executor. `auto`: the fastest whose outputs are right, measured when it
+    loads. Graphs that users bring know `onnxruntime` and `openvino` alone."""
     executor_compile: bool = False
     """Whether `auto` may also compile an architecture, once per machine: half a minute of a process of low priority."""
     executor_choice_ms_max: float = 1_000.0

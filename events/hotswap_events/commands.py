@@ -23,6 +23,7 @@ from hotswap_events.serving_commands import ServingCommand
 from hotswap_events.tag_commands import SetAlias as SetAlias
 from hotswap_events.tag_commands import TagCommand
 from hotswap_events.tag_commands import TagModel as TagModel
+from hotswap_events.version_options import VersionOptions
 
 
 class StartTraining(Command, frozen=True, tag="hotswap.command.start-training.v1"):
@@ -55,6 +56,8 @@ class RegisterVersion(Command, frozen=True, tag="hotswap.command.register.v1"):
     """What its trial measured, if there was one."""
     graph: ArtifactFacts | None = None
     """The architecture as a graph without weights, if it was exported."""
+    options: VersionOptions | None = None
+    """How it is to be computed; the same artifact with other options is another version."""
 
 
 class ValidateVersion(Command, frozen=True, tag="hotswap.command.validate.v1"):

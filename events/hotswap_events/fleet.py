@@ -23,8 +23,8 @@ PLUGINS_MAX = 1_000
 class FleetPlugin(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Code of the users' own, as a worker has it or lacks it."""
 
-    kind: Literal["architecture", "runtime", "evaluator", "module"]
-    """`module`: one that the operator named, and that does not import."""
+    kind: Literal["architecture", "runtime", "evaluator", "executor", "module"]
+    """`executor`: a library that computes models; `module`: one that the operator named, and that does not import."""
     name: Name
     package: Name | None = None
     """The Python package that brings it; null if that is not known."""

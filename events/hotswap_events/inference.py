@@ -115,6 +115,8 @@ class AnswerFacts(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """Rows the forward pass was padded to: a row's bits depend on that, not on its neighbours."""
     executor: str | None = None
     """What computed it: `eager`, `onnxruntime` …"""
+    precision: str | None = None
+    """With which numbers, where it is not the artifact's own precision: `bf16`."""
     queue_ms: float | None = None
     """From the request's record timestamp to the start of the forward pass."""
     compute_ms: float | None = None

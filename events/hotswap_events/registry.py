@@ -17,6 +17,7 @@ from hotswap_events.signature import ModelSignature
 from hotswap_events.tags import TAG_EVENT_TYPES, TagEvent
 from hotswap_events.validation_policy import ValidationPolicySet
 from hotswap_events.validation_set import ValidationSetChosen
+from hotswap_events.version_options import VersionOptions
 
 Digest = Annotated[str, Meta(extra_json_schema={"pattern": "^sha256:[0-9a-f]{64}$"})]
 Verdict = Literal["passed", "failed", "inconclusive"]
@@ -93,6 +94,8 @@ class ModelTrained(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     graph: ArtifactFacts | None = None
     """The architecture as a graph without weights, for workers where its code is not installed; absent if it was not
     exported."""
+    options: VersionOptions | None = None
+    """How it is computed; absent: as its artifact says."""
 
 
 class ModelValidated(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -15,6 +15,7 @@ from hotswap_events.rollout_record import RolloutRecord
 from hotswap_events.serving_control import CircuitOpenedCause, ServingPolicy
 from hotswap_events.validation_policy import ValidationPolicy
 from hotswap_events.validation_set import ValidationSet
+from hotswap_events.version_options import VersionOptions
 
 CircuitPosition = Literal["closed", "open", "half-open"]
 VersionStage = Literal["none", "staging", "production", "superseded", "archived"]
@@ -82,6 +83,8 @@ class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """What a trial of the artifact measured before it was registered; absent if there was none."""
     graph: ArtifactFacts | None = None
     """What serves the architecture where its code is not installed; absent if it was not exported."""
+    options: VersionOptions | None = None
+    """How it is computed; absent: as its artifact says."""
     verdict: Verdict | None = None
     """Of the last validation; absent if there was none."""
     validation: ModelValidated | None = None

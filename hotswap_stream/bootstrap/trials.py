@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.application.artifacts.bundle import pack_files
 from hotswap_stream.application.artifacts.exporting import GraphOfArtifact, no_graph
 from hotswap_stream.application.artifacts.facts import NO_VERSIONS, Registrable
@@ -13,14 +14,18 @@ from hotswap_stream.application.artifacts.store import ArtifactStore, ArtifactTo
 from hotswap_stream.application.artifacts.trial import (
     DEFAULT_TRIAL_LIMITS,
     ModelOptions,
+    TrialFailedError,
     TrialLimits,
     TrialOrder,
     TrialPassed,
 )
+from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.plugins import use_plugins
+from hotswap_stream.domain.versions.options import executor_of
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
+    from hotswap_stream.adapters.models.reading import Content
     from hotswap_stream.adapters.onnx.stored_trials import StoredTrials, TrialMemory
     from hotswap_stream.application.artifacts.file_kinds import FileKind
 
@@ -138,6 +143,29 @@ def stored_trials(settings: Settings, store: ArtifactStore) -> "StoredTrials":
     from hotswap_stream.adapters.onnx.stored_trials import StoredTrials
 
     return StoredTrials(store, _memory(settings), threads=settings.torch_threads)
+
+
+def artifact_tried_aside(settings: Settings, options: VersionOptions, digest: str) -> "Content":
+    """Return a stored artifact that runs with these options in a process of its own. Blocking, for a thread.
+
+    Raises:
+        TrialFailedError: It does not.
+        HotswapError: One of those of the store.
+    """
+
+    async def tried() -> "Content":
+        # A store of its own: this thread has a loop of its own.
+        store = artifact_store(settings)
+        manifest, content = await read_artifact(store, digest)
+        if (executor := executor_of(options)) == "openvino" and has_trees(content):
+            raise TrialFailedError(f"{executor} knows no trees, encoders of categories and the like")
+        await stored_trials(settings, store)(digest, manifest, options)
+        return content
+
+    from hotswap_stream.adapters.models.reading import read_artifact
+    from hotswap_stream.adapters.onnx.openvino import has_trees
+
+    return asyncio.run(tried())
 
 
 def _memory(settings: Settings) -> "TrialMemory":

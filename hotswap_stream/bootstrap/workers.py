@@ -1,19 +1,22 @@
 """Inference workers."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import answer_tags, connection, topics
 from hotswap_stream.bootstrap.plugins import kinds_here, plugins_here, use_plugins
 from hotswap_stream.bootstrap.registry import build_registry
 from hotswap_stream.bootstrap.topic_care import ensure_control_topics, model_topics_creator
-from hotswap_stream.bootstrap.trials import stored_trials
+from hotswap_stream.bootstrap.trials import artifact_tried_aside, stored_trials
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
     from hotswap_stream.adapters.models.by_kind import ContentLoader, ExportedLoader, LoaderByKind
+    from hotswap_stream.adapters.onnx.loader import GraphExecutorSetting
     from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
     from hotswap_stream.workers.inference.worker import InferenceWorker
 
@@ -43,6 +46,15 @@ def executor_config(settings: Settings) -> "ExecutorConfig":
     )
 
 
+def graph_executor(settings: Settings) -> "GraphExecutorSetting":
+    """Return what computes graphs here: of what the setting may name, they know two."""
+    match settings.executor:
+        case "auto" | "openvino":
+            return settings.executor
+        case _:
+            return "onnxruntime"
+
+
 def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
     """Return what loads versions of every kind, each with what is installed for it.
 
@@ -64,7 +76,13 @@ def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
     def graphs() -> "ContentLoader":
         from hotswap_stream.adapters.onnx.loader import OnnxModelLoader
 
-        return OnnxModelLoader(threads=settings.torch_threads, batch_rows_max=settings.batch_size_max)
+        return OnnxModelLoader(
+            threads=settings.torch_threads,
+            batch_rows_max=settings.batch_size_max,
+            executor=graph_executor(settings),
+            choice_ms_max=settings.executor_choice_ms_max,
+            tried_aside=partial(artifact_tried_aside, settings, VersionOptions(executor="openvino")) if tries else None,
+        )
 
     def exported() -> "ExportedLoader":
         from hotswap_stream.adapters.onnx.exported_loader import ExportedGraphLoader

@@ -31,6 +31,10 @@ class Inference(Struct, frozen=True, kw_only=True):
     """From the request's arrival to the start of the forward pass."""
     compute_ms: float | None
     """Duration of the forward pass."""
+    executor: str | None
+    """What computed it: `eager`, `onnxruntime`, `openvino` …"""
+    precision: str | None
+    """With which numbers, where these are not the artifact's own: `bf16`."""
     round_trip_ms: float
     """From the call to the answer, as the client saw it."""
 
@@ -62,5 +66,7 @@ def inference_of(response: InferResponse, round_trip_ms: float) -> Inference:
         batch_size=facts.batch_size,
         queue_ms=facts.queue_ms,
         compute_ms=facts.compute_ms,
+        executor=facts.executor,
+        precision=facts.precision,
         round_trip_ms=round_trip_ms,
     )

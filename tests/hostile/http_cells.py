@@ -77,6 +77,16 @@ _FILES: dict[tuple[str, str], bytes] = {
 """Kind and way → what a file has in it."""
 
 
+_IN_PATHS = {
+    "model_version": "v1",
+    "rule_name": "no-such-rule",
+    "upload_id": "0" * 32,
+    "alias": "canary",
+    "file_path": "models/hostage/v1/MLmodel",
+}
+"""What stands in a path where it is not what the cell makes hostile."""
+
+
 def http_matrix() -> list[HttpCell]:
     """All cells, in the order of the document."""
     document = msgspec.json.decode(DOCUMENT.read_bytes())
@@ -90,7 +100,7 @@ def http_matrix() -> list[HttpCell]:
 
 def _of_operation(document: Any, method: str, path: str, operation: Any) -> Iterator[HttpCell]:
     model_name = MODEL if method == "GET" or path.startswith(ASKING) else HOSTAGE
-    right = {"model_name": model_name, "model_version": "v1", "rule_name": "no-such-rule", "upload_id": "0" * 32}
+    right = {"model_name": model_name, **_IN_PATHS}
     schema = _body_schema(document, operation)
     body = None if schema is None else msgspec.json.encode(_sample(document, schema, path))
     content_type = b"application/json"

@@ -25,6 +25,7 @@ from hotswap_stream.application.registry.registry import Registry
 from tests.replay.alert_history import alerts
 from tests.replay.emergency_history import emergencies
 from tests.replay.graph_history import graphs
+from tests.replay.option_history import version_options
 from tests.replay.profile_history import profiles
 from tests.replay.replayed_state import replayed_state
 from tests.replay.rollout_history import rollouts
@@ -184,6 +185,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("validation-sets", validation_sets),
     ("graphs", graphs),
     ("tags", tags),
+    ("version-options", version_options),
 )
 """File name → what is written into it. A scenario that was written once is never changed; a new one gets a line."""
 

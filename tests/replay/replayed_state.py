@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from hotswap_events.version_options import PLAIN
 from hotswap_stream.application.audit.audit import verify_records
 from hotswap_stream.application.audit.findings import AuditReport
 from hotswap_stream.application.log.port import LogRecord
@@ -107,6 +108,7 @@ def _version(version: VersionState) -> dict[str, Any]:
         **({"artifact_deleted": True} if version.artifact_deleted else {}),
         **({} if version.profile is None else {"profile": version.profile}),
         **({} if version.graph is None else {"graph": version.graph.digest}),
+        **({} if version.options == PLAIN else {"options": version.options}),
         "verdict": None if validation is None else validation.verdict,
         "figures": None if validation is None else validation.figures,
         "baseline_version": None if validation is None else validation.baseline_version,

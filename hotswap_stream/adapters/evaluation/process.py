@@ -10,15 +10,18 @@ import resource
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.application.plugins.finding import name_modules
 from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdout, end_with_owner, leave, write_line
 from hotswap_stream.application.swap.loader import LoadedModel
 from hotswap_stream.application.training.evaluation import EvaluationAborted, MeasuredOnSet, SetEvaluationOrder
+from hotswap_stream.domain.versions.options import executor_of
 from hotswap_stream.errors import HotswapError
 
 MEMORY_BYTES_MAX = 8 * 1024**3
@@ -80,15 +83,15 @@ def measured(order: SetEvaluationOrder) -> MeasuredOnSet:
     del packed
     beside = evaluation = None
     if order.compared_file is not None:
-        with closing(_loaded(contents[0], order.threads)) as model:
+        with closing(_loaded(contents[0], order.threads, order.compared_options)) as model:
             evaluation, beside = measure(model, labelled, digest)
-    with closing(_loaded(contents[-1], order.threads)) as model:
+    with closing(_loaded(contents[-1], order.threads, order.candidate_options)) as model:
         candidate, _ = measure(model, labelled, digest, beside)
     return MeasuredOnSet(candidate=candidate, compared=evaluation)
 
 
-def _loaded(content: bytes, threads: int) -> LoadedModel:
-    """Load for one executor that is not chosen by measuring: two versions are timed alike."""
+def _loaded(content: bytes, threads: int, options: VersionOptions) -> LoadedModel:
+    """Load for the executor that the options name, or for one that is not chosen by measuring: both are timed alike."""
     from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
     from hotswap_stream.adapters.models.by_kind import ContentLoader, LoaderByKind
 
@@ -98,7 +101,12 @@ def _loaded(content: bytes, threads: int) -> LoadedModel:
         from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
         from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
 
-        config = ExecutorConfig(executor="eager", batch_rows_max=BATCH_ROWS_MAX, torch_threads=threads)
+        config = ExecutorConfig(
+            executor="eager",
+            batch_rows_max=BATCH_ROWS_MAX,
+            torch_threads=threads,
+            graph_folder=None if graph_folder is None else Path(graph_folder),
+        )
         return TorchModelLoader(store, config=config)
 
     def graphs() -> ContentLoader:
@@ -113,9 +121,11 @@ def _loaded(content: bytes, threads: int) -> LoadedModel:
 
     async def load() -> LoadedModel:
         loader = LoaderByKind(store, {"architecture": architectures, "onnx": graphs, "runtime": runtimes})
-        return await loader.load((await store.put_artifact(content)).digest)
+        return await loader.load((await store.put_artifact(content)).digest, options)
 
-    return asyncio.run(load())
+    # An executor that needs a graph of an architecture has it made for this evaluation alone.
+    with TemporaryDirectory() if executor_of(options) else nullcontext() as graph_folder:
+        return asyncio.run(load())
 
 
 def _limit_memory(order: SetEvaluationOrder) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import structlog
 
+from hotswap_events.version_options import F32, PLAIN, VersionOptions
 from hotswap_stream.adapters.models.executor import EXPORTED_GRAPH, ExecutorUnavailableError
 from hotswap_stream.adapters.models.reading import Content, read_artifact
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Kind, Package
@@ -13,6 +14,7 @@ from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.audit.reproduce import ExactModel
 from hotswap_stream.application.plugins.names import MissingPlugin, MissingPluginError, PluginKind
 from hotswap_stream.application.swap.loader import LoadedModel
+from hotswap_stream.domain.versions.options import executor_of, wrong_options_for
 from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)
@@ -25,12 +27,27 @@ class NotServedError(HotswapError):
 class ContentLoader(Protocol):
     """Loads artifacts of one kind from their bytes."""
 
-    async def load_content(self, manifest: ArtifactManifest, content: Content) -> LoadedModel:
-        """Load; HotswapError with the reason if it cannot serve."""
+    async def load_content(
+        self,
+        manifest: ArtifactManifest,
+        content: Content,
+        options: VersionOptions = PLAIN,
+        digest: str | None = None,
+    ) -> LoadedModel:
+        """Load; HotswapError with the reason if it cannot serve.
+
+        Args:
+            manifest: Of the artifact.
+            content: Its bytes.
+            options: How it is computed.
+            digest: Its digest in the store, for what is done aside; None: nothing is.
+        """
         ...
 
-    async def load_content_exactly(self, manifest: ArtifactManifest, content: Content, executor: str) -> ExactModel:
-        """Load for this executor or not at all."""
+    async def load_content_exactly(
+        self, manifest: ArtifactManifest, content: Content, executor: str, precision: str = F32
+    ) -> ExactModel:
+        """Load for this executor and precision, or not at all."""
         ...
 
     def close(self) -> None:
@@ -60,7 +77,7 @@ class LoaderByKind:
         store: ArtifactStore,
         makers: Mapping[Kind, Callable[[], ContentLoader]],
         *,
-        check: Callable[[str, ArtifactManifest], Awaitable[object]] | None = None,
+        check: Callable[[str, ArtifactManifest, VersionOptions], Awaitable[object]] | None = None,
         exported: Callable[[], ExportedLoader] | None = None,
     ) -> None:
         """Make a loader.
@@ -68,7 +85,8 @@ class LoaderByKind:
         Args:
             store: Where artifacts are.
             makers: Kind → what makes its loader. ModuleNotFoundError from it: something is not installed here.
-            check: Called with digest and manifest before an artifact is loaded; what it raises keeps it from that.
+            check: Called with digest, manifest and options before an artifact is loaded; what it raises keeps it from
+                that.
             exported: Makes what loads architectures through their graphs where their code is not installed.
         """
         self._store = store
@@ -77,17 +95,27 @@ class LoaderByKind:
         self._exported = exported
         self._loaders: dict[Kind, ContentLoader] = {}
 
-    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
+    async def load(
+        self, digest: str, options: VersionOptions = PLAIN, *, graph_digest: str | None = None
+    ) -> LoadedModel:
         """See ModelLoader. MissingPluginError where what computes it is not installed, and no graph can stand in."""
         manifest, content = await read_artifact(self._store, digest)
+        if wrong := wrong_options_for(manifest.kind, options):
+            raise NotServedError(wrong)
         if self._check is not None:
-            await self._check(digest, manifest)
+            await self._check(digest, manifest, options)
         try:
-            return await (await self._of(manifest)).load_content(manifest, content)
+            return await (await self._of(manifest)).load_content(manifest, content, options, digest)
         except MissingPluginError as error:
             missing = error.of(manifest.package)
         if graph_digest is None or self._exported is None or manifest.kind != "architecture":
             raise missing
+        if (only := executor_of(options)) is not None:
+            if missing.missing.kind == "executor":
+                raise missing
+            raise MissingPluginError(
+                missing.missing, f"{missing.why}; and its graph cannot stand in: only {only} may compute this version"
+            )
         try:
             model = await self._exported_loader().load_exported(digest, manifest, content, graph_digest)
         except HotswapError as error:
@@ -99,15 +127,19 @@ class LoaderByKind:
         _log.info("served_by_exported_graph", architecture=manifest.architecture, reason=missing.why)
         return model
 
-    async def load_exactly(self, digest: str, executor: str, *, graph_digest: str | None = None) -> ExactModel:
+    async def load_exactly(
+        self, digest: str, executor: str, precision: str = F32, *, graph_digest: str | None = None
+    ) -> ExactModel:
         """See ExactLoader. MissingPluginError where what computes it is not installed."""
         manifest, content = await read_artifact(self._store, digest)
         if executor == EXPORTED_GRAPH:
             if graph_digest is None or self._exported is None or manifest.kind != "architecture":
                 raise ExecutorUnavailableError("no graph was exported of this version's architecture")
+            if precision != F32:
+                raise ExecutorUnavailableError(f"executor {executor!r} does not compute with {precision[:20]!r}")
             return await self._exported_loader().load_exported(digest, manifest, content, graph_digest)
         try:
-            return await (await self._of(manifest)).load_content_exactly(manifest, content, executor)
+            return await (await self._of(manifest)).load_content_exactly(manifest, content, executor, precision)
         except MissingPluginError as error:
             raise error.of(manifest.package) from error
 

@@ -71,6 +71,17 @@ class Reference:
                 compare(self._manifest, [array[order] for array in wanted], found, f"{rows} rows, seed {seed}")
                 self._check_bits(order, found, rows)
 
+    def check_form(self, candidate: Executor, sizes: Sequence[int]) -> None:
+        """Raise OutputsDifferError unless outputs have the reference's shapes and types, and are finite where its are.
+
+        For a candidate of lower precision: how far its numbers are off is for those to judge who compare answers.
+        """
+        for rows in sizes:
+            for seed, inputs, wanted in zip(SEEDS, self._inputs, self._outputs, strict=True):
+                order = np.arange(rows) % self._rows
+                found = candidate.run([array[order] for array in inputs])
+                compare_form(self._manifest, [array[order] for array in wanted], found, f"{rows} rows, seed {seed}")
+
     def _check_bits(self, order: Array, found: Sequence[Array], rows: int) -> None:
         _, first = np.unique(order, return_index=True)
         leader = dict(zip(order[first].tolist(), first.tolist(), strict=True))
@@ -85,18 +96,12 @@ class Reference:
 
 def compare(manifest: ArtifactManifest, wanted: Sequence[Array], found: Sequence[Array], where: str) -> None:
     """Compare outputs. OutputsDifferError names the first one that is off, and by how much."""
+    compare_form(manifest, wanted, found, where)
     for spec, one, other in zip(manifest.outputs, wanted, found, strict=True):
-        if one.shape != other.shape or one.dtype != other.dtype:
-            raise OutputsDifferError(
-                f"output {spec.name!r} is {other.dtype} {list(other.shape)}, "
-                f"not {one.dtype} {list(one.shape)} ({where})"
-            )
         if one.dtype.kind != "f":
             if not np.array_equal(one, other):
                 raise OutputsDifferError(f"output {spec.name!r} differs ({where})")
             continue
-        if not np.array_equal(np.isfinite(one), np.isfinite(other)):
-            raise OutputsDifferError(f"output {spec.name!r} is NaN or infinite elsewhere ({where})")
         finite = np.isfinite(one)
         if not finite.any():
             continue
@@ -104,6 +109,18 @@ def compare(manifest: ArtifactManifest, wanted: Sequence[Array], found: Sequence
         allowed = TOLERANCES[one.dtype.itemsize] * max(float(np.abs(one[finite]).max()), 1e-6)
         if off > allowed:
             raise OutputsDifferError(f"output {spec.name!r} is off by {off:.3g}; {allowed:.3g} is allowed ({where})")
+
+
+def compare_form(manifest: ArtifactManifest, wanted: Sequence[Array], found: Sequence[Array], where: str) -> None:
+    """Compare shapes, types, and which numbers are finite. OutputsDifferError names the first output that is off."""
+    for spec, one, other in zip(manifest.outputs, wanted, found, strict=True):
+        if one.shape != other.shape or one.dtype != other.dtype:
+            raise OutputsDifferError(
+                f"output {spec.name!r} is {other.dtype} {list(other.shape)}, "
+                f"not {one.dtype} {list(one.shape)} ({where})"
+            )
+        if one.dtype.kind == "f" and not np.array_equal(np.isfinite(one), np.isfinite(other)):
+            raise OutputsDifferError(f"output {spec.name!r} is NaN or infinite elsewhere ({where})")
 
 
 def rows_mix(manifest: ArtifactManifest, eager: Executor, rows_max: int) -> bool:

@@ -25,6 +25,7 @@ class PaddedModel:
         self._name: str = executor.name
         self._one_call = threading.Lock()
         self._latest = threading.local()
+        self.sizes = sizes
         self._table = size_table(sizes) if sizes else ()
 
     @property

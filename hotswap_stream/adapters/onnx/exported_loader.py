@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from hotswap_stream.adapters.models.reading import Content, read_artifact
 from hotswap_stream.adapters.onnx.exported import ExportedExecutor, unpack_exported
-from hotswap_stream.adapters.onnx.loader import OnnxLoadedModel, warmed_up
+from hotswap_stream.adapters.onnx.loading import OnnxLoadedModel, checked_sizes
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore
 
@@ -78,5 +78,18 @@ def load_exported(
     batch_rows_max: int,
 ) -> OnnxLoadedModel:
     """Return a version that computes with its architecture's graph; see ExportedGraphLoader for the errors."""
+    executor, sizes = open_exported(manifest, content, graph, threads=threads, batch_rows_max=batch_rows_max)
+    return OnnxLoadedModel(manifest, executor, sizes)
+
+
+def open_exported(
+    manifest: ArtifactManifest,
+    content: bytes | memoryview,
+    graph: bytes | memoryview,
+    *,
+    threads: int,
+    batch_rows_max: int,
+) -> tuple[ExportedExecutor, tuple[int, ...]]:
+    """Return what computes such a version, warmed up, and the rows that its passes may have."""
     executor = ExportedExecutor(manifest, unpack_exported(manifest, graph), content, threads=threads)
-    return warmed_up(manifest, executor, batch_rows_max)
+    return executor, checked_sizes(manifest, executor, batch_rows_max)

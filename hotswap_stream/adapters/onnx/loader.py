@@ -1,135 +1,120 @@
-"""From a bundle to a graph that may serve: open, warm up, check, or say clearly why not."""
+"""The loader of bundles of kind `onnx`: what computes a graph is said by the version, by a setting, or measured."""
 
 import asyncio
-import time
-from collections.abc import Mapping
+from functools import partial
+from typing import Literal
 
-import numpy as np
+import structlog
 
-from hotswap_stream.adapters.models.batch_sizes import batch_sizes
-from hotswap_stream.adapters.models.checking import NUMPY_OF, rows_mix, sample_array, sample_inputs
-from hotswap_stream.adapters.models.executor import Array, Executor, ExecutorUnavailableError
-from hotswap_stream.adapters.models.loaded_model import PaddedModel
-from hotswap_stream.adapters.models.memory import give_back
+from hotswap_events.version_options import F32, PLAIN, VersionOptions
+from hotswap_stream.adapters.models.checking import OutputsDifferError
+from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
+from hotswap_stream.adapters.models.openvino import NAME, is_installed, need
 from hotswap_stream.adapters.models.reading import Content
+from hotswap_stream.adapters.onnx.faster import FasterGraphs, TriedAside
+from hotswap_stream.adapters.onnx.loading import OnnxLoadedModel, load_graph, load_in_openvino
 from hotswap_stream.adapters.onnx.session import OnnxGraphExecutor
 from hotswap_stream.application.artifacts.bundle import files_of
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
-from hotswap_stream.errors import HotswapError
+from hotswap_stream.application.artifacts.trial import TrialFailedError
+from hotswap_stream.domain.versions.options import EXECUTORS_OF, EXECUTORS_OF_KIND, executor_of
 
-WARM_UP_MS_MAX = 200
-"""Where the sizes take longer, computing takes most of it: what a first pass adds to that is little."""
+GraphExecutorSetting = Literal["auto", "onnxruntime", "openvino"]
 
-
-class GraphDiffersError(HotswapError):
-    """The graph does not do what the manifest declares."""
-
-
-class OnnxLoadedModel(PaddedModel):
-    """See PaddedModel."""
-
-    def __init__(self, manifest: ArtifactManifest, executor: Executor, sizes: tuple[int, ...]) -> None:
-        super().__init__(manifest, executor, sizes)
-        self.reference: Executor = executor
-
-    def close(self) -> None:
-        """Drop the session. A thread gives the memory back to the system, so that this call takes no time."""
-        dropped: list[object] = [self._executor, self.reference]
-        self._executor = None
-        del self.reference
-        give_back(dropped.clear)
+_log = structlog.get_logger(__name__)
 
 
 class OnnxModelLoader:
-    """Loads bundles of kind `onnx`. Everything that takes time runs in a thread."""
+    """Loads bundles of kind `onnx`. Everything that takes time runs in a thread.
 
-    def __init__(self, *, threads: int, batch_rows_max: int) -> None:
+    ONNX Runtime computes them, unless a version's options or `executor` name another. With `executor` `auto` a version
+    serves by ONNX Runtime at once, and takes what is faster between two batches, when that is known.
+    """
+
+    def __init__(
+        self,
+        *,
+        threads: int,
+        batch_rows_max: int,
+        executor: GraphExecutorSetting = "onnxruntime",
+        choice_ms_max: float = 1_000.0,
+        tried_aside: TriedAside | None = None,
+    ) -> None:
+        """Make a loader.
+
+        Args:
+            threads: Of one operation.
+            batch_rows_max: Rows of one pass at most.
+            executor: What computes versions that name none.
+            choice_ms_max: Time to build, check and measure another executor for a version that serves.
+            tried_aside: Opens and runs an artifact with another executor in a process of its own, and returns its
+                bytes; blocking. None: versions that name no executor stay with ONNX Runtime.
+        """
         self._threads, self._batch_rows_max = threads, batch_rows_max
+        self._executor = executor
+        self._tried_aside = tried_aside
+        self._faster = None if tried_aside is None else FasterGraphs(tried_aside, threads, choice_ms_max)
 
-    async def load_content(self, manifest: ArtifactManifest, content: Content) -> OnnxLoadedModel:
-        """Open, warm up, check.
+    async def load_content(
+        self,
+        manifest: ArtifactManifest,
+        content: Content,
+        options: VersionOptions = PLAIN,
+        digest: str | None = None,
+    ) -> OnnxLoadedModel:
+        """Open, warm up, check; see ContentLoader.
 
         Raises:
             ArtifactFormatError: It is no bundle.
             GraphNotLoadedError: ONNX Runtime does not take the graph.
             GraphDiffersError: The graph does not do what the manifest declares.
+            ExecutorUnavailableError: The executor that the options name does not take the graph.
+            MissingPluginError: It is not installed here.
+            OutputsDifferError: It computes something else.
         """
-        view = memoryview(content) if isinstance(content, bytes) else content.data
-        return await asyncio.to_thread(
-            lambda: load_graph(manifest, files_of(view), threads=self._threads, batch_rows_max=self._batch_rows_max)
-        )
+        name = executor_of(options)
+        if name is None and self._executor == NAME and is_installed():
+            try:
+                if digest is not None and self._tried_aside is not None:
+                    await asyncio.to_thread(self._tried_aside, digest)
+                return await self._load(manifest, content, NAME, F32)
+            except (ExecutorUnavailableError, OutputsDifferError, TrialFailedError) as error:
+                _log.warning("executor_not_used", what=manifest.what, executor=NAME, reason=str(error)[:500])
+        model = await self._load(manifest, content, name or OnnxGraphExecutor.name, options.precision)
+        if name is None and self._executor == "auto" and digest is not None and self._faster is not None:
+            self._faster.look_for(model, digest, len(content))
+        return model
 
     async def load_content_exactly(
-        self, manifest: ArtifactManifest, content: Content, executor: str
+        self, manifest: ArtifactManifest, content: Content, executor: str, precision: str = F32
     ) -> OnnxLoadedModel:
         """Load for this executor or not at all: also ExecutorUnavailableError."""
-        if executor != OnnxGraphExecutor.name:
+        able = EXECUTORS_OF_KIND["onnx"]
+        if executor not in able:
             raise ExecutorUnavailableError(
-                f"executor {executor[:50]!r} does not compute graphs; {OnnxGraphExecutor.name!r} does"
+                f"executor {executor[:50]!r} does not compute graphs; {' and '.join(able)} do"
             )
-        return await self.load_content(manifest, content)
+        if executor not in EXECUTORS_OF.get(precision, ()):
+            raise ExecutorUnavailableError(f"executor {executor!r} does not compute with {precision[:20]!r}")
+        return await self._load(manifest, content, executor, precision)
+
+    def wait_improved(self, seconds_max: float) -> bool:
+        """Return whether for all loaded versions it is known what is fastest, within this time. Blocking."""
+        return self._faster is None or self._faster.wait_idle(seconds_max)
 
     def close(self) -> None:
-        """Nothing goes on in the background."""
+        """End what still looks for better executors. Versions that serve go on."""
+        if self._faster is not None:
+            self._faster.close()
 
-
-def load_graph(
-    manifest: ArtifactManifest, files: Mapping[str, memoryview], *, threads: int, batch_rows_max: int
-) -> OnnxLoadedModel:
-    """Return a graph that was warmed up and does what the manifest declares; see OnnxModelLoader for the errors."""
-    return warmed_up(manifest, OnnxGraphExecutor(manifest, files, threads=threads), batch_rows_max)
-
-
-def warmed_up(manifest: ArtifactManifest, executor: Executor, batch_rows_max: int) -> OnnxLoadedModel:
-    """Return what computes a graph as a version that may serve. GraphDiffersError: not what the manifest declares."""
-    _check(manifest, executor)
-    sizes: tuple[int, ...] = ()
-    if manifest.has_rows:
-        sizes = batch_sizes(batch_rows_max)
-        try:
-            if rows_mix(manifest, executor, sizes[-1]):
-                raise GraphDiffersError("rows of a batch change each other; the manifest's batching must be 'request'")
-        except GraphDiffersError:
-            raise
-        except Exception as error:
-            raise GraphDiffersError(f"the graph raised with more than one row: {error}") from error
-        _warm_up(manifest, executor, sizes)
-    return OnnxLoadedModel(manifest, executor, sizes)
-
-
-def sample_request(manifest: ArtifactManifest) -> dict[str, Array]:
-    """Return made-up inputs of the warm-up shapes, one row or one request."""
-    generator = np.random.default_rng(0)
-    first = 1 if manifest.has_rows else 0
-    return {
-        spec.name: sample_array(
-            generator, spec.datatype, ((1,) * first) + manifest.warm_up[spec.name][first:], normal=False
+    async def _load(
+        self, manifest: ArtifactManifest, content: Content, executor: str, precision: str
+    ) -> OnnxLoadedModel:
+        view = memoryview(content) if isinstance(content, bytes) else content.data
+        load = load_graph
+        if executor == NAME:
+            need()
+            load = partial(load_in_openvino, precision=precision)
+        return await asyncio.to_thread(
+            lambda: load(manifest, files_of(view), threads=self._threads, batch_rows_max=self._batch_rows_max)
         )
-        for spec in manifest.inputs
-    }
-
-
-def _check(manifest: ArtifactManifest, executor: Executor) -> None:
-    try:
-        outputs = executor.run([*sample_request(manifest).values()])
-    except Exception as error:
-        raise GraphDiffersError(f"the graph raised on warm-up: {type(error).__name__}: {error}") from error
-    for spec, array in zip(manifest.outputs, outputs, strict=True):
-        if array.dtype != np.dtype(NUMPY_OF[spec.datatype]):
-            found = array.dtype
-            raise GraphDiffersError(f"output {spec.name!r} is {found}; {spec.datatype} is declared")
-        if len(array.shape) != len(spec.shape) or (manifest.has_rows and array.shape[0] != 1):
-            raise GraphDiffersError(
-                f"output {spec.name!r} has shape {list(array.shape)} for one row; {list(spec.shape)} is declared"
-            )
-        if not manifest.allow_non_finite and array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise GraphDiffersError(f"output {spec.name!r} holds NaN or infinity, which the manifest does not allow")
-
-
-def _warm_up(manifest: ArtifactManifest, executor: Executor, sizes: tuple[int, ...]) -> None:
-    """Run every size once, the largest first, because it takes the most memory; fewer if they take too long."""
-    deadline = time.perf_counter() + WARM_UP_MS_MAX / 1000
-    for rows in (sizes[-1], *sizes[:-1]):
-        executor.run(sample_inputs(manifest, rows, seed=0))
-        if time.perf_counter() >= deadline:
-            return

@@ -9,11 +9,14 @@ import msgspec
 import structlog
 
 from hotswap_events.registry import ArtifactTrial
+from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_stream.adapters.models.openvino import is_installed
 from hotswap_stream.adapters.onnx.trial import can_try, try_model
 from hotswap_stream.application.artifacts.file import digest_hex, digest_of_artifact
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.artifacts.trial import TrialOrder
+from hotswap_stream.domain.versions.options import executor_of
 
 REMEMBERED_MAX = 4_096
 """Artifacts whose trials are kept on a machine; the oldest are given up first."""
@@ -34,19 +37,25 @@ class StoredTrials:
         self._threads = threads
         self._slots = asyncio.Semaphore(TRIALS_AT_ONCE_MAX)
 
-    async def __call__(self, digest: str, manifest: ArtifactManifest) -> ArtifactTrial | None:
-        """See TrialOfArtifact. None, too, where nothing is installed that runs graphs: workers try it themselves."""
+    async def __call__(
+        self, digest: str, manifest: ArtifactManifest, options: VersionOptions | None = None
+    ) -> ArtifactTrial | None:
+        """See TrialOfArtifact. None, too, where nothing is installed that runs graphs: workers try it themselves.
+
+        What another executor would crash on is tried with that executor, too, where it is installed.
+        """
         if manifest.kind != "onnx":
             return None
-        known = await asyncio.to_thread(self._memory.trial_of, digest)
+        wanted = PLAIN if options is None or executor_of(options) != "openvino" or not is_installed() else options
+        known = await asyncio.to_thread(self._memory.trial_of, digest, wanted)
         if known is not None:
             return known
         if not can_try():
             _log.warning("trial_left_to_workers", digest=digest, missing="onnxruntime")
             return None
         async with self._slots:
-            trial = await self._tried(digest)
-        await asyncio.to_thread(self._memory.add, digest, trial)
+            trial = await self._tried(digest, wanted)
+        await asyncio.to_thread(self._memory.add, digest, trial, wanted)
         return trial
 
     async def exported(self, digest: str, graph_digest: str) -> None:
@@ -59,15 +68,17 @@ class StoredTrials:
         both = digest_of_artifact(f"{digest}\n{graph_digest}".encode())
         if await asyncio.to_thread(self._memory.trial_of, both) is None:
             async with self._slots:
-                trial = await self._tried(digest, graph_digest=graph_digest)
+                trial = await self._tried(digest, PLAIN, graph_digest)
             await asyncio.to_thread(self._memory.add, both, trial)
 
-    async def _tried(self, digest: str, *, graph_digest: str | None = None) -> ArtifactTrial:
+    async def _tried(self, digest: str, options: VersionOptions, graph_digest: str | None = None) -> ArtifactTrial:
         with tempfile.TemporaryDirectory() as folder:
             order = TrialOrder(
                 artifact=await self._file(digest, Path(folder) / "artifact"),
                 exported=None if graph_digest is None else await self._file(graph_digest, Path(folder) / "graph"),
                 threads=self._threads,
+                executor=executor_of(options) or "onnxruntime",
+                precision=options.precision,
             )
             return (await try_model(order)).facts.measured
 
@@ -81,23 +92,26 @@ class StoredTrials:
 
 
 class TrialMemory:
-    """What trials of artifacts measured on this machine, by digest. What is lost costs another trial, nothing else."""
+    """What trials of artifacts measured on this machine, by digest and options.
+
+    What is lost costs another trial, nothing else.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def trial_of(self, digest: str) -> ArtifactTrial | None:
+    def trial_of(self, digest: str, options: VersionOptions = PLAIN) -> ArtifactTrial | None:
         """Return what the artifact's trial measured, or None if none is known. InvalidDigestError."""
-        path = self._path(digest)
+        path = self._path(digest, options)
         try:
             with path.open("rb") as file:
                 return msgspec.json.decode(file.read(RECORD_BYTES_MAX), type=ArtifactTrial)
         except (OSError, msgspec.DecodeError):
             return None
 
-    def add(self, digest: str, trial: ArtifactTrial) -> None:
+    def add(self, digest: str, trial: ArtifactTrial, options: VersionOptions = PLAIN) -> None:
         """Keep what was measured; a folder that cannot be written to is no reason to fail. InvalidDigestError."""
-        path = self._path(digest)
+        path = self._path(digest, options)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Another process may read it at any time: it is there as a whole, or not at all.
@@ -115,5 +129,7 @@ class TrialMemory:
             for path in kept[:-REMEMBERED_MAX]:
                 path.unlink(missing_ok=True)
 
-    def _path(self, digest: str) -> Path:
-        return self._folder / f"{digest_hex(digest)}{_SUFFIX}"
+    def _path(self, digest: str, options: VersionOptions) -> Path:
+        executor = executor_of(options)
+        how = "" if executor in (None, "onnxruntime") else f"-{executor}-{options.precision}"
+        return self._folder / f"{digest_hex(digest)}{how}{_SUFFIX}"

@@ -7,6 +7,7 @@ whoever started it holds the other end of the pipe. What a hostile file does her
 import resource
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
+from hotswap_stream.adapters.models.executor import Executor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.trial import (
     WARNINGS_MAX,
@@ -28,7 +30,7 @@ from hotswap_stream.errors import HotswapError
 
 if TYPE_CHECKING:
     from hotswap_stream.adapters.onnx.graph import GraphSignature
-    from hotswap_stream.adapters.onnx.loader import OnnxLoadedModel
+    from hotswap_stream.adapters.onnx.loading import OnnxLoadedModel
 
 WARM_RUNS = 7
 ROWS_TRIED = 16
@@ -62,7 +64,7 @@ def tried(order: TrialOrder) -> TrialPassed:
     """
     from hotswap_stream.adapters.onnx.deriving import derive_manifest
     from hotswap_stream.adapters.onnx.graph import read_signature
-    from hotswap_stream.adapters.onnx.loader import load_graph
+    from hotswap_stream.adapters.onnx.loading import OnnxLoadedModel, load_in_openvino, open_graph
     from hotswap_stream.adapters.onnx.names import GRAPH_FILE
     from hotswap_stream.adapters.onnx.session import open_session
     from hotswap_stream.application.artifacts.bundle import files_of
@@ -87,15 +89,23 @@ def tried(order: TrialOrder) -> TrialPassed:
         derived = derive_manifest(session, signature, order.options)
         manifest, warnings = derived.manifest, derived.warnings
     del session
-    model = load_graph(manifest, files, threads=order.threads, batch_rows_max=ROWS_TRIED)
-    if given is None and (moving := _moving_bits(manifest, model)):
+    graph_in = partial(open_graph, files=files, threads=order.threads, batch_rows_max=ROWS_TRIED)
+    executor, sizes = graph_in(manifest)
+    if given is None and (moving := _moving_bits(manifest, executor)):
         if order.options.batching == "rows":
             warnings += (f"{moving}; an answer that is computed again may differ in the last bits",)
         else:
             options = replace(order.options, batching="request")
             manifest = derive_manifest(open_session(files, threads=order.threads), signature, options).manifest
-            model = load_graph(manifest, files, threads=order.threads, batch_rows_max=ROWS_TRIED)
+            executor, sizes = graph_in(manifest)
             warnings += (f"{moving}; so requests are computed one by one, unless batching 'rows' is asked for",)
+    model = OnnxLoadedModel(manifest, executor, sizes)
+    if order.executor == "openvino":
+        began = time.perf_counter()
+        model = load_in_openvino(
+            manifest, files, threads=order.threads, batch_rows_max=ROWS_TRIED, precision=order.precision
+        )
+        load_ms = (time.perf_counter() - began) * 1000
     facts = _measured(model, signature, load_ms, before)
     return TrialPassed(manifest=manifest, facts=facts, warnings=warnings[:WARNINGS_MAX])
 
@@ -116,7 +126,7 @@ def _tried_exported(artifact: Path, exported: Path, threads: int) -> TrialPassed
 
 
 def _measured(model: "OnnxLoadedModel", signature: "GraphSignature", load_ms: float, before: int) -> TrialFacts:
-    from hotswap_stream.adapters.onnx.loader import sample_request
+    from hotswap_stream.adapters.onnx.samples import sample_request
 
     inputs = sample_request(model.manifest)
     times = []
@@ -135,7 +145,7 @@ def _measured(model: "OnnxLoadedModel", signature: "GraphSignature", load_ms: fl
     )
 
 
-def _moving_bits(manifest: ArtifactManifest, model: "OnnxLoadedModel") -> str | None:
+def _moving_bits(manifest: ArtifactManifest, executor: Executor) -> str | None:
     """Return what tells that a row's bits are not the same wherever in a batch it is, or None where they are.
 
     Answers are computed again one day, and their place in the batch is not known then.
@@ -143,10 +153,10 @@ def _moving_bits(manifest: ArtifactManifest, model: "OnnxLoadedModel") -> str | 
     from hotswap_stream.adapters.models.batch_sizes import batch_sizes
     from hotswap_stream.adapters.models.checking import OutputsDifferError, Reference
 
-    if not manifest.has_rows or model.padded_rows(ROWS_TRIED) != ROWS_TRIED:
+    if not manifest.has_rows:
         return None
     try:
-        Reference(manifest, model.reference, ROWS_TRIED).check(model.reference, batch_sizes(ROWS_TRIED))
+        Reference(manifest, executor, ROWS_TRIED).check(executor, batch_sizes(ROWS_TRIED))
     except OutputsDifferError as error:
         return f"rows do not have the same outputs in every batch ({error})"
     return None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hotswap_events.version_options import F32, PLAIN, VersionOptions
 from hotswap_stream.adapters.models.checking import NUMPY_OF, SEEDS, rows_mix, sample_inputs
 from hotswap_stream.adapters.models.executor import Array, ExecutorUnavailableError
 from hotswap_stream.adapters.models.loaded_model import PaddedModel
@@ -103,7 +104,13 @@ class RuntimeLoader:
         self._load_seconds_max, self._pass_seconds_max = load_seconds_max, pass_seconds_max
         self._memory_bytes_max, self._pass_cpu_seconds_max = memory_bytes_max, pass_cpu_seconds_max
 
-    async def load_content(self, manifest: ArtifactManifest, content: Content) -> RuntimeModel:
+    async def load_content(
+        self,
+        manifest: ArtifactManifest,
+        content: Content,
+        options: VersionOptions = PLAIN,  # noqa: ARG002  # a runtime computes as it does
+        digest: str | None = None,  # noqa: ARG002  # nothing is done aside
+    ) -> RuntimeModel:
         """Start, load, try.
 
         Raises:
@@ -113,9 +120,13 @@ class RuntimeLoader:
         """
         return await asyncio.to_thread(self._load, manifest, content)
 
-    async def load_content_exactly(self, manifest: ArtifactManifest, content: Content, executor: str) -> RuntimeModel:
+    async def load_content_exactly(
+        self, manifest: ArtifactManifest, content: Content, executor: str, precision: str = F32
+    ) -> RuntimeModel:
         """Load if the runtime that is installed here is the one `executor` names: also ExecutorUnavailableError."""
         installed = executor_name(manifest)
+        if precision != F32:
+            raise ExecutorUnavailableError(f"a runtime computes as it does, not with {precision[:20]!r}")
         if executor != installed:
             raise ExecutorUnavailableError(f"{executor[:200]!r} computed the answer; installed here is {installed!r}")
         return await self.load_content(manifest, content)

@@ -25,6 +25,11 @@ class RegisterBody(CommandBody, frozen=True):
     run_id: RunId | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    executor: Text | None = None
+    """The only one that may compute the version, such as `onnxruntime` or `openvino`; default: the fastest whose
+    outputs are right."""
+    precision: Text = "f32"
+    """`f32`, or `bf16`, whose results differ: the same artifact with another precision is another version."""
 
 
 class ValidateBody(CommandBody, frozen=True):

@@ -5,6 +5,7 @@ from typing import Any
 from litestar import Response
 
 from hotswap_events.commands import Refusal, RegisterVersion
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.api.commands.answers import CommandAnswer, handled
 from hotswap_stream.api.commands.context import CommandContext
 from hotswap_stream.api.protocol.problems import refused
@@ -13,9 +14,14 @@ from hotswap_stream.application.artifacts.facts import registrable_artifact
 
 
 async def register_stored(
-    runtime: ApiRuntime, context: CommandContext, artifact_digest: str, **fields: Any
+    runtime: ApiRuntime,
+    context: CommandContext,
+    artifact_digest: str,
+    *,
+    options: VersionOptions | None = None,
+    **fields: Any,
 ) -> Response[CommandAnswer]:
-    """Register an artifact that is in the store, after its trial; `fields` are those of `RegisterVersion`.
+    """Register an artifact that is in the store, after its trial; `fields` are the others of `RegisterVersion`.
 
     Raises:
         ProblemError: It is refused.
@@ -23,11 +29,11 @@ async def register_stored(
     """
     services = runtime.services
     found = await registrable_artifact(
-        services.artifacts, services.try_artifact, artifact_digest, services.export_graph
+        services.artifacts, services.try_artifact, artifact_digest, options, services.export_graph
     )
     if isinstance(found, Refusal):
         raise refused(found, command_id=context.command_id)
     command = RegisterVersion(
-        artifact=found.artifact, trial=found.trial, graph=found.graph, **fields, **context.fields()
+        artifact=found.artifact, trial=found.trial, graph=found.graph, options=options, **fields, **context.fields()
     )
     return await handled(runtime, context, command)

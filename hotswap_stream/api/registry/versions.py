@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from hotswap_events.registry import Provenance
 from hotswap_events.registry_state import RegistryVersion, VersionStage
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import Headers, command_context
 from hotswap_stream.api.protocol.authorization import guard_state_change
@@ -19,6 +20,7 @@ from hotswap_stream.api.registry.bodies import RegisterBody
 from hotswap_stream.api.registry.registering import register_stored
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.registry.queries import find_version, list_versions
+from hotswap_stream.domain.versions.options import options_told
 
 VERSIONS_IN_PAGE_MAX = 1_000
 
@@ -103,6 +105,7 @@ class VersionController(Controller):
             context,
             data.artifact_digest,
             model_name=model_name,
+            options=options_told(VersionOptions(executor=data.executor, precision=data.precision)),
             provenance=provenance,
             model_version=data.model_version,
             run_id=data.run_id,

@@ -9,10 +9,12 @@ from msgspec import Struct
 
 from hotswap_events.commands import Refusal
 from hotswap_events.registry import ArtifactFacts, ArtifactTrial
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.application.artifacts.exporting import GraphOfArtifact, no_graph
 from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, InvalidDigestError, read_manifest
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Kind
 from hotswap_stream.application.artifacts.store import ArtifactNotFoundError, ArtifactStore
+from hotswap_stream.domain.versions.options import wrong_options_for
 
 NO_VERSIONS: dict[Kind, str] = {
     "dataset": "a validation set",
@@ -24,8 +26,10 @@ NO_VERSIONS: dict[Kind, str] = {
 class TrialOfArtifact(Protocol):
     """Tries a stored artifact on this machine, once."""
 
-    async def __call__(self, digest: str, manifest: ArtifactManifest) -> ArtifactTrial | None:
-        """Return what its trial measured, now or before; None for a kind that needs none.
+    async def __call__(
+        self, digest: str, manifest: ArtifactManifest, options: VersionOptions | None = None
+    ) -> ArtifactTrial | None:
+        """Return what its trial with these options measured, now or before; None for a kind that needs none.
 
         Raises:
             TrialFailedError: It cannot be served.
@@ -41,9 +45,20 @@ class Registrable(Struct, frozen=True):
 
 
 async def registrable_artifact(
-    store: ArtifactStore, tried: TrialOfArtifact, digest: str, exported: GraphOfArtifact = no_graph
+    store: ArtifactStore,
+    tried: TrialOfArtifact,
+    digest: str,
+    options: VersionOptions | None = None,
+    exported: GraphOfArtifact = no_graph,
 ) -> Registrable | Refusal:
     """Return what a registration says of a stored artifact, checked against its bytes; a refusal if there is none.
+
+    Args:
+        store: Where it is.
+        tried: Tries it, if its kind needs a trial.
+        digest: Its digest.
+        options: How the version is to be computed; a refusal if its kind cannot be computed so.
+        exported: Makes the graph of its architecture, if it has one.
 
     Raises:
         TrialFailedError: It cannot be served.
@@ -68,8 +83,10 @@ async def registrable_artifact(
         )
     if (what := NO_VERSIONS.get(manifest.kind)) is not None:
         return Refusal(code="invalid-value", reason=f"{digest} is {what}; it cannot be a version")
+    if wrong := wrong_options_for(manifest.kind, options):
+        return Refusal(code="invalid-value", reason=wrong)
     facts = ArtifactFacts(digest=digest, size_bytes=size_bytes, signature=manifest.signature)
-    return Registrable(facts, await tried(digest, manifest), await exported(digest, manifest))
+    return Registrable(facts, await tried(digest, manifest, options), await exported(digest, manifest))
 
 
 def _checked(path: Path) -> tuple[int, ArtifactManifest]:

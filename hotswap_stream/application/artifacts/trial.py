@@ -6,6 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from hotswap_events.registry import ArtifactTrial
+from hotswap_events.version_options import F32
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Batching, Shape
 from hotswap_stream.errors import HotswapError
 
@@ -69,6 +70,9 @@ class TrialOrder(Struct, frozen=True, kw_only=True):
     options: ModelOptions = ModelOptions()
     limits: TrialLimits = DEFAULT_TRIAL_LIMITS
     threads: int = 1
+    executor: str = "onnxruntime"
+    """What it is to be run with; what goes in and out is found by ONNX Runtime in any case."""
+    precision: str = F32
 
 
 class TrialFacts(Struct, frozen=True, kw_only=True):

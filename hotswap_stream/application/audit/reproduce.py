@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from hotswap_events.version_options import F32
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import Arrays
 from hotswap_stream.errors import HotswapError
@@ -35,8 +36,16 @@ class ExactModel(Protocol):
 class ExactLoader(Protocol):
     """Loads a version with a named executor."""
 
-    async def load_exactly(self, digest: str, executor: str, *, graph_digest: str | None = None) -> ExactModel:
-        """Load an artifact for one executor; `graph_digest` is that of its architecture's graph, if there is one.
+    async def load_exactly(
+        self, digest: str, executor: str, precision: str = F32, *, graph_digest: str | None = None
+    ) -> ExactModel:
+        """Load an artifact for one executor and precision.
+
+        Args:
+            digest: The artifact's.
+            executor: The only one that may compute it.
+            precision: With numbers of which kind.
+            graph_digest: Of its architecture's graph, if there is one.
 
         Raises:
             HotswapError: This executor, or this artifact, is not to be had; the message says why.
@@ -62,6 +71,7 @@ class Reproduction(Struct, frozen=True, kw_only=True):
 
     artifact_digest: str
     executor: str
+    precision: str
     padded_batch_size: int
     rows: int
     differences: tuple[Difference, ...]
@@ -81,6 +91,7 @@ async def reproduce(
     padded_batch_size: int,
     inputs: Arrays,
     answered: Arrays,
+    precision: str = F32,
     first_row: int = 0,
     graph_digest: str | None = None,
 ) -> Reproduction:
@@ -93,6 +104,7 @@ async def reproduce(
         padded_batch_size: The answer's: rows of the forward pass.
         inputs: Tensor name → array, as the request brought them.
         answered: Any of the model's outputs, by name.
+        precision: The answer's, if it names one.
         first_row: The request's first row in its batch; it matters only on processors and executors where a row's bits
             depend on its place in the batch.
         graph_digest: Of the graph of the version's architecture, if there is one.
@@ -101,7 +113,7 @@ async def reproduce(
         NotReproducibleError: The answer and the request do not belong together.
         HotswapError: One of those of `load_exactly`.
     """
-    model = await loader.load_exactly(artifact_digest, executor, graph_digest=graph_digest)
+    model = await loader.load_exactly(artifact_digest, executor, precision, graph_digest=graph_digest)
     try:
         known = [spec.name for spec in model.manifest.outputs]
         unknown = sorted(set(answered) - set(known))
@@ -118,6 +130,7 @@ async def reproduce(
     return Reproduction(
         artifact_digest=artifact_digest,
         executor=executor,
+        precision=precision,
         padded_batch_size=padded_batch_size,
         rows=rows,
         differences=differences,

@@ -19,6 +19,7 @@ from hotswap_events.tags import DESCRIPTION_TAG, AliasSet, ModelTagged
 from hotswap_events.validation_policy import ValidationPolicySet
 from hotswap_events.validation_set import ValidationSetChosen
 from hotswap_stream.application.descriptions.text import shortened
+from hotswap_stream.domain.versions.options import options_text
 
 _TELLING_FIGURES = ("accuracy", "rmse", "mase", "ndcg_at_10", "hr_at_10", "mae")
 """Of the figures of a verdict, the first of these is told."""
@@ -38,6 +39,8 @@ def _trained(data: ModelTrained, model: str) -> str:
     facts = [data.provenance.origin, f"{data.artifact.size_bytes:,} bytes", data.artifact.digest[:19]]
     if "accuracy" in data.metrics:
         facts.append(f"accuracy {data.metrics['accuracy']:.4g}")
+    if data.options is not None:
+        facts.append(options_text(data.options))
     return f"registered {data.model_version} of {model} ({', '.join(facts)})"
 
 

@@ -9,6 +9,7 @@ from hotswap_stream.application.artifacts.manifest import Package
 from hotswap_stream.errors import ConfigurationError, HotswapError
 
 PluginKind = Literal["architecture", "runtime", "evaluator"]
+LackedKind = Literal["architecture", "runtime", "evaluator", "executor"]
 
 GROUPS: dict[PluginKind, str] = {
     "architecture": "hotswap_stream.architectures",
@@ -52,7 +53,7 @@ class PluginKey(NamedTuple):
 class MissingPlugin(Struct, frozen=True, kw_only=True):
     """What a process lacks."""
 
-    kind: PluginKind
+    kind: LackedKind
     name: str
     package: Package | None = None
     """What brings it, as far as that is known."""

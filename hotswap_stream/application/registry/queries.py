@@ -57,6 +57,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """What validation measured; comparable only if `same_validation_set`."""
     same_validation_set: bool
     same_artifact: bool
+    same_options: bool
+    """Whether both are computed in the same way."""
 
 
 def list_models(streams: Streams, *, after: str | None = None, limit: int | None = None) -> tuple[ModelSummary, ...]:
@@ -144,6 +146,7 @@ def compare_versions(streams: Streams, model_name: str, left: str, right: str) -
         and other.validation is not None
         and one.validation.validation_set == other.validation.validation_set,
         same_artifact=one.artifact.digest == other.artifact.digest,
+        same_options=one.options == other.options,
     )
 
 

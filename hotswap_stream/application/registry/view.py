@@ -22,6 +22,7 @@ from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.application.registry.rollout_record import rollout_record
 from hotswap_stream.domain.serving.route import route
 from hotswap_stream.domain.state.model import ModelState, VersionState
+from hotswap_stream.domain.versions.options import options_told
 
 _encoder = msgspec.json.Encoder()
 
@@ -42,6 +43,7 @@ def registry_version(version: VersionState) -> RegistryVersion:
         tags=version.tags,
         trial=version.trial,
         graph=version.graph,
+        options=options_told(version.options),
         verdict=None if validation is None else validation.verdict,
         validation=validation,
         promotions_total=len(version.production_sequences),

@@ -122,7 +122,9 @@ class Activation:
         plan = self._request_plan
         if plan is not None and plan.plain:
             plan = None
-        self._swap(Lease(slot.model_version, slot.digest, offset, slot.model, chosen.fallback_for, plan))
+        self._swap(
+            Lease(slot.model_version, slot.digest, offset, slot.model, chosen.fallback_for, plan, slot.precision)
+        )
         self._decided.set()
         _log.info(
             "version_activated",

@@ -17,3 +17,5 @@ class Lease(Struct, frozen=True):
     """The active version, while this one answers in its place."""
     plan: RequestPlan | None = None
     """Where else requests go at this registry offset; None: this version answers all that name none."""
+    precision: str | None = None
+    """What answers say of the numbers it is computed with; None: those of its artifact."""

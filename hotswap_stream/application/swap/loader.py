@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 
 Arrays = Mapping[str, Any]
@@ -49,13 +50,16 @@ class LoadedModel(Protocol):
 class ModelLoader(Protocol):
     """Fetch → verify digest → load → warm up, off the hot path."""
 
-    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
+    async def load(
+        self, digest: str, options: VersionOptions = PLAIN, *, graph_digest: str | None = None
+    ) -> LoadedModel:
         """Load a version.
 
         Args:
             digest: The digest of its artifact, `sha256:<64 hex digits>`.
+            options: How it is computed.
             graph_digest: The digest of its architecture's graph, if there is one: it serves where the architecture's
-                code is not installed.
+                code is not installed, unless the options name what computes the version.
 
         Raises:
             HotswapError: It cannot serve; `retriable` says whether trying again may help.

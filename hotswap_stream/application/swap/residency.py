@@ -138,7 +138,7 @@ class Residency:
             slot.users += 1
             if model_version in self._requested:
                 self._requested[model_version] = self._requested.pop(model_version)
-            return Lease(model_version, slot.digest, registry_offset, slot.model)
+            return Lease(model_version, slot.digest, registry_offset, slot.model, precision=slot.precision)
 
     def lease_other(
         self, model_version: str, fits: Callable[[ArtifactManifest], bool], *, first: str | None, registry_offset: int
@@ -161,7 +161,7 @@ class Residency:
                     continue
                 if fits(slot.model.manifest):
                     slot.users += 1
-                    return Lease(name, slot.digest, registry_offset, slot.model)
+                    return Lease(name, slot.digest, registry_offset, slot.model, precision=slot.precision)
             return None
 
     def share(self, lease: Lease) -> bool:

@@ -7,6 +7,7 @@ import structlog
 from msgspec import Struct
 
 from hotswap_events.fleet import FleetPlugin, FleetVersion
+from hotswap_events.version_options import F32
 from hotswap_stream.application.plugins.names import MissingPlugin
 from hotswap_stream.application.swap.loader import LoadedModel, ModelLoader
 from hotswap_stream.domain.state.model import VersionState
@@ -33,6 +34,9 @@ class Slot:
         self.model_version = version.model_version
         self.digest = version.artifact.digest
         self.graph_digest = None if version.graph is None else version.graph.digest
+        self.options = version.options
+        self.precision = None if version.options.precision == F32 else version.options.precision
+        """What answers say of it."""
         self.model: LoadedModel | None = None
         self.error: str | None = None
         self.missing: MissingPlugin | None = None
@@ -97,10 +101,10 @@ async def load_retrying(loader: ModelLoader, slot: Slot) -> LoadedModel:
     """
     for _attempt in range(LOAD_RETRIES_MAX):
         try:
-            return await loader.load(slot.digest, graph_digest=slot.graph_digest)
+            return await loader.load(slot.digest, slot.options, graph_digest=slot.graph_digest)
         except HotswapError as error:
             if not error.retriable:
                 raise
             _log.warning("version_load_retried", model_version=slot.model_version, error=str(error))
             await asyncio.sleep(RETRY_SECONDS)
-    return await loader.load(slot.digest, graph_digest=slot.graph_digest)
+    return await loader.load(slot.digest, slot.options, graph_digest=slot.graph_digest)

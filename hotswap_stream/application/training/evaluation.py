@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from hotswap_events.validation_set import ValidationSet
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.errors import HotswapError
 
 
@@ -105,7 +106,9 @@ class SetEvaluationOrder(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What the process of an evaluation on a labelled set reads, as one JSON line. One of two files is the set."""
 
     candidate_file: str
+    candidate_options: VersionOptions = PLAIN
     compared_file: str | None = None
+    compared_options: VersionOptions = PLAIN
     set_file: str | None = None
     """A set that is an artifact."""
     data_file: str | None = None
@@ -135,6 +138,8 @@ class Evaluator(Protocol):
         digest: str,
         *,
         compared_with: str | None = None,
+        options: VersionOptions = PLAIN,
+        compared_options: VersionOptions = PLAIN,
         data_file: Path | None = None,
         validation_set: ValidationSet | None = None,
     ) -> Measured | MeasuredOnSet:
@@ -143,6 +148,8 @@ class Evaluator(Protocol):
         Args:
             digest: The digest of the artifact.
             compared_with: The digest of the other one.
+            options: How the version is computed.
+            compared_options: How the other one is computed.
             data_file: The set; None: the model's own.
             validation_set: The model's own; None: it has none, which leaves the bundled digits for those that take
                 them.

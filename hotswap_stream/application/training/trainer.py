@@ -16,6 +16,7 @@ from hotswap_events.commands import (
     ValidateVersion,
 )
 from hotswap_events.registry import TrainingFailureCause
+from hotswap_events.version_options import PLAIN
 from hotswap_stream.application.artifacts.exporting import GraphOfArtifact, no_graph
 from hotswap_stream.application.own_commands import own_id
 from hotswap_stream.application.registry.registry import Registry
@@ -233,6 +234,8 @@ class ModelTrainer:
             measured = await self._evaluator.measure(
                 version.artifact.digest,
                 compared_with=compared_with,
+                options=version.options,
+                compared_options=PLAIN if active is None else active.options,
                 data_file=data_file,
                 validation_set=state.validation_set,
             )

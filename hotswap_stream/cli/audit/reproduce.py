@@ -26,6 +26,10 @@ class ChosenBy:
     """Digest of the version's artifact, as registered; None if the version was not."""
     graph_digest: str | None = None
     """Digest of the graph of its architecture; None if none was exported."""
+    executor: str | None
+    """The only one that may compute the version, as registered; None if any may."""
+    precision: str
+    """As registered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,7 @@ class Finding:
     model_version: str
     chosen_by: ChosenBy
     follows_the_log: bool
-    """Whether the log says the same of version and artifact as the answer."""
+    """Whether the log says the same of version, artifact, executor and precision as the answer."""
     equal: bool
     reproduction: "Reproduction"
 
@@ -58,6 +62,7 @@ def reproduce(
 
 
 async def _reproduce(settings: "Settings", model: str, partition: int, offset: int) -> Finding:
+    from hotswap_events.version_options import F32
     from hotswap_stream import bootstrap
     from hotswap_stream.application.audit.reproduce import NotReproducibleError
     from hotswap_stream.application.audit.reproduce import reproduce as compute_again
@@ -72,12 +77,14 @@ async def _reproduce(settings: "Settings", model: str, partition: int, offset: i
     if manifest.window is not None:
         raise NotReproducibleError("the model keeps a window per key; an answer depends on the requests before it")
     chosen_by = await _chosen_by(settings, response)
+    precision = facts.precision or F32
     loader = bootstrap.exact_loader(settings)
     try:
         reproduction = await compute_again(
             loader,
             artifact_digest=digest,
             executor=executor,
+            precision=precision,
             padded_batch_size=padded,
             inputs=recorded.inputs(manifest),
             answered=_outputs(response),
@@ -90,7 +97,9 @@ async def _reproduce(settings: "Settings", model: str, partition: int, offset: i
         model_version=response.model_version,
         chosen_by=chosen_by,
         follows_the_log=(facts.pinned or response.model_version in chosen_by.versions_allowed)
-        and chosen_by.artifact_digest == digest,
+        and chosen_by.artifact_digest == digest
+        and chosen_by.precision == precision
+        and chosen_by.executor in (None, executor),
         equal=reproduction.equal,
         reproduction=reproduction,
     )
@@ -103,6 +112,7 @@ def _outputs(response: "InferResponse") -> dict[str, Any]:
 
 
 async def _chosen_by(settings: "Settings", response: "InferResponse") -> ChosenBy:
+    from hotswap_events.version_options import PLAIN
     from hotswap_stream import bootstrap
     from hotswap_stream.application.registry.as_of import RegistryAsOf
     from hotswap_stream.domain.serving.request_plan import versions_allowed
@@ -112,20 +122,25 @@ async def _chosen_by(settings: "Settings", response: "InferResponse") -> ChosenB
         streams = await RegistryAsOf(registry.log).at_offset(registry_offset)
     stream = streams.get(response.model_name)
     version = None if stream is None else stream.state.versions.get(response.model_version)
+    options = PLAIN if version is None else version.options
     return ChosenBy(
         registry_offset=registry_offset,
         versions_allowed=() if stream is None else tuple(sorted(versions_allowed(stream.state))),
         artifact_digest=None if version is None else version.artifact.digest,
         graph_digest=None if version is None or version.graph is None else version.graph.digest,
+        executor=options.executor,
+        precision=options.precision,
     )
 
 
 def _print(finding: Finding) -> None:
     found = finding.reproduction
+    precision = "" if found.precision == "f32" else f" in {found.precision}"
     log = "as the log says" if finding.follows_the_log else "AGAINST the log"
     typer.secho(
         f"{finding.model_name} {finding.model_version} ({found.artifact_digest[:19]}…), chosen by registry offset "
-        f"{finding.chosen_by.registry_offset}, {log}; {found.executor}, {found.padded_batch_size} rows a pass",
+        f"{finding.chosen_by.registry_offset}, {log}; {found.executor}{precision}, "
+        f"{found.padded_batch_size} rows a pass",
         fg=None if finding.follows_the_log else "red",
     )
     if finding.equal:

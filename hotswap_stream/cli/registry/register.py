@@ -10,9 +10,11 @@ from hotswap_stream.cli.registry.version_options import (
     AllowNonFinite,
     CodeRevision,
     DataSnapshot,
+    Executor,
     Labels,
     Metrics,
     NewVersion,
+    Precision,
     RunIdOption,
     Tags,
     WarmUp,
@@ -80,6 +82,8 @@ def register(
     warm_up: WarmUp = None,
     one_by_one: OneByOne = None,
     allow_non_finite: AllowNonFinite = False,
+    executor: Executor = None,
+    precision: Precision = "f32",
     version: NewVersion = None,
     metric: Metrics = None,
     tag: Tags = None,
@@ -105,26 +109,39 @@ def register(
     async def main(settings: "Settings") -> "CommandResult":
         from hotswap_events.commands import CommandResult, Refusal, RegisterVersion
         from hotswap_events.registry import Provenance
+        from hotswap_events.version_options import PLAIN, VersionOptions
         from hotswap_stream import bootstrap
         from hotswap_stream.application.artifacts.facts import registrable_artifact
         from hotswap_stream.application.artifacts.trial import ModelOptions
+        from hotswap_stream.domain.versions.options import options_told, wrong_options
 
         store = bootstrap.artifact_store(settings)
+        options = VersionOptions(executor=executor, precision=precision)
+
+        async def stored(stored_digest: str) -> "Registrable | Refusal":
+            trials, exporter = bootstrap.stored_trials(settings, store), bootstrap.graph_exporter(settings, store)
+            return await registrable_artifact(store, trials, stored_digest, options, exporter)
+
         found: Registrable | Refusal
-        if file is None:
-            tries = bootstrap.stored_trials(settings, store)
-            found = await registrable_artifact(store, tries, digest or "", bootstrap.graph_exporter(settings, store))
+        if wrong := wrong_options(options):
+            # Before anything is tried and stored.
+            found = Refusal(code="invalid-value", reason=wrong)
+        elif file is None:
+            found = await stored(digest or "")
         else:
-            options = ModelOptions(
+            graph = ModelOptions(
                 labels=tuple(label or ()),
                 warm_up=shapes,
                 batching=batching_of(one_by_one),
                 allow_non_finite=allow_non_finite,
             )
-            content, tried = await bootstrap.imported_model(settings, file, files, options)
+            content, tried = await bootstrap.imported_model(settings, file, files, graph)
             if tried is not None:
                 print_trial(tried, as_json=as_json)
-            found = await bootstrap.stored_model(settings, store, content, tried)
+            if options == PLAIN:
+                found = await bootstrap.stored_model(settings, store, content, tried)
+            else:
+                found = await stored((await store.put_artifact(content)).digest)
         if isinstance(found, Refusal):
             return CommandResult(command_id=fields["command_id"], status="refused", model_name=model, refusal=found)
         provenance = Provenance(
@@ -138,6 +155,7 @@ def register(
             artifact=found.artifact,
             trial=found.trial,
             graph=found.graph,
+            options=options_told(options),
             provenance=provenance,
             model_version=version,
             run_id=run_id,

@@ -17,6 +17,21 @@ WarmUp = Annotated[
 AllowNonFinite = Annotated[
     bool, typer.Option("--allow-non-finite", help="NaN and infinity may go into the graph and come out of it.")
 ]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        help="The only executor that may compute the version, such as onnxruntime or openvino. Default: the fastest "
+        "whose outputs are right.",
+        show_default=False,
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="Numbers that the version is computed with: f32, or bf16, whose results differ. The same artifact with "
+        "another precision is another version."
+    ),
+]
 NewVersion = Annotated[
     str | None, typer.Option(help="Name of the version. Default: the next v<n>.", show_default=False)
 ]

@@ -61,6 +61,8 @@ def compare(
 
 def print_versions(found: "Iterable[RegistryVersion]") -> None:
     """Print versions as a table."""
+    from hotswap_stream.domain.versions.options import options_text
+
     print_table(
         (
             "version",
@@ -71,6 +73,7 @@ def print_versions(found: "Iterable[RegistryVersion]") -> None:
             "promotions",
             "artifact",
             "bytes",
+            "computed by",
             "created by",
             "tags",
         ),
@@ -84,6 +87,7 @@ def print_versions(found: "Iterable[RegistryVersion]") -> None:
                 version.promotions_total,
                 version.artifact.digest[:DIGEST_CHARACTERS_SHOWN],
                 version.artifact.size_bytes,
+                None if version.options is None else options_text(version.options),
                 None if version.provenance is None else version.provenance.created_by,
                 version.tags,
             )

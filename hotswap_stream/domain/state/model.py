@@ -13,6 +13,7 @@ from hotswap_events.profile import ModelProfiled
 from hotswap_events.registry import ArtifactFacts, ArtifactTrial, ModelValidated, Provenance
 from hotswap_events.validation_policy import ValidationPolicy
 from hotswap_events.validation_set import ValidationSet
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.domain.state.alerts import NO_ALERTS, AlertsState
 from hotswap_stream.domain.state.circuits import UNTOUCHED, ServingControl
 from hotswap_stream.domain.state.rollout import RolloutState
@@ -43,6 +44,8 @@ class VersionState(Struct, gc=False):
     trial: ArtifactTrial | None = None
     graph: ArtifactFacts | None = None
     """The architecture as a graph without weights."""
+    options: VersionOptions = PLAIN
+    """How it is computed."""
 
     @property
     def was_in_production(self) -> bool:

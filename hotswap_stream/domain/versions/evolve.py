@@ -17,6 +17,7 @@ from hotswap_events.registry import (
 )
 from hotswap_events.validation_policy import ValidationPolicySet
 from hotswap_events.validation_set import ValidationSetChosen
+from hotswap_events.version_options import PLAIN
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError, known_version
 from hotswap_stream.domain.rollouts.evolve import check_entering_production, check_leaving
 from hotswap_stream.domain.serving.evolve import reset_circuit
@@ -47,6 +48,7 @@ def _trained(state: ModelState, data: ModelTrained, event: Envelope) -> None:
         data.tags,
         trial=data.trial,
         graph=data.graph,
+        options=data.options or PLAIN,
     )
     if data.run_id in state.runs:
         state.runs[data.run_id] = RunState(data.run_id, "succeeded")

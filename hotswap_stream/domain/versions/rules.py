@@ -36,6 +36,7 @@ from hotswap_stream.domain.deciding.legal_steps import legal_steps
 from hotswap_stream.domain.deciding.signatures import differing_signature
 from hotswap_stream.domain.deciding.twins import failed_with
 from hotswap_stream.domain.state.model import ModelState, VersionState
+from hotswap_stream.domain.versions.options import options_told, wrong_options
 
 
 def _start_training(state: ModelState, command: StartTraining) -> Decision:
@@ -84,6 +85,7 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
         or limits.wrong_provenance(command.provenance)
         or limits.wrong_trial(command.trial)
         or (command.graph and limits.wrong_artifact(command.graph))
+        or wrong_options(command.options)
     )
     if wrong:
         return invalid(wrong)
@@ -106,6 +108,7 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
                 tags=command.tags,
                 trial=command.trial,
                 graph=command.graph,
+                options=options_told(command.options),
             ),
         ),
         _same_as_failed(state, command.artifact.digest),

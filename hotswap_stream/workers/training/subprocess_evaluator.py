@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from hotswap_events.validation_set import ValidationSet
+from hotswap_events.version_options import BF16, PLAIN, VersionOptions
 from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, ArtifactFormatError, tensor_names
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore, LoadedArtifact
@@ -31,6 +32,10 @@ _NAME = "the evaluation process"
 _NO_SET = (
     "the model has no validation set, and only architectures that take the digits are measured without one: choose one "
     "with `hotswap-stream validation-set choose MODEL FILE`"
+)
+_DIGITS_IN_F32 = (
+    "labelled digits are measured in f32 alone, and a version is computed with bf16: choose a validation set of the "
+    "model's own with `hotswap-stream validation-set choose MODEL FILE`"
 )
 _DIGITS_ARRAYS = frozenset({"images", "labels"})
 _LINES: "msgspec.json.Decoder[EvaluationLine]" = msgspec.json.Decoder(EvaluationLine)
@@ -67,6 +72,8 @@ class SubprocessEvaluator:
         digest: str,
         *,
         compared_with: str | None = None,
+        options: VersionOptions = PLAIN,
+        compared_options: VersionOptions = PLAIN,
         data_file: Path | None = None,
         validation_set: ValidationSet | None = None,
     ) -> Measured | MeasuredOnSet:
@@ -82,6 +89,8 @@ class SubprocessEvaluator:
             manifests = [artifact.manifest for artifact in artifacts]
             del artifacts
             if await asyncio.to_thread(_measures_digits, manifests, data_file, validation_set):
+                if BF16 in (options.precision, compared_options.precision):
+                    raise EvaluationFailedError(_DIGITS_IN_F32)
                 digits = EvaluationOrder(
                     candidate_file=files[0], compared_file=compared, data_file=data, threads=self._threads
                 )
@@ -89,7 +98,9 @@ class SubprocessEvaluator:
             else:
                 order = SetEvaluationOrder(
                     candidate_file=files[0],
+                    candidate_options=options,
                     compared_file=compared,
+                    compared_options=compared_options,
                     set_file=None if data is not None else await self._copied_set(validation_set, folder),
                     data_file=data,
                     data_kind=None if validation_set is None else validation_set.kind,

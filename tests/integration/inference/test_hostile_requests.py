@@ -12,6 +12,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from hotswap_events import headers as header_names
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import Arrays, LoadedModel, ModelLoader
 from hotswap_stream.application.topics.dead_letter import DEAD_LETTER_KEY_BYTES_MAX, DEAD_LETTER_VALUE_BYTES_MAX
@@ -192,8 +193,10 @@ class _TrapLoader:
     def __init__(self, inner: ModelLoader) -> None:
         self._inner = inner
 
-    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
-        return _Trapped(await self._inner.load(digest, graph_digest=graph_digest))
+    async def load(
+        self, digest: str, options: VersionOptions = PLAIN, *, graph_digest: str | None = None
+    ) -> LoadedModel:
+        return _Trapped(await self._inner.load(digest, options, graph_digest=graph_digest))
 
     def close(self) -> None:
         self._inner.close()

@@ -1,10 +1,12 @@
 """Artifacts that somebody put into the store are tried once on a machine, and what that measured is kept."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from hotswap_events.registry import ArtifactTrial
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.onnx import stored_trials
 from hotswap_stream.adapters.onnx.names import GRAPH_FILE
@@ -14,6 +16,8 @@ from hotswap_stream.application.artifacts.file import digest_of_artifact
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.artifacts.trial import TrialFailedError
+from hotswap_stream.bootstrap.trials import artifact_tried_aside
+from hotswap_stream.settings import Settings
 from tests.support.samples import graphs
 from tests.support.samples.artifacts import linear_artifact
 
@@ -24,6 +28,7 @@ MANIFEST = ArtifactManifest(
     warm_up={"x": (1, 4)},
 )
 DIGEST = f"sha256:{'a' * 64}"
+OPENVINO = VersionOptions(executor="openvino")
 TRIAL = ArtifactTrial(executor="onnx", load_ms=1.5, resident_bytes=10, first_ms=2.0, warm_ms=0.5)
 
 
@@ -107,3 +112,21 @@ def test_what_is_remembered_is_bounded_and_whatever_lies_there_is_passed_over(
         memory.add(f"sha256:{number:064x}", TRIAL)
     assert len(list(tmp_path.glob("*.trial"))) == 3
     assert memory.trial_of(f"sha256:{5:064x}") == TRIAL
+
+
+async def test_another_executor_is_tried_aside_and_that_is_kept_apart(store: ArtifactStore, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", kafka_bootstrap_servers="127.0.0.1:1")
+    content = pack_files(MANIFEST, {GRAPH_FILE: graphs.linear()})
+    digest = (await store.put_artifact(content)).digest
+    found = await asyncio.to_thread(artifact_tried_aside, settings, OPENVINO, digest)
+    assert bytes(found) == content
+    memory = TrialMemory(tmp_path / "cache" / "trials")
+    trial = memory.trial_of(digest, OPENVINO)
+    assert trial is not None
+    assert trial.executor == "openvino"
+    assert memory.trial_of(digest) is None
+
+    trees = pack_files(MANIFEST, {GRAPH_FILE: graphs.with_operator("Scaler", "ai.onnx.ml")})
+    digest = (await store.put_artifact(trees)).digest
+    with pytest.raises(TrialFailedError, match="openvino knows no trees"):
+        await asyncio.to_thread(artifact_tried_aside, settings, OPENVINO, digest)

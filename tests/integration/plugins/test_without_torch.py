@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events.fleet import FleetPlugin, FleetRecord
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.audit.reproduce import reproduce
@@ -22,12 +23,14 @@ from tests.support.processes.commands import environment_with, running
 from tests.support.samples.graphs import linear
 from tests.support.stages.serving import MODEL, Stage, artifact_answering, open_stage, stage_settings
 
+BF16 = VersionOptions(precision="bf16")
+
 # Python imports this in each process before all else, so in the children of the worker, too.
 HIDING = """
 import sys
 from importlib.machinery import PathFinder
 
-HIDDEN = {"torch", "safetensors", "onnxscript", "sklearn", "faust", "litestar"}
+HIDDEN = {"torch", "safetensors", "onnxscript", "openvino", "sklearn", "faust", "litestar"}
 
 class Hiding(PathFinder):
     @classmethod
@@ -90,6 +93,7 @@ async def test_graphs_are_served_and_architectures_without_one_are_told_to_be_mi
     stored = await bootstrap.stored_model(settings, stage.store, artifact_answering(9.0), None)
     assert stored.graph is not None
     exported = await stage.register(stored.artifact, graph=stored.graph)
+    lower = await stage.register(stage.registry.state(MODEL).versions[graph].artifact, options=BF16)
     await stage.switch(graph)
     inputs: dict[str, Any] = {"x": np.array([[1, 2, 3, 4]], np.float32)}
     with running(environment, "worker", "--name", "w1") as process:
@@ -105,6 +109,11 @@ async def test_graphs_are_served_and_architectures_without_one_are_told_to_be_mi
             await stage.switch(graph)
             await stage.switch(architecture)
             record = await told(stage, architecture)
+            while stage.registry.state(MODEL).active_version != graph:
+                await asyncio.sleep(0.05)
+            # The same graph with an option that needs more than is there.
+            await stage.switch(lower)
+            lacking = (await told(stage, lower)).versions[lower].missing
             while stage.registry.state(MODEL).active_version != graph:
                 await asyncio.sleep(0.05)
             assert (await client.infer(MODEL, inputs, timeout_s=90)).outputs["y"].tolist() == [[20.0, 20.0]]
@@ -124,5 +133,6 @@ async def test_graphs_are_served_and_architectures_without_one_are_told_to_be_mi
     loader.close()
     assert found.equal
     assert record.kinds == ("onnx", "runtime")
+    assert lacking == FleetPlugin(kind="executor", name="openvino", package="openvino")
     assert record.versions[architecture].missing == FleetPlugin(kind="architecture", name="linear", package="torch")
     assert "need torch, which is not installed here" in (record.versions[architecture].error or "")

@@ -107,12 +107,20 @@ def test_a_graph_of_any_framework_is_tried_registered_and_listed(cli: Cli, tmp_p
     again = read_json(cli("versions", "mine", "--json"))
     assert [found["trial"] for found in again] == [version["trial"]] * 2
 
+    # The same file in lower precision is another version; it was tried with what computes it.
+    cli("register", "mine", str(graph), "--label", "no", "--label", "yes", "--precision", "bf16")
+    lower = read_json(cli("versions", "mine", "--json"))[0]
+    assert (lower["options"], lower["artifact"]) == ({"precision": "bf16"}, version["artifact"])
+    assert lower["trial"]["executor"] == "openvino"
+    refused = cli("register", "mine", str(graph), "--executor", "onnxruntime", "--precision", "bf16", code=3)
+    assert "does not compute with bf16" in refused.output
+
     disguised = tmp_path / "disguised.onnx"
     disguised.write_bytes(pickle.dumps({"weights": [1.0]}))
     assert "never opened" in cli("register", "mine", str(disguised), code=1).stderr
     wide = cli("register", "mine", str(graph), "--label", "only", code=1).stderr
     assert "1 labels for output 'y' of shape [-1, 2]" in wide
-    assert len(read_json(cli("versions", "mine", "--json"))) == 2
+    assert len(read_json(cli("versions", "mine", "--json"))) == 3
 
 
 def test_wrong_names_list_the_right_ones(cli: Cli, artifact: Path) -> None:

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 import pytest
 
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import Arrays, LoadedModel, ModelLoader
@@ -121,8 +122,10 @@ class _BlockingLoader:
         self.going = threading.Event()
         self._inner = inner
 
-    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
-        return _Blocking(await self._inner.load(digest, graph_digest=graph_digest), self.going)
+    async def load(
+        self, digest: str, options: VersionOptions = PLAIN, *, graph_digest: str | None = None
+    ) -> LoadedModel:
+        return _Blocking(await self._inner.load(digest, options, graph_digest=graph_digest), self.going)
 
     def close(self) -> None:
         self._inner.close()
@@ -173,8 +176,10 @@ class _Slow(_Blocking):
 
 
 class _SlowLoader(_BlockingLoader):
-    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
-        return _Slow(await self._inner.load(digest, graph_digest=graph_digest), self.going)
+    async def load(
+        self, digest: str, options: VersionOptions = PLAIN, *, graph_digest: str | None = None
+    ) -> LoadedModel:
+        return _Slow(await self._inner.load(digest, options, graph_digest=graph_digest), self.going)
 
 
 async def test_requests_that_stand_still_are_told_by_health_and_by_the_api(

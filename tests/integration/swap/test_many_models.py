@@ -12,6 +12,7 @@ import pytest
 
 from hotswap_events.commands import RegisterVersion, SwitchVersion
 from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
@@ -61,8 +62,10 @@ class _SlowLoader:
         self._loader = loader
         self._slow_digest = slow_digest
 
-    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
-        model = await self._loader.load(digest, graph_digest=graph_digest)
+    async def load(
+        self, digest: str, options: VersionOptions = PLAIN, *, graph_digest: str | None = None
+    ) -> LoadedModel:
+        model = await self._loader.load(digest, options, graph_digest=graph_digest)
         return _Slow(model) if digest == self._slow_digest else model
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import torch
 from msgspec.structs import replace
 
 from hotswap_events.commands import Refusal
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.models.by_kind import ContentLoader, LoaderByKind
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
@@ -68,7 +69,7 @@ async def test_versions_of_an_architecture_share_a_graph_that_computes_what_torc
         store,
         bootstrap.stored_trials(settings, store),
         (await store.put_artifact(second)).digest,
-        bootstrap.graph_exporter(settings, store),
+        exported=bootstrap.graph_exporter(settings, store),
     )
     assert isinstance(other, Registrable)
     assert one.graph is not None
@@ -99,6 +100,16 @@ async def test_versions_of_an_architecture_share_a_graph_that_computes_what_torc
         await loader.load(one.artifact.digest)
     with pytest.raises(ExecutorUnavailableError, match="no graph was exported"):
         await loader.load_exactly(one.artifact.digest, "exported-graph")
+    # What the options ask for is more than any graph that stands in gives, whatever computes it.
+    for options, only in (
+        (VersionOptions(executor="onnxruntime"), "onnxruntime"),
+        (VersionOptions(precision="bf16"), "openvino"),
+    ):
+        with pytest.raises(MissingPluginError, match=f"cannot stand in: only {only} may compute") as caught:
+            await loader.load(one.artifact.digest, options, graph_digest=one.graph.digest)
+        assert caught.value.missing.kind == "architecture"
+    with pytest.raises(ExecutorUnavailableError, match="does not compute with 'bf16'"):
+        await loader.load_exactly(one.artifact.digest, "exported-graph", "bf16", graph_digest=one.graph.digest)
 
 
 async def test_a_graph_that_cannot_stand_in_says_why(settings: Settings, store: ArtifactStore) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hotswap_events.validation_set import ValidationSet
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.evaluation.labelled_set import Array, labelled_set
 from hotswap_stream.adapters.evaluation.process import set_evaluator_command
@@ -66,6 +67,9 @@ def evaluator(store: ArtifactStore, tmp_path: Path) -> SubprocessEvaluator:
     )
 
 
+BF16 = VersionOptions(precision="bf16")
+
+
 async def graph(store: ArtifactStore, scale: float = 1.0) -> str:
     """Both outputs are the sum of four features, times `scale`."""
     manifest = ArtifactManifest(
@@ -103,6 +107,11 @@ async def test_a_graph_and_an_architecture_on_the_same_set(
     assert figures["difference_mae"] == pytest.approx(np.abs(SUMS).mean(), rel=1e-5)
     assert figures["latency_ms_p95"] > 0
     assert {metric.name: metric.better for metric in measured.candidate.metrics}["r2"] == "higher"
+
+    rough = await evaluator.measure(right, compared_with=right, options=BF16, validation_set=own)
+    assert isinstance(rough.compared, SetEvaluation)
+    assert rough.compared.figures()["mae"] == pytest.approx(0, abs=1e-5)
+    assert 1e-4 < rough.candidate.figures()["difference_mae"] < 0.1
 
     architecture = (await store.put_artifact(linear_artifact())).digest
     mixed = await evaluator.measure(architecture, compared_with=right, validation_set=own)

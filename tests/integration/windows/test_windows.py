@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events import headers as header_names
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.inference.records import partition_of
 from hotswap_stream.application.swap.loader import LoadedModel, ModelLoader
@@ -195,11 +196,13 @@ class SlowLoader:
         self.began = asyncio.Event()
         self._inner = inner
 
-    async def load(self, digest: str, *, graph_digest: str | None = None) -> LoadedModel:
+    async def load(
+        self, digest: str, options: VersionOptions = PLAIN, *, graph_digest: str | None = None
+    ) -> LoadedModel:
         if digest == self.slow_digest:
             self.began.set()
             await self.may_go_on.wait()
-        return await self._inner.load(digest, graph_digest=graph_digest)
+        return await self._inner.load(digest, options, graph_digest=graph_digest)
 
     def close(self) -> None:
         self._inner.close()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_events.commands import AnyCommand
 from hotswap_events.envelope import GENESIS, Envelope
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.domain.decide import Accepted, Decision, decide
@@ -68,7 +69,8 @@ class Intent:
                 return fail_training(self.run_id, **attributes)
             case "register":
                 run_id = self.run_id if self.version_index % 3 == 0 else None
-                return register(None if self.honest else version, run_id=run_id, **attributes)
+                options = VersionOptions(precision="bf16") if self.seed % 3 == 0 else None
+                return register(None if self.honest else version, run_id=run_id, options=options, **attributes)
             case "validate":
                 active = state.active_version if self.honest else version
                 baseline = None if active is None else (active, 0.95)

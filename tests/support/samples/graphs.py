@@ -120,3 +120,18 @@ def unlike_in_batches(rows: int = 4) -> bytes:
         helper.make_tensor("same", TensorProto.FLOAT, [1], [1.0]),
     ]
     return graph_bytes(nodes, [value("x")], [value("y")], weights)
+
+
+def network() -> bytes:
+    """Two layers whose numbers lower precision changes: 64 hidden units."""
+    generator = np.random.default_rng(7)
+    weights = [
+        floats("w1", generator.standard_normal((4, 64), np.float32)),
+        floats("w2", generator.standard_normal((64, 2), np.float32)),
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["x", "w1"], ["h"]),
+        helper.make_node("Tanh", ["h"], ["a"]),
+        helper.make_node("MatMul", ["a", "w2"], ["y"]),
+    ]
+    return graph_bytes(nodes, [value("x")], [value("y", ("N", 2))], weights)

@@ -1,5 +1,6 @@
 """A loader for tests of what stands before and after a model: every artifact is the same small model, without torch."""
 
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import Arrays
 from tests.support.samples.artifacts import linear_manifest
@@ -24,7 +25,13 @@ class LinearModel:
 class LinearLoader:
     """Loads whatever is asked for."""
 
-    async def load(self, digest: str, *, graph_digest: str | None = None) -> LinearModel:  # noqa: ARG002  # all are the same
+    async def load(
+        self,
+        digest: str,  # noqa: ARG002  # all are the same
+        options: VersionOptions = PLAIN,  # noqa: ARG002
+        *,
+        graph_digest: str | None = None,  # noqa: ARG002
+    ) -> LinearModel:
         return LinearModel()
 
     def close(self) -> None:

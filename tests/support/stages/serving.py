@@ -18,6 +18,7 @@ from torch import nn
 from hotswap_events.commands import AnyCommand, CommandResult, RegisterVersion, RollBack, SwitchVersion
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_events.registry_state import CircuitPosition
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.modules.architectures import manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module
@@ -63,10 +64,16 @@ class Stage:
         self._commands += 1
         return {"command_id": f"test-{self._commands}", "actor": "test", "model_name": MODEL}
 
-    async def register(self, artifact: ArtifactFacts, graph: ArtifactFacts | None = None) -> str:
+    async def register(
+        self,
+        artifact: ArtifactFacts,
+        *,
+        graph: ArtifactFacts | None = None,
+        options: VersionOptions | None = None,
+    ) -> str:
         provenance = Provenance(origin="imported", created_by="test")
         result = await self.command(
-            RegisterVersion(**self.meta(), artifact=artifact, graph=graph, provenance=provenance)
+            RegisterVersion(**self.meta(), artifact=artifact, graph=graph, options=options, provenance=provenance)
         )
         assert result.model_version is not None
         return result.model_version

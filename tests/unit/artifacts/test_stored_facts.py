@@ -6,6 +6,7 @@ import pytest
 
 from hotswap_events.commands import Refusal
 from hotswap_events.registry import ArtifactFacts, ArtifactTrial
+from hotswap_events.version_options import VersionOptions
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.artifacts.store import path_of
 from hotswap_stream.application.artifacts.facts import Registrable, registrable_artifact
@@ -25,9 +26,11 @@ def store(tmp_path: Path) -> ArtifactStore:
     return open_artifact_store(ArtifactStoreConfig(url=str(tmp_path)))
 
 
-async def untried(digest: str, manifest: ArtifactManifest) -> ArtifactTrial | None:
+async def untried(
+    digest: str, manifest: ArtifactManifest, options: VersionOptions | None = None
+) -> ArtifactTrial | None:
     """Nothing is tried: this is about what lies in the store."""
-    del digest, manifest
+    del digest, manifest, options
     return None
 
 
@@ -81,3 +84,14 @@ async def test_a_file_that_is_deleted_meanwhile_is_not_there(
     found = await registrable_artifact(store, untried, digest)
     assert isinstance(found, Refusal)
     assert "deleted" in found.reason
+
+
+async def test_options_that_its_kind_cannot_have_are_refused(store: ArtifactStore) -> None:
+    digest = (await store.put_artifact(linear_artifact())).digest
+    known = await registrable_artifact(store, untried, digest, VersionOptions(precision="bf16"))
+    assert not isinstance(known, Refusal)
+    refused = await registrable_artifact(
+        store, untried, digest, VersionOptions(executor="onnxruntime", precision="bf16")
+    )
+    assert isinstance(refused, Refusal)
+    assert "'onnxruntime' does not compute with bf16" in refused.reason

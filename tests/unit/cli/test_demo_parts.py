@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from hotswap_events.registry import Provenance
 from hotswap_events.validation_set import ValidationSet
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.training.evaluation import Evaluation, Measured
@@ -129,11 +130,13 @@ class Judge:
         digest: str,
         *,
         compared_with: str | None = None,
+        options: VersionOptions = PLAIN,
+        compared_options: VersionOptions = PLAIN,
         data_file: Path | None = None,
         validation_set: ValidationSet | None = None,
     ) -> Measured:
-        assert data_file is None
-        assert validation_set is None
+        assert (data_file, validation_set) == (None, None)
+        assert (options, compared_options) == (PLAIN, PLAIN)
         return Measured(
             candidate=_figures(0.01 if digest == artifact_of(str(INVERTED)).digest else 0.97),
             compared=None if compared_with is None else _figures(0.96),

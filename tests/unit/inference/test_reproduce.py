@@ -38,11 +38,13 @@ class _Model:
 class _Loader:
     def __init__(self) -> None:
         self.model = _Model()
-        self.loaded: list[tuple[str, str]] = []
+        self.loaded: list[tuple[str, ...]] = []
         self.graphs: list[str | None] = []
 
-    async def load_exactly(self, digest: str, executor: str, *, graph_digest: str | None = None) -> _Model:
-        self.loaded.append((digest, executor))
+    async def load_exactly(
+        self, digest: str, executor: str, precision: str = "f32", *, graph_digest: str | None = None
+    ) -> _Model:
+        self.loaded.append((digest, executor, precision))
         self.graphs.append(graph_digest)
         return self.model
 
@@ -64,7 +66,7 @@ async def test_the_same_numbers_are_equal_also_from_json() -> None:
     loader = _Loader()
     found = await _reproduce(loader, {"y": json.loads(json.dumps((ONE * 2).tolist()))})
     assert found.equal
-    assert (loader.loaded, loader.graphs) == ([("sha256:d", "eager")], ["sha256:g"])
+    assert (loader.loaded, loader.graphs) == ([("sha256:d", "eager", "f32")], ["sha256:g"])
     assert loader.model.asked == [(8, 3)]
     assert loader.model.closed
 

@@ -7,6 +7,7 @@ import pytest
 
 from hotswap_events.registry import Provenance
 from hotswap_events.validation_set import ValidationSet
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.adapters.torch.modules.architectures import manifest_of
 from hotswap_stream.application.registry.registry import Registry
@@ -54,11 +55,14 @@ class Good:
         digest: str,
         *,
         compared_with: str | None = None,
+        options: VersionOptions = PLAIN,
+        compared_options: VersionOptions = PLAIN,
         data_file: Path | None = None,
         validation_set: ValidationSet | None = None,
     ) -> Measured:
         assert (digest, compared_with) == (artifact_of("v1").digest, None)
         assert (data_file, validation_set) == (None, None)
+        assert (options, compared_options) == (PLAIN, PLAIN)
         figures = Evaluation(
             validation_set="sha256:0",
             count=9,

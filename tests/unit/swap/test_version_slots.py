@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from hotswap_events.serving_control import (
     ServingPolicy,
     ServingPolicySet,
 )
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.registry.fold import RegistryFold, Stream
 from hotswap_stream.application.swap import residency
@@ -60,14 +62,16 @@ class Loader:
         self.broken: set[str] = set()
         self.held_back: dict[str, asyncio.Event] = {}
         self.loaded: list[str] = []
+        self.options: list[VersionOptions] = []
         self.graphs: list[str | None] = []
         self.in_memory: set[str] = set()
 
-    async def load(self, digest: str, *, graph_digest: str | None = None) -> Model:
+    async def load(self, digest: str, options: VersionOptions = PLAIN, *, graph_digest: str | None = None) -> Model:
         name = next(name for name in ("v1", "v2", "v3", "v4", "v5") if artifact_of(name).digest == digest)
         if name in self.held_back:
             await self.held_back[name].wait()
         self.loaded.append(name)
+        self.options.append(options)
         self.graphs.append(graph_digest)
         if name in self.broken:
             raise HotswapError(f"{name} is broken")
@@ -386,3 +390,31 @@ class TestPlan:
         events = (*TWO_VERSIONS, trained("v3"), trained("v4"), trained("v5"), archived("v5"))
         requested = ("v9", "v5", "v4", "v3")
         assert plan(*events, requested=requested, versions_max=2, requested_versions_max=1) == ["v2", "v1", "v4"]
+
+
+async def test_two_versions_of_one_artifact_that_are_computed_differently_are_two_loaded_models() -> None:
+    stage = Stage()
+    bf16 = VersionOptions(precision="bf16")
+    try:
+        await stage.append(
+            trained("v1"),
+            promoted("v1", forced=True),
+            msgspec.structs.replace(trained("v2"), artifact=artifact_of("v1"), options=bf16),
+            staged("v2"),
+        )
+        assert stage.loader.options == [PLAIN, bf16]
+        first, second = stage.slots.lease_version("v1"), stage.slots.lease_version("v2")
+        assert first is not None
+        assert second is not None
+        assert first.artifact_digest == second.artifact_digest
+        assert first.model is not second.model
+        assert (first.precision, second.precision) == (None, "bf16")
+        promotion = promoted("v2", "v1", forced=True)
+        await stage.append(msgspec.structs.replace(promotion, artifact_digest=artifact_of("v1").digest))
+        current = stage.slots.lease()
+        assert current is not None
+        assert (current.model, current.precision) == (second.model, "bf16")
+        for lease in (first, second, current):
+            stage.slots.release(lease)
+    finally:
+        await stage.slots.stop()

@@ -15,7 +15,7 @@ from hotswap_stream.adapters.models.checking import (
     rows_mix,
     sample_inputs,
 )
-from hotswap_stream.adapters.torch.executors.executor_choice import Rates, choose, fastest
+from hotswap_stream.adapters.models.executor_choice import Rates, choose, fastest
 from hotswap_stream.adapters.torch.executors.executors import EagerExecutor, ExecutorName, as_tensor
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
@@ -157,7 +157,7 @@ def test_when_the_time_is_over_nothing_more_is_built() -> None:
     ],
 )
 def test_an_executor_must_not_lose_at_either_size(one_row: float, largest: float, best: str) -> None:
-    assert fastest({"eager": Rates(1.0, 1.0), "onnxruntime": Rates(one_row, largest)}) == best
+    assert fastest({"eager": Rates(1.0, 1.0), "onnxruntime": Rates(one_row, largest)}, "eager") == best
 
 
 def test_integers_must_be_equal_and_non_finite_numbers_in_the_same_places() -> None:

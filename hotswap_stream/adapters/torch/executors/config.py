@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-ExecutorSetting = Literal["auto", "eager", "channels-last", "onnxruntime", "compile"]
+ExecutorSetting = Literal["auto", "eager", "channels-last", "onnxruntime", "compile", "openvino"]
 
 
 class ExecutorConfig(Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from hotswap_stream.adapters.torch.modules.threads import take_limit
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 
 Array = npt.NDArray[Any]
-ExecutorName = Literal["eager", "channels-last", "onnxruntime", "compile"]
+ExecutorName = Literal["eager", "channels-last", "onnxruntime", "compile", "openvino"]
 
 
 class EagerExecutor:

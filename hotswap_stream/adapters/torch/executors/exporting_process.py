@@ -42,10 +42,10 @@ def exported(order: ExportOrder) -> bytes:
     from hotswap_stream.adapters.models.checking import Reference, rows_mix
     from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
     from hotswap_stream.adapters.onnx.exported import pack_exported
-    from hotswap_stream.adapters.onnx.exported_loader import load_exported
+    from hotswap_stream.adapters.onnx.exported_loader import open_exported
+    from hotswap_stream.adapters.torch.executors.candidates import can_be_exported
     from hotswap_stream.adapters.torch.executors.executors import EagerExecutor
     from hotswap_stream.adapters.torch.executors.graph_files import GraphFiles
-    from hotswap_stream.adapters.torch.executors.loader import can_be_exported
     from hotswap_stream.adapters.torch.executors.plain_graph import plain_graph
     from hotswap_stream.adapters.torch.modules.loading import load_module
     from hotswap_stream.adapters.torch.modules.threads import limit_threads
@@ -63,8 +63,8 @@ def exported(order: ExportOrder) -> bytes:
     graph_file = GraphFiles(Path(order.graph_folder), order.graph_ms_max).make("onnxruntime", manifest)
     graph = pack_exported(manifest, plain_graph(graph_file.read_bytes()))
     # What will be done by a worker without torch, with these weights.
-    model = load_exported(manifest, content, graph, threads=order.threads, batch_rows_max=order.batch_rows_max)
-    Reference(manifest, eager, sizes[-1]).check(model.reference, (sizes[-1], sizes[0]))
+    executor, _ = open_exported(manifest, content, graph, threads=order.threads, batch_rows_max=order.batch_rows_max)
+    Reference(manifest, eager, sizes[-1]).check(executor, (sizes[-1], sizes[0]))
     return graph
 
 

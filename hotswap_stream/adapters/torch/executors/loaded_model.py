@@ -1,18 +1,17 @@
 """Loaded versions of torch modules: what executes them may get better while they serve."""
 
-import threading
 from collections.abc import Mapping
 
 from hotswap_stream.adapters.models.executor import Executor
-from hotswap_stream.adapters.models.loaded_model import PaddedModel
-from hotswap_stream.adapters.torch.executors.executor_choice import Rates
+from hotswap_stream.adapters.models.executor_choice import Rates
+from hotswap_stream.adapters.models.improvable import ImprovableModel
 from hotswap_stream.adapters.torch.executors.executors import EagerExecutor
 from hotswap_stream.adapters.torch.modules.resources import give_back
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 
 
-class TorchLoadedModel(PaddedModel):
-    """See PaddedModel. A better executor may be offered to it."""
+class TorchLoadedModel(ImprovableModel):
+    """See ImprovableModel."""
 
     def __init__(
         self,
@@ -23,22 +22,8 @@ class TorchLoadedModel(PaddedModel):
         rates: Mapping[str, Rates] | None = None,
         device: str = "cpu",
     ) -> None:
-        super().__init__(manifest, executor, sizes)
-        self._offered: tuple[Executor, Mapping[str, Rates]] | None = None
-        self._guard = threading.Lock()
-        self._rates = rates or {}
+        super().__init__(manifest, executor, sizes, rates=rates)
         self._device = device
-
-    @property
-    def executor_rates(self) -> Mapping[str, Rates]:
-        """Return executor → rows per second, as measured when it was chosen; empty if nothing was measured."""
-        return self._rates
-
-    def offer(self, executor: Executor, rates: Mapping[str, Rates]) -> None:
-        """Use this executor from the next `infer` on. It must have been checked. Any thread may offer."""
-        with self._guard:
-            if self._executor is not None:
-                self._offered = (executor, rates)
 
     def eager(self) -> EagerExecutor | None:
         """Return what serves as plain torch with weights of its own, so that it may run beside `infer`.
@@ -50,19 +35,4 @@ class TorchLoadedModel(PaddedModel):
 
     def close(self) -> None:
         """Drop the weights. A thread gives the memory back to the system, so that this call takes no time."""
-        with self._guard:
-            dropped = [self._executor, self._offered]
-            self._executor = self._offered = None
-        give_back(dropped.clear, self._device)
-
-    def _executor_now(self) -> Executor:
-        if self._offered is not None:
-            self._take_offered()
-        return self._open_executor()
-
-    def _take_offered(self) -> None:
-        with self._guard:
-            if self._offered is not None and self._executor is not None:
-                self._executor, self._rates = self._offered
-                self._name = self._executor.name
-            self._offered = None
+        give_back(self._give_up().clear, self._device)

@@ -11,26 +11,24 @@ import msgspec
 import structlog
 import torch
 
+from hotswap_events.version_options import F32, PLAIN, VersionOptions
+from hotswap_stream.adapters.models import openvino
 from hotswap_stream.adapters.models.batch_sizes import batch_sizes
 from hotswap_stream.adapters.models.checking import Reference, rows_mix, sample_inputs
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
+from hotswap_stream.adapters.models.executor_choice import Build, Choice, Rates, checked, choose
+from hotswap_stream.adapters.models.improving import Improver
 from hotswap_stream.adapters.models.reading import Content, read_artifact
+from hotswap_stream.adapters.torch.executors.candidates import GRAPH_KINDS, Candidates, can_be_exported
 from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
-from hotswap_stream.adapters.torch.executors.executor_choice import Build, Choice, Rates, checked, choose
-from hotswap_stream.adapters.torch.executors.executors import (
-    ChannelsLastExecutor,
-    CompiledExecutor,
-    EagerExecutor,
-    ExecutorName,
-    OnnxExecutor,
-)
+from hotswap_stream.adapters.torch.executors.executors import EagerExecutor, ExecutorName
 from hotswap_stream.adapters.torch.executors.graph_files import GraphFiles
 from hotswap_stream.adapters.torch.executors.graph_maker import GraphKind
-from hotswap_stream.adapters.torch.executors.improving import Improver
 from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel
 from hotswap_stream.adapters.torch.modules.loading import WarmUpError, load_module
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore
+from hotswap_stream.domain.versions.options import EXECUTORS_OF, executor_of
 from hotswap_stream.errors import ConfigurationError
 
 CHOICES_REMEMBERED_MAX = 256
@@ -40,8 +38,6 @@ and holds them a second time."""
 
 WARM_UP_MS_MAX = 200
 """Where the sizes take longer, computing takes most of it: what a first pass adds to that is little."""
-
-_GRAPH_KINDS: tuple[GraphKind, ...] = get_args(GraphKind)
 
 log = structlog.get_logger(__name__)
 
@@ -62,23 +58,50 @@ class TorchModelLoader:
         torch.set_num_threads(config.torch_threads)
         folder = config.graph_folder if config.device == "cpu" else None
         self._graphs = None if folder is None else GraphFiles(folder, config.graph_ms_max)
-        self._improver = Improver()
+        self._candidates = Candidates(config, self._graphs)
+        self._improver: Improver[TorchLoadedModel] = Improver()
         self._remembered: OrderedDict[bytes, tuple[ExecutorName, dict[str, Rates]]] = OrderedDict()
         self._warm: set[tuple[bytes, str]] = set()
         self._guard = threading.Lock()
 
-    async def load(self, digest: str, *, graph_digest: str | None = None) -> TorchLoadedModel:  # noqa: ARG002
-        """Fetch, verify, build, warm up, choose. The errors of `ArtifactStore.fetch` and of `load_module`."""
-        return await self.load_content(*await read_artifact(self._store, digest))
+    async def load(
+        self,
+        digest: str,
+        options: VersionOptions = PLAIN,
+        *,
+        graph_digest: str | None = None,  # noqa: ARG002  # the architecture's code is here
+    ) -> TorchLoadedModel:
+        """Fetch, verify, build, warm up, choose. The errors of `ArtifactStore.fetch` and of `load_content`."""
+        return await self.load_content(*await read_artifact(self._store, digest), options)
 
-    async def load_content(self, manifest: ArtifactManifest, content: Content) -> TorchLoadedModel:
-        """Build, warm up, choose. The errors of `load_module`. The module uses the memory of an array."""
-        return await asyncio.to_thread(self._load, manifest, _as_module_takes_it(content))
+    async def load_content(
+        self,
+        manifest: ArtifactManifest,
+        content: Content,
+        options: VersionOptions = PLAIN,
+        digest: str | None = None,  # noqa: ARG002  # what executes it is chosen by the architecture
+    ) -> TorchLoadedModel:
+        """Build, warm up, choose unless the options say what executes it. The module uses the memory of an array.
+
+        Raises:
+            ExecutorUnavailableError: What the options name is not to be had here.
+            MissingPluginError: It is not installed here.
+            OutputsDifferError: It computes something else.
+            HotswapError: One of those of `load_module`.
+        """
+        name = executor_of(options)
+        if name is None:
+            return await asyncio.to_thread(self._load, manifest, _as_module_takes_it(content))
+        known = _known_executor(name)
+        return await asyncio.to_thread(
+            self._load_with, manifest, _as_module_takes_it(content), known, options.precision, checks=True
+        )
 
     async def load_exactly(
         self,
         digest: str,
         executor: str,
+        precision: str = F32,
         *,
         graph_digest: str | None = None,  # noqa: ARG002
     ) -> TorchLoadedModel:
@@ -86,18 +109,14 @@ class TorchModelLoader:
 
         It may make the executor's graph first.
         """
-        return await self.load_content_exactly(*await read_artifact(self._store, digest), executor)
+        return await self.load_content_exactly(*await read_artifact(self._store, digest), executor, precision)
 
     async def load_content_exactly(
-        self, manifest: ArtifactManifest, content: Content, executor: str
+        self, manifest: ArtifactManifest, content: Content, executor: str, precision: str = F32
     ) -> TorchLoadedModel:
         """See `load_exactly`."""
-        if executor not in get_args(ExecutorName):
-            known = ", ".join(get_args(ExecutorName))
-            raise ExecutorUnavailableError(f"executor {executor[:50]!r} is not known; known are {known}")
-        return await asyncio.to_thread(
-            self._load_with, manifest, _as_module_takes_it(content), msgspec.convert(executor, ExecutorName)
-        )
+        name = _known_executor(executor)
+        return await asyncio.to_thread(self._load_with, manifest, _as_module_takes_it(content), name, precision)
 
     def close(self) -> None:
         """End what still exports, compiles or waits to. Versions that serve go on."""
@@ -128,15 +147,32 @@ class TorchModelLoader:
         return model
 
     def _load_with(
-        self, manifest: ArtifactManifest, content: bytes | torch.Tensor, name: ExecutorName
+        self,
+        manifest: ArtifactManifest,
+        content: bytes | torch.Tensor,
+        name: ExecutorName,
+        precision: str = F32,
+        *,
+        checks: bool = False,
     ) -> TorchLoadedModel:
+        """Return a version that this executor computes; with `checks`, if it computes what it should."""
+        if name == openvino.NAME:
+            openvino.need()
+        if precision not in EXECUTORS_OF or name not in EXECUTORS_OF[precision]:
+            raise ExecutorUnavailableError(f"executor {name!r} does not compute with {precision[:20]}")
         eager, sizes = self._prepare(manifest, content)
-        build = self._builds(manifest, eager, wait_for_graph=True).get(name)
         if name == "eager":
             return TorchLoadedModel(manifest, eager, sizes, device=self._config.device)
-        if build is None:
+        build = self._candidates.of(manifest, eager, wait_for_graph=True, precision=precision).get(name)
+        if build is None or (checks and not sizes):
             raise ExecutorUnavailableError(f"executor {name!r} cannot run {manifest.architecture!r} here")
-        return TorchLoadedModel(manifest, build(), sizes, device=self._config.device)
+        executor = build()
+        if checks:
+            check = Reference(manifest, eager, sizes[-1])
+            (check.check if precision == F32 else check.check_form)(executor, (sizes[-1], sizes[0]))
+            self._warm_up(manifest, Choice(executor, {}, {}), sizes)
+            log.info("executor_forced", architecture=manifest.architecture, executor=name, precision=precision)
+        return TorchLoadedModel(manifest, executor, sizes, device=self._config.device)
 
     def _prepare(
         self, manifest: ArtifactManifest, content: bytes | torch.Tensor
@@ -160,7 +196,7 @@ class TorchModelLoader:
         wanted = self._config.executor
         if wanted == "eager" or not sizes or (wanted == "auto" and size_bytes > CHOICE_BYTES_MAX):
             return Choice(eager, {}, {})
-        builds = self._builds(manifest, eager, wait_for_graph=wanted != "auto")
+        builds = self._candidates.of(manifest, eager, wait_for_graph=wanted != "auto")
         if wanted != "auto":
             return self._only(manifest, eager, wanted, builds.get(wanted), sizes)
         key = self._key(manifest)
@@ -182,7 +218,7 @@ class TorchModelLoader:
         self,
         manifest: ArtifactManifest,
         eager: EagerExecutor,
-        builds: dict[ExecutorName, Build],
+        builds: dict[str, Build],
         sizes: tuple[int, ...],
     ) -> Choice:
         in_this_thread = self._config.torch_threads == 1 and self._config.device == "cpu"
@@ -214,50 +250,13 @@ class TorchModelLoader:
             return Choice(eager, {}, {name: found})
         return Choice(found, {}, {})
 
-    def _builds(
-        self, manifest: ArtifactManifest, eager: EagerExecutor, *, wait_for_graph: bool
-    ) -> dict[ExecutorName, Build]:
-        """Return the candidates that can be had: at once, or with `wait_for_graph` also those to be exported first."""
-        builds: dict[ExecutorName, Build] = {}
-        graphs = self._graphs
-        for kind in _GRAPH_KINDS if can_be_exported(manifest) else ():
-            if graphs is None:
-                break
-            if wait_for_graph:
-                builds[kind] = partial(self._build_graph, kind, manifest, eager)
-            elif kind != "compile" or self._config.compile_allowed:
-                try:
-                    if graphs.find(kind, manifest) is not None:
-                        builds[kind] = partial(self._build_graph, kind, manifest, eager)
-                except ExecutorUnavailableError as error:
-                    log.debug("executor_unavailable", architecture=manifest.architecture, reason=str(error))
-        # Last, because it is rarely the fastest: the time may be over before it is tried.
-        if any(len(spec.shape) == 4 for spec in manifest.inputs):
-            builds["channels-last"] = partial(ChannelsLastExecutor, eager.module, manifest, self._config.device)
-        return builds
-
-    def _build_graph(
-        self, kind: GraphKind, manifest: ArtifactManifest, eager: EagerExecutor
-    ) -> OnnxExecutor | CompiledExecutor:
-        assert self._graphs is not None  # noqa: S101 - only offered where there are graphs
-        path = self._graphs.make(kind, manifest)
-        state = eager.module.state_dict()
-        try:
-            if kind == "compile":
-                return CompiledExecutor(path, state)
-            return OnnxExecutor(path, state, self._config.torch_threads)
-        except Exception:
-            # A damaged file is made anew by the next load.
-            path.unlink(missing_ok=True)
-            raise
-
     def _improve_later(self, manifest: ArtifactManifest, model: TorchLoadedModel, sizes: tuple[int, ...]) -> None:
         """Make the graphs that were not there, and offer the version its best executor when they are."""
         graphs = self._graphs
         if graphs is None or not sizes or not can_be_exported(manifest):
             return
         missing: list[GraphKind] = []
-        for kind in _GRAPH_KINDS:
+        for kind in GRAPH_KINDS:
             if kind == "compile" and not self._config.compile_allowed:
                 continue
             try:
@@ -276,7 +275,7 @@ class TorchModelLoader:
             # It serves with something chosen before: the next load of this architecture looks again.
             self._forget(manifest)
             return
-        builds = self._builds(manifest, eager, wait_for_graph=False)
+        builds = self._candidates.of(manifest, eager, wait_for_graph=False)
         choice = self._chosen_of(manifest, eager, builds, sizes)
         if choice.executor.name == model.executor:
             return
@@ -325,13 +324,17 @@ class TorchModelLoader:
         return msgspec.json.encode(manifest, order="deterministic")
 
 
+def _known_executor(name: str) -> ExecutorName:
+    """Return the name, if it is an executor's. ExecutorUnavailableError."""
+    if name not in get_args(ExecutorName):
+        known = ", ".join(get_args(ExecutorName))
+        raise ExecutorUnavailableError(f"executor {name[:50]!r} is not known; known are {known}")
+    known_name: ExecutorName = msgspec.convert(name, ExecutorName)
+    return known_name
+
+
 def _as_module_takes_it(content: Content) -> bytes | torch.Tensor:
     return content if isinstance(content, bytes) else torch.from_numpy(content)
-
-
-def can_be_exported(manifest: ArtifactManifest) -> bool:
-    """Return whether the number of rows is all that is free in its inputs' shapes."""
-    return all(spec.shape[0] == -1 and -1 not in spec.shape[1:] for spec in manifest.inputs)
 
 
 def _shown(choice: Choice) -> dict[str, object]:

@@ -14,12 +14,14 @@ class PassFacts(Struct, frozen=True, gc=False):
     padded_batch_size: int
     executor: str | None
     compute_ms: float
+    precision: str | None
 
 
 def pass_facts(group: ComputedGroup) -> PassFacts:
     """Return what the answers to a group's requests say of its forward pass."""
     rows = group.chosen.row_count
-    return PassFacts(rows, group.chosen.lease.model.padded_rows(rows), group.executor, round(group.compute_ms, 3))
+    lease = group.chosen.lease
+    return PassFacts(rows, lease.model.padded_rows(rows), group.executor, round(group.compute_ms, 3), lease.precision)
 
 
 def answer_facts(
@@ -47,10 +49,16 @@ def answer_facts(
     """
     if lease is None:
         return AnswerFacts(request_partition=partition, request_offset=offset, worker=worker, window=window)
-    batch_size, padded, executor, compute_ms = (
-        (None, None, None, None)
+    batch_size, padded, executor, compute_ms, precision = (
+        (None, None, None, None, None)
         if computed is None
-        else (computed.batch_size, computed.padded_batch_size, computed.executor, computed.compute_ms)
+        else (
+            computed.batch_size,
+            computed.padded_batch_size,
+            computed.executor,
+            computed.compute_ms,
+            computed.precision,
+        )
     )
     return AnswerFacts(
         request_partition=partition,
@@ -63,6 +71,7 @@ def answer_facts(
         batch_size=batch_size,
         padded_batch_size=padded,
         executor=executor,
+        precision=precision,
         queue_ms=queue_ms,
         compute_ms=compute_ms,
         window=window,

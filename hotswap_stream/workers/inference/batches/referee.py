@@ -66,12 +66,12 @@ class Referee:
 
     def _works_with_samples(self, lease: Lease) -> bool:
         now_s = time.monotonic()
-        tried = self._works.get(lease.artifact_digest)
+        tried = self._works.get(lease.model_version)
         if tried is None or now_s - tried[0] >= SAMPLED_SECONDS:
             if len(self._works) >= VERSIONS_REMEMBERED_MAX:
                 self._works.clear()
             works = _computes(lease.model, sample_inputs(lease.model.manifest))
-            tried = self._works[lease.artifact_digest] = now_s, works
+            tried = self._works[lease.model_version] = now_s, works
         return tried[1]
 
 

@@ -1,4 +1,4 @@
-"""Which executor serves a version: candidates are built, checked against eager torch, and timed against it."""
+"""Which executor serves a version: candidates are built, checked against a reference, and timed beside the standard."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,10 +8,6 @@ from msgspec import Struct
 
 from hotswap_stream.adapters.models.checking import OutputsDifferError, Reference, sample_inputs
 from hotswap_stream.adapters.models.executor import Executor, ExecutorUnavailableError
-from hotswap_stream.adapters.torch.executors.executors import (
-    EagerExecutor,
-    ExecutorName,
-)
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 
 Build = Callable[[], Executor]
@@ -19,7 +15,7 @@ Clock = Callable[[], float]
 
 ROUNDS_MIN, ROUNDS_MAX = 2, 7
 SLOWER_MAX = 1.05
-"""A candidate may take this much longer than eager at one row or at the largest size, to win at the other."""
+"""A candidate may take this much longer than the standard at one row or at the largest size, to win at the other."""
 GAIN_MIN = 1.1
 """A smaller gain is within the noise of a busy machine."""
 
@@ -45,61 +41,63 @@ class Choice(Struct, frozen=True):
 
 
 def checked(
-    manifest: ArtifactManifest, reference: Reference, name: ExecutorName, build: Build, sizes: Sequence[int]
+    manifest: ArtifactManifest, reference: Reference, name: str, build: Build, sizes: Sequence[int]
 ) -> Executor | str:
-    """Return the candidate if it computes what eager does, at one row and at the largest size; else why not."""
+    """Return the candidate if it computes what the reference does, at one row and at the largest size; else why not."""
     try:
         candidate = build()
         reference.check(candidate, (sizes[-1], sizes[0]))
     except (OutputsDifferError, ExecutorUnavailableError) as error:
         reason = str(error)
-    except Exception as error:  # noqa: BLE001  # whatever a library raises here: eager serves, and the log says why
+    except Exception as error:  # noqa: BLE001  # whatever a library raises: another serves, and the log says why
         reason = f"{type(error).__name__}: {error}"
     else:
         return candidate
-    log.warning("executor_dropped", architecture=manifest.architecture, executor=name, reason=reason[:500])
+    log.warning("executor_dropped", what=manifest.what, executor=name, reason=reason[:500])
     return reason
 
 
 def choose(
     manifest: ArtifactManifest,
-    eager: EagerExecutor,
-    builds: Mapping[ExecutorName, Build],
+    standard: Executor,
+    builds: Mapping[str, Build],
     sizes: Sequence[int],
     *,
     choice_ms_max: float,
     stopwatch: Clock = time.thread_time,
     clock: Clock = time.perf_counter,
+    reference: Executor | None = None,
 ) -> Choice:
-    """Return the fastest of eager and the candidates; eager if the time is over before one is known to be faster.
+    """Return the fastest of the standard and the candidates; the standard if no time is left to know one as faster.
 
     The limit is looked at between steps: a step that has begun is finished.
 
     Args:
         manifest: Inputs and outputs of the version.
-        eager: Torch as it is, which candidates are checked against.
+        standard: What serves if nothing else is faster.
         builds: Name → what builds the candidate.
         sizes: Rows that a forward pass may have, ascending.
         choice_ms_max: Time to build, check and measure.
         stopwatch: Times executors: by default this thread's own seconds on a processor, so that a busy machine changes
             nothing. It must be a clock of the wall for executors that use other threads, or another device.
         clock: Seconds, for the limit.
+        reference: What candidates are checked against; None: the standard.
     """
     deadline = clock() + choice_ms_max / 1000
-    reference = Reference(manifest, eager, sizes[-1])
-    executors: dict[str, Executor] = {eager.name: eager}
+    right = Reference(manifest, reference or standard, sizes[-1])
+    executors: dict[str, Executor] = {standard.name: standard}
     dropped: dict[str, str] = {}
     for name, build in builds.items():
         if clock() >= deadline:
             dropped[name] = f"no time left of {choice_ms_max} ms"
             continue
-        candidate = checked(manifest, reference, name, build, sizes)
+        candidate = checked(manifest, right, name, build, sizes)
         if isinstance(candidate, str):
             dropped[name] = candidate
         else:
             executors[name] = candidate
     rates = measure(manifest, executors, sizes, stopwatch, lambda: clock() >= deadline) if len(executors) > 1 else {}
-    best = fastest(rates) if rates else eager.name
+    best = fastest(rates, standard.name) if rates else standard.name
     return Choice(executors[best], rates, dropped)
 
 
@@ -130,15 +128,15 @@ def measure(
     }
 
 
-def fastest(rates: Mapping[str, Rates]) -> str:
-    """Return the name with the largest gain over eager.
+def fastest(rates: Mapping[str, Rates], standard: str) -> str:
+    """Return the name with the largest gain over the standard.
 
     That is the geometric mean of the gains at one row and at the largest size.
     """
-    eager = rates["eager"]
-    best, best_gain = "eager", GAIN_MIN
+    usual = rates[standard]
+    best, best_gain = standard, GAIN_MIN
     for name, found in rates.items():
-        gains = (found.one_row / eager.one_row, found.largest / eager.largest)
+        gains = (found.one_row / usual.one_row, found.largest / usual.largest)
         gain = (gains[0] * gains[1]) ** 0.5
         if min(gains) * SLOWER_MAX >= 1 and gain > best_gain:
             best, best_gain = name, gain

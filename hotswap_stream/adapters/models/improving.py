@@ -4,30 +4,30 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import structlog
 from msgspec import Struct
 
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
-from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel
+from hotswap_stream.adapters.models.improvable import ImprovableModel
 
 WAITING_MAX = 32
 CLOSE_SECONDS_MAX = 5.0
 
 log = structlog.get_logger(__name__)
 
-Make = Callable[[], Path]
-Improve = Callable[[TorchLoadedModel], None]
+Make = Callable[[], object]
+Model = TypeVar("Model", bound=ImprovableModel)
 
 
 class _Job(Struct, frozen=True):
-    model: "weakref.ref[TorchLoadedModel]"
+    model: "weakref.ref[Any]"
     make: Make
-    improve: Improve
+    improve: Callable[[Any], None]
 
 
-class Improver:
+class Improver(Generic[Model]):
     """One job after the other; the thread lives as long as there are jobs. A version that is gone is passed over."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Improver:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def add(self, model: TorchLoadedModel, *, make: Make, improve: Improve) -> None:
+    def add(self, model: Model, *, make: Make, improve: Callable[[Model], None]) -> None:
         """Call `make`, then `improve` with the model. The job is dropped with a log line if too many wait."""
         with self._guard:
             if self._closed:
