@@ -77,7 +77,10 @@ async def test_lower_precision_takes_over_by_its_agreement(kafka: str, topic_pre
         executor="onnxruntime",
     )
     policy = RolloutPolicy(
-        metrics=(MetricRule(metric="agreement", threshold=0.8),), answers_min=50, bake_seconds=0, auto_promote=True
+        metrics=(MetricRule(metric="agreement", threshold=0.8),),
+        answers_min=50,
+        bake_seconds=0,
+        promote_after_shadow=True,
     )
     content = pack_files(MANIFEST, {GRAPH_FILE: graph_of_images()})
     artifact = await bootstrap.artifact_store(settings).put_artifact(content)
