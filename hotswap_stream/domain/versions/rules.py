@@ -22,6 +22,7 @@ from hotswap_events.registry import (
     TrainingFailed,
     TrainingStarted,
 )
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.decision import (
     Accepted,
@@ -111,13 +112,13 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
                 options=options_told(command.options),
             ),
         ),
-        _same_as_failed(state, command.artifact.digest),
+        _same_as_failed(state, command.artifact.digest, command.options or PLAIN),
     )
 
 
-def _same_as_failed(state: ModelState, artifact_digest: str) -> str | None:
+def _same_as_failed(state: ModelState, artifact_digest: str, options: VersionOptions) -> str | None:
     """Return what whoever registers these bytes again should know, or None."""
-    failed = failed_with(state, artifact_digest)
+    failed = failed_with(state, artifact_digest, options)
     return None if failed is None else f"the artifact is that of {failed}, which failed validation"
 
 

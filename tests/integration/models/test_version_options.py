@@ -77,7 +77,10 @@ async def test_lower_precision_takes_over_by_its_agreement(kafka: str, topic_pre
         executor="onnxruntime",
     )
     policy = RolloutPolicy(
-        metrics=(MetricRule(metric="agreement", threshold=0.8),), answers_min=50, bake_seconds=0, auto_promote=True
+        metrics=(MetricRule(metric="agreement", threshold=0.8),),
+        answers_min=50,
+        bake_seconds=0,
+        promote_after_shadow=True,
     )
     content = pack_files(MANIFEST, {GRAPH_FILE: graph_of_images()})
     artifact = await bootstrap.artifact_store(settings).put_artifact(content)
@@ -86,7 +89,8 @@ async def test_lower_precision_takes_over_by_its_agreement(kafka: str, topic_pre
         await live.switched("v1")
         before = await asked(settings)
         await registered(live, artifact, BF16)
-        start = StartRollout(**live.meta(), strategy=ShadowStrategy(), candidates=("v2",), policy=policy, forced=True)
+        await live.validated("v2", 0.9, ("v1", 0.9))  # validation is not the point: both count as equally good
+        start = StartRollout(**live.meta(), strategy=ShadowStrategy(), candidates=("v2",), policy=policy)
         ended, _seconds = await live.rolled_out(start, seconds_max=SECONDS_MAX)
         state = live.registry.state(MODEL)
         after, pinned = await asked(settings), await asked(settings, "v1")

@@ -15,11 +15,12 @@ from hotswap_stream.application.descriptions.event import describe
 from hotswap_stream.application.registry.view import registry_version
 from hotswap_stream.domain.decide import decide
 from hotswap_stream.domain.deciding.decision import Accepted
+from hotswap_stream.domain.deciding.twins import failed_twin
 from hotswap_stream.domain.evolve import evolve
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.versions.options import EXECUTORS, PRECISIONS, wrong_options, wrong_options_for
 from tests.support.decider_specification import given, state_after
-from tests.support.samples.registry import artifact_of, in_envelope, register, trained
+from tests.support.samples.registry import artifact_of, in_envelope, register, trained, validated
 
 BF16 = VersionOptions(precision="bf16")
 OPTIONS = st.builds(
@@ -84,6 +85,21 @@ def test_what_an_artifact_cannot_be_computed_by_is_refused_in_words(
     kind: str, options: VersionOptions, words: str
 ) -> None:
     assert words in (wrong_options_for(kind, options) or "")
+
+
+def test_a_failure_holds_for_the_same_precision_alone() -> None:
+    other = VersionOptions(executor="onnxruntime")
+    failed = given(trained("v2"), validated("v2", "failed", 0.1))
+    again = failed.when(register("v3", artifact=artifact_of("v2"), options=other))
+    again.then(replace(trained("v3"), artifact=artifact_of("v2"), options=other))
+    again.and_says("that of v2, which failed validation")
+    state = state_after(
+        trained("v2"),
+        validated("v2", "failed", 0.1),
+        replace(trained("v3"), artifact=artifact_of("v2"), options=BF16),
+        replace(trained("v4"), artifact=artifact_of("v2"), options=VersionOptions(executor="openvino")),
+    )
+    assert [failed_twin(state, state.versions[name]) for name in ("v3", "v4")] == [None, "v2"]
 
 
 @pytest.mark.parametrize("kind", ["architecture", "onnx", "runtime"])
