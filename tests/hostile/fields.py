@@ -1,7 +1,7 @@
 """Where a record can be hostile: the fields of its payload, from the message classes, and the parts around it."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 from msgspec import inspect as types
@@ -25,7 +25,8 @@ class Field(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         if self.part == "field":
-            return ".".join(self.path)
+            path = ".".join(self.path)
+            return f"field {path}" if path in get_args(Part) else path  # feedback has a field `value`
         return f"header {self.name}" if self.part == "header" else self.part
 
 

@@ -129,7 +129,7 @@ async def open_http_stage(log: RegistryLog, folder: Path, **services: Any) -> As
     async with started_registry(log) as registry:
         api = services_on(registry, folder, **services)
         with reused_app(api) as app:
-            async with served(app) as url, httpx.AsyncClient(base_url=url, verify=_TLS) as client:
+            async with served(app) as url, httpx.AsyncClient(base_url=url, verify=_TLS, timeout=60) as client:
                 yield HttpStage(client, registry, api.artifacts, url)
 
 
