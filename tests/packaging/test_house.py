@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {"hotswap_stream": ROOT / "hotswap_stream", "hotswap_events": ROOT / "events" / "hotswap_events"}
 MODULES_MAX = 16
 # The language of the log is flat because its import paths are published ones: a user's program that reads the topics
-# says `from hotswap_events.alerts import …`. It holds data and hardly any behaviour, so it gets more than twice the room.
+# says `from hotswap_events.alerts import …`. It holds data and hardly any behaviour, so it has more room.
 MODULES_MAX_OF_THE_LANGUAGE = 40
 
 TIERS = ("unit", "property", "contract", "integration", "fault")
