@@ -132,6 +132,8 @@ class VersionActs:
             actor=ACTOR,
             model_name=MODEL,
             cause="emergency",
+            # It is there because the fleet took back the damaged one: a rollback after a rollback names what it leaves.
+            from_version=active,
             reason="an operator saw harm",
         )
         options = bootstrap.connection(scene.settings).client_options()
