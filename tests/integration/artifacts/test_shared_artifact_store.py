@@ -48,6 +48,7 @@ class Environment:
                 "HOTSWAP_ARTIFACTS": str(self.settings.artifacts),
                 "HOTSWAP_REQUEST_PARTITIONS": "1",
                 "HOTSWAP_ARTIFACT_GRACE_SECONDS": "60",
+                "HOTSWAP_GRAPHS_EXPORTED": "false",  # one artifact a version
             },
             capture_output=True,
             text=True,

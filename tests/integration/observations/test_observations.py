@@ -62,6 +62,7 @@ async def start_rollout(stage: Stage, strategy: CanaryStrategy | ShadowStrategy,
 async def test_a_canary_is_observed_beside_its_baseline(stage: Stage, settings: Settings) -> None:
     await start_rollout(stage, CanaryStrategy(weight=3_000), "v2")
     async with running_worker(settings), reading(settings, stage.topics.observations) as seen:
+        await loaded(settings, "v2")  # v1 stands in for it before, which is no primary's answer
         async with stage.reading() as answers:
             await send(stage, 200)
             await answers.until_count(100)

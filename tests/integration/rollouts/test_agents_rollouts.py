@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from hotswap_events.commands import AnyCommand
 from tests.support.samples.registry import register, validate
 from tests.support.samples.rollouts import (
@@ -15,6 +17,8 @@ from tests.support.samples.rollouts import (
 )
 from tests.support.stages.agents import agents_stage
 
+BY_ERRORS = replace(WITHOUT_SHADOW, promote_on_operational=True)
+
 
 async def test_an_analysis_promotes_by_the_topic_and_a_late_one_changes_nothing(
     kafka: str, topic_prefix: str, tmp_path: Path
@@ -26,7 +30,7 @@ async def test_an_analysis_promotes_by_the_topic_and_a_late_one_changes_nothing(
             validate("v1", command_id="c2", promote_first=True),
             register(command_id="c3"),
             validate("v2", 0.97, ("v1", 0.97), command_id="c4"),
-            start_rollout(progressive(set_weight(500), analysis()), "v2", policy=WITHOUT_SHADOW, command_id="c5"),
+            start_rollout(progressive(set_weight(500), analysis()), "v2", policy=BY_ERRORS, command_id="c5"),
             record_analysis("successful", 7, command_id="c6", **found),
             record_analysis("failed", 7, command_id="c7", rollout_id="r1"),
             record_analysis("failed", 8, command_id="c8", **found),
