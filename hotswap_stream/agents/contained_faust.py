@@ -56,7 +56,26 @@ class ContainedConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class ContainedConsumer(driver.Consumer):
-    """Consume by the contained thread."""
+    """Consume by the contained thread, and pass on nothing that was fetched before a jump back.
+
+    A fetch that goes on while Faust goes back to the committed offsets may return records from beyond them. Passed on,
+    they would be taken for the place that was read to, and those before them for read.
+    """
+
+    _jumps = 0
+
+    async def perform_seek(self) -> None:
+        """Go back to the committed offsets."""
+        await super().perform_seek()
+        self._jumps += 1
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        jumps = self._jumps
+        records, active = await super()._wait_next_records(timeout)
+        if records and jumps != self._jumps:
+            await self.perform_seek()
+            return {}, active
+        return records, active
 
     def _new_consumer_thread(self) -> ContainedConsumerThread:
         return ContainedConsumerThread(self, loop=self.loop, beacon=self.beacon)
