@@ -46,8 +46,8 @@ class ContainedConsumerThread(driver.AIOKafkaConsumerThread):
     async def _seek_back(self) -> Any:
         consumer = self._ensure_consumer()
         committed = await consumer.seek_to_committed()
-        changelogs = self.consumer.app.tables.changelog_topics
-        begun_anew = [place for place, offset in committed.items() if not offset and place.topic not in changelogs]
+        is_changelog = self.consumer._is_changelog_tp
+        begun_anew = [place for place, offset in committed.items() if not offset and not is_changelog(place)]
         if begun_anew:
             # Not `seek_to_beginning`: the fetcher goes there by itself, and two who ask at once are an error to it.
             for place, offset in (await consumer.beginning_offsets(begun_anew)).items():
@@ -74,7 +74,8 @@ class ContainedConsumer(driver.Consumer):
         records, active = await super()._wait_next_records(timeout)
         if records and jumps != self._jumps:
             await self.perform_seek()
-            return {}, active
+            # Nobody goes back in a changelog: what was fetched of it is not fetched again.
+            return {place: found for place, found in records.items() if self._is_changelog_tp(place)}, active
         return records, active
 
     def _new_consumer_thread(self) -> ContainedConsumerThread:
