@@ -1,6 +1,5 @@
 """The process that makes a graph of a model, from the outside: started for one, ended in any case."""
 
-import asyncio
 import signal
 import sys
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from hotswap_stream.application.mlflow.importing.conversion import (
     Converted,
 )
 from hotswap_stream.application.mlflow.source import SourceRefusedError
+from hotswap_stream.application.processes.asking import ask_process
 
 # A converter is the client's, which adapters do not import; it runs in a process of its own in any case.
 # One model takes one core, whatever its framework would like.
@@ -24,8 +24,6 @@ COMMAND = (
     "env", "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1",
     sys.executable, "-m", "hotswap_stream.client.publishing.stored.conversion_process",
 )  # fmt: skip
-LINE_BYTES_MAX = 1024 * 1024
-ERROR_BYTES_MAX = 64 * 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -40,43 +38,14 @@ async def convert(order: ConversionOrder) -> tuple[Converted, Path, Mapping[str,
         SourceRefusedError: No graph can be made of it, it was too much for the limits, or a package is missing; the
             message says which.
     """
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=LINE_BYTES_MAX,
-    )
-    assert process.stdin is not None  # noqa: S101 - pipes were asked for
-    assert process.stdout is not None  # noqa: S101
-    assert process.stderr is not None  # noqa: S101
-    errors = asyncio.create_task(_tail(process.stderr))
-    line = b""
     try:
-        process.stdin.write(msgspec.json.encode(order) + b"\n")
-        async with asyncio.timeout(order.limits.seconds_max):
-            try:
-                await process.stdin.drain()
-                # The input stays open: the process ends when it closes.
-                line = await process.stdout.readline()
-            except (BrokenPipeError, ConnectionResetError, ValueError):
-                line = b""
-            if line:
-                # It ends by itself; killed meanwhile, it would be reaped twice.
-                process.stdin.close()
-            await process.wait()
+        answered = await ask_process(COMMAND, msgspec.json.encode(order), seconds_max=order.limits.seconds_max)
     except TimeoutError:
         raise SourceRefusedError(f"the model was not converted within {order.limits.seconds_max} s") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        process.stdin.close()
-        text = await errors
-    if not line:
-        _log.info("conversion_crashed", returncode=process.returncode, errors=text[-2_000:])
-        raise SourceRefusedError(_why_ended(process.returncode, order))
-    return _read(line, Path(order.into))
+    if answered.line:
+        return _read(answered.line, Path(order.into))
+    _log.info("conversion_crashed", returncode=answered.returncode, errors=answered.errors[-2_000:])
+    raise SourceRefusedError(_why_ended(answered.returncode, order))
 
 
 def _read(line: bytes, into: Path) -> tuple[Converted, Path, Mapping[str, Path]]:
@@ -107,10 +76,3 @@ def _why_ended(returncode: int | None, order: ConversionOrder) -> str:
             "because it wrote too large a file; nothing else was touched"
         )
     return f"the process that converts ended with exit code {returncode} and said nothing"
-
-
-async def _tail(stream: asyncio.StreamReader) -> str:
-    kept = b""
-    while chunk := await stream.read(65_536):
-        kept = (kept + chunk)[-ERROR_BYTES_MAX:]
-    return kept.decode(errors="replace")
