@@ -13,6 +13,7 @@ from litestar.serialization import decode_json, encode_json
 from litestar.types import ControllerRouterHandler
 
 from hotswap_stream import __version__
+from hotswap_stream.api.access.scopes import guard_access, needs
 from hotswap_stream.api.alerts import AlertController, AlertPolicyController, get_alerts
 from hotswap_stream.api.artifacts.clean_up import clean_up_model
 from hotswap_stream.api.artifacts.uploading import UploadController, artifact_from_uploads, upload_artifact
@@ -34,6 +35,7 @@ from hotswap_stream.api.inference.metadata import (
     version_ready,
 )
 from hotswap_stream.api.inference.predict import predict
+from hotswap_stream.api.keys import KeyController
 from hotswap_stream.api.mlflow.aliases import AliasesOfMlflow
 from hotswap_stream.api.mlflow.artifacts import ARTIFACT_ROUTES
 from hotswap_stream.api.mlflow.models import ModelCommandsOfMlflow, ModelsOfMlflow
@@ -42,6 +44,7 @@ from hotswap_stream.api.mlflow.webhooks import receive_webhook
 from hotswap_stream.api.monitoring.health import live, ready, status
 from hotswap_stream.api.monitoring.metrics import metrics
 from hotswap_stream.api.protocol.docs_page import PlainDocsPlugin
+from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.problems import EXCEPTION_HANDLERS, OIP_PATH
 from hotswap_stream.api.registry.as_of import provide_streams
 from hotswap_stream.api.registry.commands import ModelCommands, VersionCommands
@@ -64,6 +67,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     ready,
     status,
     metrics,
+    KeyController,
     VersionController,
     VersionCommands,
     ModelCommands,
@@ -126,6 +130,7 @@ _OPENAPI = OpenAPIConfig(
     render_plugins=[PlainDocsPlugin(), JsonRenderPlugin()],
     use_handler_docstrings=True,
     tags=[
+        Tag(name="keys", description="API keys: made, rotated and revoked by whoever has the scope `admin`"),
         Tag(name="health", description="For orchestrators, for Prometheus, for people"),
         Tag(name="inference", description="Asking models; under /v2 by the Open Inference Protocol"),
         Tag(name="models", description="What is registered and what is in production, now or in the past"),
@@ -138,6 +143,7 @@ _OPENAPI = OpenAPIConfig(
         Tag(name="events", description="The registry log"),
         Tag(name="mlflow", description="The registry REST of MLflow, for its clients; errors are in its form"),
     ],
+    security=KEY_OR_NONE,
     components=Components(
         security_schemes={
             "ApiKey": SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header"),
@@ -184,7 +190,12 @@ def _application(
     lifespan: list[Callable[[Litestar], AbstractAsyncContextManager[None]]],
 ) -> Litestar:
     inference = (
-        Router(OIP_PATH, route_handlers=OIP_ROUTES, request_max_body_size=infer_bytes_max),
+        Router(
+            OIP_PATH,
+            route_handlers=OIP_ROUTES,
+            request_max_body_size=infer_bytes_max,
+            opt=needs("infer", "read"),  # clients of the protocol look before they ask
+        ),
         Router("/", route_handlers=[predict], request_max_body_size=infer_bytes_max),
     )
     return Litestar(
@@ -196,6 +207,7 @@ def _application(
             "dispatch": Provide(provide_dispatch),
             "streams": Provide(provide_streams),
         },
+        guards=[guard_access],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=request_bytes_max,
         openapi_config=_OPENAPI,

@@ -33,6 +33,7 @@ COMMAND_MODULES = (
     "registry.events",
     "audit.audit",
     "processes.worker",
+    "keys.commands",
     "fleet",
     "plugins",
     "processes.healthy",

@@ -55,6 +55,13 @@ REGISTRY_EVENTS_VOID = MetricSpec(
 REGISTRY_FOLLOWER_UP = MetricSpec(
     name="hotswap_registry_follower_up", kind="gauge", documentation="1 while this process follows the registry log."
 )
+REQUESTS_NOT_PERMITTED = MetricSpec(
+    name="hotswap_requests_not_permitted_total",
+    kind="counter",
+    labels=("reason",),
+    documentation="HTTP requests refused by this process for who asked: without a key, with one that is unknown, "
+    "expired or revoked, that lacks the scope, is for other models, claims another actor, or asks too often.",
+)
 CIRCUIT_OPEN = MetricSpec(
     name="hotswap_circuit_open",
     kind="gauge",

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from hotswap_events.bounds import INT64_MAX
 from hotswap_events.command import COMMAND_ID_CHARACTERS_MAX
 from hotswap_events.commands import Actor, CommandId, Reason
-from hotswap_stream.api.protocol.authorization import actor_of
+from hotswap_stream.api.access.callers import actor_of
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.application.clock import Ids
 from hotswap_stream.application.unread_keys import unread_key
@@ -41,7 +41,7 @@ async def provide_command_headers(
     ] = None,
     x_actor: Annotated[
         str | None,
-        HeaderParameter(name="X-Actor", description="Who asks, if no API key says it; default 'anonymous'."),
+        HeaderParameter(name="X-Actor", description="Who asks, where no API key is needed; default 'anonymous'."),
     ] = None,
     traceparent: Annotated[
         str | None, HeaderParameter(name="traceparent", description="W3C trace context; kept in the event.")

@@ -9,6 +9,7 @@ from litestar.params import HeaderParameter
 from msgspec import Meta, Struct
 
 from hotswap_events.commands import PromoteVersion, Refusal, SetAlias
+from hotswap_stream.api.access.scopes import PUBLIC
 from hotswap_stream.api.commands.context import CommandHeaders
 from hotswap_stream.api.mlflow.asking import sent, stream_of, version_of
 from hotswap_stream.api.mlflow.bodies import CreateVersion
@@ -50,6 +51,7 @@ class Received(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @post(
     "/api/mlflow/webhooks",
+    opt=PUBLIC,
     status_code=200,
     operation_id="mlflow_webhook",
     tags=["mlflow"],

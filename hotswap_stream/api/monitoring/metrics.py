@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
+from hotswap_stream.api.access.scopes import PUBLIC
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.registry.fold import Stream
@@ -37,6 +38,7 @@ class RegistryCollector(Collector):
         yield _family(catalogue.CIRCUIT_OPEN, _circuit_positions(streams))
         yield _family(catalogue.CIRCUIT_OPENINGS, _circuit_openings(streams))
         yield _family(catalogue.MODEL_DISABLED, _disabled(streams))
+        yield _family(catalogue.REQUESTS_NOT_PERMITTED, _not_permitted(runtime))
         yield _family(catalogue.ALERTS_RAISED, _alerts(streams))
         if runtime.services.fleet is not None:
             yield _family(catalogue.OBSERVATIONS_LOST, _observations_lost(runtime.services.fleet, streams))
@@ -86,6 +88,11 @@ def _switches(runtime: ApiRuntime, streams: list[Stream]) -> Iterator[Sample]:
         yield series, count
 
 
+def _not_permitted(runtime: ApiRuntime) -> Iterator[Sample]:
+    for reason, count in runtime.refused_callers.counts.items():
+        yield (reason,), count
+
+
 def _versions_by_stage(streams: list[Stream]) -> Iterator[Sample]:
     for stream in streams:
         for stage, count in Counter(version.stage for version in stream.state.versions.values()).items():
@@ -131,7 +138,7 @@ def _observations_lost(fleet: FleetView, streams: list[Stream]) -> Iterator[Samp
                     yield (worker.worker, model_name, what), count
 
 
-@get("/metrics", operation_id="metrics", tags=["health"], media_type=MediaType.TEXT)
+@get("/metrics", operation_id="metrics", tags=["health"], opt=PUBLIC, security=[{}], media_type=MediaType.TEXT)
 async def metrics(runtime: Runtime) -> Response[str]:
     """Metrics in the Prometheus text format."""
     collectors = CollectorRegistry(auto_describe=False)

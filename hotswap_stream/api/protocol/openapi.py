@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema, SecurityRequirement
 from litestar.openapi.spec.enums import OpenAPIFormat
 
-KEY_OR_NONE: list[SecurityRequirement] = [{"ApiKey": []}, {"Bearer": []}, {}]
-"""A key is needed where the server has keys."""
+KEY_OR_NONE: list[SecurityRequirement] = [{"ApiKey": []}, {"Bearer": []}]
+"""A key is needed, unless the server is open to whoever asks."""
 
 
 @dataclass

@@ -14,6 +14,7 @@ from hotswap_stream.application.artifacts.uploads.port import (
     UploadTooLargeError,
     WrongOffsetError,
 )
+from hotswap_stream.application.keys.changes import UnknownKeyError, WrongKeyError
 from hotswap_stream.application.mlflow.export import NotExportableError
 from hotswap_stream.application.mlflow.filters import FilterError
 from hotswap_stream.application.mlflow.source import SourceRefusedError
@@ -38,11 +39,15 @@ TITLES: Mapping[str, str] = {
     "unknown-version": "No such version",
     "unknown-rule": "No such rule",
     "unknown-rollout": "No such rollout",
+    "unknown-key": "No such key",
     "duplicate-version": "The version exists already",
     "invalid-value": "A value is not valid",
     "sequence-mismatch": "The model has moved on",
     "conflict": "The registry has moved on",
     "command-unreadable": "The command cannot be read",
+    "unauthorized": "An API key is needed",
+    "not-permitted": "The API key does not open this",
+    "actor-claimed": "The API key is another's",
     "malformed-json": "The body is not JSON",
     "body-missing": "The body is missing",
     "host-not-allowed": "Not by this name",
@@ -80,5 +85,7 @@ ERROR_STATUS: tuple[tuple[type[HotswapError], int, str], ...] = (
     (SourceRefusedError, 422, "source-refused"),
     (FilterError, 422, "invalid-value"),
     (NotExportableError, 409, "not-exportable"),
+    (UnknownKeyError, 404, "unknown-key"),
+    (WrongKeyError, 422, "invalid-value"),
     (UnreadableEventError, 409, "newer-release"),
 )
