@@ -49,6 +49,7 @@ async def clean_up_model(
             model_name,
             keep=data.keep,
             apply=data.apply,
+            actor_by=context.actor_by,
             **context.fields(),
         )
     except HotswapError as error:

@@ -100,7 +100,7 @@ def _may_succeed(error: ProblemError | HotswapError) -> bool:
 
 
 async def _done(runtime: ApiRuntime, delivery: Delivery, delivery_id: str) -> Received:
-    headers = CommandHeaders(actor=ACTOR, idempotency_key=str(uuid.uuid5(_COMMANDS, delivery_id)))
+    headers = CommandHeaders(actor=ACTOR, actor_by="signature", idempotency_key=str(uuid.uuid5(_COMMANDS, delivery_id)))
     try:
         match delivery.entity, delivery.action:
             case "model_version", "created":
@@ -144,7 +144,7 @@ async def _aliased(runtime: ApiRuntime, headers: CommandHeaders, alias: _Alias, 
         # Its delivery is still under way, or was lost.
         await _imported(
             runtime,
-            CommandHeaders(actor=ACTOR),
+            CommandHeaders(actor=ACTOR, actor_by="signature"),
             _NewVersion(name=alias.name, version=alias.version, source=f"models:/{alias.name}/{alias.version}"),
         )
     name = version_of(stream_of(runtime, alias.name), alias.version).model_version

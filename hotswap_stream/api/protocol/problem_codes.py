@@ -31,6 +31,7 @@ REFUSAL_STATUS: Mapping[RefusalCode, int] = {
     "sequence-mismatch": 409,
     "conflict": 409,
     "command-unreadable": 422,
+    "command-expired": 409,
 }
 
 TITLES: Mapping[str, str] = {
@@ -45,6 +46,7 @@ TITLES: Mapping[str, str] = {
     "sequence-mismatch": "The model has moved on",
     "conflict": "The registry has moved on",
     "command-unreadable": "The command cannot be read",
+    "command-expired": "The command comes too late",
     "unauthorized": "An API key is needed",
     "not-permitted": "The API key does not open this",
     "actor-claimed": "The API key is another's",

@@ -104,7 +104,8 @@ async def keys_of_all_kinds(log: MemoryKeyLog) -> dict[Kind, str | None]:
     for scope in get_args(Scope):
         found[scope] = (await now.create(KeyOrder(name=f"k-{scope}", scopes=(scope,)))).token
     found["unknown"] = f"{str(found['admin'])[:-64]}{'0' * 64}"
-    for kind, model in (("the model's", "dig*"), ("another model's", "fraud")):
+    of_models: tuple[tuple[Kind, str], ...] = (("the model's", "dig*"), ("another model's", "fraud"))
+    for kind, model in of_models:
         order = KeyOrder(name=f"m-{model[:3]}", scopes=("operate", "infer"), models=(model,))
         found[kind] = (await now.create(order)).token
     return found

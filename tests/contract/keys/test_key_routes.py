@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hotswap_events.commands import StageVersion
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.key_log import MemoryKeyLog
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
@@ -177,3 +178,24 @@ async def test_open_to_loopback_needs_no_key_and_believes_no_proxy(tmp_path: Pat
         assert (await stage.get("/api/models")).status_code == 200
         for headers in ({"X-Forwarded-For": "127.0.0.1"}, {"X-API-Key": "wrong"}):
             assert_problem(await stage.client.get("/api/models", headers=headers), 401, "unauthorized")
+
+
+async def test_events_show_how_their_actor_is_known(stage: HttpStage) -> None:
+    body = {"artifact_digest": await stage.stored_artifact()}
+    assert (await stage.command("versions", body)).status_code == 200
+    await stage.registry.handle(StageVersion(command_id="s", actor="ada", model_name=MODEL, model_version="v1"))
+    events = [entry["event"] for entry in (await stage.get("/api/events")).json()["events"]]
+    assert [(event["actor"], event.get("actorby")) for event in events] == [("ada", "key"), ("ada", None)]
+
+
+async def test_a_command_that_comes_too_late_is_refused(stage: HttpStage) -> None:
+    version = await stage.registered()
+    path, past = f"versions/{version}/stage", datetime(2026, 1, 2, tzinfo=UTC).isoformat()
+    late = assert_problem(await stage.command(path, {"expires_at": past}), 409, "command-expired")
+    assert "before 2026-01-02T00:00:00" in late["detail"]
+    in_time = datetime(2999, 1, 1, tzinfo=UTC).isoformat()
+    body = {"expires_at": in_time, "command_id": "once"}
+    assert (await stage.accepted(path, body))["model_version"] == version
+    # What was carried out in time stays so, whenever it is asked about again.
+    again = await stage.command(path, {"expires_at": past, "command_id": "once"})
+    assert again.json()["status"] == "unchanged"
