@@ -92,7 +92,7 @@ async def test_it_goes_over_http_with_a_key(
         await asyncio.to_thread(publish, *openvino, "--url", url, "--api-key", KEY)
         versions = read_json(await asyncio.to_thread(cli, "versions", "sums", "--json"))
         assert {version["provenance"]["created_by"] for version in versions} == {"ada"}
-        assert [version.get("options") for version in versions][0] == {"executor": "openvino"}
+        assert versions[0].get("options") == {"executor": "openvino"}
         assert len({version["artifact"]["digest"] for version in versions}) == 1
     unreachable = await asyncio.to_thread(publish, "--url", url, code=1)
     assert f"the API at {url} cannot be reached" in unreachable.output
