@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from hotswap_stream import __version__
+from hotswap_stream.cli.sections import Sectioned, WholeSentences
+from hotswap_stream.settings import no_color
 
 COMMAND_MODULES = (
     "processes.up",
@@ -45,8 +47,8 @@ COMMAND_MODULES = (
     "processes.api",
     "processes.topics",
 )
-"""Modules of this package with a function `add_to(app)`, in the order of the help. They import nothing heavy at their
-top."""
+"""Modules of this package with a function `add_to(app)`. They import nothing heavy at their top. The order of the
+help is that of the sections."""
 
 EPILOG = (
     "Settings come from the environment: HOTSWAP_KAFKA_BOOTSTRAP_SERVERS chooses the cluster, HOTSWAP_TOPIC_PREFIX "
@@ -61,17 +63,21 @@ def _show_version(wanted: bool) -> None:
 
 
 def _root(
+    context: typer.Context,
     _version: Annotated[
         bool, typer.Option("--version", help="Show the release and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     """Models served from Kafka topics: every registry change is an event, and weights swap when it arrives."""
+    if no_color():
+        context.color = False
 
 
 def build_app() -> typer.Typer:
     """Return the application with every command."""
     app = typer.Typer(
         name="hotswap-stream",
+        cls=Sectioned,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         # Plain help: with rich it takes twice as long, and `--help` must be quick.
@@ -82,4 +88,13 @@ def build_app() -> typer.Typer:
     app.callback()(_root)
     for name in COMMAND_MODULES:
         import_module(f"hotswap_stream.cli.{name}").add_to(app)
+    _whole_sentences(app)
     return app
+
+
+def _whole_sentences(app: typer.Typer) -> None:
+    """Let the help of each group show whole sentences, as that of the root does."""
+    for group in app.registered_groups:
+        group.cls = WholeSentences
+        if group.typer_instance is not None:
+            _whole_sentences(group.typer_instance)
