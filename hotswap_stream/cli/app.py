@@ -7,6 +7,7 @@ import typer
 
 from hotswap_stream import __version__
 from hotswap_stream.cli.sections import Sectioned, WholeSentences
+from hotswap_stream.cli.terminal.forms import with_forms
 from hotswap_stream.settings import no_color
 
 COMMAND_MODULES = (
@@ -88,13 +89,20 @@ def build_app() -> typer.Typer:
     app.callback()(_root)
     for name in COMMAND_MODULES:
         import_module(f"hotswap_stream.cli.{name}").add_to(app)
-    _whole_sentences(app)
+    _finish(app)
     return app
 
 
-def _whole_sentences(app: typer.Typer) -> None:
-    """Let the help of each group show whole sentences, as that of the root does."""
+def _finish(app: typer.Typer) -> None:
+    """Give every command that prints documents all forms of output, and show whole sentences in the help of groups."""
+    for command in app.registered_commands:
+        if command.callback is not None:
+            command.callback = with_forms(command.callback)
     for group in app.registered_groups:
         group.cls = WholeSentences
-        if group.typer_instance is not None:
-            _whole_sentences(group.typer_instance)
+        inner = group.typer_instance
+        if inner is None:
+            continue
+        if inner.registered_callback is not None and inner.registered_callback.callback is not None:
+            inner.registered_callback.callback = with_forms(inner.registered_callback.callback)
+        _finish(inner)

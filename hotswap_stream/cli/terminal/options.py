@@ -19,7 +19,7 @@ VersionArgument = Annotated[
     str,
     typer.Argument(metavar="VERSION", help="Name of the version, such as v3.", autocompletion=complete_versions),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: the same as -o json.")]
 Reason = Annotated[str | None, typer.Option(help="The reason; it is kept in the log.", show_default=False)]
 ExpectedSequence = Annotated[
     int | None,
