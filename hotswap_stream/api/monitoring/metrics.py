@@ -136,4 +136,5 @@ async def metrics(runtime: Runtime) -> Response[str]:
     """Metrics in the Prometheus text format."""
     collectors = CollectorRegistry(auto_describe=False)
     collectors.register(RegistryCollector(runtime))
-    return Response(generate_latest(collectors).decode(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    # Litestar appends the charset.
+    return Response(generate_latest(collectors).decode(), media_type=CONTENT_TYPE_PLAIN_0_0_4.partition("; charset")[0])
