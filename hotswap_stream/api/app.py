@@ -41,6 +41,7 @@ from hotswap_stream.api.mlflow.versions import VersionCommandsOfMlflow, Versions
 from hotswap_stream.api.mlflow.webhooks import receive_webhook
 from hotswap_stream.api.monitoring.health import live, ready, status
 from hotswap_stream.api.monitoring.metrics import metrics
+from hotswap_stream.api.monitoring.model_health import get_model_health, get_models_health
 from hotswap_stream.api.protocol.docs_page import PlainDocsPlugin
 from hotswap_stream.api.protocol.problems import EXCEPTION_HANDLERS, OIP_PATH
 from hotswap_stream.api.registry.as_of import provide_streams
@@ -64,12 +65,14 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     ready,
     status,
     metrics,
+    get_models_health,
     VersionController,
     VersionCommands,
     ModelCommands,
     ModelQueries,
     TagCommands,
     get_fleet,
+    get_model_health,
     list_windows,
     get_rollout_report,
     get_drift,
