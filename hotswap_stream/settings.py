@@ -266,6 +266,11 @@ def api_key_here() -> str | None:
     return os.environ.get(f"{PREFIX}API_KEY") or None
 
 
+def no_color(environment: Mapping[str, str] | None = None) -> bool:
+    """Return whether `NO_COLOR` is set, as no-color.org says: to anything but nothing."""
+    return bool((os.environ if environment is None else environment).get("NO_COLOR"))
+
+
 def parse_api_keys(text: str | None) -> dict[str, str]:
     """Return name → key of `HOTSWAP_API_KEYS`. ConfigurationError, which shows no key, if it does not fit."""
     keys: dict[str, str] = {}

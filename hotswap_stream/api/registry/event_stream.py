@@ -36,7 +36,11 @@ PLACE = "event_stream_place"
 
 LastEventId = Annotated[
     str | None,
-    HeaderParameter(name="Last-Event-ID", description="Go on behind this offset; browsers send it."),
+    HeaderParameter(
+        name="Last-Event-ID",
+        description="Go on after this offset; browsers send it.",
+        schema_extra={"pattern": "^[0-9]{1,18}$"},
+    ),
 ]
 
 
@@ -134,6 +138,7 @@ def _end(reason: str, next_offset: int) -> ServerSentEventMessage:
     operation_id="stream_events",
     tags=["events"],
     opt=OF_A_MODEL,
+    media_type="text/event-stream",
     middleware=[EventStreamLimits()],
     responses=QUERY_PROBLEM_RESPONSES,
 )
