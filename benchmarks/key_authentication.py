@@ -11,7 +11,7 @@ from hotswap_stream.application.keys.records import KeyRecord, record_key_of
 from hotswap_stream.application.keys.table import KeyTable
 
 KEYS = 1_000
-ROUNDS, CALLS = 7, 20_000
+ROUNDS, CALLS = 50, 1_000
 MICROSECONDS_MAX = 20.0
 
 

@@ -162,9 +162,9 @@ async def test_refused_attempts_are_counted_and_show_no_secret(
         assert (await stranger.post(f"/api/models/{MODEL}/rollback", json={}, headers=reader)).status_code == 403
         metrics = (await stranger.get("/metrics")).text
     for line in (
-        'hotswap_requests_not_permitted_total{reason="no-key"} 1.0',
-        'hotswap_requests_not_permitted_total{reason="unknown"} 2.0',
-        'hotswap_requests_not_permitted_total{reason="scope"} 1.0',
+        'hotswap_requests_not_permitted_total{reason="no-key"} 1',
+        'hotswap_requests_not_permitted_total{reason="unknown"} 2',
+        'hotswap_requests_not_permitted_total{reason="scope"} 1',
     ):
         assert line in metrics
     logged = capsys.readouterr().out
