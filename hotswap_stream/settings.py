@@ -149,6 +149,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """A request over HTTP that would likely wait longer, by the workers' lag, is refused with 503 and Retry-After."""
     api_infer_in_flight_per_key_max: int = 128
     """Requests to models at once with one API key; more are refused with 429. Those without a key share one limit."""
+    api_requests_per_second_per_key_max: float = 0.0
+    """Requests of any kind a second with one API key, and as many at once; more are refused with 429. 0: no limit."""
     api_url: str | None = None
     """The API that `hotswap-stream publish` sends to, such as `https://models.example:8000`. Unset: it writes to the
     store and the log of the environment itself."""

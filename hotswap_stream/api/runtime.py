@@ -12,6 +12,7 @@ from hotswap_stream.api.services import ApiServices
 from hotswap_stream.application.artifacts.manifests import ActiveManifests
 from hotswap_stream.application.inference.admission import Admission, AdmissionLimits
 from hotswap_stream.application.keys.access import Access
+from hotswap_stream.application.keys.pace import Pace
 from hotswap_stream.application.log.side_reading import SideReading
 from hotswap_stream.application.mlflow.deliveries import Deliveries
 from hotswap_stream.application.mlflow.stored_source import HereOrElsewhere
@@ -32,6 +33,7 @@ class ApiRuntime:
         self.services = services
         self.registry = services.registry
         self.access = Access(services.api_keys, services.keys, services.open_to)
+        self.pace = Pace(services.requests_per_second_per_key_max)
         self.refused_callers = RefusedCallers()
         self.side = services.side
         aside = SideReading(services.registry.log, self.side)

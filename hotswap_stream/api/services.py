@@ -49,6 +49,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     """The environment's keys; without it there are none but those of the settings."""
     open_to: Openness | None = None
     """Who needs no key."""
+    requests_per_second_per_key_max: float | None = None
+    """More of one key are refused with 429; None: no limit."""
     start_training: StartTraining | None = None
     uploads: Uploads | None = None
     """Where models are uploaded to; without it, whoever uploads one is told so."""

@@ -67,6 +67,11 @@ def check_api_settings(settings: Settings) -> None:
             f"HOTSWAP_MLFLOW_WEBHOOK_SECRET has {len(secret)} characters; {WEBHOOK_SECRET_CHARACTERS_MIN} are needed"
         )
     _api_keys(settings)
+    if settings.api_requests_per_second_per_key_max < 0:
+        raise ConfigurationError(
+            f"HOTSWAP_API_REQUESTS_PER_SECOND_PER_KEY_MAX is {settings.api_requests_per_second_per_key_max:g}; a "
+            "number of requests is needed, or 0 for no limit"
+        )
     if wrong := wrong_alias(settings.mlflow_production_alias):
         raise ConfigurationError(f"HOTSWAP_MLFLOW_PRODUCTION_ALIAS: {wrong}")
     if settings.mlflow_url is not None and not _URL.fullmatch(settings.mlflow_url):
@@ -123,6 +128,7 @@ async def serve_api(
                 api_keys=_api_keys(settings),
                 keys=keys,
                 open_to=open_to(settings),
+                requests_per_second_per_key_max=settings.api_requests_per_second_per_key_max or None,
                 start_training=None if children is None else children.start,
                 inference=inference,
                 infer_bytes_max=settings.api_infer_bytes_max,

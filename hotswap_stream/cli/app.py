@@ -37,6 +37,7 @@ COMMAND_MODULES = (
     "audit.audit",
     "processes.worker",
     "keys.commands",
+    "keys.acls",
     "fleet",
     "plugins",
     "processes.healthy",

@@ -1,5 +1,7 @@
 """Who asks: the owner of the key that a request shows, or anybody where no key is needed."""
 
+import math
+import time
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -51,8 +53,23 @@ def caller_of(runtime: ApiRuntime, scope: Scope) -> Caller:
         if isinstance(found, str):
             raise unauthorized(runtime, scope, found, _NOT_VALID[found])
         caller = found
+        _keep_pace(runtime, scope, caller)
     scope[_CALLER] = caller
     return caller
+
+
+def _keep_pace(runtime: ApiRuntime, scope: Scope, caller: Caller) -> None:
+    """Count one more request of a key. ProblemError (429) where there are more in a second than it may send."""
+    wait_s = runtime.pace.wait_s(caller.name or "", time.monotonic())
+    if wait_s > 0:
+        runtime.refused_callers.count("rate", path=scope["path"], client=caller.name or "")
+        raise ProblemError(
+            429,
+            "too-many-requests",
+            f"the API key of {caller.name!r} asks too often; what it may is set by "
+            "HOTSWAP_API_REQUESTS_PER_SECOND_PER_KEY_MAX",
+            headers={"Retry-After": str(math.ceil(wait_s))},
+        )
 
 
 def still_valid(runtime: ApiRuntime, scope: Scope) -> bool:

@@ -199,3 +199,21 @@ async def test_a_command_that_comes_too_late_is_refused(stage: HttpStage) -> Non
     # What was carried out in time stays so, whenever it is asked about again.
     again = await stage.command(path, {"expires_at": past, "command_id": "once"})
     assert again.json()["status"] == "unchanged"
+
+
+async def test_a_key_that_asks_too_often_is_told_when_to_come_again(tmp_path: Path) -> None:
+    keys = MemoryKeyLog()
+    busy = await office_of(keys).create(KeyOrder(name="busy", scopes=("read",)))
+    calm = await office_of(keys).create(KeyOrder(name="calm", scopes=("read",)))
+    log = MemoryRegistryLog(MemoryRegistry(SystemClock()))
+    limits: dict[str, Any] = {"requests_per_second_per_key_max": 0.001}
+    async with open_http_stage(log, tmp_path, keys=keys, **limits) as stage:
+
+        async def asked(token: str) -> httpx.Response:
+            return await stage.client.get("/api/models", headers={"X-API-Key": token})
+
+        assert (await asked(busy.token)).status_code == 200
+        refused = await asked(busy.token)
+        assert_problem(refused, 429, "too-many-requests")
+        assert int(refused.headers["retry-after"]) > 0
+        assert (await asked(calm.token)).status_code == 200
