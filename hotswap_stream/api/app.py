@@ -41,6 +41,7 @@ from hotswap_stream.api.mlflow.versions import VersionCommandsOfMlflow, Versions
 from hotswap_stream.api.mlflow.webhooks import receive_webhook
 from hotswap_stream.api.monitoring.health import live, ready, status
 from hotswap_stream.api.monitoring.metrics import metrics
+from hotswap_stream.api.monitoring.model_health import get_model_health, get_models_health
 from hotswap_stream.api.protocol.docs_page import DocumentPlugin, PlainDocsPlugin
 from hotswap_stream.api.protocol.document import finished
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
@@ -66,12 +67,14 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     ready,
     status,
     metrics,
+    get_models_health,
     VersionController,
     VersionCommands,
     ModelCommands,
     ModelQueries,
     TagCommands,
     get_fleet,
+    get_model_health,
     list_windows,
     get_rollout_report,
     get_drift,
