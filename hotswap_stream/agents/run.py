@@ -13,6 +13,7 @@ from hotswap_stream.agents.alert_agent import LAG_SECONDS, AlertAgent
 from hotswap_stream.agents.analysis_agent import AnalysisAgent
 from hotswap_stream.agents.command_agent import CommandAgent
 from hotswap_stream.agents.faust_app import FaustAgents
+from hotswap_stream.agents.figures import AgentsFigures
 from hotswap_stream.agents.observation_reader import ObservationReader
 from hotswap_stream.agents.progress_watch import ProgressWatch
 from hotswap_stream.agents.reading_marks import ReadingMarks
@@ -32,6 +33,7 @@ from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.topics.access import KafkaAccess
 from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.errors import HotswapError
+from hotswap_stream.observability import metrics as catalogue
 
 _log = structlog.get_logger(__name__)
 
@@ -66,6 +68,7 @@ async def run_agents(
     lag: RequestLag | None = None,
     alert_lag_seconds: float = LAG_SECONDS,
     marks_file: Path | None = None,
+    figures: AgentsFigures | None = None,
 ) -> None:
     """Run until `stop` is set. Processes of one environment need an `instance` each, the same at every start.
 
@@ -75,7 +78,8 @@ async def run_agents(
     `answers` finds the answers that feedback is about; without it feedback counts for nobody. `lag` says how many
     requests wait, asked every `alert_lag_seconds`; without it no alert comes from that. `marks_file` is where this
     process marks the records that it has in hand, the same at every start and no other process's: without it a record
-    that ends the process in a way that nobody can catch does so at every start.
+    that ends the process in a way that nobody can catch does so at every start. `figures` are told what there is to
+    count, and when all is well.
 
     Raises ConfigurationError, and AgentsFailedError or LogUnavailableError when the process should be started again.
     Either way end the process with `os._exit`: Faust's threads may outlive a failed stop and would keep it alive.
@@ -108,6 +112,16 @@ async def run_agents(
     )
     # The alerts first: they never raise, and hear also what rollouts put aside.
     observations = ObservationReader(care, (alert_agent, analysis_agent))
+
+    if figures is not None:
+        figures.count(
+            {
+                catalogue.STATES_PUBLISHED: lambda: registry_agent.published_count,
+                catalogue.ROLLOUTS_DECIDED: lambda: analysis_agent.decided_count,
+                catalogue.ALERTS_SAID: lambda: alert_agent.said_count,
+                catalogue.RECORDS_PUT_ASIDE: lambda: care.put_aside_count,
+            }
+        )
 
     async def handle_registry_record(record: InboundRecord) -> None:
         await registry_agent.handle(record)
