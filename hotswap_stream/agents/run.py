@@ -26,6 +26,7 @@ from hotswap_stream.agents.topics import (
     stream_heads_topic,
 )
 from hotswap_stream.application.clock import Clock
+from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.inference.lag import RequestLag
 from hotswap_stream.application.observations.feedback import AnswerLookup
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
@@ -67,6 +68,7 @@ async def run_agents(
     answers: AnswerLookup | None = None,
     lag: RequestLag | None = None,
     alert_lag_seconds: float = LAG_SECONDS,
+    fleet: FleetView | None = None,
     marks_file: Path | None = None,
     figures: AgentsFigures | None = None,
 ) -> None:
@@ -76,10 +78,10 @@ async def run_agents(
     own, and may be called again for the same model. `on_ready` is called when the agents consume, and
     `on_well` about once a second from then on, while the log is followed and no agent stands still.
     `answers` finds the answers that feedback is about; without it feedback counts for nobody. `lag` says how many
-    requests wait, asked every `alert_lag_seconds`; without it no alert comes from that. `marks_file` is where this
-    process marks the records that it has in hand, the same at every start and no other process's: without it a record
-    that ends the process in a way that nobody can catch does so at every start. `figures` are told what there is to
-    count, and when all is well.
+    requests wait, asked every `alert_lag_seconds`, and `fleet` which workers live; without them no alert comes from
+    that. `marks_file` is where this process marks the records that it has in hand, the same at every start and no other
+    process's: without it a record that ends the process in a way that nobody can catch does so at every start.
+    `figures` are told what there is to count, and when all is well.
 
     Raises ConfigurationError, and AgentsFailedError or LogUnavailableError when the process should be started again.
     Either way end the process with `os._exit`: Faust's threads may outlive a failed stop and would keep it alive.
@@ -98,7 +100,7 @@ async def run_agents(
     command_agent = CommandAgent(registry, agents, topics, care=care)
     partitions = analysis_partitions(topics)
     entries = agents.add_table("analysis", analysis_topic(topics), partitions=partitions)
-    alert_agent = AlertAgent(registry, clock=clock, lag=lag, lag_seconds=alert_lag_seconds)
+    alert_agent = AlertAgent(registry, clock=clock, lag=lag, lag_seconds=alert_lag_seconds, fleet=fleet)
     analysis_agent = AnalysisAgent(
         registry,
         agents,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from hotswap_stream.adapters.clock import SystemClock
+from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
 from hotswap_stream.bootstrap.clients import answer_lookup, request_lag
 from hotswap_stream.bootstrap.environment import connection, topics
 from hotswap_stream.bootstrap.monitoring import shown_over_http
@@ -58,6 +59,7 @@ async def run_control_agents(
         answer_lookup(settings) as answers,
         request_lag(settings) as lag,
         webhook_deliveries(settings, registry) as deliveries,
+        FleetFollower(kafka.client_options(), topics(settings).fleet) as fleet,
     ):
 
         def begin() -> None:
@@ -85,6 +87,7 @@ async def run_control_agents(
             clock=SystemClock(),
             answers=answers,
             lag=lag,
+            fleet=fleet,
             alert_lag_seconds=alert_lag_seconds,
             figures=figures,
             marks_file=settings.home / "agents" / f"{settings.topic_prefix}-{_file_name(instance)}.reading",
