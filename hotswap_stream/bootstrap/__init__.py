@@ -21,6 +21,7 @@ from hotswap_stream.bootstrap.data import DigitsKind as DigitsKind
 from hotswap_stream.bootstrap.data import data_profile as data_profile
 from hotswap_stream.bootstrap.data import held_out_digits as held_out_digits
 from hotswap_stream.bootstrap.data import write_digits as write_digits
+from hotswap_stream.bootstrap.doctor import examine as examine
 from hotswap_stream.bootstrap.environment import announce_broker as announce_broker
 from hotswap_stream.bootstrap.environment import answer_tags as answer_tags
 from hotswap_stream.bootstrap.environment import broker_condition as broker_condition
