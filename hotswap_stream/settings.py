@@ -259,6 +259,11 @@ def passed_over(environment: Mapping[str, str] | None = None) -> frozenset[str]:
     return service_links(os.environ if environment is None else environment, PREFIX)
 
 
+def no_color(environment: Mapping[str, str] | None = None) -> bool:
+    """Return whether `NO_COLOR` is set, as no-color.org says: to anything but nothing."""
+    return bool((os.environ if environment is None else environment).get("NO_COLOR"))
+
+
 def parse_api_keys(text: str | None) -> dict[str, str]:
     """Return name → key of `HOTSWAP_API_KEYS`. ConfigurationError, which shows no key, if it does not fit."""
     keys: dict[str, str] = {}

@@ -81,6 +81,7 @@ def print_fleet(fleet: "ModelFleet") -> None:
                 )
                 for worker in fleet.workers
             ),
+            optional=("partitions", "heard of"),
         )
 
     for worker in fleet.workers:

@@ -47,9 +47,7 @@ def topic_findings(
         about = f"topic {facts.name}"
         for each in different:
             mends = "hotswap-stream topics --repair" if each.value is not None else "see docs/guides/own-cluster.md"
-            found.append(
-                Finding(weight="must" if each.breaks else "should", about=about, found=str(each), do=mends)
-            )
+            found.append(Finding(weight="must" if each.breaks else "should", about=about, found=str(each), do=mends))
         if facts.settings is None:
             right = f"allow this user DescribeConfigs on {facts.name}"
             found.append(Finding(weight="should", about=about, found="this client may not see its settings", do=right))

@@ -55,7 +55,7 @@ def list_all(
             lambda streams: find_alerts(streams, model, severity=severity, ended=ended), as_of=as_of, as_json=as_json
         )
     if as_json:
-        print_json(found)
+        print_json(found, listed="alerts", named_by=("rule.name",))
     elif not found.alerts:
         typer.echo("no alert is raised" + (", and none ended lately" if ended else ""))
     else:

@@ -126,7 +126,7 @@ async def _newest(
 
 def _print(entry: "LogEntry", *, as_json: bool) -> None:
     if as_json:
-        print_json_line(entry)
+        print_json_line(entry, named_by=("offset",))
     else:
         typer.echo(_line(entry))
 

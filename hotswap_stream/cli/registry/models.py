@@ -62,6 +62,7 @@ def print_models(found: "Iterable[ModelSummary]") -> None:
             )
             for model in found
         ),
+        optional=("offset", "sequence", "stages", "former", "versions"),
     )
 
 

@@ -93,4 +93,5 @@ def print_versions(found: "Iterable[RegistryVersion]") -> None:
             )
             for version in found
         ),
+        optional=("bytes", "computed by", "created by", "promotions", "tags", "artifact", "deployed"),
     )

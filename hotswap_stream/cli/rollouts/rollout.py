@@ -280,7 +280,7 @@ def list_all(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) 
 
     found = ask(question, as_of=as_of, as_json=as_json)
     if as_json:
-        print_json(found)
+        print_json(found, listed="rollouts")
     else:
         print_rollouts(found)
 

@@ -116,11 +116,11 @@ def test_what_is_no_strategy_is_told(cli: Cli, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("two_versions")
 def test_the_gates_of_a_model(cli: Cli, tmp_path: Path) -> None:
-    assert "the default" in cli("validation-policy", "get", "digits").stdout
+    assert "the default" in cli("validation-policy", "show", "digits").stdout
     file = tmp_path / "gates.json"
     file.write_text(json.dumps({"gates": [{"figure": "macro_f1", "threshold": 0.8}]}))
     assert "validation-policy-set" in cli("validation-policy", "set", "digits", str(file)).output
-    assert "macro_f1" in cli("validation-policy", "get", "digits").stdout
+    assert "macro_f1" in cli("validation-policy", "show", "digits").stdout
     refused = cli("validate", "digits", "v2", "--accuracy", "0.9", "--baseline-accuracy", "0.9", code=3)
     assert "figures need 'macro_f1'" in refused.stderr
     figures = ("--accuracy", "0.95", "--figure", "macro_f1=0.7", "--baseline-accuracy", "0.9")
