@@ -14,6 +14,7 @@ from litestar.types import ControllerRouterHandler
 from hotswap_stream import __version__
 from hotswap_stream.api.access.scopes import guard_access, needs
 from hotswap_stream.api.alerts import AlertController, AlertPolicyController, get_alerts
+from hotswap_stream.api.answers import explain_at, explain_by_id
 from hotswap_stream.api.artifacts.clean_up import clean_up_model
 from hotswap_stream.api.artifacts.uploading import UploadController, artifact_from_uploads, upload_artifact
 from hotswap_stream.api.artifacts.validation_policy import ValidationPolicyController
@@ -40,7 +41,7 @@ from hotswap_stream.api.mlflow.artifacts import ARTIFACT_ROUTES
 from hotswap_stream.api.mlflow.models import ModelCommandsOfMlflow, ModelsOfMlflow
 from hotswap_stream.api.mlflow.versions import VersionCommandsOfMlflow, VersionsOfMlflow
 from hotswap_stream.api.mlflow.webhooks import receive_webhook
-from hotswap_stream.api.monitoring.health import live, ready, status
+from hotswap_stream.api.monitoring.health import live, livez, ready, readyz, status
 from hotswap_stream.api.monitoring.metrics import metrics
 from hotswap_stream.api.monitoring.model_health import get_model_health, get_models_health
 from hotswap_stream.api.protocol.docs_page import DocumentPlugin, PlainDocsPlugin
@@ -66,6 +67,8 @@ from hotswap_stream.api.windows import list_windows
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     live,
     ready,
+    livez,
+    readyz,
     status,
     metrics,
     KeyController,
@@ -100,6 +103,8 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     TrainingRunController,
     list_events,
     stream_events,
+    explain_by_id,
+    explain_at,
     ModelsOfMlflow,
     ModelCommandsOfMlflow,
     AliasesOfMlflow,

@@ -41,6 +41,7 @@ COMMAND_MODULES = (
     "fleet",
     "plugins",
     "processes.healthy",
+    "processes.doctor",
     "windows",
     "webhooks",
     "loadtest.loadtest",

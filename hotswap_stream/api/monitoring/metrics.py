@@ -35,8 +35,9 @@ def api_families(runtime: ApiRuntime) -> Iterator[Family]:
     yield from registry_families(fold, runtime.refused_switches)
     fleet = services.fleet
     if fleet is not None and fleet.known:
-        models = [(stream, fleet.workers(stream.state.model_name)) for stream in fold.streams.values()]
-        yield from _fleet_families([(stream, workers) for stream, workers in models if workers])
+        yield from _fleet_families(
+            [(stream, fleet.workers(stream.state.model_name)) for stream in fold.streams.values()]
+        )
     if services.traffic is not None:
         yield single(catalogue.OBSERVATIONS_FOLLOWED, int(services.traffic.known))
         yield from answer_families(services.traffic.answered)
