@@ -107,9 +107,7 @@ def legal_steps_page() -> str:
         "What a step needs besides is named with it: `promote with allow_signature_change` is accepted with that field "
         "set to true and not without it, `roll back from v2` must name v2, `switch to v1` is about v1, `open circuit "
         "with without_fallback` takes an outage into account, `register` means that a version must be registered "
-        "first.\n\n"
-        + table(("stage", "verdict", "was in production", "legal steps"), rows)
-        + "\n## Circuits\n\n"
+        "first.\n\n" + table(("stage", "verdict", "was in production", "legal steps"), rows) + "\n## Circuits\n\n"
         "What may be done with a version's circuit. Entering production closes it. `reset circuit` is the reset by "
         "hand; workers open, half-open and close circuits by the same rules. By hand, `open circuit` needs "
         "`without_fallback` where requests that are answered now would then get no answer.\n\n"

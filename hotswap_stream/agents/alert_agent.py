@@ -18,7 +18,7 @@ from hotswap_events.profile import ModelProfiled
 from hotswap_stream.agents.broker_clock import BrokerClock
 from hotswap_stream.agents.model_records import appended_at
 from hotswap_stream.application.alerts.figures import Figure, Reference, lag_figure, standstill_figure, window_figure
-from hotswap_stream.application.alerts.judge import RuleWatch, judge, watched
+from hotswap_stream.application.alerts.judge import RuleWatch, judge, kept_away, watched
 from hotswap_stream.application.alerts.window import DRIFT_METRICS, TOPIC_METRICS, AlertWindows
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.inference.lag import RequestLag, WaitingRequests
@@ -217,7 +217,8 @@ class AlertAgent:
         now_s = now.timestamp()
         now_ms = round(now_s * 1000)
         waiting = self._waiting.get(name)
-        if not state.alerts.raised and (waiting is None or not waiting.requests) and model.windows.quiet(now_ms):
+        nothing_said = not state.alerts.raised and not state.alerts.snoozes
+        if nothing_said and (waiting is None or not waiting.requests) and model.windows.quiet(now_ms):
             model.watches = {}  # nothing is above anything
             return
         fresh = now >= self._fresh_from
@@ -235,7 +236,11 @@ class AlertAgent:
                 figures[rule.name] = "too-little"
         model.watches = {
             rule.name: watched(
-                rule, model.watches.get(rule.name), figures[rule.name], now_s, raised=rule.name in state.alerts.raised
+                rule,
+                model.watches.get(rule.name),
+                figures[rule.name],
+                now_s,
+                raised=rule.name in state.alerts.raised or kept_away(state.alerts, rule.name, now_s),
             )
             for rule in rules
         }
