@@ -29,7 +29,7 @@ def window_reader(settings: Settings) -> KafkaWindowReader:
 
 def feedback_log(settings: Settings) -> KafkaFeedbackLog:
     """Return the log that feedback goes into. Its topic must exist."""
-    return KafkaFeedbackLog(connection(settings).client_options(), topics(settings).feedback)
+    return KafkaFeedbackLog(connection(settings).client_options(), topics(settings))
 
 
 def recorded_history(settings: Settings) -> KafkaRecordedHistory:

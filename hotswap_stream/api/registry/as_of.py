@@ -1,6 +1,6 @@
 """`as_of_offset` and `as_of_time`: every query may be asked of the past."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Request
@@ -10,7 +10,7 @@ from litestar.params import QueryParameter, SkipValidation
 from hotswap_stream.api.protocol.authorization import client_of
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.runtime import Runtime
-from hotswap_stream.application.registry.as_of import OffsetNotReachedError
+from hotswap_stream.application.registry.as_of import OffsetNotReachedError, TimeNotReachedError
 from hotswap_stream.application.registry.queries import Streams
 
 AsOfOffset = Annotated[
@@ -21,9 +21,6 @@ AsOfTime = Annotated[
     QueryParameter(description="The state at this time by the log's clock, RFC 3339 with time zone; '+' as '%2B'."),
 ]
 
-FUTURE_AFTER = timedelta(days=1)
-"""Times further ahead are the future. Nearer ones may be past for the log's clock, which may be another machine's."""
-
 PastOrPresent = NamedDependency[SkipValidation[Streams]]
 
 
@@ -32,11 +29,8 @@ async def provide_streams(
 ) -> Streams:
     """Return all streams as they are, or as they were: the dependency of the queries.
 
-    A question about the future is one about the present. It costs no replay: the log's end, up to which one would go,
-    moves with each event, so that no replay of it could be used twice.
-
     Raises:
-        ProblemError: 422, when it is unclear of which time.
+        ProblemError: 422, when it is unclear of which time, or when that has not come yet.
         LogUnavailableError: The log is no longer followed.
     """
     if as_of_offset is not None and as_of_time is not None:
@@ -44,8 +38,10 @@ async def provide_streams(
     if as_of_time is not None:
         if as_of_time.tzinfo is None:
             raise ProblemError(422, "invalid-value", "as_of_time needs a time zone, as in 2026-01-31T12:00:00Z")
-        if as_of_time - runtime.services.clock.now() < FUTURE_AFTER:
-            return await runtime.as_of.at_time(as_of_time, client_of(request))
+        try:
+            return await runtime.as_of.at_time(as_of_time, client_of(request), now=runtime.services.clock.now())
+        except TimeNotReachedError as error:
+            raise ProblemError(422, "invalid-value", f"as_of_time: {error}") from error
     if as_of_offset is not None:
         try:
             return await runtime.as_of.at_offset(as_of_offset, client_of(request))

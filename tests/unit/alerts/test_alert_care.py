@@ -6,7 +6,7 @@ import pytest
 from hotswap_events.alert_care import AlertAcknowledged, AlertSnoozed, AlertSnoozeEnded
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.registry import RegistryEvent
-from hotswap_stream.application.alerts.view import find_alerts
+from hotswap_stream.application.alerts.view import ModelAlerts, find_alerts
 from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.application.webhooks.message import event_type, is_snoozed
 from tests.support.decider_specification import given, state_after
@@ -80,11 +80,14 @@ def test_events_of_care_may_meet_any_state() -> None:
 def test_a_list_says_who_knows_and_until_when_it_is_quiet() -> None:
     state = state_after(*RAISED, ACKNOWLEDGED, SNOOZED)
     found = find_alerts({MODEL: Stream(state)}, MODEL)
-    assert not isinstance(found, tuple)
-    [alert] = found.alerts  # type: ignore[union-attr]
+    assert isinstance(found, ModelAlerts)
+    [alert] = found.alerts
+    assert alert.acknowledged is not None
+    assert alert.snoozed is not None
+    assert alert.snoozed.until is not None
     assert alert.acknowledged.actor == in_envelope(ACKNOWLEDGED).actor
     assert (alert.snoozed.until - alert.snoozed.at).total_seconds() == 7_200
-    [snooze] = found.snoozes  # type: ignore[union-attr]
+    [snooze] = found.snoozes
     assert (snooze.rule_name, snooze.snoozed) == ("failing", alert.snoozed)
 
 
