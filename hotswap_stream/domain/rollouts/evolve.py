@@ -204,6 +204,8 @@ def _end(state: ModelState, rollout: RolloutState, status: RolloutStatus, event:
         arms=baseline_arms(rollout.candidates, rollout.baseline_version),
         ended_at=event.time,
         ended_sequence=event.sequence,
+        ended_by=event.actor,
+        ended_reason=event.reason,
     )
     state.rollout = None
     state.rollout_history = (*state.rollout_history, ended)[-ROLLOUTS_KEPT_MAX:]
