@@ -7,6 +7,7 @@ import typer
 
 from hotswap_stream import __version__
 from hotswap_stream.cli.sections import Sectioned, WholeSentences
+from hotswap_stream.cli.terminal.exit_codes import SHORT
 from hotswap_stream.cli.terminal.forms import with_forms
 from hotswap_stream.settings import no_color
 
@@ -53,7 +54,7 @@ help is that of the sections."""
 
 EPILOG = (
     "Settings come from the environment: HOTSWAP_KAFKA_BOOTSTRAP_SERVERS chooses the cluster, HOTSWAP_TOPIC_PREFIX "
-    "the environment on it. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 78 wrong settings of a server."
+    f"the environment on it. Exit codes: {SHORT}."
 )
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hotswap_stream.cli.rollouts import evidence as rollout_evidence
+from hotswap_stream.cli.rollouts import status as rollout_status
 from hotswap_stream.cli.rollouts.printing import print_report, print_rollouts
 from hotswap_stream.cli.rollouts.strategy_files import (
     AbArm,
@@ -105,6 +106,7 @@ def add_to(app: typer.Typer) -> None:
         group.command(command.__name__)(command)
     group.command("set-strategy")(set_strategy)
     group.command("list")(list_all)
+    rollout_status.add_to(group)
     rollout_evidence.add_to(group)
     app.add_typer(group, name="rollout")
 

@@ -1,4 +1,4 @@
-"""Running a command to its exit code: 0 done, 1 failed, 3 refused."""
+"""Running a command to its exit code."""
 
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -6,6 +6,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
+from hotswap_stream.cli.terminal.exit_codes import CONFIGURATION as CONFIGURATION
+from hotswap_stream.cli.terminal.exit_codes import FAILED as FAILED
+from hotswap_stream.cli.terminal.exit_codes import INTERRUPTED as INTERRUPTED
+from hotswap_stream.cli.terminal.exit_codes import NOT_AUTHENTICATED
+from hotswap_stream.cli.terminal.exit_codes import REFUSED as REFUSED
+from hotswap_stream.cli.terminal.next_steps import after_error, is_denied
+from hotswap_stream.cli.terminal.waiting import waiting_shown
 from hotswap_stream.errors import ConfigurationError, HotswapError, LogReplacedError
 
 if TYPE_CHECKING:
@@ -13,12 +20,6 @@ if TYPE_CHECKING:
 
     from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.settings import Settings
-
-FAILED = 1
-REFUSED = 3
-CONFIGURATION = 78
-"""Exit code of the commands that run until they are stopped: starting them again cannot help."""
-INTERRUPTED = 130
 
 _Result = TypeVar("_Result")
 
@@ -29,10 +30,33 @@ def fail(message: str, code: int = FAILED) -> NoReturn:
     raise typer.Exit(code)
 
 
+def try_next(command: str | None) -> None:
+    """Print the next command to try on standard error, if there is one."""
+    if command is not None:
+        typer.secho(f"try: {command}", err=True)
+
+
+def fail_with(error: HotswapError, code: int = FAILED) -> NoReturn:
+    """Print what went wrong and what to try next, and exit.
+
+    Args:
+        error: Wrong settings, and callers who are denied, have exit codes of their own.
+        code: The exit code of all else.
+    """
+    typer.secho(f"error: {error}", err=True, fg="red")
+    try_next(after_error(error))
+    if is_denied(error):
+        code = NOT_AUTHENTICATED
+    elif isinstance(error, ConfigurationError):
+        code = CONFIGURATION
+    raise typer.Exit(code) from None
+
+
 def run(
     main: Callable[["Settings"], Coroutine[Any, Any, _Result]],
     *,
     quiet: bool = True,
+    waiting_for: str | None = None,
     loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None" = None,
 ) -> _Result:
     """Run a command's coroutine with the settings of the environment; what goes wrong becomes one clear line.
@@ -40,6 +64,7 @@ def run(
     Args:
         main: Gets the settings.
         quiet: Log warnings only, so that a script reads nothing but what the command prints.
+        waiting_for: What a person at the terminal is told after a second; None: the command prints meanwhile.
         loop_factory: Makes an event loop other than asyncio's own.
 
     Returns:
@@ -52,14 +77,12 @@ def run(
 
     try:
         settings = prepared_settings(quiet=quiet)
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
+        with waiting_shown(waiting_for), asyncio.Runner(loop_factory=loop_factory) as runner:
             return runner.run(main(settings))
-    except ConfigurationError as error:
-        fail(str(error), FAILED if quiet else CONFIGURATION)
     except LogReplacedError as error:
-        fail(str(error), FAILED if quiet else CONFIGURATION)
+        fail_with(error, FAILED if quiet else CONFIGURATION)
     except HotswapError as error:
-        fail(str(error))
+        fail_with(error)
     except ModuleNotFoundError as error:
         fail(f"{error.name} is not installed; it comes with: pip install 'hotswap-stream[all]'")
     except KeyboardInterrupt:
@@ -91,7 +114,7 @@ def run_on_registry(question: Callable[["Registry"], Awaitable[_Result]]) -> _Re
         async with bootstrap.open_registry(settings) as registry:
             return await question(registry)
 
-    return run(main)
+    return run(main, waiting_for="reading the registry log")
 
 
 def interactive() -> bool:
