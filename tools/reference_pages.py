@@ -103,10 +103,14 @@ def legal_steps_page() -> str:
         "What may be done with a version, given its stage, its last verdict, and whether it was ever in production. "
         "A step that is not legal is refused with a reason that names the legal ones. `roll back` needs a former "
         "version to return to. `switch` forces a version into production past the validation gate.\n\n"
-        + table(("stage", "verdict", "was in production", "legal steps"), rows)
-        + "\n## Circuits\n\n"
+        "`legal` of a refusal has only what would be accepted in that state with the arguments of the refused command. "
+        "What a step needs besides is named with it: `promote with allow_signature_change` is accepted with that field "
+        "set to true and not without it, `roll back from v2` must name v2, `switch to v1` is about v1, `open circuit "
+        "with without_fallback` takes an outage into account, `register` means that a version must be registered "
+        "first.\n\n" + table(("stage", "verdict", "was in production", "legal steps"), rows) + "\n## Circuits\n\n"
         "What may be done with a version's circuit. Entering production closes it. `reset circuit` is the reset by "
-        "hand; workers open, half-open and close circuits by the same rules.\n\n"
+        "hand; workers open, half-open and close circuits by the same rules. By hand, `open circuit` needs "
+        "`without_fallback` where requests that are answered now would then get no answer.\n\n"
         + table(("circuit", "stage", "legal steps"), _circuit_rows())
         + "\n## Rollouts\n\n"
         "What may be asked of a model's rollout, by its strategy and status. While it bakes after its promotion, "

@@ -31,6 +31,8 @@ class OpenCircuit(Command, frozen=True, tag="hotswap.command.open-circuit.v1"):
     since_sequence: StreamSequence | None = None
     """Refuse unless this is the circuit's `since_sequence`: what was measured must not hit a circuit that was changed
     since."""
+    without_fallback: bool = False
+    """By hand: also where nothing stands in, so that requests that are answered now get the error `circuit-open`."""
 
 
 class HalfOpenCircuit(Command, frozen=True, tag="hotswap.command.half-open-circuit.v1"):

@@ -7,7 +7,6 @@ from typing import Any
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.serialization import decode_json, encode_json
 from litestar.types import ControllerRouterHandler
@@ -41,7 +40,10 @@ from hotswap_stream.api.mlflow.versions import VersionCommandsOfMlflow, Versions
 from hotswap_stream.api.mlflow.webhooks import receive_webhook
 from hotswap_stream.api.monitoring.health import live, ready, status
 from hotswap_stream.api.monitoring.metrics import metrics
-from hotswap_stream.api.protocol.docs_page import PlainDocsPlugin
+from hotswap_stream.api.monitoring.model_health import get_model_health, get_models_health
+from hotswap_stream.api.protocol.docs_page import DocumentPlugin, PlainDocsPlugin
+from hotswap_stream.api.protocol.document import finished
+from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.problems import EXCEPTION_HANDLERS, OIP_PATH
 from hotswap_stream.api.registry.as_of import provide_streams
 from hotswap_stream.api.registry.commands import ModelCommands, VersionCommands
@@ -64,12 +66,14 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     ready,
     status,
     metrics,
+    get_models_health,
     VersionController,
     VersionCommands,
     ModelCommands,
     ModelQueries,
     TagCommands,
     get_fleet,
+    get_model_health,
     list_windows,
     get_rollout_report,
     get_drift,
@@ -123,8 +127,9 @@ _OPENAPI = OpenAPIConfig(
     "Whatever is not a success is a problem detail (RFC 9457), under /v2 the Open Inference Protocol's error, and "
     "under /api/2.0/mlflow MLflow's.",
     path="/schema",
-    render_plugins=[PlainDocsPlugin(), JsonRenderPlugin()],
+    render_plugins=[PlainDocsPlugin(), DocumentPlugin()],
     use_handler_docstrings=True,
+    security=KEY_OR_NONE,
     tags=[
         Tag(name="health", description="For orchestrators, for Prometheus, for people"),
         Tag(name="inference", description="Asking models; under /v2 by the Open Inference Protocol"),
@@ -173,8 +178,8 @@ def app_on(services: Callable[[], ApiServices], request_bytes_max: int, infer_by
 
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document, without a broker or anything else running."""
-    schema = _application(REQUEST_BYTES_MAX, INFER_BYTES_MAX, []).openapi_schema.to_schema()
-    document: dict[str, Any] = decode_json(encode_json(schema))
+    app = _application(REQUEST_BYTES_MAX, INFER_BYTES_MAX, [])
+    document: dict[str, Any] = decode_json(encode_json(finished(app, app.openapi_schema.to_schema())))
     return document
 
 

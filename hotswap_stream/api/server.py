@@ -15,6 +15,7 @@ from litestar import Litestar
 from hotswap_stream.api.inference.fast_path import InferPath
 from hotswap_stream.api.protocol.allowed_hosts import AllowedHosts, own_names
 from hotswap_stream.api.protocol.connections import ConnectionLimits
+from hotswap_stream.api.protocol.head_requests import HeadAsGet
 from hotswap_stream.api.protocol.http_protocol import ServerConfig
 from hotswap_stream.api.protocol.site_guard import SiteGuard
 from hotswap_stream.api.runtime import ApiRuntime
@@ -98,7 +99,7 @@ async def serve(
     """
     hosts = AllowedHosts((*own_names(host), *allowed_hosts))
     config = ServerConfig(
-        SiteGuard(InferPath(app), hosts),
+        SiteGuard(HeadAsGet(InferPath(app)), hosts),
         limits=limits or ConnectionLimits(),
         host=host,
         port=port,

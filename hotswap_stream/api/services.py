@@ -13,6 +13,7 @@ from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.inference.gateway import InferenceGateway
 from hotswap_stream.application.mlflow.exports import Exports
 from hotswap_stream.application.mlflow.source import ModelSource
+from hotswap_stream.application.monitoring.traffic import TrafficView
 from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackLog
 from hotswap_stream.application.observations.history import RecordedHistory
 from hotswap_stream.application.processes.side_loop import SideLoop
@@ -56,6 +57,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     """The share of one API key in `infer_in_flight_max`; callers without a key have one share together."""
     fleet: FleetView | None = None
     """What the workers say of themselves; without one, nothing is known of them."""
+    traffic: TrafficView | None = None
+    """What the workers tell of their answers; without it, nobody can be told how a model does."""
     windows: WindowReader | None = None
     """What workers keep of series; without one, nothing is known of that."""
     feedback: FeedbackLog | None = None

@@ -35,6 +35,13 @@ class ServingPolicyBody(CommandBody, frozen=True):
     policy: ServingPolicyFields = field(default_factory=ServingPolicyFields)
 
 
+class OpenCircuitBody(CommandBody, frozen=True):
+    """What `circuit/open` takes."""
+
+    without_fallback: bool = False
+    """Also where nothing stands in, so that requests that are answered now get the error `circuit-open`."""
+
+
 @get(
     "/api/models/{model_name:str}/serving",
     operation_id="get_serving",
@@ -109,9 +116,9 @@ class ServingCommands(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def open_circuit(
-        self, dispatch: Dispatch, model_version: VersionInPath, data: JSONBody[CommandBody]
+        self, dispatch: Dispatch, model_version: VersionInPath, data: JSONBody[OpenCircuitBody]
     ) -> Response[CommandAnswer]:
-        """Take a version out of answering: its fallback takes over, or callers get the error `circuit-open`."""
+        """Take a version out of answering: its fallback takes over. Refused without one, but for `without_fallback`."""
         return await dispatch(OpenCircuit, data, model_version=model_version)
 
     @post(

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
+from hotswap_stream.adapters.kafka.observations.follower import ObservationFollower
 from hotswap_stream.application.inference.gateway import InferenceGateway
 from hotswap_stream.application.processes.side_loop import SideLoop
 from hotswap_stream.application.registry.registry import Registry
@@ -98,6 +99,7 @@ async def serve_api(
         training_children(settings, registry) as children,
         _inference_gateway(settings) as inference,
         FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,
+        ObservationFollower(connection(settings).client_options(), topics(settings).observations) as traffic,
         feedback_log(settings) as feedback,
         open_uploads(settings, artifacts) as uploads,
         open_exports(artifacts) as exports,
@@ -123,6 +125,7 @@ async def serve_api(
                 infer_wait_ms_max=settings.api_infer_wait_ms_max,
                 infer_in_flight_per_key_max=settings.api_infer_in_flight_per_key_max,
                 fleet=fleet,
+                traffic=traffic,
                 feedback=feedback,
                 recorded=recorded_history(settings),
                 answers=answers,

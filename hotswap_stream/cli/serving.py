@@ -90,11 +90,18 @@ def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> N
 
 
 @sends_command
-def open_circuit(fields: Fields, version: CircuitVersion = None) -> CommandToSend:
-    """Stop a version from answering; its fallback takes over, if there is one."""
+def open_circuit(
+    fields: Fields,
+    version: CircuitVersion = None,
+    without_fallback: Annotated[
+        bool,
+        typer.Option("--without-fallback", help="Also where nothing takes over: callers get errors."),
+    ] = False,
+) -> CommandToSend:
+    """Stop a version from answering; its fallback takes over. Refused where there is none, unless you say so."""
     from hotswap_events.serving_commands import OpenCircuit
 
-    return _of_active(OpenCircuit, version, fields)
+    return _of_active(OpenCircuit, version, fields, without_fallback=without_fallback)
 
 
 @sends_command
@@ -221,11 +228,11 @@ def _view(model: str, *, as_of: str | None, as_json: bool) -> "ServingView":
     return ask(lambda streams: find_serving(streams, model), as_of=as_of, as_json=as_json)
 
 
-def _of_active(command_type: type, version: str | None, fields: Fields) -> CommandToSend:
+def _of_active(command_type: type, version: str | None, fields: Fields, **own: bool) -> CommandToSend:
     """Return the command for the version, or for the one that is active."""
 
     async def handling(registry: "Registry") -> "CommandResult":
         named = version or registry.state(fields["model_name"]).active_version or "(none is active)"
-        return await registry.handle(command_type(model_version=named, **fields))
+        return await registry.handle(command_type(model_version=named, **own, **fields))
 
     return handling

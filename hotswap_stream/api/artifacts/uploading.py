@@ -36,7 +36,7 @@ TAG = "artifacts"
 class BeginUploadBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file that comes in pieces."""
 
-    size_bytes: Annotated[int, Meta(ge=0, le=INT64_MAX)]
+    size_bytes: Annotated[int, Meta(ge=1, le=INT64_MAX)]
     digest: Annotated[str, Meta(pattern=DIGEST)]
     """Of the whole file, `sha256:<hex>`; checked when a model is made of it."""
 

@@ -9,7 +9,7 @@ from litestar.params import HeaderParameter
 from msgspec import Meta, Struct
 
 from hotswap_events.bounds import INT64_MAX
-from hotswap_events.command import COMMAND_ID_CHARACTERS_MAX
+from hotswap_events.command import ACTOR_CHARACTERS_MAX, COMMAND_ID_CHARACTERS_MAX
 from hotswap_events.commands import Actor, CommandId, Reason
 from hotswap_stream.api.protocol.authorization import actor_of
 from hotswap_stream.api.protocol.problems import ProblemError
@@ -18,6 +18,7 @@ from hotswap_stream.application.unread_keys import unread_key
 from hotswap_stream.domain.reserved import wrong_command_id
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+VISIBLE = "^[!-~]+$"
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,18})"?')
 
 
@@ -34,14 +35,27 @@ async def provide_command_headers(
     request: Request[Any, Any, Any],
     idempotency_key: Annotated[
         str | None,
-        HeaderParameter(name="Idempotency-Key", description="The command id: the same key never applies twice."),
+        HeaderParameter(
+            name="Idempotency-Key",
+            description="The command id: the same key never applies twice.",
+            schema_extra={"minLength": 1, "maxLength": COMMAND_ID_CHARACTERS_MAX, "pattern": VISIBLE},
+        ),
     ] = None,
     if_match: Annotated[
-        str | None, HeaderParameter(name="If-Match", description="ETag the decision was made on: the model's sequence.")
+        str | None,
+        HeaderParameter(
+            name="If-Match",
+            description="ETag the decision was made on: the model's sequence.",
+            schema_extra={"pattern": r'^(\*|(W/)?"?[0-9]{1,18}"?)$'},
+        ),
     ] = None,
     x_actor: Annotated[
         str | None,
-        HeaderParameter(name="X-Actor", description="Who asks, if no API key says it; default 'anonymous'."),
+        HeaderParameter(
+            name="X-Actor",
+            description="Who asks, if no API key says it; default 'anonymous'.",
+            schema_extra={"maxLength": ACTOR_CHARACTERS_MAX},
+        ),
     ] = None,
     traceparent: Annotated[
         str | None, HeaderParameter(name="traceparent", description="W3C trace context; kept in the event.")

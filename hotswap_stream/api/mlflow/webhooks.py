@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
 from msgspec import Meta, Struct
 
@@ -13,7 +14,7 @@ from hotswap_stream.api.commands.context import CommandHeaders
 from hotswap_stream.api.mlflow.asking import sent, stream_of, version_of
 from hotswap_stream.api.mlflow.bodies import CreateVersion
 from hotswap_stream.api.mlflow.creating import created
-from hotswap_stream.api.protocol.problems import ProblemError
+from hotswap_stream.api.protocol.problems import Problem, ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.application.mlflow.deliveries import Delivery, DeliveryRefusedError
 from hotswap_stream.application.mlflow.versions import version_named
@@ -55,6 +56,12 @@ class Received(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags=["mlflow"],
     # The signature is what lets it in; MLflow sends no key.
     security=[{}],
+    responses={
+        401: ResponseSpec(Problem, generate_examples=False, description="The signature is not that of the secret"),
+        404: ResponseSpec(Problem, generate_examples=False, description="No webhooks are taken here, or no such model"),
+        409: ResponseSpec(Problem, generate_examples=False, description="Refused; `legal` lists what would be legal"),
+        413: ResponseSpec(Problem, generate_examples=False, description="The body is too large"),
+    },
 )
 async def receive_webhook(
     request: Request[Any, Any, Any],

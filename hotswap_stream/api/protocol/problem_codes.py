@@ -60,6 +60,7 @@ TITLES: Mapping[str, str] = {
     "log-unavailable": "The registry log cannot be reached",
     "log-replaced": "The registry log is another one",
     "not-ready": "Not ready",
+    "traffic-unknown": "What was answered lately is not known",
     "internal": "Something went wrong here",
 }
 

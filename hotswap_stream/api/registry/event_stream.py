@@ -36,7 +36,11 @@ PLACE = "event_stream_place"
 
 LastEventId = Annotated[
     str | None,
-    HeaderParameter(name="Last-Event-ID", description="Go on behind this offset; browsers send it."),
+    HeaderParameter(
+        name="Last-Event-ID",
+        description="Go on after this offset; browsers send it.",
+        schema_extra={"pattern": "^[0-9]{1,18}$"},
+    ),
 ]
 
 
@@ -125,6 +129,7 @@ def _end(reason: str, next_offset: int) -> ServerSentEventMessage:
     "/api/events/stream",
     operation_id="stream_events",
     tags=["events"],
+    media_type="text/event-stream",
     middleware=[EventStreamLimits()],
     responses=QUERY_PROBLEM_RESPONSES,
 )

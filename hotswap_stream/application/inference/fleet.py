@@ -53,6 +53,8 @@ class FleetWorker(Struct, frozen=True, kw_only=True):
     """What it holds or tried to load."""
     partitions: tuple[int, ...]
     """Request partitions it answers."""
+    waiting: int = 0
+    """Requests that wait in these partitions, as of its last look."""
     observations_lost: ObservationsLost
     """What it could not tell of its answers since it started."""
     trouble: str | None = None
@@ -185,6 +187,7 @@ class FleetFold:
                 serving_registry_offset=heard.record.serving_registry_offset,
                 versions=heard.record.versions,
                 partitions=heard.record.partitions,
+                waiting=heard.record.waiting,
                 observations_lost=heard.record.observations_lost,
                 trouble=heard.record.trouble,
                 stalled_partitions=heard.record.stalled_partitions,

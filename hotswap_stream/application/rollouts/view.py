@@ -8,7 +8,7 @@ from hotswap_events.rollout_strategy import Arm
 from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.application.registry.rollout_record import rollout_record
 from hotswap_stream.domain.rollouts.automatic import success_told
-from hotswap_stream.domain.rollouts.refusals import legal_rollout_steps
+from hotswap_stream.domain.rollouts.refusals import accepted_rollout_steps
 from hotswap_stream.domain.rollouts.traffic import traffic
 from hotswap_stream.domain.state.model import ModelState
 
@@ -57,7 +57,7 @@ def find_rollout(streams: Streams, model_name: str) -> RolloutReport | Refusal:
         sequence=state.sequence,
         rollout=None if state.rollout is None else rollout_record(state.rollout),
         on_success=_on_success(state),
-        legal=legal_rollout_steps(state.rollout),
+        legal=accepted_rollout_steps(state, state.rollout),
         traffic=TrafficSplit(
             arms=split.arms,
             shadows=split.shadows,

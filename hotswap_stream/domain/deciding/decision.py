@@ -6,11 +6,13 @@ from msgspec import Struct
 
 from hotswap_events.commands import Refusal
 from hotswap_events.registry import ModelPromoted, RegistryEvent
-from hotswap_stream.domain.deciding.legal_steps import legal_steps
+from hotswap_stream.domain.deciding.legal_steps import accepted_steps
 from hotswap_stream.domain.deciding.twins import failed_twin
 from hotswap_stream.domain.state.model import ModelState, VersionState
 
 NAMES_LISTED_MAX = 20
+
+FAILED_FOR_GOOD = "is archived because it failed validation; to have it validated again, register it as a new version"
 
 
 class Accepted(Struct, frozen=True):
@@ -43,8 +45,10 @@ def find_version(state: ModelState, model_version: str) -> VersionState | Refusa
 
 
 def illegal(state: ModelState, version: VersionState, problem: str) -> Refusal:
-    """Refuse a step that the version's stage or verdict forbids, and name the legal ones."""
-    legal = legal_steps(state, version)
+    """Refuse a step that the version's stage or verdict forbids, and name those that would be accepted."""
+    legal = accepted_steps(state, version)
+    if version.artifact_deleted:
+        legal, problem = ("register",), f"{problem}; what is to be tried again must be registered as a new version"
     if twin := failed_twin(state, version):
         problem = f"{problem}, and its artifact is that of {twin!r}, which failed validation"
     return Refusal(
@@ -61,7 +65,7 @@ def why_not_playable(version: VersionState) -> str:
     if version.validation is None and not version.was_in_production:
         return "has not been validated"
     if version.validation is not None and version.validation.verdict == "failed":
-        return "failed validation"
+        return FAILED_FOR_GOOD if version.stage == "archived" else "failed validation"
     return f"is in stage {version.stage}"
 
 

@@ -1,7 +1,11 @@
 """The table of legal steps: what may be done with a version, given its stage and its verdict."""
 
+from hotswap_stream.domain.deciding.signatures import breaks_requests
 from hotswap_stream.domain.state.circuits import CircuitPosition
 from hotswap_stream.domain.state.model import ModelState, VersionState
+from hotswap_stream.domain.state.standing_in import leaves_unanswered
+
+VERSIONS_NAMED_MAX = 3
 
 
 def legal_steps(state: ModelState, version: VersionState) -> tuple[str, ...]:
@@ -36,6 +40,40 @@ def legal_steps(state: ModelState, version: VersionState) -> tuple[str, ...]:
     if version.stage != "archived":
         steps.append("archive")
     return tuple(steps)
+
+
+def accepted_steps(state: ModelState, version: VersionState) -> tuple[str, ...]:
+    """Return the legal steps as they would be accepted now: each with the field that it needs besides.
+
+    ``promote with allow_signature_change`` means that the command is accepted with that field set, and not without it;
+    ``roll back from v2`` that it must name what it leaves.
+    """
+    steps: list[str] = []
+    for step in legal_steps(state, version):
+        if step in ("promote", "switch") and breaks_requests(state, version):
+            steps.append(f"{step} with allow_signature_change")
+        elif step == "roll back" and state.rolled_back_from is not None:
+            steps.append(f"roll back from {state.active_version}")
+        elif step != "archive" or leaves_unanswered(state, version) is None:
+            steps.append(step)
+    return tuple(steps)
+
+
+def ways_into_production(state: ModelState) -> tuple[str, ...]:
+    """Return how some version other than the active one gets into production now, the newest first; at most three.
+
+    Where none can, a version must be registered first.
+    """
+    found: list[str] = []
+    for version in reversed(state.versions.values()):
+        steps = accepted_steps(state, version)
+        best = next((step for step in steps if step.startswith("promote")), None)
+        best = best or next((step for step in steps if step.startswith("switch")), None)
+        if best is not None:
+            verb, _, needed = best.partition(" with ")
+            to = f"{verb} {version.model_version}" if verb == "promote" else f"{verb} to {version.model_version}"
+            found.append(f"{to} with {needed}" if needed else to)
+    return tuple(found[:VERSIONS_NAMED_MAX]) or ("register",)
 
 
 def circuit_steps(version: VersionState, position: CircuitPosition) -> tuple[str, ...]:

@@ -38,20 +38,29 @@ def differing_signature(state: ModelState, version: VersionState, *, allowed: bo
 
     Versions that say nothing of their signatures, as those of older releases, are taken as they are.
     """
-    active = state.active
-    if allowed or active is None or active.artifact.signature is None or version.artifact.signature is None:
-        return None
-    found = breaking_differences(active.artifact.signature, version.artifact.signature)
-    if not found:
+    found = [] if allowed else _differences(state, version)
+    if not found or state.active_version is None:
         return None
     more = len(found) - DIFFERENCES_NAMED_MAX
     listed = "; ".join(found[:DIFFERENCES_NAMED_MAX]) + (f"; and {more} more" if more > 0 else "")
     return Refusal(
         code="illegal-step",
         reason=f"{version.model_version!r} of {state.model_name!r} takes or returns something else than the active "
-        f"{active.model_version!r}, so its users' requests would break: {listed}. If they know, say so with "
+        f"{state.active_version!r}, so its users' requests would break: {listed}. If they know, say so with "
         "allow_signature_change (--allow-signature-change)",
     )
+
+
+def breaks_requests(state: ModelState, version: VersionState) -> bool:
+    """Return whether requests of the active version's users would break, so that whoever sends them must allow it."""
+    return bool(_differences(state, version))
+
+
+def _differences(state: ModelState, version: VersionState) -> list[str]:
+    active = state.active
+    if active is None or active.artifact.signature is None or version.artifact.signature is None:
+        return []
+    return breaking_differences(active.artifact.signature, version.artifact.signature)
 
 
 def _by_name(tensors: tuple[TensorSignature, ...]) -> dict[str, TensorSignature]:

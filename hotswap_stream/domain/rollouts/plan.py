@@ -71,7 +71,8 @@ def unfit_candidate(
         if version.artifact_deleted:
             return illegal(state, version, "has lost its artifact to a clean-up")
         if version.stage == "archived":
-            return illegal(state, version, "is archived; stage it first")
+            stageable = "stage" in legal_steps(state, version)
+            return illegal(state, version, "is archived; stage it first" if stageable else why_not_playable(version))
         verdict = None if version.validation is None else version.validation.verdict
         fit = "promote" in legal_steps(state, version) if gives_traffic else verdict != "failed"
         if not fit and not forced:

@@ -3,6 +3,8 @@
 from hotswap_events.commands import Refusal
 from hotswap_events.rollout_commands import RolloutCommand
 from hotswap_events.rollout_strategy import ProgressiveStrategy
+from hotswap_stream.domain.deciding.legal_steps import legal_steps, ways_into_production
+from hotswap_stream.domain.deciding.signatures import breaks_requests
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.rollout import RolloutState, waits_until_resumed
 
@@ -32,9 +34,51 @@ def legal_rollout_steps(rollout: RolloutState | None) -> tuple[str, ...]:
     return (*steps, "promote", "abort", "set-strategy")
 
 
+def accepted_rollout_steps(state: ModelState, rollout: RolloutState | None) -> tuple[str, ...]:
+    """Return the legal steps as they would be accepted now: each with what it must name or say besides.
+
+    `start` needs an active version and another one in play; where there are none, what comes first is named instead.
+    """
+    if state.active_version is None:
+        return ways_into_production(state)
+    steps: list[str] = []
+    for step in legal_rollout_steps(rollout):
+        if step == "start":
+            steps.append(_start_step(state))
+        elif step == "promote" and rollout is not None and rollout.status != "baking":
+            steps += [_promote_step(state, rollout, name) for name in rollout.candidates]
+        else:
+            steps.append(step)
+    return tuple(steps)
+
+
+def _promote_step(state: ModelState, rollout: RolloutState, model_version: str) -> str:
+    named = f"promote {model_version}" if len(rollout.candidates) > 1 else "promote"
+    proven = "promote" in legal_steps(state, state.versions[model_version])
+    return named if proven else f"{named} with forced"
+
+
+def _start_step(state: ModelState) -> str:
+    """Return `start` as it would be accepted with a canary of some other version, or what must come first."""
+    others = [
+        version
+        for version in state.versions.values()
+        if version.stage not in ("production", "archived") and not version.artifact_deleted
+    ]
+    fit = [version for version in others if not breaks_requests(state, version)]
+    if any("promote" in legal_steps(state, version) for version in fit):
+        return "start"
+    if fit:
+        return "start with forced"
+    if others:
+        return "start with forced and allow_signature_change"
+    back = (name for name, version in reversed(state.versions.items()) if "stage" in legal_steps(state, version))
+    return next((f"stage {name}" for name in back), "register")
+
+
 def not_now(state: ModelState, rollout: RolloutState, problem: str) -> Refusal:
     """Refuse what the rollout is not in a state for, and name what it is in a state for."""
-    legal = legal_rollout_steps(rollout)
+    legal = accepted_rollout_steps(state, rollout)
     return Refusal(
         code="illegal-step",
         reason=f"rollout {rollout.rollout_id!r} of {state.model_name!r} {problem}; legal: {', '.join(legal)}",
@@ -56,7 +100,7 @@ def current_rollout(state: ModelState, command: RolloutCommand) -> RolloutState 
             code="illegal-step" if expected is None else "conflict",
             reason=f"{'no rollout' if expected is None else f'rollout {expected!r}'} of {state.model_name!r} can take "
             f"this: {now}{ended}",
-            legal=("start",) if rollout is None else (),
+            legal=accepted_rollout_steps(state, None) if rollout is None else (),
         )
     if command.step_index is not None and command.step_index != rollout.step_index:
         return Refusal(

@@ -26,7 +26,7 @@ from hotswap_events.rollout_commands import (
 from hotswap_events.rollout_strategy import AbStrategy, FixedStrategy, ProgressiveStrategy, RolloutPolicy, Strategy
 from hotswap_stream.domain.deciding.applicable import inapplicable
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, illegal, invalid, why_not_playable
-from hotswap_stream.domain.deciding.legal_steps import legal_steps
+from hotswap_stream.domain.deciding.legal_steps import legal_steps, ways_into_production
 from hotswap_stream.domain.deciding.signatures import differing_signature
 from hotswap_stream.domain.reserved import ANALYSIS_ACTOR
 from hotswap_stream.domain.rollouts.automatic import success_told
@@ -54,8 +54,8 @@ def _start(state: ModelState, command: StartRollout) -> Decision:
     if baseline is None:
         return Refusal(
             code="illegal-step",
-            reason=f"{state.model_name!r} has no active version to compare with: promote a first one",
-            legal=("promote", "switch"),
+            reason=f"{state.model_name!r} has no active version to compare with: put a first one into production",
+            legal=ways_into_production(state),
         )
     if wrong := _wrong(state, command.strategy, command.policy, baseline):
         return invalid(wrong)

@@ -4,8 +4,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hotswap_stream.domain.state.circuits import CircuitState
-from hotswap_stream.domain.state.model import ModelState, VersionState
+from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.state.standing_in import circuit_of as circuit_of
+from hotswap_stream.domain.state.standing_in import fallback_of as fallback_of
 
 RefusedBecause = Literal["no-active-version", "model-disabled", "circuit-open"]
 
@@ -48,29 +49,3 @@ def plain_route(model_version: str | None) -> Route:
     if model_version is None:
         return Route(None, refused_because="no-active-version")
     return Route(model_version)
-
-
-def fallback_of(state: ModelState, model_version: str) -> str | None:
-    """What would answer in this version's place: for the active one as the policy says, for any other the active one.
-
-    None if there is nothing, or if its own circuit is not closed.
-    """
-    policy = state.serving.effective_policy
-    name: str | None
-    if model_version != state.active_version:
-        name = state.active_version
-    elif policy.fallback == "former":
-        name = state.former_version
-    else:
-        name = policy.fallback_version if policy.fallback == "version" else None
-    if name is None or name == model_version or state.versions[name].stage == "archived":
-        return None
-    return name if circuit_of(state, state.versions[name]).position == "closed" else None
-
-
-def circuit_of(state: ModelState, version: VersionState) -> CircuitState:
-    """Return the circuit of a version; closed since its registration or last promotion if it never moved."""
-    circuit = state.serving.circuits.get(version.model_version)
-    if circuit is not None:
-        return circuit
-    return CircuitState(since_sequence=max(version.registered_sequence, *version.production_sequences[-1:], 0))

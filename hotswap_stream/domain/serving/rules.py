@@ -25,7 +25,16 @@ from hotswap_events.serving_control import (
 from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, illegal, invalid
 from hotswap_stream.domain.deciding.legal_steps import circuit_steps
+from hotswap_stream.domain.rollouts.traffic import traffic
 from hotswap_stream.domain.serving.route import circuit_of, fallback_of
+from hotswap_stream.domain.serving.unanswered import (
+    OPEN_DELIBERATELY,
+    left_unanswered,
+    opened,
+    refusal_to_open,
+    under,
+    why_nothing_stands_in,
+)
 from hotswap_stream.domain.state.circuits import CircuitState
 from hotswap_stream.domain.state.model import ModelState, VersionState
 
@@ -81,7 +90,28 @@ def _set_policy(state: ModelState, command: SetServingPolicy) -> Decision:
             return version
         if version.stage == "archived":
             return illegal(state, version, "is archived, and so no fallback")
-    return Accepted((ServingPolicySet(policy=policy),))
+    after = under(state, policy)
+    if unanswered := left_unanswered(state, after):
+        return _refusal_of_policy(after, unanswered[0])
+    return Accepted((ServingPolicySet(policy=policy),), _missing_fallback(after))
+
+
+def _refusal_of_policy(after: ModelState, unanswered: str) -> Refusal:
+    return Refusal(
+        code="illegal-step",
+        reason=f"the circuit of {unanswered!r} of {after.model_name!r} is not closed, and under this policy nothing "
+        f"would answer for it: {why_nothing_stands_in(after, unanswered)}; reset its circuit first, or disable the "
+        "model",
+        legal=("reset circuit", "disable"),
+    )
+
+
+def _missing_fallback(after: ModelState) -> str | None:
+    """Return what whoever sets a policy should know where nothing could stand in for the active version, or None."""
+    active = after.active_version
+    if active is None or after.serving.effective_policy.fallback == "none" or fallback_of(after, active) is not None:
+        return None
+    return f"nothing could stand in for {active} now: {why_nothing_stands_in(after, active)}"
 
 
 def _open(state: ModelState, command: OpenCircuit) -> Decision:
@@ -102,13 +132,31 @@ def _open(state: ModelState, command: OpenCircuit) -> Decision:
     may_refuse_all = command.cause == "operator" or state.serving.effective_policy.fallback == "none"
     if circuit.position == "closed" and not may_refuse_all and fallback_of(state, version.model_version) is None:
         return Accepted((), f"no version can take over from {version.model_version!r}: its circuit stays closed")
+    after = opened(state, version)
+    silent = command.cause == "operator" and not command.without_fallback
+    if silent and (unanswered := left_unanswered(state, after)):
+        return refusal_to_open(state, version, unanswered)
     return Accepted(
         (
             CircuitOpened(
                 model_version=version.model_version, cause=command.cause, figures=command.figures, worker=command.worker
             ),
-        )
+        ),
+        _standing_in(after, version),
     )
+
+
+def _standing_in(after: ModelState, version: VersionState) -> str | None:
+    """Return what answers for a version whose circuit is open; None: it would have answered nothing."""
+    name = version.model_version
+    if name not in {arm.model_version for arm in traffic(after).arms}:
+        return None
+    fallback = fallback_of(after, name)
+    if fallback is None:
+        return (
+            f"nothing answers for {name}: {why_nothing_stands_in(after, name)}; its requests get the error circuit-open"
+        )
+    return f"{fallback} answers for {name}"
 
 
 def _half_open(state: ModelState, command: HalfOpenCircuit) -> Decision:
@@ -164,13 +212,20 @@ def _stale(
 
 
 def _illegal(state: ModelState, version: VersionState, circuit: CircuitState, problem: str) -> Refusal:
-    legal = circuit_steps(version, circuit.position)
+    legal = tuple(_accepted_as(step, state, version) for step in circuit_steps(version, circuit.position))
     return Refusal(
         code="illegal-step",
         reason=f"the circuit of {version.model_version!r} of {state.model_name!r} is {circuit.position}; {problem}; "
         f"legal: {', '.join(legal) or 'nothing'}",
         legal=legal,
     )
+
+
+def _accepted_as(step: str, state: ModelState, version: VersionState) -> str:
+    """Return the step as it would be accepted."""
+    if step == "open circuit" and left_unanswered(state, opened(state, version)):
+        return OPEN_DELIBERATELY
+    return step
 
 
 def _disable(state: ModelState, _command: DisableModel) -> Decision:

@@ -33,10 +33,11 @@ from hotswap_stream.domain.deciding.decision import (
     promotion,
     why_not_playable,
 )
-from hotswap_stream.domain.deciding.legal_steps import legal_steps
-from hotswap_stream.domain.deciding.signatures import differing_signature
+from hotswap_stream.domain.deciding.legal_steps import accepted_steps, legal_steps, ways_into_production
+from hotswap_stream.domain.deciding.signatures import breaks_requests, differing_signature
 from hotswap_stream.domain.deciding.twins import failed_with
 from hotswap_stream.domain.state.model import ModelState, VersionState
+from hotswap_stream.domain.state.standing_in import leaves_unanswered
 from hotswap_stream.domain.versions.options import options_told, wrong_options
 
 
@@ -166,8 +167,32 @@ def _archive(state: ModelState, command: ArchiveVersion) -> Decision:
     if version.stage == "archived":
         return Accepted((), f"{version.model_version!r} is archived already")
     if version.stage == "production":
-        return illegal(state, version, "is active; archiving it would leave none: promote another or roll back first")
+        return _refusal_to_leave_none(state, version)
+    if unanswered := leaves_unanswered(state, version):
+        return _refusal_to_archive(state, version, unanswered)
     return Accepted((ModelArchived(model_version=version.model_version),))
+
+
+def _refusal_to_leave_none(state: ModelState, version: VersionState) -> Refusal:
+    legal = (*accepted_steps(state, version), *ways_into_production(state))
+    return Refusal(
+        code="illegal-step",
+        reason=f"{version.model_version!r} of {state.model_name!r} is active; archiving it would leave none: put "
+        f"another one into production first; legal: {', '.join(legal)}",
+        legal=legal,
+    )
+
+
+def _refusal_to_archive(state: ModelState, version: VersionState, unanswered: str) -> Refusal:
+    """Refuse to archive what answers for a version whose circuit is not closed: nothing else would."""
+    into_production = tuple(step for step in accepted_steps(state, version) if step.startswith(("promote", "switch")))
+    return Refusal(
+        code="illegal-step",
+        reason=f"{version.model_version!r} of {state.model_name!r} answers for {unanswered!r}, whose circuit is not "
+        f"closed, and nothing else would; reset the circuit of {unanswered} first, or put {version.model_version} into "
+        "production, or disable the model",
+        legal=(f"reset circuit of {unanswered}", *into_production, "disable"),
+    )
 
 
 def _roll_back(state: ModelState, command: RollBack) -> Decision:
@@ -176,7 +201,7 @@ def _roll_back(state: ModelState, command: RollBack) -> Decision:
         return Refusal(
             code="illegal-step",
             reason=f"{state.model_name!r} has no active version to roll back from",
-            legal=("promote", "switch"),
+            legal=ways_into_production(state),
         )
     if command.from_version is not None and command.from_version != active.model_version:
         return Refusal(
@@ -196,7 +221,7 @@ def _roll_back(state: ModelState, command: RollBack) -> Decision:
             code="illegal-step",
             reason=f"{active.model_version!r} is the only version of {state.model_name!r} fit for production so far; "
             "there is no former one to go back to",
-            legal=("register", "promote", "switch"),
+            legal=ways_into_production(state),
         )
     if state.rolled_back_from is not None and command.from_version is None and command.entered_sequence is None:
         return _pressed_twice(state, active, former, state.rolled_back_from)
@@ -216,8 +241,13 @@ def _pressed_twice(state: ModelState, active: VersionState, former: str, left: s
         reason=f"{active.model_version!r} of {state.model_name!r} is active because of a rollback from {left!r}; one "
         f"more would go on to {former!r} and archive {active.model_version!r}. If that is meant, name what is left "
         f"(from_version: {active.model_version}); to undo the rollback, switch to {left}",
-        legal=(f"roll back from {active.model_version}", f"switch to {left}"),
+        legal=(f"roll back from {active.model_version}", _switch_to(state, left)),
     )
+
+
+def _switch_to(state: ModelState, model_version: str) -> str:
+    breaks = breaks_requests(state, state.versions[model_version])
+    return f"switch to {model_version}{' with allow_signature_change' if breaks else ''}"
 
 
 def _next_rollback(state: ModelState, former: str) -> str:

@@ -117,6 +117,7 @@ class ServedModel(Struct, kw_only=True):
             serving_version=None if serving is None else serving.model_version,
             serving_registry_offset=None if serving is None else serving.registry_offset,
             partitions=self.partitions,
+            waiting=signs.waiting,
             observations_lost=observations_lost,
             trouble=signs.trouble(),
             stalled_partitions=signs.stalled(),

@@ -104,7 +104,7 @@ async def test_a_canary_is_raised_and_aborted(stage: HttpStage) -> None:
     assert version["stage"] == "archived"
     assert_problem(await stage.command("rollout/abort", {"rollout_id": "r1"}), 409, "conflict")
     refused = assert_problem(await stage.command("rollout/abort"), 409, "illegal-step")
-    assert refused["legal"] == ["start"]
+    assert refused["legal"] == [f"stage {candidate}"]
 
 
 async def test_a_shadow_is_cancelled_and_another_one_promoted(stage: HttpStage) -> None:

@@ -63,6 +63,16 @@ async def test_a_circuit_is_opened_probed_and_reset(two_versions: HttpStage) -> 
     assert past["answered_by"] == "v1"
 
 
+async def test_a_circuit_without_a_stand_in_is_opened_only_deliberately(two_versions: HttpStage) -> None:
+    await two_versions.accepted("versions/v2/circuit/open")
+    refused = await two_versions.command("versions/v1/circuit/open")
+    assert (refused.status_code, refused.json()["code"]) == (409, "illegal-step")
+    assert refused.json()["legal"] == ["open circuit with without_fallback", "disable"]
+    opened = await two_versions.accepted("versions/v1/circuit/open", {"without_fallback": True})
+    assert "nothing" not in opened.get("detail", "")
+    assert (await two_versions.get(f"/api/models/{MODEL}/serving")).json()["answered_by"] is None
+
+
 async def test_an_illegal_move_names_the_legal_ones(two_versions: HttpStage) -> None:
     refused = await two_versions.command("versions/v2/circuit/half-open")
     assert refused.status_code == 409

@@ -207,3 +207,44 @@ def test_loopback_needs_no_keys(host: str) -> None:
 
 def test_a_host_that_is_none_is_left_to_the_socket() -> None:
     check_keys("no such host.invalid", keys={}, insecure_no_keys=False)
+
+
+async def test_head_is_get_without_its_body(stage: HttpStage) -> None:
+    for path in (f"/api/models/{MODEL}", "/api/health/live", "/metrics", "/v2/health/live", "/schema/openapi.json"):
+        got, head = await stage.get(path), await stage.client.head(path)
+        assert (head.status_code, head.content) == (200, b""), path
+        assert head.headers["content-type"] == got.headers["content-type"]
+        assert head.headers.get("etag") == got.headers.get("etag")
+    assert (await stage.client.head("/api/models/nobody")).status_code == 404
+    refused = await stage.client.head(DISABLE)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "OPTIONS, POST")
+    endless = await stage.client.head("/api/events/stream")
+    assert (endless.status_code, endless.content) == (200, b"")
+
+
+async def test_what_is_allowed_is_told(stage: HttpStage) -> None:
+    for path, allowed in (
+        (f"/api/models/{MODEL}/alert-policy", "GET, HEAD, OPTIONS, PUT"),
+        (f"/api/models/{MODEL}/versions", "GET, HEAD, OPTIONS, POST"),
+        (DISABLE, "OPTIONS, POST"),
+        ("/v2/health/live", "GET, HEAD, OPTIONS"),
+    ):
+        options = await stage.client.options(path)
+        assert (options.status_code, options.headers["allow"], options.content) == (204, allowed, b"")
+        refused = await stage.client.request("TRACE", path)
+        assert (refused.status_code, refused.headers["allow"]) == (405, allowed)
+    assert (await stage.client.options("/api/nothing")).status_code == 404
+
+
+async def test_metrics_name_their_charset_once(stage: HttpStage) -> None:
+    content_type = (await stage.get("/metrics")).headers["content-type"]
+    assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def test_no_number_passes_for_a_time_or_a_truth_value(stage: HttpStage) -> None:
+    for name, path in (("as_of_time", "/api/models"), ("since", f"/api/models/{MODEL}/drift")):
+        for text in ("0.5", "1700000000", "tomorrow"):
+            assert_problem(await stage.get(path, **{name: text}), 422, "invalid-value")
+    index = await stage.client.post("/v2/repository/index", json={"ready": 0})
+    assert index.status_code == 400, index.text
+    assert (await stage.client.post("/v2/repository/index")).status_code == 200

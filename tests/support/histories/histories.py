@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_events.commands import AnyCommand
@@ -21,11 +22,13 @@ from tests.support.histories.serving_intents import serving_command
 from tests.support.samples.profiles import profile
 from tests.support.samples.registry import (
     archive,
+    artifact_of,
     fail_training,
     in_envelope,
     promote,
     register,
     roll_back,
+    signature_of,
     stage,
     start_training,
     switch,
@@ -71,6 +74,10 @@ class Intent:
                 run_id = self.run_id if self.version_index % 3 == 0 else None
                 options = VersionOptions(precision="bf16") if self.seed % 3 == 0 else None
                 return register(None if self.honest else version, run_id=run_id, options=options, **attributes)
+            case "register signed":
+                shape = (-1, 2) if self.seed % 2 else (-1, 3)
+                artifact = replace(artifact_of(version), signature=signature_of(shape))
+                return register(None, artifact=artifact, **attributes)
             case "validate":
                 active = state.active_version if self.honest else version
                 baseline = None if active is None else (active, 0.95)
@@ -138,6 +145,11 @@ alert_histories = st.lists(
     st.integers(0, 0xFFFF).map(lambda seed: _intent(seed, ALERT_KINDS)), min_size=40, max_size=80
 )
 """Mostly about alerts and their policy."""
+SIGNED_KINDS = {**KINDS, "register signed": 4, "serving": 6}
+signed_histories = st.lists(
+    st.integers(0, 0xFFFF).map(lambda seed: _intent(seed, SIGNED_KINDS)), min_size=40, max_size=80
+)
+"""About versions that differ in what they take, so that one may not stand in for another unasked."""
 all_histories = histories | serving_histories | alert_histories
 
 

@@ -33,6 +33,7 @@ from hotswap_events.registry import (
     TrainingStarted,
     Verdict,
 )
+from hotswap_events.signature import ModelSignature, TensorSignature
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY
 
@@ -78,6 +79,12 @@ def _attributes(attributes: dict[str, Any]) -> dict[str, Any]:
 def artifact_of(model_version: str) -> ArtifactFacts:
     """The artifact all samples register under this version name."""
     return ArtifactFacts(digest=f"sha256:{digest_of(model_version.encode())}", size_bytes=110_248)
+
+
+def signature_of(shape: tuple[int, ...]) -> ModelSignature:
+    """A signature with one input of this shape."""
+    tensor = TensorSignature(name="x", datatype="FP32", shape=shape)
+    return ModelSignature(inputs=(tensor,), outputs=(TensorSignature(name="y", datatype="FP32", shape=(-1, 2)),))
 
 
 def start_training(run_id: str = "run-1", **attributes: Any) -> StartTraining:

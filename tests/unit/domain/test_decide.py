@@ -363,7 +363,7 @@ class TestArchive:
         given(trained("v1"), archived("v1")).when(archive("v1")).then_nothing("archived already")
 
     def test_the_active_one_would_leave_none(self) -> None:
-        given(*V1_ACTIVE).when(archive("v1")).then_refused("illegal-step", "promote another or roll back first")
+        given(*V1_ACTIVE).when(archive("v1")).then_refused("illegal-step", "put another one into production first")
 
 
 class TestRollBack:

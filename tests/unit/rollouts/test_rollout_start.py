@@ -134,7 +134,7 @@ class TestStart:
 
     def test_needs_a_baseline(self) -> None:
         given(trained("v1")).when(start_rollout(CANARY, "v1")).then_refused(
-            "illegal-step", "no active version", legal=("promote", "switch")
+            "illegal-step", "no active version", legal=("switch to v1",)
         )
 
     def test_traffic_needs_a_passed_validation_or_force(self) -> None:

@@ -11,7 +11,7 @@ from hotswap_events.serving_control import ModelDisabled, ModelEnabled, ServingP
 from hotswap_stream.domain.evolve import IllegalEventError
 from hotswap_stream.domain.serving.route import Route, circuit_of, route, route_to
 from tests.support.decider_specification import given, state_after
-from tests.support.samples.registry import archived, promoted, rolled_back, staged, trained
+from tests.support.samples.registry import archive, archived, promoted, rolled_back, staged, trained
 from tests.support.samples.serving import (
     FAIL_FAST,
     FIGURES,
@@ -67,8 +67,50 @@ class TestPolicy:
 
 
 class TestOpen:
-    def test_by_hand_whatever_the_fallback(self) -> None:
-        given(*V1).when(open_circuit("v1")).then(opened("v1"))
+    def test_by_hand_says_what_answers_instead(self) -> None:
+        outcome = given(*V2).when(open_circuit("v2"))
+        outcome.then(opened("v2"))
+        outcome.and_says("v1 answers for v2")
+
+    @pytest.mark.parametrize(
+        ("events", "version", "words", "legal"),
+        [
+            (V1, "v1", "there is none", ()),
+            ((*V2, policy_set(FAIL_FAST)), "v2", "wants no fallback", ("v1",)),
+            ((*V2, opened("v2")), "v1", "requests of v2, which it answers", ()),
+            ((*V2, archived("v1")), "v2", "there is none", ()),
+            ((*V2, opened("v1")), "v2", "the circuit of v1 is open", ()),
+            ((*V2, ModelDisabled(), trained("v3"), policy_set(FAIL_FAST)), "v2", "no fallback", ("v3", "v1")),
+        ],
+    )
+    def test_by_hand_is_refused_where_nothing_would_answer(
+        self, events: tuple[RegistryEvent, ...], version: str, words: str, legal: tuple[str, ...]
+    ) -> None:
+        stand_ins = tuple(f"set serving policy with fallback_version {name}" for name in legal)
+        given(*events).when(open_circuit(version)).then_refused(
+            "illegal-step",
+            words,
+            "without_fallback",
+            legal=(*stand_ins, "open circuit with without_fallback", "disable"),
+        )
+        outcome = given(*events).when(open_circuit(version, without_fallback=True))
+        outcome.then(opened(version))
+
+    def test_what_answers_for_another_stays_in_play(self) -> None:
+        events = (*V2, opened("v2"))
+        given(*events).when(archive("v1")).then_refused(
+            "illegal-step", "answers for 'v2'", legal=("reset circuit of v2", "promote", "switch", "disable")
+        )
+        given(*events).when(set_serving_policy(FAIL_FAST)).then_refused(
+            "illegal-step", "'v2'", "wants no fallback", legal=("reset circuit", "disable")
+        )
+        given(*V2).when(archive("v1")).then(archived("v1"))
+
+    def test_a_policy_says_that_its_fallback_is_missing(self) -> None:
+        given(*V1).when(set_serving_policy(ServingPolicy(probes=3))).and_says(
+            "nothing could stand in for v1", "is none"
+        )
+        given(*V1).when(set_serving_policy()).and_says("that is the version itself")
 
     def test_by_a_worker_with_its_figures(self) -> None:
         command = open_circuit("v2", "error-rate", figures=FIGURES, worker="worker-1")
