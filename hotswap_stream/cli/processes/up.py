@@ -59,7 +59,7 @@ def up(
                     f"its log is {log_folder(settings) / failed.name}.log"
                 )
 
-    run(main)
+    run(main, heeds_context=False)
 
 
 def _show(status: "ProcessStatus") -> None:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from msgspec import Struct
 
+from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.rollouts.evidence import RolloutId
 from hotswap_stream.cli.terminal.exit_codes import DONE, NOT_PROMOTED, TIMED_OUT, WAITS_FOR_PERSON
 from hotswap_stream.cli.terminal.options import AsJson, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_json, print_json_line, refuse
-from hotswap_stream.cli.terminal.running import run, try_next
+from hotswap_stream.cli.terminal.running import run_on_plane, try_next
 
 if TYPE_CHECKING:
     from hotswap_events.commands import Refusal
     from hotswap_events.rollout_record import RolloutRecord
-    from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.application.rollouts.view import RolloutList, RolloutReport
-    from hotswap_stream.settings import Settings
+    from hotswap_stream.cli.planes.port import ControlPlane
 
 LOOK_SECONDS = 0.5
 Standing = Literal["moves", "waits", "promoted", "not-promoted"]
@@ -59,39 +59,35 @@ def status(
     if timeout is not None and not watch:
         raise typer.BadParameter("only --watch takes time", param_hint="--timeout")
 
-    async def main(settings: "Settings") -> int:
+    async def watched(plane: "ControlPlane") -> int:
         from hotswap_events.commands import Refusal
-        from hotswap_stream import bootstrap
 
-        async with bootstrap.open_registry(settings) as registry:
-            deadline_s = None if timeout is None else time.monotonic() + timeout
-            told: RolloutStanding | None = None
-            while True:
-                found = _standing(registry, model, rollout if told is None else told.rollout_id)
-                if isinstance(found, Refusal):
-                    raise refuse(found, as_json=as_json)
-                if found != told:
-                    _print(found, as_json=as_json, watched=watch)
-                told = found
-                if not watch or found.standing != "moves":
-                    return _code(found) if watch else DONE
-                left_s = LOOK_SECONDS if deadline_s is None else deadline_s - time.monotonic()
-                if left_s <= 0:
-                    typer.secho(f"{timeout:g} s are over; it goes on", err=True, fg="yellow")
-                    return TIMED_OUT
-                await asyncio.sleep(min(LOOK_SECONDS, left_s))
+        deadline_s = None if timeout is None else time.monotonic() + timeout
+        told: RolloutStanding | None = None
+        while True:
+            found = await _standing(plane, model, rollout if told is None else told.rollout_id)
+            if isinstance(found, Refusal):
+                raise refuse(found, as_json=as_json)
+            if found != told:
+                _print(found, as_json=as_json, watched=watch)
+            told = found
+            if not watch or found.standing != "moves":
+                return _code(found) if watch else DONE
+            left_s = LOOK_SECONDS if deadline_s is None else deadline_s - time.monotonic()
+            if left_s <= 0:
+                typer.secho(f"{timeout:g} s are over; it goes on", err=True, fg="yellow")
+                return TIMED_OUT
+            await asyncio.sleep(min(LOOK_SECONDS, left_s))
 
-    code = run(main)
+    code = run_on_plane(watched, waiting_for=None)
     if code != DONE:
         raise typer.Exit(code)
 
 
-def _standing(registry: "Registry", model: str, rollout_id: str | None) -> "RolloutStanding | Refusal":
+async def _standing(plane: "ControlPlane", model: str, rollout_id: str | None) -> "RolloutStanding | Refusal":
     from hotswap_events.commands import Refusal
-    from hotswap_stream.application.rollouts.view import find_rollout, list_rollouts
 
-    streams = registry.fold.streams
-    found, report = list_rollouts(streams, model), find_rollout(streams, model)
+    found, report = await plane.ask(questions.rollouts(model)), await plane.ask(questions.rollout(model))
     if isinstance(found, Refusal):
         return found
     if isinstance(report, Refusal):

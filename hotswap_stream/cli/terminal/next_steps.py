@@ -48,10 +48,12 @@ def after_error(error: HotswapError) -> str | None:
         return f"{PROGRAM} context show"
     if type(error).__name__ == "TopicSettingsError":
         return f"{PROGRAM} topics --repair"
-    if isinstance(error, LogUnavailableError):
+    if isinstance(error, LogUnavailableError) or type(error).__name__ == "ApiUnreachableError":
         return f"{PROGRAM} context show"
     if isinstance(error, AppendOutcomeUnknownError):
         return f"{PROGRAM} events --last 5, and then the same command with the same --command-id"
+    if isinstance(error, ConfigurationError) and "names an API" in str(error):
+        return f"{PROGRAM} context list"
     if isinstance(error, ConfigurationError) and "KAFKA_BOOTSTRAP" in str(error):
         return f"{PROGRAM} up, or {PROGRAM} context add"
     return None

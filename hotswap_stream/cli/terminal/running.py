@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
+from hotswap_stream.cli.planes.contexts import context_environment
 from hotswap_stream.cli.terminal.exit_codes import CONFIGURATION as CONFIGURATION
 from hotswap_stream.cli.terminal.exit_codes import FAILED as FAILED
 from hotswap_stream.cli.terminal.exit_codes import INTERRUPTED as INTERRUPTED
@@ -19,9 +20,14 @@ if TYPE_CHECKING:
     import asyncio
 
     from hotswap_stream.application.registry.registry import Registry
+    from hotswap_stream.cli.planes.port import ControlPlane
     from hotswap_stream.settings import Settings
 
 _Result = TypeVar("_Result")
+NEEDS_CLUSTER = (
+    "this command needs the cluster itself, and the context, or HOTSWAP_API_URL, names an API; choose a context of the "
+    "cluster with --context, or set HOTSWAP_KAFKA_BOOTSTRAP_SERVERS"
+)
 
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
@@ -57,6 +63,8 @@ def run(
     *,
     quiet: bool = True,
     waiting_for: str | None = None,
+    needs_cluster: bool = True,
+    heeds_context: bool = True,
     loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None" = None,
 ) -> _Result:
     """Run a command's coroutine with the settings of the environment; what goes wrong becomes one clear line.
@@ -65,6 +73,8 @@ def run(
         main: Gets the settings.
         quiet: Log warnings only, so that a script reads nothing but what the command prints.
         waiting_for: What a person at the terminal is told after a second; None: the command prints meanwhile.
+        needs_cluster: Whether an API in place of the cluster will not do.
+        heeds_context: Whether the user's context says where to go; processes that serve go by their environment.
         loop_factory: Makes an event loop other than asyncio's own.
 
     Returns:
@@ -76,7 +86,9 @@ def run(
     import asyncio
 
     try:
-        settings = prepared_settings(quiet=quiet)
+        settings = prepared_settings(quiet=quiet, heeds_context=heeds_context)
+        if quiet and needs_cluster and settings.api_url is not None and settings.kafka_bootstrap_servers is None:
+            raise ConfigurationError(NEEDS_CLUSTER)
         with waiting_shown(waiting_for), asyncio.Runner(loop_factory=loop_factory) as runner:
             return runner.run(main(settings))
     except LogReplacedError as error:
@@ -89,12 +101,13 @@ def run(
         raise typer.Exit(INTERRUPTED) from None
 
 
-def prepared_settings(*, quiet: bool) -> "Settings":
+def prepared_settings(*, quiet: bool, heeds_context: bool = True) -> "Settings":
     """Return the settings of the environment, with logging set up. ConfigurationError if one does not fit."""
     from hotswap_stream.observability.logging import configure_logging
     from hotswap_stream.settings import load_settings, passed_over
 
-    settings = load_settings()
+    # Processes that serve take their place from their own environment alone, not from whoever starts them.
+    settings = load_settings(context_environment() if quiet and heeds_context else None)
     configure_logging("warning" if quiet and settings.log_level == "info" else settings.log_level, settings.log_format)
     if links := passed_over():
         import structlog
@@ -113,6 +126,32 @@ def run_on_registry(question: Callable[["Registry"], Awaitable[_Result]]) -> _Re
 
         async with bootstrap.open_registry(settings) as registry:
             return await question(registry)
+
+    return run(main, waiting_for="reading the registry log")
+
+
+def run_on_plane(
+    question: Callable[["ControlPlane"], Awaitable[_Result]], *, waiting_for: str | None = "asking"
+) -> _Result:
+    """Run a coroutine on the cluster or on an API, whichever the context or the environment chooses."""
+
+    async def main(settings: "Settings") -> _Result:
+        from hotswap_stream.cli.planes.opening import open_plane
+
+        async with open_plane(settings) as plane:
+            return await question(plane)
+
+    return run(main, waiting_for=waiting_for, needs_cluster=False)
+
+
+def run_on_cluster(question: Callable[["ControlPlane"], Awaitable[_Result]]) -> _Result:
+    """Run a coroutine on the cluster itself."""
+
+    async def main(settings: "Settings") -> _Result:
+        from hotswap_stream.cli.planes.cluster import open_cluster
+
+        async with open_cluster(settings) as plane:
+            return await question(plane)
 
     return run(main, waiting_for="reading the registry log")
 
