@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 
 from hotswap_stream import __version__
 from hotswap_stream.api.alerts import AlertController, AlertPolicyController, get_alerts
+from hotswap_stream.api.answers import explain_at, explain_by_id
 from hotswap_stream.api.artifacts.clean_up import clean_up_model
 from hotswap_stream.api.artifacts.uploading import UploadController, artifact_from_uploads, upload_artifact
 from hotswap_stream.api.artifacts.validation_policy import ValidationPolicyController
@@ -97,6 +98,8 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     TrainingRunController,
     list_events,
     stream_events,
+    explain_by_id,
+    explain_at,
     ModelsOfMlflow,
     ModelCommandsOfMlflow,
     AliasesOfMlflow,

@@ -14,9 +14,11 @@ from hotswap_stream.application.artifacts.uploads.port import (
     UploadTooLargeError,
     WrongOffsetError,
 )
+from hotswap_stream.application.audit.explanation import ModelNotNamedError, UnknownAnswerError
 from hotswap_stream.application.mlflow.export import NotExportableError
 from hotswap_stream.application.mlflow.filters import FilterError
 from hotswap_stream.application.mlflow.source import SourceRefusedError
+from hotswap_stream.application.observations.feedback import AnswerExpiredError
 from hotswap_stream.errors import DecisionTooLargeError, HotswapError, UnreadableEventError
 
 REFUSAL_STATUS: Mapping[RefusalCode, int] = {
@@ -54,6 +56,8 @@ TITLES: Mapping[str, str] = {
     "source-refused": "The model cannot be taken from there",
     "not-exportable": "The version cannot be handed out",
     "unknown-upload": "No such upload",
+    "unknown-answer": "No such answer",
+    "answer-expired": "The answer is no longer kept",
     "upload-busy": "The upload is in use",
     "upload-incomplete": "The upload is not complete",
     "wrong-offset": "The upload goes on elsewhere",
@@ -80,6 +84,9 @@ ERROR_STATUS: tuple[tuple[type[HotswapError], int, str], ...] = (
     (DecisionTooLargeError, 422, "decision-too-large"),
     (SourceRefusedError, 422, "source-refused"),
     (FilterError, 422, "invalid-value"),
+    (UnknownAnswerError, 404, "unknown-answer"),
+    (AnswerExpiredError, 404, "answer-expired"),
+    (ModelNotNamedError, 422, "invalid-value"),
     (NotExportableError, 409, "not-exportable"),
     (UnreadableEventError, 409, "newer-release"),
 )
