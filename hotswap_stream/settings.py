@@ -168,6 +168,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     mlflow_url: str | None = None
     """How clients of MLflow reach the API when they download a version, such as `https://models.example`; needed after
     a proxy that ends TLS. Unset: by the name they asked by."""
+    metrics_host: str = "127.0.0.1"
+    """Where workers and agents listen for Prometheus and for probes. It needs no key, and shows no secret."""
+    metrics_port: int | None = None
+    """Port on which a worker or the agents serve `/metrics`, `/livez` and `/readyz`; 0: a free one. `<home>/metrics/`
+    names it, as Prometheus' file discovery reads it. Unset: none; `up` takes 0."""
     training_seconds_max: float = 3_600.0
     evaluation_seconds_max: float = 600.0
     """How long measuring a version on the validation set may take."""

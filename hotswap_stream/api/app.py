@@ -39,7 +39,7 @@ from hotswap_stream.api.mlflow.artifacts import ARTIFACT_ROUTES
 from hotswap_stream.api.mlflow.models import ModelCommandsOfMlflow, ModelsOfMlflow
 from hotswap_stream.api.mlflow.versions import VersionCommandsOfMlflow, VersionsOfMlflow
 from hotswap_stream.api.mlflow.webhooks import receive_webhook
-from hotswap_stream.api.monitoring.health import live, ready, status
+from hotswap_stream.api.monitoring.health import live, livez, ready, readyz, status
 from hotswap_stream.api.monitoring.metrics import metrics
 from hotswap_stream.api.monitoring.model_health import get_model_health, get_models_health
 from hotswap_stream.api.protocol.docs_page import DocumentPlugin, PlainDocsPlugin
@@ -65,6 +65,8 @@ from hotswap_stream.api.windows import list_windows
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     live,
     ready,
+    livez,
+    readyz,
     status,
     metrics,
     get_models_health,

@@ -37,6 +37,8 @@ from hotswap_stream.bootstrap.mlflow.registering import ImportOutcome as ImportO
 from hotswap_stream.bootstrap.mlflow.registering import import_one as import_one
 from hotswap_stream.bootstrap.mlflow.registering import import_registered as import_registered
 from hotswap_stream.bootstrap.mlflow.registering import with_tracking_server as with_tracking_server
+from hotswap_stream.bootstrap.monitoring import models_health as models_health
+from hotswap_stream.bootstrap.monitoring import shown_over_http as shown_over_http
 from hotswap_stream.bootstrap.plugins import kinds_here as kinds_here
 from hotswap_stream.bootstrap.plugins import plugins_here as plugins_here
 from hotswap_stream.bootstrap.plugins import use_plugins as use_plugins

@@ -29,6 +29,7 @@ from hotswap_stream.bootstrap.uploads import open_uploads
 from hotswap_stream.domain.reserved import wrong_actor
 from hotswap_stream.domain.versions.tag_rules import wrong_alias
 from hotswap_stream.errors import ConfigurationError
+from hotswap_stream.home import scrape_targets
 from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys, parse_mlflow_roots
 
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
@@ -93,6 +94,12 @@ async def serve_api(
 
     check_api_settings(settings)
     artifacts = artifact_store(settings)
+
+    def started(url: str) -> None:
+        scrape_targets.announce(settings.home, "api", "api", url.partition("://")[2])
+        if on_started is not None:
+            on_started(url)
+
     async with (
         open_registry(settings, "api") as registry,
         adopting(settings, registry),
@@ -151,11 +158,14 @@ async def serve_api(
                     connections_max=settings.api_connections_max,
                     connections_per_address_max=settings.api_connections_per_address_max,
                 ),
-                on_started=on_started,
+                on_started=started,
                 stop_on_signals=stop_on_signals,
             )
         )
-        await _until_ended(serving, registry)
+        try:
+            await _until_ended(serving, registry)
+        finally:
+            scrape_targets.withdraw(settings.home, "api", "api")
 
 
 async def _until_ended(serving: "asyncio.Task[None]", registry: Registry) -> None:

@@ -76,6 +76,24 @@ async def ready(runtime: Runtime) -> Ready:
     return Ready(next_offset=runtime.registry.fold.next_offset, degraded=degraded(runtime))
 
 
+@get("/livez", operation_id="livez", tags=["health"])
+async def livez() -> Live:
+    """Whether the process can make progress: that this is answered says so. The same path as at workers and agents."""
+    return Live()
+
+
+@get(
+    "/readyz",
+    operation_id="readyz",
+    tags=["health"],
+    responses={503: ResponseSpec(Problem, generate_examples=False, description="Not ready; the detail says why")},
+)
+async def readyz(runtime: Runtime) -> Ready:
+    """As `/api/health/ready`, by the path that workers and agents have, too."""
+    await require_ready(runtime)
+    return Ready(next_offset=runtime.registry.fold.next_offset, degraded=degraded(runtime))
+
+
 @get("/api/status", operation_id="status", tags=["health"])
 async def status(runtime: Runtime) -> Status:
     """What this server is and how far it has come."""

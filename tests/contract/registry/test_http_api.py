@@ -320,6 +320,9 @@ async def test_health_status_and_metrics_tell_the_same_story(stage: HttpStage) -
     await stage.command("switch", {"model_version": "v7"})
     assert (await stage.get("/api/health/ready")).json() == {"status": "ready", "next_offset": 7, "degraded": []}
 
+    for alike in ("live", "ready"):
+        assert (await stage.get(f"/{alike}z")).json() == (await stage.get(f"/api/health/{alike}")).json()
+
     status = (await stage.get("/api/status")).json()
     assert status["ready"] is True
     assert status["environment"] == "test"
