@@ -13,6 +13,8 @@ from hotswap_stream.cli.terminal.forms import with_forms
 from hotswap_stream.settings import no_color
 
 COMMAND_MODULES = (
+    "status",
+    "why",
     "processes.up",
     "demo",
     "training.train",

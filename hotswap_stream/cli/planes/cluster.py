@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,7 +12,10 @@ from hotswap_stream.cli.planes.port import EventSource, Question
 
 if TYPE_CHECKING:
     from hotswap_events.commands import AnyCommand, CommandResult, Refusal
+    from hotswap_stream.application.audit.explanation import ExplainedAnswer
     from hotswap_stream.application.inference.fleet import FleetFold, ModelFleet
+    from hotswap_stream.application.monitoring.health import ModelHealth
+    from hotswap_stream.application.observations.feedback import AnswerLookup
     from hotswap_stream.application.registry.feed import EntryFilter, EventPage
     from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.settings import Settings
@@ -26,15 +30,32 @@ async def open_cluster(settings: "Settings") -> AsyncIterator["ClusterPlane"]:
     from hotswap_stream import bootstrap
 
     async with bootstrap.open_registry(settings) as registry:
-        yield ClusterPlane(registry, lambda listens: bootstrap.fleet(settings, listens=listens))
+        yield ClusterPlane(
+            registry,
+            ClusterSources(
+                fleet=lambda listens: bootstrap.fleet(settings, listens=listens),
+                health=lambda: bootstrap.models_health(settings, registry.fold.streams),
+                answers=lambda: bootstrap.answer_lookup(settings),
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class ClusterSources:
+    """What is read beside the registry log, when it is asked for."""
+
+    fleet: "Callable[[bool], Awaitable[FleetFold]]"
+    """Gets whether to listen, or to take what was heard last."""
+    health: "Callable[[], Awaitable[Sequence[ModelHealth] | None]]"
+    answers: "Callable[[], AbstractAsyncContextManager[AnswerLookup]]"
 
 
 class ClusterPlane:
     """The control plane over a started registry."""
 
-    def __init__(self, registry: "Registry", read_fleet: "Callable[[bool], Awaitable[FleetFold]]") -> None:
+    def __init__(self, registry: "Registry", sources: ClusterSources) -> None:
         self._registry = registry
-        self._read_fleet = read_fleet
+        self._sources = sources
 
     async def ask(self, question: Question[_Answer], as_of: int | datetime | None = None) -> "_Answer | Refusal":
         """Return the answer of the fold, now or as it was."""
@@ -59,12 +80,32 @@ class ClusterPlane:
         streams = self._registry.fold.streams
         if model_name is not None and isinstance(refusal := find_model(streams, model_name), Refusal):
             return refusal
-        fold, now_s = await self._read_fleet(listens), time.monotonic()
+        fold, now_s = await self._sources.fleet(listens), time.monotonic()
         return tuple(
             model_fleet(name, stream.state, stream.active_offset, fold.workers(name, now_s))
             for name, stream in sorted(streams.items())
             if model_name in (None, name)
         )
+
+    async def health(self) -> "tuple[ModelHealth, ...] | None":
+        """Read the last minute of the observations."""
+        found = await self._sources.health()
+        return None if found is None else tuple(found)
+
+    async def explained(
+        self, request_id: str, place: tuple[int, int] | None, model_name: str | None
+    ) -> "ExplainedAnswer":
+        """Look the answer up in its topic, and replay the log up to what chose it."""
+        from hotswap_stream.application.audit.explanation import explain_answer, find_answer_at, find_answer_by_id
+        from hotswap_stream.application.registry.as_of import RegistryAsOf
+
+        models = sorted(self._registry.fold.streams)
+        async with self._sources.answers() as lookup:
+            if place is not None and model_name is not None:
+                name, answer = model_name, await find_answer_at(lookup, model_name, *place)
+            else:
+                name, answer = await find_answer_by_id(lookup, request_id, models=models, model_name=model_name)
+            return await explain_answer(name, answer, log=self._registry.log, as_of=RegistryAsOf(self._registry.log))
 
     async def event_source(self) -> EventSource:
         """Return the log with what this process has folded."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -19,7 +20,9 @@ from hotswap_stream.client.errors import ApiUnreachableError
 from hotswap_stream.errors import AuthenticationError, HotswapError
 
 if TYPE_CHECKING:
+    from hotswap_stream.application.audit.explanation import ExplainedAnswer
     from hotswap_stream.application.inference.fleet import ModelFleet
+    from hotswap_stream.application.monitoring.health import ModelHealth
     from hotswap_stream.application.registry.feed import EntryFilter, EventPage
 
 _Answer = TypeVar("_Answer")
@@ -94,6 +97,33 @@ class ApiPlane:
                 return fleet
             found.append(fleet)
         return tuple(found)
+
+    async def health(self) -> "tuple[ModelHealth, ...] | None":
+        """Ask for all at once."""
+        from hotswap_stream.application.monitoring.health import ModelHealth
+
+        response = await self._request(**calls.query("/api/health/models").options())
+        if response.is_success:
+            return _decoded(response, tuple[ModelHealth, ...])
+        problem = self._problem(response)
+        if problem.code == "traffic-unknown":
+            return None
+        raise self._failed(response, problem)
+
+    async def explained(
+        self, request_id: str, place: tuple[int, int] | None, model_name: str | None
+    ) -> "ExplainedAnswer":
+        """Ask for one answer."""
+        from hotswap_stream.application.audit.explanation import ExplainedAnswer
+
+        if place is not None and model_name is not None:
+            path, query = f"{calls.model_path(model_name)}/answers/{place[0]}/{place[1]}", {}
+        else:
+            path, query = f"/api/answers/{quote(request_id, safe='')}", {"model_name": model_name}
+        found = await self._get(path, ExplainedAnswer, query)
+        if isinstance(found, Refusal):
+            raise ApiFailedError(found.reason)
+        return found
 
     async def event_source(self) -> EventSource:
         """Return the log, its end known."""

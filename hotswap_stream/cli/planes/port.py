@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from hotswap_events.commands import AnyCommand, CommandResult, Refusal
+    from hotswap_stream.application.audit.explanation import ExplainedAnswer
     from hotswap_stream.application.inference.fleet import ModelFleet
+    from hotswap_stream.application.monitoring.health import ModelHealth
     from hotswap_stream.application.registry.feed import EntryFilter, EventPage
     from hotswap_stream.application.registry.queries import Streams
 
@@ -63,6 +65,22 @@ class ControlPlane(Protocol):
 
     async def fleets(self, model_name: str | None, *, listens: bool = True) -> "tuple[ModelFleet, ...] | Refusal":
         """Return the workers of one model or of all, by name; without `listens` as they were heard of last."""
+        ...
+
+    async def health(self) -> "tuple[ModelHealth, ...] | None":
+        """Return how each model did in the last minute; None where that is not known."""
+        ...
+
+    async def explained(
+        self, request_id: str, place: tuple[int, int] | None, model_name: str | None
+    ) -> "ExplainedAnswer":
+        """Return what chose an answer.
+
+        Args:
+            request_id: The id that the request brought; not read with a place.
+            place: Partition and offset of the request; then the model is named, too.
+            model_name: The model that was asked; None: any.
+        """
         ...
 
     async def event_source(self) -> EventSource:

@@ -13,6 +13,7 @@ from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.cli.terminal.completion import complete_models
 from tests.support.samples.fleet import HeardFleet
+from tests.support.samples.recorded import EvenAnswers
 from tests.support.stages.command_line import command_line
 from tests.support.stages.http import MODEL, HttpStage, open_http_stage, passed
 
@@ -23,7 +24,9 @@ Laptop = Callable[..., Awaitable[Result]]
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[HttpStage]:
     log = MemoryRegistryLog(MemoryRegistry(SystemClock()))
-    async with open_http_stage(log, tmp_path, fleet=HeardFleet(), api_keys={"ada": KEY}) as stage:
+    async with open_http_stage(
+        log, tmp_path, fleet=HeardFleet(), answers=EvenAnswers(), api_keys={"ada": KEY}
+    ) as stage:
         stage.client.headers["X-API-Key"] = KEY
         await stage.promoted()
         await passed(stage)
@@ -71,6 +74,25 @@ async def test_a_rollout_to_its_end_and_a_refusal(laptop: Laptop) -> None:
     refused = await laptop("promote", MODEL, "v9", code=3)
     assert "refused (unknown-version)" in refused.stderr
     assert f"try: hotswap-stream versions {MODEL}" in refused.stderr
+
+
+async def test_the_status_in_one_look_and_why_an_answer_is_as_it_is(laptop: Laptop) -> None:
+    calm = await laptop("status")
+    assert "1 models · 0 hurts · 0 needs you · 0 moves · 1 calm" in calm.stdout
+    assert "not known here" in calm.stdout
+    await laptop("rollout", "start", MODEL, "v2", "--steps", "5%,pause")
+    waits = await laptop("status", MODEL)
+    assert "? digits: r1 waits for a person" in waits.stdout
+    assert "try: hotswap-stream rollout show digits" in waits.stdout
+    assert "v1 95 %, v2 5 %" in waits.stdout
+    (line,) = json.loads((await laptop("status", "--json")).stdout)["models"]
+    assert (line["condition"], line["rollout_id"]) == ("needs-you", "r1")
+    assert "unknown-model" in (await laptop("status", "faces", code=3)).stderr
+
+    told = (await laptop("why", "0:3", "--model", MODEL)).stdout
+    assert "partition 0, offset 3" in told
+    assert json.loads((await laptop("why", "0:3", "--model", MODEL, "--json")).stdout)["model_version"] == "v1"
+    assert "r-7" in (await laptop("why", "r-7", code=1)).stderr
 
 
 async def test_what_needs_the_cluster_says_so_and_what_is_denied_is_no_failure(laptop: Laptop) -> None:

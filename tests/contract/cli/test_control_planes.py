@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,16 @@ from hotswap_events.serving_commands import CloseCircuit, DisableModel, EnableMo
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.inference.fleet import FleetFold
+from hotswap_stream.application.observations.feedback import AnswerLookup
 from hotswap_stream.application.registry.feed import EntryFilter
 from hotswap_stream.cli.planes import questions
-from hotswap_stream.cli.planes.cluster import ClusterPlane
+from hotswap_stream.cli.planes.cluster import ClusterPlane, ClusterSources
 from hotswap_stream.cli.planes.http import ApiFailedError, open_api
 from hotswap_stream.cli.planes.orders import PATHS
 from hotswap_stream.cli.planes.port import ControlPlane, Question
 from hotswap_stream.client.errors import ApiUnreachableError
-from hotswap_stream.errors import AuthenticationError
+from hotswap_stream.errors import AuthenticationError, HotswapError
+from tests.support.samples.recorded import EvenAnswers
 from tests.support.stages.http import MODEL, HttpStage, open_http_stage, passed
 
 CANARY = CanaryStrategy(weight=500)
@@ -66,7 +69,7 @@ QUESTIONS: dict[str, Question[Any]] = {
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[HttpStage]:
     log = MemoryRegistryLog(MemoryRegistry(SystemClock()))
-    async with open_http_stage(log, tmp_path, fleet=_NoWorkers()) as stage:
+    async with open_http_stage(log, tmp_path, fleet=_NoWorkers(), answers=EvenAnswers()) as stage:
         await stage.promoted()
         await passed(stage)
         yield stage
@@ -86,10 +89,21 @@ async def _empty_fleet(_listens: bool) -> FleetFold:
     return FleetFold()
 
 
+async def _unknown() -> None:
+    """Say that nothing was read of the traffic."""
+
+
+def _no_answers() -> AbstractAsyncContextManager[AnswerLookup]:
+    return nullcontext(EvenAnswers())
+
+
+SOURCES = ClusterSources(fleet=_empty_fleet, health=_unknown, answers=_no_answers)
+
+
 @pytest.fixture(params=["cluster", "api"])
 async def plane(request: pytest.FixtureRequest, stage: HttpStage) -> AsyncIterator[ControlPlane]:
     if request.param == "cluster":
-        yield ClusterPlane(stage.registry, _empty_fleet)
+        yield ClusterPlane(stage.registry, SOURCES)
         return
     async with open_api(stage.url, None) as api:
         yield api
@@ -107,7 +121,7 @@ async def sent(plane: ControlPlane, command: AnyCommand) -> tuple[str, str | Non
 
 @pytest.mark.parametrize("name", QUESTIONS)
 async def test_both_planes_give_the_same_answer_now_and_of_the_past(stage: HttpStage, name: str) -> None:
-    cluster, question = ClusterPlane(stage.registry, _empty_fleet), QUESTIONS[name]
+    cluster, question = ClusterPlane(stage.registry, SOURCES), QUESTIONS[name]
     async with open_api(stage.url, None) as api:
         answer = await api.ask(question)
         assert answer == await cluster.ask(question)
@@ -186,6 +200,19 @@ async def test_the_fleet(plane: ControlPlane) -> None:
     unknown = await plane.fleets("faces")
     assert isinstance(unknown, Refusal)
     assert unknown.code == "unknown-model"
+
+
+async def test_an_answer_is_explained_by_its_place(plane: ControlPlane) -> None:
+    answer = await plane.explained("", (0, 3), MODEL)
+    assert (answer.model_version, answer.request_partition, answer.request_offset) == ("v1", 0, 3)
+    with pytest.raises(HotswapError, match="r-1"):
+        await plane.explained("r-1", None, None)
+    with pytest.raises(HotswapError, match="r-1"):
+        await plane.explained("r-1", None, MODEL)
+
+
+async def test_what_is_not_known_of_the_traffic_is_none(plane: ControlPlane) -> None:
+    assert await plane.health() is None
 
 
 async def test_new_events_are_heard_of_and_so_is_the_stop(plane: ControlPlane) -> None:

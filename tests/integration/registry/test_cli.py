@@ -57,6 +57,11 @@ def test_a_version_from_its_file_to_production_and_back(cli: Cli, artifact: Path
     cli("switch", "digits", "v1", "--command-id", "twice")
     assert read_json(cli("switch", "digits", "second", "--command-id", "once", "--json"))["status"] == "unchanged"
 
+    seen = cli("status")
+    assert "1 models · 0 answers/s" in seen.stdout
+    assert "no worker answers its requests" in seen.stdout
+    assert "no-such-request" in cli("why", "no-such-request", code=1).stderr
+
     (model,) = read_json(cli("models", "--json"))
     assert (model["model_name"], model["active_version"], model["former_version"]) == ("digits", "v1", "second")
     assert read_json(cli("models", "--stage", "staging", "--json")) == []
