@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typer.testing import Result
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.cli.terminal.completion import complete_models
+from tests.support.checkout import ROOT
 from tests.support.samples.fleet import HeardFleet
 from tests.support.samples.recorded import EvenAnswers
 from tests.support.stages.command_line import command_line
@@ -106,6 +109,36 @@ async def test_what_needs_the_cluster_says_so_and_what_is_denied_is_no_failure(l
     assert (await laptop("context", "add", "away", "--url", "http://127.0.0.1:1")).exit_code == 0
     away = await laptop("--context", "away", "models", code=1)
     assert "cannot be reached" in away.stderr
+
+
+GUIDES = ("on-call", "roll-back-now", "why-this-answer", "add-a-worker", "upgrade", "registry-topic-lost")
+STAYING = ("worker", "up", "api", "agents", "broker")
+
+
+async def test_no_command_of_the_guides_for_operators_is_wrong(laptop: Laptop) -> None:
+    """Run each: what it says depends on what is there, but none is wrong usage, and none ends in a bug."""
+    await laptop("promote", MODEL, "v2")
+    codes: dict[str, int] = {}
+    for guide in GUIDES:
+        text = (ROOT / "docs" / "guides" / f"{guide}.md").read_text(encoding="utf-8")
+        for shown in re.findall(r"(?:^ +|`)hotswap-stream ([^`#\n]+)", text, re.MULTILINE):
+            words = shlex.split(shown.replace("fraud", MODEL).replace("sha256:…", f"sha256:{'a' * 64}"))
+            if words[0] not in STAYING and shown.strip() not in codes:
+                result = await laptop(*words, code=None)
+                assert result.exception is None or isinstance(result.exception, SystemExit), (shown, result.exception)
+                codes[shown.strip()] = result.exit_code
+    assert {shown: code for shown, code in codes.items() if code not in (0, 1, 3, 6, 78)} == {}
+    done = (
+        "status",
+        "rollback fraud",
+        "circuit show fraud",
+        "fleet fraud",
+        "disable fraud",
+        "alerts list",
+        "context show",
+    )
+    for command in done:
+        assert [code for shown, code in codes.items() if shown.startswith(command)][:1] == [0], command
 
 
 async def test_names_are_completed_by_the_api(
