@@ -7,7 +7,7 @@ from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
-from hotswap_stream.api.protocol.authorization import client_of
+from hotswap_stream.api.access.callers import client_of
 from hotswap_stream.api.protocol.parameters import time_of
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.runtime import Runtime

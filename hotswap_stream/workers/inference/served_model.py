@@ -8,6 +8,7 @@ from contextlib import suppress
 from msgspec import Struct
 
 from hotswap_events.fleet import FleetRecord, ObservationsLost
+from hotswap_stream import __version__
 from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.serving.guard import CircuitGuard
@@ -131,4 +132,5 @@ class ServedModel(Struct, kw_only=True):
             advice=signs.advice,
             plugins=config.plugins,
             kinds=config.kinds,
+            release=__version__,
         )
