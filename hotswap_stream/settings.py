@@ -33,6 +33,17 @@ def _default_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "hotswap-stream"
 
 
+def config_folder() -> Path:
+    """Return the folder of what this user of this machine configured."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "hotswap-stream"
+
+
+def environment_variables() -> Mapping[str, str]:
+    """Return the variables of this process."""
+    return os.environ
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Every setting with its default; the variable is the field's name in upper case after `HOTSWAP_`."""
 
