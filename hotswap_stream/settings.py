@@ -33,6 +33,17 @@ def _default_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "hotswap-stream"
 
 
+def config_folder() -> Path:
+    """Return the folder of what this user of this machine configured."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "hotswap-stream"
+
+
+def environment_variables() -> Mapping[str, str]:
+    """Return the variables of this process."""
+    return os.environ
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Every setting with its default; the variable is the field's name in upper case after `HOTSWAP_`."""
 
@@ -177,7 +188,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhook_secret: str | None = None
     """Signs what is posted to webhooks: `whsec_` and base64 of 24 to 64 bytes. With several, separated by a space, each
     signs, so that a new one can be handed out before the old one goes."""
-    webhook_events: str = "hotswap.alert.raised.*,hotswap.alert.cleared.*"
+    webhook_events: str = "hotswap.alert.raised.*,hotswap.alert.cleared.*,hotswap.alert.snooze-ended.*"
     """Types of the events that webhooks are told of, separated by commas; `*` stands for any characters."""
     webhook_timeout_ms: int = 10_000
     """How long one attempt at a webhook may take; 100 to 60,000."""

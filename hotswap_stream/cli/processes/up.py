@@ -60,7 +60,7 @@ def up(
                     f"its log is {log_folder(settings) / failed.name}.log"
                 )
 
-    run(main)
+    run(main, heeds_context=False)
 
 
 async def _show_first_key(settings: "Settings") -> None:
