@@ -162,10 +162,7 @@ EVENT_STREAM_CLIENTS = MetricSpec(
     name="hotswap_event_stream_clients", kind="gauge", documentation="Clients of the live event stream."
 )
 REQUESTS_NOT_PERMITTED = MetricSpec(
-    name="hotswap_requests_not_permitted_total",
-    kind="counter",
-    labels=("reason",),
-    documentation="Refused for who asks.",
+    name="hotswap_requests_not_permitted_total", kind="counter", labels=("reason",), documentation="Refused by keys."
 )
 BROKER_UP = MetricSpec(
     name="hotswap_broker_up",
