@@ -83,6 +83,10 @@ _IN_PATHS = {
     "upload_id": "0" * 32,
     "alias": "canary",
     "file_path": "models/hostage/v1/MLmodel",
+    "key": "no-such-key",
+    "request_id": "no-such-request",
+    "request_partition": "0",
+    "request_offset": "0",
 }
 """What stands in a path where it is not what the cell makes hostile."""
 

@@ -44,7 +44,7 @@ def acls(
         chosen = tuple(known for known in ROLES if not role or known in role)
         return acls(bootstrap.topics(settings), chosen), settings.kafka_bootstrap_servers or "$BOOTSTRAP_SERVERS"
 
-    found, servers = run(main)
+    found, servers = run(main, needs_cluster=False)
     if as_json:
         print_json(found)
         return

@@ -161,7 +161,7 @@ def _asked(
         except (RefusedError, UnknownKeyError, WrongKeyError) as error:
             fail(str(error), REFUSED)
 
-    return run(main)
+    return run(main, needs_cluster=False)
 
 
 def _print_secret(key: "KeyWithSecret", *, as_json: bool) -> None:
