@@ -30,6 +30,7 @@ from hotswap_stream.bootstrap.environment import answer_tags as answer_tags
 from hotswap_stream.bootstrap.environment import broker_condition as broker_condition
 from hotswap_stream.bootstrap.environment import connection as connection
 from hotswap_stream.bootstrap.environment import log_memory as log_memory
+from hotswap_stream.bootstrap.environment import open_to as open_to
 from hotswap_stream.bootstrap.environment import running_broker as running_broker
 from hotswap_stream.bootstrap.environment import topics as topics
 from hotswap_stream.bootstrap.environment import withdraw_broker as withdraw_broker

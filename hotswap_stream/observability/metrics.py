@@ -25,7 +25,6 @@ _OF_VERSION = ("model_name", "model_version")
 _OF_EVIDENCE = (*_OF_VERSION, "metric")
 
 # --- every process ---------------------------------------------------------------------------------------------------
-
 BUILD_INFO = MetricSpec(
     name="hotswap_build_info",
     kind="gauge",
@@ -163,11 +162,7 @@ EVENT_STREAM_CLIENTS = MetricSpec(
     name="hotswap_event_stream_clients", kind="gauge", documentation="Clients of the live event stream."
 )
 REQUESTS_NOT_PERMITTED = MetricSpec(
-    name="hotswap_requests_not_permitted_total",
-    kind="counter",
-    labels=("reason",),
-    documentation="HTTP requests refused by this process for who asked: without a key, with one that is unknown, "
-    "expired or revoked, that lacks the scope, is for other models, or claims another actor.",
+    name="hotswap_requests_not_permitted_total", kind="counter", labels=("reason",), documentation="Refused by keys."
 )
 BROKER_UP = MetricSpec(
     name="hotswap_broker_up",
