@@ -8,6 +8,7 @@ from litestar.params import SkipValidation
 
 from hotswap_stream.api.event_stream_places import EventStreamPlaces
 from hotswap_stream.api.refused_callers import RefusedCallers
+from hotswap_stream.api.repeated_keys import RepeatedKeys
 from hotswap_stream.api.services import ApiServices
 from hotswap_stream.application.artifacts.manifests import ActiveManifests
 from hotswap_stream.application.inference.admission import Admission, AdmissionLimits
@@ -35,6 +36,7 @@ class ApiRuntime:
         self.access = Access(services.api_keys, services.keys, services.open_to)
         self.pace = Pace(services.requests_per_second_per_key_max)
         self.refused_callers = RefusedCallers()
+        self.repeated_keys = RepeatedKeys()
         self.side = services.side
         aside = SideReading(services.registry.log, self.side)
         self.feed = EventFeed(services.registry, aside)
