@@ -182,7 +182,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhook_secret: str | None = None
     """Signs what is posted to webhooks: `whsec_` and base64 of 24 to 64 bytes. With several, separated by a space, each
     signs, so that a new one can be handed out before the old one goes."""
-    webhook_events: str = "hotswap.alert.raised.*,hotswap.alert.cleared.*"
+    webhook_events: str = "hotswap.alert.raised.*,hotswap.alert.cleared.*,hotswap.alert.snooze-ended.*"
     """Types of the events that webhooks are told of, separated by commas; `*` stands for any characters."""
     webhook_timeout_ms: int = 10_000
     """How long one attempt at a webhook may take; 100 to 60,000."""

@@ -18,7 +18,7 @@ from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.protocol.problems import ProblemError, found
 from hotswap_stream.api.runtime import Runtime
-from hotswap_stream.application.observations.feedback import FEEDBACK_AT_ONCE_MAX
+from hotswap_stream.application.observations.feedback import FEEDBACK_AT_ONCE_MAX, FeedbackRefusedError
 from hotswap_stream.application.registry.queries import find_model
 
 
@@ -106,5 +106,8 @@ async def give_feedback(
         except ValueError as error:
             raise ProblemError(422, "invalid-value", f"feedback[{number}]: {error}") from error
         records.append(record)
-    await services.feedback.append(records)
+    try:
+        await services.feedback.append(records)
+    except FeedbackRefusedError as error:
+        raise ProblemError(422, "invalid-value", str(error)) from error
     return FeedbackTaken(accepted=len(records), feedback_ids=tuple(record.feedback_id for record in records))

@@ -46,7 +46,7 @@ def key_log(settings: Settings) -> KafkaKeyLog:
 
 def feedback_log(settings: Settings) -> KafkaFeedbackLog:
     """Return the log that feedback goes into. Its topic must exist."""
-    return KafkaFeedbackLog(connection(settings).client_options(), topics(settings).feedback)
+    return KafkaFeedbackLog(connection(settings).client_options(), topics(settings))
 
 
 def recorded_history(settings: Settings) -> KafkaRecordedHistory:

@@ -23,7 +23,9 @@ from hotswap_stream.application.audit.audit import export_log
 from hotswap_stream.application.audit.export import read_export
 from hotswap_stream.application.registry.registry import Registry
 from tests.replay.actor_history import actors
+from tests.replay.alert_care_history import alert_care
 from tests.replay.alert_history import alerts
+from tests.replay.approval_history import approvals
 from tests.replay.emergency_history import emergencies
 from tests.replay.graph_history import graphs
 from tests.replay.option_history import version_options
@@ -188,6 +190,8 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("tags", tags),
     ("version-options", version_options),
     ("actors", actors),
+    ("alert-care", alert_care),
+    ("approvals", approvals),
 )
 """File name → what is written into it. A scenario that was written once is never changed; a new one gets a line."""
 

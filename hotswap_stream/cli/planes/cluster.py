@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from hotswap_stream.cli.planes.port import EventSource, Question
@@ -64,7 +64,7 @@ class ClusterPlane:
         from hotswap_stream.application.registry.as_of import RegistryAsOf
 
         replay = RegistryAsOf(self._registry.log)
-        past = replay.at_time(as_of) if isinstance(as_of, datetime) else replay.at_offset(as_of)
+        past = replay.at_time(as_of, now=datetime.now(UTC)) if isinstance(as_of, datetime) else replay.at_offset(as_of)
         return question.of_streams(await past)
 
     async def send(self, command: "AnyCommand") -> "CommandResult":
