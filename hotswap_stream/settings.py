@@ -33,12 +33,6 @@ def _default_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "hotswap-stream"
 
 
-def config_folder() -> Path:
-    """Return the folder of what this user of this machine configured."""
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "hotswap-stream"
-
-
 def environment_variables() -> Mapping[str, str]:
     """Return the variables of this process."""
     return os.environ
@@ -277,11 +271,6 @@ def passed_over(environment: Mapping[str, str] | None = None) -> frozenset[str]:
 def api_key_here() -> str | None:
     """Return what Python programs show as their key where they name none, so that it stands in no program."""
     return os.environ.get(f"{PREFIX}API_KEY") or None
-
-
-def no_color(environment: Mapping[str, str] | None = None) -> bool:
-    """Return whether `NO_COLOR` is set, as no-color.org says: to anything but nothing."""
-    return bool((os.environ if environment is None else environment).get("NO_COLOR"))
 
 
 def parse_api_keys(text: str | None) -> dict[str, str]:
