@@ -22,8 +22,8 @@ LabelsInQuery = Annotated[
     QueryParameter(
         name="label",
         max_items=LABELS_IN_QUERY_MAX,
-        description="Name of a class, for the columns of the first output in order; repeat for each. More than 1,000, or "
-        "long ones, go by /api/artifacts/from-uploads.",
+        description="Name of a class, for the columns of the first output in order; repeat for each. More than 1,000, "
+        "or long ones, go by /api/artifacts/from-uploads.",
     ),
 ]
 WarmUpInQuery = Annotated[
