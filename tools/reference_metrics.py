@@ -21,7 +21,8 @@ def metrics_page() -> str:
     """Return docs/reference/metrics.md."""
     return (
         GENERATED + "# Metrics\n\n"
-        "What `GET /metrics` shows: names, labels, units, and what a value means.\n\n"
+        "What `GET /metrics` of the API shows, and of workers and agents where `HOTSWAP_METRICS_PORT` is set. [The "
+        "guide](../guides/monitoring.md) says how Prometheus finds them, and which figures to look at.\n\n"
         "A worker tells of its own answers, the API of those of all workers, by what they write to the observations "
         "topic; both count from their own start. Do not add the two, nor those of several API processes: each of these "
         "tells of the whole fleet.\n\n"

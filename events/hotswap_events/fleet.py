@@ -83,3 +83,5 @@ class FleetRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """Architectures and runtimes that the worker has beside those that it always has."""
     kinds: Annotated[tuple[Name, ...], Meta(max_length=PLUGINS_MAX)] = ()
     """Kinds of artifacts that it can load: what they need is installed. Empty: it does not say."""
+    release: Name | None = None
+    """Of hotswap-stream, that the worker runs; null if it does not say."""

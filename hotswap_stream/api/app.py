@@ -12,6 +12,7 @@ from litestar.serialization import decode_json, encode_json
 from litestar.types import ControllerRouterHandler
 
 from hotswap_stream import __version__
+from hotswap_stream.api.access.scopes import guard_access, needs
 from hotswap_stream.api.alerts import AlertController, AlertPolicyController, get_alerts
 from hotswap_stream.api.answers import explain_at, explain_by_id
 from hotswap_stream.api.artifacts.clean_up import clean_up_model
@@ -34,12 +35,13 @@ from hotswap_stream.api.inference.metadata import (
     version_ready,
 )
 from hotswap_stream.api.inference.predict import predict
+from hotswap_stream.api.keys import KeyController
 from hotswap_stream.api.mlflow.aliases import AliasesOfMlflow
 from hotswap_stream.api.mlflow.artifacts import ARTIFACT_ROUTES
 from hotswap_stream.api.mlflow.models import ModelCommandsOfMlflow, ModelsOfMlflow
 from hotswap_stream.api.mlflow.versions import VersionCommandsOfMlflow, VersionsOfMlflow
 from hotswap_stream.api.mlflow.webhooks import receive_webhook
-from hotswap_stream.api.monitoring.health import live, ready, status
+from hotswap_stream.api.monitoring.health import live, livez, ready, readyz, status
 from hotswap_stream.api.monitoring.metrics import metrics
 from hotswap_stream.api.monitoring.model_health import get_model_health, get_models_health
 from hotswap_stream.api.protocol.docs_page import DocumentPlugin, PlainDocsPlugin
@@ -65,8 +67,11 @@ from hotswap_stream.api.windows import list_windows
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     live,
     ready,
+    livez,
+    readyz,
     status,
     metrics,
+    KeyController,
     get_models_health,
     VersionController,
     VersionCommands,
@@ -134,6 +139,7 @@ _OPENAPI = OpenAPIConfig(
     use_handler_docstrings=True,
     security=KEY_OR_NONE,
     tags=[
+        Tag(name="keys", description="API keys: made, rotated and revoked by whoever has the scope `admin`"),
         Tag(name="health", description="For orchestrators, for Prometheus, for people"),
         Tag(name="inference", description="Asking models; under /v2 by the Open Inference Protocol"),
         Tag(name="models", description="What is registered and what is in production, now or in the past"),
@@ -192,7 +198,12 @@ def _application(
     lifespan: list[Callable[[Litestar], AbstractAsyncContextManager[None]]],
 ) -> Litestar:
     inference = (
-        Router(OIP_PATH, route_handlers=OIP_ROUTES, request_max_body_size=infer_bytes_max),
+        Router(
+            OIP_PATH,
+            route_handlers=OIP_ROUTES,
+            request_max_body_size=infer_bytes_max,
+            opt=needs("infer", "read"),  # clients of the protocol look before they ask
+        ),
         Router("/", route_handlers=[predict], request_max_body_size=infer_bytes_max),
     )
     return Litestar(
@@ -204,6 +215,7 @@ def _application(
             "dispatch": Provide(provide_dispatch),
             "streams": Provide(provide_streams),
         },
+        guards=[guard_access],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=request_bytes_max,
         openapi_config=_OPENAPI,

@@ -1,6 +1,7 @@
 """What is said of a metric, and a metric with its figures."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Literal, NewType
 
 from msgspec import Struct
@@ -27,10 +28,12 @@ class MetricSpec(Struct, frozen=True, kw_only=True):
     documentation: str
 
     def labelled(self, *values: str) -> Labels:
-        """Return the labels with these values, in their order."""
-        return Labels(
-            ",".join([f'{name}="{_escaped(value)}"' for name, value in zip(self.labels, values, strict=True)])
-        )
+        """Return the labels with these values, in their order. TypeError where there are more or fewer of them."""
+        template, quotes = _template(self.labels)
+        text = template % values
+        if text.count('"') != quotes or "\\" in text or "\n" in text:
+            text = template % tuple(map(_escaped, values))
+        return Labels(text)
 
 
 class Distribution(Struct, frozen=True, gc=False):
@@ -58,7 +61,11 @@ def single(spec: MetricSpec, value: float) -> Family:
     return Family(spec, [(Labels(""), value)])
 
 
+@cache
+def _template(names: tuple[str, ...]) -> tuple[str, int]:
+    """Return labels without their values, and how many quotation marks there are in them."""
+    return ",".join(f'{name}="%s"' for name in names), 2 * len(names)
+
+
 def _escaped(value: str) -> str:
-    if "\\" in value or '"' in value or "\n" in value:
-        return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-    return value
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

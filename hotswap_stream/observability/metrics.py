@@ -16,6 +16,7 @@ VERSIONS_MAX = 16
 DURATION_BOUNDS = (0.0005, *(2.0**power / 1_000 for power in range(13)))
 """Seconds: powers of two milliseconds, which are ends of the buckets that workers count by."""
 ROWS_BOUNDS = tuple(2.0**power for power in range(10))
+"""Rows: powers of two, by whose exponents workers count."""
 SWAP_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 _EVERYWHERE: tuple[Source, ...] = ("api", "worker", "agents")
@@ -46,11 +47,7 @@ PROCESS_START_TIME = MetricSpec(
     documentation="When the process was started.",
 )
 PROCESS_CPU = MetricSpec(
-    name="process_cpu_seconds_total",
-    kind="counter",
-    unit="seconds",
-    sources=_EVERYWHERE,
-    documentation="Processor time of the process, its threads together.",
+    name="process_cpu_seconds_total", kind="counter", unit="seconds", sources=_EVERYWHERE, documentation="Its CPU time."
 )
 PROCESS_MEMORY = MetricSpec(
     name="process_resident_memory_bytes", kind="gauge", unit="bytes", sources=_EVERYWHERE, documentation="Its memory."
@@ -164,6 +161,13 @@ TRAINING_RUNS = MetricSpec(
 )
 EVENT_STREAM_CLIENTS = MetricSpec(
     name="hotswap_event_stream_clients", kind="gauge", documentation="Clients of the live event stream."
+)
+REQUESTS_NOT_PERMITTED = MetricSpec(
+    name="hotswap_requests_not_permitted_total",
+    kind="counter",
+    labels=("reason",),
+    documentation="HTTP requests refused by this process for who asked: without a key, with one that is unknown, "
+    "expired or revoked, that lacks the scope, is for other models, or claims another actor.",
 )
 BROKER_UP = MetricSpec(
     name="hotswap_broker_up",

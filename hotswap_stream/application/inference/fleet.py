@@ -69,6 +69,8 @@ class FleetWorker(Struct, frozen=True, kw_only=True):
     """Architectures and runtimes that it has beside those that it always has."""
     kinds: tuple[str, ...] = ()
     """Kinds of artifacts that it can load; empty if it does not say."""
+    release: str | None = None
+    """Of hotswap-stream, that it runs; null if it does not say."""
 
 
 class ModelFleet(Struct, frozen=True, kw_only=True):
@@ -195,6 +197,7 @@ class FleetFold:
                 advice=heard.record.advice,
                 plugins=heard.record.plugins,
                 kinds=heard.record.kinds,
+                release=heard.record.release,
             )
             for _, heard in sorted(self._records.get(model_name, {}).items())
             if now_s - heard.heard_s <= FORGET_SECONDS

@@ -93,6 +93,15 @@ def _print_lacked(model_name: str) -> None:
         typer.secho(lacked_text(lacked), fg="yellow")
 
 
+def _put_there_by(state: "RegistryState") -> str | None:
+    """Return who put the active version into production, and who let a rollout's analysis do so."""
+    for version in state.versions:
+        if version.model_version == state.active_version and version.deployed_by is not None:
+            approved = f", approved by {version.approved_by}" if version.approved_by else ""
+            return f"{version.deployed_by}{approved}"
+    return None
+
+
 def print_model(state: "RegistryState") -> None:
     """Print one model: facts, then versions."""
     print_facts(
@@ -100,6 +109,7 @@ def print_model(state: "RegistryState") -> None:
             "model": state.model_name,
             "active version": state.active_version or "none",
             "in production since offset": state.active_offset,
+            "put there by": _put_there_by(state),
             "disabled": (state.disabled_reason or "yes") if state.disabled else None,
             "answered by": None if state.answered_by == state.active_version else state.answered_by or "nothing",
             "circuits": {circuit.model_version: circuit.position for circuit in state.circuits},

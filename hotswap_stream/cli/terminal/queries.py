@@ -1,7 +1,7 @@
 """Questions to the registry, now or as of an offset or a time."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from hotswap_stream.cli.terminal.options import parse_as_of
@@ -37,7 +37,9 @@ def ask(question: "Callable[[Streams], _Answer | Refusal]", *, as_of: str | None
         if when is None:
             return registry.fold.streams
         replay = RegistryAsOf(registry.log)
-        return await (replay.at_time(when) if isinstance(when, datetime) else replay.at_offset(when))
+        if isinstance(when, datetime):
+            return await replay.at_time(when, now=datetime.now(UTC))
+        return await replay.at_offset(when)
 
     answer = question(run_on_registry(on))
     if isinstance(answer, Refusal):

@@ -221,11 +221,12 @@ async def test_every_query_can_be_asked_of_the_past(stage: HttpStage) -> None:
     assert by_stage == {"none": 1}
 
     replayed = AsyncMock(side_effect=AssertionError("the future needs no replay"))
-    with patch.object(RegistryAsOf, "at_time", replayed):
+    newest = (await stage.get(f"/api/models/{MODEL}")).json()["offset"]
+    with patch.object(RegistryAsOf, "_replayed", replayed):
         for future in ("9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59.999999Z"):
-            found = await stage.get(f"/api/models/{MODEL}", as_of_time=future)
-            assert found.json() == (await stage.get(f"/api/models/{MODEL}")).json()
-            assert found.json()["active_version"] == "v2"
+            refused = await stage.get(f"/api/models/{MODEL}", as_of_time=future)
+            problem = assert_problem(refused, 422, "invalid-value")
+            assert f"the newest event of the log is at offset {newest}, of " in problem["detail"]
 
     for query in (
         {"as_of_offset": 99},
@@ -319,6 +320,9 @@ async def test_health_status_and_metrics_tell_the_same_story(stage: HttpStage) -
     await stage.accepted("rollback")
     await stage.command("switch", {"model_version": "v7"})
     assert (await stage.get("/api/health/ready")).json() == {"status": "ready", "next_offset": 7, "degraded": []}
+
+    for alike in ("live", "ready"):
+        assert (await stage.get(f"/{alike}z")).json() == (await stage.get(f"/api/health/{alike}")).json()
 
     status = (await stage.get("/api/status")).json()
     assert status["ready"] is True

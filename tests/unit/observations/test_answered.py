@@ -33,8 +33,13 @@ def observed() -> Observed:
         sequence += 1
         answers = fields.get("answers", 0)
         waits = LatencyCounts(buckets={bucket_of(ms): answers}, total_ms=ms * answers)
-        found: dict[str, Any] = {"worker_run": "w", "sequence": sequence, "role": "primary"}
-        found |= {"total": waits, "compute": waits}
+        found: dict[str, Any] = {
+            "worker_run": "w",
+            "sequence": sequence,
+            "role": "primary",
+            "total": waits,
+            "compute": waits,
+        }
         return AnswerFigures(model_name=model, model_version=version, **(found | fields))
 
     return make

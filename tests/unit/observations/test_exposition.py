@@ -32,7 +32,7 @@ def test_numbers_that_are_none_are_written_as_prometheus_knows_them() -> None:
 
 
 def test_buckets_are_added_up_and_the_last_one_is_the_count() -> None:
-    family = Family(SIZES, [(SIZES.labelled("x"), Distribution((3, 0, 4), 12.5))])
+    family = Family(SIZES, [(SIZES.labelled("100 %d"), Distribution((3, 0, 4), 12.5))])
     (found,) = text_string_to_metric_families(exposition([family]))
     buckets = {sample.labels["le"]: sample.value for sample in found.samples if sample.name == "sizes_bucket"}
     assert buckets == {"0.5": 3, "2.0": 3, "+Inf": 7}
