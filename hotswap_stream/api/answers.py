@@ -7,8 +7,8 @@ from litestar import Request, get
 from litestar.params import PathParameter, QueryParameter
 
 from hotswap_events.bounds import INT64_MAX, PARTITION_MAX
-from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.access.callers import client_of
+from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.protocol.broker_away import require_broker
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.protocol.problems import ProblemError, found
