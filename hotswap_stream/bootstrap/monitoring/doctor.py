@@ -61,8 +61,7 @@ def _disk(settings: Settings) -> list[Finding]:
     folder: Path = settings.home
     while not folder.exists():
         folder = folder.parent
-    watch = broker_condition(settings)
-    condition = None if watch is None else watch()
+    condition = broker_condition(settings)()
     return disk_findings(
         shutil.disk_usage(folder).free,
         str(settings.home),
