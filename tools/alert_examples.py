@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
+from hotswap_events.alert_commands import (
+    AcknowledgeAlert,
+    ClearAlert,
+    EndAlertSnooze,
+    RaiseAlert,
+    SetAlertPolicy,
+    SnoozeAlert,
+)
 from hotswap_events.alerts import AlertPolicy, AlertRule
 from hotswap_events.commands import AnyCommand
 
@@ -44,4 +51,11 @@ def alert_commands(by_ada: Callable[..., dict[str, Any]], active: str) -> tuple[
             count=1_500,
             model_version=active,
         ),
+        AcknowledgeAlert(
+            **by_ada(command_id="c-a5", reason="the network is slow, the provider knows"), rule_name="slow"
+        ),
+        SnoozeAlert(
+            **by_ada(command_id="c-a6", reason="until the provider has mended it"), rule_name="slow", seconds=7_200.0
+        ),
+        EndAlertSnooze(**by_ada(command_id="c-a7"), rule_name="slow"),
     )

@@ -27,6 +27,7 @@ AlertSeverity = Literal["warning", "critical"]
 AlertClearedCause = Literal["recovered", "rule-changed", "operator"]
 
 ALERT_RULES_MAX = 16
+KEEP_AWAY_SECONDS = 300.0
 
 RuleName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 
@@ -93,6 +94,8 @@ class AlertRaised(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """Further figures: errors by code, the share of each version, the distance of each input."""
     model_version: str | None = None
     """The active version at that time."""
+    snoozed: bool = False
+    """Somebody wanted to hear nothing of the rule at that time."""
 
 
 class AlertCleared(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -104,6 +107,10 @@ class AlertCleared(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     cause: AlertClearedCause
     value: float | None = None
     figures: dict[str, float] = {}
+    snoozed: bool = False
+    """Somebody wanted to hear nothing of the rule at that time."""
+    keep_away_seconds: float = KEEP_AWAY_SECONDS
+    """By hand: for how long it is not raised again, though its cause may hold."""
 
 
 AlertEvent = AlertPolicySet | AlertRaised | AlertCleared

@@ -103,8 +103,8 @@ class AnswerFacts(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     worker: str
     artifact_digest: str | None = None
     registry_offset: int | None = None
-    """Offset in the registry log of the event that chose the version: that put it into production, or that made it
-    stand in for the active one."""
+    """Offset in the registry log of the event that chose the version: the last one that changed which version answers
+    whom. That is a promotion; or the start, a change of weights or the end of a rollout; or a move of a circuit."""
     fallback_for: str | None = None
     """The active version that should have answered: its circuit is not closed."""
     pinned: bool = False

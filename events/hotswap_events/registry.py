@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from hotswap_events.alert_care import ALERT_CARE_EVENT_TYPES, AlertCareEvent
 from hotswap_events.alerts import ALERT_EVENT_TYPES, AlertEvent
 from hotswap_events.emergency import EMERGENCY_EVENT_TYPES, EmergencyEvent
 from hotswap_events.profile import PROFILE_EVENT_TYPES, ModelProfiled
@@ -127,6 +128,11 @@ class ModelPromoted(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     previous_version: str | None = None
     forced: bool = False
     """Promoted by `switch`, past the validation gate."""
+    approved_by: str | None = None
+    """Of a promotion that a rollout's analysis led to: who asked for the rollout under the policy that let it; absent
+    where that is the event's own actor."""
+    approved_reason: str | None = None
+    """What they gave as the reason."""
 
 
 class ModelArchived(Struct, frozen=True, kw_only=True, gc=False):
@@ -169,6 +175,7 @@ RegistryEvent = (
     | RolloutEvent
     | ServingControlEvent
     | AlertEvent
+    | AlertCareEvent
     | EmergencyEvent
 )
 
@@ -189,10 +196,11 @@ EVENT_TYPES: dict[str, type[Struct]] = {
     **ROLLOUT_EVENT_TYPES,
     **SERVING_CONTROL_EVENT_TYPES,
     **ALERT_EVENT_TYPES,
+    **ALERT_CARE_EVENT_TYPES,
     **EMERGENCY_EVENT_TYPES,
 }
 """Stored type name → class. A name, once released, keeps its meaning for ever."""
 
-IGNORABLE_EVENTS: frozenset[type[Struct]] = frozenset(TAG_EVENT_TYPES.values())
+IGNORABLE_EVENTS: frozenset[type[Struct]] = frozenset((*TAG_EVENT_TYPES.values(), *ALERT_CARE_EVENT_TYPES.values()))
 """Written as ignorable: nothing is decided by them, so older releases may go on without them. None of them may ever
 contradict a state, since it counts for those."""

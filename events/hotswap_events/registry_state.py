@@ -73,6 +73,10 @@ class RegistryVersion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """Stream position of the event that registered it."""
     registered_at: Annotated[datetime, Meta(tz=True)]
     deployed_at: Annotated[datetime, Meta(tz=True)] | None = None
+    deployed_by: str | None = None
+    """Who asked for that."""
+    approved_by: str | None = None
+    """Who asked for the rollout whose analysis led to it."""
     """When it last entered production; absent if it never did."""
     run_id: str | None = None
     """The training run it came from."""

@@ -26,7 +26,7 @@ from hotswap_stream.application.alerts.figures import (
     standstill_figure,
     window_figure,
 )
-from hotswap_stream.application.alerts.judge import RuleWatch, judge, watched
+from hotswap_stream.application.alerts.judge import RuleWatch, judge, kept_away, watched
 from hotswap_stream.application.alerts.window import DRIFT_METRICS, TOPIC_METRICS, AlertWindows
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.inference.fleet import FleetView
@@ -232,7 +232,8 @@ class AlertAgent:
         now_s = now.timestamp()
         now_ms = round(now_s * 1000)
         waiting = self._waiting.get(name)
-        quiet = not state.alerts.raised and (waiting is None or not waiting.requests) and model.windows.quiet(now_ms)
+        nothing_said = not state.alerts.raised and not state.alerts.snoozes
+        quiet = nothing_said and (waiting is None or not waiting.requests) and model.windows.quiet(now_ms)
         silent = self._silent(name) if any(rule.metric == "silent-workers" for rule in rules) else "nothing"
         if quiet and not (isinstance(silent, Measured) and silent.value):
             model.watches = {}  # nothing is above anything
@@ -254,7 +255,11 @@ class AlertAgent:
                 figures[rule.name] = "too-little"
         model.watches = {
             rule.name: watched(
-                rule, model.watches.get(rule.name), figures[rule.name], now_s, raised=rule.name in state.alerts.raised
+                rule,
+                model.watches.get(rule.name),
+                figures[rule.name],
+                now_s,
+                raised=rule.name in state.alerts.raised or kept_away(state.alerts, rule.name, now_s),
             )
             for rule in rules
         }

@@ -5,8 +5,17 @@ from typing import Annotated
 from litestar import Controller, Response, get, post, put
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
-from hotswap_events.alert_commands import ClearAlert, SetAlertPolicy, StreamSequence
-from hotswap_events.alerts import AlertPolicy, AlertSeverity
+from hotswap_events.alert_care import SnoozeSeconds
+from hotswap_events.alert_commands import (
+    AcknowledgeAlert,
+    ClearAlert,
+    EndAlertSnooze,
+    KeepAwaySeconds,
+    SetAlertPolicy,
+    SnoozeAlert,
+    StreamSequence,
+)
+from hotswap_events.alerts import KEEP_AWAY_SECONDS, AlertPolicy, AlertSeverity
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
 from hotswap_stream.api.commands.dispatch import Dispatch
@@ -42,6 +51,22 @@ class ClearAlertBody(CommandBody, frozen=True):
 
     raised_sequence: StreamSequence | None = None
     """Refuse unless the alert was raised there: what was looked at must not end a later one."""
+    keep_away_seconds: KeepAwaySeconds = KEEP_AWAY_SECONDS
+    """For how long it is not raised again though its cause holds."""
+
+
+class AcknowledgeAlertBody(CommandBody, frozen=True):
+    """Which alert somebody knows of."""
+
+    raised_sequence: StreamSequence | None = None
+    """Refuse unless the alert was raised there."""
+
+
+class SnoozeAlertBody(CommandBody, frozen=True):
+    """For how long nobody wants to hear of the rule."""
+
+    seconds: SnoozeSeconds
+    """60 s to 30 days, from now on."""
 
 
 @get("/api/alerts", operation_id="list_alerts", tags=["alerts"], responses=QUERY_PROBLEM_RESPONSES)
@@ -80,8 +105,50 @@ class AlertController(Controller):
     async def clear_alert(
         self, dispatch: Dispatch, rule_name: RuleInPath, data: JSONBody[ClearAlertBody]
     ) -> Response[CommandAnswer]:
-        """End an alert by hand. It is raised again when its figure is above the threshold for long enough again."""
+        """End an alert by hand. Where its cause holds, it is raised again after `keep_away_seconds`."""
         return await dispatch(ClearAlert, data, rule_name=rule_name)
+
+    @post(
+        "/{rule_name:str}/acknowledge",
+        status_code=200,
+        operation_id="acknowledge_alert",
+        guards=[guard_state_change],
+        security=KEY_OR_NONE,
+        responses=PROBLEM_RESPONSES,
+    )
+    async def acknowledge_alert(
+        self, dispatch: Dispatch, rule_name: RuleInPath, data: JSONBody[AcknowledgeAlertBody]
+    ) -> Response[CommandAnswer]:
+        """Say that you know of a raised alert and care for it. It stays raised, with your name and reason."""
+        return await dispatch(AcknowledgeAlert, data, rule_name=rule_name)
+
+    @post(
+        "/{rule_name:str}/snooze",
+        status_code=200,
+        operation_id="snooze_alert",
+        guards=[guard_state_change],
+        security=KEY_OR_NONE,
+        responses=PROBLEM_RESPONSES,
+    )
+    async def snooze_alert(
+        self, dispatch: Dispatch, rule_name: RuleInPath, data: JSONBody[SnoozeAlertBody]
+    ) -> Response[CommandAnswer]:
+        """Have webhooks told nothing of a rule's alerts for a while. They are raised, cleared and listed as ever."""
+        return await dispatch(SnoozeAlert, data, rule_name=rule_name)
+
+    @post(
+        "/{rule_name:str}/end-snooze",
+        status_code=200,
+        operation_id="end_alert_snooze",
+        guards=[guard_state_change],
+        security=KEY_OR_NONE,
+        responses=PROBLEM_RESPONSES,
+    )
+    async def end_alert_snooze(
+        self, dispatch: Dispatch, rule_name: RuleInPath, data: JSONBody[CommandBody]
+    ) -> Response[CommandAnswer]:
+        """End a snooze before its time: webhooks are told of the rule's alerts again."""
+        return await dispatch(EndAlertSnooze, data, rule_name=rule_name)
 
 
 class AlertPolicyController(Controller):

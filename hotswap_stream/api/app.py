@@ -12,7 +12,9 @@ from litestar.serialization import decode_json, encode_json
 from litestar.types import ControllerRouterHandler
 
 from hotswap_stream import __version__
+from hotswap_stream.api.access.scopes import guard_access, needs
 from hotswap_stream.api.alerts import AlertController, AlertPolicyController, get_alerts
+from hotswap_stream.api.answers import explain_at, explain_by_id
 from hotswap_stream.api.artifacts.clean_up import clean_up_model
 from hotswap_stream.api.artifacts.uploading import UploadController, artifact_from_uploads, upload_artifact
 from hotswap_stream.api.artifacts.validation_policy import ValidationPolicyController
@@ -33,6 +35,7 @@ from hotswap_stream.api.inference.metadata import (
     version_ready,
 )
 from hotswap_stream.api.inference.predict import predict
+from hotswap_stream.api.keys import KeyController
 from hotswap_stream.api.mlflow.aliases import AliasesOfMlflow
 from hotswap_stream.api.mlflow.artifacts import ARTIFACT_ROUTES
 from hotswap_stream.api.mlflow.models import ModelCommandsOfMlflow, ModelsOfMlflow
@@ -68,6 +71,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     readyz,
     status,
     metrics,
+    KeyController,
     get_models_health,
     VersionController,
     VersionCommands,
@@ -99,6 +103,8 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     TrainingRunController,
     list_events,
     stream_events,
+    explain_by_id,
+    explain_at,
     ModelsOfMlflow,
     ModelCommandsOfMlflow,
     AliasesOfMlflow,
@@ -133,6 +139,7 @@ _OPENAPI = OpenAPIConfig(
     use_handler_docstrings=True,
     security=KEY_OR_NONE,
     tags=[
+        Tag(name="keys", description="API keys: made, rotated and revoked by whoever has the scope `admin`"),
         Tag(name="health", description="For orchestrators, for Prometheus, for people"),
         Tag(name="inference", description="Asking models; under /v2 by the Open Inference Protocol"),
         Tag(name="models", description="What is registered and what is in production, now or in the past"),
@@ -191,7 +198,12 @@ def _application(
     lifespan: list[Callable[[Litestar], AbstractAsyncContextManager[None]]],
 ) -> Litestar:
     inference = (
-        Router(OIP_PATH, route_handlers=OIP_ROUTES, request_max_body_size=infer_bytes_max),
+        Router(
+            OIP_PATH,
+            route_handlers=OIP_ROUTES,
+            request_max_body_size=infer_bytes_max,
+            opt=needs("infer", "read"),  # clients of the protocol look before they ask
+        ),
         Router("/", route_handlers=[predict], request_max_body_size=infer_bytes_max),
     )
     return Litestar(
@@ -203,6 +215,7 @@ def _application(
             "dispatch": Provide(provide_dispatch),
             "streams": Provide(provide_streams),
         },
+        guards=[guard_access],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=request_bytes_max,
         openapi_config=_OPENAPI,

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from hotswap_events.bounds import Index, Name, Offset, Partition
 from hotswap_events.observation import Feedback, FeedbackId, Items, Reward, TrueValue
+from hotswap_stream.api.access.scopes import needs
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES
 from hotswap_stream.api.commands.context import Headers
 from hotswap_stream.api.protocol.authorization import guard_state_change
@@ -17,7 +18,7 @@ from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.protocol.problems import ProblemError, found
 from hotswap_stream.api.runtime import Runtime
-from hotswap_stream.application.observations.feedback import FEEDBACK_AT_ONCE_MAX
+from hotswap_stream.application.observations.feedback import FEEDBACK_AT_ONCE_MAX, FeedbackRefusedError
 from hotswap_stream.application.registry.queries import find_model
 
 
@@ -66,6 +67,7 @@ class FeedbackTaken(Struct, frozen=True, kw_only=True):
     "/api/models/{model_name:str}/feedback",
     status_code=202,
     operation_id="give_feedback",
+    opt=needs("infer"),
     tags=["inference"],
     guards=[guard_state_change],
     security=KEY_OR_NONE,
@@ -104,5 +106,8 @@ async def give_feedback(
         except ValueError as error:
             raise ProblemError(422, "invalid-value", f"feedback[{number}]: {error}") from error
         records.append(record)
-    await services.feedback.append(records)
+    try:
+        await services.feedback.append(records)
+    except FeedbackRefusedError as error:
+        raise ProblemError(422, "invalid-value", str(error)) from error
     return FeedbackTaken(accepted=len(records), feedback_ids=tuple(record.feedback_id for record in records))

@@ -11,6 +11,8 @@ from hotswap_stream.application.artifacts.uploads.receiving import Uploads
 from hotswap_stream.application.clock import Clock, Ids
 from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.inference.gateway import InferenceGateway
+from hotswap_stream.application.keys.access import Openness
+from hotswap_stream.application.keys.port import KeyLog
 from hotswap_stream.application.mlflow.exports import Exports
 from hotswap_stream.application.mlflow.source import ModelSource
 from hotswap_stream.application.monitoring.traffic import TrafficView
@@ -42,7 +44,13 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     environment: str
     """The topic prefix: which of several environments on one cluster this is."""
     api_keys: Mapping[str, str] = {}
-    """Name → key. With any, whatever changes state needs one, and the name is the actor."""
+    """Name → key of those of the settings, which may do everything; the name is the actor."""
+    keys: KeyLog | None = None
+    """The environment's keys; without it there are none but those of the settings."""
+    open_to: Openness | None = None
+    """Who needs no key."""
+    requests_per_second_per_key_max: float | None = None
+    """More of one key are refused with 429; None: no limit."""
     start_training: StartTraining | None = None
     uploads: Uploads | None = None
     """Where models are uploaded to; without it, whoever uploads one is told so."""

@@ -12,8 +12,11 @@ from hotswap_stream.bootstrap.artifacts import artifact_store as artifact_store
 from hotswap_stream.bootstrap.artifacts import environments_here as environments_here
 from hotswap_stream.bootstrap.clients import answer_lookup as answer_lookup
 from hotswap_stream.bootstrap.clients import feedback_log as feedback_log
+from hotswap_stream.bootstrap.clients import first_key as first_key
 from hotswap_stream.bootstrap.clients import fleet as fleet
 from hotswap_stream.bootstrap.clients import inference_gateway as inference_gateway
+from hotswap_stream.bootstrap.clients import key_log as key_log
+from hotswap_stream.bootstrap.clients import open_keys as open_keys
 from hotswap_stream.bootstrap.clients import recorded_history as recorded_history
 from hotswap_stream.bootstrap.clients import request_lag as request_lag
 from hotswap_stream.bootstrap.clients import window_reader as window_reader

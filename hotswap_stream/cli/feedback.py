@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hotswap_stream.cli.terminal.options import Actor, AsJson, ModelArgument
-from hotswap_stream.cli.terminal.printing import print_json
+from hotswap_stream.cli.terminal.printing import print_json, refuse
 from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
+    from hotswap_events.commands import Refusal
     from hotswap_events.observation import Feedback
     from hotswap_stream.settings import Settings
 
@@ -81,16 +82,25 @@ def give(
         raise typer.BadParameter("a file has all of it in its lines; leave the other options out", param_hint="--file")
     records = _records(model, actor, [{**one, **_place(request)}] if file is None else _lines(file))
 
-    async def main(settings: "Settings") -> None:
+    async def main(settings: "Settings") -> "Refusal | None":
+        from hotswap_events.commands import Refusal
         from hotswap_stream import bootstrap
-        from hotswap_stream.application.observations.feedback import FEEDBACK_AT_ONCE_MAX
+        from hotswap_stream.application.observations.feedback import FEEDBACK_AT_ONCE_MAX, FeedbackRefusedError
 
         await bootstrap.ensure_control_topics(settings)
+        written = 0
         async with bootstrap.feedback_log(settings) as log:
-            for start in range(0, len(records), FEEDBACK_AT_ONCE_MAX):
-                await log.append(records[start : start + FEEDBACK_AT_ONCE_MAX])
+            try:
+                for start in range(0, len(records), FEEDBACK_AT_ONCE_MAX):
+                    await log.append(records[start : start + FEEDBACK_AT_ONCE_MAX])
+                    written = start + FEEDBACK_AT_ONCE_MAX
+            except FeedbackRefusedError as error:
+                before = f"; the {written} before these were accepted" if written else ""
+                return Refusal(code="invalid-value", reason=f"{error}{before}")
+        return None
 
-    run(main)
+    if (refusal := run(main)) is not None:
+        raise refuse(refusal, as_json=as_json)
     if as_json:
         print_json({"accepted": len(records), "feedback_ids": [record.feedback_id for record in records]})
     else:

@@ -54,7 +54,7 @@ class TopicClient:
             partitions=self._partitions,
             tags=self._tags,
         )
-        self._feedback = KafkaFeedbackLog(self._options, self._topics.feedback)
+        self._feedback = KafkaFeedbackLog(self._options, self._topics)
         return self
 
     async def __aexit__(
@@ -153,6 +153,7 @@ class TopicClient:
 
         Raises:
             ValueError: Something is missing, or beyond its bounds.
+            FeedbackRefusedError: The model's requests have no such partition.
             FeedbackUnavailableError: Kafka cannot be reached, or refused it.
         """
         if self._feedback is None:

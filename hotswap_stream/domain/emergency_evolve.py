@@ -27,6 +27,8 @@ def _set_back(state: ModelState, data: ModelSetBack, event: Envelope) -> None:
     version.stage = "production"
     version.production_sequences += (event.sequence,)
     version.deployed_at = event.time
+    version.deployed_by = event.actor
+    version.approved_by = None
     state.active_version = data.model_version
     state.production_history.append(data.model_version)
     reset_circuit(state, data.model_version)

@@ -162,6 +162,13 @@ TRAINING_RUNS = MetricSpec(
 EVENT_STREAM_CLIENTS = MetricSpec(
     name="hotswap_event_stream_clients", kind="gauge", documentation="Clients of the live event stream."
 )
+REQUESTS_NOT_PERMITTED = MetricSpec(
+    name="hotswap_requests_not_permitted_total",
+    kind="counter",
+    labels=("reason",),
+    documentation="HTTP requests refused by this process for who asked: without a key, with one that is unknown, "
+    "expired or revoked, that lacks the scope, is for other models, or claims another actor.",
+)
 BROKER_UP = MetricSpec(
     name="hotswap_broker_up",
     kind="gauge",

@@ -16,7 +16,7 @@ from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.log.stream import LogStream
 from hotswap_stream.application.registry.fold import AppliedUnknown, RegistryFold, Stream, Void
 from hotswap_stream.domain.serving.route import route
-from hotswap_stream.domain.state.alerts import NO_ALERTS, RaisedAlert
+from hotswap_stream.domain.state.alerts import NO_ALERTS, AlertsState, RaisedAlert
 from hotswap_stream.domain.state.circuits import UNTOUCHED
 from hotswap_stream.domain.state.model import ModelState, RunState, VersionState
 from hotswap_stream.domain.state.rollout import RolloutState
@@ -105,6 +105,7 @@ def _version(version: VersionState) -> dict[str, Any]:
         "run_id": version.run_id,
         "metrics": version.metrics,
         "tags": version.tags,
+        **({"approved_by": version.approved_by} if version.approved_by else {}),
         **({"artifact_deleted": True} if version.artifact_deleted else {}),
         **({} if version.profile is None else {"profile": version.profile}),
         **({} if version.graph is None else {"graph": version.graph.digest}),
@@ -166,6 +167,17 @@ def _alerts(state: ModelState) -> dict[str, Any]:
             }
             for over in alerts.ended
         ],
+        **_alert_care(alerts),
+    }
+
+
+def _alert_care(alerts: AlertsState) -> dict[str, Any]:
+    """Only where people said anything of alerts: histories of before have none of it."""
+    acknowledged = {name: [known.raised_sequence, known.actor] for name, known in alerts.acknowledged.items()}
+    snoozes = {name: [snooze.sequence, snooze.until] for name, snooze in alerts.snoozes.items()}
+    return {
+        **({"acknowledged": acknowledged} if acknowledged else {}),
+        **({"snoozes": snoozes} if snoozes else {}),
     }
 
 

@@ -65,7 +65,7 @@ async def settled(result: Awaitable[CommandResult], context: CommandContext) -> 
 async def handled(runtime: ApiRuntime, context: CommandContext, command: AnyCommand) -> Response[CommandAnswer]:
     """Let the registry handle a command, and return the HTTP answer. ProblemError as of `command_answer`."""
     require_broker(runtime, command_id=context.command_id)
-    result = await settled(runtime.registry.handle(command), context)
+    result = await settled(runtime.registry.handle(command, actor_by=context.actor_by), context)
     if isinstance(command, PromoteVersion | SwitchVersion | RollBack) and result.refusal is not None:
         target = "former" if isinstance(command, RollBack) else command.model_version
         runtime.count_refused_switch(command.model_name, target, result.refusal.code)

@@ -8,6 +8,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from hotswap_stream import __version__
+from hotswap_stream.api.access.scopes import PUBLIC, needs
 from hotswap_stream.api.inference.asking import manifest_of, require_progress, require_worker, servable
 from hotswap_stream.api.monitoring.readiness import require_ready, troubles
 from hotswap_stream.api.protocol.openapi import OptionalBodyOperation
@@ -86,19 +87,19 @@ class IndexEntry(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-@get("/", operation_id="server_metadata", tags=["inference"])
+@get("/", operation_id="server_metadata", tags=["inference"], opt=needs("infer", "read", any_model=True))
 async def server_metadata() -> ServerMetadata:
     """What this server is."""
     return ServerMetadata()
 
 
-@get("/health/live", operation_id="server_live", tags=["inference"])
+@get("/health/live", operation_id="server_live", tags=["inference"], opt=PUBLIC, security=[{}])
 async def server_live() -> ServerLive:
     """Whether the process runs."""
     return ServerLive()
 
 
-@get("/health/ready", operation_id="server_ready", tags=["inference"])
+@get("/health/ready", operation_id="server_ready", tags=["inference"], opt=PUBLIC, security=[{}])
 async def server_ready(runtime: Runtime) -> ServerReady:
     """Whether the registry is followed and caught up."""
     await require_ready(runtime)

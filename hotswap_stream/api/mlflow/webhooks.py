@@ -10,6 +10,7 @@ from litestar.params import HeaderParameter
 from msgspec import Meta, Struct
 
 from hotswap_events.commands import PromoteVersion, Refusal, SetAlias
+from hotswap_stream.api.access.scopes import PUBLIC
 from hotswap_stream.api.commands.context import CommandHeaders
 from hotswap_stream.api.mlflow.asking import sent, stream_of, version_of
 from hotswap_stream.api.mlflow.bodies import CreateVersion
@@ -51,6 +52,7 @@ class Received(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @post(
     "/api/mlflow/webhooks",
+    opt=PUBLIC,
     status_code=200,
     operation_id="mlflow_webhook",
     tags=["mlflow"],
@@ -105,7 +107,7 @@ def _may_succeed(error: ProblemError | HotswapError) -> bool:
 
 
 async def _done(runtime: ApiRuntime, delivery: Delivery, delivery_id: str) -> Received:
-    headers = CommandHeaders(actor=ACTOR, idempotency_key=str(uuid.uuid5(_COMMANDS, delivery_id)))
+    headers = CommandHeaders(actor=ACTOR, actor_by="signature", idempotency_key=str(uuid.uuid5(_COMMANDS, delivery_id)))
     try:
         match delivery.entity, delivery.action:
             case "model_version", "created":
@@ -149,7 +151,7 @@ async def _aliased(runtime: ApiRuntime, headers: CommandHeaders, alias: _Alias, 
         # Its delivery is still under way, or was lost.
         await _imported(
             runtime,
-            CommandHeaders(actor=ACTOR),
+            CommandHeaders(actor=ACTOR, actor_by="signature"),
             _NewVersion(name=alias.name, version=alias.version, source=f"models:/{alias.name}/{alias.version}"),
         )
     name = version_of(stream_of(runtime, alias.name), alias.version).model_version

@@ -7,6 +7,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
 
 from hotswap_stream import __version__
+from hotswap_stream.api.access.scopes import PUBLIC
 from hotswap_stream.api.monitoring.readiness import degraded, missing_for_readiness, require_ready
 from hotswap_stream.api.protocol.broker_away import broker_condition
 from hotswap_stream.api.protocol.problems import Problem
@@ -58,7 +59,7 @@ class Status(Struct, frozen=True, kw_only=True):
     api_keys_required: bool
 
 
-@get("/api/health/live", operation_id="live", tags=["health"])
+@get("/api/health/live", operation_id="live", tags=["health"], opt=PUBLIC, security=[{}])
 async def live() -> Live:
     """Whether the process runs."""
     return Live()
@@ -68,6 +69,8 @@ async def live() -> Live:
     "/api/health/ready",
     operation_id="ready",
     tags=["health"],
+    opt=PUBLIC,
+    security=[{}],
     responses={503: ResponseSpec(Problem, generate_examples=False, description="Not ready; the detail says why")},
 )
 async def ready(runtime: Runtime) -> Ready:
@@ -121,5 +124,5 @@ async def status(runtime: Runtime) -> Status:
         events_void=fold.void_count,
         event_stream_clients=runtime.event_stream_clients,
         event_stream_clients_max=services.event_stream_clients_max,
-        api_keys_required=bool(services.api_keys),
+        api_keys_required=services.open_to is None,
     )

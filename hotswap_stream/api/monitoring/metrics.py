@@ -6,6 +6,7 @@ from litestar import MediaType, Response, get
 from msgspec import structs
 
 from hotswap_stream import __version__
+from hotswap_stream.api.access.scopes import PUBLIC
 from hotswap_stream.api.monitoring.readiness import followed
 from hotswap_stream.api.monitoring.registry_families import registry_families
 from hotswap_stream.api.protocol.broker_away import broker_condition
@@ -26,6 +27,7 @@ def api_families(runtime: ApiRuntime) -> Iterator[Family]:
     yield single(catalogue.REGISTRY_NEXT_OFFSET, fold.next_offset)
     yield single(catalogue.REGISTRY_FOLLOWER_UP, int(runtime.registry.healthy))
     yield single(catalogue.EVENT_STREAM_CLIENTS, runtime.event_stream_clients)
+    yield Family(catalogue.REQUESTS_NOT_PERMITTED, _not_permitted(runtime))
     broker = broker_condition(runtime)
     if broker is not None:
         yield single(catalogue.BROKER_UP, int(broker.state == "serving"))
@@ -71,6 +73,11 @@ def _workers(models: Sequence[tuple[Stream, tuple[FleetWorker, ...]]]) -> Iterat
             yield labelled(name, state), count
 
 
+def _not_permitted(runtime: ApiRuntime) -> Iterator[Sample]:
+    for reason, count in runtime.refused_callers.counts.items():
+        yield catalogue.REQUESTS_NOT_PERMITTED.labelled(reason), count
+
+
 def _observations_lost(models: Sequence[tuple[Stream, tuple[FleetWorker, ...]]]) -> Iterator[Sample]:
     labelled = catalogue.OBSERVATIONS_LOST.labelled
     for stream, workers in models:
@@ -80,7 +87,7 @@ def _observations_lost(models: Sequence[tuple[Stream, tuple[FleetWorker, ...]]])
                     yield labelled(worker.worker, stream.state.model_name, what), count
 
 
-@get("/metrics", operation_id="metrics", tags=["health"], media_type=MediaType.TEXT)
+@get("/metrics", operation_id="metrics", tags=["health"], opt=PUBLIC, security=[{}], media_type=MediaType.TEXT)
 async def metrics(runtime: Runtime) -> Response[bytes]:
     """Metrics in the Prometheus text format."""
     return Response(exposition(api_families(runtime)).encode(), media_type=MEDIA_TYPE)

@@ -83,11 +83,7 @@ def _operation(path: str, operation: JsonObject) -> JsonObject:
     }
     for parameter in operation.get("parameters", ()):
         mend_parameter(parameter["schema"])
-    # For orchestrators and scrapers, which have no keys.
-    open_to_all: JsonObject = (
-        {"security": []} if operation["tags"] == ["health"] and "security" not in operation else {}
-    )
-    return {**operation, **open_to_all, "responses": {**successes, **errors}}
+    return {**operation, "responses": {**successes, **errors}}
 
 
 def _usual(path: str, operation: JsonObject) -> Iterator[tuple[str, str]]:
@@ -101,7 +97,7 @@ def _usual(path: str, operation: JsonObject) -> Iterator[tuple[str, str]]:
         yield "413", "The body is too large"
         yield "415", "The body is of another content type"
         yield "422", "A value is not valid, or there is no body"
-    if any(operation.get("security") or ()):
+    if "security" not in operation or any(operation["security"]):
         yield "401", "A key is needed"
 
 

@@ -97,13 +97,16 @@ def _mend(schema: Any) -> None:
         schema.setdefault("format", "int64")
     if "discriminator" in schema:
         schema["oneOf"] = schema.pop("anyOf")
-    if "default" in schema and not _plain(schema["default"]):
-        # Generators write the code of a default, and none of those tried can for objects.
+    if "default" in schema and not _plain(schema):
+        # Generators write the code of a default, and those tried cannot for objects, nor where null is allowed as well.
         text = msgspec.json.encode(schema.pop("default")).decode()
         if "$ref" not in schema:
             schema["description"] = f"{schema.get('description', '')} Default: {text}.".strip()
 
 
-def _plain(default: Any) -> bool:
+def _plain(schema: JsonObject) -> bool:
+    default = schema["default"]
+    if default is None:
+        return True
     values: Iterable[Any] = default if isinstance(default, list | tuple) else (default,)
-    return not any(isinstance(value, dict | list) for value in values)
+    return "type" in schema and not any(isinstance(value, dict | list) for value in values)

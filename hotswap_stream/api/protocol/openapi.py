@@ -13,8 +13,8 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIFormat
 
-KEY_OR_NONE: list[SecurityRequirement] = [{"ApiKey": []}, {"Bearer": []}, {}]
-"""A key is needed where the server has keys."""
+KEY_OR_NONE: list[SecurityRequirement] = [{"ApiKey": []}, {"Bearer": []}]
+"""A key is needed, unless the server is open to whoever asks."""
 
 _BYTES = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))
 

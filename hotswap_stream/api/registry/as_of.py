@@ -1,17 +1,16 @@
 """`as_of_offset` and `as_of_time`: every query may be asked of the past."""
 
-from datetime import timedelta
 from typing import Annotated, Any
 
 from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
-from hotswap_stream.api.protocol.authorization import client_of
+from hotswap_stream.api.access.callers import client_of
 from hotswap_stream.api.protocol.parameters import time_of
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.runtime import Runtime
-from hotswap_stream.application.registry.as_of import OffsetNotReachedError
+from hotswap_stream.application.registry.as_of import OffsetNotReachedError, TimeNotReachedError
 from hotswap_stream.application.registry.queries import Streams
 
 AsOfOffset = Annotated[
@@ -25,9 +24,6 @@ AsOfTime = Annotated[
     ),
 ]
 
-FUTURE_AFTER = timedelta(days=1)
-"""Times further ahead are the future. Nearer ones may be past for the log's clock, which may be another machine's."""
-
 PastOrPresent = NamedDependency[SkipValidation[Streams]]
 
 
@@ -36,19 +32,18 @@ async def provide_streams(
 ) -> Streams:
     """Return all streams as they are, or as they were: the dependency of the queries.
 
-    A question about the future is one about the present. It costs no replay: the log's end, up to which one would go,
-    moves with each event, so that no replay of it could be used twice.
-
     Raises:
-        ProblemError: 422, when it is unclear of which time.
+        ProblemError: 422, when it is unclear of which time, or when that has not come yet.
         LogUnavailableError: The log is no longer followed.
     """
     if as_of_offset is not None and as_of_time is not None:
         raise ProblemError(422, "invalid-value", "as_of_offset and as_of_time exclude each other: send one of them")
     if as_of_time is not None:
         time = time_of("as_of_time", as_of_time)
-        if time - runtime.services.clock.now() < FUTURE_AFTER:
-            return await runtime.as_of.at_time(time, client_of(request))
+        try:
+            return await runtime.as_of.at_time(time, client_of(request), now=runtime.services.clock.now())
+        except TimeNotReachedError as error:
+            raise ProblemError(422, "invalid-value", f"as_of_time: {error}") from error
     if as_of_offset is not None:
         try:
             return await runtime.as_of.at_offset(as_of_offset, client_of(request))

@@ -9,19 +9,23 @@ mistakes of callers, a model switched off, an active version without a profile),
 the window's length, `clear_seconds` or 5 s, whichever is longest, and it is cleared as recovered. An alert whose rule
 the policy in force does not have, as the default may be another one in a later release, is cleared as `rule-changed`.
 
+An alert that was cleared by hand is kept away for a while, so that it does not come back at once where its cause holds.
+A snooze ends when its time is over.
+
 A process that is started again begins with empty windows and without a memory of how long a figure was above. What was
 raised is in the log, so nothing is raised twice, and the time to the raising or clearing begins anew.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 from msgspec import Struct
 
-from hotswap_events.alert_commands import AlertCommand, ClearAlert, RaiseAlert
+from hotswap_events.alert_commands import AlertCommand, ClearAlert, EndAlertSnooze, RaiseAlert
 from hotswap_events.alerts import AlertClearedCause, AlertRule
 from hotswap_stream.application.alerts.figures import Figure, Measured
 from hotswap_stream.domain.reserved import ALERTS_ACTOR
-from hotswap_stream.domain.state.alerts import AlertsState, RaisedAlert
+from hotswap_stream.domain.state.alerts import AlertsState, RaisedAlert, Snooze
 
 SILENCE_SECONDS_MIN = 5.0
 """Workers send an observation a second, now and then later."""
@@ -42,7 +46,7 @@ def watched(
 ) -> RuleWatch:
     """Return the memory of a rule with one look more; that of a rule that has changed begins anew.
 
-    While its alert is `raised`, being above does not count towards the next one: that may follow a clearing by hand.
+    While its alert is `raised`, or kept away after a clearing by hand, being above does not count towards the next one.
     """
     known = watch if watch is not None and watch.rule == rule else RuleWatch(rule=rule)
     if isinstance(figure, Measured):
@@ -72,6 +76,8 @@ def judge(
             continue
         alert = alerts.raised.get(rule.name)
         if alert is None:
+            if kept_away(alerts, rule.name, now_s):
+                continue
             if isinstance(figure, Measured) and _passed(watch.above_since, rule.for_seconds, now_s):
                 yield _raise(model_name, alerts, rule, figure, active_version)
         elif isinstance(figure, Measured):
@@ -83,6 +89,29 @@ def judge(
     for alert in alerts.raised.values():
         if alert.rule.name not in names:
             yield _clear(model_name, alert, "rule-changed", None)
+    for name, snooze in alerts.snoozes.items():
+        if name not in names or snooze.until.timestamp() <= now_s:
+            yield _end_snooze(model_name, name, snooze, "over" if name in names else "rule-gone")
+
+
+def kept_away(alerts: AlertsState, rule_name: str, now_s: float) -> bool:
+    """Return whether the rule's alert was cleared by hand so lately that it is not raised again."""
+    until = alerts.kept_away.get(rule_name)
+    return until is not None and now_s < until.timestamp()
+
+
+def _end_snooze(model_name: str, rule_name: str, snooze: Snooze, cause: Literal["over", "rule-gone"]) -> EndAlertSnooze:
+    return EndAlertSnooze(
+        command_id=f"alert/{rule_name}/snooze-end/{snooze.sequence}",
+        actor=ALERTS_ACTOR,
+        model_name=model_name,
+        reason=f"{snooze.actor} snoozed it until {snooze.until.isoformat(timespec='seconds')}"
+        if cause == "over"
+        else "the alert policy no longer has the rule",
+        rule_name=rule_name,
+        cause=cause,
+        snoozed_sequence=snooze.sequence,
+    )
 
 
 def _raise(

@@ -4,14 +4,33 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from hotswap_events.alerts import AlertClearedCause, AlertPolicy, AlertRule, AlertSeverity
 from hotswap_events.commands import Refusal
 from hotswap_stream.application.descriptions.alert import describe_crossing
 from hotswap_stream.application.registry.queries import Streams, unknown_model
-from hotswap_stream.domain.state.alerts import EndedAlert, RaisedAlert
+from hotswap_stream.domain.state.alerts import Acknowledgement, AlertsState, EndedAlert, RaisedAlert, Snooze
 from hotswap_stream.domain.state.model import ModelState
+
+
+class CareView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What somebody said about an alert."""
+
+    actor: str
+    reason: str | None = None
+    at: datetime
+    sequence: int
+    until: datetime | None = None
+    """Of a snooze."""
+
+
+class SnoozeView(Struct, frozen=True, kw_only=True):
+    """A rule of which nobody wants to hear for a while."""
+
+    model_name: str
+    rule_name: str
+    snoozed: CareView
 
 
 class AlertView(Struct, frozen=True, kw_only=True):
@@ -33,6 +52,10 @@ class AlertView(Struct, frozen=True, kw_only=True):
     figures: dict[str, float]
     model_version: str | None
     """The active version at that time."""
+    acknowledged: CareView | None = None
+    """Who knows of it; null where nobody said so."""
+    snoozed: CareView | None = None
+    """Who wanted to hear nothing of the rule, and until when; null where nobody did."""
     ended_sequence: int | None = None
     ended_at: datetime | None = None
     ended_because: AlertClearedCause | None = None
@@ -47,6 +70,8 @@ class AlertList(Struct, frozen=True, kw_only=True):
     alerts: tuple[AlertView, ...]
     raised: int
     """All that are raised and of the severity asked for, listed or not."""
+    snoozes: tuple[SnoozeView, ...] = ()
+    """Rules that are snoozed, raised or not."""
 
 
 class ModelAlerts(Struct, frozen=True, kw_only=True):
@@ -57,6 +82,8 @@ class ModelAlerts(Struct, frozen=True, kw_only=True):
     alerts: tuple[AlertView, ...]
     raised_total: int
     """All that were ever raised."""
+    snoozes: tuple[SnoozeView, ...] = ()
+    """Rules that are snoozed, raised or not."""
 
 
 class AlertPolicyReport(Struct, frozen=True, kw_only=True):
@@ -75,7 +102,8 @@ def list_alerts(
     """Return alerts of all models, at most `limit`; with `ended`, also the last 20 of each model that are over."""
     views = [view for stream in streams.values() for view in _views(stream.state, severity, ended=ended)]
     raised = sum(view.status == "raised" for view in views)
-    return AlertList(alerts=_in_order(views)[:limit], raised=raised)
+    snoozes = tuple(found for stream in streams.values() for found in _snoozes(stream.state))
+    return AlertList(alerts=_in_order(views)[:limit], raised=raised, snoozes=snoozes[:limit])
 
 
 def find_alerts(
@@ -90,6 +118,7 @@ def find_alerts(
         sequence=stream.state.sequence,
         alerts=_in_order(list(_views(stream.state, severity, ended=ended))),
         raised_total=stream.state.alerts.raised_total,
+        snoozes=tuple(_snoozes(stream.state)),
     )
 
 
@@ -110,10 +139,34 @@ def find_alert_policy(streams: Streams, model_name: str) -> AlertPolicyReport | 
 def _views(state: ModelState, severity: AlertSeverity | None, *, ended: bool) -> Iterator[AlertView]:
     for raised in state.alerts.raised.values():
         if severity in (None, raised.rule.severity):
-            yield _view(state.model_name, raised, None)
+            yield _with_care(_view(state.model_name, raised, None), state.alerts, raised)
     for over in state.alerts.ended if ended else ():
         if severity in (None, over.alert.rule.severity):
             yield _view(state.model_name, over.alert, over)
+
+
+def _snoozes(state: ModelState) -> Iterator[SnoozeView]:
+    for name, snooze in state.alerts.snoozes.items():
+        yield SnoozeView(model_name=state.model_name, rule_name=name, snoozed=_care(snooze))
+
+
+def _with_care(view: AlertView, alerts: AlertsState, raised: RaisedAlert) -> AlertView:
+    known, snooze = alerts.acknowledged_of(raised), alerts.snoozes.get(raised.rule.name)
+    return structs.replace(
+        view,
+        acknowledged=None if known is None else _care(known),
+        snoozed=None if snooze is None else _care(snooze),
+    )
+
+
+def _care(said: Acknowledgement | Snooze) -> CareView:
+    return CareView(
+        actor=said.actor,
+        reason=said.reason,
+        at=said.at,
+        sequence=said.sequence,
+        until=said.until if isinstance(said, Snooze) else None,
+    )
 
 
 def _view(model_name: str, alert: RaisedAlert, over: EndedAlert | None) -> AlertView:

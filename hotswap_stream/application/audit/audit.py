@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from hotswap_events.log_stream import DETAIL_CHARACTERS_MAX, FindingAcknowledged
+from hotswap_stream.application.audit.expected import Expected
 from hotswap_stream.application.audit.export import ExportDamagedError, ExportWriter, read_export_offsets
 from hotswap_stream.application.audit.findings import AuditReport
 from hotswap_stream.application.audit.walk import AuditWalk
@@ -33,34 +34,40 @@ def verify_records(records: Iterable[LogRecord]) -> AuditReport:
     return walk.report()
 
 
-async def verify_log(log: RegistryLog) -> AuditReport:
-    """Verify the log from its beginning to its present end.
+async def verify_log(log: RegistryLog, expected: Expected | None = None) -> AuditReport:
+    """Verify the log from its beginning to its present end, and what was expected of it.
 
     Raises:
         LogUnavailableError: It cannot be read.
     """
-    walk = AuditWalk()
+    held = expected or Expected()
+    walk = AuditWalk(held.found_head)
     async for page in log.read(0, await log.end_offset()):
         for record in page:
             if (gap := walk.gap_before(record)) is not None:
                 for offsets in await log.without_records(gap.start, gap.stop):
                     walk.pass_over(offsets)
+                    held.take_offsets(offsets)
             walk.add(record)
-    return walk.report()
+            held.take(record)
+    return walk.report(*held.missing(walk.next_offset), seal=held.seal)
 
 
-def verify_export(file: BinaryIO) -> AuditReport:
+def verify_export(file: BinaryIO, expected: Expected | None = None) -> AuditReport:
     """Verify an export: its seals, up to the first broken line, and the chains of what is before that line."""
-    walk = AuditWalk()
+    held = expected or Expected()
+    walk = AuditWalk(held.found_head)
     try:
         for found in read_export_offsets(file):
             if isinstance(found, range):
                 walk.pass_over(found)
+                held.take_offsets(found)
             else:
                 walk.add(found)
+                held.take(found)
     except ExportDamagedError as error:
-        return walk.report(error.finding)
-    return walk.report()
+        return walk.report(error.finding, *held.missing(walk.next_offset))
+    return walk.report(*held.missing(walk.next_offset), seal=held.seal)
 
 
 async def export_log(log: RegistryLog, file: BinaryIO) -> ExportWriter:

@@ -86,6 +86,11 @@ class ExportWriter:
         """Return the line that comes after all records."""
         return self._sealed(_LastLine(EXPORT_FORMAT, self.records))
 
+    @property
+    def seal(self) -> str:
+        """The seal of the whole, were the last line written now."""
+        return sha256(self.sha256.encode() + msgspec.json.encode(_LastLine(EXPORT_FORMAT, self.records))).hexdigest()
+
     def _sealed(self, line: _RecordLine | _PassedLine | _LastLine) -> bytes:
         content = msgspec.json.encode(line)
         self.sha256 = sha256(self.sha256.encode() + content).hexdigest()

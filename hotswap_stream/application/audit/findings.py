@@ -80,6 +80,8 @@ class AuditReport(Struct, frozen=True, kw_only=True):
     notices_total: int = 0
     acknowledged: tuple[AcknowledgedFinding, ...] = ()
     """In order of offset."""
+    seal: str | None = None
+    """That of an export of all that was read, hex: it stands for every byte."""
 
     @property
     def ok(self) -> bool:

@@ -1,6 +1,6 @@
 """The walk over a whole log: every record against the offsets, the fold, and its stream's chain."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent, digest_of
 from hotswap_events.envelope import Envelope, EnvelopeHeader
@@ -25,7 +25,9 @@ Header = Envelope | EnvelopeHeader
 class AuditWalk:
     """Feed it every record of a log from offset 0 on, in the order they stand, then ask for the report."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_counted: Callable[[str, str], None] | None = None) -> None:
+        """Make a walk; `on_counted` hears of the stream and the digest of each event that counts."""
+        self._on_counted = on_counted
         self._fold = RegistryFold()
         self._chains: dict[str, Chain] = {}
         self._findings: list[Finding] = []
@@ -98,6 +100,8 @@ class AuditWalk:
             header.previous,
             digest_of(record.value) if void else self._head_digest(header.subject),
         )
+        if void is None and self._on_counted is not None:
+            self._on_counted(header.subject, link.digest)
         if void and void.kind == "contradiction":
             self._suspect(record, header, "contradiction", void.reason)
             chain.add(link, counted=False)
@@ -133,7 +137,7 @@ class AuditWalk:
         if len(self._findings) < FINDINGS_MAX:
             self._findings.append(finding_at(record.offset, header, damage, detail, stream=key, value=record.value))
 
-    def report(self, *further: Finding) -> AuditReport:
+    def report(self, *further: Finding, seal: str | None = None) -> AuditReport:
         """Return what was found, with what the caller found itself. Nothing can be added after it."""
         found = [misplaced(offset, *gap) for offset, gap in self._gaps.items()] + self._findings
         notices, notices_total = list(self._loose), self._loose_total
@@ -161,6 +165,7 @@ class AuditWalk:
             notices=_by_offset(each for each in notices if each not in known)[:NOTICES_MAX],
             notices_total=notices_total - sum(each in known for each in notices),
             acknowledged=tuple(self._acknowledged(each) for each in _by_offset(known)),
+            seal=seal,
         )
 
     def _acknowledged(self, finding: Finding) -> AcknowledgedFinding:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from hotswap_events.alert_care import AlertAcknowledged, AlertSnoozed, AlertSnoozeEnded
 from hotswap_events.alerts import AlertCleared, AlertPolicy, AlertPolicySet, AlertRaised, AlertRule
 from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_ALERTS
 
@@ -71,16 +72,43 @@ def _raised(data: AlertRaised, model: str) -> str:
         facts.append(f"{data.model_version} active")
     more = f" ({', '.join(facts)})" if facts else ""
     crossing = describe_crossing(rule, data.value)
-    return f"raised the {rule.severity} alert {rule.name} of {model}: {crossing}{more}"
+    snoozed = ", snoozed" if data.snoozed else ""
+    return f"raised the {rule.severity} alert {rule.name} of {model}: {crossing}{more}{snoozed}"
 
 
 def _cleared(data: AlertCleared, model: str) -> str:
     value = "" if data.value is None else f", value {_number(data.value)}"
-    return f"cleared the alert {data.rule_name} of {model} ({_CLEARED_BECAUSE[data.cause]}{value})"
+    snoozed = ", snoozed" if data.snoozed else ""
+    return f"cleared the alert {data.rule_name} of {model} ({_CLEARED_BECAUSE[data.cause]}{value}{snoozed})"
+
+
+def _acknowledged(data: AlertAcknowledged, model: str) -> str:
+    return f"acknowledged the alert {data.rule_name} of {model}"
+
+
+def _snoozed(data: AlertSnoozed, model: str) -> str:
+    return f"snoozed the alert {data.rule_name} of {model} for {describe_seconds(data.seconds)}"
+
+
+def _snooze_ended(data: AlertSnoozeEnded, model: str) -> str:
+    because = {"over": "", "rule-gone": " (its rule is gone)", "operator": " (by hand)"}[data.cause]
+    still = "" if data.raised_sequence is None else ": it is raised still"
+    return f"ended the snooze of the alert {data.rule_name} of {model}{because}{still}"
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a length of time in the largest unit that fits: `2 h`, `90 min`, `45 s`."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
 
 
 ALERT_DESCRIPTIONS: dict[type, Callable[[Any, str], str]] = {
     AlertPolicySet: _policy_set,
     AlertRaised: _raised,
     AlertCleared: _cleared,
+    AlertAcknowledged: _acknowledged,
+    AlertSnoozed: _snoozed,
+    AlertSnoozeEnded: _snooze_ended,
 }

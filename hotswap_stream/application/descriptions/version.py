@@ -61,7 +61,9 @@ def _staged(data: ModelStaged, model: str) -> str:
 def _promoted(data: ModelPromoted, model: str) -> str:
     verb = "forced into production" if data.forced else "promoted"
     place = f"in place of {data.previous_version}" if data.previous_version else "as its first active version"
-    return f"{verb} {data.model_version} of {model}, {place}"
+    why = f": {shortened(data.approved_reason)}" if data.approved_reason else ""
+    approved = f" (approved by {data.approved_by}{why})" if data.approved_by else ""
+    return f"{verb} {data.model_version} of {model}, {place}{approved}"
 
 
 def _archived(data: ModelArchived, model: str) -> str:

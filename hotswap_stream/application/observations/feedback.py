@@ -30,6 +30,10 @@ class FeedbackUnavailableError(HotswapError):
     retriable = True
 
 
+class FeedbackRefusedError(HotswapError):
+    """Feedback names a place where no request can be, so that it could never count. Nothing was written."""
+
+
 class FeedbackLog(Protocol):
     """Take feedback."""
 
@@ -37,6 +41,7 @@ class FeedbackLog(Protocol):
         """Return when all of it is written.
 
         Raises:
+            FeedbackRefusedError: It names a partition that the model's requests do not have.
             FeedbackUnavailableError: Some of it may be written.
         """
         ...
@@ -57,6 +62,8 @@ class FoundAnswer(Struct, frozen=True, kw_only=True, gc=False):
     pinned: bool = False
     fallback_for: str | None = None
     worker: str = ""
+    artifact_digest: str | None = None
+    """Of the weights that computed it."""
     request_id: str | None = None
     label: int | None = None
     """The index of the largest class score, of an answer to one row that has them."""

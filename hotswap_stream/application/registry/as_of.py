@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from hotswap_stream.application.log.port import RegistryLog
@@ -16,6 +16,8 @@ RECORDS_KEPT_MAX = 200_000
 """Over all folds kept: a fold of as many records takes some hundred MiB."""
 WAITING_MAX = 16
 WAITING_PER_CLIENT_MAX = 4
+CLOCKS_APART_MAX = timedelta(minutes=1)
+"""Times so little ahead may be past for the log's clock, which may be another machine's."""
 RECORDS_AT_ONCE = 20
 """Then others in the process have their turn."""
 
@@ -28,6 +30,10 @@ class TooManyReplaysError(HotswapError):
 
 class OffsetNotReachedError(HotswapError):
     """The log does not hold that offset yet."""
+
+
+class TimeNotReachedError(HotswapError):
+    """The time has not come yet."""
 
 
 class RegistryAsOf:
@@ -61,9 +67,35 @@ class RegistryAsOf:
             raise OffsetNotReachedError(f"the log has no offset {offset}; {held}")
         return await self._before(offset + 1, client)
 
-    async def at_time(self, time: datetime, client: str | None = None) -> Mapping[str, Stream]:
-        """All streams after the last record appended at `time` or before, by the log's clock, to the millisecond."""
+    async def at_time(
+        self, time: datetime, client: str | None = None, *, now: datetime | None = None
+    ) -> Mapping[str, Stream]:
+        """Return all streams after the last record appended at `time` or before, by the log's clock, in milliseconds.
+
+        Args:
+            time: When.
+            client: Who asks; see `at_offset`.
+            now: What time it is: later ones are refused, but for what clocks may be apart. None: none is.
+
+        Raises:
+            TimeNotReachedError: The time has not come.
+            LogUnavailableError: The log cannot be read.
+            TooManyReplaysError: Too many replays wait already.
+        """
+        if now is not None and time - now > CLOCKS_APART_MAX:
+            raise TimeNotReachedError(f"{time.isoformat()} has not come yet; {await self._newest()}")
         return await self._before(await self._log.offset_at(int(time.timestamp() * 1000)), client)
+
+    async def _newest(self) -> str:
+        """Return what the log ends with, as the end of a sentence."""
+        end = await self._log.end_offset()
+        newest = None
+        async for page in self._log.read(max(end - 1, 0), end):
+            newest = page[-1] if page else newest
+        if newest is None:
+            return "the log is empty" if not end else f"the log holds offsets 0 to {end - 1}"
+        at = datetime.fromtimestamp(newest.timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        return f"the newest event of the log is at offset {newest.offset}, of {at}; leave the time out for the present"
 
     async def _before(self, end_offset: int, client: str | None) -> Mapping[str, Stream]:
         if client is not None and self._waiting[client] >= WAITING_PER_CLIENT_MAX:

@@ -37,6 +37,8 @@ def registry_version(version: VersionState) -> RegistryVersion:
         registered_sequence=version.registered_sequence,
         registered_at=version.registered_at,
         deployed_at=version.deployed_at,
+        deployed_by=version.deployed_by,
+        approved_by=version.approved_by,
         run_id=version.run_id,
         provenance=version.provenance,
         metrics=version.metrics,

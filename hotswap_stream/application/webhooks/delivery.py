@@ -18,7 +18,7 @@ from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.registry.applied import AppliedRecords
 from hotswap_stream.application.topics.dead_letter import dead_letter
 from hotswap_stream.application.topics.records import InboundRecord, Publisher
-from hotswap_stream.application.webhooks.message import event_type, message_of
+from hotswap_stream.application.webhooks.message import event_type, is_snoozed, message_of
 from hotswap_stream.application.webhooks.retry import PostOutcome, RetryRule
 from hotswap_stream.application.webhooks.webhook import Webhook
 from hotswap_stream.errors import HotswapError
@@ -181,6 +181,8 @@ class WebhookDelivery:
         """Return whether the record is done with; if not, the place was taken away or this is to stop."""
         found = event_type(record.value or b"")
         if found is None or not self.webhook.wants(found) or not await self._applied.counts(record.offset):
+            return True
+        if is_snoozed(found, record.value or b""):
             return True
         message, attempts = message_of(record), 0
         if message.message_id == self._done_id:

@@ -27,6 +27,10 @@ PARTITION = "hotswap-partition"
 OFFSET = "hotswap-offset"
 """Where the event is in the log; not signed."""
 
+ALERT_EVENTS = "hotswap.alert."
+SNOOZE_ENDED_EVENTS = "hotswap.alert.snooze-ended."
+"""Say something to listeners only where an alert goes on."""
+
 TEST_EVENT_TYPE = "hotswap.webhook.test.v1"
 FRESH_SECRET_BYTES = 32
 
@@ -40,6 +44,18 @@ class _Glimpse(Struct, frozen=True, gc=False):
     id: str
 
 
+class _AlertData(Struct, frozen=True, gc=False):
+    """What is needed of an event of an alert."""
+
+    snoozed: bool = False
+    raised_sequence: int | None = None
+
+
+class _AlertGlimpse(Struct, frozen=True, gc=False):
+    data: _AlertData
+
+
+_alert_decoder = msgspec.json.Decoder(_AlertGlimpse)
 _decoder = msgspec.json.Decoder(_Glimpse)
 
 
@@ -75,6 +91,19 @@ def event_type(value: bytes) -> str | None:
     """Return the stored type name; None for what is no event."""
     glimpse = _glimpse(value)
     return None if glimpse is None else glimpse.type
+
+
+def is_snoozed(event_type_name: str, value: bytes) -> bool:
+    """Return whether the event is of an alert that nobody wanted to hear of at that time."""
+    if not event_type_name.startswith(ALERT_EVENTS):
+        return False
+    try:
+        data = _alert_decoder.decode(value).data
+    except msgspec.MsgspecError:
+        return False
+    if event_type_name.startswith(SNOOZE_ENDED_EVENTS):
+        return data.raised_sequence is None
+    return data.snoozed
 
 
 def message_of(record: InboundRecord) -> Message:

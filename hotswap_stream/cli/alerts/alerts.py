@@ -12,6 +12,7 @@ from hotswap_stream.cli.alerts.files import (
     changed_policy,
     parse_rule,
 )
+from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, sends_command
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
@@ -23,10 +24,20 @@ if TYPE_CHECKING:
     from hotswap_stream.application.registry.registry import Registry
 
 
+DIGITS_MAX = 8
+
+Rule = Annotated[str, typer.Argument(metavar="RULE", help="Name of the alert's rule.")]
+RaisedSequence = Annotated[
+    int | None, typer.Option(help="Refuse unless it was raised there.", min=1, show_default=False)
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the groups."""
     alerts = typer.Typer(help="Alerts: what is above its threshold now, and what was.", no_args_is_help=True)
     alerts.command("list")(list_all)
+    alerts.command("acknowledge")(acknowledge)
+    alerts.command("snooze")(snooze)
     alerts.command("clear")(clear)
     app.add_typer(alerts, name="alerts")
     policy = typer.Typer(help="What a model is watched by.", no_args_is_help=True)
@@ -45,42 +56,84 @@ def list_all(
     as_json: AsJson = False,
 ) -> None:
     """List the raised alerts, newest first; with --ended, also those that are over, after them."""
-    from hotswap_stream.application.alerts.view import find_alerts, list_alerts
-
     found: AlertList | ModelAlerts
     if model is None:
-        found = ask(lambda streams: list_alerts(streams, severity=severity, ended=ended), as_of=as_of, as_json=as_json)
+        found = ask(questions.alerts(severity, ended=ended), as_of=as_of, as_json=as_json)
     else:
-        found = ask(
-            lambda streams: find_alerts(streams, model, severity=severity, ended=ended), as_of=as_of, as_json=as_json
-        )
+        found = ask(questions.model_alerts(model, severity, ended=ended), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(found, listed="alerts", named_by=("rule.name",))
     elif not found.alerts:
         typer.echo("no alert is raised" + (", and none ended lately" if ended else ""))
     else:
         _print_alerts(found.alerts, ended=ended)
+    for each in () if as_json else found.snoozes:
+        snoozed = each.snoozed
+        why = f": {snoozed.reason}" if snoozed.reason else ""
+        until = "" if snoozed.until is None else f" until {snoozed.until:%Y-%m-%d %H:%M:%SZ}"
+        typer.echo(f"{each.rule_name} of {each.model_name} is snoozed by {snoozed.actor}{until}{why}")
 
 
 @sends_command
 def clear(
     fields: Fields,
-    rule: Annotated[str, typer.Argument(metavar="RULE", help="Name of the rule that raised the alert.")],
-    raised_sequence: Annotated[
-        int | None, typer.Option(help="Refuse unless it was raised there.", min=1, show_default=False)
-    ] = None,
+    rule: Rule,
+    raised_sequence: RaisedSequence = None,
+    keep_away: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Do not raise it again before, though its cause holds.", min=0, max=3_600),
+    ] = 300.0,
 ) -> CommandToSend:
-    """End an alert by hand. It is raised again when its figure is above the threshold for long enough again."""
+    """End an alert by hand. Where its cause holds, it is raised again later: acknowledge or snooze such an alert."""
     from hotswap_events.alert_commands import ClearAlert
 
-    return ClearAlert(rule_name=rule, raised_sequence=raised_sequence, **fields)
+    return ClearAlert(rule_name=rule, raised_sequence=raised_sequence, keep_away_seconds=keep_away, **fields)
+
+
+@sends_command
+def acknowledge(fields: Fields, rule: Rule, raised_sequence: RaisedSequence = None) -> CommandToSend:
+    """Say that you know of a raised alert and care for it. It stays raised, with your name and --reason."""
+    from hotswap_events.alert_commands import AcknowledgeAlert
+
+    return AcknowledgeAlert(rule_name=rule, raised_sequence=raised_sequence, **fields)
+
+
+@sends_command
+def snooze(
+    fields: Fields,
+    rule: Rule,
+    lasting: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="How long: 30m, 2h, 1d.", show_default=False)
+    ] = None,
+    end: Annotated[bool, typer.Option("--end", help="End the snooze that is on, instead.")] = False,
+) -> CommandToSend:
+    """Have webhooks told nothing of a rule's alerts for a while. They are raised, cleared and listed as ever."""
+    from hotswap_events.alert_commands import EndAlertSnooze, SnoozeAlert
+
+    if (lasting is None) != end:
+        raise typer.BadParameter("say for how long, --for 2h, or --end")
+    if lasting is None:
+        return EndAlertSnooze(rule_name=rule, **fields)
+    return SnoozeAlert(rule_name=rule, seconds=_seconds(lasting), **fields)
+
+
+def _seconds(text: str) -> float:
+    """Return the seconds of `90s`, `30m`, `2h` or `1d`. BadParameter: it is none of these, or outside of the limits."""
+    from hotswap_events.alert_care import SNOOZE_SECONDS_MAX, SNOOZE_SECONDS_MIN
+
+    units = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+    number, unit = text[:-1], text[-1:]
+    if unit not in units or not number.isascii() or not number.isdecimal() or len(number) > DIGITS_MAX:
+        raise typer.BadParameter(f"--for {text!r}: a number and a unit are needed, such as 90s, 30m, 2h or 1d")
+    seconds = float(int(number) * units[unit])
+    if not SNOOZE_SECONDS_MIN <= seconds <= SNOOZE_SECONDS_MAX:
+        raise typer.BadParameter(f"--for {text}: 60s to 30d are allowed")
+    return seconds
 
 
 def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Show the rules that hold: the model's own, or the default ones."""
-    from hotswap_stream.application.alerts.view import find_alert_policy
-
-    report = ask(lambda streams: find_alert_policy(streams, model), as_of=as_of, as_json=as_json)
+    report = ask(questions.alert_policy(model), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(report)
         return
@@ -142,7 +195,7 @@ def set_policy(
 
 
 def _print_alerts(alerts: "tuple[AlertView, ...]", *, ended: bool) -> None:
-    columns = ["model", "rule", "severity", "raised", "what", "version"]
+    columns = ["model", "rule", "severity", "raised", "what", "version", "known to"]
     print_table(
         (*columns, "ended", "because") if ended else columns,
         (
@@ -153,6 +206,7 @@ def _print_alerts(alerts: "tuple[AlertView, ...]", *, ended: bool) -> None:
                 alert.raised_at.isoformat(timespec="seconds"),
                 alert.summary,
                 alert.model_version,
+                None if alert.acknowledged is None else alert.acknowledged.actor,
                 *(
                     (
                         None if alert.ended_at is None else alert.ended_at.isoformat(timespec="seconds"),

@@ -1,6 +1,7 @@
 """`audit`: check the log, acknowledge what is wrong with it, export it, and show the registry as it was."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +15,14 @@ from hotswap_stream.cli.terminal.queries import ask
 from hotswap_stream.cli.terminal.running import FAILED, fail, run_on_registry
 
 if TYPE_CHECKING:
+    from hotswap_stream.application.audit.expected import Expected
     from hotswap_stream.application.audit.export import ExportWriter
     from hotswap_stream.application.audit.findings import AuditReport, Finding
     from hotswap_stream.application.registry.registry import Registry
+
+
+SEAL_CHARACTERS = 64
+_HEX = re.compile(r"[0-9a-f]{1,64}")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,13 +48,36 @@ def verify(
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail also for notices.")] = False,
+    expect_head: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STREAM=DIGEST",
+            help="Fail unless the stream holds an event with this digest, or with these first 12 characters of one; "
+            "several times for several.",
+            show_default=False,
+        ),
+    ] = None,
+    expect_seal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEAL",
+            help="Fail unless the log, or the export, begins with what had this seal before.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Walk the log and name what was changed, dropped or reordered; exit code 1 if anything was, or if it is empty.
 
     Records that never extended a chain are listed, and so is what somebody acknowledged; neither fails.
     """
-    report = _verified(file) if file is not None else run_on_registry(_verify_log)
+    from hotswap_stream.application.audit.expected import Expected
+
+    expected = Expected(_heads(expect_head or []), _seal(expect_seal))
+    if file is not None:
+        report = _verified(file, expected)
+    else:
+        report = run_on_registry(lambda registry: _verify_log(registry, expected))
     if as_json:
         print_json(report)
     else:
@@ -88,20 +117,43 @@ def acknowledge(
         typer.secho(f"offset {written.offset}: {written.damage}: {written.detail} - acknowledged", fg="green")
 
 
-def _verified(file: Path) -> "AuditReport":
+def _heads(texts: list[str]) -> dict[str, str]:
+    """Return the digests by stream. BadParameter for what is no `STREAM=DIGEST`."""
+    from hotswap_stream.application.audit.expected import DIGEST_CHARACTERS_MIN
+
+    found: dict[str, str] = {}
+    for text in texts:
+        stream, separator, digest = text.rpartition("=")
+        if not separator or not stream or not _HEX.fullmatch(digest) or len(digest) < DIGEST_CHARACTERS_MIN:
+            raise typer.BadParameter(
+                f"{text!r} is not STREAM=DIGEST with {DIGEST_CHARACTERS_MIN} to 64 hexadecimal digits, as `audit "
+                "verify` prints them",
+                param_hint="--expect-head",
+            )
+        found[stream] = digest
+    return found
+
+
+def _seal(text: str | None) -> str | None:
+    if text is not None and (len(text) != SEAL_CHARACTERS or not _HEX.fullmatch(text)):
+        raise typer.BadParameter(f"{text!r} is not a seal of 64 hexadecimal digits", param_hint="--expect-seal")
+    return text
+
+
+def _verified(file: Path, expected: "Expected") -> "AuditReport":
     from hotswap_stream.application.audit.audit import verify_export
 
     try:
         with file.open("rb") as export_file:
-            return verify_export(export_file)
+            return verify_export(export_file, expected)
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror}")
 
 
-async def _verify_log(registry: "Registry") -> "AuditReport":
+async def _verify_log(registry: "Registry", expected: "Expected") -> "AuditReport":
     from hotswap_stream.application.audit.audit import verify_log
 
-    return await verify_log(registry.log)
+    return await verify_log(registry.log, expected)
 
 
 def _print_report(report: "AuditReport") -> None:
@@ -127,6 +179,7 @@ def _print_report(report: "AuditReport") -> None:
         ("model", "events", "last offset", "head digest"),
         ((name, head.sequence, head.offset, head.digest) for name, head in sorted(report.heads.items())),
     )
+    typer.echo(f"seal {report.seal}")
 
 
 def _named(finding: "Finding") -> str:

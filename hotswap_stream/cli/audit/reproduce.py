@@ -47,18 +47,48 @@ class Finding:
 
 def reproduce(
     model: ModelArgument,
-    partition: Annotated[int, typer.Option(help="Partition of the request.", min=0)],
-    offset: Annotated[int, typer.Option(help="Offset of the request in its partition.", min=0)],
+    partition: Annotated[int | None, typer.Option(help="Partition of the request.", min=0, show_default=False)] = None,
+    offset: Annotated[
+        int | None, typer.Option(help="Offset of the request in its partition.", min=0, show_default=False)
+    ] = None,
+    request_id: Annotated[
+        str | None,
+        typer.Option(
+            "--id", help="Id of the request instead; found among the newest answers only.", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compute one answer again from the log: the request, the weights, the batch size; exit code 1 if it differs."""
-    finding = run(lambda settings: _reproduce(settings, model, partition, offset))
+    if request_id is None and partition is not None and offset is not None:
+        place = partition, offset
+        finding = run(lambda settings: _reproduce(settings, model, *place))
+    elif request_id is not None and partition is None and offset is None:
+        wanted = request_id
+        finding = run(lambda settings: _reproduce_by_id(settings, model, wanted))
+    else:
+        raise typer.BadParameter("say which answer: --partition and --offset of its request, or --id of the request")
     if as_json:
         print_json(finding)
     else:
         _print(finding)
     if not (finding.equal and finding.follows_the_log):
         raise typer.Exit(FAILED)
+
+
+async def _reproduce_by_id(settings: "Settings", model: str, request_id: str) -> Finding:
+    """Find the answer by its request's id, among the newest ones, and compute it again."""
+    from hotswap_stream import bootstrap
+    from hotswap_stream.application.audit.reproduce import NotReproducibleError
+
+    async with bootstrap.answer_lookup(settings) as lookup:
+        answer = await lookup.by_id(model, request_id)
+    if answer is None:
+        raise NotReproducibleError(
+            f"no answer to a request {request_id!r} is among the newest ones of {model!r}; an answer says where its "
+            "request is: --partition and --offset"
+        )
+    return await _reproduce(settings, model, answer.request_partition, answer.request_offset)
 
 
 async def _reproduce(settings: "Settings", model: str, partition: int, offset: int) -> Finding:

@@ -155,7 +155,10 @@ def _print_experiment(found: "ExperimentReport") -> None:
             "started": found.started_at.isoformat(timespec="seconds"),
             "read to": None if found.read_to is None else found.read_to.isoformat(timespec="seconds"),
             "feedback": found.feedback,
-            "advice": f"{found.advice}: {found.because}",
+            "ended": None if found.decision is None else found.decision.at.isoformat(timespec="seconds"),
+            "decision" if found.decision else "advice": found.because
+            if found.decision
+            else f"{found.advice}: {found.because}",
         }
     )
     print_table(

@@ -1,14 +1,17 @@
 """What the events of alerts and of their policy mean."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from msgspec.structs import replace
 
+from hotswap_events.alert_commands import KEEP_AWAY_SECONDS_MAX
 from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
-from hotswap_events.envelope import Envelope
+from hotswap_events.envelope import Envelope, Timestamp
+from hotswap_stream.domain.alerts.care import CARE_HANDLERS
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError
-from hotswap_stream.domain.state.alerts import ALERTS_ENDED_KEPT_MAX, EndedAlert, RaisedAlert
+from hotswap_stream.domain.state.alerts import ALERTS_ENDED_KEPT_MAX, AlertsState, EndedAlert, RaisedAlert
 from hotswap_stream.domain.state.model import ModelState
 
 
@@ -22,7 +25,12 @@ def _raised(state: ModelState, data: AlertRaised, event: Envelope) -> None:
     if name in alerts.raised:
         raise IllegalEventError(f"the alert {name!r} of {state.model_name!r} is raised already")
     alert = RaisedAlert(data.rule, event.sequence, event.time, data.value, data.count, data.figures, data.model_version)
-    state.alerts = replace(alerts, raised={**alerts.raised, name: alert}, raised_total=alerts.raised_total + 1)
+    state.alerts = replace(
+        alerts,
+        raised={**alerts.raised, name: alert},
+        raised_total=alerts.raised_total + 1,
+        kept_away={other: until for other, until in alerts.kept_away.items() if other != name},
+    )
 
 
 def _cleared(state: ModelState, data: AlertCleared, event: Envelope) -> None:
@@ -37,11 +45,21 @@ def _cleared(state: ModelState, data: AlertCleared, event: Envelope) -> None:
         alerts,
         raised={other: kept for other, kept in alerts.raised.items() if other != name},
         ended=(*alerts.ended, ended)[-ALERTS_ENDED_KEPT_MAX:],
+        acknowledged={other: known for other, known in alerts.acknowledged.items() if other != name},
+        kept_away=_kept_away(alerts, data, event),
     )
+
+
+def _kept_away(alerts: AlertsState, data: AlertCleared, event: Envelope) -> Mapping[str, Timestamp]:
+    if data.cause != "operator" or data.keep_away_seconds <= 0:
+        return alerts.kept_away
+    until = event.time + timedelta(seconds=min(max(data.keep_away_seconds, 0.0), KEEP_AWAY_SECONDS_MAX))
+    return {**alerts.kept_away, data.rule_name: until}
 
 
 ALERT_HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
     AlertPolicySet: _policy_set,
     AlertRaised: _raised,
     AlertCleared: _cleared,
+    **CARE_HANDLERS,
 }

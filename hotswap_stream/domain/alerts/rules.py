@@ -7,7 +7,9 @@ from typing import Any
 from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
 from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
 from hotswap_events.commands import Refusal
+from hotswap_stream.domain.alerts.care import CARE_RULES
 from hotswap_stream.domain.alerts.limits import wrong_alert_policy
+from hotswap_stream.domain.alerts.refusals import other_alert, unknown_rule
 from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.applicable import inapplicable
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, invalid
@@ -27,7 +29,9 @@ def _set_policy(state: ModelState, command: SetAlertPolicy) -> Decision:
         return Accepted((), "this alert policy holds already")
     rules = {rule.name: rule for rule in policy.rules}
     outdated = (
-        AlertCleared(rule_name=name, raised_sequence=alert.sequence, cause="rule-changed")
+        AlertCleared(
+            rule_name=name, raised_sequence=alert.sequence, cause="rule-changed", snoozed=name in alerts.snoozes
+        )
         for name, alert in alerts.raised.items()
         if rules.get(name) != alert.rule
     )
@@ -37,7 +41,7 @@ def _set_policy(state: ModelState, command: SetAlertPolicy) -> Decision:
 def _raise(state: ModelState, command: RaiseAlert) -> Decision:
     rule = state.alerts.rule(command.rule_name)
     if rule is None:
-        return _unknown_rule(state, command.rule_name)
+        return unknown_rule(state, command.rule_name)
     if wrong := _wrong_measurement(command.value, command.figures):
         return invalid(wrong)
     if command.rule_name in state.alerts.raised:
@@ -62,6 +66,7 @@ def _raise(state: ModelState, command: RaiseAlert) -> Decision:
                 count=command.count,
                 figures=command.figures,
                 model_version=command.model_version,
+                snoozed=rule.name in state.alerts.snoozes,
             ),
         )
     )
@@ -71,16 +76,12 @@ def _clear(state: ModelState, command: ClearAlert) -> Decision:
     alert = state.alerts.raised.get(command.rule_name)
     if alert is None:
         if command.raised_sequence is None and state.alerts.rule(command.rule_name) is None:
-            return _unknown_rule(state, command.rule_name)
+            return unknown_rule(state, command.rule_name)
         return Accepted((), f"the alert {command.rule_name!r} is not raised")
     if wrong := _wrong_measurement(command.value, command.figures):
         return invalid(wrong)
     if command.raised_sequence not in (None, alert.sequence):
-        return Refusal(
-            code="conflict",
-            reason=f"asked about the alert {command.rule_name!r} raised at sequence {command.raised_sequence}, but "
-            f"this one was raised at {alert.sequence}",
-        )
+        return other_alert(command.rule_name, command.raised_sequence, alert)
     return Accepted(
         (
             AlertCleared(
@@ -89,8 +90,21 @@ def _clear(state: ModelState, command: ClearAlert) -> Decision:
                 cause=command.cause,
                 value=command.value,
                 figures=command.figures,
+                snoozed=command.rule_name in state.alerts.snoozes,
+                keep_away_seconds=command.keep_away_seconds,
             ),
-        )
+        ),
+        _kept_away(command),
+    )
+
+
+def _kept_away(command: ClearAlert) -> str | None:
+    """Return what whoever clears an alert by hand should know: it does not go away by that."""
+    if command.cause != "operator":
+        return None
+    return (
+        f"where its cause holds, it is raised again after {command.keep_away_seconds:g} s; acknowledge an alert that "
+        "you care for, snooze one that nobody should be told of"
     )
 
 
@@ -100,18 +114,9 @@ def _wrong_measurement(value: float | None, figures: dict[str, float]) -> str | 
     return limits.wrong_figures("figures", figures)
 
 
-def _unknown_rule(state: ModelState, rule_name: str) -> Refusal:
-    names = tuple(rule.name for rule in state.alerts.effective_policy.rules)
-    return Refusal(
-        code="unknown-rule",
-        reason=f"the alert policy of {state.model_name!r} has no rule {rule_name[:100]!r}; it has "
-        f"{', '.join(names) or 'none'}",
-        legal=names,
-    )
-
-
 ALERT_RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
     SetAlertPolicy: _set_policy,
     RaiseAlert: _raise,
     ClearAlert: _clear,
+    **CARE_RULES,
 }

@@ -99,6 +99,8 @@ def _started(state: ModelState, data: RolloutStarted, event: Envelope) -> None:
         event.time,
         event.sequence,
         event.time,
+        asked_by=event.actor,
+        asked_reason=event.reason,
     )
 
 
@@ -106,7 +108,13 @@ def _strategy_changed(state: ModelState, data: RolloutStrategyChanged, event: En
     rollout = _current(state, data.rollout_id, "running", "paused")
     _check_candidates(state, rollout.baseline_version, data.candidates)
     changed = with_strategy(rollout, data.strategy, data.candidates, data.policy, forced=data.forced)
-    state.rollout = replace(changed, phase_started_at=event.time, phase_seconds_before=0.0)
+    state.rollout = replace(
+        changed,
+        phase_started_at=event.time,
+        phase_seconds_before=0.0,
+        asked_by=event.actor,
+        asked_reason=event.reason,
+    )
 
 
 def _weights_set(state: ModelState, data: RolloutWeightsSet, _event: Envelope) -> None:
@@ -196,6 +204,8 @@ def _end(state: ModelState, rollout: RolloutState, status: RolloutStatus, event:
         arms=baseline_arms(rollout.candidates, rollout.baseline_version),
         ended_at=event.time,
         ended_sequence=event.sequence,
+        ended_by=event.actor,
+        ended_reason=event.reason,
     )
     state.rollout = None
     state.rollout_history = (*state.rollout_history, ended)[-ROLLOUTS_KEPT_MAX:]

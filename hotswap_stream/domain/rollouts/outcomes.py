@@ -1,6 +1,9 @@
 """What follows from the outcome of an analysis: the next step, the promotion, the abort, the rollback, or a person."""
 
+from msgspec.structs import replace
+
 from hotswap_events.commands import Refusal
+from hotswap_events.registry import ModelPromoted, RegistryEvent
 from hotswap_events.rollout import RolloutAnalysisRecorded, RolloutBakeEnded, RolloutPaused
 from hotswap_events.rollout_commands import RecordAnalysis
 from hotswap_events.rollout_strategy import AnalysisStep, ProgressiveStrategy
@@ -35,7 +38,14 @@ def record_analysis(state: ModelState, command: RecordAnalysis) -> Decision:
         evidence=command.evidence,
         model_version=command.model_version,
     )
-    return Accepted((recorded, *_following(state, rollout, command)))
+    return Accepted((recorded, *(_approved(event, rollout, command) for event in _following(state, rollout, command))))
+
+
+def _approved(event: RegistryEvent, rollout: RolloutState, command: RecordAnalysis) -> RegistryEvent:
+    """Return the event; a promotion that nobody asked for now says who let it happen, and why."""
+    if not isinstance(event, ModelPromoted) or command.actor == rollout.asked_by:
+        return event
+    return replace(event, approved_by=rollout.asked_by or None, approved_reason=rollout.asked_reason)
 
 
 def _wrong_version(rollout: RolloutState, command: RecordAnalysis) -> str | None:

@@ -50,6 +50,27 @@ class EndedAlert(Struct, frozen=True, gc=False):
     figures: dict[str, float]
 
 
+class Acknowledgement(Struct, frozen=True, gc=False):
+    """Who knows of an alert, since when, and what they said."""
+
+    raised_sequence: int
+    """Of which alert."""
+    sequence: int
+    at: Timestamp
+    actor: str
+    reason: str | None
+
+
+class Snooze(Struct, frozen=True, gc=False):
+    """Until when nobody wants to hear of a rule, and who said so."""
+
+    sequence: int
+    at: Timestamp
+    until: Timestamp
+    actor: str
+    reason: str | None
+
+
 class AlertsState(Struct, frozen=True):
     """Replaced as a whole when an event changes it, so that states may share it."""
 
@@ -61,11 +82,22 @@ class AlertsState(Struct, frozen=True):
     """All that were ever raised."""
     ended: tuple[EndedAlert, ...] = ()
     """Oldest first; the last 20."""
+    acknowledged: Mapping[str, Acknowledgement] = {}
+    """By the rule's name; of an alert that is over it counts no more."""
+    snoozes: Mapping[str, Snooze] = {}
+    """By the rule's name."""
+    kept_away: Mapping[str, Timestamp] = {}
+    """Rule's name → until when its alert, which was cleared by hand, is not raised again."""
 
     @property
     def effective_policy(self) -> AlertPolicy:
         """The policy that holds."""
         return self.policy or DEFAULT_ALERT_POLICY
+
+    def acknowledged_of(self, alert: RaisedAlert) -> Acknowledgement | None:
+        """Return who knows of this alert."""
+        known = self.acknowledged.get(alert.rule.name)
+        return known if known is not None and known.raised_sequence == alert.sequence else None
 
     def rule(self, name: str) -> AlertRule | None:
         """Return the rule in force that has this name."""

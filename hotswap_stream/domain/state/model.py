@@ -37,6 +37,10 @@ class VersionState(Struct, gc=False):
     production_sequences: tuple[int, ...] = ()
     deployed_at: Timestamp | None = None
     """When it last entered production."""
+    deployed_by: str | None = None
+    """Who asked for that."""
+    approved_by: str | None = None
+    """Who asked for the rollout whose analysis led to it; None where nobody but `deployed_by` did."""
     artifact_deleted: bool = False
     """Its artifact was given up by a clean-up."""
     profile: ModelProfiled | None = None

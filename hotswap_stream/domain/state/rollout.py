@@ -63,6 +63,12 @@ class RolloutState(Struct, frozen=True, gc=False):
     """The last 20, oldest first."""
     ended_at: Timestamp | None = None
     ended_sequence: int | None = None
+    asked_by: str = ""
+    """Who asked for the strategy and the policy in force: at the start, or when they were changed last."""
+    asked_reason: str | None = None
+    ended_by: str = ""
+    """Who asked for its end."""
+    ended_reason: str | None = None
 
     @property
     def step(self) -> RolloutStep | None:

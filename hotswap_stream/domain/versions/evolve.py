@@ -73,6 +73,7 @@ def _promoted(state: ModelState, data: ModelPromoted, event: Envelope) -> None:
             f"promotion names {data.previous_version!r} as active, the stream says {state.active_version!r}"
         )
     _enter_production(state, data.model_version, data.artifact_digest, event, "superseded")
+    state.versions[data.model_version].approved_by = data.approved_by
     state.rolled_back_from = None
 
 
@@ -99,6 +100,8 @@ def _enter_production(
     version.stage = "production"
     version.production_sequences += (event.sequence,)
     version.deployed_at = event.time
+    version.deployed_by = event.actor
+    version.approved_by = None
     state.active_version = model_version
     state.production_history.append(model_version)
     reset_circuit(state, model_version)

@@ -60,7 +60,7 @@ async def gauges(stage: HttpStage) -> dict[tuple[str, ...], float]:
 async def test_an_alert_is_listed_while_raised_and_for_a_while_behind_it(watched: HttpStage) -> None:
     stage = watched
     nothing = (await stage.get("/api/alerts")).json()
-    assert nothing == {"alerts": [], "raised": 0}
+    assert nothing == {"alerts": [], "raised": 0, "snoozes": []}
     offset = await raised(
         stage, FAILING, 0.065, count=1_200, figures={"errors": 78.0}, model_version="v1", model_name=MODEL
     )
@@ -169,3 +169,22 @@ async def test_a_rule_or_a_model_that_is_not_there(watched: HttpStage) -> None:
     for path in ("alerts", "alert-policy"):
         missing = await stage.get(f"/api/models/nobody/{path}")
         assert (missing.status_code, missing.json()["legal"]) == (404, [MODEL])
+
+
+async def test_somebody_cares_for_an_alert(watched: HttpStage) -> None:
+    stage = watched
+    await raised(stage, FAILING, 0.5)
+    await stage.accepted("alerts/failing/acknowledge", {"reason": "the provider knows"})
+    await stage.accepted("alerts/failing/snooze", {"seconds": 3_600})
+    listed = (await stage.get(f"/api/models/{MODEL}/alerts")).json()
+    [alert] = listed["alerts"]
+    assert (alert["status"], alert["acknowledged"]["reason"]) == ("raised", "the provider knows")
+    assert listed["snoozes"][0]["snoozed"]["until"] == alert["snoozed"]["until"]
+    short = await stage.command("alerts/failing/snooze", {"seconds": 1})
+    assert short.status_code == 422, short.text
+    await stage.accepted("alerts/failing/end-snooze")
+    assert "snoozed" not in {k for k, v in (await stage.get("/api/alerts")).json()["alerts"][0].items() if v}
+    cleared = await stage.accepted("alerts/failing/clear", {"keep_away_seconds": 60})
+    assert "raised again after 60 s" in cleared["detail"]
+    calm = await stage.command("alerts/failing/acknowledge")
+    assert (calm.status_code, calm.json()["legal"]) == (409, ["snooze"])

@@ -221,11 +221,12 @@ async def test_every_query_can_be_asked_of_the_past(stage: HttpStage) -> None:
     assert by_stage == {"none": 1}
 
     replayed = AsyncMock(side_effect=AssertionError("the future needs no replay"))
-    with patch.object(RegistryAsOf, "at_time", replayed):
+    newest = (await stage.get(f"/api/models/{MODEL}")).json()["offset"]
+    with patch.object(RegistryAsOf, "_replayed", replayed):
         for future in ("9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59.999999Z"):
-            found = await stage.get(f"/api/models/{MODEL}", as_of_time=future)
-            assert found.json() == (await stage.get(f"/api/models/{MODEL}")).json()
-            assert found.json()["active_version"] == "v2"
+            refused = await stage.get(f"/api/models/{MODEL}", as_of_time=future)
+            problem = assert_problem(refused, 422, "invalid-value")
+            assert f"the newest event of the log is at offset {newest}, of " in problem["detail"]
 
     for query in (
         {"as_of_offset": 99},

@@ -102,7 +102,9 @@ async def test_labels_that_came_back_are_part_of_it(reported: Reported) -> None:
 async def test_of_the_last_rollout_when_none_goes_on_and_of_any_by_name(reported: Reported) -> None:
     await reported.stage.accepted("rollout/abort", {"archive": False})
     report = await reported.report()
-    assert (report["rollout_id"], report["status"], report["advice"]) == ("r1", "aborted", "roll back")
+    assert (report["rollout_id"], report["status"], report["advice"]) == ("r1", "aborted", "ended")
+    assert report["because"].startswith("it was aborted by ")
+    assert report["decision"]["at"] == report["ended_at"]
     assert report["ended_at"] is not None
     await reported.stage.accepted("rollout", {"strategy": {"kind": "shadow"}, "candidates": ["v2"]})
     new = await reported.report()

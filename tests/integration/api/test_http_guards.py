@@ -8,8 +8,6 @@ import pytest
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.api import create_app
-from hotswap_stream.api.server import check_keys
-from hotswap_stream.errors import ConfigurationError
 from tests.support.problems import assert_problem
 from tests.support.raw_http import RawAnswer, raw_connection, request
 from tests.support.stages.http import MODEL, HttpStage, open_http_stage, served, services_on, started_registry
@@ -189,24 +187,6 @@ async def test_a_configured_name_is_answered_to(memory_log: MemoryRegistryLog, t
             answer = await connection.answer()
             assert answer is not None
             assert answer.status == 200
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])  # noqa: S104
-def test_nothing_listens_beyond_loopback_without_keys(host: str) -> None:
-    """An API on 0.0.0.0 without keys was served without a word."""
-    with pytest.raises(ConfigurationError, match="HOTSWAP_API_KEYS"):
-        check_keys(host, keys={}, insecure_no_keys=False)
-    check_keys(host, keys={"ci": "key-of-ci"}, insecure_no_keys=False)
-    check_keys(host, keys={}, insecure_no_keys=True)
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_loopback_needs_no_keys(host: str) -> None:
-    check_keys(host, keys={}, insecure_no_keys=False)
-
-
-def test_a_host_that_is_none_is_left_to_the_socket() -> None:
-    check_keys("no such host.invalid", keys={}, insecure_no_keys=False)
 
 
 async def test_head_is_get_without_its_body(stage: HttpStage) -> None:

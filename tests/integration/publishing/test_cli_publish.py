@@ -75,7 +75,7 @@ async def test_it_goes_over_http_with_a_key(
     cli: Cli, graph: Path, kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     settings: Settings = replace(
-        stage_settings(kafka, topic_prefix, tmp_path / "home"), api_port=0, api_keys=f"ada:{KEY}"
+        stage_settings(kafka, topic_prefix, tmp_path / "home"), api_port=0, api_open=None, api_keys=f"ada:{KEY}"
     )
 
     def publish(*options: str, **wishes: Any) -> Any:

@@ -1,5 +1,6 @@
 """Feedback on the real broker: from a client, by HTTP, on the command line; joined to the version that answered."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -19,7 +20,8 @@ from hotswap_events.inference import AnswerFacts, InferError, InferResponse, Inf
 from hotswap_events.observation import Feedback
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.observations.answer_lookup import CHUNK_RECORDS, KafkaAnswerLookup
-from hotswap_stream.application.observations.feedback import AnswerExpiredError, FeedbackJoiner
+from hotswap_stream.application.observations.feedback import AnswerExpiredError, FeedbackJoiner, FeedbackRefusedError
+from hotswap_stream.bootstrap.topic_care import model_topics_creator
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.client.inference import Inference
 from hotswap_stream.client.topic_client import TopicClient
@@ -73,6 +75,8 @@ async def test_feedback_finds_the_version_that_answered(stage: Stage, settings: 
             await client.feedback(MODEL, request_id="nobody's", reward=1.0)
             with pytest.raises(ValueError, match="label"):
                 await client.feedback(MODEL, request_id="x")
+            with pytest.raises(FeedbackRefusedError, match=r"is about partition 99 of .* it has 0 to \d+; an answer's"):
+                await client.feedback(MODEL, request_partition=99, request_offset=1, label=0)
     finally:
         await worker.stop()
     records = await given(stage, 4)
@@ -168,8 +172,9 @@ async def test_feedback_by_http_is_taken_or_refused_with_what_is_wrong(stage: St
         open_http_stage(log, settings.home, feedback=feedback_log) as http,
     ):
         await http.registered()
+        await model_topics_creator(settings)(HTTP_MODEL)
         path = f"/api/models/{HTTP_MODEL}/feedback"
-        item: dict[str, Any] = {"request_partition": 3, "request_offset": 41, "label": 2}
+        item: dict[str, Any] = {"request_partition": 1, "request_offset": 41, "label": 2}
         body = {"feedback": [item, {"request_id": "r-1", "reward": -0.5, "parameters": {"by": "clicks"}}]}
         answer = await http.client.post(path, json=body, headers={"X-Actor": "ada", "Idempotency-Key": "k"})
         assert answer.status_code == 202, answer.text
@@ -181,6 +186,7 @@ async def test_feedback_by_http_is_taken_or_refused_with_what_is_wrong(stage: St
             ({"feedback": [{**item, "label": -1}]}, ">= 0"),
             ({"feedback": [{**item, "lable": 1}]}, "lable"),
             ({"feedback": [item] * 1_001}, "length"),
+            ({"feedback": [{**item, "request_partition": 99}]}, "feedback[0] is about partition 99"),
             ({}, "feedback"),
         ):
             refused = await http.client.post(path, json=wrong)
@@ -190,7 +196,7 @@ async def test_feedback_by_http_is_taken_or_refused_with_what_is_wrong(stage: St
             await http.client.post("/api/models/nobody/feedback", json={"feedback": [item]}), 404, "unknown-model"
         )
     one, two = await given(stage, 2)
-    assert (one.feedback_id, one.request_partition, one.request_offset, one.label) == ("k:0", 3, 41, 2)
+    assert (one.feedback_id, one.request_partition, one.request_offset, one.label) == ("k:0", 1, 41, 2)
     assert (two.request_id, two.reward, two.actor, two.parameters) == ("r-1", -0.5, "ada", {"by": "clicks"})
     assert one.at <= datetime.now(UTC)
     assert names.feedback == stage.topics.feedback
@@ -213,12 +219,19 @@ def test_feedback_on_the_command_line(kafka: str, topic_prefix: str, tmp_path: P
         return result.output if code else result.stdout
 
     try:
+        settings = Settings(kafka_bootstrap_servers=kafka, topic_prefix=topic_prefix, home=tmp_path / "home")
+
+        async def create_topics() -> None:
+            await model_topics_creator(settings)("digits")
+
+        asyncio.run(create_topics())
         assert json.loads(invoke("--request", "3:41872", "--label", "4", "--feedback-id", "f", "--json")) == {
             "accepted": 1,
             "feedback_ids": ["f"],
         }
         assert "1 accepted" in invoke("--id", "r-1", "--reward", "0.5")
         assert "2 accepted" in invoke("--file", str(lines))
+        assert "partition 99" in invoke("--request", "99:1", "--label", "4", code=3)
         assert "PARTITION:OFFSET" in invoke("--request", "3-4", "--label", "4", code=2)
         assert "give label" in " ".join(invoke("--id", "r-1", code=2).split())
         assert "'rewards'" in invoke("--file", str(wrong), code=2)

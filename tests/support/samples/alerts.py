@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
+from hotswap_events.alert_care import AlertAcknowledged, AlertSnoozed, AlertSnoozeEnded
+from hotswap_events.alert_commands import (
+    AcknowledgeAlert,
+    ClearAlert,
+    EndAlertSnooze,
+    RaiseAlert,
+    SetAlertPolicy,
+    SnoozeAlert,
+)
 from hotswap_events.alerts import (
     AlertCleared,
     AlertClearedCause,
@@ -53,6 +61,18 @@ def clear_alert(rule_name: str, cause: AlertClearedCause = "operator", **attribu
     return ClearAlert(rule_name=rule_name, cause=cause, **_attributes(attributes))
 
 
+def acknowledge_alert(rule_name: str, **attributes: Any) -> AcknowledgeAlert:
+    return AcknowledgeAlert(rule_name=rule_name, **_attributes(attributes))
+
+
+def snooze_alert(rule_name: str, seconds: float = 7_200.0, **attributes: Any) -> SnoozeAlert:
+    return SnoozeAlert(rule_name=rule_name, seconds=seconds, **_attributes(attributes))
+
+
+def end_alert_snooze(rule_name: str, **attributes: Any) -> EndAlertSnooze:
+    return EndAlertSnooze(rule_name=rule_name, **_attributes(attributes))
+
+
 def alert_policy_set(policy: AlertPolicy = WATCHED) -> AlertPolicySet:
     return AlertPolicySet(policy=policy)
 
@@ -95,5 +115,12 @@ DESCRIBED: list[tuple[Any, str]] = [
     ),
     (alert_cleared("failing", 7, "operator"), "cleared the alert failing of digits (by hand)"),
     (alert_cleared("failing", 7, "rule-changed"), "cleared the alert failing of digits (its rule changed)"),
+    (AlertAcknowledged(rule_name="failing", raised_sequence=7), "acknowledged the alert failing of digits"),
+    (AlertSnoozed(rule_name="failing", seconds=7_200.0), "snoozed the alert failing of digits for 2 h"),
+    (AlertSnoozeEnded(rule_name="failing"), "ended the snooze of the alert failing of digits"),
+    (
+        AlertSnoozeEnded(rule_name="failing", cause="operator", raised_sequence=7),
+        "ended the snooze of the alert failing of digits (by hand): it is raised still",
+    ),
 ]
 """Each kind of event at least once, and what it is in a few words."""

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import structlog
 
-from hotswap_events.alert_commands import ClearAlert, SetAlertPolicy
+from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
 from hotswap_events.alerts import AlertPolicy, AlertRule
 from hotswap_events.fleet import FleetRecord
 from hotswap_events.observation import LatencyCounts, Observation
@@ -336,11 +336,18 @@ async def test_hostile_counts_silence_no_other_rule(alerting: Alerting) -> None:
     assert alerting.alerts.raised["slow"].value == 32.0
 
 
-async def test_an_operator_clears_and_it_comes_again_while_the_figure_is_above(alerting: Alerting) -> None:
+async def test_an_alert_that_an_operator_clears_does_not_come_back_at_once(alerting: Alerting) -> None:
     await alerting.rules(ERRORS)
     await alerting.seconds(5, **FAILING)
     first = alerting.alerts.raised["errors"].sequence
     await alerting.do(ClearAlert(command_id="c", actor="alice", model_name=MODEL, rule_name="errors"))
+    await alerting.seconds(5, **FAILING)
+    assert not alerting.alerts.raised
+    assert set(alerting.alerts.kept_away) == {"errors"}
+    command: dict[str, Any] = {"command_id": "d", "actor": "alice", "model_name": MODEL, "rule_name": "errors"}
+    alert = RaiseAlert(**command, value=0.5, above=0.1)
+    await alerting.do(alert)
+    await alerting.do(ClearAlert(**{**command, "command_id": "e"}, keep_away_seconds=0.0))
     await alerting.seconds(1, **FAILING)
     assert alerting.alerts.raised["errors"].sequence > first
 

@@ -8,15 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hotswap_events.alert_commands import AlertCommand, ClearAlert, RaiseAlert, SetAlertPolicy
-from hotswap_events.alerts import AlertPolicy, AlertRule
+from hotswap_events.alerts import KEEP_AWAY_SECONDS, AlertPolicy, AlertRule
 from hotswap_events.commands import Refusal
 from hotswap_stream.application.alerts.figures import Figure, Measured
-from hotswap_stream.application.alerts.judge import SILENCE_SECONDS_MIN, RuleWatch, judge, watched
+from hotswap_stream.application.alerts.judge import SILENCE_SECONDS_MIN, RuleWatch, judge, kept_away, watched
 from hotswap_stream.domain.decide import decide
 from hotswap_stream.domain.evolve import evolve
 from hotswap_stream.domain.state.model import ModelState
 from tests.support.examples import examples
-from tests.support.samples.registry import MODEL, in_envelope, register
+from tests.support.samples.alerts import snooze_alert
+from tests.support.samples.registry import EPOCH, MODEL, in_envelope, register
 
 ABOVE, BELOW = Measured(value=0.5, count=100, figures={"errors.model-failure": 50.0}), Measured(value=0.01, count=100)
 
@@ -39,12 +40,12 @@ class Watching:
         self.state = ModelState(MODEL)
         self.watches: dict[str, RuleWatch] = {}
         self.said: list[AlertCommand] = []
-        self._do(register())
+        self.do(register())
         self.set_rules(*rules)
 
     def set_rules(self, *rules: AlertRule) -> None:
         policy = AlertPolicy(rules=rules)
-        self._do(SetAlertPolicy(command_id=f"p{self.state.sequence}", actor="a", model_name=MODEL, policy=policy))
+        self.do(SetAlertPolicy(command_id=f"p{self.state.sequence}", actor="a", model_name=MODEL, policy=policy))
 
     def look(self, now_s: float, **figures: Figure) -> list[str]:
         """One look; what was said: `raise <rule>` or `clear <rule> <cause>`."""
@@ -53,7 +54,7 @@ class Watching:
         self.watches = {each.name: self._watch(each, named[each.name], now_s) for each in rules}
         said = list(judge(MODEL, self.state.alerts, "v1", named, self.watches, now_s))
         for command in said:
-            self._do(command)
+            self.do(command)
         self.said += said
         return [
             f"raise {each.rule_name}" if isinstance(each, RaiseAlert) else f"clear {each.rule_name} {each.cause}"
@@ -62,14 +63,15 @@ class Watching:
         ]
 
     def _watch(self, each: AlertRule, figure: Figure, now_s: float) -> RuleWatch:
-        raised = each.name in self.state.alerts.raised
+        alerts = self.state.alerts
+        raised = each.name in alerts.raised or kept_away(alerts, each.name, now_s)
         return watched(each, self.watches.get(each.name), figure, now_s, raised=raised)
 
-    def clear_by_hand(self, name: str) -> None:
+    def clear_by_hand(self, name: str, **fields: Any) -> None:
         command_id = f"hand-{self.state.sequence}"
-        self._do(ClearAlert(command_id=command_id, actor="a", model_name=MODEL, rule_name=name))
+        self.do(ClearAlert(command_id=command_id, actor="a", model_name=MODEL, rule_name=name, **fields))
 
-    def _do(self, command: Any) -> None:
+    def do(self, command: Any) -> None:
         decision = decide(self.state, command)
         assert not isinstance(decision, Refusal), decision
         for data in decision.events:
@@ -165,9 +167,34 @@ def test_a_process_that_starts_again_raises_nothing_twice_and_clears(watching: W
 def test_an_alert_cleared_by_hand_comes_again_when_it_was_above_for_long_enough(watching: Watching) -> None:
     now = raised(watching)
     watching.look(now + 100, error_rate=ABOVE)
-    watching.clear_by_hand("error-rate")
+    watching.clear_by_hand("error-rate", keep_away_seconds=0.0)
     assert watching.look(now + 101, error_rate=ABOVE) == []
     assert watching.look(now + 111, error_rate=ABOVE) == ["raise error-rate"]
+
+
+def test_an_alert_cleared_by_hand_is_kept_away_for_a_while_though_its_cause_holds(watching: Watching) -> None:
+    raised(watching)
+    watching.clear_by_hand("error-rate")
+    cleared = EPOCH.timestamp() + watching.state.sequence
+    assert [watching.look(cleared + second, error_rate=ABOVE) for second in (1, 11, 150, 299)] == [[]] * 4
+    assert watching.look(cleared + KEEP_AWAY_SECONDS, error_rate=ABOVE) == []
+    assert watching.look(cleared + KEEP_AWAY_SECONDS + 10, error_rate=ABOVE) == ["raise error-rate"]
+
+
+def test_a_snooze_ends_by_its_time_or_with_its_rule(watching: Watching) -> None:
+    watching.do(snooze_alert("error-rate", 60.0))
+    snoozed = EPOCH.timestamp() + watching.state.sequence
+    for now in (snoozed, snoozed + 10):
+        watching.look(now, error_rate=ABOVE)
+    assert set(watching.state.alerts.snoozes) == set(watching.state.alerts.raised) == {"error-rate"}
+    watching.look(snoozed + 59, error_rate=ABOVE)
+    assert watching.state.alerts.snoozes
+    watching.look(snoozed + 60, error_rate=ABOVE)
+    assert not watching.state.alerts.snoozes
+    watching.do(snooze_alert("error-rate", 60.0))
+    watching.set_rules(rule("other"))
+    watching.look(snoozed + 61, other="nothing")
+    assert not watching.state.alerts.snoozes
 
 
 def test_an_alert_whose_rule_the_default_policy_lost_is_cleared(watching: Watching) -> None:

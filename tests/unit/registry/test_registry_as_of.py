@@ -13,6 +13,7 @@ from hotswap_stream.application.registry.as_of import (
     WAITING_MAX,
     OffsetNotReachedError,
     RegistryAsOf,
+    TimeNotReachedError,
     TooManyReplaysError,
 )
 from tests.support.samples.registry import EPOCH, MODEL, LogBuilder, SteppingClock, promoted, trained
@@ -50,6 +51,16 @@ async def test_the_state_after_an_offset_and_at_a_time(log: CountingLog) -> None
     assert list((await past.at_time(EPOCH + timedelta(milliseconds=1)))[MODEL].state.versions) == ["v1", "v2"]
     assert await past.at_time(datetime(1970, 1, 1, tzinfo=UTC)) == {}
     assert (await past.at_time(EPOCH + timedelta(days=1)))[MODEL].state.active_version == "v9"
+
+
+async def test_a_time_that_has_not_come_is_refused_with_the_newest_event(log: CountingLog) -> None:
+    past, now = RegistryAsOf(log), EPOCH + timedelta(hours=1)
+    with pytest.raises(
+        TimeNotReachedError, match=r"has not come yet; the newest event of the log is at offset 9, of 20"
+    ):
+        await past.at_time(now + timedelta(minutes=2), now=now)
+    # Clocks may be a little apart.
+    assert (await past.at_time(now + timedelta(seconds=30), now=now))[MODEL].state.active_version == "v9"
 
 
 async def test_an_offset_that_is_not_there_is_refused_with_what_is(log: CountingLog) -> None:

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from hotswap_events.registry import RegistryEvent
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
+from hotswap_stream.domain.reserved import ANALYSIS_ACTOR
 from tests.support.decider_specification import given
 from tests.support.samples.registry import (
     archived,
@@ -72,6 +73,15 @@ class TestAnalysis:
 
     def test_success_by_what_would_not_notice_wrong_answers_waits_for_a_person(self) -> None:
         given(*IN_CANARY).when(record_analysis()).then(analysis_recorded(), WAITS)
+
+    def test_a_promotion_by_an_analysis_says_who_let_it(self) -> None:
+        canary = (*PROVEN, rollout_started(CANARY, policy=BY_LABELS))
+        outcome = given(*canary).when(record_analysis(evidence=EVIDENCE, actor=ANALYSIS_ACTOR))
+        outcome.then(
+            analysis_recorded(evidence=EVIDENCE),
+            completed("promoted", model_version="v2", evidence=EVIDENCE),
+            replace(promoted("v2", "v1"), approved_by="alice"),
+        )
 
     def test_the_last_analysis_is_what_a_promotion_rests_on(self) -> None:
         policy = replace(BY_LABELS, metrics=(*BY_LABELS.metrics, *POLICY.metrics))

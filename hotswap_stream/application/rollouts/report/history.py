@@ -12,8 +12,8 @@ from hotswap_stream.application.rollouts.report.report import MARGINS, Experimen
 from hotswap_stream.domain.deciding.applicable import applicable
 from hotswap_stream.domain.state.rollout import RolloutState
 
-LATE = timedelta(days=7)
-"""Feedback about a rollout that ended longer ago than this is not waited for."""
+OUTSTANDING = timedelta(minutes=5)
+"""Workers may say so late what they answered in a rollout that has ended."""
 
 
 async def experiment_report(
@@ -26,7 +26,8 @@ async def experiment_report(
 ) -> ExperimentReport | Refusal:
     """Return the report on this rollout; without an id, on the one that goes on, or the last one that ended.
 
-    Reads all that was recorded since it began: about 10,000 records a second. HotswapErrors where that cannot be.
+    Reads all that was recorded since it began: about 10,000 records a second. Feedback that comes after its end changes
+    nothing. HotswapErrors where it cannot be read.
     """
     rollout = _find(streams, model_name, rollout_id)
     if isinstance(rollout, Refusal):
@@ -38,7 +39,7 @@ async def experiment_report(
         if isinstance(value, Observation):
             if value.rollout_id == rollout.rollout_id:
                 experiment.observe(value, recorded.at)
-        elif joiner is not None:
+        elif joiner is not None and (rollout.ended_at is None or recorded.at <= rollout.ended_at):
             judged = judged_of(await joiner.join(value))
             # The answers of the bake are no longer those of two arms.
             if judged is not None and (rollout.ended_at is None or judged.answered_at <= rollout.ended_at):
@@ -47,7 +48,7 @@ async def experiment_report(
 
 
 def _until(rollout: RolloutState) -> datetime | None:
-    return None if rollout.ended_at is None else rollout.ended_at + LATE
+    return None if rollout.ended_at is None else rollout.ended_at + OUTSTANDING
 
 
 def _find(streams: Streams, model_name: str, rollout_id: str | None) -> RolloutState | Refusal:

@@ -24,6 +24,8 @@ from hotswap_stream.application.rollouts.analysis.table import ModelTable, Rollo
 from hotswap_stream.application.rollouts.analysis.verdicts import verdicts_of
 from hotswap_stream.application.rollouts.report.arms import ArmReport, arm_report
 from hotswap_stream.application.rollouts.report.arms import RewardShown as RewardShown
+from hotswap_stream.application.rollouts.report.decision import RolloutDecision, decision_of
+from hotswap_stream.application.rollouts.report.undecided import Undecided, undecided_of
 from hotswap_stream.domain.deciding.live_metrics import (
     FEEDBACK_METRICS,
     LIVE_METRICS,
@@ -35,8 +37,9 @@ from hotswap_stream.domain.rollouts.automatic import looks_at_content
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.domain.statistics.evidence import Evidence
 
-Advice = Literal["roll out", "roll back", "no harm", "continue"]
-"""`no harm`: what the policy names is good enough, and nothing of it tells right answers from wrong ones."""
+Advice = Literal["roll out", "roll back", "no harm", "continue", "ended"]
+"""`no harm`: what the policy names is good enough, and nothing of it tells right answers from wrong ones. `ended`:
+there is nothing left to advise; `decision` says what came of it."""
 
 MARGINS: dict[MetricName, float] = {
     "success-rate": 0.05,
@@ -85,9 +88,13 @@ class ExperimentReport(Struct, frozen=True, kw_only=True):
     arms: tuple[ArmReport, ...]
     lifts: tuple[Lift, ...]
     evidence: tuple[MetricEvidence, ...]
-    """By the policy's metrics, since the rollout's start."""
+    """By the policy's metrics, since the rollout's start; of one that ended, that of the last analysis in the log."""
     advice: Advice
     because: str
+    undecided: tuple[Undecided, ...] = ()
+    """Why metrics decide nothing yet."""
+    decision: RolloutDecision | None = None
+    """How the rollout ended, as the log says; null while it goes on."""
 
 
 class Experiment:
@@ -154,6 +161,15 @@ class Experiment:
                 because += f", and no metric says whether the answers of {best.model_version} are right"
                 if (compared := figures.get(best.model_version)) and compared.agreement.trials:
                     because += f"; {compared.agreement.rate:.1%} agree with those of {rollout.baseline_version}"
+        evidence = tuple(entry for verdict in verdicts for entry in verdict.evidence)
+        undecided = undecided_of(evidence, rollout.policy.answers_min)
+        if advice == "continue" and undecided:
+            because = "; ".join(f"{each.metric} of {each.model_version}: {each.because}" for each in undecided)
+        decision = decision_of(rollout)
+        if decision is not None:
+            # The log says what came of it and by which evidence: what today's tests would say may differ.
+            advice, because, undecided = "ended", str(decision), ()
+            evidence = rollout.analyses[-1].evidence if rollout.analyses else evidence
         named = {rule.metric for rule in rollout.policy.metrics}
         weights = {arm.model_version: arm.weight for arm in rollout.arms}
         return ExperimentReport(
@@ -173,9 +189,11 @@ class Experiment:
                 for name in (rollout.baseline_version, *rollout.candidates)
             ),
             lifts=() if shown is None else tuple(_lifts(shown, named)),
-            evidence=tuple(entry for verdict in verdicts for entry in verdict.evidence),
+            evidence=evidence,
             advice=advice,
             because=because,
+            undecided=undecided,
+            decision=decision,
         )
 
     def _both(self) -> tuple[tuple[bool, RolloutState], ...]:
