@@ -54,6 +54,7 @@ TITLES: Mapping[str, str] = {
     "source-refused": "The model cannot be taken from there",
     "not-exportable": "The version cannot be handed out",
     "unknown-upload": "No such upload",
+    "unknown-webhook": "No such webhook",
     "upload-busy": "The upload is in use",
     "upload-incomplete": "The upload is not complete",
     "wrong-offset": "The upload goes on elsewhere",
