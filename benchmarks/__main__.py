@@ -17,6 +17,7 @@ BENCHMARKS = (
     "padding",
     "load_300mb",
     "observation_cost",
+    "metrics_page",
     "shadow_cost",
     "bad_canary",
     "good_rollout",

@@ -148,6 +148,7 @@ async def broker_settings(partitions: int) -> AsyncIterator[Settings]:
     with tempfile.TemporaryDirectory(prefix="hotswap-bench-") as home:
         async with EmbeddedKafka() as broker:
             yield Settings(
+                api_open="loopback",
                 kafka_bootstrap_servers=broker.bootstrap_servers,
                 home=Path(home),
                 request_partitions=partitions,

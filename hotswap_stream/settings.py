@@ -33,6 +33,17 @@ def _default_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "hotswap-stream"
 
 
+def config_folder() -> Path:
+    """Return the folder of what this user of this machine configured."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "hotswap-stream"
+
+
+def environment_variables() -> Mapping[str, str]:
+    """Return the variables of this process."""
+    return os.environ
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Every setting with its default; the variable is the field's name in upper case after `HOTSWAP_`."""
 
@@ -118,13 +129,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     runtime_cpu_seconds_max: int = 300
     """Processor time of one pass through a runtime, over all its threads; 0: no limit."""
     api_host: str = "127.0.0.1"
-    """Where the API listens. Beyond loopback it needs `API_KEYS`, or `API_INSECURE_NO_KEYS`."""
+    """Where the API listens. Without a key only health and metrics answer there, unless `API_OPEN` says otherwise."""
     api_port: int = 8000
     api_keys: str | None = None
-    """`name:key,name:key`. With any, whatever changes state over HTTP needs one; its name is the actor in the log."""
+    """`name:key,name:key`: keys beside those of `hotswap-stream keys`. They may do all; the name is the actor."""
+    api_open: Literal["loopback", "anybody"] | None = None
+    """Who needs no key over HTTP and may do everything. `loopback`: callers of the same machine, to try things out.
+    `anybody`: only where something else keeps others out, such as a proxy that asks for passwords. Unset: nobody."""
     api_insecure_no_keys: bool = False
-    """Listen beyond loopback although there are no keys. Only where something else keeps others out: a container whose
-    port is published on loopback only, a proxy that asks for passwords."""
+    """What `API_OPEN=anybody` was called; it still means that, where `API_OPEN` says nothing."""
     api_allowed_hosts: str | None = None
     """`name,name`: names of the API beside `localhost`, its host and its machine's name, such as that of a Kubernetes
     service; `*.name` for all that end so, `*` for any. Requests by another name are refused, for they may be those of a
@@ -147,16 +160,23 @@ class Settings(Struct, frozen=True, kw_only=True):
     """A request over HTTP that would likely wait longer, by the workers' lag, is refused with 503 and Retry-After."""
     api_infer_in_flight_per_key_max: int = 128
     """Requests to models at once with one API key; more are refused with 429. Those without a key share one limit."""
+    api_requests_per_second_per_key_max: float = 0.0
+    """Requests of any kind a second with one API key, and as many at once; more are refused with 429. 0: no limit."""
     api_url: str | None = None
     """The API that `hotswap-stream publish` sends to, such as `https://models.example:8000`. Unset: it writes to the
     store and the log of the environment itself."""
     api_key: str | None = None
-    """What commands that ask the API show as their key."""
+    """What commands, and the Python clients, that ask the API show as their key."""
     mlflow_production_alias: str = "champion"
     """The alias by which clients of MLflow name what is in production: setting it promotes, through all gates."""
     mlflow_url: str | None = None
     """How clients of MLflow reach the API when they download a version, such as `https://models.example`; needed after
     a proxy that ends TLS. Unset: by the name they asked by."""
+    metrics_host: str = "127.0.0.1"
+    """Where workers and agents listen for Prometheus and for probes. It needs no key, and shows no secret."""
+    metrics_port: int | None = None
+    """Port on which a worker or the agents serve `/metrics`, `/livez` and `/readyz`; 0: a free one. `<home>/metrics/`
+    names it, as Prometheus' file discovery reads it. Unset: none; `up` takes 0."""
     training_seconds_max: float = 3_600.0
     evaluation_seconds_max: float = 600.0
     """How long measuring a version on the validation set may take."""
@@ -258,6 +278,21 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def passed_over(environment: Mapping[str, str] | None = None) -> frozenset[str]:
     """Return variables with the prefix that are no settings: Kubernetes set them for a service of such a name."""
     return service_links(os.environ if environment is None else environment, PREFIX)
+
+
+def open_to(settings: Settings) -> Literal["loopback", "anybody"] | None:
+    """Return who needs no key over HTTP."""
+    return settings.api_open or ("anybody" if settings.api_insecure_no_keys else None)
+
+
+def api_key_here() -> str | None:
+    """Return what Python programs show as their key where they name none, so that it stands in no program."""
+    return os.environ.get(f"{PREFIX}API_KEY") or None
+
+
+def no_color(environment: Mapping[str, str] | None = None) -> bool:
+    """Return whether `NO_COLOR` is set, as no-color.org says: to anything but nothing."""
+    return bool((os.environ if environment is None else environment).get("NO_COLOR"))
 
 
 def parse_api_keys(text: str | None) -> dict[str, str]:

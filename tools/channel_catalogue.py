@@ -6,6 +6,8 @@ from msgspec import Struct
 
 from hotswap_events.topics import Topics, TopicSpec
 from tools.message_catalogue import (
+    API_KEY,
+    API_KEY_REVOKED,
     COMMAND_RESULT,
     COMMANDS,
     COMPARISON,
@@ -113,6 +115,16 @@ def channels(topics: Topics | None = None) -> tuple[Channel, ...]:
             operations=(
                 Operation(name="reportFleet", action="send", summary="Say what this worker holds and serves."),
                 Operation(name="followFleet", action="receive", summary="Know what the workers hold and serve."),
+            ),
+        ),
+        Channel(
+            name="keys",
+            spec=specs.pop(topics.keys),
+            description="API keys, without their secrets: what each may do. Compacted, by key.",
+            messages=(API_KEY, API_KEY_REVOKED),
+            operations=(
+                Operation(name="writeKeys", action="send", summary="Make, rotate and revoke keys."),
+                Operation(name="followKeys", action="receive", summary="Know who may do what over HTTP."),
             ),
         ),
         Channel(

@@ -8,6 +8,7 @@ from pathlib import Path
 from tools.reference_cli import cli_page
 from tools.reference_http import http_page
 from tools.reference_messages import events_page, messages_page
+from tools.reference_metrics import metrics_page
 from tools.reference_pages import errors_page, legal_steps_page, settings_page, topics_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,6 +20,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "messages.md": messages_page,
     "topics.md": topics_page,
     "settings.md": settings_page,
+    "metrics.md": metrics_page,
     "legal-steps.md": legal_steps_page,
     "errors.md": errors_page,
     "http.md": http_page,

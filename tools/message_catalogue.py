@@ -12,6 +12,7 @@ from hotswap_events.commands import AnyCommand, CommandResult
 from hotswap_events.envelope import CONTENT_TYPE as CLOUDEVENTS_CONTENT_TYPE
 from hotswap_events.fleet import FleetRecord
 from hotswap_events.inference import JSON_CONTENT_TYPE, InferError, InferRequest, InferResponse
+from hotswap_events.keys import ApiKey, ApiKeyRevoked
 from hotswap_events.log_stream import LOG_EVENT_TYPES, LOG_STREAM
 from hotswap_events.observation import Comparison, Feedback, Observation
 from hotswap_events.registry_state import RegistryState
@@ -125,6 +126,22 @@ FLEET_RECORD = Message(
     folder="messages",
     summary=summary_of(FleetRecord),
     key="`<worker>/<model name>`, UTF-8. A null value says that the worker left.",
+)
+
+API_KEY = Message(
+    name="hotswap.api-key",
+    payload=ApiKey,
+    folder="messages",
+    summary=summary_of(ApiKey),
+    key="The key's id. A null value says that the key is gone.",
+)
+
+API_KEY_REVOKED = Message(
+    name="hotswap.api-key-revoked",
+    payload=ApiKeyRevoked,
+    folder="messages",
+    summary=summary_of(ApiKeyRevoked),
+    key="`<key id>/revoked`.",
 )
 
 REGISTRY_STATE = Message(
@@ -278,6 +295,8 @@ MESSAGES: tuple[Message, ...] = (
     COMMAND_RESULT,
     REGISTRY_STATE,
     FLEET_RECORD,
+    API_KEY,
+    API_KEY_REVOKED,
     INFER_REQUEST,
     INFER_RESPONSE,
     INFER_ERROR,

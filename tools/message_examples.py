@@ -29,6 +29,7 @@ from hotswap_events.commands import (
 from hotswap_events.envelope import GENESIS, Envelope
 from hotswap_events.fleet import FleetRecord, FleetVersion
 from hotswap_events.inference import AnswerFacts, InferError, InferRequest, InferResponse, InferTensor, RequestedOutput
+from hotswap_events.keys import ApiKey, ApiKeyRevoked, KeySecret
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_events.windows import WindowRecord, WindowRule, WindowsMarker
 from hotswap_stream.application.log.port import LogRecord
@@ -197,6 +198,25 @@ _OTHERS: dict[str, Sequence[Struct]] = {
             serving_registry_offset=17,
             partitions=(0, 1, 2, 3),
         ),
+    ),
+    "hotswap.api-key": (
+        ApiKey(
+            key_id="k7m2q9x4w1bz",
+            name="ci",
+            scopes=("operate",),
+            models=("digits", "fraud-*"),
+            secrets=(
+                KeySecret(sha256="a" * 64),
+                KeySecret(sha256="b" * 64, valid_until=_TIME + timedelta(days=8)),
+            ),
+            created_at=_TIME,
+            created_by="ada",
+            expires_at=_TIME + timedelta(days=90),
+            rotated_at=_TIME + timedelta(days=7),
+        ),
+    ),
+    "hotswap.api-key-revoked": (
+        ApiKeyRevoked(key_id="k7m2q9x4w1bz", at=_TIME + timedelta(days=30), by="ada", reason="left on a laptop"),
     ),
     "hotswap.infer-request": (
         InferRequest(

@@ -19,6 +19,7 @@ _TAGS = (
     "training",
     "events",
     "mlflow",
+    "keys",
     "health",
 )
 _TITLES = {"mlflow": "MLflow"}
@@ -37,7 +38,9 @@ def http_page() -> str:
         "The server's own, complete description is its OpenAPI document (`schemas/openapi.json`, and under `/schema` "
         "while it runs). Every answer that is not a success is `application/problem+json`, "
         "under `/v2` the Open Inference Protocol's `{\"error\": …}`, and under `/api/2.0/mlflow` MLflow's "
-        '`{"error_code": …, "message": …}`. Operations that change state need an API key where the server has keys.\n'
+        '`{"error_code": …, "message": …}`. All but health and metrics need an API key with '
+        "the scope: `read` for GET, `infer` for asking models and for feedback, `operate` for all else, `admin` for "
+        "keys and the clean-up.\n"
     ]
     for tag in _TAGS:
         chosen = [entry for entry in operations if entry[2]["tags"][0] == tag]

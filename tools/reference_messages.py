@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from tools.json_schemas import JsonObject, message_schema
 from tools.markdown import GENERATED, code, fenced, table
 from tools.message_catalogue import (
+    API_KEY,
+    API_KEY_REVOKED,
     COMMAND_RESULT,
     COMMANDS,
     DEAD_LETTER,
@@ -26,6 +28,7 @@ _PARTS: Sequence[tuple[str, str, Sequence[Message]]] = (
     ("Request", "", (INFER_REQUEST,)),
     ("Answer", "", (INFER_RESPONSE, INFER_ERROR)),
     ("State", "On `hotswap.registry-state` and `hotswap.fleet`, both compacted.", (REGISTRY_STATE, FLEET_RECORD)),
+    ("Keys", "On `hotswap.keys`, compacted.", (API_KEY, API_KEY_REVOKED)),
     ("Dead letters", "On `hotswap.dead-letters`.", (DEAD_LETTER,)),
 )
 

@@ -21,6 +21,7 @@ AlertMetric = Literal[
     "score-drift",
     "lag",
     "standstill",
+    "silent-workers",
 ]
 AlertSeverity = Literal["warning", "critical"]
 AlertClearedCause = Literal["recovered", "rule-changed", "operator"]
@@ -45,16 +46,19 @@ class AlertRule(Struct, frozen=True, kw_only=True, gc=False):
     `input-drift`, `score-drift`: largest distance of the distribution functions (Kolmogorov–Smirnov, 0 to 1) of live
     inputs or scores and those in the active version's profile, less what chance and the sketches explain. `lag`:
     requests that wait in the model's request topic. `standstill`: for how many seconds a partition in which requests
-    wait has not moved; of a partition among others that move, those beyond nine minutes."""
+    wait has not moved; of a partition among others that move, those beyond nine minutes.
+    `silent-workers`: workers of the model that were not heard of for ten seconds, at most an hour, and did not say that
+    they stop."""
     above: float
     """The alert is raised when the figure is above it."""
     quantile: float = 0.95
     """Of the latency."""
     window_seconds: float = 60.0
-    """What lies further back does not count. `lag` and `standstill` are looked at as they are."""
+    """What lies further back does not count. `lag`, `standstill` and `silent-workers` are looked at as they
+    are."""
     answers_min: int = 50
-    """Fewer requests in the window say nothing, or fewer answers about which something came back; `lag` and
-    `standstill` need none."""
+    """Fewer requests in the window say nothing, or fewer answers about which something came back; `lag`, `standstill`
+    and `silent-workers` need none."""
     for_seconds: float = 0.0
     """How long the figure must have been above before the alert is raised."""
     clear_seconds: float = 60.0
@@ -84,7 +88,8 @@ class AlertRaised(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     rule: AlertRule
     value: float
     count: int = 0
-    """Requests, answers, values or, for `lag` and `standstill`, partitions that the figure is made of."""
+    """Requests, answers, values, for `lag` and `standstill` partitions, or for `silent-workers` workers that the figure
+    is made of."""
     figures: dict[str, float] = {}
     """Further figures: errors by code, the share of each version, the distance of each input."""
     model_version: str | None = None

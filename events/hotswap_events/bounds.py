@@ -13,6 +13,7 @@ from typing import Annotated
 from msgspec import Meta
 
 INT64_MAX = 2**63 - 1
+PARTITION_MAX = 2**31 - 1
 COUNT_MAX = 10**12
 """Things counted in one record. Nine million such records fit into 64 bits."""
 MEASURE_MAX = 1e18
@@ -28,7 +29,7 @@ TIME_MAX = datetime(3000, 1, 1, tzinfo=UTC)
 
 Offset = Annotated[int, Meta(ge=0, le=INT64_MAX)]
 """Offset of a record in its partition."""
-Partition = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Partition = Annotated[int, Meta(ge=0, le=PARTITION_MAX)]
 Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
 Index = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 """Index of a class among a model's scores."""

@@ -1,5 +1,6 @@
 """What all commands carry, and the types of their common fields."""
 
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -28,3 +29,5 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="
     """Refuse unless the model's stream is at this sequence: for a caller that decided on what it had read."""
     correlation_id: CommandId | None = None
     traceparent: Annotated[str, Meta(max_length=128)] | None = None
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    """From then on it is refused instead of carried out, by the clock of whoever handles it."""

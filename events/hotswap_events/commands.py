@@ -148,6 +148,7 @@ RefusalCode = Literal[
     "sequence-mismatch",
     "conflict",
     "command-unreadable",
+    "command-expired",
 ]
 
 

@@ -21,6 +21,9 @@ Sha256Hex = Annotated[str, Meta(extra_json_schema={"pattern": "^[0-9a-f]{64}$"})
 Ignorable = Annotated[Any, Meta(extra_json_schema={"type": "boolean"})]
 """`True` or anything else. Not checked while decoding: readers that do not know the attribute count such an event."""
 
+ActorBy = Annotated[Any, Meta(extra_json_schema={"type": "string", "enum": ["key", "claim", "topic", "signature"]})]
+"""By which way the actor is known. Not checked while decoding, as of `Ignorable`."""
+
 Sequence = Annotated[int, Meta(ge=1)]
 Timestamp = Annotated[datetime, Meta(tz=True)]
 
@@ -54,6 +57,10 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     ignorable: Ignorable = False
     """`true`: a reader that does not know the type loses nothing that a decision needs. Absent: it must understand it,
     and else decides nothing on this model but what is possible in every state."""
+    actorby: ActorBy = None
+    """How the actor is known: by an API `key`, by a webhook's `signature`, by his own `claim` where no key is needed,
+    or as whoever sent a command to the `topic` says. Absent: it is what the writer to the log says, be it a part of the
+    product or its command line."""
 
 
 class EnvelopeHeader(Struct, frozen=True, kw_only=True, gc=False):
@@ -74,3 +81,4 @@ class EnvelopeHeader(Struct, frozen=True, kw_only=True, gc=False):
     reason: str | None = None
     traceparent: str | None = None
     ignorable: Ignorable = False
+    actorby: ActorBy = None

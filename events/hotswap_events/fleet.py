@@ -68,6 +68,8 @@ class FleetRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """Of the event that chose the serving version."""
     partitions: Annotated[tuple[Partition, ...], Meta(max_length=PARTITIONS_MAX)] = ()
     """Request partitions it answers."""
+    waiting: Count = 0
+    """Requests that wait in these partitions, as of the last look."""
     observations_lost: ObservationsLost = ObservationsLost()
     trouble: str | None = None
     """Why it does not get on with the model's requests; null while it does."""
@@ -81,3 +83,5 @@ class FleetRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """Architectures and runtimes that the worker has beside those that it always has."""
     kinds: Annotated[tuple[Name, ...], Meta(max_length=PLUGINS_MAX)] = ()
     """Kinds of artifacts that it can load: what they need is installed. Empty: it does not say."""
+    release: Name | None = None
+    """Of hotswap-stream, that the worker runs; null if it does not say."""

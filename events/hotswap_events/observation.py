@@ -51,6 +51,7 @@ SumOfValues = Annotated[float, Meta(ge=-SUM_MAX, le=SUM_MAX)]
 SumOfSquares = Annotated[float, Meta(ge=0.0, le=SQUARES_MAX)]
 Labels = Annotated[dict[Index, Count], Meta(max_length=LABELS_MAX)]
 Sketches = Annotated[dict[Name, SketchText], Meta(max_length=SKETCHES_MAX)]
+PassRows = Annotated[dict[Annotated[int, Meta(ge=0, le=31)], Count], Meta(max_length=32)]
 Outputs = Annotated[tuple[InferTensor, ...], Meta(max_length=OUTPUTS_MAX)]
 FeedbackId = Annotated[str, Meta(min_length=1, max_length=256)]
 Reward = Annotated[float, Meta(ge=-REWARD_MAX, le=REWARD_MAX)]
@@ -127,6 +128,11 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     total: LatencyCounts = LatencyCounts()
     """From the request's record timestamp to the end of its forward pass: what a caller waits, but for the network.
     Shadows have none."""
+    queue: LatencyCounts = LatencyCounts()
+    """From the request's record timestamp to the begin of its forward pass. Shadows have none."""
+    pass_rows: PassRows = {}
+    """Forward passes by the rows that they answered: under n, those of more than 2^(n−1) and up to 2^n. Of shadows
+    none."""
     slow_ms: Annotated[float, Meta(ge=0.0)] | None = None
     """What `slow` was counted by: the least `slow_ms` in the rollout's policy."""
     labels: Labels = {}

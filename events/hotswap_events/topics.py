@@ -14,7 +14,7 @@ REQUEST_PARTITIONS = 8
 _DAY_MS = 24 * 60 * 60 * 1000
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _ROLE = re.compile(
-    r"[^.]+\.(registry|registry-state|commands|command-results|fleet|dead-letters|observations|comparisons|feedback"
+    r"[^.]+\.(registry|registry-state|commands|command-results|fleet|keys|dead-letters|observations|comparisons|feedback"
     r"|evidence|requests|responses|windows|workers|agents)(\..*)?",
     re.DOTALL,
 )
@@ -141,6 +141,11 @@ class Topics(Struct, frozen=True):
         return f"{self.prefix}.fleet"
 
     @property
+    def keys(self) -> str:
+        """Compacted: API keys, without their secrets, keyed by their ids."""
+        return f"{self.prefix}.keys"
+
+    @property
     def dead_letters(self) -> str:
         """Copies of records that could not be handled, with the cause in the headers."""
         return f"{self.prefix}.dead-letters"
@@ -189,6 +194,7 @@ class Topics(Struct, frozen=True):
             TopicSpec(name=self.command_results, partitions=4, cleanup_policy="delete", retention_ms=7 * _DAY_MS),
             # One clock tells how much older a worker's record is than the newest one.
             TopicSpec(name=self.fleet, partitions=1, cleanup_policy="compact", retention_ms=-1, append_time=True),
+            TopicSpec(name=self.keys, partitions=1, cleanup_policy="compact", retention_ms=-1),
             TopicSpec(name=self.dead_letters, partitions=4, cleanup_policy="delete", retention_ms=30 * _DAY_MS),
             # By the broker's clock: a rollout's policy is tried again on what lies between two times.
             TopicSpec(

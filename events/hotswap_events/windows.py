@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from hotswap_events.bounds import INT64_MAX, Count, Offset
+from hotswap_events.bounds import INT64_MAX, NAME_CHARACTERS_MAX, Count, Offset
 from hotswap_events.inference import DATATYPE_BYTES, NumberDatatype
 
 WINDOW_BYTES_MAX = 512 * 1024
@@ -20,13 +20,14 @@ WINDOW_IDS_MAX = 32
 
 _WINDOW, _MARKER = b"/w/", b"/m"
 _NewestOffset = Annotated[int, Meta(ge=-1, le=INT64_MAX)]
+_TensorName = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
 _Size = Annotated[int, Meta(ge=1, le=WINDOW_BYTES_MAX)]
 
 
 class WindowRule(Struct, frozen=True, kw_only=True):
     """What is taken out of requests into windows, and how much of it is kept."""
 
-    input: str
+    input: _TensorName
     """Name of the tensor that brings steps."""
     datatype: NumberDatatype
     features: _Size
@@ -47,7 +48,7 @@ class WindowRecord(Struct, frozen=True, kw_only=True):
     request_offset: _NewestOffset
     """Of the request that brought the newest steps, in the request partition of the same number; -1: none that is
     there, because the topic was made anew."""
-    input: str
+    input: _TensorName
     datatype: NumberDatatype
     features: _Size
     steps: _Size

@@ -17,10 +17,19 @@ from hotswap_events.observation import Observation
 from hotswap_events.profile import ModelProfiled
 from hotswap_stream.agents.broker_clock import BrokerClock
 from hotswap_stream.agents.model_records import appended_at
-from hotswap_stream.application.alerts.figures import Figure, Reference, lag_figure, standstill_figure, window_figure
+from hotswap_stream.application.alerts.figures import (
+    Figure,
+    Measured,
+    Reference,
+    lag_figure,
+    silent_figure,
+    standstill_figure,
+    window_figure,
+)
 from hotswap_stream.application.alerts.judge import RuleWatch, judge, kept_away, watched
 from hotswap_stream.application.alerts.window import DRIFT_METRICS, TOPIC_METRICS, AlertWindows
 from hotswap_stream.application.clock import Clock
+from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.inference.lag import RequestLag, WaitingRequests
 from hotswap_stream.application.observations.feedback import JoinedFeedback
 from hotswap_stream.application.observations.sketch import readable_sketches
@@ -84,16 +93,22 @@ class _Watched:
 class AlertAgent:
     """Raises and clears the alerts of the models that this process owns.
 
-    `hear` gets each observation as it is read; `watch` runs beside. Without `lag` its rules say nothing.
+    `hear` gets each observation as it is read; `watch` runs beside. Without `lag` or `fleet` rules on them say nothing.
     """
 
     def __init__(
-        self, registry: Registry, *, clock: Clock, lag: RequestLag | None = None, lag_seconds: float = LAG_SECONDS
+        self,
+        registry: Registry,
+        *,
+        clock: Clock,
+        lag: RequestLag | None = None,
+        lag_seconds: float = LAG_SECONDS,
+        fleet: FleetView | None = None,
     ) -> None:
         self._registry = registry
         self._clock = clock
         self._broker_clock = BrokerClock()
-        self._lag = lag
+        self._lag, self._fleet = lag, fleet
         self._lag_every = timedelta(seconds=lag_seconds)
         self._waiting: Mapping[str, WaitingRequests] = {}
         self._lag_asked: frozenset[str] = frozenset()
@@ -218,13 +233,17 @@ class AlertAgent:
         now_ms = round(now_s * 1000)
         waiting = self._waiting.get(name)
         nothing_said = not state.alerts.raised and not state.alerts.snoozes
-        if nothing_said and (waiting is None or not waiting.requests) and model.windows.quiet(now_ms):
+        quiet = nothing_said and (waiting is None or not waiting.requests) and model.windows.quiet(now_ms)
+        silent = self._silent(name) if any(rule.metric == "silent-workers" for rule in rules) else "nothing"
+        if quiet and not (isinstance(silent, Measured) and silent.value):
             model.watches = {}  # nothing is above anything
             return
         fresh = now >= self._fresh_from
         figures: dict[str, Figure] = {}
         for rule in rules:
-            if rule.metric in TOPIC_METRICS:
+            if rule.metric == "silent-workers":
+                figures[rule.name] = silent
+            elif rule.metric in TOPIC_METRICS:
                 figures[rule.name] = _topic_figure(rule, state, waiting) if name in self._lag_asked else "too-little"
             elif fresh:
                 try:
@@ -246,6 +265,11 @@ class AlertAgent:
         }
         for command in list(judge(name, state.alerts, state.active_version, figures, model.watches, now_s)):
             await self._say(model, state.alerts, command)
+
+    def _silent(self, name: str) -> Figure:
+        if self._fleet is None or not self._fleet.known:
+            return "too-little"
+        return silent_figure(self._fleet.workers(name))
 
     async def _say(self, model: _Watched, alerts: AlertsState, command: AlertCommand) -> None:
         if model.refused.get(command.command_id) == alerts:

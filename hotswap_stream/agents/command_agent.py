@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from hotswap_events import headers
+from hotswap_events.command import ACTOR_CHARACTERS_MAX
 from hotswap_events.commands import AnyCommand, CommandId, CommandResult, Refusal
 from hotswap_events.inference import JSON_CONTENT_TYPE
 from hotswap_events.nesting import nests_too_deep
@@ -14,7 +15,7 @@ from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.topics.dead_letter import CAUSE_CHARACTERS_MAX
 from hotswap_stream.application.topics.records import InboundRecord, OutboundRecord, Publisher
-from hotswap_stream.domain.reserved import wrong_actor, wrong_command_id
+from hotswap_stream.domain.reserved import TOPIC_ACTOR, wrong_actor, wrong_command_id
 
 COMMAND_BYTES_MAX = 900_000
 """The limit on a command's value; what is longer could not be copied whole to the dead letters."""
@@ -110,7 +111,8 @@ class CommandAgent:
                 command_id=command.command_id, status="refused", model_name=command.model_name, refusal=refusal
             )
         else:
-            result = await self._registry.handle(command)
+            actor = f"{TOPIC_ACTOR}{command.actor}"[:ACTOR_CHARACTERS_MAX]
+            result = await self._registry.handle(msgspec.structs.replace(command, actor=actor), actor_by="topic")
         await self._answer(result, correlation_id=command.correlation_id)
 
     async def _answer_failed(self, record: InboundRecord, cause: str) -> None:

@@ -13,6 +13,7 @@ from hotswap_stream.agents.alert_agent import LAG_SECONDS, AlertAgent
 from hotswap_stream.agents.analysis_agent import AnalysisAgent
 from hotswap_stream.agents.command_agent import CommandAgent
 from hotswap_stream.agents.faust_app import FaustAgents
+from hotswap_stream.agents.figures import AgentsFigures
 from hotswap_stream.agents.observation_reader import ObservationReader
 from hotswap_stream.agents.progress_watch import ProgressWatch
 from hotswap_stream.agents.reading_marks import ReadingMarks
@@ -25,6 +26,7 @@ from hotswap_stream.agents.topics import (
     stream_heads_topic,
 )
 from hotswap_stream.application.clock import Clock
+from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.inference.lag import RequestLag
 from hotswap_stream.application.observations.feedback import AnswerLookup
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
@@ -32,6 +34,7 @@ from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.topics.access import KafkaAccess
 from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.errors import HotswapError
+from hotswap_stream.observability import metrics as catalogue
 
 _log = structlog.get_logger(__name__)
 
@@ -65,7 +68,9 @@ async def run_agents(
     answers: AnswerLookup | None = None,
     lag: RequestLag | None = None,
     alert_lag_seconds: float = LAG_SECONDS,
+    fleet: FleetView | None = None,
     marks_file: Path | None = None,
+    figures: AgentsFigures | None = None,
 ) -> None:
     """Run until `stop` is set. Processes of one environment need an `instance` each, the same at every start.
 
@@ -73,9 +78,10 @@ async def run_agents(
     own, and may be called again for the same model. `on_ready` is called when the agents consume, and
     `on_well` about once a second from then on, while the log is followed and no agent stands still.
     `answers` finds the answers that feedback is about; without it feedback counts for nobody. `lag` says how many
-    requests wait, asked every `alert_lag_seconds`; without it no alert comes from that. `marks_file` is where this
-    process marks the records that it has in hand, the same at every start and no other process's: without it a record
-    that ends the process in a way that nobody can catch does so at every start.
+    requests wait, asked every `alert_lag_seconds`, and `fleet` which workers live; without them no alert comes from
+    that. `marks_file` is where this process marks the records that it has in hand, the same at every start and no other
+    process's: without it a record that ends the process in a way that nobody can catch does so at every start.
+    `figures` are told what there is to count, and when all is well.
 
     Raises ConfigurationError, and AgentsFailedError or LogUnavailableError when the process should be started again.
     Either way end the process with `os._exit`: Faust's threads may outlive a failed stop and would keep it alive.
@@ -94,7 +100,7 @@ async def run_agents(
     command_agent = CommandAgent(registry, agents, topics, care=care)
     partitions = analysis_partitions(topics)
     entries = agents.add_table("analysis", analysis_topic(topics), partitions=partitions)
-    alert_agent = AlertAgent(registry, clock=clock, lag=lag, lag_seconds=alert_lag_seconds)
+    alert_agent = AlertAgent(registry, clock=clock, lag=lag, lag_seconds=alert_lag_seconds, fleet=fleet)
     analysis_agent = AnalysisAgent(
         registry,
         agents,
@@ -108,6 +114,16 @@ async def run_agents(
     )
     # The alerts first: they never raise, and hear also what rollouts put aside.
     observations = ObservationReader(care, (alert_agent, analysis_agent))
+
+    if figures is not None:
+        figures.count(
+            {
+                catalogue.STATES_PUBLISHED: lambda: registry_agent.published_count,
+                catalogue.ROLLOUTS_DECIDED: lambda: analysis_agent.decided_count,
+                catalogue.ALERTS_SAID: lambda: alert_agent.said_count,
+                catalogue.RECORDS_PUT_ASIDE: lambda: care.put_aside_count,
+            }
+        )
 
     async def handle_registry_record(record: InboundRecord) -> None:
         await registry_agent.handle(record)

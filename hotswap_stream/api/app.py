@@ -7,13 +7,14 @@ from typing import Any
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.serialization import decode_json, encode_json
 from litestar.types import ControllerRouterHandler
 
 from hotswap_stream import __version__
+from hotswap_stream.api.access.scopes import guard_access, needs
 from hotswap_stream.api.alerts import AlertController, AlertPolicyController, get_alerts
+from hotswap_stream.api.answers import explain_at, explain_by_id
 from hotswap_stream.api.artifacts.clean_up import clean_up_model
 from hotswap_stream.api.artifacts.uploading import UploadController, artifact_from_uploads, upload_artifact
 from hotswap_stream.api.artifacts.validation_policy import ValidationPolicyController
@@ -34,14 +35,18 @@ from hotswap_stream.api.inference.metadata import (
     version_ready,
 )
 from hotswap_stream.api.inference.predict import predict
+from hotswap_stream.api.keys import KeyController
 from hotswap_stream.api.mlflow.aliases import AliasesOfMlflow
 from hotswap_stream.api.mlflow.artifacts import ARTIFACT_ROUTES
 from hotswap_stream.api.mlflow.models import ModelCommandsOfMlflow, ModelsOfMlflow
 from hotswap_stream.api.mlflow.versions import VersionCommandsOfMlflow, VersionsOfMlflow
 from hotswap_stream.api.mlflow.webhooks import receive_webhook
-from hotswap_stream.api.monitoring.health import live, ready, status
+from hotswap_stream.api.monitoring.health import live, livez, ready, readyz, status
 from hotswap_stream.api.monitoring.metrics import metrics
-from hotswap_stream.api.protocol.docs_page import PlainDocsPlugin
+from hotswap_stream.api.monitoring.model_health import get_model_health, get_models_health
+from hotswap_stream.api.protocol.docs_page import DocumentPlugin, PlainDocsPlugin
+from hotswap_stream.api.protocol.document import finished
+from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.problems import EXCEPTION_HANDLERS, OIP_PATH
 from hotswap_stream.api.registry.as_of import provide_streams
 from hotswap_stream.api.registry.commands import ModelCommands, VersionCommands
@@ -63,14 +68,19 @@ from hotswap_stream.api.windows import list_windows
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     live,
     ready,
+    livez,
+    readyz,
     status,
     metrics,
+    KeyController,
+    get_models_health,
     VersionController,
     VersionCommands,
     ModelCommands,
     ModelQueries,
     TagCommands,
     get_fleet,
+    get_model_health,
     list_windows,
     get_rollout_report,
     get_drift,
@@ -95,6 +105,8 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     TrainingRunController,
     list_events,
     stream_events,
+    explain_by_id,
+    explain_at,
     ModelsOfMlflow,
     ModelCommandsOfMlflow,
     AliasesOfMlflow,
@@ -125,9 +137,11 @@ _OPENAPI = OpenAPIConfig(
     "Whatever is not a success is a problem detail (RFC 9457), under /v2 the Open Inference Protocol's error, and "
     "under /api/2.0/mlflow MLflow's.",
     path="/schema",
-    render_plugins=[PlainDocsPlugin(), JsonRenderPlugin()],
+    render_plugins=[PlainDocsPlugin(), DocumentPlugin()],
     use_handler_docstrings=True,
+    security=KEY_OR_NONE,
     tags=[
+        Tag(name="keys", description="API keys: made, rotated and revoked by whoever has the scope `admin`"),
         Tag(name="health", description="For orchestrators, for Prometheus, for people"),
         Tag(name="inference", description="Asking models; under /v2 by the Open Inference Protocol"),
         Tag(name="models", description="What is registered and what is in production, now or in the past"),
@@ -176,8 +190,8 @@ def app_on(services: Callable[[], ApiServices], request_bytes_max: int, infer_by
 
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document, without a broker or anything else running."""
-    schema = _application(REQUEST_BYTES_MAX, INFER_BYTES_MAX, []).openapi_schema.to_schema()
-    document: dict[str, Any] = decode_json(encode_json(schema))
+    app = _application(REQUEST_BYTES_MAX, INFER_BYTES_MAX, [])
+    document: dict[str, Any] = decode_json(encode_json(finished(app, app.openapi_schema.to_schema())))
     return document
 
 
@@ -187,7 +201,12 @@ def _application(
     lifespan: list[Callable[[Litestar], AbstractAsyncContextManager[None]]],
 ) -> Litestar:
     inference = (
-        Router(OIP_PATH, route_handlers=OIP_ROUTES, request_max_body_size=infer_bytes_max),
+        Router(
+            OIP_PATH,
+            route_handlers=OIP_ROUTES,
+            request_max_body_size=infer_bytes_max,
+            opt=needs("infer", "read"),  # clients of the protocol look before they ask
+        ),
         Router("/", route_handlers=[predict], request_max_body_size=infer_bytes_max),
     )
     return Litestar(
@@ -199,6 +218,7 @@ def _application(
             "dispatch": Provide(provide_dispatch),
             "streams": Provide(provide_streams),
         },
+        guards=[guard_access],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=request_bytes_max,
         openapi_config=_OPENAPI,

@@ -1,6 +1,6 @@
 """Profiles of training data, and how far live data have moved away from them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Annotated
 
 from litestar import Controller, Response, get, put
@@ -9,12 +9,12 @@ from msgspec import Meta
 
 from hotswap_events.commands import ProfileVersion
 from hotswap_events.profile import ModelProfiled
-from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
+from hotswap_stream.api.commands.answers import CONFLICT, PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
 from hotswap_stream.api.commands.dispatch import Dispatch
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
-from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
+from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath, time_of
 from hotswap_stream.api.protocol.problems import ProblemError, found
 from hotswap_stream.api.recorded_reports import of_model, reading_records
 from hotswap_stream.api.registry.as_of import PastOrPresent
@@ -71,28 +71,32 @@ class ProfileController(Controller):
     "/api/models/{model_name:str}/drift",
     operation_id="get_drift",
     tags=["models"],
-    responses=QUERY_PROBLEM_RESPONSES,
+    responses=QUERY_PROBLEM_RESPONSES | CONFLICT,
 )
 async def get_drift(
     runtime: Runtime,
     model_name: ModelNameInPath,
     model_version: Annotated[str | None, QueryParameter(description="Default: the active one.")] = None,
     since: Annotated[
-        datetime | None, QueryParameter(description="RFC 3339 with time zone. Default: an hour before `until`, or now.")
+        str | None,
+        QueryParameter(
+            description="RFC 3339 with time zone. Default: an hour before `until`, or now.",
+            schema_extra={"format": "date-time"},
+        ),
     ] = None,
-    until: Annotated[datetime | None, QueryParameter(description="Default: the present.")] = None,
+    until: Annotated[
+        str | None, QueryParameter(description="Default: the present.", schema_extra={"format": "date-time"})
+    ] = None,
     tolerance: Annotated[float, QueryParameter(ge=0.0, lt=1.0, description="A distance that nobody minds.")] = 0.0,
 ) -> DriftReport:
     """A version's live inputs and scores against those of the data it was made from.
 
     It is made of what was recorded in that time, so it takes a second for each 3,000 observations or so.
     """
-    for name, given in (("since", since), ("until", until)):
-        if given is not None and given.tzinfo is None:
-            raise ProblemError(422, "invalid-value", f"{name} needs a time zone, as in 2026-01-31T12:00:00Z")
-    end = until or runtime.services.clock.now()
+    last = None if until is None else time_of("until", until)
+    end = last or runtime.services.clock.now()
     try:
-        begin = since or end.astimezone(UTC) - LOOKED_BACK
+        begin = end.astimezone(UTC) - LOOKED_BACK if since is None else time_of("since", since)
     except OverflowError:
         raise ProblemError(422, "invalid-value", "until is too close to the end of all dates") from None
     if begin >= end:
@@ -105,7 +109,7 @@ async def get_drift(
                 model_name,
                 recorded,
                 since=begin,
-                until=until,
+                until=last,
                 model_version=model_version,
                 tolerance=tolerance,
             )

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from hotswap_events.bounds import Index, Name, Offset, Partition
 from hotswap_events.observation import Feedback, FeedbackId, Items, Reward, TrueValue
+from hotswap_stream.api.access.scopes import needs
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES
 from hotswap_stream.api.commands.context import Headers
 from hotswap_stream.api.protocol.authorization import guard_state_change
@@ -66,6 +67,7 @@ class FeedbackTaken(Struct, frozen=True, kw_only=True):
     "/api/models/{model_name:str}/feedback",
     status_code=202,
     operation_id="give_feedback",
+    opt=needs("infer"),
     tags=["inference"],
     guards=[guard_state_change],
     security=KEY_OR_NONE,

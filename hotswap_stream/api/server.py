@@ -3,10 +3,9 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from ipaddress import ip_address
 
 import structlog
 import uvicorn
@@ -15,6 +14,7 @@ from litestar import Litestar
 from hotswap_stream.api.inference.fast_path import InferPath
 from hotswap_stream.api.protocol.allowed_hosts import AllowedHosts, own_names
 from hotswap_stream.api.protocol.connections import ConnectionLimits
+from hotswap_stream.api.protocol.head_requests import HeadAsGet
 from hotswap_stream.api.protocol.http_protocol import ServerConfig
 from hotswap_stream.api.protocol.site_guard import SiteGuard
 from hotswap_stream.api.runtime import ApiRuntime
@@ -98,7 +98,7 @@ async def serve(
     """
     hosts = AllowedHosts((*own_names(host), *allowed_hosts))
     config = ServerConfig(
-        SiteGuard(InferPath(app), hosts),
+        SiteGuard(HeadAsGet(InferPath(app)), hosts),
         limits=limits or ConnectionLimits(),
         host=host,
         port=port,
@@ -129,23 +129,6 @@ async def serve(
                 loop.remove_signal_handler(number)
     if not server.started:
         raise HotswapError("the API did not start; the log says why")
-
-
-def check_keys(host: str, *, keys: Mapping[str, str], insecure_no_keys: bool) -> None:
-    """Raise ConfigurationError if anybody on the network could command: not on loopback, and no key is needed."""
-    if keys or insecure_no_keys:
-        return
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-    except OSError:
-        return  # whoever listens says what is wrong with it
-    if not ip_address(str(found[0][4][0]).partition("%")[0]).is_loopback:
-        raise ConfigurationError(
-            f"the API would listen on {host}, where others reach it, and it would take commands from anybody: set "
-            "HOTSWAP_API_KEYS (name:key,name:key), or HOTSWAP_API_HOST=127.0.0.1; where something else keeps others "
-            "out, such as a port published on loopback only or a proxy that asks for passwords, set "
-            "HOTSWAP_API_INSECURE_NO_KEYS=true"
-        )
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

@@ -11,8 +11,11 @@ from hotswap_stream.application.artifacts.uploads.receiving import Uploads
 from hotswap_stream.application.clock import Clock, Ids
 from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.inference.gateway import InferenceGateway
+from hotswap_stream.application.keys.access import Openness
+from hotswap_stream.application.keys.port import KeyLog
 from hotswap_stream.application.mlflow.exports import Exports
 from hotswap_stream.application.mlflow.source import ModelSource
+from hotswap_stream.application.monitoring.traffic import TrafficView
 from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackLog
 from hotswap_stream.application.observations.history import RecordedHistory
 from hotswap_stream.application.processes.side_loop import SideLoop
@@ -41,7 +44,13 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     environment: str
     """The topic prefix: which of several environments on one cluster this is."""
     api_keys: Mapping[str, str] = {}
-    """Name → key. With any, whatever changes state needs one, and the name is the actor."""
+    """Name → key of those of the settings, which may do everything; the name is the actor."""
+    keys: KeyLog | None = None
+    """The environment's keys; without it there are none but those of the settings."""
+    open_to: Openness | None = None
+    """Who needs no key."""
+    requests_per_second_per_key_max: float | None = None
+    """More of one key are refused with 429; None: no limit."""
     start_training: StartTraining | None = None
     uploads: Uploads | None = None
     """Where models are uploaded to; without it, whoever uploads one is told so."""
@@ -56,6 +65,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     """The share of one API key in `infer_in_flight_max`; callers without a key have one share together."""
     fleet: FleetView | None = None
     """What the workers say of themselves; without one, nothing is known of them."""
+    traffic: TrafficView | None = None
+    """What the workers tell of their answers; without it, nobody can be told how a model does."""
     windows: WindowReader | None = None
     """What workers keep of series; without one, nothing is known of that."""
     feedback: FeedbackLog | None = None

@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from litestar import Controller, delete, get, put
-from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar import Controller, get, post, put
+from litestar.params import JSONBody, PathParameter
 from msgspec import Meta, Struct
 
 from hotswap_events.commands import Reason
@@ -37,6 +37,13 @@ class WebhookBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Name of the secret, of those in the agents' settings; null: the one without a name."""
     reason: Reason | None = None
     """Why; kept in the log."""
+
+
+class RemovalBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a webhook is removed."""
+
+    reason: Reason | None = None
+    """Kept in the log."""
 
 
 class WebhookView(Struct, frozen=True, kw_only=True):
@@ -93,8 +100,8 @@ class WebhookController(Controller):
             raise ProblemError(422, "invalid-value", str(error)) from error
         return _view(found)
 
-    @delete(
-        "/{name:str}",
+    @post(
+        "/{name:str}/remove",
         status_code=200,
         operation_id="remove_webhook",
         guards=[guard_state_change],
@@ -102,18 +109,14 @@ class WebhookController(Controller):
         responses=PROBLEM_RESPONSES,
     )
     async def remove_webhook(
-        self,
-        runtime: Runtime,
-        command_headers: Headers,
-        name: NameInPath,
-        reason: Annotated[str | None, QueryParameter(max_length=2_000, description="Why; kept in the log.")] = None,
+        self, runtime: Runtime, command_headers: Headers, name: NameInPath, data: JSONBody[RemovalBody]
     ) -> WebhookList:
         """Have the agents tell a receiver of nothing more; the others are returned."""
         require_broker(runtime)
         command_id = command_headers.idempotency_key or runtime.services.ids.new_id()
         try:
             await remove_webhook(
-                runtime.registry, name, actor=command_headers.actor, command_id=command_id, reason=reason
+                runtime.registry, name, actor=command_headers.actor, command_id=command_id, reason=data.reason
             )
         except WebhookRefusedError as error:
             raise ProblemError(404, "unknown-webhook", str(error)) from error

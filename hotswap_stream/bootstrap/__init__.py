@@ -12,8 +12,11 @@ from hotswap_stream.bootstrap.artifacts import artifact_store as artifact_store
 from hotswap_stream.bootstrap.artifacts import environments_here as environments_here
 from hotswap_stream.bootstrap.clients import answer_lookup as answer_lookup
 from hotswap_stream.bootstrap.clients import feedback_log as feedback_log
+from hotswap_stream.bootstrap.clients import first_key as first_key
 from hotswap_stream.bootstrap.clients import fleet as fleet
 from hotswap_stream.bootstrap.clients import inference_gateway as inference_gateway
+from hotswap_stream.bootstrap.clients import key_log as key_log
+from hotswap_stream.bootstrap.clients import open_keys as open_keys
 from hotswap_stream.bootstrap.clients import recorded_history as recorded_history
 from hotswap_stream.bootstrap.clients import request_lag as request_lag
 from hotswap_stream.bootstrap.clients import window_reader as window_reader
@@ -21,6 +24,7 @@ from hotswap_stream.bootstrap.data import DigitsKind as DigitsKind
 from hotswap_stream.bootstrap.data import data_profile as data_profile
 from hotswap_stream.bootstrap.data import held_out_digits as held_out_digits
 from hotswap_stream.bootstrap.data import write_digits as write_digits
+from hotswap_stream.bootstrap.doctor import examine as examine
 from hotswap_stream.bootstrap.environment import announce_broker as announce_broker
 from hotswap_stream.bootstrap.environment import answer_tags as answer_tags
 from hotswap_stream.bootstrap.environment import broker_condition as broker_condition
@@ -37,6 +41,8 @@ from hotswap_stream.bootstrap.mlflow.registering import ImportOutcome as ImportO
 from hotswap_stream.bootstrap.mlflow.registering import import_one as import_one
 from hotswap_stream.bootstrap.mlflow.registering import import_registered as import_registered
 from hotswap_stream.bootstrap.mlflow.registering import with_tracking_server as with_tracking_server
+from hotswap_stream.bootstrap.monitoring import models_health as models_health
+from hotswap_stream.bootstrap.monitoring import shown_over_http as shown_over_http
 from hotswap_stream.bootstrap.plugins import kinds_here as kinds_here
 from hotswap_stream.bootstrap.plugins import plugins_here as plugins_here
 from hotswap_stream.bootstrap.plugins import use_plugins as use_plugins

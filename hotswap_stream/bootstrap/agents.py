@@ -6,8 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 from hotswap_stream.adapters.clock import SystemClock
+from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
 from hotswap_stream.bootstrap.clients import answer_lookup, request_lag
 from hotswap_stream.bootstrap.environment import connection, topics
+from hotswap_stream.bootstrap.monitoring import shown_over_http
 from hotswap_stream.bootstrap.registry import build_registry
 from hotswap_stream.bootstrap.topic_care import create_topics, model_topics_creator
 from hotswap_stream.bootstrap.webhooks import webhook_deliveries
@@ -39,6 +41,7 @@ async def run_control_agents(
     Raises:
         ConfigurationError: A setting is wrong.
     """
+    from hotswap_stream.agents.figures import AgentsFigures
     from hotswap_stream.agents.run import run_agents
 
     kafka, alert_lag_seconds = connection(settings), settings.alert_lag_seconds
@@ -48,10 +51,15 @@ async def run_control_agents(
             f"{ALERT_LAG_SECONDS_MAX:g} seconds are possible"
         )
     registry = build_registry(settings, "agents")
+    figures = AgentsFigures(registry, instance)
     async with (
+        shown_over_http(
+            settings, "agents", instance, families=figures.families, live=lambda: None, ready=figures.unready
+        ),
         answer_lookup(settings) as answers,
         request_lag(settings) as lag,
         webhook_deliveries(settings, registry) as deliveries,
+        FleetFollower(kafka.client_options(), topics(settings).fleet) as fleet,
     ):
 
         def begin() -> None:
@@ -60,7 +68,10 @@ async def run_control_agents(
                 on_ready()
 
         def say_well() -> None:
-            if on_well is not None and deliveries.failure is None:
+            if deliveries.failure is not None:
+                return
+            figures.well()
+            if on_well is not None:
                 on_well()
 
         await run_agents(
@@ -76,7 +87,9 @@ async def run_control_agents(
             clock=SystemClock(),
             answers=answers,
             lag=lag,
+            fleet=fleet,
             alert_lag_seconds=alert_lag_seconds,
+            figures=figures,
             marks_file=settings.home / "agents" / f"{settings.topic_prefix}-{_file_name(instance)}.reading",
         )
 

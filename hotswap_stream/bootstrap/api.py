@@ -5,8 +5,11 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import structlog
+
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
+from hotswap_stream.adapters.kafka.observations.follower import ObservationFollower
 from hotswap_stream.application.inference.gateway import InferenceGateway
 from hotswap_stream.application.processes.side_loop import SideLoop
 from hotswap_stream.application.registry.registry import Registry
@@ -15,6 +18,7 @@ from hotswap_stream.bootstrap.clients import (
     answer_lookup,
     feedback_log,
     inference_gateway,
+    key_log,
     recorded_history,
     window_reader,
 )
@@ -28,7 +32,10 @@ from hotswap_stream.bootstrap.uploads import open_uploads
 from hotswap_stream.domain.reserved import wrong_actor
 from hotswap_stream.domain.versions.tag_rules import wrong_alias
 from hotswap_stream.errors import ConfigurationError
-from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys, parse_mlflow_roots
+from hotswap_stream.home import scrape_targets
+from hotswap_stream.settings import Settings, open_to, parse_allowed_hosts, parse_api_keys, parse_mlflow_roots
+
+_log = structlog.get_logger(__name__)
 
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 
@@ -53,8 +60,6 @@ def new_api_event_loop() -> asyncio.AbstractEventLoop:
 
 def check_api_settings(settings: Settings) -> None:
     """Raise ConfigurationError if the API may not listen where it is told to, or a setting of it does not fit."""
-    from hotswap_stream.api.server import check_keys
-
     parse_allowed_hosts(settings.api_allowed_hosts)
     parse_mlflow_roots(settings)
     secret = settings.mlflow_webhook_secret
@@ -62,14 +67,18 @@ def check_api_settings(settings: Settings) -> None:
         raise ConfigurationError(
             f"HOTSWAP_MLFLOW_WEBHOOK_SECRET has {len(secret)} characters; {WEBHOOK_SECRET_CHARACTERS_MIN} are needed"
         )
-    keys = parse_api_keys(settings.api_keys)
+    _api_keys(settings)
+    if settings.api_requests_per_second_per_key_max < 0:
+        raise ConfigurationError(
+            f"HOTSWAP_API_REQUESTS_PER_SECOND_PER_KEY_MAX is {settings.api_requests_per_second_per_key_max:g}; a "
+            "number of requests is needed, or 0 for no limit"
+        )
     if wrong := wrong_alias(settings.mlflow_production_alias):
         raise ConfigurationError(f"HOTSWAP_MLFLOW_PRODUCTION_ALIAS: {wrong}")
     if settings.mlflow_url is not None and not _URL.fullmatch(settings.mlflow_url):
         raise ConfigurationError(
             f"HOTSWAP_MLFLOW_URL is {settings.mlflow_url[:200]!r}; an address such as https://models.example is needed"
         )
-    check_keys(settings.api_host, keys=keys, insecure_no_keys=settings.api_insecure_no_keys)
 
 
 async def serve_api(
@@ -91,16 +100,25 @@ async def serve_api(
     from hotswap_stream.api.services import ApiServices
 
     check_api_settings(settings)
+    _warn_if_open(settings)
     artifacts = artifact_store(settings)
+
+    def started(url: str) -> None:
+        scrape_targets.announce(settings.home, "api", "api", url.partition("://")[2])
+        if on_started is not None:
+            on_started(url)
+
     async with (
         open_registry(settings, "api") as registry,
         adopting(settings, registry),
         training_children(settings, registry) as children,
         _inference_gateway(settings) as inference,
         FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,
+        ObservationFollower(connection(settings).client_options(), topics(settings).observations) as traffic,
         feedback_log(settings) as feedback,
         open_uploads(settings, artifacts) as uploads,
         open_exports(artifacts) as exports,
+        key_log(settings) as keys,
     ):
         answers, side = answer_lookup(settings), SideLoop()
         side.call_at_end(answers.close)
@@ -115,6 +133,9 @@ async def serve_api(
                 ids=RandomIds(),
                 environment=settings.topic_prefix,
                 api_keys=_api_keys(settings),
+                keys=keys,
+                open_to=open_to(settings),
+                requests_per_second_per_key_max=settings.api_requests_per_second_per_key_max or None,
                 start_training=None if children is None else children.start,
                 inference=inference,
                 infer_bytes_max=settings.api_infer_bytes_max,
@@ -123,6 +144,7 @@ async def serve_api(
                 infer_wait_ms_max=settings.api_infer_wait_ms_max,
                 infer_in_flight_per_key_max=settings.api_infer_in_flight_per_key_max,
                 fleet=fleet,
+                traffic=traffic,
                 feedback=feedback,
                 recorded=recorded_history(settings),
                 answers=answers,
@@ -148,11 +170,14 @@ async def serve_api(
                     connections_max=settings.api_connections_max,
                     connections_per_address_max=settings.api_connections_per_address_max,
                 ),
-                on_started=on_started,
+                on_started=started,
                 stop_on_signals=stop_on_signals,
             )
         )
-        await _until_ended(serving, registry)
+        try:
+            await _until_ended(serving, registry)
+        finally:
+            scrape_targets.withdraw(settings.home, "api", "api")
 
 
 async def _until_ended(serving: "asyncio.Task[None]", registry: Registry) -> None:
@@ -171,6 +196,17 @@ async def _until_ended(serving: "asyncio.Task[None]", registry: Registry) -> Non
         serving.result()
     elif not losing.cancelled():
         losing.result()
+
+
+def _warn_if_open(settings: Settings) -> None:
+    """Say at each start that callers without a key may do everything."""
+    if (to := open_to(settings)) is not None:
+        _log.warning(
+            "api_open",
+            to=to,
+            setting="HOTSWAP_API_OPEN",
+            meaning="callers without a key may do everything, under any name; unset it and use `hotswap-stream keys`",
+        )
 
 
 def _api_keys(settings: Settings) -> dict[str, str]:

@@ -1,15 +1,27 @@
-"""Ways to the models and to what was recorded of them."""
+"""Ways to the models, to what was recorded of them, and to the keys of the API."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.kafka.fleet_follower import read_fleet
 from hotswap_stream.adapters.kafka.inference.gateway import KafkaInferenceGateway
 from hotswap_stream.adapters.kafka.inference.lag import KafkaRequestLag
+from hotswap_stream.adapters.kafka.key_log import KafkaKeyLog
 from hotswap_stream.adapters.kafka.observations.answer_lookup import KafkaAnswerLookup
 from hotswap_stream.adapters.kafka.observations.feedback_log import KafkaFeedbackLog
 from hotswap_stream.adapters.kafka.observations.history import KafkaRecordedHistory
 from hotswap_stream.adapters.kafka.window_reader import KafkaWindowReader
 from hotswap_stream.application.inference.fleet import FleetFold
+from hotswap_stream.application.keys.changes import KeyOrder
+from hotswap_stream.application.keys.office import LogOffice
+from hotswap_stream.application.keys.view import KeyWithSecret
 from hotswap_stream.bootstrap.environment import answer_tags, connection, topics
-from hotswap_stream.settings import Settings
+from hotswap_stream.bootstrap.topic_care import ensure_control_topics
+from hotswap_stream.settings import Settings, open_to
+
+FIRST_KEY = "admin"
+"""Name of the key that `hotswap-stream up` makes where there is none."""
 
 
 def inference_gateway(settings: Settings, *, in_flight_max: int) -> KafkaInferenceGateway:
@@ -25,6 +37,11 @@ def inference_gateway(settings: Settings, *, in_flight_max: int) -> KafkaInferen
 def window_reader(settings: Settings) -> KafkaWindowReader:
     """Return a reader of what the windows topics hold now."""
     return KafkaWindowReader(connection(settings).client_options(), topics(settings))
+
+
+def key_log(settings: Settings) -> KafkaKeyLog:
+    """Return the log of the API's keys, to be opened. Its topic must exist."""
+    return KafkaKeyLog(connection(settings).client_options(), topics(settings).keys)
 
 
 def feedback_log(settings: Settings) -> KafkaFeedbackLog:
@@ -50,3 +67,21 @@ def request_lag(settings: Settings) -> KafkaRequestLag:
 async def fleet(settings: Settings, *, listens: bool = True) -> FleetFold:
     """Return what the workers say about themselves now; without `listens`, what they said last."""
     return await read_fleet(connection(settings).client_options(), topics(settings).fleet, listens=listens)
+
+
+@asynccontextmanager
+async def open_keys(settings: Settings, by: str) -> AsyncIterator[LogOffice]:
+    """Open the keys of this environment; `by` is who changes them."""
+    await ensure_control_topics(settings)
+    async with key_log(settings) as log:
+        yield LogOffice(log, by, SystemClock().now)
+
+
+async def first_key(settings: Settings, by: str) -> KeyWithSecret | None:
+    """Make the first admin key; None where somebody has one already, or none is needed."""
+    if settings.api_keys or open_to(settings) is not None:
+        return None
+    async with open_keys(settings, by) as office:
+        if any(key.state == "active" and "admin" in key.scopes for key in await office.all()):
+            return None
+        return await office.create(KeyOrder(name=FIRST_KEY, scopes=("admin",)))

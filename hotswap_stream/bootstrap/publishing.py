@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from hotswap_events.commands import RegisterVersion
+from hotswap_events.commands import Refusal, RegisterVersion
 from hotswap_events.registry import Provenance
-from hotswap_stream.application.artifacts.facts import Registrable
+from hotswap_events.version_options import PLAIN
+from hotswap_stream.application.artifacts.facts import Registrable, registrable_artifact
 from hotswap_stream.application.artifacts.publishing import (
     Progress,
     PublishTarget,
@@ -21,7 +22,8 @@ from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.registry import open_registry
-from hotswap_stream.bootstrap.trials import imported_model, stored_model
+from hotswap_stream.bootstrap.trials import graph_exporter, imported_model, stored_model, stored_trials
+from hotswap_stream.domain.versions.options import options_told
 from hotswap_stream.settings import Settings
 
 
@@ -45,7 +47,7 @@ class StoreTarget:
 
     async def register(self, registration: Registration) -> str:
         """See PublishTarget."""
-        stored = self._stored[registration.artifact_digest]
+        stored = await self._registrable(registration)
         command = RegisterVersion(
             command_id=registration.command_id or str(uuid4()),
             actor=self._actor,
@@ -55,6 +57,7 @@ class StoreTarget:
             artifact=stored.artifact,
             trial=stored.trial,
             graph=stored.graph,
+            options=options_told(registration.options),
             provenance=Provenance(
                 origin="imported",
                 created_by=self._actor,
@@ -72,6 +75,18 @@ class StoreTarget:
         if result.model_version is None:
             raise RegistrationRefusedError(f"the registry did not take the version: {result.detail}")
         return result.model_version
+
+    async def _registrable(self, registration: Registration) -> Registrable:
+        """Return what was stored; tried once more where it is to be computed in a way of its own."""
+        if registration.options == PLAIN:
+            return self._stored[registration.artifact_digest]
+        trials, exporter = stored_trials(self._settings, self._store), graph_exporter(self._settings, self._store)
+        found = await registrable_artifact(
+            self._store, trials, registration.artifact_digest, registration.options, exporter
+        )
+        if isinstance(found, Refusal):
+            raise RegistrationRefusedError(f"{found.code}: {found.reason}")
+        return found
 
     async def standing(self, model_name: str, model_version: str) -> VersionStanding:
         """See PublishTarget."""

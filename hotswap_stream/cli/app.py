@@ -6,8 +6,15 @@ from typing import Annotated
 import typer
 
 from hotswap_stream import __version__
+from hotswap_stream.cli.planes.contexts import chosen
+from hotswap_stream.cli.sections import Sectioned, WholeSentences
+from hotswap_stream.cli.terminal.exit_codes import SHORT
+from hotswap_stream.cli.terminal.forms import with_forms
+from hotswap_stream.settings import no_color
 
 COMMAND_MODULES = (
+    "status",
+    "why",
     "processes.up",
     "demo",
     "training.train",
@@ -33,24 +40,29 @@ COMMAND_MODULES = (
     "registry.events",
     "audit.audit",
     "processes.worker",
+    "keys.commands",
+    "keys.acls",
     "fleet",
     "plugins",
     "processes.healthy",
+    "processes.doctor",
     "windows",
     "webhooks",
     "loadtest.loadtest",
     "processes.broker",
     "registry.known_logs",
+    "context",
     "processes.reset",
     "processes.api",
     "processes.topics",
 )
-"""Modules of this package with a function `add_to(app)`, in the order of the help. They import nothing heavy at their
-top."""
+"""Modules of this package with a function `add_to(app)`. They import nothing heavy at their top. The order of the
+help is that of the sections."""
 
 EPILOG = (
-    "Settings come from the environment: HOTSWAP_KAFKA_BOOTSTRAP_SERVERS chooses the cluster, HOTSWAP_TOPIC_PREFIX "
-    "the environment on it. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 78 wrong settings of a server."
+    "Commands go where --context, or the current context, says; HOTSWAP_KAFKA_BOOTSTRAP_SERVERS (a cluster), "
+    "HOTSWAP_TOPIC_PREFIX (the environment on it) and HOTSWAP_API_URL (an API) in the environment win. "
+    f"Exit codes: {SHORT}."
 )
 
 
@@ -61,17 +73,26 @@ def _show_version(wanted: bool) -> None:
 
 
 def _root(
+    context: typer.Context,
     _version: Annotated[
         bool, typer.Option("--version", help="Show the release and exit.", callback=_show_version, is_eager=True)
     ] = False,
+    chosen_context: Annotated[
+        str | None,
+        typer.Option("--context", metavar="NAME", help="Where to go, as `context add` named it.", show_default=False),
+    ] = None,
 ) -> None:
     """Models served from Kafka topics: every registry change is an event, and weights swap when it arrives."""
+    chosen.set(chosen_context)
+    if no_color():
+        context.color = False
 
 
 def build_app() -> typer.Typer:
     """Return the application with every command."""
     app = typer.Typer(
         name="hotswap-stream",
+        cls=Sectioned,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         # Plain help: with rich it takes twice as long, and `--help` must be quick.
@@ -82,4 +103,20 @@ def build_app() -> typer.Typer:
     app.callback()(_root)
     for name in COMMAND_MODULES:
         import_module(f"hotswap_stream.cli.{name}").add_to(app)
+    _finish(app)
     return app
+
+
+def _finish(app: typer.Typer) -> None:
+    """Give every command that prints documents all forms of output, and show whole sentences in the help of groups."""
+    for command in app.registered_commands:
+        if command.callback is not None:
+            command.callback = with_forms(command.callback)
+    for group in app.registered_groups:
+        group.cls = WholeSentences
+        inner = group.typer_instance
+        if inner is None:
+            continue
+        if inner.registered_callback is not None and inner.registered_callback.callback is not None:
+            inner.registered_callback.callback = with_forms(inner.registered_callback.callback)
+        _finish(inner)

@@ -49,7 +49,7 @@ def windows(
 
     found = run(main)
     if as_json:
-        print_json(found)
+        print_json(found, listed="windows", named_by=("key",))
         return
     gone = f"; {found.evicted} made room for others" if found.evicted else ""
     typer.echo(f"{found.model_name}: {found.ready} of {found.total} series have enough steps{gone}")

@@ -21,6 +21,7 @@ from hotswap_stream.client import inference
 from hotswap_stream.client.errors import RefusedError
 from hotswap_stream.client.inference import Inference
 from hotswap_stream.client.upload_source import Part
+from hotswap_stream.settings import api_key_here
 
 TIMEOUT_S = 30.0
 REASON_CHARACTERS_MAX = 2_000
@@ -57,7 +58,8 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 def client_options(base_url: str, api_key: str | None, timeout_s: float) -> dict[str, Any]:
-    """Return the keyword arguments of httpx's clients."""
+    """Return the keyword arguments of httpx's clients. Without a key it is that of `HOTSWAP_API_KEY`, if it is set."""
+    api_key = api_key or api_key_here()
     return {
         "base_url": base_url,
         "headers": {} if api_key is None else {"X-API-Key": api_key},

@@ -24,6 +24,10 @@ _IDS = (
 WORKER_ACTOR = "worker:"
 ANALYSIS_ACTOR = "rollout-analysis"
 ALERTS_ACTOR = "alert-watch"
+TOPIC_ACTOR = "topic:"
+"""What the actor of a command from the topic begins with: who its sender said to be."""
+ANONYMOUS = "anonymous"
+"""Who asks over HTTP without a key, where that is allowed, and does not say who."""
 
 
 def wrong_command_id(command_id: str) -> str | None:
@@ -36,6 +40,8 @@ def wrong_command_id(command_id: str) -> str | None:
 
 def wrong_actor(actor: str) -> str | None:
     """Return why nobody from outside may call himself this, or None."""
+    if actor.startswith(TOPIC_ACTOR):
+        return f"actor {actor[:100]!r} begins with {TOPIC_ACTOR!r}, which marks those who send commands to the topic"
     if actor.startswith(WORKER_ACTOR) or actor in (ANALYSIS_ACTOR, ALERTS_ACTOR):
         return f"actor {actor[:100]!r} is the name of a part of the product; use another one"
     return None

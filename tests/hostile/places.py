@@ -18,7 +18,7 @@ WINDOW_MODEL = "waves"
 HOSTAGE = "hostage"
 """The model that hostile commands and events are about: only the others are looked after."""
 
-Probe = Literal["requests", "http", "commands", "feedback", "observations", "fleet", "windows", "dead letters"]
+Probe = Literal["requests", "http", "commands", "feedback", "observations", "fleet", "windows", "keys", "dead letters"]
 Process = Literal["worker", "agents", "api"]
 
 
@@ -111,6 +111,15 @@ PLACES: tuple[Place, ...] = (
         messages=(catalogue.FLEET_RECORD,),
         readers=("API", "worker"),
         probes=("fleet", "http"),
+        partitions=1,
+        keyed_by_model=False,
+    ),
+    Place(
+        name="keys",
+        topic=lambda topics: topics.keys,
+        messages=(catalogue.API_KEY, catalogue.API_KEY_REVOKED),
+        readers=("API",),
+        probes=("keys", "http"),
         partitions=1,
         keyed_by_model=False,
     ),

@@ -1,17 +1,20 @@
 """What must work after hostile records: the next good record of each topic is handled, within a time."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hotswap_events import headers as header_names
+from hotswap_events.keys import REVOKED, ApiKey, ApiKeyRevoked, KeySecret
 from hotswap_events.observation import Observation
 from hotswap_events.validation_policy import ValidationPolicy
 from tests.hostile.good_records import GoodRecords, NotHandledError, partition_of_model
@@ -52,6 +55,7 @@ class Probes:
             "observations": self._observations,
             "fleet": self._fleet,
             "windows": self._windows,
+            "keys": self._keys,
             "dead letters": self._dead_letters,
         }
 
@@ -228,6 +232,33 @@ class Probes:
             ready = number >= STEPS
             if window.get("ready") != ready or not (ready or window["steps"] == number):
                 raise NotHandledError(f"step {number} of series {series} was answered with {answer.value!r:.300}")
+
+    async def _keys(self) -> None:
+        """A key that is made opens the API, and does no longer once it is revoked."""
+        hostile = self._hostile
+        secret, key_id = hashlib.sha256(self.good.next("secret").encode()).hexdigest(), f"good{uuid4().hex[:8]}"
+        key = ApiKey(
+            key_id=key_id,
+            name="good",
+            scopes=("read",),
+            secrets=(KeySecret(sha256=hashlib.sha256(secret.encode()).hexdigest()),),
+            created_at=datetime.now(UTC),
+            created_by="test",
+        )
+        await self.good.send(hostile.topics.keys, 0, msgspec.json.encode(key), key_id.encode())
+        headers, wanted, said = {"X-API-Key": f"hss_{key_id}_{secret}"}, 200, ""
+
+        async def answered() -> bool:
+            nonlocal said
+            answer = await hostile.http.get("/api/status", headers=headers)
+            said = f"{answer.status_code} {answer.text[:200]}"
+            return answer.status_code == wanted
+
+        await self.until("a key that was made", answered, lambda: said)
+        revoked = ApiKeyRevoked(key_id=key_id, at=datetime.now(UTC), by="test")
+        await self.good.send(hostile.topics.keys, 0, msgspec.json.encode(revoked), f"{key_id}{REVOKED}".encode())
+        wanted = 401
+        await self.until("a key that was revoked", answered, lambda: said)
 
     async def _dead_letters(self) -> None:
         """A request that cannot be served has its copy there."""

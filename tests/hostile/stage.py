@@ -172,7 +172,11 @@ def _why_unwell(settings: Settings, name: Process) -> str | None:
 async def hostile_stage(settings: Settings) -> AsyncIterator[HostileStage]:
     """Everything runs and answers; nothing is left behind."""
     settings = msgspec.structs.replace(
-        settings, request_partitions=PARTITIONS, api_port=pick_free_ports(1)[0], api_infer_timeout_ms=5_000
+        settings,
+        request_partitions=PARTITIONS,
+        api_port=pick_free_ports(1)[0],
+        api_open="loopback",
+        api_infer_timeout_ms=5_000,
     )
     settings.home.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:

@@ -22,6 +22,7 @@ from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRe
 from hotswap_stream.application.audit.audit import export_log
 from hotswap_stream.application.audit.export import read_export
 from hotswap_stream.application.registry.registry import Registry
+from tests.replay.actor_history import actors
 from tests.replay.alert_care_history import alert_care
 from tests.replay.alert_history import alerts
 from tests.replay.approval_history import approvals
@@ -85,10 +86,10 @@ class Writers:
         )
         self._commands = CountingIds("command")
 
-    async def send(self, *commands: AnyCommand) -> None:
+    async def send(self, *commands: AnyCommand, actor_by: str | None = None) -> None:
         """One after the other through the first process; each is accepted."""
         for command in commands:
-            result = await self.one.handle(self._named(command))
+            result = await self.one.handle(self._named(command), actor_by=actor_by)
             assert result.status == "accepted", result
 
     async def race(self, mine: AnyCommand, theirs: AnyCommand) -> None:
@@ -189,6 +190,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("graphs", graphs),
     ("tags", tags),
     ("version-options", version_options),
+    ("actors", actors),
     ("alert-care", alert_care),
     ("approvals", approvals),
     ("webhooks", webhooks),

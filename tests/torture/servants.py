@@ -30,7 +30,7 @@ class Servants:
         self._settings = settings
         port = pick_free_ports(1)[0]
         self._url = f"http://127.0.0.1:{port}"
-        environment = child_environment(msgspec.structs.replace(settings, api_port=port))
+        environment = child_environment(msgspec.structs.replace(settings, api_port=port, api_open="loopback"))
         self._supervisor = Supervisor(
             [
                 ProcessSpec(

@@ -6,6 +6,7 @@ from litestar import post
 from litestar.params import JSONBody
 from msgspec import Meta
 
+from hotswap_stream.api.access.scopes import needs
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES
 from hotswap_stream.api.commands.context import CommandBody, Headers, command_context
 from hotswap_stream.api.protocol.authorization import guard_state_change
@@ -30,6 +31,7 @@ class CleanUpBody(CommandBody, frozen=True):
     "/api/models/{model_name:str}/cleanup",
     status_code=200,
     operation_id="clean_up",
+    opt=needs("admin"),
     tags=["commands"],
     guards=[guard_state_change],
     security=KEY_OR_NONE,
@@ -47,6 +49,7 @@ async def clean_up_model(
             model_name,
             keep=data.keep,
             apply=data.apply,
+            actor_by=context.actor_by,
             **context.fields(),
         )
     except HotswapError as error:

@@ -10,6 +10,8 @@ from hotswap_stream.application.artifacts.bundle import FILES_MAX
 from hotswap_stream.application.artifacts.manifest import LABELS_MAX, TENSORS_MAX, Batching, Shape
 from hotswap_stream.application.artifacts.trial import ModelOptions, parse_shapes
 
+LABELS_IN_QUERY_MAX = 1_000
+"""The head of a request has room for some tens of KiB; a body has more."""
 DIGEST = r"^sha256:[0-9a-f]{64}$"
 
 DigestInQuery = Annotated[
@@ -19,8 +21,9 @@ LabelsInQuery = Annotated[
     list[str] | None,
     QueryParameter(
         name="label",
-        max_items=LABELS_MAX,
-        description="Name of a class, for the columns of the first output in order; repeat for each.",
+        max_items=LABELS_IN_QUERY_MAX,
+        description="Name of a class, for the columns of the first output in order; repeat for each. More than 1,000, "
+        "or long ones, go by /api/artifacts/from-uploads.",
     ),
 ]
 WarmUpInQuery = Annotated[

@@ -9,6 +9,7 @@ from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from hotswap_events.bounds import INT64_MAX
+from hotswap_stream.api.access.scopes import needs
 from hotswap_stream.api.artifacts.body import announced_bytes, pieces_of, while_there
 from hotswap_stream.api.artifacts.options import (
     DIGEST,
@@ -21,7 +22,7 @@ from hotswap_stream.api.artifacts.options import (
     options_of,
 )
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES
-from hotswap_stream.api.protocol.authorization import guard_bytes, guard_state_change, guard_without_body
+from hotswap_stream.api.protocol.authorization import guard_bytes, guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE, BytesBodyOperation
 from hotswap_stream.api.protocol.parameters import UploadInPath
 from hotswap_stream.api.protocol.problems import MEDIA_TYPE, Problem, ProblemError
@@ -36,7 +37,7 @@ TAG = "artifacts"
 class BeginUploadBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file that comes in pieces."""
 
-    size_bytes: Annotated[int, Meta(ge=0, le=INT64_MAX)]
+    size_bytes: Annotated[int, Meta(ge=1, le=INT64_MAX)]
     digest: Annotated[str, Meta(pattern=DIGEST)]
     """Of the whole file, `sha256:<hex>`; checked when a model is made of it."""
 
@@ -62,6 +63,8 @@ _IMPORT_PROBLEMS = _problems(
     on_422="`not-an-artifact`, `not-servable`, `digest-mismatch`, or a value is not valid",
     on_503=_TOO_MANY,
 )
+ANY_MODEL = needs("operate", any_model=True)
+"""A file is of no model before it is registered."""
 _SLOW = _problems(on_408="The body came too slowly")
 _NO_SUCH = _problems(on_404="No such upload")
 
@@ -70,6 +73,7 @@ _NO_SUCH = _problems(on_404="No such upload")
     "/api/artifacts",
     status_code=201,
     operation_id="upload_artifact",
+    opt=ANY_MODEL,
     operation_class=BytesBodyOperation,
     response_description=_KEPT,
     tags=[TAG],
@@ -102,6 +106,7 @@ async def upload_artifact(
     "/api/artifacts/from-uploads",
     status_code=201,
     operation_id="artifact_from_uploads",
+    opt=ANY_MODEL,
     response_description=_KEPT,
     tags=[TAG],
     guards=[guard_state_change],
@@ -127,6 +132,7 @@ class UploadController(Controller):
 
     path = "/api/uploads"
     tags = (TAG,)
+    opt = ANY_MODEL
 
     @post(
         "/",
@@ -190,7 +196,6 @@ class UploadController(Controller):
         status_code=204,
         operation_id="delete_upload",
         response_description="It is gone",
-        guards=[guard_without_body],
         security=KEY_OR_NONE,
         responses=_problems(400, 401, 403, 503, on_409="The upload is in use") | _NO_SUCH,
     )

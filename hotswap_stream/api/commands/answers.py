@@ -65,7 +65,7 @@ async def settled(result: Awaitable[CommandResult], context: CommandContext) -> 
 async def handled(runtime: ApiRuntime, context: CommandContext, command: AnyCommand) -> Response[CommandAnswer]:
     """Let the registry handle a command, and return the HTTP answer. ProblemError as of `command_answer`."""
     require_broker(runtime, command_id=context.command_id)
-    result = await settled(runtime.registry.handle(command), context)
+    result = await settled(runtime.registry.handle(command, actor_by=context.actor_by), context)
     if isinstance(command, PromoteVersion | SwitchVersion | RollBack) and result.refusal is not None:
         target = "former" if isinstance(command, RollBack) else command.model_version
         runtime.count_refused_switch(command.model_name, target, result.refusal.code)
@@ -84,4 +84,6 @@ PROBLEM_RESPONSES = {
     422: ResponseSpec(Problem, generate_examples=False, description="A value is not valid, or there is no body"),
     503: ResponseSpec(Problem, generate_examples=False, description="Try again, with the same command id"),
 }
+CONFLICT = {409: ResponseSpec(Problem, generate_examples=False, description="Not as things are; `legal` lists what is")}
+"""For queries that need something to be there first."""
 QUERY_PROBLEM_RESPONSES = {status: PROBLEM_RESPONSES[status] for status in (403, 404, 422, 503)}

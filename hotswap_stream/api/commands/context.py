@@ -1,7 +1,8 @@
 """What a command takes from the request's headers: who, under which id, on which reading, in which trace."""
 
 import re
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 from litestar import Request
 from litestar.di import NamedDependency
@@ -9,15 +10,19 @@ from litestar.params import HeaderParameter
 from msgspec import Meta, Struct
 
 from hotswap_events.bounds import INT64_MAX
-from hotswap_events.command import COMMAND_ID_CHARACTERS_MAX
+from hotswap_events.command import ACTOR_CHARACTERS_MAX, COMMAND_ID_CHARACTERS_MAX
 from hotswap_events.commands import Actor, CommandId, Reason
-from hotswap_stream.api.protocol.authorization import actor_of
+from hotswap_stream.api.access.callers import actor_of, has_key
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.application.clock import Ids
 from hotswap_stream.application.unread_keys import unread_key
 from hotswap_stream.domain.reserved import wrong_command_id
 
+ActorBy = Literal["key", "claim", "signature"]
+"""By which way it is known who asks."""
+
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+VISIBLE = "^[!-~]+$"
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,18})"?')
 
 
@@ -25,6 +30,7 @@ class CommandHeaders(Struct, frozen=True, kw_only=True):
     """What the headers of a command say."""
 
     actor: Actor
+    actor_by: ActorBy = "claim"
     idempotency_key: str | None = None
     if_match: int | None = None
     traceparent: str | None = None
@@ -34,14 +40,27 @@ async def provide_command_headers(
     request: Request[Any, Any, Any],
     idempotency_key: Annotated[
         str | None,
-        HeaderParameter(name="Idempotency-Key", description="The command id: the same key never applies twice."),
+        HeaderParameter(
+            name="Idempotency-Key",
+            description="The command id: the same key never applies twice.",
+            schema_extra={"minLength": 1, "maxLength": COMMAND_ID_CHARACTERS_MAX, "pattern": VISIBLE},
+        ),
     ] = None,
     if_match: Annotated[
-        str | None, HeaderParameter(name="If-Match", description="ETag the decision was made on: the model's sequence.")
+        str | None,
+        HeaderParameter(
+            name="If-Match",
+            description="ETag the decision was made on: the model's sequence.",
+            schema_extra={"pattern": r'^(\*|(W/)?"?[0-9]{1,18}"?)$'},
+        ),
     ] = None,
     x_actor: Annotated[
         str | None,
-        HeaderParameter(name="X-Actor", description="Who asks, if no API key says it; default 'anonymous'."),
+        HeaderParameter(
+            name="X-Actor",
+            description="Who asks, where no API key is needed; default 'anonymous'.",
+            schema_extra={"maxLength": ACTOR_CHARACTERS_MAX},
+        ),
     ] = None,
     traceparent: Annotated[
         str | None, HeaderParameter(name="traceparent", description="W3C trace context; kept in the event.")
@@ -50,6 +69,7 @@ async def provide_command_headers(
     """Provide the dependency of every command. ProblemError (422) for a header that does not fit."""
     return CommandHeaders(
         actor=actor_of(request, x_actor),
+        actor_by="key" if has_key(request) else "claim",
         idempotency_key=_idempotency_key(idempotency_key),
         if_match=_if_match(if_match),
         # As W3C asks, one that is not valid is passed over.
@@ -72,6 +92,8 @@ class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     command_id: CommandId | None = None
     """The same id never applies twice: send it again after a failure."""
     correlation_id: CommandId | None = None
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    """Refuse it from then on: for what may have waited on its way."""
 
 
 class CommandContext(Struct, frozen=True, kw_only=True):
@@ -79,10 +101,12 @@ class CommandContext(Struct, frozen=True, kw_only=True):
 
     command_id: CommandId
     actor: Actor
+    actor_by: ActorBy
     reason: str | None
     expected_sequence: int | None
     correlation_id: str | None
     traceparent: str | None
+    expires_at: datetime | None
     by_if_match: bool
     """Whether `expected_sequence` came by `If-Match`, so that a mismatch answers 412."""
 
@@ -95,6 +119,7 @@ class CommandContext(Struct, frozen=True, kw_only=True):
             "expected_sequence": self.expected_sequence,
             "correlation_id": self.correlation_id,
             "traceparent": self.traceparent,
+            "expires_at": self.expires_at,
         }
 
 
@@ -111,10 +136,12 @@ def command_context(headers: CommandHeaders, body: CommandBody, ids: Ids) -> Com
     return CommandContext(
         command_id=command_id,
         actor=headers.actor,
+        actor_by=headers.actor_by,
         reason=body.reason,
         expected_sequence=body.expected_sequence if if_match is None else if_match,
         correlation_id=body.correlation_id,
         traceparent=headers.traceparent,
+        expires_at=body.expires_at,
         by_if_match=if_match is not None,
     )
 

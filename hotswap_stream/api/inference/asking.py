@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hotswap_events.inference import InferError, InferRequest, InferResponse
+from hotswap_stream.api.access.callers import caller_of
 from hotswap_stream.api.inference.request_headers import AskedHeaders
 from hotswap_stream.api.monitoring.readiness import troubles
-from hotswap_stream.api.protocol.authorization import ANONYMOUS, key_name
 from hotswap_stream.api.protocol.broker_away import require_broker
 from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, ProblemError, found
 from hotswap_stream.api.runtime import ApiRuntime
@@ -22,6 +22,7 @@ from hotswap_stream.application.inference.gateway import (
     RequestTooLargeError,
 )
 from hotswap_stream.application.registry.queries import find_model, find_version
+from hotswap_stream.domain.reserved import ANONYMOUS
 from hotswap_stream.domain.state.model import VersionState
 from hotswap_stream.errors import HotswapError
 
@@ -66,10 +67,8 @@ def in_flight(request: AskedHeaders, runtime: ApiRuntime) -> Iterator[None]:
 
 def _caller_of(request: AskedHeaders, runtime: ApiRuntime) -> str | None:
     """Return the name of the API key, whose share counts; those without a key have one share together."""
-    keys = runtime.services.api_keys
-    if not keys:
-        return None
-    return key_name(request.headers, keys) or ANONYMOUS
+    name = caller_of(runtime, request.scope).name
+    return name or (ANONYMOUS if runtime.access.has_keys else None)
 
 
 def servable(runtime: ApiRuntime, model_name: str, model_version: str | None = None) -> VersionState:

@@ -5,6 +5,7 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.openapi.datastructures import ResponseSpec
 
+from hotswap_stream.api.access.scopes import needs
 from hotswap_stream.api.inference.infer import infer_answer
 from hotswap_stream.api.protocol.openapi import TensorBodyOperation
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
@@ -36,6 +37,7 @@ HttpRequest = Request[Any, Any, Any]
     "/models/{model_name:str}/infer",
     status_code=200,
     operation_id="infer",
+    opt=needs("infer"),
     operation_class=TensorBodyOperation,
     tags=["inference"],
     responses=ERROR_RESPONSES,
@@ -49,6 +51,7 @@ async def infer(request: HttpRequest, runtime: Runtime, model_name: ModelNameInP
     "/models/{model_name:str}/versions/{model_version:str}/infer",
     status_code=200,
     operation_id="infer_version",
+    opt=needs("infer"),
     operation_class=TensorBodyOperation,
     tags=["inference"],
     responses=ERROR_RESPONSES,

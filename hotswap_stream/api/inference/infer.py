@@ -3,12 +3,12 @@
 The only place that answers such requests, whoever received them: `fast_path` before the framework, or the `handlers`.
 """
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import structlog
 from litestar.types import Receive
 
+from hotswap_stream.api.access.scopes import INFER, check_access
 from hotswap_stream.api.inference.asking import ask, in_flight, servable
 from hotswap_stream.api.inference.request_body import read_body
 from hotswap_stream.api.inference.request_headers import ScopeHeaders, beside_of, check_content
@@ -40,13 +40,13 @@ class HttpAnswer(NamedTuple):
 
 
 async def infer_answer(
-    runtime: ApiRuntime, scope: Mapping[str, Any], receive: Receive, model_name: str, model_version: str | None
+    runtime: ApiRuntime, scope: Any, receive: Receive, model_name: str, model_version: str | None
 ) -> HttpAnswer:
     """Ask a model what a request asks, and return the answer. Never raises: errors are answers, too.
 
     Args:
         runtime: The application's.
-        scope: The request's ASGI scope, of which only the path (for the log) and the headers are read.
+        scope: The request's ASGI scope, of which the path, the headers and the client are read.
         receive: ASGI's, with the whole body still in it.
         model_name: The model to ask.
         model_version: The version that must answer; None for the one in production.
@@ -67,6 +67,7 @@ async def infer_answer(
 async def _infer(
     runtime: ApiRuntime, request: ScopeHeaders, receive: Receive, model_name: str, model_version: str | None
 ) -> HttpAnswer:
+    check_access(runtime, request.scope, INFER, model_name)
     with in_flight(request, runtime):
         servable(runtime, model_name, model_version)
         check_content(request, (JSON_MEDIA_TYPE, BINARY_MEDIA_TYPE))

@@ -1,12 +1,14 @@
 """The rest of the Open Inference Protocol v2: health, what this server is, what models take and give."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import get, post
+import msgspec
+from litestar import Request, get, post
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from hotswap_stream import __version__
+from hotswap_stream.api.access.scopes import PUBLIC, needs
 from hotswap_stream.api.inference.asking import manifest_of, require_progress, require_worker, servable
 from hotswap_stream.api.monitoring.readiness import require_ready, troubles
 from hotswap_stream.api.protocol.openapi import OptionalBodyOperation
@@ -85,19 +87,19 @@ class IndexEntry(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-@get("/", operation_id="server_metadata", tags=["inference"])
+@get("/", operation_id="server_metadata", tags=["inference"], opt=needs("infer", "read", any_model=True))
 async def server_metadata() -> ServerMetadata:
     """What this server is."""
     return ServerMetadata()
 
 
-@get("/health/live", operation_id="server_live", tags=["inference"])
+@get("/health/live", operation_id="server_live", tags=["inference"], opt=PUBLIC, security=[{}])
 async def server_live() -> ServerLive:
     """Whether the process runs."""
     return ServerLive()
 
 
-@get("/health/ready", operation_id="server_ready", tags=["inference"])
+@get("/health/ready", operation_id="server_ready", tags=["inference"], opt=PUBLIC, security=[{}])
 async def server_ready(runtime: Runtime) -> ServerReady:
     """Whether the registry is followed and caught up."""
     await require_ready(runtime)
@@ -145,8 +147,11 @@ async def version_ready(runtime: Runtime, model_name: ModelNameInPath, model_ver
     operation_class=OptionalBodyOperation,
     tags=["inference"],
 )
-async def repository_index(runtime: Runtime, data: JSONBody[IndexFilter | None] = None) -> list[IndexEntry]:
+async def repository_index(
+    request: Request[Any, Any, Any], runtime: Runtime, data: JSONBody[IndexFilter | None] = None
+) -> list[IndexEntry]:
     """Models by name, with the version that can be asked."""
+    await _strictly_read(request)
     entries = []
     for model_name, stream in sorted(runtime.registry.fold.streams.items()):
         active_version = stream.state.active_version
@@ -159,6 +164,15 @@ async def repository_index(runtime: Runtime, data: JSONBody[IndexFilter | None] 
                 IndexEntry(name=model_name, version=active_version or "", state="UNAVAILABLE", reason=reason)
             )
     return entries[:MODELS_LISTED_MAX]
+
+
+async def _strictly_read(request: Request[Any, Any, Any]) -> None:
+    """Raise ProblemError (422) for a body in which a number stands for a truth value; Litestar takes it for one."""
+    if body := (await request.body()).strip():
+        try:
+            msgspec.json.decode(body, type=IndexFilter | None)
+        except msgspec.ValidationError as error:
+            raise ProblemError(422, "invalid-value", f"the body does not fit: {error}") from error
 
 
 def _is_loaded(runtime: ApiRuntime, model_name: str, model_version: str) -> bool:

@@ -7,6 +7,7 @@ from litestar.params import JSONBody
 from msgspec import Struct
 
 from hotswap_events.inference import InferRequest, InferTensor
+from hotswap_stream.api.access.scopes import check_model, needs
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.inference.asking import ask, in_flight, manifest_of, servable
 from hotswap_stream.api.inference.request_headers import beside_of, check_content
@@ -51,6 +52,7 @@ class Prediction(Struct, frozen=True, kw_only=True):
     "/api/predict",
     status_code=200,
     operation_id="predict",
+    opt=needs("infer", any_model=True),
     tags=["inference"],
     responses=QUERY_PROBLEM_RESPONSES,
 )
@@ -59,6 +61,7 @@ async def predict(request: Request[Any, Any, Any], runtime: Runtime, data: JSONB
     check_content(request, ("application/json",))
     with in_flight(request, runtime):
         model_name = data.model_name or _only_model(runtime)
+        check_model(request, model_name)
         manifest = await manifest_of(runtime, servable(runtime, model_name, data.model_version))
         if len(manifest.inputs) != 1:
             raise ProblemError(400, "wrong-input", f"the model has {len(manifest.inputs)} inputs; ask it under /v2")

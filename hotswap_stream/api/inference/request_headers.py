@@ -28,7 +28,7 @@ class AskedHeaders(Protocol):
         ...
 
     @property
-    def scope(self) -> Mapping[str, Any]:
+    def scope(self) -> Any:
         """Return the ASGI scope."""
         ...
 
@@ -36,7 +36,7 @@ class AskedHeaders(Protocol):
 class ScopeHeaders:
     """The headers of a request that did not pass through the framework."""
 
-    def __init__(self, scope: Mapping[str, Any]) -> None:
+    def __init__(self, scope: Any) -> None:
         self.scope = scope
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 

@@ -11,7 +11,6 @@ from litestar.response import Stream
 from msgspec import Struct
 
 from hotswap_stream.api.mlflow.asking import QUERY_ERRORS, stream_of, version_of
-from hotswap_stream.api.protocol.authorization import guard_without_body
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
@@ -43,7 +42,6 @@ class ListedFiles(Struct, frozen=True):
     PATH,
     operation_id="mlflow_list_artifacts",
     tags=["mlflow"],
-    guards=[guard_without_body],
     security=KEY_OR_NONE,
     responses=_RESPONSES,
 )
@@ -70,7 +68,6 @@ async def list_artifacts(
     f"{PATH}/{{file_path:path}}",
     operation_id="mlflow_download_artifact",
     tags=["mlflow"],
-    guards=[guard_without_body],
     security=KEY_OR_NONE,
     responses=_RESPONSES,
     media_type="application/octet-stream",

@@ -7,6 +7,7 @@ from litestar.params import JSONBody, QueryParameter
 
 from hotswap_events.commands import TagModel
 from hotswap_events.tags import DESCRIPTION_TAG
+from hotswap_stream.api.access.scopes import needs
 from hotswap_stream.api.commands.answers import handled
 from hotswap_stream.api.commands.context import Headers
 from hotswap_stream.api.mlflow.answers import ManyModels, ManyVersions, Nothing, OneModel
@@ -87,7 +88,11 @@ class ModelsOfMlflow(Controller):
         return _latest(runtime, name, tuple(stages or ()))
 
     @post(
-        "/get-latest-versions", status_code=200, operation_id="mlflow_latest_versions_by_post", responses=QUERY_ERRORS
+        "/get-latest-versions",
+        status_code=200,
+        operation_id="mlflow_latest_versions_by_post",
+        opt=needs("read"),
+        responses=QUERY_ERRORS,
     )
     async def latest_by_post(self, runtime: Runtime, data: JSONBody[LatestVersions]) -> ManyVersions:
         """The newest version of each stage."""

@@ -5,15 +5,17 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
 from msgspec import Meta, Struct
 
 from hotswap_events.commands import PromoteVersion, Refusal, SetAlias
+from hotswap_stream.api.access.scopes import PUBLIC
 from hotswap_stream.api.commands.context import CommandHeaders
 from hotswap_stream.api.mlflow.asking import sent, stream_of, version_of
 from hotswap_stream.api.mlflow.bodies import CreateVersion
 from hotswap_stream.api.mlflow.creating import created
-from hotswap_stream.api.protocol.problems import ProblemError
+from hotswap_stream.api.protocol.problems import Problem, ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.application.mlflow.deliveries import Delivery, DeliveryRefusedError
 from hotswap_stream.application.mlflow.versions import version_named
@@ -50,11 +52,18 @@ class Received(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @post(
     "/api/mlflow/webhooks",
+    opt=PUBLIC,
     status_code=200,
     operation_id="mlflow_webhook",
     tags=["mlflow"],
     # The signature is what lets it in; MLflow sends no key.
     security=[{}],
+    responses={
+        401: ResponseSpec(Problem, generate_examples=False, description="The signature is not that of the secret"),
+        404: ResponseSpec(Problem, generate_examples=False, description="No webhooks are taken here, or no such model"),
+        409: ResponseSpec(Problem, generate_examples=False, description="Refused; `legal` lists what would be legal"),
+        413: ResponseSpec(Problem, generate_examples=False, description="The body is too large"),
+    },
 )
 async def receive_webhook(
     request: Request[Any, Any, Any],
@@ -98,7 +107,7 @@ def _may_succeed(error: ProblemError | HotswapError) -> bool:
 
 
 async def _done(runtime: ApiRuntime, delivery: Delivery, delivery_id: str) -> Received:
-    headers = CommandHeaders(actor=ACTOR, idempotency_key=str(uuid.uuid5(_COMMANDS, delivery_id)))
+    headers = CommandHeaders(actor=ACTOR, actor_by="signature", idempotency_key=str(uuid.uuid5(_COMMANDS, delivery_id)))
     try:
         match delivery.entity, delivery.action:
             case "model_version", "created":
@@ -142,7 +151,7 @@ async def _aliased(runtime: ApiRuntime, headers: CommandHeaders, alias: _Alias, 
         # Its delivery is still under way, or was lost.
         await _imported(
             runtime,
-            CommandHeaders(actor=ACTOR),
+            CommandHeaders(actor=ACTOR, actor_by="signature"),
             _NewVersion(name=alias.name, version=alias.version, source=f"models:/{alias.name}/{alias.version}"),
         )
     name = version_of(stream_of(runtime, alias.name), alias.version).model_version

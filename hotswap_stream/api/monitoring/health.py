@@ -7,6 +7,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
 
 from hotswap_stream import __version__
+from hotswap_stream.api.access.scopes import PUBLIC
 from hotswap_stream.api.monitoring.readiness import degraded, missing_for_readiness, require_ready
 from hotswap_stream.api.protocol.broker_away import broker_condition
 from hotswap_stream.api.protocol.problems import Problem
@@ -58,7 +59,7 @@ class Status(Struct, frozen=True, kw_only=True):
     api_keys_required: bool
 
 
-@get("/api/health/live", operation_id="live", tags=["health"])
+@get("/api/health/live", operation_id="live", tags=["health"], opt=PUBLIC, security=[{}])
 async def live() -> Live:
     """Whether the process runs."""
     return Live()
@@ -68,10 +69,30 @@ async def live() -> Live:
     "/api/health/ready",
     operation_id="ready",
     tags=["health"],
+    opt=PUBLIC,
+    security=[{}],
     responses={503: ResponseSpec(Problem, generate_examples=False, description="Not ready; the detail says why")},
 )
 async def ready(runtime: Runtime) -> Ready:
     """Whether the registry is followed and caught up with the log's end."""
+    await require_ready(runtime)
+    return Ready(next_offset=runtime.registry.fold.next_offset, degraded=degraded(runtime))
+
+
+@get("/livez", operation_id="livez", tags=["health"])
+async def livez() -> Live:
+    """Whether the process can make progress: that this is answered says so. The same path as at workers and agents."""
+    return Live()
+
+
+@get(
+    "/readyz",
+    operation_id="readyz",
+    tags=["health"],
+    responses={503: ResponseSpec(Problem, generate_examples=False, description="Not ready; the detail says why")},
+)
+async def readyz(runtime: Runtime) -> Ready:
+    """As `/api/health/ready`, by the path that workers and agents have, too."""
     await require_ready(runtime)
     return Ready(next_offset=runtime.registry.fold.next_offset, degraded=degraded(runtime))
 
@@ -103,5 +124,5 @@ async def status(runtime: Runtime) -> Status:
         events_void=fold.void_count,
         event_stream_clients=runtime.event_stream_clients,
         event_stream_clients_max=services.event_stream_clients_max,
-        api_keys_required=bool(services.api_keys),
+        api_keys_required=services.open_to is None,
     )

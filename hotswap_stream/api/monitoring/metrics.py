@@ -1,139 +1,93 @@
-"""`GET /metrics`: the catalogue's metrics as Prometheus text, read from the fold when they are asked for."""
+"""`GET /metrics`: the catalogue's metrics as Prometheus text, read from the folds when they are asked for."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
 
 from litestar import MediaType, Response, get
 from msgspec import structs
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.registry import Collector
 
+from hotswap_stream import __version__
+from hotswap_stream.api.access.scopes import PUBLIC
+from hotswap_stream.api.monitoring.readiness import followed
+from hotswap_stream.api.monitoring.registry_families import registry_families
+from hotswap_stream.api.protocol.broker_away import broker_condition
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
-from hotswap_stream.application.inference.fleet import FleetView
+from hotswap_stream.application.inference.fleet import FleetWorker, model_fleet
+from hotswap_stream.application.monitoring.families import answer_families
 from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.observability import metrics as catalogue
-from hotswap_stream.observability.metrics import MetricSpec
-
-Sample = tuple[tuple[str, ...], float]
-
-
-class RegistryCollector(Collector):
-    """The fold, seen by Prometheus."""
-
-    def __init__(self, runtime: ApiRuntime) -> None:
-        self._runtime = runtime
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield all families of the catalogue that this process has."""
-        runtime = self._runtime
-        registry, fold = runtime.registry, runtime.registry.fold
-        streams = list(fold.streams.values())
-        yield _family(catalogue.MODEL_VERSION_INFO, _version_info(streams))
-        yield _family(catalogue.MODEL_SWITCHES, _switches(runtime, streams))
-        yield _family(catalogue.REGISTRY_VERSIONS, _versions_by_stage(streams))
-        yield _family(catalogue.CIRCUIT_OPEN, _circuit_positions(streams))
-        yield _family(catalogue.CIRCUIT_OPENINGS, _circuit_openings(streams))
-        yield _family(catalogue.MODEL_DISABLED, _disabled(streams))
-        yield _family(catalogue.ALERTS_RAISED, _alerts(streams))
-        if runtime.services.fleet is not None:
-            yield _family(catalogue.OBSERVATIONS_LOST, _observations_lost(runtime.services.fleet, streams))
-        for spec, value in (
-            (catalogue.REGISTRY_MODELS, len(streams)),
-            (catalogue.REGISTRY_NEXT_OFFSET, fold.next_offset),
-            (catalogue.REGISTRY_EVENTS_APPLIED, fold.applied_count),
-            (catalogue.REGISTRY_EVENTS_VOID, fold.void_count),
-            (catalogue.REGISTRY_FOLLOWER_UP, int(registry.healthy)),
-            (catalogue.EVENT_STREAM_CLIENTS, runtime.event_stream_clients),
-        ):
-            yield _family(spec, [((), value)])
+from hotswap_stream.observability.exposition import MEDIA_TYPE, exposition
+from hotswap_stream.observability.metric_spec import Family, Sample, single
+from hotswap_stream.observability.process_families import process_families
 
 
-def _family(spec: MetricSpec, samples: Iterable[Sample]) -> Metric:
-    family: CounterMetricFamily | GaugeMetricFamily
-    if spec.kind == "counter":
-        family = CounterMetricFamily(spec.name.removesuffix("_total"), spec.documentation, labels=spec.labels)
-    else:
-        family = GaugeMetricFamily(spec.name, spec.documentation, labels=spec.labels)
-    for labels, value in samples:
-        family.add_metric(labels, value)
-    return family
+def api_families(runtime: ApiRuntime) -> Iterator[Family]:
+    """Yield all families of the catalogue that this process has."""
+    fold, services = runtime.registry.fold, runtime.services
+    yield from process_families(release=__version__, process="api", process_name="api", ready=followed(runtime))
+    yield single(catalogue.REGISTRY_NEXT_OFFSET, fold.next_offset)
+    yield single(catalogue.REGISTRY_FOLLOWER_UP, int(runtime.registry.healthy))
+    yield single(catalogue.EVENT_STREAM_CLIENTS, runtime.event_stream_clients)
+    yield Family(catalogue.REQUESTS_NOT_PERMITTED, _not_permitted(runtime))
+    broker = broker_condition(runtime)
+    if broker is not None:
+        yield single(catalogue.BROKER_UP, int(broker.state == "serving"))
+        yield single(catalogue.BROKER_RESTARTS, broker.restarts)
+    yield from registry_families(fold, runtime.refused_switches)
+    fleet = services.fleet
+    if fleet is not None and fleet.known:
+        yield from _fleet_families(
+            [(stream, fleet.workers(stream.state.model_name)) for stream in fold.streams.values()]
+        )
+    if services.traffic is not None:
+        yield single(catalogue.OBSERVATIONS_FOLLOWED, int(services.traffic.known))
+        yield from answer_families(services.traffic.answered)
 
 
-def _version_info(streams: list[Stream]) -> Iterator[Sample]:
-    for stream in streams:
-        active = stream.state.active
-        if active is not None:
-            provenance = active.provenance
-            labels = (
-                stream.state.model_name,
-                active.model_version,
-                active.artifact.digest,
-                provenance.code_revision or "",
-                provenance.data_snapshot or "",
-            )
-            yield labels, 1
+def _fleet_families(models: Sequence[tuple[Stream, tuple[FleetWorker, ...]]]) -> Iterator[Family]:
+    yield Family(catalogue.FLEET_WORKERS, _workers(models))
+    lag = catalogue.REQUEST_LAG
+    yield Family(
+        lag,
+        [
+            (lag.labelled(stream.state.model_name), sum(worker.waiting for worker in workers if worker.live))
+            for stream, workers in models
+            if any(worker.live for worker in workers)
+        ],
+    )
+    yield Family(catalogue.OBSERVATIONS_LOST, _observations_lost(models))
 
 
-def _switches(runtime: ApiRuntime, streams: list[Stream]) -> Iterator[Sample]:
-    for stream in streams:
-        history = ["none", *stream.state.production_history]
-        for (left, right), count in Counter(pairwise(history)).items():
-            yield (stream.state.model_name, left, right, "success"), count
-    for series, count in runtime.refused_switches.items():
-        yield series, count
+def _workers(models: Sequence[tuple[Stream, tuple[FleetWorker, ...]]]) -> Iterator[Sample]:
+    labelled = catalogue.FLEET_WORKERS.labelled
+    for stream, workers in models:
+        name = stream.state.model_name
+        live = [worker for worker in workers if worker.live]
+        compared = model_fleet(name, stream.state, stream.active_offset, workers)
+        counts: Mapping[str, int] = {
+            "live": len(live),
+            "silent": len(workers) - len(live),
+            "serving_active": compared.serving_active_workers,
+            "troubled": sum(worker.trouble is not None for worker in live),
+        }
+        for state, count in counts.items():
+            yield labelled(name, state), count
 
 
-def _versions_by_stage(streams: list[Stream]) -> Iterator[Sample]:
-    for stream in streams:
-        for stage, count in Counter(version.stage for version in stream.state.versions.values()).items():
-            yield (stream.state.model_name, stage), count
+def _not_permitted(runtime: ApiRuntime) -> Iterator[Sample]:
+    for reason, count in runtime.refused_callers.counts.items():
+        yield catalogue.REQUESTS_NOT_PERMITTED.labelled(reason), count
 
 
-_POSITIONS = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
-
-
-def _circuit_positions(streams: list[Stream]) -> Iterator[Sample]:
-    for stream in streams:
-        for name, circuit in stream.state.serving.circuits.items():
-            yield (stream.state.model_name, name), _POSITIONS[circuit.position]
-
-
-def _circuit_openings(streams: list[Stream]) -> Iterator[Sample]:
-    for stream in streams:
-        for name, circuit in stream.state.serving.circuits.items():
-            yield (stream.state.model_name, name), circuit.openings
-
-
-def _disabled(streams: list[Stream]) -> Iterator[Sample]:
-    for stream in streams:
-        yield (stream.state.model_name,), int(stream.state.serving.disabled)
-
-
-def _alerts(streams: list[Stream]) -> Iterator[Sample]:
-    for stream in streams:
-        alerts, model_name = stream.state.alerts, stream.state.model_name
-        rules = {(rule.name, rule.severity): 0 for rule in alerts.effective_policy.rules}
-        # An alert may have been raised by a rule that a newer release's default policy has no more.
-        rules |= {(alert.rule.name, alert.rule.severity): 1 for alert in alerts.raised.values()}
-        for (rule_name, severity), raised in rules.items():
-            yield (model_name, rule_name, severity), raised
-
-
-def _observations_lost(fleet: FleetView, streams: list[Stream]) -> Iterator[Sample]:
-    for stream in streams:
-        model_name = stream.state.model_name
-        for worker in fleet.workers(model_name):
+def _observations_lost(models: Sequence[tuple[Stream, tuple[FleetWorker, ...]]]) -> Iterator[Sample]:
+    labelled = catalogue.OBSERVATIONS_LOST.labelled
+    for stream, workers in models:
+        for worker in workers:
             if worker.live:
                 for what, count in structs.asdict(worker.observations_lost).items():
-                    yield (worker.worker, model_name, what), count
+                    yield labelled(worker.worker, stream.state.model_name, what), count
 
 
-@get("/metrics", operation_id="metrics", tags=["health"], media_type=MediaType.TEXT)
-async def metrics(runtime: Runtime) -> Response[str]:
+@get("/metrics", operation_id="metrics", tags=["health"], opt=PUBLIC, security=[{}], media_type=MediaType.TEXT)
+async def metrics(runtime: Runtime) -> Response[bytes]:
     """Metrics in the Prometheus text format."""
-    collectors = CollectorRegistry(auto_describe=False)
-    collectors.register(RegistryCollector(runtime))
-    return Response(generate_latest(collectors).decode(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(exposition(api_families(runtime)).encode(), media_type=MEDIA_TYPE)

@@ -12,6 +12,11 @@ READY_SECONDS_MAX = 2.0
 """How long the log may take to tell its end and deliver what is before it."""
 
 
+def followed(runtime: ApiRuntime) -> bool:
+    """Return whether the log is followed here and the broker is not known to be away. Asks nobody."""
+    return runtime.registry.healthy and why_away(runtime) is None
+
+
 async def missing_for_readiness(runtime: ApiRuntime) -> tuple[str, ...]:
     """Return what keeps the registry here from being followed and up to date; nothing when it is ready."""
     if away := why_away(runtime):

@@ -1,10 +1,13 @@
-"""`/schema`: the operations as a plain page, made here, so that nothing is fetched from another host."""
+"""`/schema`: the operations as a plain page, made here, so that nothing is fetched from another host; the document."""
 
 from html import escape
 from typing import Any
 
 from litestar import Request
-from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+from litestar.serialization import encode_json
+
+from hotswap_stream.api.protocol.document import finished
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -40,3 +43,17 @@ class PlainDocsPlugin(OpenAPIRenderPlugin):
             f'<p>The whole document: <a href="{document}">{document}</a> (OpenAPI 3.1)</p>{sections}</body></html>'
         )
         return page.encode()
+
+
+class DocumentPlugin(JsonRenderPlugin):
+    """The document. It is the same for as long as the process runs, and is made once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._encoded: bytes | None = None
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """Return the document as JSON."""
+        if self._encoded is None:
+            self._encoded = encode_json(finished(request.app, openapi_schema))
+        return self._encoded

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from hotswap_stream.api.protocol.connections import ConnectionLimits, Connections, client_address
+from hotswap_stream.api.protocol.problems import ProblemError, encoded_problem
 
 HEAD_BYTES_MAX = 32_768
 """Most bytes of request line and headers. What arrives in one piece with the bytes above it is still received."""
@@ -20,6 +21,7 @@ PIPELINED_REQUESTS_MAX = 64
 UNREAD_BODY_SECONDS_MAX = 5.0
 """How long the rest of a body is taken and thrown away after the request was answered."""
 
+_CODES = {408: "too-slow", 503: "too-many-connections"}
 _UPGRADING = (b"upgrade", b"http2-settings")
 
 
@@ -213,13 +215,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._writing_stopped_at is not None:
             self.transport.abort()
         elif not silent and not self._answer_begun():
-            retry = b"retry-after: 1\r\n" if status == 503 else b""
-            head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n"
-            self.transport.write(
-                STATUS_LINE[status] + head % len(message) + retry + b"\r\n" + message.encode("ascii", "replace")
-            )
+            retry = {"Retry-After": "1"} if status == 503 else {}
+            problem = ProblemError(status, _CODES.get(status, "bad-request"), message, headers=retry)
+            _, fields, body = encoded_problem(self._path(), problem)
+            fields |= {"content-length": str(len(body)), "connection": "close"}
+            head = "".join(f"{name.lower()}: {value}\r\n" for name, value in fields.items())
+            self.transport.write(STATUS_LINE[status] + head.encode() + b"\r\n" + body)
         self._leave_cycles()
         self.transport.close()
+
+    def _path(self) -> str:
+        """Return the path that is asked, as far as that is known."""
+        newest = self._newest()
+        return "" if newest is None or newest.response_complete else str(newest.scope["path"])
 
     def _answer_begun(self) -> bool:
         """Return whether more bytes would pass for a part of an answer, or for the answer to an earlier request."""

@@ -2,11 +2,21 @@
 
 from dataclasses import dataclass
 
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema, SecurityRequirement
+from litestar.openapi.spec import (
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    RequestBody,
+    Schema,
+    SecurityRequirement,
+)
 from litestar.openapi.spec.enums import OpenAPIFormat
 
-KEY_OR_NONE: list[SecurityRequirement] = [{"ApiKey": []}, {"Bearer": []}, {}]
-"""A key is needed where the server has keys."""
+KEY_OR_NONE: list[SecurityRequirement] = [{"ApiKey": []}, {"Bearer": []}]
+"""A key is needed, unless the server is open to whoever asks."""
+
+_BYTES = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))
 
 
 @dataclass
@@ -30,11 +40,13 @@ class TensorBodyOperation(Operation):
             "Inference-Header-Content-Length says how many bytes the JSON has.",
             content={
                 "application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT)),
-                "application/octet-stream": OpenAPIMediaType(
-                    schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
-                ),
+                "application/octet-stream": _BYTES,
             },
         )
+        answer = (self.responses or {}).get("200")
+        if isinstance(answer, OpenAPIResponse) and answer.content is not None:
+            answer.description = "The model's answer; with raw tensors after its JSON where they were asked for"
+            answer.content["application/octet-stream"] = _BYTES
 
 
 @dataclass
@@ -46,8 +58,6 @@ class BytesBodyOperation(Operation):
             required=True,
             description="The bytes as they are.",
             content={
-                "application/octet-stream": OpenAPIMediaType(
-                    schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
-                ),
+                "application/octet-stream": _BYTES,
             },
         )

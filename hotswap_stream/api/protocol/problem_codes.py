@@ -14,9 +14,12 @@ from hotswap_stream.application.artifacts.uploads.port import (
     UploadTooLargeError,
     WrongOffsetError,
 )
+from hotswap_stream.application.audit.explanation import ModelNotNamedError, UnknownAnswerError
+from hotswap_stream.application.keys.changes import UnknownKeyError, WrongKeyError
 from hotswap_stream.application.mlflow.export import NotExportableError
 from hotswap_stream.application.mlflow.filters import FilterError
 from hotswap_stream.application.mlflow.source import SourceRefusedError
+from hotswap_stream.application.observations.feedback import AnswerExpiredError
 from hotswap_stream.errors import DecisionTooLargeError, HotswapError, UnreadableEventError
 
 REFUSAL_STATUS: Mapping[RefusalCode, int] = {
@@ -30,6 +33,7 @@ REFUSAL_STATUS: Mapping[RefusalCode, int] = {
     "sequence-mismatch": 409,
     "conflict": 409,
     "command-unreadable": 422,
+    "command-expired": 409,
 }
 
 TITLES: Mapping[str, str] = {
@@ -38,11 +42,16 @@ TITLES: Mapping[str, str] = {
     "unknown-version": "No such version",
     "unknown-rule": "No such rule",
     "unknown-rollout": "No such rollout",
+    "unknown-key": "No such key",
     "duplicate-version": "The version exists already",
     "invalid-value": "A value is not valid",
     "sequence-mismatch": "The model has moved on",
     "conflict": "The registry has moved on",
     "command-unreadable": "The command cannot be read",
+    "command-expired": "The command comes too late",
+    "unauthorized": "An API key is needed",
+    "not-permitted": "The API key does not open this",
+    "actor-claimed": "The API key is another's",
     "malformed-json": "The body is not JSON",
     "body-missing": "The body is missing",
     "host-not-allowed": "Not by this name",
@@ -55,12 +64,15 @@ TITLES: Mapping[str, str] = {
     "not-exportable": "The version cannot be handed out",
     "unknown-upload": "No such upload",
     "unknown-webhook": "No such webhook",
+    "unknown-answer": "No such answer",
+    "answer-expired": "The answer is no longer kept",
     "upload-busy": "The upload is in use",
     "upload-incomplete": "The upload is not complete",
     "wrong-offset": "The upload goes on elsewhere",
     "log-unavailable": "The registry log cannot be reached",
     "log-replaced": "The registry log is another one",
     "not-ready": "Not ready",
+    "traffic-unknown": "What was answered lately is not known",
     "internal": "Something went wrong here",
 }
 
@@ -80,6 +92,11 @@ ERROR_STATUS: tuple[tuple[type[HotswapError], int, str], ...] = (
     (DecisionTooLargeError, 422, "decision-too-large"),
     (SourceRefusedError, 422, "source-refused"),
     (FilterError, 422, "invalid-value"),
+    (UnknownAnswerError, 404, "unknown-answer"),
+    (AnswerExpiredError, 404, "answer-expired"),
+    (ModelNotNamedError, 422, "invalid-value"),
     (NotExportableError, 409, "not-exportable"),
+    (UnknownKeyError, 404, "unknown-key"),
+    (WrongKeyError, 422, "invalid-value"),
     (UnreadableEventError, 409, "newer-release"),
 )

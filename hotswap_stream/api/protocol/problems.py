@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException, NotFoundException, SerializationE
 from msgspec import Struct
 
 from hotswap_events.commands import Refusal
+from hotswap_stream.api.protocol.head_requests import allowing_head
 from hotswap_stream.api.protocol.mlflow_form import is_mlflow, mlflow_error
 from hotswap_stream.api.protocol.problem_codes import ERROR_STATUS, REFUSAL_STATUS, TITLES
 from hotswap_stream.errors import HotswapError
@@ -113,6 +114,11 @@ def found(answer: Found | Refusal) -> Found:
     return answer
 
 
+def is_oip(path: str) -> bool:
+    """Return whether an error at this path is for a client of the Open Inference Protocol."""
+    return path == OIP_PATH or path.startswith(f"{OIP_PATH}/")
+
+
 def oip_error(status: int, detail: str, legal: tuple[str, ...] = ()) -> tuple[int, bytes]:
     """Return status and body of an error in the form of the Open Inference Protocol."""
     listed = f" (there are: {', '.join(legal)})" if legal else ""
@@ -163,7 +169,7 @@ def encoded_problem(path: str, error: ProblemError) -> tuple[int, dict[str, str]
 
 def _in_other_form(path: str, status: int, code: str, detail: str, legal: tuple[str, ...]) -> tuple[int, bytes] | None:
     """Return status and body where the path's clients read another form; None elsewhere."""
-    if path == OIP_PATH or path.startswith(f"{OIP_PATH}/"):
+    if is_oip(path):
         return oip_error(status, detail, legal)
     return mlflow_error(status, code, detail) if is_mlflow(path) else None
 
@@ -228,7 +234,10 @@ def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
     elif error.status_code == 413:
         limit_bytes = request.route_handler.resolve_request_max_body_size()
         detail = f"the body has more than {limit_bytes} bytes; that is the most this takes"
-    return problem_response(request, error.status_code, code, detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if "allow" in headers:
+        headers["allow"] = allowing_head(headers["allow"])
+    return problem_response(request, error.status_code, code, detail, headers=headers)
 
 
 def _on_invalid(request: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:

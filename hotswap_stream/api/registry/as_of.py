@@ -1,13 +1,13 @@
 """`as_of_offset` and `as_of_time`: every query may be asked of the past."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
-from hotswap_stream.api.protocol.authorization import client_of
+from hotswap_stream.api.access.callers import client_of
+from hotswap_stream.api.protocol.parameters import time_of
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.registry.as_of import OffsetNotReachedError, TimeNotReachedError
@@ -17,8 +17,11 @@ AsOfOffset = Annotated[
     int | None, QueryParameter(ge=0, description="The state after the record at this offset of the registry log.")
 ]
 AsOfTime = Annotated[
-    datetime | None,
-    QueryParameter(description="The state at this time by the log's clock, RFC 3339 with time zone; '+' as '%2B'."),
+    str | None,
+    QueryParameter(
+        description="The state at this time by the log's clock, RFC 3339 with time zone; '+' as '%2B'.",
+        schema_extra={"format": "date-time"},
+    ),
 ]
 
 PastOrPresent = NamedDependency[SkipValidation[Streams]]
@@ -36,10 +39,9 @@ async def provide_streams(
     if as_of_offset is not None and as_of_time is not None:
         raise ProblemError(422, "invalid-value", "as_of_offset and as_of_time exclude each other: send one of them")
     if as_of_time is not None:
-        if as_of_time.tzinfo is None:
-            raise ProblemError(422, "invalid-value", "as_of_time needs a time zone, as in 2026-01-31T12:00:00Z")
+        time = time_of("as_of_time", as_of_time)
         try:
-            return await runtime.as_of.at_time(as_of_time, client_of(request), now=runtime.services.clock.now())
+            return await runtime.as_of.at_time(time, client_of(request), now=runtime.services.clock.now())
         except TimeNotReachedError as error:
             raise ProblemError(422, "invalid-value", f"as_of_time: {error}") from error
     if as_of_offset is not None:

@@ -114,7 +114,13 @@ class ModelCommands(Controller):
         context = command_context(command_headers, data, runtime.services.ids)
         model_version = data.model_version
         result = await settled(
-            reload_model(runtime.registry, model_name=model_name, model_version=model_version, **context.fields()),
+            reload_model(
+                runtime.registry,
+                model_name=model_name,
+                model_version=model_version,
+                actor_by=context.actor_by,
+                **context.fields(),
+            ),
             context,
         )
         if result.refusal is not None:

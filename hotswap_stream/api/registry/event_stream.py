@@ -6,23 +6,23 @@ memory. One that had caught up and then falls out of that memory is told so and 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Any
 
 import msgspec
 import structlog
 from litestar import Request, get
-from litestar.datastructures import Headers
 from litestar.middleware import ASGIMiddleware
 from litestar.params import HeaderParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from hotswap_stream.api.access.callers import address_of, still_valid
+from hotswap_stream.api.access.scopes import check_scope
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.event_stream_places import NoPlaceError, Place
-from hotswap_stream.api.protocol.authorization import address_of, key_name
 from hotswap_stream.api.protocol.problems import ProblemError
-from hotswap_stream.api.registry.events import EventType, FromOffset, ModelName
+from hotswap_stream.api.registry.events import OF_A_MODEL, EventType, FromOffset, ModelName
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.application.registry.feed import EntryFilter
 from hotswap_stream.errors import HotswapError
@@ -36,7 +36,11 @@ PLACE = "event_stream_place"
 
 LastEventId = Annotated[
     str | None,
-    HeaderParameter(name="Last-Event-ID", description="Go on behind this offset; browsers send it."),
+    HeaderParameter(
+        name="Last-Event-ID",
+        description="Go on after this offset; browsers send it.",
+        schema_extra={"pattern": "^[0-9]{1,18}$"},
+    ),
 ]
 
 
@@ -55,9 +59,10 @@ class EventStreamLimits(ASGIMiddleware):
         """Let one client in for as long as its stream lasts. ProblemError (503) where there is no place."""
         runtime: ApiRuntime = scope["litestar_app"].state.runtime
         services = runtime.services
-        name = key_name(Headers.from_scope(scope), services.api_keys)
+        # Before the guard, which comes after all middleware: nobody without a key takes a place from others.
+        caller = check_scope(runtime, scope, ("read",))
         try:
-            place = runtime.event_stream_places.take(name or address_of(scope), known=name is not None)
+            place = runtime.event_stream_places.take(caller.name or address_of(scope), known=caller.name is not None)
         except NoPlaceError as error:
             raise ProblemError(
                 503,
@@ -80,7 +85,11 @@ class EventStreamLimits(ASGIMiddleware):
 
 
 async def log_messages(
-    runtime: ApiRuntime, position: int, wanted: EntryFilter, given_up: asyncio.Event
+    runtime: ApiRuntime,
+    position: int,
+    wanted: EntryFilter,
+    given_up: asyncio.Event,
+    permitted: Callable[[], bool] = lambda: True,
 ) -> AsyncGenerator[ServerSentEventMessage, None]:
     """Yield the messages of one client from an offset on, until the server stops or the client is too slow."""
     feed, caught_up = runtime.feed, False
@@ -88,6 +97,9 @@ async def log_messages(
     while not runtime.stopping:
         if given_up.is_set():
             yield _end("other clients need this place, and you have more than they; come back later", position)
+            return
+        if not permitted():
+            yield _end("the API key is no longer valid", position)
             return
         if caught_up and position < feed.memory_starts_at:
             behind = feed.end_offset - position
@@ -125,6 +137,8 @@ def _end(reason: str, next_offset: int) -> ServerSentEventMessage:
     "/api/events/stream",
     operation_id="stream_events",
     tags=["events"],
+    opt=OF_A_MODEL,
+    media_type="text/event-stream",
     middleware=[EventStreamLimits()],
     responses=QUERY_PROBLEM_RESPONSES,
 )
@@ -146,4 +160,6 @@ async def stream_events(
         position = int(last_event_id) + 1
     wanted = EntryFilter(model_name=model_name, event_type=event_type)
     place: Place = request.state[PLACE]
-    return ServerSentEvent(log_messages(runtime, position, wanted, place.given_up))
+    return ServerSentEvent(
+        log_messages(runtime, position, wanted, place.given_up, lambda: still_valid(runtime, request.scope))
+    )

@@ -7,10 +7,13 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from msgspec import Struct
 
+from hotswap_stream.api.access.scopes import needs
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.registry.feed import PAGE_ENTRIES_MAX, EntryFilter, LogEntry
+
+OF_A_MODEL = needs("read", model_in_query=True)
 
 FromOffset = Annotated[int | None, QueryParameter(ge=0, description="First offset; default 0.")]
 Last = Annotated[int | None, QueryParameter(ge=1, le=PAGE_ENTRIES_MAX, description="The last so many records instead.")]
@@ -33,7 +36,7 @@ class EventLogPage(Struct, frozen=True, kw_only=True):
     """Where the next page is; none behind the last record."""
 
 
-@get("/api/events", operation_id="list_events", tags=["events"], responses=QUERY_PROBLEM_RESPONSES)
+@get("/api/events", operation_id="list_events", tags=["events"], opt=OF_A_MODEL, responses=QUERY_PROBLEM_RESPONSES)
 async def list_events(
     request: Request[object, object, object],  # type: ignore[type-var]
     runtime: Runtime,

@@ -49,9 +49,8 @@ class VersionController(Controller):
     """Versions of one model."""
 
     path = "/api/models/{model_name:str}/versions"
-    tags = ("models",)
 
-    @get("/", operation_id="list_versions", responses=QUERY_PROBLEM_RESPONSES)
+    @get("/", operation_id="list_versions", tags=["models"], responses=QUERY_PROBLEM_RESPONSES)
     async def list_versions(
         self,
         streams: PastOrPresent,
@@ -71,7 +70,7 @@ class VersionController(Controller):
             next_before_sequence=versions[-1].registered_sequence if len(versions) == limit else None,
         )
 
-    @get("/{model_version:str}", operation_id="get_version", responses=QUERY_PROBLEM_RESPONSES)
+    @get("/{model_version:str}", operation_id="get_version", tags=["models"], responses=QUERY_PROBLEM_RESPONSES)
     async def get_version(
         self, streams: PastOrPresent, model_name: ModelNameInPath, model_version: VersionInPath
     ) -> RegistryVersion:

@@ -8,10 +8,11 @@ Each named distribution of the window is compared with that of the version's pro
 distribution functions, less what chance explains (the bound of Dvoretzky, Kiefer, Wolfowitz and Massart for both
 samples, at `DRIFT_ALPHA` shared by all names) and less both sketches' rank errors, not below 0. The rule's figure is
 the largest of these. `lag`: requests that wait, whenever they came. `standstill`: how long
-a partition has not moved though requests wait in it.
+a partition has not moved though requests wait in it. `silent-workers`: those that were not heard of for ten seconds and
+did not say goodbye; after an hour they are forgotten.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -20,6 +21,7 @@ from hotswap_events.alerts import AlertMetric, AlertRule
 from hotswap_events.observation import INPUT_SKETCH, SCORE_SKETCH
 from hotswap_stream.application.alerts.judged import OTHER_VERSIONS
 from hotswap_stream.application.alerts.window import DRIFT_METRICS, AlertWindows, WindowTotals
+from hotswap_stream.application.inference.fleet import FleetWorker
 from hotswap_stream.application.inference.lag import WaitingRequests
 from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_ALERTS
@@ -28,6 +30,11 @@ from hotswap_stream.domain.statistics.latency_histogram import quantile_ms
 
 DRIFT_ALPHA = 0.01
 """How likely chance alone makes any one look's figure larger than 0, where nothing has drifted."""
+
+SILENT_NAMED_MAX = 16
+"""Workers that are named in the event, those that fell silent last."""
+NAME_CHARACTERS_MAX = 60
+"""Of the name of a figure."""
 
 Silence = Literal["too-little", "nothing"]
 """`too-little`: fewer requests than the rule wants, or the broker did not say. `nothing`: no requests at all, or
@@ -115,6 +122,17 @@ def standstill_figure(waiting: WaitingRequests | None) -> Figure:
         return "nothing"
     figures = {"requests-waiting": float(waiting.requests)}
     return Measured(value=waiting.standstill_seconds, count=waiting.partitions, figures=figures)
+
+
+def silent_figure(workers: Sequence[FleetWorker]) -> Figure:
+    """Return the figure of the workers that fell silent, out of those that were heard of in the last hour."""
+    if not workers:
+        return "nothing"
+    silent = sorted((worker for worker in workers if not worker.live), key=lambda worker: worker.silent_seconds)
+    figures = {f"silent-seconds.{worker.worker}"[:NAME_CHARACTERS_MAX]: worker.silent_seconds for worker in silent}
+    return Measured(
+        value=float(len(silent)), count=len(workers), figures=dict(list(figures.items())[:SILENT_NAMED_MAX])
+    )
 
 
 def _error_rate(rule: AlertRule, totals: WindowTotals) -> Figure:

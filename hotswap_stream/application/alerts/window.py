@@ -34,7 +34,9 @@ BY_THE_SPLIT: tuple[ObservationRole, ...] = ("primary", "probe")
 """Their inputs are a fair sample of a version's traffic: nobody asked for the version by name."""
 DRIFT_METRICS = ("input-drift", "score-drift")
 TOPIC_METRICS = ("lag", "standstill")
-"""Metrics of the model's topics as they are now: they have no window."""
+"""Metrics of the model's topics as they are now."""
+METRICS_OF_NOW = (*TOPIC_METRICS, "silent-workers")
+"""They have no window."""
 
 _Key = TypeVar("_Key")
 
@@ -171,7 +173,7 @@ class AlertWindows:
     def __init__(self, rules: Iterable[AlertRule]) -> None:
         sketched: dict[float, bool] = {}
         for rule in rules:
-            if rule.metric not in TOPIC_METRICS:
+            if rule.metric not in METRICS_OF_NOW:
                 drift = rule.metric in DRIFT_METRICS
                 sketched[rule.window_seconds] = sketched.get(rule.window_seconds, False) or drift
         self._windows = {seconds: AlertWindow(seconds, sketched=drift) for seconds, drift in sketched.items()}

@@ -123,7 +123,14 @@ def _shared(holders: Mapping[str, str], version: VersionState) -> str | None:
 
 
 async def clean_up(
-    registry: Registry, artifacts: ArtifactStore, model_name: str, *, keep: int, apply: bool, **command: Any
+    registry: Registry,
+    artifacts: ArtifactStore,
+    model_name: str,
+    *,
+    keep: int,
+    apply: bool,
+    actor_by: str | None = None,
+    **command: Any,
 ) -> CleanUpReport | Refusal:
     """Do it, or say what would be done. `command`: actor, command_id and the other fields common to all commands.
 
@@ -137,7 +144,7 @@ async def clean_up(
     if apply:
         deleted = []
         for entry in plan.doomed:
-            result = await registry.handle(_deletion(entry, command))
+            result = await registry.handle(_deletion(entry, command), actor_by=actor_by)
             if result.refusal is not None:
                 refused.append(result.refusal.reason)
             elif result.status == "failed":

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.errors import HotswapError
 
@@ -34,6 +35,7 @@ class Registration(Struct, frozen=True, kw_only=True):
     metrics: dict[str, float]
     tags: dict[str, str]
     environment: dict[str, str]
+    options: VersionOptions = PLAIN
     code_revision: str | None = None
     data_snapshot: str | None = None
     run_id: str | None = None

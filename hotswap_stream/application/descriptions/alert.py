@@ -28,6 +28,8 @@ def describe_figure(rule: AlertRule, value: float) -> str:
             return f"{_number(value)} requests"
         case "standstill":
             return f"{_number(value)} s"
+        case "silent-workers":
+            return f"{_number(value)} {'worker' if value == 1 else 'workers'}"
         case _:
             return _number(value)
 

@@ -53,6 +53,8 @@ class FleetWorker(Struct, frozen=True, kw_only=True):
     """What it holds or tried to load."""
     partitions: tuple[int, ...]
     """Request partitions it answers."""
+    waiting: int = 0
+    """Requests that wait in these partitions, as of its last look."""
     observations_lost: ObservationsLost
     """What it could not tell of its answers since it started."""
     trouble: str | None = None
@@ -67,6 +69,8 @@ class FleetWorker(Struct, frozen=True, kw_only=True):
     """Architectures and runtimes that it has beside those that it always has."""
     kinds: tuple[str, ...] = ()
     """Kinds of artifacts that it can load; empty if it does not say."""
+    release: str | None = None
+    """Of hotswap-stream, that it runs; null if it does not say."""
 
 
 class ModelFleet(Struct, frozen=True, kw_only=True):
@@ -185,6 +189,7 @@ class FleetFold:
                 serving_registry_offset=heard.record.serving_registry_offset,
                 versions=heard.record.versions,
                 partitions=heard.record.partitions,
+                waiting=heard.record.waiting,
                 observations_lost=heard.record.observations_lost,
                 trouble=heard.record.trouble,
                 stalled_partitions=heard.record.stalled_partitions,
@@ -192,6 +197,7 @@ class FleetFold:
                 advice=heard.record.advice,
                 plugins=heard.record.plugins,
                 kinds=heard.record.kinds,
+                release=heard.record.release,
             )
             for _, heard in sorted(self._records.get(model_name, {}).items())
             if now_s - heard.heard_s <= FORGET_SECONDS

@@ -62,6 +62,8 @@ class FoundAnswer(Struct, frozen=True, kw_only=True, gc=False):
     pinned: bool = False
     fallback_for: str | None = None
     worker: str = ""
+    artifact_digest: str | None = None
+    """Of the weights that computed it."""
     request_id: str | None = None
     label: int | None = None
     """The index of the largest class score, of an answer to one row that has them."""

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from hotswap_events.commands import AnyCommand, CommandResult, Refusal
 from hotswap_events.registry import ModelTrained, RegistryEvent
 from hotswap_events.validation_set import ValidationSetChosen
+from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.registry.command_results import accepted, refused, unchanged
 from hotswap_stream.application.registry.event_writer import EventWriter
 from hotswap_stream.application.registry.fold import Stream
@@ -42,22 +43,24 @@ class CommandHandler:
         follower: RegistryFollower,
         writer: EventWriter,
         *,
+        clock: Clock,
         policy: ValidationPolicy,
         on_model_created: Callable[[str], Awaitable[None]] | None,
         on_artifact_named: Callable[[str], Awaitable[None]] | None,
     ) -> None:
         self._follower = follower
         self._writer = writer
+        self._clock = clock
         self._policy = policy
         self._on_model_created = on_model_created
         self._on_artifact_named = on_artifact_named
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def handle(self, command: AnyCommand) -> CommandResult:
+    async def handle(self, command: AnyCommand, *, actor_by: str | None = None) -> CommandResult:
         """Apply one command once; see `Registry.handle`."""
         async with self._locks.setdefault(command.model_name, asyncio.Lock()):
             for _attempt in range(DECIDE_ATTEMPTS_MAX):
-                result = await self._try(command)
+                result = await self._try(command, actor_by)
                 if result is not None:
                     return result
             return CommandResult(
@@ -67,7 +70,7 @@ class CommandHandler:
                 detail=f"lost against other writers {DECIDE_ATTEMPTS_MAX} times; send it again, same command_id",
             )
 
-    async def _try(self, command: AnyCommand) -> CommandResult | None:
+    async def _try(self, command: AnyCommand, actor_by: str | None) -> CommandResult | None:
         """Decide, append and read back once.
 
         Returns:
@@ -75,6 +78,10 @@ class CommandHandler:
         """
         follower, model_name = self._follower, command.model_name
         follower.check_followed()
+        if (late := self._expired(command)) is not None and command.command_id not in follower.state(
+            model_name
+        ).command_ids:
+            return refused(command, late)
         decision = self._decide(command)
         if isinstance(decision, Refusal) or not decision.events:
             # Nothing was appended that would have found out a stale fold: read to the end before answering.
@@ -88,7 +95,7 @@ class CommandHandler:
         state, read_to = follower.state(model_name), follower.fold.next_offset
         is_new, sequence = not state.exists, state.sequence + len(decision.events)
         # Before anything is waited for: what is folded meanwhile must make these events void, not be built upon.
-        values = self._encode(command, decision.events)
+        values = self._encode(command, decision.events, actor_by)
         await self._name_artifacts(decision.events)
         try:
             first_offset = await follower.log.append(model_name.encode(), values)
@@ -119,6 +126,17 @@ class CommandHandler:
                 elif isinstance(data, ValidationSetChosen):
                     await self._on_artifact_named(data.validation_set.artifact_digest)
 
+    def _expired(self, command: AnyCommand) -> Refusal | None:
+        """Return the refusal of a command whose time is over: whoever sent it has long done something else."""
+        if command.expires_at is None or (now := self._clock.now()) < command.expires_at:
+            return None
+        late_s = (now - command.expires_at).total_seconds()
+        return Refusal(
+            code="command-expired",
+            reason=f"the command was to be carried out before {command.expires_at.isoformat()}, {late_s:.0f} s ago; "
+            "look at what is there now, and send a new one if it still fits",
+        )
+
     def _decide(self, command: AnyCommand) -> Decision:
         state = self._follower.state(command.model_name)
         known = state.unknown_event_type is None or command.command_id in state.command_ids
@@ -129,7 +147,7 @@ class CommandHandler:
             )
         return decide(state, command, self._policy)
 
-    def _encode(self, command: AnyCommand, events: tuple[RegistryEvent, ...]) -> list[bytes]:
+    def _encode(self, command: AnyCommand, events: tuple[RegistryEvent, ...], actor_by: str | None) -> list[bytes]:
         stream = self._follower.stream(command.model_name) or Stream(ModelState(command.model_name))
         return self._writer.values(
             command.model_name,
@@ -141,4 +159,5 @@ class CommandHandler:
             command_id=command.command_id,
             correlation_id=command.correlation_id,
             traceparent=command.traceparent,
+            actor_by=actor_by,
         )

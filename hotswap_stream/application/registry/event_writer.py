@@ -28,6 +28,7 @@ class EventWriter:
         reason: str | None = None,
         correlation_id: str | None = None,
         traceparent: str | None = None,
+        actor_by: str | None = None,
     ) -> list[bytes]:
         """Encode events that extend a stream, which stands at `sequence` with the head digest `previous`."""
         now, values = self._clock.now(), list[bytes]()
@@ -47,6 +48,7 @@ class EventWriter:
                     causationid=command_id,
                     correlationid=correlation_id or command_id,
                     traceparent=traceparent,
+                    actorby=actor_by,
                 )
             )
             previous = digest_of(value)

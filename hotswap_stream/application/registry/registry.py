@@ -57,13 +57,18 @@ class Registry(RegistryFollower):
         self._commands = CommandHandler(
             self,
             self._writer,
+            clock=clock,
             policy=policy,
             on_model_created=on_model_created,
             on_artifact_named=on_artifact_named,
         )
 
-    async def handle(self, command: AnyCommand) -> CommandResult:
+    async def handle(self, command: AnyCommand, *, actor_by: str | None = None) -> CommandResult:
         """Apply one command once.
+
+        Args:
+            command: What is asked for.
+            actor_by: By which way its actor is known, for its events; None: it is what this process says.
 
         Returns:
             What came of it; a refusal is a result, too.
@@ -75,7 +80,7 @@ class Registry(RegistryFollower):
             LogReplacedError: Another log stands in the place of the one that was followed.
             UnreadableEventError: Only a newer release may decide this command on this model.
         """
-        return await self._commands.handle(command)
+        return await self._commands.handle(command, actor_by=actor_by)
 
     async def record(self, data: LogEvent, *, actor: str, command_id: str, reason: str | None = None) -> int:
         """Write an event of the log itself, not of a model.

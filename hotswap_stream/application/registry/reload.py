@@ -1,5 +1,7 @@
 """Reload: put the newest version that may serve into production, or a named one; nothing happens if it is active."""
 
+from datetime import datetime
+
 from hotswap_events.commands import CommandResult, PromoteVersion, Refusal
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
@@ -42,6 +44,8 @@ async def reload_model(
     expected_sequence: int | None = None,
     correlation_id: str | None = None,
     traceparent: str | None = None,
+    expires_at: datetime | None = None,
+    actor_by: str | None = None,
 ) -> CommandResult:
     """Promote the named version, or the newest eligible one. Errors as of `Registry.handle`."""
     if model_version is None:
@@ -60,5 +64,7 @@ async def reload_model(
             expected_sequence=expected_sequence,
             correlation_id=correlation_id,
             traceparent=traceparent,
-        )
+            expires_at=expires_at,
+        ),
+        actor_by=actor_by,
     )

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="The gates that versions of a model must pass.", no_args_is_help=True)
-    group.command("get")(get_policy)
+    group.command("show")(show_policy)
+    group.command("get", hidden=True)(show_policy)
     group.command("set")(set_policy)
     app.add_typer(group, name="validation-policy")
     app.command("cleanup")(cleanup)
 
 
-def get_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
+def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Show the policy that holds for a model."""
 
     def question(streams: Any) -> Any:

@@ -38,6 +38,7 @@ def environments(as_json: AsJson = False) -> None:
 def forget(
     name: Annotated[str, typer.Argument(metavar="ENVIRONMENT", help="As `artifacts environments` lists it.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove the marks of an environment that is gone for good, so that others may delete what only it needed."""
 
@@ -52,7 +53,9 @@ def forget(
 
     if name in run(here):
         fail(f"{name} is this environment, and it is there; `hotswap-stream reset` deletes it")
-    if not yes and not typer.confirm(f"Is {name} gone for good? What only it needs can be deleted from then on"):
+    if not yes and not typer.confirm(
+        f"Is {name} gone for good? What only it needs can be deleted from then on", err=as_json
+    ):
         typer.echo("nothing was forgotten")
         raise typer.Exit(1)
 
@@ -61,4 +64,8 @@ def forget(
 
         return await bootstrap.artifact_store(settings).references.forget(name)
 
-    typer.echo(f"{name} had marked {run(main)} artifacts")
+    released = run(main)
+    if as_json:
+        print_json({"name": name, "artifacts_released": released})
+    else:
+        typer.echo(f"{name} had marked {released} artifacts")

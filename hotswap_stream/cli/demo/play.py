@@ -14,10 +14,11 @@ import typer
 
 from hotswap_stream import bootstrap
 from hotswap_stream.application.audit.audit import verify_log
+from hotswap_stream.application.keys.token import new_token
 from hotswap_stream.cli.demo.publish_acts import PublishActs
 from hotswap_stream.cli.demo.report import Act, DemoReport, make_report
 from hotswap_stream.cli.demo.rollout_acts import RolloutActs
-from hotswap_stream.cli.demo.scene import MODEL, Scene
+from hotswap_stream.cli.demo.scene import ACTOR, MODEL, Scene
 from hotswap_stream.cli.demo.traffic import Traffic
 from hotswap_stream.cli.demo.version_acts import VersionActs, examples
 from hotswap_stream.cli.processes.stack import running_stack
@@ -31,6 +32,7 @@ def isolated(settings: Settings, home: Path) -> Settings:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         api_port = probe.getsockname()[1]
+    key = new_token().text
     return msgspec.structs.replace(
         settings,
         home=home,
@@ -38,7 +40,10 @@ def isolated(settings: Settings, home: Path) -> Settings:
         topic_prefix=f"demo-{int(time.time())}",
         api_host="127.0.0.1",
         api_port=api_port,
-        api_keys=None,
+        api_keys=f"{ACTOR}:{key}",
+        api_key=key,
+        api_open=None,
+        api_insecure_no_keys=False,
         # All its workers have torch, and people are watching.
         graphs_exported=False,
     )

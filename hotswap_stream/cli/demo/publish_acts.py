@@ -71,6 +71,7 @@ class PublishActs:
             example=forest.example,
             labels=("malignant", "benign"),
             url=self._scene.stack.api_url,
+            api_key=self._scene.settings.api_key,
             progress=False,
         )
         figures = {"accuracy": forest.accuracy}

@@ -131,7 +131,7 @@ class Scene:
             return await client.post(
                 f"/api/models/{model_name}{path}",
                 content=msgspec.json.encode(body),
-                headers={"X-Actor": ACTOR, "Content-Type": "application/json"},
+                headers={"X-API-Key": self.settings.api_key or "", "Content-Type": "application/json"},
             )
 
     async def swapped(self, event_type: type[ModelPromoted | ModelRolledBack], model_version: str, since: int) -> bool:

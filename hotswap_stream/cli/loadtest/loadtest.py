@@ -90,7 +90,9 @@ def loadtest(
     errors_max_percent: Annotated[
         float, typer.Option(help="Exit code 1 if there are more errors than this.", min=0, max=100)
     ] = 0.0,
-    api_key: Annotated[str | None, typer.Option(help="API key for the HTTP server.", show_default=False)] = None,
+    api_key: Annotated[
+        str | None, typer.Option(help="API key for the HTTP server. Default: HOTSWAP_API_KEY.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Put load on a model: at a rate (open loop) or with a concurrency (closed loop); Ctrl-C ends it early."""
@@ -123,14 +125,18 @@ def loadtest(
             keys=keys,
         )
         stop = stop_on_signals()
-        opened = _load_by_topic(settings, subject, plan) if http is None else load_by_http(http, subject, plan, api_key)
+        opened = (
+            _load_by_topic(settings, subject, plan)
+            if http is None
+            else load_by_http(http, subject, plan, api_key or settings.api_key)
+        )
         async with opened as target:
             with showing_progress(plan) as on_progress:
                 return await run_load(
                     target, subject, plan, target_name=http or "topics", stop=stop, on_progress=on_progress
                 )
 
-    report = run(main)
+    report = run(main, needs_cluster=http is None)
     if as_json:
         print_json(report)
     else:

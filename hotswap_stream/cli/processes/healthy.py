@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from hotswap_stream.cli.terminal.running import fail, prepared_settings
+from hotswap_stream.cli.terminal.options import AsJson
+from hotswap_stream.cli.terminal.printing import print_json
+from hotswap_stream.cli.terminal.running import fail_with, prepared_settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,6 +29,7 @@ def healthy(
             help="Seconds ago, at most, that it must have been able to work. Default: 20.", min=1, show_default=False
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Exit with 0 if a worker, or the agents, with this home can do their work, else with 1 and why not.
 
@@ -44,7 +47,10 @@ def healthy(
             age_seconds_max=AGE_SECONDS_MAX if seconds_max is None else seconds_max,
         )
     except HotswapError as error:
-        fail(str(error))
+        fail_with(error)
+    if as_json:
+        print_json({"kind": kind, "name": called, "age_seconds": round(sign.age_s, 3), "advice": sign.advice})
+        return
     typer.echo(f"{kind} {called!r} could do its work {sign.age_s:.1f} s ago")
     if sign.advice is not None:
         typer.echo(f"to be mended: {sign.advice}")

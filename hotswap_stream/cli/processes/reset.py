@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hotswap_stream.cli.terminal.options import AsJson
+from hotswap_stream.cli.terminal.printing import print_json
 from hotswap_stream.cli.terminal.running import prepared_settings, run
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ def reset(
     unmarked: Annotated[
         bool, typer.Option("--unmarked", help="Also delete artifacts that no environment has marked as needed.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Delete the registry, all topics of this environment, and the artifacts that no other environment needs.
 
@@ -49,7 +52,7 @@ def reset(
         return f"{kafka}, and the artifacts in {where} that no other environment needs"
 
     what = run(describe)
-    if not yes and not typer.confirm(f"Delete {what}?"):
+    if not yes and not typer.confirm(f"Delete {what}?", err=as_json):
         typer.echo("nothing was deleted")
         raise typer.Exit(1)
 
@@ -69,6 +72,9 @@ def reset(
         return topics, artifacts, kept
 
     topics, artifacts, kept = run(delete)
+    if as_json:
+        print_json({"topics_deleted": topics, "artifacts_deleted": artifacts, "artifacts_kept": kept})
+        return
     where = f"{topics} topics" if prepared_settings(quiet=True).kafka_bootstrap_servers else "the broker's data"
     typer.echo(f"deleted {where} and {artifacts} artifacts")
     if kept:

@@ -65,7 +65,9 @@ def _specs(settings: "Settings", workers: int) -> "list[ProcessSpec]":
     from hotswap_stream.application.processes.supervision import ProcessSpec
     from hotswap_stream.settings import child_environment
 
-    environment = child_environment(settings)
+    # Each on a free port, which it leaves in the home folder.
+    metrics_port = 0 if settings.metrics_port is None else settings.metrics_port
+    environment = child_environment(msgspec.structs.replace(settings, metrics_port=metrics_port))
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     program = [sys.executable, "-m", "hotswap_stream.cli"]

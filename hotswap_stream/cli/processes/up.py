@@ -47,6 +47,7 @@ def up(
         # Each process gets its time to end, one after the other, and the broker last.
         stop = stop_on_signals(end_seconds_max=END_SECONDS_MAX * (workers + 3))
         async with running_stack(settings, workers=workers, temporary=temporary, on_change=_show) as stack:
+            await _show_first_key(stack.settings)
             typer.echo(
                 f"Kafka on {stack.settings.kafka_bootstrap_servers}, API on {stack.api_url} (operations: "
                 f"{stack.api_url}/schema), logs in {log_folder(settings)}\n"
@@ -59,7 +60,25 @@ def up(
                     f"its log is {log_folder(settings) / failed.name}.log"
                 )
 
-    run(main)
+    run(main, heeds_context=False)
+
+
+async def _show_first_key(settings: "Settings") -> None:
+    from hotswap_stream import bootstrap
+    from hotswap_stream.cli.terminal.options import os_user
+    from hotswap_stream.settings import open_to
+
+    if (to := open_to(settings)) is not None:
+        typer.secho(
+            f"The API is open to {to} (HOTSWAP_API_OPEN): no key is needed, and no actor is sure",
+            fg="yellow",
+        )
+        return
+    key = await bootstrap.first_key(settings, os_user())
+    if key is None:
+        typer.echo("The API needs a key; `hotswap-stream keys list` shows which there are, `keys create` makes another")
+    else:
+        typer.echo(f"The first key of the API, shown this once:\n    export HOTSWAP_API_KEY={key.token}")
 
 
 def _show(status: "ProcessStatus") -> None:

@@ -34,14 +34,21 @@ def worker(
     async def main(settings: "Settings") -> None:
         import asyncio
         import socket
+        from contextlib import AsyncExitStack
 
         from hotswap_stream import bootstrap
         from hotswap_stream.home.pulse import Pulse
 
         stop, called = stop_on_signals(), name or f"{socket.gethostname()}-1"
         started = await bootstrap.build_worker(settings, called, frozenset(model) if model else None)
-        pulse = Pulse(settings.home, "worker", called)
+        pulse, shown = Pulse(settings.home, "worker", called), AsyncExitStack()
         try:
+            # Before the start, so that a probe is answered while the log is read and models are loaded.
+            await shown.enter_async_context(
+                bootstrap.shown_over_http(
+                    settings, "worker", called, families=started.families, live=started.stuck, ready=started.unready
+                )
+            )
             await started.start()
             running = asyncio.create_task(started.run(pulse.beat, on_trouble=pulse.trouble, on_advice=pulse.advise))
             stopping = asyncio.create_task(stop.wait())
@@ -53,6 +60,7 @@ def worker(
         finally:
             pulse.stop()
             await started.stop()
+            await shown.aclose()
 
     run(main, quiet=False)
 

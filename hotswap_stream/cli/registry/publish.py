@@ -9,9 +9,11 @@ from hotswap_stream.cli.registry.version_options import (
     AllowNonFinite,
     CodeRevision,
     DataSnapshot,
+    Executor,
     Labels,
     Metrics,
     NewVersion,
+    Precision,
     RunIdOption,
     Tags,
     WarmUp,
@@ -91,6 +93,8 @@ def publish(
         ),
     ] = None,
     version: NewVersion = None,
+    executor: Executor = None,
+    precision: Precision = "f32",
     metric: Metrics = None,
     tag: Tags = None,
     code_revision: CodeRevision = None,
@@ -129,6 +133,8 @@ def publish(
                 metrics=metrics,
                 tags=tags,
                 version=version,
+                executor=executor,
+                precision=precision,
                 wait=wait,
                 wait_seconds_max=wait_seconds_max,
                 url=chosen_url,
@@ -149,7 +155,7 @@ def publish(
         except (RegistrationRefusedError, RefusedError) as error:
             fail(str(error), REFUSED)
 
-    _print(run(main), as_json=as_json)
+    _print(run(main, needs_cluster=False), as_json=as_json)
 
 
 def _read_example(path: Path) -> Any:

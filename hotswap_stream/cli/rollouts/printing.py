@@ -61,6 +61,7 @@ def _print_rollout(rollout: "RolloutRecord") -> None:
                 )
                 for entry in last.evidence
             ),
+            optional=("count", "lower", "upper"),
             title=f"last analysis: {last.outcome}",
         )
 
@@ -96,4 +97,5 @@ def print_rollouts(found: "RolloutList") -> None:
             )
             for rollout in found.rollouts
         ),
+        optional=("started", "candidates"),
     )

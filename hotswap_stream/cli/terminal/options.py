@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hotswap_stream.cli.terminal.completion import complete_models, complete_versions
+
 if TYPE_CHECKING:
     from hotswap_stream.application.artifacts.manifest import Shape
 
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
-VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="Name of the version, such as v3.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Name of the model.", autocompletion=complete_models)
+]
+VersionArgument = Annotated[
+    str,
+    typer.Argument(metavar="VERSION", help="Name of the version, such as v3.", autocompletion=complete_versions),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: the same as -o json.")]
 Reason = Annotated[str | None, typer.Option(help="The reason; it is kept in the log.", show_default=False)]
 ExpectedSequence = Annotated[
     int | None,

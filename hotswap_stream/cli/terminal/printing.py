@@ -1,70 +1,89 @@
 """Printing results on the terminal: tables for people, JSON for scripts, refusals with the legal steps."""
 
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from hotswap_stream.cli.terminal.running import FAILED, REFUSED, interactive
+from hotswap_stream.cli.terminal.exit_codes import FAILED, REFUSED
+from hotswap_stream.cli.terminal.forms import NAMED_BY, asked_about, document, form, line
+from hotswap_stream.cli.terminal.next_steps import after_refusal
+from hotswap_stream.cli.terminal.running import try_next
+from hotswap_stream.cli.terminal.tables import Column, fact_lines, table_lines
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from hotswap_events.commands import CommandResult, Refusal
 
 WIDTH_CHARACTERS = 200
 """Width of tables that are not printed on a terminal, so that nothing is cut off in a file or a pipe."""
+WIDE_CHARACTERS = 100_000
+"""Width of `-o wide`: as many characters as there are."""
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON document on standard output."""
-    import msgspec
+def print_json(value: Any, *, named_by: Sequence[str] = NAMED_BY, listed: str | None = None) -> None:
+    """Print one document on standard output, in the form that was asked for: JSON, JSON lines, YAML or names.
 
-    typer.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
-
-
-def print_json_line(value: Any) -> None:
-    """Print one JSON document in one line."""
-    import msgspec
-
-    typer.echo(msgspec.json.encode(value).decode())
+    Args:
+        value: What is printed.
+        named_by: Which field names an entry.
+        listed: The field with the entries, where the value is no list itself.
+    """
+    for text in document(value, named_by=named_by, listed=listed):
+        typer.echo(text)
 
 
-def console() -> "Console":
-    """Return standard output for tables and colours."""
-    from rich.console import Console
+def print_json_line(value: Any, *, named_by: Sequence[str] = NAMED_BY) -> None:
+    """Print one of several documents that come one after the other, in a line where the form has lines."""
+    for text in line(value, named_by=named_by):
+        typer.echo(text)
 
-    return Console(highlight=False) if interactive() else Console(highlight=False, width=WIDTH_CHARACTERS)
 
+def print_table(
+    columns: Iterable[str],
+    rows: Iterable[Iterable[Any]],
+    *,
+    title: str | None = None,
+    optional: Sequence[str] = (),
+) -> None:
+    """Print a table that breaks no word; None shows as '-', numbers are aligned right.
 
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str | None = None) -> None:
-    """Print a table; None shows as '-', numbers are aligned right."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    cells = [["-" if cell is None else cell for cell in row] for row in rows]
-    for position, column in enumerate(columns):
-        is_number = bool(cells) and all(isinstance(row[position], int | float) for row in cells)
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*(Text(_shown(cell)) for cell in row))
-    console().print(table)
+    Args:
+        columns: Titles.
+        rows: As many values each.
+        title: A line above it.
+        optional: Columns that a narrow terminal may do without, the least important first.
+    """
+    titles, values = list(columns), [list(row) for row in rows]
+    made = [
+        Column(
+            name,
+            tuple("-" if row[at] is None else _shown(row[at]) for row in values),
+            is_number=bool(values) and all(isinstance(row[at], int | float | None) for row in values),
+        )
+        for at, name in enumerate(titles)
+    ]
+    lines, left_out = table_lines(made, _width(), optional=optional)
+    if title:
+        typer.echo(title)
+    for text in lines:
+        typer.echo(text)
+    if left_out:
+        typer.secho(f"not shown: {', '.join(left_out)} (-o wide shows all)", dim=True)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
     """Print name and value, one per line; what is None or empty is left out."""
-    from rich.table import Table
-    from rich.text import Text
+    shown = [(name, _shown(value)) for name, value in facts.items() if value is not None and value not in ("", {}, ())]
+    for text in fact_lines(shown, _width()):
+        typer.echo(text)
 
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        if value is not None and value not in ("", {}, ()):
-            table.add_row(name, Text(_shown(value)))
-    console().print(table)
+
+def _width() -> int:
+    """Return how wide a table may be: as the terminal, or as COLUMNS says; without both, so that nothing is cut."""
+    if form() == "wide":
+        return WIDE_CHARACTERS
+    return shutil.get_terminal_size((WIDTH_CHARACTERS, 0)).columns
 
 
 def _shown(value: Any) -> str:
@@ -79,12 +98,13 @@ def _shown(value: Any) -> str:
 
 def refuse(refusal: "Refusal", *, as_json: bool = False) -> typer.Exit:
     """Print a refusal, and return the exception to raise."""
-    if as_json:
+    if as_json and form() != "name":
         print_json(refusal)
     else:
         typer.secho(f"refused ({refusal.code}): {refusal.reason}", err=True, fg="yellow")
         if refusal.legal and ", ".join(refusal.legal) not in refusal.reason:
             typer.secho(f"legal: {', '.join(refusal.legal)}", err=True)
+        try_next(after_refusal(refusal, *asked_about()))
     return typer.Exit(REFUSED)
 
 
@@ -94,7 +114,7 @@ def print_result(result: "CommandResult", *, as_json: bool) -> None:
     Raises:
         typer.Exit: With 3 when it was refused, with 1 when it must be sent again.
     """
-    if as_json:
+    if as_json and not (form() == "name" and result.status in ("refused", "failed")):
         print_json(result)
         if result.status in ("refused", "failed"):
             raise typer.Exit(REFUSED if result.status == "refused" else FAILED)

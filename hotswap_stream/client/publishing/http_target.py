@@ -52,6 +52,8 @@ class HttpTarget:
             code_revision=registration.code_revision,
             data_snapshot=registration.data_snapshot,
             run_id=registration.run_id,
+            executor=registration.options.executor,
+            precision=registration.options.precision,
             reason=registration.reason,
         )
         return str(answer["model_version"])

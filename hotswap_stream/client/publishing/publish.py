@@ -9,6 +9,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 from msgspec import Struct
 
+from hotswap_events.version_options import F32, VersionOptions
 from hotswap_stream.application.artifacts.publishing import (
     Progress,
     PublishTarget,
@@ -20,6 +21,7 @@ from hotswap_stream.client.publishing.errors import PublishError
 from hotswap_stream.client.publishing.http_target import http_target
 from hotswap_stream.client.publishing.progress_bar import showing_progress
 from hotswap_stream.client.publishing.wishes import Wishes
+from hotswap_stream.domain.versions.options import wrong_options
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -54,6 +56,8 @@ async def publish_async(
     metrics: Mapping[str, float] = NOTHING,
     tags: Mapping[str, str] = NOTHING,
     version: str | None = None,
+    executor: str | None = None,
+    precision: str = F32,
     wait: Wait = "registered",
     wait_seconds_max: float = WAIT_SECONDS_MAX,
     url: str | None = None,
@@ -91,6 +95,9 @@ async def publish_async(
         metrics: Figures of the training.
         tags: What else to say of it.
         version: Name of the version. Default: the next `v<n>`.
+        executor: The only one that may compute the version, such as `onnxruntime` or `openvino`. Default: the fastest
+            whose outputs are right.
+        precision: `f32`, or `bf16`, whose results differ: the same model with another precision is another version.
         wait: Until it is `registered`; until an evaluation has its `verdict`; or until it is `active`, or failed.
         wait_seconds_max: How long to wait for a verdict or for activation; then `status` says how far it came.
         url: Of the API.
@@ -121,6 +128,9 @@ async def publish_async(
         HotswapError: It cannot be served, or its file is of a kind that is never opened.
     """
     _check_wishes(url, to, difference_max, label_agreement_min)
+    options = VersionOptions(executor=executor, precision=precision)
+    if wrong := wrong_options(options):
+        raise PublishError(wrong)
     from hotswap_stream.client.publishing.choosing import missing
 
     try:
@@ -153,6 +163,7 @@ async def publish_async(
                         metrics={**({} if comparison is None else comparison.metrics()), **metrics},
                         tags={**made.tags, **tags},
                         environment=made.environment,
+                        options=options,
                         code_revision=code_revision,
                         data_snapshot=data_snapshot,
                         run_id=run_id,

@@ -9,6 +9,7 @@ from hotswap_events.rollout_strategy import ERROR_MAX
 SECONDS_MAX = 86_400.0
 LATENCY_MS_MAX = 600_000.0
 LAG_MAX = 1e12
+WORKERS_MAX = 100_000.0
 ANSWERS_MAX = 10_000_000
 
 _RULE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -25,6 +26,7 @@ _THRESHOLDS: dict[AlertMetric, tuple[float, str]] = {
     "score-drift": (1.0, "a distance from 0 to 1"),
     "lag": (LAG_MAX, "requests, from 0 to 1,000,000,000,000"),
     "standstill": (SECONDS_MAX, "seconds, from 0 to 86,400"),
+    "silent-workers": (WORKERS_MAX, "workers, from 0 to 100,000"),
 }
 
 _RANGES: tuple[tuple[str, float, float, str], ...] = (

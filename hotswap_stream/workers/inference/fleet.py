@@ -10,6 +10,7 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
+from msgspec.structs import replace
 
 from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord
 from hotswap_stream.application.inference.fleet import FleetFold, FleetWorker
@@ -74,8 +75,10 @@ class Fleet:
 
     def report(self, record: FleetRecord) -> None:
         """Publish this worker's view of one model."""
-        if self._own.get(record.model_name) != record:
-            self._own[record.model_name] = record
+        before = self._own.get(record.model_name)
+        self._own[record.model_name] = record
+        # How many requests wait changes all the time; it goes with the next heartbeat.
+        if before is None or replace(before, waiting=record.waiting) != record:
             self._changed.set()
 
     @property

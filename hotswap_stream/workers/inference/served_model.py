@@ -8,6 +8,7 @@ from contextlib import suppress
 from msgspec import Struct
 
 from hotswap_events.fleet import FleetRecord, ObservationsLost
+from hotswap_stream import __version__
 from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.serving.guard import CircuitGuard
@@ -20,6 +21,7 @@ from hotswap_stream.workers.inference.limits import Batching, LoopLimits
 from hotswap_stream.workers.inference.loop.model_loop import ModelLoop
 from hotswap_stream.workers.inference.observing.circuits import CircuitWatch
 from hotswap_stream.workers.inference.observing.observer import Observer
+from hotswap_stream.workers.inference.observing.swaps import SwapTimes
 from hotswap_stream.workers.inference.shadows.runner import ShadowRunner
 
 
@@ -35,6 +37,7 @@ class ServedModel(Struct, kw_only=True):
     shadows: ShadowRunner
     batching: Batching
     signs: LifeSigns
+    swaps: SwapTimes
     on_change: Callable[[], None]
     """Called in the event loop when the fleet should hear something new of the model."""
     make_windows_topic: Callable[[str], Awaitable[None]]
@@ -101,10 +104,14 @@ class ServedModel(Struct, kw_only=True):
             now_s: Monotonic seconds.
             compute_seconds_max: A batch that is being computed for longer is stuck.
         """
+        return self.stuck(now_s, compute_seconds_max=compute_seconds_max) or self.signs.trouble()
+
+    def stuck(self, now_s: float, *, compute_seconds_max: float) -> str | None:
+        """Return that a batch is being computed for too long; None if none is. Arguments as for `trouble`."""
         began_s = self.computing_since_s
         if began_s is not None and now_s - began_s > compute_seconds_max:
             return f"a batch is being computed for {now_s - began_s:.0f} s"
-        return self.signs.trouble()
+        return None
 
     def fleet_record(self, config: WorkerConfig, *, observations_lost: ObservationsLost) -> FleetRecord:
         """Return what the worker of this configuration says of the model on the fleet topic."""
@@ -117,6 +124,7 @@ class ServedModel(Struct, kw_only=True):
             serving_version=None if serving is None else serving.model_version,
             serving_registry_offset=None if serving is None else serving.registry_offset,
             partitions=self.partitions,
+            waiting=signs.waiting,
             observations_lost=observations_lost,
             trouble=signs.trouble(),
             stalled_partitions=signs.stalled(),
@@ -124,4 +132,5 @@ class ServedModel(Struct, kw_only=True):
             advice=signs.advice,
             plugins=config.plugins,
             kinds=config.kinds,
+            release=__version__,
         )

@@ -18,6 +18,7 @@ from hotswap_stream.application.swap.loader import ModelLoader
 from hotswap_stream.application.swap.slot import LoadFailure
 from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.errors import ConfigurationError, HotswapError
+from hotswap_stream.observability.metric_spec import Family
 from hotswap_stream.workers.inference.config import WorkerConfig
 from hotswap_stream.workers.inference.failed_loads import FailedLoads
 from hotswap_stream.workers.inference.fleet import Fleet
@@ -28,8 +29,10 @@ from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.observing.circuits import CircuitWatch
 from hotswap_stream.workers.inference.observing.observer import Observer
 from hotswap_stream.workers.inference.observing.sender import ObservationSender
+from hotswap_stream.workers.inference.observing.swaps import SwapTimes
 from hotswap_stream.workers.inference.served_model import ServedModel
 from hotswap_stream.workers.inference.shadows.runner import ShadowRunner
+from hotswap_stream.workers.inference.worker_figures import WorkerFigures
 
 _log = structlog.get_logger(__name__)
 
@@ -60,7 +63,10 @@ class InferenceWorker:
         self._fleet = Fleet(config.client_options, config.topics.fleet, config.worker)
         self._failed_loads = FailedLoads(registry, self._fleet, config.worker)
         self._worker_run = uuid.uuid4().hex
-        self._observations = ObservationSender(config.client_options, config.topics, on_lost=self._report)
+        self._figures = WorkerFigures(config.worker, registry)
+        self._observations = ObservationSender(
+            config.client_options, config.topics, on_lost=self._report, on_observed=self._figures.observed
+        )
         self._stall_watch = StallWatch()
         self._stalls_seen = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -137,6 +143,33 @@ class InferenceWorker:
                 return f"model {model_name!r}: {reason}"
         return None
 
+    def stuck(self) -> str | None:
+        """Return why the worker cannot make progress by itself, so that starting it again would help; None if it can.
+
+        That this can be asked at all says that the event loop turns.
+        """
+        if self._failed is not None and self._failed.done():
+            return "a part of it has failed"
+        now_s = time.monotonic()
+        for model_name, served in self._served.items():
+            if (reason := served.stuck(now_s, compute_seconds_max=COMPUTE_SECONDS_MAX)) is not None:
+                return f"model {model_name!r}: {reason}"
+        return None
+
+    def unready(self) -> str | None:
+        """Return why the worker makes no progress now; None while offsets move or nothing waits."""
+        if self._unlisten is None:
+            return "it is starting"
+        if self._stopping:
+            return "it is stopping"
+        if not self._registry.healthy:
+            return "the registry log can no longer be followed"
+        return self.trouble()
+
+    def families(self) -> Iterator[Family]:
+        """Return this worker's part of the catalogue of metrics."""
+        return self._figures.families(self._served.values(), ready=self.unready() is None)
+
     def _advice(self) -> str | None:
         found = [served.signs.advice for served in self._served.values() if served.signs.advice is not None]
         return "; ".join(found[:ADVICE_MODELS_MAX]) or None
@@ -164,6 +197,9 @@ class InferenceWorker:
     def _on_record(self, entry: TailEntry) -> None:
         """Take in each record as it is folded: a promotion of a loaded version takes effect right here."""
         if isinstance(entry.outcome, Applied):
+            served = self._served.get(entry.outcome.event.subject)
+            if served is not None:
+                served.swaps.decided(entry.record.offset, entry.record.timestamp_ms / 1_000)
             self._on_model(entry.outcome.event.subject)
 
     def _on_model(self, model_name: str) -> None:
@@ -204,6 +240,7 @@ class InferenceWorker:
             shadows=shadows,
             batching=self._config.limits.batching(),
             signs=LifeSigns(),
+            swaps=SwapTimes(),
             on_change=lambda: self._report(model_name),
             make_windows_topic=self._ensure_windows_topic,
         )
@@ -234,6 +271,7 @@ class InferenceWorker:
         served = self._served.get(model_name)
         if served is None:
             return
+        served.swaps.look(served.slots.current)
         lost = self._observations.lost(served.observer)
         self._fleet.report(served.fleet_record(self._config, observations_lost=lost))
 

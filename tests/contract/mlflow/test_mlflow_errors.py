@@ -58,14 +58,14 @@ async def test_every_path_of_the_service_answers_in_its_form(stage: MlflowStage)
     assert [*stage.http.registry.fold.streams] == [NAME, "none"]
 
 
-async def test_a_key_is_needed_where_something_changes(stage: MlflowStage) -> None:
+async def test_a_key_is_needed_for_everything(stage: MlflowStage) -> None:
     with pytest.raises(MlflowException, match=r"UNAUTHENTICATED: this needs an API key.*MLFLOW_TRACKING_TOKEN") as none:
         await stage.ask(lambda client: client.set_registered_model_tag(NAME, "a", "1"), key=None)
     assert none.value.error_code == "UNAUTHENTICATED"
     with pytest.raises(MlflowException, match="UNAUTHENTICATED: the API key is not known here"):
         await stage.ask(lambda client: client.create_registered_model("trees"), key="somebody-else")
-    model = await stage.ask(lambda client: client.get_registered_model(NAME), key=None)
-    assert model.tags == {}
+    with pytest.raises(MlflowException, match="UNAUTHENTICATED"):
+        await stage.ask(lambda client: client.get_registered_model(NAME), key=None)
     listing = await stage.http.client.get("/api/2.0/mlflow-artifacts/artifacts", params={"path": NAME})
     assert_error(listing, 401, "UNAUTHENTICATED")
 
@@ -143,7 +143,8 @@ async def test_requests_that_cannot_be_read_change_nothing(stage: MlflowStage) -
     assert_error(await stage.http.client.put(f"{BASE}/{create}"), 405, "ENDPOINT_NOT_FOUND")
     assert_error(await stage.http.client.get("/api/3.0/mlflow/server-info"), 404, "ENDPOINT_NOT_FOUND")
     query = {"name": NAME, "max_results": "0"}
-    answer = await stage.http.client.get(f"{BASE}/registered-models/search", params=query)
+    owner = {"X-API-Key": KEYS["ada"]}
+    answer = await stage.http.client.get(f"{BASE}/registered-models/search", params=query, headers=owner)
     assert_error(answer, 400, "INVALID_PARAMETER_VALUE", "max_results")
     elsewhere = {"Origin": "https://elsewhere.example"}
     assert_error(await post(stage, create, {"name": "trees"}, **elsewhere), 403, "PERMISSION_DENIED")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowException
 
-from tests.support.stages.mlflow import NAME, MlflowStage, open_mlflow_stage
+from tests.support.stages.mlflow import KEYS, NAME, MlflowStage, open_mlflow_stage
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated since 2.9.0.*stages:FutureWarning")
 
@@ -67,8 +67,9 @@ async def test_the_alias_of_production_promotes_through_the_gates(stage: MlflowS
     await stage.ask(lambda client: client.set_registered_model_alias(NAME, "champion", number))
     found = await stage.ask(lambda client: client.get_model_version_by_alias(NAME, "champion"))
     assert (found.version, found.current_stage, found.aliases) == ("2", "Production", ["champion"])
-    listed = (await stage.http.get("/api/events", model_name=NAME, type="promoted")).json()["events"]
-    events = [entry["event"] for entry in listed]
+    query = {"model_name": NAME, "type": "promoted"}
+    listed = await stage.http.client.get("/api/events", params=query, headers={"X-API-Key": KEYS["ada"]})
+    events = [entry["event"] for entry in listed.json()["events"]]
     assert [(event["actor"], event.get("reason")) for event in events] == [("ada", None)]
     with pytest.raises(MlflowException, match="cannot be taken away: set it to another version"):
         await stage.ask(lambda client: client.delete_registered_model_alias(NAME, "champion"))

@@ -153,7 +153,9 @@ async def test_clients_without_a_key_keep_nobody_out(tmp_path: Path) -> None:
     """64 streams without a key were all there were: dashboards with a key got 503."""
     log = MemoryRegistryLog(MemoryRegistry(SystemClock()))
     async with (
-        open_http_stage(log, tmp_path, event_stream_clients_max=2, api_keys={"ops": "key-of-ops"}) as stage,
+        open_http_stage(
+            log, tmp_path, event_stream_clients_max=2, api_keys={"ops": "key-of-ops"}, open_to="loopback"
+        ) as stage,
         stage.client.stream("GET", "/api/events/stream") as first,
         stage.client.stream("GET", "/api/events/stream") as second,
     ):

@@ -321,6 +321,9 @@ async def test_health_status_and_metrics_tell_the_same_story(stage: HttpStage) -
     await stage.command("switch", {"model_version": "v7"})
     assert (await stage.get("/api/health/ready")).json() == {"status": "ready", "next_offset": 7, "degraded": []}
 
+    for alike in ("live", "ready"):
+        assert (await stage.get(f"/{alike}z")).json() == (await stage.get(f"/api/health/{alike}")).json()
+
     status = (await stage.get("/api/status")).json()
     assert status["ready"] is True
     assert status["environment"] == "test"
@@ -328,14 +331,17 @@ async def test_health_status_and_metrics_tell_the_same_story(stage: HttpStage) -
     assert (status["events_applied"], status["events_void"]) == (7, 0)
 
     metrics = await stage.get("/metrics")
-    assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert metrics.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = metrics.text.splitlines()
-    assert f'model_switches_total{{from="none",model_name="{MODEL}",status="success",to="v1"}} 1.0' in lines
-    assert f'model_switches_total{{from="v2",model_name="{MODEL}",status="success",to="v1"}} 1.0' in lines
-    refused = f'model_switches_total{{from="v1",model_name="{MODEL}",status="unknown-version",to="unknown"}} 1.0'
-    assert refused in lines
+    for left, right, outcome in (
+        ("none", "v1", "success"),
+        ("v2", "v1", "success"),
+        ("v1", "unknown", "unknown-version"),
+    ):
+        labels = f'model_name="{MODEL}",from_version="{left}",to_version="{right}",status="{outcome}"'
+        assert f"model_switches_total{{{labels}}} 1" in lines
     assert any(line.startswith("model_version_info{") and 'model_version="v1"' in line for line in lines)
-    assert "hotswap_registry_next_offset 7.0" in lines
+    assert "hotswap_registry_next_offset 7" in lines
 
     await stage.registry.log.stop()
     problem = assert_problem(await stage.get("/api/health/ready"), 503, "not-ready")

@@ -32,7 +32,7 @@ async def test_a_webhook_is_a_fact_with_who_and_why(stage: HttpStage) -> None:
     assert "query" in assert_problem(wrong, 422, "invalid-value")["detail"]
     assert "hush" not in wrong.text
 
-    removed = await stage.client.delete("/api/webhooks/pager", params={"reason": "holiday"}, headers=headers)
+    removed = await stage.client.post("/api/webhooks/pager/remove", json={"reason": "holiday"}, headers=headers)
     assert removed.json() == {"webhooks": []}
-    gone = await stage.client.delete("/api/webhooks/pager", headers=headers)
+    gone = await stage.client.post("/api/webhooks/pager/remove", json={}, headers=headers)
     assert_problem(gone, 404, "unknown-webhook")

@@ -66,14 +66,26 @@ def test_a_rule_is_added_changed_and_removed(cli: Cli) -> None:
     assert "the default holds" in cli("alert-policy", "show", "digits").stdout
     cli("alert-policy", "set", "digits", "--rule", "error-rate>2%", "--rule", "latency-ms>50,for_seconds=10")
     rules = rules_in_force(cli)
-    assert list(rules) == ["error-rate", "lag", "input-drift", "standstill", "latency-ms"]
+    assert list(rules) == ["error-rate", "lag", "input-drift", "standstill", "silent-worker", "latency-ms"]
     assert (rules["error-rate"]["above"], rules["error-rate"]["severity"]) == (0.02, "critical")
     assert rules["latency-ms"]["for_seconds"] == 10.0
-    cli("alert-policy", "set", "digits", "--remove", "lag", "--remove", "input-drift", "--remove", "standstill")
+    cli(
+        "alert-policy",
+        "set",
+        "digits",
+        "--remove",
+        "lag",
+        "--remove",
+        "input-drift",
+        "--remove",
+        "standstill",
+        "--remove",
+        "silent-worker",
+    )
     assert list(rules_in_force(cli)) == ["error-rate", "latency-ms"]
     assert "unchanged" in cli("alert-policy", "set", "digits", "--rule", "error-rate>2%").stdout
     cli("alert-policy", "set", "digits", "--default")
-    assert list(rules_in_force(cli)) == ["error-rate", "lag", "input-drift", "standstill"]
+    assert list(rules_in_force(cli)) == ["error-rate", "lag", "input-drift", "standstill", "silent-worker"]
 
 
 def test_what_is_wrong_is_said(cli: Cli, tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ import pytest
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.api import create_app
-from hotswap_stream.api.server import check_keys
-from hotswap_stream.errors import ConfigurationError
 from tests.support.problems import assert_problem
 from tests.support.raw_http import RawAnswer, raw_connection, request
 from tests.support.stages.http import MODEL, HttpStage, open_http_stage, served, services_on, started_registry
@@ -191,19 +189,42 @@ async def test_a_configured_name_is_answered_to(memory_log: MemoryRegistryLog, t
             assert answer.status == 200
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])  # noqa: S104
-def test_nothing_listens_beyond_loopback_without_keys(host: str) -> None:
-    """An API on 0.0.0.0 without keys was served without a word."""
-    with pytest.raises(ConfigurationError, match="HOTSWAP_API_KEYS"):
-        check_keys(host, keys={}, insecure_no_keys=False)
-    check_keys(host, keys={"ci": "key-of-ci"}, insecure_no_keys=False)
-    check_keys(host, keys={}, insecure_no_keys=True)
+async def test_head_is_get_without_its_body(stage: HttpStage) -> None:
+    for path in (f"/api/models/{MODEL}", "/api/health/live", "/metrics", "/v2/health/live", "/schema/openapi.json"):
+        got, head = await stage.get(path), await stage.client.head(path)
+        assert (head.status_code, head.content) == (200, b""), path
+        assert head.headers["content-type"] == got.headers["content-type"]
+        assert head.headers.get("etag") == got.headers.get("etag")
+    assert (await stage.client.head("/api/models/nobody")).status_code == 404
+    refused = await stage.client.head(DISABLE)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "OPTIONS, POST")
+    endless = await stage.client.head("/api/events/stream")
+    assert (endless.status_code, endless.content) == (200, b"")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_loopback_needs_no_keys(host: str) -> None:
-    check_keys(host, keys={}, insecure_no_keys=False)
+async def test_what_is_allowed_is_told(stage: HttpStage) -> None:
+    for path, allowed in (
+        (f"/api/models/{MODEL}/alert-policy", "GET, HEAD, OPTIONS, PUT"),
+        (f"/api/models/{MODEL}/versions", "GET, HEAD, OPTIONS, POST"),
+        (DISABLE, "OPTIONS, POST"),
+        ("/v2/health/live", "GET, HEAD, OPTIONS"),
+    ):
+        options = await stage.client.options(path)
+        assert (options.status_code, options.headers["allow"], options.content) == (204, allowed, b"")
+        refused = await stage.client.request("TRACE", path)
+        assert (refused.status_code, refused.headers["allow"]) == (405, allowed)
+    assert (await stage.client.options("/api/nothing")).status_code == 404
 
 
-def test_a_host_that_is_none_is_left_to_the_socket() -> None:
-    check_keys("no such host.invalid", keys={}, insecure_no_keys=False)
+async def test_metrics_name_their_charset_once(stage: HttpStage) -> None:
+    content_type = (await stage.get("/metrics")).headers["content-type"]
+    assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def test_no_number_passes_for_a_time_or_a_truth_value(stage: HttpStage) -> None:
+    for name, path in (("as_of_time", "/api/models"), ("since", f"/api/models/{MODEL}/drift")):
+        for text in ("0.5", "1700000000", "tomorrow"):
+            assert_problem(await stage.get(path, **{name: text}), 422, "invalid-value")
+    index = await stage.client.post("/v2/repository/index", json={"ready": 0})
+    assert index.status_code == 400, index.text
+    assert (await stage.client.post("/v2/repository/index")).status_code == 200

@@ -125,14 +125,17 @@ async def test_keys_guard_what_changes_state_and_name_the_actor(memory_log: Memo
             refused = await stage.command("versions", body, headers=wrong)
             assert_problem(refused, 401, "unauthorized")
             assert "key-of" not in refused.text
-        assert (await stage.get("/api/events")).json()["events"] == []
-        by_header = await stage.command("versions", body, headers={"X-API-Key": "key-of-alice", "X-Actor": "mallory"})
+        alice = {"X-API-Key": "key-of-alice"}
+        assert (await stage.client.get("/api/events", headers=alice)).json()["events"] == []
+        claimed = await stage.command("versions", body, headers={**alice, "X-Actor": "mallory"})
+        assert_problem(claimed, 403, "actor-claimed")
+        by_header = await stage.command("versions", body, headers=alice)
         assert by_header.status_code == 200
         by_bearer = await stage.command("versions/v1/stage", headers={"Authorization": "Bearer key-of-ci"})
         assert by_bearer.status_code == 200
-        entries = (await stage.get("/api/events")).json()["events"]
+        entries = (await stage.client.get("/api/events", headers=alice)).json()["events"]
         assert [entry["event"]["actor"] for entry in entries] == ["alice", "ci"]
-        assert (await stage.get("/api/status")).json()["api_keys_required"] is True
+        assert (await stage.client.get("/api/status", headers=alice)).json()["api_keys_required"] is True
 
 
 async def test_a_run_is_started_once_for_each_id(memory_log: MemoryRegistryLog, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ KEY = "key-of-ci"
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
     chosen = stage_settings(kafka, topic_prefix, tmp_path)
-    return replace(chosen, executor="eager", api_port=0, api_keys=f"ci:{KEY}")
+    return replace(chosen, executor="eager", api_port=0, api_open=None, api_keys=f"ci:{KEY}")
 
 
 async def test_a_graph_that_came_over_http_is_served(settings: Settings) -> None:

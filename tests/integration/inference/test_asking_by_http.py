@@ -18,6 +18,7 @@ from hotswap_stream.client import (
     RefusedError,
     RegistryClient,
 )
+from tests.support.problems import assert_problem
 from tests.support.stages.asking import INPUT, ROWS, UNSERVED, Served, open_served, running_api
 from tests.support.stages.serving import MODEL, open_stage
 
@@ -76,6 +77,34 @@ async def test_an_id_may_repeat_over_http_unless_the_caller_says_no(served: Serv
     first, again = [await served.http.post(path, json=once, headers=headers) for _ in range(2)]
     assert (first.status_code, again.status_code) == (200, 409)
     assert once["id"] in again.json()["error"]
+
+
+async def test_an_answer_leads_to_the_event_that_chose_it(served: Served) -> None:
+    """By the id of the request and by its place; what is not found says where it was looked for."""
+    request_id = uuid.uuid4().hex
+    answer = await served.http.post(f"/v2/models/{MODEL}/infer", json={"id": request_id, "inputs": [INPUT]})
+    facts = answer.json()["parameters"]
+    by_id = await served.http.get(f"/api/answers/{request_id}", params={"model_name": MODEL})
+    assert by_id.status_code == 200, by_id.text
+    found = by_id.json()
+    assert found["request_id"] == request_id
+    assert (found["model_version"], found["because"], found["follows_the_log"]) == ("v1", "in-production", True)
+    assert found["artifact_digest"] == found["registered_digest"] == facts["artifact_digest"]
+    event = (await served.http.get("/api/events", params={"from_offset": facts["registry_offset"], "limit": 1})).json()
+    assert found["chosen_by"]["offset"] == facts["registry_offset"]
+    assert found["chosen_by"]["actor"] == event["events"][0]["event"]["actor"] == "test"
+    place = f"{facts['request_partition']}/{facts['request_offset']}"
+    assert (await served.http.get(f"/api/models/{MODEL}/answers/{place}")).json() == found
+    assert (await served.http.get(f"/api/answers/{request_id}")).json() == found
+    for path, code, says in (
+        ("/api/answers/never-asked", "unknown-answer", f"the newest of {MODEL}, {UNSERVED}"),
+        (f"/api/models/{MODEL}/answers/0/999999", "unknown-answer", "offset 999999 of partition 0"),
+        (f"/api/models/{MODEL}/answers/77/0", "unknown-answer", "partition 77"),
+        ("/api/models/nobody/answers/0/0", "unknown-model", "nobody"),
+    ):
+        problem = assert_problem(await served.http.get(path), 404, code)
+        assert says in problem["detail"]
+    assert (await served.http.get(f"/api/models/{MODEL}/answers/-1/0")).status_code in (404, 422)
 
 
 async def test_raw_tensors_through_the_gateway(served: Served) -> None:

@@ -29,7 +29,11 @@ Cli = Callable[..., Result]
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
     return Settings(
-        kafka_bootstrap_servers=kafka, topic_prefix=topic_prefix, home=tmp_path / "home", request_partitions=1
+        kafka_bootstrap_servers=kafka,
+        topic_prefix=topic_prefix,
+        home=tmp_path / "home",
+        request_partitions=1,
+        api_open="loopback",
     )
 
 

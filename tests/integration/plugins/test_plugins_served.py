@@ -17,6 +17,7 @@ from hotswap_stream.application.audit.reproduce import reproduce
 from hotswap_stream.application.training.runs import TrainingSpec
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings
+from hotswap_stream.workers.inference.batches import forward
 from tests.support.samples.plugins import MODULE, foreign_artifact, texts_artifact
 from tests.support.stages.command_line import command_line
 from tests.support.stages.serving import MODEL, Stage, open_stage, stage_settings
@@ -84,7 +85,10 @@ async def test_a_runtime_is_served_beside_torch_and_swapped(stage: Stage, settin
         assert {"architecture", "onnx", "runtime"} <= set(record.kinds)
 
 
-async def test_one_that_hangs_crashes_or_raises_fails_its_request_alone(stage: Stage, settings: Settings) -> None:
+async def test_one_that_hangs_crashes_or_raises_fails_its_request_alone(
+    stage: Stage, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forward, "ONE_BY_ONE_SECONDS_MAX", 60.0)  # processes start anew in it, on any machine
     await stage.switch(await put(stage, texts_artifact()))
     words = ["good", "hang", "fine", "crash", "wrong", "also good", "fail"]
     for word in words:

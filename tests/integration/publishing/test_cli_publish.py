@@ -55,6 +55,17 @@ def test_what_is_wrong_is_said_and_nothing_is_registered(cli: Cli, graph: Path, 
     assert read_json(cli("models", "--json")) == []
 
 
+def test_how_it_is_to_be_computed_is_a_part_of_the_version(cli: Cli, graph: Path) -> None:
+    plain, lower = (
+        read_json(cli("publish", "sums", str(graph), "--json", *options)) for options in ((), ("--precision", "bf16"))
+    )
+    assert plain["artifact_digest"] == lower["artifact_digest"]
+    versions = read_json(cli("versions", "sums", "--json"))
+    assert [version.get("options") for version in versions] == [{"precision": "bf16"}, None]
+    wrong = cli("publish", "sums", str(graph), "--executor", "eager", code=3).output
+    assert "'eager' does not compute artifacts of kind 'onnx'" in wrong
+
+
 def test_a_name_that_is_taken_is_refused(cli: Cli, graph: Path) -> None:
     cli("publish", "sums", str(graph), "--version", "one")
     assert "duplicate-version" in cli("publish", "sums", str(graph), "--version", "one", code=3).output
@@ -64,7 +75,7 @@ async def test_it_goes_over_http_with_a_key(
     cli: Cli, graph: Path, kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     settings: Settings = replace(
-        stage_settings(kafka, topic_prefix, tmp_path / "home"), api_port=0, api_keys=f"ada:{KEY}"
+        stage_settings(kafka, topic_prefix, tmp_path / "home"), api_port=0, api_open=None, api_keys=f"ada:{KEY}"
     )
 
     def publish(*options: str, **wishes: Any) -> Any:
@@ -77,7 +88,11 @@ async def test_it_goes_over_http_with_a_key(
         assert read_json(named)["model_version"] == "v1"
         set_up = await asyncio.to_thread(publish, "--json", HOTSWAP_API_URL=url, HOTSWAP_API_KEY=KEY)
         assert read_json(set_up)["model_version"] == "v2"
+        openvino = ("--executor", "openvino", "--json")
+        await asyncio.to_thread(publish, *openvino, "--url", url, "--api-key", KEY)
         versions = read_json(await asyncio.to_thread(cli, "versions", "sums", "--json"))
         assert {version["provenance"]["created_by"] for version in versions} == {"ada"}
+        assert versions[0].get("options") == {"executor": "openvino"}
+        assert len({version["artifact"]["digest"] for version in versions}) == 1
     unreachable = await asyncio.to_thread(publish, "--url", url, code=1)
     assert f"the API at {url} cannot be reached" in unreachable.output

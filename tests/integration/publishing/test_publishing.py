@@ -37,7 +37,7 @@ NAMES = np.array(["malignant", "benign"])
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
     given = stage_settings(kafka, topic_prefix, tmp_path)
-    return replace(given, api_port=0, api_keys=f"ada:{KEY}", cache=tmp_path / "cache")
+    return replace(given, api_port=0, api_open=None, api_keys=f"ada:{KEY}", cache=tmp_path / "cache")
 
 
 def forest(seed: int) -> Any:

@@ -220,7 +220,11 @@ def test_feedback_on_the_command_line(kafka: str, topic_prefix: str, tmp_path: P
 
     try:
         settings = Settings(kafka_bootstrap_servers=kafka, topic_prefix=topic_prefix, home=tmp_path / "home")
-        asyncio.run(model_topics_creator(settings)("digits"))
+
+        async def create_topics() -> None:
+            await model_topics_creator(settings)("digits")
+
+        asyncio.run(create_topics())
         assert json.loads(invoke("--request", "3:41872", "--label", "4", "--feedback-id", "f", "--json")) == {
             "accepted": 1,
             "feedback_ids": ["f"],

@@ -10,7 +10,6 @@ import pytest
 from hotswap_events.registry_state import CircuitPosition
 from hotswap_events.serving_commands import CloseCircuit, DisableModel, EnableModel, OpenCircuit, SetServingPolicy
 from hotswap_events.serving_control import CircuitClosed, CircuitOpened, ServingPolicy
-from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.modules.architectures import manifest_of
 from hotswap_stream.application.artifacts.heuristic import constant_artifact
 from hotswap_stream.application.registry.fold import Applied
@@ -24,6 +23,7 @@ from tests.support.stages.serving import (
     request_body,
     stage_settings,
 )
+from tests.support.stages.workers import running_worker, until_loaded
 
 POLICY = ServingPolicy(answers_min=10, open_seconds=0.5, probes=3, probe_share=0.5)
 
@@ -36,10 +36,9 @@ def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
 @asynccontextmanager
 async def workers(settings: Settings, *names: str) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        for name in names:
-            worker = await bootstrap.build_worker(settings, name)
-            await worker.start()
-            stack.push_async_callback(worker.stop)
+        started = [await stack.enter_async_context(running_worker(settings, name)) for name in names]
+        for worker in started:
+            await until_loaded(worker, "v1", "v2")
         yield
 
 

@@ -31,7 +31,7 @@ from tests.support.stages.serving import (
     request_body,
     stage_settings,
 )
-from tests.support.stages.workers import running_worker
+from tests.support.stages.workers import running_worker, until_loaded
 
 POLICY = ServingPolicy(answers_min=10, open_seconds=3_600.0)
 SMALL, LARGE = 10, 1_000
@@ -118,7 +118,8 @@ async def observed(stage: Stage, requests: int) -> list[Observation]:
 async def test_ids_that_no_table_has_say_nothing_against_a_version(stage: Stage, settings: Settings) -> None:
     """Fifty anonymous requests with ids out of range opened the circuit and put the fleet back."""
     await in_production(stage, LARGE, LARGE)
-    async with running_worker(settings), stage.reading() as reading:
+    async with running_worker(settings) as worker, stage.reading() as reading:
+        await until_loaded(worker, "v1", "v2")
         good = await ask(stage, reading, 1, [1, 2])
         answers = await ask(stage, reading, REQUESTS, [LARGE, 0])
         after = await ask(stage, reading, 1, [1, 2])
@@ -133,7 +134,8 @@ async def test_ids_that_no_table_has_say_nothing_against_a_version(stage: Stage,
 
 async def test_a_version_that_cannot_do_what_the_one_before_could_is_put_back(stage: Stage, settings: Settings) -> None:
     await in_production(stage, LARGE, SMALL)
-    async with running_worker(settings), stage.reading() as answers:
+    async with running_worker(settings) as worker, stage.reading() as answers:
+        await until_loaded(worker, "v1", "v2")
         await ask(stage, answers, 1, [1, 2])
         await ask_until(stage, answers, [SMALL, 0], "open")
         while "outputs" not in (await ask(stage, answers, 1, [SMALL, 0]))[0]:  # the worker has yet to read it
@@ -176,7 +178,8 @@ async def test_a_probe_with_a_wrong_input_proves_nothing(stage: Stage, settings:
     await in_production(stage, LARGE, LARGE)
     policy = replace(POLICY, open_seconds=0.2, probes=3, probe_share=1.0)
     await stage.command(SetServingPolicy(**stage.meta(), policy=policy))
-    async with running_worker(settings), stage.reading() as answers:
+    async with running_worker(settings) as worker, stage.reading() as answers:
+        await until_loaded(worker, "v1", "v2")
         await ask(stage, answers, 1, [1, 2])
         await stage.command(OpenCircuit(**stage.meta(), model_version="v2"))
         await ask_until(stage, answers, [LARGE, 0], "half-open")

@@ -193,7 +193,7 @@ def test_the_command_line_shows_what_the_cluster_says_and_mends_it(
     set_by_hand(generous, topics.fleet, delete_retention_ms="60000")
 
     models = command_line(settings, "models")
-    assert models.exit_code == 1
+    assert models.exit_code == 78
     assert "retention.ms is 604800000" in models.stderr
 
     shown = command_line(settings, "topics")

@@ -64,7 +64,7 @@ def test_the_gate_refuses_the_worse_and_lets_the_better_pass(cli: Cli, tmp_path:
     assert "validation-policy set" in " ".join(told.split())
     (tmp_path / "policy.toml").write_text(POLICY)
     cli("validation-policy", "set", "diabetes", str(tmp_path / "policy.toml"))
-    assert "relative margin" in cli("validation-policy", "get", "diabetes").output
+    assert "relative margin" in cli("validation-policy", "show", "diabetes").output
     cli("evaluate", "diabetes", "v1")
     cli("promote", "diabetes", "v1")
 

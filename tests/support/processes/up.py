@@ -34,6 +34,7 @@ class UpProcess:
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "events"))),
             "HOTSWAP_HOME": str(home),
             "HOTSWAP_API_PORT": str(port),
+            "HOTSWAP_API_OPEN": "loopback",
             "HOTSWAP_REQUEST_PARTITIONS": "1",
             "HOTSWAP_GRAPHS_EXPORTED": "false",  # seconds of each registration
             **settings,

@@ -217,6 +217,7 @@ def stage_settings(kafka: str, topic_prefix: str, home: Path) -> Settings:
         topic_prefix=topic_prefix,
         home=home,
         request_partitions=PARTITIONS,
+        api_open="loopback",
         graphs_exported=False,  # seconds of each registration
     )
 

@@ -8,6 +8,7 @@ from hotswap_stream import bootstrap
 from hotswap_stream.application.swap.loader import ModelLoader
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.worker import InferenceWorker
+from tests.support.stages.serving import MODEL
 
 
 @asynccontextmanager
@@ -38,3 +39,14 @@ async def watched_worker(settings: Settings, name: str) -> AsyncIterator[Inferen
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await worker.stop()
+
+
+async def until_loaded(worker: InferenceWorker, *versions: str, seconds_max: float = 60.0) -> None:
+    """Wait until the worker has loaded these: a version is blamed for a failure only when another can bear witness."""
+    async with asyncio.timeout(seconds_max):
+        while True:
+            served = worker._served.get(MODEL)
+            states = {} if served is None else served.slots.states()
+            if all(name in states and states[name].state in ("loaded", "serving") for name in versions):
+                return
+            await asyncio.sleep(0.01)

@@ -5,15 +5,18 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
 from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
 from hotswap_events.alerts import AlertPolicy, AlertRule
+from hotswap_events.fleet import FleetRecord
 from hotswap_events.observation import LatencyCounts, Observation
 from hotswap_events.serving_commands import DisableModel, EnableModel
 from hotswap_stream import bootstrap
 from hotswap_stream.agents.alert_agent import BEHIND, AlertAgent
+from hotswap_stream.application.inference.fleet import FORGET_SECONDS, FleetFold, FleetWorker
 from hotswap_stream.application.inference.lag import WaitingRequests
 from hotswap_stream.domain.state.alerts import AlertsState
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
@@ -46,6 +49,29 @@ class SetLag:
         return dict.fromkeys(models, waiting)
 
 
+class HeardFleet:
+    """What workers said, on a clock that is set."""
+
+    def __init__(self, clock: SetClock) -> None:
+        self.known = True
+        self.fold = FleetFold()
+        self._clock = clock
+
+    def now_s(self) -> float:
+        return self._clock.time.timestamp()
+
+    def say(self, worker: str, *, goodbye: bool = False) -> None:
+        record = FleetRecord(worker=worker, model_name=MODEL, registry_offset=0, versions={})
+        value = None if goodbye else msgspec.json.encode(record)
+        self.fold.apply(f"{worker}/{MODEL}".encode(), value, self.now_s())
+
+    def workers(self, model_name: str) -> tuple[FleetWorker, ...]:
+        return self.fold.workers(model_name, self.now_s())
+
+    def absent_s(self, model_name: str) -> float:
+        return self.fold.absent_s(model_name, self.now_s())
+
+
 class Alerting:
     """An agent on a log in memory; v1 is active."""
 
@@ -54,10 +80,11 @@ class Alerting:
         self.traffic = ObservedTraffic()
         self.clock = SetClock(self.traffic.now)
         self.lag = SetLag()
+        self.fleet = HeardFleet(self.clock)
         self.agent = self.new_agent()
 
     def new_agent(self) -> AlertAgent:
-        agent = AlertAgent(self.stage.registry, clock=self.clock, lag=self.lag)
+        agent = AlertAgent(self.stage.registry, clock=self.clock, lag=self.lag, fleet=self.fleet)
         self.clock.time += BEHIND
         self.traffic.now = self.clock.time
         return agent
@@ -103,6 +130,41 @@ async def alerting() -> AsyncIterator[Alerting]:
 
 FAILING: dict[str, Any] = {"answers": 20, "errors": {"model-failure": 20}}
 FINE: dict[str, Any] = {"answers": 40}
+
+
+async def test_a_worker_that_falls_silent_is_an_alert_until_it_is_back_or_stops(alerting: Alerting) -> None:
+    """By the default policy, though nobody asks the model anything."""
+
+    async def seconds(count: int, *heard: str) -> None:
+        for _second in range(count):
+            for worker in heard:
+                alerting.fleet.say(worker)
+            await alerting.seconds(1)
+
+    await seconds(15, "w1", "w2")
+    assert not alerting.alerts.raised
+    await seconds(15, "w1")
+    (alert,) = alerting.alerts.raised.values()
+    assert (alert.rule.name, alert.value, alert.count) == ("silent-worker", 1.0, 2)
+    assert list(alert.figures) == ["silent-seconds.w2"]
+    await seconds(10, "w1", "w2")
+    assert (alerting.alerts.ended[-1].cause, alerting.alerts.raised) == ("recovered", {})
+
+    await seconds(12, "w2")
+    assert "silent-worker" in alerting.alerts.raised
+    alerting.fleet.say("w1", goodbye=True)
+    await seconds(10, "w2")
+    assert not alerting.alerts.raised, "it was told to stop"
+
+    alerting.fleet.known = False
+    await seconds(30)
+    assert not alerting.alerts.raised, "whoever cannot hear says nothing of silence"
+    alerting.fleet.known = True
+    await seconds(2)
+    assert "silent-worker" in alerting.alerts.raised
+    alerting.clock.time += timedelta(seconds=FORGET_SECONDS)
+    await seconds(70)
+    assert not alerting.alerts.raised, "after an hour it is forgotten"
 
 
 async def test_errors_raise_an_alert_that_clears_when_they_are_over(alerting: Alerting) -> None:
@@ -282,7 +344,7 @@ async def test_an_alert_that_an_operator_clears_does_not_come_back_at_once(alert
     await alerting.seconds(5, **FAILING)
     assert not alerting.alerts.raised
     assert set(alerting.alerts.kept_away) == {"errors"}
-    command = {"command_id": "d", "actor": "alice", "model_name": MODEL, "rule_name": "errors"}
+    command: dict[str, Any] = {"command_id": "d", "actor": "alice", "model_name": MODEL, "rule_name": "errors"}
     alert = RaiseAlert(**command, value=0.5, above=0.1)
     await alerting.do(alert)
     await alerting.do(ClearAlert(**{**command, "command_id": "e"}, keep_away_seconds=0.0))

@@ -106,6 +106,12 @@ def test_another_metric_under_that_name_is_a_new_rule() -> None:
 
 def test_rules_are_added_and_removed() -> None:
     added = changed_policy(DEFAULT_ALERT_POLICY, [parse_rule("latency-ms>50")], ["lag"])
-    assert [rule.name for rule in added.rules] == ["error-rate", "input-drift", "standstill", "latency-ms"]
+    assert [rule.name for rule in added.rules] == [
+        "error-rate",
+        "input-drift",
+        "standstill",
+        "silent-worker",
+        "latency-ms",
+    ]
     with pytest.raises(typer.BadParameter, match="no rule 'lagg'; there is error-rate, lag, input-drift"):
         changed_policy(DEFAULT_ALERT_POLICY, [], ["lagg"])

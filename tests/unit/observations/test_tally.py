@@ -118,6 +118,21 @@ def test_failures_by_the_input_are_counted_apart() -> None:
     assert (failures_in(found), totals_of(found).failures) == (1, 1)
 
 
+def test_waits_are_told_with_and_without_the_pass_and_passes_by_their_rows() -> None:
+    """The waits of two passes are counted together; each is without its own pass."""
+    scores = np.ones((3, 2), np.float32)
+    tally = Tally(None)
+    tally.add(group(scores, scores, [2, 1]))
+    tally.add(msgspec.structs.replace(group(scores[:1], scores[:1], [1]), compute_ms=500.0))
+    tally.add(group(None, scores, [1]))
+    found = observation(tally)
+    assert found.pass_rows == {0: 1, 2: 1}
+    waited, queued = found.total, found.queue
+    assert sum(waited.buckets.values()) == sum(queued.buckets.values()) == 3
+    computed_ms = 2 * group(scores, scores, [2, 1]).compute_ms + 500.0
+    assert waited.total_ms - queued.total_ms == pytest.approx(computed_ms, abs=0.01)
+
+
 def test_rows_that_pad_a_pass_are_not_looked_at() -> None:
     inputs = np.zeros((8, 2), np.float32)
     inputs[:2] = 1.0

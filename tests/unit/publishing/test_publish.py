@@ -24,6 +24,8 @@ NOBODY = "http://127.0.0.1:9"
         ({"url": NOBODY, "difference_max": -1.0}, "difference_max is -1.0"),
         ({"url": NOBODY, "difference_max": float("nan")}, "difference_max is nan"),
         ({"url": NOBODY, "label_agreement_min": 1.5}, "share from 0 to 1"),
+        ({"url": NOBODY, "precision": "f8"}, "precision 'f8' is not known; known are f32, bf16"),
+        ({"url": NOBODY, "executor": "onnxruntime", "precision": "bf16"}, "does not compute with bf16; openvino does"),
     ],
 )
 def test_wishes_that_do_not_fit_are_refused(options: dict[str, Any], said: str) -> None:

@@ -1,12 +1,15 @@
 """Each command ends in a result, and what is no command in a dead letter."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
 from hotswap_events import headers
+from hotswap_events.codec import REGISTRY_CODEC
+from hotswap_events.envelope import Envelope
 from hotswap_stream.agents.command_agent import COMMAND_BYTES_MAX, CommandAgent
 from hotswap_stream.application.topics.dead_letter import DEAD_LETTER_VALUE_BYTES_MAX
 from hotswap_stream.errors import LogUnavailableError
@@ -156,7 +159,7 @@ async def test_a_model_this_release_cannot_read_is_answered_as_failed(stage: Age
 
 
 async def test_a_command_that_trips_a_bug_is_set_aside_and_answered(stage: AgentStage, agent: CommandAgent) -> None:
-    async def broken(_command: object) -> None:
+    async def broken(_command: object, *, actor_by: str) -> None:
         raise ZeroDivisionError("a bug")
 
     agent._registry.handle = broken  # type: ignore[method-assign,assignment]
@@ -165,3 +168,19 @@ async def test_a_command_that_trips_a_bug_is_set_aside_and_answered(stage: Agent
     assert (result.command_id, result.status) == ("c1", "failed")
     [letter] = stage.publisher.on(TOPICS.dead_letters)
     assert b"ZeroDivisionError: a bug" in dict(letter.headers)[headers.DEAD_LETTER_CAUSE]
+
+
+async def test_who_sends_to_the_topic_is_only_who_he_says_to_be(stage: AgentStage, agent: CommandAgent) -> None:
+    await agent.handle(command_record(register(command_id="c1", actor="ada")))
+    event = REGISTRY_CODEC.decode(stage.shared.records[0].value)
+    assert isinstance(event, Envelope)
+    assert (event.actor, event.actorby) == ("topic:ada", "topic")
+
+
+async def test_a_command_that_waited_too_long_is_refused(stage: AgentStage, agent: CommandAgent) -> None:
+    late = register(command_id="c1", expires_at=datetime(2026, 1, 2, tzinfo=UTC))
+    await agent.handle(command_record(late))
+    [result] = stage.publisher.results()
+    assert result.refusal is not None
+    assert (result.status, result.refusal.code) == ("refused", "command-expired")
+    assert stage.shared.records == []

@@ -18,9 +18,8 @@ from jsonschema import Draft7Validator
 
 from hotswap_events.topics import Topics
 from hotswap_stream.api.protocol.allowed_hosts import AllowedHosts
-from hotswap_stream.api.server import check_keys
 from hotswap_stream.home.pulse import AGE_SECONDS_MAX
-from hotswap_stream.settings import PREFIX, Settings, load_settings, parse_allowed_hosts, parse_api_keys
+from hotswap_stream.settings import PREFIX, Settings, load_settings, parse_allowed_hosts
 from tests.support.checkout import ROOT
 from tools.reference_cli import command_names
 
@@ -177,8 +176,7 @@ def test_nothing_is_published_beyond_loopback() -> None:
     assert len({port.split(":")[1] for port in published}) == len(published)
     api = load_settings(_environment("api"))
     assert _service("api")["ports"] == [f"127.0.0.1:{api.api_port}:{api.api_port}"]
-    # Keys are needed beyond loopback, unless nobody can reach it there.
-    check_keys(api.api_host, keys=parse_api_keys(api.api_keys), insecure_no_keys=api.api_insecure_no_keys)
+    assert api.api_open is None, "closed to whoever has no key"
     assert AllowedHosts(parse_allowed_hosts(api.api_allowed_hosts)).allow(b"api:8000")
     assert f":{api.api_port}/" in _service("api")["healthcheck"]["test"][-1]
 

@@ -35,6 +35,8 @@ GOOD = ((window_key("w", b"a"), RECORD), (marker_key("w"), MARKER))
         {"rule": RULE | {"steps": 0}},
         {"rule": RULE | {"features": 2**64 - 1}},
         {"rule": RULE | {"datatype": "BYTES"}},
+        {"rule": RULE | {"input": ""}},  # no tensor has this name, and windows of another input are not kept
+        {"rule": RULE | {"input": "x" * 1_000}},
         {"rule": None},
     ],
 )
@@ -52,6 +54,7 @@ def test_a_marker_that_no_worker_writes_is_passed_over(changes: dict[str, Any]) 
         {"request_offset": 2**63},
         {"request_offset": -2},
         {"steps": 0},
+        {"input": ""},
         {"features": 2**62},
         {"ids": {str(number): number for number in range(33)}},
         {"ids": {"a": 2**63}},

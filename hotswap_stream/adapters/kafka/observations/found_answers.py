@@ -54,6 +54,7 @@ def found_answer(record: Record, headers: AnswerHeaders, *, contents: bool = Tru
         pinned=facts.pinned,
         fallback_for=facts.fallback_for,
         worker=facts.worker,
+        artifact_digest=facts.artifact_digest,
         request_id=body.id,
         label=None if first is None else label_in(first, values),
         numbers=() if first is None or not contents else numbers_in(first, values),

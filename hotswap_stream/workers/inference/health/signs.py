@@ -23,6 +23,8 @@ class LifeSigns:
         """Partitions given to this worker that it cannot answer."""
         self.advice: str | None = None
         """Why, and what mends it; or what else somebody should know."""
+        self.waiting = 0
+        """Requests that wait in the partitions answered here, as of the last look."""
         self._standstill = Standstill()
         self._turned_s: float | None = None
         """Monotonic: when the loop last came round; None while it waits for what may rightly take long."""
@@ -36,10 +38,12 @@ class LifeSigns:
     def rest(self) -> None:
         """Note that the loop waits for what may take long: a first version that is being loaded."""
         self._turned_s = None
+        self.waiting = 0
         self._standstill.forget()
 
     def look(self, places: Mapping[int, int], ends: Mapping[int, int], blocked: Collection[int] = ()) -> None:
         """See `Standstill.look`."""
+        self.waiting = sum(max(0, end - places.get(partition, end)) for partition, end in ends.items())
         self._standstill.look(places, ends, time.monotonic(), blocked)
 
     def ended(self, error: Exception) -> None:

@@ -19,7 +19,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from msgspec.structs import asdict, replace
 
 from hotswap_events.fleet import ObservationsLost
-from hotswap_events.observation import OBSERVATION_SECONDS
+from hotswap_events.observation import OBSERVATION_SECONDS, Observation
 from hotswap_events.topics import Topics
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.kafka import clients
@@ -43,11 +43,16 @@ TOLD_AGAIN_SECONDS = 60.0
 class ObservationSender:
     """Send what observers counted. `add` each model's observer; `start`, `stop`.
 
-    `on_lost` is called with a model of which something was lost.
+    `on_lost` is called with a model of which something was lost, `on_observed` with each observation, once.
     """
 
     def __init__(
-        self, client_options: Mapping[str, Any], topics: Topics, *, on_lost: Callable[[str], None] = lambda _name: None
+        self,
+        client_options: Mapping[str, Any],
+        topics: Topics,
+        *,
+        on_lost: Callable[[str], None] = lambda _name: None,
+        on_observed: Callable[[Observation], None] = lambda _observation: None,
     ) -> None:
         self._client_options = dict(client_options)
         self._topics = topics
@@ -55,7 +60,7 @@ class ObservationSender:
         self._unsent: dict[str, list[bytes]] = {}
         """Model → records that are numbered and not acknowledged."""
         self._records_dropped: dict[str, int] = {}
-        self._on_lost = on_lost
+        self._on_lost, self._on_observed = on_lost, on_observed
         self._lost: dict[str, ObservationsLost] = {}
         """Model → as it was told of."""
         self._failing: dict[str, tuple[float, float]] = {}
@@ -111,6 +116,8 @@ class ObservationSender:
                 unsent = self._unsent.get(model_name)
                 if unsent is None and (records := observer.drain()):
                     unsent = self._unsent[model_name] = [_encoder.encode(record) for record in records]
+                    for record in records:
+                        self._on_observed(record)
                 if unsent is not None:
                     await self._send_observations(producer, model_name, unsent)
                 await self._send_comparisons(producer, observer)

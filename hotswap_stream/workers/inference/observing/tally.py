@@ -53,10 +53,12 @@ class Tally:
         self._compute_ms = 0.0
         self._slow_compute = 0
         self._waits: list[float] = []
+        self._computed: list[tuple[float, int]] = []
+        """Milliseconds of each pass, and how many of `_waits` it is in."""
+        self._pass_rows: dict[int, int] = {}
         self._outputs: list[Array] = []
         self._pending_rows = 0
-        self._total = np.zeros(HIGHEST - LOWEST + 1, np.int64)
-        self._total_ms = 0.0
+        self._total, self._queue = _Waiting(), _Waiting()
         self._slow_total = 0
         self._labels: npt.NDArray[np.int64] | None = None
         self._score = _Summing()
@@ -85,6 +87,10 @@ class Tally:
             output = output[np.repeat([position not in failures for position in range(len(requests))], chosen.rows)]
             rows = len(output)
         self._waits += waits
+        self._computed.append((group.compute_ms, len(waits)))
+        if rows:
+            exponent = (rows - 1).bit_length()
+            self._pass_rows[exponent] = self._pass_rows.get(exponent, 0) + 1
         self.add_computed(group.compute_ms, len(waits))
         self.add_outputs(output, rows, has_rows=has_rows)
         inputs = next(iter(chosen.inputs.values()))
@@ -137,22 +143,21 @@ class Tally:
     def fold(self) -> None:
         """Count what was put aside."""
         waits, self._waits = self._waits, []
+        computed, self._computed = self._computed, []
         outputs, self._outputs = self._outputs, []
         self._pending_rows = 0
         if waits:
-            self._add_waits(np.array(waits))
+            self._add_waits(np.array(waits), computed)
         if len({output.shape[1:] for output in outputs}) == 1:
             self._add_scores(np.concatenate(outputs))
         else:
             for output in outputs:
                 self._add_scores(output)
 
-    def _add_waits(self, waits: Floats) -> None:
-        # A record may say of any time that it is its own; a longer wait would make the sum more than a record may hold.
-        np.clip(waits, 2.0 ** (LOWEST / BUCKETS_PER_DOUBLING), WAIT_MS_MAX, out=waits)
-        buckets = np.ceil(np.log2(waits) * BUCKETS_PER_DOUBLING).astype(np.int64) - LOWEST
-        self._total += np.bincount(np.minimum(buckets, HIGHEST - LOWEST), minlength=len(self._total))
-        self._total_ms += float(waits.sum())
+    def _add_waits(self, waits: Floats, computed: list[tuple[float, int]]) -> None:
+        passes = np.array(computed)
+        self._queue.add(waits - np.repeat(passes[:, 0], passes[:, 1].astype(np.int64)))
+        self._total.add(waits)
         if self.slow_ms is not None:
             self._slow_total += int(np.count_nonzero(waits > self.slow_ms))
 
@@ -174,7 +179,6 @@ class Tally:
         if not (self.answers or self.errors or self.skipped >= 1):
             return None
         labels, other = _most_frequent(self._labels)
-        total = {int(index) + LOWEST: int(self._total[index]) for index in np.flatnonzero(self._total)}
         sketches = {SCORE_SKETCH: encoded(self._score_sketch)} if self._score.count else {}
         sketches |= {name: encoded(sketch) for name, sketch in self._inputs.sketches(INPUT_SKETCH, FEATURES_MAX)}
         return Observation(
@@ -189,7 +193,9 @@ class Tally:
                 total_ms=round(self._compute_ms, 3),
                 slow=self._slow_compute,
             ),
-            total=LatencyCounts(buckets=total, total_ms=round(self._total_ms, 3), slow=self._slow_total),
+            total=self._total.counts(slow=self._slow_total),
+            queue=self._queue.counts(),
+            pass_rows=dict(sorted(self._pass_rows.items())),
             slow_ms=self.slow_ms,
             labels=labels,
             labels_other=other,
@@ -202,6 +208,25 @@ class Tally:
             sketches=sketches,
             **fields,
         )
+
+
+class _Waiting:
+    """A histogram of milliseconds, still growing."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(HIGHEST - LOWEST + 1, np.int64)
+        self._total_ms = 0.0
+
+    def add(self, waits: Floats) -> None:
+        # A record may say of any time that it is its own; a longer wait would make the sum more than a record may hold.
+        waits = np.clip(waits, 2.0 ** (LOWEST / BUCKETS_PER_DOUBLING), WAIT_MS_MAX)
+        buckets = np.ceil(np.log2(waits) * BUCKETS_PER_DOUBLING).astype(np.int64) - LOWEST
+        self._counts += np.bincount(np.minimum(buckets, HIGHEST - LOWEST), minlength=len(self._counts))
+        self._total_ms += float(waits.sum())
+
+    def counts(self, *, slow: int = 0) -> LatencyCounts:
+        buckets = {int(index) + LOWEST: int(self._counts[index]) for index in np.flatnonzero(self._counts)}
+        return LatencyCounts(buckets=buckets, total_ms=round(self._total_ms, 3), slow=slow)
 
 
 class _Summing:

@@ -1,0 +1,1 @@
+"""Who may do what over HTTP: who asks, what a route needs, and the routes of keys."""

@@ -1,0 +1,118 @@
+"""The OpenAPI document as it is handed out: Litestar's, with every answer that is no success in the form it is sent in.
+
+Which statuses an operation may answer follows from what it is: where it is, what it takes, whether it needs a key. So
+they are said here once; handlers name the ones that are theirs alone, or that have words of their own.
+"""
+
+from collections.abc import Iterator
+from copy import deepcopy
+
+from litestar import Litestar
+
+from hotswap_stream.api.protocol.document_schemas import (
+    REFERENCE,
+    JsonObject,
+    check_named,
+    exact_schemas,
+    mend_parameter,
+)
+from hotswap_stream.api.protocol.mlflow_form import is_mlflow
+from hotswap_stream.api.protocol.problems import MEDIA_TYPE, is_oip
+
+METHODS = ("get", "put", "post", "delete", "patch")
+
+_RETRY_AFTER = {
+    "Retry-After": {"schema": {"type": "integer", "minimum": 0}, "description": "Try again after so many seconds."}
+}
+_HEADERS: dict[str, JsonObject] = {
+    "401": {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "How to show a key."}},
+    "429": _RETRY_AFTER,
+    "503": _RETRY_AFTER,
+}
+_ETAG = {"schema": {"type": "string"}, "description": "The model's sequence, in quotes: send it as If-Match."}
+_LINK = {"schema": {"type": "string"}, "description": 'Where the next page is, as `<…>; rel="next"`.'}
+
+_EVERYWHERE = {
+    "400": "The request cannot be read",
+    "403": "A page of another site, another name as Host, or a key that may not",
+    "500": "Something went wrong here; the cause is in the server's log",
+    "503": "Not now: try again later",
+}
+
+
+def finished(app: Litestar, document: JsonObject) -> JsonObject:
+    """Return the document of an application, from what Litestar makes of it.
+
+    Raises:
+        HotswapError: It names a schema that no handler takes or gives.
+    """
+    document, schemas = deepcopy(document), exact_schemas(app)
+    check_named(document, schemas)
+    paths = {
+        path: {
+            method: _operation(path, operation) if method in METHODS else operation
+            for method, operation in item.items()
+        }
+        for path, item in document["paths"].items()
+    }
+    return {
+        **document,
+        "paths": paths,
+        "components": {**document["components"], "schemas": dict(sorted(schemas.items()))},
+    }
+
+
+def _operation(path: str, operation: JsonObject) -> JsonObject:
+    said = operation["responses"]
+    successes = {status: answer for status, answer in said.items() if status.startswith("2")}
+    words = {
+        status: answer["description"]
+        for status, answer in said.items()
+        if not status.startswith("2") and not _is_litestars(answer)
+    }
+    words = dict(_usual(path, operation)) | words
+    if _in_other_form(path):
+        words.pop("422", None)
+    errors = {
+        status: {
+            "description": words[status],
+            "content": _content(path),
+            **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
+        }
+        for status in sorted(words)
+    }
+    for parameter in operation.get("parameters", ()):
+        mend_parameter(parameter["schema"])
+    return {**operation, "responses": {**successes, **errors}}
+
+
+def _usual(path: str, operation: JsonObject) -> Iterator[tuple[str, str]]:
+    yield from _EVERYWHERE.items()
+    if "{" in path:
+        yield "404", "There is no such thing; `legal` lists what there is"
+    if operation.get("parameters"):
+        yield "422", "A value is not valid"
+    if "requestBody" in operation:
+        yield "408", "The body came too slowly"
+        yield "413", "The body is too large"
+        yield "415", "The body is of another content type"
+        yield "422", "A value is not valid, or there is no body"
+    if "security" not in operation or any(operation["security"]):
+        yield "401", "A key is needed"
+
+
+def _is_litestars(answer: JsonObject) -> bool:
+    """Return whether an answer is what Litestar would send for a request that does not fit; ours is sent instead."""
+    return any("status_code" in each.get("schema", {}).get("properties", {}) for each in answer["content"].values())
+
+
+def _in_other_form(path: str) -> bool:
+    return is_oip(path) or is_mlflow(path)
+
+
+def _content(path: str) -> JsonObject:
+    if is_oip(path):
+        return {"application/json": {"schema": {"$ref": f"{REFERENCE}OipError"}}}
+    if is_mlflow(path):
+        return {"application/json": {"schema": {"$ref": f"{REFERENCE}MlflowError"}}}
+    return {MEDIA_TYPE: {"schema": {"$ref": f"{REFERENCE}Problem"}}}

@@ -1,0 +1,1 @@
+"""Commands about API keys, on the cluster or over the API."""
