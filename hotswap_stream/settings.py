@@ -182,6 +182,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhook_secret: str | None = None
     """Signs what is posted to webhooks: `whsec_` and base64 of 24 to 64 bytes. With several, separated by a space, each
     signs, so that a new one can be handed out before the old one goes."""
+    webhook_secrets: str | None = None
+    """`NAME=whsec_…,NAME=whsec_…`: secrets that webhooks which are set by a command may name."""
+    webhook_hosts: str | None = None
+    """Hosts that webhooks which are set by a command may name, separated by commas; `*` stands for any characters, and
+    alone for every host. Not set: none, so that nobody who may command can have the agents post anywhere."""
     webhook_events: str = "hotswap.alert.raised.*,hotswap.alert.cleared.*,hotswap.alert.snooze-ended.*"
     """Types of the events that webhooks are told of, separated by commas; `*` stands for any characters."""
     webhook_timeout_ms: int = 10_000
@@ -215,6 +220,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "api_key",
             "webhook_urls",
             "webhook_secret",
+            "webhook_secrets",
             "mlflow_tracking_uri",
             "mlflow_tracking_token",
             "mlflow_webhook_secret",

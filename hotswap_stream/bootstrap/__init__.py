@@ -70,9 +70,11 @@ from hotswap_stream.bootstrap.trials import stored_model as stored_model
 from hotswap_stream.bootstrap.trials import stored_trials as stored_trials
 from hotswap_stream.bootstrap.uploads import open_uploads as open_uploads
 from hotswap_stream.bootstrap.webhooks import configured_webhooks as configured_webhooks
+from hotswap_stream.bootstrap.webhooks import listed_webhooks as listed_webhooks
 from hotswap_stream.bootstrap.webhooks import webhook_deliveries as webhook_deliveries
 from hotswap_stream.bootstrap.webhooks import webhook_places as webhook_places
 from hotswap_stream.bootstrap.webhooks import webhook_poster as webhook_poster
+from hotswap_stream.bootstrap.webhooks import webhooks_by_command as webhooks_by_command
 from hotswap_stream.bootstrap.workers import build_worker as build_worker
 from hotswap_stream.bootstrap.workers import executor_config as executor_config
 from hotswap_stream.bootstrap.workers import model_loader as model_loader
