@@ -33,12 +33,6 @@ def _default_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "hotswap-stream"
 
 
-def config_folder() -> Path:
-    """Return the folder of what this user of this machine configured."""
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "hotswap-stream"
-
-
 def environment_variables() -> Mapping[str, str]:
     """Return the variables of this process."""
     return os.environ
@@ -188,6 +182,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhook_secret: str | None = None
     """Signs what is posted to webhooks: `whsec_` and base64 of 24 to 64 bytes. With several, separated by a space, each
     signs, so that a new one can be handed out before the old one goes."""
+    webhook_secrets: str | None = None
+    """`NAME=whsec_…,NAME=whsec_…`: secrets that webhooks which are set by a command may name."""
+    webhook_hosts: str | None = None
+    """Hosts that webhooks which are set by a command may name, separated by commas; `*` stands for any characters, and
+    alone for every host. Not set: none, so that nobody who may command can have the agents post anywhere."""
     webhook_events: str = "hotswap.alert.raised.*,hotswap.alert.cleared.*,hotswap.alert.snooze-ended.*"
     """Types of the events that webhooks are told of, separated by commas; `*` stands for any characters."""
     webhook_timeout_ms: int = 10_000
@@ -221,6 +220,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "api_key",
             "webhook_urls",
             "webhook_secret",
+            "webhook_secrets",
             "mlflow_tracking_uri",
             "mlflow_tracking_token",
             "mlflow_webhook_secret",
@@ -277,11 +277,6 @@ def passed_over(environment: Mapping[str, str] | None = None) -> frozenset[str]:
 def api_key_here() -> str | None:
     """Return what Python programs show as their key where they name none, so that it stands in no program."""
     return os.environ.get(f"{PREFIX}API_KEY") or None
-
-
-def no_color(environment: Mapping[str, str] | None = None) -> bool:
-    """Return whether `NO_COLOR` is set, as no-color.org says: to anything but nothing."""
-    return bool((os.environ if environment is None else environment).get("NO_COLOR"))
 
 
 def parse_api_keys(text: str | None) -> dict[str, str]:
