@@ -1,6 +1,7 @@
 """The HTTP role: each operation of the OpenAPI document, with each of its parameters and the fields of its body made
 hostile."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -83,8 +84,6 @@ _IN_PATHS = {
     "upload_id": "0" * 32,
     "alias": "canary",
     "file_path": "models/hostage/v1/MLmodel",
-    "key": "no-such-key",
-    "request_id": "no-such-request",
     "request_partition": "0",
     "request_offset": "0",
 }
@@ -104,7 +103,8 @@ def http_matrix() -> list[HttpCell]:
 
 def _of_operation(document: Any, method: str, path: str, operation: Any) -> Iterator[HttpCell]:
     model_name = MODEL if method == "GET" or path.startswith(ASKING) else HOSTAGE
-    right = {"model_name": model_name, **_IN_PATHS}
+    # A name that a newer route has in its path stands for nothing that is there.
+    right = defaultdict(lambda: "no-such", {"model_name": model_name, **_IN_PATHS})
     schema = _body_schema(document, operation)
     body = None if schema is None else msgspec.json.encode(_sample(document, schema, path))
     content_type = b"application/json"
@@ -113,7 +113,7 @@ def _of_operation(document: Any, method: str, path: str, operation: Any) -> Iter
 
     def cell(where: str, kind: str, way: str, **changes: Any) -> HttpCell:
         named = {"content-type": content_type} if body is not None else {}
-        sent = {"target": path.format(**right), "body": body, "headers": tuple(named.items()), **changes}
+        sent = {"target": path.format_map(right), "body": body, "headers": tuple(named.items()), **changes}
         return HttpCell(method=method, path=path, where=where, kind=kind, way=way, **sent)
 
     for parameter in operation.get("parameters", []):
@@ -125,7 +125,7 @@ def _of_operation(document: Any, method: str, path: str, operation: Any) -> Iter
             continue
         for (kind, way), text in _TEXTS.items():
             target = (
-                path.format(**(right | {name: text})) if place == "path" else f"{path.format(**right)}?{name}={text}"
+                path.format_map(right | {name: text}) if place == "path" else f"{path.format_map(right)}?{name}={text}"
             )
             yield cell(f"{place} {name}", kind, way, target=target)
     if schema is not None:
