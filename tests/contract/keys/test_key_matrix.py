@@ -27,7 +27,9 @@ MODEL = "digits"
 PUBLIC = {
     "GET /api/health/live",
     "GET /api/health/ready",
+    "GET /livez",
     "GET /metrics",
+    "GET /readyz",
     "GET /v2/health/live",
     "GET /v2/health/ready",
     "POST /api/mlflow/webhooks",  # signed
