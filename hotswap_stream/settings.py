@@ -33,12 +33,6 @@ def _default_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "hotswap-stream"
 
 
-def config_folder() -> Path:
-    """Return the folder of what this user of this machine configured."""
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "hotswap-stream"
-
-
 def environment_variables() -> Mapping[str, str]:
     """Return the variables of this process."""
     return os.environ
@@ -280,19 +274,9 @@ def passed_over(environment: Mapping[str, str] | None = None) -> frozenset[str]:
     return service_links(os.environ if environment is None else environment, PREFIX)
 
 
-def open_to(settings: Settings) -> Literal["loopback", "anybody"] | None:
-    """Return who needs no key over HTTP."""
-    return settings.api_open or ("anybody" if settings.api_insecure_no_keys else None)
-
-
 def api_key_here() -> str | None:
     """Return what Python programs show as their key where they name none, so that it stands in no program."""
     return os.environ.get(f"{PREFIX}API_KEY") or None
-
-
-def no_color(environment: Mapping[str, str] | None = None) -> bool:
-    """Return whether `NO_COLOR` is set, as no-color.org says: to anything but nothing."""
-    return bool((os.environ if environment is None else environment).get("NO_COLOR"))
 
 
 def parse_api_keys(text: str | None) -> dict[str, str]:
@@ -308,19 +292,6 @@ def parse_api_keys(text: str | None) -> dict[str, str]:
         if name in keys:
             raise ConfigurationError(f"{PREFIX}API_KEYS: the name {name!r} stands there twice")
         keys[name] = key
-    return keys
-
-
-def parse_answer_keys(text: str | None) -> list[str]:
-    """Return the keys of `HOTSWAP_ANSWERS_KEY`. ConfigurationError, which shows no key, if they do not fit."""
-    keys = (text or "").split()
-    if any(len(key) < ANSWERS_KEY_CHARACTERS_MIN for key in keys):
-        raise ConfigurationError(
-            f"{PREFIX}ANSWERS_KEY: a key has at least {ANSWERS_KEY_CHARACTERS_MIN} characters; several are "
-            "separated by spaces"
-        )
-    if len(keys) > ANSWERS_KEYS_MAX:
-        raise ConfigurationError(f"{PREFIX}ANSWERS_KEY: {len(keys)} keys; at most {ANSWERS_KEYS_MAX} at a time")
     return keys
 
 

@@ -49,6 +49,7 @@ from hotswap_stream.api.protocol.docs_page import DocumentPlugin, PlainDocsPlugi
 from hotswap_stream.api.protocol.document import finished
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.problems import EXCEPTION_HANDLERS, OIP_PATH
+from hotswap_stream.api.protocol.strict_bodies import require_strict
 from hotswap_stream.api.registry.as_of import provide_streams
 from hotswap_stream.api.registry.commands import ModelCommands, VersionCommands
 from hotswap_stream.api.registry.event_stream import stream_events
@@ -219,6 +220,7 @@ def _application(
             "streams": Provide(provide_streams),
         },
         guards=[guard_access],
+        before_request=require_strict,
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=request_bytes_max,
         openapi_config=_OPENAPI,

@@ -10,7 +10,7 @@ from hotswap_stream.cli.planes.contexts import chosen
 from hotswap_stream.cli.sections import Sectioned, WholeSentences
 from hotswap_stream.cli.terminal.exit_codes import SHORT
 from hotswap_stream.cli.terminal.forms import with_forms
-from hotswap_stream.settings import no_color
+from hotswap_stream.settings import environment_variables
 
 COMMAND_MODULES = (
     "status",
@@ -84,7 +84,7 @@ def _root(
 ) -> None:
     """Models served from Kafka topics: every registry change is an event, and weights swap when it arrives."""
     chosen.set(chosen_context)
-    if no_color():
+    if environment_variables().get("NO_COLOR"):  # as no-color.org says: anything but nothing
         context.color = False
 
 

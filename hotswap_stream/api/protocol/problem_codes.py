@@ -51,6 +51,7 @@ TITLES: Mapping[str, str] = {
     "command-expired": "The command comes too late",
     "unauthorized": "An API key is needed",
     "not-permitted": "The API key does not open this",
+    "idempotency-mismatch": "The key was used for another command",
     "actor-claimed": "The API key is another's",
     "malformed-json": "The body is not JSON",
     "body-missing": "The body is missing",

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from hotswap_stream.errors import ConfigurationError
-from hotswap_stream.settings import PREFIX, config_folder, environment_variables
+from hotswap_stream.settings import PREFIX, environment_variables
 
 FILE_NAME = "contexts.json"
 FILE_BYTES_MAX = 262_144
@@ -56,7 +56,8 @@ class Contexts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def contexts_file() -> Path:
     """Return where the contexts are kept."""
-    return config_folder() / FILE_NAME
+    base = environment_variables().get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "hotswap-stream" / FILE_NAME
 
 
 def read_contexts() -> Contexts:

@@ -49,14 +49,15 @@ class _Problem(Struct):
 async def open_api(url: str, key: str | None) -> AsyncIterator["ApiPlane"]:
     """Open connections to an API."""
     async with httpx.AsyncClient(**calls.client_options(url, key, calls.TIMEOUT_S)) as client:
-        yield ApiPlane(client)
+        yield ApiPlane(client, has_key=key is not None)
 
 
 class ApiPlane:
     """The control plane by HTTP."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: httpx.AsyncClient, *, has_key: bool) -> None:
         self._client = client
+        self._has_key = has_key
 
     async def ask(self, question: Question[_Answer], as_of: int | datetime | None = None) -> _Answer | Refusal:
         """Return the API's answer, now or as of an offset or a time."""
@@ -64,7 +65,8 @@ class ApiPlane:
 
     async def send(self, command: AnyCommand) -> CommandResult:
         """Post the command; what the API refuses, or asks to try again, is a result."""
-        call = as_call(command)
+        # The name of a key is the actor; nobody acts in another one's name.
+        call = as_call(command, tells_actor=not self._has_key)
         if call is None:
             raise ApiFailedError(f"the API takes no {type(command).__name__}; this command needs the cluster itself")
         response = await self._request(**call.options())

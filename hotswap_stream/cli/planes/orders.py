@@ -61,8 +61,13 @@ _NOT_FOR_PEOPLE: dict[type, set[str]] = {
 """What only the product's own processes say of these."""
 
 
-def as_call(command: AnyCommand) -> Call | None:
-    """Return the request that asks an API for a command; None where the API takes none."""
+def as_call(command: AnyCommand, *, tells_actor: bool) -> Call | None:
+    """Return the request that asks an API for a command; None where the API takes none.
+
+    Args:
+        command: As it would be decided on the cluster.
+        tells_actor: Whether the request says who asks, where no key does.
+    """
     template = PATHS.get(type(command))
     if template is None:
         return None
@@ -75,6 +80,8 @@ def as_call(command: AnyCommand) -> Call | None:
         {name: value for name, value in body.items() if name not in left_out},
         command.command_id,
     )
+    if not tells_actor:
+        return call
     return msgspec.structs.replace(call, headers={**call.headers, b"X-Actor": command.actor.encode()})
 
 

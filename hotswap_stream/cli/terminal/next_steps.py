@@ -25,6 +25,8 @@ _LEADS_TO = {
 }
 """Legal step → the command to look at, or to take, next; never one that forces something."""
 CAUSES_MAX = 10
+_DENIED_STATUS = (401, 403)
+"""Of a `RefusedError`, as the clients of the API raise it."""
 _DENIED = ("SaslAuthenticationFailed", "AuthorizationFailedError", "SaslAuthenticationFailedError")
 
 
@@ -35,6 +37,8 @@ def is_denied(error: BaseException) -> bool:
         if cause is None:
             return False
         if isinstance(cause, AuthenticationError) or type(cause).__name__.endswith(_DENIED):
+            return True
+        if getattr(cause, "status", None) in _DENIED_STATUS:
             return True
         cause = cause.__cause__ or cause.__context__
     return False

@@ -146,6 +146,7 @@ async def test_names_are_completed_by_the_api(
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("HOTSWAP_API_URL", stage.url)
+    monkeypatch.setenv("HOTSWAP_API_KEY", KEY)
     monkeypatch.delenv("HOTSWAP_KAFKA_BOOTSTRAP_SERVERS", raising=False)
     with command_line():
         assert await asyncio.to_thread(complete_models, "dig") == [MODEL]

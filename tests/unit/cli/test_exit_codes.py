@@ -16,6 +16,7 @@ from hotswap_stream.cli.terminal.next_steps import after_refusal
 from hotswap_stream.cli.terminal.options import AsJson, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_result
 from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.client.errors import RefusedError
 from hotswap_stream.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -58,6 +59,7 @@ def test_each_code_stands_once_in_the_table_by_number() -> None:
         (LogUnavailableError("no"), 1, "context show"),
         (LogReplacedError("another"), 1, "registry known"),
         (AuthenticationError("who?"), 4, "context show"),
+        (RefusedError(403, "key-not-allowed", "no"), 4, "context show"),
         (_denied_by_broker(), 4, "context show"),
         (ConfigurationError("HOTSWAP_KAFKA_BOOTSTRAP_SERVERS is not set"), 78, "up, or"),
         (TopicSettingsError("retention"), 78, "topics --repair"),
