@@ -253,7 +253,7 @@ def asking(**more: Any) -> bytes:
 
 
 def read(value: bytes) -> Request | Unreadable:
-    return read_request(RequestRecord("requests", 0, 1, 0, None, value, ()), 1_000_000)
+    return read_request(RequestRecord("requests", 0, 1, 0, None, value, []), 1_000_000)
 
 
 @pytest.mark.parametrize(
