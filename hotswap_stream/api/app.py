@@ -13,7 +13,8 @@ from litestar.types import ControllerRouterHandler
 
 from hotswap_stream import __version__
 from hotswap_stream.api.access.scopes import guard_access, needs
-from hotswap_stream.api.alerts import AlertController, AlertPolicyController, get_alerts
+from hotswap_stream.api.alerts.alerts import AlertController, AlertPolicyController, get_alerts
+from hotswap_stream.api.alerts.webhooks import WebhookController
 from hotswap_stream.api.answers import explain_at, explain_by_id
 from hotswap_stream.api.artifacts.clean_up import clean_up_model
 from hotswap_stream.api.artifacts.uploading import UploadController, artifact_from_uploads, upload_artifact
@@ -63,7 +64,6 @@ from hotswap_stream.api.runtime import ApiRuntime, provide_runtime
 from hotswap_stream.api.services import INFER_BYTES_MAX, REQUEST_BYTES_MAX, ApiServices
 from hotswap_stream.api.serving import ServingCommands, ServingPolicyController, get_serving
 from hotswap_stream.api.training import TrainingRunController
-from hotswap_stream.api.webhooks import WebhookController
 from hotswap_stream.api.windows import list_windows
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (

@@ -182,7 +182,7 @@ def _alerts(state: ModelState) -> dict[str, Any]:
 def _alert_care(alerts: AlertsState) -> dict[str, Any]:
     """Only where people said anything of alerts: histories of before have none of it."""
     acknowledged = {name: [known.raised_sequence, known.actor] for name, known in alerts.acknowledged.items()}
-    snoozes = {name: [snooze.sequence, snooze.until] for name, snooze in alerts.snoozes.items()}
+    snoozes = {name: [snooze.sequence, snooze.seconds] for name, snooze in alerts.snoozes.items()}
     return {
         **({"acknowledged": acknowledged} if acknowledged else {}),
         **({"snoozes": snoozes} if snoozes else {}),

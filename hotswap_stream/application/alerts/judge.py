@@ -90,14 +90,14 @@ def judge(
         if alert.rule.name not in names:
             yield _clear(model_name, alert, "rule-changed", None)
     for name, snooze in alerts.snoozes.items():
-        if name not in names or snooze.until.timestamp() <= now_s:
+        if name not in names or snooze.at.timestamp() + snooze.seconds <= now_s:
             yield _end_snooze(model_name, name, snooze, "over" if name in names else "rule-gone")
 
 
 def kept_away(alerts: AlertsState, rule_name: str, now_s: float) -> bool:
     """Return whether the rule's alert was cleared by hand so lately that it is not raised again."""
     until = alerts.kept_away.get(rule_name)
-    return until is not None and now_s < until.timestamp()
+    return until is not None and now_s < until
 
 
 def _end_snooze(model_name: str, rule_name: str, snooze: Snooze, cause: Literal["over", "rule-gone"]) -> EndAlertSnooze:
@@ -105,7 +105,7 @@ def _end_snooze(model_name: str, rule_name: str, snooze: Snooze, cause: Literal[
         command_id=f"alert/{rule_name}/snooze-end/{snooze.sequence}",
         actor=ALERTS_ACTOR,
         model_name=model_name,
-        reason=f"{snooze.actor} snoozed it until {snooze.until.isoformat(timespec='seconds')}"
+        reason=f"{snooze.actor} snoozed it for {snooze.seconds:g} s"
         if cause == "over"
         else "the alert policy no longer has the rule",
         rule_name=rule_name,

@@ -1,7 +1,7 @@
 """What people and dashboards ask about alerts: which are raised, which ended lately, and by which policy."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from msgspec import Struct, structs
@@ -165,7 +165,7 @@ def _care(said: Acknowledgement | Snooze) -> CareView:
         reason=said.reason,
         at=said.at,
         sequence=said.sequence,
-        until=said.until if isinstance(said, Snooze) else None,
+        until=said.at + timedelta(seconds=said.seconds) if isinstance(said, Snooze) else None,
     )
 
 

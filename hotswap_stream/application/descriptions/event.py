@@ -41,7 +41,7 @@ def _set_back(data: ModelSetBack, model: str) -> str:
 
 
 def _shut_off(_data: ModelShutOff, model: str) -> str:
-    return f"switched {model} off, whatever it was"
+    return f"shut {model} off, whatever it was"
 
 
 def _begun(data: LogBegun, _subject: str) -> str:

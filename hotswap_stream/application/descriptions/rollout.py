@@ -80,11 +80,11 @@ def _started(data: RolloutStarted, model: str) -> str:
 
 
 def _changed(data: RolloutStrategyChanged, model: str) -> str:
-    return f"changed rollout {data.rollout_id} of {model} to {describe_strategy(data.strategy)}"
+    return f"changed the strategy of rollout {data.rollout_id} of {model} to {describe_strategy(data.strategy)}"
 
 
 def _weights(data: RolloutWeightsSet, model: str) -> str:
-    return f"split the traffic of {model}: {describe_arms(data.arms)} (rollout {data.rollout_id})"
+    return f"set the weights of {model}: {describe_arms(data.arms)} (rollout {data.rollout_id})"
 
 
 def _step(data: RolloutStepEntered, model: str) -> str:
@@ -108,13 +108,15 @@ def _analysis(data: RolloutAnalysisRecorded, model: str) -> str:
         for entry in data.evidence
     )
     about = f" for {data.model_version}" if data.model_version else ""
-    return f"analysed rollout {data.rollout_id} of {model}{about}: {data.outcome}" + (f", {found}" if found else "")
+    return f"recorded the analysis of rollout {data.rollout_id} of {model}{about}: {data.outcome}" + (
+        f", {found}" if found else ""
+    )
 
 
 def _completed(data: RolloutCompleted, model: str) -> str:
     version = f", {data.model_version}" if data.model_version else ""
     bake = f"; it bakes for {data.bake_seconds} s" if data.bake_seconds else ""
-    return f"ended rollout {data.rollout_id} of {model}: {data.outcome}{version}{bake}"
+    return f"completed rollout {data.rollout_id} of {model}: {data.outcome}{version}{bake}"
 
 
 def _bake_ended(data: RolloutBakeEnded, model: str) -> str:

@@ -32,7 +32,7 @@ def _started(data: TrainingStarted, model: str) -> str:
 
 
 def _failed(data: TrainingFailed, model: str) -> str:
-    return f"ended training run {data.run_id} of {model} without a version ({data.cause}: {shortened(data.detail)})"
+    return f"ended training run {data.run_id} of {model}, which failed ({data.cause}: {shortened(data.detail)})"
 
 
 def _trained(data: ModelTrained, model: str) -> str:
@@ -59,11 +59,11 @@ def _staged(data: ModelStaged, model: str) -> str:
 
 
 def _promoted(data: ModelPromoted, model: str) -> str:
-    verb = "forced into production" if data.forced else "promoted"
+    force = " by force" if data.forced else ""
     place = f"in place of {data.previous_version}" if data.previous_version else "as its first active version"
     why = f": {shortened(data.approved_reason)}" if data.approved_reason else ""
     approved = f" (approved by {data.approved_by}{why})" if data.approved_by else ""
-    return f"{verb} {data.model_version} of {model}, {place}{approved}"
+    return f"promoted {data.model_version} of {model}{force}, {place}{approved}"
 
 
 def _archived(data: ModelArchived, model: str) -> str:
@@ -75,7 +75,7 @@ def _rolled_back(data: ModelRolledBack, model: str) -> str:
 
 
 def _profiled(data: ModelProfiled, model: str) -> str:
-    return f"recorded the profile of {data.model_version} of {model} ({data.rows:,} rows of {shortened(data.source)})"
+    return f"profiled {data.model_version} of {model} ({data.rows:,} rows of {shortened(data.source)})"
 
 
 def _policy(data: ValidationPolicySet, model: str) -> str:
@@ -93,7 +93,7 @@ def _set_chosen(data: ValidationSetChosen, model: str) -> str:
 
 
 def _deleted(data: ArtifactDeleted, model: str) -> str:
-    return f"gave up the artifact of {data.model_version} of {model} ({data.artifact_digest[:19]})"
+    return f"deleted the artifact of {data.model_version} of {model} ({data.artifact_digest[:19]})"
 
 
 def _tagged(data: ModelTagged, model: str) -> str:
@@ -112,8 +112,8 @@ def _tagged(data: ModelTagged, model: str) -> str:
 
 def _alias_set(data: AliasSet, model: str) -> str:
     if data.model_version is None:
-        return f"removed alias {data.alias} of {model}"
-    return f"let alias {data.alias} of {model} point at {data.model_version}"
+        return f"set alias {data.alias} of {model} to no version"
+    return f"set alias {data.alias} of {model} to {data.model_version}"
 
 
 VERSION_DESCRIPTIONS: dict[type, Callable[[Any, str], str]] = {

@@ -45,12 +45,16 @@ class LogEntry(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The start of a record that is not JSON."""
 
 
+OTHER_WORDS = {"registered": "trained"}
+"""What people call a type of event → the middle of its stored name, where that is older than the word."""
+
+
 class EntryFilter(Struct, frozen=True, kw_only=True):
     """Which entries a page holds; None takes all."""
 
     model_name: str | None = None
     event_type: str | None = None
-    """A stored type name (`hotswap.model.promoted.v1`) or its middle (`promoted`)."""
+    """A stored type name (`hotswap.model.promoted.v1`) or its middle (`promoted`), or one of `OTHER_WORDS`."""
 
     def takes(self, entry: LogEntry) -> bool:
         """Return whether the entry is wanted. What is not an event matches no filter."""
@@ -62,7 +66,8 @@ class EntryFilter(Struct, frozen=True, kw_only=True):
         if self.event_type is None:
             return True
         stored = str(event.get("type", ""))
-        return self.event_type == stored or stored.split(".")[2:3] == [self.event_type]
+        middle = OTHER_WORDS.get(self.event_type, self.event_type)
+        return self.event_type == stored or stored.split(".")[2:3] == [middle]
 
 
 class EventPage(Struct, frozen=True, kw_only=True, gc=False):

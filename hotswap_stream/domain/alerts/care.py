@@ -5,7 +5,6 @@ releases go on without them.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -89,8 +88,7 @@ def _acknowledged(state: ModelState, data: AlertAcknowledged, event: Envelope) -
 
 def _snoozed(state: ModelState, data: AlertSnoozed, event: Envelope) -> None:
     seconds = min(max(data.seconds, 0.0), SNOOZE_SECONDS_MAX)
-    until = event.time + timedelta(seconds=seconds)
-    snooze = Snooze(event.sequence, event.time, until, event.actor, event.reason)
+    snooze = Snooze(event.sequence, event.time, seconds, event.actor, event.reason)
     state.alerts = replace(state.alerts, snoozes={**state.alerts.snoozes, data.rule_name: snooze})
 
 

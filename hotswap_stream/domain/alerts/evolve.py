@@ -1,14 +1,13 @@
 """What the events of alerts and of their policy mean."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any
 
 from msgspec.structs import replace
 
 from hotswap_events.alert_commands import KEEP_AWAY_SECONDS_MAX
 from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
-from hotswap_events.envelope import Envelope, Timestamp
+from hotswap_events.envelope import Envelope
 from hotswap_stream.domain.alerts.care import CARE_HANDLERS
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError
 from hotswap_stream.domain.state.alerts import ALERTS_ENDED_KEPT_MAX, AlertsState, EndedAlert, RaisedAlert
@@ -50,10 +49,10 @@ def _cleared(state: ModelState, data: AlertCleared, event: Envelope) -> None:
     )
 
 
-def _kept_away(alerts: AlertsState, data: AlertCleared, event: Envelope) -> Mapping[str, Timestamp]:
+def _kept_away(alerts: AlertsState, data: AlertCleared, event: Envelope) -> Mapping[str, float]:
     if data.cause != "operator" or data.keep_away_seconds <= 0:
         return alerts.kept_away
-    until = event.time + timedelta(seconds=min(max(data.keep_away_seconds, 0.0), KEEP_AWAY_SECONDS_MAX))
+    until = event.time.timestamp() + min(data.keep_away_seconds, KEEP_AWAY_SECONDS_MAX)
     return {**alerts.kept_away, data.rule_name: until}
 
 

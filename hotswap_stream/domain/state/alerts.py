@@ -62,11 +62,11 @@ class Acknowledgement(Struct, frozen=True, gc=False):
 
 
 class Snooze(Struct, frozen=True, gc=False):
-    """Until when nobody wants to hear of a rule, and who said so."""
+    """For how long nobody wants to hear of a rule, and who said so."""
 
     sequence: int
     at: Timestamp
-    until: Timestamp
+    seconds: float
     actor: str
     reason: str | None
 
@@ -86,8 +86,8 @@ class AlertsState(Struct, frozen=True):
     """By the rule's name; of an alert that is over it counts no more."""
     snoozes: Mapping[str, Snooze] = {}
     """By the rule's name."""
-    kept_away: Mapping[str, Timestamp] = {}
-    """Rule's name → until when its alert, which was cleared by hand, is not raised again."""
+    kept_away: Mapping[str, float] = {}
+    """Rule's name → until when, in seconds since 1970, its alert, which was cleared by hand, is not raised again."""
 
     @property
     def effective_policy(self) -> AlertPolicy:

@@ -49,7 +49,7 @@ def test_a_version_trained_elsewhere_gets_a_profile_and_a_shift_is_seen(
     assert (result["status"], result["event_types"]) == ("accepted", ["hotswap.model.profiled.v1"])
     assert "profiled" in cli("profile", "digits", "v2", "--data", str(file)).stdout
     told = cli("events", "--model", "digits").stdout
-    assert "recorded the profile of v1 of digits (2,000 rows of a week)" in told
+    assert "profiled v1 of digits (2,000 rows of a week)" in told
     assert "(2,000 rows of x.npy)" in told
     assert "too few rows to tell" in cli("drift", "digits").stdout
 

@@ -118,7 +118,7 @@ async def test_a_shift_of_the_live_images_is_seen(settings: Settings, tmp_path: 
         assert (profile.rows, set(profile.sketches)) == (len(split.train), {"input", "score"})
         assert split.train.digest() in profile.source
         told = await stage.cli("events", "--model", MODEL)
-        assert "recorded the profile of v1 of digits (1,259 rows of the bundled digits' training part" in told
+        assert "profiled v1 of digits (1,259 rows of the bundled digits' training part" in told
 
         await stage.asked(split.train.images[::4])
         report = json.loads(await stage.cli("drift", MODEL, "--json"))

@@ -69,7 +69,7 @@ def test_a_strategy_file_from_start_to_promotion_and_back(cli: Cli, tmp_path: Pa
     assert (ended["rollout_id"], ended["status"]) == ("r1", "rolled-back")
     assert "rolled-back" in cli("rollout", "list", "digits").stdout
     told = cli("events", "--model", "digits").stdout
-    assert "ended rollout r1 of digits: promoted, v2; it bakes for 300 s: looks good" in told
+    assert "completed rollout r1 of digits: promoted, v2; it bakes for 300 s: looks good" in told
 
 
 @pytest.mark.usefixtures("two_versions")
@@ -149,5 +149,5 @@ def test_a_clean_up_says_what_it_would_do_and_does_it(cli: Cli, tmp_path: Path) 
     assert [entry["kept_because"] for entry in done["kept"]] == ["in production"]
     assert len(list(store.rglob("*.safetensors"))) == 1
     assert "lost its artifact" in cli("switch", "digits", "v2", code=3).stderr
-    assert "gave up the artifact of v2" in cli("events", "--type", "artifact-deleted").stdout
+    assert "deleted the artifact of v2" in cli("events", "--type", "artifact-deleted").stdout
     assert "there is digits" in cli("cleanup", "faces", "--keep", "1", code=3).stderr

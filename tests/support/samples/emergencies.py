@@ -18,7 +18,7 @@ def set_back(model_version: str, from_version: str | None = None, cause: SetBack
 
 DESCRIBED: list[tuple[RegistryEvent, str]] = [
     (set_back("v1", "v2"), "set digits back to v1, whatever was active (operator)"),
-    (ModelShutOff(), "switched digits off, whatever it was"),
+    (ModelShutOff(), "shut digits off, whatever it was"),
 ]
 
 LOG_EVENTS: list[tuple[LogEvent, str]] = [

@@ -240,32 +240,35 @@ DESCRIBED: list[tuple[Any, str]] = [
         rollout_started(SHADOW, "v2", "v3"),
         "started rollout r1 of digits: v2, v3 against v1, shadow of 25 % of the requests",
     ),
-    (strategy_changed(fixed("v1")), "changed rollout r1 of digits to fixed on v1"),
-    (strategy_changed(ab(v1=5_000, v2=5_000)), "changed rollout r1 of digits to A/B test of v1 50 %, v2 50 %"),
+    (strategy_changed(fixed("v1")), "changed the strategy of rollout r1 of digits to fixed on v1"),
+    (
+        strategy_changed(ab(v1=5_000, v2=5_000)),
+        "changed the strategy of rollout r1 of digits to A/B test of v1 50 %, v2 50 %",
+    ),
     (
         strategy_changed(fleet(1_000, "worker-1")),
-        "changed rollout r1 of digits to fleet canary on 10 % of the workers and worker-1",
+        "changed the strategy of rollout r1 of digits to fleet canary on 10 % of the workers and worker-1",
     ),
-    (weights_set(v1=9_500, v2=500), "split the traffic of digits: v1 95 %, v2 5 % (rollout r1)"),
+    (weights_set(v1=9_500, v2=500), "set the weights of digits: v1 95 %, v2 5 % (rollout r1)"),
     (step_entered(2), "entered step 2 of rollout r1 of digits"),
     (rollout_paused("inconclusive"), "paused rollout r1 of digits (inconclusive)"),
     (rollout_resumed(), "resumed rollout r1 of digits"),
     (
         analysis_recorded("successful", evidence=EVIDENCE, model_version="v2"),
-        "analysed rollout r1 of digits for v2: successful, "
+        "recorded the analysis of rollout r1 of digits for v2: successful, "
         "success-rate of v2 successful at 0.995 against 0.994 (1,000)",
     ),
-    (analysis_recorded("inconclusive"), "analysed rollout r1 of digits: inconclusive"),
+    (analysis_recorded("inconclusive"), "recorded the analysis of rollout r1 of digits: inconclusive"),
     (
         completed("promoted", model_version="v2", bake_seconds=300),
-        "ended rollout r1 of digits: promoted, v2; it bakes for 300 s",
+        "completed rollout r1 of digits: promoted, v2; it bakes for 300 s",
     ),
-    (completed("superseded"), "ended rollout r1 of digits: superseded"),
+    (completed("superseded"), "completed rollout r1 of digits: superseded"),
     (bake_ended("rolled-back"), "ended rollout r1 of digits in its bake: back to the baseline"),
     (
         validation_policy_set(ValidationPolicy()),
         "set the validation policy of digits: pass_margin 0.05, fail_margin 0.1, first_accuracy_min 0.5",
     ),
-    (artifact_deleted("v1"), "gave up the artifact of v1 of digits (sha256:3bfc269594ef)"),
+    (artifact_deleted("v1"), "deleted the artifact of v1 of digits (sha256:3bfc269594ef)"),
 ]
 """Each kind of event at least once, and what it is in a few words."""

@@ -31,7 +31,7 @@ DESCRIBED: list[tuple[RegistryEvent, str]] = [
         ModelTagged(model_version="v1", tags={DESCRIPTION_TAG: "by hand", "a": "1", "b": "2"}, removed=("c", "d")),
         "tagged v1 of digits (described it as 'by hand', set a to '1', set b to '2' and 2 more)",
     ),
-    (AliasSet(alias="blue", model_version="v1"), "let alias blue of digits point at v1"),
-    (AliasSet(alias="blue"), "removed alias blue of digits"),
+    (AliasSet(alias="blue", model_version="v1"), "set alias blue of digits to v1"),
+    (AliasSet(alias="blue"), "set alias blue of digits to no version"),
 ]
 """Event → how it is told."""

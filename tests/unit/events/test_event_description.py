@@ -1,5 +1,7 @@
 """One line for people: who did what, when, why; whatever the event holds."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent
 from hotswap_events.log_stream import LOG_EVENT_TYPES, LOG_STREAM, LogEvent
 from hotswap_events.registry import EVENT_TYPES, RegistryEvent, TrainingFailed
 from hotswap_stream.application.descriptions.event import describe
+from hotswap_stream.application.registry.feed import EntryFilter, LogEntry
 from tests.support.samples import alerts as alert_samples
 from tests.support.samples import emergencies as emergency_samples
 from tests.support.samples import rollouts as rollout_samples
@@ -16,6 +19,7 @@ from tests.support.samples import tags as tag_samples
 from tests.support.samples import validation_sets as set_samples
 from tests.support.samples.profiles import profiled
 from tests.support.samples.registry import (
+    EPOCH,
     archived,
     in_envelope,
     promoted,
@@ -29,7 +33,7 @@ from tests.support.samples.registry import (
 
 DESCRIPTIONS: list[tuple[RegistryEvent, str]] = [
     (training_started(), "started training run run-1 of digits (digits-cnn)"),
-    (training_failed(), "ended training run run-1 of digits without a version (bad-data: labels are inverted)"),
+    (training_failed(), "ended training run run-1 of digits, which failed (bad-data: labels are inverted)"),
     (trained("v1"), "registered v1 of digits (imported, 110,248 bytes, sha256:3bfc269594ef)"),
     (validated("v1"), "validated v1 of digits: passed, accuracy 0.97"),
     (
@@ -39,10 +43,10 @@ DESCRIPTIONS: list[tuple[RegistryEvent, str]] = [
     (staged("v1"), "staged v1 of digits"),
     (promoted("v1"), "promoted v1 of digits, as its first active version"),
     (promoted("v2", "v1"), "promoted v2 of digits, in place of v1"),
-    (promoted("v2", "v1", forced=True), "forced into production v2 of digits, in place of v1"),
+    (promoted("v2", "v1", forced=True), "promoted v2 of digits by force, in place of v1"),
     (archived("v1"), "archived v1 of digits"),
     (rolled_back("v1", "v2", "emergency"), "rolled digits back from v2 to v1 (emergency)"),
-    (profiled("v1"), "recorded the profile of v1 of digits (1,257 rows of digits-train)"),
+    (profiled("v1"), "profiled v1 of digits (1,257 rows of digits-train)"),
     *rollout_samples.DESCRIBED,
     *set_samples.DESCRIBED,
     *tag_samples.DESCRIBED,
@@ -65,6 +69,18 @@ def test_every_event_of_the_log(data: LogEvent, what: str) -> None:
 def test_every_type_has_a_description() -> None:
     assert {type(data) for data, _ in DESCRIPTIONS} == set(EVENT_TYPES.values())
     assert {type(data) for data, _ in emergency_samples.LOG_EVENTS} == set(LOG_EVENT_TYPES.values())
+
+
+REGISTERED = "hotswap.model.trained.v1"
+"""Its word is older than the product's own: a version that was trained elsewhere is registered, too."""
+
+
+@pytest.mark.parametrize(("data", "what"), DESCRIPTIONS)
+def test_an_event_is_told_with_the_words_of_its_type(data: Any, what: str) -> None:
+    """Whoever reads a line of `events` finds it again by `--type`, in the API and in the reference of events."""
+    stored = REGISTRY_CODEC.type_name(data)
+    words = ["registered"] if stored == REGISTERED else stored.split(".")[2].split("-")
+    assert [word for word in words if word[:4] not in what] == [], (stored, what)
 
 
 def test_the_reason_ends_the_line() -> None:
@@ -96,3 +112,10 @@ def test_never_more_than_a_line_and_nothing_a_terminal_obeys(actor: str, model: 
     described = describe(in_envelope(data, subject=model, actor=actor, reason=detail))
     assert described.isprintable()
     assert len(described) < 600 + len(actor) + len(model) + len(run)
+
+
+def test_a_version_that_was_registered_is_found_by_that_word() -> None:
+    entry = LogEntry(offset=0, appended_at=EPOCH, event={"type": REGISTERED})
+    assert EntryFilter(event_type="registered").takes(entry)
+    assert EntryFilter(event_type="trained").takes(entry)
+    assert not EntryFilter(event_type="promoted").takes(entry)

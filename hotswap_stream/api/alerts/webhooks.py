@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from hotswap_events.commands import Reason
 from hotswap_events.webhooks import WEBHOOK_PATTERNS_MAX
+from hotswap_stream.api.access.scopes import needs
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.commands.context import Headers
 from hotswap_stream.api.protocol.authorization import guard_state_change
@@ -78,6 +79,7 @@ class WebhookController(Controller):
         "/{name:str}",
         status_code=200,
         operation_id="set_webhook",
+        opt=needs("admin"),
         guards=[guard_state_change],
         security=KEY_OR_NONE,
         responses=PROBLEM_RESPONSES,
@@ -104,6 +106,7 @@ class WebhookController(Controller):
         "/{name:str}/remove",
         status_code=200,
         operation_id="remove_webhook",
+        opt=needs("admin"),
         guards=[guard_state_change],
         security=KEY_OR_NONE,
         responses=PROBLEM_RESPONSES,
