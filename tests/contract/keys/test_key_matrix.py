@@ -25,6 +25,8 @@ MODEL = "digits"
 
 # What is not as its method says: everything else needs `read` for GET and `operate` for the other methods.
 PUBLIC = {
+    "GET /livez",
+    "GET /readyz",
     "GET /api/health/live",
     "GET /api/health/ready",
     "GET /livez",
