@@ -16,6 +16,10 @@ class ConfigurationError(HotswapError):
     """A setting is missing or wrong; the message names the setting and what it takes."""
 
 
+class AuthenticationError(HotswapError):
+    """The API or the cluster does not know the caller, or does not let it do this; the message says which."""
+
+
 class LogUnavailableError(HotswapError):
     """The registry log could not be reached or written within its deadline."""
 

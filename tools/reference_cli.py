@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 import typer
 
 from hotswap_stream.cli.app import EPILOG, build_app
+from hotswap_stream.cli.terminal.exit_codes import EXIT_CODES
 from tools.markdown import GENERATED, code, fenced, table
 
 
@@ -19,6 +20,10 @@ def cli_page() -> str:
             ("command", "what"), ((f"[`{name}`](#{_anchor(name)})", _summary(command)) for name, command in commands)
         ),
     ]
+    parts.append(
+        "\n## Exit codes\n\n"
+        + table(("code", "name", "when"), ((code(str(each.code)), each.name, each.meaning) for each in EXIT_CODES))
+    )
     for name, command in commands:
         parts.append(f"\n## {name}\n\n{_help(command)}\n\n" + fenced(_usage(name, command), "text"))
         rows = [_row(parameter) for parameter in command.params if not _is_help(parameter)]

@@ -63,6 +63,7 @@ from hotswap_stream.api.runtime import ApiRuntime, provide_runtime
 from hotswap_stream.api.services import INFER_BYTES_MAX, REQUEST_BYTES_MAX, ApiServices
 from hotswap_stream.api.serving import ServingCommands, ServingPolicyController, get_serving
 from hotswap_stream.api.training import TrainingRunController
+from hotswap_stream.api.webhooks import WebhookController
 from hotswap_stream.api.windows import list_windows
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
@@ -100,6 +101,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     get_alerts,
     AlertController,
     AlertPolicyController,
+    WebhookController,
     give_feedback,
     TrainingRunController,
     list_events,
@@ -150,6 +152,7 @@ _OPENAPI = OpenAPIConfig(
         Tag(name="serving", description="Circuits, their policy, and the switch that turns a model off"),
         Tag(name="rollouts", description="How a new version earns its traffic"),
         Tag(name="alerts", description="What is watched, and what was above its threshold"),
+        Tag(name="webhooks", description="Who is told of events"),
         Tag(name="training", description="Training runs"),
         Tag(name="events", description="The registry log"),
         Tag(name="mlflow", description="The registry REST of MLflow, for its clients; errors are in its form"),

@@ -6,11 +6,15 @@ from typing import Annotated
 import typer
 
 from hotswap_stream import __version__
+from hotswap_stream.cli.planes.contexts import chosen
 from hotswap_stream.cli.sections import Sectioned, WholeSentences
+from hotswap_stream.cli.terminal.exit_codes import SHORT
 from hotswap_stream.cli.terminal.forms import with_forms
-from hotswap_stream.settings import no_color
+from hotswap_stream.settings import environment_variables
 
 COMMAND_MODULES = (
+    "status",
+    "why",
     "processes.up",
     "demo",
     "training.train",
@@ -47,6 +51,7 @@ COMMAND_MODULES = (
     "loadtest.loadtest",
     "processes.broker",
     "registry.known_logs",
+    "context",
     "processes.reset",
     "processes.api",
     "processes.topics",
@@ -55,8 +60,9 @@ COMMAND_MODULES = (
 help is that of the sections."""
 
 EPILOG = (
-    "Settings come from the environment: HOTSWAP_KAFKA_BOOTSTRAP_SERVERS chooses the cluster, HOTSWAP_TOPIC_PREFIX "
-    "the environment on it. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 78 wrong settings of a server."
+    "Commands go where --context, or the current context, says; HOTSWAP_KAFKA_BOOTSTRAP_SERVERS (a cluster), "
+    "HOTSWAP_TOPIC_PREFIX (the environment on it) and HOTSWAP_API_URL (an API) in the environment win. "
+    f"Exit codes: {SHORT}."
 )
 
 
@@ -71,9 +77,14 @@ def _root(
     _version: Annotated[
         bool, typer.Option("--version", help="Show the release and exit.", callback=_show_version, is_eager=True)
     ] = False,
+    chosen_context: Annotated[
+        str | None,
+        typer.Option("--context", metavar="NAME", help="Where to go, as `context add` named it.", show_default=False),
+    ] = None,
 ) -> None:
     """Models served from Kafka topics: every registry change is an event, and weights swap when it arrives."""
-    if no_color():
+    chosen.set(chosen_context)
+    if environment_variables().get("NO_COLOR"):  # as no-color.org says: anything but nothing
         context.color = False
 
 

@@ -1,17 +1,15 @@
 """`fleet`: which worker holds which versions, and whether all serve the one in production."""
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hotswap_stream.cli.terminal.options import AsJson
 from hotswap_stream.cli.terminal.printing import print_json, print_table, refuse
-from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.running import run_on_plane
 
 if TYPE_CHECKING:
     from hotswap_stream.application.inference.fleet import FleetWorker, ModelFleet
-    from hotswap_stream.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,27 +22,11 @@ def fleet(
     as_json: AsJson = False,
 ) -> None:
     """Show the workers: which versions each holds in which state, and whether the whole fleet serves the active one."""
+    from hotswap_events.commands import Refusal
 
-    async def main(settings: "Settings") -> "list[ModelFleet]":
-        from hotswap_events.commands import Refusal
-        from hotswap_stream import bootstrap
-        from hotswap_stream.application.inference.fleet import model_fleet
-        from hotswap_stream.application.registry.queries import find_model
-
-        async with bootstrap.open_registry(settings) as registry:
-            fold, streams = await bootstrap.fleet(settings), registry.fold.streams
-            if model is not None:
-                refusal = find_model(streams, model)
-                if isinstance(refusal, Refusal):
-                    raise refuse(refusal, as_json=as_json)
-            now_s = time.monotonic()
-            return [
-                model_fleet(name, stream.state, stream.active_offset, fold.workers(name, now_s))
-                for name, stream in sorted(streams.items())
-                if model in (None, name)
-            ]
-
-    found = run(main)
+    found = run_on_plane(lambda plane: plane.fleets(model), waiting_for="listening to the workers")
+    if isinstance(found, Refusal):
+        raise refuse(found, as_json=as_json)
     if as_json:
         print_json(found if model is None else found[0])
         return

@@ -101,7 +101,7 @@ def import_version(
         except (RegistrationRefusedError, RefusedError) as error:
             fail(str(error), REFUSED)
 
-    outcome = run(main)
+    outcome = run(main, needs_cluster=False)
     for warning in outcome.warnings:
         typer.secho(f"warning: {warning}", err=True, fg="yellow")
     if as_json:
@@ -146,7 +146,7 @@ def import_all(
                 trust_programs=trust_file,
             )
 
-    outcomes = run(main)
+    outcomes = run(main, needs_cluster=False)
     if as_json:
         print_json(outcomes)
     else:

@@ -26,7 +26,7 @@ def plugins(as_json: AsJson = False) -> None:
 
         return await bootstrap.plugins_here(settings)
 
-    found = run(main)
+    found = run(main, needs_cluster=False)
     if as_json:
         print_json(found)
     elif not found:

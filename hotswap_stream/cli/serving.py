@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, sends_command
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
 
 if TYPE_CHECKING:
-    from hotswap_events.commands import CommandResult
+    from hotswap_events.commands import AnyCommand, CommandResult
     from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.application.serving.view import ServingView
 
@@ -223,16 +224,17 @@ def set_policy(
 
 
 def _view(model: str, *, as_of: str | None, as_json: bool) -> "ServingView":
-    from hotswap_stream.application.serving.view import find_serving
-
-    return ask(lambda streams: find_serving(streams, model), as_of=as_of, as_json=as_json)
+    return ask(questions.serving(model), as_of=as_of, as_json=as_json)
 
 
 def _of_active(command_type: type, version: str | None, fields: Fields, **own: bool) -> CommandToSend:
     """Return the command for the version, or for the one that is active."""
+    if version is not None:
+        made: AnyCommand = command_type(model_version=version, **own, **fields)
+        return made
 
     async def handling(registry: "Registry") -> "CommandResult":
-        named = version or registry.state(fields["model_name"]).active_version or "(none is active)"
+        named = registry.state(fields["model_name"]).active_version or "(none is active)"
         return await registry.handle(command_type(model_version=named, **own, **fields))
 
     return handling

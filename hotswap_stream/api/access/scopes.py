@@ -45,8 +45,11 @@ def needed_scopes(handler: BaseRouteHandler, method: str) -> Scopes:
     return ("read",) if method in ("GET", "HEAD", "OPTIONS") else ("operate",)
 
 
-def guard_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Guard every route. ProblemError: 401 without a valid key, 403 for one that does not open this route."""
+async def guard_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard every route. ProblemError: 401 without a valid key, 403 for one that does not open this route.
+
+    On the event loop: the framework runs guards that are no coroutines in a thread of their own.
+    """
     scopes = needed_scopes(handler, str(connection.scope.get("method", "")))
     if scopes:
         runtime: ApiRuntime = connection.app.state.runtime

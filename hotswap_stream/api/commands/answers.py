@@ -69,6 +69,8 @@ async def handled(runtime: ApiRuntime, context: CommandContext, command: AnyComm
     if isinstance(command, PromoteVersion | SwitchVersion | RollBack) and result.refusal is not None:
         target = "former" if isinstance(command, RollBack) else command.model_version
         runtime.count_refused_switch(command.model_name, target, result.refusal.code)
+    if context.payload is not None and result.status in ("accepted", "unchanged"):
+        runtime.repeated_keys.keep(context.payload)
     return command_answer(result, context, runtime.registry)
 
 

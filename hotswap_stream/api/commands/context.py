@@ -14,7 +14,9 @@ from hotswap_events.command import ACTOR_CHARACTERS_MAX, COMMAND_ID_CHARACTERS_M
 from hotswap_events.commands import Actor, CommandId, Reason
 from hotswap_stream.api.access.callers import actor_of, has_key
 from hotswap_stream.api.protocol.problems import ProblemError
+from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.application.clock import Ids
+from hotswap_stream.application.repeated_keys import Payload, payload_of
 from hotswap_stream.application.unread_keys import unread_key
 from hotswap_stream.domain.reserved import wrong_command_id
 
@@ -33,6 +35,8 @@ class CommandHeaders(Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
     if_match: int | None = None
     traceparent: str | None = None
+    payload: Payload | None = None
+    """What is asked under the key, if there is one."""
 
 
 async def provide_command_headers(
@@ -65,11 +69,22 @@ async def provide_command_headers(
         str | None, HeaderParameter(name="traceparent", description="W3C trace context; kept in the event.")
     ] = None,
 ) -> CommandHeaders:
-    """Provide the dependency of every command. ProblemError (422) for a header that does not fit."""
+    """Provide the dependency of every command. ProblemError (422) for a header that does not fit, or a key used up."""
+    actor, key, payload = actor_of(request, x_actor), _idempotency_key(idempotency_key), None
+    if key is not None:
+        payload = payload_of(actor, key, request.method, request.url.path, await request.body())
+        runtime: ApiRuntime = request.app.state.runtime
+        if runtime.repeated_keys.used_otherwise(payload):
+            raise ProblemError(
+                422,
+                "idempotency-mismatch",
+                f"the Idempotency-Key {key!r} was used for another command of yours: a new command needs a new key",
+            )
     return CommandHeaders(
-        actor=actor_of(request, x_actor),
+        actor=actor,
         actor_by="key" if has_key(request) else "claim",
-        idempotency_key=_idempotency_key(idempotency_key),
+        payload=payload,
+        idempotency_key=key,
         if_match=_if_match(if_match),
         # As W3C asks, one that is not valid is passed over.
         traceparent=traceparent if traceparent and TRACEPARENT.fullmatch(traceparent) else None,
@@ -106,6 +121,7 @@ class CommandContext(Struct, frozen=True, kw_only=True):
     correlation_id: str | None
     traceparent: str | None
     expires_at: datetime | None
+    payload: Payload | None
     by_if_match: bool
     """Whether `expected_sequence` came by `If-Match`, so that a mismatch answers 412."""
 
@@ -141,6 +157,7 @@ def command_context(headers: CommandHeaders, body: CommandBody, ids: Ids) -> Com
         correlation_id=body.correlation_id,
         traceparent=headers.traceparent,
         expires_at=body.expires_at,
+        payload=headers.payload,
         by_if_match=if_match is not None,
     )
 

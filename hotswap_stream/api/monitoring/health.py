@@ -79,7 +79,7 @@ async def ready(runtime: Runtime) -> Ready:
     return Ready(next_offset=runtime.registry.fold.next_offset, degraded=degraded(runtime))
 
 
-@get("/livez", operation_id="livez", tags=["health"])
+@get("/livez", operation_id="livez", tags=["health"], opt=PUBLIC, security=[{}])
 async def livez() -> Live:
     """Whether the process can make progress: that this is answered says so. The same path as at workers and agents."""
     return Live()
@@ -89,6 +89,8 @@ async def livez() -> Live:
     "/readyz",
     operation_id="readyz",
     tags=["health"],
+    opt=PUBLIC,
+    security=[{}],
     responses={503: ResponseSpec(Problem, generate_examples=False, description="Not ready; the detail says why")},
 )
 async def readyz(runtime: Runtime) -> Ready:

@@ -11,12 +11,12 @@ from hotswap_stream.api.protocol.problems import ProblemError
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
-def guard_state_change(connection: Connection, _handler: BaseRouteHandler) -> None:
+async def guard_state_change(connection: Connection, _handler: BaseRouteHandler) -> None:
     """Guard a handler that changes state. ProblemError: 415, 422."""
     _require_json(connection.headers)
 
 
-def guard_bytes(connection: Connection, _handler: BaseRouteHandler) -> None:
+async def guard_bytes(connection: Connection, _handler: BaseRouteHandler) -> None:
     """Guard a handler that takes the bytes of a file. ProblemError: 415, 422."""
     _require_bytes(connection.headers)
 

@@ -12,6 +12,7 @@ from hotswap_stream.cli.alerts.files import (
     changed_policy,
     parse_rule,
 )
+from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, sends_command
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
@@ -55,15 +56,11 @@ def list_all(
     as_json: AsJson = False,
 ) -> None:
     """List the raised alerts, newest first; with --ended, also those that are over, after them."""
-    from hotswap_stream.application.alerts.view import find_alerts, list_alerts
-
     found: AlertList | ModelAlerts
     if model is None:
-        found = ask(lambda streams: list_alerts(streams, severity=severity, ended=ended), as_of=as_of, as_json=as_json)
+        found = ask(questions.alerts(severity, ended=ended), as_of=as_of, as_json=as_json)
     else:
-        found = ask(
-            lambda streams: find_alerts(streams, model, severity=severity, ended=ended), as_of=as_of, as_json=as_json
-        )
+        found = ask(questions.model_alerts(model, severity, ended=ended), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(found, listed="alerts", named_by=("rule.name",))
     elif not found.alerts:
@@ -136,9 +133,7 @@ def _seconds(text: str) -> float:
 
 def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Show the rules that hold: the model's own, or the default ones."""
-    from hotswap_stream.application.alerts.view import find_alert_policy
-
-    report = ask(lambda streams: find_alert_policy(streams, model), as_of=as_of, as_json=as_json)
+    report = ask(questions.alert_policy(model), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(report)
         return

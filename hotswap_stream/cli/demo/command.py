@@ -57,7 +57,7 @@ def demo(
     from hotswap_stream.cli.demo.report import print_report, write_report
 
     folder = None if keep is None else keep.absolute()
-    report = run(main)
+    report = run(main, heeds_context=False)
     typer.echo()
     print_report(report)
     if json_file is not None:

@@ -8,7 +8,7 @@ import typer
 
 from hotswap_stream.cli.terminal.options import Actor, AsJson
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
-from hotswap_stream.cli.terminal.running import REFUSED, fail, run
+from hotswap_stream.cli.terminal.running import REFUSED, fail_with, run
 
 if TYPE_CHECKING:
     from hotswap_events.keys import Scope
@@ -159,9 +159,10 @@ def _asked(
             async with bootstrap.open_keys(settings, actor) as office:
                 return await question(office)
         except (RefusedError, UnknownKeyError, WrongKeyError) as error:
-            fail(str(error), REFUSED)
+            fail_with(error, REFUSED)
 
-    return run(main)
+    # By an API where one is named, else by the topic of the keys.
+    return run(main, needs_cluster=False)
 
 
 def _print_secret(key: "KeyWithSecret", *, as_json: bool) -> None:

@@ -136,7 +136,7 @@ def loadtest(
                     target, subject, plan, target_name=http or "topics", stop=stop, on_progress=on_progress
                 )
 
-    report = run(main)
+    report = run(main, needs_cluster=http is None)
     if as_json:
         print_json(report)
     else:

@@ -7,7 +7,7 @@ import typer
 
 from hotswap_stream.cli.terminal.options import AsJson
 from hotswap_stream.cli.terminal.printing import print_json
-from hotswap_stream.cli.terminal.running import fail, prepared_settings
+from hotswap_stream.cli.terminal.running import fail_with, prepared_settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,7 +47,7 @@ def healthy(
             age_seconds_max=AGE_SECONDS_MAX if seconds_max is None else seconds_max,
         )
     except HotswapError as error:
-        fail(str(error))
+        fail_with(error)
     if as_json:
         print_json({"kind": kind, "name": called, "age_seconds": round(sign.age_s, 3), "advice": sign.advice})
         return

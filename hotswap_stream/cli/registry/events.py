@@ -5,14 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hotswap_stream.cli.terminal.printing import print_json_line
-from hotswap_stream.cli.terminal.running import INTERRUPTED, run
+from hotswap_stream.cli.terminal.running import INTERRUPTED, run_on_plane
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from hotswap_stream.application.registry.feed import EntryFilter, EventFeed, LogEntry
-    from hotswap_stream.application.registry.registry import Registry
-    from hotswap_stream.settings import Settings
+    from hotswap_stream.application.registry.feed import EntryFilter, LogEntry
+    from hotswap_stream.cli.planes.port import ControlPlane, EventSource
 
 LAST_DEFAULT = 20
 LAST_MAX = 100_000
@@ -48,46 +45,27 @@ def events(
     """Show the registry log: who did what, when and why. Records that count for no reader are marked void."""
     _check_type(event_type)
 
-    async def main(settings: "Settings") -> None:
-        from hotswap_stream import bootstrap
-        from hotswap_stream.application.registry.feed import EntryFilter, EventFeed
+    async def shown(plane: "ControlPlane") -> None:
+        from hotswap_stream.application.registry.feed import EntryFilter
         from hotswap_stream.cli.terminal.signals import stop_on_signals
 
         # Ctrl-C as an event: before Python 3.12 `asyncio.wait_for`, on which the Kafka client stands, now and then
         # swallows the cancellation that asyncio makes of it.
         stop = stop_on_signals() if follow else None
-        async with bootstrap.open_registry(settings) as registry:
-            feed = EventFeed(registry)
-            wanted = EntryFilter(model_name=model, event_type=event_type)
-            position = from_offset or 0
-            if from_offset is None or last is not None:
-                position, newest = await _newest(feed, position, LAST_DEFAULT if last is None else last, wanted)
-                for entry in newest:
-                    _print(entry, as_json=as_json)
-            position = await _print_to_end(feed, position, wanted, as_json=as_json)
-            while stop is not None:
-                if await _stopped_before_change(registry, stop):
-                    raise typer.Exit(INTERRUPTED)
-                position = await _print_to_end(feed, position, wanted, as_json=as_json)
+        source = await plane.event_source()
+        wanted = EntryFilter(model_name=model, event_type=event_type)
+        position = from_offset or 0
+        if from_offset is None or last is not None:
+            position, newest = await _newest(source, position, LAST_DEFAULT if last is None else last, wanted)
+            for entry in newest:
+                _print(entry, as_json=as_json)
+        position = await _print_to_end(source, position, wanted, as_json=as_json)
+        while stop is not None:
+            if not await source.wait_for_change(position, stop):
+                raise typer.Exit(INTERRUPTED)
+            position = await _print_to_end(source, position, wanted, as_json=as_json)
 
-    run(main)
-
-
-async def _stopped_before_change(registry: "Registry", stop: "asyncio.Event") -> bool:
-    """Wait for the next record or for Ctrl-C. LogUnavailableError when the log is no longer followed."""
-    import asyncio
-
-    change, stopping = asyncio.ensure_future(registry.wait_for_change()), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({change, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if stopping.done():
-            return True
-        change.result()
-        return False
-    finally:
-        for task in (change, stopping):
-            task.cancel()
-        await asyncio.gather(change, stopping, return_exceptions=True)
+    run_on_plane(shown, waiting_for=None)
 
 
 def _check_type(event_type: str | None) -> None:
@@ -102,21 +80,21 @@ def _check_type(event_type: str | None) -> None:
 
 
 async def _newest(
-    feed: "EventFeed", from_offset: int, last: int, wanted: "EntryFilter"
+    source: "EventSource", from_offset: int, last: int, wanted: "EntryFilter"
 ) -> "tuple[int, list[LogEntry]]":
     """Look from the end backwards, so that a long log is not read as a whole.
 
     Returns:
         The offset after the last record that was looked at, and the newest `last` entries that are wanted.
     """
-    end = stop_at = feed.end_offset
+    end = stop_at = source.end_offset
     found: list[LogEntry] = []
     while stop_at > from_offset and len(found) < last:
         start = max(from_offset, stop_at - PAGE_ENTRIES)
         position = start
         earlier: list[LogEntry] = []
         while position < stop_at:
-            page = await feed.page(position, limit=PAGE_ENTRIES, wanted=wanted)
+            page = await source.page(position, limit=PAGE_ENTRIES, wanted=wanted)
             earlier += [entry for entry in page.entries if entry.offset < stop_at]
             position = page.next_offset
         found = earlier + found
@@ -131,11 +109,11 @@ def _print(entry: "LogEntry", *, as_json: bool) -> None:
         typer.echo(_line(entry))
 
 
-async def _print_to_end(feed: "EventFeed", position: int, wanted: "EntryFilter", *, as_json: bool) -> int:
+async def _print_to_end(source: "EventSource", position: int, wanted: "EntryFilter", *, as_json: bool) -> int:
     import asyncio
 
-    while position < feed.end_offset:
-        page = await feed.page(position, limit=PAGE_ENTRIES, wanted=wanted)
+    while position < source.end_offset:
+        page = await source.page(position, limit=PAGE_ENTRIES, wanted=wanted)
         for entry in page.entries:
             _print(entry, as_json=as_json)
         position = page.next_offset

@@ -6,7 +6,7 @@ import typer
 
 from hotswap_stream.cli.terminal.options import AsJson
 from hotswap_stream.cli.terminal.printing import print_facts, print_json
-from hotswap_stream.cli.terminal.running import FAILED, fail, prepared_settings, run
+from hotswap_stream.cli.terminal.running import FAILED, fail, fail_with, prepared_settings, run
 
 if TYPE_CHECKING:
     from hotswap_stream.application.log.identity import SeenLog
@@ -29,7 +29,7 @@ def known(as_json: AsJson = False) -> None:
     try:
         memory = bootstrap.log_memory(prepared_settings(quiet=True))
     except HotswapError as error:
-        fail(str(error))
+        fail_with(error)
     seen = None if memory is None else memory.recall()
     if seen is None or memory is None:
         fail("this machine remembers no registry log of this environment")

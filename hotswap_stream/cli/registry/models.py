@@ -1,22 +1,20 @@
 """`models`: what is registered and what is in production."""
 
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import typer
 
+from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.registry.versions import print_versions
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument, Stage
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
-from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.running import run_on_plane
 
 if TYPE_CHECKING:
     from hotswap_events.registry_state import RegistryState
-    from hotswap_stream.application.inference.fleet import FleetWorker
-    from hotswap_stream.application.registry.queries import ModelSummary, Streams
-    from hotswap_stream.settings import Settings
+    from hotswap_stream.application.registry.queries import ModelSummary
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,12 +30,8 @@ def models(context: typer.Context, stage: Stage = None, as_of: AsOf = None, as_j
     if context.invoked_subcommand is not None:
         return
 
-    def question(streams: "Streams") -> "list[ModelSummary]":
-        from hotswap_stream.application.registry.queries import list_models
-
-        return [model for model in list_models(streams) if stage is None or stage in model.versions_by_stage]
-
-    found = ask(question, as_of=as_of, as_json=as_json)
+    every = ask(questions.models(), as_of=as_of, as_json=as_json)
+    found = [model for model in every if stage is None or stage in model.versions_by_stage]
     if as_json:
         print_json(found)
     else:
@@ -68,9 +62,7 @@ def print_models(found: "Iterable[ModelSummary]") -> None:
 
 def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Show one model: what is in production, where a rollback would go, its newest versions, what workers lack."""
-    from hotswap_stream.application.registry.queries import find_model
-
-    state = ask(lambda streams: find_model(streams, model), as_of=as_of, as_json=as_json)
+    state = ask(questions.model(model), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(state)
     else:
@@ -81,15 +73,13 @@ def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> N
 
 def _print_lacked(model_name: str) -> None:
     """Print which code of the user's own its versions need and workers lack, as the workers said last."""
+    from hotswap_events.commands import Refusal
     from hotswap_stream.application.inference.lacking import lacked_plugins, lacked_text
 
-    async def main(settings: "Settings") -> "tuple[FleetWorker, ...]":
-        from hotswap_stream import bootstrap
-
-        async with bootstrap.open_registry(settings):
-            return (await bootstrap.fleet(settings, listens=False)).workers(model_name, time.monotonic())
-
-    for lacked in lacked_plugins(worker for worker in run(main) if worker.live):
+    fleets = run_on_plane(lambda plane: plane.fleets(model_name, listens=False))
+    if isinstance(fleets, Refusal):
+        return
+    for lacked in lacked_plugins(worker for fleet in fleets for worker in fleet.workers if worker.live):
         typer.secho(lacked_text(lacked), fg="yellow")
 
 

@@ -155,7 +155,7 @@ def publish(
         except (RegistrationRefusedError, RefusedError) as error:
             fail(str(error), REFUSED)
 
-    _print(run(main), as_json=as_json)
+    _print(run(main, needs_cluster=False), as_json=as_json)
 
 
 def _read_example(path: Path) -> Any:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument, Stage
 from hotswap_stream.cli.terminal.printing import print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
@@ -24,9 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 def versions(model: ModelArgument, stage: Stage = None, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """List the versions of a model, newest first."""
-    from hotswap_stream.application.registry.queries import list_versions
-
-    found = ask(lambda streams: list_versions(streams, model, stage=stage), as_of=as_of, as_json=as_json)
+    found = ask(questions.versions(model, stage), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(found)
     else:
@@ -41,9 +40,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare two versions figure by figure; differences are right minus left."""
-    from hotswap_stream.application.registry.queries import compare_versions
-
-    comparison = ask(lambda streams: compare_versions(streams, model, left, right), as_of=as_of, as_json=as_json)
+    comparison = ask(questions.comparison(model, left, right), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(comparison)
         return

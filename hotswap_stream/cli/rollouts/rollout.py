@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.rollouts import evidence as rollout_evidence
+from hotswap_stream.cli.rollouts import status as rollout_status
 from hotswap_stream.cli.rollouts.printing import print_report, print_rollouts
 from hotswap_stream.cli.rollouts.strategy_files import (
     AbArm,
@@ -105,6 +107,7 @@ def add_to(app: typer.Typer) -> None:
         group.command(command.__name__)(command)
     group.command("set-strategy")(set_strategy)
     group.command("list")(list_all)
+    rollout_status.add_to(group)
     rollout_evidence.add_to(group)
     app.add_typer(group, name="rollout")
 
@@ -257,13 +260,7 @@ def abort(
 
 def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Show what goes on: the rollout with its evidence, the split of the traffic, and the possible commands."""
-
-    def question(streams: Any) -> Any:
-        from hotswap_stream.application.rollouts.view import find_rollout
-
-        return find_rollout(streams, model)
-
-    report = ask(question, as_of=as_of, as_json=as_json)
+    report = ask(questions.rollout(model), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(report)
     else:
@@ -272,13 +269,7 @@ def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> N
 
 def list_all(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """List the rollout that goes on and the last 20 that ended, newest first."""
-
-    def question(streams: Any) -> Any:
-        from hotswap_stream.application.rollouts.view import list_rollouts
-
-        return list_rollouts(streams, model)
-
-    found = ask(question, as_of=as_of, as_json=as_json)
+    found = ask(questions.rollouts(model), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(found, listed="rollouts")
     else:

@@ -9,7 +9,7 @@ import typer
 
 from hotswap_stream.cli.terminal.options import Actor, AsJson, CommandId, ExpectedSequence, ModelArgument, Reason
 from hotswap_stream.cli.terminal.printing import print_result
-from hotswap_stream.cli.terminal.running import run_on_registry
+from hotswap_stream.cli.terminal.running import run_on_plane, run_on_registry
 
 if TYPE_CHECKING:
     from hotswap_events.commands import AnyCommand, CommandResult
@@ -64,7 +64,7 @@ def sends_command_with(
         def command(*, as_json: bool, **options: Any) -> None:
             fields = fields_of(**{name: options.pop(name) for name in shared})
             to_send = command_of(fields, **options)
-            result = run_on_registry(to_send if callable(to_send) else _handling(to_send))
+            result = run_on_registry(to_send) if callable(to_send) else _sent(to_send)
             print_result(result, as_json=as_json)
 
         own = list(inspect.signature(command_of).parameters.values())[1:]
@@ -85,5 +85,5 @@ sends_command = sends_command_with(command_fields)
 """Makes a command line command from a function of the fields that returns the command to send."""
 
 
-def _handling(command: "AnyCommand") -> "Callable[[Registry], Awaitable[CommandResult]]":
-    return lambda registry: registry.handle(command)
+def _sent(command: "AnyCommand") -> "CommandResult":
+    return run_on_plane(lambda plane: plane.send(command))

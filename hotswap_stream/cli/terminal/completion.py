@@ -1,14 +1,15 @@
 """Names of models and versions for the completion of the shell."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from hotswap_stream.errors import HotswapError
 
 if TYPE_CHECKING:
-    from hotswap_stream.application.registry.queries import Streams
+    from hotswap_stream.cli.planes.port import Question
+
+_Entry = TypeVar("_Entry")
 
 COMPLETION_SECONDS_MAX = 3.0
 """Whoever pressed Tab waits no longer for a broker."""
@@ -27,33 +28,31 @@ def complete_versions(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _models() -> list[str]:
-    def names(streams: "Streams") -> list[str]:
-        return sorted(streams)
+    from hotswap_stream.cli.planes import questions
 
-    return _asked(names)
+    return [each.model_name for each in _asked(questions.models())]
 
 
 def _versions(model_name: str) -> list[str]:
-    def names(streams: "Streams") -> list[str]:
-        found = streams.get(model_name)
-        return [] if found is None else list(reversed(found.state.versions))
+    from hotswap_stream.cli.planes import questions
 
-    return _asked(names)
+    return [each.model_version for each in _asked(questions.versions(model_name))]
 
 
-def _asked(question: "Callable[[Streams], list[str]]") -> list[str]:
+def _asked(question: "Question[tuple[_Entry, ...]]") -> "tuple[_Entry, ...]":
     """Return what the registry says; nothing where it cannot be asked: a shell that completes shows no errors."""
     import asyncio
 
     from hotswap_stream.cli.terminal.running import prepared_settings
 
-    async def ask() -> list[str]:
-        from hotswap_stream import bootstrap
+    async def ask() -> "tuple[_Entry, ...]":
+        from hotswap_stream.cli.planes.opening import open_plane
 
-        async with bootstrap.open_registry(prepared_settings(quiet=True), check=False) as registry:
-            return question(registry.fold.streams)
+        async with open_plane(prepared_settings(quiet=True)) as plane:
+            answer = await plane.ask(question)
+            return answer if isinstance(answer, tuple) else ()
 
     try:
         return asyncio.run(asyncio.wait_for(ask(), COMPLETION_SECONDS_MAX))
     except (HotswapError, TimeoutError, OSError, ModuleNotFoundError):
-        return []
+        return ()

@@ -30,6 +30,14 @@ OutputForm = Annotated[
 _form: ContextVar[Form] = ContextVar("form", default="table")
 
 
+_about: ContextVar[tuple[str | None, str | None]] = ContextVar("about", default=(None, None))
+
+
+def asked_about() -> tuple[str | None, str | None]:
+    """Return the model and the version that this command was given, as far as it was given any."""
+    return _about.get()
+
+
 def form() -> Form:
     """Return the form in which this command prints."""
     return _form.get()
@@ -61,8 +69,12 @@ def with_forms(command: Callable[..., Any]) -> Callable[..., Any]:
                 raise typer.BadParameter(f"--json and -o {wanted} exclude each other", param_hint="-o")
             wanted = "json"
         options["as_json"] = wanted not in (None, *TABLES)
-        with printing_as(wanted or "table"):
-            return command(*arguments, **options)
+        token = _about.set((_text(options.get("model")), _text(options.get("version"))))
+        try:
+            with printing_as(wanted or "table"):
+                return command(*arguments, **options)
+        finally:
+            _about.reset(token)
 
     added = inspect.Parameter(FORM_OPTION, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=OutputForm)
     every = [
@@ -83,6 +95,10 @@ def _names(parameter: inspect.Parameter) -> tuple[str, ...]:
         for name in (getattr(made, "default", None), *(getattr(made, "param_decls", None) or ()))
         if isinstance(name, str)
     )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 NAMED_BY = ("rollout_id", "model_version", "model_name", "worker", "name", "topic", "offset")

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from hotswap_stream.cli.terminal.forms import NAMED_BY, document, form, line
-from hotswap_stream.cli.terminal.running import FAILED, REFUSED
+from hotswap_stream.cli.terminal.exit_codes import FAILED, REFUSED
+from hotswap_stream.cli.terminal.forms import NAMED_BY, asked_about, document, form, line
+from hotswap_stream.cli.terminal.next_steps import after_refusal
+from hotswap_stream.cli.terminal.running import try_next
 from hotswap_stream.cli.terminal.tables import Column, fact_lines, table_lines
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ def refuse(refusal: "Refusal", *, as_json: bool = False) -> typer.Exit:
         typer.secho(f"refused ({refusal.code}): {refusal.reason}", err=True, fg="yellow")
         if refusal.legal and ", ".join(refusal.legal) not in refusal.reason:
             typer.secho(f"legal: {', '.join(refusal.legal)}", err=True)
+        try_next(after_refusal(refusal, *asked_about()))
     return typer.Exit(REFUSED)
 
 

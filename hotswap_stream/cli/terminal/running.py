@@ -1,4 +1,4 @@
-"""Running a command to its exit code: 0 done, 1 failed, 3 refused."""
+"""Running a command to its exit code."""
 
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -6,21 +6,28 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
+from hotswap_stream.cli.planes.contexts import context_environment
+from hotswap_stream.cli.terminal.exit_codes import CONFIGURATION as CONFIGURATION
+from hotswap_stream.cli.terminal.exit_codes import FAILED as FAILED
+from hotswap_stream.cli.terminal.exit_codes import INTERRUPTED as INTERRUPTED
+from hotswap_stream.cli.terminal.exit_codes import NOT_AUTHENTICATED
+from hotswap_stream.cli.terminal.exit_codes import REFUSED as REFUSED
+from hotswap_stream.cli.terminal.next_steps import after_error, is_denied
+from hotswap_stream.cli.terminal.waiting import waiting_shown
 from hotswap_stream.errors import ConfigurationError, HotswapError, LogReplacedError
 
 if TYPE_CHECKING:
     import asyncio
 
     from hotswap_stream.application.registry.registry import Registry
+    from hotswap_stream.cli.planes.port import ControlPlane
     from hotswap_stream.settings import Settings
 
-FAILED = 1
-REFUSED = 3
-CONFIGURATION = 78
-"""Exit code of the commands that run until they are stopped: starting them again cannot help."""
-INTERRUPTED = 130
-
 _Result = TypeVar("_Result")
+NEEDS_CLUSTER = (
+    "this command needs the cluster itself, and the context, or HOTSWAP_API_URL, names an API; choose a context of the "
+    "cluster with --context, or set HOTSWAP_KAFKA_BOOTSTRAP_SERVERS"
+)
 
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
@@ -29,10 +36,35 @@ def fail(message: str, code: int = FAILED) -> NoReturn:
     raise typer.Exit(code)
 
 
+def try_next(command: str | None) -> None:
+    """Print the next command to try on standard error, if there is one."""
+    if command is not None:
+        typer.secho(f"try: {command}", err=True)
+
+
+def fail_with(error: HotswapError, code: int = FAILED) -> NoReturn:
+    """Print what went wrong and what to try next, and exit.
+
+    Args:
+        error: Wrong settings, and callers who are denied, have exit codes of their own.
+        code: The exit code of all else.
+    """
+    typer.secho(f"error: {error}", err=True, fg="red")
+    try_next(after_error(error))
+    if is_denied(error):
+        code = NOT_AUTHENTICATED
+    elif isinstance(error, ConfigurationError):
+        code = CONFIGURATION
+    raise typer.Exit(code) from None
+
+
 def run(
     main: Callable[["Settings"], Coroutine[Any, Any, _Result]],
     *,
     quiet: bool = True,
+    waiting_for: str | None = None,
+    needs_cluster: bool = True,
+    heeds_context: bool = True,
     loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None" = None,
 ) -> _Result:
     """Run a command's coroutine with the settings of the environment; what goes wrong becomes one clear line.
@@ -40,6 +72,9 @@ def run(
     Args:
         main: Gets the settings.
         quiet: Log warnings only, so that a script reads nothing but what the command prints.
+        waiting_for: What a person at the terminal is told after a second; None: the command prints meanwhile.
+        needs_cluster: Whether an API in place of the cluster will not do.
+        heeds_context: Whether the user's context says where to go; processes that serve go by their environment.
         loop_factory: Makes an event loop other than asyncio's own.
 
     Returns:
@@ -51,27 +86,28 @@ def run(
     import asyncio
 
     try:
-        settings = prepared_settings(quiet=quiet)
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
+        settings = prepared_settings(quiet=quiet, heeds_context=heeds_context)
+        if quiet and needs_cluster and settings.api_url is not None and settings.kafka_bootstrap_servers is None:
+            raise ConfigurationError(NEEDS_CLUSTER)
+        with waiting_shown(waiting_for), asyncio.Runner(loop_factory=loop_factory) as runner:
             return runner.run(main(settings))
-    except ConfigurationError as error:
-        fail(str(error), FAILED if quiet else CONFIGURATION)
     except LogReplacedError as error:
-        fail(str(error), FAILED if quiet else CONFIGURATION)
+        fail_with(error, FAILED if quiet else CONFIGURATION)
     except HotswapError as error:
-        fail(str(error))
+        fail_with(error)
     except ModuleNotFoundError as error:
         fail(f"{error.name} is not installed; it comes with: pip install 'hotswap-stream[all]'")
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def prepared_settings(*, quiet: bool) -> "Settings":
+def prepared_settings(*, quiet: bool, heeds_context: bool = True) -> "Settings":
     """Return the settings of the environment, with logging set up. ConfigurationError if one does not fit."""
     from hotswap_stream.observability.logging import configure_logging
     from hotswap_stream.settings import load_settings, passed_over
 
-    settings = load_settings()
+    # Processes that serve take their place from their own environment alone, not from whoever starts them.
+    settings = load_settings(context_environment() if quiet and heeds_context else None)
     configure_logging("warning" if quiet and settings.log_level == "info" else settings.log_level, settings.log_format)
     if links := passed_over():
         import structlog
@@ -91,7 +127,33 @@ def run_on_registry(question: Callable[["Registry"], Awaitable[_Result]]) -> _Re
         async with bootstrap.open_registry(settings) as registry:
             return await question(registry)
 
-    return run(main)
+    return run(main, waiting_for="reading the registry log")
+
+
+def run_on_plane(
+    question: Callable[["ControlPlane"], Awaitable[_Result]], *, waiting_for: str | None = "asking"
+) -> _Result:
+    """Run a coroutine on the cluster or on an API, whichever the context or the environment chooses."""
+
+    async def main(settings: "Settings") -> _Result:
+        from hotswap_stream.cli.planes.opening import open_plane
+
+        async with open_plane(settings) as plane:
+            return await question(plane)
+
+    return run(main, waiting_for=waiting_for, needs_cluster=False)
+
+
+def run_on_cluster(question: Callable[["ControlPlane"], Awaitable[_Result]]) -> _Result:
+    """Run a coroutine on the cluster itself."""
+
+    async def main(settings: "Settings") -> _Result:
+        from hotswap_stream.cli.planes.cluster import open_cluster
+
+        async with open_cluster(settings) as plane:
+            return await question(plane)
+
+    return run(main, waiting_for="reading the registry log")
 
 
 def interactive() -> bool:

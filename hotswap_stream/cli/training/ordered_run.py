@@ -34,5 +34,5 @@ def run_training() -> None:
         async with bootstrap.open_training(settings, "api") as trainer:
             return await trainer.train(order.spec, actor=order.spec.created_by, reason=order.reason, cancel=cancel)
 
-    if not run(main).ended_well:
+    if not run(main, heeds_context=False).ended_well:
         raise typer.Exit(FAILED)

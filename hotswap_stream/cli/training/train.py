@@ -193,4 +193,4 @@ def generate_data(
 
     if output.suffix != ".safetensors":
         fail(f"{output} does not end in .safetensors; data files are safetensors files")
-    typer.echo(f"{run(main)} images ({kind}) written to {output}")
+    typer.echo(f"{run(main, needs_cluster=False)} images ({kind}) written to {output}")

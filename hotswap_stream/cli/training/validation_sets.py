@@ -119,7 +119,7 @@ def pack(
 
         return await asyncio.to_thread(bootstrap.packed_set, settings, file, kind=kind, output=measured_output)
 
-    content = run(main)
+    content = run(main, needs_cluster=False)
     out.write_bytes(content)
     from hotswap_stream.application.artifacts.file import digest_of_artifact
 

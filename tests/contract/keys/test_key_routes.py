@@ -217,3 +217,19 @@ async def test_a_key_that_asks_too_often_is_told_when_to_come_again(tmp_path: Pa
         assert_problem(refused, 429, "too-many-requests")
         assert int(refused.headers["retry-after"]) > 0
         assert (await asked(calm.token)).status_code == 200
+
+
+async def test_a_used_idempotency_key_is_not_taken_for_another_command(stage: HttpStage) -> None:
+    version, bob = await stage.registered(), await made(stage, "bob", "operate")
+    path, headers = f"versions/{version}/stage", {"Idempotency-Key": "nightly"}
+    for status in ("accepted", "unchanged"):
+        assert (await stage.command(path, {"reason": "r"}, headers=headers)).json()["status"] == status
+    for other, body in ((path, {"reason": "another"}), (f"versions/{version}/archive", {"reason": "r"})):
+        assert_problem(await stage.command(other, body, headers=headers), 422, "idempotency-mismatch")
+    # Another's key of the same name is his; that the log knows the id is another matter.
+    his = await stage.command(path, {"reason": "mine"}, headers={**headers, **bob})
+    assert his.json()["status"] == "unchanged"
+    # What was refused may be put right under the same key.
+    wrong = {"Idempotency-Key": "wrong"}
+    assert (await stage.command(path, {"expected_sequence": 99}, headers=wrong)).status_code == 409
+    assert (await stage.command(f"versions/{version}/archive", {}, headers=wrong)).status_code == 200

@@ -149,7 +149,10 @@ async def test_the_same_idempotency_key_never_applies_twice(stage: HttpStage) ->
     assert [answer.json()["status"] for answer in (first, again, by_body)] == ["accepted", "unchanged", "unchanged"]
     assert {answer.json()["command_id"] for answer in (first, again, by_body)} == {"order-66"}
     assert (await stage.get(f"/api/models/{MODEL}")).json()["versions_total"] == 1
-    both = await stage.command("versions", {**body, "command_id": "order-67"}, headers=headers)
+    other = await stage.command("versions", {**body, "command_id": "order-67"}, headers=headers)
+    assert_problem(other, 422, "idempotency-mismatch")
+    fresh = {"Idempotency-Key": "order-68"}
+    both = await stage.command("versions", {**body, "command_id": "order-67"}, headers=fresh)
     assert_problem(both, 422, "invalid-value")
 
 

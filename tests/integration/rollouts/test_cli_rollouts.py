@@ -48,9 +48,14 @@ def test_a_strategy_file_from_start_to_promotion_and_back(cli: Cli, tmp_path: Pa
     assert "v2 5 %" in " ".join(shown.split())
     assert "advance, pause, promote, abort, set-strategy" in shown
 
+    assert "digits r1: running" in cli("rollout", "status", "digits").stdout
+    over = cli("rollout", "status", "digits", "--watch", "--timeout", "0", "-o", "jsonl", code=124)
+    assert json.loads(over.stdout)["standing"] == "moves"
     late = cli("rollout", "advance", "digits", "--step", "0", code=3)
     assert "refused (conflict)" in late.stderr
     assert "digits: paused" in cli("rollout", "pause", "digits").output
+    waiting = cli("rollout", "status", "digits", "--watch", code=6)
+    assert "try: hotswap-stream rollout resume digits" in waiting.stderr
     cli("rollout", "resume", "digits")
     assert "step-entered, weights-set, step-entered" in cli("rollout", "advance", "digits", "--step", "1").output
     assert shares(read_json(cli("rollout", "show", "digits", "--json"))) == {"v1": 5_000, "v2": 5_000}
@@ -58,6 +63,8 @@ def test_a_strategy_file_from_start_to_promotion_and_back(cli: Cli, tmp_path: Pa
     assert "digits v2: completed, promoted, before: v1" in promoted.output
     assert read_json(cli("rollout", "show", "digits", "--json"))["rollout"]["status"] == "baking"
     assert "digits v1: bake-ended, rolled-back, before: v2" in cli("rollout", "abort", "digits").output
+    assert "rolled-back" in cli("rollout", "status", "digits", "-w", code=5).stdout
+    assert "unknown-rollout" in cli("rollout", "status", "digits", "--rollout", "r9", code=3).stderr
     (ended,) = read_json(cli("rollout", "list", "digits", "--json"))["rollouts"]
     assert (ended["rollout_id"], ended["status"]) == ("r1", "rolled-back")
     assert "rolled-back" in cli("rollout", "list", "digits").stdout
@@ -85,6 +92,7 @@ def test_every_strategy_as_options(cli: Cli) -> None:
     assert "completed, promoted" in cli("rollout", "promote", "digits", "v2").output
     kept = cli("rollout", "promote", "digits")
     assert "bake-ended" in kept.output
+    assert "v2 serves" in cli("rollout", "status", "digits", "--watch", code=0).stdout
     assert "no rollout of digits goes on" in cli("rollout", "show", "digits").stdout
 
 

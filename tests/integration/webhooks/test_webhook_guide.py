@@ -98,7 +98,7 @@ def test_the_command_fails_where_a_receiver_knows_another_secret(taken: list[dic
 def test_a_misled_http_client_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
     result = hotswap("webhooks", "test", webhook_urls="http://localhost:1/", webhook_secret=SECRET)
-    assert result.exit_code == 1
+    assert result.exit_code == 78
     assert "SSL_CERT_FILE must name a file" in result.output
 
 
@@ -112,7 +112,7 @@ def test_a_misled_http_client_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch
 )
 def test_what_is_missing_is_said(settings: dict[str, str], arguments: tuple[str, ...], said: str) -> None:
     result = hotswap("webhooks", "test", *arguments, **settings)
-    assert result.exit_code == 1
+    assert result.exit_code == 78
     assert said in result.output
 
 

@@ -1,0 +1,1 @@
+"""Where an operator's commands go: to the cluster itself, or to an API before it; and the contexts that choose."""

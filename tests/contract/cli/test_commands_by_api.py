@@ -1,0 +1,153 @@
+"""Commands from a laptop that reaches an API only, and no Kafka."""
+
+import asyncio
+import json
+import re
+import shlex
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from hotswap_stream.adapters.clock import SystemClock
+from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
+from hotswap_stream.cli.terminal.completion import complete_models
+from tests.support.checkout import ROOT
+from tests.support.samples.fleet import HeardFleet
+from tests.support.samples.recorded import EvenAnswers
+from tests.support.stages.command_line import command_line
+from tests.support.stages.http import MODEL, HttpStage, open_http_stage, passed
+
+KEY = "a-key-of-32-characters-or-even-more"
+Laptop = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[HttpStage]:
+    log = MemoryRegistryLog(MemoryRegistry(SystemClock()))
+    async with open_http_stage(
+        log, tmp_path, fleet=HeardFleet(), answers=EvenAnswers(), api_keys={"ada": KEY}
+    ) as stage:
+        stage.client.headers["X-API-Key"] = KEY
+        await stage.promoted()
+        await passed(stage)
+        yield stage
+
+
+@pytest.fixture
+async def laptop(stage: HttpStage, tmp_path: Path) -> AsyncIterator[Laptop]:
+    """A function that runs a command there, with a context of the API."""
+    variables = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "THE_KEY": KEY, "HOTSWAP_HOME": str(tmp_path / "home")}
+    with command_line(variables) as cli:
+
+        async def run(*arguments: str, **options: Any) -> Result:
+            return await asyncio.to_thread(cli, *arguments, HOTSWAP_KAFKA_BOOTSTRAP_SERVERS=None, **options)
+
+        await run("context", "add", "prod", "--url", stage.url, "--key-variable", "THE_KEY")
+        yield run
+
+
+async def test_what_serves_and_how_it_is_changed(laptop: Laptop) -> None:
+    assert (await laptop("models", "-o", "name")).stdout == f"{MODEL}\n"
+    assert "v1" in (await laptop("models", "show", MODEL)).stdout
+    assert (await laptop("versions", MODEL, "-o", "name")).stdout == "v2\nv1\n"
+    assert "digits v2: promoted, before: v1" in (await laptop("promote", MODEL, "v2", "--reason", "better")).stdout
+    back = json.loads((await laptop("rollback", MODEL, "--emergency", "--from", "v2", "--json")).stdout)
+    assert (back["status"], back["model_version"]) == ("accepted", "v1")
+    assert "digits v2" in (await laptop("switch", MODEL, "v2")).stdout
+    told = (await laptop("events", "--model", MODEL, "--last", "3", "-o", "jsonl")).stdout.splitlines()
+    assert [json.loads(line)["event"]["actor"] for line in told] == ["ada"] * 3
+    assert "better" in (await laptop("events", "--type", "promoted")).stdout
+    assert "none is" not in (await laptop("alerts", "list")).stdout
+    assert "no live worker; v2 is in production" in (await laptop("fleet")).stdout
+    assert json.loads((await laptop("fleet", MODEL, "--json")).stdout)["model_name"] == MODEL
+    assert "answered by" in (await laptop("circuit", "show", MODEL)).stdout
+    assert "v1" in (await laptop("models", "show", MODEL, "--as-of", "2")).stdout
+
+
+async def test_a_rollout_to_its_end_and_a_refusal(laptop: Laptop) -> None:
+    assert "digits" in (await laptop("rollout", "start", MODEL, "v2", "--steps", "5%,pause")).stdout
+    waits = await laptop("rollout", "status", MODEL, "--watch", code=6)
+    assert "try: hotswap-stream rollout resume digits" in waits.stderr
+    assert "5 %" in (await laptop("rollout", "show", MODEL)).stdout
+    await laptop("rollout", "abort", MODEL, "--no-archive")
+    assert (await laptop("rollout", "status", MODEL, "-o", "name", "--watch", code=5)).stdout == "r1\n"
+    refused = await laptop("promote", MODEL, "v9", code=3)
+    assert "refused (unknown-version)" in refused.stderr
+    assert f"try: hotswap-stream versions {MODEL}" in refused.stderr
+
+
+async def test_the_status_in_one_look_and_why_an_answer_is_as_it_is(laptop: Laptop) -> None:
+    calm = await laptop("status")
+    assert "1 models · 0 hurts · 0 needs you · 0 moves · 1 calm" in calm.stdout
+    assert "not known here" in calm.stdout
+    await laptop("rollout", "start", MODEL, "v2", "--steps", "5%,pause")
+    waits = await laptop("status", MODEL)
+    assert "? digits: r1 waits for a person" in waits.stdout
+    assert "try: hotswap-stream rollout show digits" in waits.stdout
+    assert "v1 95 %, v2 5 %" in waits.stdout
+    (line,) = json.loads((await laptop("status", "--json")).stdout)["models"]
+    assert (line["condition"], line["rollout_id"]) == ("needs-you", "r1")
+    assert "unknown-model" in (await laptop("status", "faces", code=3)).stderr
+
+    told = (await laptop("why", "0:3", "--model", MODEL)).stdout
+    assert "partition 0, offset 3" in told
+    assert json.loads((await laptop("why", "0:3", "--model", MODEL, "--json")).stdout)["model_version"] == "v1"
+    assert "r-7" in (await laptop("why", "r-7", code=1)).stderr
+
+
+async def test_what_needs_the_cluster_says_so_and_what_is_denied_is_no_failure(laptop: Laptop) -> None:
+    needing = await laptop("topics", code=78)
+    assert "needs the cluster itself" in needing.stderr
+    assert "try: hotswap-stream context" in needing.stderr
+    denied = await laptop("promote", MODEL, "v2", code=4, THE_KEY="another-key-of-32-characters-or-more")
+    assert "try: hotswap-stream context show" in denied.stderr
+    unset = await laptop("models", code=78, THE_KEY=None)
+    assert "THE_KEY, which is not set" in unset.stderr
+    assert (await laptop("context", "add", "away", "--url", "http://127.0.0.1:1")).exit_code == 0
+    away = await laptop("--context", "away", "models", code=1)
+    assert "cannot be reached" in away.stderr
+
+
+GUIDES = ("on-call", "roll-back-now", "why-this-answer", "add-a-worker", "upgrade", "registry-topic-lost")
+STAYING = ("worker", "up", "api", "agents", "broker")
+
+
+async def test_no_command_of_the_guides_for_operators_is_wrong(laptop: Laptop) -> None:
+    """Run each: what it says depends on what is there, but none is wrong usage, and none ends in a bug."""
+    await laptop("promote", MODEL, "v2")
+    codes: dict[str, int] = {}
+    for guide in GUIDES:
+        text = (ROOT / "docs" / "guides" / f"{guide}.md").read_text(encoding="utf-8")
+        for shown in re.findall(r"(?:^ +|`)hotswap-stream ([^`#\n]+)", text, re.MULTILINE):
+            words = shlex.split(shown.replace("fraud", MODEL).replace("sha256:…", f"sha256:{'a' * 64}"))
+            if words[0] not in STAYING and shown.strip() not in codes:
+                result = await laptop(*words, code=None)
+                assert result.exception is None or isinstance(result.exception, SystemExit), (shown, result.exception)
+                codes[shown.strip()] = result.exit_code
+    assert {shown: code for shown, code in codes.items() if code not in (0, 1, 3, 6, 78)} == {}
+    done = (
+        "status",
+        "rollback fraud",
+        "circuit show fraud",
+        "fleet fraud",
+        "disable fraud",
+        "alerts list",
+        "context show",
+    )
+    for command in done:
+        assert [code for shown, code in codes.items() if shown.startswith(command)][:1] == [0], command
+
+
+async def test_names_are_completed_by_the_api(
+    stage: HttpStage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("HOTSWAP_API_URL", stage.url)
+    monkeypatch.setenv("HOTSWAP_API_KEY", KEY)
+    monkeypatch.delenv("HOTSWAP_KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    with command_line():
+        assert await asyncio.to_thread(complete_models, "dig") == [MODEL]
+        assert await asyncio.to_thread(complete_models, "x") == []
