@@ -73,9 +73,9 @@ def run_node(modules: Path, script: str, *arguments: str, cwd: Path) -> str:
         env={**os.environ, "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"},
         timeout=SECONDS_MAX,
     )
-    said = ended.stdout.decode()
+    said = ended.stdout if isinstance(ended.stdout, str) else ended.stdout.decode()
     assert ended.returncode == 0, said[-4_000:]
-    return str(said)
+    return said
 
 
 def test_types_for_typescript_know_the_kinds_and_the_errors(modules: Path, tmp_path: Path) -> None:
