@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 from litestar.serialization import decode_json, encode_json
 from litestar.types import ControllerRouterHandler
 
@@ -139,6 +139,7 @@ _OPENAPI = OpenAPIConfig(
     "under /api/2.0/mlflow MLflow's.",
     path="/schema",
     render_plugins=[PlainDocsPlugin(), DocumentPlugin()],
+    license=License(name="Apache-2.0", identifier="Apache-2.0"),
     use_handler_docstrings=True,
     security=KEY_OR_NONE,
     tags=[

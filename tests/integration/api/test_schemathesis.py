@@ -16,12 +16,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 EXAMPLES_MAX = os.environ.get("HOTSWAP_TEST_SCHEMATHESIS_EXAMPLES")
 """Of each operation. With it the phase `coverage`, too, which tries every bound of every field: minutes."""
 PHASES = "fuzzing,stateful" if EXAMPLES_MAX is None else "coverage,fuzzing,stateful"
+KEY = "key-of-ci"
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
-    async with open_served(kafka, tmp_path_factory.mktemp("schemathesis")) as served:
+    # Closed, so that schemathesis also tries without a key, and with a wrong one.
+    folder = tmp_path_factory.mktemp("schemathesis")
+    async with open_served(kafka, folder, api_open=None, api_keys=f"ci:{KEY}") as served:
         yield served
 
 
@@ -37,6 +40,7 @@ async def test_schemathesis_finds_nothing(served: Served, tmp_path: Path) -> Non
         "--no-color",
         "--continue-on-failure",
         "--request-timeout=30",
+        f"--header=X-API-Key: {KEY}",
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -61,13 +61,14 @@ async def running_api(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def open_served(kafka: str, home: Path) -> AsyncIterator[Served]:
-    """One worker and one API, for all tests of a module."""
+async def open_served(kafka: str, home: Path, **changes: Any) -> AsyncIterator[Served]:
+    """One worker and one API, for all tests of a module; `changes` are to the settings."""
     settings = msgspec.structs.replace(
         stage_settings(kafka, f"asking-{uuid.uuid4().hex[:12]}", home),
         api_port=0,
         api_infer_bytes_max=100_000,
         api_infer_timeout_ms=20_000,
+        **changes,
     )
     async with open_stage(settings) as stage:
         await stage.register_answering(1.0)
