@@ -182,6 +182,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhook_secret: str | None = None
     """Signs what is posted to webhooks: `whsec_` and base64 of 24 to 64 bytes. With several, separated by a space, each
     signs, so that a new one can be handed out before the old one goes."""
+    webhook_secrets: str | None = None
+    """`NAME=whsec_…,NAME=whsec_…`: secrets that webhooks which are set by a command may name."""
+    webhook_hosts: str | None = None
+    """Hosts that webhooks which are set by a command may name, separated by commas; `*` stands for any characters, and
+    alone for every host. Not set: none, so that nobody who may command can have the agents post anywhere."""
     webhook_events: str = "hotswap.alert.raised.*,hotswap.alert.cleared.*,hotswap.alert.snooze-ended.*"
     """Types of the events that webhooks are told of, separated by commas; `*` stands for any characters."""
     webhook_timeout_ms: int = 10_000
@@ -215,6 +220,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "api_key",
             "webhook_urls",
             "webhook_secret",
+            "webhook_secrets",
             "mlflow_tracking_uri",
             "mlflow_tracking_token",
             "mlflow_webhook_secret",
@@ -268,11 +274,6 @@ def passed_over(environment: Mapping[str, str] | None = None) -> frozenset[str]:
     return service_links(os.environ if environment is None else environment, PREFIX)
 
 
-def open_to(settings: Settings) -> Literal["loopback", "anybody"] | None:
-    """Return who needs no key over HTTP."""
-    return settings.api_open or ("anybody" if settings.api_insecure_no_keys else None)
-
-
 def api_key_here() -> str | None:
     """Return what Python programs show as their key where they name none, so that it stands in no program."""
     return os.environ.get(f"{PREFIX}API_KEY") or None
@@ -291,19 +292,6 @@ def parse_api_keys(text: str | None) -> dict[str, str]:
         if name in keys:
             raise ConfigurationError(f"{PREFIX}API_KEYS: the name {name!r} stands there twice")
         keys[name] = key
-    return keys
-
-
-def parse_answer_keys(text: str | None) -> list[str]:
-    """Return the keys of `HOTSWAP_ANSWERS_KEY`. ConfigurationError, which shows no key, if they do not fit."""
-    keys = (text or "").split()
-    if any(len(key) < ANSWERS_KEY_CHARACTERS_MIN for key in keys):
-        raise ConfigurationError(
-            f"{PREFIX}ANSWERS_KEY: a key has at least {ANSWERS_KEY_CHARACTERS_MIN} characters; several are "
-            "separated by spaces"
-        )
-    if len(keys) > ANSWERS_KEYS_MAX:
-        raise ConfigurationError(f"{PREFIX}ANSWERS_KEY: {len(keys)} keys; at most {ANSWERS_KEYS_MAX} at a time")
     return keys
 
 

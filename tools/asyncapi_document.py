@@ -10,7 +10,7 @@ from tools.json_schemas import JsonObject, schema_components
 from tools.message_catalogue import MESSAGES, Header, Message
 from tools.message_examples import message_examples
 
-ASYNCAPI_VERSION = "3.1.0"
+ASYNCAPI_VERSION = "3.0.0"
 KAFKA_BINDING_VERSION = "0.5.0"
 BROKERS = 3
 """Replicas and `min.insync.replicas` are shown for a cluster of this size."""

@@ -10,6 +10,7 @@ from hotswap_events.emergency import ModelSetBack, ModelShutOff
 from hotswap_events.envelope import GENESIS
 from hotswap_events.log_stream import LOG_STREAM, FindingAcknowledged, LogBegun
 from hotswap_events.registry import RegistryEvent
+from hotswap_events.webhooks import WebhookRemoved, WebhookSet
 
 _DIGEST = "1" * 64
 
@@ -29,6 +30,15 @@ def emergency_examples(time: datetime = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)) 
             2,
             _DIGEST,
         ),
+        (
+            WebhookSet(
+                name="pager", url="https://pager.example/in", event_patterns=("hotswap.alert.*",), signed_with="pager"
+            ),
+            "ada",
+            3,
+            _DIGEST,
+        ),
+        (WebhookRemoved(name="pager"), "ada", 4, _DIGEST),
     )
     emergencies: tuple[tuple[RegistryEvent, str], ...] = (
         (

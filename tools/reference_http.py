@@ -15,6 +15,7 @@ _TAGS = (
     "serving",
     "rollouts",
     "alerts",
+    "webhooks",
     "training",
     "events",
     "mlflow",

@@ -20,7 +20,8 @@ _WEIGHTS = (
 def routing_vectors() -> str:
     """Return all combinations of some keys, salts and weights, as JSON text."""
     vectors = {
-        "description": "slot = floor(first 4 bytes of SHA-256(UTF-8 of salt ':' key), big-endian, x 10000 / 2^32)",
+        "description": "slot = floor(first 4 bytes of SHA-256(UTF-8 of salt ':' key), big-endian, x 10000 / 2^32); "
+        "arms[i] of a vector is the arm under layouts[i]: an index of its weights",
         "layouts": [{"weights": weights, "intervals": intervals_of(weights)} for weights in _WEIGHTS],
         "vectors": [
             {

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from hotswap_events.webhooks import WEBHOOK_EVENT_TYPES, WebhookEvent
+
 LOG_STREAM = "$log"
 """Subject of the events here; a record's key is the same in UTF-8."""
 
@@ -39,9 +41,10 @@ class FindingAcknowledged(Struct, frozen=True, kw_only=True, omit_defaults=True,
     """What it said."""
 
 
-LogEvent = LogBegun | FindingAcknowledged
+LogEvent = LogBegun | FindingAcknowledged | WebhookEvent
 
 LOG_EVENT_TYPES: dict[str, type[Struct]] = {
     "hotswap.log.begun.v1": LogBegun,
     "hotswap.log.finding-acknowledged.v1": FindingAcknowledged,
+    **WEBHOOK_EVENT_TYPES,
 }

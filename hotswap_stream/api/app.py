@@ -48,6 +48,7 @@ from hotswap_stream.api.protocol.docs_page import DocumentPlugin, PlainDocsPlugi
 from hotswap_stream.api.protocol.document import finished
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.problems import EXCEPTION_HANDLERS, OIP_PATH
+from hotswap_stream.api.protocol.strict_bodies import require_strict
 from hotswap_stream.api.registry.as_of import provide_streams
 from hotswap_stream.api.registry.commands import ModelCommands, VersionCommands
 from hotswap_stream.api.registry.event_stream import stream_events
@@ -62,6 +63,7 @@ from hotswap_stream.api.runtime import ApiRuntime, provide_runtime
 from hotswap_stream.api.services import INFER_BYTES_MAX, REQUEST_BYTES_MAX, ApiServices
 from hotswap_stream.api.serving import ServingCommands, ServingPolicyController, get_serving
 from hotswap_stream.api.training import TrainingRunController
+from hotswap_stream.api.webhooks import WebhookController
 from hotswap_stream.api.windows import list_windows
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
@@ -99,6 +101,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     get_alerts,
     AlertController,
     AlertPolicyController,
+    WebhookController,
     give_feedback,
     TrainingRunController,
     list_events,
@@ -148,6 +151,7 @@ _OPENAPI = OpenAPIConfig(
         Tag(name="serving", description="Circuits, their policy, and the switch that turns a model off"),
         Tag(name="rollouts", description="How a new version earns its traffic"),
         Tag(name="alerts", description="What is watched, and what was above its threshold"),
+        Tag(name="webhooks", description="Who is told of events"),
         Tag(name="training", description="Training runs"),
         Tag(name="events", description="The registry log"),
         Tag(name="mlflow", description="The registry REST of MLflow, for its clients; errors are in its form"),
@@ -216,6 +220,7 @@ def _application(
             "streams": Provide(provide_streams),
         },
         guards=[guard_access],
+        before_request=require_strict,
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=request_bytes_max,
         openapi_config=_OPENAPI,

@@ -7,19 +7,19 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from hotswap_stream.api.event_stream_places import EventStreamPlaces
-from hotswap_stream.api.refused_callers import RefusedCallers
-from hotswap_stream.api.repeated_keys import RepeatedKeys
 from hotswap_stream.api.services import ApiServices
 from hotswap_stream.application.artifacts.manifests import ActiveManifests
 from hotswap_stream.application.inference.admission import Admission, AdmissionLimits
 from hotswap_stream.application.keys.access import Access
 from hotswap_stream.application.keys.pace import Pace
+from hotswap_stream.application.keys.refused import RefusedCallers
 from hotswap_stream.application.log.side_reading import SideReading
 from hotswap_stream.application.mlflow.deliveries import Deliveries
 from hotswap_stream.application.mlflow.stored_source import HereOrElsewhere
 from hotswap_stream.application.mlflow.under_way import UnderWay
 from hotswap_stream.application.registry.as_of import RegistryAsOf
 from hotswap_stream.application.registry.feed import EventFeed
+from hotswap_stream.application.repeated_keys import RepeatedKeys
 
 REFUSAL_SERIES_MAX = 1_000
 

@@ -24,12 +24,12 @@ from hotswap_stream.bootstrap.data import DigitsKind as DigitsKind
 from hotswap_stream.bootstrap.data import data_profile as data_profile
 from hotswap_stream.bootstrap.data import held_out_digits as held_out_digits
 from hotswap_stream.bootstrap.data import write_digits as write_digits
-from hotswap_stream.bootstrap.doctor import examine as examine
 from hotswap_stream.bootstrap.environment import announce_broker as announce_broker
 from hotswap_stream.bootstrap.environment import answer_tags as answer_tags
 from hotswap_stream.bootstrap.environment import broker_condition as broker_condition
 from hotswap_stream.bootstrap.environment import connection as connection
 from hotswap_stream.bootstrap.environment import log_memory as log_memory
+from hotswap_stream.bootstrap.environment import open_to as open_to
 from hotswap_stream.bootstrap.environment import running_broker as running_broker
 from hotswap_stream.bootstrap.environment import topics as topics
 from hotswap_stream.bootstrap.environment import withdraw_broker as withdraw_broker
@@ -41,8 +41,9 @@ from hotswap_stream.bootstrap.mlflow.registering import ImportOutcome as ImportO
 from hotswap_stream.bootstrap.mlflow.registering import import_one as import_one
 from hotswap_stream.bootstrap.mlflow.registering import import_registered as import_registered
 from hotswap_stream.bootstrap.mlflow.registering import with_tracking_server as with_tracking_server
-from hotswap_stream.bootstrap.monitoring import models_health as models_health
-from hotswap_stream.bootstrap.monitoring import shown_over_http as shown_over_http
+from hotswap_stream.bootstrap.monitoring.doctor import examine as examine
+from hotswap_stream.bootstrap.monitoring.health import models_health as models_health
+from hotswap_stream.bootstrap.monitoring.over_http import shown_over_http as shown_over_http
 from hotswap_stream.bootstrap.plugins import kinds_here as kinds_here
 from hotswap_stream.bootstrap.plugins import plugins_here as plugins_here
 from hotswap_stream.bootstrap.plugins import use_plugins as use_plugins
@@ -69,9 +70,11 @@ from hotswap_stream.bootstrap.trials import stored_model as stored_model
 from hotswap_stream.bootstrap.trials import stored_trials as stored_trials
 from hotswap_stream.bootstrap.uploads import open_uploads as open_uploads
 from hotswap_stream.bootstrap.webhooks import configured_webhooks as configured_webhooks
+from hotswap_stream.bootstrap.webhooks import listed_webhooks as listed_webhooks
 from hotswap_stream.bootstrap.webhooks import webhook_deliveries as webhook_deliveries
 from hotswap_stream.bootstrap.webhooks import webhook_places as webhook_places
 from hotswap_stream.bootstrap.webhooks import webhook_poster as webhook_poster
+from hotswap_stream.bootstrap.webhooks import webhooks_by_command as webhooks_by_command
 from hotswap_stream.bootstrap.workers import build_worker as build_worker
 from hotswap_stream.bootstrap.workers import executor_config as executor_config
 from hotswap_stream.bootstrap.workers import model_loader as model_loader

@@ -9,7 +9,7 @@ from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
 from hotswap_stream.bootstrap.clients import answer_lookup, request_lag
 from hotswap_stream.bootstrap.environment import connection, topics
-from hotswap_stream.bootstrap.monitoring import shown_over_http
+from hotswap_stream.bootstrap.monitoring.over_http import shown_over_http
 from hotswap_stream.bootstrap.registry import build_registry
 from hotswap_stream.bootstrap.topic_care import create_topics, model_topics_creator
 from hotswap_stream.bootstrap.webhooks import webhook_deliveries

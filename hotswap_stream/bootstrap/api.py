@@ -22,7 +22,7 @@ from hotswap_stream.bootstrap.clients import (
     recorded_history,
     window_reader,
 )
-from hotswap_stream.bootstrap.environment import broker_condition, connection, topics
+from hotswap_stream.bootstrap.environment import broker_condition, connection, open_to, topics
 from hotswap_stream.bootstrap.mlflow.exporting import open_exports
 from hotswap_stream.bootstrap.mlflow.fetching import model_source
 from hotswap_stream.bootstrap.registry import adopting, open_registry
@@ -33,7 +33,7 @@ from hotswap_stream.domain.reserved import wrong_actor
 from hotswap_stream.domain.versions.tag_rules import wrong_alias
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.home import scrape_targets
-from hotswap_stream.settings import Settings, open_to, parse_allowed_hosts, parse_api_keys, parse_mlflow_roots
+from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys, parse_mlflow_roots
 
 _log = structlog.get_logger(__name__)
 

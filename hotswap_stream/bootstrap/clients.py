@@ -16,9 +16,9 @@ from hotswap_stream.application.inference.fleet import FleetFold
 from hotswap_stream.application.keys.changes import KeyOrder
 from hotswap_stream.application.keys.office import LogOffice
 from hotswap_stream.application.keys.view import KeyWithSecret
-from hotswap_stream.bootstrap.environment import answer_tags, connection, topics
+from hotswap_stream.bootstrap.environment import answer_tags, connection, open_to, topics
 from hotswap_stream.bootstrap.topic_care import ensure_control_topics
-from hotswap_stream.settings import Settings, open_to
+from hotswap_stream.settings import Settings
 
 FIRST_KEY = "admin"
 """Name of the key that `hotswap-stream up` makes where there is none."""

@@ -1,6 +1,7 @@
 """What every part stands on: the cluster, the names of the topics, and what this machine remembers of the log."""
 
 from pathlib import Path
+from typing import Literal
 
 from hotswap_events.answers import AnswerTags
 from hotswap_events.topics import Topics
@@ -10,7 +11,7 @@ from hotswap_stream.home import broker_announcement as announcement
 from hotswap_stream.home.broker_condition import ConditionWatch
 from hotswap_stream.home.log_memory import HomeLogMemory
 from hotswap_stream.kafka.connection import KafkaConnection
-from hotswap_stream.settings import Settings, parse_answer_keys
+from hotswap_stream.settings import ANSWERS_KEY_CHARACTERS_MIN, ANSWERS_KEYS_MAX, PREFIX, Settings
 
 
 def topics(settings: Settings) -> Topics:
@@ -89,3 +90,21 @@ def log_memory(settings: Settings) -> HomeLogMemory[SeenLog] | None:
     else:
         cluster = ",".join(sorted(server.strip() for server in servers.split(",")))
     return HomeLogMemory(settings.home, SeenLog, prefix=topics(settings).prefix, cluster=cluster)
+
+
+def open_to(settings: Settings) -> Literal["loopback", "anybody"] | None:
+    """Return who needs no key over HTTP."""
+    return settings.api_open or ("anybody" if settings.api_insecure_no_keys else None)
+
+
+def parse_answer_keys(text: str | None) -> list[str]:
+    """Return the keys of `HOTSWAP_ANSWERS_KEY`. ConfigurationError, which shows no key, if they do not fit."""
+    keys = (text or "").split()
+    if any(len(key) < ANSWERS_KEY_CHARACTERS_MIN for key in keys):
+        raise ConfigurationError(
+            f"{PREFIX}ANSWERS_KEY: a key has at least {ANSWERS_KEY_CHARACTERS_MIN} characters; several are "
+            "separated by spaces"
+        )
+    if len(keys) > ANSWERS_KEYS_MAX:
+        raise ConfigurationError(f"{PREFIX}ANSWERS_KEY: {len(keys)} keys; at most {ANSWERS_KEYS_MAX} at a time")
+    return keys

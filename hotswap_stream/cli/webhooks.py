@@ -4,67 +4,147 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hotswap_stream.cli.terminal.options import AsJson
-from hotswap_stream.cli.terminal.printing import print_json, print_table
-from hotswap_stream.cli.terminal.running import FAILED, run
+from hotswap_stream.cli.terminal.options import Actor, AsJson, Reason
+from hotswap_stream.cli.terminal.printing import print_json, print_table, refuse
+from hotswap_stream.cli.terminal.running import FAILED, run, run_on_registry
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from hotswap_events.commands import Refusal
+    from hotswap_stream.application.log.stream import SetWebhook
+    from hotswap_stream.application.registry.registry import Registry
+    from hotswap_stream.application.webhooks.listed import ListedWebhook
     from hotswap_stream.settings import Settings
+
+WebhookName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the webhook.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(help="Webhooks: who is told of which events by HTTP.", no_args_is_help=True)
     group.command("list")(list_webhooks)
+    group.command("add")(add)
+    group.command("remove")(remove)
     group.command("test")(try_webhooks)
     group.command("secret")(secret)
     app.add_typer(group, name="webhooks")
 
 
+def add(
+    name: WebhookName,
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where events are posted to, without a query.")],
+    actor: Actor,
+    event: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Types of events, with * for any characters; several times for several. Default: alerts.",
+            show_default=False,
+        ),
+    ] = None,
+    signed_with: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of the secret, of those in HOTSWAP_WEBHOOK_SECRETS of the agents. Default: "
+            "HOTSWAP_WEBHOOK_SECRET.",
+            show_default=False,
+        ),
+    ] = None,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have the agents tell a receiver of events, from now on and without a restart. Replaces one of the same name."""
+    from hotswap_stream.application.webhooks.by_command import webhook_set
+
+    async def on(registry: "Registry") -> "SetWebhook | Refusal":
+        from uuid import uuid4
+
+        from hotswap_events.commands import Refusal
+        from hotswap_stream.application.webhooks.by_command import WebhookRefusedError, set_webhook
+
+        data = webhook_set(name, url, event, signed_with)
+        try:
+            return await set_webhook(registry, data, actor=_allowed(actor), command_id=str(uuid4()), reason=reason)
+        except WebhookRefusedError as error:
+            return Refusal(code="invalid-value", reason=str(error))
+
+    found = _accepted(run_on_registry(on), as_json)
+    if as_json:
+        print_json(found)
+    else:
+        typer.secho(f"{name} is set: {url} is told of {', '.join(found.data.event_patterns)}", fg="green")
+        typer.echo("`hotswap-stream webhooks list` shows whether the agents reach it")
+
+
+def remove(name: WebhookName, actor: Actor, reason: Reason = None, as_json: AsJson = False) -> None:
+    """Have the agents tell a receiver of nothing more that `webhooks add` set."""
+
+    async def on(registry: "Registry") -> "Refusal | None":
+        from uuid import uuid4
+
+        from hotswap_events.commands import Refusal
+        from hotswap_stream.application.webhooks.by_command import WebhookRefusedError, remove_webhook
+
+        try:
+            await remove_webhook(registry, name, actor=_allowed(actor), command_id=str(uuid4()), reason=reason)
+        except WebhookRefusedError as error:
+            return Refusal(code="invalid-value", reason=str(error))
+        return None
+
+    _accepted(run_on_registry(on), as_json)
+    if as_json:
+        print_json({"name": name, "removed": True})
+    else:
+        typer.secho(f"{name} is removed", fg="green")
+
+
+def _allowed(actor: str) -> str:
+    """Return the name. BadParameter for one that only parts of the product may use."""
+    from hotswap_stream.domain.reserved import wrong_actor
+
+    if wrong := wrong_actor(actor):
+        raise typer.BadParameter(wrong)
+    return actor
+
+
+def _accepted(found: "Any", as_json: bool) -> "Any":
+    from hotswap_events.commands import Refusal
+
+    if isinstance(found, Refusal):
+        raise refuse(found, as_json=as_json)
+    return found
+
+
 def list_webhooks(as_json: AsJson = False) -> None:
-    """Show the webhooks: which events, how far each was told, and what is wrong where it lags."""
+    """Show the webhooks that the agents follow: which events, how far each was told, what is wrong where it lags."""
 
-    async def main(settings: "Settings") -> "list[dict[str, Any]]":
-        import msgspec
-
+    async def main(settings: "Settings") -> "list[ListedWebhook]":
         from hotswap_stream import bootstrap
 
-        found = bootstrap.configured_webhooks(settings)
-        if not found:
-            return []
         await bootstrap.ensure_control_topics(settings)
-        places = await bootstrap.webhook_places(settings)
-        return [
-            {
-                "name": webhook.name,
-                "url": webhook.shown_url,
-                "events": webhook.event_patterns,
-                "next_offset": places[webhook.name].next_offset,
-                "lag": places[webhook.name].lag,
-                **msgspec.structs.asdict(places[webhook.name].note),
-            }
-            for webhook in found
-        ]
+        async with bootstrap.open_registry(settings) as registry:
+            return await bootstrap.listed_webhooks(settings, registry.fold.log)
 
     found = run(main)
     if as_json:
         print_json(found)
     elif not found:
-        typer.echo("no webhooks: set HOTSWAP_WEBHOOK_URLS and HOTSWAP_WEBHOOK_SECRET")
+        typer.echo("no webhooks: `hotswap-stream webhooks add`, or HOTSWAP_WEBHOOK_URLS of the agents")
     else:
         print_table(
-            ("webhook", "url", "events", "told up to", "lag", "delivered", "dead letters", "state"),
+            ("webhook", "set by", "url", "events", "told up to", "lag", "delivered", "dead letters", "state"),
             (
                 (
-                    each["name"],
-                    each["url"],
-                    each["events"],
-                    each["next_offset"],
-                    each["lag"],
-                    each["delivered"],
-                    each["dead_letters"],
+                    each.name,
+                    each.actor or each.set_by,
+                    each.url or "only the agents know",
+                    each.events,
+                    each.next_offset,
+                    each.lag,
+                    each.delivered,
+                    each.dead_letters,
                     _state(each),
                 )
                 for each in found
@@ -72,23 +152,27 @@ def list_webhooks(as_json: AsJson = False) -> None:
         )
 
 
-def _state(webhook: "dict[str, Any]") -> str:
-    if webhook["next_offset"] is None:
+def _state(webhook: "ListedWebhook") -> str:
+    if webhook.next_offset is None:
         return "no agents have followed the log for it yet"
-    if webhook["failing_since"] is None:
+    if webhook.failing_since is None:
         return "ok"
-    return f"failing since {webhook['failing_since']:%Y-%m-%d %H:%M:%SZ}: {webhook['last_failure']}"
+    return f"failing since {webhook.failing_since:%Y-%m-%d %H:%M:%SZ}: {webhook.last_failure}"
 
 
 def try_webhooks(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Only this webhook. Default: all.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="Only this webhook. Default: all of the settings here.", show_default=False
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Post a signed hotswap.webhook.test.v1 event to each, once, and show the answers. Exit code 1 if one failed."""
 
     async def main(settings: "Settings") -> "list[dict[str, Any]]":
+        from contextlib import suppress
         from datetime import UTC, datetime
         from uuid import uuid4
 
@@ -96,9 +180,16 @@ def try_webhooks(
         from hotswap_stream.application.webhooks.message import trial_message
         from hotswap_stream.errors import ConfigurationError
 
-        webhooks = bootstrap.configured_webhooks(settings)
+        webhooks = [*bootstrap.configured_webhooks(settings)]
+        if not webhooks or name not in (None, *(webhook.name for webhook in webhooks)):
+            # Settings alone need no Kafka.
+            with suppress(ConfigurationError):
+                async with bootstrap.open_registry(settings) as registry:
+                    webhooks += bootstrap.webhooks_by_command(settings, registry.fold.log).values()
         if not webhooks:
-            raise ConfigurationError("no webhooks: set HOTSWAP_WEBHOOK_URLS and HOTSWAP_WEBHOOK_SECRET")
+            raise ConfigurationError(
+                "no webhooks: set HOTSWAP_WEBHOOK_URLS and HOTSWAP_WEBHOOK_SECRET, or use `hotswap-stream webhooks add`"
+            )
         if name is not None and name not in (names := [webhook.name for webhook in webhooks]):
             raise ConfigurationError(f"no webhook is named {name!r}; there are {', '.join(names)}")
         found = []
@@ -108,6 +199,8 @@ def try_webhooks(
                     continue
                 at = datetime.now(UTC)
                 message = trial_message(str(uuid4()), source=f"/{settings.topic_prefix}/cli", at=at)
+                if webhook.problem is not None:
+                    raise ConfigurationError(f"{webhook.name}: with the settings here, {webhook.problem}")
                 outcome = await poster.post(webhook.url, message.headers(webhook.keys, at), message.body)
                 found.append(
                     {

@@ -25,7 +25,6 @@ _OF_VERSION = ("model_name", "model_version")
 _OF_EVIDENCE = (*_OF_VERSION, "metric")
 
 # --- every process ---------------------------------------------------------------------------------------------------
-
 BUILD_INFO = MetricSpec(
     name="hotswap_build_info",
     kind="gauge",
@@ -163,11 +162,7 @@ EVENT_STREAM_CLIENTS = MetricSpec(
     name="hotswap_event_stream_clients", kind="gauge", documentation="Clients of the live event stream."
 )
 REQUESTS_NOT_PERMITTED = MetricSpec(
-    name="hotswap_requests_not_permitted_total",
-    kind="counter",
-    labels=("reason",),
-    documentation="HTTP requests refused by this process for who asked: without a key, with one that is unknown, "
-    "expired or revoked, that lacks the scope, is for other models, or claims another actor.",
+    name="hotswap_requests_not_permitted_total", kind="counter", labels=("reason",), documentation="Refused by keys."
 )
 BROKER_UP = MetricSpec(
     name="hotswap_broker_up",
@@ -298,30 +293,18 @@ EVENT_TO_SERVE = MetricSpec(
 
 # --- the agents ------------------------------------------------------------------------------------------------------
 
-STATES_PUBLISHED = MetricSpec(
-    name="hotswap_agents_states_published_total",
-    kind="counter",
-    sources=("agents",),
-    documentation="States of models written to the compacted topic, since the process was started.",
-)
-ROLLOUTS_DECIDED = MetricSpec(
-    name="hotswap_agents_rollouts_decided_total",
-    kind="counter",
-    sources=("agents",),
-    documentation="Decisions about rollouts that were accepted, since the process was started.",
-)
-ALERTS_SAID = MetricSpec(
-    name="hotswap_agents_alerts_said_total",
-    kind="counter",
-    sources=("agents",),
-    documentation="Alerts raised or cleared, since the process was started.",
-)
-RECORDS_PUT_ASIDE = MetricSpec(
-    name="hotswap_agents_records_put_aside_total",
-    kind="counter",
-    sources=("agents",),
-    documentation="Records that could not be handled, now dead letters, since the process was started.",
-)
+
+def _of_agents(name: str, documentation: str) -> MetricSpec:
+    """Return a counter that begins with the agents' process."""
+    return MetricSpec(
+        name=f"hotswap_agents_{name}_total", kind="counter", sources=("agents",), documentation=documentation
+    )
+
+
+STATES_PUBLISHED = _of_agents("states_published", "States of models written to the compacted topic.")
+ROLLOUTS_DECIDED = _of_agents("rollouts_decided", "Decisions about rollouts that were accepted.")
+ALERTS_SAID = _of_agents("alerts_said", "Alerts raised or cleared.")
+RECORDS_PUT_ASIDE = _of_agents("records_put_aside", "Records that could not be handled, now dead letters.")
 
 # --- the same under other names --------------------------------------------------------------------------------------
 

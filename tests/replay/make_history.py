@@ -36,6 +36,7 @@ from tests.replay.serving_history import circuits
 from tests.replay.tag_history import tags
 from tests.replay.trial_history import trials
 from tests.replay.validation_set_history import validation_sets
+from tests.replay.webhook_history import webhooks
 from tests.support.checkout import ROOT
 from tests.support.samples.registry import (
     VALIDATION_SET,
@@ -192,6 +193,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("actors", actors),
     ("alert-care", alert_care),
     ("approvals", approvals),
+    ("webhooks", webhooks),
 )
 """File name → what is written into it. A scenario that was written once is never changed; a new one gets a line."""
 

@@ -52,7 +52,15 @@ def _log(log: LogStream, report: AuditReport) -> dict[str, Any]:
         "sequence": log.sequence,
         "head_digest": log.head_digest,
         "log_id": None if log.begun is None else log.begun.log_id,
+        **({"webhooks": _webhooks(log)} if log.webhooks else {}),
         "acknowledged": [[each.finding.damage, each.finding.offset, each.actor] for each in report.acknowledged],
+    }
+
+
+def _webhooks(log: LogStream) -> dict[str, Any]:
+    return {
+        name: [found.data.url, found.data.event_patterns, found.data.signed_with, found.actor, found.since_offset]
+        for name, found in log.webhooks.items()
     }
 
 

@@ -198,6 +198,16 @@ async def webhook_positions(
         raise LogUnavailableError(f"the webhooks' positions could not be asked: {error!r}") from error
 
 
+async def followed_webhooks(client_options: Mapping[str, Any], prefix: str) -> tuple[str, ...]:
+    """Return the groups with this prefix that have a place in the log, or had one lately. LogUnavailableError."""
+    try:
+        async with open_admin(client_options) as admin:
+            groups = await admin.list_consumer_groups()
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise LogUnavailableError(f"the webhooks that are followed could not be asked: {error!r}") from error
+    return tuple(sorted({group[0] for group in groups if group[0].startswith(prefix)}))
+
+
 async def _places(
     client_options: Mapping[str, Any], partition: TopicPartition, offsets: Sequence[int | None]
 ) -> tuple[int, list[int | None]]:

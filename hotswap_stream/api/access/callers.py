@@ -11,9 +11,9 @@ from litestar.connection import ASGIConnection
 from hotswap_events.command import ACTOR_CHARACTERS_MAX
 from hotswap_stream.api.protocol.connections import client_address
 from hotswap_stream.api.protocol.problems import ProblemError
-from hotswap_stream.api.refused_callers import Why
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.application.keys.access import ANYBODY, Caller
+from hotswap_stream.application.keys.refused import Why
 from hotswap_stream.domain.reserved import ANONYMOUS, wrong_actor
 
 _CALLER = "hotswap_stream.caller"

@@ -14,9 +14,9 @@ from hotswap_events.command import ACTOR_CHARACTERS_MAX, COMMAND_ID_CHARACTERS_M
 from hotswap_events.commands import Actor, CommandId, Reason
 from hotswap_stream.api.access.callers import actor_of, has_key
 from hotswap_stream.api.protocol.problems import ProblemError
-from hotswap_stream.api.repeated_keys import Payload, payload_of
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.application.clock import Ids
+from hotswap_stream.application.repeated_keys import Payload, payload_of
 from hotswap_stream.application.unread_keys import unread_key
 from hotswap_stream.domain.reserved import wrong_command_id
 
@@ -24,7 +24,6 @@ ActorBy = Literal["key", "claim", "signature"]
 """By which way it is known who asks."""
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-VISIBLE = "^[!-~]+$"
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,18})"?')
 
 
@@ -47,7 +46,7 @@ async def provide_command_headers(
         HeaderParameter(
             name="Idempotency-Key",
             description="The command id: the same key never applies twice.",
-            schema_extra={"minLength": 1, "maxLength": COMMAND_ID_CHARACTERS_MAX, "pattern": VISIBLE},
+            schema_extra={"minLength": 1, "maxLength": COMMAND_ID_CHARACTERS_MAX},
         ),
     ] = None,
     if_match: Annotated[
@@ -73,9 +72,14 @@ async def provide_command_headers(
     """Provide the dependency of every command. ProblemError (422) for a header that does not fit, or a key used up."""
     actor, key, payload = actor_of(request, x_actor), _idempotency_key(idempotency_key), None
     if key is not None:
-        payload = await payload_of(request, actor, key)
+        payload = payload_of(actor, key, request.method, request.url.path, await request.body())
         runtime: ApiRuntime = request.app.state.runtime
-        runtime.repeated_keys.check(payload)
+        if runtime.repeated_keys.used_otherwise(payload):
+            raise ProblemError(
+                422,
+                "idempotency-mismatch",
+                f"the Idempotency-Key {key!r} was used for another command of yours: a new command needs a new key",
+            )
     return CommandHeaders(
         actor=actor,
         actor_by="key" if has_key(request) else "claim",

@@ -1,9 +1,8 @@
 """The rest of the Open Inference Protocol v2: health, what this server is, what models take and give."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
@@ -147,11 +146,8 @@ async def version_ready(runtime: Runtime, model_name: ModelNameInPath, model_ver
     operation_class=OptionalBodyOperation,
     tags=["inference"],
 )
-async def repository_index(
-    request: Request[Any, Any, Any], runtime: Runtime, data: JSONBody[IndexFilter | None] = None
-) -> list[IndexEntry]:
+async def repository_index(runtime: Runtime, data: JSONBody[IndexFilter | None] = None) -> list[IndexEntry]:
     """Models by name, with the version that can be asked."""
-    await _strictly_read(request)
     entries = []
     for model_name, stream in sorted(runtime.registry.fold.streams.items()):
         active_version = stream.state.active_version
@@ -164,15 +160,6 @@ async def repository_index(
                 IndexEntry(name=model_name, version=active_version or "", state="UNAVAILABLE", reason=reason)
             )
     return entries[:MODELS_LISTED_MAX]
-
-
-async def _strictly_read(request: Request[Any, Any, Any]) -> None:
-    """Raise ProblemError (422) for a body in which a number stands for a truth value; Litestar takes it for one."""
-    if body := (await request.body()).strip():
-        try:
-            msgspec.json.decode(body, type=IndexFilter | None)
-        except msgspec.ValidationError as error:
-            raise ProblemError(422, "invalid-value", f"the body does not fit: {error}") from error
 
 
 def _is_loaded(runtime: ApiRuntime, model_name: str, model_version: str) -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
+from hotswap_events.bounds import INT64_MAX
 from hotswap_events.command import Command
 from hotswap_events.commands import Refusal
 from hotswap_events.tags import DESCRIPTION_TAG
@@ -36,7 +37,8 @@ Filter = Annotated[
     ),
 ]
 MaxResults = Annotated[
-    int | None, QueryParameter(ge=1, description="In a page at most; never more than 1,000, the rest by the token.")
+    int | None,
+    QueryParameter(ge=1, le=INT64_MAX, description="In a page at most; never more than 1,000, the rest by the token."),
 ]
 OrderBy = Annotated[
     list[str] | None, QueryParameter(max_items=ORDERS_MAX, description="Such as `name DESC`; repeat for more.")

@@ -64,6 +64,7 @@ TITLES: Mapping[str, str] = {
     "source-refused": "The model cannot be taken from there",
     "not-exportable": "The version cannot be handed out",
     "unknown-upload": "No such upload",
+    "unknown-webhook": "No such webhook",
     "unknown-answer": "No such answer",
     "answer-expired": "The answer is no longer kept",
     "upload-busy": "The upload is in use",

@@ -6,6 +6,7 @@ from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
+from hotswap_events.bounds import INT64_MAX
 from hotswap_stream.api.access.callers import client_of
 from hotswap_stream.api.protocol.parameters import time_of
 from hotswap_stream.api.protocol.problems import ProblemError
@@ -14,7 +15,8 @@ from hotswap_stream.application.registry.as_of import OffsetNotReachedError, Tim
 from hotswap_stream.application.registry.queries import Streams
 
 AsOfOffset = Annotated[
-    int | None, QueryParameter(ge=0, description="The state after the record at this offset of the registry log.")
+    int | None,
+    QueryParameter(ge=0, le=INT64_MAX, description="The state after the record at this offset of the registry log."),
 ]
 AsOfTime = Annotated[
     str | None,

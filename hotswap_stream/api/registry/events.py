@@ -7,6 +7,7 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from msgspec import Struct
 
+from hotswap_events.bounds import INT64_MAX
 from hotswap_stream.api.access.scopes import needs
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.protocol.problems import ProblemError
@@ -15,7 +16,7 @@ from hotswap_stream.application.registry.feed import PAGE_ENTRIES_MAX, EntryFilt
 
 OF_A_MODEL = needs("read", model_in_query=True)
 
-FromOffset = Annotated[int | None, QueryParameter(ge=0, description="First offset; default 0.")]
+FromOffset = Annotated[int | None, QueryParameter(ge=0, le=INT64_MAX, description="First offset; default 0.")]
 Last = Annotated[int | None, QueryParameter(ge=1, le=PAGE_ENTRIES_MAX, description="The last so many records instead.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_ENTRIES_MAX, description="Entries in a page at most.")]
 ModelName = Annotated[str | None, QueryParameter(description="Only events of this model.")]

@@ -6,6 +6,7 @@ from litestar import Controller, Response, get, post
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Struct
 
+from hotswap_events.bounds import INT64_MAX
 from hotswap_events.registry import Provenance
 from hotswap_events.registry_state import RegistryVersion, VersionStage
 from hotswap_events.version_options import VersionOptions
@@ -28,7 +29,8 @@ Stage = Annotated[VersionStage | None, QueryParameter(description="Only versions
 
 
 BeforeSequence = Annotated[
-    int | None, QueryParameter(ge=1, description="Only versions registered before this sequence of the model.")
+    int | None,
+    QueryParameter(ge=1, le=INT64_MAX, description="Only versions registered before this sequence of the model."),
 ]
 Limit = Annotated[int, QueryParameter(ge=1, le=VERSIONS_IN_PAGE_MAX, description="Versions in a page at most.")]
 

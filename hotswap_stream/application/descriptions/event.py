@@ -10,6 +10,7 @@ from hotswap_events.emergency import ModelSetBack, ModelShutOff
 from hotswap_events.envelope import Envelope
 from hotswap_events.log_stream import FindingAcknowledged, LogBegun
 from hotswap_events.rollout import RolloutAnalysisRecorded
+from hotswap_events.webhooks import WebhookRemoved, WebhookSet
 from hotswap_stream.application.descriptions.alert import ALERT_DESCRIPTIONS
 from hotswap_stream.application.descriptions.rollout import ROLLOUT_DESCRIPTIONS
 from hotswap_stream.application.descriptions.serving import SERVING_DESCRIPTIONS
@@ -51,6 +52,15 @@ def _acknowledged(data: FindingAcknowledged, _subject: str) -> str:
     return f"acknowledged what an audit finds at offset {data.offset} ({data.damage}: {shortened(data.detail)})"
 
 
+def _webhook_set(data: WebhookSet, _subject: str) -> str:
+    patterns = shortened(", ".join(data.event_patterns))
+    return f"set the webhook {data.name}: {shortened(data.url)} is told of {patterns}"
+
+
+def _webhook_removed(data: WebhookRemoved, _subject: str) -> str:
+    return f"removed the webhook {data.name}"
+
+
 def _when(time: datetime) -> str:
     try:
         time = time.astimezone(UTC)
@@ -68,4 +78,6 @@ _WHAT: dict[type, Callable[[Any, str], str]] = {
     ModelShutOff: _shut_off,
     LogBegun: _begun,
     FindingAcknowledged: _acknowledged,
+    WebhookSet: _webhook_set,
+    WebhookRemoved: _webhook_removed,
 }

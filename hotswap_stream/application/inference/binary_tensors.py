@@ -24,6 +24,7 @@ from hotswap_events.inference import (
     RequestId,
 )
 from hotswap_stream.application.inference.byte_strings import unpack_strings
+from hotswap_stream.application.inference.extensions import refused_parameter
 from hotswap_stream.application.inference.tensor_values import TextTensor, flat_values, tensor_bytes
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -117,6 +118,9 @@ def decode_request(body: bytes, header_length: str | None) -> HttpRequest:
         wire = _requests.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WrongBodyError(f"not an inference request: {error}") from error
+    for given in (wire.parameters, *(output.parameters for output in wire.outputs)):
+        if given and (wrong := refused_parameter(given)):
+            raise WrongBodyError(wrong)
     by_default = wire.parameters.get("binary_data_output") is True
     by_output = {output.name: output.parameters.get("binary_data", by_default) is True for output in wire.outputs}
     any_binary = bool(len(binary)) or (any(by_output.values()) if by_output else by_default)

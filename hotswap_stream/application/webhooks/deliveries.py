@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from hotswap_stream.application.processes.watched_tasks import TaskEndedError, WatchedTasks
+from hotswap_stream.application.webhooks.commanded import CommandedDeliveries
 from hotswap_stream.application.webhooks.delivery import WebhookDelivery
 
 _log = structlog.get_logger(__name__)
@@ -18,8 +19,9 @@ END_SECONDS_MAX = 5.0
 class WebhookDeliveries:
     """Deliveries beside whatever else a process does: none of them ends it or keeps it waiting."""
 
-    def __init__(self, deliveries: Sequence[WebhookDelivery]) -> None:
+    def __init__(self, deliveries: Sequence[WebhookDelivery], by_command: CommandedDeliveries | None = None) -> None:
         self._deliveries = tuple(deliveries)
+        self._by_command = by_command
         self._tasks: set[asyncio.Task[None]] = set()
         self._watched = WatchedTasks("the webhooks")
         self._relay: asyncio.Task[None] | None = None
@@ -35,6 +37,8 @@ class WebhookDeliveries:
             self._watched.started(delivery.run(), name=f"webhook-{delivery.webhook.name}")
             for delivery in self._deliveries
         }
+        if self._by_command is not None:
+            self._tasks.add(self._watched.started(self._by_command.run(), name="webhooks-by-command"))
         self._relay = self._watched.started(self._stop_with(stop), name="webhooks-stop")
         if self._tasks:
             _log.info("webhooks_begun", webhooks=[delivery.webhook.name for delivery in self._deliveries])
@@ -42,8 +46,7 @@ class WebhookDeliveries:
     async def end(self) -> None:
         """Return when nothing is delivered any more, after at most 8 s."""
         self._watched.expect_end()
-        for delivery in self._deliveries:
-            delivery.stop()
+        self._stop_all()
         if self._relay is not None:
             self._relay.cancel()
         tasks, self._tasks = self._tasks, set()
@@ -68,5 +71,10 @@ class WebhookDeliveries:
     async def _stop_with(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self._watched.expect_end()
+        self._stop_all()
+
+    def _stop_all(self) -> None:
         for delivery in self._deliveries:
             delivery.stop()
+        if self._by_command is not None:
+            self._by_command.stop()

@@ -18,7 +18,7 @@ from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.registry.applied import AppliedRecords
 from hotswap_stream.application.topics.dead_letter import dead_letter
 from hotswap_stream.application.topics.records import InboundRecord, Publisher
-from hotswap_stream.application.webhooks.message import event_type, is_snoozed, message_of
+from hotswap_stream.application.webhooks.message import Message, event_type, is_snoozed, message_of
 from hotswap_stream.application.webhooks.retry import PostOutcome, RetryRule
 from hotswap_stream.application.webhooks.webhook import Webhook
 from hotswap_stream.errors import HotswapError
@@ -29,6 +29,7 @@ REOPEN_SECONDS = 5.0
 COMMIT_SECONDS = 1.0
 """How long the position may lag for events that nobody wants to hear of."""
 FAILURE_CHARACTERS_MAX = 200
+URL_CHARACTERS_KEPT_MAX = 200
 
 
 class WebhookNote(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -41,6 +42,8 @@ class WebhookNote(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 0
     """At the next event, all failed."""
     last_failure: str | None = None
+    url: str | None = None
+    """Where the process that wrote this posts to, without its query."""
 
 
 class WebhookPage(Struct, frozen=True):
@@ -163,6 +166,7 @@ class WebhookDelivery:
                 await self._commit(place, position)
 
     async def _commit(self, place: WebhookPlace, next_offset: int) -> None:
+        self.note = structs.replace(self.note, url=self.webhook.shown_url[:URL_CHARACTERS_KEPT_MAX])
         await place.commit(next_offset, self.note)
         self._committed, self._committed_at = next_offset, self._now()
 
@@ -192,9 +196,7 @@ class WebhookDelivery:
                 if place.turn != turn:
                     return False
                 taken_away, at = place.taken_away(), self._clock.now()
-                outcome = await self._poster.post(
-                    self.webhook.url, message.headers(self.webhook.keys, at), message.body
-                )
+                outcome = await self._attempt(message, at)
                 attempts += 1
                 age_seconds = at.timestamp() - record.timestamp_ms / 1_000
                 failure = str(outcome)[:FAILURE_CHARACTERS_MAX]
@@ -216,6 +218,11 @@ class WebhookDelivery:
             )
             await self._pause(pause, taken_away)
         return False
+
+    async def _attempt(self, message: Message, at: datetime) -> PostOutcome:
+        if self.webhook.problem is not None:
+            return PostOutcome(detail=self.webhook.problem)
+        return await self._poster.post(self.webhook.url, message.headers(self.webhook.keys, at), message.body)
 
     def _note_delivered(self, record: InboundRecord, outcome: PostOutcome, attempts: int) -> None:
         self.note = WebhookNote(

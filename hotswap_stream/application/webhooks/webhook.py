@@ -25,12 +25,15 @@ TIMEOUT_MS_MIN = 100
 TIMEOUT_MS_MAX = 60_000
 RETRY_SECONDS_MAX_MAX = 7 * 24 * 60 * 60
 
+DEFAULT_EVENTS = "hotswap.alert.raised.*,hotswap.alert.cleared.*,hotswap.alert.snooze-ended.*"
+"""As the setting has it by default."""
+
 URLS_SETTING = "HOTSWAP_WEBHOOK_URLS"
 SECRET_SETTING = "HOTSWAP_WEBHOOK_SECRET"  # noqa: S105 - the name of a setting
 EVENTS_SETTING = "HOTSWAP_WEBHOOK_EVENTS"
 
 _NAMED = re.compile(r"([^=:/?#\s]+)=(.*)", re.DOTALL)
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PATTERN = re.compile(r"[a-z0-9.*-]{1,200}")
 
 
@@ -43,6 +46,10 @@ class Webhook(Struct, frozen=True, kw_only=True):
     keys: tuple[bytes, ...]
     """Every message is signed with each of them."""
     event_patterns: tuple[str, ...]
+    since_offset: int | None = None
+    """Of one that was set by a command: where. None for one of the settings."""
+    problem: str | None = None
+    """Why nothing can be posted to it, which is told as its failure."""
 
     def __repr__(self) -> str:
         return f"Webhook({self.name!r})"
@@ -54,7 +61,8 @@ class Webhook(Struct, frozen=True, kw_only=True):
 
     def group(self, prefix: str) -> str:
         """Return the consumer group whose committed offset is how far it was told."""
-        return f"{prefix}-webhook-{self.name}"
+        of_command = "" if self.since_offset is None else f"-{self.since_offset}"
+        return f"{prefix}-webhook-{self.name}{of_command}"
 
     def wants(self, event_type: str) -> bool:
         """Return whether it is to be told of events of this stored type name."""
@@ -99,7 +107,7 @@ def _entry(entry: str, position: int) -> tuple[str, str]:
     """Return name and URL of `URL` or `name=URL`."""
     named = _NAMED.fullmatch(entry)
     name, url = named.groups() if named else (None, entry)
-    if name is not None and not _NAME.fullmatch(name):
+    if name is not None and not NAME.fullmatch(name):
         raise ConfigurationError(
             f"{URLS_SETTING}: entry {position}: the name {name!r} is not of lower-case letters, digits and '-', "
             "starting with a letter or digit, at most 63 characters"
@@ -113,25 +121,50 @@ def _entry(entry: str, position: int) -> tuple[str, str]:
 
 def _parts(url: str, position: int) -> SplitResult:
     where = f"{URLS_SETTING}: entry {position}"
+    if wrong := url_problem(url):
+        raise ConfigurationError(f"{where}: {wrong}")
+    return urlsplit(url)
+
+
+def url_problem(url: str) -> str | None:
+    """Return why nothing can be posted to this URL, or None. The text shows no more of it than its host."""
     rule = "it must be a URL such as https://example.com/hook, or name=URL; write a comma in it as %2C"
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
     except ValueError:  # its text may show what stands for a secret
-        raise ConfigurationError(f"{where} is not a URL: {rule}") from None
+        return f"that is not a URL: {rule}"
     if parts.scheme not in ("http", "https") or not host:
-        raise ConfigurationError(f"{where} has no scheme http or https and a host: {rule}")
+        return f"it has no scheme http or https and a host: {rule}"
     if parts.username is not None or parts.password is not None:
-        raise ConfigurationError(
-            f"{where} has credentials before '@': leave them out; receivers know us by the signature"
-        )
+        return "it has credentials before '@': leave them out; receivers know us by the signature"
     if parts.fragment:
-        raise ConfigurationError(f"{where} ({host}) has a fragment, which is never sent: leave it out, from '#' on")
+        return f"the URL of {host} has a fragment, which is never sent: leave it out, from '#' on"
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise ConfigurationError(f"{where} ({host}) has characters that must be written as %XX, or the host as xn--…")
+        return f"the URL of {host} has characters that must be written as %XX, or the host as xn--…"
     if len(url) > URL_CHARACTERS_MAX:
-        raise ConfigurationError(f"{where} ({host}) has {len(url)} characters; at most {URL_CHARACTERS_MAX} may be")
-    return parts
+        return f"the URL of {host} has {len(url)} characters; at most {URL_CHARACTERS_MAX} may be"
+    return None
+
+
+def named_keys(secrets: str | None) -> dict[str | None, tuple[bytes, ...]]:
+    """Return the keys of `HOTSWAP_WEBHOOK_SECRETS` by name; a name that stands there twice signs with both.
+
+    Raises:
+        ConfigurationError: An entry does not fit. The message shows no secret.
+    """
+    found: dict[str | None, tuple[bytes, ...]] = {}
+    for position, entry in enumerate(filter(None, (each.strip() for each in (secrets or "").split(","))), start=1):
+        name, separator, secret = entry.partition("=")
+        if not separator or not NAME.fullmatch(name):
+            raise ConfigurationError(f"HOTSWAP_WEBHOOK_SECRETS: entry {position} is not NAME={SECRET_PREFIX}…")
+        found[name] = (*found.get(name, ()), *_keys(secret))
+    return found
+
+
+def keys_of(secret: str | None) -> tuple[bytes, ...]:
+    """Return the keys of `HOTSWAP_WEBHOOK_SECRET`. ConfigurationError if one does not fit."""
+    return _keys(secret)
 
 
 def _keys(secret: str | None) -> tuple[bytes, ...]:

@@ -166,7 +166,7 @@ def _print_report(report: "AuditReport") -> None:
         typer.secho(f"… and {report.notices_total - len(report.notices)} more notices", err=True, fg="yellow")
     for finding in report.findings:
         typer.secho(f"broken: {_named(finding)}", err=True, fg="red")
-    counts = f"{report.records} records, {report.applied} count, {report.conflicts} lost to another writer"
+    counts = f"{report.records} records: {report.applied} valid, {report.conflicts} lost to another writer"
     if report.first is not None:
         typer.secho(f"{counts}; the first broken place is {report.first}", err=True, fg="red")
         return

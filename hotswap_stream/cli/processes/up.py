@@ -66,9 +66,8 @@ def up(
 async def _show_first_key(settings: "Settings") -> None:
     from hotswap_stream import bootstrap
     from hotswap_stream.cli.terminal.options import os_user
-    from hotswap_stream.settings import open_to
 
-    if (to := open_to(settings)) is not None:
+    if (to := bootstrap.open_to(settings)) is not None:
         typer.secho(
             f"The API is open to {to} (HOTSWAP_API_OPEN): no key is needed, and no actor is sure",
             fg="yellow",

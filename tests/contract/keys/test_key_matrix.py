@@ -82,7 +82,7 @@ class Route(Struct, frozen=True):
     @property
     def url(self) -> str:
         path = self.path.replace("{model_name}", MODEL)
-        return re.sub(r"\{[a-z_]+\}", "x", path)
+        return re.sub(r"\{[a-z_]+\}", "x", re.sub(r"\{[a-z_]+_number\}", "1", path))
 
 
 def routes_of(app: Litestar) -> Iterator[Route]:
@@ -90,7 +90,8 @@ def routes_of(app: Litestar) -> Iterator[Route]:
         assert isinstance(route, HTTPRoute), f"no rule for {route!r}"
         for method in route.methods:
             if method != "OPTIONS":  # answered by the framework with the methods there are
-                yield Route(method, re.sub(r"\{([a-z_]+):[a-z]+\}", r"{\1}", route.path))
+                path = re.sub(r"\{([a-z_]+):int\}", r"{\1_number}", route.path)
+                yield Route(method, re.sub(r"\{([a-z_]+):[a-z]+\}", r"{\1}", path))
 
 
 async def keys_of_all_kinds(log: MemoryKeyLog) -> dict[Kind, str | None]:

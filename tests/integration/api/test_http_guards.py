@@ -228,3 +228,16 @@ async def test_no_number_passes_for_a_time_or_a_truth_value(stage: HttpStage) ->
     index = await stage.client.post("/v2/repository/index", json={"ready": 0})
     assert index.status_code == 400, index.text
     assert (await stage.client.post("/v2/repository/index")).status_code == 200
+
+
+async def test_no_number_in_a_body_passes_for_a_truth_value(stage: HttpStage) -> None:
+    """`allow_signature_change: 0` was taken for false, `1` would have broken the users' requests."""
+    await stage.registered()
+    for value in (1, 0, "true"):
+        wrong = await stage.command("switch", {"model_version": "v2", "allow_signature_change": value})
+        assert "allow_signature_change" in assert_problem(wrong, 422, "invalid-request")["detail"]
+    profile = {"source": "x", "rows": 2**63, "sketches": {}}
+    answer = await stage.client.put(f"/api/models/{MODEL}/versions/v2/profile", json=profile)
+    assert "64 bits" in assert_problem(answer, 422, "invalid-request")["detail"]
+    assert_problem(await stage.get("/api/events", from_offset=2**63), 422, "invalid-request")
+    assert (await stage.get(f"/api/models/{MODEL}")).json()["active_version"] == "v1"

@@ -182,7 +182,10 @@ async def test_a_registry_that_the_broker_made_is_refused_and_mended(
 def test_the_command_line_shows_what_the_cluster_says_and_mends_it(
     settings: Settings, generous: str, topics: Topics
 ) -> None:
+    nothing = command_line(settings, "doctor")
+    assert (nothing.exit_code, f"must: topic {topics.registry}: it is not there" in nothing.stdout) == (1, True)
     assert command_line(settings, "topics").exit_code == 0
+    assert command_line(settings, "doctor").exit_code == 0
     set_by_hand(
         generous,
         topics.registry,
@@ -212,6 +215,10 @@ def test_the_command_line_shows_what_the_cluster_says_and_mends_it(
     ]
     assert by_name[topics.commands]["differences"] == []
 
+    examined = command_line(settings, "doctor")
+    assert examined.exit_code == 1
+    assert f"must: topic {topics.registry}: unclean.leader.election.enable is true" in examined.stdout
+    assert "hotswap-stream topics --repair" in examined.stdout
     repaired = command_line(settings, "topics", "--repair")
     assert repaired.exit_code == 0, repaired.output
     assert "for ever" in repaired.stdout
@@ -220,6 +227,8 @@ def test_the_command_line_shows_what_the_cluster_says_and_mends_it(
     assert found["file.delete.delay.ms"] == "12345", "other settings stay"
     assert command_line(settings, "topics").exit_code == 0
     assert command_line(settings, "models").exit_code == 0
+    left = command_line(settings, "doctor", "--json")
+    assert (left.exit_code, {each["weight"] for each in json.loads(left.stdout)}) == (0, {"should"}), left.stdout
 
 
 async def test_what_only_weakens_is_a_warning(settings: Settings, generous: str, topics: Topics) -> None:

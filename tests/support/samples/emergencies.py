@@ -3,6 +3,7 @@
 from hotswap_events.emergency import ModelSetBack, ModelShutOff, SetBackCause
 from hotswap_events.log_stream import FindingAcknowledged, LogBegun, LogEvent
 from hotswap_events.registry import RegistryEvent
+from hotswap_events.webhooks import WebhookRemoved, WebhookSet
 from tests.support.samples.registry import artifact_of
 
 
@@ -26,4 +27,9 @@ LOG_EVENTS: list[tuple[LogEvent, str]] = [
         FindingAcknowledged(offset=7, digest="e" * 64, damage="stray", detail="extends no chain"),
         "acknowledged what an audit finds at offset 7 (stray: extends no chain)",
     ),
+    (
+        WebhookSet(name="pager", url="https://pager.example/in", event_patterns=("hotswap.alert.*",)),
+        "set the webhook pager: https://pager.example/in is told of hotswap.alert.*",
+    ),
+    (WebhookRemoved(name="pager"), "removed the webhook pager"),
 ]

@@ -22,7 +22,7 @@ QUICK = RetryRule(seconds_max=3_600.0, pause_seconds_first=0.01, pause_seconds_m
 IMPATIENT = msgspec.structs.replace(QUICK, seconds_max=0.0)
 
 
-def settings_for(kafka: str, prefix: str, home: Path, urls: str, **changes: Any) -> Settings:
+def settings_for(kafka: str, prefix: str, home: Path, urls: str | None, **changes: Any) -> Settings:
     values: dict[str, Any] = {
         "webhook_secret": SECRET,
         "webhook_events": "hotswap.model.trained.v1",

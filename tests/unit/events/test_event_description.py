@@ -57,7 +57,7 @@ def test_every_event(data: RegistryEvent, what: str) -> None:
     assert describe(in_envelope(data)) == f"2026-01-02 03:04:06Z alice {what}"
 
 
-@pytest.mark.parametrize(("data", "what"), emergency_samples.LOG_EVENTS, ids=["begun", "acknowledged"])
+@pytest.mark.parametrize(("data", "what"), emergency_samples.LOG_EVENTS, ids=["begun", "known", "set", "removed"])
 def test_every_event_of_the_log(data: LogEvent, what: str) -> None:
     assert describe(in_envelope(data, subject=LOG_STREAM)) == f"2026-01-02 03:04:06Z alice {what}"
 

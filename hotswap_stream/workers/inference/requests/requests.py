@@ -5,6 +5,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hotswap_events.inference import ErrorCode, InferRequest
+from hotswap_stream.application.inference.extensions import refused_parameter
 from hotswap_stream.workers.inference.requests.headers import RequestHeaders, WrongHeaderError, read_headers
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 
@@ -63,6 +64,8 @@ def read_request(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         request_id = None if raw else _id_of(value)
         return Unreadable(record, "request-unreadable", f"not an inference request: {error}", request_id, headers)
+    if body.parameters and (wrong := refused_parameter(body.parameters)):
+        return Unreadable(record, "wrong-input", wrong, body.id, headers)
     return Request(record, body, raw, headers)
 
 

@@ -6,11 +6,6 @@ the second would be taken for done. So each server remembers what it was asked u
 
 from collections import OrderedDict
 from hashlib import sha256
-from typing import Any
-
-from litestar import Request
-
-from hotswap_stream.api.protocol.problems import ProblemError
 
 KEYS_MAX = 10_000
 
@@ -18,10 +13,10 @@ Payload = tuple[str, str, bytes]
 """Who asked, under which key, and the digest of what."""
 
 
-async def payload_of(request: Request[Any, Any, Any], actor: str, key: str) -> Payload:
+def payload_of(actor: str, key: str, method: str, path: str, body: bytes) -> Payload:
     """Return what a request asks under a key."""
-    digest = sha256(f"{request.method} {request.url.path}\n".encode())
-    digest.update(await request.body())
+    digest = sha256(f"{method} {path}\n".encode())
+    digest.update(body)
     return actor, key, digest.digest()
 
 
@@ -31,15 +26,10 @@ class RepeatedKeys:
     def __init__(self) -> None:
         self._digests: OrderedDict[tuple[str, str], bytes] = OrderedDict()
 
-    def check(self, payload: Payload) -> None:
-        """Raise ProblemError (422) if the caller used the key for something else."""
+    def used_otherwise(self, payload: Payload) -> bool:
+        """Return whether the caller used the key for something else."""
         actor, key, digest = payload
-        if self._digests.get((actor, key), digest) != digest:
-            raise ProblemError(
-                422,
-                "idempotency-mismatch",
-                f"the Idempotency-Key {key!r} was used for another command of yours: a new command needs a new key",
-            )
+        return self._digests.get((actor, key), digest) != digest
 
     def keep(self, payload: Payload) -> None:
         """Remember what was carried out under a key."""

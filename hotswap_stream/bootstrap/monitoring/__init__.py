@@ -1,0 +1,1 @@
+"""How models and processes do: shown over HTTP, asked of the cluster, looked over."""
