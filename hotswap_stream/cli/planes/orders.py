@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.alert_commands import ClearAlert
+from hotswap_events.alert_commands import AcknowledgeAlert, ClearAlert, EndAlertSnooze, SnoozeAlert
 from hotswap_events.commands import (
     AnyCommand,
     ArchiveVersion,
@@ -40,6 +40,9 @@ PATHS: dict[type, str] = {
     DisableModel: "disable",
     EnableModel: "enable",
     ClearAlert: "alerts/{rule_name}/clear",
+    AcknowledgeAlert: "alerts/{rule_name}/acknowledge",
+    SnoozeAlert: "alerts/{rule_name}/snooze",
+    EndAlertSnooze: "alerts/{rule_name}/end-snooze",
     StartRollout: "rollout",
     AdvanceRollout: "rollout/advance",
     PauseRollout: "rollout/pause",
@@ -56,6 +59,7 @@ _NOT_FOR_PEOPLE: dict[type, set[str]] = {
     HalfOpenCircuit: {"since_sequence"},
     CloseCircuit: {"cause", "figures", "worker", "since_sequence"},
     ClearAlert: {"cause", "value", "figures"},
+    EndAlertSnooze: {"cause", "snoozed_sequence"},
     RollBack: {"entered_sequence"},
 }
 """What only the product's own processes say of these."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hotswap_events.alert_commands import ClearAlert
+from hotswap_events.alert_commands import AcknowledgeAlert, ClearAlert, EndAlertSnooze, SnoozeAlert
 from hotswap_events.commands import (
     AnyCommand,
     ArchiveVersion,
@@ -189,7 +189,11 @@ async def test_circuits_and_alerts(plane: ControlPlane) -> None:
     assert (await sent(plane, OpenCircuit(**{**of_v1, "command_id": "1"})))[0] in ("accepted", "refused")
     assert (await sent(plane, HalfOpenCircuit(**{**of_v1, "command_id": "2"})))[0] in ("accepted", "refused")
     assert (await sent(plane, CloseCircuit(**{**of_v1, "command_id": "3"})))[0] in ("accepted", "unchanged")
-    assert (await sent(plane, ClearAlert(rule_name="error-rate", **common("4"))))[0] == "unchanged"
+    rule = "error-rate"
+    assert (await sent(plane, ClearAlert(rule_name=rule, **common("4"))))[0] == "unchanged"
+    assert (await sent(plane, AcknowledgeAlert(rule_name=rule, **common("5"))))[0] in ("refused", "unchanged")
+    assert (await sent(plane, SnoozeAlert(rule_name=rule, seconds=600, **common("6"))))[0] == "accepted"
+    assert (await sent(plane, EndAlertSnooze(rule_name=rule, **common("7"))))[0] == "accepted"
 
 
 async def test_the_fleet(plane: ControlPlane) -> None:
