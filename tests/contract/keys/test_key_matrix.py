@@ -29,9 +29,7 @@ PUBLIC = {
     "GET /readyz",
     "GET /api/health/live",
     "GET /api/health/ready",
-    "GET /livez",
     "GET /metrics",
-    "GET /readyz",
     "GET /v2/health/live",
     "GET /v2/health/ready",
     "POST /api/mlflow/webhooks",  # signed
