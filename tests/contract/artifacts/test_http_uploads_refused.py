@@ -59,7 +59,7 @@ async def test_an_empty_file_is_refused(stage: UploadStage) -> None:
             yield b""
 
     assert "empty" in assert_problem(await stage.whole(nothing()), 422, "not-an-artifact")["detail"]
-    assert "empty" in assert_problem(await stage.begin(b""), 422, "not-an-artifact")["detail"]
+    assert "size_bytes" in assert_problem(await stage.begin(b""), 422, "invalid-request")["detail"]
 
 
 async def test_other_bytes_than_the_digest_names_are_refused(stage: UploadStage) -> None:

@@ -43,6 +43,8 @@ INFER = {
 READ_BY_POST = {"POST /api/2.0/mlflow/registered-models/get-latest-versions"}
 OPERATE_BY_GET = {"GET /api/uploads/{upload_id}"}
 ADMIN = ("/api/keys", "/api/models/{model_name}/cleanup")
+ADMIN_BY_WRITE = {"PUT /api/webhooks/{name}", "POST /api/webhooks/{name}/remove"}
+"""Where events of the environment are sent."""
 ABOUT_NO_MODEL = {"GET /v2", "POST /api/artifacts", "POST /api/artifacts/from-uploads", "POST /api/predict"}
 """And uploads: open to keys that are limited to models, whichever."""
 
@@ -66,7 +68,7 @@ class Route(Struct, frozen=True):
         """The scopes that open it; empty: everybody."""
         if self.name in PUBLIC:
             return frozenset()
-        if self.path.startswith(ADMIN):
+        if self.path.startswith(ADMIN) or self.name in ADMIN_BY_WRITE:
             return frozenset({"admin"})
         if self.name in INFER:
             return frozenset({"infer", "admin"})

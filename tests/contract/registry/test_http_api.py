@@ -235,10 +235,10 @@ async def test_every_query_can_be_asked_of_the_past(stage: HttpStage) -> None:
         {"as_of_offset": 99},
         {"as_of_time": "2026-01-01T00:00:00"},
         {"as_of_offset": 0, "as_of_time": time},
+        {"as_of_time": "yesterday"},
     ):
         assert_problem(await stage.get("/api/models", **query), 422, "invalid-value")
-    for query in ({"as_of_offset": -1}, {"as_of_time": "yesterday"}):
-        assert_problem(await stage.get("/api/models", **query), 422, "invalid-request")
+    assert_problem(await stage.get("/api/models", as_of_offset=-1), 422, "invalid-request")
 
 
 async def test_the_event_log_is_paged_filtered_and_says_what_is_void(stage: HttpStage, new_log: NewLog) -> None:

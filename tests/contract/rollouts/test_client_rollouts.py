@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,11 +26,10 @@ async def stage(new_log: NewLog, tmp_path: Path) -> AsyncIterator[HttpStage]:
 
 async def test_a_rollout_from_start_to_its_bake(stage: HttpStage) -> None:
     async with AsyncRegistryClient(stage.url) as client:
-        started = await client.start_rollout(
-            MODEL, ["v2"], {"kind": "canary", "weight": 500}, policy={"bake_seconds": 60}, salt="s", command_id="once"
-        )
+        wishes: dict[str, Any] = {"policy": {"bake_seconds": 60}, "salt": "s", "command_id": "once"}
+        started = await client.start_rollout(MODEL, ["v2"], {"kind": "canary", "weight": 500}, **wishes)
         assert (started["rollout_id"], started["rollout"]["salt"]) == ("r1", "s")
-        again = await client.start_rollout(MODEL, ["v2"], {"kind": "canary", "weight": 500}, command_id="once")
+        again = await client.start_rollout(MODEL, ["v2"], {"kind": "canary", "weight": 500}, **wishes)
         assert again["status"] == "unchanged"
         assert (await client.pause_rollout(MODEL, reason="lunch"))["rollout"]["status"] == "paused"
         assert (await client.resume_rollout(MODEL))["rollout"]["status"] == "running"

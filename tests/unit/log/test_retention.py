@@ -123,9 +123,9 @@ async def test_a_version_that_got_a_part_meanwhile_is_refused(
     handle = registry.handle
     seen: list[AnyCommand] = []
 
-    async def racing(command: AnyCommand) -> CommandResult:
+    async def racing(command: AnyCommand, *, actor_by: str | None = None) -> CommandResult:
         """Somebody promotes v2 right behind the first deletion."""
-        result = await handle(command)
+        result = await handle(command, actor_by=actor_by)
         if not seen:
             await handle(validate("v2"))
             await handle(promote("v2"))
