@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import typer
 from msgspec import Struct
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def print_report(report: DemoReport) -> None:
         [(act.name, act.outcome, round(act.seconds), "ok" if act.held else "NOT OK") for act in report.acts],
         title="What happened",
     )
+    typer.echo()
     swaps = ", ".join(f"{value} ms" for value in report.promotion_to_first_answer_ms)
     accuracy = ", ".join(f"{version} {share:.1%}" for version, share in report.accuracy.items())
     print_table(
