@@ -3,6 +3,7 @@
 import os
 import re
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,15 @@ def _asks_for_a_broker(item: pytest.Item) -> bool:
     return "kafka" in getattr(item, "fixturenames", ()) or any(
         value == "kafka" for value in parameters.values() if isinstance(value, str)
     )
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Undo what a command in this process set up: it logs to a standard error that is closed when it ends."""
+    before = structlog.get_config()
+    yield
+    if structlog.get_config() != before:
+        structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

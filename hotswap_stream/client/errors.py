@@ -23,6 +23,10 @@ class RefusedError(HotswapError):
         self.legal = legal
 
 
+class LoadError(HotswapError):
+    """The load that was asked for cannot be made: of this data, by this URL, or for this model."""
+
+
 class ApiUnreachableError(HotswapError):
     """The HTTP API cannot be reached, or the connection broke and did not come back."""
 

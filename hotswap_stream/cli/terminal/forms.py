@@ -20,7 +20,7 @@ OutputForm = Annotated[
     Form | None,
     typer.Option(
         "-o",
-        "--format",
+        "--output-format",
         help="How to print: table, wide (no column left out), json, jsonl (a line per entry), yaml, or name (only the "
         "names). Default: table.",
         show_default=False,

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from hotswap_stream.errors import ConfigurationError
+from hotswap_stream.client.errors import LoadError
 
 HEAD_BYTES_MAX = 65_536
 BODY_BYTES_MAX = 64 * 1_048_576
@@ -40,14 +40,14 @@ class Server(Struct, frozen=True, kw_only=True):
 
 
 def server_of(url: str) -> Server:
-    """Return the server of an http or https URL. ConfigurationError if it is none."""
+    """Return the server of an http or https URL. LoadError if it is none."""
     parts = urlsplit(url)
     try:
         port = parts.port
     except ValueError:
         port = -1
     if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
-        raise ConfigurationError(f"{url!r} is not a URL such as http://127.0.0.1:8000")
+        raise LoadError(f"{url!r} is not a URL such as http://127.0.0.1:8000")
     secure = parts.scheme == "https"
     return Server(
         host=parts.hostname, port=port or (443 if secure else 80), secure=secure, base_path=parts.path.rstrip("/")

@@ -8,9 +8,10 @@ from msgspec import Struct
 
 from hotswap_events.inference import Datatype
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
+from hotswap_stream.client.errors import LoadError
 from hotswap_stream.client.http_calls import client_options, infer_path
 from hotswap_stream.client.load.payloads import InputSpec
-from hotswap_stream.errors import ConfigurationError, HotswapError
+from hotswap_stream.errors import HotswapError
 
 FREE_SIZE = 1
 """Stands for a free size where nothing says a usual one."""
@@ -64,7 +65,7 @@ async def inputs_by_http(
 
 def _row_shape(shape: Sequence[int]) -> tuple[int, ...]:
     if not shape:
-        raise ConfigurationError("an input without a batch dimension cannot be made up; give --data")
+        raise LoadError("an input without a batch dimension cannot be made up; give --data")
     return tuple(FREE_SIZE if size < 0 else size for size in shape[1:])
 
 

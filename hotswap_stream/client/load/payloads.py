@@ -21,8 +21,8 @@ from hotswap_events.inference import (
 from hotswap_stream.application.inference.binary_tensors import HEADER_LENGTH, encode_request
 from hotswap_stream.application.inference.byte_strings import pack_strings
 from hotswap_stream.application.inference.tensor_values import STRUCT_CODES, flat_values
+from hotswap_stream.client.errors import LoadError
 from hotswap_stream.client.tensors import infer_tensors
-from hotswap_stream.errors import ConfigurationError
 
 Format = Literal["json", "msgpack", "binary"]
 
@@ -89,12 +89,12 @@ def _random_tensor(spec: InputSpec, rows: int, chance: random.Random) -> InferTe
 
 
 def file_payloads(path: Path, input_names: Sequence[str], *, rows: int, body_format: Format) -> tuple[Payload, ...]:
-    """Bodies of the rows of an .npy (one input) or .npz (an array for each input). ConfigurationError if not."""
+    """Bodies of the rows of an .npy (one input) or .npz (an array for each input). LoadError if not."""
     import numpy as np
 
     try:
         if path.stat().st_size > DATA_BYTES_MAX:
-            raise ConfigurationError(f"{path} has more than {DATA_BYTES_MAX} bytes; that is the most that is read")
+            raise LoadError(f"{path} has more than {DATA_BYTES_MAX} bytes; that is the most that is read")
         loaded = np.load(path, allow_pickle=False)
         arrays: dict[str, Any] = (
             {input_names[0]: loaded}
@@ -102,14 +102,12 @@ def file_payloads(path: Path, input_names: Sequence[str], *, rows: int, body_for
             else {name: loaded[name] for name in loaded.files}
         )
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read as .npy or .npz: {error}") from error
+        raise LoadError(f"{path} cannot be read as .npy or .npz: {error}") from error
     if sorted(arrays) != sorted(input_names):
-        raise ConfigurationError(f"{path} holds {sorted(arrays)}; the model takes {sorted(input_names)}")
+        raise LoadError(f"{path} holds {sorted(arrays)}; the model takes {sorted(input_names)}")
     lengths = {array.shape[0] if array.ndim else 0 for array in arrays.values()}
     if len(lengths) != 1 or min(lengths) < 1:
-        raise ConfigurationError(
-            f"the arrays in {path} have {sorted(lengths)} rows; all need the same number, at least 1"
-        )
+        raise LoadError(f"the arrays in {path} have {sorted(lengths)} rows; all need the same number, at least 1")
     return tuple(encode(infer_tensors(part), body_format=body_format) for part in _parts(arrays, lengths.pop(), rows))
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hotswap_stream.adapters.kafka.inference.gateway import KafkaInferenceGateway
+from hotswap_stream.client.errors import LoadError
 from hotswap_stream.client.load.drive import LoadPlan, LoadRun, LoadTarget
 from hotswap_stream.client.load.http_connection import server_of
 from hotswap_stream.client.load.http_target import HttpTarget
@@ -16,7 +17,6 @@ from hotswap_stream.client.load.model_inputs import input_names, inputs_by_http
 from hotswap_stream.client.load.payloads import Format, InputSpec, Payload, file_payloads, random_payloads
 from hotswap_stream.client.load.tally import LoadReport
 from hotswap_stream.client.load.topic_target import TopicTarget
-from hotswap_stream.errors import ConfigurationError
 
 SERIES_KEYS = 100
 """How many keys a model that takes windows is asked with, where the number is not given."""
@@ -39,7 +39,7 @@ class LoadSubject(Struct, frozen=True, kw_only=True):
     """Requests bring steps of series, each named by its key: a series' requests go to one partition."""
 
     def payloads(self, inputs: Sequence[InputSpec]) -> tuple[Payload, ...]:
-        """Return what to send to a model with these inputs. ConfigurationError for data that do not fit."""
+        """Return what to send to a model with these inputs. LoadError for data that do not fit."""
         if self.data is not None:
             return file_payloads(self.data, input_names(inputs), rows=self.rows, body_format=self.body_format)
         return random_payloads(inputs, rows=self.rows, body_format=self.body_format, seed=self.seed)
@@ -48,10 +48,10 @@ class LoadSubject(Struct, frozen=True, kw_only=True):
 def with_windows(subject: LoadSubject) -> LoadSubject:
     """Return the subject for a version that takes windows: each made-up request brings a whole window of its series.
 
-    ConfigurationError where rows of several series were asked for in one request.
+    LoadError where rows of several series were asked for in one request.
     """
     if subject.rows != 1 and subject.data is None:
-        raise ConfigurationError(
+        raise LoadError(
             f"{subject.model_name!r} takes windows: a request is about one series, so rows must be 1, not "
             f"{subject.rows}; to bring a few steps at a time, give a file of [steps, features] with --data"
         )

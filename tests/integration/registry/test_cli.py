@@ -226,7 +226,7 @@ def test_an_artifact_file_that_is_none_is_refused(cli: Cli, tmp_path: Path) -> N
 def test_the_log_is_verified_exported_and_a_changed_byte_is_named(cli: Cli, artifact: Path, tmp_path: Path) -> None:
     cli("register", "digits", str(artifact), "--reason", "first\x1b[31m")
     cli("switch", "digits", "v1")
-    assert "3 records, 3 count" in cli("audit", "verify").output
+    assert "3 records: 3 valid" in cli("audit", "verify").output
     report = read_json(cli("audit", "verify", "--json"))
     assert report["findings"] == []
     assert report["heads"]["digits"]["sequence"] == 2

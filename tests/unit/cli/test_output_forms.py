@@ -111,6 +111,6 @@ def test_every_command_that_prints_has_the_forms() -> None:
         ]
         options = {name for parameter in command.params for name in parameter.opts}
         is_one = not hasattr(command, "commands") or command.invoke_without_command
-        return [*([" ".join(path)] if is_one and "--format" not in options else []), *children]
+        return [*([" ".join(path)] if is_one and "--output-format" not in options else []), *children]
 
     assert set(lacking(typer.main.get_command(build_app()), ())) - {""} <= PRINT_NOTHING_OR_ONE_LINE
