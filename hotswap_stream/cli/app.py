@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from hotswap_stream import __version__
-from hotswap_stream.cli.planes.contexts import chosen
+from hotswap_stream.cli.planes.chosen import chosen
 from hotswap_stream.cli.sections import Sectioned, WholeSentences
 from hotswap_stream.cli.terminal.exit_codes import SHORT
 from hotswap_stream.cli.terminal.forms import with_forms
-from hotswap_stream.settings import environment_variables
 
 COMMAND_MODULES = (
     "status",
@@ -83,6 +82,8 @@ def _root(
     ] = None,
 ) -> None:
     """Models served from Kafka topics: every registry change is an event, and weights swap when it arrives."""
+    from hotswap_stream.settings import environment_variables
+
     chosen.set(chosen_context)
     if environment_variables().get("NO_COLOR"):  # as no-color.org says: anything but nothing
         context.color = False

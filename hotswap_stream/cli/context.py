@@ -61,7 +61,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show where commands go, and what says so; or one context. No key is shown, and nothing is asked."""
-    from hotswap_stream.cli.planes.contexts import chosen, read_contexts
+    from hotswap_stream.cli.planes.chosen import chosen
+    from hotswap_stream.cli.planes.contexts import read_contexts
     from hotswap_stream.cli.terminal.running import prepared_settings
     from hotswap_stream.errors import HotswapError
 

@@ -3,13 +3,13 @@
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct, field
 
+from hotswap_stream.cli.planes.chosen import chosen
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import PREFIX, environment_variables
 
@@ -34,8 +34,6 @@ API_SETTINGS = ("api_url", "api_key")
 SECRETS = ("kafka_sasl_password", "api_key")
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")]
-chosen: ContextVar[str | None] = ContextVar("context", default=None)
-"""The context of `--context`."""
 
 
 class Context(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,10 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
 from hotswap_stream.cli.planes.port import ApiReader, Question
-from hotswap_stream.client.http_calls import model_path
 
 if TYPE_CHECKING:
     from hotswap_events.commands import Refusal
@@ -20,6 +17,8 @@ PAGE_MAX = 1_000
 
 def models() -> "Question[tuple[ModelSummary, ...]]":
     """Return: which models are there, by name?"""
+    from msgspec import Struct
+
     from hotswap_stream.application.registry.queries import ModelSummary, list_models
 
     class Page(Struct):
@@ -45,12 +44,14 @@ def model(model_name: str) -> "Question[RegistryState]":
     from hotswap_stream.application.registry.queries import find_model
 
     return Question(
-        lambda streams: find_model(streams, model_name), lambda api: api.get(model_path(model_name), RegistryState)
+        lambda streams: find_model(streams, model_name), lambda api: api.get(_model_path(model_name), RegistryState)
     )
 
 
 def versions(model_name: str, stage: "VersionStage | None" = None) -> "Question[tuple[RegistryVersion, ...]]":
     """Return: which versions has a model, newest first?"""
+    from msgspec import Struct
+
     from hotswap_events.registry_state import RegistryVersion
     from hotswap_stream.application.registry.queries import list_versions
 
@@ -63,7 +64,7 @@ def versions(model_name: str, stage: "VersionStage | None" = None) -> "Question[
         before: int | None = None
         while True:
             query: dict[str, object] = {"stage": stage, "before_sequence": before, "limit": PAGE_MAX}
-            page = await api.get(f"{model_path(model_name)}/versions", Page, query)
+            page = await api.get(f"{_model_path(model_name)}/versions", Page, query)
             if not isinstance(page, Page):
                 return page
             found += page.versions
@@ -80,7 +81,7 @@ def comparison(model_name: str, left: str, right: str) -> "Question[Comparison]"
 
     return Question(
         lambda streams: compare_versions(streams, model_name, left, right),
-        lambda api: api.get(f"{model_path(model_name)}/compare", Comparison, {"left": left, "right": right}),
+        lambda api: api.get(f"{_model_path(model_name)}/compare", Comparison, {"left": left, "right": right}),
     )
 
 
@@ -102,7 +103,7 @@ def model_alerts(model_name: str, severity: Any = None, *, ended: bool = False) 
     query: dict[str, object] = {"severity": severity, "ended": ended}
     return Question(
         lambda streams: find_alerts(streams, model_name, severity=severity, ended=ended),
-        lambda api: api.get(f"{model_path(model_name)}/alerts", ModelAlerts, query),
+        lambda api: api.get(f"{_model_path(model_name)}/alerts", ModelAlerts, query),
     )
 
 
@@ -112,7 +113,7 @@ def alert_policy(model_name: str) -> "Question[AlertPolicyReport]":
 
     return Question(
         lambda streams: find_alert_policy(streams, model_name),
-        lambda api: api.get(f"{model_path(model_name)}/alert-policy", AlertPolicyReport),
+        lambda api: api.get(f"{_model_path(model_name)}/alert-policy", AlertPolicyReport),
     )
 
 
@@ -122,7 +123,7 @@ def rollout(model_name: str) -> "Question[RolloutReport]":
 
     return Question(
         lambda streams: find_rollout(streams, model_name),
-        lambda api: api.get(f"{model_path(model_name)}/rollout", RolloutReport),
+        lambda api: api.get(f"{_model_path(model_name)}/rollout", RolloutReport),
     )
 
 
@@ -132,7 +133,7 @@ def rollouts(model_name: str) -> "Question[RolloutList]":
 
     return Question(
         lambda streams: list_rollouts(streams, model_name),
-        lambda api: api.get(f"{model_path(model_name)}/rollouts", RolloutList),
+        lambda api: api.get(f"{_model_path(model_name)}/rollouts", RolloutList),
     )
 
 
@@ -142,5 +143,11 @@ def serving(model_name: str) -> "Question[ServingView]":
 
     return Question(
         lambda streams: find_serving(streams, model_name),
-        lambda api: api.get(f"{model_path(model_name)}/serving", ServingView),
+        lambda api: api.get(f"{_model_path(model_name)}/serving", ServingView),
     )
+
+
+def _model_path(model_name: str) -> str:
+    from hotswap_stream.client.http_calls import model_path
+
+    return model_path(model_name)

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from msgspec import Struct
 
 from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.rollouts.evidence import RolloutId
@@ -24,7 +24,8 @@ LOOK_SECONDS = 0.5
 Standing = Literal["moves", "waits", "promoted", "not-promoted"]
 
 
-class RolloutStanding(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class RolloutStanding:
     """Where one rollout stands."""
 
     model_name: str

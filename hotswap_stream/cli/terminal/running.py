@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
-from hotswap_stream.cli.planes.contexts import context_environment
 from hotswap_stream.cli.terminal.exit_codes import CONFIGURATION as CONFIGURATION
 from hotswap_stream.cli.terminal.exit_codes import FAILED as FAILED
 from hotswap_stream.cli.terminal.exit_codes import INTERRUPTED as INTERRUPTED
@@ -103,6 +102,7 @@ def run(
 
 def prepared_settings(*, quiet: bool, heeds_context: bool = True) -> "Settings":
     """Return the settings of the environment, with logging set up. ConfigurationError if one does not fit."""
+    from hotswap_stream.cli.planes.contexts import context_environment
     from hotswap_stream.observability.logging import configure_logging
     from hotswap_stream.settings import load_settings, passed_over
 

@@ -8,12 +8,15 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import AnyCommand
 from hotswap_events.envelope import Envelope
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.domain.reserved import TOPIC_ACTOR
 from hotswap_stream.domain.state.model import ModelState
 from tests.support.samples.registry import (
     EPOCH,
@@ -77,7 +80,9 @@ async def expected_states(commands: list[AnyCommand]) -> dict[str, ModelState]:
     await registry.start()
     try:
         for command in commands:
-            await registry.handle(command)
+            # Who asks by the topic is who he says there, and no more.
+            said = replace(command, actor=f"{TOPIC_ACTOR}{command.actor}")
+            await registry.handle(said, actor_by="topic")
         return {name: timeless(stream.state) for name, stream in registry.fold.streams.items()}
     finally:
         await registry.stop()

@@ -217,7 +217,7 @@ async def test_what_a_worker_could_not_observe_is_seen_in_the_fleet_and_in_the_m
                 await stage.send(request_body(f"r-{number}"), partition=0, headers=headers)
             await answers.until(lambda: len(answers.by_partition[0]) == 20)
         lost, earlier = 0, -1
-        wanted = f'observations_lost{{model_name="{MODEL}",what="answers_not_counted",worker="w1"}}'
+        wanted = f'observations_lost{{worker="w1",model_name="{MODEL}",what="answers_not_counted"}}'
         async with asyncio.timeout(30):
             # The worker tells it once a second, and may do so before it has counted all.
             while not lost or lost != earlier:

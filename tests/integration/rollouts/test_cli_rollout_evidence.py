@@ -66,8 +66,8 @@ def test_what_was_observed_is_reported_and_tried_again(
     assert (tried["actual"]["outcome"], tried["trial"]["outcome"]) == ("undecided", "promoted")
     assert tried["trial"]["cost"]["requests"] == 400
     assert tried["actual"]["cost"]["requests"] == 1_200
-    said = cli("rollout", "backtest", "digits", "--policy", str(lenient), "--from", "2020-01-01T00:00:00Z").stdout
-    assert "v2 in production" in said
+    since = ("--from", "2020-01-01T00:00:00Z", "-o", "wide")
+    assert "v2 in production" in cli("rollout", "backtest", "digits", "--policy", str(lenient), *since).stdout
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("metrics = [{ metric = 'latency', margin = 0.5 }]")
     assert "needs slow_ms" in cli("rollout", "backtest", "digits", "--policy", str(wrong), code=2).output
