@@ -117,6 +117,8 @@ class RegistryAgent:
             _log.warning("registry_record_unreadable", offset=record.offset, cause=event.cause[:1_000])
             return None
         subject = event.header.subject if isinstance(event, UnknownEvent) else event.subject
+        if subject == LOG_STREAM:
+            return None  # what the log says of itself is of no model
         if wrong := wrong_model_name(subject):
             _log.warning("registry_state_withheld", offset=record.offset, cause=wrong)
             return None

@@ -86,7 +86,9 @@ async def test_a_canary_whose_errors_are_larger_is_aborted_and_an_alert_is_raise
             history = bootstrap.recorded_history(settings)
             report = await experiment_report(stage.registry.fold.streams, MODEL, history, answers=answers)
         assert not isinstance(report, Refusal)
-        assert report.advice == "roll back"
+        assert report.advice == "ended"
+        assert report.decision is not None
+        assert (report.decision.outcome, report.decision.by) == ("aborted", "rollout-analysis")
         assert report.feedback["joined"] >= evidence.count
         before, after = (arm.by_feedback["absolute-error"] for arm in report.arms)
         assert (before.unit, before.better) == ("target", "lower")
