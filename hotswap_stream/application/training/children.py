@@ -19,6 +19,8 @@ _log = structlog.get_logger(__name__)
 RUNS_MAX = 2
 ACCEPT_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 15.0
+TAIL_SECONDS_MAX = 1.0
+"""How long what a run said last is waited for when it has ended: what it started may hold its standard error open."""
 _POLL_SECONDS = 0.05
 _ERROR_CHARACTERS_MAX = 2_000
 
@@ -59,19 +61,12 @@ class TrainingChildren:
         """
         if len(self._running) >= RUNS_MAX:
             raise TrainingBusyError(f"{RUNS_MAX} training runs are under way; try again when one has ended")
-        process = await asyncio.create_subprocess_exec(
-            *tethered(self._command, os.getpid()),
-            env=self._environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        process, said = await self._spawned()
         self._running[spec.run_id] = process
         if process.stdin is not None:
             process.stdin.write(msgspec.json.encode(OrderedRun(spec=spec, reason=reason)) + b"\n")
             process.stdin.close()
-        watcher = asyncio.create_task(self._watch(spec.run_id, process), name=f"training-{spec.run_id}")
+        watcher = asyncio.create_task(self._watch(spec.run_id, process, said), name=f"training-{spec.run_id}")
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
         with suppress(TimeoutError):
@@ -80,6 +75,27 @@ class TrainingChildren:
                     if watcher.done():
                         raise TrainingNotStartedError(f"training run {spec.run_id!r} did not start; the log says why")
                     await asyncio.sleep(_POLL_SECONDS)
+
+    async def _spawned(self) -> "tuple[asyncio.subprocess.Process, _Tail]":
+        # A pipe of our own: one of asyncio's would keep the process from ending here for as long as anybody holds it.
+        ours, theirs = os.pipe()
+        try:
+            _, said = await asyncio.get_running_loop().connect_read_pipe(_Tail, os.fdopen(ours, "rb"))
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *tethered(self._command, os.getpid()),
+                    env=self._environment,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=theirs,
+                    start_new_session=True,
+                )
+            except BaseException:
+                said.close()
+                raise
+        finally:
+            os.close(theirs)
+        return process, said
 
     async def stop(self) -> None:
         """End the runs that are left; each leaves an event that says so."""
@@ -93,17 +109,45 @@ class TrainingChildren:
                     process.kill()
             await asyncio.gather(*self._watchers, return_exceptions=True)
 
-    async def _watch(self, run_id: str, process: asyncio.subprocess.Process) -> None:
-        tail = b""
+    async def _watch(self, run_id: str, process: asyncio.subprocess.Process, said: "_Tail") -> None:
         try:
-            if process.stderr is not None:
-                while chunk := await process.stderr.read(4_096):
-                    tail = (tail + chunk)[-_ERROR_CHARACTERS_MAX:]
             code = await process.wait()
+            await said.wait_for_end(TAIL_SECONDS_MAX)
         except Exception:  # noqa: BLE001 - whatever became of the watching, the run is not one that goes on
             _log.exception("training_not_watched", run_id=run_id)
             return
         finally:
+            said.close()
             del self._running[run_id]
         if code:
-            _log.warning("training_ended", run_id=run_id, exit_code=code, detail=tail.decode(errors="replace"))
+            detail = said.last.decode(errors="replace")
+            _log.warning("training_ended", run_id=run_id, exit_code=code, detail=detail)
+
+
+class _Tail(asyncio.Protocol):
+    """Keeps the last of what comes out of a pipe."""
+
+    def __init__(self) -> None:
+        self.last = b""
+        self._transport: asyncio.BaseTransport | None = None
+        self._ended = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.last = (self.last + data)[-_ERROR_CHARACTERS_MAX:]
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._ended.set()
+
+    async def wait_for_end(self, seconds_max: float) -> None:
+        """Return when nobody can write any more, or the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds_max):
+                await self._ended.wait()
+
+    def close(self) -> None:
+        """Read no more."""
+        if self._transport is not None:
+            self._transport.close()
