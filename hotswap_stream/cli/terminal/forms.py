@@ -15,12 +15,12 @@ import typer
 Form = Literal["table", "wide", "json", "jsonl", "yaml", "name"]
 TABLES: tuple[Form, ...] = ("table", "wide")
 FORM_OPTION = "output_form"
+FORM_NAMES = ("-o", "--output-format")
 
 OutputForm = Annotated[
     Form | None,
     typer.Option(
-        "-o",
-        "--output-format",
+        *FORM_NAMES,
         help="How to print: table, wide (no column left out), json, jsonl (a line per entry), yaml, or name (only the "
         "names). Default: table.",
         show_default=False,
@@ -59,8 +59,9 @@ def with_forms(command: Callable[..., Any]) -> Callable[..., Any]:
     as_json = signature.parameters.get("as_json")
     if as_json is None or get_args(as_json.annotation)[:1] != (bool,):
         return command
-    if any("-o" in _names(parameter) for parameter in signature.parameters.values()):
-        raise ValueError(f"{command.__name__} has another -o")
+    taken = {name for parameter in signature.parameters.values() for name in _names(parameter)}
+    if twice := [name for name in FORM_NAMES if name in taken]:
+        raise ValueError(f"{command.__name__} has another {twice[0]}")
 
     def chosen(*arguments: Any, **options: Any) -> Any:
         wanted: Form | None = options.pop(FORM_OPTION)
