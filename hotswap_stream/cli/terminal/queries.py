@@ -6,6 +6,7 @@ from hotswap_stream.cli.planes.port import Question
 from hotswap_stream.cli.terminal.options import parse_as_of
 from hotswap_stream.cli.terminal.printing import refuse
 from hotswap_stream.cli.terminal.running import run_on_cluster, run_on_plane
+from hotswap_stream.errors import HotswapError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,5 +44,5 @@ def ask(question: Any, *, as_of: str | None, as_json: bool) -> Any:
 
 
 async def _no_api(_api: object) -> Any:
-    """Stand where no API is asked: `run_on_cluster` saw to that."""
-    raise NotImplementedError
+    """Stand where no API is asked: `run_on_cluster` refuses to before."""
+    raise HotswapError("this can be asked of the cluster alone")

@@ -19,10 +19,10 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from torch import nn
 
 from hotswap_stream.client.publishing.preparing import prepared
 from hotswap_stream.client.publishing.wishes import Wishes
+from tests.support.samples.transformer import Block
 
 Tensors = Mapping[str, Any]
 
@@ -55,21 +55,6 @@ def silero_model(folder: Path) -> Sample:
     state = np.random.default_rng(1).normal(0, 0.1, (2, 1, 128)).astype(np.float32)
     inputs = {"input": window, "state": state, "sr": np.array(16_000, np.int64)}
     return _graphs(folder, GRAPH_OF_SILERO, lambda graph: None, inputs)  # noqa: ARG005
-
-
-class Block(nn.Module):
-    """A transformer block over tokens, of any length."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(100, 16)
-        self.block = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
-        self.head = nn.Linear(16, 5)
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return five scores a row."""
-        hidden: torch.Tensor = self.head(self.block(self.embedding(tokens)).mean(1))
-        return hidden
 
 
 def transformer_model(folder: Path) -> Sample:

@@ -14,22 +14,9 @@ from hotswap_stream.client.publishing.errors import ExampleError, PublishError, 
 from hotswap_stream.client.publishing.preparing import Prepared, prepared
 from hotswap_stream.client.publishing.running import run_graph
 from hotswap_stream.client.publishing.wishes import Wishes
+from tests.support.samples.transformer import Block
 
 FEATURES = np.random.default_rng(0).random((20, 4))
-
-
-class Block(nn.Module):
-    """A transformer block over tokens, of any length."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(100, 16)
-        self.block = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
-        self.head = nn.Linear(16, 5)
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        hidden: torch.Tensor = self.head(self.block(self.embedding(tokens)).mean(1))
-        return hidden
 
 
 class SumAndDifference(nn.Module):

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from hotswap_stream.application.monitoring.answered import Answered
-from hotswap_stream.application.monitoring.figures import read_figures
+from hotswap_stream.application.monitoring.figures import AnswerFigures, read_figures
 from hotswap_stream.application.monitoring.traffic import WINDOW_SECONDS, RecentSums, Traffic
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.kafka.reading import Record, read_to
@@ -91,8 +91,8 @@ class ObservationFollower:
                 places |= {part: await consumer.position(part) for part in ends}
 
     def _fold(self, record: Record) -> None:
-        found = read_figures(record.value)
-        if found is None or record.key != found.model_name.encode():
+        found = _figures(record)
+        if found is None:
             return
         at_s = record.timestamp / 1_000
         if at_s >= self._newest_s:
@@ -121,11 +121,17 @@ async def read_traffic(client_options: Mapping[str, Any], topic: str) -> tuple[T
         if ends:
             async for _part, records in read_to(consumer, ends, poll_ms=POLL_MS):
                 for record in records:
-                    found = read_figures(record.value)
+                    found = _figures(record)
                     if found is not None:
                         now_s = max(now_s, record.timestamp / 1_000)
                         traffic.add(found, record.timestamp / 1_000)
     return traffic, now_s
+
+
+def _figures(record: Record) -> AnswerFigures | None:
+    """Return what a record says; None for any bytes that are no observation, or that speak of another key's model."""
+    found = read_figures(record.value)
+    return found if found is not None and record.key == found.model_name.encode() else None
 
 
 async def _begin(
