@@ -29,6 +29,8 @@ class ObservationFollower:
 
     def __init__(self, client_options: Mapping[str, Any], topic: str) -> None:
         self.known = False
+        self.passed_over = 0
+        """Records that are no observation, or speak of another key's model; the agents make dead letters of them."""
         self._client_options = dict(client_options)
         self._topic = topic
         self._traffic = Traffic()
@@ -93,6 +95,9 @@ class ObservationFollower:
     def _fold(self, record: Record) -> None:
         found = _figures(record)
         if found is None:
+            self.passed_over += 1
+            if self.passed_over & (self.passed_over - 1) == 0:  # the 1st, 2nd, 4th, 8th …
+                _log.warning("observation_passed_over", count=self.passed_over, offset=record.offset)
             return
         at_s = record.timestamp / 1_000
         if at_s >= self._newest_s:
