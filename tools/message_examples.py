@@ -37,6 +37,7 @@ from hotswap_stream.application.registry.fold import Applied, RegistryFold
 from hotswap_stream.application.registry.view import registry_state
 from hotswap_stream.domain.decide import Accepted, decide
 from tools.alert_examples import alert_commands
+from tools.dataset_examples import dataset_commands
 from tools.emergency_examples import emergency_examples
 from tools.observation_examples import observation_examples
 from tools.profile_examples import profile_commands
@@ -118,6 +119,7 @@ _COMMANDS: Sequence[AnyCommand] = (
     *profile_commands(_by_ada, "v2"),
     *alert_commands(_by_ada, "v2"),
     *tag_commands(_by_ada, "v2"),
+    *dataset_commands(_by_ada),
 )
 
 

@@ -13,6 +13,9 @@ from hotswap_events.command import ModelName as ModelName
 from hotswap_events.command import ModelVersion as ModelVersion
 from hotswap_events.command import Reason as Reason
 from hotswap_events.command import RunId as RunId
+from hotswap_events.dataset import DatasetCommand
+from hotswap_events.dataset import RecordDataset as RecordDataset
+from hotswap_events.dataset import SetRequestRetention as SetRequestRetention
 from hotswap_events.profile import ProfileVersion as ProfileVersion
 from hotswap_events.registry import ArtifactFacts, ArtifactTrial, Provenance, RollBackCause, TrainingFailureCause
 from hotswap_events.rollout_commands import ChooseValidationSet as ChooseValidationSet
@@ -135,6 +138,7 @@ AnyCommand = (
     | ProfileVersion
     | TagCommand
     | AlertCommand
+    | DatasetCommand
 )
 
 RefusalCode = Literal[

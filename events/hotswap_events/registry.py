@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from hotswap_events.alert_care import ALERT_CARE_EVENT_TYPES, AlertCareEvent
 from hotswap_events.alerts import ALERT_EVENT_TYPES, AlertEvent
+from hotswap_events.dataset import DATASET_EVENT_TYPES, DatasetEvent
 from hotswap_events.emergency import EMERGENCY_EVENT_TYPES, EmergencyEvent
 from hotswap_events.profile import PROFILE_EVENT_TYPES, ModelProfiled
 from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutEvent
@@ -177,6 +178,7 @@ RegistryEvent = (
     | AlertEvent
     | AlertCareEvent
     | EmergencyEvent
+    | DatasetEvent
 )
 
 EVENT_TYPES: dict[str, type[Struct]] = {
@@ -198,9 +200,12 @@ EVENT_TYPES: dict[str, type[Struct]] = {
     **ALERT_EVENT_TYPES,
     **ALERT_CARE_EVENT_TYPES,
     **EMERGENCY_EVENT_TYPES,
+    **DATASET_EVENT_TYPES,
 }
 """Stored type name → class. A name, once released, keeps its meaning for ever."""
 
-IGNORABLE_EVENTS: frozenset[type[Struct]] = frozenset((*TAG_EVENT_TYPES.values(), *ALERT_CARE_EVENT_TYPES.values()))
+IGNORABLE_EVENTS: frozenset[type[Struct]] = frozenset(
+    (*TAG_EVENT_TYPES.values(), *ALERT_CARE_EVENT_TYPES.values(), *DATASET_EVENT_TYPES.values())
+)
 """Written as ignorable: nothing is decided by them, so older releases may go on without them. None of them may ever
 contradict a state, since it counts for those."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from hotswap_events.commands import AnyCommand, Refusal, RegisterVersion, StartTraining, TagModel, ValidateVersion
 from hotswap_stream.domain.alerts.rules import ALERT_RULES
+from hotswap_stream.domain.dataset_rules import DATASET_RULES
 from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.decision import Accepted as Accepted
 from hotswap_stream.domain.deciding.decision import Decision as Decision
@@ -64,4 +65,5 @@ _RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
     **ALERT_RULES,
     **VALIDATION_RULES,
     **TAG_RULES,
+    **DATASET_RULES,
 }

@@ -14,6 +14,7 @@ from typing import Any
 from hotswap_events.envelope import Envelope
 from hotswap_events.log_stream import LOG_EVENT_TYPES
 from hotswap_stream.domain.alerts.evolve import ALERT_HANDLERS
+from hotswap_stream.domain.dataset_rules import DATASET_HANDLERS
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError as IllegalEventError
 from hotswap_stream.domain.emergency_evolve import EMERGENCY_HANDLERS
 from hotswap_stream.domain.rollouts.evolve import ROLLOUT_HANDLERS
@@ -85,5 +86,6 @@ _HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
     **TAG_HANDLERS,
     **ALERT_HANDLERS,
     **EMERGENCY_HANDLERS,
+    **DATASET_HANDLERS,
     **dict.fromkeys(LOG_EVENT_TYPES.values(), _of_the_log),
 }

@@ -26,6 +26,7 @@ from tests.replay.actor_history import actors
 from tests.replay.alert_care_history import alert_care
 from tests.replay.alert_history import alerts
 from tests.replay.approval_history import approvals
+from tests.replay.dataset_history import datasets
 from tests.replay.emergency_history import emergencies
 from tests.replay.graph_history import graphs
 from tests.replay.option_history import version_options
@@ -194,6 +195,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("alert-care", alert_care),
     ("approvals", approvals),
     ("webhooks", webhooks),
+    ("datasets", datasets),
 )
 """File name → what is written into it. A scenario that was written once is never changed; a new one gets a line."""
 

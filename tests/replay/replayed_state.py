@@ -79,7 +79,8 @@ def _stream(stream: Stream) -> dict[str, Any]:
     with_set = {} if state.validation_set is None else {"validation_set": state.validation_set}
     with_tags = {"tags": state.tags} if state.tags else {}
     with_aliases = {"aliases": state.aliases} if state.aliases else {}
-    with_rest = {**with_set, **with_tags, **with_aliases}
+    with_datasets = {"datasets": _datasets(state)} if state.datasets or state.request_retention else {}
+    with_rest = {**with_set, **with_tags, **with_aliases, **with_datasets}
     return {**with_rollouts, **with_serving, **with_alerts, **with_rest} | {
         "sequence": state.sequence,
         "head_digest": stream.head_digest,
@@ -123,6 +124,17 @@ def _version(version: VersionState) -> dict[str, Any]:
         "baseline_version": None if validation is None else validation.baseline_version,
         **({} if validation is None or validation.detail is None else {"verdict_detail": validation.detail}),
         "production_sequences": version.production_sequences,
+    }
+
+
+def _datasets(state: ModelState) -> dict[str, Any]:
+    """Only of models that have any: histories of before say nothing of datasets."""
+    return {
+        "built": {
+            digest: [found.sequence, found.at, found.actor, found.built] for digest, found in state.datasets.items()
+        },
+        "names": state.dataset_names,
+        "request_retention": state.request_retention,
     }
 
 

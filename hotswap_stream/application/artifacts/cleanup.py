@@ -110,6 +110,7 @@ def _holders(streams: Streams, state: ModelState, reasons: Mapping[str, str | No
     for other in streams.values():
         if other.state.validation_set is not None:
             holders[other.state.validation_set.artifact_digest] = f"the validation set of {other.state.model_name}"
+        holders.update(dict.fromkeys(other.state.datasets, f"a dataset of {other.state.model_name}"))
         for name, version in other.state.versions.items():
             own = other.state.model_name == state.model_name
             if not version.artifact_deleted and (not own or reasons[name] is not None):
@@ -218,7 +219,7 @@ async def _delete_unnamed(registry: Registry, artifacts: ArtifactStore, model_na
 
 
 def _named(registry: Registry) -> frozenset[str]:
-    """Return the digests of what versions have, and of the validation sets of models."""
+    """Return the digests of what versions have, and of the validation sets and datasets of models."""
     versions = {
         digest
         for name in registry.fold.streams
@@ -227,7 +228,8 @@ def _named(registry: Registry) -> frozenset[str]:
         for digest in _digests(version)
     }
     sets = (registry.state(name).validation_set for name in registry.fold.streams)
-    return frozenset(versions | {chosen.artifact_digest for chosen in sets if chosen is not None})
+    datasets = {digest for name in registry.fold.streams for digest in registry.state(name).datasets}
+    return frozenset(versions | datasets | {chosen.artifact_digest for chosen in sets if chosen is not None})
 
 
 def _digests(version: VersionState) -> tuple[str, ...]:

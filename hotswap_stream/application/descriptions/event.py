@@ -12,6 +12,7 @@ from hotswap_events.log_stream import FindingAcknowledged, LogBegun
 from hotswap_events.rollout import RolloutAnalysisRecorded
 from hotswap_events.webhooks import WebhookRemoved, WebhookSet
 from hotswap_stream.application.descriptions.alert import ALERT_DESCRIPTIONS
+from hotswap_stream.application.descriptions.dataset import DATASET_DESCRIPTIONS
 from hotswap_stream.application.descriptions.rollout import ROLLOUT_DESCRIPTIONS
 from hotswap_stream.application.descriptions.serving import SERVING_DESCRIPTIONS
 from hotswap_stream.application.descriptions.text import printable, shortened
@@ -71,6 +72,7 @@ def _when(time: datetime) -> str:
 
 _WHAT: dict[type, Callable[[Any, str], str]] = {
     **VERSION_DESCRIPTIONS,
+    **DATASET_DESCRIPTIONS,
     **ROLLOUT_DESCRIPTIONS,
     **SERVING_DESCRIPTIONS,
     **ALERT_DESCRIPTIONS,

@@ -10,6 +10,7 @@ from contextlib import suppress
 from weakref import WeakValueDictionary
 
 from hotswap_events.commands import AnyCommand, CommandResult, Refusal
+from hotswap_events.dataset import DatasetBuilt
 from hotswap_events.registry import ModelTrained, RegistryEvent
 from hotswap_events.validation_set import ValidationSetChosen
 from hotswap_stream.application.clock import Clock
@@ -125,6 +126,8 @@ class CommandHandler:
                         await self._on_artifact_named(data.graph.digest)
                 elif isinstance(data, ValidationSetChosen):
                     await self._on_artifact_named(data.validation_set.artifact_digest)
+                elif isinstance(data, DatasetBuilt):
+                    await self._on_artifact_named(data.artifact_digest)
 
     def _expired(self, command: AnyCommand) -> Refusal | None:
         """Return the refusal of a command whose time is over: whoever sent it has long done something else."""

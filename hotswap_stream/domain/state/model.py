@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from hotswap_events.dataset import DatasetBuilt, RequestRetention
 from hotswap_events.envelope import Timestamp
 from hotswap_events.profile import ModelProfiled
 from hotswap_events.registry import ArtifactFacts, ArtifactTrial, ModelValidated, Provenance
@@ -69,6 +70,16 @@ class RunState(Struct, frozen=True, gc=False):
     detail: str | None = None
 
 
+class DatasetState(Struct, frozen=True, gc=False):
+    """One dataset."""
+
+    built: DatasetBuilt
+    sequence: int
+    """Of the event that recorded it."""
+    at: Timestamp
+    actor: str
+
+
 class ModelState(Struct, gc=False):
     """Everything that a decision about one model needs."""
 
@@ -106,6 +117,12 @@ class ModelState(Struct, gc=False):
     """Free labels of the model; replaced as a whole, never changed in place."""
     aliases: dict[str, str] = {}
     """Name → the version it points at."""
+    datasets: dict[str, DatasetState] = {}
+    """By digest, oldest first."""
+    dataset_names: dict[str, str] = {}
+    """Name → the digest of the dataset that it stands for."""
+    request_retention: RequestRetention | None = None
+    """How long requests and answers are kept; None: the default."""
 
     @property
     def exists(self) -> bool:
@@ -146,4 +163,7 @@ class ModelState(Struct, gc=False):
             self.rolled_back_from,
             dict(self.tags),
             dict(self.aliases),
+            dict(self.datasets),
+            dict(self.dataset_names),
+            self.request_retention,
         )

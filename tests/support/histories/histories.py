@@ -17,6 +17,7 @@ from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.domain.decide import Accepted, Decision, decide
 from hotswap_stream.domain.state.model import ModelState
 from tests.support.histories.alert_intents import alert_command
+from tests.support.histories.dataset_intents import dataset_command
 from tests.support.histories.rollout_intents import rollout_command
 from tests.support.histories.serving_intents import serving_command
 from tests.support.samples.profiles import profile
@@ -98,6 +99,8 @@ class Intent:
                 return serving_command(state, self.seed, **attributes)
             case "alert":
                 return alert_command(state, self.seed, **attributes)
+            case "dataset":
+                return dataset_command(state, self.seed, **attributes)
             case _:
                 return roll_back("operator", None if self.honest else version, **attributes)
 
@@ -114,6 +117,7 @@ KINDS = {
     "fail training": 1,
     "profile": 1,
     "rollout": 10,
+    "dataset": 2,
 }
 SERVING_KINDS = {"register": 3, "promote": 4, "switch": 5, "archive": 1, "roll back": 1, "serving": 16}
 ALERT_KINDS = {"register": 2, "promote": 1, "switch": 1, "rollout": 1, "alert": 16}

@@ -12,6 +12,7 @@ from hotswap_events.envelope import GENESIS, Envelope
 from hotswap_events.nesting import NESTING_MAX
 from hotswap_events.registry import EVENT_TYPES, RegistryEvent
 from tests.support.samples import alerts as alert_samples
+from tests.support.samples import datasets as dataset_samples
 from tests.support.samples import emergencies as emergency_samples
 from tests.support.samples import rollouts as rollout_samples
 from tests.support.samples import serving as serving_samples
@@ -46,6 +47,7 @@ ALL_EVENTS: tuple[RegistryEvent, ...] = (
     *(data for data, _ in alert_samples.DESCRIBED),
     profiled(),
     *(data for data, _ in emergency_samples.DESCRIBED),
+    *(data for data, _ in dataset_samples.DESCRIBED),
 )
 
 

@@ -12,6 +12,7 @@ from hotswap_events.registry import EVENT_TYPES, RegistryEvent, TrainingFailed
 from hotswap_stream.application.descriptions.event import describe
 from hotswap_stream.application.registry.feed import EntryFilter, LogEntry
 from tests.support.samples import alerts as alert_samples
+from tests.support.samples import datasets as dataset_samples
 from tests.support.samples import emergencies as emergency_samples
 from tests.support.samples import rollouts as rollout_samples
 from tests.support.samples import serving as serving_samples
@@ -53,6 +54,7 @@ DESCRIPTIONS: list[tuple[RegistryEvent, str]] = [
     *serving_samples.DESCRIBED,
     *alert_samples.DESCRIBED,
     *emergency_samples.DESCRIBED,
+    *dataset_samples.DESCRIBED,
 ]
 
 
