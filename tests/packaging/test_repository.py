@@ -1,6 +1,7 @@
 """What must never be in the repository, and rules about the code that no other tool checks."""
 
 import ast
+import json
 import subprocess
 import sys
 import tomllib
@@ -36,6 +37,8 @@ _LOCK_FILES = frozenset(
     {"poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "package-lock.json", "yarn.lock"}
     | {"pnpm-lock.yaml", "Cargo.lock", "go.sum"}
 )
+# npm has no constraints apart from it. `npm i --omit-lockfile-registry-resolved --ignore-scripts` leaves hosts out.
+_LOCK_OF_THE_PAGE = ROOT / "page" / "package-lock.json"
 _BINARIES = frozenset(
     {".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".safetensors", ".onnx", ".npy", ".npz", ".h5", ".ckpt"}
     | {".jar", ".whl", ".tgz", ".zip", ".so", ".pyc", ".aot"}
@@ -99,7 +102,15 @@ def test_no_registry_is_named_by_its_host() -> None:
 
 
 def test_no_lock_files_weights_archives_or_pickles() -> None:
-    assert [_named(path) for path in _files() if path.name in _LOCK_FILES or path.suffix in _BINARIES] == []
+    found = [path for path in _files() if path.name in _LOCK_FILES or path.suffix in _BINARIES]
+    assert [_named(path) for path in found if path != _LOCK_OF_THE_PAGE] == []
+
+
+def test_the_lock_file_of_the_page_says_what_and_not_from_where() -> None:
+    packages = json.loads(_LOCK_OF_THE_PAGE.read_text(encoding="utf-8"))["packages"]
+    assert len(packages) > 3
+    assert [name for name, package in packages.items() if "resolved" in package] == []
+    assert [name for name, package in packages.items() if name and "integrity" not in package] == []
 
 
 def test_no_minified_files() -> None:

@@ -1,0 +1,20 @@
+/** The shapes of the API, from its OpenAPI document: a change of the API is a type error here. */
+import type { components } from "api-types";
+
+type Schemas = components["schemas"];
+
+export type Status = Schemas["Status"];
+export type ModelSummary = Schemas["ModelSummary"];
+export type Model = Schemas["RegistryState"];
+export type Version = Schemas["RegistryVersion"];
+export type Rollout = Schemas["RolloutRecord"];
+export type RolloutNow = Schemas["RolloutReport"];
+export type RolloutReport = Schemas["ExperimentReport"];
+export type Health = Schemas["ModelHealth"];
+export type Answers = Schemas["AnswersHealth"];
+export type Entry = Schemas["LogEntry"];
+export type Problem = Schemas["Problem"];
+export type CommandAnswer = Schemas["CommandAnswer"];
+export type Arm = Schemas["Arm"];
+export type Alert = Schemas["AlertView"];
+export type Fleet = Schemas["ModelFleet"];

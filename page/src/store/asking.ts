@@ -1,0 +1,86 @@
+/** All that the page asks of the API. */
+import { asOf } from "./route";
+import type { Problem } from "./api";
+import { sessionEnded } from "./session";
+
+/** What the API said no to, or why it could not be asked. */
+export class Refused extends Error {
+  constructor(
+    readonly problem: Pick<Problem, "title" | "detail" | "code" | "status"> & Partial<Problem>,
+  ) {
+    super(problem.detail || problem.title);
+  }
+}
+
+export interface Answered<T> {
+  readonly value: T;
+  /** For `If-Match`: what was seen when the reader decided. */
+  readonly etag: string | null;
+}
+
+const ASKING_MS_MAX = 15_000;
+
+/**
+ * Ask a query.
+ *
+ * @param past whether the query may be asked of a moment in the past, which it then is.
+ */
+export async function get<T>(path: string, past = false, signal?: AbortSignal): Promise<Answered<T>> {
+  const offset = asOf.peek();
+  const joint = path.includes("?") ? "&" : "?";
+  const url = past && offset !== null ? `${path}${joint}as_of_offset=${offset}` : path;
+  return answered<T>(await asked(url, { signal: signal ?? null }));
+}
+
+export interface Sending {
+  readonly method?: "POST" | "PUT" | "DELETE" | "PATCH";
+  readonly body?: unknown;
+  /** The ETag that the reader decided on. */
+  readonly ifMatch?: string | null;
+  /** The same key again never applies twice. */
+  readonly key?: string;
+}
+
+/** Send a command. */
+export async function send<T>(path: string, { method = "POST", body = {}, ifMatch, key }: Sending = {}): Promise<Answered<T>> {
+  const headers: Record<string, string> = { "Content-Type": "application/json", "Idempotency-Key": key ?? newKey() };
+  if (ifMatch) headers["If-Match"] = ifMatch;
+  return answered<T>(await asked(path, { method, headers, body: JSON.stringify(body) }));
+}
+
+export function newKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return `page-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+async function asked(url: string, request: RequestInit): Promise<Response> {
+  const limit = AbortSignal.timeout(ASKING_MS_MAX);
+  const signal = request.signal ? AbortSignal.any([request.signal, limit]) : limit;
+  try {
+    return await fetch(relative(url), { ...request, signal, headers: { Accept: "application/json", ...request.headers } });
+  } catch (error) {
+    if (request.signal?.aborted) throw error;
+    const late = error instanceof DOMException && error.name === "TimeoutError";
+    const detail = late ? `no answer within ${ASKING_MS_MAX / 1000} s` : "the API cannot be reached";
+    throw new Refused({ title: "Not reached", detail, code: "not-reached", status: 0 });
+  }
+}
+
+/** The page may lie below a prefix of a proxy, and the API then does, too. */
+export function relative(path: string): string {
+  return path.replace(/^\//, "");
+}
+
+async function answered<T>(response: Response): Promise<Answered<T>> {
+  const text = await response.text();
+  let value: unknown = null;
+  try {
+    value = text ? JSON.parse(text) : null;
+  } catch {
+    throw new Refused({ title: "Not understood", detail: "the answer is no JSON: is a proxy in between?", code: "not-json", status: response.status });
+  }
+  if (response.ok) return { value: value as T, etag: response.headers.get("ETag") };
+  if (response.status === 401) sessionEnded();
+  const problem = (value ?? {}) as Partial<Problem>;
+  throw new Refused({ title: response.statusText, detail: "", code: "", ...problem, status: response.status });
+}

@@ -1,0 +1,41 @@
+"""The page's source: it is typed against the API's document, its own tests pass, and what is built is small."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import ROOT
+from tools.build_page import ASSETS, build, check_types, run_tests
+
+GZIP_BYTES_MAX = 40 * 1024
+
+
+@pytest.fixture(scope="module")
+def assets() -> Path:
+    build(ROOT)
+    return ROOT / ASSETS
+
+
+@pytest.mark.slow
+def test_it_is_typed_against_the_document_of_the_api() -> None:
+    assert check_types(ROOT) == ""
+
+
+def test_its_own_tests_pass() -> None:
+    said = run_tests(ROOT)
+    assert "# fail 0" in said, said
+    assert "# tests 0" not in said
+
+
+def test_all_of_it_is_small(assets: Path) -> None:
+    sizes = {path.name: len(gzip.compress(path.read_bytes())) for path in assets.iterdir()}
+    assert sum(sizes.values()) <= GZIP_BYTES_MAX, sizes
+
+
+def test_nothing_in_it_is_inline_or_from_elsewhere(assets: Path) -> None:
+    document = (assets / "index.html").read_text(encoding="utf-8")
+    assert "style=" not in document
+    assert "<style" not in document
+    assert "//" not in document
+    assert document.count("<script") == document.count('src="assets/main-') == 1
