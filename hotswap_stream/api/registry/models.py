@@ -18,6 +18,7 @@ from hotswap_stream.application.registry.queries import (
     find_model,
     list_models,
 )
+from hotswap_stream.application.registry.steps import LegalSteps, find_steps
 
 MODELS_IN_PAGE_MAX = 1_000
 
@@ -54,6 +55,12 @@ class ModelQueries(Controller):
         """One model: its version in production, where a rollback would go, its newest versions."""
         model = found(find_model(streams, model_name))
         return Response(model, headers={"ETag": f'"{model.sequence}"'})
+
+    @get("/{model_name:str}/steps", operation_id="get_legal_steps", responses=QUERY_PROBLEM_RESPONSES)
+    async def get_legal_steps(self, streams: PastOrPresent, model_name: ModelNameInPath) -> Response[LegalSteps]:
+        """What may be asked of a model, its rollout and its versions, so that it would be accepted."""
+        steps = found(find_steps(streams, model_name))
+        return Response(steps, headers={"ETag": f'"{steps.sequence}"'})
 
     @get("/{model_name:str}/compare", operation_id="compare_versions", responses=QUERY_PROBLEM_RESPONSES)
     async def compare_versions(

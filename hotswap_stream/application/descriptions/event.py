@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hotswap_events.alerts import AlertRaised
-from hotswap_events.codec import UnknownEvent
+from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent
 from hotswap_events.emergency import ModelSetBack, ModelShutOff
 from hotswap_events.envelope import Envelope
 from hotswap_events.log_stream import FindingAcknowledged, LogBegun
@@ -20,6 +20,7 @@ from hotswap_stream.application.descriptions.version import VERSION_DESCRIPTIONS
 
 _MEASURED = (AlertRaised, RolloutAnalysisRecorded)
 """Their reason is the figures in words, which their description has."""
+DESCRIBED_CHARACTERS_MAX = 500
 
 
 def describe(event: Envelope | UnknownEvent) -> str:
@@ -28,13 +29,22 @@ def describe(event: Envelope | UnknownEvent) -> str:
     Never more than one line, and nothing in it that a terminal would obey, whatever the event holds.
     """
     header = event.header if isinstance(event, UnknownEvent) else event
-    if isinstance(event, UnknownEvent):
-        what = f"did to {header.subject} what only a newer release can read ({event.header.type})"
-    else:
-        what = _WHAT[type(event.data)](event.data, header.subject)
+    what = _what(event)
     measured = isinstance(event, Envelope) and isinstance(event.data, _MEASURED)
     why = f": {shortened(header.reason)}" if header.reason and not measured else ""
     return printable(f"{_when(header.time)} {header.actor} {what}{why}")
+
+
+def described(stored: bytes) -> str | None:
+    """Return what a stored event says happened, in at most `DESCRIBED_CHARACTERS_MAX`, or None where it is no event."""
+    event = REGISTRY_CODEC.decode(stored)
+    return None if isinstance(event, UnreadableEvent) else printable(_what(event))[:DESCRIBED_CHARACTERS_MAX]
+
+
+def _what(event: Envelope | UnknownEvent) -> str:
+    if isinstance(event, UnknownEvent):
+        return f"did to {event.header.subject} what only a newer release can read ({event.header.type})"
+    return _WHAT[type(event.data)](event.data, event.subject)
 
 
 def _set_back(data: ModelSetBack, model: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from hotswap_stream.application.descriptions.event import described
 from hotswap_stream.application.log.port import LogRecord, RegistryLog
 from hotswap_stream.application.log.side_reading import SideReading
 from hotswap_stream.application.registry.fold import RegistryFold, Void
@@ -37,6 +38,8 @@ class LogEntry(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """By the log's clock."""
     event: dict[str, Any] | None = None
     """The CloudEvent as it is stored; None if the record is not one."""
+    described: str | None = None
+    """What the event says happened, in a few words, without who and when and why; None where it cannot be read."""
     void_because: str | None = None
     """Why no reader counts it; None for an event that counts."""
     void_kind: Literal["conflict", "unreadable", "contradiction"] | None = None
@@ -203,6 +206,7 @@ class EventFeed:
             offset=record.offset,
             appended_at=datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
             event=event,
+            described=described(record.value or b""),
             void_because=None if void is None else void.reason,
             void_kind=None if void is None else void.kind,
             unreadable_text=text,
