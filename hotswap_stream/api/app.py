@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 
 from hotswap_stream import __version__
 from hotswap_stream.api.access.scopes import guard_access, needs
+from hotswap_stream.api.access.signing_in import SessionController
 from hotswap_stream.api.alerts.alerts import AlertController, AlertPolicyController, get_alerts
 from hotswap_stream.api.alerts.webhooks import WebhookController
 from hotswap_stream.api.answers import explain_at, explain_by_id
@@ -45,6 +46,7 @@ from hotswap_stream.api.mlflow.webhooks import receive_webhook
 from hotswap_stream.api.monitoring.health import live, livez, ready, readyz, status
 from hotswap_stream.api.monitoring.metrics import metrics
 from hotswap_stream.api.monitoring.model_health import get_model_health, get_models_health
+from hotswap_stream.api.page.serving import PAGE_ROUTES
 from hotswap_stream.api.protocol.docs_page import DocumentPlugin, PlainDocsPlugin
 from hotswap_stream.api.protocol.document import finished
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
@@ -74,6 +76,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     status,
     metrics,
     KeyController,
+    SessionController,
     get_models_health,
     VersionController,
     VersionCommands,
@@ -115,6 +118,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     VersionCommandsOfMlflow,
     receive_webhook,
     *ARTIFACT_ROUTES,
+    *PAGE_ROUTES,
 )
 
 OIP_ROUTES: tuple[ControllerRouterHandler, ...] = (

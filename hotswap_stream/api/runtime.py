@@ -11,8 +11,10 @@ from hotswap_stream.api.services import ApiServices
 from hotswap_stream.application.artifacts.manifests import ActiveManifests
 from hotswap_stream.application.inference.admission import Admission, AdmissionLimits
 from hotswap_stream.application.keys.access import Access
+from hotswap_stream.application.keys.attempts import WrongAttempts
 from hotswap_stream.application.keys.pace import Pace
 from hotswap_stream.application.keys.refused import RefusedCallers
+from hotswap_stream.application.keys.sessions import Sessions
 from hotswap_stream.application.log.side_reading import SideReading
 from hotswap_stream.application.mlflow.deliveries import Deliveries
 from hotswap_stream.application.mlflow.stored_source import HereOrElsewhere
@@ -34,6 +36,8 @@ class ApiRuntime:
         self.services = services
         self.registry = services.registry
         self.access = Access(services.api_keys, services.keys, services.open_to)
+        self.sessions = Sessions(self.access, services.session_limits, services.session_store)
+        self.wrong_attempts = WrongAttempts()
         self.pace = Pace(services.requests_per_second_per_key_max)
         self.refused_callers = RefusedCallers()
         self.repeated_keys = RepeatedKeys()

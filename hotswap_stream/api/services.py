@@ -13,6 +13,7 @@ from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.inference.gateway import InferenceGateway
 from hotswap_stream.application.keys.access import Openness
 from hotswap_stream.application.keys.port import KeyLog
+from hotswap_stream.application.keys.sessions import SessionLimits, SessionStore
 from hotswap_stream.application.mlflow.exports import Exports
 from hotswap_stream.application.mlflow.source import ModelSource
 from hotswap_stream.application.monitoring.traffic import TrafficView
@@ -49,6 +50,10 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     """The environment's keys; without it there are none but those of the settings."""
     open_to: Openness | None = None
     """Who needs no key."""
+    session_limits: SessionLimits = SessionLimits()
+    """How long whoever signed in to the page need not do so again."""
+    session_store: SessionStore | None = None
+    """Where sessions outlast a restart; without one, they end with this server."""
     requests_per_second_per_key_max: float | None = None
     """More of one key are refused with 429; None: no limit."""
     start_training: StartTraining | None = None

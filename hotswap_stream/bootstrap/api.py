@@ -33,6 +33,7 @@ from hotswap_stream.domain.reserved import wrong_actor
 from hotswap_stream.domain.versions.tag_rules import wrong_alias
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.home import scrape_targets
+from hotswap_stream.home.session_file import SessionFile
 from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys, parse_mlflow_roots
 
 _log = structlog.get_logger(__name__)
@@ -135,6 +136,7 @@ async def serve_api(
                 api_keys=_api_keys(settings),
                 keys=keys,
                 open_to=open_to(settings),
+                session_store=SessionFile(settings.home),
                 requests_per_second_per_key_max=settings.api_requests_per_second_per_key_max or None,
                 start_training=None if children is None else children.start,
                 inference=inference,

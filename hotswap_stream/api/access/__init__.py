@@ -1,1 +1,1 @@
-"""Who may do what over HTTP: who asks, what a route needs, and the routes of keys."""
+"""Who may do what over HTTP: who asks, by key or by session, what a route needs, and signing in to the page."""

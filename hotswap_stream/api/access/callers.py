@@ -9,11 +9,13 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from hotswap_events.command import ACTOR_CHARACTERS_MAX
+from hotswap_stream.api.access.session_cookie import check_same_origin, presented_session
 from hotswap_stream.api.protocol.connections import client_address
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.application.keys.access import ANYBODY, Caller
 from hotswap_stream.application.keys.refused import Why
+from hotswap_stream.application.keys.sessions import Ended
 from hotswap_stream.domain.reserved import ANONYMOUS, wrong_actor
 
 _CALLER = "hotswap_stream.caller"
@@ -21,11 +23,13 @@ _CALLER = "hotswap_stream.caller"
 _FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
 """A request with one of these comes from elsewhere, through a proxy on this machine."""
 
-_NOT_VALID: Mapping[str, str] = {
+NOT_VALID: Mapping[str, str] = {
     "unknown": "the API key is not known here",
     "expired": "the API key is no longer valid: it has expired, or another secret took its place",
     "revoked": "the API key was revoked",
+    "idle": "the session has ended, because nothing was asked for long",
 }
+"""Why a key, or the session of one, opens nothing."""
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 Scope = Any
@@ -37,25 +41,46 @@ def caller_of(runtime: ApiRuntime, scope: Scope) -> Caller:
     known: Caller | None = scope.get(_CALLER)
     if known is not None:
         return known
-    presented = presented_key(scope["headers"])
-    if presented is None:
-        if not _open_to(runtime, scope):
-            raise unauthorized(
-                runtime,
-                scope,
-                "no-key",
-                "this needs an API key, in the header 'X-API-Key' or 'Authorization: Bearer'; "
-                "`hotswap-stream keys create` makes one",
-            )
-        caller = ANYBODY
-    else:
-        found = runtime.access.caller(presented, runtime.services.clock.now())
+    headers = scope["headers"]
+    presented = presented_key(headers)
+    session_id = presented_session(headers) if presented is None else None
+    if presented is not None:
+        found: Caller | Ended = runtime.access.caller(presented, runtime.services.clock.now())
         if isinstance(found, str):
-            raise unauthorized(runtime, scope, found, _NOT_VALID[found])
+            raise unauthorized(runtime, scope, found, NOT_VALID[found])
         caller = found
         _keep_pace(runtime, scope, caller)
+    elif session_id is not None and (by_session := _by_session(runtime, scope, session_id)) is not None:
+        caller = by_session
+        _keep_pace(runtime, scope, caller)
+    elif is_open_to(runtime, scope):
+        caller = ANYBODY
+    else:
+        raise unauthorized(
+            runtime,
+            scope,
+            "no-key",
+            "this needs an API key, in the header 'X-API-Key' or 'Authorization: Bearer'; "
+            "`hotswap-stream keys create` makes one",
+        )
     scope[_CALLER] = caller
     return caller
+
+
+def _by_session(runtime: ApiRuntime, scope: Scope, session_id: str) -> Caller | None:
+    """Return whose session it is; None where it opens nothing, and nothing is needed.
+
+    Raises:
+        ProblemError: 401 for one that has ended, 403 for what a page of ours did not send.
+    """
+    held = runtime.sessions.find(session_id, runtime.services.clock.now())
+    if isinstance(held, str):
+        if is_open_to(runtime, scope):
+            return None
+        detail = "the session has ended; sign in again" if held == "unknown" else NOT_VALID[held]
+        raise unauthorized(runtime, scope, held, detail)
+    check_same_origin(scope)
+    return held.caller
 
 
 def _keep_pace(runtime: ApiRuntime, scope: Scope, caller: Caller) -> None:
@@ -73,9 +98,14 @@ def _keep_pace(runtime: ApiRuntime, scope: Scope, caller: Caller) -> None:
 
 
 def still_valid(runtime: ApiRuntime, scope: Scope) -> bool:
-    """Return whether the key that a request showed when it began opens anything now."""
-    presented = presented_key(scope["headers"])
-    return presented is None or not isinstance(runtime.access.caller(presented, runtime.services.clock.now()), str)
+    """Return whether the key or session that a request showed when it began opens anything now."""
+    now = runtime.services.clock.now()
+    if (presented := presented_key(scope["headers"])) is not None:
+        return not isinstance(runtime.access.caller(presented, now), str)
+    session_id = presented_session(scope["headers"])
+    return (
+        session_id is None or not isinstance(runtime.sessions.find(session_id, now), str) or is_open_to(runtime, scope)
+    )
 
 
 def unauthorized(runtime: ApiRuntime, scope: Mapping[str, Any], why: Why, detail: str) -> ProblemError:
@@ -144,7 +174,8 @@ def has_key(connection: Connection) -> bool:
     return caller_of(runtime, connection.scope).name is not None
 
 
-def _open_to(runtime: ApiRuntime, scope: Mapping[str, Any]) -> bool:
+def is_open_to(runtime: ApiRuntime, scope: Mapping[str, Any]) -> bool:
+    """Return whether whoever sent this request needs no key."""
     open_to = runtime.access.open_to
     if open_to != "loopback":
         return open_to == "anybody"

@@ -10,7 +10,7 @@ from msgspec import Struct
 from hotswap_events.keys import ApiKey, Scope
 from hotswap_stream.application.keys.port import KeyLog
 from hotswap_stream.application.keys.table import NotValid
-from hotswap_stream.application.keys.token import read_token
+from hotswap_stream.application.keys.token import digest_of, read_token
 
 Openness = Literal["loopback", "anybody"]
 """Who needs no key: callers of the same machine, or nobody does."""
@@ -41,6 +41,15 @@ class Caller(Struct, frozen=True, kw_only=True):
             model_name.startswith(pattern[:-1]) if pattern.endswith("*") else model_name == pattern
             for pattern in self.models
         )
+
+
+class KeyProof(Struct, frozen=True, kw_only=True):
+    """That somebody has shown a key: which one, and the digest of the secret that it was."""
+
+    owner: str
+    """The key's id; of a key of the settings, its name."""
+    of_settings: bool
+    sha256: str
 
 
 ANYBODY = Caller(name=None, scopes=_INCLUDED["admin"])
@@ -75,11 +84,34 @@ class Access:
                 return self._of(found)
             if found != "unknown":
                 return found
+        owner = self._owner_in_settings(presented)
+        return "unknown" if owner is None else Caller(name=owner, scopes=_INCLUDED["admin"])
+
+    def proof(self, presented: str, now: datetime) -> KeyProof | NotValid:
+        """Return what to remember of whoever shows this key, or why it opens nothing."""
+        found = self.caller(presented, now)
+        if isinstance(found, str):
+            return found
+        token = read_token(presented)
+        if found.key_id is None or token is None:
+            return KeyProof(owner=found.name or "", of_settings=True, sha256=digest_of(presented))
+        return KeyProof(owner=found.key_id, of_settings=False, sha256=token.sha256)
+
+    def caller_by(self, proof: KeyProof, now: datetime) -> Caller | NotValid:
+        """Return who showed a key before, if that very secret opens anything still; else why not."""
+        if proof.of_settings:
+            key = self._settings_keys.get(proof.owner)
+            same = key is not None and hmac.compare_digest(digest_of(key.decode()), proof.sha256)
+            return Caller(name=proof.owner, scopes=_INCLUDED["admin"]) if same else "unknown"
+        found = "unknown" if self._log is None else self._log.table.find_digest(proof.owner, proof.sha256, now)
+        return self._of(found) if isinstance(found, ApiKey) else found
+
+    def _owner_in_settings(self, presented: str) -> str | None:
         owner, given = None, presented.encode()
         for name, key in self._settings_keys.items():
             if hmac.compare_digest(key, given):
                 owner = name
-        return "unknown" if owner is None else Caller(name=owner, scopes=_INCLUDED["admin"])
+        return owner
 
     def _of(self, key: ApiKey) -> Caller:
         known = self._callers.get(key.key_id)

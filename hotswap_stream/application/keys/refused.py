@@ -11,7 +11,7 @@ _log = structlog.get_logger(__name__)
 LOG_SECONDS = 10.0
 """The log is told of each reason this often at most, with how many there were meanwhile."""
 
-Why = Literal["no-key", "unknown", "expired", "revoked", "scope", "model", "actor", "rate"]
+Why = Literal["no-key", "unknown", "expired", "revoked", "idle", "scope", "model", "actor", "rate"]
 
 
 class RefusedCallers:

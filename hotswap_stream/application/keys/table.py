@@ -76,8 +76,11 @@ class KeyTable:
 
         Whoever does not know the secret learns of no key that it exists.
         """
-        key = self._keys.get(token.key_id)
-        presented, valid_secret = token.sha256, False
+        return self.find_digest(token.key_id, token.sha256, now)
+
+    def find_digest(self, key_id: str, presented: str, now: datetime) -> ApiKey | NotValid:
+        """Return the key with this id, if this is the digest of a secret of it that is valid; else why not."""
+        key, valid_secret = self._keys.get(key_id), False
         for secret in () if key is None else key.secrets:
             if hmac.compare_digest(secret.sha256, presented):
                 if secret.valid_until is not None and secret.valid_until <= now:

@@ -33,6 +33,11 @@ PUBLIC = {
     "GET /v2/health/live",
     "GET /v2/health/ready",
     "POST /api/mlflow/webhooks",  # signed
+    "GET /",
+    "GET /assets/{name}",
+    "GET /api/session",
+    "POST /api/session",
+    "DELETE /api/session",
 }
 INFER = {
     "POST /api/predict",
@@ -51,6 +56,8 @@ ABOUT_NO_MODEL = {"GET /v2", "POST /api/artifacts", "POST /api/artifacts/from-up
 Kind = Literal[
     "none", "unknown", "expired", "revoked", "read", "infer", "operate", "admin", "the model's", "another model's"
 ]
+SESSION_KINDS: tuple[Kind, ...] = ("revoked", "read", "infer", "operate", "admin", "the model's", "another model's")
+Asker = tuple[Kind, Literal["by key", "by session", "by another page's session"]]
 
 
 class Route(Struct, frozen=True):
@@ -99,13 +106,12 @@ def routes_of(app: Litestar) -> Iterator[Route]:
 
 
 async def keys_of_all_kinds(log: MemoryKeyLog) -> dict[Kind, str | None]:
+    """All but the revoked one, which `revoke` makes of `r`."""
     past = LogOffice(log, "test", lambda: datetime.now(UTC) - timedelta(hours=1))
     now = LogOffice(log, "test", lambda: datetime.now(UTC))
     found: dict[Kind, str | None] = {"none": None}
     found["expired"] = (await past.create(KeyOrder(name="e", scopes=("admin",), valid_seconds=60))).token
-    revoked = await now.create(KeyOrder(name="r", scopes=("admin",)))
-    await now.revoke("r", None)
-    found["revoked"] = revoked.token
+    found["revoked"] = (await now.create(KeyOrder(name="r", scopes=("admin",)))).token
     for scope in get_args(Scope):
         found[scope] = (await now.create(KeyOrder(name=f"k-{scope}", scopes=(scope,)))).token
     found["unknown"] = f"{str(found['admin'])[:-64]}{'0' * 64}"
@@ -116,10 +122,42 @@ async def keys_of_all_kinds(log: MemoryKeyLog) -> dict[Kind, str | None]:
     return found
 
 
-def expected(route: Route, kind: Kind) -> int | None:
+async def cookie_of(client: httpx.AsyncClient, token: str | None) -> str:
+    """The cookie of a session that this key begins."""
+    answer = await client.post("/api/session", json={"key": token})
+    assert answer.status_code == 201, answer.text
+    client.cookies.clear()
+    return answer.headers["set-cookie"].partition(";")[0]
+
+
+async def askers(client: httpx.AsyncClient, log: MemoryKeyLog) -> dict[Asker, dict[str, str]]:
+    """The headers of each asker: with a key, with the cookie of a session, and with a cookie alone."""
+    tokens = await keys_of_all_kinds(log)
+    found: dict[Asker, dict[str, str]] = {}
+    for kind, token in tokens.items():
+        found[kind, "by key"] = {} if token is None else {"X-API-Key": token}
+    for kind in SESSION_KINDS:
+        found[kind, "by session"] = {
+            "Cookie": await cookie_of(client, tokens[kind]),
+            "Sec-Fetch-Site": "same-origin",
+        }
+    admins = found["admin", "by session"]["Cookie"]
+    found["admin", "by another page's session"] = {"Cookie": admins}
+    found["unknown", "by session"] = {"Cookie": f"{admins[:-5]}AAAAA", "Sec-Fetch-Site": "same-origin"}
+    # Last: what had begun with the key must end with it.
+    await LogOffice(log, "test", lambda: datetime.now(UTC)).revoke("r", None)
+    return found
+
+
+def expected(route: Route, asker: Asker) -> int | None:
     """The status of a refusal; None: it is let in."""
+    kind, how = asker
+    if route.name == "DELETE /api/session":
+        return 403 if how == "by another page's session" else None
     if not route.opened_by:
         return None
+    if how == "by another page's session" and route.method != "GET":
+        return 403
     match kind:
         case "none" | "unknown" | "expired" | "revoked":
             return 401
@@ -132,40 +170,46 @@ def expected(route: Route, kind: Kind) -> int | None:
             return None if scope in route.opened_by else 403
 
 
-async def statuses(client: httpx.AsyncClient, route: Route, tokens: dict[Kind, str | None]) -> dict[Kind, int]:
-    found: dict[Kind, int] = {}
+async def statuses(
+    client: httpx.AsyncClient, route: Route, all_askers: dict[Asker, dict[str, str]]
+) -> dict[Asker, int]:
+    found: dict[Asker, int] = {}
     # Where a body names the model, it names none of those the keys are for.
     body: dict[str, object] = {"data": [1.0], "model_name": "others"} if route.url == "/api/predict" else {}
     content = None if route.method in ("GET", "HEAD") else body
-    for kind, token in tokens.items():
-        headers = {} if token is None else {"X-API-Key": token}
+    for asker, headers in all_askers.items():
         async with client.stream(route.method, route.url, json=content, headers=headers) as answer:
-            found[kind] = answer.status_code
+            found[asker] = answer.status_code
     return found
 
 
+def signing_out_last(route: Route) -> bool:
+    return route.name == "DELETE /api/session"
+
+
 @pytest.fixture
-async def asked(tmp_path: Path) -> AsyncIterator[dict[Route, dict[Kind, int]]]:
-    """Route → kind of key → status."""
+async def asked(tmp_path: Path) -> AsyncIterator[dict[Route, dict[Asker, int]]]:
+    """Route → who asks → status."""
     keys = MemoryKeyLog()
-    tokens = await keys_of_all_kinds(keys)
     async with started_registry(MemoryRegistryLog(MemoryRegistry(SystemClock()))) as registry:
         with reused_app(services_on(registry, tmp_path, keys=keys)) as app:
             async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
-                yield {route: await statuses(client, route, tokens) for route in routes_of(app)}
+                everybody = await askers(client, keys)
+                routes = sorted(routes_of(app), key=signing_out_last)
+                yield {route: await statuses(client, route, everybody) for route in routes}
 
 
 async def test_every_route_is_opened_by_what_it_needs_and_nothing_else(
-    asked: dict[Route, dict[Kind, int]],
+    asked: dict[Route, dict[Asker, int]],
 ) -> None:
     assert len(asked) > 90
     names = {route.name for route in asked}
     assert names >= PUBLIC | INFER | READ_BY_POST | OPERATE_BY_GET | ABOUT_NO_MODEL, "a route has another name now"
     wrong = [
-        f"{route.name} with {kind}: {status}, {expected(route, kind) or 'let in'} was expected"
-        for route, by_kind in asked.items()
-        for kind, status in by_kind.items()
-        if (status if status in (401, 403) else None) != expected(route, kind)
+        f"{route.name} with {asker}: {status}, {expected(route, asker) or 'let in'} was expected"
+        for route, by_asker in asked.items()
+        for asker, status in by_asker.items()
+        if (status if status in (401, 403) else None) != expected(route, asker)
     ]
     # What is signed instead is refused for want of a signature, whoever asks.
     assert [line for line in wrong if not line.startswith("POST /api/mlflow/webhooks")] == []
