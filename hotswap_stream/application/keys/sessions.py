@@ -2,7 +2,7 @@
 
 A session holds no key: it remembers which key it was and the digest of its secret, and both are held against the table
 of keys at each use. So whatever ends the key, or the secret that was shown, ends the session at once. Of a session's
-own id, too, only a digest is kept: neither the memory nor the file, in which sessions outlast a restart, gives one away.
+own id, too, only a digest is kept: the file in which sessions outlast a restart gives none away.
 """
 
 import secrets
