@@ -16,7 +16,6 @@ from hotswap_stream import __version__
 from hotswap_stream.api.access.callers import NOT_VALID, address_of, is_open_to, presented_key, unauthorized
 from hotswap_stream.api.access.scopes import PUBLIC
 from hotswap_stream.api.access.session_cookie import check_same_origin, presented_session, session_cookie
-from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.problems import Problem, ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
@@ -90,7 +89,6 @@ class SessionController(Controller):
         operation_id="sign_in",
         guards=[guard_state_change],
         responses={
-            **{status: PROBLEM_RESPONSES[status] for status in (400, 413, 415, 422)},
             401: ResponseSpec(Problem, generate_examples=False, description="The key opens nothing"),
             429: ResponseSpec(Problem, generate_examples=False, description="Too many wrong keys; try again later"),
         },
