@@ -10,7 +10,7 @@ JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) < 8
 # Every process of ours that a test starts would compile the whole product again where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo page check fmt test coverage lint types bench torture hostile schemas clean
+.PHONY: help demo page check fmt test coverage lint types bench torture hostile browser schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make bench   run the benchmarks (ONLY=name for one); results in build/bench.json"
 	@echo "make torture every request answered once through kills, zombies, broker restarts and swaps (SEED=n repeats a run)"
 	@echo "make hostile whatever is written into any topic, the next good record is handled (SEED=n repeats a run)"
+	@echo "make browser the page in a real browser: every case, and the pictures of the documentation"
 	@echo "make schemas write schemas/ and docs/reference/ anew from the code"
 
 $(BIN)/python:
@@ -88,6 +89,10 @@ torture: $(INSTALLED_DEV)
 
 hostile: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.hostile $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# `make test` runs the short ones alone.
+browser: $(INSTALLED_DEV)
+	@$(BIN)/python -m pytest tests/browser -o "python_files=test_*.py long_*.py" $(ARGS)
 
 schemas: $(INSTALLED_DEV)
 	@$(BIN)/python -m tools.generate_schemas

@@ -24,12 +24,36 @@ EventType = Annotated[
     str | None,
     QueryParameter(name="type", description="Only this type: 'hotswap.model.promoted.v1', or 'promoted' for short."),
 ]
+Actor = Annotated[str | None, QueryParameter(max_length=200, description="Only what this actor did.")]
+Words = Annotated[
+    str | None,
+    QueryParameter(
+        name="text",
+        min_length=1,
+        max_length=200,
+        description="Only events with these words anywhere in them, in capitals or not.",
+    ),
+]
+OnlyVoid = Annotated[
+    bool | None,
+    QueryParameter(
+        name="void", description="true: only records that count for no reader; false: only those that count."
+    ),
+]
+BeforeOffset = Annotated[
+    int | None,
+    QueryParameter(
+        ge=0, le=INT64_MAX, description="The last entries before this offset, instead of those from one on."
+    ),
+]
 
 
 class EventLogPage(Struct, frozen=True, kw_only=True):
     """Entries in log order; those with `void_because` count for no reader."""
 
     events: tuple[LogEntry, ...]
+    first_offset: int
+    """From where on it was looked: send it as `before_offset` for the page before this one."""
     next_offset: int
     end_offset: int
     """The offset that the log's next record will get."""
@@ -46,18 +70,41 @@ async def list_events(
     limit: Limit = 100,
     model_name: ModelName = None,
     event_type: EventType = None,
+    before_offset: BeforeOffset = None,
+    actor: Actor = None,
+    text: Words = None,
+    void: OnlyVoid = None,
 ) -> Response[EventLogPage]:
     """A page of the registry log: who did what, when, why. Follow `next` for more."""
-    if from_offset is not None and last is not None:
-        raise ProblemError(422, "invalid-value", "from_offset and last exclude each other: send one of them")
-    start = max(0, runtime.feed.end_offset - last) if last is not None else from_offset or 0
-    wanted = EntryFilter(model_name=model_name, event_type=event_type)
-    page = await runtime.feed.page(start, limit=limit, wanted=wanted)
+    if sum(each is not None for each in (from_offset, last, before_offset)) > 1:
+        raise ProblemError(
+            422, "invalid-value", "from_offset, last and before_offset exclude each other: send one of them"
+        )
+    wanted = EntryFilter(model_name=model_name, event_type=event_type, actor=actor, text=text, void=void)
+    if before_offset is not None:
+        page = await runtime.feed.page_before(before_offset, limit=limit, wanted=wanted)
+    else:
+        start = max(0, runtime.feed.end_offset - last) if last is not None else from_offset or 0
+        page = await runtime.feed.page(start, limit=limit, wanted=wanted)
     following = None
     if not page.at_end:
-        query = {"from_offset": page.next_offset, "limit": limit, "model_name": model_name, "type": event_type}
+        query = {
+            "from_offset": page.next_offset,
+            "limit": limit,
+            "model_name": model_name,
+            "type": event_type,
+            "actor": actor,
+            "text": text,
+            "void": None if void is None else str(void).lower(),
+        }
         following = f"{request.url.path}?{urlencode({key: value for key, value in query.items() if value is not None})}"
     return Response(
-        EventLogPage(events=page.entries, next_offset=page.next_offset, end_offset=page.end_offset, next=following),
+        EventLogPage(
+            events=page.entries,
+            first_offset=page.first_offset,
+            next_offset=page.next_offset,
+            end_offset=page.end_offset,
+            next=following,
+        ),
         headers={} if following is None else {"Link": f'<{following}>; rel="next"'},
     )

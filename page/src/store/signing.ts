@@ -1,0 +1,19 @@
+/** Signing in and out, and who is signed in. */
+import { get, send } from "./asking";
+import { session, type Session } from "./session";
+
+/** Ask who the reader is; anybody may. */
+export async function loadSession(): Promise<void> {
+  session.value = (await get<Session>("/api/session")).value;
+}
+
+/** Sign in. The key is sent once; the browser keeps a cookie that no script reads. Refused: the key opens nothing. */
+export async function signIn(key: string): Promise<void> {
+  session.value = (await send<Session>("/api/session", { body: { key } })).value;
+}
+
+/** Sign out, here and on the server. */
+export async function signOut(): Promise<void> {
+  await send("/api/session", { method: "DELETE" });
+  await loadSession();
+}

@@ -1,0 +1,72 @@
+"""One stack and one browser for all tests of the page; each test has a context of its own, with nothing from others."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.support.browser.chromium import chromium, libraries
+from tests.support.browser.faults import Faults, NewPage
+from tests.support.browser.stack import KEY, BrowserStack, browser_stack
+
+WAIT_MS_MAX = 15_000
+
+
+@pytest.fixture(scope="session")
+def stack(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserStack]:
+    """An API on the real broker, with `digits` (v1 in production, v2 beside it)."""
+    with browser_stack(kafka, f"page-{uuid.uuid4().hex[:12]}", tmp_path_factory.mktemp("page")) as stack:
+        stack.in_production("digits")
+        stack.registered("digits")
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real one, without a window."""
+    with sync_playwright() as playwright:
+        program = playwright.chromium.launch(executable_path=chromium(), env={**os.environ, **libraries()})
+        yield program
+        program.close()
+
+
+@pytest.fixture
+def faults() -> Faults:
+    return Faults()
+
+
+@pytest.fixture
+def new_page(browser: Browser, stack: BrowserStack, faults: Faults) -> Iterator[NewPage]:
+    """A function that opens one more browser profile on the page, signed in unless `signed_in=False`."""
+    contexts: list[BrowserContext] = []
+
+    def opened(path: str = "#/", *, signed_in: bool = True, **options: object) -> Page:
+        context = browser.new_context(base_url=stack.url, **options)  # type: ignore[arg-type]
+        contexts.append(context)
+        context.set_default_timeout(WAIT_MS_MAX)
+        if signed_in:
+            answer = context.request.post("/api/session", data={"key": KEY}, headers={"Sec-Fetch-Site": "same-origin"})
+            assert answer.status == 201, answer.text()
+        page = context.new_page()
+        faults.watch(page)
+        page.goto(f"/{path}")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(new_page: NewPage) -> Page:
+    """The overview, signed in."""
+    return new_page()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Where pictures of a failing test may be put."""
+    return tmp_path
