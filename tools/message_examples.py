@@ -44,6 +44,7 @@ from tools.profile_examples import profile_commands
 from tools.rollout_examples import rollout_commands
 from tools.serving_examples import serving_commands
 from tools.tag_examples import tag_commands
+from tools.training_examples import training_commands
 
 _TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _DIGEST_V1 = "sha256:" + "1" * 64
@@ -120,6 +121,7 @@ _COMMANDS: Sequence[AnyCommand] = (
     *alert_commands(_by_ada, "v2"),
     *tag_commands(_by_ada, "v2"),
     *dataset_commands(_by_ada),
+    *training_commands(_by_ada),
 )
 
 

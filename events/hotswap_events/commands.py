@@ -17,7 +17,7 @@ from hotswap_events.dataset import DatasetCommand
 from hotswap_events.dataset import RecordDataset as RecordDataset
 from hotswap_events.dataset import SetRequestRetention as SetRequestRetention
 from hotswap_events.profile import ProfileVersion as ProfileVersion
-from hotswap_events.registry import ArtifactFacts, ArtifactTrial, Provenance, RollBackCause, TrainingFailureCause
+from hotswap_events.registry import ArtifactFacts, ArtifactTrial, Provenance, RollBackCause
 from hotswap_events.rollout_commands import ChooseValidationSet as ChooseValidationSet
 from hotswap_events.rollout_commands import DeleteArtifact as DeleteArtifact
 from hotswap_events.rollout_commands import RolloutCommands
@@ -26,24 +26,13 @@ from hotswap_events.serving_commands import ServingCommand
 from hotswap_events.tag_commands import SetAlias as SetAlias
 from hotswap_events.tag_commands import TagCommand
 from hotswap_events.tag_commands import TagModel as TagModel
+from hotswap_events.training_commands import CancelTraining as CancelTraining
+from hotswap_events.training_commands import ClaimTraining as ClaimTraining
+from hotswap_events.training_commands import FailTraining as FailTraining
+from hotswap_events.training_commands import RequestTraining as RequestTraining
+from hotswap_events.training_commands import StartTraining as StartTraining
+from hotswap_events.training_commands import TrainingCommand
 from hotswap_events.version_options import VersionOptions
-
-
-class StartTraining(Command, frozen=True, tag="hotswap.command.start-training.v1"):
-    """Record that a training run began."""
-
-    run_id: RunId
-    architecture: str
-    data_snapshot: str | None = None
-    parameters: dict[str, str] = field(default_factory=dict)
-
-
-class FailTraining(Command, frozen=True, tag="hotswap.command.fail-training.v1"):
-    """Record that a training run ended without a version."""
-
-    run_id: RunId
-    cause: TrainingFailureCause
-    detail: Annotated[str, Meta(max_length=8_000)]
 
 
 class RegisterVersion(Command, frozen=True, tag="hotswap.command.register.v1"):
@@ -121,8 +110,7 @@ class RollBack(Command, frozen=True, tag="hotswap.command.roll-back.v1"):
 
 
 AnyCommand = (
-    StartTraining
-    | FailTraining
+    TrainingCommand
     | RegisterVersion
     | ValidateVersion
     | StageVersion

@@ -17,13 +17,29 @@ from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutEvent
 from hotswap_events.serving_control import SERVING_CONTROL_EVENT_TYPES, ServingControlEvent
 from hotswap_events.signature import ModelSignature
 from hotswap_events.tags import TAG_EVENT_TYPES, TagEvent
+from hotswap_events.training import TRAINING_EVENT_TYPES, TrainingEvent
 from hotswap_events.validation_policy import ValidationPolicySet
 from hotswap_events.validation_set import ValidationSetChosen
 from hotswap_events.version_options import VersionOptions
 
 Digest = Annotated[str, Meta(extra_json_schema={"pattern": "^sha256:[0-9a-f]{64}$"})]
 Verdict = Literal["passed", "failed", "inconclusive"]
-TrainingFailureCause = Literal["bad-data", "crashed", "timed-out", "cancelled", "artifact-store", "registry-refused"]
+TrainingFailureCause = Literal[
+    "bad-data",
+    "crashed",
+    "timed-out",
+    "cancelled",
+    "artifact-store",
+    "registry-refused",
+    "silent",
+    "not-possible",
+    "over-limit",
+    "no-artifact",
+    "bad-output",
+]
+"""`silent`: nothing was heard of its runner any more. `not-possible`: its runner cannot do what was asked for, such as
+parameters that the trainer refuses. `over-limit`: it wrote or used more than it may. `no-artifact`: it said that all
+was well, and left none. `bad-output`: what it left, or wrote on its output, cannot be used."""
 RollBackCause = Literal["operator", "emergency", "load-failed", "rollout"]
 
 
@@ -173,6 +189,7 @@ RegistryEvent = (
     | ValidationSetChosen
     | ModelProfiled
     | TagEvent
+    | TrainingEvent
     | RolloutEvent
     | ServingControlEvent
     | AlertEvent
@@ -195,6 +212,7 @@ EVENT_TYPES: dict[str, type[Struct]] = {
     "hotswap.model.validation-set-chosen.v1": ValidationSetChosen,
     **PROFILE_EVENT_TYPES,
     **TAG_EVENT_TYPES,
+    **TRAINING_EVENT_TYPES,
     **ROLLOUT_EVENT_TYPES,
     **SERVING_CONTROL_EVENT_TYPES,
     **ALERT_EVENT_TYPES,
@@ -205,7 +223,12 @@ EVENT_TYPES: dict[str, type[Struct]] = {
 """Stored type name → class. A name, once released, keeps its meaning for ever."""
 
 IGNORABLE_EVENTS: frozenset[type[Struct]] = frozenset(
-    (*TAG_EVENT_TYPES.values(), *ALERT_CARE_EVENT_TYPES.values(), *DATASET_EVENT_TYPES.values())
+    (
+        *TAG_EVENT_TYPES.values(),
+        *ALERT_CARE_EVENT_TYPES.values(),
+        *DATASET_EVENT_TYPES.values(),
+        *TRAINING_EVENT_TYPES.values(),
+    )
 )
 """Written as ignorable: nothing is decided by them, so older releases may go on without them. None of them may ever
 contradict a state, since it counts for those."""

@@ -29,7 +29,7 @@ class TrainingRun(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     run_id: str
     model_name: str
-    status: Literal["accepted", "running", "succeeded", "failed"]
+    status: Literal["accepted", "requested", "claimed", "running", "succeeded", "failed", "cancelled"]
     detail: str | None = None
     """Of a failed run: the cause."""
 

@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.commands import AnyCommand, Refusal, RegisterVersion, StartTraining, TagModel, ValidateVersion
+from hotswap_events.commands import (
+    AnyCommand,
+    Refusal,
+    RegisterVersion,
+    RequestTraining,
+    StartTraining,
+    TagModel,
+    ValidateVersion,
+)
 from hotswap_stream.domain.alerts.rules import ALERT_RULES
 from hotswap_stream.domain.dataset_rules import DATASET_RULES
 from hotswap_stream.domain.deciding import limits
@@ -15,6 +23,7 @@ from hotswap_stream.domain.rollouts.rules import ROLLOUT_RULES
 from hotswap_stream.domain.rollouts.superseded import ending_rollout
 from hotswap_stream.domain.serving.rules import SERVING_RULES
 from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.training.rules import TRAINING_RULES
 from hotswap_stream.domain.versions.profile_rules import PROFILE_RULES
 from hotswap_stream.domain.versions.retention_rules import RETENTION_RULES
 from hotswap_stream.domain.versions.rules import VERSION_RULES
@@ -43,7 +52,7 @@ def decide(state: ModelState, command: AnyCommand, policy: ValidationPolicy = DE
         )
     if not state.exists and (wrong := limits.wrong_model_name(state.model_name)):
         return invalid(wrong)
-    if not state.exists and not isinstance(command, StartTraining | RegisterVersion | TagModel):
+    if not state.exists and not isinstance(command, StartTraining | RequestTraining | RegisterVersion | TagModel):
         return Refusal(
             code="unknown-model",
             reason=f"there is no model {state.model_name!r} yet",
@@ -66,4 +75,5 @@ _RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
     **VALIDATION_RULES,
     **TAG_RULES,
     **DATASET_RULES,
+    **TRAINING_RULES,
 }

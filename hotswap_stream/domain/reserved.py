@@ -24,6 +24,10 @@ _IDS = (
 WORKER_ACTOR = "worker:"
 ANALYSIS_ACTOR = "rollout-analysis"
 ALERTS_ACTOR = "alert-watch"
+TRAINER_ACTOR = "trainer:"
+"""What the actor of a runner begins with."""
+TRAINING_ACTOR = "training-watch"
+"""Fails runs whose runner fell silent, and does what is to come after a run."""
 TOPIC_ACTOR = "topic:"
 """What the actor of a command from the topic begins with: who its sender said to be."""
 ANONYMOUS = "anonymous"
@@ -42,6 +46,6 @@ def wrong_actor(actor: str) -> str | None:
     """Return why nobody from outside may call himself this, or None."""
     if actor.startswith(TOPIC_ACTOR):
         return f"actor {actor[:100]!r} begins with {TOPIC_ACTOR!r}, which marks those who send commands to the topic"
-    if actor.startswith(WORKER_ACTOR) or actor in (ANALYSIS_ACTOR, ALERTS_ACTOR):
+    if actor.startswith((WORKER_ACTOR, TRAINER_ACTOR)) or actor in (ANALYSIS_ACTOR, ALERTS_ACTOR, TRAINING_ACTOR):
         return f"actor {actor[:100]!r} is the name of a part of the product; use another one"
     return None

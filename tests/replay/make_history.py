@@ -35,6 +35,7 @@ from tests.replay.replayed_state import replayed_state
 from tests.replay.rollout_history import rollouts
 from tests.replay.serving_history import circuits
 from tests.replay.tag_history import tags
+from tests.replay.training_history import training
 from tests.replay.trial_history import trials
 from tests.replay.validation_set_history import validation_sets
 from tests.replay.webhook_history import webhooks
@@ -196,6 +197,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("approvals", approvals),
     ("webhooks", webhooks),
     ("datasets", datasets),
+    ("training", training),
 )
 """File name → what is written into it. A scenario that was written once is never changed; a new one gets a line."""
 

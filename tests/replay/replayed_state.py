@@ -139,7 +139,17 @@ def _datasets(state: ModelState) -> dict[str, Any]:
 
 
 def _run(run: RunState) -> dict[str, Any]:
-    return {"status": run.status, "detail": run.detail}
+    """What was asked for only where it was: histories of before have no requests."""
+    known = {
+        "request": run.request,
+        "requested_by": run.requested_by,
+        "requested_at": run.requested_at,
+        "runner": run.runner,
+        "claimed_at": run.claimed_at,
+        "model_version": run.model_version,
+        "ended_by": run.ended_by,
+    }
+    return {"status": run.status, "detail": run.detail, **({} if run.request is None else known)}
 
 
 def _serving(stream: Stream) -> dict[str, Any]:

@@ -108,7 +108,8 @@ def _alerts(streams: Sequence[Stream]) -> Iterator[Sample]:
 def _training_runs(streams: Sequence[Stream]) -> Iterator[Sample]:
     labelled = catalogue.TRAINING_RUNS.labelled
     for stream in streams:
-        for status, count in Counter(run.status for run in stream.state.runs.values()).items():
+        counts = Counter(run.status for run in stream.state.runs.values()) + Counter(stream.state.runs_forgotten)
+        for status, count in counts.items():
             yield labelled(stream.state.model_name, status), count
 
 

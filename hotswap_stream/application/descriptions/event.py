@@ -16,6 +16,7 @@ from hotswap_stream.application.descriptions.dataset import DATASET_DESCRIPTIONS
 from hotswap_stream.application.descriptions.rollout import ROLLOUT_DESCRIPTIONS
 from hotswap_stream.application.descriptions.serving import SERVING_DESCRIPTIONS
 from hotswap_stream.application.descriptions.text import printable, shortened
+from hotswap_stream.application.descriptions.training import TRAINING_DESCRIPTIONS
 from hotswap_stream.application.descriptions.version import VERSION_DESCRIPTIONS
 
 _MEASURED = (AlertRaised, RolloutAnalysisRecorded)
@@ -83,6 +84,7 @@ def _when(time: datetime) -> str:
 _WHAT: dict[type, Callable[[Any, str], str]] = {
     **VERSION_DESCRIPTIONS,
     **DATASET_DESCRIPTIONS,
+    **TRAINING_DESCRIPTIONS,
     **ROLLOUT_DESCRIPTIONS,
     **SERVING_DESCRIPTIONS,
     **ALERT_DESCRIPTIONS,

@@ -1,4 +1,4 @@
-"""Events of training runs and of versions in a few words for people, and of the policy by which versions are judged."""
+"""Events of versions in a few words for people, and of the policy by which versions are judged."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +12,6 @@ from hotswap_events.registry import (
     ModelStaged,
     ModelTrained,
     ModelValidated,
-    TrainingFailed,
-    TrainingStarted,
 )
 from hotswap_events.tags import DESCRIPTION_TAG, AliasSet, ModelTagged
 from hotswap_events.validation_policy import ValidationPolicySet
@@ -25,14 +23,6 @@ _TELLING_FIGURES = ("accuracy", "rmse", "mase", "ndcg_at_10", "hr_at_10", "mae")
 """Of the figures of a verdict, the first of these is told."""
 CHANGES_TOLD_MAX = 3
 """Tags that an event changed."""
-
-
-def _started(data: TrainingStarted, model: str) -> str:
-    return f"started training run {data.run_id} of {model} ({data.architecture})"
-
-
-def _failed(data: TrainingFailed, model: str) -> str:
-    return f"ended training run {data.run_id} of {model}, which failed ({data.cause}: {shortened(data.detail)})"
 
 
 def _trained(data: ModelTrained, model: str) -> str:
@@ -117,8 +107,6 @@ def _alias_set(data: AliasSet, model: str) -> str:
 
 
 VERSION_DESCRIPTIONS: dict[type, Callable[[Any, str], str]] = {
-    TrainingStarted: _started,
-    TrainingFailed: _failed,
     ModelTrained: _trained,
     ModelValidated: _validated,
     ModelStaged: _staged,

@@ -18,6 +18,7 @@ from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.domain.state.alerts import NO_ALERTS, AlertsState
 from hotswap_stream.domain.state.circuits import UNTOUCHED, ServingControl
 from hotswap_stream.domain.state.rollout import RolloutState
+from hotswap_stream.domain.state.runs import RunState as RunState
 
 Stage = Literal["none", "staging", "production", "superseded", "archived"]
 
@@ -62,14 +63,6 @@ class VersionState(Struct, gc=False):
         return VersionState(*(getattr(self, name) for name in self.__struct_fields__))
 
 
-class RunState(Struct, frozen=True, gc=False):
-    """One training run."""
-
-    run_id: str
-    status: Literal["running", "succeeded", "failed"]
-    detail: str | None = None
-
-
 class DatasetState(Struct, frozen=True, gc=False):
     """One dataset."""
 
@@ -92,6 +85,7 @@ class ModelState(Struct, gc=False):
     production_history: list[str] = []
     """Versions in the order they entered production, oldest first; rolled-back entries stay."""
     runs: dict[str, RunState] = {}
+    """In the order they were asked for or began; of those that ended, the last 200."""
     command_ids: dict[str, int] = {}
     """Id of each command applied → sequence of its first event. Kept for ever, so a retry is never applied twice."""
     unknown_event_type: str | None = None
@@ -123,6 +117,8 @@ class ModelState(Struct, gc=False):
     """Name → the digest of the dataset that it stands for."""
     request_retention: RequestRetention | None = None
     """How long requests and answers are kept; None: the default."""
+    runs_forgotten: dict[str, int] = {}
+    """How a run ended → how many of the ended runs that are not in `runs` any more; replaced as a whole."""
 
     @property
     def exists(self) -> bool:
@@ -166,4 +162,5 @@ class ModelState(Struct, gc=False):
             dict(self.datasets),
             dict(self.dataset_names),
             self.request_retention,
+            self.runs_forgotten,
         )

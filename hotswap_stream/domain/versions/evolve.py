@@ -1,4 +1,4 @@
-"""What the events of training runs and of versions mean, and those of the policy and the set that judge them."""
+"""What the events of versions mean, and those of the policy and the set that judge them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +12,6 @@ from hotswap_events.registry import (
     ModelStaged,
     ModelTrained,
     ModelValidated,
-    TrainingFailed,
-    TrainingStarted,
 )
 from hotswap_events.validation_policy import ValidationPolicySet
 from hotswap_events.validation_set import ValidationSetChosen
@@ -21,15 +19,8 @@ from hotswap_events.version_options import PLAIN
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError, known_version
 from hotswap_stream.domain.rollouts.evolve import check_entering_production, check_leaving
 from hotswap_stream.domain.serving.evolve import reset_circuit
-from hotswap_stream.domain.state.model import ModelState, RunState, Stage, VersionState
-
-
-def _training_started(state: ModelState, data: TrainingStarted, _event: Envelope) -> None:
-    state.runs[data.run_id] = RunState(data.run_id, "running")
-
-
-def _training_failed(state: ModelState, data: TrainingFailed, _event: Envelope) -> None:
-    state.runs[data.run_id] = RunState(data.run_id, "failed", f"{data.cause}: {data.detail}")
+from hotswap_stream.domain.state.model import ModelState, Stage, VersionState
+from hotswap_stream.domain.training.evolve import run_succeeded
 
 
 def _trained(state: ModelState, data: ModelTrained, event: Envelope) -> None:
@@ -50,8 +41,7 @@ def _trained(state: ModelState, data: ModelTrained, event: Envelope) -> None:
         graph=data.graph,
         options=data.options or PLAIN,
     )
-    if data.run_id in state.runs:
-        state.runs[data.run_id] = RunState(data.run_id, "succeeded")
+    run_succeeded(state, data.run_id, name, event)
 
 
 def _validated(state: ModelState, data: ModelValidated, _event: Envelope) -> None:
@@ -133,8 +123,6 @@ def _artifact_deleted(state: ModelState, data: ArtifactDeleted, _event: Envelope
 
 
 VERSION_HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
-    TrainingStarted: _training_started,
-    TrainingFailed: _training_failed,
     ModelTrained: _trained,
     ModelValidated: _validated,
     ModelStaged: _staged,

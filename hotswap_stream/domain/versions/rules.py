@@ -1,17 +1,15 @@
-"""What may happen to training runs and to the versions that come of them."""
+"""What may happen to versions."""
 
 from collections.abc import Callable
 from typing import Any
 
 from hotswap_events.commands import (
     ArchiveVersion,
-    FailTraining,
     PromoteVersion,
     Refusal,
     RegisterVersion,
     RollBack,
     StageVersion,
-    StartTraining,
     SwitchVersion,
 )
 from hotswap_events.registry import (
@@ -19,8 +17,6 @@ from hotswap_events.registry import (
     ModelRolledBack,
     ModelStaged,
     ModelTrained,
-    TrainingFailed,
-    TrainingStarted,
 )
 from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.domain.deciding import limits
@@ -38,36 +34,8 @@ from hotswap_stream.domain.deciding.signatures import breaks_requests, differing
 from hotswap_stream.domain.deciding.twins import failed_with
 from hotswap_stream.domain.state.model import ModelState, VersionState
 from hotswap_stream.domain.state.standing_in import leaves_unanswered
+from hotswap_stream.domain.training.rules import unfit_run
 from hotswap_stream.domain.versions.options import options_told, wrong_options
-
-
-def _start_training(state: ModelState, command: StartTraining) -> Decision:
-    if wrong := limits.wrong_labels("parameters", command.parameters) or limits.wrong_texts(
-        "training", {"architecture": command.architecture, "data_snapshot": command.data_snapshot}
-    ):
-        return invalid(wrong)
-    if command.run_id in state.runs:
-        return Refusal(code="invalid-value", reason=f"run id {command.run_id!r} is taken; give each run its own")
-    return Accepted(
-        (
-            TrainingStarted(
-                run_id=command.run_id,
-                architecture=command.architecture,
-                data_snapshot=command.data_snapshot,
-                parameters=command.parameters,
-            ),
-        )
-    )
-
-
-def _fail_training(state: ModelState, command: FailTraining) -> Decision:
-    run = state.runs.get(command.run_id)
-    if run is None:
-        return Refusal(code="invalid-value", reason=f"no training run {command.run_id!r} was started")
-    if run.status != "running":
-        return Refusal(code="illegal-step", reason=f"training run {command.run_id!r} has ended already: {run.status}")
-    detail = command.detail[: limits.DETAIL_CHARACTERS_MAX]
-    return Accepted((TrainingFailed(run_id=command.run_id, cause=command.cause, detail=detail),))
 
 
 def _next_version_name(state: ModelState) -> str:
@@ -97,8 +65,8 @@ def _register(state: ModelState, command: RegisterVersion) -> Decision:
             reason=f"{state.model_name!r} has a version {name!r} already; versions never change, leave the name out "
             f"to get {_next_version_name(state)!r}",
         )
-    if command.run_id is not None and (run := state.runs.get(command.run_id)) and run.status != "running":
-        return Refusal(code="illegal-step", reason=f"training run {command.run_id!r} has ended already: {run.status}")
+    if (unfit := unfit_run(state, command.run_id)) is not None:
+        return unfit
     return Accepted(
         (
             ModelTrained(
@@ -259,8 +227,6 @@ def _next_rollback(state: ModelState, former: str) -> str:
 
 
 VERSION_RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
-    StartTraining: _start_training,
-    FailTraining: _fail_training,
     RegisterVersion: _register,
     StageVersion: _stage,
     PromoteVersion: _promote,

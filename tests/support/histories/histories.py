@@ -35,6 +35,7 @@ from tests.support.samples.registry import (
     switch,
     validate,
 )
+from tests.support.samples.training import cancel, claim, request
 
 MODELS = ("a", "b")
 VERSIONS = ("v1", "v2", "v3", "blue")
@@ -70,7 +71,13 @@ class Intent:
             case "start training":
                 return start_training(self.run_id, **attributes)
             case "fail training":
-                return fail_training(self.run_id, **attributes)
+                return fail_training(self.run_id, cause="silent" if self.seed % 2 else "timed-out", **attributes)
+            case "request training":
+                return request(self.run_id, retries=self.seed % 3, **attributes)
+            case "claim training":
+                return claim(self.run_id, f"runner-{self.seed % 2}", **attributes)
+            case "cancel training":
+                return cancel(self.run_id, **attributes)
             case "register":
                 run_id = self.run_id if self.version_index % 3 == 0 else None
                 options = VersionOptions(precision="bf16") if self.seed % 3 == 0 else None
@@ -120,6 +127,14 @@ KINDS = {
     "dataset": 2,
 }
 SERVING_KINDS = {"register": 3, "promote": 4, "switch": 5, "archive": 1, "roll back": 1, "serving": 16}
+TRAINING_KINDS = {
+    "request training": 5,
+    "claim training": 6,
+    "start training": 4,
+    "fail training": 3,
+    "cancel training": 2,
+    "register": 3,
+}
 ALERT_KINDS = {"register": 2, "promote": 1, "switch": 1, "rollout": 1, "alert": 16}
 
 
@@ -154,7 +169,11 @@ signed_histories = st.lists(
     st.integers(0, 0xFFFF).map(lambda seed: _intent(seed, SIGNED_KINDS)), min_size=40, max_size=80
 )
 """About versions that differ in what they take, so that one may not stand in for another unasked."""
-all_histories = histories | serving_histories | alert_histories
+training_histories = st.lists(
+    st.integers(0, 0xFFFF).map(lambda seed: _intent(seed, TRAINING_KINDS)), min_size=20, max_size=60
+)
+"""Mostly about training runs that are asked for, claimed, and ended in all ways."""
+all_histories = histories | serving_histories | alert_histories | training_histories
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Training runs: who may ask for one, who does it, and how it ends."""
