@@ -104,7 +104,8 @@ def _requested(command: RequestTraining) -> TrainingRequested:
     )
 
 
-def _request(state: ModelState, command: RequestTraining) -> Decision:
+def request_training(state: ModelState, command: RequestTraining) -> Decision:
+    """Decide a request; also for whoever decides it together with something else, such as a trigger that fires."""
     if wrong := _wrong_request(command):
         return invalid(wrong)
     requested = _requested(command)
@@ -222,7 +223,7 @@ def unfit_run(state: ModelState, run_id: str | None) -> Refusal | None:
 
 
 TRAINING_RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
-    RequestTraining: _request,
+    RequestTraining: request_training,
     ClaimTraining: _claim,
     CancelTraining: _cancel,
     StartTraining: _start,
