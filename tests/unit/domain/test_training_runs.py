@@ -165,7 +165,7 @@ def test_the_same_request_again_changes_nothing_another_one_under_its_name_is_re
         ({"parameters": {str(number): 1 for number in range(PARAMETERS_MAX + 1)}}, "length"),
         ({"datasets": ("../x",)}, "dataset"),
         ({"datasets": (DATASET, DATASET)}, "twice"),
-        ({"retries": 11}, "11"),
+        ({"retries": 11}, "<= 10"),
         ({"seconds_max": 0}, "1"),
         ({"after": AfterRollout(strategy=AbStrategy(arms=()))}, "arms"),
     ],
