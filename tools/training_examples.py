@@ -13,7 +13,7 @@ def training_commands(by: By) -> Sequence[AnyCommand]:
     """Return commands on a run that is claimed and then cancelled."""
     return (
         RequestTraining(
-            **by(command_id="c-91", reason="a week of new images"),
+            **by(command_id="c-101", reason="a week of new images"),
             run_id="run-y",
             trainer="image-classifier",
             parameters={"epochs": 12, "learning_rate": 0.01},
@@ -21,6 +21,6 @@ def training_commands(by: By) -> Sequence[AnyCommand]:
             after="shadow",
             retries=1,
         ),
-        ClaimTraining(**by(command_id="c-92"), run_id="run-y", runner="trainers-1/6f2a"),
-        CancelTraining(**by(command_id="c-93", reason="the images were mirrored"), run_id="run-y"),
+        ClaimTraining(**by(command_id="c-102"), run_id="run-y", runner="trainers-1/6f2a"),
+        CancelTraining(**by(command_id="c-103", reason="the images were mirrored"), run_id="run-y"),
     )

@@ -135,6 +135,7 @@ RefusalCode = Literal[
     "unknown-version",
     "unknown-rule",
     "unknown-rollout",
+    "unknown-run",
     "duplicate-version",
     "invalid-value",
     "sequence-mismatch",

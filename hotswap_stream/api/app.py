@@ -65,7 +65,8 @@ from hotswap_stream.api.rollouts.rollouts import RolloutCommands, RolloutControl
 from hotswap_stream.api.runtime import ApiRuntime, provide_runtime
 from hotswap_stream.api.services import INFER_BYTES_MAX, REQUEST_BYTES_MAX, ApiServices
 from hotswap_stream.api.serving import ServingCommands, ServingPolicyController, get_serving
-from hotswap_stream.api.training import TrainingRunController
+from hotswap_stream.api.training.requests import TrainingRequests
+from hotswap_stream.api.training.runs import TrainingRunController, get_training_runs
 from hotswap_stream.api.windows import list_windows
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
@@ -107,6 +108,8 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     WebhookController,
     give_feedback,
     TrainingRunController,
+    get_training_runs,
+    TrainingRequests,
     list_events,
     stream_events,
     explain_by_id,
@@ -157,7 +160,7 @@ _OPENAPI = OpenAPIConfig(
         Tag(name="rollouts", description="How a new version earns its traffic"),
         Tag(name="alerts", description="What is watched, and what was above its threshold"),
         Tag(name="webhooks", description="Who is told of events"),
-        Tag(name="training", description="Training runs"),
+        Tag(name="training", description="Training runs: asked for, done by any runner, cancelled"),
         Tag(name="events", description="The registry log"),
         Tag(name="mlflow", description="The registry REST of MLflow, for its clients; errors are in its form"),
     ],

@@ -17,6 +17,7 @@ COMMAND_MODULES = (
     "processes.up",
     "demo",
     "training.train",
+    "training.runs",
     "training.evaluate",
     "training.validation_sets",
     "training.ordered_run",

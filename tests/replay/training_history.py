@@ -22,7 +22,7 @@ async def training(writers: Sender) -> None:
         claim("run-1"),
         start_training("run-1", actor="trainer:runner-1"),
         register("v1", run_id="run-1", artifact=artifact_of("v1")),
-        request("run-2", datasets=(DATASET, "july"), cause=BY_DRIFT, after=CANARY, retries=2, seconds_max=3_600),
+        request("run-2", datasets=(DATASET,), cause=BY_DRIFT, after=CANARY, retries=2, seconds_max=3_600),
         claim("run-2", "runner-2"),
         fail_training("run-2", cause="silent", reason="nothing was heard of runner-2 for 60 s"),
         claim("run-2~2"),

@@ -8,7 +8,9 @@ from hotswap_events.alert_commands import AcknowledgeAlert, ClearAlert, EndAlert
 from hotswap_events.commands import (
     AnyCommand,
     ArchiveVersion,
+    CancelTraining,
     PromoteVersion,
+    RequestTraining,
     RollBack,
     StageVersion,
     SwitchVersion,
@@ -50,6 +52,8 @@ PATHS: dict[type, str] = {
     PromoteRollout: "rollout/promote",
     AbortRollout: "rollout/abort",
     ChangeStrategy: "rollout/strategy",
+    RequestTraining: "training-requests",
+    CancelTraining: "training-runs/{run_id}/cancel",
 }
 """Command → where it is posted below its model. Names in braces are fields that stand in the path."""
 _BESIDE_BODY = {"type", "model_name", "command_id", "actor", "traceparent"}

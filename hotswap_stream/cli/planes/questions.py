@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from hotswap_stream.application.registry.queries import Comparison, ModelSummary
     from hotswap_stream.application.rollouts.view import RolloutList, RolloutReport
     from hotswap_stream.application.serving.view import ServingView
+    from hotswap_stream.application.training.view import TrainingRun, TrainingRuns
+    from hotswap_stream.domain.state.runs import RunStatus
 
 PAGE_MAX = 1_000
 
@@ -145,6 +147,28 @@ def serving(model_name: str) -> "Question[ServingView]":
         lambda streams: find_serving(streams, model_name),
         lambda api: api.get(f"{_model_path(model_name)}/serving", ServingView),
     )
+
+
+def runs(model_name: str | None = None, status: "RunStatus | None" = None) -> "Question[TrainingRuns]":
+    """Return: which training runs are there, of a model or of all?"""
+    from hotswap_stream.application.training.view import TrainingRuns, list_runs
+
+    path = "/api/training-runs" if model_name is None else f"{_model_path(model_name)}/training-runs"
+
+    return Question(
+        lambda streams: list_runs(streams, model_name, status),
+        lambda api: api.get(path, TrainingRuns, {"status": status}),
+    )
+
+
+def run(model_name: str, run_id: str) -> "Question[TrainingRun]":
+    """Return: what became of a training run?"""
+    from urllib.parse import quote
+
+    from hotswap_stream.application.training.view import TrainingRun, find_run
+
+    path = f"{_model_path(model_name)}/training-runs/{quote(run_id, safe='')}"
+    return Question(lambda streams: find_run(streams, model_name, run_id), lambda api: api.get(path, TrainingRun))
 
 
 def _model_path(model_name: str) -> str:

@@ -77,6 +77,7 @@ def after_refusal(refusal: "Refusal", model_name: str | None, model_version: str
         "unknown-version": f"{PROGRAM} versions {model_name}",
         "duplicate-version": f"{PROGRAM} versions {model_name}",
         "unknown-rollout": f"{PROGRAM} rollout list {model_name}",
+        "unknown-run": f"{PROGRAM} runs list {model_name}",
         "unknown-rule": f"{PROGRAM} alert-policy show {model_name}",
         "sequence-mismatch": f"{PROGRAM} events --model {model_name} --last 5",
         "conflict": f"{PROGRAM} events --model {model_name} --last 5",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from hotswap_events.commands import (
     CancelTraining,
@@ -24,8 +25,9 @@ from hotswap_events.training import (
     TrainingClaimed,
     TrainingRequested,
 )
+from hotswap_stream.domain.dataset_rules import resolve_dataset
 from hotswap_stream.domain.deciding import limits
-from hotswap_stream.domain.deciding.decision import Accepted, Decision, invalid
+from hotswap_stream.domain.deciding.decision import NAMES_LISTED_MAX, Accepted, Decision, invalid
 from hotswap_stream.domain.rollouts.limits import wrong_rollout_policy, wrong_strategy
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.runs import RunState
@@ -38,6 +40,7 @@ ASKED_AGAIN_AFTER: frozenset[TrainingFailureCause] = frozenset({"silent", "crash
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}")
 _TRAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _RUNNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _DATASET = re.compile(r"sha256:[0-9a-f]{64}|[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -108,11 +111,28 @@ def request_training(state: ModelState, command: RequestTraining) -> Decision:
     """Decide a request; also for whoever decides it together with something else, such as a trigger that fires."""
     if wrong := _wrong_request(command):
         return invalid(wrong)
-    requested = _requested(command)
+    resolved = _resolved(state, command.datasets)
+    if isinstance(resolved, Refusal):
+        return resolved
+    requested = replace(_requested(command), datasets=resolved)
     known = state.runs.get(command.run_id)
     if known is not None and known.request == requested:
         return Accepted((), f"training run {command.run_id!r} was asked for already; it is {known.status}")
     return _taken(state, command.run_id) or _too_many(state) or Accepted((requested,))
+
+
+def _resolved(state: ModelState, datasets: tuple[str, ...]) -> tuple[str, ...] | Refusal:
+    """Return the digests, so that the event names the same bytes whatever a name stands for later."""
+    digests = []
+    for named in datasets:
+        found = resolve_dataset(state, named)
+        if found is None and not _DIGEST.fullmatch(named):
+            newest = tuple(reversed(state.dataset_names))[:NAMES_LISTED_MAX]
+            return invalid(
+                f"{state.model_name!r} has no dataset {named!r}; it has {', '.join(newest) or 'none with a name'}"
+            )
+        digests.append(named if found is None else found.built.artifact_digest)
+    return tuple(dict.fromkeys(digests))
 
 
 def _taken(state: ModelState, run_id: str) -> Refusal | None:
@@ -135,7 +155,7 @@ def _too_many(state: ModelState) -> Refusal | None:
 def _open_run(state: ModelState, run_id: str) -> RunState | Refusal:
     run = state.runs.get(run_id)
     if run is None:
-        return Refusal(code="invalid-value", reason=f"no training run {run_id[:128]!r} was started or asked for")
+        return Refusal(code="unknown-run", reason=f"no training run {run_id[:128]!r} was started or asked for")
     return run if run.is_open else _ended(run)
 
 
@@ -201,7 +221,7 @@ def _again(state: ModelState, run: RunState, cause: TrainingFailureCause) -> tup
     run_id = f"{first[:120]}~{attempt + 1}"
     if attempt > request.retries or run_id in state.runs:
         return ()
-    return (msgspec.structs.replace(request, run_id=run_id, cause=AskedAgain(run_id=first, attempt=attempt + 1)),)
+    return (replace(request, run_id=run_id, cause=AskedAgain(run_id=first, attempt=attempt + 1)),)
 
 
 def _cancel(state: ModelState, command: CancelTraining) -> Decision:

@@ -6,14 +6,17 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from hotswap_events.alert_commands import AcknowledgeAlert, ClearAlert, EndAlertSnooze, SnoozeAlert
 from hotswap_events.commands import (
     AnyCommand,
     ArchiveVersion,
+    CancelTraining,
     PromoteVersion,
     Refusal,
+    RequestTraining,
     RollBack,
     StageVersion,
     SwitchVersion,
@@ -30,6 +33,7 @@ from hotswap_events.rollout_commands import (
 )
 from hotswap_events.rollout_strategy import CanaryStrategy, PauseStep, ProgressiveStrategy, SetWeightStep
 from hotswap_events.serving_commands import CloseCircuit, DisableModel, EnableModel, HalfOpenCircuit, OpenCircuit
+from hotswap_events.training import AfterRollout
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.inference.fleet import FleetFold
@@ -46,6 +50,7 @@ from tests.support.samples.recorded import EvenAnswers
 from tests.support.stages.http import MODEL, HttpStage, open_http_stage, passed
 
 CANARY = CanaryStrategy(weight=500)
+CANARY_AFTER = AfterRollout(strategy=CANARY)
 STEPS = ProgressiveStrategy(steps=(SetWeightStep(weight=500), PauseStep(), SetWeightStep(weight=5_000), PauseStep()))
 QUESTIONS: dict[str, Question[Any]] = {
     "models": questions.models(),
@@ -63,6 +68,10 @@ QUESTIONS: dict[str, Question[Any]] = {
     "rollout": questions.rollout(MODEL),
     "rollouts": questions.rollouts(MODEL),
     "serving": questions.serving(MODEL),
+    "training runs": questions.runs(),
+    "training runs of a model": questions.runs(MODEL, "requested"),
+    "training run": questions.run(MODEL, "run-1"),
+    "unknown training run": questions.run(MODEL, "run-9"),
 }
 
 
@@ -72,6 +81,8 @@ async def stage(tmp_path: Path) -> AsyncIterator[HttpStage]:
     async with open_http_stage(log, tmp_path, fleet=_NoWorkers(), answers=EvenAnswers()) as stage:
         await stage.promoted()
         await passed(stage)
+        asked = RequestTraining(run_id="run-1", trainer="als", **common("asked"))
+        assert (await stage.registry.handle(asked)).status == "accepted"
         yield stage
 
 
@@ -182,6 +193,18 @@ async def test_a_rollout_from_start_to_end(plane: ControlPlane) -> None:
     rollouts = await plane.ask(questions.rollouts(MODEL))
     assert not isinstance(rollouts, Refusal)
     assert [each.rollout_id for each in rollouts.rollouts] == ["r2", "r1"]
+
+
+async def test_training_runs_are_asked_for_and_cancelled(plane: ControlPlane) -> None:
+    asked = RequestTraining(run_id="run-2", trainer="als", parameters={"rank": 8}, after=CANARY_AFTER, **common("1"))
+    assert (await sent(plane, asked))[0] == "accepted"
+    assert (await sent(plane, msgspec.structs.replace(asked, command_id="2")))[0] == "unchanged"
+    assert await sent(plane, CancelTraining(run_id="run-9", **common("3"))) == ("refused", "unknown-run")
+    assert (await sent(plane, CancelTraining(run_id="run-2", **common("4"))))[0] == "accepted"
+    run = await plane.ask(questions.run(MODEL, "run-2"))
+    assert not isinstance(run, Refusal)
+    assert (run.status, run.detail, run.trainer, run.parameters) == ("cancelled", "tried", "als", {"rank": 8})
+    assert (run.after, run.requested_by) == (CANARY_AFTER, "ada")
 
 
 async def test_circuits_and_alerts(plane: ControlPlane) -> None:

@@ -108,7 +108,7 @@ class TestFailTraining:
         given(training_started()).when(fail_training()).then(training_failed())
 
     def test_unknown_run(self) -> None:
-        given(trained("v1")).when(fail_training()).then_refused("invalid-value", "no training run 'run-1'")
+        given(trained("v1")).when(fail_training()).then_refused("unknown-run", "no training run 'run-1'")
 
     def test_ended_run(self) -> None:
         given(training_started(), training_failed()).when(fail_training()).then_refused("illegal-step", "failed")

@@ -78,7 +78,7 @@ def test_of_two_claims_one_wins() -> None:
     assert story.refused(claim("run-1", "two")).code == "conflict"
 
 
-ENDS = {
+ENDS: dict[str, AnyCommand] = {
     "succeeded": register("v1", run_id="run-1"),
     "failed": fail_training(),
     "cancelled": cancel(),
@@ -165,6 +165,7 @@ def test_the_same_request_again_changes_nothing_another_one_under_its_name_is_re
         ({"parameters": {str(number): 1 for number in range(PARAMETERS_MAX + 1)}}, "length"),
         ({"datasets": ("../x",)}, "dataset"),
         ({"datasets": (DATASET, DATASET)}, "twice"),
+        ({"datasets": ("july",)}, "has no dataset 'july'"),
         ({"retries": 11}, "<= 10"),
         ({"seconds_max": 0}, "1"),
         ({"after": AfterRollout(strategy=AbStrategy(arms=()))}, "arms"),

@@ -1,10 +1,10 @@
-"""Training runs: started by hand with a reason, and what became of them."""
+"""Training runs of this server, and what became of all."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from litestar import Controller, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import JSONBody
+from litestar.params import FromQuery, JSONBody, PathParameter
 from msgspec import Struct
 
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES
@@ -12,20 +12,20 @@ from hotswap_stream.api.commands.context import Headers, command_context
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
-from hotswap_stream.api.protocol.problems import Problem, ProblemError, refused
+from hotswap_stream.api.protocol.problems import Problem, ProblemError, found
+from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.registry.bodies import TrainingBody
 from hotswap_stream.api.runtime import Runtime
-from hotswap_stream.application.registry.queries import unknown_model
 from hotswap_stream.application.training.runs import TrainingSpec
+from hotswap_stream.application.training.view import TrainingRun, TrainingRuns, find_run, list_runs
 from hotswap_stream.domain.deciding.limits import wrong_model_name
-
-RUNS_LISTED_MAX = 1_000
+from hotswap_stream.domain.state.runs import RunStatus
 
 NO_TRAINING = ResponseSpec(Problem, generate_examples=False, description="This server starts no training runs")
 
 
-class TrainingRun(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One run. Its events are in the log under the run's id as `correlationid`."""
+class StartedRun(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run that this server started."""
 
     run_id: str
     model_name: str
@@ -34,11 +34,18 @@ class TrainingRun(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of a failed run: the cause."""
 
 
-class TrainingRuns(Struct, frozen=True, kw_only=True):
-    """Newest first, at most 1,000."""
+RunInPath = Annotated[str, PathParameter(max_length=128, description="Id of the run.")]
 
-    runs: tuple[TrainingRun, ...]
-    total: int
+
+@get(
+    "/api/training-runs",
+    operation_id="list_all_training_runs",
+    tags=["training"],
+    responses=QUERY_PROBLEM_RESPONSES,
+)
+async def get_training_runs(streams: PastOrPresent, status: FromQuery[RunStatus | None] = None) -> TrainingRuns:
+    """Training runs of all models, newest first: of one status, if it is given."""
+    return found(list_runs(streams, status=status))
 
 
 class TrainingRunController(Controller):
@@ -48,17 +55,16 @@ class TrainingRunController(Controller):
     tags = ("training",)
 
     @get("/", operation_id="list_training_runs", responses=QUERY_PROBLEM_RESPONSES)
-    async def list_runs(self, runtime: Runtime, model_name: ModelNameInPath) -> TrainingRuns:
+    async def list_model_runs(
+        self, streams: PastOrPresent, model_name: ModelNameInPath, status: FromQuery[RunStatus | None] = None
+    ) -> TrainingRuns:
         """What became of each run."""
-        streams = runtime.registry.fold.streams
-        stream = streams.get(model_name)
-        if stream is None:
-            raise refused(unknown_model(streams, model_name))
-        runs = [
-            TrainingRun(run_id=run.run_id, model_name=model_name, status=run.status, detail=run.detail)
-            for run in reversed(stream.state.runs.values())
-        ]
-        return TrainingRuns(runs=tuple(runs[:RUNS_LISTED_MAX]), total=len(runs))
+        return found(list_runs(streams, model_name, status))
+
+    @get("/{run_id:str}", operation_id="get_training_run", responses=QUERY_PROBLEM_RESPONSES)
+    async def get_run(self, streams: PastOrPresent, model_name: ModelNameInPath, run_id: RunInPath) -> TrainingRun:
+        """One run: who asked for what, who does it, and what came of it."""
+        return found(find_run(streams, model_name, run_id))
 
     @post(
         "/",
@@ -74,7 +80,7 @@ class TrainingRunController(Controller):
         command_headers: Headers,
         model_name: ModelNameInPath,
         data: JSONBody[TrainingBody],
-    ) -> TrainingRun:
+    ) -> StartedRun:
         """Start a run on the bundled data. Its id is the command id; the same id again starts nothing."""
         start = runtime.services.start_training
         if start is None:
@@ -86,7 +92,7 @@ class TrainingRunController(Controller):
         context = command_context(command_headers, data, runtime.services.ids)
         known = runtime.registry.state(model_name).runs.get(context.command_id)
         if known is not None:
-            return TrainingRun(run_id=known.run_id, model_name=model_name, status=known.status, detail=known.detail)
+            return StartedRun(run_id=known.run_id, model_name=model_name, status=known.status, detail=known.detail)
         spec = TrainingSpec(
             run_id=context.command_id,
             model_name=model_name,
@@ -98,4 +104,4 @@ class TrainingRunController(Controller):
             created_by=context.actor,
         )
         await start(spec, context.reason)
-        return TrainingRun(run_id=spec.run_id, model_name=model_name, status="accepted")
+        return StartedRun(run_id=spec.run_id, model_name=model_name, status="accepted")

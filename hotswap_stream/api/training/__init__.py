@@ -1,0 +1,1 @@
+"""Training runs: asked for, listed, cancelled; and what starts them."""
