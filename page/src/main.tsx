@@ -1,14 +1,20 @@
-/** The start: who the reader is is asked, the address followed, the stream opened, the frame drawn. */
+/** The start: the address is followed, who the reader is is asked, the stream opened, the frame drawn. */
 import { effect } from "@preact/signals";
 import { render } from "preact";
+import "./style/tokens.css";
+import "./style/frame.css";
+import "./style/parts.css";
 import { Frame } from "./frame/frame";
+import { followKeys } from "./frame/keys";
+import { followClock } from "./frame/time";
 import { followAddress } from "./store/route";
 import { session } from "./store/session";
 import { loadSession } from "./store/signing";
 import { AGAIN_MS_MAX, Stream, browser } from "./stream/stream";
-import "./style/tokens.css";
 
 followAddress();
+followClock();
+followKeys();
 const stream = new Stream(browser);
 let started = false;
 effect(() => {

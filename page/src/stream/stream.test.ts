@@ -44,11 +44,12 @@ function world() {
   return { sources, at, due, turn: (hidden: boolean) => ((at.hidden = hidden), turned()) };
 }
 
+const beginning = (offset: number) => ({ offset, status: null, overview: { models: [] }, models: [], evidence: [] });
 const entry = (offset: number) => ({ offset, appended_at: "2026-01-01T00:00:00Z", event: null });
 
 test("it goes on after the last event, and says none twice", () => {
   const { sources, due } = world();
-  sources[0]!.say("state", { offset: 4, models: [] });
+  sources[0]!.say("beginning", beginning(5));
   assert.equal(connection.value.state, "live");
   sources[0]!.say("event", entry(5));
   sources[0]!.onerror?.();
@@ -64,7 +65,7 @@ test("it goes on after the last event, and says none twice", () => {
 
 test("a hidden tab holds no connection", () => {
   const { sources, turn } = world();
-  sources[0]!.say("state", { offset: 9 });
+  sources[0]!.say("beginning", beginning(10));
   turn(true);
   assert.ok(sources[0]!.closed);
   assert.equal(connection.value.state, "paused");

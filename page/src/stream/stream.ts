@@ -48,11 +48,11 @@ export class Stream {
         if (!message || this.source !== source) return;
         this.heard = this.browser.now();
         take(message, this.heard);
-        if (kind === "event") this.lastOffset = head.peek();
+        if (message.kind === "event") this.lastOffset = message.data.offset;
         if (kind === "end") return this.broken("the server ended the stream");
         this.waits = AGAIN_MS_MIN;
         if (connection.peek().state !== "live") connection.value = { state: "live" };
-        if (kind === "state" && this.lastOffset === null) this.lastOffset = head.peek();
+        if (kind === "beginning") this.lastOffset ??= head.peek();
       });
     }
     source.onerror = () => this.source === source && this.broken("the API cannot be reached");

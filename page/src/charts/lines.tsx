@@ -1,0 +1,105 @@
+/** Figures of several versions over the last minutes; a switch is a vertical line. */
+import { brief, linear, round } from "./scale";
+
+export interface Line {
+  readonly name: string;
+  /** `first` is drawn in the accent's colour, `other` in grey and dashed. */
+  readonly look: "first" | "other";
+  readonly points: readonly { readonly at: number; readonly value: number | null }[];
+}
+
+export interface Mark {
+  readonly at: number;
+  readonly text: string;
+}
+
+export interface LinesShown {
+  readonly title: string;
+  readonly unit: string;
+  readonly lines: readonly Line[];
+  readonly marks: readonly Mark[];
+  readonly from: number;
+  readonly to: number;
+  readonly width: number;
+  readonly height?: number;
+}
+
+const LEFT = 44;
+const BOTTOM = 18;
+const TOP = 14;
+/** Without a figure for this long, the line is broken rather than drawn over the gap. */
+const GAP_MS = 5_000;
+
+export function LinesChart({ title, unit, lines, marks, from, to, width, height = 150 }: LinesShown) {
+  const values = lines.flatMap((line) => line.points.map((point) => point.value ?? 0));
+  const top = round(Math.max(1e-9, ...values));
+  const x = linear(from, to, LEFT, width - 8);
+  const y = linear(0, top, height - BOTTOM, TOP);
+  const minutes = Math.max(1, Math.round((to - from) / 60_000));
+  return (
+    <svg class="chart" width={width} height={height} role="img">
+      <title>{title}</title>
+      <desc>{said(title, unit, lines, marks)}</desc>
+      {[0, top / 2, top].map((value) => (
+        <g key={value} class="tick">
+          <line x1={LEFT} x2={width - 8} y1={y(value)} y2={y(value)} />
+          <text x={LEFT - 6} y={y(value) + 4} text-anchor="end">
+            {brief(value)}
+          </text>
+        </g>
+      ))}
+      <text class="axis" x={LEFT} y={height - 4}>
+        −{minutes} min
+      </text>
+      <text class="axis" x={width - 8} y={height - 4} text-anchor="end">
+        now
+      </text>
+      {marks
+        .filter((mark) => mark.at >= from && mark.at <= to)
+        .map((mark) => (
+          <g key={`${mark.at} ${mark.text}`} class="mark">
+            <line x1={x(mark.at)} x2={x(mark.at)} y1={TOP} y2={height - BOTTOM} />
+            <text x={x(mark.at) + (x(mark.at) > width - 90 ? -4 : 4)} y={TOP - 3} text-anchor={x(mark.at) > width - 90 ? "end" : "start"}>
+              {mark.text}
+            </text>
+          </g>
+        ))}
+      {lines.map((line) => (
+        <path key={line.name} class={`line ${line.look}`} d={path(line, from, x, y)} />
+      ))}
+    </svg>
+  );
+}
+
+function path(line: Line, from: number, x: (value: number) => number, y: (value: number) => number): string {
+  let last = -Infinity;
+  let drawn = "";
+  for (const { at, value } of line.points) {
+    if (value === null || at < from) continue;
+    drawn += `${at - last > GAP_MS ? "M" : "L"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
+    last = at;
+  }
+  return drawn;
+}
+
+function said(title: string, unit: string, lines: readonly Line[], marks: readonly Mark[]): string {
+  const now = lines.map((line) => {
+    const value = line.points.at(-1)?.value;
+    return `${line.name} ${value === null || value === undefined ? "not known" : `${Number(value.toPrecision(3))} ${unit}`}`;
+  });
+  return `${title}, now: ${now.join(", ") || "nothing"}. ${marks.length ? `Switches: ${marks.map((mark) => mark.text).join(", ")}.` : ""}`.trim();
+}
+
+/** A line of words and no axes, for a card: only the shape is of interest. */
+export function Spark({ points, width = 96, height = 22, name }: { points: readonly (number | null)[]; width?: number; height?: number; name: string }) {
+  const top = Math.max(1e-9, ...points.map((value) => value ?? 0));
+  const x = linear(0, Math.max(1, points.length - 1), 1, width - 1);
+  const y = linear(0, top, height - 2, 2);
+  const drawn = points.map((value, index) => (value === null ? "" : `${index && points[index - 1] !== null ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`)).join("");
+  return (
+    <svg class="spark" width={width} height={height} role="img">
+      <title>{name}</title>
+      <path class="line first" d={drawn} />
+    </svg>
+  );
+}
