@@ -26,6 +26,8 @@ export interface FunnelShown {
   readonly height?: number;
   /** Of the difference to the baseline: then 0 is where neither is better. */
   readonly difference: boolean;
+  /** A figure between 0 and 1. */
+  readonly share?: boolean;
 }
 
 const LEFT = 56;
@@ -34,17 +36,17 @@ const TOP = 10;
 const RIGHT = 12;
 
 /** The ends of the axis: four margins around nothing, or around the limit where the figure itself is held to it. */
-export function span(points: readonly FunnelPoint[], limit: number | null, margin: number | null, difference: boolean): [number, number] {
+export function span(points: readonly FunnelPoint[], limit: number | null, margin: number | null, difference: boolean, share = false): [number, number] {
   const last = points.at(-1);
   const middle = difference ? 0 : (limit ?? last?.estimate ?? 0);
   const given = margin || (limit !== null && difference ? Math.abs(limit) : 0);
   const half = given ? 4 * given : round(Math.max(1e-6, Math.abs((last?.upper ?? 0) - middle), Math.abs((last?.lower ?? 0) - middle)));
-  return [middle - half, middle + half];
+  return share ? [Math.max(0, middle - half), Math.min(1, middle + half)] : [middle - half, middle + half];
 }
 
-export function Funnel({ title, points, limit, margin, lowerIsBetter, format, width, height = 190, difference }: FunnelShown) {
+export function Funnel({ title, points, limit, margin, lowerIsBetter, format, width, height = 190, difference, share = false }: FunnelShown) {
   const known = points.filter((point) => point.lower !== null && point.upper !== null && point.count > 0);
-  const [from, to] = span(known, limit, margin, difference);
+  const [from, to] = span(known, limit, margin, difference, share && !difference);
   const last = known.at(-1);
   const first = known[0]?.count ?? 1;
   const most = Math.max(10, 10 ** Math.ceil(Math.log10(Math.max(1, last?.count ?? 1) * 1.3)));

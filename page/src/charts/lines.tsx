@@ -32,7 +32,7 @@ const GAP_MS = 5_000;
 
 export function LinesChart({ title, unit, lines, marks, from, to, width, height = 150 }: LinesShown) {
   const values = lines.flatMap((line) => line.points.map((point) => point.value ?? 0));
-  const top = round(Math.max(1e-9, ...values));
+  const top = round(Math.max(0, ...values));
   const x = linear(from, to, LEFT, width - 8);
   const y = linear(0, top, height - BOTTOM, TOP);
   const minutes = Math.max(1, Math.round((to - from) / 60_000));

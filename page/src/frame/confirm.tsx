@@ -120,7 +120,7 @@ function typed(numeric: boolean): { type: "number"; step: "any" } {
 
 async function lastOf(model: string): Promise<Entry | null> {
   try {
-    const { value } = await get<{ events: Entry[] }>(`/api/events?last=1&model_name=${encodeURIComponent(model)}`);
+    const { value } = await get<{ events: Entry[] }>(`/api/events?before_offset=${Number.MAX_SAFE_INTEGER}&limit=1&model_name=${encodeURIComponent(model)}`);
     return value.events.at(-1) ?? null;
   } catch {
     return null;

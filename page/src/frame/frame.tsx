@@ -1,7 +1,7 @@
 /** What is around every page: where this is, what may be looked at, whether it is live, and who looks. */
 import { PAGES, pageOf } from "../pages/pages";
 import { asOf, link, route } from "../store/route";
-import { connection, environment, status, totals } from "../store/now";
+import { connection, environment, summaries, totals } from "../store/now";
 import { Login } from "../pages/login";
 import { session } from "../store/session";
 import { Confirmation } from "./confirm";
@@ -70,10 +70,9 @@ function Environment() {
 }
 
 function Alerts() {
-  const raised = status.value?.alerts_raised ?? 0;
-  const critical = status.value?.critical_alerts_raised ?? 0;
+  const raised = [...summaries.value.values()].reduce((sum, model) => sum + model.alerts_raised, 0);
   const hurts = totals.value?.hurts ?? 0;
-  const tone = critical || hurts ? "bad" : raised ? "warn" : "plain";
+  const tone = hurts ? "bad" : raised ? "warn" : "plain";
   return (
     <a class={`sign ${tone}`} href={link(["alerts"])}>
       <span aria-hidden="true">{tone === "plain" ? "○" : "▲"}</span> {raised === 1 ? "1 alert" : `${raised} alerts`}

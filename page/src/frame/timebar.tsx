@@ -13,7 +13,7 @@ export function TimeBar() {
   const known = events.value.find((entry) => entry.offset === shown);
   const past = moment !== null;
   return (
-    <div class={`timebar ${past ? "past" : ""}`}>
+    <section class={`timebar ${past ? "past" : ""}`} aria-label="Moment of the log">
       <button class="plain step" title="One event back ([)" aria-label="One event back" disabled={!last || shown === 0} onClick={() => step(-1)}>
         ‹
       </button>
@@ -47,6 +47,6 @@ export function TimeBar() {
           </button>
         </>
       )}
-    </div>
+    </section>
   );
 }

@@ -28,9 +28,15 @@ const ASKING_MS_MAX = 15_000;
 export async function get<T>(path: string, past = false, signal?: AbortSignal): Promise<Answered<T>> {
   const offset = asOf.peek();
   const joint = path.includes("?") ? "&" : "?";
-  const url = past && offset !== null ? `${path}${joint}as_of_offset=${offset}` : path;
-  return answered<T>(await asked(url, { signal: signal ?? null }));
+  if (!past || offset === null) return answered<T>(await asked(path, { signal: signal ?? null }));
+  const before = pastAsked;
+  const mine = before.then(async () => answered<T>(await asked(`${path}${joint}as_of_offset=${offset}`, { signal: signal ?? null })));
+  pastAsked = mine.catch(() => undefined);
+  return mine;
 }
+
+/** The past is asked one question after the other: the first makes the fold that all others are answered from. */
+let pastAsked: Promise<unknown> = Promise.resolve();
 
 export interface Sending {
   readonly method?: "POST" | "PUT" | "DELETE" | "PATCH";

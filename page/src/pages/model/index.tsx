@@ -50,7 +50,7 @@ function OfModel({ name }: { name: string }) {
                 <strong>Switched off:</strong> {value.disabled_reason ?? "no reason was given"}. Every request gets an error answer.
               </p>
             )}
-            <Arms model={value} rollout={rollout.value} />
+            <Shown asked={rollout} name="who answers">{(now) => <Arms model={value} rollout={now} />}</Shown>
             {asOf.value === null && <Charts name={name} model={value} />}
             {rollout.value?.rollout && <Going name={name} now={rollout.value} />}
             <Versions name={name} model={value} steps={steps.value} rollout={rollout.value} />
@@ -68,10 +68,10 @@ function OfModel({ name }: { name: string }) {
 }
 
 /** A card for each version that answers, computes beside, or waits to. */
-function Arms({ model, rollout }: { model: Model; rollout: RolloutNow | null }) {
-  const split = rollout?.traffic;
-  const arms = split?.arms.length ? split.arms : model.active_version ? [{ model_version: model.active_version, weight: 10_000 }] : [];
-  const shadows = split?.shadows ?? [];
+function Arms({ model, rollout }: { model: Model; rollout: RolloutNow }) {
+  const split = rollout.traffic;
+  const arms = split.arms;
+  const shadows = split.shadows;
   if (!arms.length) {
     return (
       <Panel>
@@ -85,7 +85,7 @@ function Arms({ model, rollout }: { model: Model; rollout: RolloutNow | null }) 
         <Arm key={arm.model_version} model={model} version={arm.model_version} share={weight(arm.weight)} role={arm.model_version === model.active_version ? "in production" : "candidate"} />
       ))}
       {shadows.map((version) => (
-        <Arm key={version} model={model} version={version} share={`${weight(split?.shadow_share ?? 0)} of requests`} role="shadow" />
+        <Arm key={version} model={model} version={version} share={`${weight(split.shadow_share)} of requests`} role="shadow" />
       ))}
     </ul>
   );
@@ -273,9 +273,9 @@ function Verdict({ verdict }: { verdict: Version["verdict"] | null }) {
 
 /** Who answered when: the events that put a version into production, the newest first. */
 function Production({ name, sequence }: { name: string; sequence: number }) {
-  const query = (type: string): string => `/api/events?last=10&type=${type}&model_name=${encodeURIComponent(name)}`;
+  const query = (type: string): string => `/api/events?before_offset=${asOf.value === null ? Number.MAX_SAFE_INTEGER : asOf.value + 1}&limit=10&type=${type}&model_name=${encodeURIComponent(name)}`;
   const kinds = ["promoted", "rolled-back", "set-back"].map((type) => useAsked<{ events: Entry[] }>(query(type), sequence));
-  const all = kinds.flatMap((kind) => kind.value?.events ?? []).filter((entry) => !entry.void_because && (asOf.value === null || entry.offset <= asOf.value));
+  const all = kinds.flatMap((kind) => kind.value?.events ?? []).filter((entry) => !entry.void_because);
   const shown = all.sort((one, other) => other.offset - one.offset).slice(0, 10);
   return (
     <Panel title="In production, one after the other">

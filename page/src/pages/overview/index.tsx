@@ -3,11 +3,12 @@ import { useEffect } from "preact/hooks";
 import { Spark } from "../../charts/lines";
 import { Broken, Loading, useAsked } from "../../frame/asked";
 import { count, ms, percent, rate, weight } from "../../frame/format";
-import { Ago, Badge, Empty, Figure, PageHead, Panel, type Tone } from "../../frame/parts";
+import { Ago, Badge, Copied, Empty, Figure, PageHead, Panel, type Tone } from "../../frame/parts";
 import type { Entry, ModelSummary } from "../../store/api";
-import { connection, events, head, lines, series, summaries, takeEvents, totals } from "../../store/now";
+import { connection, events, evidence, head, lines, series, summaries, takeEvents, totals } from "../../store/now";
 import { asOf, go, goTo, link } from "../../store/route";
-import type { Line } from "../../stream/messages";
+import type { Line, Verdict } from "../../stream/messages";
+import { written } from "../rollout/metric";
 import "./overview.css";
 
 const CARDS_MAX = 12;
@@ -98,20 +99,50 @@ function Card({ line }: { line: Line }) {
         <Figure label="errors" value={percent(line.error_rate)} {...((line.error_rate ?? 0) > 0.01 && { tone: "bad" as const })} />
         <Figure label="workers" value={workers === null || workers === undefined ? "–" : silent ? `${workers}/${workers + silent}` : workers} {...(silent > 0 && { tone: "warn" as const })} />
         <Figure label="waiting" value={count(line.waiting)} />
-        <Spark name={`Answers of ${line.model_name} over the last minutes`} points={rates(line)} />
       </dl>
-      <p class={line.condition === "calm" ? "why soft" : "why"}>
-        {line.reasons.length ? line.reasons.join("; ") : "nothing to do"}
-        {line.rollout_id && (
-          <>
-            {" "}
-            <a href={link(["rollout", line.model_name])}>evidence</a>
-          </>
-        )}
-      </p>
+      <Shown line={line} />
+      <div class="foot">
+        <p class={line.condition === "calm" ? "why soft" : "why"}>
+          {line.reasons.length ? line.reasons.join("; ") : "nothing to do"}
+          {line.try_next && (
+            <>
+              {" "}
+              <Copied text={line.try_next} label="Copy what to run" />
+            </>
+          )}
+        </p>
+        <Spark name={`Answers of ${line.model_name} over the last minutes`} points={rates(line)} />
+      </div>
     </li>
   );
 }
+
+/** What the metrics of its rollout say now. */
+function Shown({ line }: { line: Line }) {
+  if (!line.rollout_id) return null;
+  const start = `${line.model_name}/${line.rollout_id}/`;
+  const newest = [...evidence.value].filter(([key]) => key.startsWith(start)).map(([, points]) => points.at(-1));
+  return (
+    <p class="small">
+      <a href={link(["rollout", line.model_name])}>
+        {line.rollout_id} {line.rollout_status}
+      </a>
+      {newest.map((one) => {
+        if (!one) return null;
+        const write = written(one);
+        return (
+          <span key={one.metric + one.model_version}>
+            {" · "}
+            {one.metric} {one.lower !== undefined && one.upper !== undefined && `${write(one.lower)} … ${write(one.upper)} `}
+            <span class={TONES_OF[one.verdict]}>{one.verdict}</span>
+          </span>
+        );
+      })}
+    </p>
+  );
+}
+
+const TONES_OF: Record<Verdict, string> = { harmful: "bad", undecided: "soft", "no-data": "soft", passed: "good" };
 
 function Table({ lines: shown }: { lines: readonly Line[] }) {
   return (

@@ -14,6 +14,9 @@ import { Metric, fromAnalyses, ordered } from "./metric";
 import { Steps } from "./steps";
 import "./rollout.css";
 
+/** Behind every offset. */
+const END = Number.MAX_SAFE_INTEGER;
+
 export const TONES: Record<Rollout["status"], Tone> = {
   running: "move",
   baking: "move",
@@ -184,7 +187,7 @@ function Bar({ label, used, text }: { label: string; used: number; text: string 
 
 /** The events of this rollout, the newest first: each leads to the system at that moment. */
 function Decisions({ name, rollout, sequence }: { name: string; rollout: Rollout; sequence: number }) {
-  const asked = useAsked<{ events: Entry[] }>(`/api/events?last=60&model_name=${encodeURIComponent(name)}`, sequence);
+  const asked = useAsked<{ events: Entry[] }>(`/api/events?before_offset=${END}&limit=60&model_name=${encodeURIComponent(name)}`, sequence);
   return (
     <Panel title="How it came to this">
       <Shown asked={asked} name="the decisions">
@@ -194,7 +197,7 @@ function Decisions({ name, rollout, sequence }: { name: string; rollout: Rollout
           );
           return (
             <ol class="history">
-              {folded(own.reverse()).map(({ entry, times }) => (
+              {folded(own.reverse()).map(({ entry, times, why }) => (
                 <li key={entry.offset}>
                   <button class="plain" title="View the system here" onClick={() => goTo(entry.offset)}>
                     {entry.offset}
@@ -202,7 +205,7 @@ function Decisions({ name, rollout, sequence }: { name: string; rollout: Rollout
                   <span class="soft small">{times > 1 ? `${times} ×` : ""}</span>
                   <span>
                     {entry.described} <span class="soft">by {String(entry.event?.actor)}</span>
-                    {entry.event?.reason ? <span class="soft">: {String(entry.event.reason)}</span> : null}
+                    {why && <span class="soft">: {why}</span>}
                   </span>
                 </li>
               ))}
@@ -214,14 +217,18 @@ function Decisions({ name, rollout, sequence }: { name: string; rollout: Rollout
   );
 }
 
-/** Analyses that say the same again are one line. */
-export function folded(entries: readonly Entry[]): { entry: Entry; times: number }[] {
-  const found: { entry: Entry; times: number }[] = [];
-  for (const entry of entries) {
+/** Analyses that say the same again are one line; a reason is told once of the events that one command made. */
+export function folded(entries: readonly Entry[]): { entry: Entry; times: number; why: string }[] {
+  const found: { entry: Entry; times: number; why: string }[] = [];
+  for (const [index, entry] of entries.entries()) {
     const last = found.at(-1);
     const analysis = /analysis-recorded/.test(String(entry.event?.type)) && (entry.event?.data as { outcome?: string } | undefined)?.outcome === "inconclusive";
     if (last && analysis && last.entry.event?.type === entry.event?.type) last.times += 1;
-    else found.push({ entry, times: 1 });
+    else {
+      const reason = String(entry.event?.reason ?? "");
+      const older = entries[index + 1]?.event;
+      found.push({ entry, times: 1, why: older?.reason === reason && older.causationid === entry.event?.causationid ? "" : reason });
+    }
   }
   return found;
 }

@@ -83,9 +83,11 @@ export function sentence(record: Evidence): string {
   return `${between}${bound}. ${end} True at every look.`;
 }
 
-export function Metric({ points, past }: { points: readonly Evidence[]; past: boolean }) {
-  const last = points.at(-1);
+export function Metric({ points: all, past }: { points: readonly Evidence[]; past: boolean }) {
+  const last = all.at(-1);
   if (!last) return null;
+  // A difference and a value held to a threshold are figures of two kinds: one axis has one of them.
+  const points = all.filter((point) => point.compared_with === last.compared_with && point.step_index === last.step_index);
   const write = written(last);
   const first = points.findIndex((point) => point.lower !== undefined);
   return (
@@ -108,6 +110,7 @@ export function Metric({ points, past }: { points: readonly Evidence[]; past: bo
             format={write}
             width={width}
             difference={last.compared_with !== "threshold"}
+            share={SHARES.has(last.metric)}
           />
         )}
       </Wide>

@@ -9,6 +9,7 @@ interface Shown {
 
 export function stepsOf(rollout: Rollout): Shown[] {
   const { strategy, policy } = rollout;
+  const promote = { text: "promote", small: true };
   const bake = policy.bake_seconds ? [{ text: `bake ${span(policy.bake_seconds)}`, small: true }] : [];
   switch (strategy.kind) {
     case "progressive":
@@ -18,10 +19,11 @@ export function stepsOf(rollout: Rollout): Shown[] {
           if (step.step === "pause") return { text: step.duration_seconds ? `pause ${span(step.duration_seconds)}` : "pause", small: true };
           return { text: "analysis", small: true };
         }),
+        promote,
         ...bake,
       ];
     case "canary":
-      return [{ text: `canary ${weight(strategy.weight)}`, small: false }, ...bake];
+      return [{ text: `canary ${weight(strategy.weight)}`, small: false }, promote, ...bake];
     case "shadow":
       return [{ text: `shadow, ${weight(strategy.sample_share ?? 10_000)} of requests`, small: false }];
     default:
