@@ -69,7 +69,7 @@ function Asking({ action }: { action: Action }) {
           <div>
             <dt>decided at</dt>
             <dd>
-              offset {offset.current ?? "–"}, sequence {action.sequence}
+              {offset.current !== null && `offset ${offset.current}, `}sequence {action.sequence}
             </dd>
           </div>
           <div>

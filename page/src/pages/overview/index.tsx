@@ -8,7 +8,7 @@ import type { Entry, ModelSummary } from "../../store/api";
 import { connection, events, evidence, head, lines, series, summaries, takeEvents, totals } from "../../store/now";
 import { asOf, go, goTo, link } from "../../store/route";
 import type { Line, Verdict } from "../../stream/messages";
-import { written } from "../rollout/metric";
+import { written } from "../rollout/evidence";
 import "./overview.css";
 
 const CARDS_MAX = 12;

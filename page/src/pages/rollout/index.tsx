@@ -10,7 +10,9 @@ import type { Entry, Rollout, RolloutList, RolloutNow } from "../../store/api";
 import { evidence, summaries, lines } from "../../store/now";
 import { asOf, goTo, link, type Route } from "../../store/route";
 import type { Evidence } from "../../stream/messages";
-import { Metric, fromAnalyses, ordered } from "./metric";
+import { fromAnalyses, ordered } from "./evidence";
+import { folded } from "./folded";
+import { Metric } from "./metric";
 import { Steps } from "./steps";
 import "./rollout.css";
 
@@ -126,7 +128,7 @@ function Current({ name, now, rollout }: { name: string; now: RolloutNow; rollou
       ) : (
         <div class="metrics">
           {shown.map((one) => (
-            <Metric key={one.key} points={one.points} past={asOf.value !== null} />
+            <Metric key={one.key} points={one.points} recorded={asOf.value !== null} />
           ))}
         </div>
       )}
@@ -196,14 +198,14 @@ function Decisions({ name, rollout, sequence }: { name: string; rollout: Rollout
             (entry) => !entry.void_because && Number(entry.event?.sequence) >= rollout.started_sequence && (asOf.value === null || entry.offset <= asOf.value) && /^hotswap\.(rollout|model\.(promoted|rolled-back))\b/.test(String(entry.event?.type)),
           );
           return (
-            <ol class="history">
+            <ol class="history two-columns">
               {folded(own.reverse()).map(({ entry, times, why }) => (
                 <li key={entry.offset}>
                   <button class="plain" title="View the system here" onClick={() => goTo(entry.offset)}>
                     {entry.offset}
                   </button>
-                  <span class="soft small">{times > 1 ? `${times} ×` : ""}</span>
                   <span>
+                    {times > 1 && <strong>{times} × </strong>}
                     {entry.described} <span class="soft">by {String(entry.event?.actor)}</span>
                     {why && <span class="soft">: {why}</span>}
                   </span>
@@ -215,22 +217,6 @@ function Decisions({ name, rollout, sequence }: { name: string; rollout: Rollout
       </Shown>
     </Panel>
   );
-}
-
-/** Analyses that say the same again are one line; a reason is told once of the events that one command made. */
-export function folded(entries: readonly Entry[]): { entry: Entry; times: number; why: string }[] {
-  const found: { entry: Entry; times: number; why: string }[] = [];
-  for (const [index, entry] of entries.entries()) {
-    const last = found.at(-1);
-    const analysis = /analysis-recorded/.test(String(entry.event?.type)) && (entry.event?.data as { outcome?: string } | undefined)?.outcome === "inconclusive";
-    if (last && analysis && last.entry.event?.type === entry.event?.type) last.times += 1;
-    else {
-      const reason = String(entry.event?.reason ?? "");
-      const older = entries[index + 1]?.event;
-      found.push({ entry, times: 1, why: older?.reason === reason && older.causationid === entry.event?.causationid ? "" : reason });
-    }
-  }
-  return found;
 }
 
 /** Rollouts that ended, with what decided them. */
