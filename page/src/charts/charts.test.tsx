@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Funnel, span } from "./funnel";
 import { LinesChart } from "./lines";
 import { drawn, found } from "./drawn";
-import { brief, logarithmic, powers, round } from "./scale";
+import { brief, logarithmic, powers, round, ticks } from "./scale";
 
 const point = (count: number, estimate: number, half: number) => ({ count, estimate, lower: estimate - half, upper: estimate + half });
 const format = (value: number) => value.toFixed(3);
@@ -57,6 +57,8 @@ test("a line breaks where nothing was known, and a switch is a vertical line", (
 
 test("scales and their words", () => {
   assert.deepEqual([0.3, 1, 1.1, 7, 43, 0].map(round), [0.5, 1, 2, 10, 50, 1]);
+  assert.deepEqual(ticks(-8, 8), [-5, 0, 5]);
+  assert.deepEqual(ticks(0.8954, 1).map((value) => value.toFixed(2)), ["0.90", "0.95", "1.00"]);
   assert.deepEqual(powers(10, 10_000), [10, 100, 1_000, 10_000]);
   assert.equal(logarithmic(1, 100, 0, 10)(10), 5);
   assert.equal(logarithmic(1, 100, 0, 10)(0), 0);

@@ -4,7 +4,7 @@
  * The axis of answers is logarithmic, as an interval narrows with their root. The axis of the figure is four margins to
  * each side and stays, so that nothing jumps; what leaves it ends in an arrow.
  */
-import { brief, linear, logarithmic, powers, round } from "./scale";
+import { brief, linear, logarithmic, powers, round, ticks } from "./scale";
 
 export interface FunnelPoint {
   readonly count: number;
@@ -63,7 +63,7 @@ export function Funnel({ title, points, limit, margin, lowerIsBetter, format, wi
     <svg class="chart funnel" width={width} height={height} role="img">
       <title>{title}</title>
       <desc>{saidOf(title, last, limit, format)}</desc>
-      {[from, (from + to) / 2, to].map((value) => (
+      {ticks(from, to).map((value) => (
         <g key={value} class="tick">
           <line x1={LEFT} x2={width - RIGHT} y1={y(value)} y2={y(value)} />
           <text x={LEFT - 6} y={y(value) + 4} text-anchor="end">

@@ -30,6 +30,11 @@ const TOP = 14;
 /** Without a figure for this long, the line is broken rather than drawn over the gap. */
 const GAP_MS = 5_000;
 
+/** Seconds that the line of a card goes back. */
+export const SPARK_POINTS = 120;
+/** With fewer, its room stays empty. */
+const SPARK_POINTS_MIN = 4;
+
 export function LinesChart({ title, unit, lines, marks, from, to, width, height = 150 }: LinesShown) {
   const values = lines.flatMap((line) => line.points.map((point) => point.value ?? 0));
   const top = round(Math.max(0, ...values));
@@ -91,15 +96,24 @@ function said(title: string, unit: string, lines: readonly Line[], marks: readon
 }
 
 /** A line of words and no axes, for a card: only the shape is of interest. */
-export function Spark({ points, width = 96, height = 22, name }: { points: readonly (number | null)[]; width?: number; height?: number; name: string }) {
-  const top = Math.max(1e-9, ...points.map((value) => value ?? 0));
-  const x = linear(0, Math.max(1, points.length - 1), 1, width - 1);
-  const y = linear(0, top, height - 2, 2);
-  const drawn = points.map((value, index) => (value === null ? "" : `${index && points[index - 1] !== null ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`)).join("");
+export function Spark({ points, width, height = 34, name, most = SPARK_POINTS }: { points: readonly (number | null)[]; width: number; height?: number; name: string; most?: number }) {
+  const top = round(Math.max(0, ...points.map((value) => value ?? 0)));
+  const x = linear(0, most - 1, 1, width - 36);
+  const first = most - points.length;
+  const y = linear(0, top, height - 2, 4);
+  const drawn = points.map((value, index) => (value === null ? "" : `${index && points[index - 1] !== null ? "L" : "M"}${x(first + index).toFixed(1)} ${y(value).toFixed(1)}`)).join("");
   return (
     <svg class="spark" width={width} height={height} role="img">
       <title>{name}</title>
-      <path class="line first" d={drawn} />
+      <line class="tick" x1={1} x2={width - 36} y1={height - 2} y2={height - 2} />
+      {points.length >= SPARK_POINTS_MIN && (
+        <>
+          <path class="line first" d={drawn} />
+          <text x={width - 32} y={11}>
+            {brief(top)}/s
+          </text>
+        </>
+      )}
     </svg>
   );
 }

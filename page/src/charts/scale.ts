@@ -25,6 +25,14 @@ export function round(value: number): number {
   return 10 * power;
 }
 
+/** At most five round figures between two, ends included. */
+export function ticks(from: number, to: number): number[] {
+  const step = round((to - from) / 4);
+  const first = Math.ceil(from / step - 1e-9);
+  const last = Math.floor(to / step + 1e-9);
+  return Array.from({ length: last - first + 1 }, (_, index) => (first + index) * step);
+}
+
 /** Powers of ten between two counts, both ends included. */
 export function powers(from: number, to: number): number[] {
   const found: number[] = [];

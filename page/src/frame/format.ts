@@ -10,7 +10,7 @@ export function count(value: number | null | undefined): string {
 /** `933/s`, `12.1/s`, `0/s`. */
 export function rate(perSecond: number | null | undefined): string {
   if (perSecond === null || perSecond === undefined) return DASH;
-  return `${perSecond >= 100 ? GROUPED.format(perSecond) : trimmed(perSecond, 1)}/s`;
+  return `${perSecond >= 100 ? GROUPED.format(perSecond) : trimmed(perSecond, perSecond < 1 ? 2 : 1)}/s`;
 }
 
 export function ms(value: number | null | undefined): string {

@@ -93,7 +93,9 @@ function Arms({ model, rollout }: { model: Model; rollout: RolloutNow }) {
 
 function Arm({ model, version, share, role }: { model: Model; version: string; share: string; role: string }) {
   const live = asOf.value === null;
-  const answers = health.value.get(model.model_name)?.versions.find((one) => one.model_version === version)?.answers;
+  const found = health.value.get(model.model_name)?.versions.find((one) => one.model_version === version)?.answers;
+  // Of nothing there is no latency.
+  const answers = found?.requests ? found : undefined;
   const known: Version | undefined = model.versions.find((one) => one.model_version === version);
   const figures = known?.validation?.figures ?? known?.metrics ?? {};
   const errors = answers?.error_rate ?? null;
@@ -232,6 +234,7 @@ function Versions({ name, model, steps, rollout }: { name: string; model: Model;
                       </td>
                       <td>
                         <Stage stage={version.stage} />
+                        <InRollout version={version.model_version} now={rollout} />
                       </td>
                       <td>
                         <Verdict verdict={version.verdict ?? null} />
@@ -262,6 +265,19 @@ function Versions({ name, model, steps, rollout }: { name: string; model: Model;
 function Stage({ stage }: { stage: Version["stage"] }) {
   if (stage === "production") return <Badge tone="good">production</Badge>;
   return <span class={stage === "archived" ? "soft" : ""}>{stage === "none" ? "registered" : stage}</span>;
+}
+
+/** Its part of the traffic, while a rollout decides on it. */
+function InRollout({ version, now }: { version: string; now: RolloutNow | null }) {
+  if (!now?.rollout?.candidates.includes(version)) return null;
+  const arm = now.traffic.arms.find((one) => one.model_version === version);
+  const text = arm ? `candidate ${weight(arm.weight)}` : now.traffic.shadows.includes(version) ? "shadow" : "candidate";
+  return (
+    <>
+      {" "}
+      <Badge tone="move">{text}</Badge>
+    </>
+  );
 }
 
 function Verdict({ verdict }: { verdict: Version["verdict"] | null }) {

@@ -1,9 +1,9 @@
 /** All models on one page: what hurts first, then what needs you, what moves, what is calm. */
 import { useEffect } from "preact/hooks";
-import { Spark } from "../../charts/lines";
+import { SPARK_POINTS, Spark } from "../../charts/lines";
 import { Broken, Loading, useAsked } from "../../frame/asked";
 import { count, ms, percent, rate, weight } from "../../frame/format";
-import { Ago, Badge, Copied, Empty, Figure, PageHead, Panel, type Tone } from "../../frame/parts";
+import { Ago, Badge, Copied, Empty, Figure, PageHead, Panel, type Tone, Wide } from "../../frame/parts";
 import type { Entry, ModelSummary } from "../../store/api";
 import { connection, events, evidence, head, lines, series, summaries, takeEvents, totals } from "../../store/now";
 import { asOf, go, goTo, link } from "../../store/route";
@@ -76,7 +76,7 @@ function rates(line: Line): (number | null)[] {
   const byTime = new Map<number, number>();
   for (const [key, points] of series.value) {
     if (!key.startsWith(`${line.model_name}/`)) continue;
-    for (const point of points.slice(-120)) byTime.set(point.at, (byTime.get(point.at) ?? 0) + point.rate);
+    for (const point of points.slice(-SPARK_POINTS)) byTime.set(point.at, (byTime.get(point.at) ?? 0) + point.rate);
   }
   return [...byTime].sort(([one], [other]) => one - other).map(([, value]) => value);
 }
@@ -100,8 +100,9 @@ function Card({ line }: { line: Line }) {
         <Figure label="workers" value={workers === null || workers === undefined ? "–" : silent ? `${workers}/${workers + silent}` : workers} {...(silent > 0 && { tone: "warn" as const })} />
         <Figure label="waiting" value={count(line.waiting)} />
       </dl>
-      <Shown line={line} />
+      <Wide>{(width) => <Spark name={`Answers of ${line.model_name} over the last two minutes`} points={rates(line)} width={width} />}</Wide>
       <div class="foot">
+        <Shown line={line} />
         <p class={line.condition === "calm" ? "why soft" : "why"}>
           {line.reasons.length ? line.reasons.join("; ") : "nothing to do"}
           {line.try_next && (
@@ -111,7 +112,6 @@ function Card({ line }: { line: Line }) {
             </>
           )}
         </p>
-        <Spark name={`Answers of ${line.model_name} over the last minutes`} points={rates(line)} />
       </div>
     </li>
   );

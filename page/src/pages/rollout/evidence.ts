@@ -42,6 +42,30 @@ export function fromAnalyses(name: string, rollout: Rollout): Map<string, Eviden
   return found;
 }
 
+/** The way of each metric as the API remembers it. */
+export interface RolloutShown {
+  readonly latest: readonly Evidence[];
+  readonly history: readonly { readonly model_version: string; readonly metric: string; readonly points: readonly Point[] }[];
+}
+
+type Point = Pick<Evidence, "at" | "verdict"> & { readonly count: number; readonly step_index: number | null } & Readonly<Record<"estimate" | "lower" | "upper" | "limit", number | null>>;
+
+export function fromTopic(shown: RolloutShown): Map<string, Evidence[]> {
+  const found = new Map<string, Evidence[]>();
+  for (const last of shown.latest) {
+    const { estimate: _e, lower: _l, upper: _u, limit: _m, step_index: _s, ...same } = last;
+    const points = shown.history.find((one) => one.metric === last.metric && one.model_version === last.model_version)?.points ?? [];
+    const before = points
+      .filter((point) => point.at < last.at)
+      .map(({ at, verdict, count, ...figures }) => {
+        const known = Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== null));
+        return { ...same, at, verdict, count, ...known } as Evidence;
+      });
+    found.set(evidenceKey(last), [...before, last]);
+  }
+  return found;
+}
+
 function given<Name extends string>(name: Name, value: number | null | undefined): Partial<Record<Name, number>> {
   return value === null || value === undefined ? {} : ({ [name]: value } as Record<Name, number>);
 }

@@ -10,7 +10,7 @@ import type { Entry, Rollout, RolloutList, RolloutNow } from "../../store/api";
 import { evidence, summaries, lines } from "../../store/now";
 import { asOf, goTo, link, type Route } from "../../store/route";
 import type { Evidence } from "../../stream/messages";
-import { fromAnalyses, ordered } from "./evidence";
+import { type RolloutShown, fromAnalyses, fromTopic, ordered } from "./evidence";
 import { folded } from "./folded";
 import { Metric } from "./metric";
 import { Steps } from "./steps";
@@ -142,11 +142,17 @@ interface Shape {
   readonly points: readonly Evidence[];
 }
 
-/** What was recorded with the analyses, and then what the stream said since the page was opened. Failed first. */
+/**
+ * The way of each metric, and then what the stream said since the page was opened; failed first. Where the topic of the
+ * evidence is not read, and in the past, what was recorded with the analyses.
+ */
 function useEvidence(name: string, rollout: Rollout): Shape[] {
-  const recorded = useMemo(() => fromAnalyses(name, rollout), [rollout]);
-  const shown = new Map<string, readonly Evidence[]>(recorded);
-  if (asOf.value === null) {
+  const live = asOf.value === null;
+  const path = `/api/models/${encodeURIComponent(name)}/rollout/evidence?rollout_id=${encodeURIComponent(rollout.rollout_id)}`;
+  const way = useAsked<RolloutShown>(live ? path : null, rollout.rollout_id);
+  const known = useMemo(() => (live && way.value?.latest.length ? fromTopic(way.value) : fromAnalyses(name, rollout)), [live, rollout, way.value]);
+  const shown = new Map<string, readonly Evidence[]>(known);
+  if (live) {
     const start = `${name}/${rollout.rollout_id}/`;
     for (const [key, points] of evidence.value) {
       if (!key.startsWith(start)) continue;
@@ -222,20 +228,18 @@ function Decisions({ name, rollout, sequence }: { name: string; rollout: Rollout
 /** Rollouts that ended, with what decided them. */
 function Former({ name, sequence }: { name: string; sequence: number | undefined }) {
   const asked = useAsked<RolloutList>(`/api/models/${encodeURIComponent(name)}/rollouts`, sequence, true);
+  const ended = asked.value?.rollouts.filter((one) => one.ended_at);
+  if (ended?.length === 0) return null;
   return (
     <Panel title="Ended before">
       <Shown asked={asked} name="former rollouts">
-        {(list) => {
-          const ended = list.rollouts.filter((one) => one.ended_at);
-          if (!ended.length) return <p class="soft">None.</p>;
-          return (
-            <ul class="runs">
-              {ended.map((one) => (
-                <Ended key={one.rollout_id} name={name} rollout={one} />
-              ))}
-            </ul>
-          );
-        }}
+        {() => (
+          <ul class="runs">
+            {ended?.map((one) => (
+              <Ended key={one.rollout_id} name={name} rollout={one} />
+            ))}
+          </ul>
+        )}
       </Shown>
     </Panel>
   );

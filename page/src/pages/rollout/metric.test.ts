@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Entry, Rollout } from "../../store/api";
 import type { Evidence } from "../../stream/messages";
 import { folded } from "./folded";
-import { fromAnalyses, ordered, sentence, written } from "./evidence";
+import { fromAnalyses, fromTopic, ordered, sentence, written } from "./evidence";
 
 const record: Evidence = {
   model_name: "digits",
@@ -51,6 +51,14 @@ test("recorded analyses are read as the stream would have said them", () => {
   assert.equal(point!.verdict, "undecided");
   assert.equal(Number(point!.estimate!.toFixed(6)), 0.02);
   assert.equal(point!.limit, -0.02);
+});
+
+test("the way of a metric has the figures of each time, and the words of the last", () => {
+  const point = { at: "2025-12-31T23:59:00Z", verdict: "no-data", count: 8, estimate: null, lower: -0.9, upper: 0.9, limit: -0.02, step_index: null } as const;
+  const [first, last] = fromTopic({ latest: [record], history: [{ model_version: "v2", metric: "accuracy", points: [point, { ...point, at: record.at }] }] }).get("digits/r1/v2/accuracy")!;
+  assert.equal(last, record);
+  assert.deepEqual([first!.lower, first!.count, first!.verdict, first!.baseline_version], [-0.9, 8, "no-data", "v1"]);
+  assert.ok(!("estimate" in first!));
 });
 
 test("the same outcome again is one line, and one command's reason is told once", () => {
