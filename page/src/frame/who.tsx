@@ -1,5 +1,6 @@
 /** Who looks, and what that key may do. */
-import { session } from "../store/session";
+import { link } from "../store/route";
+import { may, session } from "../store/session";
 import { signOut } from "../store/signing";
 
 export function Who() {
@@ -9,7 +10,7 @@ export function Who() {
   const models = known.models.length ? `, on ${known.models.join(", ")}` : "";
   return (
     <span class="sign plain" title={`May ${known.scopes.join(", ") || "nothing"}${models}`}>
-      {known.name ?? known.key_id}{" "}
+      {may("admin") ? <a href={link(["keys"], null)}>{known.name ?? known.key_id}</a> : (known.name ?? known.key_id)}{" "}
       <button class="plain" onClick={() => void signOut()}>
         Sign out
       </button>

@@ -2,6 +2,11 @@
 import type { FunctionComponent } from "preact";
 import { currentModel } from "../store/current";
 import type { Route } from "../store/route";
+import { Alerts } from "./alerts";
+import { Answer } from "./answer";
+import { Events } from "./events";
+import { FleetPage } from "./fleet";
+import { Keys } from "./keys";
 import { ModelPage } from "./model";
 import { Overview } from "./overview";
 import { RolloutPage } from "./rollout";
@@ -22,6 +27,11 @@ export interface Page {
 export const PAGES: readonly Page[] = [
   { path: "", title: "Overview", key: "o", component: Overview },
   { path: "rollout", title: "Rollout", key: "r", component: RolloutPage, parts: () => ["rollout", ...[currentModel()].filter((name) => name !== null)] },
+  { path: "events", title: "Events", key: "e", component: Events },
+  { path: "answer", title: "Answer", key: "a", component: Answer },
+  { path: "fleet", title: "Fleet", key: "f", component: FleetPage },
+  { path: "alerts", title: "Alerts", component: Alerts, hidden: true },
+  { path: "keys", title: "Keys", component: Keys, hidden: true },
   { path: "models", title: "Models", component: ModelPage, hidden: true },
 ];
 
