@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,9 @@ _OPTIONS = (
     "--legal-comments=none",
     "--log-level=warning",
 )
+_NAMES = ("--splitting", "--entry-names=[name]-[hash]", "--chunk-names=[name]-[hash]")
+"""What a page alone needs is a file of its own, which is loaded when somebody looks at it."""
+_STATIC_IMPORT = re.compile(r'(?:^|[;}])import(?:[\w{},$ *]+from)?"\./([\w.-]+\.js)"')
 
 
 class PageBuildError(Exception):
@@ -62,7 +66,7 @@ def build(root: Path = ROOT) -> bool:
         fresh = root / "build" / "page" / "assets"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        esbuild(root, ["src/main.tsx", f"--outdir={fresh}", "--entry-names=[name]-[hash]", *_OPTIONS])
+        esbuild(root, ["src/main.tsx", f"--outdir={fresh}", *_NAMES, *_OPTIONS])
         _place_static(source / "static", fresh)
         shutil.rmtree(assets, ignore_errors=True)
         shutil.copytree(fresh, assets)
@@ -189,12 +193,23 @@ def _place_static(static: Path, fresh: Path) -> None:
     for suffix in ("js", "css"):
         (made,) = fresh.glob(f"main-*.{suffix}")
         text = text.replace(f"assets/main.{suffix}", f"assets/{made.name}")
-    (fresh / "index.html").write_text(text, encoding="utf-8")
+    ahead = "".join(f'<link rel="modulepreload" href="assets/{name}">\n' for name in first_modules(fresh)[1:])
+    (fresh / "index.html").write_text(text.replace("</head>", f"{ahead}</head>"), encoding="utf-8")
+
+
+def first_modules(assets: Path) -> list[str]:
+    """Return the modules that a first visit loads: the main one, and those that it cannot do without."""
+    (main,) = assets.glob("main-*.js")
+    found = [main.name]
+    for name in found:
+        named = _STATIC_IMPORT.findall((assets / name).read_text(encoding="utf-8"))
+        found += [other for other in dict.fromkeys(named) if other not in found]
+    return found
 
 
 def _digest(source: Path) -> str:
     """Return what the page was made of: names and bytes of all sources, and how they are bundled."""
-    digest = hashlib.sha256(json.dumps(_OPTIONS).encode())
+    digest = hashlib.sha256(json.dumps([*_NAMES, *_OPTIONS]).encode())
     for path in sorted((*source.glob("src/**/*"), *source.glob("static/*"), source / "package-lock.json")):
         if path.is_file() and ".test." not in path.name:
             digest.update(f"\0{path.relative_to(source)}\0".encode() + path.read_bytes())

@@ -31,3 +31,4 @@ export type FleetVersion = Schemas["FleetVersion"];
 export type AlertList = Schemas["AlertList"];
 export type ShownKey = Schemas["ShownKey"];
 export type KeyWithSecret = Schemas["KeyWithSecret"];
+export type TrainingRun = Schemas["TrainingRun"];

@@ -7,7 +7,6 @@ import { Badge, Copied, Empty, PageHead, Panel } from "../../frame/parts";
 import type { Explained } from "../../store/api";
 import { summaries } from "../../store/now";
 import { go, goTo, link, type Route } from "../../store/route";
-import "./answer.css";
 
 const BECAUSE: Record<Explained["because"], string> = {
   "in-production": "It was in production.",

@@ -8,7 +8,6 @@ import { EVENTS_KEPT_MAX, events, summaries } from "../../store/now";
 import { asOf, go, link, type Route } from "../../store/route";
 import { FILTERS, filtersOf, folded, matches, offsetIn, pathOf, type Filters } from "./found";
 import { Opened } from "./opened";
-import "./events.css";
 
 interface Found {
   readonly events: readonly Entry[];

@@ -4,7 +4,6 @@ import { count } from "../../frame/format";
 import { Ago, Badge, Copied, Empty, PageHead, Panel, type Tone } from "../../frame/parts";
 import type { Fleet, FleetVersion, FleetWorker } from "../../store/api";
 import { head, lines, summaries } from "../../store/now";
-import "./fleet.css";
 
 const STATES: Record<FleetVersion["state"], readonly [Tone, string]> = {
   serving: ["good", "serving"],

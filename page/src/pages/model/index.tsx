@@ -12,7 +12,6 @@ import { events, health, series, summaries } from "../../store/now";
 import { asOf, goTo, link, type Route } from "../../store/route";
 import { Compare } from "./compare";
 import { Training } from "./training";
-import "./model.css";
 
 const VERSIONS_SHOWN = 20;
 const CHART_MS = 300_000;

@@ -14,7 +14,6 @@ import { type RolloutShown, fromAnalyses, fromTopic, ordered } from "./evidence"
 import { folded } from "./folded";
 import { Metric } from "./metric";
 import { Steps } from "./steps";
-import "./rollout.css";
 
 /** Behind every offset. */
 const END = Number.MAX_SAFE_INTEGER;
