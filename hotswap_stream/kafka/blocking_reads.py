@@ -34,7 +34,10 @@ def read_to_ends(
     consumer.assign(list(starts))
     idle = 0
     while waiting:
-        messages = consumer.consume(_READ_RECORDS, _POLL_SECONDS)
+        # `consume` comes back when it has as many as it was asked for, or when the time is over: so wait for one alone.
+        messages = consumer.consume(1, _POLL_SECONDS)
+        if messages:
+            messages += consumer.consume(_READ_RECORDS, 0)
         idle = 0 if messages else idle + 1
         if idle * _POLL_SECONDS > READ_SECONDS_MAX:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{what} cannot be read"))

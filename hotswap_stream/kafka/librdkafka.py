@@ -29,13 +29,13 @@ def is_fatal(error: KafkaError) -> bool:
     return bool(error.fatal()) or error.code() == KafkaError._FATAL  # the client's public name for it
 
 
-def tail_consumer(options: Mapping[str, Any], worker: str) -> Consumer:
-    """Return a consumer outside any group that says where a partition ends."""
+def tail_consumer(options: Mapping[str, Any], worker: str, *, group: str | None = None) -> Consumer:
+    """Return a consumer outside any group that says where a partition ends. `group`: whose commits it can ask for."""
     return Consumer(
         {
             **options,
             **READING,
-            "group.id": f"{worker}-tail",  # librdkafka wants one; nothing is committed to it
+            "group.id": group or f"{worker}-tail",  # librdkafka wants one; nothing is committed to it
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",

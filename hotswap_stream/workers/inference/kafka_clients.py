@@ -9,6 +9,10 @@ from hotswap_stream.kafka.librdkafka import ALWAYS, READING, client_logger
 from hotswap_stream.workers.inference.limits import LoopLimits
 
 SESSION_TIMEOUT_MS = 10_000
+HEARTBEAT_MS = 500
+"""Members hear of a change of their group so often, at the latest."""
+METADATA_MS = 5_000
+"""New partitions are seen so soon, at the latest."""
 FETCH_BYTES_MAX = 50 * 1024**2
 PREFETCH_KILOBYTES_MAX = 32 * 1024
 """Requests of one partition read ahead; a partition that has as many is not fetched from until some are answered."""
@@ -17,10 +21,10 @@ PREFETCH_KILOBYTES_MAX = 32 * 1024
 BULK_LINGER_MS = 1.0
 
 
-def request_consumer(
-    options: Mapping[str, Any], *, group: str, worker: str, limits: LoopLimits, on_error: Callable[[KafkaError], None]
+def group_member(
+    options: Mapping[str, Any], *, group: str, worker: str, on_error: Callable[[KafkaError], None]
 ) -> Consumer:
-    """Return a consumer of one model's requests, a static member of the model's group."""
+    """Return a static member of a model's group, which says which partitions are this worker's and reads none."""
     return Consumer(
         {
             **options,
@@ -30,11 +34,30 @@ def request_consumer(
             "client.id": worker,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
             "session.timeout.ms": SESSION_TIMEOUT_MS,
-            "heartbeat.interval.ms": 1_000,
+            "heartbeat.interval.ms": HEARTBEAT_MS,
             "partition.assignment.strategy": "range",
-            "topic.metadata.refresh.interval.ms": 30_000,
+            "topic.metadata.refresh.interval.ms": METADATA_MS,
+            "error_cb": on_error,
+        },
+        logger=client_logger(),
+    )
+
+
+def request_consumer(
+    options: Mapping[str, Any], *, group: str, worker: str, limits: LoopLimits, on_error: Callable[[KafkaError], None]
+) -> Consumer:
+    """Return a consumer of one model's requests in the partitions that it is told. It is no member of the group."""
+    return Consumer(
+        {
+            **options,
+            **READING,
+            "group.id": group,  # the client wants one; it neither joins nor commits
+            "client.id": worker,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "topic.metadata.refresh.interval.ms": METADATA_MS,
             # A partition whose prefetch is full is looked at again after this long, not after the default second
             "fetch.queue.backoff.ms": 5,
             "queued.max.messages.kbytes": max(PREFETCH_KILOBYTES_MAX, 2 * limits.request_bytes_max // 1024),

@@ -60,14 +60,18 @@ class ServedModel(Struct, kw_only=True):
 
     async def version_decided(self) -> None:
         """Return when a version serves, or when it is clear that none does: a failed one may still be rolled back."""
-        with suppress(LogUnavailableError):  # then what is known here has to do
-            await self.registry.catch_up()
+        await self.caught_up()
         while self.registry.state(self.model_name).active_version is not None:
             await self.slots.wait_decided()
             settling = self.settling
             if self.slots.current is not None or self.slots.refused is not None or settling is None or settling.done():
                 return
             await asyncio.wait({settling})
+
+    async def caught_up(self) -> None:
+        """Return when the registry is read as far as it goes now, or cannot be read: then what is known has to do."""
+        with suppress(LogUnavailableError):
+            await self.registry.catch_up()
 
     async def ensure_windows_topic(self) -> None:
         """Return when the model's windows topic is there. Raise HotswapError if it cannot be made."""

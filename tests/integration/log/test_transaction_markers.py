@@ -19,6 +19,7 @@ from hotswap_stream.adapters.kafka.observations.history import KafkaRecordedHist
 from hotswap_stream.adapters.kafka.window_reader import KafkaWindowReader
 from hotswap_stream.agents.topics import analysis_topic, stream_heads_topic
 from hotswap_stream.client.topic_client import TopicClient
+from hotswap_stream.kafka.librdkafka import tail_consumer
 from hotswap_stream.kafka.unreadable_batches import reading_on
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.loop.checkpoint import last_answered
@@ -78,16 +79,17 @@ async def test_a_worker_answers_though_its_topics_begin_and_end_with_markers(
 
     async with asyncio.timeout(60):
         options, tags = bootstrap.connection(settings).client_options(), bootstrap.answer_tags(settings)
+        consumer = tail_consumer(bootstrap.connection(settings).librdkafka_options(), "w1")
         found = await asyncio.to_thread(
             last_answered,
-            bootstrap.connection(settings).librdkafka_options(),
-            "w1",
+            consumer,
             names.responses(MODEL),
             [0],
             tags.of(MODEL),
             reading_on(options),
             Wait(threading.Event(), "the last answers cannot be read"),
         )
+        consumer.close()
         assert found[0] >= offset
         exchange = await read_exchange(options, names, MODEL, partition=0, offset=offset, tags=tags)
         assert exchange.request.value == request_body("r2")

@@ -41,6 +41,9 @@ class Host:
     async def version_decided(self) -> None:
         await self._slots.wait_decided()
 
+    async def caught_up(self) -> None:
+        return
+
     async def ensure_windows_topic(self) -> None:
         raise AssertionError("no version takes windows")
 

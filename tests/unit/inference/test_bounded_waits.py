@@ -123,8 +123,6 @@ def test_places_that_cannot_be_read(nobody: str, stopping: threading.Event, monk
     try:
         with pytest.raises(KafkaException):
             resume_positions(
-                options,
-                "w",
                 consumer,
                 request_topic="r",
                 response_topic="a",

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hotswap_stream.application.inference.standstill import STANDSTILL_SECONDS_MAX
 from hotswap_stream.workers.inference.health.signs import LifeSigns
+from hotswap_stream.workers.inference.loop.hand_over import Held
 
 _log = structlog.get_logger(__name__)
 
@@ -38,8 +39,8 @@ class AnsweredPlaces:
         return not self._uncommitted
 
     def begin(self, positions: Mapping[int, int]) -> None:
-        """Begin with the partitions that were assigned, to be answered from these offsets on."""
-        self.places = dict(positions)
+        """Begin with more partitions, to be answered from these offsets on."""
+        self.places = {**self.places, **positions}
         self.began_s = time.monotonic()
 
     def clear(self) -> None:
@@ -54,18 +55,31 @@ class AnsweredPlaces:
         self._uncommitted[partition] = self.places[partition] = next_offset
         self.any = True
 
-    def commit(self, consumer: Consumer, assigned: Collection[int], *, asynchronous: bool) -> None:
+    def commit(self, member: Consumer, held: Held, assigned: Collection[int], *, asynchronous: bool = True) -> None:
         """Commit what was answered since the last time, of the partitions assigned."""
-        offsets = [
-            TopicPartition(self._request_topic, partition, offset)
-            for partition, offset in self._uncommitted.items()
-            if partition in assigned
-        ]
+        places = {part: offset for part, offset in self._uncommitted.items() if part in assigned}
         self._uncommitted.clear()
-        if not offsets:
+        self._commit(member, held, places, asynchronous=asynchronous)
+
+    def hold(self, member: Consumer, held: Held, partitions: Collection[int]) -> None:
+        """Say that partitions that somebody gave up are held again."""
+        self._commit(member, held, {part: self.places[part] for part in partitions}, asynchronous=True)
+
+    def give_up(self, member: Consumer, held: Held, partitions: Collection[int], *, asynchronous: bool = True) -> None:
+        """Say behind the last answers that these partitions are given up, and forget them."""
+        self._commit(member, held, {part: self.places[part] for part in partitions}, asynchronous=asynchronous)
+        for part in partitions:
+            for kept in (self._uncommitted, self._empty, self._asked_s):
+                kept.pop(part, None)
+        self.places = {part: place for part, place in self.places.items() if part not in partitions}
+
+    def _commit(self, member: Consumer, held: Held, places: Mapping[int, int], *, asynchronous: bool) -> None:
+        if not places:
             return
+        text = held.text()
+        offsets = [TopicPartition(self._request_topic, part, offset, text) for part, offset in places.items()]
         try:
-            consumer.commit(offsets=offsets, asynchronous=asynchronous)  # type: ignore[call-overload]
+            member.commit(offsets=offsets, asynchronous=asynchronous)  # type: ignore[call-overload]
         except KafkaException as error:
             # The answers themselves say where to go on; the commit only helps.
             _log.debug("commit_failed", model_name=self._model_name, error=str(error))

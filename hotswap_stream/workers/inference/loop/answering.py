@@ -3,7 +3,7 @@
 import asyncio
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -69,7 +69,7 @@ class Answering:
         return self._computing.busy
 
     def begin(self) -> None:
-        """Begin with partitions that were assigned: how often the process stood still before does not count."""
+        """Begin with the first partitions: how often the process stood still before does not count."""
         self._stalls = self._stall_watch.stalls
 
     def start(self, entries: list[Request | Unreadable]) -> None:
@@ -112,9 +112,14 @@ class Answering:
     def drop(self) -> None:
         """Forget what is being computed, and what was seen of the partitions."""
         self._ids.forget()
-        self._windows.leave()
+        self._windows.release()
         self._computing.abandon(wait=not self._stopping.is_set())
         self._guard.drop_probes()
+
+    def leave(self, partitions: Collection[int]) -> None:
+        """Forget what was seen of partitions of which nothing is being computed."""
+        self._ids.forget(partitions)
+        self._windows.release(partitions)
 
     def close(self) -> None:
         """Compute nothing more."""

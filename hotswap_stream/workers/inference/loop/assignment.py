@@ -1,41 +1,57 @@
-"""The partitions of one life of a loop: given, gone on with after their last answers, committed, and given back."""
+"""The partitions of one life of a loop: given, gone on with after their last answers, committed, and given up.
+
+The group says which partitions are this worker's, and nothing more: they are read by a client of their own. So while
+the group decides anew, all partitions are answered on, and when it has, only those stop that went to somebody else.
+What was being answered of them is finished and committed as given up; new ones are looked at beside the loop.
+"""
 
 import asyncio
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 from functools import partial
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from msgspec import Struct
 
-from hotswap_stream.kafka.unreadable_batches import ReadOn
+from hotswap_stream.kafka.callbacks import CallbackErrors
+from hotswap_stream.kafka.librdkafka import is_fatal
 from hotswap_stream.workers.inference.loop.answered_places import AnsweredPlaces
-from hotswap_stream.workers.inference.loop.answering import Answering
-from hotswap_stream.workers.inference.loop.checkpoint import resume_positions
+from hotswap_stream.workers.inference.loop.answering import POLL_SECONDS, Answering
 from hotswap_stream.workers.inference.loop.clients import LifeClients
 from hotswap_stream.workers.inference.loop.consumer_health import ConsumerHealth
+from hotswap_stream.workers.inference.loop.hand_over import UNKNOWN, Held, generation_of
 from hotswap_stream.workers.inference.loop.intake import Intake
 from hotswap_stream.workers.inference.loop.one_at_a_time import OneAtATime
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.loop.served_partitions import ServedWatch
+from hotswap_stream.workers.inference.loop.taking_over import Found, TakingOver
 from hotswap_stream.workers.inference.loop.waiting_requests import nothing_waits
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 
 _log = structlog.get_logger(__name__)
 
 COMMIT_SECONDS = 1.0
+SOON_SECONDS = 0.005
+"""How long requests are waited for while partitions are on their way."""
+IDLE_SECONDS = 0.02
+"""How long the group is waited for where there is no partition to wait for."""
+
+
+class Given(Struct, frozen=True):
+    """What the group decided. `generation`: see `hand_over`; None when the worker is no member any more."""
+
+    partitions: frozenset[int]
+    generation: int | None
 
 
 class Assignment:
-    """Begin, commit and end what a life answers. `on_…` are the consumer's callbacks; all in the thread of the life."""
+    """Begin, commit and end what a life answers. `on_…` are the member's callbacks; all in the thread of the life."""
 
     def __init__(
         self,
         parts: LoopParts,
-        loop: asyncio.AbstractEventLoop,
-        stopping: threading.Event,
-        read_on: ReadOn,
+        callbacks: CallbackErrors,
         *,
         clients: LifeClients,
         health: ConsumerHealth,
@@ -44,11 +60,12 @@ class Assignment:
         answering: Answering,
         alone: OneAtATime,
         answered: AnsweredPlaces,
+        served: ServedWatch,
+        taking: TakingOver,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._parts = parts
-        self._loop = loop
-        self._stopping = stopping
-        self._read_on = read_on
+        self._callbacks = callbacks
         self._clients = clients
         self._health = health
         self._windows = windows
@@ -56,102 +73,179 @@ class Assignment:
         self._answering = answering
         self._alone = alone
         self._answered = answered
-        self._served = ServedWatch(parts)
-        self._tags = parts.config.answer_tags.of(parts.model_name)
+        self._served = served
+        self._taking = taking
+        self._loop = loop
         self._nothing_waits = partial(
             nothing_waits, parts.config.librdkafka_options, parts.config.worker, parts.request_topic
         )
-        self._given: list[int] = []
+        self._news: list[Given] = []
+        self._given: frozenset[int] = frozenset()
         """Partitions of this worker, whether it can serve them or not."""
+        self._generation = UNKNOWN
+        self._moving = False
+        self._leaving = False
+        self._told: tuple[int, ...] | None = None
         self._next_commit = 0.0
 
     # --- the group ---------------------------------------------------------------------------------------------------
 
-    def on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Go on after the last answer of each partition."""
-        self._given = [partition.partition for partition in partitions]
-        self._begin(consumer)
+    def on_assign(self, member: Consumer, partitions: list[TopicPartition]) -> None:
+        """Take in which partitions are this worker's."""
+        member.assign([])  # they are read by another client
+        numbers = frozenset(place.partition for place in partitions if place.topic == self._parts.request_topic)
+        self._news.append(Given(numbers, generation_of(member)))
+        self._moving = False
 
-    def on_revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
-        """Let what is being computed be answered before a rebalance, then commit."""
-        self._given = []
-        if not self._health.failed:
-            self.settle()
-        self.drop()
+    def on_revoke(self, _member: Consumer, _partitions: list[TopicPartition]) -> None:
+        """Take in that the group decides anew. Until it has, nobody else is given these partitions."""
+        self._moving = True
 
-    def on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Drop everything: somebody else has the partitions already."""
-        self._given = []
-        _log.warning("partitions_lost", model_name=self._parts.model_name, partitions=len(partitions))
-        self.drop()
+    def on_lost(self, _member: Consumer, _partitions: list[TopicPartition]) -> None:
+        """Take in that somebody else has the partitions already."""
+        self._news.append(Given(frozenset(), None))
+
+    def join(self) -> None:
+        """Become a member of the group."""
+        self._subscribe(self._parts.request_topic)
+
+    def leave(self) -> None:
+        """Ask the group to give the partitions to others, and answer them until it did: see `left`."""
+        if not self._leaving:
+            self._leaving = True
+            if self._generation != UNKNOWN:
+                # A member that wants other topics only is given none of these, and hears when somebody else has them
+                self._subscribe(self._parts.config.topics.fleet)
+
+    @property
+    def left(self) -> bool:
+        """Whether nothing is to be answered here any more, after `leave`."""
+        return self._generation == UNKNOWN or not (self._given or self._intake.positions or self._moving)
+
+    def _subscribe(self, topic: str) -> None:
+        guarded = self._callbacks.guarded
+        self._clients.member.subscribe(
+            [topic],
+            on_assign=guarded(self.on_assign),
+            on_revoke=guarded(self.on_revoke),
+            on_lost=guarded(self.on_lost),
+        )
+
+    # --- turns of the loop -------------------------------------------------------------------------------------------
+
+    @property
+    def patience_s(self) -> float:
+        """How long the loop may wait for a request."""
+        return SOON_SECONDS if self._taking.busy or self._moving or not self._intake.positions else POLL_SECONDS
+
+    def turn(self) -> None:
+        """Hear of the group, give up what went to others, begin what was found, commit. KafkaException."""
+        self.listen(0 if self._intake.positions or self._taking.busy else IDLE_SECONDS)
+        while self._news:
+            self._follow(self._news.pop(0))
+        for found in self._taking.found():
+            self._begin(found)
+        self._commit_if_due()
+
+    def listen(self, seconds_max: float) -> None:
+        """Let the member do its part in the group, and wait so long for what it says. KafkaException."""
+        said = self._clients.member.poll(seconds_max)
+        error = None if said is None else said.error()
+        if error is not None and (is_fatal(error) or not error.retriable()):
+            self._health.notice(error)
+        self._callbacks.check()
 
     def start_over(self) -> None:
         """Drop what was taken and not answered, and go on after the last answers."""
-        partitions = list(self._intake.positions)
         self.drop()
-        self._resume(self._clients.consumer, partitions)
-        self._intake.rewind()
+        self._taking.start(self._given, UNKNOWN)
 
     def settle(self) -> None:
-        """Answer what is being computed, wait until it is in the topic, commit. KafkaException."""
+        """Answer what is being computed, wait until it is in the topic, give everything up. KafkaException."""
+        if self._health.failed:
+            return
         self._answering.finish()
-        self._answered.commit(self._clients.consumer, self._intake.positions, asynchronous=False)
+        member, held = self._clients.member, self._held(given_up=True)
+        self._answered.give_up(member, held, list(self._intake.positions), asynchronous=False)
 
     def drop(self) -> None:
         """Forget everything that was taken and not answered."""
+        self._taking.cancel()
         self._alone.drop()
         self._intake.drop()
         self._answered.clear()
         self._answering.drop()
 
-    def _begin(self, consumer: Consumer) -> None:
-        """Serve, of the partitions that were given to this worker, those that can be."""
-        self.drop()
-        self._answering.begin()
-        self._resume(consumer, self._served.look(consumer, self._given))
-        positions = self._intake.positions
-        consumer.assign(self._intake.partitions(positions))
-        numbers = tuple(sorted(positions))
-        _log.info("partitions_assigned", model_name=self._parts.model_name, partitions=numbers)
-        self._loop.call_soon_threadsafe(self._parts.host.on_partitions, numbers)
+    def _follow(self, given: Given) -> None:
+        if given.generation is None:
+            _log.warning("partitions_lost", model_name=self._parts.model_name, partitions=len(self._given))
+            self._given, self._generation = frozenset(), UNKNOWN
+            self.drop()
+            self._tell()
+            return
+        # In a generation that passed without this worker, somebody else may have answered.
+        known = UNKNOWN < given.generation <= self._generation + 1 and self._generation != UNKNOWN
+        self._given, self._generation = given.partitions, given.generation
+        self._served.given(given.partitions)
+        serving = set(self._intake.positions)
+        self._give_up(serving - given.partitions if known else serving)
+        self._taking.cancel(self._taking.wanted - given.partitions if known else None)
+        self._taking.start(given.partitions - self._intake.positions.keys() - self._taking.wanted, given.generation)
+        if not self._taking.busy:
+            self._tell()
 
-    def _resume(self, consumer: Consumer, partitions: Sequence[int]) -> None:
-        config = self._parts.config
-        found = resume_positions(
-            config.librdkafka_options,
-            config.worker,
-            consumer,
-            request_topic=self._parts.request_topic,
-            response_topic=self._parts.response_topic,
-            partitions=partitions,
-            tags=self._tags,
-            read_on=self._read_on,
-            stopping=self._stopping,
-        )
-        self._windows.load(found)
-        self._answered.begin(found)
-        self._alone.begin(found)
-        self._intake.begin(found)
+    def _give_up(self, partitions: Collection[int]) -> None:
+        """Answer what was begun of these partitions, and leave the rest to whoever has them now."""
+        if not partitions:
+            return
+        self._answering.finish()
+        gone = [partition for partition in partitions if partition in self._intake.positions]
+        self._intake.leave(gone)
+        self._answered.give_up(self._clients.member, self._held(given_up=True), gone)
+        self._answering.leave(gone)
+        _log.info("partitions_given_up", model_name=self._parts.model_name, partitions=sorted(gone))
+        self._tell()
+
+    def _begin(self, found: Found) -> None:
+        """Answer partitions whose places are known now."""
+        if not self._intake.positions:
+            self._answering.begin()
+        self._windows.install(found.windows)
+        self._answered.begin(found.positions)
+        self._answered.hold(self._clients.member, self._held(), found.given_up)
+        self._intake.begin(found.positions)
+        self._alone.begin(self._answered.places)
+        self._tell()
+
+    def _held(self, *, given_up: bool = False) -> Held:
+        return Held(self._parts.config.worker, max(0, self._generation), given_up)
+
+    def _tell(self) -> None:
+        numbers = tuple(sorted(self._intake.positions))
+        if numbers != self._told:
+            self._told = numbers
+            _log.info("partitions_assigned", model_name=self._parts.model_name, partitions=numbers)
+            self._loop.call_soon_threadsafe(self._parts.host.on_partitions, numbers)
 
     # --- commits: for lag, and as the second half of the checkpoint --------------------------------------------------
 
-    def commit_if_due(self) -> None:
+    def _commit_if_due(self) -> None:
         """Commit what was answered about once a second, and look whether everything still moves. KafkaException."""
         now = time.monotonic()
         if now < self._next_commit:
             return
         self._next_commit = now + COMMIT_SECONDS
-        answered, consumer, signs = self._answered, self._clients.consumer, self._parts.signs
+        answered, signs = self._answered, self._parts.signs
         stuck = self._clients.sender.in_flight > 0 and answered.quiet
         self._clients.replies.poll()
-        answered.commit(consumer, self._intake.positions, asynchronous=True)
-        answered.tell(consumer, signs, self._intake.blocked, self._nothing_waits)
+        answered.commit(self._clients.member, self._held(), self._intake.positions)
+        answered.tell(self._clients.consumer, signs, self._intake.blocked, self._nothing_waits)
         self._check_consumer()
-        if self._served.changed(consumer, self._given, doubtful=stuck):
+        if self._served.changed(self._clients.consumer, self._given, doubtful=stuck):
             if stuck:  # no answer is taken any more
                 raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, signs.advice or ""))
-            self.settle()
-            self._begin(consumer)
+            self._answering.finish()
+            self.start_over()
 
     def _check_consumer(self) -> None:
         """Raise KafkaException when requests have waited for long and the consumer brings none of them."""

@@ -7,14 +7,13 @@ the workers' tag say anything: else whoever may write to the topic could have re
 
 import threading
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hotswap_events.answers import AnswerRule, ModelTags
 from hotswap_stream.kafka.blocking_reads import read_to_ends
-from hotswap_stream.kafka.librdkafka import ASK_SECONDS_MAX, tail_consumer, watermarks
+from hotswap_stream.kafka.librdkafka import ASK_SECONDS_MAX, watermarks
 from hotswap_stream.kafka.unreadable_batches import ReadOn
 from hotswap_stream.workers.inference.requests.records import records_of
 from hotswap_stream.workers.inference.waiting import Wait
@@ -28,8 +27,7 @@ RETRY_SECONDS = 0.3
 
 
 def last_answered(
-    options: Mapping[str, Any],
-    worker: str,
+    consumer: Consumer,
     topic: str,
     partitions: Collection[int],
     tags: ModelTags,
@@ -39,8 +37,7 @@ def last_answered(
     """Read the tails of the answers. Blocking.
 
     Args:
-        options: Settings of librdkafka's clients.
-        worker: Who reads.
+        consumer: One of `tail_consumer`; it is assigned the partitions, and none at the end.
         topic: The topic of the answers.
         partitions: Its partitions to look at.
         tags: Tells the workers' answers from what others wrote.
@@ -55,16 +52,15 @@ def last_answered(
     """
     if not partitions:
         return {}
-    consumer = tail_consumer(options, worker)
+    starts = []
+    for partition in partitions:
+        begin, end = watermarks(consumer, TopicPartition(topic, partition))
+        if begin < end:
+            starts.append(TopicPartition(topic, partition, max(begin, end - TAIL_RECORDS)))
     try:
-        starts = []
-        for partition in partitions:
-            begin, end = watermarks(consumer, TopicPartition(topic, partition))
-            if begin < end:
-                starts.append(TopicPartition(topic, partition, max(begin, end - TAIL_RECORDS)))
         return _highest(consumer, topic, starts, tags, read_on, wait)
     finally:
-        consumer.close()
+        consumer.unassign()
 
 
 def _highest(
@@ -102,9 +98,19 @@ def resume_offset(*, committed: int | None, last_answered: int | None, begin: in
     return min(max(wanted, begin), end)
 
 
+def given_up_positions(consumer: Consumer, request_topic: str, given_up: Mapping[int, int]) -> dict[int, int]:
+    """Return where to go on in partitions that were given up: partition → the offset behind the last answer. Blocking.
+
+    KafkaException.
+    """
+    positions: dict[int, int] = {}
+    for partition, offset in given_up.items():
+        begin, end = watermarks(consumer, TopicPartition(request_topic, partition))
+        positions[partition] = resume_offset(committed=offset, last_answered=None, begin=begin, end=end)
+    return positions
+
+
 def resume_positions(
-    options: Mapping[str, Any],
-    worker: str,
     consumer: Consumer,
     *,
     request_topic: str,
@@ -120,9 +126,7 @@ def resume_positions(
     rebalance.
 
     Args:
-        options: Settings of librdkafka's clients.
-        worker: Who goes on.
-        consumer: The group's consumer of the requests.
+        consumer: One of `tail_consumer`, by the name of the workers' group.
         request_topic: The topic of the requests.
         response_topic: The topic of their answers.
         partitions: The partitions to go on with.
@@ -139,9 +143,7 @@ def resume_positions(
     wait = Wait(stopping, "the places to go on from cannot be read", seconds_max=RETRY_SECONDS_MAX)
     while True:
         try:
-            return _resume_positions(
-                options, worker, consumer, request_topic, response_topic, partitions, tags, read_on, wait
-            )
+            return _resume_positions(consumer, request_topic, response_topic, partitions, tags, read_on, wait)
         except KafkaException as error:
             if stopping.is_set():
                 raise
@@ -151,8 +153,6 @@ def resume_positions(
 
 
 def _resume_positions(
-    options: Mapping[str, Any],
-    worker: str,
     consumer: Consumer,
     request_topic: str,
     response_topic: str,
@@ -161,7 +161,7 @@ def _resume_positions(
     read_on: ReadOn,
     wait: Wait,
 ) -> dict[int, int]:
-    answered = last_answered(options, worker, response_topic, partitions, tags, read_on, wait)
+    answered = last_answered(consumer, response_topic, partitions, tags, read_on, wait)
     wanted = [TopicPartition(request_topic, partition) for partition in partitions]
     committed = {found.partition: found.offset for found in consumer.committed(wanted, timeout=ASK_SECONDS_MAX)}
     positions: dict[int, int] = {}

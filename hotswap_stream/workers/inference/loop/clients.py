@@ -10,7 +10,12 @@ from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSend
 from hotswap_stream.workers.inference.answers.replies import ReplySender
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
-from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer, request_consumer
+from hotswap_stream.workers.inference.kafka_clients import (
+    BULK_LINGER_MS,
+    answer_producer,
+    group_member,
+    request_consumer,
+)
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 
@@ -18,6 +23,8 @@ from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 class LifeClients(Struct, frozen=True):
     """Requests in; answers, dead letters and copies for others out."""
 
+    member: Consumer
+    """The worker in the model's group: it is told partitions and commits, and reads nothing."""
     consumer: Consumer
     sender: AnswerSender
     letters: DeadLetterSender
@@ -28,6 +35,7 @@ class LifeClients(Struct, frozen=True):
         self.sender.close()
         self.letters.close()
         self.consumer.close()
+        self.member.close()
         self.replies.close()
 
 
@@ -42,6 +50,7 @@ def open_clients(
     """Connect. `windows` writes through the producer of the answers from here on."""
     config, limits = parts.config, parts.limits
     options, worker = config.librdkafka_options, config.worker
+    member = group_member(options, group=parts.group, worker=worker, on_error=on_consumer_error)
     consumer = request_consumer(options, group=parts.group, worker=worker, limits=limits, on_error=on_consumer_error)
     letters = DeadLetterSender(options, worker=worker, topic=config.topics.dead_letters, stopping=stopping)
     replies = ReplySender(options, worker=worker, allowed=config.reply_topics, limits=limits)
@@ -65,4 +74,4 @@ def open_clients(
         send_reply=replies.send,
     )
     windows.begin(quick, sender.flush, sender.fail)
-    return LifeClients(consumer, sender, letters, replies)
+    return LifeClients(member, consumer, sender, letters, replies)

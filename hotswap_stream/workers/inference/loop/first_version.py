@@ -1,43 +1,41 @@
 """Waiting for a model's first version: it was perhaps promoted and not read here yet, or it is being loaded."""
 
 import asyncio
-import threading
+from concurrent.futures import Future
 
-from confluent_kafka import Consumer
-
-from hotswap_stream.workers.inference.loop.intake import Intake
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 
 TURN_SECONDS = 0.02
 
 
-def has_version(
-    parts: LoopParts,
-    loop: asyncio.AbstractEventLoop,
-    stopping: threading.Event,
-    consumer: Consumer,
-    intake: Intake,
-) -> bool:
-    """Wait, while no version serves, until one does or it is clear that none will. For a thread that is not `loop`'s.
+class FirstVersion:
+    """Say whether requests can be given to a model, or to the error that none is there. For the thread of a life.
 
-    The consumer stays in its group meanwhile, and brings no requests.
-
-    Returns:
-        False when the requests that wait for the version were dropped meanwhile, or after the stop.
+    The loop goes on meanwhile with all that is not a request: the group, commits, partitions.
     """
-    partitions = intake.partitions(intake.positions)
-    assignments = intake.assignments
-    consumer.pause(partitions)
-    decided = asyncio.run_coroutine_threadsafe(parts.host.version_decided(), loop)
-    while not decided.done():
-        if stopping.is_set():
-            decided.cancel()
+
+    def __init__(self, parts: LoopParts, loop: asyncio.AbstractEventLoop) -> None:
+        self._parts = parts
+        self._loop = loop
+        self._decided: Future[None] | None = None
+
+    def there(self) -> bool:
+        """Return whether a version serves, or it is clear that none will."""
+        slots = self._parts.slots
+        if slots.current is not None or slots.refused is not None:
+            self.close()
+            return True
+        if self._decided is None:
+            self._decided = asyncio.run_coroutine_threadsafe(self._parts.host.version_decided(), self._loop)
+        if not self._decided.done():
+            self._parts.signs.rest()
             return False
-        parts.signs.rest()
-        intake.take_one(TURN_SECONDS)
-        if assignments != intake.assignments:
-            decided.cancel()
-            return False
-    decided.result()
-    consumer.resume(partitions)
-    return bool(intake.entries)
+        decided, self._decided = self._decided, None
+        decided.result()
+        return True
+
+    def close(self) -> None:
+        """Wait for none any more."""
+        if self._decided is not None:
+            self._decided.cancel()
+            self._decided = None

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Mapping
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from hotswap_stream.kafka.callbacks import CallbackErrors
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
 from hotswap_stream.workers.inference.requests.stepping_over import UnreadablePartitions
@@ -18,18 +17,14 @@ class Intake:
         self,
         parts: LoopParts,
         consumer: Consumer,
-        callbacks: CallbackErrors,
         on_error: Callable[[KafkaError], None],
     ) -> None:
         self.entries: list[Request | Unreadable] = []
         """Taken and decoded, not yet given to a model."""
         self.positions: dict[int, int] = {}
         """Partition → the offset its next request must have at least."""
-        self.assignments = 0
-        """Grows each time that everything taken is dropped."""
         self._request_topic = parts.request_topic
         self._consumer = consumer
-        self._callbacks = callbacks
         unreadable = UnreadablePartitions(parts.config.client_options, parts.model_name, parts.request_topic)
         self._taking = Taking(
             parts.request_topic,
@@ -46,14 +41,13 @@ class Intake:
 
     def take_one(self, seconds_max: float) -> None:
         """Take one request, or what the consumer says instead of one. Waits for it for at most `seconds_max`."""
-        assignments = self.assignments
         message = self._consumer.poll(seconds_max)
-        self._take_if_current([] if message is None else [message], assignments)
+        if message is not None:
+            self._take([message])
 
     def take_more(self, room: int, seconds_max: float) -> None:
         """Take at most `room` requests. Waits at most `seconds_max` until there are as many."""
-        assignments = self.assignments
-        self._take_if_current(self._consumer.consume(room, seconds_max), assignments)
+        self._take(self._consumer.consume(room, seconds_max))
 
     def hand_over(self) -> list[Request | Unreadable]:
         """Return everything taken, and hold it no longer."""
@@ -61,29 +55,29 @@ class Intake:
         return entries
 
     def begin(self, positions: dict[int, int]) -> None:
-        """Take the requests of these partitions from these offsets on."""
-        self.positions = positions
+        """Take the requests of these partitions too, from these offsets on."""
+        self.positions.update(positions)
+        if positions:
+            self._consumer.incremental_assign(self._places(positions))
+
+    def leave(self, partitions: Collection[int]) -> None:
+        """Forget what was taken of these partitions, and take no more of them."""
+        if not partitions:
+            return
+        gone = {partition: self.positions.pop(partition) for partition in partitions}
+        self._consumer.incremental_unassign(self._places(gone))
+        self._taking.clear(partitions)
+        self.entries[:] = [entry for entry in self.entries if entry.record.partition not in gone]
 
     def drop(self) -> None:
         """Forget everything taken, and the partitions with it."""
-        self.assignments += 1
         self.positions = {}
+        self._consumer.unassign()
         self._taking.clear()
         self.entries.clear()
 
-    def rewind(self) -> None:
-        """Let the consumer go on from the positions."""
-        for partition in self.partitions(self.positions):
-            self._consumer.seek(partition)
-
-    def partitions(self, offsets: Mapping[int, int]) -> list[TopicPartition]:
-        """Return partitions of the request topic, with the offsets to go on from."""
+    def _places(self, offsets: Mapping[int, int]) -> list[TopicPartition]:
         return [TopicPartition(self._request_topic, partition, offset) for partition, offset in offsets.items()]
 
-    def _take_if_current(self, messages: list[Message], assignments: int) -> None:
-        """Take messages in, unless a rebalance inside the call may have mixed two assignments: then read all again."""
-        self._callbacks.check()
-        if assignments == self.assignments:
-            self.entries.extend(self._taking.take(self._consumer, messages, self.positions))
-        elif messages:
-            self.rewind()
+    def _take(self, messages: list[Message]) -> None:
+        self.entries.extend(self._taking.take(self._consumer, messages, self.positions))

@@ -2,8 +2,8 @@
 
 librdkafka fetches ahead and sends later in threads of its own. Where a forward pass takes long it runs in a second
 thread, while this one reads and decodes the next batch. Between fetch and send requests may lose their right to be
-answered here: their partitions were revoked, or the process stood still. Then they are dropped, and whoever has the
-partition goes on after its last answer.
+answered here: their partitions went to another worker, or the process stood still. Then they are dropped, and whoever
+has the partition goes on after its last answer.
 """
 
 import asyncio
@@ -16,10 +16,12 @@ from hotswap_stream.workers.inference.loop.answering import POLL_SECONDS, Answer
 from hotswap_stream.workers.inference.loop.assignment import Assignment
 from hotswap_stream.workers.inference.loop.clients import LifeClients, open_clients
 from hotswap_stream.workers.inference.loop.consumer_health import ConsumerHealth
-from hotswap_stream.workers.inference.loop.first_version import has_version
+from hotswap_stream.workers.inference.loop.first_version import TURN_SECONDS, FirstVersion
 from hotswap_stream.workers.inference.loop.intake import Intake
 from hotswap_stream.workers.inference.loop.one_at_a_time import OneAtATime
 from hotswap_stream.workers.inference.loop.parts import LoopParts
+from hotswap_stream.workers.inference.loop.served_partitions import ServedWatch
+from hotswap_stream.workers.inference.loop.taking_over import TakingOver
 from hotswap_stream.workers.inference.loop.window_wiring import window_keeper
 from hotswap_stream.workers.inference.requests.quarantine import Quarantine
 
@@ -28,12 +30,18 @@ class LoopLife:
     """Take and answer requests. `run` it in a thread of its own, once."""
 
     def __init__(
-        self, parts: LoopParts, loop: asyncio.AbstractEventLoop, stopping: threading.Event, quarantine: Quarantine
+        self,
+        parts: LoopParts,
+        loop: asyncio.AbstractEventLoop,
+        stopping: threading.Event,
+        quarantine: Quarantine,
+        leaving: threading.Event | None = None,
     ) -> None:
         self.answered = AnsweredPlaces(parts.model_name, parts.request_topic)
         self._parts = parts
         self._loop = loop
         self._stopping = stopping
+        self._leaving = threading.Event() if leaving is None else leaving
         self._health = ConsumerHealth(parts.model_name)
         self._callbacks = CallbackErrors()
         read_on = reading_on(parts.config.client_options)
@@ -45,20 +53,24 @@ class LoopLife:
         self._answering: Answering
         self._alone: OneAtATime
         self._assignment: Assignment
+        self._taking: TakingOver
+        self._first_version = FirstVersion(parts, loop)
 
     def run(self) -> None:
-        """Take and answer requests until asked to stop. Raise what this life cannot go on after."""
+        """Take and answer requests until asked to stop, or until others have all partitions after the wish to leave.
+
+        Raise what this life cannot go on after.
+        """
         self._parts.signs.turn()
         self._connect()
-        assignment, guarded = self._assignment, self._callbacks.guarded
+        assignment = self._assignment
         try:
-            self._clients.consumer.subscribe(
-                [self._parts.request_topic],
-                on_assign=guarded(assignment.on_assign),
-                on_revoke=guarded(assignment.on_revoke),
-                on_lost=guarded(assignment.on_lost),
-            )
+            assignment.join()
             while not self._stopping.is_set():
+                if self._leaving.is_set():
+                    assignment.leave()
+                    if assignment.left:
+                        break
                 self._turn()
             assignment.settle()
         except Exception as error:
@@ -67,6 +79,8 @@ class LoopLife:
             raise
         finally:
             assignment.drop()
+            self._first_version.close()
+            self._taking.close()
             self._answering.close()
             self._clients.close()
 
@@ -79,7 +93,7 @@ class LoopLife:
             on_consumer_error=self._health.notice,
             on_answered=self.answered.answered,
         )
-        self._intake = Intake(parts, clients.consumer, self._callbacks, self._health.notice)
+        self._intake = Intake(parts, clients.consumer, self._health.notice)
         self._answering = Answering(
             parts,
             loop,
@@ -88,12 +102,14 @@ class LoopLife:
             sender=clients.sender,
             on_stall=self._start_over,
         )
-        self._alone = OneAtATime(self._quarantine, self._intake, self._answering, clients, self.answered)
+        self._alone = OneAtATime(
+            self._quarantine, self._intake, self._answering, clients, self.answered, parts.config.worker
+        )
+        served = ServedWatch(parts)
+        self._taking = TakingOver(parts, loop, stopping, self._read_on, windows=self._windows, served=served)
         self._assignment = Assignment(
             parts,
-            loop,
-            stopping,
-            self._read_on,
+            self._callbacks,
             clients=clients,
             health=self._health,
             windows=self._windows,
@@ -101,6 +117,9 @@ class LoopLife:
             answering=self._answering,
             alone=self._alone,
             answered=self.answered,
+            served=served,
+            taking=self._taking,
+            loop=loop,
         )
 
     def _start_over(self) -> None:
@@ -111,7 +130,7 @@ class LoopLife:
         self._health.check()
         self._parts.signs.turn()
         self._clients.sender.poll(0)
-        self._assignment.commit_if_due()
+        self._assignment.turn()
         if answering.busy:
             room = self._parts.host.batching.size_max - len(intake.entries)
             if not answering.wait(0.001 if room > 0 else POLL_SECONDS) and room > 0:
@@ -119,22 +138,18 @@ class LoopLife:
             return
         self._windows.flush_if_due()  # here, because all that was taken was answered
         if not intake.entries:
-            intake.take_one(POLL_SECONDS)
+            intake.take_one(self._assignment.patience_s)
             if not intake.entries:
                 return
+        if not self._first_version.there():
+            self._assignment.listen(TURN_SECONDS)
+            return
         if self._alone.careful:
-            if self._has_version():
-                self._alone.answer_next()
+            self._alone.answer_next()
             return
         batching = self._parts.host.batching
         room = batching.size_max - len(intake.entries)
         if room > 0:
             intake.take_more(room, batching.wait_ms_max / 1000)
-        if intake.entries and self._has_version():
+        if intake.entries:
             answering.start(intake.hand_over())
-
-    def _has_version(self) -> bool:
-        slots = self._parts.slots
-        if slots.current is not None or slots.refused is not None:
-            return True
-        return has_version(self._parts, self._loop, self._stopping, self._clients.consumer, self._intake)

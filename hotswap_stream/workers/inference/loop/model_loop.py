@@ -19,6 +19,8 @@ RESTART_SECONDS = 0.5
 RESTART_SECONDS_MAX = 5.0
 """The longest pause after lives that ended with nothing answered; each is twice as long as the one before."""
 LEAVE_SECONDS_MAX = 5.0
+HAND_OVER_SECONDS_MAX = 5.0
+"""How long a worker that ends waits for others to be given its partitions."""
 
 
 class ModelLoop:
@@ -31,23 +33,28 @@ class ModelLoop:
         self._quarantine = Quarantine(parts.model_name)
         self._parts = parts
         self._stopping = threading.Event()
+        self._leaving = threading.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"loop-{parts.model_name}")
 
     def request_stop(self) -> None:
-        """Make `run` answer what is being computed, commit, leave the group, and return."""
-        self._stopping.set()
+        """Make `run` hand the partitions over to others, commit, leave the group, and return. In the event loop.
+
+        The partitions are answered until others have them, but for no longer than `HAND_OVER_SECONDS_MAX`.
+        """
+        self._leaving.set()
+        asyncio.get_running_loop().call_later(HAND_OVER_SECONDS_MAX, self._stopping.set)
 
     async def run(self) -> None:
         """Answer until `request_stop`. A life that ends by an error is followed by another one, whatever it was."""
         loop = asyncio.get_running_loop()
         pause_s = RESTART_SECONDS
         try:
-            while not self._stopping.is_set():
-                life = LoopLife(self._parts, loop, self._stopping, self._quarantine)
+            while not self._leaving.is_set():
+                life = LoopLife(self._parts, loop, self._stopping, self._quarantine, self._leaving)
                 try:
                     await loop.run_in_executor(self._thread, life.run)
                 except Exception as error:  # noqa: BLE001  # one model's trouble must not end all others
-                    if self._stopping.is_set():
+                    if self._leaving.is_set():
                         _log.warning("model_loop_cut_short", model_name=self._parts.model_name, error=str(error))
                         break
                     self._say(error)
@@ -72,5 +79,5 @@ class ModelLoop:
 
     async def _pause(self, seconds: float) -> None:
         until_s = asyncio.get_running_loop().time() + seconds
-        while asyncio.get_running_loop().time() < until_s and not self._stopping.is_set():
+        while asyncio.get_running_loop().time() < until_s and not self._leaving.is_set():
             await asyncio.sleep(min(seconds, RESTART_SECONDS))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from hotswap_stream.workers.inference.loop.answered_places import AnsweredPlaces
 from hotswap_stream.workers.inference.loop.answering import Answering
 from hotswap_stream.workers.inference.loop.clients import LifeClients
+from hotswap_stream.workers.inference.loop.hand_over import Held
 from hotswap_stream.workers.inference.loop.intake import Intake
 from hotswap_stream.workers.inference.requests.quarantine import Quarantine
 
@@ -19,6 +20,7 @@ class OneAtATime:
         answering: Answering,
         clients: LifeClients,
         answered: AnsweredPlaces,
+        worker: str,
     ) -> None:
         self.careful = False
         """Whether requests are taken one at a time."""
@@ -29,9 +31,10 @@ class OneAtATime:
         self._answering = answering
         self._clients = clients
         self._answered = answered
+        self._held = Held(worker, 0)
 
     def begin(self, positions: Mapping[int, int]) -> None:
-        """Begin with the partitions that were assigned, to be answered from these offsets on."""
+        """Begin with partitions that were assigned. `positions`: where all are that are answered here."""
         self.careful = self._quarantine.careful(positions)
 
     def drop(self) -> None:
@@ -51,7 +54,7 @@ class OneAtATime:
             self._clients.letters.send(record, self._quarantine.cause(*self._alone))
             self._clients.letters.flush()
             answered.answered(record.partition, record.offset + 1)
-            answered.commit(self._clients.consumer, intake.positions, asynchronous=False)
+            answered.commit(self._clients.member, self._held, intake.positions, asynchronous=False)
         else:
             self._answering.answer(entry)
             self._clients.sender.flush()

@@ -25,6 +25,10 @@ class LoopHost(Protocol):
         """Return when a version serves, or when it is clear that none does."""
         ...
 
+    async def caught_up(self) -> None:
+        """Return when the registry is read as far as it goes now, or cannot be read."""
+        ...
+
     async def ensure_windows_topic(self) -> None:
         """Return when the model's windows topic is there. Raise HotswapError if it cannot be made."""
         ...

@@ -84,6 +84,11 @@ class ServedWatch:
         self._signs.unserved, self._signs.advice = served.unserved, served.why
         return served.partitions
 
+    def given(self, partitions: Collection[int]) -> None:
+        """Forget what cannot be served and went to somebody else."""
+        if self._signs.unserved and not any(partition in partitions for partition in self._signs.unserved):
+            self._signs.unserved, self._signs.advice = (), None
+
     def changed(self, consumer: Consumer, given: Collection[int], *, doubtful: bool) -> bool:
         """Return whether other partitions can be served than before.
 

@@ -1,5 +1,7 @@
 """Ids of the latest requests of each partition, so that one that was written twice is answered once."""
 
+from collections.abc import Collection
+
 
 class RequestIds:
     """Remember at least the last `window` ids of each partition, at most twice as many; 0 remembers none.
@@ -30,6 +32,7 @@ class RequestIds:
             self._generations[partition] = ({}, newer)
         return None
 
-    def forget(self) -> None:
-        """Forget all ids: another assignment begins."""
-        self._generations.clear()
+    def forget(self, partitions: Collection[int] | None = None) -> None:
+        """Forget the ids of partitions, or all: somebody else has them."""
+        for partition in list(self._generations) if partitions is None else partitions:
+            self._generations.pop(partition, None)

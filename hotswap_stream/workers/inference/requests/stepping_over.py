@@ -43,10 +43,11 @@ class UnreadablePartitions:
         """Partitions that something unreadable keeps from moving."""
         return self._tries.keys()
 
-    def clear(self) -> None:
-        """Forget everything: other partitions are assigned."""
-        self._tries.clear()
-        self._left.clear()
+    def clear(self, partitions: Collection[int] | None = None) -> None:
+        """Forget partitions, or all: somebody else has them."""
+        for partition in [*self._tries, *self._left] if partitions is None else partitions:
+            self._tries.pop(partition, None)
+            self._left.pop(partition, None)
 
     def step_over(self, message: Message, positions: Mapping[int, int]) -> SteppedOver | None:
         """Say what to go on with after an error of the consumer's.

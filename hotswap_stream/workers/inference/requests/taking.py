@@ -33,9 +33,9 @@ class Taking:
         """Partitions that something unreadable keeps from moving."""
         return self._unreadable.blocked
 
-    def clear(self) -> None:
-        """Forget everything: other partitions are assigned."""
-        self._unreadable.clear()
+    def clear(self, partitions: Collection[int] | None = None) -> None:
+        """Forget partitions, or all: somebody else has them."""
+        self._unreadable.clear(partitions)
 
     def take(
         self, consumer: Consumer, messages: Sequence[Message], positions: dict[int, int]

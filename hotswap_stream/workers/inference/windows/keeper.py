@@ -7,7 +7,7 @@ window as it was right there. See docs/explanation/windows.md.
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -59,7 +59,6 @@ class WindowKeeper:
         self._writer = secrets.token_hex(8)
         self._partitions: dict[int, PartitionWindows] = {}
         self._seen_rule: WindowRule | None = None
-        self._owned = False
         self._next_flush = 0.0
         self._producer: Producer | None = None
         self._sync: Callable[[], None] = lambda: None
@@ -118,8 +117,6 @@ class WindowKeeper:
 
     def flush(self, records_max: int | None = None) -> None:
         """Write what changed; without `records_max` all of it, and return when it is in the topic. KafkaException."""
-        if not self._owned:
-            return
         dirty = [(number, windows) for number, windows in self._partitions.items() if windows.dirty]
         if not dirty:
             return
@@ -172,27 +169,23 @@ class WindowKeeper:
 
     # --- partitions --------------------------------------------------------------------------------------------------
 
-    def leave(self) -> None:
-        """Write nothing more: the partitions are somebody else's until the next `load`."""
-        self._owned = False
+    def release(self, partitions: Collection[int] | None = None) -> None:
+        """Write nothing more of these partitions, or of all: they are somebody else's until the next `install`."""
+        for number in list(self._partitions) if partitions is None else partitions:
+            self._partitions.pop(number, None)
+        self.active = any(windows.rule is not None for windows in self._partitions.values())
 
-    def load(self, positions: dict[int, int]) -> None:
-        """Have the windows of these partitions as they were when the requests below these offsets were taken in.
-
-        KafkaException.
-        """
-        kept = {
-            number: windows
-            for number, windows in self._partitions.items()
-            if positions.get(number) == windows.next_offset
-        }
-        wanted = {number: offset for number, offset in positions.items() if number not in kept}
-        self._partitions = kept | self._read(wanted)
-        self._owned = True
+    def install(self, found: Mapping[int, PartitionWindows]) -> None:
+        """Keep the windows of these partitions too, as `read` found them."""
+        self._partitions.update(found)
         self._seen_rule = None
         self.active = any(windows.rule is not None for windows in self._partitions.values())
 
-    def _read(self, positions: dict[int, int]) -> dict[int, PartitionWindows]:
+    def read(self, positions: Mapping[int, int]) -> dict[int, PartitionWindows]:
+        """Return the windows of partitions as they were when the requests below these offsets were taken in.
+
+        For any thread, beside the loop. KafkaException.
+        """
         found = {
             number: PartitionWindows(self._model_name, self._writer, next_offset=offset, keys_max=self._keys_max)
             for number, offset in positions.items()
@@ -226,7 +219,7 @@ class WindowKeeper:
         windows.restore(restored, fold.marker, fold.marker_writers)
 
     def _check_offsets(
-        self, found: dict[int, PartitionWindows], positions: dict[int, int], reader: TopicReader
+        self, found: dict[int, PartitionWindows], positions: Mapping[int, int], reader: TopicReader
     ) -> None:
         for number, windows in found.items():
             if windows.next_offset <= positions[number]:
@@ -241,7 +234,7 @@ class WindowKeeper:
             if windows.next_offset > reader.end(self._request_topic, number):
                 windows.forget_offsets(positions[number])
 
-    def _replay(self, found: dict[int, PartitionWindows], positions: dict[int, int], reader: TopicReader) -> None:
+    def _replay(self, found: dict[int, PartitionWindows], positions: Mapping[int, int], reader: TopicReader) -> None:
         def take(message: Message) -> None:
             (record,) = records_of(self._request_topic, [message])
             try:
