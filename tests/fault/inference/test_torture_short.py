@@ -27,7 +27,7 @@ async def test_every_request_is_answered_once_through_faults_and_swaps(
     told: list[str] = []
     steps = schedule(SEED, SHORT, 1)
     verdict = await Torture(settings, SHORT, steps, SEED, cluster=None, say=told.append).run()
-    assert verdict.problems == {}, (verdict.examples, told)
+    assert verdict.problems == {}, "\n".join([*verdict.examples, *told])
     assert verdict.passed, verdict.examples
     assert verdict.answers == verdict.requests >= SHORT.requests_min
     assert 0 < verdict.error_answers == verdict.dead_letters < verdict.ok_answers
