@@ -198,7 +198,7 @@ def _measured(watch: Watch, act: Callable[[], None], seconds: float = WINDOW_SEC
     time.sleep(1.0)
     began = _now_ms()
     act()
-    time.sleep(max(0.0, seconds - (_now_ms() - began) / 1000))
+    time.sleep(max(1.5, seconds - (_now_ms() - began) / 1000))
     return watch.window(began, _now_ms() - 300)
 
 

@@ -4,12 +4,13 @@ Kafka's clients do not leave for a member with a `group.instance.id`: its partit
 The protocol allows it since version 3 of LeaveGroup (KIP-345), so we send that ourselves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.admin import DescribeGroupsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int16, Int32, Schema, String
 
@@ -42,22 +43,54 @@ class _LeaveGroupStruct(RequestStruct):  # type: ignore[misc]
 class _LeaveGroup(Request[_LeaveGroupStruct]):  # type: ignore[misc]
     API_KEY = 13
 
-    def __init__(self, group: str, instance: str) -> None:
+    def __init__(self, group: str, instance: str, member_id: str) -> None:
         self._group = group
         self._instance = instance
+        self._member_id = member_id
 
     def build(self, request_struct_class: type[_LeaveGroupStruct]) -> _LeaveGroupStruct:
-        # An empty member id: whoever is the member of that name
-        return request_struct_class(self._group, [("", self._instance)])
+        return request_struct_class(self._group, [(self._member_id, self._instance)])
 
 
 async def leave_group(client_options: Mapping[str, Any], group: str, instance: str) -> None:
     """Tell the coordinator that the member `instance` is gone. Best effort: failing that, its session ends."""
+    # An empty member id: whoever is the member of that name
+    await _leave(client_options, group, instance, lambda _client, _node: _nobody())
+
+
+async def put_out_of_group(client_options: Mapping[str, Any], group: str, instance: str) -> None:
+    """Tell the coordinator that the member that is `instance` now is gone. Best effort, as `leave_group`.
+
+    One that was started again by that name meanwhile stays: it is another member. Members are told apart by the client
+    id, which must be that of the instance.
+    """
+
+    async def member_of(client: AIOKafkaClient, node: int) -> str | None:
+        response = await client.send(node, DescribeGroupsRequest([group]), group=ConnectionGroup.COORDINATION)
+        members = [member for described in response.groups for member in described[5] if member[1] == instance]
+        return str(members[0][0]) if len(members) == 1 else None
+
+    await _leave(client_options, group, instance, member_of)
+
+
+async def _nobody() -> str:
+    return ""
+
+
+async def _leave(
+    client_options: Mapping[str, Any],
+    group: str,
+    instance: str,
+    member_of: Callable[[AIOKafkaClient, int], Awaitable[str | None]],
+) -> None:
     client = AIOKafkaClient(**client_options)
     try:
         await client.bootstrap()
         node = await client.coordinator_lookup(CoordinationType.GROUP, group)
-        response = await client.send(node, _LeaveGroup(group, instance), group=ConnectionGroup.COORDINATION)
+        member_id = await member_of(client, node)
+        if member_id is None:
+            return
+        response = await client.send(node, _LeaveGroup(group, instance, member_id), group=ConnectionGroup.COORDINATION)
         codes = [response.error_code, *(code for _, _, code in response.members)]
         errors = [for_code(code).__name__ for code in codes if code]
         if errors:

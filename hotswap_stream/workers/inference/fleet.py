@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -26,6 +27,12 @@ FLUSH_SECONDS_MAX = 1.0
 _log = structlog.get_logger(__name__)
 
 POLL_MS = 1_000
+BEAT_SECONDS = HEARTBEAT_SECONDS / 2
+"""How often this worker repeats its records: more often than it has to, so that its death is seen soon."""
+FALLEN_SECONDS = 2.0
+"""A worker of which the brokers took nothing while they took this worker's words for so long does not run."""
+_ECHOES_KEPT = 16
+_ECHO_SECONDS_MIN = 0.2
 
 _encoder = msgspec.json.Encoder()
 
@@ -43,6 +50,8 @@ class Fleet:
         self._caught_up = False
         self._echo_s: float | None = None
         """When a record of this worker itself was read, by this clock: then everybody else's are read, too."""
+        self._echoes: deque[float] = deque(maxlen=_ECHOES_KEPT)
+        """When records of this worker were appended, by the broker's clock: some, in order."""
         self._changed = asyncio.Event()
         self._published_s = time.monotonic()
         self._producer: AIOKafkaProducer | None = None
@@ -106,6 +115,21 @@ class Fleet:
         workers = self._fold.workers(model_name, time.monotonic())
         return [worker for worker in workers if worker.live and worker.worker != self._worker]
 
+    def fallen(self, model_name: str) -> dict[str, float]:
+        """Return the other workers of a model that seem to be dead, and when their last word was appended.
+
+        Both sides are measured by the broker's clock, and only while the brokers took what this worker said: when they
+        are away, everybody is silent.
+        """
+        if not self.known:
+            return {}
+        found = {}
+        for worker, appended_s in self._fold.last_words(model_name).items():
+            echo_s = next((echo_s for echo_s in self._echoes if echo_s > appended_s), None)
+            if worker != self._worker and echo_s is not None and self._echoes[-1] - echo_s >= FALLEN_SECONDS:
+                found[worker] = appended_s
+        return found
+
     def _key(self, model_name: str) -> bytes:
         return f"{self._worker}/{model_name}".encode()
 
@@ -121,7 +145,7 @@ class Fleet:
             except KafkaError as error:
                 _log.warning("fleet_not_published", error=repr(error))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), HEARTBEAT_SECONDS)
+                await asyncio.wait_for(self._changed.wait(), BEAT_SECONDS)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         end: int | None = None
@@ -146,3 +170,5 @@ class Fleet:
         self._fold.apply(key, value, now_s if self._caught_up else appended_s, appended_s)
         if value is not None and self._caught_up and (key or b"").rpartition(b"/")[0] == self._worker.encode():
             self._echo_s = now_s
+            if not self._echoes or appended_s - self._echoes[-1] >= _ECHO_SECONDS_MIN:
+                self._echoes.append(appended_s)

@@ -21,6 +21,7 @@ from hotswap_stream.errors import ConfigurationError, HotswapError
 from hotswap_stream.observability.metric_spec import Family
 from hotswap_stream.workers.inference.config import WorkerConfig
 from hotswap_stream.workers.inference.failed_loads import FailedLoads
+from hotswap_stream.workers.inference.fallen_workers import FallenWorkers
 from hotswap_stream.workers.inference.fleet import Fleet
 from hotswap_stream.workers.inference.health.signs import LifeSigns
 from hotswap_stream.workers.inference.health.stall import StallWatch
@@ -61,6 +62,7 @@ class InferenceWorker:
         self._ensure_windows_topic = ensure_windows_topic
         self._served: dict[str, ServedModel] = {}
         self._fleet = Fleet(config.client_options, config.topics.fleet, config.worker)
+        self._fallen = FallenWorkers(config.client_options, config.topics, self._fleet, lambda: self._served.keys())
         self._failed_loads = FailedLoads(registry, self._fleet, config.worker)
         self._worker_run = uuid.uuid4().hex
         self._figures = WorkerFigures(config.worker, registry)
@@ -81,6 +83,7 @@ class InferenceWorker:
         self._stall_watch.start()
         await self._registry.start()
         await self._fleet.start()
+        self._fallen.start()
         await self._observations.start()
         self._unlisten = self._registry.listen(self._on_record)
         for model_name in list(self._registry.fold.streams):
@@ -122,7 +125,7 @@ class InferenceWorker:
 
     def _watched_tasks(self) -> Iterator[WatchedTasks]:
         """Yield the tasks of the parts; what is spawned here itself ends the worker as it ends."""
-        yield from (self._fleet.tasks, self._observations.tasks, self._stall_watch.tasks)
+        yield from (self._fleet.tasks, self._fallen.tasks, self._observations.tasks, self._stall_watch.tasks)
         for served in self._served.values():
             yield served.slots.tasks
 
@@ -177,19 +180,22 @@ class InferenceWorker:
     async def stop(self) -> None:
         """Answer what was fetched, commit, leave the groups, give memory back."""
         self._stopping = True
+        for served in self._served.values():
+            if served.loop is not None:
+                served.loop.request_stop()
+        # Requests are answered until others have the partitions, so versions are followed until then.
+        await asyncio.gather(*self._loop_tasks, return_exceptions=True)
         if self._unlisten is not None:
             self._unlisten()
         for task in list(self._tasks):
             task.cancel()
-        for served in self._served.values():
-            if served.loop is not None:
-                served.loop.request_stop()
-        await asyncio.gather(*self._tasks, *self._loop_tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for served in self._served.values():
             await asyncio.to_thread(served.shadows.stop)
             await served.slots.stop()
         self._loader.close()
         await self._observations.stop()
+        await self._fallen.stop()
         await self._fleet.stop()
         await self._registry.stop()
         await self._stall_watch.stop()
@@ -210,6 +216,8 @@ class InferenceWorker:
             return
         served = self._served.get(model_name)
         if served is None:
+            if self._stopping:
+                return
             served = self._served[model_name] = self._serve(model_name)
             served.slots.start()
             self._spawn(self._answer(model_name, served), self._loop_tasks)

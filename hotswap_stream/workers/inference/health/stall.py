@@ -6,8 +6,9 @@ import time
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 
 TICK_SECONDS = 0.1
-STALL_SECONDS_MAX = 3.0
-"""Well below the group's session time-out: until then nobody else can have been given our partitions."""
+STALL_SECONDS_MAX = 1.5
+"""Below the time after which others take this worker for dead (`fleet.FALLEN_SECONDS`), and well below the group's
+session time-out: until then nobody else can have been given our partitions."""
 
 
 class StallWatch:

@@ -52,22 +52,30 @@ def last_answered(
     """
     if not partitions:
         return {}
-    starts = []
+    starts: list[TopicPartition] = []
+    ends: dict[int, int] = {}
     for partition in partitions:
         begin, end = watermarks(consumer, TopicPartition(topic, partition))
         if begin < end:
+            ends[partition] = end
             starts.append(TopicPartition(topic, partition, max(begin, end - TAIL_RECORDS)))
     try:
-        return _highest(consumer, topic, starts, tags, read_on, wait)
+        return _highest(consumer, topic, starts, ends, tags, read_on, wait)
     finally:
         consumer.unassign()
 
 
 def _highest(
-    consumer: Consumer, topic: str, starts: list[TopicPartition], tags: ModelTags, read_on: ReadOn, wait: Wait
+    consumer: Consumer,
+    topic: str,
+    starts: list[TopicPartition],
+    ends: Mapping[int, int],
+    tags: ModelTags,
+    read_on: ReadOn,
+    wait: Wait,
 ) -> dict[int, int]:
     rules = {partition.partition: AnswerRule(partition.partition, tags) for partition in starts}
-    for messages in read_to_ends(consumer, starts, {}, read_on, what="the tail of the answers"):
+    for messages in read_to_ends(consumer, starts, ends, read_on, what="the tail of the answers"):
         if not messages:
             wait.check()
         for record in records_of(topic, messages):

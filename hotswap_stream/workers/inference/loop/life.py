@@ -65,7 +65,11 @@ class LoopLife:
         self._connect()
         assignment = self._assignment
         try:
-            assignment.join()
+            # Whoever cannot answer yet leaves the partitions to others.
+            while not (self._first_version.there() or self._leaving.is_set() or self._stopping.is_set()):
+                self._stopping.wait(TURN_SECONDS)
+            if not (self._leaving.is_set() or self._stopping.is_set()):
+                assignment.join()
             while not self._stopping.is_set():
                 if self._leaving.is_set():
                     assignment.leave()

@@ -131,6 +131,7 @@ class TakingOver:
                 stopping=self._stopping,
             )
         windows = self._windows.read(positions)
+        read_s = time.monotonic()
         self._catch_up()
         _log.info(
             "partitions_found",
@@ -138,7 +139,8 @@ class TakingOver:
             partitions=sorted(positions),
             given_up=sorted(given_up),
             waited_ms=round((known_s - began_s) * 1000),
-            read_ms=round((time.monotonic() - known_s) * 1000),
+            read_ms=round((read_s - known_s) * 1000),
+            registry_ms=round((time.monotonic() - read_s) * 1000),
         )
         return Found(positions, windows, frozenset(given_up))
 

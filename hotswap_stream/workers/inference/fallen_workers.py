@@ -1,0 +1,69 @@
+"""Workers that died: put out of their groups by those who live, sooner than the groups would find out.
+
+A group waits for a member's session to end, which must be long enough for a slow machine. The fleet topic tells of a
+death before. Whoever is put out and lives all the same loses nothing but its partitions: it joins again, and what it
+answers meanwhile is void, as that of any zombie.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import structlog
+
+from hotswap_events.topics import Topics
+from hotswap_stream.application.processes.watched_tasks import WatchedTasks
+from hotswap_stream.kafka.leave_group import put_out_of_group
+from hotswap_stream.workers.inference.fleet import Fleet
+
+_log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 0.25
+PUT_OUT_SECONDS_MAX = 5.0
+REMEMBERED_MAX = 10_000
+
+
+class FallenWorkers:
+    """Put the dead of all models served here out of their groups, each once."""
+
+    def __init__(
+        self,
+        client_options: Mapping[str, Any],
+        topics: Topics,
+        fleet: Fleet,
+        model_names: Callable[[], Collection[str]],
+    ) -> None:
+        self.tasks = WatchedTasks("the watch for dead workers")
+        self._client_options = dict(client_options)
+        self._topics = topics
+        self._fleet = fleet
+        self._model_names = model_names
+        self._put_out: dict[tuple[str, str], float] = {}
+        """Model and worker → when its last word was appended."""
+
+    def start(self) -> None:
+        """Begin to look."""
+        self.tasks.start(self._watch(), name="fallen-workers")
+
+    async def stop(self) -> None:
+        """Look no longer."""
+        await self.tasks.stop()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for model_name in list(self._model_names()):
+                for worker, appended_s in self._fleet.fallen(model_name).items():
+                    if self._put_out.get((model_name, worker)) != appended_s:
+                        await self._put(model_name, worker, appended_s)
+
+    async def _put(self, model_name: str, worker: str, appended_s: float) -> None:
+        if len(self._put_out) >= REMEMBERED_MAX:
+            self._put_out.clear()
+        self._put_out[model_name, worker] = appended_s
+        _log.warning("worker_fallen", worker=worker, model_name=model_name)
+        try:
+            async with asyncio.timeout(PUT_OUT_SECONDS_MAX):
+                await put_out_of_group(self._client_options, self._topics.workers_group(model_name), worker)
+        except TimeoutError:  # then its session ends
+            _log.warning("fallen_worker_not_put_out", worker=worker, model_name=model_name)
