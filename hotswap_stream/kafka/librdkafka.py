@@ -38,7 +38,7 @@ def tail_consumer(options: Mapping[str, Any], worker: str, *, group: str | None 
             "group.id": group or f"{worker}-tail",  # librdkafka wants one; nothing is committed to it
             "enable.auto.commit": False,
             "enable.partition.eof": True,
-            "fetch.wait.max.ms": 20,  # so long a broker waits at the end of a partition, before it says that it is there
+            "fetch.wait.max.ms": 20,  # a broker says only then that a partition has ended
             "auto.offset.reset": "earliest",
         },
         logger=client_logger(),
