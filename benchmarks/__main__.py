@@ -28,6 +28,7 @@ BENCHMARKS = (
     "json_stream",
     "boosted_stream",
     "magika_stream",
+    "fleet_changes",
     "swap",
     "thousand_swaps",
 )

@@ -1,0 +1,108 @@
+"""What workers tell each other with commits, and two lives of one group that give partitions to each other."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from hotswap_stream.workers.inference.loop.hand_over import UNKNOWN, Held, held_of
+from hotswap_stream.workers.inference.loop.life import LoopLife
+from hotswap_stream.workers.inference.loop.parts import LoopParts
+from hotswap_stream.workers.inference.requests.quarantine import Quarantine
+from tests.support.kafka.mock_broker import mock_broker, values_of
+from tests.support.stages.model_loop import ANSWERS, MODEL, REQUESTS, TOPICS, Host, ask, loop_parts
+
+SECONDS_MAX = 60.0
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with mock_broker(REQUESTS, ANSWERS, TOPICS.dead_letters, TOPICS.fleet) as found:
+        yield found
+
+
+def test_what_a_commit_says_is_read_again() -> None:
+    for held in (Held("w1", 7), Held("a worker", 0, given_up=True)):
+        assert held_of(held.text()) == held
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "hotswap-1",
+        "hotswap-1 held",
+        "hotswap-1 held 7",
+        "hotswap-1 held -7 w1",
+        "hotswap-1 held \u0667 w1",
+        "hotswap-1 held 77777777777 w1",
+        "hotswap-1 dropped 7 w1",
+        "hotswap-2 held 7 w1",
+        "\x00" * 4_096,
+    ],
+)
+def test_any_other_text_says_nothing(text: str | None) -> None:
+    assert held_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("given_up", "generation", "counts"),
+    [(7, 7, True), (7, 8, True), (8, 7, True), (7, 9, False), (7, UNKNOWN, False), (0, 1, True), (0, 0, False)],
+)
+def test_only_what_was_given_up_just_now_counts(given_up: int, generation: int, counts: bool) -> None:
+    """In an older generation somebody may have answered since."""
+    assert Held("w1", given_up, given_up=True).is_for(generation) is counts
+    assert not Held("w1", given_up).is_for(generation)
+
+
+@asynccontextmanager
+async def running(parts: LoopParts, worker: str) -> AsyncIterator[tuple[Host, threading.Event]]:
+    """A life of one worker of the group; the event makes it leave."""
+    parts = msgspec.structs.replace(
+        parts, config=msgspec.structs.replace(parts.config, worker=worker), host=Host(parts.slots)
+    )
+    stopping, leaving = threading.Event(), threading.Event()
+    life = LoopLife(parts, asyncio.get_running_loop(), stopping, Quarantine(MODEL), leaving)
+    task = asyncio.create_task(asyncio.to_thread(life.run))
+    host = parts.host
+    assert isinstance(host, Host)
+    try:
+        yield host, leaving
+    finally:
+        stopping.set()
+        await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS_MAX):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def asked(address: str, first: int, count: int) -> None:
+    for partition in range(4):
+        await asyncio.to_thread(ask, address, first, count, partition)
+
+
+async def test_partitions_go_from_one_to_another_and_back_with_nothing_answered_twice(address: str) -> None:
+    async with loop_parts(address) as parts, running(parts, "w1") as (first, _):
+        await until(lambda: first.partitions == [(0, 1, 2, 3)])
+        await asked(address, 0, 5)
+        async with running(parts, "w2") as (second, leaving):
+            await until(lambda: second.partitions == [(2, 3)])
+            assert first.partitions == [(0, 1, 2, 3), (0, 1)], "what stays is not begun anew"
+            await asked(address, 5, 5)
+            await until(lambda: sum(first.sizes) + sum(second.sizes) == 40)
+            assert sum(second.sizes) >= 10
+            leaving.set()
+            await until(lambda: first.partitions[-1] == (0, 1, 2, 3))
+            assert second.partitions == [(2, 3), ()], "answered until the other one had them"
+        await asked(address, 10, 5)
+        await until(lambda: sum(first.sizes) + sum(second.sizes) == 60)
+    for partition in range(4):
+        values = await asyncio.to_thread(values_of, address, ANSWERS, partition, 15)
+        assert len(values) == 15
