@@ -12,7 +12,7 @@ from hotswap_stream.adapters.kafka.inference import lag as request_lag
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.health import signs as life_signs
 from hotswap_stream.workers.inference.loop import answered_places
-from hotswap_stream.workers.inference.loop.waiting_requests import nothing_waits
+from hotswap_stream.workers.inference.places.waiting_requests import nothing_waits
 from tests.support.stages.serving import MODEL, Stage, open_stage, request_body
 from tests.support.stages.serving import stage_settings as settings_of
 from tests.support.stages.workers import running_worker

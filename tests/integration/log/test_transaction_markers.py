@@ -22,7 +22,7 @@ from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.kafka.librdkafka import tail_consumer
 from hotswap_stream.kafka.unreadable_batches import reading_on
 from hotswap_stream.settings import Settings
-from hotswap_stream.workers.inference.loop.checkpoint import last_answered
+from hotswap_stream.workers.inference.places.checkpoint import last_answered
 from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.windows.reading import TopicReader
 from tests.support.kafka.transactions import open_transaction, transaction

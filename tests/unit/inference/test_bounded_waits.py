@@ -14,7 +14,7 @@ from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSend
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
 from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter
 from hotswap_stream.workers.inference.limits import LoopLimits
-from hotswap_stream.workers.inference.loop.checkpoint import resume_positions
+from hotswap_stream.workers.inference.places.checkpoint import resume_positions
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
@@ -115,9 +115,9 @@ def test_dead_letters_that_are_not_taken(nobody: str, stopping: threading.Event)
 
 def test_places_that_cannot_be_read(nobody: str, stopping: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was tried for half a minute after the stop."""
-    monkeypatch.setattr("hotswap_stream.workers.inference.loop.checkpoint.ASK_SECONDS_MAX", 0.1)
+    monkeypatch.setattr("hotswap_stream.workers.inference.places.checkpoint.ASK_SECONDS_MAX", 0.1)
     monkeypatch.setattr("hotswap_stream.kafka.librdkafka.ASK_SECONDS_MAX", 0.1)
-    monkeypatch.setattr("hotswap_stream.workers.inference.loop.checkpoint.RETRY_SECONDS_MAX", 0.3)
+    monkeypatch.setattr("hotswap_stream.workers.inference.places.checkpoint.RETRY_SECONDS_MAX", 0.3)
     options = {"bootstrap.servers": nobody, "log_level": 0}
     consumer = tail_consumer(options, "w")
     try:

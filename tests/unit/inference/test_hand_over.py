@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from hotswap_stream.workers.inference.loop.hand_over import UNKNOWN, Held, held_of
 from hotswap_stream.workers.inference.loop.life import LoopLife
 from hotswap_stream.workers.inference.loop.parts import LoopParts
+from hotswap_stream.workers.inference.places.hand_over import UNKNOWN, Held, held_of
 from hotswap_stream.workers.inference.requests.quarantine import Quarantine
 from tests.support.kafka.mock_broker import mock_broker, values_of
 from tests.support.stages.model_loop import ANSWERS, MODEL, REQUESTS, TOPICS, Host, ask, loop_parts

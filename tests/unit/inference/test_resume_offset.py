@@ -2,7 +2,7 @@
 
 import pytest
 
-from hotswap_stream.workers.inference.loop.checkpoint import resume_offset
+from hotswap_stream.workers.inference.places.checkpoint import resume_offset
 
 
 @pytest.mark.parametrize(

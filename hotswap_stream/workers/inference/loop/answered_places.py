@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hotswap_stream.application.inference.standstill import STANDSTILL_SECONDS_MAX
 from hotswap_stream.workers.inference.health.signs import LifeSigns
-from hotswap_stream.workers.inference.loop.hand_over import Held
+from hotswap_stream.workers.inference.places.hand_over import Held
 
 _log = structlog.get_logger(__name__)
 

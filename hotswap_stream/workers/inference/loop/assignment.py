@@ -20,13 +20,13 @@ from hotswap_stream.workers.inference.loop.answered_places import AnsweredPlaces
 from hotswap_stream.workers.inference.loop.answering import POLL_SECONDS, Answering
 from hotswap_stream.workers.inference.loop.clients import LifeClients
 from hotswap_stream.workers.inference.loop.consumer_health import ConsumerHealth
-from hotswap_stream.workers.inference.loop.hand_over import UNKNOWN, Held, generation_of
 from hotswap_stream.workers.inference.loop.intake import Intake
 from hotswap_stream.workers.inference.loop.one_at_a_time import OneAtATime
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.loop.served_partitions import ServedWatch
 from hotswap_stream.workers.inference.loop.taking_over import Found, TakingOver
-from hotswap_stream.workers.inference.loop.waiting_requests import nothing_waits
+from hotswap_stream.workers.inference.places.hand_over import UNKNOWN, Held, generation_of
+from hotswap_stream.workers.inference.places.waiting_requests import nothing_waits
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 
 _log = structlog.get_logger(__name__)

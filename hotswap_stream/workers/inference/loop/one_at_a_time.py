@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from hotswap_stream.workers.inference.loop.answered_places import AnsweredPlaces
 from hotswap_stream.workers.inference.loop.answering import Answering
 from hotswap_stream.workers.inference.loop.clients import LifeClients
-from hotswap_stream.workers.inference.loop.hand_over import Held
 from hotswap_stream.workers.inference.loop.intake import Intake
+from hotswap_stream.workers.inference.places.hand_over import Held
 from hotswap_stream.workers.inference.requests.quarantine import Quarantine
 
 

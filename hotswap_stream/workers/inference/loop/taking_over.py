@@ -13,10 +13,10 @@ from msgspec import Struct
 
 from hotswap_stream.kafka.librdkafka import ASK_SECONDS_MAX, tail_consumer
 from hotswap_stream.kafka.unreadable_batches import ReadOn
-from hotswap_stream.workers.inference.loop.checkpoint import given_up_positions, resume_positions
-from hotswap_stream.workers.inference.loop.hand_over import UNKNOWN, Held, held_of
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.loop.served_partitions import ServedWatch
+from hotswap_stream.workers.inference.places.checkpoint import given_up_positions, resume_positions
+from hotswap_stream.workers.inference.places.hand_over import UNKNOWN, Held, held_of
 from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 from hotswap_stream.workers.inference.windows.partition import PartitionWindows

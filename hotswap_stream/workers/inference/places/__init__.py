@@ -1,0 +1,1 @@
+"""Where a partition is to be gone on with: what answers and commits say of it."""
