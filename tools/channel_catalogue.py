@@ -13,6 +13,7 @@ from tools.message_catalogue import (
     COMPARISON,
     DEAD_LETTER,
     EVENTS,
+    EVIDENCE,
     FEEDBACK,
     FLEET_RECORD,
     INFER_ERROR,
@@ -160,6 +161,17 @@ def channels(topics: Topics | None = None) -> tuple[Channel, ...]:
             description="True labels and rewards, whenever they are known, from any producer.",
             messages=(FEEDBACK,),
             operations=(Operation(name="takeFeedback", action="send", summary="Pass on what came by HTTP."),),
+        ),
+        Channel(
+            name="evidence",
+            spec=specs.pop(topics.evidence),
+            description="What rollouts that go on show: a record a second for each candidate and metric, with "
+            "interval, limit and verdict.",
+            messages=(EVIDENCE,),
+            operations=(
+                Operation(name="writeEvidence", action="send", summary="Say what each metric of a rollout shows."),
+                Operation(name="followEvidence", action="receive", summary="Show how rollouts do."),
+            ),
         ),
         Channel(
             name="requests",

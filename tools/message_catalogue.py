@@ -10,6 +10,7 @@ from hotswap_events import headers
 from hotswap_events.codec import ALL_EVENT_TYPES, REGISTRY_CODEC
 from hotswap_events.commands import AnyCommand, CommandResult
 from hotswap_events.envelope import CONTENT_TYPE as CLOUDEVENTS_CONTENT_TYPE
+from hotswap_events.evidence import RolloutEvidence
 from hotswap_events.fleet import FleetRecord
 from hotswap_events.inference import JSON_CONTENT_TYPE, InferError, InferRequest, InferResponse
 from hotswap_events.keys import ApiKey, ApiKeyRevoked
@@ -287,6 +288,7 @@ def _keyed_by_model(name: str, payload: type[Struct], correlation: str | None = 
 
 OBSERVATION = _keyed_by_model("hotswap.observation", Observation)
 COMPARISON = _keyed_by_model("hotswap.comparison", Comparison, "request_id")
+EVIDENCE = _keyed_by_model("hotswap.evidence", RolloutEvidence)
 FEEDBACK = _keyed_by_model("hotswap.feedback", Feedback, "request_id")
 
 MESSAGES: tuple[Message, ...] = (
@@ -306,4 +308,5 @@ MESSAGES: tuple[Message, ...] = (
     OBSERVATION,
     COMPARISON,
     FEEDBACK,
+    EVIDENCE,
 )

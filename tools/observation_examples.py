@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
+from hotswap_events.evidence import RolloutEvidence
 from hotswap_events.inference import InferTensor
 from hotswap_events.observation import Comparison, Feedback, LatencyCounts, Observation, Sums
+from hotswap_events.rollout_strategy import Arm
 
 _TIME = datetime(2026, 1, 2, 3, 34, 5, tzinfo=UTC)
 _RUN = "0198a1b2c3d47e6f8a9b0c1d2e3f4a5b"
@@ -77,6 +79,41 @@ def observation_examples() -> dict[str, Sequence[Struct]]:
                 shadow_compute_ms=1.2,
                 primary_outputs=_scores([0.1, 0.7, 0.2]),
                 shadow_outputs=_scores([0.5, 0.3, 0.2]),
+            ),
+        ),
+        "hotswap.evidence": (
+            RolloutEvidence(
+                model_name="digits",
+                rollout_id="r3",
+                metric="accuracy",
+                model_version="v2",
+                baseline_version="v1",
+                verdict="undecided",
+                at=_TIME,
+                registry_offset=812,
+                watermark=40_311,
+                status="running",
+                arms=(Arm(model_version="v1", weight=9_000), Arm(model_version="v2", weight=1_000)),
+                step_index=1,
+                steps=6,
+                count=1_044,
+                value=0.951,
+                baseline_count=9_377,
+                baseline_value=0.945,
+                estimate=0.006,
+                lower=-0.009,
+                upper=0.021,
+                limit=-0.02,
+                harm_limit=0.0,
+                p_value=0.34,
+                margin=0.02,
+                figures={"alpha": 0.05, "log_e_worse": -1.2, "log_e_not_worse": 1.1, "log_e_better": -0.3},
+                answers=1_044,
+                answers_max=5_000,
+                answers_min=500,
+                seconds=61.0,
+                seconds_max=100.0,
+                budget_used=0.61,
             ),
         ),
         "hotswap.feedback": (

@@ -165,6 +165,11 @@ class Topics(Struct, frozen=True):
         """What turned out later about answers, keyed by model name."""
         return f"{self.prefix}.feedback"
 
+    @property
+    def evidence(self) -> str:
+        """What rollouts that go on show, once a second, keyed by model name."""
+        return f"{self.prefix}.evidence"
+
     def requests(self, model_name: str) -> str:
         """Requests for one model."""
         return f"{self.prefix}.requests.{model_name}"
@@ -208,6 +213,10 @@ class Topics(Struct, frozen=True):
             # It tells how far the agents have read, whatever the clocks of those who judge.
             TopicSpec(
                 name=self.feedback, partitions=4, cleanup_policy="delete", retention_ms=90 * _DAY_MS, append_time=True
+            ),
+            # By the broker's clock: readers begin some hours ago, whatever a writer's clock says.
+            TopicSpec(
+                name=self.evidence, partitions=4, cleanup_policy="delete", retention_ms=7 * _DAY_MS, append_time=True
             ),
         )
 

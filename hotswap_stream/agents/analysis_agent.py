@@ -110,7 +110,7 @@ class AnalysisAgent:
     async def _observe(self, observation: Observation, record: InboundRecord) -> None:
         model_name = observation.model_name
         await self._know(model_name, observation.rollout_id)
-        entry, state = self._entry(model_name), self._registry.state(model_name)
+        entry, state = self.entry(model_name), self._registry.state(model_name)
         try:
             folded = with_observation(entry, state.rollout, observation, record.offset, appended_at(record))
             self._keep(model_name, entry, folded)
@@ -123,7 +123,7 @@ class AnalysisAgent:
         feedback = await read_model_record(record, _feedback, self._care)
         if feedback is None:
             return
-        if self._answers is None or record.offset < self._entry(feedback.model_name).feedback_next:
+        if self._answers is None or record.offset < self.entry(feedback.model_name).feedback_next:
             return
         with self._progress.handling(appended_at(record), self._clock.now()):
             await self._join(feedback, record, self._answers)
@@ -132,12 +132,12 @@ class AnalysisAgent:
         model_name = feedback.model_name
         joiner = self._joiners.get(model_name)
         if joiner is None:
-            remembered = self._entry(model_name).feedback_keys
+            remembered = self.entry(model_name).feedback_keys
             joiner = self._joiners[model_name] = FeedbackJoiner(answers, remembered=remembered)
         wanted = wants_feedback(self._registry.state(model_name).rollout)
         heard = self._listener is not None and self._listener.wants_feedback(model_name)
         joined = await joiner.join(feedback) if wanted or heard else joiner.pass_over(feedback)
-        entry, state = self._entry(model_name), self._registry.state(model_name)
+        entry, state = self.entry(model_name), self._registry.state(model_name)
         folded = with_feedback(entry, state.rollout, joined, joiner.newest_keys(FEEDBACK_KEYS_MAX), record.offset)
         self._keep(model_name, entry, folded)
         if self._listener is not None and heard:
@@ -152,12 +152,16 @@ class AnalysisAgent:
         Args:
             owns: Whether this process gets the records of a model of this name.
         """
-        now = self._progress.read_to(self._clock.now())
+        now = self.read_to()
         if now is None:
             return
         for model_name, stream in list(self._registry.fold.streams.items()):
             if stream.state.rollout is not None and owns(model_name):
                 await self._decide(model_name, now)
+
+    def read_to(self) -> datetime | None:
+        """Return how far time has come by what was read; None: nobody can tell."""
+        return self._progress.read_to(self._clock.now())
 
     def _told_by(self, record: InboundRecord) -> datetime | None:
         """Return the time that has come with this record: its own, or less while the other topic lags."""
@@ -196,7 +200,7 @@ class AnalysisAgent:
             rollout = state.rollout
             if rollout is None or state.unknown_event_type is not None:
                 return
-            entry = self._entry(model_name)
+            entry = self.entry(model_name)
             table = in_step_with(entry.table, rollout).rollout
             if table is None:
                 return
@@ -227,7 +231,8 @@ class AnalysisAgent:
         if rollout_id is not None and not _knows(self._registry.state(model_name), rollout_id):
             await self._registry.catch_up()
 
-    def _entry(self, model_name: str) -> AnalysisEntry:
+    def entry(self, model_name: str) -> AnalysisEntry:
+        """Return what was folded of a model."""
         value = self._entries.get(model_name.encode())
         if value is None:
             return AnalysisEntry()

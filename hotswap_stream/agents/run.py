@@ -12,6 +12,7 @@ from hotswap_events.topics import Topics, TopicSpec
 from hotswap_stream.agents.alert_agent import LAG_SECONDS, AlertAgent
 from hotswap_stream.agents.analysis_agent import AnalysisAgent
 from hotswap_stream.agents.command_agent import CommandAgent
+from hotswap_stream.agents.evidence_writer import EvidenceWriter
 from hotswap_stream.agents.faust_app import FaustAgents
 from hotswap_stream.agents.figures import AgentsFigures
 from hotswap_stream.agents.observation_reader import ObservationReader
@@ -112,6 +113,12 @@ async def run_agents(
         care=care,
         listener=alert_agent,
     )
+    evidence = EvidenceWriter(registry, agents, topics, analysis_agent.entry, clock=clock)
+
+    async def look_at_rollouts() -> None:
+        await analysis_agent.tick(owns_model)
+        await evidence.write(owns_model, analysis_agent.read_to())
+
     # The alerts first: they never raise, and hear also what rollouts put aside.
     observations = ObservationReader(care, (alert_agent, analysis_agent))
 
@@ -158,9 +165,7 @@ async def run_agents(
         if on_ready is not None:
             on_ready()
         alerts = background.started(alert_agent.watch(owns_model, alerts_stop), name="alerts")
-        await _until_stopped(
-            agents, registry, watch, background, topics, stop, lambda: analysis_agent.tick(owns_model), on_well
-        )
+        await _until_stopped(agents, registry, watch, background, topics, stop, look_at_rollouts, on_well)
     finally:
         alerts_stop.set()
         background.expect_end()

@@ -38,6 +38,8 @@ from hotswap_stream.api.inference.metadata import (
 )
 from hotswap_stream.api.inference.predict import predict
 from hotswap_stream.api.keys import KeyController
+from hotswap_stream.api.live.hub import LiveHub
+from hotswap_stream.api.live.stream import live_stream
 from hotswap_stream.api.mlflow.aliases import AliasesOfMlflow
 from hotswap_stream.api.mlflow.artifacts import ARTIFACT_ROUTES
 from hotswap_stream.api.mlflow.models import ModelCommandsOfMlflow, ModelsOfMlflow
@@ -46,6 +48,7 @@ from hotswap_stream.api.mlflow.webhooks import receive_webhook
 from hotswap_stream.api.monitoring.health import live, livez, ready, readyz, status
 from hotswap_stream.api.monitoring.metrics import metrics
 from hotswap_stream.api.monitoring.model_health import get_model_health, get_models_health
+from hotswap_stream.api.monitoring.overview import get_overview
 from hotswap_stream.api.page.serving import PAGE_ROUTES
 from hotswap_stream.api.protocol.docs_page import DocumentPlugin, PlainDocsPlugin
 from hotswap_stream.api.protocol.document import finished
@@ -60,6 +63,7 @@ from hotswap_stream.api.registry.models import ModelQueries
 from hotswap_stream.api.registry.tags import TagCommands
 from hotswap_stream.api.registry.validation_sets import ValidationSetController
 from hotswap_stream.api.registry.versions import VersionController
+from hotswap_stream.api.rollouts.evidence import get_rollout_evidence
 from hotswap_stream.api.rollouts.report import get_rollout_report
 from hotswap_stream.api.rollouts.rollouts import RolloutCommands, RolloutController, get_rollouts
 from hotswap_stream.api.runtime import ApiRuntime, provide_runtime
@@ -79,6 +83,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     KeyController,
     SessionController,
     get_models_health,
+    get_overview,
     VersionController,
     VersionCommands,
     ModelCommands,
@@ -88,6 +93,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     get_model_health,
     list_windows,
     get_rollout_report,
+    get_rollout_evidence,
     get_drift,
     ProfileController,
     get_serving,
@@ -112,6 +118,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     TrainingRequests,
     list_events,
     stream_events,
+    live_stream,
     explain_by_id,
     explain_at,
     ModelsOfMlflow,
@@ -186,10 +193,12 @@ def app_on(services: Callable[[], ApiServices], request_bytes_max: int, infer_by
         current = services()
         runtime = ApiRuntime(current)
         app.state.runtime = runtime
+        app.state.live = hub = LiveHub(runtime)
         try:
             yield
         finally:
             runtime.close()
+            await hub.close()
             await runtime.mlflow_followed.close()
             await runtime.mlflow_creations.close()
             await current.side.close()

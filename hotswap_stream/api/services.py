@@ -21,6 +21,7 @@ from hotswap_stream.application.observations.feedback import AnswerLookup, Feedb
 from hotswap_stream.application.observations.history import RecordedHistory
 from hotswap_stream.application.processes.side_loop import SideLoop
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.rollouts.shown import EvidenceView
 from hotswap_stream.application.training.runs import TrainingSpec
 from hotswap_stream.application.windows.view import WindowReader
 from hotswap_stream.home.broker_condition import BrokerCondition
@@ -72,6 +73,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     """What the workers say of themselves; without one, nothing is known of them."""
     traffic: TrafficView | None = None
     """What the workers tell of their answers; without it, nobody can be told how a model does."""
+    evidence: EvidenceView | None = None
+    """What rollouts show; without it, nobody can be told but by a report."""
     windows: WindowReader | None = None
     """What workers keep of series; without one, nothing is known of that."""
     feedback: FeedbackLog | None = None

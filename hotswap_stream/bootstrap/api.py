@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
+from hotswap_stream.adapters.kafka.evidence_follower import EvidenceFollower
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
 from hotswap_stream.adapters.kafka.observations.follower import ObservationFollower
 from hotswap_stream.application.inference.gateway import InferenceGateway
@@ -116,6 +117,7 @@ async def serve_api(
         _inference_gateway(settings) as inference,
         FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,
         ObservationFollower(connection(settings).client_options(), topics(settings).observations) as traffic,
+        EvidenceFollower(connection(settings).client_options(), topics(settings).evidence) as evidence,
         feedback_log(settings) as feedback,
         open_uploads(settings, artifacts) as uploads,
         open_exports(artifacts) as exports,
@@ -147,6 +149,7 @@ async def serve_api(
                 infer_in_flight_per_key_max=settings.api_infer_in_flight_per_key_max,
                 fleet=fleet,
                 traffic=traffic,
+                evidence=evidence,
                 feedback=feedback,
                 recorded=recorded_history(settings),
                 answers=answers,

@@ -138,19 +138,20 @@ ROLLOUT_EVIDENCE_LOWER = MetricSpec(
     name="hotswap_rollout_evidence_lower",
     kind="gauge",
     labels=_OF_EVIDENCE,
-    documentation="Lower end of the interval of the last recorded analysis of the rollout that goes on.",
+    documentation="Lower end of the interval of a metric in the rollout that goes on, now, by the evidence topic; "
+    "while that is not read, of the last recorded analysis.",
 )
 ROLLOUT_EVIDENCE_UPPER = MetricSpec(
     name="hotswap_rollout_evidence_upper",
     kind="gauge",
     labels=_OF_EVIDENCE,
-    documentation="Upper end of the interval of the last recorded analysis of the rollout that goes on.",
+    documentation="Upper end of the same interval.",
 )
 ROLLOUT_THRESHOLD = MetricSpec(
     name="hotswap_rollout_threshold",
     kind="gauge",
     labels=_OF_EVIDENCE,
-    documentation="What the last recorded analysis of the rollout that goes on was judged by.",
+    documentation="What the whole interval must get past for the metric to pass, in the unit of the interval.",
 )
 TRAINING_RUNS = MetricSpec(
     name="hotswap_training_runs",

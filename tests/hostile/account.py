@@ -17,7 +17,7 @@ async def account(
         await hostile.restart(restarts)
         await probes.good.ensure_rollout()
         await probes.run(
-            ("requests", "http", "commands", "feedback", "observations", "fleet", "windows", "dead letters")
+            ("requests", "http", "commands", "feedback", "observations", "evidence", "fleet", "windows", "dead letters")
         )
     except (NotHandledError, TimeoutError) as error:
         lost.append(f"after a restart of {', '.join(restarts)}: {type(error).__name__}: {error}")

@@ -60,6 +60,8 @@ def base(message: str, world: World, number: int) -> dict[str, Any]:
         return {**found, "worker": f"hostile-{number % 7}", "model_name": MODEL}
     if message in ("hotswap.api-key", "hotswap.api-key-revoked"):
         return {**found, "key_id": f"hostile{number % 7:05d}"}
+    if message == "hotswap.evidence":
+        return {**found, "model_name": MODEL, "rollout_id": world.rollout_id or "r1", "at": now}
     if message == "hotswap.comparison":
         return {**found, "model_name": MODEL, "worker": "hostile", "at": now}
     if message.startswith("hotswap.command."):
@@ -96,7 +98,10 @@ def base_key(place: Place, message: str, number: int) -> bytes | None:
         return b"hostile%d/w/hostile-%d" % (number, number)
     if message == "hotswap.windows-marker":
         return b"hostile%d/m" % number
-    about = message.startswith(("hotswap.observation", "hotswap.feedback", "hotswap.comparison")) or not message
+    about = (
+        message.startswith(("hotswap.observation", "hotswap.feedback", "hotswap.comparison", "hotswap.evidence"))
+        or not message
+    )
     return (MODEL if about else HOSTAGE).encode()
 
 

@@ -18,7 +18,18 @@ WINDOW_MODEL = "waves"
 HOSTAGE = "hostage"
 """The model that hostile commands and events are about: only the others are looked after."""
 
-Probe = Literal["requests", "http", "commands", "feedback", "observations", "fleet", "windows", "keys", "dead letters"]
+Probe = Literal[
+    "requests",
+    "http",
+    "commands",
+    "feedback",
+    "observations",
+    "evidence",
+    "fleet",
+    "windows",
+    "keys",
+    "dead letters",
+]
 Process = Literal["worker", "agents", "api"]
 
 
@@ -145,6 +156,13 @@ PLACES: tuple[Place, ...] = (
         messages=(catalogue.COMPARISON,),
         readers=("outside",),
         probes=("requests",),
+    ),
+    Place(
+        name="evidence",
+        topic=lambda topics: topics.evidence,
+        messages=(catalogue.EVIDENCE,),
+        readers=("API",),
+        probes=("evidence", "http"),
     ),
     Place(
         name="dead-letters",

@@ -14,6 +14,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hotswap_events import headers as header_names
+from hotswap_events.evidence import RolloutEvidence
 from hotswap_events.keys import REVOKED, ApiKey, ApiKeyRevoked, KeySecret
 from hotswap_events.observation import Observation
 from hotswap_events.validation_policy import ValidationPolicy
@@ -53,6 +54,7 @@ class Probes:
             "commands": self._commands,
             "feedback": self._feedback,
             "observations": self._observations,
+            "evidence": self._evidence,
             "fleet": self._fleet,
             "windows": self._windows,
             "keys": self._keys,
@@ -198,6 +200,35 @@ class Probes:
             return answer.status_code == 200
 
         await self.until("the rollout's report", reported, lambda: said)
+
+    async def _evidence(self) -> None:
+        """A record is shown by the API; of a metric that the agents do not write of, so that it stays the newest."""
+        told = self._hostile.world.next()
+        record = RolloutEvidence(
+            model_name=MODEL,
+            rollout_id=self._hostile.world.rollout_id or "r1",
+            metric="reward",
+            model_version="v2",
+            baseline_version="v1",
+            verdict="undecided",
+            at=datetime.now(UTC),
+            registry_offset=0,
+            watermark=0,
+            status="running",
+            arms=(),
+            count=told,
+        )
+        topic = self._hostile.topics.evidence
+        await self.good.send(topic, partition_of_model(), msgspec.json.encode(record), MODEL.encode())
+        said = ""
+
+        async def shown() -> bool:
+            nonlocal said
+            answer = await self._hostile.http.get(f"/api/models/{MODEL}/rollout/evidence")
+            said = f"{answer.status_code} {answer.text[:300]}"
+            return answer.status_code == 200 and told in {each.get("count") for each in answer.json()["latest"]}
+
+        await self.until("what the rollout shows", shown, lambda: said)
 
     async def _folded(self, topic: str, value: bytes) -> None:
         """The agents acknowledge it only after it counts."""

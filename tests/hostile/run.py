@@ -127,7 +127,9 @@ class Run:
             probes = Probes(hostile, GoodRecords(hostile), self._seconds_max)
             self._stack.callback(probes.close)
             await probes.good.ensure_rollout()
-            await probes.run(("requests", "http", "commands", "feedback", "observations", "fleet", "windows"))
+            await probes.run(
+                ("requests", "http", "commands", "feedback", "observations", "evidence", "fleet", "windows")
+            )
             self._open = hostile, probes
         return self._open
 

@@ -11,7 +11,7 @@ from hotswap_stream.api.access.scopes import PUBLIC
 from hotswap_stream.api.monitoring.readiness import degraded, missing_for_readiness, require_ready
 from hotswap_stream.api.protocol.broker_away import broker_condition
 from hotswap_stream.api.protocol.problems import Problem
-from hotswap_stream.api.runtime import Runtime
+from hotswap_stream.api.runtime import ApiRuntime, Runtime
 
 
 class Live(Struct, frozen=True, kw_only=True):
@@ -102,6 +102,11 @@ async def readyz(runtime: Runtime) -> Ready:
 @get("/api/status", operation_id="status", tags=["health"])
 async def status(runtime: Runtime) -> Status:
     """What this server is and how far it has come."""
+    return await status_of(runtime)
+
+
+async def status_of(runtime: ApiRuntime) -> Status:
+    """Return what this server is and how far it has come."""
     missing = await missing_for_readiness(runtime)
     broker = broker_condition(runtime)
     fold, services = runtime.registry.fold, runtime.services

@@ -32,7 +32,7 @@ def api_families(runtime: ApiRuntime) -> Iterator[Family]:
     if broker is not None:
         yield single(catalogue.BROKER_UP, int(broker.state == "serving"))
         yield single(catalogue.BROKER_RESTARTS, broker.restarts)
-    yield from registry_families(fold, runtime.refused_switches)
+    yield from registry_families(fold, runtime.refused_switches, services.evidence)
     fleet = services.fleet
     if fleet is not None and fleet.known:
         yield from _fleet_families(

@@ -48,14 +48,22 @@ async def get_models_health(runtime: Runtime, models_max: ModelsMax = MODELS_MAX
 
 def _health(runtime: ApiRuntime, stream: Stream | None) -> ModelHealth:
     """Return how a model does. ProblemError (503) while the observations are not followed here."""
-    traffic, fleet = runtime.services.traffic, runtime.services.fleet
-    if stream is None or traffic is None or not traffic.known:
+    found = None if stream is None else health_of(runtime, stream)
+    if found is None:
         raise ProblemError(
             503,
             "traffic-unknown",
             "the observations of the last minute are not read here",
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
+    return found
+
+
+def health_of(runtime: ApiRuntime, stream: Stream) -> ModelHealth | None:
+    """Return how a model does; None while the observations are not followed here."""
+    traffic, fleet = runtime.services.traffic, runtime.services.fleet
+    if traffic is None or not traffic.known:
+        return None
     name = stream.state.model_name
     workers = None if fleet is None or not fleet.known else fleet.workers(name)
     return model_health(stream.state, traffic.recent(name), workers)

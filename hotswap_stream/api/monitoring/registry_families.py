@@ -4,9 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from hotswap_events.evidence import RolloutEvidence
+from hotswap_events.rollout import MetricEvidence
 from hotswap_events.rollout_strategy import WEIGHT_TOTAL
 from hotswap_stream.api.runtime import RefusalSeries
 from hotswap_stream.application.registry.fold import RegistryFold, Stream
+from hotswap_stream.application.rollouts.shown import EvidenceView
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.observability import metrics as catalogue
 from hotswap_stream.observability.metric_spec import Family, Sample, single
@@ -14,12 +17,15 @@ from hotswap_stream.observability.metric_spec import Family, Sample, single
 _POSITIONS = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
 
 
-def registry_families(fold: RegistryFold, refused_switches: Mapping[RefusalSeries, int]) -> Iterator[Family]:
+def registry_families(
+    fold: RegistryFold, refused_switches: Mapping[RefusalSeries, int], evidence: EvidenceView | None = None
+) -> Iterator[Family]:
     """Yield what the log says of models, versions, circuits, alerts, rollouts and training runs.
 
     Args:
         fold: The registry as far as it was read.
         refused_switches: Refused changes of the version in production, as this process counted them.
+        evidence: What rollouts show right now; without it, what was recorded of them last.
     """
     streams = list(fold.streams.values())
     yield single(catalogue.REGISTRY_MODELS, len(streams))
@@ -36,7 +42,7 @@ def registry_families(fold: RegistryFold, refused_switches: Mapping[RefusalSerie
     rollouts = [
         (stream.state.model_name, stream.state.rollout) for stream in streams if stream.state.rollout is not None
     ]
-    yield from _rollout_families(rollouts)
+    yield from _rollout_families(rollouts, evidence if evidence is not None and evidence.known else None)
 
 
 def _version_info(streams: Sequence[Stream]) -> Iterator[Sample]:
@@ -113,7 +119,7 @@ def _training_runs(streams: Sequence[Stream]) -> Iterator[Sample]:
             yield labelled(stream.state.model_name, status), count
 
 
-def _rollout_families(rollouts: Sequence[tuple[str, RolloutState]]) -> Iterator[Family]:
+def _rollout_families(rollouts: Sequence[tuple[str, RolloutState]], evidence: EvidenceView | None) -> Iterator[Family]:
     step, steps, weight = catalogue.ROLLOUT_STEP, catalogue.ROLLOUT_STEPS, catalogue.ROLLOUT_WEIGHT
     yield Family(step, [(step.labelled(name, rollout.status), _step(rollout)) for name, rollout in rollouts])
     yield Family(steps, [(steps.labelled(name), _steps(rollout)) for name, rollout in rollouts])
@@ -133,12 +139,26 @@ def _rollout_families(rollouts: Sequence[tuple[str, RolloutState]]) -> Iterator[
     shown = [
         (lower.labelled(name, found.model_version, found.metric), found)
         for name, rollout in rollouts
-        if rollout.analyses
-        for found in rollout.analyses[-1].evidence
+        for found in _evidence(name, rollout, evidence)
     ]
     yield Family(lower, [(labels, found.lower) for labels, found in shown if found.lower is not None])
     yield Family(upper, [(labels, found.upper) for labels, found in shown if found.upper is not None])
-    yield Family(threshold, [(labels, found.threshold) for labels, found in shown if found.threshold is not None])
+    limits = [(labels, _limit(found)) for labels, found in shown]
+    yield Family(threshold, [(labels, limit) for labels, limit in limits if limit is not None])
+
+
+def _evidence(
+    model_name: str, rollout: RolloutState, evidence: EvidenceView | None
+) -> Sequence[RolloutEvidence | MetricEvidence]:
+    """Return what the metrics show now, else what was recorded of them last."""
+    now = () if evidence is None else evidence.latest(model_name, rollout.rollout_id)
+    return now or (rollout.analyses[-1].evidence if rollout.analyses else ())
+
+
+def _limit(found: RolloutEvidence | MetricEvidence) -> float | None:
+    """Return what the interval must get past; of what was recorded, the threshold of the rule."""
+    limit = found.limit if isinstance(found, RolloutEvidence) else None
+    return found.threshold if limit is None else limit
 
 
 def _step(rollout: RolloutState) -> int:

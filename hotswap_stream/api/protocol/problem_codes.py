@@ -75,6 +75,7 @@ TITLES: Mapping[str, str] = {
     "log-unavailable": "The registry log cannot be reached",
     "log-replaced": "The registry log is another one",
     "not-ready": "Not ready",
+    "evidence-unknown": "What rollouts show is not known",
     "traffic-unknown": "What was answered lately is not known",
     "internal": "Something went wrong here",
 }

@@ -122,6 +122,11 @@ def find_alerts(
     )
 
 
+def raised_alerts(state: ModelState) -> tuple[AlertView, ...]:
+    """Return the alerts of one model that are raised, newest first."""
+    return _in_order(list(_views(state, None, ended=False))) if state.alerts.raised else ()
+
+
 def find_alert_policy(streams: Streams, model_name: str) -> AlertPolicyReport | Refusal:
     """Return the alert policy that holds for a model."""
     stream = streams.get(model_name)

@@ -1,6 +1,6 @@
 """All models in one look: what serves, what is being rolled out, and whether it hurts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -79,8 +79,8 @@ def overview(
     raised: dict[str, list[AlertView]] = {}
     for alert in alerts:
         raised.setdefault(alert.model_name, []).append(alert)
-    lines = [
-        _line(
+    return together(
+        model_line(
             model,
             rollouts.get(model.model_name),
             raised.get(model.model_name, []),
@@ -88,8 +88,12 @@ def overview(
             None if fleets is None else fleets.get(model.model_name),
         )
         for model in models
-    ]
-    lines.sort(key=lambda line: (CONDITIONS.index(line.condition), line.model_name))
+    )
+
+
+def together(found: Iterable[ModelLine]) -> Overview:
+    """Return the lines in the order in which somebody looks at them, and what they come to."""
+    lines = sorted(found, key=lambda line: (CONDITIONS.index(line.condition), line.model_name))
     counts = {condition: sum(line.condition == condition for line in lines) for condition in CONDITIONS}
     rates = [line.requests_per_second for line in lines if line.requests_per_second is not None]
     return Overview(
@@ -102,13 +106,22 @@ def overview(
     )
 
 
-def _line(
+def model_line(
     model: ModelSummary,
     report: RolloutReport | None,
-    alerts: list[AlertView],
+    alerts: Sequence[AlertView],
     health: ModelHealth | None,
     fleet: ModelFleet | None,
 ) -> ModelLine:
+    """Return one model in one look.
+
+    Args:
+        model: The model.
+        report: What goes on in it.
+        alerts: Those of it that are raised.
+        health: What was answered in the last minute; None: not known.
+        fleet: Its workers; None: not known.
+    """
     name = model.model_name
     rollout = None if report is None else report.rollout
     painful = _pains(model, alerts, health, fleet)
@@ -144,7 +157,7 @@ def _line(
 
 
 def _pains(
-    model: ModelSummary, alerts: list[AlertView], health: ModelHealth | None, fleet: ModelFleet | None
+    model: ModelSummary, alerts: Sequence[AlertView], health: ModelHealth | None, fleet: ModelFleet | None
 ) -> list[str]:
     found = [f"{alert.rule.severity}: {alert.summary}" for alert in sorted(alerts, key=lambda a: a.rule.severity)]
     if model.active_version is not None and not model.disabled:
@@ -173,7 +186,7 @@ def _moving(rollout: RolloutRecord) -> str:
     return f"{rollout.rollout_id} {rollout.status}: {', '.join(rollout.candidates)}{step}"
 
 
-def _after_pain(model: ModelSummary, alerts: list[AlertView], rollout: RolloutRecord | None) -> str:
+def _after_pain(model: ModelSummary, alerts: Sequence[AlertView], rollout: RolloutRecord | None) -> str:
     name = model.model_name
     if rollout is not None and rollout.status != "baking":
         return f"hotswap-stream rollout abort {name}"

@@ -219,7 +219,7 @@ class EventFeed:
         async with aclosing(records):
             async for record in records:
                 position = record.offset + 1
-                entry = self._entry(record)
+                entry = self.entry(record)
                 if wanted.takes(entry):
                     entries.append(entry)
                     if len(entries) == limit:
@@ -246,7 +246,8 @@ class EventFeed:
             self._voids.update(voids)
             self._complete_from = 0
 
-    def _entry(self, record: LogRecord) -> LogEntry:
+    def entry(self, record: LogRecord) -> LogEntry:
+        """Return a record that was folded, as entries show it."""
         event: dict[str, Any] | None = None
         text: str | None = None
         try:

@@ -64,10 +64,11 @@ class Comparison(Struct, frozen=True, kw_only=True):
 def list_models(streams: Streams, *, after: str | None = None, limit: int | None = None) -> tuple[ModelSummary, ...]:
     """Return models by name: at most `limit` of those whose names come after `after`."""
     names = sorted(name for name in streams if after is None or name > after)
-    return tuple(_summary(streams[name]) for name in names[:limit])
+    return tuple(model_summary(streams[name]) for name in names[:limit])
 
 
-def _summary(stream: Stream) -> ModelSummary:
+def model_summary(stream: Stream) -> ModelSummary:
+    """Return one model's line in the list."""
     state = stream.state
     by_stage: dict[str, int] = {}
     for version in state.versions.values():

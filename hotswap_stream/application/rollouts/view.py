@@ -49,11 +49,14 @@ class RolloutList(Struct, frozen=True, kw_only=True):
 def find_rollout(streams: Streams, model_name: str) -> RolloutReport | Refusal:
     """Return the current rollout of a model, and how its traffic is split."""
     stream = streams.get(model_name)
-    if stream is None:
-        return unknown_model(streams, model_name)
-    state, split = stream.state, traffic(stream.state)
+    return unknown_model(streams, model_name) if stream is None else rollout_report(stream.state)
+
+
+def rollout_report(state: ModelState) -> RolloutReport:
+    """Return what goes on in a model, and what may be asked of it."""
+    split = traffic(state)
     return RolloutReport(
-        model_name=model_name,
+        model_name=state.model_name,
         sequence=state.sequence,
         rollout=None if state.rollout is None else rollout_record(state.rollout),
         on_success=_on_success(state),

@@ -56,11 +56,12 @@ def _of(names: Topics, role: Role) -> tuple[Acl, ...]:
     match role:
         case "api":
             reads = [names.registry, names.fleet, names.keys, names.observations, names.feedback, names.comparisons]
+            reads.append(names.evidence)
             writes = [names.registry, names.feedback, names.keys]
             every_model_reads, every_model_writes = ["requests", "responses", "windows"], ["requests"]
         case "agents":
             reads = [names.registry, names.commands, names.observations, names.feedback, names.fleet]
-            writes = [names.registry, names.command_results, names.registry_state, names.dead_letters]
+            writes = [names.registry, names.command_results, names.registry_state, names.dead_letters, names.evidence]
             every_model_reads, every_model_writes = ["agents", "requests", "responses"], ["agents"]
             groups = [f"{prefix}-agents", f"{prefix}-webhook-"]
         case "worker":

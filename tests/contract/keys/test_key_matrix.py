@@ -50,7 +50,14 @@ OPERATE_BY_GET = {"GET /api/uploads/{upload_id}"}
 ADMIN = ("/api/keys", "/api/models/{model_name}/cleanup")
 ADMIN_BY_WRITE = {"PUT /api/webhooks/{name}", "POST /api/webhooks/{name}/remove"}
 """Where events of the environment are sent."""
-ABOUT_NO_MODEL = {"GET /v2", "POST /api/artifacts", "POST /api/artifacts/from-uploads", "POST /api/predict"}
+ABOUT_NO_MODEL = {
+    "GET /v2",
+    "GET /api/overview",
+    "GET /api/live",
+    "POST /api/artifacts",
+    "POST /api/artifacts/from-uploads",
+    "POST /api/predict",
+}
 """And uploads: open to keys that are limited to models, whichever."""
 
 Kind = Literal[

@@ -1,47 +1,42 @@
 """The observations of the whole fleet, followed from a minute ago on."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any, Self
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 
+from hotswap_stream.adapters.kafka.recent_records import POLL_MS, RecentRecords, begin_recently
 from hotswap_stream.application.monitoring.answered import Answered
 from hotswap_stream.application.monitoring.figures import AnswerFigures, read_figures
 from hotswap_stream.application.monitoring.traffic import WINDOW_SECONDS, RecentSums, Traffic
-from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.kafka.reading import Record, read_to
 from hotswap_stream.kafka.sessions import open_reader
 
 _log = structlog.get_logger(__name__)
-
-POLL_MS = 250
-RETRY_SECONDS = 1.0
-RECORDS_AT_ONCE_MAX = 500
-"""Records folded before others on the event loop have their turn: some milliseconds."""
 
 
 class ObservationFollower:
     """A TrafficView. `start` returns at once; it is `known` once what was there is read."""
 
     def __init__(self, client_options: Mapping[str, Any], topic: str) -> None:
-        self.known = False
         self.passed_over = 0
         """Records that are no observation, or speak of another key's model; the agents make dead letters of them."""
-        self._client_options = dict(client_options)
-        self._topic = topic
         self._traffic = Traffic()
         self._newest_s = 0.0
         """Time of the newest record, by the broker's clock."""
         self._heard_s = time.monotonic()
-        self._tasks = WatchedTasks("following the observations")
+        self._records = RecentRecords(client_options, topic, self._fold, seconds_back=WINDOW_SECONDS)
+
+    @property
+    def known(self) -> bool:
+        """See TrafficView."""
+        return self._records.known
 
     def start(self) -> None:
         """Begin to read, on the running event loop."""
-        self._tasks.start(self._follow(), name="observation-follower")
+        self._records.start()
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -52,7 +47,7 @@ class ObservationFollower:
 
     async def stop(self) -> None:
         """Read no more."""
-        await self._tasks.stop()
+        await self._records.stop()
 
     @property
     def answered(self) -> Answered:
@@ -62,35 +57,6 @@ class ObservationFollower:
     def recent(self, model_name: str) -> dict[str, RecentSums]:
         """See TrafficView."""
         return self._traffic.recent(model_name, self._newest_s + time.monotonic() - self._heard_s)
-
-    async def _follow(self) -> None:
-        places: dict[TopicPartition, int] = {}
-        while True:
-            try:
-                async with open_reader(self._client_options, self._topic) as consumer:
-                    try:
-                        await self._read(consumer, places)
-                    finally:
-                        self.known = False
-            except (KafkaError, OSError) as error:
-                _log.warning("observations_not_followed", error=repr(error))
-            except Exception:  # noqa: BLE001 - figures that stand still must not end the process that shows them
-                _log.exception("observations_not_followed")
-            await asyncio.sleep(RETRY_SECONDS)
-
-    async def _read(self, consumer: AIOKafkaConsumer, places: dict[TopicPartition, int]) -> None:
-        """Read on from `places`, for ever; from a minute ago in partitions that have none."""
-        ends = await _begin(consumer, self._topic, places)
-        while True:
-            if not self.known and all(places[part] >= end for part, end in ends.items()):
-                self.known = True
-            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_AT_ONCE_MAX)
-            for part, records in fetched.items():
-                for record in records:
-                    self._fold(record)
-                places[part] = records[-1].offset + 1
-            if not self.known:
-                places |= {part: await consumer.position(part) for part in ends}
 
     def _fold(self, record: Record) -> None:
         found = _figures(record)
@@ -122,14 +88,15 @@ async def read_traffic(client_options: Mapping[str, Any], topic: str) -> tuple[T
     traffic, now_s = Traffic(), time.time()
     async with open_reader(client_options, topic) as consumer:
         places: dict[TopicPartition, int] = {}
-        ends = {part: end for part, end in (await _begin(consumer, topic, places)).items() if places[part] < end}
+        found = await begin_recently(consumer, topic, places, seconds_back=WINDOW_SECONDS)
+        ends = {part: end for part, end in found.items() if places[part] < end}
         if ends:
             async for _part, records in read_to(consumer, ends, poll_ms=POLL_MS):
                 for record in records:
-                    found = _figures(record)
-                    if found is not None:
+                    figures = _figures(record)
+                    if figures is not None:
                         now_s = max(now_s, record.timestamp / 1_000)
-                        traffic.add(found, record.timestamp / 1_000)
+                        traffic.add(figures, record.timestamp / 1_000)
     return traffic, now_s
 
 
@@ -137,22 +104,3 @@ def _figures(record: Record) -> AnswerFigures | None:
     """Return what a record says; None for any bytes that are no observation, or that speak of another key's model."""
     found = read_figures(record.value)
     return found if found is not None and record.key == found.model_name.encode() else None
-
-
-async def _begin(
-    consumer: AIOKafkaConsumer, topic: str, places: dict[TopicPartition, int]
-) -> dict[TopicPartition, int]:
-    """Assign all partitions at their places, which are filled in where they lack, and return where they end."""
-    parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-    consumer.unsubscribe()
-    consumer.assign(parts)
-    ends: dict[TopicPartition, int] = await consumer.end_offsets(parts)
-    since_ms = round((time.time() - WINDOW_SECONDS) * 1_000)
-    begins = await consumer.offsets_for_times(dict.fromkeys(parts, since_ms))
-    for part in parts:
-        begin = begins.get(part)
-        begun = ends[part] if begin is None else begin.offset
-        # What is older than the log that is there now was deleted; a topic made anew begins before its old end.
-        places[part] = max(begun, places[part]) if places.get(part, ends[part] + 1) <= ends[part] else begun
-        consumer.seek(part, places[part])
-    return ends

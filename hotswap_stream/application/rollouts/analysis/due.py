@@ -9,9 +9,9 @@ from datetime import datetime
 from hotswap_events.rollout import AnalysisOutcome, MetricEvidence
 from hotswap_events.rollout_commands import AdvanceRollout, RecordAnalysis
 from hotswap_events.rollout_strategy import AnalysisStep, FixedStrategy, PauseStep, ProgressiveStrategy
-from hotswap_stream.application.rollouts.analysis.metric_tests import metric_evidence
+from hotswap_stream.application.rollouts.analysis.budget import budget_of
 from hotswap_stream.application.rollouts.analysis.table import RolloutTable
-from hotswap_stream.application.rollouts.analysis.verdicts import verdicts_of
+from hotswap_stream.application.rollouts.analysis.verdicts import judge_bake, verdicts_of
 from hotswap_stream.domain.reserved import ANALYSIS_ACTOR
 from hotswap_stream.domain.state.rollout import RolloutState, seconds_in_phase
 
@@ -34,7 +34,7 @@ def due(
     watermark = max(rollout.watermark + 1, read_up_to)
     if rollout.status == "baking":
         return _due_in_bake(model_name, rollout, table, now, watermark)
-    verdicts = verdicts_of(rollout, table, budget_used=_budget_used(rollout, table, now))
+    verdicts = verdicts_of(rollout, table, budget_used=budget_of(rollout, table, now).used)
     for verdict in verdicts:
         if verdict.outcome == "failed":
             return _record(model_name, rollout, "failed", watermark, verdict.evidence, verdict.model_version)
@@ -66,31 +66,11 @@ def _due_in_bake(
 ) -> DueCommand | None:
     over = seconds_in_phase(rollout, now) >= rollout.policy.bake_seconds
     name = rollout.promoted_version or ""
-    shown: list[MetricEvidence] = []
-    failed = False
-    for test in table.bake or ():
-        evidences = test.bake_evidences()
-        harm = any(evidence.finds("worse") for evidence in evidences)
-        failed = failed or harm
-        outcome: AnalysisOutcome = "failed" if harm else "successful" if over else "inconclusive"
-        shown.append(metric_evidence(test, evidences, model_version=name, outcome=outcome))
-    if failed:
-        return _record(model_name, rollout, "failed", watermark, tuple(shown), name)
-    return _record(model_name, rollout, "successful", watermark, tuple(shown), name) if over else None
-
-
-def _budget_used(rollout: RolloutState, table: RolloutTable, now: datetime) -> bool:
-    """Return whether the present analysis may spend no more time, or no more answers by any candidate."""
-    step = rollout.step
-    seconds_max, answers_max = rollout.policy.seconds_max, rollout.policy.answers_max
-    if isinstance(step, AnalysisStep):
-        seconds_max = step.duration_seconds or seconds_max
-        answers_max = step.answers or answers_max
-    if rollout.status == "running" and seconds_in_phase(rollout, now) >= seconds_max:
-        return True
-    if answers_max is None or not table.candidates:
-        return False
-    return all(tests.phase_answers >= answers_max for tests in table.candidates)
+    verdicts = [judge_bake(name, test, over=over) for test in table.bake or ()]
+    shown = tuple(each.evidence for each in verdicts)
+    if any(each.outcome == "failed" for each in verdicts):
+        return _record(model_name, rollout, "failed", watermark, shown, name)
+    return _record(model_name, rollout, "successful", watermark, shown, name) if over else None
 
 
 def _record(

@@ -80,13 +80,13 @@ class MetricTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """
         found: list[Evidence] = []
         rule = self.rule
-        if _has_margin(rule) and not is_share(rule.metric):
+        if has_margin(rule) and not is_share(rule.metric):
             if self.baseline_values.count >= VALUES_MIN:
                 lowest, _highest = mean_interval(self.baseline_values, self.alpha)
-                found.append(_mean_against(self.candidate_values, _given_up(rule, lowest), self.alpha))
-        elif _has_margin(rule) and self.baseline.trials:
+                found.append(_mean_against(self.candidate_values, given_up(rule, lowest), self.alpha))
+        elif has_margin(rule) and self.baseline.trials:
             lowest, _highest = rate_interval(self.baseline, self.alpha)
-            found.append(against_threshold(self.candidate, _inside(_given_up(rule, lowest)), alpha=self.alpha))
+            found.append(against_threshold(self.candidate, _inside(given_up(rule, lowest)), alpha=self.alpha))
         if rule.threshold is not None:
             found.append(self._against(rule.threshold))
         return tuple(found)
@@ -120,17 +120,23 @@ def metric_test(rule: MetricRule, alpha: float, before: Counts | None = None) ->
 
 
 def metric_evidence(
-    test: MetricTest, evidences: tuple[Evidence, ...], *, model_version: str, outcome: AnalysisOutcome
+    test: MetricTest,
+    evidences: tuple[Evidence, ...],
+    *,
+    model_version: str,
+    outcome: AnalysisOutcome,
+    alone: bool = False,
 ) -> MetricEvidence:
     """Return the figures of a test as events carry them: in the metric's unit, so less may be better there.
 
-    Latency is told as the share of slow answers.
+    Latency is told as the share of slow answers. `alone`: the baseline gets no traffic any more, so that the interval
+    is of the metric itself.
     """
     rule = test.rule
     shown = evidences[0] if evidences else None
     lower, upper = (shown.lower, shown.upper) if shown is not None else (None, None)
     if lower_is_better(rule.metric) and shown is not None:
-        whole = 1.0 if is_share(rule.metric) and not _has_margin(rule) else 0.0
+        whole = 1.0 if is_share(rule.metric) and (alone or not has_margin(rule)) else 0.0
         lower, upper = (None if upper is None else whole - upper), (None if lower is None else whole - lower)
     p_value = None
     if evidences:
@@ -173,7 +179,7 @@ def metric_evidence(
 
 def _names(rule: MetricRule, count: int) -> tuple[str, ...]:
     """Return what the figures of each test begin with, where a rule has two."""
-    both = _has_margin(rule) and rule.threshold is not None and count > 1
+    both = has_margin(rule) and rule.threshold is not None and count > 1
     return ("margin_", "threshold_") if both else ("",) * count
 
 
@@ -190,7 +196,8 @@ def _count_and_value(test: MetricTest, side: Side) -> tuple[int, float | None]:
     return counts.trials, 1 - counts.rate if lower else counts.rate
 
 
-def _has_margin(rule: MetricRule) -> bool:
+def has_margin(rule: MetricRule) -> bool:
+    """Return whether a candidate is compared with its baseline."""
     return rule.margin is not None or rule.relative is not None
 
 
@@ -199,7 +206,7 @@ def _scale(rule: MetricRule, part: float) -> float:
     return 1 + part if lower_is_better(rule.metric) else 1 - part
 
 
-def _given_up(rule: MetricRule, lowest: float) -> float:
+def given_up(rule: MetricRule, lowest: float) -> float:
     """Return what a candidate must reach where its baseline reaches `lowest` at least."""
     return lowest * _scale(rule, rule.relative) if rule.relative is not None else lowest - (rule.margin or 0.0)
 

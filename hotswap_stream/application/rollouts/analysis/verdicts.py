@@ -13,6 +13,7 @@ from hotswap_events.rollout import AnalysisOutcome, MetricEvidence
 from hotswap_events.rollout_strategy import AnalysisStep, MetricName, MetricRule, ShadowStrategy
 from hotswap_stream.application.rollouts.analysis.alpha_shares import phase_harm_alpha, tests_alpha
 from hotswap_stream.application.rollouts.analysis.figures import SKETCH_METRICS
+from hotswap_stream.application.rollouts.analysis.intervals import IntervalShown, drift_shown, interval_shown
 from hotswap_stream.application.rollouts.analysis.metric_tests import MetricTest, harm_shown, metric_evidence
 from hotswap_stream.application.rollouts.analysis.phases import baseline_of
 from hotswap_stream.application.rollouts.analysis.table import CandidateTests, RolloutTable
@@ -28,9 +29,16 @@ class CandidateVerdict(Struct, frozen=True, kw_only=True):
 
     model_version: str
     outcome: Outcome
-    evidence: tuple[MetricEvidence, ...]
+    metrics: "tuple[MetricVerdict, ...]"
     lift: float = 0.0
     """Estimate of the first metric: of several that succeed, the highest wins."""
+    answers: int = 0
+    """Of the candidate in the present phase."""
+
+    @property
+    def evidence(self) -> tuple[MetricEvidence, ...]:
+        """Return what events carry of it."""
+        return tuple(each.evidence for each in self.metrics)
 
 
 class Bars(Struct, frozen=True, kw_only=True):
@@ -62,6 +70,8 @@ class MetricVerdict(Struct, frozen=True, kw_only=True):
     evidence: MetricEvidence
     estimate: float | None = None
     """By how much the candidate is better, in the metric's unit; None for drift, and while nothing was counted."""
+    interval: IntervalShown = IntervalShown(compared_with="baseline")
+    """Of what the interval in `evidence` is."""
 
 
 def verdicts_of(
@@ -94,11 +104,34 @@ def judge_test(name: str, whole: MetricTest, phase: MetricTest, bars: Bars) -> M
     told, told_evidences = phase, evidences
     if outcome == "failed" and not bars.baseline_silent and not _shows_harm(evidences, bars.harm_alpha):
         told, told_evidences = whole, whole.evidences()
+    alone = bars.baseline_silent
+    shown = metric_evidence(told, told_evidences, model_version=name, outcome=_word(outcome), alone=alone)
     return MetricVerdict(
         metric=whole.rule.metric,
         outcome=outcome,
-        evidence=metric_evidence(told, told_evidences, model_version=name, outcome=_word(outcome)),
+        evidence=shown,
         estimate=evidences[0].estimate if evidences else None,
+        interval=interval_shown(told, told_evidences, shown, alone=alone),
+    )
+
+
+def judge_bake(name: str, test: MetricTest, *, over: bool) -> MetricVerdict:
+    """Return what a metric of a promoted version concludes while it bakes.
+
+    Args:
+        name: The promoted version.
+        test: What was counted since the promotion, and what the baseline did before it.
+        over: Whether the time is over: what shows no harm until then has succeeded.
+    """
+    evidences = test.bake_evidences()
+    harm = any(evidence.finds("worse") for evidence in evidences)
+    outcome: AnalysisOutcome = "failed" if harm else "successful" if over else "inconclusive"
+    shown = metric_evidence(test, evidences, model_version=name, outcome=outcome, alone=True)
+    return MetricVerdict(
+        metric=test.rule.metric,
+        outcome=outcome,
+        evidence=shown,
+        interval=interval_shown(test, evidences, shown, alone=True),
     )
 
 
@@ -111,7 +144,7 @@ def judge_drift(name: str, rule: MetricRule, evidence: DriftEvidence | None, bar
                 metric=rule.metric, model_version=name, outcome=_word(bars.undecided), count=0, threshold=rule.threshold
             ),
         )
-        return MetricVerdict(metric=rule.metric, outcome=outcome, evidence=shown)
+        return MetricVerdict(metric=rule.metric, outcome=outcome, evidence=shown, interval=drift_shown(evidence))
     outcome = judge_metric(evidence, candidate_trials_min=bars.answers_min, budget_used=bars.budget_used)
     shown = MetricEvidence(
         metric=rule.metric,
@@ -123,7 +156,7 @@ def judge_drift(name: str, rule: MetricRule, evidence: DriftEvidence | None, bar
         threshold=rule.threshold,
         figures={"limit": evidence.limit, "look": float(evidence.look), "alpha": evidence.alpha},
     )
-    return MetricVerdict(metric=rule.metric, outcome=outcome, evidence=shown)
+    return MetricVerdict(metric=rule.metric, outcome=outcome, evidence=shown, interval=drift_shown(evidence))
 
 
 def conclude(verdicts: Iterable[MetricVerdict], named: Sequence[MetricName] | None) -> Outcome:
@@ -155,8 +188,9 @@ def _verdict(
     return CandidateVerdict(
         model_version=name,
         outcome=conclude(every, named),
-        evidence=tuple(each.evidence for each in every),
+        metrics=tuple(every),
         lift=next((each.estimate for each in every if each.estimate is not None), 0.0),
+        answers=tests.phase_answers,
     )
 
 

@@ -1,0 +1,1 @@
+"""One stream with all that changes: state, events, what is answered, what rollouts show."""
