@@ -15,7 +15,7 @@ import structlog
 from hotswap_events.observation import Feedback, Observation
 from hotswap_events.topics import Topics
 from hotswap_stream.agents.model_records import appended_at, read_model_record
-from hotswap_stream.agents.reading_progress import ReadingProgress
+from hotswap_stream.agents.progress.reading import ReadingProgress
 from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackJoiner, JoinedFeedback

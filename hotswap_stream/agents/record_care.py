@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from hotswap_events.topics import Topics
-from hotswap_stream.agents.reading_marks import ReadingMarks
+from hotswap_stream.agents.progress.marks import ReadingMarks
 from hotswap_stream.application.topics.dead_letter import CAUSE_CHARACTERS_MAX, dead_letter
 from hotswap_stream.application.topics.records import InboundRecord, Publisher
 from hotswap_stream.errors import HotswapError

@@ -16,8 +16,8 @@ from hotswap_stream.agents.evidence_writer import EvidenceWriter
 from hotswap_stream.agents.faust_app import FaustAgents
 from hotswap_stream.agents.figures import AgentsFigures
 from hotswap_stream.agents.observation_reader import ObservationReader
-from hotswap_stream.agents.progress_watch import ProgressWatch
-from hotswap_stream.agents.reading_marks import ReadingMarks
+from hotswap_stream.agents.progress.marks import ReadingMarks
+from hotswap_stream.agents.progress.watch import ProgressWatch
 from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.agents.registry_agent import RegistryAgent
 from hotswap_stream.agents.topics import (

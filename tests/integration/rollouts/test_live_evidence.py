@@ -56,7 +56,7 @@ async def test_what_a_rollout_shows_is_what_the_report_says_and_what_it_is_decid
         state = await begin(stage, start_rollout(CANARY, "v2", policy=POLICY, command_id="c5"))
         assert state.rollout is not None
         traffic = traffic_of(state.rollout)
-        records = seconds(traffic, 40, {"v1": 0.99, "v2": 0.99}, SPLIT)
+        records = seconds(traffic, 4, {"v1": 0.99, "v2": 0.99}, SPLIT)
         counted = sum(
             record.answers + sum(record.errors.values()) for record in records if record.model_version == "v2"
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hotswap_stream.agents.reading_marks import DEATHS_MAX, FAILURES_MAX, ReadingMarks
+from hotswap_stream.agents.progress.marks import DEATHS_MAX, FAILURES_MAX, ReadingMarks
 from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.errors import LogUnavailableError

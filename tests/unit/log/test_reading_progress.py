@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hotswap_stream.agents.reading_progress import HELD, ReadingProgress
+from hotswap_stream.agents.progress.reading import HELD, ReadingProgress
 
 BEGIN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

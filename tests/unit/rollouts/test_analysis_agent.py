@@ -8,7 +8,7 @@ import pytest
 
 from hotswap_events.observation import Feedback
 from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
-from hotswap_stream.agents.reading_progress import HELD
+from hotswap_stream.agents.progress.reading import HELD
 from hotswap_stream.application.observations.feedback import JoinStatus
 from tests.support.samples.registry import MODEL
 from tests.support.samples.rollouts import (

@@ -1,6 +1,6 @@
 """When an agent counts as standing still."""
 
-from hotswap_stream.agents.progress_watch import ProgressWatch
+from hotswap_stream.agents.progress.watch import ProgressWatch
 
 
 class Stopwatch:
