@@ -79,12 +79,12 @@ def test_the_figures_are_those_that_the_decision_carries(
             trial.table = fold_observation(trial.table, trial.state.rollout, record)
         table = trial.table.rollout
         assert table is not None
-        now = {"now": traffic.now, "read_up_to": number}
+        now: dict[str, Any] = {"now": traffic.now, "read_up_to": number}
         shown = evidence_of(MODEL, rollout, table, at=traffic.now, offset=7, **now)
-        assert [record.metric for record in shown] == [each.metric for each in rules]
-        for record in shown:
-            assert read_evidence(MODEL.encode(), msgspec.json.encode(record)) == record
-            _verdict_agrees(record)
+        assert [told.metric for told in shown] == [each.metric for each in rules]
+        for told in shown:
+            assert read_evidence(MODEL.encode(), msgspec.json.encode(told)) == told
+            _verdict_agrees(told)
         command = due(MODEL, rollout, table, **now)
         if isinstance(command, RecordAnalysis):
             same_figures(shown, command.evidence)
