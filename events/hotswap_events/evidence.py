@@ -13,7 +13,7 @@ from hotswap_events.bounds import REWARD_MAX, Count, Index, Name, Offset, check_
 from hotswap_events.command import ModelName, ModelVersion
 from hotswap_events.envelope import Timestamp
 from hotswap_events.rollout import EVIDENCE_FIGURES_MAX
-from hotswap_events.rollout_strategy import ARMS_MAX, Arm, MetricName, RolloutId
+from hotswap_events.rollout_strategy import ARMS_MAX, Arm, MetricName, RolloutId, Share
 
 EvidenceVerdict = Literal["passed", "harmful", "undecided", "no-data"]
 ComparedWith = Literal["baseline", "threshold"]
@@ -71,7 +71,7 @@ class RolloutEvidence(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     cannot be told yet, or the metric is a distance, which passes when the budget is used without harm."""
     harm_limit: Figure | None = None
     """The metric is harmful when the whole interval, or a distance, is on the bad side of it."""
-    p_value: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
+    p_value: Share | None = None
     """Anytime-valid."""
     threshold: Figure | None = None
     """Of the rule."""
@@ -89,7 +89,7 @@ class RolloutEvidence(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """Since the present step, the whole of a rollout without steps, or the bake began."""
     seconds_max: Seconds | None = None
     """How long it may take."""
-    budget_used: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    budget_used: Share = 0.0
     """The larger part of answers and time that is spent, 0 to 1."""
 
     def __post_init__(self) -> None:
