@@ -40,15 +40,16 @@ def faults() -> Faults:
 
 @pytest.fixture
 def new_page(browser: Browser, stack: BrowserStack, faults: Faults) -> Iterator[NewPage]:
-    """A function that opens one more browser profile on the page, signed in unless `signed_in=False`."""
+    """A function that opens one more browser profile on the page, signed in unless `signed_in=False`, with the
+    key of the tests or another one."""
     contexts: list[BrowserContext] = []
 
-    def opened(path: str = "#/", *, signed_in: bool = True, **options: object) -> Page:
+    def opened(path: str = "#/", *, signed_in: bool = True, key: str = KEY, **options: object) -> Page:
         context = browser.new_context(base_url=stack.url, **options)  # type: ignore[arg-type]
         contexts.append(context)
         context.set_default_timeout(WAIT_MS_MAX)
         if signed_in:
-            answer = context.request.post("/api/session", data={"key": KEY}, headers={"Sec-Fetch-Site": "same-origin"})
+            answer = context.request.post("/api/session", data={"key": key}, headers={"Sec-Fetch-Site": "same-origin"})
             assert answer.status == 201, answer.text()
         page = context.new_page()
         faults.watch(page)

@@ -1,5 +1,6 @@
 """The API as a process of its own on the real broker, with keys, and models to look at."""
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ class BrowserStack:
     def __init__(self, kafka: str, prefix: str, home: Path) -> None:
         self.port = pick_free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.kafka = kafka
+        self.prefix = prefix
         self._home = home
         self._settings = {
             "HOTSWAP_KAFKA_BOOTSTRAP_SERVERS": kafka,
@@ -91,6 +94,20 @@ class BrowserStack:
         answer = self.client.get(path, params=query)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def command(self, *arguments: str) -> str:
+        """What a command of the command line prints."""
+        environment = environment_with(self._settings)
+        ended = subprocess.run(hotswap(*arguments), env=environment, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def first_message(self) -> Any:
+        """What the live stream says first."""
+        with self.client.stream("GET", "/api/live") as stream:
+            lines = stream.iter_lines()
+            data = next(line for line in lines if line.startswith("data:"))
+        return json.loads(data.removeprefix("data:"))
 
     def registered(self, model: str) -> str:
         """One more version of a model, of an artifact that no other has; its name."""

@@ -37,7 +37,7 @@ export function Login() {
 
   return (
     <section class="login" aria-labelledby="login-title">
-      <h2 id="login-title">Sign in</h2>
+      <h1 id="login-title">Sign in</h1>
       {why && <p>{WHY[why]}</p>}
       <form onSubmit={submit}>
         <label for="login-key">API key</label>
