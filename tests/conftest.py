@@ -11,11 +11,13 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.support.kafka.run_broker import RunBroker
+from tests.support.processes.forking import Forking
 
 TIERS_WITH_A_BROKER = frozenset({"integration", "fault"})
 """Folders whose tests start brokers, workers and other processes; whatever the single test does."""
 
 _BROKER = pytest.StashKey[RunBroker]()
+_FORKING = pytest.StashKey[Forking]()
 
 # Examples are bounded, and single examples are not timed on a busy machine.
 settings.register_profile(
@@ -27,13 +29,20 @@ settings.load_profile("full")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_BROKER] = RunBroker()
+    config.stash[_FORKING] = Forking()
+    config.stash[_FORKING].install()
     # By default each error comes with the local variables of all its frames, which takes seconds to lay out.
     renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_FORKING].close()
     config.stash[_BROKER].close()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.config.stash[_FORKING].begin_test(executed=item.get_closest_marker("executed") is not None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

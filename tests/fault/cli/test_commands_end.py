@@ -17,6 +17,8 @@ from hotswap_stream.broker import EmbeddedKafka
 from tests.support.checkout import ROOT
 from tests.support.stages.serving import MODEL, open_stage, stage_settings
 
+pytestmark = pytest.mark.executed
+
 END_SECONDS_MAX = 60.0
 
 

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.processes.commands import hotswap, running
 from tests.support.samples.artifacts import linear_artifact
 
+pytestmark = pytest.mark.executed
 STOP_SECONDS_MAX = 30.0
 HEAVY = ("torch", "faust", "litestar", "aiokafka", "sklearn", "numpy", "uvicorn", "pydantic", "msgspec")
 

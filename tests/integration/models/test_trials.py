@@ -14,6 +14,8 @@ from hotswap_stream.settings import Settings
 from tests.support.samples import graphs
 
 LIMITS = TrialLimits(seconds_max=60, cpu_seconds_max=10)
+HASTY = TrialLimits(seconds_max=60, cpu_seconds_max=3)
+"""For what computes until it is ended."""
 
 
 async def tried(tmp_path: Path, content: bytes, limits: TrialLimits = LIMITS, **beside: bytes) -> TrialPassed:
@@ -103,5 +105,5 @@ async def test_what_cannot_be_served_is_refused_in_words(
     tmp_path: Path, content: bytes, error: type[HotswapError], words: str
 ) -> None:
     with pytest.raises(error) as raised:
-        await tried(tmp_path, content)
+        await tried(tmp_path, content, HASTY if content == graphs.endless() else LIMITS)
     assert words in str(raised.value)

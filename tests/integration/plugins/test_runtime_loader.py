@@ -21,7 +21,7 @@ from hotswap_stream.errors import HotswapError
 from tests.support.samples.plugins import MODULE, foreign_artifact, texts_artifact
 
 LOADER = RuntimeLoader(load_seconds_max=60, pass_seconds_max=30)
-HASTY = RuntimeLoader(load_seconds_max=60, pass_seconds_max=10)
+HASTY = RuntimeLoader(load_seconds_max=60, pass_seconds_max=3)
 LIMITED = RuntimeLoader(load_seconds_max=60, pass_seconds_max=60, memory_bytes_max=1024**3, pass_cpu_seconds_max=1)
 
 
@@ -63,7 +63,7 @@ def test_it_computes_what_it_is_given(model: RuntimeModel) -> None:
         ("fail", RuntimeFailedError, "RuntimeError: this runtime does not like it"),
         ("exit", RuntimeFailedError, "SystemExit"),
         ("crash", RuntimeEndedError, "SIGABRT"),
-        ("hang", RuntimeEndedError, "did not answer within 10 s"),
+        ("hang", RuntimeEndedError, "did not answer within 3 s"),
     ],
 )
 def test_what_goes_wrong_is_told_and_the_next_one_is_computed(
@@ -73,7 +73,7 @@ def test_what_goes_wrong_is_told_and_the_next_one_is_computed(
         model.infer(texts("good", word))
     found = None
     while found is None:
-        with suppress(RuntimeFailedError):  # ten seconds may be too few for a new life on a busy machine
+        with suppress(RuntimeFailedError):  # three seconds may be too few for a new life on a busy machine
             found = model.infer(texts("good"))
     assert found["length"].tolist() == [4]
 
