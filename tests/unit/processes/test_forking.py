@@ -78,7 +78,7 @@ def test_a_fork_is_what_an_executed_process_is(forking: Forking, argv: list[str]
 
 async def test_a_fork_is_waited_for_and_killed_as_any_child(forking: Forking) -> None:
     forking.executed = False
-    for process_signal in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
+    for process_signal in (signal.SIGTERM, signal.SIGKILL, signal.SIGABRT):
         process = await asyncio.create_subprocess_exec(
             *SHOWN,
             "0",
