@@ -50,8 +50,11 @@ page: $(INSTALLED)
 demo: $(INSTALLED)
 	@$(BIN)/hotswap-stream demo $(ARGS)
 
+# Files are shared out as tests/conftest.py orders them. By itself, pytest-xdist begins those with a single test as the
+# last, and these take the longest.
+SHARED := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 test: $(INSTALLED_DEV) lint
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
 
 # Fewer examples of each property, no broker, and none of the few tests that take seconds each. Four shares at a time,
 # because some tests wait; each imports only what its own tests need, which takes longer than most tests.
@@ -70,7 +73,7 @@ check-share-%:
 
 # Of the processes of pytest alone: what workers, agents and commands do in processes of their own is not counted.
 coverage: $(INSTALLED_DEV)
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-report=term --quiet $(ARGS)
+	@$(BIN)/python -m pytest $(SHARED) --cov --cov-report=term --quiet $(ARGS)
 
 fmt: $(INSTALLED_DEV)
 	@$(BIN)/ruff check --fix-only --quiet .

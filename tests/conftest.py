@@ -46,12 +46,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a broker, by its folder or by what it asks for."""
-    here = Path(__file__).parent
+    """Mark what needs a broker, by its folder or by what it asks for; put files first that take long."""
+    longest: dict[Path, float] = {}
     for item in items:
-        tier = item.path.relative_to(here).parts[0]
-        if tier in TIERS_WITH_A_BROKER or _asks_for_a_broker(item):
+        if _tier(item) in TIERS_WITH_A_BROKER or _asks_for_a_broker(item):
             item.add_marker(pytest.mark.broker)
+        longest[item.path] = max(longest.get(item.path, 0.0), _seconds_allowed(item))
+    # Processes share the files. One that is begun as the last keeps all others waiting.
+    items.sort(key=lambda item: (-longest[item.path], _tier(item) not in TIERS_WITH_A_BROKER))
+
+
+def _tier(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
+def _seconds_allowed(item: pytest.Item) -> float:
+    """Return how long it may take, if more than usual was asked for: that is known to take long."""
+    marker = item.get_closest_marker("timeout")
+    return 0.0 if marker is None else float(marker.args[0])
 
 
 def _asks_for_a_broker(item: pytest.Item) -> bool:
