@@ -40,7 +40,7 @@ export function LinesChart({ title, unit, lines, marks, from, to, width, height 
   const top = round(Math.max(0, ...values));
   const x = linear(from, to, LEFT, width - 8);
   const y = linear(0, top, height - BOTTOM, TOP);
-  const minutes = Math.max(1, Math.round((to - from) / 60_000));
+  const seconds = Math.round((to - from) / 1000);
   return (
     <svg class="chart" width={width} height={height} role="img">
       <title>{title}</title>
@@ -54,7 +54,7 @@ export function LinesChart({ title, unit, lines, marks, from, to, width, height 
         </g>
       ))}
       <text class="axis" x={LEFT} y={height - 4}>
-        −{minutes} min
+        −{seconds < 120 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`}
       </text>
       <text class="axis" x={width - 8} y={height - 4} text-anchor="end">
         now

@@ -1,6 +1,7 @@
 /** One model: who answers and how well, how it came to that, and what may be done now. */
 import { useMemo } from "preact/hooks";
 import { LinesChart, type Line, type Mark } from "../../charts/lines";
+import type { Action } from "../../frame/actions";
 import { Barred, Buttons, useActions } from "../../frame/actionbar";
 import { Shown, useAsked } from "../../frame/asked";
 import { bytes, clock, count, ms, percent, rate, short, weight } from "../../frame/format";
@@ -15,6 +16,7 @@ import { Training } from "./training";
 
 const VERSIONS_SHOWN = 20;
 const CHART_MS = 300_000;
+const CHART_MS_MIN = 60_000;
 
 export function ModelPage({ route }: { route: Route }) {
   const name = route.parts[1];
@@ -29,16 +31,17 @@ function OfModel({ name }: { name: string }) {
   const steps = useAsked<LegalSteps>(`${at}/steps`, sequence, true);
   const own = useMemo(() => {
     if (!model.value || !steps.value) return [];
-    return [...modelActions(model.value, steps.value, rollout.value), ...(rollout.value ? rolloutActions(name, rollout.value) : [])];
+    const [ofModel, ofRollout] = [modelActions(model.value, steps.value, rollout.value), rollout.value ? rolloutActions(name, rollout.value) : []];
+    const isLast = (action: Action): boolean => action.name === "switch";
+    const first = ofModel.filter((action) => action.name === "rollback");
+    return [...first, ...ofRollout, ...ofModel.filter((action) => !first.includes(action) && !isLast(action)), trainAction(name, steps.value.sequence), ...ofModel.filter(isLast)];
   }, [model.value, steps.value, rollout.value]);
-  const train = steps.value && asOf.value === null ? trainAction(name, steps.value.sequence) : null;
-  useActions(train ? [...own, train] : own);
+  useActions(own);
   const moment = asOf.value === null ? "" : `?as_of_offset=${asOf.value}`;
   return (
     <>
       <PageHead title={name} json={`${at}${moment}`} cli={asOf.value === null ? `hotswap-stream versions ${name}` : `hotswap-stream audit show ${name} --as-of ${asOf.value}`}>
         <Buttons actions={own} />
-        {train && <Buttons actions={[train]} />}
         <Barred />
       </PageHead>
       <Shown asked={model} name={`the model ${name}`}>
@@ -141,8 +144,9 @@ function Arm({ model, version, share, role }: { model: Model; version: string; s
 
 function Charts({ name, model }: { name: string; model: Model }) {
   const to = Math.max(clockNow.value, ...[...series.value].filter(([key]) => key.startsWith(`${name}/`)).map(([, points]) => points.at(-1)?.at ?? 0));
-  const from = to - CHART_MS;
-  const drawn = [...series.value].filter(([key, points]) => key.startsWith(`${name}/`) && (points.at(-1)?.at ?? 0) > from);
+  const drawn = [...series.value].filter(([key, points]) => key.startsWith(`${name}/`) && (points.at(-1)?.at ?? 0) > to - CHART_MS);
+  // The page knows what came since it was opened: the axis grows with it, up to five minutes.
+  const from = Math.max(to - CHART_MS, Math.min(to - CHART_MS_MIN, ...drawn.map(([, points]) => points[0]?.at ?? to)));
   const look = (version: string): "first" | "other" => (version === model.active_version ? "other" : "first");
   const single = drawn.length === 1;
   const lines = (of: (point: (typeof drawn)[number][1][number]) => number | null): Line[] =>

@@ -8,7 +8,7 @@ import type { Entry, ModelSummary } from "../../store/api";
 import { connection, events, evidence, head, lines, series, summaries, takeEvents, totals } from "../../store/now";
 import { asOf, go, goTo, link } from "../../store/route";
 import type { Line, Verdict } from "../../stream/messages";
-import { written } from "../rollout/evidence";
+import { named, written } from "../rollout/evidence";
 import "./overview.css";
 
 const CARDS_MAX = 12;
@@ -133,7 +133,7 @@ function Shown({ line }: { line: Line }) {
         return (
           <span key={one.metric + one.model_version}>
             {" · "}
-            {one.metric} {one.lower !== undefined && one.upper !== undefined && `${write(one.lower)} … ${write(one.upper)} `}
+            {named(one.metric)} {one.lower !== undefined && one.upper !== undefined && `${write(one.lower)} … ${write(one.upper)} `}
             <span class={TONES_OF[one.verdict]}>{one.verdict}</span>
           </span>
         );

@@ -5,8 +5,12 @@ import { evidenceKey } from "../../store/now";
 import type { Evidence, Verdict } from "../../stream/messages";
 
 const ORDER: readonly Verdict[] = ["harmful", "undecided", "no-data", "passed"];
-/** Metrics that are shares: a difference of them is told in points. */
-export const SHARES = new Set(["success-rate", "accuracy", "agreement", "hit-rate"]);
+/** Metrics that are shares: a difference of them is told in points. Of latency it is the share of slow answers. */
+export const SHARES = new Set(["success-rate", "accuracy", "agreement", "hit-rate", "latency"]);
+
+export function named(metric: string): string {
+  return metric === "latency" ? "slow answers" : metric.replaceAll("-", " ");
+}
 
 /** What the analyses recorded, as the stream would have said it then. */
 export function fromAnalyses(name: string, rollout: Rollout): Map<string, Evidence[]> {

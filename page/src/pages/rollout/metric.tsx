@@ -3,7 +3,7 @@ import { Funnel } from "../../charts/funnel";
 import { clock, count } from "../../frame/format";
 import { Badge, Panel, type Tone, Wide } from "../../frame/parts";
 import type { Evidence, Verdict } from "../../stream/messages";
-import { SHARES, sentence, written } from "./evidence";
+import { SHARES, named, sentence, written } from "./evidence";
 
 const TONES: Record<Verdict, Tone> = { harmful: "bad", undecided: "move", "no-data": "plain", passed: "good" };
 const ROWS_SHOWN = 12;
@@ -19,7 +19,7 @@ export function Metric({ points: all, recorded }: { points: readonly Evidence[];
     <Panel
       title={
         <>
-          {last.metric.replaceAll("-", " ")} <span class="soft">of {last.model_version}</span>
+          {named(last.metric)} <span class="soft">of {last.model_version}</span>
         </>
       }
       extra={<Badge tone={TONES[last.verdict]}>{last.verdict.replace("-", " ")}</Badge>}
@@ -27,7 +27,7 @@ export function Metric({ points: all, recorded }: { points: readonly Evidence[];
       <Wide>
         {(width) => (
           <Funnel
-            title={`${last.metric} of ${last.model_version}`}
+            title={`${named(last.metric)} of ${last.model_version}`}
             points={points.map((point) => ({ count: point.count ?? 0, estimate: point.estimate ?? null, lower: point.lower ?? null, upper: point.upper ?? null }))}
             limit={last.limit ?? null}
             margin={last.margin ?? null}
