@@ -13,6 +13,7 @@ from hotswap_stream.cli.terminal.forms import with_forms
 
 COMMAND_MODULES = (
     "status",
+    "page",
     "why",
     "processes.up",
     "demo",

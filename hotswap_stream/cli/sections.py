@@ -7,7 +7,20 @@ import typer.core
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "What goes on",
-        ("status", "top", "models", "versions", "compare", "fleet", "alerts", "events", "why", "windows", "drift"),
+        (
+            "status",
+            "open",
+            "top",
+            "models",
+            "versions",
+            "compare",
+            "fleet",
+            "alerts",
+            "events",
+            "why",
+            "windows",
+            "drift",
+        ),
     ),
     ("Act at once", ("rollback", "switch", "disable", "enable", "circuit")),
     ("New versions", ("publish", "register", "validate", "evaluate", "stage", "promote", "reload", "rollout")),

@@ -45,6 +45,9 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option(help="Keep logs, artifacts and the broker's data in this folder.", show_default=False)
     ] = None,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Leave all running at the end, to look at it in the browser, until Ctrl-C.")
+    ] = False,
 ) -> None:
     """Train on real digits, serve them from Kafka, swap weights under a stream of requests. Exit code 1: it failed."""
 
@@ -52,7 +55,7 @@ def demo(
         from hotswap_stream.cli.demo.play import home_folder, isolated, play
 
         async with home_folder(folder) as home:
-            return await play(isolated(settings, home), PARTS[part], rate=rate, pause=pause)
+            return await play(isolated(settings, home), PARTS[part], rate=rate, pause=pause, stay=stay)
 
     from hotswap_stream.cli.demo.report import print_report, write_report
 

@@ -21,7 +21,9 @@ from hotswap_stream.cli.demo.rollout_acts import RolloutActs
 from hotswap_stream.cli.demo.scene import ACTOR, MODEL, Scene
 from hotswap_stream.cli.demo.traffic import Traffic
 from hotswap_stream.cli.demo.version_acts import VersionActs, examples
-from hotswap_stream.cli.processes.stack import running_stack
+from hotswap_stream.cli.page import page_address
+from hotswap_stream.cli.processes.stack import Stack, running_stack
+from hotswap_stream.cli.terminal.signals import stop_on_signals
 from hotswap_stream.cli.training.train import TrainingBar
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.settings import Settings
@@ -67,7 +69,7 @@ async def home_folder(keep: Path | None) -> AsyncIterator[Path]:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause: bool) -> DemoReport:
+async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause: bool, stay: bool) -> DemoReport:
     """Start everything, play the named acts, stop everything, and report what was seen.
 
     Args:
@@ -75,11 +77,12 @@ async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause
         names: Methods of `VersionActs`, `RolloutActs` and `PublishActs`, in the order to play.
         rate: Requests per second.
         pause: Wait for Enter before each act.
+        stay: At the end go on with requests, so that people can look at it in the browser, until they press Ctrl-C.
     """
     started = time.monotonic()
     typer.echo("Starting broker, worker, agents and API")
     async with running_stack(settings) as stack, bootstrap.open_training(stack.settings, "demo") as trainer:
-        typer.echo(f"Kafka on {stack.settings.kafka_bootstrap_servers}, API on {stack.api_url}")
+        typer.echo(f"Kafka on {stack.settings.kafka_bootstrap_servers}, page and API on {stack.api_url}")
         traffic = Traffic(
             bootstrap.connection(stack.settings).client_options(),
             bootstrap.topics(stack.settings),
@@ -93,6 +96,8 @@ async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause
             with TrainingBar() as bar:
                 scene = Scene(stack, trainer, traffic, on_progress=bar.begin, tell=_tell)
                 await _play_acts(scene, names, pause=pause)
+            if stay:
+                await _stay(stack)
             await traffic.stop()
         finally:
             await traffic.close()
@@ -106,6 +111,14 @@ async def play(settings: Settings, names: tuple[str, ...], *, rate: float, pause
         seconds=time.monotonic() - started,
         audit=f"{audit.applied} events, chain verified" if first is None else f"BROKEN: {first}",
     )
+
+
+async def _stay(stack: Stack) -> None:
+    """Wait for Ctrl-C, while requests and answers go on."""
+    stop = stop_on_signals()
+    typer.secho("\nAll goes on, until Ctrl-C. Look at it in the browser:", bold=True)
+    typer.echo(f"   {page_address(stack.settings)}  sign in with {stack.settings.api_key}")
+    await stop.wait()
 
 
 def _tell(line: str) -> None:

@@ -49,8 +49,8 @@ def up(
         async with running_stack(settings, workers=workers, temporary=temporary, on_change=_show) as stack:
             await _show_first_key(stack.settings)
             typer.echo(
-                f"Kafka on {stack.settings.kafka_bootstrap_servers}, API on {stack.api_url} (operations: "
-                f"{stack.api_url}/schema), logs in {log_folder(settings)}\n"
+                f"Kafka on {stack.settings.kafka_bootstrap_servers}, page and API on {stack.api_url} "
+                f"(`hotswap-stream open`; operations: {stack.api_url}/schema), logs in {log_folder(settings)}\n"
                 "In another terminal, in this folder: hotswap-stream train digits; Ctrl-C here stops everything"
             )
             failed = await wait_for_end(stack, stop)

@@ -67,7 +67,10 @@ def test_the_option_chooses_the_acts(
 ) -> None:
     asked: list[tuple[tuple[str, ...], float, bool]] = []
 
-    async def played(_settings: Settings, names: tuple[str, ...], *, rate: float, pause: bool) -> DemoReport:
+    async def played(
+        _settings: Settings, names: tuple[str, ...], *, rate: float, pause: bool, stay: bool
+    ) -> DemoReport:
+        assert not stay
         asked.append((names, rate, pause))
         return DemoReport(
             requests=1,
