@@ -45,6 +45,7 @@ from tools.rollout_examples import rollout_commands
 from tools.serving_examples import serving_commands
 from tools.tag_examples import tag_commands
 from tools.training_examples import training_commands
+from tools.trigger_examples import trigger_commands
 
 _TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _DIGEST_V1 = "sha256:" + "1" * 64
@@ -122,6 +123,7 @@ _COMMANDS: Sequence[AnyCommand] = (
     *tag_commands(_by_ada, "v2"),
     *dataset_commands(_by_ada),
     *training_commands(_by_ada),
+    *trigger_commands(_by_ada, _TIME),
 )
 
 

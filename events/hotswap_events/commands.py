@@ -32,6 +32,7 @@ from hotswap_events.training_commands import FailTraining as FailTraining
 from hotswap_events.training_commands import RequestTraining as RequestTraining
 from hotswap_events.training_commands import StartTraining as StartTraining
 from hotswap_events.training_commands import TrainingCommand
+from hotswap_events.training_triggers import TrainingTriggerCommand
 from hotswap_events.version_options import VersionOptions
 
 
@@ -111,6 +112,7 @@ class RollBack(Command, frozen=True, tag="hotswap.command.roll-back.v1"):
 
 AnyCommand = (
     TrainingCommand
+    | TrainingTriggerCommand
     | RegisterVersion
     | ValidateVersion
     | StageVersion

@@ -18,6 +18,7 @@ from hotswap_events.serving_control import SERVING_CONTROL_EVENT_TYPES, ServingC
 from hotswap_events.signature import ModelSignature
 from hotswap_events.tags import TAG_EVENT_TYPES, TagEvent
 from hotswap_events.training import TRAINING_EVENT_TYPES, TrainingEvent
+from hotswap_events.training_triggers import TRAINING_TRIGGER_EVENT_TYPES, TrainingTriggerEvent
 from hotswap_events.validation_policy import ValidationPolicySet
 from hotswap_events.validation_set import ValidationSetChosen
 from hotswap_events.version_options import VersionOptions
@@ -190,6 +191,7 @@ RegistryEvent = (
     | ModelProfiled
     | TagEvent
     | TrainingEvent
+    | TrainingTriggerEvent
     | RolloutEvent
     | ServingControlEvent
     | AlertEvent
@@ -213,6 +215,7 @@ EVENT_TYPES: dict[str, type[Struct]] = {
     **PROFILE_EVENT_TYPES,
     **TAG_EVENT_TYPES,
     **TRAINING_EVENT_TYPES,
+    **TRAINING_TRIGGER_EVENT_TYPES,
     **ROLLOUT_EVENT_TYPES,
     **SERVING_CONTROL_EVENT_TYPES,
     **ALERT_EVENT_TYPES,
@@ -228,6 +231,7 @@ IGNORABLE_EVENTS: frozenset[type[Struct]] = frozenset(
         *ALERT_CARE_EVENT_TYPES.values(),
         *DATASET_EVENT_TYPES.values(),
         *TRAINING_EVENT_TYPES.values(),
+        *TRAINING_TRIGGER_EVENT_TYPES.values(),
     )
 )
 """Written as ignorable: nothing is decided by them, so older releases may go on without them. None of them may ever

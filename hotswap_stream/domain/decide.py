@@ -12,6 +12,7 @@ from hotswap_events.commands import (
     TagModel,
     ValidateVersion,
 )
+from hotswap_events.training_triggers import SetTrainingPolicy
 from hotswap_stream.domain.alerts.rules import ALERT_RULES
 from hotswap_stream.domain.dataset_rules import DATASET_RULES
 from hotswap_stream.domain.deciding import limits
@@ -24,6 +25,7 @@ from hotswap_stream.domain.rollouts.superseded import ending_rollout
 from hotswap_stream.domain.serving.rules import SERVING_RULES
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.training.rules import TRAINING_RULES
+from hotswap_stream.domain.triggers.rules import TRIGGER_RULES
 from hotswap_stream.domain.versions.profile_rules import PROFILE_RULES
 from hotswap_stream.domain.versions.retention_rules import RETENTION_RULES
 from hotswap_stream.domain.versions.rules import VERSION_RULES
@@ -52,7 +54,7 @@ def decide(state: ModelState, command: AnyCommand, policy: ValidationPolicy = DE
         )
     if not state.exists and (wrong := limits.wrong_model_name(state.model_name)):
         return invalid(wrong)
-    if not state.exists and not isinstance(command, StartTraining | RequestTraining | RegisterVersion | TagModel):
+    if not state.exists and not isinstance(command, _BEGINNING):
         return Refusal(
             code="unknown-model",
             reason=f"there is no model {state.model_name!r} yet",
@@ -76,4 +78,8 @@ _RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
     **TAG_RULES,
     **DATASET_RULES,
     **TRAINING_RULES,
+    **TRIGGER_RULES,
 }
+
+_BEGINNING = (StartTraining, RequestTraining, SetTrainingPolicy, RegisterVersion, TagModel)
+"""Commands that may come first, with a new model's name."""

@@ -21,6 +21,7 @@ from hotswap_stream.domain.rollouts.evolve import ROLLOUT_HANDLERS
 from hotswap_stream.domain.serving.evolve import SERVING_HANDLERS
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.training.evolve import TRAINING_HANDLERS
+from hotswap_stream.domain.triggers.evolve import TRIGGER_HANDLERS
 from hotswap_stream.domain.versions.evolve import VERSION_HANDLERS
 from hotswap_stream.domain.versions.profile_rules import PROFILE_HANDLERS
 from hotswap_stream.domain.versions.tag_rules import TAG_HANDLERS
@@ -86,6 +87,7 @@ _HANDLERS: dict[type, Callable[[ModelState, Any, Envelope], None]] = {
     **PROFILE_HANDLERS,
     **TAG_HANDLERS,
     **TRAINING_HANDLERS,
+    **TRIGGER_HANDLERS,
     **ALERT_HANDLERS,
     **EMERGENCY_HANDLERS,
     **DATASET_HANDLERS,

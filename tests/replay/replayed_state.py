@@ -20,6 +20,7 @@ from hotswap_stream.domain.state.alerts import NO_ALERTS, AlertsState, RaisedAle
 from hotswap_stream.domain.state.circuits import UNTOUCHED
 from hotswap_stream.domain.state.model import ModelState, RunState, VersionState
 from hotswap_stream.domain.state.rollout import RolloutState
+from hotswap_stream.domain.state.triggers import NO_TRIGGERS, TriggersState
 
 
 def replayed_state(records: Iterable[LogRecord]) -> dict[str, Any]:
@@ -80,7 +81,8 @@ def _stream(stream: Stream) -> dict[str, Any]:
     with_tags = {"tags": state.tags} if state.tags else {}
     with_aliases = {"aliases": state.aliases} if state.aliases else {}
     with_datasets = {"datasets": _datasets(state)} if state.datasets or state.request_retention else {}
-    with_rest = {**with_set, **with_tags, **with_aliases, **with_datasets}
+    with_triggers = {} if state.triggers is NO_TRIGGERS else {"triggers": _triggers(state.triggers)}
+    with_rest = {**with_set, **with_tags, **with_aliases, **with_datasets, **with_triggers}
     return {**with_rollouts, **with_serving, **with_alerts, **with_rest} | {
         "sequence": state.sequence,
         "head_digest": stream.head_digest,
@@ -150,6 +152,18 @@ def _run(run: RunState) -> dict[str, Any]:
         "ended_by": run.ended_by,
     }
     return {"status": run.status, "detail": run.detail, **({} if run.request is None else known)}
+
+
+def _triggers(triggers: TriggersState) -> dict[str, Any]:
+    """Only of models that have any: histories of before say nothing of triggers."""
+    return {
+        "policy": triggers.policy,
+        "policy_sequence": triggers.policy_sequence,
+        "counts": triggers.counts,
+        "last": {name: [fired.slot, fired.run_id, fired.sequence] for name, fired in triggers.last.items()},
+        "suppressed": sorted(triggers.suppressed),
+        "peak": triggers.peak,
+    }
 
 
 def _serving(stream: Stream) -> dict[str, Any]:

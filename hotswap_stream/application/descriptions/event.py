@@ -17,6 +17,7 @@ from hotswap_stream.application.descriptions.rollout import ROLLOUT_DESCRIPTIONS
 from hotswap_stream.application.descriptions.serving import SERVING_DESCRIPTIONS
 from hotswap_stream.application.descriptions.text import printable, shortened
 from hotswap_stream.application.descriptions.training import TRAINING_DESCRIPTIONS
+from hotswap_stream.application.descriptions.trigger import TRIGGER_DESCRIPTIONS
 from hotswap_stream.application.descriptions.version import VERSION_DESCRIPTIONS
 
 _MEASURED = (AlertRaised, RolloutAnalysisRecorded)
@@ -85,6 +86,7 @@ _WHAT: dict[type, Callable[[Any, str], str]] = {
     **VERSION_DESCRIPTIONS,
     **DATASET_DESCRIPTIONS,
     **TRAINING_DESCRIPTIONS,
+    **TRIGGER_DESCRIPTIONS,
     **ROLLOUT_DESCRIPTIONS,
     **SERVING_DESCRIPTIONS,
     **ALERT_DESCRIPTIONS,

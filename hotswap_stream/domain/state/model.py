@@ -19,6 +19,7 @@ from hotswap_stream.domain.state.alerts import NO_ALERTS, AlertsState
 from hotswap_stream.domain.state.circuits import UNTOUCHED, ServingControl
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.domain.state.runs import RunState as RunState
+from hotswap_stream.domain.state.triggers import NO_TRIGGERS, TriggersState
 
 Stage = Literal["none", "staging", "production", "superseded", "archived"]
 
@@ -119,6 +120,8 @@ class ModelState(Struct, gc=False):
     """How long requests and answers are kept; None: the default."""
     runs_forgotten: dict[str, int] = {}
     """How a run ended → how many of the ended runs that are not in `runs` any more; replaced as a whole."""
+    triggers: TriggersState = NO_TRIGGERS
+    """What starts training runs."""
 
     @property
     def exists(self) -> bool:
@@ -163,4 +166,5 @@ class ModelState(Struct, gc=False):
             dict(self.dataset_names),
             self.request_retention,
             self.runs_forgotten,
+            self.triggers,
         )

@@ -20,6 +20,7 @@ from tests.support.histories.alert_intents import alert_command
 from tests.support.histories.dataset_intents import dataset_command
 from tests.support.histories.rollout_intents import rollout_command
 from tests.support.histories.serving_intents import serving_command
+from tests.support.histories.trigger_intents import trigger_command
 from tests.support.samples.profiles import profile
 from tests.support.samples.registry import (
     archive,
@@ -104,6 +105,8 @@ class Intent:
                 return rollout_command(state, self.seed, **attributes)
             case "serving":
                 return serving_command(state, self.seed, **attributes)
+            case "trigger":
+                return trigger_command(state, self.seed, **attributes)
             case "alert":
                 return alert_command(state, self.seed, **attributes)
             case "dataset":
@@ -135,6 +138,7 @@ TRAINING_KINDS = {
     "cancel training": 2,
     "register": 3,
 }
+TRIGGER_KINDS = {"register": 2, "promote": 1, "switch": 1, "trigger": 20}
 ALERT_KINDS = {"register": 2, "promote": 1, "switch": 1, "rollout": 1, "alert": 16}
 
 
@@ -173,7 +177,11 @@ training_histories = st.lists(
     st.integers(0, 0xFFFF).map(lambda seed: _intent(seed, TRAINING_KINDS)), min_size=20, max_size=60
 )
 """Mostly about training runs that are asked for, claimed, and ended in all ways."""
-all_histories = histories | serving_histories | alert_histories | training_histories
+trigger_histories = st.lists(
+    st.integers(0, 0xFFFF).map(lambda seed: _intent(seed, TRIGGER_KINDS)), min_size=20, max_size=60
+)
+"""Mostly about what starts training runs."""
+all_histories = histories | serving_histories | alert_histories | training_histories | trigger_histories
 
 
 @dataclass

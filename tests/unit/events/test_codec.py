@@ -18,6 +18,7 @@ from tests.support.samples import rollouts as rollout_samples
 from tests.support.samples import serving as serving_samples
 from tests.support.samples import tags as tag_samples
 from tests.support.samples import training as training_samples
+from tests.support.samples import triggers as trigger_samples
 from tests.support.samples import validation_sets as set_samples
 from tests.support.samples.profiles import profiled
 from tests.support.samples.registry import (
@@ -45,6 +46,7 @@ ALL_EVENTS: tuple[RegistryEvent, ...] = (
     *(data for data, _ in set_samples.DESCRIBED),
     *(data for data, _ in tag_samples.DESCRIBED),
     *(data for data, _ in training_samples.DESCRIBED),
+    *(data for data, _ in trigger_samples.DESCRIBED),
     *(data for data, _ in serving_samples.DESCRIBED),
     *(data for data, _ in alert_samples.DESCRIBED),
     profiled(),

@@ -18,6 +18,7 @@ from tests.support.samples import rollouts as rollout_samples
 from tests.support.samples import serving as serving_samples
 from tests.support.samples import tags as tag_samples
 from tests.support.samples import training as training_samples
+from tests.support.samples import triggers as trigger_samples
 from tests.support.samples import validation_sets as set_samples
 from tests.support.samples.profiles import profiled
 from tests.support.samples.registry import (
@@ -53,6 +54,7 @@ DESCRIPTIONS: list[tuple[RegistryEvent, str]] = [
     *set_samples.DESCRIBED,
     *tag_samples.DESCRIBED,
     *training_samples.DESCRIBED,
+    *trigger_samples.DESCRIBED,
     *serving_samples.DESCRIBED,
     *alert_samples.DESCRIBED,
     *emergency_samples.DESCRIBED,

@@ -1,0 +1,1 @@
+"""The rules of what starts training runs."""
