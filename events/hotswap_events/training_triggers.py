@@ -93,8 +93,8 @@ class TriggerCommand(Command, frozen=True, kw_only=True):
     """What commands about a trigger carry."""
 
     trigger: TriggerName
-    slot: Slot
-    """What it fires about; of each trigger each slot fires once."""
+    slot: Slot | None = None
+    """What it fires about; of each trigger each slot fires once. None: the command's id."""
     at: Annotated[datetime, Meta(tz=True)]
     """The time now, by the clock of whoever decided."""
     figures: Figures = field(default_factory=dict)

@@ -5,7 +5,7 @@ is made after the entry is written. A process that dies in between reads the rec
 same decision: its command names the same state, and the rules refuse it where it was carried out.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -80,10 +80,10 @@ class AnalysisAgent:
         answers: AnswerLookup | None = None,
         flush: Callable[[], Awaitable[None]] | None = None,
         care: RecordCare | None = None,
-        listener: FeedbackListener | None = None,
+        listeners: Sequence[FeedbackListener] = (),
     ) -> None:
         self._registry = registry
-        self._listener = listener
+        self._listeners = listeners
         self._care = care or RecordCare(publisher, topics)
         self.handle_feedback = self._care.of(self._handle_feedback)
         """Return when the feedback counts."""
@@ -135,14 +135,19 @@ class AnalysisAgent:
             remembered = self.entry(model_name).feedback_keys
             joiner = self._joiners[model_name] = FeedbackJoiner(answers, remembered=remembered)
         wanted = wants_feedback(self._registry.state(model_name).rollout)
-        heard = self._listener is not None and self._listener.wants_feedback(model_name)
-        joined = await joiner.join(feedback) if wanted or heard else joiner.pass_over(feedback)
+        hearing = [listener for listener in self._listeners if listener.wants_feedback(model_name)]
+        joined = await joiner.join(feedback) if wanted or hearing else joiner.pass_over(feedback)
         entry, state = self.entry(model_name), self._registry.state(model_name)
         folded = with_feedback(entry, state.rollout, joined, joiner.newest_keys(FEEDBACK_KEYS_MAX), record.offset)
         self._keep(model_name, entry, folded)
-        if self._listener is not None and heard:
-            self._listener.hear_feedback(joined, appended_at(record))
+        for listener in hearing:
+            listener.hear_feedback(joined, appended_at(record))
         await self._decide(model_name, self._told_by(record))
+
+    def feedback_total(self, model_name: str) -> int:
+        """Return how many pieces of feedback came about the model; one that came twice counts once."""
+        counts = self.entry(model_name).feedback_counts
+        return sum(count for status, count in counts.items() if status != "double")
 
     async def tick(self, owns: Callable[[str], bool]) -> None:
         """Decide what is due by time alone: pauses, budgets and bakes that are over.

@@ -26,6 +26,7 @@ from hotswap_stream.agents.topics import (
     analysis_topic,
     stream_heads_topic,
 )
+from hotswap_stream.agents.trigger_agent import TriggerAgent
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.inference.lag import RequestLag
@@ -43,7 +44,7 @@ STALL_SECONDS_MAX = 60.0
 """How long the registry agent may stand still while there are records for it."""
 
 WATCH_SECONDS = 1.0
-ALERTS_STOP_SECONDS_MAX = 5.0
+WATCHES_STOP_SECONDS_MAX = 5.0
 MODELS_REMEMBERED_MAX = 10_000
 """Whose partition need not be computed again."""
 
@@ -102,6 +103,7 @@ async def run_agents(
     partitions = analysis_partitions(topics)
     entries = agents.add_table("analysis", analysis_topic(topics), partitions=partitions)
     alert_agent = AlertAgent(registry, clock=clock, lag=lag, lag_seconds=alert_lag_seconds, fleet=fleet)
+    trigger_agent = TriggerAgent(registry, clock=clock, rows_total=lambda name: analysis_agent.feedback_total(name))
     analysis_agent = AnalysisAgent(
         registry,
         agents,
@@ -111,7 +113,7 @@ async def run_agents(
         answers=answers,
         flush=agents.flush,
         care=care,
-        listener=alert_agent,
+        listeners=(alert_agent, trigger_agent),
     )
     evidence = EvidenceWriter(registry, agents, topics, analysis_agent.entry, clock=clock)
 
@@ -119,8 +121,8 @@ async def run_agents(
         await analysis_agent.tick(owns_model)
         await evidence.write(owns_model, analysis_agent.read_to())
 
-    # The alerts first: they never raise, and hear also what rollouts put aside.
-    observations = ObservationReader(care, (alert_agent, analysis_agent))
+    # The analysis last: the others never raise, and hear also what rollouts put aside.
+    observations = ObservationReader(care, (alert_agent, trigger_agent, analysis_agent))
 
     if figures is not None:
         figures.count(
@@ -128,6 +130,7 @@ async def run_agents(
                 catalogue.STATES_PUBLISHED: lambda: registry_agent.published_count,
                 catalogue.ROLLOUTS_DECIDED: lambda: analysis_agent.decided_count,
                 catalogue.ALERTS_SAID: lambda: alert_agent.said_count,
+                catalogue.TRIGGERS_FIRED: lambda: trigger_agent.fired_count,
                 catalogue.RECORDS_PUT_ASIDE: lambda: care.put_aside_count,
             }
         )
@@ -151,9 +154,9 @@ async def run_agents(
     def owns_model(model_name: str) -> bool:
         return partition_of(model_name) in agents.owned_partitions(topics.observations)
 
-    alerts_stop = asyncio.Event()
-    alerts: asyncio.Task[None] | None = None
-    background = WatchedTasks("the alerts")
+    watches_stop = asyncio.Event()
+    watches: set[asyncio.Task[None]] = set()
+    background = WatchedTasks("the alerts or the triggers")
 
     try:
         if marks is not None:
@@ -164,13 +167,14 @@ async def run_agents(
         _log.info("agents_ready", group=f"{topics.prefix}-agents", instance=instance)
         if on_ready is not None:
             on_ready()
-        alerts = background.started(alert_agent.watch(owns_model, alerts_stop), name="alerts")
+        watches.add(background.started(alert_agent.watch(owns_model, watches_stop), name="alerts"))
+        watches.add(background.started(trigger_agent.watch(owns_model, watches_stop), name="triggers"))
         await _until_stopped(agents, registry, watch, background, topics, stop, look_at_rollouts, on_well)
     finally:
-        alerts_stop.set()
+        watches_stop.set()
         background.expect_end()
-        if alerts is not None:
-            await asyncio.wait({alerts}, timeout=ALERTS_STOP_SECONDS_MAX)
+        if watches:
+            await asyncio.wait(watches, timeout=WATCHES_STOP_SECONDS_MAX)
         await background.stop()
         await agents.stop()
         await registry.stop()
@@ -181,6 +185,7 @@ async def run_agents(
             states_published=registry_agent.published_count,
             rollouts_decided=analysis_agent.decided_count,
             alerts_said=alert_agent.said_count,
+            triggers_fired=trigger_agent.fired_count,
             records_put_aside=care.put_aside_count,
         )
 

@@ -71,6 +71,7 @@ from hotswap_stream.api.services import INFER_BYTES_MAX, REQUEST_BYTES_MAX, ApiS
 from hotswap_stream.api.serving import ServingCommands, ServingPolicyController, get_serving
 from hotswap_stream.api.training.requests import TrainingRequests
 from hotswap_stream.api.training.runs import TrainingRunController, get_training_runs
+from hotswap_stream.api.triggers.triggers import TrainingPolicyController, TriggerController, get_triggers
 from hotswap_stream.api.windows import list_windows
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
@@ -116,6 +117,9 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     TrainingRunController,
     get_training_runs,
     TrainingRequests,
+    get_triggers,
+    TriggerController,
+    TrainingPolicyController,
     list_events,
     stream_events,
     live_stream,

@@ -22,6 +22,7 @@ COMMAND_MODULES = (
     "training.evaluate",
     "training.validation_sets",
     "training.ordered_run",
+    "triggers.triggers",
     "registry.models",
     "registry.versions",
     "registry.register",

@@ -29,7 +29,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Rules per model",
         ("alert-policy", "serving-policy", "validation-policy", "validation-set", "profile", "make-heuristic"),
     ),
-    ("Train", ("train", "runs", "generate-data", "mlflow")),
+    ("Train", ("train", "runs", "triggers", "generate-data", "mlflow")),
     ("Keep order", ("tag", "alias", "archive", "export", "cleanup", "artifacts", "plugins")),
     ("Run", ("up", "demo", "broker", "topics", "agents", "worker", "api", "loadtest")),
     ("Look after the deployment", ("doctor", "healthy", "webhooks", "registry", "reset")),

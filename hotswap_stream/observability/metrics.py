@@ -305,6 +305,7 @@ def _of_agents(name: str, documentation: str) -> MetricSpec:
 STATES_PUBLISHED = _of_agents("states_published", "States of models written to the compacted topic.")
 ROLLOUTS_DECIDED = _of_agents("rollouts_decided", "Decisions about rollouts that were accepted.")
 ALERTS_SAID = _of_agents("alerts_said", "Alerts raised or cleared.")
+TRIGGERS_FIRED = _of_agents("triggers_fired", "Training runs that a trigger started.")
 RECORDS_PUT_ASIDE = _of_agents("records_put_aside", "Records that could not be handled, now dead letters.")
 
 # --- the same under other names --------------------------------------------------------------------------------------

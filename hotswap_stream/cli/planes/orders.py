@@ -26,6 +26,7 @@ from hotswap_events.rollout_commands import (
     StartRollout,
 )
 from hotswap_events.serving_commands import CloseCircuit, DisableModel, EnableModel, HalfOpenCircuit, OpenCircuit
+from hotswap_events.training_triggers import FireTrigger
 from hotswap_stream.client.http_calls import Call, model_path
 from hotswap_stream.client.http_calls import command as post
 
@@ -54,6 +55,7 @@ PATHS: dict[type, str] = {
     ChangeStrategy: "rollout/strategy",
     RequestTraining: "training-requests",
     CancelTraining: "training-runs/{run_id}/cancel",
+    FireTrigger: "triggers/fire",
 }
 """Command → where it is posted below its model. Names in braces are fields that stand in the path."""
 _BESIDE_BODY = {"type", "model_name", "command_id", "actor", "traceparent"}
@@ -65,6 +67,7 @@ _NOT_FOR_PEOPLE: dict[type, set[str]] = {
     ClearAlert: {"cause", "value", "figures"},
     EndAlertSnooze: {"cause", "snoozed_sequence"},
     RollBack: {"entered_sequence"},
+    FireTrigger: {"trigger", "slot", "at", "figures", "detail"},
 }
 """What only the product's own processes say of these."""
 

@@ -98,8 +98,8 @@ def _fire(state: ModelState, command: FireTrigger) -> Decision:
         return request
     triggered = TrainingTriggered(
         trigger=command.trigger,
-        slot=command.slot,
-        run_id=run_id_of(state.model_name, command.trigger, command.slot),
+        slot=_slot(command),
+        run_id=run_id_of(state.model_name, command.trigger, _slot(command)),
         figures=command.figures,
         detail=command.detail,
     )
@@ -115,14 +115,14 @@ def _request(state: ModelState, policy: TrainingPolicy, command: FireTrigger) ->
             command_id=command.command_id,
             actor=command.actor,
             model_name=command.model_name,
-            run_id=run_id_of(state.model_name, command.trigger, command.slot),
+            run_id=run_id_of(state.model_name, command.trigger, _slot(command)),
             trainer=policy.trainer,
             parameters=policy.parameters,
             datasets=tuple(dict.fromkeys((*policy.datasets, *command.datasets))),
             after=policy.after,
             cause=AskedByHand()
             if by_hand
-            else AskedByTrigger(trigger=command.trigger, slot=command.slot, figures=command.figures),
+            else AskedByTrigger(trigger=command.trigger, slot=_slot(command), figures=command.figures),
             retries=policy.retries,
             seconds_max=policy.seconds_max,
         ),
@@ -153,13 +153,17 @@ def _suppress(state: ModelState, command: SuppressTrigger) -> Decision:
         (
             TrainingSuppressed(
                 trigger=command.trigger,
-                slot=command.slot,
+                slot=_slot(command),
                 cause=command.cause,
                 detail=detail,
                 figures=command.figures,
             ),
         )
     )
+
+
+def _slot(command: TriggerCommand) -> str:
+    return command.slot or command.command_id
 
 
 def _checked(state: ModelState, command: TriggerCommand) -> TrainingPolicy | Refusal:
@@ -184,7 +188,7 @@ def _checked(state: ModelState, command: TriggerCommand) -> TrainingPolicy | Ref
 
 def _fired_already(state: ModelState, command: TriggerCommand) -> str | None:
     """Return that the slot has passed, or None. Files are known by their commands' ids, which are kept for ever."""
-    trigger, slot, last = command.trigger, command.slot, state.triggers.last.get(command.trigger)
+    trigger, slot, last = command.trigger, _slot(command), state.triggers.last.get(command.trigger)
     if trigger in COUNTED and slot != next_slot(state.triggers, trigger):
         return f"{trigger} fired about {slot!r} already"
     if trigger == "schedule" and last is not None and slot <= last.slot:

@@ -144,7 +144,14 @@ async def test_errors_raise_an_alert_without_any_rollout_and_it_is_over_when_the
     alerts = AlertAgent(stage.registry, clock=clock)
     answers = Regressing(BEGIN)
     agent = AnalysisAgent(
-        stage.registry, stage.publisher, TOPICS, {}, clock=clock, answers=answers, care=analysed.care, listener=alerts
+        stage.registry,
+        stage.publisher,
+        TOPICS,
+        {},
+        clock=clock,
+        answers=answers,
+        care=analysed.care,
+        listeners=(alerts,),
     )
     clock.time += BEHIND
     sent = 0

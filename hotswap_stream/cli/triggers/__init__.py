@@ -1,0 +1,1 @@
+"""What starts training runs, on the command line."""
