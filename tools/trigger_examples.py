@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.training_policy import DriftTrigger, FreezeWindow, ScheduleTrigger, TrainingPolicy
+from hotswap_events.training_policy import DriftTrigger, FreezeWindow, QualityTrigger, ScheduleTrigger, TrainingPolicy
 from hotswap_events.training_triggers import FireTrigger, RecordQualityPeak, SetTrainingPolicy, SuppressTrigger
 
 By = Callable[..., dict[str, Any]]
@@ -22,7 +22,8 @@ def trigger_commands(by: By, at: datetime) -> Sequence[AnyCommand]:
                 parameters={"epochs": 12},
                 schedule=ScheduleTrigger(cron="0 3 * * 1", timezone="Europe/Berlin"),
                 drift=DriftTrigger(limit=0.2),
-                freeze=(FreezeWindow(from_time="22:00", to_time="06:00"),),
+                quality=QualityTrigger(metric="accuracy", drop=0.05),
+                freeze=(FreezeWindow(from_time="22:00", to_time="02:00", days=("fri", "sat")),),
                 after="shadow",
             ),
         ),
@@ -35,7 +36,7 @@ def trigger_commands(by: By, at: datetime) -> Sequence[AnyCommand]:
             metric="accuracy",
             value=0.93,
             labels=500,
-            model_version="v2",
-            production_sequence=9,
+            model_version="v3",
+            production_sequence=35,
         ),
     )

@@ -30,7 +30,7 @@ from hotswap_stream.domain.deciding.decision import Accepted, Decision, invalid
 from hotswap_stream.domain.deciding.live_metrics import lower_is_better
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.triggers import TriggersState
-from hotswap_stream.domain.training.rules import TRAINING_RULES
+from hotswap_stream.domain.training.rules import request_training
 from hotswap_stream.domain.triggers.limits import wrong_training_policy
 from hotswap_stream.domain.triggers.suppression import suppression
 
@@ -109,7 +109,7 @@ def _fire(state: ModelState, command: FireTrigger) -> Decision:
 def _request(state: ModelState, policy: TrainingPolicy, command: FireTrigger) -> Decision:
     """Decide on the run that the trigger leads to."""
     by_hand = command.trigger == BY_HAND
-    return TRAINING_RULES[RequestTraining](
+    return request_training(
         state,
         RequestTraining(
             command_id=command.command_id,
