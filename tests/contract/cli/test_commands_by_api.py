@@ -98,6 +98,34 @@ async def test_the_status_in_one_look_and_why_an_answer_is_as_it_is(laptop: Lapt
     assert "r-7" in (await laptop("why", "r-7", code=1)).stderr
 
 
+async def test_a_person_starts_a_training_run_by_the_policy(stage: HttpStage, laptop: Laptop) -> None:
+    path = f"/api/models/{MODEL}/training-policy"
+    assert "no training policy" in (await laptop("triggers", "fire", MODEL, code=3)).stderr
+    assert "has no training policy" in (await laptop("triggers", "show", MODEL)).stdout
+    policy = {"trainer": "image-classifier", "schedule": {"cron": "0 3 * * 1"}, "drift": {"limit": 0.2}}
+    wrong = await stage.client.put(path, json={"policy": {**policy, "schedule": {"cron": "0 0 30 2 *"}}})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid-value")
+    unread = await stage.client.put(path, json={"policy": {**policy, "command": "rm -rf /"}})
+    assert unread.status_code == 422
+    assert (await stage.client.put(path, json={"policy": policy})).status_code == 200
+    shown = (await laptop("triggers", "show", MODEL)).stdout
+    assert "schedule '0 3 * * 1' UTC, input-drift above 0.2 in 3 windows, by hand" in shown
+    assert "schedule next" in shown
+    fired = ("triggers", "fire", MODEL, "--reason", "new cameras", "--command-id", "fair-1", "--json")
+    assert json.loads((await laptop(*fired)).stdout)["status"] == "accepted"
+    assert json.loads((await laptop(*fired)).stdout)["status"] == "unchanged"
+    assert "run-on" in (await laptop("triggers", "fire", MODEL, "--override", "--reason", "now", code=3)).stderr
+    (record,) = json.loads((await laptop("triggers", "history", MODEL, "--json")).stdout)
+    assert (record["trigger"], record["slot"], record["run_status"]) == ("hand", "fair-1", "requested")
+    assert (record["actor"], record["reason"]) == ("ada", "new cameras")
+    (listed,) = json.loads((await laptop("triggers", "list", "--json")).stdout)["models"]
+    assert listed["run_on"] == record["run_id"]
+    assert record["run_id"] in (await laptop("triggers", "history", MODEL)).stdout
+    await laptop("runs", "cancel", MODEL, record["run_id"])
+    assert "cooldown" in (await laptop("triggers", "fire", MODEL, code=3)).stderr
+    assert "needs the cluster itself" in (await laptop("triggers", "set", MODEL, "--none", code=78)).stderr
+
+
 async def test_what_needs_the_cluster_says_so_and_what_is_denied_is_no_failure(laptop: Laptop) -> None:
     needing = await laptop("topics", code=78)
     assert "needs the cluster itself" in needing.stderr

@@ -39,7 +39,7 @@ from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRe
 from hotswap_stream.application.inference.fleet import FleetFold
 from hotswap_stream.application.observations.feedback import AnswerLookup
 from hotswap_stream.application.registry.feed import EntryFilter
-from hotswap_stream.cli.planes import questions
+from hotswap_stream.cli.planes import questions, trigger_questions
 from hotswap_stream.cli.planes.cluster import ClusterPlane, ClusterSources
 from hotswap_stream.cli.planes.http import ApiFailedError, open_api
 from hotswap_stream.cli.planes.orders import PATHS
@@ -68,6 +68,8 @@ QUESTIONS: dict[str, Question[Any]] = {
     "rollout": questions.rollout(MODEL),
     "rollouts": questions.rollouts(MODEL),
     "serving": questions.serving(MODEL),
+    "triggers": trigger_questions.triggers(),
+    "triggers of a model": trigger_questions.model_triggers(MODEL),
     "training runs": questions.runs(),
     "training runs of a model": questions.runs(MODEL, "requested"),
     "training run": questions.run(MODEL, "run-1"),
