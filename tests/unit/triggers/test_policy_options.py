@@ -61,8 +61,14 @@ def test_options_change_what_they_name() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"cron": "0 3 * * 1"}, {"trainer": "t", "timezone": "UTC"}, {"trainer": "t", "quality": "accuracy"}]
-    + [{"trainer": "t", "quality": "beauty:0.1"}, {"trainer": "t", "after": "party"}, {"trainer": "t", "drift": 7.0}],
+    [
+        {"cron": "0 3 * * 1"},
+        {"trainer": "t", "timezone": "UTC"},
+        {"trainer": "t", "quality": "accuracy"},
+        {"trainer": "t", "quality": "beauty:0.1"},
+        {"trainer": "t", "after": "party"},
+        {"trainer": "t", "drift": 7.0},
+    ],
 )
 def test_what_no_options_can_be(options: dict[str, Any]) -> None:
     with pytest.raises(typer.BadParameter):
