@@ -172,6 +172,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Port on which a worker or the agents serve `/metrics`, `/livez` and `/readyz`; 0: a free one. `<home>/metrics/`
     names it, as Prometheus' file discovery reads it. Unset: none; `up` takes 0."""
     training_seconds_max: float = 3_600.0
+    dataset_seconds_max: float = 1_800.0
+    """How long building a dataset may take."""
     evaluation_seconds_max: float = 600.0
     """How long measuring a version on the validation set may take."""
     alert_lag_seconds: float = 5.0

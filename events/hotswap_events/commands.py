@@ -138,6 +138,7 @@ RefusalCode = Literal[
     "unknown-rule",
     "unknown-rollout",
     "unknown-run",
+    "unknown-dataset",
     "duplicate-version",
     "invalid-value",
     "sequence-mismatch",

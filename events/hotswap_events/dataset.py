@@ -19,7 +19,8 @@ ROWS_MAX = 10_000_000
 LABELS_MAX = 1_000
 ACTORS_MAX = 100
 RETENTION_SECONDS_MIN, RETENTION_SECONDS_MAX = 60, 10 * 366 * 86_400
-RETENTION_BYTES_MIN = 1_048_576
+RETENTION_BYTES_MIN = 16 * 1_048_576
+"""Two files of the broker that each hold the longest request."""
 
 _Count = Annotated[int, Meta(ge=0, le=INT64_MAX)]
 _Digest = Annotated[str, Meta(extra_json_schema={"pattern": "^sha256:[0-9a-f]{64}$"})]
@@ -92,20 +93,24 @@ class DatasetQuery(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DatasetCounts(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What was read, and what became of it. Each request is counted once, where it was decided."""
+    """What was read, and what became of it.
+
+    Each request is counted once among `unlabelled`, `unreadable`, `filtered`, `other_part`, `unfit`, `many_rows`,
+    `in_validation_set` and, where contradictions are dropped, `contradicting`; the others are rows.
+    """
 
     requests: _Count = 0
     """Records in the ranges."""
     rows: _Count = 0
     """In the dataset."""
     unreadable: _Count = 0
-    """Records that are no requests."""
+    """Records about which something was known, and which are no requests."""
     unfit: _Count = 0
     """Requests that the signature does not take, or whose truth is of another kind or shape than the first row's."""
     many_rows: _Count = 0
     """Requests of more than one row: feedback is about a whole answer."""
     unlabelled: _Count = 0
-    """Requests about which nothing was known."""
+    """Requests about which nothing was known in time; they are not looked at."""
     contradicting: _Count = 0
     """Requests about which two pieces of feedback say different things, whatever was done with them."""
     filtered: _Count = 0

@@ -6,11 +6,13 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from hotswap_events.dataset import RequestRetention
 from hotswap_events.topic_settings import FOR_EVER, TopicSetting
 
 REQUEST_PARTITIONS = 8
 """Partitions of a model's request and response topics; at least 4 keep latency low with 50 requests in flight."""
 
+SEGMENT_MS_MIN = 15_000
 _DAY_MS = 24 * 60 * 60 * 1000
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _ROLE = re.compile(
@@ -28,6 +30,8 @@ class TopicSpec(Struct, frozen=True, kw_only=True):
     cleanup_policy: Literal["delete", "compact"]
     retention_ms: int
     """-1 keeps records for ever; ignored by compacted topics."""
+    retention: RequestRetention | None = None
+    """Set for the model; it takes the place of `retention_ms`."""
     append_time: bool = False
     """Stamp records with the broker's clock: needed where `as of a time` is asked."""
     replicas: int = 3
@@ -96,11 +100,29 @@ class TopicSpec(Struct, frozen=True, kw_only=True):
                     breaks=False,
                 ),
             )
+        if self.retention is not None:
+            return policy, *_kept_so_long(self.retention, self.message_bytes_max)
         if self.retention_ms < 0:
             size = TopicSetting(name="retention.bytes", value=FOR_EVER, serves="the log is kept for ever, at any size")
             return policy, retention, size
         days = f"records are kept for {self.retention_ms // _DAY_MS} days"
         return policy, replace(retention, serves=days, needed="at-least", breaks=False)
+
+
+def _kept_so_long(kept: RequestRetention, message_bytes_max: int) -> tuple[TopicSetting, ...]:
+    """Return what makes the broker delete what is older or more: it deletes whole files, and never the newest one."""
+    until_ms = kept.seconds * 1_000
+    values = {
+        "retention.ms": until_ms,
+        "retention.bytes": -1 if kept.partition_bytes is None else kept.partition_bytes,
+        "segment.ms": min(7 * _DAY_MS, max(SEGMENT_MS_MIN, until_ms // 4)),
+    }
+    if kept.partition_bytes is not None:
+        values["segment.bytes"] = min(2**30, max(message_bytes_max, kept.partition_bytes // 4))
+    return tuple(
+        TopicSetting(name=name, value=str(value), serves="records are kept as long as was set", breaks=False)
+        for name, value in values.items()
+    )
 
 
 class Topics(Struct, frozen=True):
@@ -220,14 +242,23 @@ class Topics(Struct, frozen=True):
             ),
         )
 
-    def model_specs(self, model_name: str, *, partitions: int = REQUEST_PARTITIONS) -> tuple[TopicSpec, ...]:
-        """Return the pair of topics of one model, with the same partition count."""
+    def model_specs(
+        self, model_name: str, *, partitions: int = REQUEST_PARTITIONS, retention: RequestRetention | None = None
+    ) -> tuple[TopicSpec, ...]:
+        """Return the pair of topics of one model, with the same partition count.
+
+        Args:
+            model_name: The model.
+            partitions: Of each of the two.
+            retention: How long records are kept, if that was set for the model.
+        """
         return tuple(
             TopicSpec(
                 name=name,
                 partitions=partitions,
                 cleanup_policy="delete",
                 retention_ms=7 * _DAY_MS,
+                retention=retention,
                 message_bytes_max=8 * 1_048_576,
                 other_counts_served=True,
                 # The time of an answer is comparable with that of a registry event only by the same clock.

@@ -14,6 +14,8 @@ from msgspec import Struct
 
 from hotswap_events import headers
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent
+from hotswap_events.dataset import RequestRetention, RequestRetentionSet
+from hotswap_events.envelope import Envelope
 from hotswap_events.inference import JSON_CONTENT_TYPE
 from hotswap_events.log_stream import LOG_STREAM
 from hotswap_events.topics import Topics
@@ -46,7 +48,8 @@ class RegistryAgent:
     """Publishes `RegistryState`s. `heads` is the table: model name → encoded `StreamHead`, bytes to bytes.
 
     `on_model_seen` is called before a model's first state is published, once per table entry: it may create the
-    model's topics again, in case the process that wrote the first event died before it did.
+    model's topics again, in case the process that wrote the first event died before it did. `on_retention` tells the
+    topics how long the model's records are kept, whenever that was set.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class RegistryAgent:
         heads: MutableMapping[bytes, bytes],
         *,
         on_model_seen: Callable[[str], Awaitable[None]] | None = None,
+        on_retention: Callable[[str, RequestRetention], Awaitable[None]] | None = None,
         care: RecordCare | None = None,
     ) -> None:
         self._registry = registry
@@ -67,17 +71,21 @@ class RegistryAgent:
         """Return when the state topic reflects the record. A retriable HotswapError means: read it again."""
         self._heads = heads
         self._on_model_seen = on_model_seen
+        self._on_retention = on_retention
         self.published_count = 0
         self.unreadable_count = 0
 
     async def _handle(self, record: InboundRecord) -> None:
         await self._registry.wait_for_offset(record.offset + 1)
-        model_name = self._model_name(record)
+        event = REGISTRY_CODEC.decode(record.value)
+        model_name = self._model_name(event, record)
         if model_name is None:
             return
         stream = self._registry.stream(model_name)
         if stream is None:
             return
+        if isinstance(event, Envelope) and isinstance(event.data, RequestRetentionSet):
+            await self._keep(model_name, stream.state.request_retention)
         key = model_name.encode()
         head = self._head(key)
         if head is not None and head.offset > stream.offset:
@@ -109,9 +117,18 @@ class RegistryAgent:
             self._heads[LOG_STREAM.encode()] = _encoder.encode(seen)
         self.published_count += 1
 
-    def _model_name(self, record: InboundRecord) -> str | None:
+    async def _keep(self, model_name: str, retention: RequestRetention | None) -> None:
+        """Tell the topics what holds now, which may be more than this record says."""
+        if retention is None or self._on_retention is None:
+            return
+        try:
+            await self._on_retention(model_name, retention)
+        except ConfigurationError as error:
+            # Starting again would not help; `hotswap-stream topics` says what differs.
+            _log.error("request_retention_not_set", model_name=model_name, cause=str(error))
+
+    def _model_name(self, event: Envelope | UnknownEvent | UnreadableEvent, record: InboundRecord) -> str | None:
         """Return whose event it is; None for what is no event (void by rule) and for what is named unlike any model."""
-        event = REGISTRY_CODEC.decode(record.value)
         if isinstance(event, UnreadableEvent):
             self.unreadable_count += 1
             _log.warning("registry_record_unreadable", offset=record.offset, cause=event.cause[:1_000])

@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 from aiokafka.partitioner import DefaultPartitioner
 
+from hotswap_events.dataset import RequestRetention
 from hotswap_events.topics import Topics, TopicSpec
 from hotswap_stream.agents.alert_agent import LAG_SECONDS, AlertAgent
 from hotswap_stream.agents.analysis_agent import AnalysisAgent
@@ -64,6 +65,7 @@ async def run_agents(
     stop: asyncio.Event,
     instance: str = "1",
     on_model_seen: Callable[[str], Awaitable[None]] | None = None,
+    on_retention: Callable[[str, RequestRetention], Awaitable[None]] | None = None,
     on_ready: Callable[[], None] | None = None,
     on_well: Callable[[], None] | None = None,
     clock: Clock,
@@ -77,8 +79,9 @@ async def run_agents(
     """Run until `stop` is set. Processes of one environment need an `instance` each, the same at every start.
 
     `registry` comes built and not started. `ensure_topics` creates topics that are missing; `on_model_seen` a model's
-    own, and may be called again for the same model. `on_ready` is called when the agents consume, and
-    `on_well` about once a second from then on, while the log is followed and no agent stands still.
+    own, and may be called again for the same model; `on_retention` with how long the model's records are kept.
+    `on_ready` is called when the agents consume, and `on_well` about once a second from then on, while the log is
+    followed and no agent stands still.
     `answers` finds the answers that feedback is about; without it feedback counts for nobody. `lag` says how many
     requests wait, asked every `alert_lag_seconds`, and `fleet` which workers live; without them no alert comes from
     that. `marks_file` is where this process marks the records that it has in hand, the same at every start and no other
@@ -98,7 +101,9 @@ async def run_agents(
     watch = ProgressWatch(asyncio.get_running_loop().time)
     marks = None if marks_file is None else ReadingMarks(marks_file)
     care = RecordCare(agents, topics, marks=marks)
-    registry_agent = RegistryAgent(registry, agents, topics, agents.table, on_model_seen=on_model_seen, care=care)
+    registry_agent = RegistryAgent(
+        registry, agents, topics, agents.table, on_model_seen=on_model_seen, on_retention=on_retention, care=care
+    )
     command_agent = CommandAgent(registry, agents, topics, care=care)
     partitions = analysis_partitions(topics)
     entries = agents.add_table("analysis", analysis_topic(topics), partitions=partitions)

@@ -57,6 +57,7 @@ from hotswap_stream.api.protocol.problems import EXCEPTION_HANDLERS, OIP_PATH
 from hotswap_stream.api.protocol.strict_bodies import require_strict
 from hotswap_stream.api.registry.as_of import provide_streams
 from hotswap_stream.api.registry.commands import ModelCommands, VersionCommands
+from hotswap_stream.api.registry.datasets import DatasetController, RetentionController
 from hotswap_stream.api.registry.event_stream import stream_events
 from hotswap_stream.api.registry.events import list_events
 from hotswap_stream.api.registry.models import ModelQueries
@@ -105,6 +106,8 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     RolloutCommands,
     ValidationPolicyController,
     ValidationSetController,
+    DatasetController,
+    RetentionController,
     clean_up_model,
     upload_artifact,
     artifact_from_uploads,

@@ -9,6 +9,8 @@ from hotswap_stream.application.artifacts.facts import TrialOfArtifact
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.artifacts.uploads.receiving import Uploads
 from hotswap_stream.application.clock import Clock, Ids
+from hotswap_stream.application.datasets.children import OrderedBuild
+from hotswap_stream.application.datasets.view import BuiltDataset
 from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.inference.gateway import InferenceGateway
 from hotswap_stream.application.keys.access import Openness
@@ -31,6 +33,9 @@ INFER_BYTES_MAX = 4 * 1_048_576
 
 StartTraining = Callable[[TrainingSpec, str | None], Awaitable[None]]
 """The run and the reason for it. Returns as soon as the run is accepted; a HotswapError says why it is not."""
+
+
+BuildDataset = Callable[[OrderedBuild], Awaitable[BuiltDataset]]
 
 
 class ApiServices(Struct, frozen=True, kw_only=True):
@@ -58,6 +63,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     requests_per_second_per_key_max: float | None = None
     """More of one key are refused with 429; None: no limit."""
     start_training: StartTraining | None = None
+    build_dataset: BuildDataset | None = None
+    """Builds datasets; without it, whoever asks for one is told so."""
     uploads: Uploads | None = None
     """Where models are uploaded to; without it, whoever uploads one is told so."""
     inference: InferenceGateway | None = None

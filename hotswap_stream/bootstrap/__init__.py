@@ -21,7 +21,10 @@ from hotswap_stream.bootstrap.clients import recorded_history as recorded_histor
 from hotswap_stream.bootstrap.clients import request_lag as request_lag
 from hotswap_stream.bootstrap.clients import window_reader as window_reader
 from hotswap_stream.bootstrap.data import DigitsKind as DigitsKind
+from hotswap_stream.bootstrap.data import build_dataset as build_dataset
 from hotswap_stream.bootstrap.data import data_profile as data_profile
+from hotswap_stream.bootstrap.data import dataset_children as dataset_children
+from hotswap_stream.bootstrap.data import export_dataset as export_dataset
 from hotswap_stream.bootstrap.data import held_out_digits as held_out_digits
 from hotswap_stream.bootstrap.data import write_digits as write_digits
 from hotswap_stream.bootstrap.environment import announce_broker as announce_broker

@@ -11,7 +11,7 @@ from hotswap_stream.bootstrap.clients import answer_lookup, request_lag
 from hotswap_stream.bootstrap.environment import connection, topics
 from hotswap_stream.bootstrap.monitoring.over_http import shown_over_http
 from hotswap_stream.bootstrap.registry import build_registry
-from hotswap_stream.bootstrap.topic_care import create_topics, model_topics_creator
+from hotswap_stream.bootstrap.topic_care import create_topics, model_topics_creator, retention_applier
 from hotswap_stream.bootstrap.webhooks import webhook_deliveries
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
@@ -82,6 +82,7 @@ async def run_control_agents(
             stop=stop,
             instance=instance,
             on_model_seen=model_topics_creator(settings),
+            on_retention=retention_applier(settings),
             on_ready=begin,
             on_well=say_well,
             clock=SystemClock(),

@@ -23,6 +23,7 @@ from hotswap_stream.bootstrap.clients import (
     recorded_history,
     window_reader,
 )
+from hotswap_stream.bootstrap.data import dataset_children
 from hotswap_stream.bootstrap.environment import broker_condition, connection, open_to, topics
 from hotswap_stream.bootstrap.mlflow.exporting import open_exports
 from hotswap_stream.bootstrap.mlflow.fetching import model_source
@@ -114,6 +115,7 @@ async def serve_api(
         open_registry(settings, "api") as registry,
         adopting(settings, registry),
         training_children(settings, registry) as children,
+        dataset_children(settings) as datasets,
         _inference_gateway(settings) as inference,
         FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,
         ObservationFollower(connection(settings).client_options(), topics(settings).observations) as traffic,
@@ -141,6 +143,7 @@ async def serve_api(
                 session_store=SessionFile(settings.home),
                 requests_per_second_per_key_max=settings.api_requests_per_second_per_key_max or None,
                 start_training=None if children is None else children.start,
+                build_dataset=datasets.build,
                 inference=inference,
                 infer_bytes_max=settings.api_infer_bytes_max,
                 infer_in_flight_max=settings.api_infer_in_flight_max,

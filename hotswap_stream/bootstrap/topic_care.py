@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from hotswap_events.dataset import RequestRetention
 from hotswap_events.topics import TopicSpec
 from hotswap_stream.adapters.kafka import topic_admin
 from hotswap_stream.adapters.kafka.seen_log import read_seen_log
@@ -34,6 +35,18 @@ def model_topics_creator(
             created.add(model_name)
 
     return ensure
+
+
+def retention_applier(settings: Settings) -> Callable[[str, RequestRetention], Awaitable[None]]:
+    """Return a function that tells the topics of a model how long records are kept."""
+    kafka, names = connection(settings), topics(settings)
+
+    async def apply(model_name: str, retention: RequestRetention) -> None:
+        specs = names.model_specs(model_name, partitions=settings.request_partitions, retention=retention)
+        await ensure_topics(kafka, specs, check=False)
+        await topic_admin.repair_topics(kafka, specs)
+
+    return apply
 
 
 async def existing_topics(settings: Settings) -> frozenset[str]:

@@ -21,6 +21,8 @@ COMMAND_MODULES = (
     "training.runs",
     "training.evaluate",
     "training.validation_sets",
+    "training.datasets",
+    "training.retention",
     "training.ordered_run",
     "triggers.triggers",
     "registry.models",

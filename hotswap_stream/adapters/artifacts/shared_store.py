@@ -27,6 +27,12 @@ class SharedArtifactStore:
         await self.references.refer(facts.digest)
         return await self._contents.put_artifact(content)
 
+    async def put_file(self, path: Path) -> ArtifactFacts:
+        """See ArtifactStore."""
+        facts = await self._contents.describe_file(path)
+        await self.references.refer(facts.digest)
+        return await self._contents.put_file(path)
+
     async def fetch(self, digest: str) -> LoadedArtifact:
         """See ArtifactStore."""
         return await self._contents.fetch(digest)

@@ -21,6 +21,7 @@ from hotswap_events.registry import ArtifactFacts
 from hotswap_stream.adapters.artifacts.backend import Backend
 from hotswap_stream.adapters.artifacts.marks import ObstoreMarks
 from hotswap_stream.application.artifacts.file import (
+    HEADER_BYTES_MAX,
     digest_hex,
     digest_of_artifact,
     pack_artifact,
@@ -81,6 +82,14 @@ class ObstoreArtifactStore:
         """See ArtifactStore."""
         return await asyncio.to_thread(self._put, content)
 
+    async def describe_file(self, path: Path) -> ArtifactFacts:
+        """Return digest and size of a file that would be kept. Errors as of `put_artifact`."""
+        return await asyncio.to_thread(self._describe_file, path)
+
+    async def put_file(self, path: Path) -> ArtifactFacts:
+        """See ArtifactStore."""
+        return await asyncio.to_thread(lambda: self._keep(self._describe_file(path), path))
+
     async def fetch(self, digest: str) -> LoadedArtifact:
         """See ArtifactStore."""
         return await asyncio.to_thread(self._fetch, digest)
@@ -110,8 +119,19 @@ class ObstoreArtifactStore:
         manifest = read_manifest(content)
         return ArtifactFacts(digest=digest_of_artifact(content), size_bytes=len(content), signature=manifest.signature)
 
+    def _describe_file(self, path: Path) -> ArtifactFacts:
+        with path.open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            self._check_size(size_bytes, "the artifact")
+            manifest = read_manifest(file.read(HEADER_BYTES_MAX + 8), size_bytes)
+            file.seek(0)
+            digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        return ArtifactFacts(digest=digest, size_bytes=size_bytes, signature=manifest.signature)
+
     def _put(self, content: bytes) -> ArtifactFacts:
-        facts = self._describe(content)
+        return self._keep(self._describe(content), content)
+
+    def _keep(self, facts: ArtifactFacts, content: bytes | Path) -> ArtifactFacts:
         digest, path = facts.digest, path_of(facts.digest)
         kept = self._size(digest)
         if kept is None or not self._is_intact(digest):
@@ -171,8 +191,10 @@ class ObstoreArtifactStore:
 
     def _is_intact(self, digest: str) -> bool:
         try:
+            if self._folder is not None:
+                return self._local_path(digest) is not None
             return digest_of_artifact(self._read(digest)) == digest
-        except (ArtifactTooLargeError, ArtifactNotFoundError):
+        except (ArtifactTooLargeError, ArtifactNotFoundError, DigestMismatchError):
             return False
 
     def _delete(self, digest: str) -> None:

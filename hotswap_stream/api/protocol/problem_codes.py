@@ -15,6 +15,7 @@ from hotswap_stream.application.artifacts.uploads.port import (
     WrongOffsetError,
 )
 from hotswap_stream.application.audit.explanation import ModelNotNamedError, UnknownAnswerError
+from hotswap_stream.application.datasets.errors import DatasetError
 from hotswap_stream.application.keys.changes import UnknownKeyError, WrongKeyError
 from hotswap_stream.application.mlflow.export import NotExportableError
 from hotswap_stream.application.mlflow.filters import FilterError
@@ -27,6 +28,7 @@ REFUSAL_STATUS: Mapping[RefusalCode, int] = {
     "unknown-model": 404,
     "unknown-version": 404,
     "unknown-rule": 404,
+    "unknown-dataset": 404,
     "unknown-rollout": 404,
     "unknown-run": 404,
     "duplicate-version": 409,
@@ -42,6 +44,7 @@ TITLES: Mapping[str, str] = {
     "unknown-model": "No such model",
     "unknown-version": "No such version",
     "unknown-rule": "No such rule",
+    "unknown-dataset": "No such dataset",
     "unknown-rollout": "No such rollout",
     "unknown-run": "No such training run",
     "unknown-key": "No such key",
@@ -65,6 +68,7 @@ TITLES: Mapping[str, str] = {
     "not-servable": "The model cannot be served",
     "source-refused": "The model cannot be taken from there",
     "not-exportable": "The version cannot be handed out",
+    "no-dataset": "The dataset cannot be built",
     "unknown-upload": "No such upload",
     "unknown-webhook": "No such webhook",
     "unknown-answer": "No such answer",
@@ -103,4 +107,5 @@ ERROR_STATUS: tuple[tuple[type[HotswapError], int, str], ...] = (
     (UnknownKeyError, 404, "unknown-key"),
     (WrongKeyError, 422, "invalid-value"),
     (UnreadableEventError, 409, "newer-release"),
+    (DatasetError, 422, "no-dataset"),
 )

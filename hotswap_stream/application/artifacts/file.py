@@ -6,6 +6,7 @@ can open it. Layout: 8 bytes little-endian header length, the header (JSON), the
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -43,7 +44,9 @@ class ArtifactFormatError(HotswapError):
     """The bytes are not an artifact: no safetensors file, or its manifest is missing or wrong."""
 
 
-class _Tensor(Struct, frozen=True, forbid_unknown_fields=True):
+class TensorEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """A tensor as the header of a safetensors file has it."""
+
     dtype: str
     shape: list[Annotated[int, Meta(ge=0)]]
     data_offsets: tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]]
@@ -51,7 +54,7 @@ class _Tensor(Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Header(Struct, frozen=True):
     metadata: dict[str, str]
-    tensors: dict[str, _Tensor]
+    tensors: dict[str, TensorEntry]
     data_start: int
 
 
@@ -66,7 +69,7 @@ class TensorPlace(Struct, frozen=True):
 
 _RAW_HEADER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _METADATA = msgspec.json.Decoder(dict[str, str])
-_TENSOR = msgspec.json.Decoder(_Tensor)
+_TENSOR = msgspec.json.Decoder(TensorEntry)
 _MANIFEST = msgspec.json.Decoder(ArtifactManifest)
 
 
@@ -96,16 +99,33 @@ def pack_artifact(manifest: ArtifactManifest, weights: bytes) -> bytes:
         ArtifactFormatError: The weights are no safetensors file.
     """
     header = _read_header(weights, len(weights))
+    in_file_order = sorted(header.tensors.items(), key=lambda item: (item[1].data_offsets, item[0]))
+    packed = artifact_header(manifest, dict(in_file_order), header.metadata)
+    return b"".join((packed, memoryview(weights)[header.data_start :]))
+
+
+def artifact_header(
+    manifest: ArtifactManifest, tensors: Mapping[str, TensorEntry], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """Return what stands before the tensors' bytes in an artifact file.
+
+    Args:
+        manifest: The manifest.
+        tensors: In the order of the file.
+        metadata: Other metadata of the safetensors file.
+
+    Raises:
+        ArtifactFormatError: It would be too large.
+    """
     text = _manifest_text(manifest)
     if len(text) > MANIFEST_BYTES_MAX:
         raise ArtifactFormatError(f"manifest has {len(text)} bytes; at most {MANIFEST_BYTES_MAX} are allowed")
-    in_file_order = sorted(header.tensors.items(), key=lambda item: (item[1].data_offsets, item[0]))
-    entries: dict[str, object] = {"__metadata__": dict(sorted((header.metadata | {MANIFEST_KEY: text}).items()))}
-    packed = msgspec.json.encode(entries | dict(in_file_order))
+    entries: dict[str, object] = {"__metadata__": dict(sorted(({**(metadata or {}), MANIFEST_KEY: text}).items()))}
+    packed = msgspec.json.encode({**entries, **tensors})
     packed += b" " * (-(8 + len(packed)) % ALIGNMENT_BYTES)
     if len(packed) > HEADER_BYTES_MAX:
         raise ArtifactFormatError(f"header has {len(packed)} bytes; at most {HEADER_BYTES_MAX} are allowed")
-    return b"".join((len(packed).to_bytes(8, "little"), packed, memoryview(weights)[header.data_start :]))
+    return len(packed).to_bytes(8, "little") + packed
 
 
 def _manifest_text(manifest: ArtifactManifest) -> str:
@@ -202,7 +222,7 @@ def _read_header(content: bytes | memoryview, size_bytes: int) -> _Header:
     return _Header(metadata=metadata, tensors=tensors, data_start=data_start)
 
 
-def _check_offsets(tensors: dict[str, _Tensor], data_bytes: int) -> None:
+def _check_offsets(tensors: dict[str, TensorEntry], data_bytes: int) -> None:
     position = 0
     for name, tensor in sorted(tensors.items(), key=lambda item: item[1].data_offsets):
         start, end = tensor.data_offsets

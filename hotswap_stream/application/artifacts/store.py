@@ -71,6 +71,9 @@ class ArtifactStore(Protocol):
             ArtifactTooLargeError: It has too many bytes.
         """
 
+    async def put_file(self, path: Path) -> ArtifactFacts:
+        """Keep an artifact that is a file, without holding it in memory. Errors as of `put_artifact`."""
+
     async def fetch(self, digest: str) -> LoadedArtifact:
         """Read an artifact and check it.
 

@@ -9,7 +9,7 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def retention_text(retention: RequestRetention) -> str:
-    """Return how long requests are kept, as `7 d, at most 1,048,576 bytes a partition`."""
+    """Return how long requests are kept, as `7 d, at most 16,777,216 bytes a partition`."""
     unit, name = next(((unit, name) for unit, name in _UNITS if not retention.seconds % unit), (1, "s"))
     size = "" if retention.partition_bytes is None else f", at most {retention.partition_bytes:,} bytes a partition"
     return f"{retention.seconds // unit} {name}{size}"

@@ -41,8 +41,9 @@ async def examine(settings: Settings) -> list[Finding]:
         except LogUnavailableError as error:
             text = f"the log cannot be read: {error}"
             found.append(Finding(weight="must", about="registry", found=text, do="hotswap-stream audit verify"))
-    for model_name in states:
-        specs.extend(names.model_specs(model_name, partitions=settings.request_partitions))
+    for model_name, state in states.items():
+        kept = state.request_retention
+        specs.extend(names.model_specs(model_name, partitions=settings.request_partitions, retention=kept))
     checked = await check_topics(settings, [spec for spec in specs if spec.name in existing])
     embedded = running_broker(settings) is not None
     found += topic_findings(

@@ -21,6 +21,8 @@ from hotswap_stream.errors import AuthenticationError, HotswapError
 
 if TYPE_CHECKING:
     from hotswap_stream.application.audit.explanation import ExplainedAnswer
+    from hotswap_stream.application.datasets.order import DatasetOrder
+    from hotswap_stream.application.datasets.view import BuiltDataset
     from hotswap_stream.application.inference.fleet import ModelFleet
     from hotswap_stream.application.monitoring.health import ModelHealth
     from hotswap_stream.application.registry.feed import EntryFilter, EventPage
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 _Decoded = TypeVar("_Decoded")
 REFUSAL_CODES = frozenset(get_args(RefusalCode))
+DATASET_SECONDS_MAX = 3_600.0
+"""How long an API may build a dataset."""
 LOOK_SECONDS = 1.0
 """Between two looks for new events."""
 ANSWER_BYTES_MAX = 64 * 1024**2
@@ -78,6 +82,27 @@ class ApiPlane:
             return msgspec.structs.replace(made, refusal=_refusal(problem))
         if problem.code == "contention":
             return msgspec.structs.replace(made, status="failed", detail=problem.detail)
+        raise self._failed(response, problem)
+
+    async def build_dataset(self, model_name: str, order: "DatasetOrder", command: dict[str, Any]) -> "BuiltDataset":
+        """Have the API build a dataset, and wait for it."""
+        from hotswap_stream.application.datasets.view import BuiltDataset, DatasetView
+
+        body = {**msgspec.to_builtins(order), "command_id": command["command_id"], "reason": command["reason"]}
+        response = await self._request(
+            method="POST",
+            url=f"{calls.model_path(model_name)}/datasets",
+            json=body,
+            headers={} if self._has_key else {"X-Actor": command["actor"]},
+            timeout=DATASET_SECONDS_MAX,
+        )
+        made = CommandResult(command_id=command["command_id"], model_name=model_name, status="accepted")
+        if response.is_success:
+            return BuiltDataset(result=made, dataset=_decoded(response, DatasetView))
+        problem = self._problem(response)
+        if problem.code in REFUSAL_CODES:
+            refused = msgspec.structs.replace(made, status="refused", refusal=_refusal(problem))
+            return BuiltDataset(result=refused)
         raise self._failed(response, problem)
 
     async def fleets(self, model_name: str | None, *, listens: bool = True) -> "tuple[ModelFleet, ...] | Refusal":

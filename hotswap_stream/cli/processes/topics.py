@@ -90,7 +90,8 @@ async def _created(settings: "Settings") -> "list[TopicSpec]":
         state = states.get(model_name)
         if state is not None:
             await ensure(model_name)
-        specs.extend(names.model_specs(model_name, partitions=partitions))
+        kept = None if state is None else state.request_retention
+        specs.extend(names.model_specs(model_name, partitions=partitions, retention=kept))
         # One that is there may serve a version that was in production before, or is not yet.
         if names.windows(model_name) in existing:
             specs.extend(names.windows_specs(model_name, partitions=partitions))

@@ -79,6 +79,7 @@ def after_refusal(refusal: "Refusal", model_name: str | None, model_version: str
         "unknown-rollout": f"{PROGRAM} rollout list {model_name}",
         "unknown-run": f"{PROGRAM} runs list {model_name}",
         "unknown-rule": f"{PROGRAM} alert-policy show {model_name}",
+        "unknown-dataset": f"{PROGRAM} dataset list {model_name}",
         "sequence-mismatch": f"{PROGRAM} events --model {model_name} --last 5",
         "conflict": f"{PROGRAM} events --model {model_name} --last 5",
     }

@@ -87,8 +87,8 @@ DESCRIBED: list[tuple[RegistryEvent, str]] = [
         "set the request retention of digits to 2 d",
     ),
     (
-        RequestRetentionSet(retention=RequestRetention(seconds=90, partition_bytes=1_048_576)),
-        "set the request retention of digits to 90 s, at most 1,048,576 bytes a partition",
+        RequestRetentionSet(retention=RequestRetention(seconds=90, partition_bytes=16_777_216)),
+        "set the request retention of digits to 90 s, at most 16,777,216 bytes a partition",
     ),
 ]
 """Event → how it is told."""
