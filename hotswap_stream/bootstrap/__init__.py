@@ -65,6 +65,7 @@ from hotswap_stream.bootstrap.topic_care import ensure_control_topics as ensure_
 from hotswap_stream.bootstrap.topic_care import existing_topics as existing_topics
 from hotswap_stream.bootstrap.topic_care import model_topics_creator as model_topics_creator
 from hotswap_stream.bootstrap.topic_care import repair_topics as repair_topics
+from hotswap_stream.bootstrap.topic_care import retention_applier as retention_applier
 from hotswap_stream.bootstrap.training import open_training as open_training
 from hotswap_stream.bootstrap.training import packed_set as packed_set
 from hotswap_stream.bootstrap.trials import graph_exporter as graph_exporter

@@ -16,6 +16,10 @@ class NotReproducibleError(HotswapError):
     """The answer and the request do not belong together; the message says why."""
 
 
+class ExchangeNotFoundError(HotswapError):
+    """The request, or its answer, is not in its topic; the message says which and what is there."""
+
+
 class ExactModel(Protocol):
     """A version that computes passes of a given size, instead of one of its own choice."""
 

@@ -94,10 +94,13 @@ async def _reproduce_by_id(settings: "Settings", model: str, request_id: str) ->
 async def _reproduce(settings: "Settings", model: str, partition: int, offset: int) -> Finding:
     from hotswap_events.version_options import F32
     from hotswap_stream import bootstrap
-    from hotswap_stream.application.audit.reproduce import NotReproducibleError
+    from hotswap_stream.application.audit.reproduce import ExchangeNotFoundError, NotReproducibleError
     from hotswap_stream.application.audit.reproduce import reproduce as compute_again
 
-    recorded = await bootstrap.recorded_answer(settings, model, partition=partition, offset=offset)
+    try:
+        recorded = await bootstrap.recorded_answer(settings, model, partition=partition, offset=offset)
+    except ExchangeNotFoundError as error:
+        raise ExchangeNotFoundError(f"{error}; {await _kept(settings, model)}") from error
     response = recorded.response
     facts = response.parameters
     digest, executor, padded = facts.artifact_digest, facts.executor, facts.padded_batch_size
@@ -133,6 +136,17 @@ async def _reproduce(settings: "Settings", model: str, partition: int, offset: i
         equal=reproduction.equal,
         reproduction=reproduction,
     )
+
+
+async def _kept(settings: "Settings", model: str) -> str:
+    """Return how far back answers can be computed again."""
+    from hotswap_events.dataset import RequestRetention
+    from hotswap_stream import bootstrap
+    from hotswap_stream.application.descriptions.dataset import retention_text
+
+    async with bootstrap.open_registry(settings) as registry:
+        kept = registry.state(model).request_retention
+    return f"requests and answers of {model} are kept for {retention_text(kept or RequestRetention())}"
 
 
 def _outputs(response: "InferResponse") -> dict[str, Any]:

@@ -10,15 +10,12 @@ from msgspec import Struct
 
 from hotswap_events.answers import AnswerTags, ModelTags, read_answer
 from hotswap_events.topics import Topics
-from hotswap_stream.errors import HotswapError, LogUnavailableError
+from hotswap_stream.application.audit.reproduce import ExchangeNotFoundError
+from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.reading import read_to
 
 POLL_MS = 500
-
-
-class ExchangeNotFoundError(HotswapError):
-    """The request, or its answer, is not in its topic; the message says which and what is there."""
 
 
 class Exchange(Struct, frozen=True):
