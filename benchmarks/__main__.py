@@ -9,6 +9,7 @@ from pathlib import Path
 BENCHMARKS = (
     "broker_start",
     "registry_fold",
+    "dataset_build",
     "routing",
     "false_alarms",
     "detection",

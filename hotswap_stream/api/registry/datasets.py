@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
-from litestar import Controller, Response, get, post, put
+from litestar import Controller, Request, Response, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, PathParameter
 from litestar.response import Stream
@@ -12,7 +12,7 @@ from litestar.response import Stream
 from hotswap_events.commands import SetRequestRetention
 from hotswap_events.dataset import RequestRetention
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
-from hotswap_stream.api.commands.context import CommandBody, Headers, command_context
+from hotswap_stream.api.commands.context import CommandBody, Headers, command_context, nothing_unread
 from hotswap_stream.api.commands.dispatch import Dispatch
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
@@ -38,7 +38,10 @@ NO_BUILDING = ResponseSpec(Problem, generate_examples=False, description="This s
 DatasetInPath = Annotated[str, PathParameter(description="Digest of the dataset, or a name of it.")]
 
 
-class DatasetBody(CommandBody, DatasetOrder, frozen=True, kw_only=True, omit_defaults=True):
+class DatasetBody(CommandBody, frozen=True):
+    """A dataset that is to be built."""
+
+    order: DatasetOrder = DatasetOrder()
     """Which requests, and what of what turned out about them; what is left out is taken as far as it is there."""
 
 
@@ -68,16 +71,21 @@ class DatasetController(Controller):
         responses=PROBLEM_RESPONSES | {501: NO_BUILDING},
     )
     async def build(
-        self, runtime: Runtime, command_headers: Headers, model_name: ModelNameInPath, data: JSONBody[DatasetBody]
+        self,
+        request: Request[Any, Any, Any],
+        runtime: Runtime,
+        command_headers: Headers,
+        model_name: ModelNameInPath,
+        data: JSONBody[DatasetBody],
     ) -> DatasetView:
         """Build a dataset and wait for it. The same query gives the same digest while the topics keep the records."""
+        await nothing_unread(request, data)
         build = runtime.services.build_dataset
         if build is None:
             raise ProblemError(501, "not-carried", "this server builds no datasets; use `hotswap-stream dataset build`")
         context = command_context(command_headers, data, runtime.services.ids)
-        own = {name: getattr(data, name) for name in DatasetOrder.__struct_fields__}
         command = {name: value for name, value in context.fields().items() if value is not None}
-        built = await build(OrderedBuild(model_name=model_name, order=DatasetOrder(**own), command=command))
+        built = await build(OrderedBuild(model_name=model_name, order=data.order, command=command))
         if built.result.refusal is not None:
             raise refused(built.result.refusal, command_id=context.command_id)
         if built.dataset is None:

@@ -88,7 +88,7 @@ class ApiPlane:
         """Have the API build a dataset, and wait for it."""
         from hotswap_stream.application.datasets.view import BuiltDataset, DatasetView
 
-        body = {**msgspec.to_builtins(order), "command_id": command["command_id"], "reason": command["reason"]}
+        body = {"order": msgspec.to_builtins(order), "command_id": command["command_id"], "reason": command["reason"]}
         response = await self._request(
             method="POST",
             url=f"{calls.model_path(model_name)}/datasets",
