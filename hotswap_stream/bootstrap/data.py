@@ -213,8 +213,8 @@ async def export_dataset(settings: Settings, digest: str, target: Path) -> int:
         DatasetError: The file's name says nothing of this.
         HotswapError: The store does not have it, or does not answer.
     """
+    from hotswap_stream.adapters.datasets.exports import EXPORTS
     from hotswap_stream.adapters.evaluation.set_artifacts import unpack_set
-    from hotswap_stream.adapters.evaluation.set_exports import EXPORTS
 
     write = EXPORTS.get(target.suffix)
     if write is None:

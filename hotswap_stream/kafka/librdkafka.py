@@ -9,6 +9,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 _log = structlog.get_logger(__name__)
 
+BULK_PREFETCH_KIBIBYTES = 16 * 1024
+BULK_FETCH_BYTES = 16 * 1024**2
 ASK_SECONDS_MAX = 5.0
 """The longest wait for an answer about a topic or a partition."""
 
@@ -40,6 +42,25 @@ def tail_consumer(options: Mapping[str, Any], worker: str, *, group: str | None 
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 20,  # a broker says only then that a partition has ended
             "auto.offset.reset": "earliest",
+        },
+        logger=client_logger(),
+    )
+
+
+def bulk_consumer(options: Mapping[str, Any], name: str) -> Consumer:
+    """Return a consumer outside any group that reads long ranges, with little of them in memory."""
+    return Consumer(
+        {
+            **options,
+            **READING,
+            "group.id": name,  # librdkafka wants one; nothing is committed to it
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "queued.max.messages.kbytes": BULK_PREFETCH_KIBIBYTES,
+            "fetch.message.max.bytes": BULK_FETCH_BYTES // 4,
+            "fetch.max.bytes": BULK_FETCH_BYTES,
+            "receive.message.max.bytes": 4 * BULK_FETCH_BYTES,
         },
         logger=client_logger(),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, Message, TopicPartition
 from msgspec import Struct
 
 from hotswap_events.dataset import OffsetRange
@@ -12,14 +12,12 @@ from hotswap_stream.application.datasets.errors import DatasetError
 from hotswap_stream.application.datasets.order import DatasetOrder, Held, Places
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka.blocking_reads import read_to_ends
-from hotswap_stream.kafka.librdkafka import READING, client_logger, partition_count, watermarks
+from hotswap_stream.kafka.librdkafka import bulk_consumer, partition_count, watermarks
 from hotswap_stream.kafka.unreadable_batches import reading_on
 from hotswap_stream.workers.datasets.labels import FeedbackRecord
 from hotswap_stream.workers.inference.requests.records import RequestRecord, records_of
 
 ASK_SECONDS_MAX = 10.0
-PREFETCH_KIBIBYTES = 16 * 1024
-MESSAGE_BYTES_MAX = 16 * 1024**2
 
 
 class DatasetTopics(Struct, frozen=True):
@@ -40,21 +38,7 @@ class DatasetReader:
     ) -> None:
         self._topics = topics
         self._read_on = reading_on(client_options)
-        self._consumer = Consumer(
-            {
-                **librdkafka_options,
-                **READING,
-                "group.id": "datasets",  # librdkafka wants one; nothing is committed to it
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "queued.max.messages.kbytes": PREFETCH_KIBIBYTES,
-                "fetch.message.max.bytes": 4 * 1024**2,
-                "fetch.max.bytes": MESSAGE_BYTES_MAX,
-                "receive.message.max.bytes": 4 * MESSAGE_BYTES_MAX,
-            },
-            logger=client_logger(),
-        )
+        self._consumer = bulk_consumer(librdkafka_options, "datasets")
 
     def __enter__(self) -> Self:
         return self
