@@ -28,8 +28,8 @@ class Listed(Struct):
 
 ENTRIES = (Entry("digits", 1), Entry("fraud", 2))
 PRINT_NOTHING_OR_ONE_LINE = {
-    "up", "worker", "agents", "api", "broker", "demo", "run-training",  # until stopped, or a story
-    "generate-data", "validation-set pack",  # `--output` is their file
+    "up", "worker", "agents", "api", "broker", "demo", "run-training", "run-dataset-build",  # until stopped, or a story
+    "generate-data", "validation-set pack", "dataset export",  # `--output` is their file
     "webhooks secret",  # the secret and nothing else
 }  # fmt: skip
 
