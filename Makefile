@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed-all
 INSTALLED_DEV := $(VENV)/.installed-dev
-# Processes that share the tests, each with a broker of its own: one more than there are cores, because tests also wait.
-JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) < 8 ? $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1 : 8)))
+# Processes that share the tests, each with a broker of its own: two more than there are cores, because tests also wait.
+# With one more, six tenths of two cores were busy.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+JOBS ?= $(shell echo $$(($(CORES) < 7 ? $(CORES) + 2 : 8)))
 # Every process of ours that a test starts would compile the whole product again where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 

@@ -1,5 +1,6 @@
 """Fixtures every test may use. The broker is a real Apache Kafka: when it cannot start, tests fail, they never skip."""
 
+import gc
 import os
 import re
 import uuid
@@ -54,6 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         longest[item.path] = max(longest.get(item.path, 0.0), _seconds_allowed(item))
     # Processes share the files. One that is begun as the last keeps all others waiting.
     items.sort(key=lambda item: (-longest[item.path], _tier(item) not in TIERS_WITH_A_BROKER))
+
+
+def pytest_collection_finish() -> None:
+    """Leave out what all modules brought whenever garbage is collected: it stays to the end, and it is much."""
+    gc.collect()
+    gc.freeze()
 
 
 def _tier(item: pytest.Item) -> str:

@@ -85,6 +85,7 @@ def assert_published(act: Act) -> None:
     assert act.figures["accuracy_of_v2"] > 0.9
 
 
+@pytest.mark.executed
 @pytest.mark.timeout(600)
 async def test_the_demo_loses_nothing_and_plays_all_acts(tmp_path: Path) -> None:
     """What a part plays alone is in the unit tests. Half the usual requests: most of them come while it trains."""
