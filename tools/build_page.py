@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = "hotswap_stream/api/page/assets"
 NPM_SECONDS_MAX = 300
-BUILD_SECONDS_MAX = 60
+BUILD_SECONDS_MAX = 300
 SAID_CHARACTERS_MAX = 2_000
 
 _OPTIONS = (

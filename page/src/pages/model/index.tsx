@@ -41,7 +41,9 @@ function OfModel({ name }: { name: string }) {
   return (
     <>
       <PageHead title={name} json={`${at}${moment}`} cli={asOf.value === null ? `hotswap-stream versions ${name}` : `hotswap-stream audit show ${name} --as-of ${asOf.value}`}>
-        <Buttons actions={own} />
+        <span class="actions" data-sequence={steps.value?.sequence}>
+          <Buttons actions={own} />
+        </span>
         <Barred />
       </PageHead>
       <Shown asked={model} name={`the model ${name}`}>

@@ -133,7 +133,7 @@ function Shown({ line }: { line: Line }) {
         return (
           <span key={one.metric + one.model_version}>
             {" · "}
-            {named(one.metric)} {one.lower !== undefined && one.upper !== undefined && `${write(one.lower)} … ${write(one.upper)} `}
+            {named(one.metric)} {typeof one.lower === "number" && typeof one.upper === "number" && `${write(one.lower)} … ${write(one.upper)} `}
             <span class={TONES_OF[one.verdict]}>{one.verdict}</span>
           </span>
         );

@@ -1,6 +1,6 @@
 /** What the evidence says: in words, and in the order in which somebody looks at it. */
 import { signed, trimmed } from "../../frame/format";
-import type { Rollout } from "../../store/api";
+import type { Rollout, RolloutShown } from "../../store/api";
 import { evidenceKey } from "../../store/now";
 import type { Evidence, Verdict } from "../../stream/messages";
 
@@ -27,17 +27,20 @@ export function fromAnalyses(name: string, rollout: Rollout): Map<string, Eviden
         verdict: one.outcome === "failed" ? "harmful" : one.outcome === "successful" ? "passed" : one.count ? "undecided" : "no-data",
         at: analysis.recorded_at,
         registry_offset: 0,
+        watermark: analysis.watermark,
+        status: "running",
+        arms: rollout.arms,
         compared_with: one.threshold !== null && one.threshold !== undefined && !one.margin ? "threshold" : "baseline",
         count: one.count,
-        ...given("value", one.value),
-        ...given("baseline_value", one.baseline_value),
-        ...given("baseline_count", one.baseline_count),
-        ...given("lower", one.lower),
-        ...given("upper", one.upper),
-        ...given("margin", one.margin),
-        ...given("threshold", one.threshold),
-        ...given("estimate", difference && one.value !== null && one.value !== undefined ? one.value - (one.baseline_value ?? 0) : one.value),
-        ...given("limit", one.threshold ?? (one.margin === null || one.margin === undefined ? null : -one.margin)),
+        value: one.value ?? null,
+        baseline_value: one.baseline_value ?? null,
+        baseline_count: one.baseline_count ?? null,
+        lower: one.lower ?? null,
+        upper: one.upper ?? null,
+        margin: one.margin ?? null,
+        threshold: one.threshold ?? null,
+        estimate: difference && one.value !== null && one.value !== undefined ? one.value - (one.baseline_value ?? 0) : one.value ?? null,
+        limit: one.threshold ?? (one.margin === null || one.margin === undefined ? null : -one.margin) ?? null,
       };
       const key = evidenceKey(record);
       found.set(key, [...(found.get(key) ?? []), record]);
@@ -47,13 +50,6 @@ export function fromAnalyses(name: string, rollout: Rollout): Map<string, Eviden
 }
 
 /** The way of each metric as the API remembers it. */
-export interface RolloutShown {
-  readonly latest: readonly Evidence[];
-  readonly history: readonly { readonly model_version: string; readonly metric: string; readonly points: readonly Point[] }[];
-}
-
-type Point = Pick<Evidence, "at" | "verdict"> & { readonly count: number; readonly step_index: number | null } & Readonly<Record<"estimate" | "lower" | "upper" | "limit", number | null>>;
-
 export function fromTopic(shown: RolloutShown): Map<string, Evidence[]> {
   const found = new Map<string, Evidence[]>();
   for (const last of shown.latest) {
@@ -62,17 +58,13 @@ export function fromTopic(shown: RolloutShown): Map<string, Evidence[]> {
     const before = points
       .filter((point) => point.at < last.at)
       .map(({ at, verdict, count, ...figures }) => {
-        const known = Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== null));
-        return { ...same, at, verdict, count, ...known } as Evidence;
+        return { ...same, at, verdict, count, ...figures };
       });
     found.set(evidenceKey(last), [...before, last]);
   }
   return found;
 }
 
-function given<Name extends string>(name: Name, value: number | null | undefined): Partial<Record<Name, number>> {
-  return value === null || value === undefined ? {} : ({ [name]: value } as Record<Name, number>);
-}
 
 export function ordered<T extends { readonly points: readonly Evidence[]; readonly key: string }>(all: readonly T[]): T[] {
   const rank = (one: T): number => ORDER.indexOf(one.points.at(-1)?.verdict ?? "no-data");
@@ -89,15 +81,15 @@ export function written(record: Evidence): (value: number) => string {
 
 /** The evidence in one sentence, with what would end it. */
 export function sentence(record: Evidence): string {
-  const { lower, upper, limit, model_version: candidate, baseline_version: baseline } = record;
-  if (lower === undefined || upper === undefined) return `Nothing of ${candidate} was counted yet.`;
+  const { lower, upper, limit, harm_limit: harmful, model_version: candidate, baseline_version: baseline } = record;
+  if (lower === undefined || lower === null || upper === undefined || upper === null) return `Nothing of ${candidate} was counted yet.`;
   const write = written(record);
   const points = SHARES.has(record.metric) && record.compared_with !== "threshold" ? " points" : "";
   const of = record.compared_with === "threshold" ? "" : ` of ${baseline}`;
   const between = `${candidate} is between ${write(lower)} and ${write(upper)}${points}${of}`;
-  const bound = limit === undefined ? "" : `; the limit is ${write(limit)}`;
+  const bound = limit === undefined || limit === null ? "" : `; the limit is ${write(limit)}`;
   const [good, harm] = record.lower_is_better ? ["upper", "lower"] : ["lower", "upper"];
-  const zero = record.compared_with === "threshold" ? "the limit" : "0";
+  const zero = harmful === undefined || harmful === null ? (record.compared_with === "threshold" ? "the limit" : "0") : write(harmful);
   const end =
     record.verdict === "passed"
       ? past(record)
@@ -105,10 +97,10 @@ export function sentence(record: Evidence): string {
         : "Passed by the test, which may tell before the whole interval is on the good side."
       : record.verdict === "harmful"
         ? "Harm: the whole interval is on the bad side."
-        : `Advances when the ${good} end passes ${limit === undefined ? zero : write(limit)}; aborts when the ${harm} end passes ${zero}.`;
+        : `Advances when the ${good} end passes ${bound ? write(limit ?? 0) : zero}; aborts when the ${harm} end passes ${zero}.`;
   return `${between}${bound}. ${end} True at every look.`;
 }
 
 function past({ lower, upper, limit, lower_is_better: low }: Evidence): boolean {
-  return limit !== undefined && (low ? (upper ?? Infinity) < limit : (lower ?? -Infinity) > limit);
+  return limit !== undefined && limit !== null && (low ? (upper ?? Infinity) < limit : (lower ?? -Infinity) > limit);
 }

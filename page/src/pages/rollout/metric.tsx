@@ -14,7 +14,7 @@ export function Metric({ points: all, recorded }: { points: readonly Evidence[];
   // A difference and a value held to a threshold are figures of two kinds: one axis has one of them.
   const points = all.filter((point) => point.compared_with === last.compared_with && point.step_index === last.step_index);
   const write = written(last);
-  const first = points.findIndex((point) => point.lower !== undefined);
+  const first = points.findIndex((point) => typeof point.lower === "number");
   return (
     <Panel
       title={
@@ -42,7 +42,7 @@ export function Metric({ points: all, recorded }: { points: readonly Evidence[];
       <p>{sentence(last)}</p>
       <p class="soft small">
         {count(last.count ?? 0)} answers of {last.model_version}
-        {last.baseline_count !== undefined && `, ${count(last.baseline_count)} of ${last.baseline_version}`} · {recorded ? "as recorded" : `next look in about a second`}
+        {typeof last.baseline_count === "number" && `, ${count(last.baseline_count)} of ${last.baseline_version}`} · {recorded ? "as recorded" : `next look in about a second`}
       </p>
       {first >= 0 && (
         <details>
@@ -64,9 +64,9 @@ export function Metric({ points: all, recorded }: { points: readonly Evidence[];
                   <tr key={point.at}>
                     <td class="w">{clock(point.at)}</td>
                     <td class="n">{count(point.count ?? 0)}</td>
-                    <td class="n">{point.lower === undefined ? "–" : write(point.lower)}</td>
-                    <td class="n">{point.estimate === undefined ? "–" : write(point.estimate)}</td>
-                    <td class="n">{point.upper === undefined ? "–" : write(point.upper)}</td>
+                    <td class="n">{typeof point.lower === "number" ? write(point.lower) : "–"}</td>
+                    <td class="n">{typeof point.estimate === "number" ? write(point.estimate) : "–"}</td>
+                    <td class="n">{typeof point.upper === "number" ? write(point.upper) : "–"}</td>
                     <td>{point.verdict}</td>
                   </tr>
                 ))}
