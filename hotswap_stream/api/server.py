@@ -17,6 +17,7 @@ from hotswap_stream.api.protocol.connections import ConnectionLimits
 from hotswap_stream.api.protocol.head_requests import HeadAsGet
 from hotswap_stream.api.protocol.http_protocol import ServerConfig
 from hotswap_stream.api.protocol.site_guard import SiteGuard
+from hotswap_stream.api.queries.not_modified import NotModified
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.errors import ConfigurationError, HotswapError
 
@@ -98,7 +99,7 @@ async def serve(
     """
     hosts = AllowedHosts((*own_names(host), *allowed_hosts))
     config = ServerConfig(
-        SiteGuard(HeadAsGet(InferPath(app)), hosts),
+        SiteGuard(HeadAsGet(NotModified(InferPath(app))), hosts),
         limits=limits or ConnectionLimits(),
         host=host,
         port=port,

@@ -24,7 +24,7 @@ from hotswap_stream.errors import LogUnavailableError
 async def list_windows(
     runtime: Runtime,
     model_name: ModelNameInPath,
-    after: Annotated[str | None, QueryParameter(description="Only keys behind this one.")] = None,
+    after_key: Annotated[str | None, QueryParameter(description="Only keys behind this one.")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=WINDOWS_IN_PAGE_MAX)] = 100,
 ) -> ModelWindows:
     """The series of a model that takes windows, by key: how many steps of each are kept, and whether that is enough."""
@@ -42,4 +42,4 @@ async def list_windows(
     active = stream.state.active
     # An artifact is only looked into where there are windows.
     manifest = None if active is None or not folds else await manifest_of(runtime, active)
-    return model_windows(model_name, folds, manifest, after=after, limit=limit)
+    return model_windows(model_name, folds, manifest, after=after_key, limit=limit)

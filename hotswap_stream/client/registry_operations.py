@@ -71,7 +71,7 @@ class RegistryOperations(ABC, Generic[AnswerT, InferenceT]):
 
     def models(self, *, after: str | None = None, limit: int | None = None) -> AnswerT:
         """A page of models with what is in production."""
-        return self._json(calls.query("/api/models", {"after": after, "limit": limit}))
+        return self._json(calls.query("/api/models", {"after_name": after, "limit": limit}))
 
     def model(self, model_name: str) -> AnswerT:
         """One model."""

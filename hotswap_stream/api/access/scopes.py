@@ -14,6 +14,7 @@ from litestar.handlers import BaseRouteHandler
 from hotswap_events import keys
 from hotswap_stream.api.access.callers import Scope, caller_of
 from hotswap_stream.api.protocol.problems import ProblemError
+from hotswap_stream.api.queries.own_writes import know_of
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.application.keys.access import Caller
 
@@ -58,6 +59,7 @@ async def guard_access(connection: ASGIConnection[Any, Any, Any, Any], handler: 
             check_scope(runtime, scope, scopes)
         else:
             check_access(runtime, scope, scopes, _model_of(connection, handler))
+        await know_of(connection)
 
 
 def _model_of(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> str | None:

@@ -9,6 +9,7 @@ from copy import deepcopy
 
 from litestar import Litestar
 
+from hotswap_events.bounds import INT64_MAX
 from hotswap_stream.api.protocol.document_schemas import (
     REFERENCE,
     JsonObject,
@@ -17,6 +18,7 @@ from hotswap_stream.api.protocol.document_schemas import (
     mend_parameter,
 )
 from hotswap_stream.api.protocol.mlflow_form import is_mlflow
+from hotswap_stream.api.protocol.parameters import AFTER, reads_the_log
 from hotswap_stream.api.protocol.problems import MEDIA_TYPE, is_oip
 
 METHODS = ("get", "put", "post", "delete", "patch")
@@ -30,6 +32,37 @@ _HEADERS: dict[str, JsonObject] = {
     "503": _RETRY_AFTER,
 }
 _ETAG = {"schema": {"type": "string"}, "description": "The model's sequence, in quotes: send it as If-Match."}
+_NOT_MODIFIED: JsonObject = {
+    "description": "As the client has it, by If-None-Match",
+    "headers": {"ETag": _ETAG},
+}
+_IF_NONE_MATCH: JsonObject = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "ETag of an answer that the client has: if nothing changed, 304 comes without a body.",
+}
+_AFTER: JsonObject = {
+    "name": AFTER,
+    "in": "query",
+    "required": False,
+    "schema": {"type": "integer", "minimum": 0, "maximum": INT64_MAX},
+    "description": "Offset of a record that the answer must know of, as a command's answer names it: whichever server "
+    "is asked waits for it, up to 5 s.",
+}
+WITH_ETAG = frozenset(
+    {
+        "get_model",
+        "get_legal_steps",
+        "get_serving",
+        "get_serving_policy",
+        "get_rollout",
+        "list_model_alerts",
+        "get_alert_policy",
+    }
+)
+"""Queries whose answer has an ETag: the model's sequence."""
 _LINK = {"schema": {"type": "string"}, "description": 'Where the next page is, as `<…>; rel="next"`.'}
 
 _EVERYWHERE = {
@@ -50,7 +83,7 @@ def finished(app: Litestar, document: JsonObject) -> JsonObject:
     check_named(document, schemas)
     paths = {
         path: {
-            method: _operation(path, operation) if method in METHODS else operation
+            method: _operation(path, method, operation) if method in METHODS else operation
             for method, operation in item.items()
         }
         for path, item in document["paths"].items()
@@ -62,7 +95,9 @@ def finished(app: Litestar, document: JsonObject) -> JsonObject:
     }
 
 
-def _operation(path: str, operation: JsonObject) -> JsonObject:
+def _operation(path: str, method: str, operation: JsonObject) -> JsonObject:
+    if method == "get":
+        operation = _query(path, operation)
     said = operation["responses"]
     successes = {status: answer for status, answer in said.items() if status.startswith("2")}
     words = {
@@ -83,7 +118,19 @@ def _operation(path: str, operation: JsonObject) -> JsonObject:
     }
     for parameter in operation.get("parameters", ()):
         mend_parameter(parameter["schema"])
-    return {**operation, "responses": {**successes, **errors}}
+    kept = {} if operation["operationId"] not in WITH_ETAG else {"304": _NOT_MODIFIED}
+    return {**operation, "responses": {**successes, **kept, **errors}}
+
+
+def _query(path: str, operation: JsonObject) -> JsonObject:
+    """Return a query with what queries have in common."""
+    parameters, responses = list(operation.get("parameters", ())), dict(operation["responses"])
+    if reads_the_log(path):
+        parameters.append(_AFTER)
+    if operation["operationId"] in WITH_ETAG:
+        parameters.append(_IF_NONE_MATCH)
+        responses["200"] = {**responses["200"], "headers": {**responses["200"].get("headers", {}), "ETag": _ETAG}}
+    return {**operation, "parameters": parameters, "responses": responses} if parameters else operation
 
 
 def _usual(path: str, operation: JsonObject) -> Iterator[tuple[str, str]]:

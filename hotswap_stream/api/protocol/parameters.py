@@ -1,5 +1,6 @@
 """Parameters that several operations take."""
 
+import re
 from datetime import datetime
 from typing import Annotated
 
@@ -10,7 +11,17 @@ from hotswap_stream.api.protocol.problems import ProblemError
 
 ModelNameInPath = Annotated[str, PathParameter(description="Name of the model.")]
 VersionInPath = Annotated[str, PathParameter(description="Name of the version.")]
+AFTER = "after"
+"""Of queries that are answered from the log: the offset of a record that the answer must know of."""
+_OF_THE_LOG = re.compile(r"/api/(models|alerts|rollouts|overview|events|status|webhooks|training-runs)(/.*)?")
+_STREAMS = frozenset({"/api/events/stream", "/api/live"})
+
 UploadInPath = Annotated[str, PathParameter(description="Id of the upload.")]
+
+
+def reads_the_log(path: str) -> bool:
+    """Return whether a query at this path is answered from the registry log."""
+    return _OF_THE_LOG.fullmatch(path) is not None and path not in _STREAMS
 
 
 def time_of(name: str, text: str) -> datetime:

@@ -79,6 +79,7 @@ TITLES: Mapping[str, str] = {
     "log-unavailable": "The registry log cannot be reached",
     "log-replaced": "The registry log is another one",
     "not-ready": "Not ready",
+    "not-read-yet": "The log is not read that far here",
     "evidence-unknown": "What rollouts show is not known",
     "traffic-unknown": "What was answered lately is not known",
     "internal": "Something went wrong here",

@@ -31,7 +31,7 @@ class ModelList(Struct, frozen=True, kw_only=True):
 
     models: tuple[ModelSummary, ...]
     total: int
-    """All there are; ask for the ones behind a page with `after`."""
+    """All there are; ask for the ones behind a page with `after_name`."""
 
 
 class ModelQueries(Controller):
@@ -44,11 +44,11 @@ class ModelQueries(Controller):
     async def list_models(
         self,
         streams: PastOrPresent,
-        after: Annotated[str | None, QueryParameter(description="Only names behind this one.")] = None,
+        after_name: Annotated[str | None, QueryParameter(description="Only names behind this one.")] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=MODELS_IN_PAGE_MAX)] = 100,
     ) -> ModelList:
         """All models with what is in production."""
-        return ModelList(models=list_models(streams, after=after, limit=limit), total=len(streams))
+        return ModelList(models=list_models(streams, after=after_name, limit=limit), total=len(streams))
 
     @get("/{model_name:str}", operation_id="get_model", responses=QUERY_PROBLEM_RESPONSES)
     async def get_model(self, streams: PastOrPresent, model_name: ModelNameInPath) -> Response[RegistryState]:

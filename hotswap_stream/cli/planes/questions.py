@@ -30,7 +30,7 @@ def models() -> "Question[tuple[ModelSummary, ...]]":
         found: list[ModelSummary] = []
         while True:
             after = found[-1].model_name if found else None
-            page = await api.get("/api/models", Page, {"after": after, "limit": PAGE_MAX})
+            page = await api.get("/api/models", Page, {"after_name": after, "limit": PAGE_MAX})
             if not isinstance(page, Page):
                 return page
             found += page.models

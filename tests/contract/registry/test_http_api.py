@@ -181,7 +181,7 @@ async def test_versions_are_listed_filtered_and_compared(stage: HttpStage) -> No
     rest = await stage.get(f"/api/models/{MODEL}/versions", before_sequence=first["next_before_sequence"], limit=2)
     assert [version["model_version"] for version in rest.json()["versions"]] == ["v1"]
     assert rest.json()["next_before_sequence"] is None
-    assert (await stage.get("/api/models", after=MODEL)).json() == {"models": [], "total": 1}
+    assert (await stage.get("/api/models", after_name=MODEL)).json() == {"models": [], "total": 1}
     in_production = (await stage.get(f"/api/models/{MODEL}/versions", stage="production")).json()["versions"]
     assert [version["model_version"] for version in in_production] == ["v1"]
     assert_problem(await stage.get(f"/api/models/{MODEL}/versions", stage="live"), 422, "invalid-request")

@@ -306,7 +306,7 @@ async def test_series_asked_by_http_and_by_topic_meet_and_can_be_listed(stage: S
         assert first == {"key": "first", "partition": partition, "steps": 1, "needed": 4, "ready": False}
         partition = partition_of("s0", PARTITIONS)
         assert second == {"key": "s0", "partition": partition, "steps": 4, "needed": 4, "ready": True}
-        rest = await http._json(calls.query(f"/api/models/{MODEL}/windows", {"after": "s1"}))
+        rest = await http._json(calls.query(f"/api/models/{MODEL}/windows", {"after_key": "s1"}))
         assert [each["key"] for each in rest["windows"]] == ["s2", "s3", "s4", "s5"]
         by_command = await windows_command(settings, "--after", "s1")
     assert by_command == rest
