@@ -19,6 +19,7 @@ BENCHMARKS = (
     "load_300mb",
     "observation_cost",
     "metrics_page",
+    "api_queries",
     "shadow_cost",
     "bad_canary",
     "good_rollout",

@@ -1,6 +1,7 @@
 """The services with what the API keeps beside them, handed to handlers as a dependency."""
 
 import asyncio
+import math
 
 from litestar.datastructures import State
 from litestar.di import NamedDependency
@@ -46,6 +47,8 @@ class ApiRuntime:
         self.feed = EventFeed(services.registry, aside)
         self.as_of = RegistryAsOf(services.registry.log, aside)
         self.started_at = services.clock.now()
+        self.was_ready_s = -math.inf
+        """When the log was last seen to be read to its end, by the monotonic clock; never, if it was not since."""
         self.manifests = ActiveManifests(services.artifacts)
         limits = AdmissionLimits(
             in_flight_max=services.infer_in_flight_max,

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from hotswap_stream import __version__
 from hotswap_stream.api.access.scopes import PUBLIC
-from hotswap_stream.api.monitoring.readiness import degraded, missing_for_readiness, require_ready
+from hotswap_stream.api.monitoring.readiness import degraded, missing_lately, require_ready
 from hotswap_stream.api.protocol.broker_away import broker_condition
 from hotswap_stream.api.protocol.problems import Problem
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
@@ -107,7 +107,7 @@ async def status(runtime: Runtime) -> Status:
 
 async def status_of(runtime: ApiRuntime) -> Status:
     """Return what this server is and how far it has come."""
-    missing = await missing_for_readiness(runtime)
+    missing = await missing_lately(runtime)
     broker = broker_condition(runtime)
     fold, services = runtime.registry.fold, runtime.services
     states = [stream.state for stream in fold.streams.values()]

@@ -1,6 +1,8 @@
 """Whether this server can answer, and whether the models' requests get on."""
 
 import asyncio
+import math
+import time
 
 from hotswap_stream.api.protocol.broker_away import why_away
 from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, ProblemError
@@ -8,6 +10,7 @@ from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.errors import LogUnavailableError
 
 DEGRADED_MAX = 100
+READY_AGE_SECONDS_MAX = 0.25
 READY_SECONDS_MAX = 2.0
 """How long the log may take to tell its end and deliver what is before it."""
 
@@ -19,6 +22,22 @@ def followed(runtime: ApiRuntime) -> bool:
 
 async def missing_for_readiness(runtime: ApiRuntime) -> tuple[str, ...]:
     """Return what keeps the registry here from being followed and up to date; nothing when it is ready."""
+    missing = await _missing(runtime)
+    runtime.was_ready_s = -math.inf if missing else time.monotonic()
+    return missing
+
+
+async def missing_lately(runtime: ApiRuntime) -> tuple[str, ...]:
+    """Return the same, without asking the log again where it was ready a moment ago and is followed still.
+
+    To ask the log takes longer than all the rest of a status.
+    """
+    if followed(runtime) and time.monotonic() - runtime.was_ready_s < READY_AGE_SECONDS_MAX:
+        return ()
+    return await missing_for_readiness(runtime)
+
+
+async def _missing(runtime: ApiRuntime) -> tuple[str, ...]:
     if away := why_away(runtime):
         return (away,)
     registry = runtime.registry
