@@ -32,6 +32,7 @@ _HEADERS: dict[str, JsonObject] = {
     "503": _RETRY_AFTER,
 }
 _ETAG = {"schema": {"type": "string"}, "description": "The model's sequence, in quotes: send it as If-Match."}
+_STREAM = "text/event-stream"
 _NOT_MODIFIED: JsonObject = {
     "description": "As the client has it, by If-None-Match",
     "headers": {"ETag": _ETAG},
@@ -99,7 +100,7 @@ def _operation(path: str, method: str, operation: JsonObject) -> JsonObject:
     if method == "get":
         operation = _query(path, operation)
     said = operation["responses"]
-    successes = {status: answer for status, answer in said.items() if status.startswith("2")}
+    successes = {status: _success(status, answer) for status, answer in said.items() if status.startswith("2")}
     words = {
         status: answer["description"]
         for status, answer in said.items()
@@ -120,6 +121,16 @@ def _operation(path: str, method: str, operation: JsonObject) -> JsonObject:
         mend_parameter(parameter["schema"])
     kept = {} if operation["operationId"] not in WITH_ETAG else {"304": _NOT_MODIFIED}
     return {**operation, "responses": {**successes, **kept, **errors}}
+
+
+def _success(status: str, answer: JsonObject) -> JsonObject:
+    """Return a success as it is sent: 204 has no body, and a stream's schema is that of its messages, not of itself."""
+    if status == "204":
+        return {name: value for name, value in answer.items() if name != "content"}
+    stream = answer.get("content", {}).get(_STREAM)
+    if stream is None or "$ref" not in stream["schema"]:
+        return answer
+    return {**answer, "content": {_STREAM: {"schema": {}, "x-messages": stream["schema"]}}}
 
 
 def _query(path: str, operation: JsonObject) -> JsonObject:
