@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.support.kafka.run_broker import RunBroker
 from tests.support.processes.forking import Forking
 
 TIERS_WITH_A_BROKER = frozenset({"integration", "fault"})
 """Folders whose tests start brokers, workers and other processes; whatever the single test does."""
+
+BROWSER = "tests/browser"
+"""Its files go to one process together: a browser, and what it looks at, take longer to start than their tests."""
 
 _BROKER = pytest.StashKey[RunBroker]()
 _FORKING = pytest.StashKey[Forking]()
@@ -54,7 +58,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.broker)
         longest[item.path] = max(longest.get(item.path, 0.0), _seconds_allowed(item))
     # Processes share the files. One that is begun as the last keeps all others waiting.
-    items.sort(key=lambda item: (-longest[item.path], _tier(item) not in TIERS_WITH_A_BROKER))
+    first = {*TIERS_WITH_A_BROKER, Path(BROWSER).name}
+    items.sort(key=lambda item: (-longest[item.path], _tier(item) not in first))
+
+
+class _Shares(LoadFileScheduling):  # type: ignore[misc]
+    """Files, and the folder that shares a browser."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return BROWSER if nodeid.startswith(f"{BROWSER}/") else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Shares | None:
+    return _Shares(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_collection_finish() -> None:
