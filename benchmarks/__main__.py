@@ -20,6 +20,7 @@ BENCHMARKS = (
     "observation_cost",
     "metrics_page",
     "api_queries",
+    "page",
     "shadow_cost",
     "bad_canary",
     "good_rollout",

@@ -7,6 +7,7 @@ import "./style/parts.css";
 import { Frame } from "./frame/frame";
 import { followKeys } from "./frame/keys";
 import { followClock } from "./frame/time";
+import { connection } from "./store/now";
 import { followAddress } from "./store/route";
 import { session } from "./store/session";
 import { loadSession } from "./store/signing";
@@ -20,10 +21,19 @@ let started = false;
 effect(() => {
   const known = session.value;
   if (!known) return;
-  if (known.state === "signed-out") return stream.close();
+  if (known.state === "signed-out") {
+    stream.close();
+    connection.value = { state: "connecting" };
+    return;
+  }
   if (started) return stream.open();
   started = true;
   stream.start();
+});
+
+// A stream that ends does not say why: the session may be over.
+effect(() => {
+  if (connection.value.state === "broken") void loadSession().catch(() => undefined);
 });
 
 /** Until the API has said who the reader is; after that, each answer says when that ended. */

@@ -104,9 +104,12 @@ class Sessions:
         return session_id, OpenSession(caller, session)
 
     def find(self, session_id: str, now: datetime) -> OpenSession | Ended:
-        """Return the session with this id, and note that it is used; or why it opens nothing any more."""
+        """Return the session with this id, and note that it is used; or why it opens nothing any more.
+
+        One that has ended is kept until its place is needed, so that whoever comes back is told why.
+        """
         digest = digest_of(session_id)
-        session = self._sessions.pop(digest, None)
+        session = self._sessions.get(digest)
         if session is None:
             return "unknown"
         if ended := self._ended(session, now):
@@ -115,6 +118,7 @@ class Sessions:
         if isinstance(caller, str):
             return caller
         used = replace(session, used_at=max(now, session.used_at))
+        del self._sessions[digest]
         self._sessions[digest] = used
         if self._written_at is None or now - self._written_at > timedelta(seconds=USE_KEPT_SECONDS):
             self._write(now)

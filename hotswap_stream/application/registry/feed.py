@@ -20,7 +20,7 @@ PAGE_ENTRIES_MAX = 1_000
 SCANNED_RECORDS_MAX = 10_000
 """Records looked through for one page; a filter that matches little ends the page there, and the next one goes on."""
 BACKWARDS_RECORDS = 500
-"""Read at once where a page is looked for backwards."""
+"""Read first where a page is looked for backwards; then twice as many each time."""
 SCANNED_BYTES_MAX = 16 * 1024**2
 """Bytes of those records; the page ends after the one that passes this limit."""
 
@@ -185,9 +185,10 @@ class EventFeed:
         limit = max(1, min(limit, PAGE_ENTRIES_MAX))
         before = start = max(0, min(before_offset, self.end_offset))
         found: list[LogEntry] = []
-        small = True
+        small, at_once = True, BACKWARDS_RECORDS
         while start > 0 and len(found) < limit and before - start < SCANNED_RECORDS_MAX and small:
-            end, start = start, max(0, start - BACKWARDS_RECORDS)
+            end, start = start, max(0, start - at_once, before - SCANNED_RECORDS_MAX)
+            at_once *= 2
             pages = [page async for page in self._between(start, end, wanted)]
             found = [entry for page in pages for entry in page.entries if entry.offset < end] + found
             small = len(pages) == 1

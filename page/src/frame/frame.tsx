@@ -4,6 +4,7 @@ import { asOf, link, route } from "../store/route";
 import { connection, environment, summaries, totals } from "../store/now";
 import { Login } from "../pages/login";
 import { session } from "../store/session";
+import { Loading } from "./asked";
 import { Confirmation } from "./confirm";
 import { ConnectionState, Trouble } from "./connection";
 import { Help } from "./help";
@@ -52,7 +53,7 @@ export function Frame() {
       <TimeBar />
       <Trouble />
       <main id="main" tabIndex={-1}>
-        {session.value?.state === "signed-out" ? <Login /> : page ? <page.component route={here} /> : <p class="note">There is no such page.</p>}
+        {!session.value ? <Loading name="who you are" /> : session.value.state === "signed-out" ? <Login /> : page ? <page.component route={here} /> : <p class="note">There is no such page.</p>}
       </main>
       <Said />
       <Confirmation />

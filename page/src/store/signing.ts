@@ -2,9 +2,10 @@
 import { get, send } from "./asking";
 import { session, type Session } from "./session";
 
-/** Ask who the reader is; anybody may. */
+/** Ask who the reader is; anybody may. The same answer again changes nothing. */
 export async function loadSession(): Promise<void> {
-  session.value = (await get<Session>("/api/session")).value;
+  const found = (await get<Session>("/api/session")).value;
+  if (JSON.stringify(found) !== JSON.stringify(session.peek())) session.value = found;
 }
 
 /** Sign in. The key is sent once; the browser keeps a cookie that no script reads. Refused: the key opens nothing. */

@@ -1,7 +1,8 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
+import { effect } from "@preact/signals";
 import { connection, events, head } from "../store/now";
-import { AGAIN_MS_MIN, SILENT_MS_MAX, Stream, type Browser } from "./stream";
+import { AGAIN_MS_MIN, SILENT_MS_MAX, Stream, TOGETHER_MS, type Browser } from "./stream";
 
 class Source {
   listeners = new Map<string, (event: { data: string }) => void>();
@@ -59,6 +60,7 @@ test("it goes on after the last event, and says none twice", () => {
   assert.match(sources[1]!.url, /from_offset=6$/);
   sources[1]!.say("event", entry(5));
   sources[1]!.say("event", entry(6));
+  due(TOGETHER_MS);
   assert.deepEqual(events.value.map((one) => one.offset), [5, 6]);
   assert.equal(connection.value.state, "live");
 });
@@ -88,4 +90,18 @@ test("what is not understood is passed over", () => {
   sources[0]!.say("event", "null");
   assert.equal(events.value.length, 0);
   assert.equal(connection.value.state, "connecting");
+});
+
+test("a burst is drawn twice, and none of it is lost", () => {
+  const { sources, due } = world();
+  let drawn = 0;
+  const stop = effect(() => void (events.value, (drawn += 1)));
+  for (let offset = 0; offset < 1_000; offset += 1) sources[0]!.say("event", entry(offset));
+  due(TOGETHER_MS);
+  stop();
+  assert.equal(drawn, 3);
+  assert.equal(events.value.at(-1)?.offset, 999);
+  sources[0]!.onerror?.();
+  due(AGAIN_MS_MIN);
+  assert.match(sources[1]!.url, /from_offset=1000$/);
 });

@@ -2,9 +2,10 @@
  * The one stream of a tab: opened when the tab is visible, closed when it is hidden, and opened again after the last
  * offset that came. A browser gives six connections to a host; hidden tabs must not hold them.
  */
+import { batch } from "@preact/signals";
 import { connection, head, take } from "../store/now";
 import { session } from "../store/session";
-import { KINDS, messageOf } from "./messages";
+import { KINDS, messageOf, type Message } from "./messages";
 
 /** What is used of the browser, so that the tests can be one. */
 export interface Browser {
@@ -19,12 +20,16 @@ export const AGAIN_MS_MIN = 500;
 export const AGAIN_MS_MAX = 5_000;
 /** The server says something each second, and a heartbeat each 5 s. */
 export const SILENT_MS_MAX = 12_000;
+/** What comes within this after a message is drawn with the next one: a burst of thousands must not draw as often. */
+export const TOGETHER_MS = 50;
 
 export class Stream {
   private source: EventSource | null = null;
   private waits = AGAIN_MS_MIN;
   private lastOffset: number | null = null;
   private heard = 0;
+  private arrived: Message[] = [];
+  private waitsForMore = false;
 
   constructor(private readonly browser: Browser) {}
 
@@ -47,20 +52,40 @@ export class Stream {
         const message = messageOf(kind, (event as MessageEvent<string>).data);
         if (!message || this.source !== source) return;
         this.heard = this.browser.now();
-        take(message, this.heard);
-        if (message.kind === "event") this.lastOffset = message.data.offset;
-        if (kind === "end") return this.broken("the server ended the stream");
-        this.waits = AGAIN_MS_MIN;
-        if (connection.peek().state !== "live") connection.value = { state: "live" };
-        if (kind === "beginning") this.lastOffset ??= head.peek();
+        this.arrived.push(message);
+        if (this.waitsForMore) return;
+        this.waitsForMore = true;
+        this.drawn();
+        this.browser.later(() => {
+          this.waitsForMore = false;
+          this.drawn();
+        }, TOGETHER_MS);
       });
     }
     source.onerror = () => this.source === source && this.broken("the API cannot be reached");
   }
 
   close(): void {
+    this.drawn();
     this.source?.close();
     this.source = null;
+  }
+
+  /** Take what has arrived, all at once. */
+  private drawn(): void {
+    const messages = this.arrived;
+    if (!messages.length) return;
+    this.arrived = [];
+    this.waits = AGAIN_MS_MIN;
+    batch(() => {
+      for (const message of messages) {
+        take(message, this.heard);
+        if (message.kind === "event") this.lastOffset = message.data.offset;
+        if (message.kind === "beginning") this.lastOffset ??= head.peek();
+      }
+      if (connection.peek().state !== "live") connection.value = { state: "live" };
+    });
+    if (messages.some((message) => message.kind === "end")) this.broken("the server ended the stream");
   }
 
   private pause(): void {

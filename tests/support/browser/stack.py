@@ -49,6 +49,10 @@ class BrowserStack:
                 hotswap(*arguments), env=environment_with(self._settings), stdout=log, stderr=log
             )
 
+    def process(self, name: str) -> "subprocess.Popen[bytes]":
+        """The process that was started last under this name."""
+        return self._processes[name]
+
     def start_api(self) -> None:
         """Start the API, and return when it is ready."""
         self.start("api")

@@ -1,0 +1,270 @@
+"""Cases that take longer: every control, the past, long logs, hours of frames, the keyboard alone, many tabs."""
+
+import asyncio
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from playwright.sync_api import Browser, Page, expect
+
+from hotswap_events.topics import Topics
+from tests.support.browser.axe import found_by_axe
+from tests.support.browser.faults import Faults, NewPage
+from tests.support.browser.stack import BrowserStack
+
+RECORDS = 20_000
+ROWS_MAX = 200
+TABS = 7
+FRAMES = 3_600
+SETTLED_MS_MAX = 30_000
+HEAP_SHARE_MAX = 0.10
+
+
+def settled(page: Page) -> None:
+    expect(page.get_by_role("main").get_by_role("heading").first).to_be_visible()
+    expect(page.locator(".skeleton, .waits")).to_have_count(0, timeout=SETTLED_MS_MAX)
+
+
+def press(page: Page, stack: BrowserStack, button: str, *, within: str | None = None) -> list[str]:
+    """Press a button of the page, confirm with a reason, and return the types of the events that came of it."""
+    before = stack.get("/api/events", last=1)["end_offset"]
+    row = page.locator("tr", has=page.locator("strong", has_text=re.compile(rf"^{within}$")))
+    place = row if within else page.get_by_role("main")
+    place.get_by_role("button", name=re.compile(rf"^{button}")).first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill(f"test of {button}")
+    dialog.locator("button[type=submit]").click()
+    expect(dialog).to_be_hidden()
+    found: list[dict[str, Any]] = stack.get("/api/events", from_offset=before)["events"]
+    assert all(one["event"]["actor"] == "ada" for one in found)
+    assert found[0]["event"]["reason"] == f"test of {button}"
+    return [one["event"]["type"].split(".")[2] for one in found]
+
+
+def validated(stack: BrowserStack, model: str) -> str:
+    """One more version that has passed validation."""
+    version = stack.registered(model)
+    active = stack.get(f"/api/models/{model}").get("active_version")
+    baseline = {"baseline_version": active, "baseline_figures": {"accuracy": 0.9}} if active else {}
+    body = {"figures": {"accuracy": 0.95}, "validation_set": f"sha256:{'b' * 64}", **baseline}
+    stack.post(f"/api/models/{model}/versions/{version}/validate", body)
+    return version
+
+
+def test_each_control_makes_the_event_that_it_says(new_page: NewPage, stack: BrowserStack, faults: Faults) -> None:
+    model = "controls"
+    first = validated(stack, model)
+    page = new_page(f"#/models/{model}")
+    assert press(page, stack, "Promote", within=first) == ["promoted"]
+    second = validated(stack, model)
+    assert press(page, stack, "Shadow", within=second) == ["started"]
+    assert press(page, stack, "Cancel")[0] == "completed"
+    assert press(page, stack, "Roll out", within=validated(stack, model))[0] == "started"
+    assert press(page, stack, "Pause") == ["paused"]
+    assert press(page, stack, "Resume") == ["resumed"]
+    assert press(page, stack, "Abort")[0] == "completed"
+    assert press(page, stack, "Activate", within=validated(stack, model)) == ["promoted"]
+    assert press(page, stack, "Roll back") == ["rolled-back"]
+    assert press(page, stack, "Switch off") == ["disabled"]
+    assert press(page, stack, "Switch on") == ["enabled"]
+    third = validated(stack, model)
+    assert press(page, stack, "Reload") == ["promoted"]
+    assert stack.get(f"/api/models/{model}")["active_version"] == third
+    assert faults.found == []
+
+
+def test_a_command_on_an_old_reading_is_refused_and_says_who_was_first(new_page: NewPage, stack: BrowserStack) -> None:
+    model = "raced"
+    for _ in range(2):
+        stack.in_production(model)
+    page = new_page(f"#/models/{model}")
+    page.get_by_role("button", name=re.compile("^Switch off")).click()
+    dialog = page.get_by_role("dialog")
+    stack.post(f"/api/models/{model}/rollback", {"reason": "somebody was first"})
+    dialog.locator("button[type=submit]").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Changed since you looked")
+    expect(dialog.get_by_role("alert")).to_contain_text("rolled")
+    assert not stack.get(f"/api/models/{model}").get("disabled")
+
+
+def test_the_page_of_a_moment_is_what_the_audit_shows_of_it(new_page: NewPage, stack: BrowserStack) -> None:
+    model = "moments"
+    for _ in range(3):
+        stack.in_production(model)
+    end = stack.get("/api/events", last=1)["end_offset"]
+    page = new_page()
+    for offset in range(end - 6, end):
+        shown = json.loads(stack.command("audit", "show", "--as-of", str(offset), "-o", "json"))
+        by_audit = {one["model_name"]: one.get("active_version") or "nothing" for one in shown}
+        page.goto("about:blank")
+        page.goto(f"/#/?as_of={offset}")
+        expect(page.get_by_role("heading", name=f"at offset {offset}")).to_be_visible()
+        settled(page)
+        rows = page.locator("table").first.locator("tbody tr").all_inner_texts()
+        by_page = {cells[0].strip(): cells[1].strip() for cells in (row.split("\t") for row in rows)}
+        assert by_page == by_audit
+        assert page.get_by_role("button", name=re.compile("Roll back|Promote")).count() == 0
+
+
+def test_seven_tabs_of_one_browser_load(browser: Browser, new_page: NewPage) -> None:
+    """A browser gives a host six connections: a tab that nobody looks at must hold none."""
+    tabs = [new_page()]
+    context = tabs[0].context
+    expect(tabs[0].get_by_role("link", name="digits")).to_be_visible()
+    for _ in range(TABS - 1):
+        # Without a window, a browser says that all of its tabs are visible.
+        tabs[-1].evaluate(
+            """() => {
+              Object.defineProperty(document, 'visibilityState', {value: 'hidden', configurable: true});
+              document.dispatchEvent(new Event('visibilitychange'));
+            }"""
+        )
+        tabs.append(context.new_page())
+        tabs[-1].goto("/#/")
+        expect(tabs[-1].get_by_role("link", name="digits")).to_be_visible()
+    expect(tabs[0].get_by_text("paused")).to_be_visible()
+
+
+def reached(page: Page) -> set[str]:
+    """Press Tab until the focus comes round, and return what had it and was seen to."""
+    found: set[str] = set()
+    for _ in range(300):
+        page.keyboard.press("Tab")
+        here = page.evaluate(
+            """() => {
+              const one = document.activeElement;
+              if (!one || one === document.body) return null;
+              const style = getComputedStyle(one);
+              one.dataset.reached = style.outlineStyle !== 'none' || one.type === 'range' ? 'seen' : 'unseen';
+              return one.dataset.reached;
+            }"""
+        )
+        if here is None and found:
+            break
+        found.add(here or "")
+    return found
+
+
+@pytest.mark.parametrize("path", ["", "events", "answer", "fleet", "training", "alerts", "keys", "models/digits"])
+def test_the_keyboard_alone_reaches_every_control(new_page: NewPage, path: str) -> None:
+    page = new_page(f"#/{path}")
+    settled(page)
+    assert "unseen" not in reached(page)
+    missed = page.evaluate(
+        """() => [...document.querySelectorAll('a[href], button, input, select, [tabindex="0"]')]
+          .filter((one) => one.offsetParent !== null && !one.disabled && !one.dataset.reached)
+          .map((one) => one.outerHTML.slice(0, 120))"""
+    )
+    assert missed == []
+
+
+def test_keys_lead_to_every_page_and_confirm_a_command(new_page: NewPage, stack: BrowserStack) -> None:
+    for _ in range(2):
+        stack.in_production("keyed")
+    page = new_page()
+    settled(page)
+    for key, heading in (
+        ("e", "Events"),
+        ("a", "Why this answer"),
+        ("f", "Fleet"),
+        ("t", "Training"),
+        ("o", "Overview"),
+    ):
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+        expect(page.get_by_role("heading", level=1, name=heading)).to_be_visible()
+    page.goto("/#/models/keyed")
+    settled(page)
+    expect(page.get_by_role("button", name=re.compile("^Roll back"))).to_be_visible()
+    page.keyboard.press("b")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    last = stack.get("/api/events", last=1)["events"][0]["event"]
+    assert (last["type"], last["subject"]) == ("hotswap.model.rolled-back.v1", "keyed")
+
+
+def test_an_hour_of_frames_leaves_the_heap_as_it_was(new_page: NewPage, stack: BrowserStack) -> None:
+    """The messages of an hour, as fast as the page takes them."""
+    page = new_page()
+    settled(page)
+    page.add_init_script(
+        """window.sources = [];
+        window.EventSource = class {
+          constructor() { this.on = {}; window.sources.push(this); }
+          addEventListener(kind, run) { this.on[kind] = run; }
+          close() {}
+        };"""
+    )
+    beginning = stack.first_message()
+    page.reload()
+    session = page.context.new_cdp_session(page)
+
+    def fed(first: int, count: int) -> None:
+        page.evaluate(
+            """async ([beginning, first, count]) => {
+              const source = window.sources.at(-1);
+              const say = (kind, data) => source.on[kind]?.({data: JSON.stringify(data)});
+              say('beginning', beginning);
+              for (let at = first; at < first + count; at += 1) {
+                const time = new Date(1.8e12 + at * 1000).toISOString();
+                const data = {at, text: 'x'.repeat(500)};
+                const event = {type: 'hotswap.model.tagged.v1', subject: 'digits', actor: 'x', data};
+                say('event', {offset: 1e6 + at, appended_at: time, event});
+                say('heartbeat', {at: time, offset: 1e6 + at, behind_by: 0});
+                if (at % 20 === 0) await new Promise((resolve) => setTimeout(resolve));
+              }
+            }""",
+            [beginning, first, count],
+        )
+
+    def heap() -> int:
+        session.send("HeapProfiler.collectGarbage")
+        return int(session.send("Runtime.getHeapUsage")["usedSize"])
+
+    fed(0, FRAMES // 6)
+    before = heap()
+    fed(FRAMES // 6, FRAMES)
+    after = heap()
+    assert abs(after - before) <= HEAP_SHARE_MAX * before, (before, after)
+
+
+def test_a_long_log_keeps_few_rows(new_page: NewPage, stack: BrowserStack, faults: Faults) -> None:
+    """The last test here: it fills the log with what anybody may write."""
+    page = new_page("#/events")
+    settled(page)
+    before = stack.get("/api/events", last=1)["end_offset"]
+
+    async def written() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=stack.kafka, linger_ms=20) as producer:
+            sent = [
+                await producer.send(Topics(stack.prefix).registry, json.dumps({"number": number}).encode(), b"digits")
+                for number in range(RECORDS)
+            ]
+            await asyncio.gather(*sent)
+
+    # Playwright has a loop of its own in this thread.
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(lambda: asyncio.run(written())).result()
+    expect(page.get_by_role("button", name=re.compile(r"^\d+\+? new"))).to_be_visible()
+    page.get_by_role("button", name=re.compile(r"^\d+\+? new")).click()
+    for _ in range(3):
+        settled(page)
+        assert page.locator("main tr").count() <= ROWS_MAX
+        page.get_by_role("link", name="Older").click()
+    page.goto("/#/events?void=without")
+    settled(page)
+    while page.locator("[data-offset]").count() == 0:
+        oldest = page.url
+        page.get_by_role("link", name="Older").click()
+        expect(page).not_to_have_url(oldest)
+        settled(page)
+    assert int(page.locator("[data-offset]").first.get_attribute("data-offset") or -1) == before - 1
+    assert found_by_axe(page) == []
+    page.goto("/#/")
+    settled(page)
+    assert page.locator("main tr").count() <= ROWS_MAX
+    assert faults.found == []
