@@ -19,11 +19,12 @@ from hotswap_stream.cli.terminal.options import (
     parse_as_of,
 )
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_result, print_table, refuse
-from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.running import run, run_by_api_or
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult, Refusal
     from hotswap_stream.application.drift.report import DriftReport, Spread
+    from hotswap_stream.cli.planes.http import ApiPlane
     from hotswap_stream.settings import Settings
 
 LOOKED_BACK = timedelta(hours=1)
@@ -137,7 +138,19 @@ def drift(
                 tolerance=tolerance,
             )
 
-    found: DriftReport = _answered(run(main), as_json)
+    async def of_api(api: "ApiPlane") -> Any:
+        from hotswap_stream.application.drift.report import DriftReport
+        from hotswap_stream.client.http_calls import model_path
+
+        query = {
+            "model_version": version,
+            "since": begin.isoformat(),
+            "until": None if end is None else end.isoformat(),
+            "tolerance": tolerance,
+        }
+        return await api.get(f"{model_path(model)}/drift", DriftReport, query)
+
+    found: DriftReport = _answered(run_by_api_or(main, of_api, waiting_for="reading what was recorded"), as_json)
     if plot is not None:
         from hotswap_stream.application.drift.plot import drift_svg
 

@@ -8,11 +8,12 @@ import typer
 
 from hotswap_stream.cli.terminal.options import Actor, AsJson, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_json, refuse
-from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.running import run_by_api_or
 
 if TYPE_CHECKING:
     from hotswap_events.commands import Refusal
     from hotswap_events.observation import Feedback
+    from hotswap_stream.cli.planes.http import ApiPlane
     from hotswap_stream.settings import Settings
 
 FILE_BYTES_MAX = 64 * 1024**2
@@ -99,12 +100,30 @@ def give(
                 return Refusal(code="invalid-value", reason=f"{error}{before}")
         return None
 
-    if (refusal := run(main)) is not None:
+    async def of_api(api: "ApiPlane") -> "Refusal | None":
+        from hotswap_stream.application.observations.feedback import FEEDBACK_AT_ONCE_MAX
+
+        items = [_told_by_http(record) for record in records]
+        for start in range(0, len(items), FEEDBACK_AT_ONCE_MAX):
+            refusal = await api.take_feedback(model, items[start : start + FEEDBACK_AT_ONCE_MAX], actor)
+            if refusal is not None:
+                return refusal
+        return None
+
+    if (refusal := run_by_api_or(main, of_api)) is not None:
         raise refuse(refusal, as_json=as_json)
     if as_json:
         print_json({"accepted": len(records), "feedback_ids": [record.feedback_id for record in records]})
     else:
         typer.echo(f"{len(records)} accepted for {model}")
+
+
+def _told_by_http(record: "Feedback") -> dict[str, Any]:
+    """Return what a body says of one piece; the path says which model, and the key who."""
+    import msgspec
+
+    told: dict[str, Any] = msgspec.to_builtins(record)
+    return {name: value for name, value in told.items() if name not in ("model_name", "actor")}
 
 
 def _item(text: str) -> int | str:

@@ -6,13 +6,16 @@ import typer
 
 from hotswap_stream.cli.terminal.options import AsJson
 from hotswap_stream.cli.terminal.printing import print_json, print_table, refuse
-from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.running import run_by_api_or
 
 if TYPE_CHECKING:
     from hotswap_stream.application.windows.view import ModelWindows
+    from hotswap_stream.cli.planes.http import ApiPlane
     from hotswap_stream.settings import Settings
 
 WINDOWS_SHOWN_MAX = 10_000
+PAGE_MAX = 1_000
+"""Of an API."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,7 +50,26 @@ def windows(
                 manifest = (await bootstrap.artifact_store(settings).fetch(active.artifact.digest)).manifest
             return model_windows(model, folds, manifest, after=after, limit=limit)
 
-    found = run(main)
+    async def of_api(api: "ApiPlane") -> "ModelWindows":
+        from msgspec.structs import replace
+
+        from hotswap_events.commands import Refusal
+        from hotswap_stream.application.windows.view import ModelWindows, WindowStatus
+        from hotswap_stream.client.http_calls import model_path
+
+        found: tuple[WindowStatus, ...] = ()
+        last = after
+        while True:
+            query = {"after_key": last, "limit": min(PAGE_MAX, limit - len(found))}
+            page = await api.get(f"{model_path(model)}/windows", ModelWindows, query)
+            if isinstance(page, Refusal):
+                raise refuse(page, as_json=as_json)
+            found = (*found, *page.windows)
+            if len(found) >= limit or len(page.windows) < PAGE_MAX:
+                return replace(page, windows=found)
+            last = page.windows[-1].key
+
+    found = run_by_api_or(main, of_api)
     if as_json:
         print_json(found, listed="windows", named_by=("key",))
         return

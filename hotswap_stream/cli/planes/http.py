@@ -1,7 +1,7 @@
 """An API before the cluster: what an operator's laptop reaches."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -151,6 +151,23 @@ class ApiPlane:
         if isinstance(found, Refusal):
             raise ApiFailedError(found.reason)
         return found
+
+    async def get(self, path: str, kind: type[_Decoded], query: dict[str, Any] | None = None) -> _Decoded | Refusal:
+        """Return what is at the path; what the registry refuses is returned, all else is raised."""
+        return await self._get(path, kind, query)
+
+    async def take_feedback(self, model_name: str, items: Sequence[dict[str, Any]], actor: str) -> Refusal | None:
+        """Hand feedback over. The name of a key is the actor."""
+        call = calls.feedback(model_name, items, None)
+        if not self._has_key:
+            call = msgspec.structs.replace(call, headers={**call.headers, b"X-Actor": actor.encode()})
+        response = await self._request(**call.options())
+        if response.is_success:
+            return None
+        problem = self._problem(response)
+        if problem.code in REFUSAL_CODES:
+            return _refusal(problem)
+        raise self._failed(response, problem)
 
     async def event_source(self) -> EventSource:
         """Return the log, its end known."""

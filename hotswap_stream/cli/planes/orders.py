@@ -12,8 +12,10 @@ from hotswap_events.commands import (
     PromoteVersion,
     RequestTraining,
     RollBack,
+    SetAlias,
     StageVersion,
     SwitchVersion,
+    TagModel,
     ValidateVersion,
 )
 from hotswap_events.rollout_commands import (
@@ -56,8 +58,14 @@ PATHS: dict[type, str] = {
     RequestTraining: "training-requests",
     CancelTraining: "training-runs/{run_id}/cancel",
     FireTrigger: "triggers/fire",
+    TagModel: "tags",
+    SetAlias: "aliases/{alias}",
 }
 """Command → where it is posted below its model. Names in braces are fields that stand in the path."""
+METHODS: dict[type, str] = {TagModel: "PATCH", SetAlias: "PUT"}
+"""Of commands that are not posted."""
+_SAYS_NULL: dict[type, set[str]] = {SetAlias: {"model_version"}}
+"""Fields that say something when they are null: left out, nobody could tell it from forgotten."""
 _BESIDE_BODY = {"type", "model_name", "command_id", "actor", "traceparent"}
 """What the path and the headers say."""
 _NOT_FOR_PEOPLE: dict[type, set[str]] = {
@@ -82,6 +90,8 @@ def as_call(command: AnyCommand, *, tells_actor: bool) -> Call | None:
     template = PATHS.get(type(command))
     if template is None:
         return None
+    if isinstance(command, TagModel) and command.model_version is not None:
+        template = "versions/{model_version}/tags"
     body: dict[str, Any] = msgspec.to_builtins(command)
     in_path = {name for name in body if "{" + name + "}" in template}
     path = template.format(**{name: _quoted(body[name]) for name in in_path})
@@ -91,6 +101,10 @@ def as_call(command: AnyCommand, *, tells_actor: bool) -> Call | None:
         {name: value for name, value in body.items() if name not in left_out},
         command.command_id,
     )
+    if (method := METHODS.get(type(command))) is not None:
+        nulls = {name: None for name in _SAYS_NULL.get(type(command), ()) if body.get(name) is None}
+        content = call.content if not nulls else msgspec.json.encode(msgspec.json.decode(call.content) | nulls)
+        call = msgspec.structs.replace(call, method=method, content=content)
     if not tells_actor:
         return call
     return msgspec.structs.replace(call, headers={**call.headers, b"X-Actor": command.actor.encode()})

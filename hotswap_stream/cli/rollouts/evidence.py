@@ -8,7 +8,7 @@ import typer
 from hotswap_stream.cli.terminal.drawing import PlotFile, draw
 from hotswap_stream.cli.terminal.options import AsJson, ModelArgument, parse_as_of
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table, refuse
-from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.running import run, run_by_api_or
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hotswap_stream.application.rollouts.backtest.backtest import BacktestReport, BacktestSide
     from hotswap_stream.application.rollouts.report.arms import RateShown
     from hotswap_stream.application.rollouts.report.report import ExperimentReport
+    from hotswap_stream.cli.planes.http import ApiPlane
     from hotswap_stream.settings import Settings
 
 RolloutId = Annotated[
@@ -50,7 +51,13 @@ def report(
             history = bootstrap.recorded_history(settings)
             return await experiment_report(registry.fold.streams, model, history, rollout_id=rollout, answers=answers)
 
-    found = _answered(run(main), as_json)
+    async def of_api(api: "ApiPlane") -> Any:
+        from hotswap_stream.application.rollouts.report.report import ExperimentReport
+        from hotswap_stream.client.http_calls import model_path
+
+        return await api.get(f"{model_path(model)}/rollout/report", ExperimentReport, {"rollout_id": rollout})
+
+    found = _answered(run_by_api_or(main, of_api, waiting_for="reading what was recorded"), as_json)
     if plot is not None:
         from hotswap_stream.application.rollouts.report.plot import experiment_svg
 

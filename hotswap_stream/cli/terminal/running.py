@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from hotswap_stream.application.registry.registry import Registry
+    from hotswap_stream.cli.planes.http import ApiPlane
     from hotswap_stream.cli.planes.port import ControlPlane
     from hotswap_stream.settings import Settings
 
@@ -142,6 +143,31 @@ def run_on_plane(
             return await question(plane)
 
     return run(main, waiting_for=waiting_for, needs_cluster=False)
+
+
+def run_by_api_or(
+    main: Callable[["Settings"], Coroutine[Any, Any, _Result]],
+    of_api: Callable[["ApiPlane"], Awaitable[_Result]],
+    *,
+    waiting_for: str | None = "asking",
+) -> _Result:
+    """Run a coroutine where the settings choose: one of them on an API, or the other on the cluster itself.
+
+    Args:
+        main: Gets the settings, where they name a cluster.
+        of_api: Gets the API, where they name one in its place.
+        waiting_for: What a person at the terminal is told after a second.
+    """
+
+    async def chosen(settings: "Settings") -> _Result:
+        if settings.api_url is None or settings.kafka_bootstrap_servers is not None:
+            return await main(settings)
+        from hotswap_stream.cli.planes.http import open_api
+
+        async with open_api(settings.api_url, settings.api_key) as api:
+            return await of_api(api)
+
+    return run(chosen, waiting_for=waiting_for, needs_cluster=False)
 
 
 def run_on_cluster(question: Callable[["ControlPlane"], Awaitable[_Result]]) -> _Result:

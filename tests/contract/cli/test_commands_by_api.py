@@ -16,7 +16,7 @@ from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRe
 from hotswap_stream.cli.terminal.completion import complete_models
 from tests.support.checkout import ROOT
 from tests.support.samples.fleet import HeardFleet
-from tests.support.samples.recorded import EvenAnswers
+from tests.support.samples.recorded import EvenAnswers, KeptFeedback, KeptHistory
 from tests.support.stages.command_line import command_line
 from tests.support.stages.http import MODEL, HttpStage, open_http_stage, passed
 
@@ -28,7 +28,13 @@ Laptop = Callable[..., Awaitable[Result]]
 async def stage(tmp_path: Path) -> AsyncIterator[HttpStage]:
     log = MemoryRegistryLog(MemoryRegistry(SystemClock()))
     async with open_http_stage(
-        log, tmp_path, fleet=HeardFleet(), answers=EvenAnswers(), api_keys={"ada": KEY}
+        log,
+        tmp_path,
+        fleet=HeardFleet(),
+        answers=EvenAnswers(),
+        recorded=KeptHistory([]),
+        feedback=KeptFeedback(),
+        api_keys={"ada": KEY},
     ) as stage:
         stage.client.headers["X-API-Key"] = KEY
         await stage.promoted()
@@ -124,6 +130,33 @@ async def test_a_person_starts_a_training_run_by_the_policy(stage: HttpStage, la
     await laptop("runs", "cancel", MODEL, record["run_id"])
     assert "cooldown" in (await laptop("triggers", "fire", MODEL, code=3)).stderr
     assert "needs the cluster itself" in (await laptop("triggers", "set", MODEL, "--none", code=78)).stderr
+
+
+async def test_what_is_noted_measured_and_told_later(stage: HttpStage, laptop: Laptop) -> None:
+    await laptop("tag", MODEL, "owner=ada", "tier=1")
+    await laptop("tag", MODEL, "seen=yes", "--version", "v2", "--remove", "none")
+    await laptop("alias", MODEL, "next", "v2")
+    shown = (await stage.get(f"/api/models/{MODEL}")).json()
+    assert (shown["tags"], shown["aliases"]) == ({"owner": "ada", "tier": "1"}, {"next": "v2"})
+    assert shown["versions"][0]["tags"] == {"seen": "yes"}
+    await laptop("alias", MODEL, "next", "--remove")
+    await laptop("tag", MODEL, "--remove", "tier")
+    shown = (await stage.get(f"/api/models/{MODEL}")).json()
+    assert (shown["tags"], shown.get("aliases", {})) == ({"owner": "ada"}, {})
+    assert "champion" in (await laptop("alias", MODEL, "champion", "v2", code=3)).stderr
+
+    assert "unknown-rollout" in (await laptop("rollout", "report", MODEL, code=3)).stderr
+    await laptop("rollout", "start", MODEL, "v2", "--steps", "5%,pause")
+    report = json.loads((await laptop("rollout", "report", MODEL, "--json")).stdout)
+    assert report == (await stage.get(f"/api/models/{MODEL}/rollout/report")).json()
+    assert "no metric" in (await laptop("rollout", "report", MODEL)).stdout
+
+    drift = json.loads((await laptop("drift", MODEL, "--json")).stdout)
+    assert (drift["model_version"], drift["verdict"]) == ("v1", "no-profile")
+    asked = await laptop("feedback", MODEL, "--request", "0:4", "--label", "1", "--feedback-id", "f", "--json")
+    assert json.loads(asked.stdout) == {"accepted": 1, "feedback_ids": ["f"]}
+    assert "unknown-model" in (await laptop("feedback", "faces", "--id", "r", "--label", "1", code=3)).stderr
+    assert "windows-unknown" in (await laptop("windows", MODEL, code=1)).stderr
 
 
 async def test_what_needs_the_cluster_says_so_and_what_is_denied_is_no_failure(laptop: Laptop) -> None:

@@ -1,6 +1,6 @@
 """What was recorded of a rollout, kept in memory: observations, feedback, and the answers that feedback is about."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
 from hotswap_events.observation import Feedback
@@ -25,6 +25,16 @@ class KeptHistory:
         for record in self.records:
             if since <= record.at and (until is None or record.at <= until):
                 yield record
+
+
+class KeptFeedback:
+    """A FeedbackLog in memory."""
+
+    def __init__(self) -> None:
+        self.records: list[Feedback] = []
+
+    async def append(self, feedback: Sequence[Feedback]) -> None:
+        self.records += feedback
 
 
 class EvenAnswers:
