@@ -9,6 +9,7 @@ export interface Field {
   readonly choices?: readonly string[];
   readonly min?: number;
   readonly max?: number;
+  readonly required?: boolean;
 }
 
 export type Filled = Readonly<Record<string, string | number | boolean>>;
@@ -23,12 +24,12 @@ export interface Action {
   readonly model: string;
   /** Arms, shares, versions: what is, and what will be. */
   readonly facts: readonly (readonly [string, string])[];
-  readonly path: string;
+  readonly path: string | ((filled: Filled) => string);
   readonly fields?: readonly Field[];
   /** What is sent, of what was filled in. */
   readonly body?: (filled: Filled) => Record<string, unknown>;
-  /** The sequence of the model that the reader saw; it is sent as `If-Match`. */
-  readonly sequence: number;
+  /** The sequence of the model that the reader saw; it is sent as `If-Match`. Null: there is none yet. */
+  readonly sequence: number | null;
   readonly cli: (filled: Filled) => string;
   readonly key?: string;
   readonly danger?: boolean;

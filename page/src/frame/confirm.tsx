@@ -34,7 +34,11 @@ function Asking({ action }: { action: Action }) {
     refused.value = null;
     try {
       const body = { ...action.body?.(filled.value), reason: reason.value || null };
-      const { value } = await send<CommandAnswer>(action.path, { body, ifMatch: `"${action.sequence}"`, key: key.current });
+      const { value } = await send<CommandAnswer>(typeof action.path === "string" ? action.path : action.path(filled.value), {
+        body,
+        ifMatch: action.sequence === null ? null : `"${action.sequence}"`,
+        key: key.current,
+      });
       close();
       const where = value.offset === null || value.offset === undefined ? "" : `, offset ${value.offset}`;
       const what = value.status === "unchanged" ? "nothing to change" : value.status;
@@ -69,7 +73,8 @@ function Asking({ action }: { action: Action }) {
           <div>
             <dt>decided at</dt>
             <dd>
-              {offset.current !== null && `offset ${offset.current}, `}sequence {action.sequence}
+              {offset.current !== null && `offset ${offset.current}`}
+              {action.sequence !== null && `${offset.current === null ? "" : ", "}sequence ${action.sequence}`}
             </dd>
           </div>
           <div>
@@ -148,7 +153,7 @@ function Input({ field, value, onInput }: { field: Field; value: string | number
           ))}
         </select>
       ) : (
-        <input {...typed(numeric)} value={String(value)} min={field.min} max={field.max} required={numeric} onInput={(event) => onInput(numeric ? event.currentTarget.valueAsNumber : event.currentTarget.value)} />
+        <input {...typed(numeric)} value={String(value)} min={field.min} max={field.max} required={numeric || field.required} onInput={(event) => onInput(numeric ? event.currentTarget.valueAsNumber : event.currentTarget.value)} />
       )}
     </label>
   );

@@ -1,6 +1,6 @@
 /** From the steps that the API says are legal to what the reader may press. What is not legal is not there. */
 import type { Arm, LegalSteps, Model, RolloutNow } from "../store/api";
-import type { Action, Filled } from "./actions";
+import type { Action, Field, Filled } from "./actions";
 import { weight } from "./format";
 
 export function armsText(arms: readonly Arm[] | undefined): string {
@@ -82,6 +82,27 @@ export function modelActions(model: Model, steps: LegalSteps, now: RolloutNow | 
   return found;
 }
 
+const TRAINED_BY: readonly Field[] = [
+  { name: "epochs", label: "Epochs", kind: "number", value: 12, min: 1, max: 1000 },
+  { name: "learning_rate", label: "Learning rate", kind: "number", value: 0.004, min: 0 },
+  { name: "seed", label: "Seed", kind: "number", value: 0, min: 0 },
+];
+
+/** For a model that there may not be yet. */
+export function trainFirst(): Action {
+  return {
+    ...trainAction("", 0),
+    sequence: null,
+    verb: "Train a model",
+    title: "Train a model",
+    facts: [["then", "a version of it on the bundled digits; the first one that passes goes into production"]],
+    path: (filled) => `/api/models/${encodeURIComponent(String(filled["model_name"]))}/training-runs`,
+    fields: [{ name: "model_name", label: "Name of the model", kind: "text", value: "digits", required: true }, ...TRAINED_BY],
+    body: ({ model_name: _name, ...settings }) => settings,
+    cli: (filled) => trainAction(String(filled["model_name"]), 0).cli(filled),
+  };
+}
+
 export function trainAction(name: string, sequence: number): Action {
   return {
     model: name,
@@ -91,11 +112,7 @@ export function trainAction(name: string, sequence: number): Action {
     title: `Train a version of ${name}`,
     facts: [["then", "a new version, validated against the active one; it is promoted by nobody but you"]],
     path: `/api/models/${encodeURIComponent(name)}/training-runs`,
-    fields: [
-      { name: "epochs", label: "Epochs", kind: "number", value: 12, min: 1, max: 1000 },
-      { name: "learning_rate", label: "Learning rate", kind: "number", value: 0.004, min: 0 },
-      { name: "seed", label: "Seed", kind: "number", value: 0, min: 0 },
-    ],
+    fields: TRAINED_BY,
     body: (filled) => filled,
     cli: (filled) => line("hotswap-stream train", quoted(name), "--epochs", String(filled["epochs"]), "--learning-rate", String(filled["learning_rate"]), "--seed", String(filled["seed"])),
   };
@@ -238,7 +255,7 @@ export function rolloutActions(name: string, now: RolloutNow): Action[] {
       name: "abort",
       verb: shadow ? "Cancel" : "Abort",
       title: `${shadow ? "Cancel" : "Abort"} ${rollout.rollout_id} of ${name}`,
-      facts: [which, arms, ["then", `${rollout.baseline_version} 100 %`]],
+      facts: [which, arms, ["then", `${rollout.baseline_version} 100 %${rollout.policy?.auto_archive === false ? "" : `; ${rollout.candidates.join(", ")} archived`}`]],
       path: `${at}/abort`,
       body: () => body,
       cli: () => command("abort"),

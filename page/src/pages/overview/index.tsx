@@ -1,9 +1,11 @@
 /** All models on one page: what hurts first, then what needs you, what moves, what is calm. */
 import { useEffect } from "preact/hooks";
 import { SPARK_POINTS, Spark } from "../../charts/lines";
+import { Buttons, useActions } from "../../frame/actionbar";
 import { Broken, Loading, useAsked } from "../../frame/asked";
 import { count, ms, percent, rate, weight } from "../../frame/format";
 import { Ago, Badge, Copied, Empty, Figure, PageHead, Panel, type Tone, Wide } from "../../frame/parts";
+import { trainFirst } from "../../frame/steps";
 import type { Entry, ModelSummary } from "../../store/api";
 import { connection, events, evidence, head, lines, series, summaries, takeEvents, totals } from "../../store/now";
 import { asOf, go, goTo, link } from "../../store/route";
@@ -17,6 +19,8 @@ const CONDITIONS: readonly Line["condition"][] = ["hurts", "needs-you", "moves",
 const TONES: Record<Line["condition"], Tone> = { hurts: "bad", "needs-you": "warn", moves: "move", calm: "good" };
 const WORDS: Record<Line["condition"], string> = { hurts: "hurts", "needs-you": "needs you", moves: "moves", calm: "calm" };
 
+const FIRST = [trainFirst()];
+
 export function Overview() {
   return asOf.value === null ? <Now /> : <Past offset={asOf.value} />;
 }
@@ -26,9 +30,12 @@ function Now() {
     (one, other) => CONDITIONS.indexOf(one.condition) - CONDITIONS.indexOf(other.condition) || one.model_name.localeCompare(other.model_name),
   );
   const known = totals.value !== null;
+  useActions(FIRST);
   return (
     <>
-      <PageHead title="Overview" json="/api/models" cli="hotswap-stream status" />
+      <PageHead title="Overview" json="/api/overview" cli="hotswap-stream status">
+        <Buttons actions={FIRST} />
+      </PageHead>
       {known && <Sentence />}
       {!known && (connection.value.state === "broken" ? null : <Loading name="the models" />)}
       {known && all.length === 0 && (

@@ -14,6 +14,9 @@ const record: Evidence = {
   verdict: "undecided",
   at: "2026-01-01T00:00:00Z",
   registry_offset: 7,
+  watermark: 0,
+  status: "running",
+  arms: [],
   compared_with: "baseline",
   lower: -0.009,
   upper: 0.021,
@@ -55,7 +58,7 @@ test("recorded analyses are read as the stream would have said them", () => {
 
 test("the way of a metric has the figures of each time, and the words of the last", () => {
   const point = { at: "2025-12-31T23:59:00Z", verdict: "no-data", count: 8, estimate: null, lower: -0.9, upper: 0.9, limit: -0.02, step_index: null } as const;
-  const [first, last] = fromTopic({ latest: [record], history: [{ model_version: "v2", metric: "accuracy", points: [point, { ...point, at: record.at }] }] }).get("digits/r1/v2/accuracy")!;
+  const [first, last] = fromTopic({ model_name: "digits", rollout_id: "r1", latest: [record], history: [{ model_version: "v2", metric: "accuracy", points: [point, { ...point, at: record.at }] }] }).get("digits/r1/v2/accuracy")!;
   assert.equal(last, record);
   assert.deepEqual([first!.lower, first!.count, first!.verdict, first!.baseline_version], [-0.9, 8, "no-data", "v1"]);
   assert.equal(first!.estimate, null);
