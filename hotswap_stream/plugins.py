@@ -1,8 +1,8 @@
-"""What the author of an architecture, a runtime or an evaluator needs; see the guide on plug-ins.
+"""What the author of an architecture, a runtime, an evaluator or a trainer needs; see the guide on plug-ins.
 
 An installed package declares its names by entry points, in the groups `hotswap_stream.architectures`,
-`hotswap_stream.runtimes` and `hotswap_stream.evaluators`; a module that is not packaged is named in
-`HOTSWAP_PLUGIN_MODULES`.
+`hotswap_stream.runtimes`, `hotswap_stream.evaluators` and `hotswap_stream.trainers`; a module that is not packaged is
+named in `HOTSWAP_PLUGIN_MODULES`.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,10 @@ from hotswap_stream.application.plugins.registered import Signature as Signature
 from hotswap_stream.application.plugins.registered import architecture as architecture
 from hotswap_stream.application.plugins.registered import evaluator as evaluator
 from hotswap_stream.application.plugins.registered import runtime as runtime
+from hotswap_stream.application.plugins.registered import trainer as trainer
+from hotswap_stream.application.trainers.job import Trained as Trained
+from hotswap_stream.application.trainers.job import TrainingDataError as TrainingDataError
+from hotswap_stream.application.trainers.job import TrainingJob as TrainingJob
 from hotswap_stream.application.training.evaluation import Metric as Metric
 
 if TYPE_CHECKING:

@@ -174,6 +174,26 @@ class Settings(Struct, frozen=True, kw_only=True):
     training_seconds_max: float = 3_600.0
     dataset_seconds_max: float = 1_800.0
     """How long building a dataset may take."""
+    trainer_commands: str | None = None
+    """`NAME=COMMAND;NAME=COMMAND`: programs that may train on this machine, each under the name by which events ask for
+    it, and with its arguments as in a shell, which is not used. They get their order on standard input."""
+    trainer_names: str | None = None
+    """Trainers that this machine's runner takes, separated by commas; `*` stands for any characters. Unset: all that it
+    has."""
+    trainer_runs_max: int = 1
+    """Runs that a runner does at once."""
+    trainer_threads: int = 1
+    """CPU threads of one run."""
+    trainer_memory_bytes_max: int = 8 * 1024**3
+    """Memory that the processes of one run may use together."""
+    trainer_folder_bytes_max: int = 8 * 1024**3
+    """Bytes that one run may write."""
+    trainer_processes_max: int = 64
+    """Processes of one run at once."""
+    trainer_niceness: int = 10
+    """How far a run stands back behind other processes of the machine, such as workers; 0 to 19."""
+    trainer_silent_seconds: float = 60.0
+    """After which a run is failed of whose runner nothing is heard; at least 6."""
     evaluation_seconds_max: float = 600.0
     """How long measuring a version on the validation set may take."""
     alert_lag_seconds: float = 5.0

@@ -21,6 +21,7 @@ from tools.message_catalogue import (
     INFER_RESPONSE,
     OBSERVATION,
     REGISTRY_STATE,
+    TRAINING_PROGRESS,
     WINDOW_RECORD,
     WINDOWS_MARKER,
     Message,
@@ -116,6 +117,16 @@ def channels(topics: Topics | None = None) -> tuple[Channel, ...]:
             operations=(
                 Operation(name="reportFleet", action="send", summary="Say what this worker holds and serves."),
                 Operation(name="followFleet", action="receive", summary="Know what the workers hold and serve."),
+            ),
+        ),
+        Channel(
+            name="trainingProgress",
+            spec=specs.pop(topics.training_progress),
+            description="How far each training run is, as its runner saw it last. Compacted, by key.",
+            messages=(TRAINING_PROGRESS,),
+            operations=(
+                Operation(name="reportTraining", action="send", summary="Say how far a run is; a sign of life."),
+                Operation(name="followTraining", action="receive", summary="Know how far runs are."),
             ),
         ),
         Channel(

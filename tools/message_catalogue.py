@@ -17,6 +17,7 @@ from hotswap_events.keys import ApiKey, ApiKeyRevoked
 from hotswap_events.log_stream import LOG_EVENT_TYPES, LOG_STREAM
 from hotswap_events.observation import Comparison, Feedback, Observation
 from hotswap_events.registry_state import RegistryState
+from hotswap_events.training_progress import TrainingProgressed
 from hotswap_events.windows import WindowRecord, WindowsMarker
 
 MODEL_NAME_KEY = "Model name, UTF-8."
@@ -127,6 +128,14 @@ FLEET_RECORD = Message(
     folder="messages",
     summary=summary_of(FleetRecord),
     key="`<worker>/<model name>`, UTF-8. A null value says that the worker left.",
+)
+
+TRAINING_PROGRESS = Message(
+    name="hotswap.training-progress",
+    payload=TrainingProgressed,
+    folder="messages",
+    summary=summary_of(TrainingProgressed),
+    key="The run's id. A null value says that nobody needs it any more.",
 )
 
 API_KEY = Message(
@@ -297,6 +306,7 @@ MESSAGES: tuple[Message, ...] = (
     COMMAND_RESULT,
     REGISTRY_STATE,
     FLEET_RECORD,
+    TRAINING_PROGRESS,
     API_KEY,
     API_KEY_REVOKED,
     INFER_REQUEST,

@@ -31,6 +31,7 @@ from hotswap_events.fleet import FleetRecord, FleetVersion
 from hotswap_events.inference import AnswerFacts, InferError, InferRequest, InferResponse, InferTensor, RequestedOutput
 from hotswap_events.keys import ApiKey, ApiKeyRevoked, KeySecret
 from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_events.training_progress import EpochFigures, TrainingProgressed
 from hotswap_events.windows import WindowRecord, WindowRule, WindowsMarker
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.fold import Applied, RegistryFold
@@ -203,6 +204,32 @@ _OTHERS: dict[str, Sequence[Struct]] = {
             serving_version="v2",
             serving_registry_offset=17,
             partitions=(0, 1, 2, 3),
+        ),
+    ),
+    "hotswap.training-progress": (
+        TrainingProgressed(
+            run_id="run-y",
+            model_name="digits",
+            trainer="image-classifier",
+            runner="trainers-1/6f2a",
+            at=_TIME,
+            phase="training",
+            step=120,
+            steps=480,
+            epoch=3,
+            epochs=12,
+            figures={"loss": 0.41},
+        ),
+        TrainingProgressed(
+            run_id="run-y",
+            model_name="digits",
+            trainer="image-classifier",
+            runner="trainers-1/6f2a",
+            at=_TIME,
+            phase="ended",
+            history=(EpochFigures(epoch=1, figures={"loss": 1.9}), EpochFigures(epoch=2, figures={"loss": 0.7})),
+            log="2 epochs",
+            said="registered as v2",
         ),
     ),
     "hotswap.api-key": (

@@ -17,6 +17,7 @@ from tools.message_catalogue import (
     INFER_REQUEST,
     INFER_RESPONSE,
     REGISTRY_STATE,
+    TRAINING_PROGRESS,
     Message,
 )
 from tools.message_examples import message_examples
@@ -28,6 +29,7 @@ _PARTS: Sequence[tuple[str, str, Sequence[Message]]] = (
     ("Request", "", (INFER_REQUEST,)),
     ("Answer", "", (INFER_RESPONSE, INFER_ERROR)),
     ("State", "On `hotswap.registry-state` and `hotswap.fleet`, both compacted.", (REGISTRY_STATE, FLEET_RECORD)),
+    ("Training", "On `hotswap.training-progress`, compacted.", (TRAINING_PROGRESS,)),
     ("Keys", "On `hotswap.keys`, compacted.", (API_KEY, API_KEY_REVOKED)),
     ("Dead letters", "On `hotswap.dead-letters`.", (DEAD_LETTER,)),
 )

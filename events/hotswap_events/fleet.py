@@ -23,7 +23,7 @@ PLUGINS_MAX = 1_000
 class FleetPlugin(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Code of the users' own, as a worker has it or lacks it."""
 
-    kind: Literal["architecture", "runtime", "evaluator", "executor", "module"]
+    kind: Literal["architecture", "runtime", "evaluator", "trainer", "executor", "module"]
     """`executor`: a library that computes models; `module`: one that the operator named, and that does not import."""
     name: Name
     package: Name | None = None

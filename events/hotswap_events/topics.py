@@ -17,7 +17,7 @@ _DAY_MS = 24 * 60 * 60 * 1000
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _ROLE = re.compile(
     r"[^.]+\.(registry|registry-state|commands|command-results|fleet|keys|dead-letters|observations|comparisons|feedback"
-    r"|evidence|requests|responses|windows|workers|agents)(\..*)?",
+    r"|evidence|training-progress|requests|responses|windows|workers|agents)(\..*)?",
     re.DOTALL,
 )
 
@@ -168,6 +168,11 @@ class Topics(Struct, frozen=True):
         return f"{self.prefix}.keys"
 
     @property
+    def training_progress(self) -> str:
+        """Compacted: how far each training run is, as its runner saw it last, keyed by run id."""
+        return f"{self.prefix}.training-progress"
+
+    @property
     def dead_letters(self) -> str:
         """Copies of records that could not be handled, with the cause in the headers."""
         return f"{self.prefix}.dead-letters"
@@ -222,6 +227,13 @@ class Topics(Struct, frozen=True):
             # One clock tells how much older a worker's record is than the newest one.
             TopicSpec(name=self.fleet, partitions=1, cleanup_policy="compact", retention_ms=-1, append_time=True),
             TopicSpec(name=self.keys, partitions=1, cleanup_policy="compact", retention_ms=-1),
+            TopicSpec(
+                name=self.training_progress,
+                partitions=1,
+                cleanup_policy="compact",
+                retention_ms=-1,
+                append_time=True,
+            ),
             TopicSpec(name=self.dead_letters, partitions=4, cleanup_policy="delete", retention_ms=30 * _DAY_MS),
             # By the broker's clock: a rollout's policy is tried again on what lies between two times.
             TopicSpec(

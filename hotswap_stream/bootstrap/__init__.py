@@ -66,6 +66,10 @@ from hotswap_stream.bootstrap.topic_care import existing_topics as existing_topi
 from hotswap_stream.bootstrap.topic_care import model_topics_creator as model_topics_creator
 from hotswap_stream.bootstrap.topic_care import repair_topics as repair_topics
 from hotswap_stream.bootstrap.topic_care import retention_applier as retention_applier
+from hotswap_stream.bootstrap.trainers import open_runner as open_runner
+from hotswap_stream.bootstrap.trainers import run_trainer as run_trainer
+from hotswap_stream.bootstrap.trainers import trainers_here as trainers_here
+from hotswap_stream.bootstrap.trainers import training_progress as training_progress
 from hotswap_stream.bootstrap.training import open_training as open_training
 from hotswap_stream.bootstrap.training import packed_set as packed_set
 from hotswap_stream.bootstrap.trials import graph_exporter as graph_exporter

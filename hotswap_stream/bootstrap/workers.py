@@ -144,7 +144,7 @@ async def build_worker(settings: Settings, worker: str, model_names: frozenset[s
         ),
         memory_bytes_max=settings.worker_memory_bytes_max,
         model_names=model_names,
-        plugins=await plugins_here(settings),
+        plugins=tuple(each for each in await plugins_here(settings) if each.kind != "trainer"),
         kinds=kinds_here(),
     )
     return InferenceWorker(

@@ -25,6 +25,8 @@ COMMAND_MODULES = (
     "training.retention",
     "training.ordered_run",
     "triggers.triggers",
+    "training.trainers",
+    "training.trainer_process",
     "registry.models",
     "registry.versions",
     "registry.register",

@@ -29,7 +29,7 @@ _ADVICE = "advice: "
 _CLOCK = "clock: "
 _CLOCK_LINE = re.compile(rf"^{_CLOCK}(\S+) (\d+\.\d+)$", re.MULTILINE)
 
-ProcessKind = Literal["worker", "agents"]
+ProcessKind = Literal["worker", "agents", "trainers"]
 
 _log = structlog.get_logger(__name__)
 

@@ -58,6 +58,8 @@ def base(message: str, world: World, number: int) -> dict[str, Any]:
         return {**found, **who, **version, "since": now, "until": now}
     if message == "hotswap.fleet-record":
         return {**found, "worker": f"hostile-{number % 7}", "model_name": MODEL}
+    if message == "hotswap.training-progress":
+        return {**found, "run_id": f"hostile-{number % 7}", "model_name": MODEL, "at": now}
     if message in ("hotswap.api-key", "hotswap.api-key-revoked"):
         return {**found, "key_id": f"hostile{number % 7:05d}"}
     if message == "hotswap.evidence":
@@ -90,6 +92,8 @@ def base_key(place: Place, message: str, number: int) -> bytes | None:
         return None
     if message == "hotswap.fleet-record":
         return f"hostile-{number % 7}/{MODEL}".encode()
+    if message == "hotswap.training-progress":
+        return b"hostile-%d" % (number % 7)
     if message == "hotswap.api-key":
         return b"hostile%05d" % (number % 7)
     if message == "hotswap.api-key-revoked":

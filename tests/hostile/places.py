@@ -126,6 +126,15 @@ PLACES: tuple[Place, ...] = (
         keyed_by_model=False,
     ),
     Place(
+        name="training-progress",
+        topic=lambda topics: topics.training_progress,
+        messages=(catalogue.TRAINING_PROGRESS,),
+        readers=("API",),
+        probes=("http",),
+        partitions=1,
+        keyed_by_model=False,
+    ),
+    Place(
         name="keys",
         topic=lambda topics: topics.keys,
         messages=(catalogue.API_KEY, catalogue.API_KEY_REVOKED),

@@ -8,13 +8,14 @@ from msgspec import Struct
 from hotswap_stream.application.artifacts.manifest import Package
 from hotswap_stream.errors import ConfigurationError, HotswapError
 
-PluginKind = Literal["architecture", "runtime", "evaluator"]
-LackedKind = Literal["architecture", "runtime", "evaluator", "executor"]
+PluginKind = Literal["architecture", "runtime", "evaluator", "trainer"]
+LackedKind = Literal["architecture", "runtime", "evaluator", "trainer", "executor"]
 
 GROUPS: dict[PluginKind, str] = {
     "architecture": "hotswap_stream.architectures",
     "runtime": "hotswap_stream.runtimes",
     "evaluator": "hotswap_stream.evaluators",
+    "trainer": "hotswap_stream.trainers",
 }
 """Kind → group of the entry points by which installed packages declare what they bring."""
 
@@ -26,6 +27,7 @@ BUILT_IN_ARCHITECTURES = frozenset(
         "ffnn-784-32-32-32-10",
         "forecaster",
         "forecaster-288-96",
+        "image-classifier",
         "linear",
         "recommender",
     }
@@ -33,10 +35,12 @@ BUILT_IN_ARCHITECTURES = frozenset(
 """Known without importing torch, so that a plug-in that takes one of these names is noticed at once."""
 
 BUILT_IN_EVALUATORS = ("classification", "regression", "forecasting", "ranking")
+BUILT_IN_TRAINERS = ("als", "forecaster", "image-classifier", "sklearn")
 BUILT_IN: dict[PluginKind, frozenset[str]] = {
     "architecture": BUILT_IN_ARCHITECTURES,
     "runtime": frozenset(),
     "evaluator": frozenset(BUILT_IN_EVALUATORS),
+    "trainer": frozenset(BUILT_IN_TRAINERS),
 }
 """Names that no plug-in may take."""
 

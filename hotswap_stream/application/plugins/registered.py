@@ -79,6 +79,8 @@ class Registered(Struct, frozen=True, kw_only=True):
     describe: Describe | None = None
     module: str
     """Whose import registers it."""
+    parameters: type[Struct] | None = None
+    """Of a trainer: what it takes."""
 
 
 _BuildT = TypeVar("_BuildT", bound=Callable[..., Any])
@@ -141,6 +143,26 @@ def evaluator(name: str) -> Callable[[_BuildT], _BuildT]:
     def register(measure: _BuildT) -> _BuildT:
         _add(Registered(kind="evaluator", name=name, build=measure, module=measure.__module__))
         return measure
+
+    return register
+
+
+def trainer(name: str, parameters: type[Struct]) -> Callable[[_BuildT], _BuildT]:
+    """Register a function that trains: it gets a `TrainingJob` and the parameters, and returns a `Trained`.
+
+    Args:
+        name: Lower-case letters, digits, '.', '_', '-'; nobody else's.
+        parameters: A msgspec Struct whose fields have defaults and bounds, so that what does not fit is refused before
+            anything starts; its docstrings are what users are shown.
+
+    Raises:
+        PluginConflictError: The name is taken.
+        ValueError: It is none.
+    """
+
+    def register(train: _BuildT) -> _BuildT:
+        _add(Registered(kind="trainer", name=name, build=train, module=train.__module__, parameters=parameters))
+        return train
 
     return register
 

@@ -57,6 +57,7 @@ def _of(names: Topics, role: Role) -> tuple[Acl, ...]:
         case "api":
             reads = [names.registry, names.fleet, names.keys, names.observations, names.feedback, names.comparisons]
             reads.append(names.evidence)
+            reads.append(names.training_progress)
             writes = [names.registry, names.feedback, names.keys]
             every_model_reads, every_model_writes = ["requests", "responses", "windows"], ["requests"]
         case "agents":
@@ -71,9 +72,10 @@ def _of(names: Topics, role: Role) -> tuple[Acl, ...]:
             every_model_writes = ["responses", "windows", "replies"]
             groups = [f"{prefix}.workers."]
         case "trainer":
-            reads, writes = [names.registry], [names.registry]
+            reads = writes = [names.registry, names.training_progress]
         case "operator":
             reads = [names.registry, names.fleet, names.keys, names.observations, names.feedback, names.comparisons]
+            reads.append(names.training_progress)
             writes = [names.registry, names.feedback, names.keys]
             every_model_reads = ["requests", "responses", "windows"]
         case "commander":

@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def healthy(
-    kind: Annotated[Literal["worker", "agents"], typer.Argument(help="Which process.", show_default=False)],
+    kind: Annotated[Literal["worker", "agents", "trainers"], typer.Argument(help="Which process.", show_default=False)],
     name: Annotated[
         str | None,
         typer.Option(

@@ -37,6 +37,7 @@ async def running_stack(
     settings: "Settings",
     *,
     workers: int = 1,
+    trainers: int = 0,
     temporary: bool = False,
     on_change: "Callable[[ProcessStatus], None] | None" = None,
 ) -> AsyncIterator[Stack]:
@@ -52,7 +53,7 @@ async def running_stack(
             kafka = await stack.enter_async_context(running_broker(settings, data_dir=data_dir))
             settings = msgspec.structs.replace(settings, kafka_bootstrap_servers=kafka.bootstrap_servers)
         await bootstrap.ensure_control_topics(settings)
-        specs = _specs(settings, workers)
+        specs = _specs(settings, workers, trainers)
         if kafka is not None:
             # Without a broker they can only end again.
             specs = [msgspec.structs.replace(spec, may_start=kafka.keeper.wait_serving) for spec in specs]
@@ -61,7 +62,7 @@ async def running_stack(
         yield Stack(settings, supervisor, kafka)
 
 
-def _specs(settings: "Settings", workers: int) -> "list[ProcessSpec]":
+def _specs(settings: "Settings", workers: int, trainers: int) -> "list[ProcessSpec]":
     from hotswap_stream.application.processes.supervision import ProcessSpec
     from hotswap_stream.settings import child_environment
 
@@ -81,6 +82,15 @@ def _specs(settings: "Settings", workers: int) -> "list[ProcessSpec]":
         for number in range(1, workers + 1)
     ]
     specs.append(ProcessSpec(name="agents", argv=[*program, "agents"], env=environment, log_file=logs / "agents.log"))
+    specs += [
+        ProcessSpec(
+            name=f"trainers-{number}",
+            argv=[*program, "trainers", "--name", f"trainers-{number}"],
+            env=environment,
+            log_file=logs / f"trainers-{number}.log",
+        )
+        for number in range(1, trainers + 1)
+    ]
     # Last, so that the machine waits for one thing only, while the others start beside it.
     specs.append(
         ProcessSpec(

@@ -18,6 +18,15 @@ def add_to(app: typer.Typer) -> None:
 
 def up(
     workers: Annotated[int, typer.Option(help="Number of inference workers.", min=0, max=64)] = 1,
+    trainers: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of runners of training runs. Default: 1 where this machine has a trainer.",
+            min=0,
+            max=16,
+            show_default=False,
+        ),
+    ] = None,
     port: Annotated[
         int | None,
         typer.Option(help="Port of the API. Default: HOTSWAP_API_PORT.", min=1, max=65_535, show_default=False),
@@ -27,7 +36,7 @@ def up(
     ] = None,
     temporary: Annotated[bool, typer.Option("--temporary", help="Delete the broker's data at the end.")] = False,
 ) -> None:
-    """Run everything until Ctrl-C: broker (unless one is configured), agents, workers, API.
+    """Run everything until Ctrl-C: broker (unless one is configured), agents, workers, runners, API.
 
     What dies is started again.
     """
@@ -44,9 +53,12 @@ def up(
             settings, api_port=port or settings.api_port, api_host=host or settings.api_host
         )
         bootstrap.check_api_settings(settings)
+        runners = _has_trainers(settings) if trainers is None else trainers
         # Each process gets its time to end, one after the other, and the broker last.
-        stop = stop_on_signals(end_seconds_max=END_SECONDS_MAX * (workers + 3))
-        async with running_stack(settings, workers=workers, temporary=temporary, on_change=_show) as stack:
+        stop = stop_on_signals(end_seconds_max=END_SECONDS_MAX * (workers + runners + 3))
+        async with running_stack(
+            settings, workers=workers, trainers=runners, temporary=temporary, on_change=_show
+        ) as stack:
             await _show_first_key(stack.settings)
             typer.echo(
                 f"Kafka on {stack.settings.kafka_bootstrap_servers}, page and API on {stack.api_url} "
@@ -83,3 +95,10 @@ async def _show_first_key(settings: "Settings") -> None:
 def _show(status: "ProcessStatus") -> None:
     if status.state in ("restarting", "failed"):
         typer.secho(f"{status.name}: {status.state} after exit code {status.exit_code}", fg="yellow", err=True)
+
+
+def _has_trainers(settings: "Settings") -> int:
+    """Return 1 where this machine has a trainer, else 0."""
+    from importlib.util import find_spec
+
+    return int(find_spec("torch") is not None or bool(settings.trainer_commands))

@@ -161,6 +161,41 @@ def ffnn() -> nn.Module:
     )
 
 
+def _image_signature(
+    channels: int,
+    height: int,
+    width: int,
+    classes: int,
+    filters: int = 8,  # noqa: ARG001 - as the class takes them
+    hidden: int = 32,  # noqa: ARG001
+) -> Signature:
+    return Signature(
+        inputs=(TensorSpec(name="image", datatype="FP32", shape=(-1, channels, height, width)),),
+        outputs=(TensorSpec(name="scores", datatype="FP32", shape=(-1, classes)),),
+        warm_up={"image": (1, channels, height, width)},
+    )
+
+
+@architecture("image-classifier", _image_signature)
+def image_classifier(
+    channels: int, height: int, width: int, classes: int, filters: int = 8, hidden: int = 32
+) -> nn.Module:
+    """Two convolutions that halve the image, and two linear layers: images of any shape, any number of classes."""
+    if min(channels, height, width, filters, hidden) < 1 or classes < 2:
+        raise ValueError("sizes from 1, and two classes or more, are needed")
+    rows, columns = -(-height // 4), -(-width // 4)
+    return nn.Sequential(
+        nn.Conv2d(channels, filters, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(filters, 2 * filters, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(2 * filters * rows * columns, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, classes),
+    )
+
+
 def _forecaster_signature(history: int, ahead: int, features: int = 1) -> Signature:
     return Signature(
         inputs=(TensorSpec(name="history", datatype="FP32", shape=(-1, history, features)),),

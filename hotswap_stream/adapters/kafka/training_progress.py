@@ -1,0 +1,141 @@
+"""The progress of training runs on its topic: told by runners, folded by whoever wants to know."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from hotswap_events.training_progress import TrainingProgressed
+from hotswap_stream.application.processes.watched_tasks import WatchedTasks
+from hotswap_stream.application.trainers.progress import ProgressFold
+from hotswap_stream.kafka.reading import read_all
+from hotswap_stream.kafka.sessions import open_producer, open_reader
+
+POLL_MS = 200
+RETRY_SECONDS = 1.0
+FLUSH_SECONDS_MAX = 2.0
+SEND_SECONDS_MAX = 5.0
+
+_log = structlog.get_logger(__name__)
+_encoder = msgspec.json.Encoder()
+
+
+async def read_progress(client_options: Mapping[str, Any], topic: str) -> ProgressFold:
+    """Read the topic to its end. KafkaError; LogUnavailableError."""
+    fold = ProgressFold()
+    async with open_reader(client_options) as consumer:
+        async for _partition, records in read_all(consumer, [TopicPartition(topic, 0)], poll_ms=POLL_MS):
+            for record in records:
+                fold.apply(record.key, record.value)
+    return fold
+
+
+class ProgressFollower:
+    """Follows the topic. `start` returns at once; `known` once the topic was read to its end."""
+
+    def __init__(self, client_options: Mapping[str, Any], topic: str) -> None:
+        self.known = False
+        self.fold = ProgressFold()
+        self._client_options = dict(client_options)
+        self._partition = TopicPartition(topic, 0)
+        self._tasks = WatchedTasks("following the progress of training runs")
+        self._waiting: set[asyncio.Event] = set()
+
+    def start(self) -> None:
+        """Begin to read, on the running event loop."""
+        self._tasks.start(self._follow(), name="training-progress-follower")
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Read no more."""
+        await self._tasks.stop()
+
+    async def wait_for_change(self) -> None:
+        """Return when another record was read."""
+        event = asyncio.Event()
+        self._waiting.add(event)
+        try:
+            await event.wait()
+        finally:
+            self._waiting.discard(event)
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with open_reader(self._client_options) as consumer:
+                    try:
+                        await self._read(consumer)
+                    finally:
+                        self.known = False
+            except (KafkaError, OSError) as error:
+                _log.warning("training_progress_not_followed", error=repr(error))
+            except Exception:  # noqa: BLE001 - whatever it was, from here on it is unknown until it is read anew
+                _log.exception("training_progress_not_followed")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        consumer.assign([self._partition])
+        await consumer.seek_to_beginning(self._partition)
+        end = (await consumer.end_offsets([self._partition]))[self._partition]
+        self.fold = fold = ProgressFold()
+        while True:
+            if not self.known and await consumer.position(self._partition) >= end:
+                self.known = True
+            for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                for record in records:
+                    fold.apply(record.key, record.value)
+                for event in self._waiting:
+                    event.set()
+
+
+class ProgressOnKafka:
+    """See ProgressTopic: tells and hears."""
+
+    def __init__(self, client_options: Mapping[str, Any], topic: str) -> None:
+        self._client_options = dict(client_options)
+        self._topic = topic
+        self._follower = ProgressFollower(client_options, topic)
+        self._producer: AIOKafkaProducer | None = None
+        self._stack = AsyncExitStack()
+
+    @property
+    def fold(self) -> ProgressFold:
+        """See ProgressTopic."""
+        return self._follower.fold
+
+    @property
+    def known(self) -> bool:
+        """See ProgressTopic."""
+        return self._follower.known
+
+    async def __aenter__(self) -> Self:
+        self._producer = await self._stack.enter_async_context(
+            open_producer(self._client_options, flush_seconds_max=FLUSH_SECONDS_MAX)
+        )
+        await self._stack.enter_async_context(self._follower)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stack.aclose()
+
+    async def tell(self, progress: TrainingProgressed) -> None:
+        """See ProgressTopic."""
+        assert self._producer is not None  # noqa: S101 - it was entered
+        try:
+            async with asyncio.timeout(SEND_SECONDS_MAX):
+                await self._producer.send_and_wait(
+                    self._topic, _encoder.encode(progress), progress.run_id.encode(), partition=0
+                )
+        except (KafkaError, TimeoutError) as error:
+            _log.warning("training_progress_not_told", run_id=progress.run_id, error=repr(error))

@@ -1,0 +1,45 @@
+"""What a runner needs of the world beside the registry: artifacts in, artifacts out, and somebody to hear of it."""
+
+from pathlib import Path
+from typing import Protocol
+
+from hotswap_events.training_progress import TrainingProgressed
+from hotswap_stream.application.artifacts.facts import Registrable
+from hotswap_stream.application.artifacts.trial import ModelOptions
+from hotswap_stream.application.trainers.progress import ProgressFold
+
+
+class RunArtifacts(Protocol):
+    """The artifact store, as a run sees it."""
+
+    async def fetch_dataset(self, digest: str, file: Path) -> None:
+        """Write a stored artifact, whose bytes were checked, into a file. HotswapError; OSError."""
+        ...
+
+    async def store_model(self, file: Path, options: ModelOptions) -> Registrable:
+        """Try a model, and put it into the store.
+
+        Raises:
+            ArtifactFormatError: It is none.
+            TrialFailedError: It cannot be served.
+            HotswapError: The store does not take it.
+        """
+        ...
+
+
+class ProgressTopic(Protocol):
+    """Where progress is told and heard."""
+
+    @property
+    def fold(self) -> ProgressFold:
+        """What was heard, of all runners."""
+        ...
+
+    @property
+    def known(self) -> bool:
+        """Whether what others say is heard as they say it; without it nothing follows from silence."""
+        ...
+
+    async def tell(self, progress: TrainingProgressed) -> None:
+        """Say where a run is. What cannot be said now is not said later: the next one says more."""
+        ...

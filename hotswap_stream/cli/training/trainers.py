@@ -1,0 +1,83 @@
+"""`trainers`: the process that does training runs which were asked for."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hotswap_stream.cli.terminal.options import AsJson
+from hotswap_stream.cli.terminal.printing import print_json, print_table
+from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.signals import stop_on_signals
+
+if TYPE_CHECKING:
+    from hotswap_stream.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("trainers")(trainers)
+
+
+def trainers(
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of this runner, for the log. Default: <host>-1.", show_default=False),
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show the trainers that this machine has, and end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Do training runs that are asked for, until Ctrl-C; several such processes share them."""
+    if show:
+        _show(as_json=as_json)
+        return
+
+    async def main(settings: "Settings") -> None:
+        import asyncio
+        import socket
+
+        from hotswap_stream import bootstrap
+        from hotswap_stream.home.pulse import Pulse
+
+        stop, called = stop_on_signals(), name or f"{socket.gethostname()}-1"
+        pulse = Pulse(settings.home, "trainers", called)
+        try:
+            async with bootstrap.open_runner(settings, called) as runner:
+                running = asyncio.create_task(runner.run(pulse.beat))
+                stopping = asyncio.create_task(stop.wait())
+                try:
+                    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                    if running.done():
+                        running.result()
+                finally:
+                    running.cancel()
+                    stopping.cancel()
+                    await asyncio.gather(running, stopping, return_exceptions=True)
+        finally:
+            pulse.stop()
+
+    run(main, quiet=False)
+
+
+def _show(*, as_json: bool) -> None:
+    async def main(settings: "Settings") -> "dict[str, tuple[str, ...]]":
+        from hotswap_stream import bootstrap
+
+        return await bootstrap.trainers_here(settings)
+
+    from hotswap_stream.application.trainers.built_in import BUILT_IN_PARAMETERS
+
+    found = run(main, needs_cluster=False)
+    rows = [
+        {
+            "name": name,
+            "parameters": ", ".join(BUILT_IN_PARAMETERS[name].__struct_fields__) if name in BUILT_IN_PARAMETERS else "",
+            "command": None if command[-1] == "run-trainer" else " ".join(command),
+        }
+        for name, command in found.items()
+    ]
+    if as_json:
+        print_json(rows, named_by=("name",))
+        return
+    print_table(
+        ("trainer", "parameters", "command"), ((row["name"], row["parameters"], row["command"]) for row in rows)
+    )
