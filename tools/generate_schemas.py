@@ -5,7 +5,10 @@ import json
 import sys
 from pathlib import Path
 
+import msgspec
+
 from hotswap_stream.api import openapi_document
+from hotswap_stream.application.trainers.protocol import TrainerLine, TrainerOrder
 from tools.asyncapi_document import asyncapi_yaml
 from tools.json_schemas import message_schema
 from tools.message_catalogue import MESSAGES
@@ -13,7 +16,14 @@ from tools.routing_vectors import routing_vectors
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = ROOT / "schemas"
-_OWNED = ("events/*.schema.json", "messages/*.schema.json", "asyncapi.yaml", "openapi.json", "routing-vectors.json")
+_OWNED = (
+    "events/*.schema.json",
+    "messages/*.schema.json",
+    "trainers/*.schema.json",
+    "asyncapi.yaml",
+    "openapi.json",
+    "routing-vectors.json",
+)
 
 
 def schema_files() -> dict[str, str]:
@@ -24,10 +34,28 @@ def schema_files() -> dict[str, str]:
         if message.payload is not None
     }
     openapi = json.dumps(openapi_document(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
-    return files | {
-        "asyncapi.yaml": asyncapi_yaml(),
-        "openapi.json": openapi,
-        "routing-vectors.json": routing_vectors(),
+    return (
+        files
+        | trainer_schemas()
+        | {
+            "asyncapi.yaml": asyncapi_yaml(),
+            "openapi.json": openapi,
+            "routing-vectors.json": routing_vectors(),
+        }
+    )
+
+
+def trainer_schemas() -> dict[str, str]:
+    """Return the schemas of what a runner and a trainer say to each other."""
+    said = {"order": TrainerOrder, "line": TrainerLine}
+    return {
+        f"trainers/{name}.schema.json": json.dumps(
+            {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(kind)},
+            indent=2,
+            ensure_ascii=False,
+        )
+        + "\n"
+        for name, kind in said.items()
     }
 
 

@@ -24,6 +24,7 @@ from hotswap_stream.application.observations.history import RecordedHistory
 from hotswap_stream.application.processes.side_loop import SideLoop
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.rollouts.shown import EvidenceView
+from hotswap_stream.application.trainers.port import ProgressView
 from hotswap_stream.application.training.runs import TrainingSpec
 from hotswap_stream.application.windows.view import WindowReader
 from hotswap_stream.home.broker_condition import BrokerCondition
@@ -77,6 +78,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     infer_in_flight_per_key_max: int = 128
     """The share of one API key in `infer_in_flight_max`; callers without a key have one share together."""
     fleet: FleetView | None = None
+    training_progress: ProgressView | None = None
+    """What runners say of their runs."""
     """What the workers say of themselves; without one, nothing is known of them."""
     traffic: TrafficView | None = None
     """What the workers tell of their answers; without it, nobody can be told how a model does."""

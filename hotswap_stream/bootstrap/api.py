@@ -11,6 +11,7 @@ from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.evidence_follower import EvidenceFollower
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
 from hotswap_stream.adapters.kafka.observations.follower import ObservationFollower
+from hotswap_stream.adapters.kafka.training_progress import ProgressFollower
 from hotswap_stream.application.inference.gateway import InferenceGateway
 from hotswap_stream.application.processes.side_loop import SideLoop
 from hotswap_stream.application.registry.registry import Registry
@@ -27,8 +28,9 @@ from hotswap_stream.bootstrap.data import dataset_children
 from hotswap_stream.bootstrap.environment import broker_condition, connection, open_to, topics
 from hotswap_stream.bootstrap.mlflow.exporting import open_exports
 from hotswap_stream.bootstrap.mlflow.fetching import model_source
+from hotswap_stream.bootstrap.mlflow.roots import parse_mlflow_roots
 from hotswap_stream.bootstrap.registry import adopting, open_registry
-from hotswap_stream.bootstrap.training import training_children
+from hotswap_stream.bootstrap.training.processes import training_children
 from hotswap_stream.bootstrap.trials import graph_exporter, stored_trials
 from hotswap_stream.bootstrap.uploads import open_uploads
 from hotswap_stream.domain.reserved import wrong_actor
@@ -36,7 +38,7 @@ from hotswap_stream.domain.versions.tag_rules import wrong_alias
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.home import scrape_targets
 from hotswap_stream.home.session_file import SessionFile
-from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys, parse_mlflow_roots
+from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys
 
 _log = structlog.get_logger(__name__)
 
@@ -120,6 +122,9 @@ async def serve_api(
         FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,
         ObservationFollower(connection(settings).client_options(), topics(settings).observations) as traffic,
         EvidenceFollower(connection(settings).client_options(), topics(settings).evidence) as evidence,
+        ProgressFollower(
+            connection(settings).client_options(), topics(settings).training_progress
+        ) as training_progress,
         feedback_log(settings) as feedback,
         open_uploads(settings, artifacts) as uploads,
         open_exports(artifacts) as exports,
@@ -151,6 +156,7 @@ async def serve_api(
                 infer_wait_ms_max=settings.api_infer_wait_ms_max,
                 infer_in_flight_per_key_max=settings.api_infer_in_flight_per_key_max,
                 fleet=fleet,
+                training_progress=training_progress,
                 traffic=traffic,
                 evidence=evidence,
                 feedback=feedback,

@@ -22,8 +22,10 @@ from hotswap_stream.api.commands.context import CommandBody
 from hotswap_stream.api.commands.dispatch import Dispatch
 from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
+from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.api.training.runs import RunInPath
+from hotswap_stream.application.trainers.built_in import wrong_parameters
 
 
 class RequestTrainingBody(CommandBody, frozen=True):
@@ -59,6 +61,8 @@ class TrainingRequests(Controller):
         self, runtime: Runtime, dispatch: Dispatch, data: JSONBody[RequestTrainingBody]
     ) -> Response[CommandAnswer]:
         """Ask for a run; whichever runner has the trainer does it. With a new model's name it begins the model."""
+        if wrong := wrong_parameters(data.trainer, data.parameters):
+            raise ProblemError(422, "invalid-value", wrong)
         run_id = data.run_id or f"run-{runtime.services.ids.new_id()}"
         return await dispatch(RequestTraining, data, run_id=run_id)
 

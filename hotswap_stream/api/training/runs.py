@@ -7,6 +7,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromQuery, JSONBody, PathParameter
 from msgspec import Struct
 
+from hotswap_events.training_progress import TrainingProgressed
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.commands.context import Headers, command_context
 from hotswap_stream.api.protocol.authorization import guard_state_change
@@ -65,6 +66,18 @@ class TrainingRunController(Controller):
     async def get_run(self, streams: PastOrPresent, model_name: ModelNameInPath, run_id: RunInPath) -> TrainingRun:
         """One run: who asked for what, who does it, and what came of it."""
         return found(find_run(streams, model_name, run_id))
+
+    @get("/{run_id:str}/progress", operation_id="get_training_progress", responses=QUERY_PROBLEM_RESPONSES)
+    async def get_progress(
+        self, runtime: Runtime, model_name: ModelNameInPath, run_id: RunInPath
+    ) -> TrainingProgressed:
+        """How far a run is, as its runner said last; of one that ended, its epochs' figures and its log's end."""
+        run = found(find_run(runtime.registry.fold.streams, model_name, run_id))
+        heard = runtime.services.training_progress
+        progress = None if heard is None else heard.fold.of(run_id, model_name, run.runner)
+        if progress is None:
+            raise ProblemError(404, "unknown-run", f"nothing was heard yet of how far training run {run_id!r} is")
+        return progress
 
     @post(
         "/",

@@ -27,6 +27,24 @@ class RunArtifacts(Protocol):
         ...
 
 
+class ProgressView(Protocol):
+    """What is heard of all runs, in a process that only listens."""
+
+    @property
+    def fold(self) -> ProgressFold:
+        """The latest progress of each run."""
+        ...
+
+    @property
+    def known(self) -> bool:
+        """Whether the topic was read to its end, and is followed."""
+        ...
+
+    async def wait_for_change(self) -> None:
+        """Return when another record was read."""
+        ...
+
+
 class ProgressTopic(Protocol):
     """Where progress is told and heard."""
 

@@ -14,8 +14,9 @@ from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.mlflow.source import ImportedModel, ModelSource, SourceRefusedError
 from hotswap_stream.bootstrap.artifacts import artifact_store_config
+from hotswap_stream.bootstrap.mlflow.roots import parse_mlflow_roots
 from hotswap_stream.bootstrap.trials import imported_model
-from hotswap_stream.settings import Settings, parse_mlflow_roots
+from hotswap_stream.settings import Settings
 
 if TYPE_CHECKING:
     from hotswap_stream.adapters.mlflow.resolving import Resolver

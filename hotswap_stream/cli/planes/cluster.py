@@ -12,12 +12,15 @@ from hotswap_stream.cli.planes.port import EventSource, Question
 
 if TYPE_CHECKING:
     from hotswap_events.commands import AnyCommand, CommandResult, Refusal
+    from hotswap_events.training_progress import TrainingProgressed
     from hotswap_stream.application.audit.explanation import ExplainedAnswer
     from hotswap_stream.application.inference.fleet import FleetFold, ModelFleet
     from hotswap_stream.application.monitoring.health import ModelHealth
     from hotswap_stream.application.observations.feedback import AnswerLookup
     from hotswap_stream.application.registry.feed import EntryFilter, EventPage
     from hotswap_stream.application.registry.registry import Registry
+    from hotswap_stream.application.trainers.progress import ProgressFold
+    from hotswap_stream.application.training.view import TrainingRun
     from hotswap_stream.settings import Settings
 
 _Answer = TypeVar("_Answer")
@@ -36,6 +39,7 @@ async def open_cluster(settings: "Settings") -> AsyncIterator["ClusterPlane"]:
                 fleet=lambda listens: bootstrap.fleet(settings, listens=listens),
                 health=lambda: bootstrap.models_health(settings, registry.fold.streams),
                 answers=lambda: bootstrap.answer_lookup(settings),
+                progress=lambda: bootstrap.training_progress(settings),
             ),
         )
 
@@ -48,6 +52,7 @@ class ClusterSources:
     """Gets whether to listen, or to take what was heard last."""
     health: "Callable[[], Awaitable[Sequence[ModelHealth] | None]]"
     answers: "Callable[[], AbstractAsyncContextManager[AnswerLookup]]"
+    progress: "Callable[[], Awaitable[ProgressFold]]"
 
 
 class ClusterPlane:
@@ -86,6 +91,11 @@ class ClusterPlane:
             for name, stream in sorted(streams.items())
             if model_name in (None, name)
         )
+
+    async def training_progress(self, run: "TrainingRun") -> "TrainingProgressed | None":
+        """Read the topic of progress."""
+        found = await self._sources.progress()
+        return found.of(run.run_id, run.model_name, run.runner)
 
     async def health(self) -> "tuple[ModelHealth, ...] | None":
         """Read the last minute of the observations."""

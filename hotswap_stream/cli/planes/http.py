@@ -20,12 +20,14 @@ from hotswap_stream.client.errors import ApiUnreachableError
 from hotswap_stream.errors import AuthenticationError, HotswapError
 
 if TYPE_CHECKING:
+    from hotswap_events.training_progress import TrainingProgressed
     from hotswap_stream.application.audit.explanation import ExplainedAnswer
     from hotswap_stream.application.datasets.order import DatasetOrder
     from hotswap_stream.application.datasets.view import BuiltDataset
     from hotswap_stream.application.inference.fleet import ModelFleet
     from hotswap_stream.application.monitoring.health import ModelHealth
     from hotswap_stream.application.registry.feed import EntryFilter, EventPage
+    from hotswap_stream.application.training.view import TrainingRun
 
 _Answer = TypeVar("_Answer")
 _Decoded = TypeVar("_Decoded")
@@ -124,6 +126,14 @@ class ApiPlane:
                 return fleet
             found.append(fleet)
         return tuple(found)
+
+    async def training_progress(self, run: "TrainingRun") -> "TrainingProgressed | None":
+        """Ask for one run."""
+        from hotswap_events.training_progress import TrainingProgressed
+
+        path = f"{calls.model_path(run.model_name)}/training-runs/{quote(run.run_id, safe='')}/progress"
+        found = await self._get(path, TrainingProgressed)
+        return None if isinstance(found, Refusal) else found
 
     async def health(self) -> "tuple[ModelHealth, ...] | None":
         """Ask for all at once."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from hotswap_events.commands import AnyCommand, CommandResult, Refusal
+    from hotswap_events.training_progress import TrainingProgressed
     from hotswap_stream.application.audit.explanation import ExplainedAnswer
     from hotswap_stream.application.inference.fleet import ModelFleet
     from hotswap_stream.application.monitoring.health import ModelHealth
     from hotswap_stream.application.registry.feed import EntryFilter, EventPage
     from hotswap_stream.application.registry.queries import Streams
+    from hotswap_stream.application.training.view import TrainingRun
 
 _Answer = TypeVar("_Answer")
 
@@ -65,6 +67,10 @@ class ControlPlane(Protocol):
 
     async def fleets(self, model_name: str | None, *, listens: bool = True) -> "tuple[ModelFleet, ...] | Refusal":
         """Return the workers of one model or of all, by name; without `listens` as they were heard of last."""
+        ...
+
+    async def training_progress(self, run: "TrainingRun") -> "TrainingProgressed | None":
+        """Return how far a training run is; None: nothing was heard of it."""
         ...
 
     async def health(self) -> "tuple[ModelHealth, ...] | None":

@@ -11,8 +11,11 @@ from hotswap_stream.cli.terminal.completion import complete_models
 from hotswap_stream.cli.terminal.options import AsJson, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
+from hotswap_stream.cli.terminal.running import run_on_plane
+from hotswap_stream.cli.training.following import followed
 
 if TYPE_CHECKING:
+    from hotswap_events.commands import RequestTraining
     from hotswap_events.training import AfterTraining, ParameterValue
     from hotswap_stream.application.training.view import TrainingRun
 
@@ -28,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("request")(request)
     group.command("cancel")(cancel)
+    group.command("follow")(follow)
     app.add_typer(group, name="runs")
 
 
@@ -74,12 +78,19 @@ def requested(
     run_id: str | None,
     retries: int,
     seconds_max: int | None,
-) -> CommandToSend:
-    """Return the command that asks for a run, under a fresh id where none is given."""
+) -> "RequestTraining":
+    """Return the command that asks for a run, under a fresh id where none is given.
+
+    Raises:
+        typer.BadParameter: A trainer that comes along does not take these parameters.
+    """
     import uuid
 
     from hotswap_events.commands import RequestTraining
+    from hotswap_stream.application.trainers.built_in import wrong_parameters
 
+    if wrong := wrong_parameters(trainer, parameters):
+        raise typer.BadParameter(wrong, param_hint="--set")
     return RequestTraining(
         run_id=run_id or f"run-{uuid.uuid4().hex[:12]}",
         trainer=trainer,
@@ -140,6 +151,20 @@ def show(model: ModelArgument, run: RunArgument, as_json: AsJson = False) -> Non
         print_json(found, named_by=("run_id",))
         return
     print_run(found)
+
+
+def follow(
+    model: ModelArgument,
+    run: RunArgument,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait, at most.", min=0, show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Follow a training run from any machine until it ends. The exit code says how.
+
+    0: a version came of it, and did not fail validation. 1: none did, or it failed. 124: --timeout is over.
+    """
+    code = run_on_plane(lambda plane: followed(plane, model, run, timeout=timeout, as_json=as_json), waiting_for=None)
+    raise typer.Exit(code)
 
 
 def print_run(run: "TrainingRun") -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hotswap_stream.application.training.trainer import TrainingReport
     from hotswap_stream.settings import Settings
 
+AfterName = Literal["nothing", "shadow", "canary", "ask"]
 DataKindName = Literal["good", "inverted", "shifted", "mislabeled", "noise", "constant"]
 
 
@@ -44,6 +45,25 @@ def train(
     promote_first: Annotated[
         bool, typer.Option(help="Promote it if it passes validation and no version is active.")
     ] = True,
+    trainer: Annotated[
+        str | None,
+        typer.Option(
+            help="Have a runner do it, by this trainer, instead of a process here: `hotswap-stream trainers --show`.",
+            show_default=False,
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="With --trainer: a parameter of it.", show_default=False),
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(help="With --trainer: digest or name of a dataset; repeat for more.", show_default=False),
+    ] = None,
+    after: Annotated[
+        AfterName, typer.Option(help="With --trainer: what becomes of a version that passes.")
+    ] = "nothing",
+    follow: Annotated[bool, typer.Option("--follow", help="With --trainer: show its progress until it ends.")] = False,
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
@@ -51,6 +71,11 @@ def train(
 
     A version that fails validation is archived by itself. Exit code 1: the run failed, with an event that says why.
     """
+    if trainer is not None:
+        _request(model, actor, reason, trainer, set_, dataset, after, follow=follow, as_json=as_json)
+        return
+    if set_ or dataset or follow or after != "nothing":
+        raise typer.BadParameter("--set, --dataset, --after and --follow go with --trainer", param_hint="--trainer")
     tags = parse_pairs(tag or [], option="--tag")
 
     async def main(settings: "Settings") -> "TrainingReport":
@@ -91,6 +116,46 @@ def train(
         print_report(report)
     if not report.ended_well:
         raise typer.Exit(FAILED)
+
+
+def _request(
+    model: str,
+    actor: str,
+    reason: str | None,
+    trainer: str,
+    pairs: list[str] | None,
+    datasets: list[str] | None,
+    after: "AfterName",
+    *,
+    follow: bool,
+    as_json: bool,
+) -> None:
+    """Ask for a run that any runner does."""
+    from hotswap_stream.cli.terminal.commanding import command_fields
+    from hotswap_stream.cli.terminal.printing import print_result
+    from hotswap_stream.cli.terminal.running import run_on_plane
+    from hotswap_stream.cli.training.following import followed
+    from hotswap_stream.cli.training.runs import parse_parameters, requested
+
+    command = requested(
+        command_fields(model, actor, reason),
+        trainer,
+        parameters=parse_parameters(pairs or []),
+        datasets=tuple(datasets or ()),
+        after=after,
+        run_id=None,
+        retries=0,
+        seconds_max=None,
+    )
+    result = run_on_plane(lambda plane: plane.send(command))
+    if not follow or result.refusal is not None:
+        print_result(result, as_json=as_json)
+        return
+    typer.secho(f"{command.run_id} is asked for", err=True)
+    code = run_on_plane(
+        lambda plane: followed(plane, model, command.run_id, timeout=None, as_json=as_json), waiting_for=None
+    )
+    raise typer.Exit(code)
 
 
 class TrainingBar:

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +20,6 @@ from hotswap_stream.application.artifacts.trial import TrialFailedError
 from hotswap_stream.application.own_commands import own_id
 from hotswap_stream.application.trainers.port import RunArtifacts
 from hotswap_stream.application.trainers.protocol import (
-    ARTIFACT_NAMES,
     DatasetFile,
     TrainerFailed,
     TrainerFinished,
@@ -33,6 +31,7 @@ from hotswap_stream.application.training.trainer import ModelTrainer
 from hotswap_stream.domain.deciding.limits import DETAIL_CHARACTERS_MAX, LABEL_VALUE_CHARACTERS_MAX, LABELS_MAX
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.workers.training.kept_process import BadOutputError, KeptProcess, ProcessLimits, kept_process
+from hotswap_stream.workers.training.run_artifact import RunFailedError, artifact_in
 from hotswap_stream.workers.training.run_report import RunReport
 from hotswap_stream.workers.training.work_folder import make_work_folder
 
@@ -49,14 +48,6 @@ class RunLimits(Struct, frozen=True, kw_only=True):
     threads: int
     artifact_bytes_max: int
     processes: ProcessLimits
-
-
-class RunFailedError(HotswapError):
-    """The run ended without a version."""
-
-    def __init__(self, cause: TrainingFailureCause, detail: str) -> None:
-        super().__init__(detail)
-        self.cause = cause
 
 
 class ClaimedRun:
@@ -328,27 +319,6 @@ class ClaimedRun:
             "model_name": self.model_name,
             "correlation_id": self.request.run_id,
         }
-
-
-def artifact_in(folder: Path, finished: TrainerFinished, bytes_max: int) -> Path:
-    """Return the file that is the artifact: a plain file of the folder itself, of a size that is allowed.
-
-    RunFailedError.
-    """
-    names = ARTIFACT_NAMES if finished.artifact is None else (finished.artifact,)
-    for name in names:
-        if name != Path(name).name or name in (".", ".."):
-            raise RunFailedError("bad-output", f"the artifact {name[:100]!r} is no name of a file in the run's folder")
-        try:
-            found = (folder / name).lstat()
-        except OSError:
-            continue
-        if not stat.S_ISREG(found.st_mode):
-            raise RunFailedError("bad-output", f"the artifact {name[:100]!r} is no plain file")
-        if found.st_size > bytes_max:
-            raise RunFailedError("over-limit", f"the artifact has {found.st_size} bytes; {bytes_max} are allowed")
-        return folder / name
-    raise RunFailedError("no-artifact", f"the trainer ended well and left none of {', '.join(names)} in its folder")
 
 
 def _with_log(text: str, log: str) -> str:

@@ -40,6 +40,7 @@ from hotswap_stream.application.inference.fleet import FleetFold
 from hotswap_stream.application.observations.feedback import AnswerLookup
 from hotswap_stream.application.registry.feed import EntryFilter
 from hotswap_stream.cli.planes import questions, trigger_questions
+from hotswap_stream.application.trainers.progress import ProgressFold
 from hotswap_stream.cli.planes.cluster import ClusterPlane, ClusterSources
 from hotswap_stream.cli.planes.http import ApiFailedError, open_api
 from hotswap_stream.cli.planes.orders import PATHS
@@ -110,7 +111,11 @@ def _no_answers() -> AbstractAsyncContextManager[AnswerLookup]:
     return nullcontext(EvenAnswers())
 
 
-SOURCES = ClusterSources(fleet=_empty_fleet, health=_unknown, answers=_no_answers)
+async def _no_progress() -> ProgressFold:
+    return ProgressFold()
+
+
+SOURCES = ClusterSources(fleet=_empty_fleet, health=_unknown, answers=_no_answers, progress=_no_progress)
 
 
 @pytest.fixture(params=["cluster", "api"])
@@ -207,6 +212,7 @@ async def test_training_runs_are_asked_for_and_cancelled(plane: ControlPlane) ->
     assert not isinstance(run, Refusal)
     assert (run.status, run.detail, run.trainer, run.parameters) == ("cancelled", "tried", "als", {"rank": 8})
     assert (run.after, run.requested_by) == (CANARY_AFTER, "ada")
+    assert await plane.training_progress(run) is None
 
 
 async def test_circuits_and_alerts(plane: ControlPlane) -> None:

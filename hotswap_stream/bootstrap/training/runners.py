@@ -17,7 +17,7 @@ from hotswap_stream.application.trainers.commands import parse_trainer_commands
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import connection, topics
 from hotswap_stream.bootstrap.plugins import plugins_here
-from hotswap_stream.bootstrap.training import open_training
+from hotswap_stream.bootstrap.training.processes import open_training
 from hotswap_stream.bootstrap.trials import imported_model, stored_model
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings, child_environment
