@@ -13,7 +13,6 @@ SECONDS_MAX = 300
 SCENARIOS = ("storage_hints", "digits")
 
 
-@pytest.mark.broker
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_it_holds_its_promises(name: str) -> None:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("HOTSWAP_")}
