@@ -13,6 +13,7 @@ SECONDS_MAX = 300
 SCENARIOS = ("storage_hints", "digits")
 
 
+@pytest.mark.timeout(SECONDS_MAX)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_it_holds_its_promises(name: str) -> None:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("HOTSWAP_")}
