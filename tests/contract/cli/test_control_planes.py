@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from hotswap_events.commands import (
     Refusal,
     RequestTraining,
     RollBack,
+    SetAlias,
     StageVersion,
     SwitchVersion,
+    TagModel,
     ValidateVersion,
 )
 from hotswap_events.rollout_commands import (
@@ -34,6 +37,7 @@ from hotswap_events.rollout_commands import (
 from hotswap_events.rollout_strategy import CanaryStrategy, PauseStep, ProgressiveStrategy, SetWeightStep
 from hotswap_events.serving_commands import CloseCircuit, DisableModel, EnableModel, HalfOpenCircuit, OpenCircuit
 from hotswap_events.training import AfterRollout
+from hotswap_events.training_triggers import FireTrigger
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.inference.fleet import FleetFold
@@ -259,6 +263,26 @@ async def test_new_events_are_heard_of_and_so_is_the_stop(plane: ControlPlane) -
     assert source.end_offset == before + 1
     stop.set()
     assert not await asyncio.wait_for(source.wait_for_change(before + 1, stop), 30)
+
+
+async def test_what_people_note(plane: ControlPlane) -> None:
+    for command in (
+        TagModel(tags={"owner": "ada", "tier": "1"}, **common("1")),
+        TagModel(removed=("tier",), **common("2")),
+        TagModel(model_version="v1", tags={"seen": "yes"}, **common("3")),
+        SetAlias(alias="next", model_version="v1", **common("4")),
+        SetAlias(alias="last", model_version="v1", **common("5")),
+        SetAlias(alias="next", model_version=None, **common("6")),
+    ):
+        assert (await sent(plane, command))[0] == "accepted", command
+    found = await plane.ask(questions.model(MODEL))
+    assert not isinstance(found, Refusal)
+    assert (found.tags, found.aliases) == ({"owner": "ada"}, {"last": "v1"})
+
+
+async def test_a_trigger_is_refused_without_a_policy(plane: ControlPlane) -> None:
+    fire = FireTrigger(trigger="hand", slot="c-1", at=datetime.now(UTC), **common())
+    assert (await sent(plane, fire))[0] == "refused"
 
 
 def test_every_command_of_the_table_is_tried_here() -> None:
