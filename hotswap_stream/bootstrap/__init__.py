@@ -77,6 +77,7 @@ from hotswap_stream.bootstrap.trials import imported_model as imported_model
 from hotswap_stream.bootstrap.trials import stored_model as stored_model
 from hotswap_stream.bootstrap.trials import stored_trials as stored_trials
 from hotswap_stream.bootstrap.uploads import open_uploads as open_uploads
+from hotswap_stream.bootstrap.watching import folder_watch as folder_watch
 from hotswap_stream.bootstrap.webhooks import configured_webhooks as configured_webhooks
 from hotswap_stream.bootstrap.webhooks import listed_webhooks as listed_webhooks
 from hotswap_stream.bootstrap.webhooks import webhook_deliveries as webhook_deliveries

@@ -16,6 +16,7 @@ COMMAND_MODULES = (
     "page",
     "why",
     "processes.up",
+    "processes.watch",
     "demo",
     "training.train",
     "training.runs",

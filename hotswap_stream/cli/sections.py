@@ -39,7 +39,10 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("Train", ("train", "runs", "triggers", "dataset", "generate-data", "mlflow")),
     ("Keep order", ("tag", "alias", "archive", "export", "cleanup", "artifacts", "plugins")),
-    ("Run", ("up", "demo", "broker", "topics", "agents", "worker", "trainers", "api", "loadtest")),
+    (
+        "Run",
+        ("up", "serve", "watch", "demo", "broker", "topics", "agents", "worker", "trainers", "api", "loadtest"),
+    ),
     ("Look after the deployment", ("doctor", "healthy", "webhooks", "registry", "reset")),
     ("Who may do what, and where", ("context", "keys", "acls")),
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,9 +39,13 @@ async def running_stack(
     workers: int = 1,
     trainers: int = 0,
     temporary: bool = False,
+    more: Sequence[Sequence[str]] = (),
     on_change: "Callable[[ProcessStatus], None] | None" = None,
 ) -> AsyncIterator[Stack]:
-    """Start all, yield when the API is ready, stop all in reverse order. Errors of the broker and of supervision."""
+    """Start all, yield when the API is ready, stop all in reverse order. Errors of the broker and of supervision.
+
+    `more` are arguments of further commands that are kept running, each under the name of its command.
+    """
     from hotswap_stream import bootstrap
     from hotswap_stream.application.processes.supervision import Supervisor
     from hotswap_stream.cli.processes.kept_broker import running_broker
@@ -53,7 +57,7 @@ async def running_stack(
             kafka = await stack.enter_async_context(running_broker(settings, data_dir=data_dir))
             settings = msgspec.structs.replace(settings, kafka_bootstrap_servers=kafka.bootstrap_servers)
         await bootstrap.ensure_control_topics(settings)
-        specs = _specs(settings, workers, trainers)
+        specs = _specs(settings, workers, trainers, more)
         if kafka is not None:
             # Without a broker they can only end again.
             specs = [msgspec.structs.replace(spec, may_start=kafka.keeper.wait_serving) for spec in specs]
@@ -62,7 +66,9 @@ async def running_stack(
         yield Stack(settings, supervisor, kafka)
 
 
-def _specs(settings: "Settings", workers: int, trainers: int) -> "list[ProcessSpec]":
+def _specs(
+    settings: "Settings", workers: int, trainers: int, more: Sequence[Sequence[str]]
+) -> "list[ProcessSpec]":
     from hotswap_stream.application.processes.supervision import ProcessSpec
     from hotswap_stream.settings import child_environment
 
@@ -90,6 +96,12 @@ def _specs(settings: "Settings", workers: int, trainers: int) -> "list[ProcessSp
             log_file=logs / f"trainers-{number}.log",
         )
         for number in range(1, trainers + 1)
+    ]
+    specs += [
+        ProcessSpec(
+            name=arguments[0], argv=[*program, *arguments], env=environment, log_file=logs / f"{arguments[0]}.log"
+        )
+        for arguments in more
     ]
     # Last, so that the machine waits for one thing only, while the others start beside it.
     specs.append(

@@ -1,5 +1,6 @@
 """`up`: everything on one machine."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,6 +36,14 @@ def up(
         str | None, typer.Option(help="Host of the API. Default: HOTSWAP_API_HOST.", show_default=False)
     ] = None,
     temporary: Annotated[bool, typer.Option("--temporary", help="Delete the broker's data at the end.")] = False,
+    watch: Annotated[
+        Path | None,
+        typer.Option(help="A folder whose files start training runs, as `watch` says.", file_okay=False, exists=True),
+    ] = None,
+    watch_model: Annotated[str, typer.Option(help="Whose runs they start.")] = "digits",
+    watch_trainer: Annotated[
+        str, typer.Option(help="What trains that model, where it has no training policy.")
+    ] = "image-classifier",
 ) -> None:
     """Run everything until Ctrl-C: broker (unless one is configured), agents, workers, runners, API.
 
@@ -53,11 +62,12 @@ def up(
             settings, api_port=port or settings.api_port, api_host=host or settings.api_host
         )
         bootstrap.check_api_settings(settings)
+        more = [] if watch is None else [["watch", watch_model, str(watch.absolute()), "--trainer", watch_trainer]]
         runners = _has_trainers(settings) if trainers is None else trainers
         # Each process gets its time to end, one after the other, and the broker last.
-        stop = stop_on_signals(end_seconds_max=END_SECONDS_MAX * (workers + runners + 3))
+        stop = stop_on_signals(end_seconds_max=END_SECONDS_MAX * (workers + runners + len(more) + 3))
         async with running_stack(
-            settings, workers=workers, trainers=runners, temporary=temporary, on_change=_show
+            settings, workers=workers, trainers=runners, temporary=temporary, on_change=_show, more=more
         ) as stack:
             await _show_first_key(stack.settings)
             typer.echo(
