@@ -113,7 +113,7 @@ def find_triggers(streams: Streams, model_name: str) -> ModelTriggers | Refusal:
             model_version=peak.model_version,
             sequence=peak.sequence,
         ),
-        history=tuple(_record(state, kept) for kept in reversed(triggers.history)),
+        history=tuple(trigger_record(state, kept) for kept in reversed(triggers.history)),
     )
 
 
@@ -129,11 +129,12 @@ def _summary(state: ModelState) -> TriggerSummary:
         triggers=() if triggers.policy is None else tuple(triggers_text(triggers.policy)),
         trainer=None if triggers.policy is None else triggers.policy.trainer,
         run_on=run_on(state),
-        last=_record(state, triggers.history[-1]) if triggers.history else None,
+        last=trigger_record(state, triggers.history[-1]) if triggers.history else None,
     )
 
 
-def _record(state: ModelState, kept: FiredTrigger | SuppressedTrigger) -> TriggerRecord:
+def trigger_record(state: ModelState, kept: FiredTrigger | SuppressedTrigger) -> TriggerRecord:
+    """Return what a state remembers of a trigger, for people."""
     if isinstance(kept, SuppressedTrigger):
         return TriggerRecord(
             model_name=state.model_name,

@@ -9,6 +9,7 @@ from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, sends_
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
+from hotswap_stream.cli.triggers.backtest import backtest
 from hotswap_stream.cli.triggers.policy_options import (
     After,
     Cooldown,
@@ -40,6 +41,7 @@ def add_to(app: typer.Typer) -> None:
     triggers.command("set")(set_policy)
     triggers.command("fire")(fire)
     triggers.command("history")(history)
+    triggers.command("backtest")(backtest)
     app.add_typer(triggers, name="triggers")
 
 
