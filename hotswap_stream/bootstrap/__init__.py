@@ -77,7 +77,6 @@ from hotswap_stream.bootstrap.trials import imported_model as imported_model
 from hotswap_stream.bootstrap.trials import stored_model as stored_model
 from hotswap_stream.bootstrap.trials import stored_trials as stored_trials
 from hotswap_stream.bootstrap.uploads import open_uploads as open_uploads
-from hotswap_stream.bootstrap.watching import folder_watch as folder_watch
 from hotswap_stream.bootstrap.webhooks import configured_webhooks as configured_webhooks
 from hotswap_stream.bootstrap.webhooks import listed_webhooks as listed_webhooks
 from hotswap_stream.bootstrap.webhooks import webhook_deliveries as webhook_deliveries
@@ -88,3 +87,4 @@ from hotswap_stream.bootstrap.workers import build_worker as build_worker
 from hotswap_stream.bootstrap.workers import executor_config as executor_config
 from hotswap_stream.bootstrap.workers import model_loader as model_loader
 from hotswap_stream.bootstrap.workers import reply_topics as reply_topics
+from hotswap_stream.bootstrap.training.watching import folder_watch as folder_watch

@@ -18,7 +18,7 @@ from hotswap_stream.application.training.validation_sets import ValidationSetErr
 from hotswap_stream.application.triggers.files import FileTrigger
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.registry import open_registry
-from hotswap_stream.bootstrap.training import packed_set
+from hotswap_stream.bootstrap.training.processes import packed_set
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
 
