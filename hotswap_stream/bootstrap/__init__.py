@@ -72,6 +72,7 @@ from hotswap_stream.bootstrap.training.runners import open_runner as open_runner
 from hotswap_stream.bootstrap.training.runners import run_trainer as run_trainer
 from hotswap_stream.bootstrap.training.runners import trainers_here as trainers_here
 from hotswap_stream.bootstrap.training.runners import training_progress as training_progress
+from hotswap_stream.bootstrap.training.watching import folder_watch as folder_watch
 from hotswap_stream.bootstrap.trials import graph_exporter as graph_exporter
 from hotswap_stream.bootstrap.trials import imported_model as imported_model
 from hotswap_stream.bootstrap.trials import stored_model as stored_model
@@ -87,4 +88,3 @@ from hotswap_stream.bootstrap.workers import build_worker as build_worker
 from hotswap_stream.bootstrap.workers import executor_config as executor_config
 from hotswap_stream.bootstrap.workers import model_loader as model_loader
 from hotswap_stream.bootstrap.workers import reply_topics as reply_topics
-from hotswap_stream.bootstrap.training.watching import folder_watch as folder_watch

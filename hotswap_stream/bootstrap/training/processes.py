@@ -1,8 +1,6 @@
 """Training and validation, each in processes of their own."""
 
-import asyncio
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec

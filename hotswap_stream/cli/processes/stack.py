@@ -66,9 +66,7 @@ async def running_stack(
         yield Stack(settings, supervisor, kafka)
 
 
-def _specs(
-    settings: "Settings", workers: int, trainers: int, more: Sequence[Sequence[str]]
-) -> "list[ProcessSpec]":
+def _specs(settings: "Settings", workers: int, trainers: int, more: Sequence[Sequence[str]]) -> "list[ProcessSpec]":
     from hotswap_stream.application.processes.supervision import ProcessSpec
     from hotswap_stream.settings import child_environment
 
