@@ -1,7 +1,7 @@
 """The progress of training runs on its topic: told by runners, folded by whoever wants to know."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from hotswap_events.training_progress import TrainingProgressed
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
+from hotswap_stream.application.trainers.port import Heard
 from hotswap_stream.application.trainers.progress import ProgressFold
 from hotswap_stream.kafka.reading import read_all
 from hotswap_stream.kafka.sessions import open_producer, open_reader
@@ -44,7 +45,7 @@ class ProgressFollower:
         self._client_options = dict(client_options)
         self._partition = TopicPartition(topic, 0)
         self._tasks = WatchedTasks("following the progress of training runs")
-        self._waiting: set[asyncio.Event] = set()
+        self._listeners: list[Heard] = []
 
     def start(self) -> None:
         """Begin to read, on the running event loop."""
@@ -61,14 +62,10 @@ class ProgressFollower:
         """Read no more."""
         await self._tasks.stop()
 
-    async def wait_for_change(self) -> None:
-        """Return when another record was read."""
-        event = asyncio.Event()
-        self._waiting.add(event)
-        try:
-            await event.wait()
-        finally:
-            self._waiting.discard(event)
+    def listen(self, heard: Heard) -> Callable[[], None]:
+        """See ProgressView."""
+        self._listeners.append(heard)
+        return lambda: self._listeners.remove(heard)
 
     async def _follow(self) -> None:
         while True:
@@ -94,9 +91,10 @@ class ProgressFollower:
                 self.known = True
             for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
                 for record in records:
-                    fold.apply(record.key, record.value)
-                for event in self._waiting:
-                    event.set()
+                    progress = fold.apply(record.key, record.value)
+                    if progress is not None and self.known:
+                        for heard in tuple(self._listeners):
+                            heard(progress)
 
 
 class ProgressOnKafka:

@@ -8,8 +8,10 @@ import structlog
 from msgspec import Struct
 
 from hotswap_events.evidence import RolloutEvidence
+from hotswap_events.training_progress import TrainingProgressed
 from hotswap_stream.api.live.messages import LiveHeartbeat, LiveObserved, LiveState
 from hotswap_stream.api.live.ring import Ring, Sent
+from hotswap_stream.api.live.training import is_of_a_run
 from hotswap_stream.api.monitoring.overview import Look, look_at
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.application.keys.access import Caller
@@ -53,6 +55,7 @@ class LiveHub:
         self._clients = 0
         self._records: list[TailEntry] = []
         self._evidence: list[RolloutEvidence] = []
+        self._training: list[TrainingProgressed] = []
         self._woken = asyncio.Event()
         self._looks: dict[str, Look] = {}
         """How each model did when it was told last."""
@@ -62,6 +65,8 @@ class LiveHub:
         self._stop = [runtime.registry.listen(self._hear_record)]
         if runtime.services.evidence is not None:
             self._stop.append(runtime.services.evidence.listen(self._hear_evidence))
+        if runtime.services.training_progress is not None:
+            self._stop.append(runtime.services.training_progress.listen(self._hear_training))
 
     async def close(self) -> None:
         """Make no more messages."""
@@ -75,7 +80,7 @@ class LiveHub:
         async with self._turn:
             self._clients += 1
             if self._clients == 1:
-                self._records, self._evidence = [], []
+                self._records, self._evidence, self._training = [], [], []
                 self.ring.drop()
                 await self._look_again()
                 self._tasks.start(self._run(), name="live-hub")
@@ -91,10 +96,10 @@ class LiveHub:
 
     def flush(self) -> None:
         """Let the ring have what waits: what comes after it is of later offsets."""
-        if len(self._records) + len(self._evidence) > WAITING_MAX:
-            self._records, self._evidence = [], []
+        if len(self._records) + len(self._evidence) + len(self._training) > WAITING_MAX:
+            self._records, self._evidence, self._training = [], [], []
             self.ring.drop()
-        self.ring.add([*self._of_records(), *self._of_evidence()])
+        self.ring.add([*self._of_records(), *self._of_evidence(), *self._of_training()])
 
     def observed(self, caller: Caller) -> LiveObserved:
         """Return how all models of a caller did when it was told last."""
@@ -108,6 +113,11 @@ class LiveHub:
     def _hear_evidence(self, record: RolloutEvidence) -> None:
         if self._clients and self._goes_on(record):
             self._evidence.append(record)
+            self._woken.set()
+
+    def _hear_training(self, progress: TrainingProgressed) -> None:
+        if self._clients and is_of_a_run(self._runtime.registry.stream(progress.model_name), progress):
+            self._training.append(progress)
             self._woken.set()
 
     def _goes_on(self, record: RolloutEvidence) -> bool:
@@ -167,6 +177,10 @@ class LiveHub:
     def _of_evidence(self) -> list[Sent]:
         records, self._evidence = self._evidence, []
         return [Sent(message("evidence", record), record.model_name) for record in records]
+
+    def _of_training(self) -> list[Sent]:
+        heard, self._training = self._training, []
+        return [Sent(message("training", progress), progress.model_name) for progress in heard]
 
     async def _look_again(self) -> dict[str, Look]:
         """Look at all models; return those that do otherwise than when it was told last."""

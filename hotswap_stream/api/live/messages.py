@@ -6,6 +6,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from hotswap_events.evidence import RolloutEvidence
 from hotswap_events.registry_state import RegistryState
+from hotswap_events.training_progress import TrainingProgressed
 from hotswap_stream.api.monitoring.health import Status
 from hotswap_stream.application.monitoring.health import ModelHealth
 from hotswap_stream.application.monitoring.overview import ModelLine, Overview
@@ -25,6 +26,8 @@ class LiveBeginning(Struct, frozen=True, kw_only=True):
     """By name."""
     evidence: tuple[RolloutEvidence, ...]
     """The newest of each metric of the rollouts that go on."""
+    training: tuple[TrainingProgressed, ...]
+    """How far the training runs are that have a runner."""
 
 
 class LiveState(Struct, frozen=True, kw_only=True):
@@ -81,5 +84,6 @@ class LiveMessages(Struct, frozen=True, kw_only=True):
     event: LogEntry | UnsetType = UNSET
     observed: LiveObserved | UnsetType = UNSET
     evidence: RolloutEvidence | UnsetType = UNSET
+    training: TrainingProgressed | UnsetType = UNSET
     heartbeat: LiveHeartbeat | UnsetType = UNSET
     end: LiveEnd | UnsetType = UNSET

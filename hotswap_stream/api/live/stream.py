@@ -14,6 +14,7 @@ from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.event_stream_places import Place
 from hotswap_stream.api.live.hub import LiveHub, message
 from hotswap_stream.api.live.messages import LiveBeginning, LiveEnd, LiveMessages
+from hotswap_stream.api.live.training import training_now
 from hotswap_stream.api.monitoring.health import status_of
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.api.registry.event_stream import PLACE, EventStreamLimits, LastEventId
@@ -77,6 +78,7 @@ def _beginning(runtime: ApiRuntime, hub: LiveHub, caller: Caller, status: Any, e
         overview=together(hub.observed(caller).lines),
         models=list_models(streams),
         evidence=tuple(record for records in shown for record in records),
+        training=training_now(runtime, streams),
     )
 
 
@@ -139,7 +141,8 @@ async def live_stream(
     """All that changes, as one stream.
 
     First what there is (`beginning`, `observed`), then each model after its events (`state`), the log's records
-    (`event`, whose `id` is the offset), how models do (`observed`), what rollouts show (`evidence`), and a `heartbeat`.
+    (`event`, whose `id` is the offset), how models do (`observed`), what rollouts show (`evidence`),
+    how far training runs are (`training`), and a `heartbeat`.
     With `Last-Event-ID` or `from_offset` up to 1,000 missed events come again. A key that is limited to
     models gets what is about those. The last message, `end`, says why it ends.
     """

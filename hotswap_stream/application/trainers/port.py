@@ -1,5 +1,6 @@
 """What a runner needs of the world beside the registry: artifacts in, artifacts out, and somebody to hear of it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -7,6 +8,8 @@ from hotswap_events.training_progress import TrainingProgressed
 from hotswap_stream.application.artifacts.facts import Registrable
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.trainers.progress import ProgressFold
+
+Heard = Callable[[TrainingProgressed], None]
 
 
 class RunArtifacts(Protocol):
@@ -40,8 +43,8 @@ class ProgressView(Protocol):
         """Whether the topic was read to its end, and is followed."""
         ...
 
-    async def wait_for_change(self) -> None:
-        """Return when another record was read."""
+    def listen(self, heard: Heard) -> Callable[[], None]:
+        """Call with each record that is read from here on; the returned function ends that."""
         ...
 
 

@@ -11,7 +11,9 @@ import httpx
 import msgspec
 import pytest
 
+from hotswap_events.commands import ClaimTraining
 from hotswap_events.evidence import RolloutEvidence
+from hotswap_events.training_progress import TrainingProgressed
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.key_log import MemoryKeyLog
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
@@ -25,6 +27,8 @@ from hotswap_stream.application.monitoring.answered import Answered
 from hotswap_stream.application.monitoring.figures import AnswerFigures
 from hotswap_stream.application.monitoring.traffic import RecentSums, Traffic
 from hotswap_stream.application.rollouts.shown import EvidenceFold, Heard, RolloutShown
+from hotswap_stream.application.trainers.port import Heard as HeardProgress
+from hotswap_stream.application.trainers.progress import ProgressFold
 from tests.support.stages.http import CANARY, MODEL, HttpStage, NewLog, open_http_stage, passed
 from tools.observation_examples import observation_examples
 
@@ -201,6 +205,50 @@ async def test_first_what_there_is_and_then_all_that_changes(
     evidence.known = False
     unknown = await stage.get(f"/api/models/{MODEL}/rollout/evidence")
     assert (unknown.status_code, unknown.json()["code"]) == (503, "evidence-unknown")
+
+
+class HeldProgress:
+    """Progress of training runs, as a follower of the topic holds it, without a broker."""
+
+    known = True
+
+    def __init__(self) -> None:
+        self.fold = ProgressFold()
+        self._listeners: list[HeardProgress] = []
+
+    def listen(self, heard: HeardProgress) -> Callable[[], None]:
+        self._listeners.append(heard)
+        return lambda: self._listeners.remove(heard)
+
+    def tell(self, **changes: Any) -> None:
+        fields = {"run_id": "run-1", "model_name": MODEL, "trainer": "als", "runner": "one/1", "phase": "training"}
+        told = TrainingProgressed(**{**fields, **changes}, at=datetime.now(UTC))
+        self.fold.apply(told.run_id.encode(), msgspec.json.encode(told))
+        for heard in self._listeners:
+            heard(told)
+
+
+async def test_how_far_training_runs_are(new_log: NewLog, tmp_path: Path) -> None:
+    progress = HeldProgress()
+    async with open_http_stage(new_log(), tmp_path, training_progress=progress) as stage:
+        asked = await stage.client.post(
+            f"/api/models/{MODEL}/training-requests", json={"trainer": "als", "run_id": "run-1"}
+        )
+        assert asked.status_code == 200, asked.text
+        claim = ClaimTraining(command_id="c", actor="a", model_name=MODEL, run_id="run-1", runner="one/1")
+        assert (await stage.registry.handle(claim)).status == "accepted"
+        path = f"/api/models/{MODEL}/training-runs/run-1/progress"
+        assert (await stage.client.get(path)).status_code == 404
+        progress.tell(step=1)
+        assert (await stage.client.get(path)).json()["step"] == 1
+        async with live(stage) as messages:
+            [told] = (await until(messages, "beginning")).json()["training"]
+            assert told["step"] == 1
+            progress.tell(step=2, runner="another/1")
+            progress.tell(step=3, run_id="run-9")
+            progress.tell(step=4)
+            heard = (await until(messages, "training")).json()
+            assert heard["step"] == 4, "of runs that the log does not know, or of another runner: nothing"
 
 
 async def test_who_comes_back_gets_what_was_missed_once_and_in_order(stage: HttpStage) -> None:
