@@ -45,7 +45,6 @@ from hotswap_stream.application.observations.feedback import AnswerLookup
 from hotswap_stream.application.registry.feed import EntryFilter
 from hotswap_stream.application.trainers.progress import ProgressFold
 from hotswap_stream.cli.planes import questions, trigger_questions
-from hotswap_stream.application.trainers.progress import ProgressFold
 from hotswap_stream.cli.planes.cluster import ClusterPlane, ClusterSources
 from hotswap_stream.cli.planes.http import ApiFailedError, open_api
 from hotswap_stream.cli.planes.orders import PATHS
