@@ -41,3 +41,7 @@ export type Changed = Schemas["LiveState"];
 export type Observed = Schemas["LiveObserved"];
 export type Heartbeat = Schemas["LiveHeartbeat"];
 export type StreamEnd = Schemas["LiveEnd"];
+export type TriggerList = Schemas["TriggerList"];
+export type ModelTriggers = Schemas["ModelTriggers"];
+export type TriggerRecord = Schemas["TriggerRecord"];
+export type DatasetList = Schemas["DatasetList"];

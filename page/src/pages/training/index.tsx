@@ -7,25 +7,37 @@ import { Ago, Badge, Empty, PageHead, Panel } from "../../frame/parts";
 import { trainAction } from "../../frame/steps";
 import type { TrainingRun, TrainingRuns } from "../../store/api";
 import { head, summaries, training } from "../../store/now";
-import { asOf, link } from "../../store/route";
+import { asOf, link, type Route } from "../../store/route";
 import { mayOperate } from "../../store/session";
+import { AllTriggers, DatasetsOf, TriggersOf } from "./triggers";
 import { TONES, causeOf, isOpen, share, wordsOf, type Progress } from "./runs";
 
-export function Training() {
-  const asked = useAsked<TrainingRuns>("/api/training-runs", head.value);
+export function Training({ route }: { route: Route }) {
+  const model = route.parts[1];
+  const path = model ? `/api/models/${encodeURIComponent(model)}/training-runs` : "/api/training-runs";
+  const asked = useAsked<TrainingRuns>(path, head.value);
   return (
     <>
-      <PageHead title="Training" json="/api/training-runs" cli="hotswap-stream runs list">
-        <Train />
+      <PageHead title={model ? `Training of ${model}` : "Training"} json={path} cli={`hotswap-stream runs list${model ? ` ${model}` : ""}`}>
+        {model && <a href={link(["training"])}>All models</a>}
+        <Train only={model} />
       </PageHead>
       <Shown asked={asked} name="the training runs">
         {({ runs, total }) => (
           <Panel title={total === 1 ? "1 run" : `${total} runs`}>
-            {runs.length === 0 && <Empty run="hotswap-stream train digits">Nothing was trained yet. This trains a model on data that comes along:</Empty>}
+            {runs.length === 0 && <Empty run={`hotswap-stream train ${model ?? "digits"}`}>Nothing was trained yet. This trains a model on data that comes along:</Empty>}
             {runs.length > 0 && <Runs runs={[...runs].sort(byTime)} />}
           </Panel>
         )}
       </Shown>
+      {model ? (
+        <>
+          <TriggersOf model={model} />
+          <DatasetsOf model={model} />
+        </>
+      ) : (
+        <AllTriggers />
+      )}
     </>
   );
 }
@@ -40,20 +52,22 @@ function timeOf(run: TrainingRun): string {
 }
 
 /** Train a version of a model that is there; which one is chosen beside the button. */
-function Train() {
+function Train({ only }: { only: string | undefined }) {
   const chosen = useSignal("");
-  const names = [...summaries.value.keys()].sort();
+  const names = only ? [only] : [...summaries.value.keys()].sort();
   const name = chosen.value || names[0];
   if (!name || asOf.value !== null || !mayOperate.value) return null;
   return (
     <>
-      <select aria-label="Model to train" value={name} onChange={(event) => (chosen.value = event.currentTarget.value)}>
-        {names.map((one) => (
-          <option key={one} value={one}>
-            {one}
-          </option>
-        ))}
-      </select>
+      {!only && (
+        <select aria-label="Model to train" value={name} onChange={(event) => (chosen.value = event.currentTarget.value)}>
+          {names.map((one) => (
+            <option key={one} value={one}>
+              {one}
+            </option>
+          ))}
+        </select>
+      )}
       <button type="button" class="first" onClick={() => ask(trainAction(name, summaries.value.get(name)?.sequence ?? 0))}>
         Train
       </button>
@@ -82,10 +96,10 @@ function Runs({ runs }: { runs: readonly TrainingRun[] }) {
           {runs.map((run) => (
             <tr key={`${run.model_name} ${run.run_id}`}>
               <td>
-                <span class="words">{run.run_id}</span> {run.trainer && <span class="soft small">{run.trainer}</span>}
+                <code class="words">{run.run_id}</code> {run.trainer && <span class="soft small">{run.trainer}</span>}
               </td>
               <td class="w">
-                <a data-row href={link(["models", run.model_name])}>
+                <a data-row href={link(["training", run.model_name])}>
                   {run.model_name}
                 </a>
               </td>
