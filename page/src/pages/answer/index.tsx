@@ -108,7 +108,7 @@ function Found({ path }: { path: string }) {
     <Shown asked={asked} name="the answer">
       {(answer) => (
         <Panel title={`An answer of ${answer.model_name}`} extra={answer.ok ? <Badge tone="good">answered</Badge> : <Badge tone="bad">an error</Badge>}>
-          <ol class="steps">
+          <ol class="chain">
             <Step name="The answer">
               {clock(answer.answered_at)} by worker {answer.worker}; to the request at partition {answer.request_partition}, offset {answer.request_offset}
               {answer.request_id && (

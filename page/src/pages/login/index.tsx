@@ -4,6 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { Refused } from "../../store/asking";
 import { session, type Session } from "../../store/session";
 import { signIn } from "../../store/signing";
+import "./login.css";
 
 const WHY: Record<NonNullable<Session["why"]>, string> = {
   expired: "You were signed in, and that has ended. Sign in again.",
@@ -38,7 +39,7 @@ export function Login() {
   return (
     <section class="login" aria-labelledby="login-title">
       <h1 id="login-title">Sign in</h1>
-      {why && <p>{WHY[why]}</p>}
+      {why && <p class="note warn">{WHY[why]}</p>}
       <form onSubmit={submit}>
         <label for="login-key">API key</label>
         <input
@@ -53,14 +54,14 @@ export function Login() {
           aria-describedby="login-help login-wrong"
           aria-invalid={wrong.value !== null}
         />
-        <button type="submit" class="primary" disabled={busy.value}>
+        <button type="submit" class="first" disabled={busy.value}>
           Sign in
         </button>
       </form>
-      <p id="login-wrong" role="alert" class="wrong">
+      <p id="login-wrong" role="alert" class="bad">
         {wrong.value}
       </p>
-      <p id="login-help" class="quiet">
+      <p id="login-help" class="soft small">
         <code>hotswap-stream up</code> prints the first key once; whoever has it makes others:{" "}
         <code>hotswap-stream keys create NAME --scope operate</code>
       </p>
