@@ -6,6 +6,7 @@ import math
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
+from msgspec import Struct
 
 from hotswap_stream.api.event_stream_places import EventStreamPlaces
 from hotswap_stream.api.services import ApiServices
@@ -22,9 +23,21 @@ from hotswap_stream.application.mlflow.stored_source import HereOrElsewhere
 from hotswap_stream.application.mlflow.under_way import UnderWay
 from hotswap_stream.application.registry.as_of import RegistryAsOf
 from hotswap_stream.application.registry.feed import EventFeed
+from hotswap_stream.application.registry.queries import ModelSummary
 from hotswap_stream.application.repeated_keys import RepeatedKeys
 
 REFUSAL_SERIES_MAX = 1_000
+
+
+class StateCounts(Struct, frozen=True, kw_only=True):
+    """How much there is in all models together."""
+
+    models: int
+    active_models: int
+    versions: int
+    alerts_raised: int
+    critical_alerts_raised: int
+
 
 RefusalSeries = tuple[str, str, str, str]
 """Model name, version in production, version asked for, refusal code."""
@@ -47,6 +60,10 @@ class ApiRuntime:
         self.feed = EventFeed(services.registry, aside)
         self.as_of = RegistryAsOf(services.registry.log, aside)
         self.started_at = services.clock.now()
+        self.model_lines: dict[str, ModelSummary] = {}
+        """Lines of the list of models as they were made last; each holds until the model's next event."""
+        self.counts_known: tuple[int, StateCounts] | None = None
+        """Counts over all models, and the offset up to which the log was read for them."""
         self.was_ready_s = -math.inf
         """When the log was last seen to be read to its end, by the monotonic clock; never, if it was not since."""
         self.manifests = ActiveManifests(services.artifacts)

@@ -11,7 +11,7 @@ from hotswap_stream.api.access.scopes import PUBLIC
 from hotswap_stream.api.monitoring.readiness import degraded, missing_lately, require_ready
 from hotswap_stream.api.protocol.broker_away import broker_condition
 from hotswap_stream.api.protocol.problems import Problem
-from hotswap_stream.api.runtime import ApiRuntime, Runtime
+from hotswap_stream.api.runtime import ApiRuntime, Runtime, StateCounts
 
 
 class Live(Struct, frozen=True, kw_only=True):
@@ -110,8 +110,7 @@ async def status_of(runtime: ApiRuntime) -> Status:
     missing = await missing_lately(runtime)
     broker = broker_condition(runtime)
     fold, services = runtime.registry.fold, runtime.services
-    states = [stream.state for stream in fold.streams.values()]
-    severities = [alert.rule.severity for state in states for alert in state.alerts.raised.values()]
+    counts = _counts(runtime)
     return Status(
         environment=services.environment,
         release=__version__,
@@ -121,11 +120,11 @@ async def status_of(runtime: ApiRuntime) -> Status:
         not_ready_because=missing,
         degraded=degraded(runtime),
         warnings=(broker.disk_warning,) if broker is not None and broker.disk_warning else (),
-        models=len(states),
-        active_models=sum(state.active_version is not None for state in states),
-        versions=sum(len(state.versions) for state in states),
-        alerts_raised=len(severities),
-        critical_alerts_raised=severities.count("critical"),
+        models=counts.models,
+        active_models=counts.active_models,
+        versions=counts.versions,
+        alerts_raised=counts.alerts_raised,
+        critical_alerts_raised=counts.critical_alerts_raised,
         registry_next_offset=fold.next_offset,
         events_applied=fold.applied_count,
         events_void=fold.void_count,
@@ -133,3 +132,21 @@ async def status_of(runtime: ApiRuntime) -> Status:
         event_stream_clients_max=services.event_stream_clients_max,
         api_keys_required=services.open_to is None,
     )
+
+
+def _counts(runtime: ApiRuntime) -> StateCounts:
+    """Return what is counted over all models: anew only after the log has moved."""
+    fold = runtime.registry.fold
+    if runtime.counts_known is not None and runtime.counts_known[0] == fold.next_offset:
+        return runtime.counts_known[1]
+    states = [stream.state for stream in fold.streams.values()]
+    severities = [alert.rule.severity for state in states for alert in state.alerts.raised.values()]
+    found = StateCounts(
+        models=len(states),
+        active_models=sum(state.active_version is not None for state in states),
+        versions=sum(len(state.versions) for state in states),
+        alerts_raised=len(severities),
+        critical_alerts_raised=severities.count("critical"),
+    )
+    runtime.counts_known = (fold.next_offset, found)
+    return found

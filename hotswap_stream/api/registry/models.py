@@ -11,6 +11,7 @@ from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.protocol.problems import found
 from hotswap_stream.api.registry.as_of import PastOrPresent
+from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.registry.queries import (
     Comparison,
     ModelSummary,
@@ -43,12 +44,14 @@ class ModelQueries(Controller):
     @get("/", operation_id="list_models", responses=QUERY_PROBLEM_RESPONSES)
     async def list_models(
         self,
+        runtime: Runtime,
         streams: PastOrPresent,
         after_name: Annotated[str | None, QueryParameter(description="Only names behind this one.")] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=MODELS_IN_PAGE_MAX)] = 100,
     ) -> ModelList:
         """All models with what is in production."""
-        return ModelList(models=list_models(streams, after=after_name, limit=limit), total=len(streams))
+        known = runtime.model_lines if streams is runtime.registry.fold.streams else None
+        return ModelList(models=list_models(streams, after=after_name, limit=limit, known=known), total=len(streams))
 
     @get("/{model_name:str}", operation_id="get_model", responses=QUERY_PROBLEM_RESPONSES)
     async def get_model(self, streams: PastOrPresent, model_name: ModelNameInPath) -> Response[RegistryState]:

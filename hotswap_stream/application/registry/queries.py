@@ -61,10 +61,32 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """Whether both are computed in the same way."""
 
 
-def list_models(streams: Streams, *, after: str | None = None, limit: int | None = None) -> tuple[ModelSummary, ...]:
-    """Return models by name: at most `limit` of those whose names come after `after`."""
+def list_models(
+    streams: Streams,
+    *,
+    after: str | None = None,
+    limit: int | None = None,
+    known: dict[str, ModelSummary] | None = None,
+) -> tuple[ModelSummary, ...]:
+    """Return models by name.
+
+    Args:
+        streams: Those of all models.
+        after: Only names that come after this one.
+        limit: At most this many.
+        known: Lines that were made before of the same streams; those that still hold are taken, and new ones kept.
+    """
     names = sorted(name for name in streams if after is None or name > after)
-    return tuple(model_summary(streams[name]) for name in names[:limit])
+    if known is None:
+        return tuple(model_summary(streams[name]) for name in names[:limit])
+    return tuple(_known_summary(name, streams[name], known) for name in names[:limit])
+
+
+def _known_summary(model_name: str, stream: Stream, known: dict[str, ModelSummary]) -> ModelSummary:
+    found = known.get(model_name)
+    if found is None or found.offset != stream.offset:
+        found = known[model_name] = model_summary(stream)
+    return found
 
 
 def model_summary(stream: Stream) -> ModelSummary:
