@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Page, ViewportSize, expect, sync_playwright
 
 from tests.support.browser.chromium import chromium, libraries
 
@@ -20,7 +20,9 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 MODEL = "digits"
 DESK = ViewportSize(width=1_240, height=780)
 PHONE = ViewportSize(width=390, height=780)
-QUALITY = 0.82
+QUALITY = 0.7
+MARGIN = 24
+"""Pixels around a confirmation, which has a picture of its own."""
 WAIT_MS_MAX = 180_000
 FIGURES_MS = 20_000
 """So long the charts fill before a picture is taken of them."""
@@ -46,15 +48,29 @@ class Camera:
         folder.mkdir(parents=True, exist_ok=True)
 
     def take(self, page: Page, name: str, *, height: int | None = None) -> None:
-        """Write a picture of what is seen of the page, or of its first `height` pixels."""
+        """Write a picture of what is seen of the page, of its first `height` pixels, or of what is to be confirmed."""
         expect(page.locator(".skeleton, .waits")).to_have_count(0)
+        if page.get_by_role("dialog").count():
+            box = page.get_by_role("dialog").bounding_box()
+            clip = None if box is None else _around(box)
+            self._write(name, page.screenshot(clip=clip))
+            return
         width = page.evaluate("innerWidth")
         png = page.screenshot(
             full_page=height is not None,
             clip=None if height is None else {"x": 0, "y": 0, "width": width, "height": height},
         )
+        self._write(name, png)
+
+    def _write(self, name: str, png: bytes) -> None:
         made = self._maker.evaluate(_TO_WEBP, [base64.b64encode(png).decode(), QUALITY])
         (self._folder / f"{name}.webp").write_bytes(base64.b64decode(made))
+
+
+def _around(box: FloatRect) -> FloatRect:
+    return FloatRect(
+        x=box["x"] - MARGIN, y=box["y"] - MARGIN, width=box["width"] + 2 * MARGIN, height=box["height"] + 2 * MARGIN
+    )
 
 
 def confirm(page: Page, reason: str) -> None:

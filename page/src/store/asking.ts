@@ -55,7 +55,7 @@ export async function send<T>(path: string, { method = "POST", body = {}, ifMatc
 }
 
 export function newKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const bytes = crypto.getRandomValues(new Uint8Array(8));
   return `page-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 

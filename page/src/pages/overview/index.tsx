@@ -239,7 +239,7 @@ export function Entries({ entries }: { entries: readonly Entry[] }) {
               </td>
               <td>
                 <span class="words">{entry.described ?? entry.unreadable_text ?? String(entry.event?.type ?? "unreadable")}</span>
-                {entry.void_because && <Badge tone="warn">void: {entry.void_because}</Badge>}
+                {entry.void_because && (entry.void_kind === "conflict" ? <span class="small"> void: {entry.void_because}</span> : <Badge tone="warn">void: {entry.void_because}</Badge>)}
               </td>
               <td class="w">{String(entry.event?.actor ?? "–")}</td>
               <td>
