@@ -49,7 +49,7 @@ class Camera:
 
     def take(self, page: Page, name: str, *, height: int | None = None) -> None:
         """Write a picture of what is seen of the page, of its first `height` pixels, or of what is to be confirmed."""
-        expect(page.locator(".skeleton, .waits")).to_have_count(0)
+        expect(page.locator(".skeleton, .waits, [aria-busy=true]")).to_have_count(0)
         if page.get_by_role("dialog").count():
             box = page.get_by_role("dialog").bounding_box()
             clip = None if box is None else _around(box)

@@ -29,7 +29,7 @@ def card(page: Page) -> Locator:
 def settled(page: Page) -> None:
     """Wait until nothing is waited for any more."""
     expect(page.get_by_role("main").get_by_role("heading").first).to_be_visible()
-    expect(page.locator(".skeleton, .waits")).to_have_count(0)
+    expect(page.locator(".skeleton, .waits, [aria-busy=true]")).to_have_count(0)
 
 
 def test_whoever_has_a_key_signs_in_and_out_and_the_console_stays_empty(new_page: NewPage, faults: Faults) -> None:

@@ -9,6 +9,8 @@ export interface Asked<T> {
   readonly value: T | null;
   readonly etag: string | null;
   readonly refused: Refused | null;
+  /** Whether the answer is that of another moment, while the one of this moment is waited for. */
+  readonly stale: boolean;
   readonly again: () => void;
 }
 
@@ -46,7 +48,7 @@ export function useAsked<T>(path: string | null, after: unknown = 0, past = fals
   const again = (): void => setTurn(turn + 1);
   // Of another question the old answer would be a wrong one; of the same one in another moment it stays until the next.
   const same = answer.path?.split(" ")[0] === path;
-  return { value: same ? answer.value : null, etag: answer.etag, refused: same ? answer.refused : null, again };
+  return { value: same ? answer.value : null, etag: answer.etag, refused: same ? answer.refused : null, stale: same && answer.path !== key, again };
 }
 
 interface Showing<T> {
@@ -60,7 +62,7 @@ interface Showing<T> {
 export function Shown<T>({ asked, name, children }: Showing<T>) {
   if (asked.value !== null) {
     return (
-      <div class={asked.refused ? "old" : "fresh"}>
+      <div class={asked.refused || asked.stale ? "old" : "fresh"} aria-busy={asked.stale}>
         {asked.refused && <Broken refused={asked.refused} again={asked.again} />}
         {children(asked.value)}
       </div>

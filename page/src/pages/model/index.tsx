@@ -74,8 +74,8 @@ function OfModel({ name }: { name: string }) {
 /** A card for each version that answers, computes beside, or waits to. */
 function Arms({ model, rollout }: { model: Model; rollout: RolloutNow }) {
   const split = rollout.traffic;
-  const arms = split.arms;
   const shadows = split.shadows;
+  const arms = split.arms.filter((arm) => !shadows.includes(arm.model_version));
   if (!arms.length) {
     return (
       <Panel>
@@ -276,7 +276,7 @@ function Stage({ stage }: { stage: Version["stage"] }) {
 function InRollout({ version, now }: { version: string; now: RolloutNow | null }) {
   if (!now?.rollout?.candidates.includes(version)) return null;
   const arm = now.traffic.arms.find((one) => one.model_version === version);
-  const text = arm ? `candidate ${weight(arm.weight)}` : now.traffic.shadows.includes(version) ? "shadow" : "candidate";
+  const text = now.traffic.shadows.includes(version) ? "shadow" : arm ? `candidate ${weight(arm.weight)}` : "candidate";
   return (
     <>
       {" "}
