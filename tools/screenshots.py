@@ -111,6 +111,7 @@ def walk(page: Page, camera: Camera, key: str, requests: Callable[[], None]) -> 
     expect(row).to_contain_text("shadow")
     press(page, "Promote")
     confirm(page, "it agrees")
+    expect(page.locator(".arm")).to_have_count(1)
     expect(page.locator(".arm")).to_contain_text("v2")
     press(page, "Train")
     page.get_by_label("Seed").fill("11")
@@ -137,6 +138,7 @@ def walk(page: Page, camera: Camera, key: str, requests: Callable[[], None]) -> 
     page.keyboard.press("b")
     camera.take(page, "roll-back")
     confirm(page, "customers complain about sevens")
+    expect(page.locator(".arm")).to_have_count(1)
     expect(page.locator(".arm")).to_contain_text("v2")
     for _ in range(3):
         page.keyboard.press("[")
