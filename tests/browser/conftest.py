@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.support.browser.chromium import chromium, libraries
 from tests.support.browser.faults import Faults, NewPage
 from tests.support.browser.stack import KEY, BrowserStack, browser_stack
 
-WAIT_MS_MAX = 15_000
+WAIT_MS_MAX = 60_000
+"""On a busy machine; nothing here is about how long something takes."""
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,7 @@ def stack(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brow
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A real one, without a window."""
+    expect.set_options(timeout=WAIT_MS_MAX)
     with sync_playwright() as playwright:
         program = playwright.chromium.launch(executable_path=chromium(), env={**os.environ, **libraries()})
         yield program

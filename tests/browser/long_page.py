@@ -19,13 +19,14 @@ RECORDS = 20_000
 ROWS_MAX = 200
 TABS = 7
 FRAMES = 3_600
-SETTLED_MS_MAX = 30_000
 HEAP_SHARE_MAX = 0.10
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def settled(page: Page) -> None:
     expect(page.get_by_role("main").get_by_role("heading").first).to_be_visible()
-    expect(page.locator(".skeleton, .waits")).to_have_count(0, timeout=SETTLED_MS_MAX)
+    expect(page.locator(".skeleton, .waits")).to_have_count(0)
 
 
 def press(page: Page, stack: BrowserStack, button: str, *, within: str | None = None) -> list[str]:

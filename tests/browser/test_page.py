@@ -14,6 +14,8 @@ MODEL = "digits"
 PAGES = ("", "events", "answer", "fleet", "training", "alerts", "keys", f"models/{MODEL}", f"rollout/{MODEL}")
 PHONE = {"width": 390, "height": 780}
 
+pytestmark = pytest.mark.timeout(300)
+
 
 def offsets(page: Page) -> list[int]:
     """The offsets of the events that the page shows, as it shows them."""

@@ -16,7 +16,7 @@ from tests.support.processes.commands import environment_with, hotswap
 from tests.support.samples.artifacts import linear_artifact
 from tools.build_page import build
 
-READY_SECONDS_MAX = 60.0
+READY_SECONDS_MAX = 180.0
 END_SECONDS_MAX = 30.0
 KEY = "key-of-the-tests"
 
