@@ -46,6 +46,7 @@ class Pulse:
 
     def __init__(self, home: Path, kind: ProcessKind, name: str) -> None:
         self._path = _path(home, kind, name)
+        self._began_ns = time.time_ns()
         self._beaten_s = -BEAT_SECONDS
         self._failed = False
         self._said = ""
@@ -77,12 +78,21 @@ class Pulse:
                 _log.warning("pulse_not_written", file=str(self._path), error=str(error))
             self._failed = True
 
-    def stop(self) -> None:
-        """Remove the sign."""
+    @property
+    def asked_to_end(self) -> bool:
+        """Whether somebody asked the process to end, since it began: see `ask_to_end`."""
         try:
-            self._path.unlink(missing_ok=True)
-        except OSError as error:
-            _log.warning("pulse_not_removed", file=str(self._path), error=str(error))
+            return _wish(self._path).stat().st_mtime_ns > self._began_ns
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        """Remove the sign, and the wish that it heeded."""
+        for path in (_wish(self._path), self._path):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                _log.warning("pulse_not_removed", file=str(path), error=str(error))
 
 
 class Sign(Struct, frozen=True):
@@ -130,6 +140,27 @@ def check(home: Path, kind: ProcessKind, name: str, *, age_seconds_max: float = 
     if said.startswith(_TROUBLE):
         raise NotHealthyError(f"{kind} {name!r} cannot do its work: {said.removeprefix(_TROUBLE)}")
     return Sign(max(0.0, age_s), said.removeprefix(_ADVICE) if said.startswith(_ADVICE) else None)
+
+
+def ask_to_end(home: Path, kind: ProcessKind, name: str) -> None:
+    """Leave the wish that a process ends; it looks for one now and then.
+
+    Raises:
+        NotHealthyError: There is no such process with this home.
+        OSError: The wish cannot be left.
+    """
+    if has_ended(home, kind, name):
+        raise NotHealthyError(f"no {kind} {name!r} is at work with {home} as its home")
+    _wish(_path(home, kind, name)).write_bytes(b"")
+
+
+def has_ended(home: Path, kind: ProcessKind, name: str) -> bool:
+    """Return whether no process of that name is there: it has ended, or never was."""
+    return not _path(home, kind, name).exists()
+
+
+def _wish(path: Path) -> Path:
+    return path.with_name(f"end-{path.name}")
 
 
 def _line(text: str) -> str:

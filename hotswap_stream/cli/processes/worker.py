@@ -1,15 +1,22 @@
 """`worker` and `agents`: the processes that answer requests and that publish states."""
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.running import fail_with, prepared_settings, run
 from hotswap_stream.cli.terminal.signals import stop_on_signals
 
 if TYPE_CHECKING:
+    import asyncio
+
     from hotswap_stream.settings import Settings
+
+WISH_POLL_SECONDS = 0.2
+DRAIN_SECONDS_MAX = 60.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,18 +35,30 @@ def worker(
     model: Annotated[
         list[str] | None, typer.Option(help="Serve only this model; may be repeated.", show_default=False)
     ] = None,
+    drain: Annotated[
+        bool,
+        typer.Option(
+            "--drain",
+            help="Start none: end the running worker of that name and home, and return when others answer for it.",
+        ),
+    ] = False,
 ) -> None:
-    """Answer inference requests until Ctrl-C; weights swap when promotion events arrive."""
+    """Answer inference requests until Ctrl-C; weights swap when promotion events arrive.
+
+    A worker that ends, by Ctrl-C, SIGTERM or --drain, answers until others have its partitions.
+    """
+    if drain:
+        _drain(name)
+        return
 
     async def main(settings: "Settings") -> None:
         import asyncio
-        import socket
         from contextlib import AsyncExitStack
 
         from hotswap_stream import bootstrap
         from hotswap_stream.home.pulse import Pulse
 
-        stop, called = stop_on_signals(), name or f"{socket.gethostname()}-1"
+        stop, called = stop_on_signals(), name or _default_name()
         started = await bootstrap.build_worker(settings, called, frozenset(model) if model else None)
         pulse, shown = Pulse(settings.home, "worker", called), AsyncExitStack()
         try:
@@ -51,18 +70,56 @@ def worker(
             )
             await started.start()
             running = asyncio.create_task(started.run(pulse.beat, on_trouble=pulse.trouble, on_advice=pulse.advise))
-            stopping = asyncio.create_task(stop.wait())
+            stopping = asyncio.create_task(_wished(stop, lambda: pulse.asked_to_end))
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 running.result()
             running.cancel()
             stopping.cancel()
         finally:
-            pulse.stop()
-            await started.stop()
-            await shown.aclose()
+            try:
+                await started.stop()
+                await shown.aclose()
+            finally:
+                pulse.stop()
 
     run(main, quiet=False)
+
+
+def _default_name() -> str:
+    import socket
+
+    return f"{socket.gethostname()}-1"
+
+
+async def _wished(stop: "asyncio.Event", asked_to_end: Callable[[], bool]) -> None:
+    """Return when a signal came, or somebody asked for the end in another way."""
+    import asyncio
+
+    while not (stop.is_set() or asked_to_end()):
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), WISH_POLL_SECONDS)
+
+
+def _drain(name: str | None) -> None:
+    import time
+
+    from hotswap_stream.errors import HotswapError
+    from hotswap_stream.home.pulse import ask_to_end, has_ended
+
+    home, called = prepared_settings(quiet=True).home, name or _default_name()
+    try:
+        ask_to_end(home, "worker", called)
+        give_up_s = time.monotonic() + DRAIN_SECONDS_MAX
+        while not has_ended(home, "worker", called):
+            if time.monotonic() > give_up_s:
+                raise HotswapError(f"worker {called!r} was asked to end, and has not within {DRAIN_SECONDS_MAX:g} s")
+            time.sleep(WISH_POLL_SECONDS)
+    except HotswapError as error:
+        fail_with(error)
+    except OSError as error:
+        fail_with(HotswapError(f"worker {called!r} cannot be asked to end: {error}"))
+    typer.echo(f"worker {called!r} has ended")
 
 
 def agents(

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from hotswap_stream.home import pulse
-from hotswap_stream.home.pulse import AGE_SECONDS_MAX, NotHealthyError, Pulse, check
+from hotswap_stream.home.pulse import AGE_SECONDS_MAX, NotHealthyError, Pulse, ask_to_end, check, has_ended
 
 
 def test_a_sign_that_is_renewed_is_fresh(tmp_path: Path) -> None:
@@ -129,3 +129,24 @@ def test_what_somebody_should_mend_is_told_beside(tmp_path: Path) -> None:
     sign.advise(None)
     sign.beat()
     assert check(tmp_path, "worker", "w").advice is None
+
+
+def test_a_process_hears_of_the_wish_that_it_ends(tmp_path: Path) -> None:
+    with pytest.raises(NotHealthyError, match="no worker 'w1'"):
+        ask_to_end(tmp_path, "worker", "w1")
+    pulse = Pulse(tmp_path, "worker", "w1")
+    pulse.beat()
+    assert not pulse.asked_to_end
+    ask_to_end(tmp_path, "worker", "w1")
+    assert pulse.asked_to_end
+    assert not has_ended(tmp_path, "worker", "w1")
+    pulse.stop()
+    assert has_ended(tmp_path, "worker", "w1")
+    assert list((tmp_path / "pulse").iterdir()) == []
+
+
+def test_a_wish_from_before_is_not_for_the_next_process(tmp_path: Path) -> None:
+    Pulse(tmp_path, "worker", "w1").beat()
+    ask_to_end(tmp_path, "worker", "w1")
+    time.sleep(0.02)
+    assert not Pulse(tmp_path, "worker", "w1").asked_to_end
