@@ -63,6 +63,7 @@ from hotswap_stream.bootstrap.topic_care import check_topics as check_topics
 from hotswap_stream.bootstrap.topic_care import delete_topics as delete_topics
 from hotswap_stream.bootstrap.topic_care import ensure_control_topics as ensure_control_topics
 from hotswap_stream.bootstrap.topic_care import existing_topics as existing_topics
+from hotswap_stream.bootstrap.topic_care import grow_topics as grow_topics
 from hotswap_stream.bootstrap.topic_care import model_topics_creator as model_topics_creator
 from hotswap_stream.bootstrap.topic_care import repair_topics as repair_topics
 from hotswap_stream.bootstrap.topic_care import retention_applier as retention_applier

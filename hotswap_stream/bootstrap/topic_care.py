@@ -7,6 +7,7 @@ from hotswap_events.topics import TopicSpec
 from hotswap_stream.adapters.kafka import topic_admin
 from hotswap_stream.adapters.kafka.seen_log import read_seen_log
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics, topic_partitions, topics_of
+from hotswap_stream.adapters.kafka.topic_growth import Growth, grow_model_topics
 from hotswap_stream.agents import topics as agents_topics
 from hotswap_stream.agents.topics import stream_heads_topic
 from hotswap_stream.application.log.identity import replaced
@@ -30,8 +31,12 @@ def model_topics_creator(
 
     async def ensure(model_name: str) -> None:
         if model_name not in created:
+            partitions = settings.request_partitions
+            if windows:  # as many as its requests, which may have grown
+                requests = names.requests(model_name)
+                partitions = (await topic_partitions(kafka, [requests])).get(requests, partitions)
             specs = names.windows_specs if windows else names.model_specs
-            await ensure_topics(kafka, specs(model_name, partitions=settings.request_partitions), check=check)
+            await ensure_topics(kafka, specs(model_name, partitions=partitions), check=check)
             created.add(model_name)
 
     return ensure
@@ -119,6 +124,11 @@ async def repair_topics(settings: Settings, specs: Sequence[TopicSpec]) -> dict[
         LogUnavailableError: The cluster cannot be reached.
     """
     return await topic_admin.repair_topics(connection(settings), specs)
+
+
+async def grow_topics(settings: Settings, model_name: str, partitions: int) -> Growth:
+    """Give a model's topics more partitions: see `grow_model_topics`."""
+    return await grow_model_topics(connection(settings), topics(settings), model_name, partitions)
 
 
 async def delete_topics(settings: Settings) -> list[str]:

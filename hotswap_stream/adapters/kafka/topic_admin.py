@@ -53,7 +53,7 @@ async def ensure_topics(connection: KafkaConnection, specs: Sequence[TopicSpec],
         ConfigurationError: An existing topic has another partition count and cannot be used with it.
         LogUnavailableError: The cluster cannot be reached, or does not get ready in time.
     """
-    async with _admin(connection) as admin:
+    async with admin_client(connection) as admin:
         existing = await described_partitions(admin, [spec.name for spec in specs])
         # Asked first, so that whoever may not create topics can use those that are there.
         missing = [spec for spec in specs if spec.name not in existing]
@@ -148,7 +148,7 @@ async def check_topics(
     Raises:
         LogUnavailableError: The cluster cannot be asked.
     """
-    async with _admin(connection) as admin:
+    async with admin_client(connection) as admin:
         facts, brokers = await _facts(admin, specs)
         return [
             (spec, facts[spec.name], differences(spec, facts[spec.name], brokers=brokers))
@@ -167,7 +167,7 @@ async def repair_topics(connection: KafkaConnection, specs: Sequence[TopicSpec])
         ConfigurationError: This client may not change them.
         LogUnavailableError: The cluster cannot be reached.
     """
-    async with _admin(connection) as admin:
+    async with admin_client(connection) as admin:
         facts, brokers = await _facts(admin, specs)
         changed = {
             spec.name: settings
@@ -209,19 +209,19 @@ async def _wait_in_force(
 
 async def topic_partitions(connection: KafkaConnection, topics: Sequence[str]) -> dict[str, int]:
     """Return topic → number of partitions, for those of the topics that exist. LogUnavailableError."""
-    async with _admin(connection) as admin:
+    async with admin_client(connection) as admin:
         return {name: len(partitions) for name, partitions in (await described_partitions(admin, topics)).items()}
 
 
 async def topics_of(connection: KafkaConnection, prefix: str) -> frozenset[str]:
     """Return the names of the topics of one environment (`<prefix>.…`). LogUnavailableError."""
-    async with _admin(connection) as admin:
+    async with admin_client(connection) as admin:
         return frozenset(name for name in await admin.list_topics() if name.startswith(f"{prefix}."))
 
 
 async def delete_topics(connection: KafkaConnection, prefix: str) -> list[str]:
     """Delete every topic of one environment (`<prefix>.…`), and return their names. For `reset` only."""
-    async with _admin(connection) as admin:
+    async with admin_client(connection) as admin:
         names = sorted(name for name in await admin.list_topics() if name.startswith(f"{prefix}."))
         if names:
             await admin.delete_topics(names)
@@ -235,7 +235,8 @@ async def delete_topics(connection: KafkaConnection, prefix: str) -> list[str]:
 
 
 @asynccontextmanager
-async def _admin(connection: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(connection: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect. LogUnavailableError if that, or what is asked meanwhile, fails."""
     try:
         async with open_admin(connection.client_options()) as admin:
             yield admin

@@ -10,6 +10,7 @@ from hotswap_stream.cli.terminal.running import FAILED, run
 
 if TYPE_CHECKING:
     from hotswap_events.topics import Topics, TopicSpec
+    from hotswap_stream.adapters.kafka.topic_growth import Growth
     from hotswap_stream.application.topics.check import Difference, TopicFacts
     from hotswap_stream.domain.state.model import ModelState
     from hotswap_stream.settings import Settings
@@ -31,15 +32,50 @@ Repair = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("topics")(topics)
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(topics)
+    group.command("grow")(grow)
+    app.add_typer(group, name="topics")
 
 
-def topics(repair: Repair = False, as_json: AsJson = False) -> None:
+def grow(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The model.", show_default=False)],
+    partitions: Annotated[
+        int,
+        typer.Argument(metavar="N", help="A multiple of what its requests have now.", min=1, show_default=False),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Give the topics of a model more partitions while it is in use: its windows', its answers', then its requests'.
+
+    Every request is answered once, also those under way. Workers take the new partitions within seconds. Keys go to
+    other partitions as soon as their clients notice; of one key, requests under way then may be answered out of order.
+    """
+
+    async def main(settings: "Settings") -> "Growth":
+        from hotswap_stream import bootstrap
+
+        return await bootstrap.grow_topics(settings, model, partitions)
+
+    grown = run(main)
+    if as_json:
+        print_json({"model_name": model, "partitions": grown.partitions, "before": grown.before})
+        return
+    for name, before in grown.before.items():
+        typer.echo(f"{name}: {before} → {grown.partitions} partitions")
+    if not grown.before:
+        typer.echo(f"the topics of {model!r} have {grown.partitions} partitions already")
+    typer.echo(f"who answers them: hotswap-stream fleet {model}")
+
+
+def topics(ctx: typer.Context, repair: Repair = False, as_json: AsJson = False) -> None:
     """Create the topics that this environment needs and that are missing, and show all as the cluster has them.
 
     What differs from what is needed is marked, and the exit code is 1 then. A model whose version in production takes
     windows needs a topic for them, too.
     """
+    if ctx.invoked_subcommand is not None:
+        return
 
     async def main(settings: "Settings") -> "tuple[list[Checked], list[str]]":
         from hotswap_stream import bootstrap

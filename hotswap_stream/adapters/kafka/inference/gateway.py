@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from zlib import crc32
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
@@ -41,12 +42,15 @@ MODELS_CONNECTED_MAX = 64
 
 UNCONFIRMED_SECONDS_MAX = 1.0
 """A broker that has not acknowledged a batch for longer than this is why no answer comes, and not the model."""
+COUNTED_AGAIN_SECONDS = 5.0
+"""A model's topics may get more partitions: keys go to others then."""
 WINDOWS_ASKED_AGAIN_SECONDS = 5.0
 """A model without a windows topic may get one."""
 _ALL = "/all"
 """After a model's name (which has no slash): the connection that uses all partitions."""
 
 _random = secrets.SystemRandom()
+_log = structlog.get_logger(__name__)
 
 
 class KafkaInferenceGateway:
@@ -83,11 +87,18 @@ class KafkaInferenceGateway:
         """By model name, the one used last at the end."""
         self._windows: dict[str, float] = {}
         """Model → until when (monotonic seconds) it is taken to have no windows; infinity: it has."""
+        self._counts: dict[str, tuple[float, asyncio.Task[None]]] = {}
+        """Model → when (monotonic seconds) its partitions were counted, and who does it."""
+        self._outgrown: list[ModelExchange] = []
+        """Those of fewer partitions, with requests that wait for their answers."""
         self._closed = False
 
     async def close(self) -> None:
         """Disconnect. Requests that still wait fail."""
         self._closed = True
+        await asyncio.gather(*(counting for _, counting in self._counts.values()), return_exceptions=True)
+        while self._outgrown:
+            await self._outgrown.pop().stop()
         await asyncio.gather(*self._connecting.values(), return_exceptions=True)
         while self._exchanges:
             await self._exchanges.popitem()[1].stop()
@@ -153,6 +164,7 @@ class KafkaInferenceGateway:
             async with asyncio.timeout(timeout_s), self._places:
                 if series is not None and await self._takes_windows(model_name):
                     exchange = await self._exchange(model_name + _ALL)
+                    self._count_again(model_name, exchange)
                     partition = partition_of(series, len(exchange.partitions))
                     return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max, movable=False)
                 exchange = await self._exchange(model_name)
@@ -220,6 +232,33 @@ class KafkaInferenceGateway:
             until = math.inf if found else time.monotonic() + WINDOWS_ASKED_AGAIN_SECONDS
             self._windows[model_name] = until
         return until == math.inf
+
+    def _count_again(self, model_name: str, exchange: ModelExchange) -> None:
+        """Look now and then, beside the requests, whether the model's topics have more partitions."""
+        now_s = time.monotonic()
+        known = self._counts.get(model_name)
+        if known is not None and (now_s - known[0] < COUNTED_AGAIN_SECONDS or not known[1].done()):
+            return
+        self._counts.pop(model_name, None)
+        while len(self._counts) >= self._models_connected_max:
+            del self._counts[next(iter(self._counts))]
+        counting = asyncio.create_task(self._replace_outgrown(model_name, exchange), name=f"count-{model_name}")
+        self._counts[model_name] = now_s, counting
+
+    async def _replace_outgrown(self, model_name: str, exchange: ModelExchange) -> None:
+        for idle in [each for each in self._outgrown if not each.in_flight]:
+            self._outgrown.remove(idle)
+            await idle.stop()
+        try:
+            if await self._partition_count(model_name) <= len(exchange.partitions):
+                return
+            slot = model_name + _ALL
+            if self._exchanges.get(slot) is exchange and not self._closed:
+                del self._exchanges[slot]
+                self._outgrown.append(exchange)
+                await self._exchange(slot)
+        except (KafkaError, OSError, NoModelTopicsError, InferenceUnavailableError) as error:
+            _log.warning("partitions_not_counted", model_name=model_name, error=repr(error))
 
     async def _exchange(self, model_name: str) -> ModelExchange:
         exchange = self._exchanges.get(model_name)

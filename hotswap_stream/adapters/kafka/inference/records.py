@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 import msgspec
-from aiokafka.partitioner import murmur2
 
 from hotswap_events import headers as header_names
 from hotswap_events.inference import (
@@ -17,6 +16,7 @@ from hotswap_events.inference import (
 from hotswap_stream.adapters.kafka.inference.correlation import RawAnswer
 from hotswap_stream.application.inference.gateway import Beside, InferenceUnavailableError
 from hotswap_stream.application.inference.tensor_values import TextResponse
+from hotswap_stream.kafka.key_partitions import key_partition
 
 _JSON, _MSGPACK = JSON_CONTENT_TYPE.encode(), MSGPACK_CONTENT_TYPE.encode()
 _json, _msgpack = msgspec.json.Encoder(), msgspec.msgpack.Encoder()
@@ -68,5 +68,4 @@ def record_headers(content_type: bytes, beside: Beside, timeout_s: float) -> lis
 
 def partition_of(key: str, partitions: int) -> int:
     """Return where the default partitioner of Kafka's Java client puts a key."""
-    hashed: int = murmur2(key.encode())
-    return (hashed & 0x7FFFFFFF) % partitions
+    return key_partition(key.encode(), partitions)

@@ -112,7 +112,9 @@ class KafkaAnswerLookup:
         consumer = await self._connected()
         partition = TopicPartition(self._topics.responses(model_name), number)
         if number not in await self._partitions_of(partition.topic):
-            return
+            self._partitions.pop(partition.topic, None)  # it may have grown
+            if number not in await self._partitions_of(partition.topic):
+                return
         tags = self._tags.of(model_name)
         low = begin = (await consumer.beginning_offsets([partition]))[partition]
         high = end = (await consumer.end_offsets([partition]))[partition]

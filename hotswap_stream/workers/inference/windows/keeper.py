@@ -19,6 +19,7 @@ from hotswap_stream.application.windows.rule import next_rule
 from hotswap_stream.workers.inference.requests.records import RequestRecord, records_of
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
 from hotswap_stream.workers.inference.waiting import Wait
+from hotswap_stream.workers.inference.windows.inheriting import inherit
 from hotswap_stream.workers.inference.windows.partition import PartitionWindows
 from hotswap_stream.workers.inference.windows.reading import TopicReader
 from hotswap_stream.workers.inference.windows.steps import WindowSteps
@@ -197,6 +198,13 @@ class WindowKeeper:
                 return found
             for number, fold in reader.windows(self._topic, sorted(found)).items():
                 self._restore(found[number], fold, reader.end(self._request_topic, number))
+            inherit(
+                found,
+                reader,
+                topic=self._topic,
+                request_topic=self._request_topic,
+                stopping=self._stopping,
+            )
             self._check_offsets(found, positions, reader)
             self._replay(found, positions, reader)
         for number, windows in found.items():

@@ -126,6 +126,20 @@ class PartitionWindows:
         # This life's own is written anew.
         self._gone.extend(marker_key(writer) for writer in sorted(marker_writers - {self._writer}))
 
+    def inherit(self, windows: Iterable[tuple[bytes, Window]], marker: WindowsMarker) -> None:
+        """Begin with windows of series whose requests went to another partition so far; then `take` all requests here.
+
+        Their offsets are those of the other partition, and mean nothing here.
+        """
+        self.rule, self._rule_number = marker.rule, marker.rule_number
+        self.next_offset = 0
+        for key, window in windows:
+            window.request_offset = -1
+            window.ids.clear()
+            window.writers.clear()
+            self._windows[key] = window
+            self._changed[key] = 0
+
     def forget_offsets(self, next_offset: int) -> None:
         """Forget the offsets: the request topic was made anew, and what is kept is older than any request in it."""
         self.next_offset = next_offset

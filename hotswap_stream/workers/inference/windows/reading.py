@@ -36,6 +36,10 @@ class TopicReader:
         """Return whether there is such a topic; it is not made by asking."""
         return partition_count(self._consumer, topic) > 0
 
+    def count(self, topic: str) -> int:
+        """Return how many partitions a topic has; 0 if there is none."""
+        return partition_count(self._consumer, topic)
+
     def windows(self, topic: str, partitions: list[int]) -> dict[int, WindowFold[WindowRecord]]:
         """Return all that is kept of these partitions."""
         folds = {partition: WindowFold(WindowRecord) for partition in partitions}
