@@ -21,6 +21,7 @@ class AnswerWatch:
         """One more than the highest request offset answered."""
         self.last_answer_s = time.monotonic()
         """When `answered` last grew, by the monotonic clock."""
+        self._topic, self._tags = topic, tags
         self._rules = [AnswerRule(partition, tags) for partition in range(partitions)]
         self._consumer = Consumer(
             {
@@ -42,6 +43,13 @@ class AnswerWatch:
         self._stopped.set()
         self._thread.join()
         self._consumer.close()
+
+    def grow(self) -> None:
+        """Read twice as many partitions from here on."""
+        new = range(len(self.answered), 2 * len(self.answered))
+        self._rules += [AnswerRule(partition, self._tags) for partition in new]
+        self.answered += [0] * len(new)
+        self._consumer.incremental_assign([TopicPartition(self._topic, partition, 0) for partition in new])
 
     def has_all(self, sent: Sequence[int]) -> bool:
         """Whether so many requests were answered in every partition."""

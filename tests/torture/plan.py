@@ -1,8 +1,8 @@
 """What will be done to the system and when: a pure function of a seed, so that a run can be repeated.
 
-Four lanes run side by side, each in its own order: faults of workers, of brokers, of agents and API, and what an
-operator does to the registry. A time is the earliest at which a step begins, in seconds after the first answers; a lane
-whose former step took longer begins the next one at once.
+Five lanes run side by side, each in its own order: faults of workers, of brokers, of agents and API, more partitions,
+and what an operator does to the registry. A time is the earliest at which a step begins, in seconds after the first
+answers; a lane whose former step took longer begins the next one at once.
 """
 
 from random import Random
@@ -50,6 +50,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     agents_kills: int = 2
     api_kills: int = 2
     """With either of them at 0 both, no agents and no API run."""
+    growths: int = 2
+    """Times that the model's topics get twice as many partitions."""
     damaged: int = 1
     """Damaged artifacts that are promoted."""
     stores_full: int = 1
@@ -69,7 +71,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         """Faults in all; swaps do not count, but a damaged artifact does."""
         workers = self.kills + self.pauses + 2 * self.removals
         brokers = self.broker_stops + self.broker_kills + self.brokers_away + self.disks_full + self.registry_leaders
-        return workers + brokers + self.agents_kills + self.api_kills + self.damaged + self.stores_full
+        others = self.agents_kills + self.api_kills + self.growths + self.damaged + self.stores_full
+        return workers + brokers + others
 
 
 SHORT = Plan(
@@ -89,6 +92,7 @@ SHORT = Plan(
     registry_leaders=0,
     agents_kills=0,
     api_kills=0,
+    growths=1,
     quiet_seconds=1.0,
 )
 """For the test run: some thirty seconds of requests on one broker that others use too."""
@@ -119,6 +123,12 @@ class ServantFault(Struct, frozen=True):
     kind: ServantFaultKind
 
 
+class GrowthFault(Struct, frozen=True):
+    """The model's topics get twice as many partitions."""
+
+    at_s: float
+
+
 class Swap(Struct, frozen=True):
     """`pick` chooses among the versions for which the step is legal by then: the remainder counts."""
 
@@ -134,6 +144,7 @@ class Schedule(Struct, frozen=True):
     broker_faults: tuple[BrokerFault, ...]
     swaps: tuple[Swap, ...]
     servant_faults: tuple[ServantFault, ...] = ()
+    growths: tuple[GrowthFault, ...] = ()
 
 
 def worker_names(plan: Plan) -> tuple[str, ...]:
@@ -150,6 +161,7 @@ def schedule(seed: int, plan: Plan, nodes: int) -> Schedule:
         broker_faults=_broker_faults(Random(f"{seed}/brokers"), plan, nodes),
         swaps=_swaps(Random(f"{seed}/swaps"), plan),
         servant_faults=_servant_faults(Random(f"{seed}/servants"), plan),
+        growths=_growths(Random(f"{seed}/growths"), plan),
     )
 
 
@@ -235,6 +247,10 @@ def _servant_faults(random: Random, plan: Plan) -> tuple[ServantFault, ...]:
     random.shuffle(kinds)
     moments = _moments(random, plan, len(kinds))
     return tuple(ServantFault(round(at_s, 3), kind) for at_s, kind in zip(moments, kinds, strict=True))
+
+
+def _growths(random: Random, plan: Plan) -> tuple[GrowthFault, ...]:
+    return tuple(GrowthFault(round(at_s, 3)) for at_s in _moments(random, plan, plan.growths))
 
 
 def _swaps(random: Random, plan: Plan) -> tuple[Swap, ...]:

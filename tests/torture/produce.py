@@ -1,6 +1,7 @@
 """`python -m tests.torture.produce …`: send requests at a steady pace until SIGTERM, then say how many.
 
-The first request of each partition goes at once; the others begin with SIGUSR1, when those were answered. Each line of
+The first request of each partition goes at once; the others begin with SIGUSR1, when those were answered. With SIGUSR2
+the topic has twice as many partitions. Each line of
 standard output is a JSON `Sent`; the last one has `done`. Exit code 1: a request was refused for good.
 """
 
@@ -38,6 +39,8 @@ class Load:
     def __init__(self, bootstrap_servers: str, topic: str, partitions: int, seed: int) -> None:
         self.account = Sent([0] * partitions)
         self._topic = topic
+        self._turns = [0] * partitions
+        """Requests by partition since the topic grew last."""
         self._random = Random(f"{seed}/requests")
         self._producer = Producer(
             {
@@ -54,9 +57,9 @@ class Load:
 
     def send(self, count: int) -> None:
         """Hand the next `count` requests, partition by partition in turn, to the client."""
-        sent = self.account.sent
+        sent, turns = self.account.sent, self._turns
         for _ in range(count):
-            partition = sent.index(min(sent))
+            partition = turns.index(min(turns))
             value, headers = build(choose_kind(self._random), partition, sent[partition])
             while True:
                 try:
@@ -67,6 +70,18 @@ class Load:
                 except BufferError:
                     self._producer.poll(TICK_S)
             sent[partition] += 1
+            turns[partition] += 1
+
+    def grow(self) -> None:
+        """Send to twice as many partitions from here on."""
+        self.account.sent += [0] * len(self.account.sent)
+        self._turns = [0] * len(self.account.sent)
+        wanted, give_up_s = len(self.account.sent), time.monotonic() + FLUSH_S_MAX
+        while len(self._producer.list_topics(self._topic, timeout=FLUSH_S_MAX).topics[self._topic].partitions) < wanted:
+            if time.monotonic() > give_up_s:
+                return self._fail(f"{self._topic} has not {wanted} partitions")
+            self.poll(TICK_S)
+        return None
 
     def poll(self, seconds: float) -> None:
         """Give the client time to call back."""
@@ -110,11 +125,17 @@ def main() -> int:
         signal.signal(number, lambda number, _frame: stopped.append(number))
     begun: list[float] = []
     signal.signal(signal.SIGUSR1, lambda _number, _frame: begun.append(time.monotonic()))
+    grown: list[int] = []
+    signal.signal(signal.SIGUSR2, lambda number, _frame: grown.append(number))
     load = Load(arguments.bootstrap, arguments.topic, arguments.partitions, arguments.seed)
     load.send(arguments.partitions)
     reported = time.monotonic()
     while not stopped and load.account.failure is None:
         now = time.monotonic()
+        if grown:
+            grown.pop()
+            load.grow()
+            _say(load.account)
         if begun:
             due = arguments.partitions + int((now - begun[0]) * arguments.per_second)
             load.send(due - sum(load.account.sent))

@@ -48,6 +48,14 @@ class RequestLoad:
         """Send the others at the planned pace; when the first were answered."""
         self._signal(signal.SIGUSR1)
 
+    async def grow(self) -> None:
+        """Send to twice as many partitions; the topic has them. Return when it is so. LoadFailedError."""
+        wanted = 2 * len(self.account.sent)
+        self._signal(signal.SIGUSR2)
+        while len(self.account.sent) < wanted:
+            self.check()
+            await asyncio.sleep(0.1)
+
     async def wait_for(self, requests: int) -> None:
         """Until so many requests were sent. LoadFailedError."""
         while sum(self.account.sent) < requests:

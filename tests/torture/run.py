@@ -14,12 +14,13 @@ import msgspec
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
 from hotswap_stream.application.processes.tether import tethered
+from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.settings import Settings
 from tests.torture.answer_watch import AnswerWatch
 from tests.torture.check import Verdict
 from tests.torture.cluster import Cluster
 from tests.torture.facts import Fault, RunFacts
-from tests.torture.plan import BrokerFault, Plan, Schedule, ServantFault, Swap, WorkerFault, worker_names
+from tests.torture.plan import BrokerFault, GrowthFault, Plan, Schedule, ServantFault, Swap, WorkerFault, worker_names
 from tests.torture.request_kinds import MODEL
 from tests.torture.request_load import RequestLoad
 from tests.torture.servants import Servants
@@ -27,6 +28,7 @@ from tests.torture.swapping import WENT_WRONG, Operator
 from tests.torture.workers import Workers
 
 FIRST_ANSWERS_SECONDS_MAX = 90.0
+GROWTH_SECONDS_MAX = 300.0
 STALL_SECONDS_MAX = 60.0
 """Without any answer for so long, nothing more is waited for: the checker will say what is missing."""
 _POLL_SECONDS = 0.1
@@ -114,6 +116,7 @@ class Torture:
             self._lane(self._schedule.worker_faults, self._worker_fault),
             self._lane(self._schedule.broker_faults, self._broker_fault),
             self._lane(self._schedule.servant_faults, self._servant_fault),
+            self._lane(self._schedule.growths, self._growth),
             self._lane(self._schedule.swaps, self._swap),
             self._load.wait_for(self._plan.requests_min),
             self._report(),
@@ -158,6 +161,21 @@ class Torture:
         began, name = self._now(), fault.kind.removesuffix("-kill")
         await self._servants.kill(name)
         self._done(began, fault.kind, name, self._now() - began)
+
+    async def _growth(self, _fault: GrowthFault) -> None:
+        began, partitions = self._now(), 2 * len(self._watch.answered)
+        give_up_s = began + GROWTH_SECONDS_MAX
+        while True:
+            try:
+                await bootstrap.grow_topics(self._settings, MODEL, partitions)
+                break
+            except LogUnavailableError:  # a broker is away: the same call goes on there
+                if self._now() > give_up_s:
+                    raise
+                await asyncio.sleep(_POLL_SECONDS)
+        self._watch.grow()
+        await self._load.grow()
+        self._done(began, "grow", f"topics to {partitions} partitions", self._now() - began)
 
     async def _swap(self, swap: Swap) -> None:
         began = self._now()
