@@ -41,6 +41,10 @@ class FallenWorkers:
         self._put_out: dict[tuple[str, str], float] = {}
         """Model and worker → when its last word was appended."""
 
+    def has(self, model_name: str, worker: str) -> bool:
+        """Return whether a worker of the model is taken for dead now. For any thread."""
+        return (model_name, worker) in self._put_out
+
     def start(self) -> None:
         """Begin to look."""
         self.tasks.start(self._watch(), name="fallen-workers")
@@ -53,7 +57,10 @@ class FallenWorkers:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             for model_name in list(self._model_names()):
-                for worker, appended_s in self._fleet.fallen(model_name).items():
+                fallen = self._fleet.fallen(model_name)
+                for back in [place for place in self._put_out if place[0] == model_name and place[1] not in fallen]:
+                    del self._put_out[back]
+                for worker, appended_s in fallen.items():
                     if self._put_out.get((model_name, worker)) != appended_s:
                         await self._put(model_name, worker, appended_s)
 

@@ -41,6 +41,8 @@ class ServedModel(Struct, kw_only=True):
     on_change: Callable[[], None]
     """Called in the event loop when the fleet should hear something new of the model."""
     make_windows_topic: Callable[[str], Awaitable[None]]
+    is_fallen: Callable[[str], bool]
+    """Whether a worker is taken for dead. For any thread."""
     loop: ModelLoop | None = None
     partitions: tuple[int, ...] = ()
     computing_since_s: float | None = None
@@ -72,6 +74,10 @@ class ServedModel(Struct, kw_only=True):
         """Return when the registry is read as far as it goes now, or cannot be read: then what is known has to do."""
         with suppress(LogUnavailableError):
             await self.registry.catch_up()
+
+    def fallen(self, worker: str) -> bool:
+        """Return whether another worker is taken for dead. For any thread."""
+        return self.is_fallen(worker)
 
     async def ensure_windows_topic(self) -> None:
         """Return when the model's windows topic is there. Raise HotswapError if it cannot be made."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 import structlog
@@ -251,6 +252,7 @@ class InferenceWorker:
             swaps=SwapTimes(),
             on_change=lambda: self._report(model_name),
             make_windows_topic=self._ensure_windows_topic,
+            is_fallen=partial(self._fallen.has, model_name),
         )
 
     async def _answer(self, model_name: str, served: ServedModel) -> None:

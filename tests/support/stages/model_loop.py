@@ -44,6 +44,9 @@ class Host:
     async def caught_up(self) -> None:
         return
 
+    def fallen(self, worker: str) -> bool:
+        return worker == "dead"
+
     async def ensure_windows_topic(self) -> None:
         raise AssertionError("no version takes windows")
 

@@ -29,6 +29,10 @@ class LoopHost(Protocol):
         """Return when the registry is read as far as it goes now, or cannot be read."""
         ...
 
+    def fallen(self, worker: str) -> bool:
+        """Return whether another worker is taken for dead. For any thread."""
+        ...
+
     async def ensure_windows_topic(self) -> None:
         """Return when the model's windows topic is there. Raise HotswapError if it cannot be made."""
         ...

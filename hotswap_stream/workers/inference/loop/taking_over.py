@@ -170,7 +170,9 @@ class TakingOver:
         """Return whether somebody may be about to give a partition up: it was held, and not by this worker itself."""
         if place.offset < 0:
             return False
-        return held is None or held.given_up or held.worker != self._parts.config.worker
+        if held is None or held.given_up:
+            return True
+        return held.worker != self._parts.config.worker and not self._parts.host.fallen(held.worker)
 
     def _catch_up(self) -> None:
         """Read the registry as far as whoever answered before can have: its versions are not older here."""
