@@ -1,0 +1,54 @@
+"""Whom a worker takes for dead: by the broker's clock, and only while the brokers took its own words."""
+
+import msgspec
+import pytest
+
+from hotswap_events.fleet import FleetRecord
+from hotswap_stream.workers.inference.fleet import FALLEN_SECONDS, Fleet
+
+MODEL = "m"
+Words = list[tuple[str, float]]
+
+
+def heard(words: Words, *, partitions: tuple[int, ...] = (0,)) -> Fleet:
+    """The fleet as `me` reads it: who said something, and when it was appended."""
+    fleet = Fleet({}, "fleet", "me")
+    fleet._caught_up = True
+    for worker, appended_s in words:
+        record = FleetRecord(
+            worker=worker,
+            model_name=MODEL,
+            registry_offset=0,
+            versions={},
+            serving_version=None,
+            serving_registry_offset=None,
+            partitions=partitions,
+        )
+        fleet._read(f"{worker}/{MODEL}".encode(), msgspec.json.encode(record), appended_s)
+    return fleet
+
+
+@pytest.mark.parametrize(
+    ("words", "fallen"),
+    [
+        ([("me", 0), ("other", 0.5), ("me", 1), ("me", 2), ("me", 3)], {"other": 0.5}),
+        ([("me", 0), ("other", 0.5), ("me", 1), ("me", 2), ("other", 2.5), ("me", 3)], {}),
+        ([("me", 0), ("other", 0.5), ("me", 60)], {}),  # nobody could speak, and the first to speak again is me
+        ([("me", 0), ("other", 0.5), ("me", 60), ("me", 61), ("me", 62)], {"other": 0.5}),
+        ([("other", 0.5), ("third", 5), ("me", 5.5)], {}),  # I have only begun to speak
+        ([("other", 0.5), ("third", 9)], {}),  # my own words do not come back
+    ],
+)
+def test_who_is_silent_while_i_am_heard_is_dead(words: Words, fallen: dict[str, float]) -> None:
+    assert FALLEN_SECONDS == 2.0
+    assert heard(words).fallen(MODEL) == fallen
+    assert heard(words).fallen("another") == {}
+
+
+def test_who_answers_no_partition_is_left_alone() -> None:
+    assert heard([("other", 0.5), ("me", 1), ("me", 4)], partitions=()).fallen(MODEL) == {}
+
+
+def test_my_words_are_kept_in_bounds_however_many_models_i_have() -> None:
+    fleet = heard([("me", number / 1_000) for number in range(5_000)])
+    assert 2 <= len(fleet._echoes) <= 16
