@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -32,6 +34,7 @@ class AnswerWatch:
             }
         )
         self._consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+        self._new: SimpleQueue[list[TopicPartition]] = SimpleQueue()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._read, name="answer-watch", daemon=True)
 
@@ -49,7 +52,7 @@ class AnswerWatch:
         new = range(len(self.answered), 2 * len(self.answered))
         self._rules += [AnswerRule(partition, self._tags) for partition in new]
         self.answered += [0] * len(new)
-        self._consumer.incremental_assign([TopicPartition(self._topic, partition, 0) for partition in new])
+        self._new.put([TopicPartition(self._topic, partition, 0) for partition in new])
 
     def has_all(self, sent: Sequence[int]) -> bool:
         """Whether so many requests were answered in every partition."""
@@ -57,6 +60,8 @@ class AnswerWatch:
 
     def _read(self) -> None:
         while not self._stopped.is_set():
+            with suppress(Empty):  # by the thread that reads: the client is not for two at a time
+                self._consumer.incremental_assign(self._new.get_nowait())
             for message in self._consumer.consume(_PAGE_RECORDS, _PAGE_SECONDS):
                 partition = message.partition()
                 if message.error() is not None or partition is None:

@@ -115,7 +115,9 @@ async def loop_parts(address: str, host_of: Callable[[VersionSlots], Host] = Hos
         stall_watch=StallWatch(),
         host=host,
     )
+    parts.stall_watch.start()
     try:
         yield parts
     finally:
+        await parts.stall_watch.stop()
         await slots.stop()

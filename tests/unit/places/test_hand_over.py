@@ -20,7 +20,7 @@ SECONDS_MAX = 60.0
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    with mock_broker(REQUESTS, ANSWERS, TOPICS.dead_letters, TOPICS.fleet) as found:
+    with mock_broker(REQUESTS, ANSWERS, TOPICS.dead_letters, TOPICS.fleet, TOPICS.observations) as found:
         yield found
 
 

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
 from hotswap_stream.kafka.callbacks import CallbackErrors
-from hotswap_stream.kafka.librdkafka import is_fatal
+from hotswap_stream.kafka.librdkafka import is_fatal, partition_count
 from hotswap_stream.workers.inference.loop.answered_places import AnsweredPlaces
 from hotswap_stream.workers.inference.loop.answering import POLL_SECONDS, Answering
 from hotswap_stream.workers.inference.loop.clients import LifeClients
@@ -32,6 +32,8 @@ from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 _log = structlog.get_logger(__name__)
 
 COMMIT_SECONDS = 1.0
+COUNT_SECONDS = 2.0
+"""How often it is looked whether the requests have more partitions."""
 SOON_SECONDS = 0.005
 """How long requests are waited for while partitions are on their way."""
 IDLE_SECONDS = 0.02
@@ -86,6 +88,9 @@ class Assignment:
         self._moving = False
         self._leaving = False
         self._told: tuple[int, ...] | None = None
+        self._counted = 0
+        """Partitions of the request topic, as the group was told."""
+        self._next_count = 0.0
         self._next_commit = 0.0
 
     # --- the group ---------------------------------------------------------------------------------------------------
@@ -106,8 +111,9 @@ class Assignment:
         self._news.append(Given(frozenset(), None))
 
     def join(self) -> None:
-        """Become a member of the group."""
-        self._subscribe(self._parts.request_topic)
+        """Become a member of the group. Blocking for a moment. KafkaException."""
+        self._counted = partition_count(self._clients.consumer, self._parts.request_topic)
+        self._subscribe(self._parts.request_topic, self._mark())
 
     def leave(self) -> None:
         """Ask the group to give the partitions to others, and answer them until it did: see `left`."""
@@ -122,10 +128,33 @@ class Assignment:
         """Whether nothing is to be answered here any more, after `leave`."""
         return self._generation == UNKNOWN or not (self._given or self._intake.positions or self._moving)
 
-    def _subscribe(self, topic: str) -> None:
+    def _mark(self) -> str:
+        """Return the topic that stands for the number of partitions in what this member tells the group.
+
+        The group's leader alone shares new partitions out, and only when it sees them come. One that is started again
+        in that moment does not, and what a member tells without a change counts for nothing. So each says something
+        else when there are more partitions, which makes the group decide anew.
+        """
+        topics = self._parts.config.topics
+        marks = (topics.fleet, topics.registry, topics.dead_letters, topics.observations, topics.comparisons)
+        return marks[self._counted.bit_length() % len(marks)]
+
+    def _count_if_due(self) -> None:
+        """Tell the group when the requests have more partitions."""
+        now_s = time.monotonic()
+        if now_s < self._next_count or self._leaving:
+            return
+        self._next_count = now_s + COUNT_SECONDS
+        counted = self._taking.counted()
+        if counted > self._counted:
+            _log.info("partitions_added", model_name=self._parts.model_name, partitions=counted, before=self._counted)
+            self._counted = counted
+            self._subscribe(self._parts.request_topic, self._mark())
+
+    def _subscribe(self, *topics: str) -> None:
         guarded = self._callbacks.guarded
         self._clients.member.subscribe(
-            [topic],
+            list(topics),
             on_assign=guarded(self.on_assign),
             on_revoke=guarded(self.on_revoke),
             on_lost=guarded(self.on_lost),
@@ -145,6 +174,7 @@ class Assignment:
             self._follow(self._news.pop(0))
         for found in self._taking.found():
             self._begin(found)
+        self._count_if_due()
         self._commit_if_due()
 
     def listen(self, seconds_max: float) -> None:

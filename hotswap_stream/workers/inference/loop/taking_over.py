@@ -11,7 +11,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from msgspec import Struct
 
-from hotswap_stream.kafka.librdkafka import ASK_SECONDS_MAX, tail_consumer
+from hotswap_stream.kafka.librdkafka import ASK_SECONDS_MAX, partition_count, tail_consumer
 from hotswap_stream.kafka.unreadable_batches import ReadOn
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.loop.served_partitions import ServedWatch
@@ -64,6 +64,8 @@ class TakingOver:
         self._served = served
         self._tags = parts.config.answer_tags.of(parts.model_name)
         self._searches: list[_Search] = []
+        self._counting: Future[int] | None = None
+        self._count_known = 0
         self._closed = False
         # One thread, which alone uses this client: it is closed there, too.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"take-{parts.model_name}")
@@ -103,6 +105,14 @@ class TakingOver:
                 found.given_up & search.wanted,
             )
 
+    def counted(self) -> int:
+        """Return how many partitions the request topic had when it was asked last, and ask again; 0: not known."""
+        if self._counting is None or self._counting.done():
+            counting, self._counting = self._counting, self._thread.submit(self._count)
+            if counting is not None:
+                self._count_known = counting.result()
+        return self._count_known
+
     def close(self) -> None:
         """Look for nothing more. Returns at once: what is being asked ends by itself."""
         self.cancel()
@@ -111,6 +121,12 @@ class TakingOver:
         self._thread.shutdown(wait=False)
 
     # --- in the other thread -----------------------------------------------------------------------------------------
+
+    def _count(self) -> int:
+        try:
+            return partition_count(self._client, self._parts.request_topic)
+        except KafkaException:  # brokers that are away have no more partitions
+            return 0
 
     def _find(self, partitions: frozenset[int], generation: int) -> Found:
         began_s = time.monotonic()
