@@ -13,6 +13,8 @@ from msgspec import Meta, Struct
 from hotswap_events.bounds import INT64_MAX, NAME_CHARACTERS_MAX, Count, Offset
 from hotswap_events.inference import DATATYPE_BYTES, NumberDatatype
 
+CLIENTS_NOTICE_SECONDS_MAX = 5.0
+"""Clients of models with windows choose partitions by key among as many as there were at most so long ago."""
 WINDOW_BYTES_MAX = 512 * 1024
 """Bytes of the steps of one window; a record of the topic may have twice as many."""
 WINDOW_IDS_MAX = 32

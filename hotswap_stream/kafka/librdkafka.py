@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 _log = structlog.get_logger(__name__)
 
@@ -74,9 +74,9 @@ def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]
     return found
 
 
-def partition_count(consumer: Consumer, topic: str) -> int:
+def partition_count(client: Consumer | Producer, topic: str) -> int:
     """Return the number of the topic's partitions; 0 if there is no such topic. Blocking. KafkaException."""
-    found = consumer.list_topics(topic, timeout=ASK_SECONDS_MAX).topics.get(topic)
+    found = client.list_topics(topic, timeout=ASK_SECONDS_MAX).topics.get(topic)
     if found is None:
         return 0
     if found.error is None:

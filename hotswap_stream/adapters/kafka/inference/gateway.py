@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from hotswap_events.answers import AnswerTags
 from hotswap_events.inference import InferError, InferRequest, InferResponse
 from hotswap_events.topics import Topics
+from hotswap_events.windows import CLIENTS_NOTICE_SECONDS_MAX
 from hotswap_stream.adapters.kafka.inference.correlation import RawAnswer
 from hotswap_stream.adapters.kafka.inference.exchange import ModelExchange
 from hotswap_stream.adapters.kafka.inference.records import (
@@ -42,8 +43,7 @@ MODELS_CONNECTED_MAX = 64
 
 UNCONFIRMED_SECONDS_MAX = 1.0
 """A broker that has not acknowledged a batch for longer than this is why no answer comes, and not the model."""
-COUNTED_AGAIN_SECONDS = 5.0
-"""A model's topics may get more partitions: keys go to others then."""
+COUNTED_AGAIN_SECONDS = CLIENTS_NOTICE_SECONDS_MAX - 1.0
 WINDOWS_ASKED_AGAIN_SECONDS = 5.0
 """A model without a windows topic may get one."""
 _ALL = "/all"
@@ -163,8 +163,7 @@ class KafkaInferenceGateway:
         try:
             async with asyncio.timeout(timeout_s), self._places:
                 if series is not None and await self._takes_windows(model_name):
-                    exchange = await self._exchange(model_name + _ALL)
-                    self._count_again(model_name, exchange)
+                    exchange = await self._of_all_partitions(model_name)
                     partition = partition_of(series, len(exchange.partitions))
                     return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max, movable=False)
                 exchange = await self._exchange(model_name)
@@ -233,17 +232,23 @@ class KafkaInferenceGateway:
             self._windows[model_name] = until
         return until == math.inf
 
-    def _count_again(self, model_name: str, exchange: ModelExchange) -> None:
-        """Look now and then, beside the requests, whether the model's topics have more partitions."""
+    async def _of_all_partitions(self, model_name: str) -> ModelExchange:
+        """Return the connection to as many partitions as the model's topics have, or had a few seconds ago at most.
+
+        Workers rely on that: windows follow their keys to new partitions when nobody sends to the old ones any more.
+        """
+        exchange = await self._exchange(model_name + _ALL)
         now_s = time.monotonic()
         known = self._counts.get(model_name)
-        if known is not None and (now_s - known[0] < COUNTED_AGAIN_SECONDS or not known[1].done()):
-            return
-        self._counts.pop(model_name, None)
-        while len(self._counts) >= self._models_connected_max:
-            del self._counts[next(iter(self._counts))]
-        counting = asyncio.create_task(self._replace_outgrown(model_name, exchange), name=f"count-{model_name}")
-        self._counts[model_name] = now_s, counting
+        if known is None or (known[1].done() and now_s - known[0] >= COUNTED_AGAIN_SECONDS):
+            self._counts.pop(model_name, None)
+            while len(self._counts) >= self._models_connected_max:
+                del self._counts[next(iter(self._counts))]
+            counting = asyncio.create_task(self._replace_outgrown(model_name, exchange), name=f"count-{model_name}")
+            known = self._counts[model_name] = now_s, counting
+        if not known[1].done():
+            await asyncio.shield(known[1])
+        return await self._exchange(model_name + _ALL)
 
     async def _replace_outgrown(self, model_name: str, exchange: ModelExchange) -> None:
         for idle in [each for each in self._outgrown if not each.in_flight]:

@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from hotswap_stream.kafka.librdkafka import is_fatal
+from hotswap_stream.kafka.librdkafka import is_fatal, partition_count
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter, dead_letters
 from hotswap_stream.workers.inference.limits import LoopLimits
@@ -18,6 +18,8 @@ _log = structlog.get_logger(__name__)
 
 BULK_ANSWERS_MIN = 16
 """Batches of at least this many answers are sent in bulk."""
+EXPECT_SECONDS_MAX = 10.0
+EXPECT_POLL_SECONDS = 0.02
 REASON_SECONDS_MAX = 1.0
 """A producer that ended says a moment later which record was refused, and why."""
 _RECORD_OVERHEAD_BYTES = 4 * 1024
@@ -58,6 +60,8 @@ class AnswerSender:
         self._stopping = stopping
         self._on_answered = on_answered
         self._send_reply = send_reply
+        self._partitions = 0
+        """Those below it are known to the producers."""
         self._error: KafkaError | None = None
 
     @property
@@ -131,6 +135,22 @@ class AnswerSender:
             if self.in_flight < in_flight:
                 wait.progress()
             wait.check()
+
+    def expect(self, partitions: Collection[int], windows_topic: str | None) -> None:
+        """Have the producers know partitions, also new ones, before something is written there. KafkaException.
+
+        What they know of a topic is minutes old, else. `windows_topic`: written to as well, by the same producer.
+        """
+        if max(partitions, default=-1) < self._partitions:
+            return
+        topics = [(self._quick, self._response_topic), (self._bulk, self._response_topic)]
+        if windows_topic is not None:
+            topics.append((self._quick, windows_topic))
+        wait = Wait(self._stopping, "new partitions are not known", seconds_max=EXPECT_SECONDS_MAX)
+        for producer, topic in topics:
+            while (count := partition_count(producer, topic)) <= max(partitions):
+                wait.pause(EXPECT_POLL_SECONDS)
+        self._partitions = count
 
     def poll(self, seconds_max: float) -> None:
         """Take in acknowledgements. KafkaException if an answer could not be written."""

@@ -90,6 +90,8 @@ class Assignment:
         self._told: tuple[int, ...] | None = None
         self._counted = 0
         """Partitions of the request topic, as the group was told."""
+        self._counted_before = 0
+        """As many there were when this life began."""
         self._next_count = 0.0
         self._next_commit = 0.0
 
@@ -113,6 +115,7 @@ class Assignment:
     def join(self) -> None:
         """Become a member of the group. Blocking for a moment. KafkaException."""
         self._counted = partition_count(self._clients.consumer, self._parts.request_topic)
+        self._counted_before = self._counted
         self._subscribe(self._parts.request_topic, self._mark())
 
     def leave(self) -> None:
@@ -220,7 +223,11 @@ class Assignment:
         serving = set(self._intake.positions)
         self._give_up(serving - given.partitions if known else serving)
         self._taking.cancel(self._taking.wanted - given.partitions if known else None)
-        self._taking.start(given.partitions - self._intake.positions.keys() - self._taking.wanted, given.generation)
+        new = given.partitions - self._intake.positions.keys() - self._taking.wanted
+        # Those that were there before come first: the windows of others may have to be waited for.
+        young = {partition for partition in new if partition >= self._counted_before}
+        self._taking.start(new - young, given.generation)
+        self._taking.start(young, given.generation)
         if not self._taking.busy:
             self._tell()
 
@@ -241,6 +248,8 @@ class Assignment:
         if not self._intake.positions:
             self._answering.begin()
         self._windows.install(found.windows)
+        windows_topic = self._parts.windows_topic if self._windows.active else None
+        self._clients.sender.expect(found.positions, windows_topic)
         self._answered.begin(found.positions)
         self._answered.hold(self._clients.member, self._held(), found.given_up)
         self._intake.begin(found.positions)

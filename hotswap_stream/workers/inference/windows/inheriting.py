@@ -1,7 +1,7 @@
 """Windows of series whose keys went to a new partition when the topics grew: they follow their keys.
 
 A new partition that has no windows of its own yet begins with those of its keys in the partitions where they were, once
-these hold all requests that were there when it was looked. See docs/guides/grow-topics.md.
+clients do not send there any more, and these hold all requests that are there then. See docs/guides/grow-topics.md.
 """
 
 import threading
@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 import structlog
 
-from hotswap_events.windows import WindowRecord, WindowsMarker
+from hotswap_events.windows import CLIENTS_NOTICE_SECONDS_MAX, WindowRecord, WindowsMarker
 from hotswap_stream.application.windows.fold import WindowFold
 from hotswap_stream.kafka.key_partitions import former_partitions, key_partition
 from hotswap_stream.workers.inference.windows.partition import PartitionWindows
@@ -46,6 +46,12 @@ def inherit(
     wanted = sorted({parent for parents in former.values() for parent in parents})
     if not wanted:
         return
+    began_s = time.monotonic()
+    folds = reader.windows(topic, wanted)
+    if not any(_series(folds[parent], number, partitions) for number, parents in former.items() for parent in parents):
+        return
+    # Until then clients may send to the former partitions, which were there when this one was made.
+    stopping.wait(max(0.0, began_s + CLIENTS_NOTICE_SECONDS_MAX + 1.0 - time.monotonic()))
     folds = _written_down(wanted, found.keys(), reader, topic, request_topic, stopping)
     for number, parents in former.items():
         markers = [marker for parent in parents if (marker := folds[parent].marker) is not None]
