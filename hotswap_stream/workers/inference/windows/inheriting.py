@@ -47,7 +47,7 @@ def inherit(
     if not wanted:
         return
     began_s = time.monotonic()
-    folds = reader.windows(topic, wanted)
+    folds: Mapping[int, WindowFold[WindowRecord]] = reader.windows(topic, wanted)
     if not any(_series(folds[parent], number, partitions) for number, parents in former.items() for parent in parents):
         return
     # Until then clients may send to the former partitions, which were there when this one was made.
