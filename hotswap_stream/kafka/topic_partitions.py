@@ -10,6 +10,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import NodeNotReadyError
+from aiokafka.partitioner import murmur2
 
 from hotswap_stream.kafka.sessions import open_admin
 
@@ -50,3 +51,18 @@ async def partition_numbers(client_options: Mapping[str, Any], topic: str) -> fr
     async with open_admin(client_options) as admin:
         described = await described_partitions(admin, [topic])
     return frozenset(partition["partition"] for partition in described.get(topic, ()))
+
+
+def key_partition(key: bytes, partitions: int) -> int:
+    """Return the partition of a key in a topic with so many partitions."""
+    hashed: int = murmur2(key)
+    return (hashed & 0x7FFFFFFF) % partitions
+
+
+def former_partitions(partition: int, partitions: int) -> tuple[int, ...]:
+    """Return where keys of a partition were, when the topic had fewer partitions: a divisor of today's number.
+
+    In rising order, which is the order of the growth: a key stays, or goes to a partition that was not there before.
+    """
+    found = {partition % number for number in range(1, partitions) if partitions % number == 0}
+    return tuple(sorted(found - {partition}))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_stream.kafka.key_partitions import former_partitions, key_partition
+from hotswap_stream.kafka.topic_partitions import former_partitions, key_partition
 
 
 @given(st.binary(max_size=50), st.integers(1, 64), st.integers(2, 8))

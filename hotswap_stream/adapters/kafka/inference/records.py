@@ -16,7 +16,7 @@ from hotswap_events.inference import (
 from hotswap_stream.adapters.kafka.inference.correlation import RawAnswer
 from hotswap_stream.application.inference.gateway import Beside, InferenceUnavailableError
 from hotswap_stream.application.inference.tensor_values import TextResponse
-from hotswap_stream.kafka.key_partitions import key_partition
+from hotswap_stream.kafka.topic_partitions import key_partition
 
 _JSON, _MSGPACK = JSON_CONTENT_TYPE.encode(), MSGPACK_CONTENT_TYPE.encode()
 _json, _msgpack = msgspec.json.Encoder(), msgspec.msgpack.Encoder()

@@ -12,7 +12,7 @@ import structlog
 
 from hotswap_events.windows import CLIENTS_NOTICE_SECONDS_MAX, WindowRecord, WindowsMarker
 from hotswap_stream.application.windows.fold import WindowFold
-from hotswap_stream.kafka.key_partitions import former_partitions, key_partition
+from hotswap_stream.kafka.topic_partitions import former_partitions, key_partition
 from hotswap_stream.workers.inference.windows.partition import PartitionWindows
 from hotswap_stream.workers.inference.windows.reading import TopicReader
 from hotswap_stream.workers.inference.windows.window import Window, window_of
