@@ -7,11 +7,12 @@ from hotswap_events.topics import TopicSpec
 from hotswap_stream.adapters.kafka import topic_admin
 from hotswap_stream.adapters.kafka.seen_log import read_seen_log
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics, topic_partitions, topics_of
-from hotswap_stream.adapters.kafka.topic_growth import Growth, grow_model_topics
+from hotswap_stream.adapters.kafka.topic_growth import grow_model_topics
 from hotswap_stream.agents import topics as agents_topics
 from hotswap_stream.agents.topics import stream_heads_topic
 from hotswap_stream.application.log.identity import replaced
 from hotswap_stream.application.topics.check import Difference, TopicFacts
+from hotswap_stream.application.topics.growth import Growth
 from hotswap_stream.bootstrap.environment import connection, log_memory, topics
 from hotswap_stream.settings import Settings
 

@@ -5,10 +5,10 @@ import asyncio
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import KafkaError
-from msgspec import Struct
 
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.topic_admin import admin_client
+from hotswap_stream.application.topics.growth import Growth
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.kafka.topic_partitions import described_partitions
@@ -18,13 +18,6 @@ _log = structlog.get_logger(__name__)
 PARTITIONS_MAX = 10_000
 READY_SECONDS_MAX = 30.0
 _POLL_SECONDS = 0.05
-
-
-class Growth(Struct, frozen=True):
-    """What was done: topic → partitions before, in the order in which they grew."""
-
-    partitions: int
-    before: dict[str, int]
 
 
 async def grow_model_topics(connection: KafkaConnection, topics: Topics, model_name: str, partitions: int) -> Growth:

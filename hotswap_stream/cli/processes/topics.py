@@ -10,8 +10,8 @@ from hotswap_stream.cli.terminal.running import FAILED, run
 
 if TYPE_CHECKING:
     from hotswap_events.topics import Topics, TopicSpec
-    from hotswap_stream.adapters.kafka.topic_growth import Growth
     from hotswap_stream.application.topics.check import Difference, TopicFacts
+    from hotswap_stream.application.topics.growth import Growth
     from hotswap_stream.domain.state.model import ModelState
     from hotswap_stream.settings import Settings
 
