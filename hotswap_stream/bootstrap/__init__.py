@@ -11,6 +11,7 @@ from hotswap_stream.bootstrap.api import serve_api as serve_api
 from hotswap_stream.bootstrap.artifacts import artifact_store as artifact_store
 from hotswap_stream.bootstrap.artifacts import environments_here as environments_here
 from hotswap_stream.bootstrap.clients import answer_lookup as answer_lookup
+from hotswap_stream.bootstrap.clients import evidence as evidence
 from hotswap_stream.bootstrap.clients import feedback_log as feedback_log
 from hotswap_stream.bootstrap.clients import first_key as first_key
 from hotswap_stream.bootstrap.clients import fleet as fleet

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from hotswap_stream.adapters.clock import SystemClock
+from hotswap_stream.adapters.kafka.evidence_follower import read_evidence_lately
 from hotswap_stream.adapters.kafka.fleet_follower import read_fleet
 from hotswap_stream.adapters.kafka.inference.gateway import KafkaInferenceGateway
 from hotswap_stream.adapters.kafka.inference.lag import KafkaRequestLag
@@ -16,6 +17,7 @@ from hotswap_stream.application.inference.fleet import FleetFold
 from hotswap_stream.application.keys.changes import KeyOrder
 from hotswap_stream.application.keys.office import LogOffice
 from hotswap_stream.application.keys.view import KeyWithSecret
+from hotswap_stream.application.rollouts.shown import EvidenceFold
 from hotswap_stream.bootstrap.environment import answer_tags, connection, open_to, topics
 from hotswap_stream.bootstrap.topic_care import ensure_control_topics
 from hotswap_stream.settings import Settings
@@ -62,6 +64,11 @@ def answer_lookup(settings: Settings) -> KafkaAnswerLookup:
 def request_lag(settings: Settings) -> KafkaRequestLag:
     """Return what says how many requests wait."""
     return KafkaRequestLag(connection(settings).client_options(), topics(settings), tags=answer_tags(settings))
+
+
+async def evidence(settings: Settings) -> EvidenceFold:
+    """Read what rollouts showed in the last seconds."""
+    return await read_evidence_lately(connection(settings).client_options(), topics(settings).evidence)
 
 
 async def fleet(settings: Settings, *, listens: bool = True) -> FleetFold:

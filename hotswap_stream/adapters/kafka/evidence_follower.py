@@ -4,17 +4,48 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import structlog
+from aiokafka import TopicPartition
 
 from hotswap_events.evidence import RolloutEvidence
-from hotswap_stream.adapters.kafka.recent_records import RecentRecords
+from hotswap_stream.adapters.kafka.recent_records import POLL_MS, RecentRecords, begin_recently
 from hotswap_stream.application.rollouts.shown import EvidenceFold, Heard, RolloutShown, read_evidence
-from hotswap_stream.kafka.reading import Record
+from hotswap_stream.kafka.reading import Record, read_to
+from hotswap_stream.kafka.sessions import open_reader
 
 _log = structlog.get_logger(__name__)
 
 HOURS_BACK = 6
+LATELY_SECONDS = 10
+"""What was not spoken of for so long is not written of any more."""
 RECORDS_BACK_MAX = 20_000
 """Of each partition: some seconds of work at the start."""
+
+
+async def read_evidence_lately(client_options: Mapping[str, Any], topic: str) -> EvidenceFold:
+    """Read what rollouts showed in the last seconds.
+
+    Args:
+        client_options: How to reach the cluster.
+        topic: That of the evidence.
+
+    Raises:
+        KafkaError: The cluster cannot be read.
+        LogUnavailableError: Nothing moved before the end.
+    """
+    fold = EvidenceFold()
+    async with open_reader(client_options, topic) as consumer:
+        places: dict[TopicPartition, int] = {}
+        found = await begin_recently(
+            consumer, topic, places, seconds_back=LATELY_SECONDS, records_back_max=RECORDS_BACK_MAX
+        )
+        ends = {part: end for part, end in found.items() if places[part] < end}
+        if ends:
+            async for _part, records in read_to(consumer, ends, poll_ms=POLL_MS):
+                for record in records:
+                    told = read_evidence(record.key, record.value)
+                    if told is not None:
+                        fold.take(told)
+    return fold
 
 
 class EvidenceFollower:

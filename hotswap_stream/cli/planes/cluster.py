@@ -12,6 +12,7 @@ from hotswap_stream.cli.planes.port import EventSource, Question
 
 if TYPE_CHECKING:
     from hotswap_events.commands import AnyCommand, CommandResult, Refusal
+    from hotswap_events.evidence import RolloutEvidence
     from hotswap_events.training_progress import TrainingProgressed
     from hotswap_stream.application.audit.explanation import ExplainedAnswer
     from hotswap_stream.application.inference.fleet import FleetFold, ModelFleet
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hotswap_stream.application.observations.feedback import AnswerLookup
     from hotswap_stream.application.registry.feed import EntryFilter, EventPage
     from hotswap_stream.application.registry.registry import Registry
+    from hotswap_stream.application.rollouts.shown import EvidenceFold
     from hotswap_stream.application.trainers.progress import ProgressFold
     from hotswap_stream.application.training.view import TrainingRun
     from hotswap_stream.settings import Settings
@@ -40,6 +42,7 @@ async def open_cluster(settings: "Settings") -> AsyncIterator["ClusterPlane"]:
                 health=lambda: bootstrap.models_health(settings, registry.fold.streams),
                 answers=lambda: bootstrap.answer_lookup(settings),
                 progress=lambda: bootstrap.training_progress(settings),
+                evidence=lambda: bootstrap.evidence(settings),
             ),
         )
 
@@ -53,6 +56,7 @@ class ClusterSources:
     health: "Callable[[], Awaitable[Sequence[ModelHealth] | None]]"
     answers: "Callable[[], AbstractAsyncContextManager[AnswerLookup]]"
     progress: "Callable[[], Awaitable[ProgressFold]]"
+    evidence: "Callable[[], Awaitable[EvidenceFold]]"
 
 
 class ClusterPlane:
@@ -91,6 +95,10 @@ class ClusterPlane:
             for name, stream in sorted(streams.items())
             if model_name in (None, name)
         )
+
+    async def evidence(self, model_name: str, rollout_id: str) -> "tuple[RolloutEvidence, ...]":
+        """Read the last seconds of the evidence topic."""
+        return (await self._sources.evidence()).latest(model_name, rollout_id)
 
     async def training_progress(self, run: "TrainingRun") -> "TrainingProgressed | None":
         """Read the topic of progress."""

@@ -20,6 +20,7 @@ from hotswap_stream.client.errors import ApiUnreachableError
 from hotswap_stream.errors import AuthenticationError, HotswapError
 
 if TYPE_CHECKING:
+    from hotswap_events.evidence import RolloutEvidence
     from hotswap_events.training_progress import TrainingProgressed
     from hotswap_stream.application.audit.explanation import ExplainedAnswer
     from hotswap_stream.application.datasets.order import DatasetOrder
@@ -126,6 +127,14 @@ class ApiPlane:
                 return fleet
             found.append(fleet)
         return tuple(found)
+
+    async def evidence(self, model_name: str, rollout_id: str) -> "tuple[RolloutEvidence, ...]":
+        """Ask for the newest."""
+        from hotswap_stream.application.rollouts.shown import RolloutShown
+
+        path = f"{calls.model_path(model_name)}/rollout/evidence"
+        response = await self._request(**calls.query(path, {"rollout_id": rollout_id}).options())
+        return _decoded(response, RolloutShown).latest if response.is_success else ()
 
     async def training_progress(self, run: "TrainingRun") -> "TrainingProgressed | None":
         """Ask for one run."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from hotswap_events.commands import AnyCommand, CommandResult, Refusal
+    from hotswap_events.evidence import RolloutEvidence
     from hotswap_events.training_progress import TrainingProgressed
     from hotswap_stream.application.audit.explanation import ExplainedAnswer
     from hotswap_stream.application.inference.fleet import ModelFleet
@@ -67,6 +68,10 @@ class ControlPlane(Protocol):
 
     async def fleets(self, model_name: str | None, *, listens: bool = True) -> "tuple[ModelFleet, ...] | Refusal":
         """Return the workers of one model or of all, by name; without `listens` as they were heard of last."""
+        ...
+
+    async def evidence(self, model_name: str, rollout_id: str) -> "tuple[RolloutEvidence, ...]":
+        """Return what each metric of a rollout that goes on shows now; nothing where that is not known."""
         ...
 
     async def training_progress(self, run: "TrainingRun") -> "TrainingProgressed | None":

@@ -15,7 +15,10 @@ from hotswap_stream.cli.terminal.printing import print_json, print_json_line, re
 from hotswap_stream.cli.terminal.running import run_on_plane, try_next
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hotswap_events.commands import Refusal
+    from hotswap_events.evidence import RolloutEvidence
     from hotswap_events.rollout_record import RolloutRecord
     from hotswap_stream.application.rollouts.view import RolloutList, RolloutReport
     from hotswap_stream.cli.planes.port import ControlPlane
@@ -71,6 +74,9 @@ def status(
                 raise refuse(found, as_json=as_json)
             if found != told:
                 _print(found, as_json=as_json, watched=watch)
+                if not as_json and found.standing in ("moves", "waits"):
+                    for line in evidence_lines(await plane.evidence(model, found.rollout_id)):
+                        typer.echo(line)
             told = found
             if not watch or found.standing != "moves":
                 return _code(found) if watch else DONE
@@ -139,6 +145,24 @@ def _said(rollout: "RolloutRecord") -> str:
         kept = rollout.promoted_version or rollout.baseline_version
         return f"{rollout.status} at {rollout.ended_at:%H:%M:%S}Z: {kept} serves"
     return f"{rollout.status}{cause}: {arms}{step}"
+
+
+def evidence_lines(shown: "Iterable[RolloutEvidence]") -> list[str]:
+    """Return what each metric shows, in a line each: those that hurt first."""
+    order = ("harmful", "undecided", "no-data", "passed")
+    return [_evidence_line(each) for each in sorted(shown, key=lambda each: order.index(each.verdict))]
+
+
+def _evidence_line(each: "RolloutEvidence") -> str:
+    told = f"  {each.metric} of {each.model_version} {each.verdict.replace('-', ' ')}"
+    if each.estimate is not None:
+        against = f" against {each.baseline_version}" if each.compared_with == "baseline" else ""
+        told += f": {each.estimate:+.4g}{against}"
+    if each.lower is not None and each.upper is not None:
+        told += f" [{each.lower:+.4g}, {each.upper:+.4g}]"
+    if each.limit is not None:
+        told += f", passes {'below' if each.lower_is_better else 'above'} {each.limit:+.4g}"
+    return f"{told}; {each.answers:,} answers, {each.budget_used:.0%} of the budget"
 
 
 def _print(found: RolloutStanding, *, as_json: bool, watched: bool) -> None:

@@ -43,6 +43,7 @@ from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRe
 from hotswap_stream.application.inference.fleet import FleetFold
 from hotswap_stream.application.observations.feedback import AnswerLookup
 from hotswap_stream.application.registry.feed import EntryFilter
+from hotswap_stream.application.rollouts.shown import EvidenceFold
 from hotswap_stream.application.trainers.progress import ProgressFold
 from hotswap_stream.cli.planes import questions, trigger_questions
 from hotswap_stream.cli.planes.cluster import ClusterPlane, ClusterSources
@@ -119,7 +120,13 @@ async def _no_progress() -> ProgressFold:
     return ProgressFold()
 
 
-SOURCES = ClusterSources(fleet=_empty_fleet, health=_unknown, answers=_no_answers, progress=_no_progress)
+async def _no_evidence() -> EvidenceFold:
+    return EvidenceFold()
+
+
+SOURCES = ClusterSources(
+    fleet=_empty_fleet, health=_unknown, answers=_no_answers, progress=_no_progress, evidence=_no_evidence
+)
 
 
 @pytest.fixture(params=["cluster", "api"])
@@ -263,6 +270,10 @@ async def test_new_events_are_heard_of_and_so_is_the_stop(plane: ControlPlane) -
     assert source.end_offset == before + 1
     stop.set()
     assert not await asyncio.wait_for(source.wait_for_change(before + 1, stop), 30)
+
+
+async def test_what_a_rollout_shows_is_nothing_where_it_is_not_known(plane: ControlPlane) -> None:
+    assert await plane.evidence(MODEL, "r1") == ()
 
 
 async def test_what_people_note(plane: ControlPlane) -> None:

@@ -18,6 +18,7 @@ from hotswap_stream.application.rollouts.analysis.evidence import evidence_of
 from hotswap_stream.application.rollouts.analysis.folding import fold_observation
 from hotswap_stream.application.rollouts.backtest.trial import RolloutTrial
 from hotswap_stream.application.rollouts.shown import POINTS_MAX, SERIES_MAX, EvidenceFold, read_evidence
+from hotswap_stream.cli.rollouts.status import evidence_lines
 from tests.support.decider_specification import state_after
 from tests.support.samples.hostile_values import hostile
 from tests.support.samples.observations import BEGIN, ObservedTraffic
@@ -189,6 +190,27 @@ def test_whatever_is_written_to_the_topic_the_next_good_record_counts() -> None:
     assert latest in follower.latest("digits", "r3")
     assert follower.latest("fraud", "r3") == ()
     assert follower.passed_over > 500
+
+
+def test_a_line_says_what_a_metric_shows_and_those_that_hurt_come_first() -> None:
+    harmful = msgspec.structs.replace(EXAMPLE, verdict="harmful", metric="latency", lower_is_better=True, limit=0.05)
+    empty = RolloutEvidence(
+        **{
+            name: getattr(EXAMPLE, name)
+            for name in ("model_name", "rollout_id", "metric", "model_version", "baseline_version", "at", "arms")
+        },
+        verdict="no-data",
+        registry_offset=0,
+        watermark=0,
+        status="paused",
+    )
+    assert evidence_lines([empty, EXAMPLE, harmful]) == [
+        "  latency of v2 harmful: +0.006 against v1 [-0.009, +0.021], passes below +0.05; 1,044 answers, 61% of the "
+        "budget",
+        "  accuracy of v2 undecided: +0.006 against v1 [-0.009, +0.021], passes above -0.02; 1,044 answers, 61% of the "
+        "budget",
+        "  accuracy of v2 no data; 0 answers, 0% of the budget",
+    ]
 
 
 def test_what_is_kept_has_an_end() -> None:
