@@ -107,7 +107,7 @@ def test_every_command_with_its_options_exists(name: str) -> None:
     for order in orders:
         command: Any = typer.main.get_command(build_app())
         words = list(order)
-        while hasattr(command, "commands"):
+        while hasattr(command, "commands") and (words or not command.invoke_without_command):
             command = command.commands[words.pop(0)]
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options
