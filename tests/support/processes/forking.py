@@ -22,8 +22,6 @@ FORKED = {
     "hotswap_stream.cli": None,
     "hotswap_stream.adapters.onnx.trial_process": False,
     "hotswap_stream.adapters.evaluation.process": False,
-    "hotswap_stream.adapters.torch.training.trainer_process": True,
-    "hotswap_stream.adapters.torch.training.evaluator_process": True,
     "tests.support.processes.agents": False,
     "tests.support.processes.configured_agents": False,
     "tests.support.processes.dying_agents": False,
