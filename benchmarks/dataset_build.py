@@ -68,8 +68,8 @@ def _fill(servers: str, topics: Topics, count: int) -> None:
     producer.flush()
 
 
-Found = tuple[str, int, float, float]
-"""Digest, rows, seconds, MiB."""
+Found = tuple[str, int, float, float, float]
+"""Digest, rows, seconds, MiB, seconds of processor time."""
 
 
 def _built(servers: str, topics: Topics, count: int, results: "multiprocessing.Queue[Found]") -> None:
@@ -90,7 +90,7 @@ def _built(servers: str, topics: Topics, count: int, results: "multiprocessing.Q
         with DatasetReader({"bootstrap.servers": servers}, {"bootstrap_servers": servers}, names) as reader:
             built = builder.build(lambda: reader.requests(query.ranges), reader.feedback(query.feedback))
         taken_s = time.perf_counter() - began_s
-    results.put((built.file.digest, built.counts.rows, taken_s, _peak_mebibytes()))
+    results.put((built.file.digest, built.counts.rows, taken_s, _peak_mebibytes(), time.process_time()))
 
 
 def _peak_mebibytes() -> float:
@@ -146,7 +146,14 @@ def run(count: int = REQUESTS) -> list[dict[str, object]]:
     """Return the results, as `python -m benchmarks` prints them."""
     found, bare_s = asyncio.run(_measure(count))
     rows, taken_s, peak = found[0][1], min(each[2] for each in found), max(each[3] for each in found)
-    facts = {"requests": count, "rows": rows, "digest": found[0][0], "same_digest": found[0][0] == found[1][0]}
+    per_cpu_s = round(rows / min(each[4] for each in found))
+    facts = {
+        "requests": count,
+        "rows_per_processor_second": per_cpu_s,
+        "rows": rows,
+        "digest": found[0][0],
+        "same_digest": found[0][0] == found[1][0],
+    }
     rate, bare = count / taken_s, count / bare_s
     return [
         {

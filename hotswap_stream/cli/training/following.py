@@ -24,8 +24,10 @@ VERDICT_SECONDS_MAX = 60.0
 """A version has its verdict some time after the run gave it; one that cannot be measured has none."""
 
 
-async def followed(plane: "ControlPlane", model: str, run_id: str, *, timeout: float | None, as_json: bool) -> int:
-    """Show a bar until the run ended, then what came of it; return the exit code."""
+async def followed(
+    plane: "ControlPlane", model: str, run_id: str, *, timeout: float | None, as_json: bool, tells: bool = True
+) -> int:
+    """Show a bar until the run ended, then what came of it (if it `tells`); return the exit code."""
     from hotswap_events.commands import Refusal
 
     deadline_s = None if timeout is None else time.monotonic() + timeout
@@ -54,9 +56,9 @@ async def followed(plane: "ControlPlane", model: str, run_id: str, *, timeout: f
                 typer.secho(f"{timeout:g} s are over; it goes on", err=True, fg="yellow")
                 return TIMED_OUT
             await asyncio.sleep(LOOK_SECONDS)
-    if as_json:
+    if as_json and tells:
         print_json(found, named_by=("run_id",))
-    else:
+    elif tells:
         _print_end(found, progress)
     return DONE if found.status == "succeeded" and found.verdict != "failed" else FAILED
 

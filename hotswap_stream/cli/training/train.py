@@ -1,7 +1,7 @@
 """`train`, `generate-data`: versions from data."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -63,6 +63,15 @@ def train(
     after: Annotated[
         AfterName, typer.Option(help="With --trainer: what becomes of a version that passes.")
     ] = "nothing",
+    repeat: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Have a runner do this run again, from its order in the log, and say whether the same bytes came of "
+            "it; exit code 1 if not.",
+            show_default=False,
+        ),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="With --trainer: show its progress until it ends.")] = False,
     reason: Reason = None,
     as_json: AsJson = False,
@@ -71,6 +80,12 @@ def train(
 
     A version that fails validation is archived by itself. Exit code 1: the run failed, with an event that says why.
     """
+    if repeat is not None:
+        if trainer is not None or set_ or dataset or after != "nothing":
+            raise typer.BadParameter(
+                "a run is done again as it was asked for: give nothing else", param_hint="--repeat"
+            )
+        _repeat(model, actor, reason, repeat, as_json=as_json)
     if trainer is not None:
         _request(model, actor, reason, trainer, set_, dataset, after, follow=follow, as_json=as_json)
         return
@@ -116,6 +131,16 @@ def train(
         print_report(report)
     if not report.ended_well:
         raise typer.Exit(FAILED)
+
+
+def _repeat(model: str, actor: str, reason: str | None, run_id: str, *, as_json: bool) -> NoReturn:
+    """Do a run again."""
+    from hotswap_stream.cli.terminal.commanding import command_fields
+    from hotswap_stream.cli.terminal.running import run_on_plane
+    from hotswap_stream.cli.training.repeating import repeated
+
+    fields = command_fields(model, actor, reason or f"{run_id} again")
+    raise typer.Exit(run_on_plane(lambda plane: repeated(plane, fields, run_id, as_json=as_json), waiting_for=None))
 
 
 def _request(

@@ -18,6 +18,8 @@ import pytest
 from hotswap_events.commands import CancelTraining, CommandResult, RequestTraining
 from hotswap_stream import bootstrap
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.cli.planes.cluster import open_cluster
+from hotswap_stream.cli.training.repeating import repeated
 from hotswap_stream.domain.state.runs import RunState
 from hotswap_stream.settings import Settings, child_environment
 from tests.support.checkout import ROOT
@@ -133,6 +135,13 @@ async def _well(stage: Stage) -> None:
         version = stage.registry.state(model).versions[run.model_version or ""]
         assert version.run_id == run_id
     assert stage.registry.state("lines").versions["v1"].metrics == {"loss": 0.25}
+    async with open_cluster(stage.settings) as plane:
+        for run_id, model in zip(ids, ("lines", "taste"), strict=True):
+            fields = {"model_name": model, "actor": "ada", "command_id": str(uuid4())}
+            assert await repeated(plane, fields, run_id, as_json=True, timeout=SECONDS_MAX) == 0
+            both = [version.artifact.digest for version in stage.registry.state(model).versions.values()]
+            assert len(both) == 2
+            assert both[0] == both[1]
     async with asyncio.timeout(SECONDS_MAX):
         while (heard := (await bootstrap.training_progress(stage.settings)).of(ids[0], "lines")) is None or (
             heard.phase != "ended"
