@@ -52,6 +52,12 @@ class Stage:
         self.http = httpx.Client(base_url=url, timeout=60.0)
         self._environment = environment
 
+    @property
+    def kafka(self) -> str:
+        """Bootstrap servers of its broker."""
+        announced = json.loads((Path(self._environment["HOTSWAP_HOME"]) / "broker.json").read_text())
+        return str(announced["bootstrap_servers"])
+
     def say(self, text: str) -> None:
         """Tell whoever watches."""
         print(f"· {text}", file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ import pytest
 from tests.support.checkout import ROOT
 
 SECONDS_MAX = 300
-SCENARIOS = ("storage_hints", "digits")
+SCENARIOS = ("storage_hints", "digits", "recommender")
 
 
 @pytest.mark.timeout(SECONDS_MAX)
