@@ -40,12 +40,13 @@ class Recommender(torch.nn.Module):
 
     def __init__(self, users: Any, films: Any) -> None:
         super().__init__()
-        self.users = torch.nn.Embedding.from_pretrained(torch.from_numpy(users.astype(np.float32)))
+        self.users = torch.nn.Parameter(torch.from_numpy(users.astype(np.float32)))
         self.films = torch.nn.Parameter(torch.from_numpy(films.T.astype(np.float32).copy()))
 
     def forward(self, user: torch.Tensor) -> torch.Tensor:
         """Users [rows, 1] → scores [rows, films]."""
-        return self.users(user[:, 0]) @ self.films
+        scores: torch.Tensor = torch.nn.functional.embedding(user[:, 0], self.users) @ self.films
+        return scores
 
 
 def fitted(chosen: Any, *, factors: int, turns: int, seed: int = 0) -> Recommender:
