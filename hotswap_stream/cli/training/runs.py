@@ -144,13 +144,32 @@ def list_all(
     )
 
 
-def show(model: ModelArgument, run: RunArgument, as_json: AsJson = False) -> None:
+def show(
+    model: ModelArgument,
+    run: RunArgument,
+    plot: Annotated[bool, typer.Option("--plot", help="Show the figures of its epochs as curves, too.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Show the end of its trainer's log, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show one training run: who asked for what, who does it, and what came of it."""
     found = ask(questions.run(model, run), as_of=None, as_json=as_json)
     if as_json:
         print_json(found, named_by=("run_id",))
         return
     print_run(found)
+    if not (plot or log):
+        return
+    from hotswap_stream.application.descriptions.text import printable
+    from hotswap_stream.cli.training.curves import print_curves
+
+    progress = run_on_plane(lambda plane: plane.training_progress(found))
+    if plot:
+        typer.echo()
+        print_curves(progress)
+    if log and progress is not None and progress.log is not None:
+        typer.echo()
+        for line in progress.log.splitlines():
+            typer.echo(printable(line))
 
 
 def follow(
