@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH_CHARACTERS = 60
+NAME_CHARACTERS_MAX = 40
 
 
 def print_curves(progress: "TrainingProgressed | None") -> None:
@@ -18,11 +19,15 @@ def print_curves(progress: "TrainingProgressed | None") -> None:
     if not history:
         typer.echo("no epochs are known of it (they are told when a run has ended)")
         return
+    from hotswap_stream.application.descriptions.text import printable
+
     names = list(dict.fromkeys(name for epoch in history for name in epoch.figures))
-    width = max(map(len, names))
+    # Whoever may write to the topic may call a figure anything: nothing in it must reach the terminal as an order.
+    shown = {name: printable(name)[:NAME_CHARACTERS_MAX] for name in names}
+    width = max(map(len, (*shown.values(), "epoch")))
     for name in names:
         values = [epoch.figures[name] for epoch in history if name in epoch.figures]
-        typer.echo(f"{name:<{width}}  {values[0]:>10.4g} {curve(values)} {values[-1]:.4g}")
+        typer.echo(f"{shown[name]:<{width}}  {values[0]:>10.4g} {curve(values)} {values[-1]:.4g}")
     typer.echo(
         f"{'epoch':<{width}}  {history[0].epoch:>10} {'':{min(len(history), WIDTH_CHARACTERS)}} {history[-1].epoch}"
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.5
 FIGURES_SHOWN_MAX = 3
+NAME_CHARACTERS_MAX = 40
 OPEN = ("requested", "claimed", "running")
 VERDICT_SECONDS_MAX = 60.0
 """A version has its verdict some time after the run gave it; one that cannot be measured has none."""
@@ -82,7 +83,8 @@ def _bar(*, shown: bool) -> "Progress":
     return Progress(
         TextColumn("   {task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[figures]}"),
+        # No markup: what stands there comes from a topic.
+        TextColumn("{task.fields[figures]}", markup=False),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         disable=not shown,
@@ -93,21 +95,26 @@ def _bar(*, shown: bool) -> "Progress":
 def _move(bar: "Progress", task: int, run: "TrainingRun", progress: "TrainingProgressed | None") -> None:
     from rich.progress import TaskID
 
+    from hotswap_stream.application.descriptions.text import printable
+
     words: list[str] = [run.status if progress is None else progress.phase]
     if progress is not None:
         if progress.epoch is not None:
             words.append(f"epoch {progress.epoch}" + (f"/{progress.epochs}" if progress.epochs else ""))
         shown = list(progress.figures.items())[:FIGURES_SHOWN_MAX]
-        words += [f"{name} {value:.4g}" for name, value in shown]
+        words += [f"{printable(name)[:NAME_CHARACTERS_MAX]} {value:.4g}" for name, value in shown]
         bar.update(TaskID(task), total=progress.steps, completed=progress.step or 0)
     bar.update(TaskID(task), figures="  ".join(words))
 
 
 def _print_end(run: "TrainingRun", progress: "TrainingProgressed | None") -> None:
+    from hotswap_stream.application.descriptions.text import printable
+
     if run.status == "succeeded":
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in run.metrics.items())
         typer.echo(f"{run.model_version}: {run.verdict or 'not validated'}" + (f"; {metrics}" if metrics else ""))
         if run.verdict is None and progress is not None and progress.said is not None:
-            typer.secho(progress.said, fg="yellow", err=True)
+            typer.secho(printable(progress.said), fg="yellow", err=True)
         return
-    typer.secho(f"{run.run_id} {run.status}: {run.detail or 'no reason was given'}", fg="red", err=True)
+    told = printable(run.detail or "no reason was given")
+    typer.secho(f"{run.run_id} {run.status}: {told}", fg="red", err=True)

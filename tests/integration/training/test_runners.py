@@ -108,6 +108,7 @@ async def stage(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[
         yield Stage(registry, settings, tmp_path)
 
 
+@pytest.mark.timeout(300)
 async def test_runs_are_done_and_bad_ends_are_events(stage: Stage) -> None:
     async with bootstrap.open_runner(stage.settings, "one") as one, bootstrap.open_runner(stage.settings, "two") as two:
         beats: list[None] = []
@@ -187,6 +188,7 @@ async def _cancelled(stage: Stage) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.timeout(300)
 async def test_a_run_of_a_killed_runner_is_done_once_by_another(stage: Stage, tmp_path: Path) -> None:
     environment = {
         **child_environment(stage.settings),

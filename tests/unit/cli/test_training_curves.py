@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 import typer
+from msgspec import structs
 
 from hotswap_events.training_progress import EpochFigures, TrainingProgressed
 from hotswap_stream.cli.training.curves import BARS, curve, print_curves
@@ -33,6 +34,9 @@ def test_each_figure_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert loss.split() == ["loss", "1", "█▃▁", "0.25"]
     assert accuracy.split() == ["accuracy", "0.25", "▁▃█", "1"]
     assert epochs.split() == ["epoch", "1", "4"]
+    hostile = EpochFigures(epoch=1, figures={"\x1b[2J\nloss": 1.0})
+    print_curves(structs.replace(progress, history=(hostile,)))
+    assert "\x1b" not in capsys.readouterr().out
     print_curves(None)
     assert "no epochs" in capsys.readouterr().out
 
