@@ -5,7 +5,7 @@ import { signed, trimmed } from "../../frame/format";
 import { Panel } from "../../frame/parts";
 import type { Comparison, Version } from "../../store/api";
 
-export function Compare({ name, versions, active }: { name: string; versions: readonly Version[]; active: string | null }) {
+export function Compare({ name, versions, active, sequence }: { name: string; versions: readonly Version[]; active: string | null; sequence: number }) {
   const names = versions.map((version) => version.model_version);
   const newest = names.find((one) => one !== active) ?? null;
   const [left, setLeft] = useState<string | null>(null);
@@ -13,7 +13,7 @@ export function Compare({ name, versions, active }: { name: string; versions: re
   const from = left ?? active ?? names[0] ?? null;
   const to = right ?? newest;
   const path = from && to && from !== to ? `/api/models/${encodeURIComponent(name)}/compare?left=${encodeURIComponent(from)}&right=${encodeURIComponent(to)}` : null;
-  const asked = useAsked<Comparison>(path, 0, true);
+  const asked = useAsked<Comparison>(path, sequence, true);
   if (names.length < 2) return null;
   const choice = (label: string, value: string | null, set: (value: string) => void) => (
     <select aria-label={label} value={value ?? ""} onChange={(event) => set(event.currentTarget.value)}>

@@ -58,7 +58,7 @@ function OfModel({ name }: { name: string }) {
             {asOf.value === null && <Charts name={name} model={value} />}
             {rollout.value?.rollout && <Going name={name} now={rollout.value} />}
             <Versions name={name} model={value} steps={steps.value} rollout={rollout.value} />
-            <Compare name={name} versions={value.versions} active={value.active_version ?? null} />
+            <Compare name={name} versions={value.versions} active={value.active_version ?? null} sequence={value.sequence} />
             <div class="two">
               <Production name={name} sequence={value.sequence} />
               <Circuits name={name} sequence={value.sequence} />

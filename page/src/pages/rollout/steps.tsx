@@ -35,7 +35,7 @@ export function Steps({ rollout }: { rollout: Rollout }) {
   const steps = stepsOf(rollout);
   const at = rollout.status === "baking" ? steps.length - 1 : (rollout.step_index ?? 0);
   return (
-    <ol class="steps" aria-label="Steps">
+    <ol class="rollout-steps" aria-label="Steps">
       {steps.map((step, index) => {
         const state = index < at ? "done" : index === at ? "here" : "next";
         return (
