@@ -1,7 +1,8 @@
-"""Datasets: rows for training, built from a model's requests and what turned out about them; and how long those stay.
+"""Datasets: rows for training, built from requests and what turned out about them; and how long requests stay.
 
 A dataset is an artifact, named by its digest. Its query says which records it was made of: the same query gives the
-same bytes for as long as the topics keep those records, and afterwards the artifact stays.
+same bytes for as long as the topics keep those records, and afterwards the artifact stays. One that was a file has no
+query; it says what the file was called.
 """
 
 from typing import Annotated, Literal
@@ -25,6 +26,7 @@ RETENTION_BYTES_MIN = 16 * 1_048_576
 _Count = Annotated[int, Meta(ge=0, le=INT64_MAX)]
 _Digest = Annotated[str, Meta(extra_json_schema={"pattern": "^sha256:[0-9a-f]{64}$"})]
 DatasetName = Annotated[str, Meta(min_length=1, max_length=63)]
+SourceName = Annotated[str, Meta(min_length=1, max_length=512)]
 Truth = Literal["label", "value", "reward", "items"]
 Contradictions = Literal["drop", "first", "last"]
 
@@ -136,10 +138,14 @@ class DatasetBuilt(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     artifact_digest: _Digest
     size_bytes: Annotated[int, Meta(ge=1)]
-    query: DatasetQuery
+    query: DatasetQuery | None = None
+    """Absent where the dataset was handed in as a file."""
     counts: DatasetCounts
+    """Of a file, its rows alone."""
     dataset_name: DatasetName | None = None
     """The name stands for this dataset from here on, where it stood for an older one before."""
+    source: SourceName | None = None
+    """What the file was called where it came from."""
 
 
 class RequestRetention(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -157,13 +163,14 @@ class RequestRetentionSet(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RecordDataset(Command, frozen=True, tag="hotswap.command.record-dataset.v1"):
-    """Record a dataset that was built and lies in the artifact store."""
+    """Record a dataset that lies in the artifact store: one that was built has a query, one from a file a source."""
 
     artifact_digest: _Digest
     size_bytes: Annotated[int, Meta(ge=1)]
-    query: DatasetQuery
     counts: DatasetCounts
+    query: DatasetQuery | None = None
     dataset_name: DatasetName | None = None
+    source: SourceName | None = None
 
 
 class SetRequestRetention(Command, frozen=True, tag="hotswap.command.set-request-retention.v1"):

@@ -22,6 +22,7 @@ from hotswap_stream.bootstrap.clients import recorded_history as recorded_histor
 from hotswap_stream.bootstrap.clients import request_lag as request_lag
 from hotswap_stream.bootstrap.clients import window_reader as window_reader
 from hotswap_stream.bootstrap.data import DigitsKind as DigitsKind
+from hotswap_stream.bootstrap.data import add_dataset as add_dataset
 from hotswap_stream.bootstrap.data import build_dataset as build_dataset
 from hotswap_stream.bootstrap.data import data_profile as data_profile
 from hotswap_stream.bootstrap.data import dataset_children as dataset_children

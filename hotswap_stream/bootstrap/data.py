@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 
 from hotswap_events.commands import CommandResult, RecordDataset
-from hotswap_events.dataset import DatasetQuery
+from hotswap_events.dataset import DatasetCounts, DatasetQuery
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.datasets.children import DatasetChildren
 from hotswap_stream.application.datasets.errors import DatasetError
@@ -22,6 +22,7 @@ from hotswap_stream.application.registry.queries import unknown_model
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import connection, topics
+from hotswap_stream.bootstrap.training.processes import packed_set
 from hotswap_stream.settings import Settings, child_environment
 
 if TYPE_CHECKING:
@@ -201,6 +202,42 @@ async def build_dataset(
     recorded = registry.state(model_name)
     known = recorded.datasets.get(facts.digest)
     return BuiltDataset(result=result, dataset=None if known is None else dataset_view(recorded, known))
+
+
+async def add_dataset(
+    settings: Settings, registry: Registry, file: Path, dataset_name: str | None, **command: Any
+) -> BuiltDataset:
+    """Keep a file of labelled rows as an artifact, and record it as a dataset.
+
+    Args:
+        settings: Say where the artifacts are, and limit the file's size.
+        registry: Started.
+        file: `.npz`, `.safetensors` or Parquet, as `packed_set` takes it.
+        dataset_name: Stands for this dataset from here on; None: no name does.
+        command: Model, actor, command id and the other fields common to all commands.
+
+    Raises:
+        ValidationSetError: It is no labelled set; the message says what is wrong.
+        HotswapError: The log or the store does not answer.
+    """
+    from hotswap_stream.adapters.evaluation.set_artifacts import unpack_set
+
+    content = await asyncio.to_thread(packed_set, settings, file)
+    rows = len(await asyncio.to_thread(unpack_set, content))
+    facts = await artifact_store(settings).put_artifact(content)
+    result = await registry.handle(
+        RecordDataset(
+            artifact_digest=facts.digest,
+            size_bytes=facts.size_bytes,
+            counts=DatasetCounts(rows=rows),
+            dataset_name=dataset_name,
+            source=file.name[:512],
+            **command,
+        )
+    )
+    state = registry.state(command["model_name"])
+    known = state.datasets.get(facts.digest)
+    return BuiltDataset(result=result, dataset=None if known is None else dataset_view(state, known))
 
 
 async def export_dataset(settings: Settings, digest: str, target: Path) -> int:

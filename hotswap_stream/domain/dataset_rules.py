@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.commands import RecordDataset, SetRequestRetention
+from hotswap_events.commands import RecordDataset, Refusal, SetRequestRetention
 from hotswap_events.dataset import (
     DatasetBuilt,
     DatasetCounts,
@@ -74,7 +74,12 @@ def resolve_dataset(state: ModelState, named: str) -> DatasetState | None:
 
 def _record(state: ModelState, command: RecordDataset) -> Decision:
     name, digest = command.dataset_name, command.artifact_digest
-    if wrong := limits.wrong_digest(digest) or wrong_query(command.query):
+    if (command.query is None) == (command.source is None):
+        return invalid("a dataset has either a query, which it was built by, or the source of the file that it was")
+    if command.query is not None and not state.exists:
+        return Refusal(code="unknown-model", reason=f"there is no model {state.model_name!r} yet: it had no requests")
+    wrong_origin = None if command.query is None else wrong_query(command.query)
+    if wrong := limits.wrong_digest(digest) or wrong_origin:
         return invalid(wrong)
     if wrong := limits.wrong_shape(command.counts, DatasetCounts):
         return invalid(f"counts: {wrong}")
@@ -86,9 +91,10 @@ def _record(state: ModelState, command: RecordDataset) -> Decision:
     if (
         known is not None
         and known.built.query == command.query
+        and known.built.source == command.source
         and state.dataset_names.get(name or "") == (None if name is None else digest)
     ):
-        return Accepted((), f"{state.model_name!r} has this dataset already: the same query gave the same bytes")
+        return Accepted((), f"{state.model_name!r} has this dataset already: the same bytes from the same origin")
     if known is None and len(state.datasets) >= DATASETS_MAX:
         return invalid(f"{state.model_name!r} has {len(state.datasets)} datasets, the most there may be")
     if name is not None and name not in state.dataset_names and len(state.dataset_names) >= NAMES_MAX:
@@ -101,6 +107,7 @@ def _record(state: ModelState, command: RecordDataset) -> Decision:
                 query=command.query,
                 counts=command.counts,
                 dataset_name=name,
+                source=command.source,
             ),
         )
     )

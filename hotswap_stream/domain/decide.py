@@ -5,6 +5,7 @@ from typing import Any
 
 from hotswap_events.commands import (
     AnyCommand,
+    RecordDataset,
     Refusal,
     RegisterVersion,
     RequestTraining,
@@ -81,5 +82,5 @@ _RULES: dict[type, Callable[[ModelState, Any], Decision]] = {
     **TRIGGER_RULES,
 }
 
-_BEGINNING = (StartTraining, RequestTraining, SetTrainingPolicy, RegisterVersion, TagModel)
+_BEGINNING = (StartTraining, RequestTraining, RecordDataset, SetTrainingPolicy, RegisterVersion, TagModel)
 """Commands that may come first, with a new model's name."""

@@ -100,6 +100,8 @@ def _asked_again(order: DatasetOrder, state: ModelState) -> DatasetQuery:
     known = resolve_dataset(state, order.like or "")
     if known is None:
         raise DatasetError(unknown_dataset(state, order.like or ""))
+    if known.built.query is None:
+        raise DatasetError(f"dataset {order.like!r} was a file, {known.built.source!r}: no query made it")
     return known.built.query
 
 

@@ -26,8 +26,11 @@ class DatasetView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     built_by: str
     sequence: int
     """Stream position of the event that recorded it."""
-    query: DatasetQuery
+    query: DatasetQuery | None = None
+    """Absent where the dataset was handed in as a file."""
     counts: DatasetCounts
+    source: str | None = None
+    """What that file was called."""
 
 
 class BuiltDataset(Struct, frozen=True, kw_only=True):
@@ -94,6 +97,7 @@ def dataset_view(state: ModelState, found: DatasetState) -> DatasetView:
         sequence=found.sequence,
         query=built.query,
         counts=built.counts,
+        source=built.source,
     )
 
 

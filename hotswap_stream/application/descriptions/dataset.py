@@ -17,6 +17,8 @@ def retention_text(retention: RequestRetention) -> str:
 
 def _built(data: DatasetBuilt, model: str) -> str:
     named = "" if data.dataset_name is None else f" {data.dataset_name}"
+    if data.source is not None:
+        return f"added the dataset{named} of {model} ({data.counts.rows:,} rows, {data.artifact_digest[:19]})"
     return (
         f"built the dataset{named} of {model} ({data.counts.rows:,} rows of {data.counts.requests:,} requests, "
         f"{data.artifact_digest[:19]})"

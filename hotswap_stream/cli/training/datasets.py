@@ -13,9 +13,10 @@ from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, CommandId, 
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_result, print_table
 from hotswap_stream.cli.terminal.queries import ask
 from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.training.dataset_files import add
 
 if TYPE_CHECKING:
-    from hotswap_events.dataset import DatasetSplit, OffsetRange, Ranges
+    from hotswap_events.dataset import DatasetQuery, DatasetSplit, OffsetRange, Ranges
     from hotswap_stream.application.datasets.order import DatasetOrder
     from hotswap_stream.application.datasets.view import BuiltDataset, DatasetList, DatasetView
     from hotswap_stream.settings import Settings
@@ -26,9 +27,11 @@ NamedArgument = Annotated[str, typer.Argument(metavar="DATASET", help="Digest of
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
-        help="Rows for training, built of a model's requests and what turned out about them.", no_args_is_help=True
+        help="Rows for training, built of a model's requests and what turned out about them, or from a file.",
+        no_args_is_help=True,
     )
     group.command("build")(build)
+    group.command("add")(add)
     group.command("list")(list_all)
     group.command("show")(show)
     group.command("export")(export)
@@ -152,14 +155,14 @@ def list_all(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) 
         print_json(found)
         return
     print_table(
-        ("dataset", "names", "rows", "bytes", "truth", "built", "by"),
+        ("dataset", "names", "rows", "bytes", "truth or file", "built", "by"),
         (
             (
                 each.artifact_digest[:19],
                 ", ".join(each.names) or "-",
                 f"{each.rows:,}",
                 f"{each.size_bytes:,}",
-                each.query.truth,
+                each.source if each.query is None else each.query.truth,
                 each.built_at.isoformat(" ", "seconds"),
                 each.built_by,
             )
@@ -310,15 +313,21 @@ def _print_view(found: "DatasetView") -> None:
             "dataset": found.artifact_digest,
             "names": ", ".join(found.names) or "none",
             "built": f"{found.built_at.isoformat(' ', 'seconds')} by {found.built_by}",
-            "truth": query.truth,
-            "inputs": ", ".join(f"{each.name} {each.datatype} {list(each.shape)}" for each in query.inputs),
-            "requests": _places(query.ranges),
-            "feedback": _places(query.feedback),
-            "validation set": query.excluded_set or "none was chosen",
+            **({"file": found.source} if query is None else _made_of(query)),
             "bytes": found.size_bytes,
             **{name.replace("_", " "): count for name, count in counts.items() if count or name == "rows"},
         }
     )
+
+
+def _made_of(query: "DatasetQuery") -> dict[str, str]:
+    return {
+        "truth": query.truth,
+        "inputs": ", ".join(f"{each.name} {each.datatype} {list(each.shape)}" for each in query.inputs),
+        "requests": _places(query.ranges),
+        "feedback": _places(query.feedback),
+        "validation set": query.excluded_set or "none was chosen",
+    }
 
 
 def _places(ranges: "tuple[OffsetRange, ...]") -> str:

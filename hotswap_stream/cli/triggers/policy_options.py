@@ -23,7 +23,7 @@ PolicyFile = Annotated[
 ]
 Trainer = Annotated[str | None, typer.Option(help="Name of a trainer that the runners know.", show_default=False)]
 Parameters = Annotated[
-    list[str] | None, typer.Option("--parameter", metavar="NAME=VALUE", help="Of the trainer; repeat for more.")
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Of the trainer; repeat for more.")
 ]
 Cron = Annotated[
     str | None, typer.Option(metavar="'MIN HOUR DAY MONTH WEEKDAY'", help="Start at these times.", show_default=False)
@@ -102,7 +102,7 @@ def parameters_of(texts: list[str] | None) -> dict[str, Any] | None:
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator or not name:
-            raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--parameter")
+            raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
         try:
             read = msgspec.json.decode(value)
         except msgspec.DecodeError:

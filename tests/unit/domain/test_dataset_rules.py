@@ -25,10 +25,21 @@ REGISTERED = (trained("v1"),)
 
 def test_a_dataset_is_recorded_once_and_a_name_moves_on() -> None:
     given(*REGISTERED).when(record_dataset()).then(dataset_built())
-    given(*REGISTERED, dataset_built()).when(record_dataset()).then_nothing("same query gave the same bytes")
+    given(*REGISTERED, dataset_built()).when(record_dataset()).then_nothing("the same bytes from the same origin")
     given(*REGISTERED, dataset_built()).when(record_dataset(dataset_name="week")).then(dataset_built("first", "week"))
     given(*REGISTERED, dataset_built()).when(record_dataset(query=EVERYTHING)).then(dataset_built(query=EVERYTHING))
     given().when(record_dataset()).then_refused("unknown-model")
+
+
+def test_a_file_may_begin_a_model_and_a_query_or_a_source_says_where_rows_come_from() -> None:
+    file = {"query": None, "source": "wine.npz", "counts": DatasetCounts(rows=178)}
+    given().when(record_dataset(**file)).then(dataset_built(**file))
+    given(dataset_built(**file)).when(record_dataset(**file)).then_nothing("the same bytes from the same origin")
+    given(dataset_built(**file)).when(record_dataset(**file | {"source": "w.npz"})).then(
+        dataset_built(**file | {"source": "w.npz"})
+    )
+    for wrong in ({"query": None}, {"source": "wine.npz"}):
+        given(*REGISTERED).when(record_dataset(**wrong)).then_refused("invalid-value", "either a query")
     state = state_after(*REGISTERED, dataset_built("one", "week"), dataset_built("two", "week"))
     two = dataset_built("two", "week")
     assert [found.built for found in state.datasets.values()] == [dataset_built("one", "week"), two]
