@@ -1,6 +1,7 @@
 """Datasets of a model and the retention of its requests: what may be recorded, and what a name stands for."""
 
 import math
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -32,13 +33,14 @@ def test_a_dataset_is_recorded_once_and_a_name_moves_on() -> None:
 
 
 def test_a_file_may_begin_a_model_and_a_query_or_a_source_says_where_rows_come_from() -> None:
-    file = {"query": None, "source": "wine.npz", "counts": DatasetCounts(rows=178)}
+    file: dict[str, Any] = {"query": None, "source": "wine.npz", "counts": DatasetCounts(rows=178)}
     given().when(record_dataset(**file)).then(dataset_built(**file))
     given(dataset_built(**file)).when(record_dataset(**file)).then_nothing("the same bytes from the same origin")
     given(dataset_built(**file)).when(record_dataset(**file | {"source": "w.npz"})).then(
         dataset_built(**file | {"source": "w.npz"})
     )
-    for wrong in ({"query": None}, {"source": "wine.npz"}):
+    wrongs: tuple[dict[str, Any], ...] = ({"query": None}, {"source": "wine.npz"})
+    for wrong in wrongs:
         given(*REGISTERED).when(record_dataset(**wrong)).then_refused("invalid-value", "either a query")
     state = state_after(*REGISTERED, dataset_built("one", "week"), dataset_built("two", "week"))
     two = dataset_built("two", "week")
