@@ -41,6 +41,17 @@ class Evidence(Struct, frozen=True, kw_only=True):
         every: tuple[Finding, ...] = ("worse", "not_worse", "better")
         return [finding for finding in every if self.finds(finding)]
 
+    @property
+    def contradicted(self) -> bool:
+        """Return whether "not worse" was found once, and what came since says the opposite.
+
+        It is so where harm is found too and is not one within the margin: the whole interval lies beyond it, or there
+        is no margin. A candidate whose answers became bad does not live on what it did before.
+        """
+        if not (self.finds("worse") and self.finds("not_worse")):
+            return False
+        return not self.margin or (self.upper is not None and self.upper < -self.margin)
+
     def p_value(self, finding: Finding) -> float:
         """Return the p-value. It is anytime-valid: it may be compared with alpha / 2 at any look."""
         return min(1.0, exp(-self._log_e(finding)))

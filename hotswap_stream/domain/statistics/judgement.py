@@ -18,9 +18,9 @@ def judge_metric(
 ) -> Outcome:
     """Return what one metric's evidence concludes.
 
-    Failed: shown to be worse. Successful: shown not to be worse by the margin or more; that holds too where a harm
-    smaller than the margin is shown, since the margin is what the policy gives up. Drift fails when it is found; that
-    none is there cannot be shown, so none found in a used-up budget is successful.
+    Failed: shown to be worse, be it after the contrary was shown. Successful: shown not to be worse by the margin or
+    more; that holds too where a harm smaller than the margin is shown, since the margin is what the policy gives up.
+    Drift fails when it is found; that none is there cannot be shown, so none found in a used-up budget is successful.
 
     Args:
         evidence: What the metric's test shows now.
@@ -34,6 +34,8 @@ def judge_metric(
         if budget_used:
             return "successful" if enough else "inconclusive"
         return "running"
+    if evidence.contradicted:
+        return "failed"
     if evidence.finds("not_worse"):
         if evidence.candidate_trials >= candidate_trials_min:
             return "successful"

@@ -28,6 +28,36 @@ NOTHING = metric_test(RULE, ALPHA)
 WELL, BADLY = counted(0.97, 0.97), counted(0.97, 0.6)
 
 
+def turned(test: MetricTest, candidate: float, *, blocks: int = 40) -> MetricTest:
+    """The same test, and more blocks in which the candidate answers so."""
+    for _block in range(blocks):
+        test = test.with_counts("baseline", Counts(97, 100)).with_counts(
+            "candidate", Counts(round(candidate * 100), 100)
+        )
+    return test
+
+
+@pytest.mark.parametrize("answers_min", [100, 1_000_000])
+@pytest.mark.parametrize("margin", [0.03, 0.0])
+def test_a_candidate_that_turns_bad_does_not_live_on_what_it_did_before(margin: float, answers_min: int) -> None:
+    rule = MetricRule(metric="success-rate", margin=margin)
+    good = turned(metric_test(rule, ALPHA), 1.0)
+    bars = Bars(answers_min=answers_min)
+    before = judge_test("v2", good, good, bars).outcome
+    assert before == ("successful" if answers_min == 100 else "running")
+    bad = turned(good, 0.5)
+    assert judge_test("v2", bad, bad, bars).outcome == "failed"
+
+
+def test_harm_within_the_margin_is_given_up() -> None:
+    rule = MetricRule(metric="success-rate", margin=0.2)
+    slightly = turned(metric_test(rule, ALPHA), 0.9, blocks=200)
+    evidence = slightly.evidences()[0]
+    assert evidence.findings() == ["worse", "not_worse"]
+    assert not evidence.contradicted
+    assert judge_test("v2", slightly, slightly, BARS).outcome == "successful"
+
+
 @pytest.mark.parametrize(
     ("whole", "phase", "bars", "outcome"),
     [

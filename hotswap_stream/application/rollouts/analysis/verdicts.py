@@ -220,11 +220,16 @@ def _one_outcome(phase: Evidence, since_start: Evidence | None, bars: Bars) -> O
     # By the phase's own alpha harm would be judged once more with each phase, so only success is taken from it.
     if judge_metric(phase, candidate_trials_min=bars.answers_min) == "successful":
         return "successful"
-    if since_start is not None and since_start.finds("worse") and not since_start.finds("not_worse"):
+    if since_start is not None and since_start.finds("worse") and not _within_margin(since_start):
         return "failed"
-    if _shows_harm((phase,), bars.harm_alpha) and not phase.finds("not_worse"):
+    if _shows_harm((phase,), bars.harm_alpha) and not _within_margin(phase):
         return "failed"
     return bars.undecided
+
+
+def _within_margin(evidence: Evidence) -> bool:
+    """Return whether a harm that is shown is one that the policy gives up."""
+    return evidence.finds("not_worse") and not evidence.contradicted
 
 
 def _shows_harm(evidences: Iterable[Evidence], alpha: float) -> bool:
