@@ -130,7 +130,8 @@ def _success(status: str, answer: JsonObject) -> JsonObject:
     stream = answer.get("content", {}).get(_STREAM)
     if stream is None or "$ref" not in stream["schema"]:
         return answer
-    return {**answer, "content": {_STREAM: {"schema": {}, "x-messages": stream["schema"]}}}
+    # `contentSchema` says what the text is made of, and holds no validator to it.
+    return {**answer, "content": {_STREAM: {"schema": {"type": "string", "contentSchema": stream["schema"]}}}}
 
 
 def _query(path: str, operation: JsonObject) -> JsonObject:

@@ -17,6 +17,7 @@ from hotswap_events.training_triggers import (
     QualityPeaked,
     RecordQualityPeak,
     SetTrainingPolicy,
+    SuppressedCause,
     SuppressTrigger,
     TrainingPolicySet,
     TrainingSuppressed,
@@ -91,7 +92,7 @@ def _fire(state: ModelState, command: FireTrigger) -> Decision:
         return Refusal(
             code="illegal-step",
             reason=f"{command.trigger} of {state.model_name!r} does not fire ({kept.cause}): {kept.detail}",
-            legal=("cancel the run",) if kept.cause == "run-on" else ("override, with a reason",),
+            legal=_past(policy, kept.cause),
         )
     request = _request(state, policy, command)
     if isinstance(request, Refusal):
@@ -104,6 +105,13 @@ def _fire(state: ModelState, command: FireTrigger) -> Decision:
         detail=command.detail,
     )
     return Accepted((triggered, *request.events))
+
+
+def _past(policy: TrainingPolicy, cause: SuppressedCause) -> tuple[str, ...]:
+    """Return how a person can start a run in spite of what keeps a trigger from firing."""
+    if cause == "run-on":
+        return ("cancel the run",)
+    return ("fire hand with override and reason",) if policy.by_hand else ()
 
 
 def _request(state: ModelState, policy: TrainingPolicy, command: FireTrigger) -> Decision:
@@ -178,8 +186,8 @@ def _checked(state: ModelState, command: TriggerCommand) -> TrainingPolicy | Ref
     if not has_trigger(policy, command.trigger):
         return Refusal(
             code="illegal-step",
-            reason=f"the training policy of {state.model_name!r} has no trigger {command.trigger!r}",
-            legal=tuple(name for name in _TRIGGERS if has_trigger(policy, name)),
+            reason=f"the training policy of {state.model_name!r} has no trigger {command.trigger!r}; it has "
+            + (", ".join(name for name in _TRIGGERS if has_trigger(policy, name)) or "none"),
         )
     if wrong := limits.wrong_figures("figures", command.figures):
         return invalid(wrong)

@@ -19,6 +19,7 @@ export function Frame() {
   const page = pageOf(here);
   const past = asOf.value !== null;
   const broken = connection.value.state === "broken";
+  const out = session.value?.state === "signed-out";
   return (
     <div class={`frame ${past ? "in-past" : ""} ${broken ? "not-live" : ""}`}>
       <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>
@@ -32,16 +33,18 @@ export function Frame() {
           hotswap-stream
         </a>
         <Environment />
-        <nav aria-label="Pages">
-          {PAGES.filter((one) => !one.hidden).map((one) => (
-            <a key={one.path} href={link(one.parts?.() ?? [one.path].filter(Boolean))} aria-current={one === page ? "page" : undefined}>
-              {one.title}
-            </a>
-          ))}
-        </nav>
+        {!out && (
+          <nav aria-label="Pages">
+            {PAGES.filter((one) => !one.hidden).map((one) => (
+              <a key={one.path} href={link(one.parts?.() ?? [one.path].filter(Boolean))} aria-current={one === page ? "page" : undefined}>
+                {one.title}
+              </a>
+            ))}
+          </nav>
+        )}
         <span class="gap" />
-        <Alerts />
-        <ConnectionState />
+        {!out && <Alerts />}
+        {!out && <ConnectionState />}
         <Who />
         <button class="plain" title="Everything by name (Ctrl K)" onClick={() => (palette.value = true)}>
           <kbd>Ctrl K</kbd>
@@ -50,10 +53,10 @@ export function Frame() {
           <kbd>?</kbd>
         </button>
       </header>
-      <TimeBar />
-      <Trouble />
+      {!out && <TimeBar />}
+      {!out && <Trouble />}
       <main id="main" tabIndex={-1}>
-        {!session.value ? <Loading name="who you are" /> : session.value.state === "signed-out" ? <Login /> : page ? <page.component route={here} /> : <p class="note">There is no such page.</p>}
+        {!session.value ? <Loading name="who you are" /> : out ? <Login /> : page ? <page.component route={here} /> : <p class="note">There is no such page.</p>}
       </main>
       <Said />
       <Confirmation />
@@ -76,7 +79,8 @@ function Alerts() {
   const tone = hurts ? "bad" : raised ? "warn" : "plain";
   return (
     <a class={`sign ${tone}`} href={link(["alerts"])}>
-      <span aria-hidden="true">{tone === "plain" ? "○" : "▲"}</span> {raised === 1 ? "1 alert" : `${raised} alerts`}
+      <span aria-hidden="true">{tone === "plain" ? "○" : "▲"}</span>{" "}
+      {hurts && !raised ? `${hurts} ${hurts === 1 ? "hurts" : "hurt"}` : raised === 1 ? "1 alert" : `${raised} alerts`}
     </a>
   );
 }

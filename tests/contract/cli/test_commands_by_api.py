@@ -115,7 +115,7 @@ async def test_a_person_starts_a_training_run_by_the_policy(stage: HttpStage, la
     assert unread.status_code == 422
     assert (await stage.client.put(path, json={"policy": policy})).status_code == 200
     shown = (await laptop("triggers", "show", MODEL)).stdout
-    assert "schedule '0 3 * * 1' UTC, input-drift above 0.2 in 3 windows, by hand" in shown
+    assert "schedule '0 3 * * 1' UTC, input-drift above 0.2 in 3 windows, by hand" in " ".join(shown.split())
     assert "schedule next" in shown
     fired = ("triggers", "fire", MODEL, "--reason", "new cameras", "--command-id", "fair-1", "--json")
     assert json.loads((await laptop(*fired)).stdout)["status"] == "accepted"

@@ -214,14 +214,14 @@ async def test_a_rollout_from_start_to_end(plane: ControlPlane) -> None:
 
 
 async def test_training_runs_are_asked_for_and_cancelled(plane: ControlPlane) -> None:
-    asked = RequestTraining(run_id="run-2", trainer="als", parameters={"rank": 8}, after=CANARY_AFTER, **common("1"))
+    asked = RequestTraining(run_id="run-2", trainer="als", parameters={"factors": 8}, after=CANARY_AFTER, **common("1"))
     assert (await sent(plane, asked))[0] == "accepted"
     assert (await sent(plane, msgspec.structs.replace(asked, command_id="2")))[0] == "unchanged"
     assert await sent(plane, CancelTraining(run_id="run-9", **common("3"))) == ("refused", "unknown-run")
     assert (await sent(plane, CancelTraining(run_id="run-2", **common("4"))))[0] == "accepted"
     run = await plane.ask(questions.run(MODEL, "run-2"))
     assert not isinstance(run, Refusal)
-    assert (run.status, run.detail, run.trainer, run.parameters) == ("cancelled", "tried", "als", {"rank": 8})
+    assert (run.status, run.detail, run.trainer, run.parameters) == ("cancelled", "tried", "als", {"factors": 8})
     assert (run.after, run.requested_by) == (CANARY_AFTER, "ada")
     assert await plane.training_progress(run) is None
 

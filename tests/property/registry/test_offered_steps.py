@@ -11,6 +11,7 @@ from hotswap_events.commands import AnyCommand, Refusal
 from hotswap_events.rollout_commands import ChangeStrategy, StartRollout
 from hotswap_events.rollout_strategy import CanaryStrategy
 from hotswap_events.serving_commands import SetServingPolicy
+from hotswap_events.training_triggers import FireTrigger, SuppressTrigger
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.state.model import ModelState
 from tests.support.examples import enough, fixed, try_until_enough
@@ -42,6 +43,8 @@ from tests.support.samples.serving import (
     open_circuit,
     set_serving_policy,
 )
+from tests.support.samples.training import cancel, request
+from tests.support.samples.triggers import fire, set_training_policy
 
 NAMES_ONLY = frozenset({"unknown-version", "unknown-rule", "unknown-rollout"})
 """Refusals with these codes offer names that exist, not steps."""
@@ -73,6 +76,8 @@ def commands_offered(state: ModelState, refused: AnyCommand, offered: str) -> li
     if policy_step is not None:
         policy = replace(state.serving.effective_policy, fallback="version", fallback_version=policy_step[1])
         return [set_serving_policy(policy, **fields)]
+    if isinstance(refused, FireTrigger | SuppressTrigger):
+        return _towards_a_run(state, refused, offered, fields)
     flags = {flag: True for flag in needed.split(" and ") if flag}
     in_rollout = "Rollout" in type(refused).__name__ or type(refused).__name__ in ("RecordAnalysis", "ChangeStrategy")
     verb, names = step, _named_in(refused, state)
@@ -85,6 +90,20 @@ def commands_offered(state: ModelState, refused: AnyCommand, offered: str) -> li
     if verb in ("start", "set-strategy"):
         return _of_any_candidate(state, verb, flags, fields)
     return [_command(state, verb, name, flags, fields) for name in names]
+
+
+def _towards_a_run(
+    state: ModelState, refused: FireTrigger | SuppressTrigger, offered: str, fields: dict[str, Any]
+) -> list[AnyCommand]:
+    """Return what starts a run where a trigger does not."""
+    by_hand: dict[str, Any] = {"override": True, "reason": "now", "slot": "offered", "at": refused.at}
+    steps: dict[str, Callable[[], list[AnyCommand]]] = {
+        "set a training policy": lambda: [set_training_policy(**fields)],
+        "request a training run": lambda: [request("run-offered", **fields)],
+        "cancel the run": lambda: [cancel(run.run_id, **fields) for run in state.runs.values() if run.is_open],
+        "fire hand with override and reason": lambda: [fire("hand", **by_hand, **fields)],
+    }
+    return steps[offered]()
 
 
 def _named_in(refused: AnyCommand, state: ModelState) -> list[str]:

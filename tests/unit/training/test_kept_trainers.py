@@ -107,7 +107,8 @@ async def test_what_left_its_parent_is_ended_with_the_run(tmp_path: Path) -> Non
 
 async def test_who_heeds_the_stop_may_end_himself(tmp_path: Path) -> None:
     program = (
-        'signal.signal(signal.SIGTERM, lambda *_: (print(\'{"type": "finished"}\', flush=True), sys.exit(0)));'
+        # No `print`: the signal may come while the other line is being printed, which it must not be called again in.
+        'signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b\'{"type": "finished"}\\n\'), sys.exit(0)));'
         f"""print('{{"type": "ready"}}', flush=True); time.sleep({MARK})"""
     )
     end, lines, _ = await kept(tmp_path, program, stop=True)
