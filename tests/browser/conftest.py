@@ -25,9 +25,12 @@ def stack(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brow
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real one, without a window."""
+    """A real one, without a window.
+
+    It goes with its module: while it is there an event loop runs in this thread, and nobody else's can.
+    """
     expect.set_options(timeout=WAIT_MS_MAX)
     with sync_playwright() as playwright:
         program = playwright.chromium.launch(executable_path=chromium(), env={**os.environ, **libraries()})

@@ -131,7 +131,7 @@ def _success(status: str, answer: JsonObject) -> JsonObject:
     if stream is None or "$ref" not in stream["schema"]:
         return answer
     # `contentSchema` says what the text is made of, and holds no validator to it.
-    return {**answer, "content": {_STREAM: {"schema": {"type": "string", "contentSchema": stream["schema"]}}}}
+    return {**answer, "content": {_STREAM: {"schema": {"contentSchema": stream["schema"]}}}}
 
 
 def _query(path: str, operation: JsonObject) -> JsonObject:
