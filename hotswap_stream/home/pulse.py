@@ -20,6 +20,8 @@ from hotswap_stream.errors import HotswapError
 FOLDER = "pulse"
 BEAT_SECONDS = 1.0
 """The sign is not renewed more often than this."""
+FILE_TIME_NS = 20_000_000
+"""A file's time may be so much older than the clock was when it was written."""
 AGE_SECONDS_MAX = 20.0
 """A process whose sign is older is not taken to work."""
 NAME_CHARACTERS_MAX = 200
@@ -82,7 +84,7 @@ class Pulse:
     def asked_to_end(self) -> bool:
         """Whether somebody asked the process to end, since it began: see `ask_to_end`."""
         try:
-            return _wish(self._path).stat().st_mtime_ns > self._began_ns
+            return _wish(self._path).stat().st_mtime_ns > self._began_ns - FILE_TIME_NS
         except OSError:
             return False
 

@@ -18,6 +18,7 @@ from hotswap_stream.application.swap.loader import Arrays, LoadedModel, ModelLoa
 from hotswap_stream.application.topics.dead_letter import DEAD_LETTER_KEY_BYTES_MAX, DEAD_LETTER_VALUE_BYTES_MAX
 from hotswap_stream.settings import Settings
 from hotswap_stream.workers.inference.requests.requests import KEY_BYTES_MAX
+from hotswap_stream.workers.inference.waiting import STUCK_SECONDS_MAX
 from tests.support.kafka.hostile_topics import set_topic, write_packed
 from tests.support.stages.serving import MODEL, PARTITIONS, Stage, body, headers, open_stage, request_body
 from tests.support.stages.serving import stage_settings as settings_of
@@ -40,12 +41,13 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
         yield stage
 
 
-async def good_ones_are_answered(stage: Stage, *before: int) -> list[list[Record]]:
+async def good_ones_are_answered(stage: Stage, *before: int, seconds_max: float = 60.0) -> list[list[Record]]:
     """Send a good request to every partition; the answers there, of which so many came before."""
     found = []
     for partition in range(PARTITIONS):
         offset = await stage.send(request_body(), partition=partition)
-        records = await stage.answers((before[partition] if before else 0) + 1, partition=partition)
+        count = (before[partition] if before else 0) + 1
+        records = await stage.answers(count, partition=partition, seconds_max=seconds_max)
         assert body(records[-1])["parameters"]["request_offset"] == offset
         assert headers(records[-1])[header_names.STATUS] == b"ok"
         found.append(records)
@@ -133,6 +135,7 @@ async def test_an_unreadable_batch_among_the_answers(kafka: str, stage: Stage) -
         await good_ones_are_answered(stage, 2, 0)
 
 
+@pytest.mark.timeout(300)
 async def test_an_answer_that_the_broker_refuses(kafka: str, stage: Stage) -> None:
     """A refused record ended the producer of the answers, and with it every life of the loop after."""
     async with running_worker(stage.settings) as worker:
@@ -141,7 +144,8 @@ async def test_an_answer_that_the_broker_refuses(kafka: str, stage: Stage) -> No
         await asyncio.to_thread(set_topic, kafka, stage.topics.responses(MODEL), max_message_bytes="2000")
         rows = 500
         await stage.send(request_body("large", shape=[rows, 4], data=[0.0] * (4 * rows)))
-        answers = await good_ones_are_answered(stage, 2, 0)
+        # Now and then a life begins in which nothing goes on; it ends by itself after STUCK_SECONDS_MAX.
+        answers = await good_ones_are_answered(stage, 2, 0, seconds_max=2.5 * STUCK_SECONDS_MAX)
         error = is_error(answers[0][1], "request-unreadable", "ended the model's loop")
         assert "id" not in error
         assert b"MSG_SIZE_TOO_LARGE" in headers(await dead_letter(stage))[header_names.DEAD_LETTER_CAUSE]

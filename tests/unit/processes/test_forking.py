@@ -46,7 +46,9 @@ def _asked(argv: list[str], **options: Any) -> dict[str, Any]:
     return {**usual, "gid": None, "gids": None, "uid": None, "umask": -1, "env": environment_with({}), **options}
 
 
-def ran(forking: Forking, argv: list[str], *, forked: bool, **options: Any) -> tuple[dict[str, Any], int, str]:
+def ran(
+    forking: Forking, argv: list[str], *, forked: bool, again: bool = True, **options: Any
+) -> tuple[dict[str, Any], int, str]:
     """What a process shows, its exit code, and what it wrote to standard error."""
     forking.executed = not forked
     before = forking.forked
@@ -54,6 +56,10 @@ def ran(forking: Forking, argv: list[str], *, forked: bool, **options: Any) -> t
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )
     output, errors = process.communicate("input\n", timeout=60)
+    if forked and forking.forked == before and again:
+        # What forks can be gone, and then a process is executed as it would be without it; the next one is forked.
+        forking.begin_again()
+        return ran(forking, argv, forked=True, again=False, **options)
     assert forking.forked == before + forked
     return json.loads(output), process.returncode, errors
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -58,6 +59,7 @@ class TakingOver:
     ) -> None:
         self._parts = parts
         self._loop = loop
+        self._catching_up: asyncio.Task[None] | None = None
         self._stopping = stopping
         self._read_on = read_on
         self._windows = windows
@@ -192,7 +194,19 @@ class TakingOver:
 
     def _catch_up(self) -> None:
         """Read the registry as far as whoever answered before can have: its versions are not older here."""
-        caught_up = asyncio.run_coroutine_threadsafe(self._parts.host.caught_up(), self._loop)
+        caught_up: Future[None] = Future()
+
+        def begin() -> None:
+            # Made in the loop: one that ends before it gets here leaves no coroutine that nobody awaited.
+            self._catching_up = self._loop.create_task(self._parts.host.caught_up())
+            self._catching_up.add_done_callback(end)
+
+        def end(_caught_up: asyncio.Task[None]) -> None:
+            if caught_up.set_running_or_notify_cancel():
+                caught_up.set_result(None)
+
+        with suppress(RuntimeError):  # the loop is closed, and so is this soon
+            self._loop.call_soon_threadsafe(begin)
         wait = Wait(self._stopping, "the registry is not read", seconds_max=CATCH_UP_SECONDS_MAX)
         try:
             while True:
