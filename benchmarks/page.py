@@ -67,7 +67,9 @@ def _size() -> dict[str, object]:
 def _first_paint(browser: Browser, stack: BrowserStack) -> dict[str, object]:
     def painted() -> float:
         page = _opened(browser, stack)
-        page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+        # `wait_for_function` evaluates text in the page, which its content security policy forbids.
+        while not page.evaluate("performance.getEntriesByName('first-contentful-paint').length"):
+            page.wait_for_timeout(10)
         at: float = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
         page.context.close()
         return at
