@@ -26,6 +26,8 @@ MARGIN = 24
 WAIT_MS_MAX = 180_000
 FIGURES_MS = 20_000
 """So long the charts fill before a picture is taken of them."""
+SETTLED_MS = 500
+"""A confirmation fades in."""
 
 _TO_WEBP = """async ([png, quality]) => {
   const bytes = Uint8Array.from(atob(png), (one) => one.charCodeAt(0));
@@ -49,6 +51,7 @@ class Camera:
 
     def take(self, page: Page, name: str, *, height: int | None = None) -> None:
         """Write a picture of what is seen of the page, of its first `height` pixels, or of what is to be confirmed."""
+        page.wait_for_timeout(SETTLED_MS)
         expect(page.locator(".skeleton, .waits, [aria-busy=true]")).to_have_count(0)
         if page.get_by_role("dialog").count():
             box = page.get_by_role("dialog").bounding_box()
@@ -121,7 +124,7 @@ def walk(page: Page, camera: Camera, key: str, requests: Callable[[], None]) -> 
     camera.take(page, "roll-out")
     confirm(page, "retrained on this week's labels")
     page.get_by_role("link", name="Steps and evidence").click()
-    expect(page.locator(".end")).to_be_visible(timeout=WAIT_MS_MAX)
+    expect(page.locator("g.end")).to_be_visible(timeout=WAIT_MS_MAX)
     page.wait_for_timeout(FIGURES_MS)
     camera.take(page, "rollout", height=860)
     page.keyboard.press("g")
