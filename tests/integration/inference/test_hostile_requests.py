@@ -144,12 +144,26 @@ async def test_an_answer_that_the_broker_refuses(kafka: str, stage: Stage) -> No
         await asyncio.to_thread(set_topic, kafka, stage.topics.responses(MODEL), max_message_bytes="2000")
         rows = 500
         await stage.send(request_body("large", shape=[rows, 4], data=[0.0] * (4 * rows)))
-        # Now and then a life begins in which nothing goes on; it ends by itself after STUCK_SECONDS_MAX.
         answers = await good_ones_are_answered(stage, 2, 0, seconds_max=2.5 * STUCK_SECONDS_MAX)
         error = is_error(answers[0][1], "request-unreadable", "ended the model's loop")
         assert "id" not in error
         assert b"MSG_SIZE_TOO_LARGE" in headers(await dead_letter(stage))[header_names.DEAD_LETTER_CAUSE]
         assert worker.trouble() is None
+
+
+@pytest.mark.timeout(300)
+async def test_a_refused_answer_is_not_passed_over_by_the_next(kafka: str, stage: Stage) -> None:
+    """The first answer of a producer was refused, the second taken: nobody answered the first request any more."""
+    await asyncio.to_thread(set_topic, kafka, stage.topics.responses(MODEL), max_message_bytes="2000")
+    rows = 500
+    await stage.send(request_body("large", shape=[rows, 4], data=[0.0] * (4 * rows)))
+    await stage.send(request_body("next"))
+    async with running_worker(stage.settings):
+        refused, answered = await stage.answers(2, seconds_max=2.5 * STUCK_SECONDS_MAX)
+        is_error(refused, "request-unreadable", "ended the model's loop")
+        assert headers(answered)[header_names.STATUS] == b"ok"
+        offsets = [int(headers(record)[header_names.REQUEST_OFFSET]) for record in (refused, answered)]
+        assert offsets == [offsets[0], offsets[0] + 1]
 
 
 async def test_dead_letters_that_the_broker_refuses(kafka: str, stage: Stage) -> None:

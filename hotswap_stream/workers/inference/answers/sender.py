@@ -60,6 +60,8 @@ class AnswerSender:
         self._stopping = stopping
         self._on_answered = on_answered
         self._send_reply = send_reply
+        self._begun: tuple[set[int], set[int]] = set(), set()
+        """Partitions in which the quick producer has written, and the bulk one."""
         self._partitions = 0
         """Those below it are known to the producers."""
         self._error: KafkaError | None = None
@@ -84,6 +86,7 @@ class AnswerSender:
         if wanted is not self._producer and not len(self._producer):
             self._producer = wanted
         produce, topic = self._producer.produce, self._response_topic
+        begun = self._begun[self._producer is self._bulk]
         answer_bytes_max = self._limits.response_bytes_max - self._limits.answer_key_bytes_max - _RECORD_OVERHEAD_BYTES
         last = {answer.record.partition: answer.record for answer in answers}
         for answer in answers:
@@ -91,13 +94,21 @@ class AnswerSender:
             partition = record.partition
             if len(answer.value) > answer_bytes_max:
                 answer = self._in_place(self.writer.too_large(answer, answer_bytes_max))
+            first = partition not in begun
             on_delivery = self._delivered(partition, record.offset + 1) if last[partition] is record else None
+            if first and on_delivery is None:
+                on_delivery = self._written
             try:
                 produce(topic, answer.value, record.key, partition, on_delivery, headers=answer.headers)
             except (BufferError, KafkaException):
                 answer = self._produce(answer, on_delivery)
             if answer.reply_to is not None:
                 self._send_reply(answer)
+            if first:
+                # The broker holds a producer to its order only from the first record on that it took: were this one
+                # refused, it would take the next, and this request would never be answered.
+                self._wait_until(0)
+                begun.add(partition)
         self.poll(0)
         self._wait_until(self._limits.answers_in_flight_max)
 
@@ -125,6 +136,10 @@ class AnswerSender:
                 pass
             except KafkaException as error:
                 cause = error.args[0]
+                if is_fatal(cause):
+                    self.notice(cause)
+                    self._find_reason()
+                    raise KafkaException(self._error) from error
                 if refused or cause.code() not in REFUSED:
                     raise
                 refused = True
@@ -211,6 +226,11 @@ class AnswerSender:
         self._letters.send(error.record, error.dead_letter_cause or "")
         self._letters.flush()
         return error
+
+    def _written(self, error: KafkaError | None, _message: Message) -> None:
+        """Take in that an answer before the last of its batch was written, or that it was not."""
+        if error is not None:
+            self.fail(error)
 
     def _delivered(self, partition: int, next_offset: int) -> Callable[[KafkaError | None, Message], None]:
         def acknowledged(error: KafkaError | None, _message: Message) -> None:
