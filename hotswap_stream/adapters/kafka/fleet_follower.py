@@ -1,24 +1,17 @@
 """The fleet topic, read once to its end or followed."""
 
-import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any
 
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX
+from hotswap_stream.adapters.kafka.whole_topic import POLL_MS, WholeTopic
 from hotswap_stream.application.inference.fleet import FleetFold, FleetWorker
-from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.kafka.reading import Record, read_all
 from hotswap_stream.kafka.sessions import open_reader
 
-_log = structlog.get_logger(__name__)
-
-POLL_MS = 200
-RETRY_SECONDS = 1.0
 LISTEN_SECONDS = HEARTBEAT_SECONDS + 0.5
 
 
@@ -51,30 +44,12 @@ async def read_fleet(client_options: Mapping[str, Any], topic: str, *, listens: 
     return fold
 
 
-class FleetFollower:
+class FleetFollower(WholeTopic):
     """A FleetView. `start` returns at once; it is `known` once the topic was read to its end."""
 
     def __init__(self, client_options: Mapping[str, Any], topic: str) -> None:
-        self.known = False
-        self._client_options = dict(client_options)
-        self._partition = TopicPartition(topic, 0)
+        super().__init__(client_options, topic)
         self._fold = FleetFold()
-        self._tasks = WatchedTasks("following the fleet")
-
-    def start(self) -> None:
-        """Begin to read, on the running event loop."""
-        self._tasks.start(self._follow(), name="fleet-follower")
-
-    async def __aenter__(self) -> Self:
-        self.start()
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        await self.stop()
-
-    async def stop(self) -> None:
-        """Read no more."""
-        await self._tasks.stop()
 
     def workers(self, model_name: str) -> tuple[FleetWorker, ...]:
         """See FleetView."""
@@ -84,30 +59,17 @@ class FleetFollower:
         """See FleetView."""
         return self._fold.absent_s(model_name, time.monotonic())
 
-    async def _follow(self) -> None:
-        while True:
-            try:
-                async with open_reader(self._client_options) as consumer:
-                    try:
-                        await self._read(consumer)
-                    finally:
-                        self.known = False
-            except (KafkaError, OSError) as error:
-                _log.warning("fleet_not_followed", error=repr(error))
-            except Exception:  # noqa: BLE001 - whatever it was, from here on the fleet is unknown until it is read anew
-                _log.exception("fleet_not_followed")
-            await asyncio.sleep(RETRY_SECONDS)
+    def begin(self) -> None:
+        """See WholeTopic."""
+        self._fold = FleetFold()
 
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        consumer.assign([self._partition])
-        await consumer.seek_to_beginning(self._partition)
-        end = (await consumer.end_offsets([self._partition]))[self._partition]
-        self._fold = fold = FleetFold()
-        while True:
-            if not self.known and await consumer.position(self._partition) >= end:
-                fold.caught_up(time.monotonic())
-                self.known = True
-            await _fold_next(consumer, fold, known=self.known)
+    def caught_up(self) -> None:
+        """See WholeTopic."""
+        self._fold.caught_up(time.monotonic())
+
+    def take(self, record: Record) -> None:
+        """See WholeTopic."""
+        _apply((record,), self._fold, known=self.known)
 
 
 async def _fold_next(consumer: AIOKafkaConsumer, fold: FleetFold, *, known: bool) -> None:

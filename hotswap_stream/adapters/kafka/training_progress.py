@@ -7,18 +7,16 @@ from typing import Any, Self
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from hotswap_events.training_progress import TrainingProgressed
-from hotswap_stream.application.processes.watched_tasks import WatchedTasks
+from hotswap_stream.adapters.kafka.whole_topic import POLL_MS, WholeTopic
 from hotswap_stream.application.trainers.port import Heard
 from hotswap_stream.application.trainers.progress import ProgressFold
-from hotswap_stream.kafka.reading import read_all
+from hotswap_stream.kafka.reading import Record, read_all
 from hotswap_stream.kafka.sessions import open_producer, open_reader
 
-POLL_MS = 200
-RETRY_SECONDS = 1.0
 FLUSH_SECONDS_MAX = 2.0
 SEND_SECONDS_MAX = 5.0
 
@@ -36,65 +34,32 @@ async def read_progress(client_options: Mapping[str, Any], topic: str) -> Progre
     return fold
 
 
-class ProgressFollower:
-    """Follows the topic. `start` returns at once; `known` once the topic was read to its end."""
+class ProgressFollower(WholeTopic):
+    """A ProgressView. `start` returns at once; it is `known` once the topic was read to its end."""
 
     def __init__(self, client_options: Mapping[str, Any], topic: str) -> None:
-        self.known = False
+        super().__init__(client_options, topic)
         self.fold = ProgressFold()
-        self._client_options = dict(client_options)
-        self._partition = TopicPartition(topic, 0)
-        self._tasks = WatchedTasks("following the progress of training runs")
         self._listeners: list[Heard] = []
-
-    def start(self) -> None:
-        """Begin to read, on the running event loop."""
-        self._tasks.start(self._follow(), name="training-progress-follower")
-
-    async def __aenter__(self) -> Self:
-        self.start()
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        await self.stop()
-
-    async def stop(self) -> None:
-        """Read no more."""
-        await self._tasks.stop()
 
     def listen(self, heard: Heard) -> Callable[[], None]:
         """See ProgressView."""
         self._listeners.append(heard)
         return lambda: self._listeners.remove(heard)
 
-    async def _follow(self) -> None:
-        while True:
-            try:
-                async with open_reader(self._client_options) as consumer:
-                    try:
-                        await self._read(consumer)
-                    finally:
-                        self.known = False
-            except (KafkaError, OSError) as error:
-                _log.warning("training_progress_not_followed", error=repr(error))
-            except Exception:  # noqa: BLE001 - whatever it was, from here on it is unknown until it is read anew
-                _log.exception("training_progress_not_followed")
-            await asyncio.sleep(RETRY_SECONDS)
+    def begin(self) -> None:
+        """See WholeTopic."""
+        self.fold = ProgressFold()
 
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        consumer.assign([self._partition])
-        await consumer.seek_to_beginning(self._partition)
-        end = (await consumer.end_offsets([self._partition]))[self._partition]
-        self.fold = fold = ProgressFold()
-        while True:
-            if not self.known and await consumer.position(self._partition) >= end:
-                self.known = True
-            for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
-                for record in records:
-                    progress = fold.apply(record.key, record.value)
-                    if progress is not None and self.known:
-                        for heard in tuple(self._listeners):
-                            heard(progress)
+    def caught_up(self) -> None:
+        """See WholeTopic. Nobody is told of what was there before."""
+
+    def take(self, record: Record) -> None:
+        """See WholeTopic."""
+        progress = self.fold.apply(record.key, record.value)
+        if progress is not None and self.known:
+            for heard in tuple(self._listeners):
+                heard(progress)
 
 
 class ProgressOnKafka:
