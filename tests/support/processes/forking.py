@@ -112,11 +112,6 @@ class Forking:
         for kind in self._seen - set(self._forkers) - self._failed:
             self._forkers[kind] = _Forker(kind)
 
-    def begin_again(self) -> None:
-        """Start anew what forks and was gone."""
-        self._failed.clear()
-        self.begin_test(executed=self.executed)
-
     def fork(self, wanted: Wanted, asked: Mapping[str, Any]) -> int | None:
         """Return the id of a process that was forked; None: it is to be executed."""
         forker = self._forkers.get(wanted.kind)
