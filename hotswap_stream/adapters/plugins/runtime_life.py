@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 
@@ -63,6 +64,9 @@ class RuntimeLife:
                 pass_fds=(theirs.fileno(), content_fd),
             )
         self._connection = ours
+        self._connection_used = threading.Lock()
+        """Held while the connection is used. Were it closed under somebody who waits at it, its number would be that of
+        the next file that is opened, and he would wait there."""
 
     def load(self, order: LoadOrder, seconds_max: float) -> Refused | None:
         """Load the runtime; return what it says against that. RuntimeEndedError: it took too long, or it ended."""
@@ -94,9 +98,15 @@ class RuntimeLife:
 
     def end(self) -> None:
         """Let the runtime close, and end the process when it is through or takes too long."""
-        with suppress(OSError):
-            self._connection.settimeout(GOODBYE_SECONDS_MAX)
-            send(self._connection, CloseOrder())
+        if not self._connection_used.acquire(timeout=GOODBYE_SECONDS_MAX):
+            self.kill()
+            return
+        try:
+            with suppress(OSError):
+                self._connection.settimeout(GOODBYE_SECONDS_MAX)
+                send(self._connection, CloseOrder())
+        finally:
+            self._connection_used.release()
         try:
             self._process.wait(GOODBYE_SECONDS_MAX)
         except subprocess.TimeoutExpired:
@@ -105,16 +115,22 @@ class RuntimeLife:
     def wait(self) -> None:
         """Return when the process is gone, and what belonged to it is given back."""
         self._process.wait()
-        self._connection.close()
+        # Wakes whoever waits for an answer, also where a child that the process left behind has the other end.
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        with self._connection_used:
+            self._connection.close()
         assert self._process.stdin is not None  # noqa: S101 - a pipe was asked for
         self._process.stdin.close()
 
     def _ask(self, order: Order, seconds_max: float, what: str) -> Reply:
         deadline_s = time.monotonic() + seconds_max
         try:
-            self._connection.settimeout(seconds_max)
-            send(self._connection, order)
-            return REPLIES.decode(receive(self._connection, deadline_s))
+            with self._connection_used:
+                self._connection.settimeout(seconds_max)
+                send(self._connection, order)
+                reply = receive(self._connection, deadline_s)
+            return REPLIES.decode(reply)
         except TimeoutError:
             self.kill()
             raise RuntimeEndedError(

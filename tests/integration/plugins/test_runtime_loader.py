@@ -1,5 +1,7 @@
 """Runtimes in processes of their own: what they compute, and what becomes of those that raise, hang or crash."""
 
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
@@ -8,12 +10,15 @@ import numpy as np
 import pytest
 
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
+from hotswap_stream.adapters.plugins import runtime_life
+from hotswap_stream.adapters.plugins.runtime_host import content_file
 from hotswap_stream.adapters.plugins.runtime_life import RuntimeEndedError, RuntimeFailedError, RuntimeInputError
 from hotswap_stream.adapters.plugins.runtime_loader import (
     RuntimeLoader,
     RuntimeModel,
     RuntimeNotLoadedError,
 )
+from hotswap_stream.adapters.plugins.wire import receive
 from hotswap_stream.application.artifacts.file import read_manifest
 from hotswap_stream.application.plugins.finding import name_modules
 from hotswap_stream.application.plugins.names import MissingPluginError
@@ -76,6 +81,24 @@ def test_what_goes_wrong_is_told_and_the_next_one_is_computed(
         with suppress(RuntimeFailedError):  # three seconds may be too few for a new life on a busy machine
             found = model.infer(texts("good"))
     assert found["length"].tolist() == [4]
+
+
+def test_a_connection_is_not_closed_under_somebody_who_waits_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its number would be given to the next file, and the wait would be for that one until its time is over.
+    def dies_before_it_is_waited_for(connection: socket.socket, deadline_s: float | None = None) -> bytearray:
+        life.kill()
+        keeper.start()
+        keeper.join(0.5)
+        assert connection.fileno() >= 0
+        return receive(connection, deadline_s)
+
+    monkeypatch.setattr(runtime_life, "receive", dies_before_it_is_waited_for)
+    with content_file(texts_artifact()) as content:
+        life = runtime_life.RuntimeLife("test-texts", content.fileno())
+        keeper = threading.Thread(target=life.wait)
+        with pytest.raises(RuntimeEndedError, match="SIGKILL"):
+            life.infer({}, 60)
+        keeper.join()
 
 
 @pytest.mark.parametrize(
