@@ -52,6 +52,11 @@ class Activation:
         self._failed_at_offset: dict[str, int] = {}
         """Version → the route's offset at which it should have answered and could not be loaded."""
         self._decided = asyncio.Event()
+        self._settled = asyncio.Event()
+
+    async def wait_settled(self) -> None:
+        """Return when what the route chooses is not being loaded any more: what answers is as new as it can be."""
+        await self._settled.wait()
 
     async def wait_decided(self) -> None:
         """Return when a version answers, or when it is clear that none can or may: then `failure` says why."""
@@ -109,13 +114,18 @@ class Activation:
         chosen, offset = self.route, self._route_offset
         if chosen is None or chosen.answered_by is None:
             self._refuse(chosen)
+            self._settled.set()
             return False
         self.refused = None
         slot = self._residency.slot(chosen.answered_by)
         former = self.current
-        if slot.model is None:
-            if former is None and slot.error is None:
+        if slot.model is None and slot.error is None:
+            self._settled.clear()
+            if former is None:
                 self._decided.clear()
+            return False
+        self._settled.set()
+        if slot.model is None:
             return False
         if former is not None and former.model is slot.model and former.registry_offset == offset:
             return False
@@ -140,6 +150,7 @@ class Activation:
         if self.route is not None and self.route.answered_by == slot.model_version:
             self._failed_at_offset[slot.model_version] = self._route_offset
             self._decided.set()
+            self._settled.set()
 
     def lease(self) -> Lease | None:
         """Lease the version that answers. Any thread.

@@ -90,6 +90,10 @@ class VersionSlots:
         """Return when a version answers, or when it is clear that none can or may: then `failure` says why."""
         await self._activation.wait_decided()
 
+    async def wait_settled(self) -> None:
+        """Return when what the registry chooses to answer, as far as it was read, is not being loaded any more."""
+        await self._activation.wait_settled()
+
     def states(self) -> dict[str, FleetVersion]:
         """Return the state of each version held or tried, for the fleet topic."""
         current = self.current

@@ -62,7 +62,7 @@ class ServedModel(Struct, kw_only=True):
 
     async def version_decided(self) -> None:
         """Return when a version serves, or when it is clear that none does: a failed one may still be rolled back."""
-        await self.caught_up()
+        await self._read_registry()
         while self.registry.state(self.model_name).active_version is not None:
             await self.slots.wait_decided()
             settling = self.settling
@@ -71,8 +71,12 @@ class ServedModel(Struct, kw_only=True):
             await asyncio.wait({settling})
 
     async def caught_up(self) -> None:
-        """Return when the registry is read as far as it goes now, or cannot be read: then what is known has to do."""
-        with suppress(LogUnavailableError):
+        """Return when what it chooses as far as it goes now answers, or when that cannot be known or loaded."""
+        await self._read_registry()
+        await self.slots.wait_settled()
+
+    async def _read_registry(self) -> None:
+        with suppress(LogUnavailableError):  # then what is known has to do
             await self.registry.catch_up()
 
     def fallen(self, worker: str) -> bool:

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from hotswap_stream.application.swap.slots import VersionSlots
+from hotswap_stream.workers.inference.loop import taking_over
 from hotswap_stream.workers.inference.loop.life import LoopLife
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.requests.quarantine import Quarantine
@@ -71,6 +73,46 @@ async def test_a_life_goes_on_after_what_was_committed(address: str) -> None:
         assert await asyncio.to_thread(answered, address, 3) == [7.0, 8.0, 9.0]
     assert sum(host.sizes) == 3
     assert await asyncio.to_thread(committed, address) == 10
+
+
+class Behind(Host):
+    """Has not read the registry to its end yet."""
+
+    def __init__(self, slots: VersionSlots) -> None:
+        super().__init__(slots)
+        self.asked, self.there, self.given_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def caught_up(self) -> None:
+        self.asked.set()
+        try:
+            await self.there.wait()
+        except asyncio.CancelledError:
+            self.given_up.set()
+            raise
+
+
+async def test_partitions_are_answered_when_the_registry_is_read_as_far_as_it_goes(address: str) -> None:
+    """Whoever had them before may have read more of it, and no answer is of an older event than the one before."""
+    await asyncio.to_thread(ask, address, 0, 3)
+    async with loop_parts(address, Behind) as parts, running(parts) as host:
+        assert isinstance(host, Behind)
+        await host.asked.wait()
+        await asyncio.sleep(5 * taking_over.CATCH_UP_POLL_SECONDS)
+        assert host.partitions == []
+        host.there.set()
+        assert await asyncio.to_thread(answered, address, 3) == [0.0, 1.0, 2.0]
+    assert not host.given_up.is_set()
+
+
+async def test_a_registry_that_cannot_be_read_to_its_end_is_not_waited_for_for_ever(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking_over, "CATCH_UP_POLLS_MAX", 2)
+    await asyncio.to_thread(ask, address, 0, 3)
+    async with loop_parts(address, Behind) as parts, running(parts) as host:
+        assert isinstance(host, Behind)
+        assert await asyncio.to_thread(answered, address, 3) == [0.0, 1.0, 2.0]
+        await host.given_up.wait()
 
 
 async def test_probes_that_died_with_a_life_leave_room_for_others(address: str) -> None:

@@ -296,6 +296,31 @@ class TestByName:
         assert stage.loader.in_memory == set()
 
 
+class TestSettled:
+    async def test_whoever_waits_goes_on_when_what_was_chosen_answers(self, stage: Stage) -> None:
+        stage.loader.held_back["v2"] = asyncio.Event()
+        await stage.append(*TWO_VERSIONS[:2])
+        await asyncio.wait_for(stage.slots.wait_settled(), 60)
+        await stage.append(*TWO_VERSIONS[2:])
+        waiting = asyncio.create_task(stage.slots.wait_settled())
+        await stage.settle()
+        assert not waiting.done()
+        assert stage.serving() == ("v1", None, 1)
+        stage.loader.held_back["v2"].set()
+        await waiting
+        assert stage.serving() == ("v2", None, 3)
+
+    async def test_nobody_waits_for_what_cannot_be_loaded_or_may_not_answer(self, stage: Stage) -> None:
+        stage.loader.broken.add("v2")
+        await stage.append(*TWO_VERSIONS[:2])
+        await stage.append(*TWO_VERSIONS[2:])
+        await asyncio.wait_for(stage.slots.wait_settled(), 60)
+        assert stage.serving() == ("v1", None, 1)
+        await stage.append(ModelDisabled())
+        await asyncio.wait_for(stage.slots.wait_settled(), 60)
+        assert stage.serving() is None
+
+
 class TestUse:
     async def test_what_answers_stays_in_memory_until_its_successor_is_loaded(self) -> None:
         stage = Stage(memory_bytes_max=0)

@@ -26,7 +26,7 @@ class LoopHost(Protocol):
         ...
 
     async def caught_up(self) -> None:
-        """Return when the registry is read as far as it goes now, or cannot be read."""
+        """Return when what the registry chooses as far as it goes now answers, or when that cannot be."""
         ...
 
     def fallen(self, worker: str) -> bool:

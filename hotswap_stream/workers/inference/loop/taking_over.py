@@ -18,7 +18,6 @@ from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.loop.served_partitions import ServedWatch
 from hotswap_stream.workers.inference.places.checkpoint import given_up_positions, resume_positions
 from hotswap_stream.workers.inference.places.hand_over import UNKNOWN, Held, held_of
-from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 from hotswap_stream.workers.inference.windows.partition import PartitionWindows
 
@@ -27,7 +26,9 @@ _log = structlog.get_logger(__name__)
 GIVEN_UP_SECONDS_MAX = 0.5
 """How long whoever had a partition before has to say that it gave it up; then its answers are read."""
 GIVEN_UP_POLL_SECONDS = 0.01
-CATCH_UP_SECONDS_MAX = 2.0
+CATCH_UP_POLL_SECONDS = 0.05
+CATCH_UP_POLLS_MAX = 100
+"""Polls and not seconds: a process that stood still meanwhile has not waited, and what it knows is old."""
 
 
 class Found(Struct, frozen=True):
@@ -193,7 +194,7 @@ class TakingOver:
         return held.worker != self._parts.config.worker and not self._parts.host.fallen(held.worker)
 
     def _catch_up(self) -> None:
-        """Read the registry as far as whoever answered before can have: its versions are not older here."""
+        """Be as far as whoever answered before can have been: versions are not older here, if a moment does for it."""
         caught_up: Future[None] = Future()
 
         def begin() -> None:
@@ -202,21 +203,21 @@ class TakingOver:
             self._catching_up.add_done_callback(end)
 
         def end(_caught_up: asyncio.Task[None]) -> None:
-            if caught_up.set_running_or_notify_cancel():
-                caught_up.set_result(None)
+            caught_up.set_result(None)
+
+        def give_up() -> None:
+            if self._catching_up is not None:
+                self._catching_up.cancel()
 
         with suppress(RuntimeError):  # the loop is closed, and so is this soon
             self._loop.call_soon_threadsafe(begin)
-        wait = Wait(self._stopping, "the registry is not read", seconds_max=CATCH_UP_SECONDS_MAX)
-        try:
-            while True:
-                try:
-                    caught_up.result(0.05)
-                    break
-                except FutureTimeoutError:
-                    if caught_up.done() or self._closed:
-                        break
-                    wait.check()
-        except KafkaException as error:  # as when the log is away: what is known here has to do
-            caught_up.cancel()
-            _log.warning("registry_not_caught_up", model_name=self._parts.model_name, error=str(error))
+        for _ in range(CATCH_UP_POLLS_MAX):
+            if self._closed or self._stopping.is_set():
+                break
+            with suppress(FutureTimeoutError):
+                caught_up.result(CATCH_UP_POLL_SECONDS)
+                return
+        else:  # as when the log is away, or a version takes long to load: what is here has to do
+            _log.warning("registry_not_caught_up", model_name=self._parts.model_name)
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(give_up)
