@@ -1,6 +1,6 @@
 """Outputs of a group, cut into the tensors of its answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -46,10 +46,10 @@ class OutputSlices:
         self._has_rows = manifest.has_rows
 
     @property
-    def only(self) -> Output | None:
-        """The output, if there is but one and each row of it has as many bytes."""
-        only = self._outputs[0] if len(self._outputs) == 1 and self._has_rows else None
-        return None if only is None or only.datatype == "BYTES" else only
+    def of_fixed_size(self) -> Sequence[Output]:
+        """The outputs, if each row of each has as many bytes; else none."""
+        fixed = self._has_rows and all(output.datatype != "BYTES" for output in self._outputs)
+        return self._outputs if fixed else ()
 
     def of(self, start: int, rows: int, request: Request) -> list[InferTensor]:
         """Return the tensors for one request: `rows` rows from `start` on, of the outputs it asks for."""

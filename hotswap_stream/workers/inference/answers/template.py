@@ -1,10 +1,13 @@
 """The answers of one group as msgpack, written once and filled in for each request.
 
-In a group only the output's bytes, the request's place, its time in the queue and its id differ. A template is the
+In a group only the outputs' bytes, the request's place, its time in the queue and its id differ. A template is the
 encoder's own bytes with marks where these stand, cut there: what comes out is what the encoder would have written.
 """
 
+from collections.abc import Sequence
+
 import msgspec
+import numpy as np
 from msgspec.structs import replace
 
 from hotswap_events.inference import AnswerFacts, InferResponse, InferTensor
@@ -13,52 +16,79 @@ _encode = msgspec.msgpack.Encoder().encode
 
 _MARKS = (0xFFFF_FFF1, 0xFFFF_FFF2, 0xFFFF_FFF3)
 """Encoded as CE FF FF FF Fn: no text can hold these bytes, because FF is in no UTF-8."""
-_UNUSED = b"\xc1"
-"""The one byte that msgpack never writes as a tag, and UTF-8 never as a letter."""
+_DATA_MARK = b"\xc1" * 32
+"""msgpack never writes this byte as a tag, UTF-8 never as a letter, and no number has so many bytes."""
 _ID_KEY = _encode("id")
 _FOUR_FIELDS, _FIVE_FIELDS = b"\x84", b"\x85"
-SMALL_BYTES_MIN = 32
-"""Outputs of fewer bytes could be found in the wrong place: they are not worth a template either."""
 
 
 class AnswerTemplate:
-    """Write answers of one version to requests for its only output, all of the same shape.
+    """Write answers of one version whose outputs have the same shapes.
 
-    `facts` are those of any of the requests. Raise ValueError if the encoder's bytes have no such places.
+    `outputs` are those of one answer, without data; `sizes` the bytes that the data of each take; `facts` those of any
+    of the answers. Raise ValueError if the encoder's bytes have no such places.
     """
 
     def __init__(
-        self, model_name: str, model_version: str, output: InferTensor, output_bytes: int, facts: AnswerFacts
+        self,
+        model_name: str,
+        model_version: str,
+        outputs: Sequence[InferTensor],
+        sizes: Sequence[int],
+        facts: AnswerFacts,
     ) -> None:
         place, offset, queue = _MARKS
-        if output_bytes < SMALL_BYTES_MIN:
-            raise ValueError(f"an output of {output_bytes} bytes is too small for a template")
-        data = _UNUSED * output_bytes
         marked = _encode(
             InferResponse(
                 model_name=model_name,
                 model_version=model_version,
-                outputs=[replace(output, data=data)],
+                outputs=[replace(output, data=msgspec.Raw(_DATA_MARK)) for output in outputs],
                 parameters=replace(facts, request_partition=place, request_offset=offset, queue_ms=queue),
             )
         )
         if marked[:1] != _FOUR_FIELDS:
             raise ValueError("an answer has other fields than the template knows")
-        rest = marked[1:]
+        *before, rest = marked[1:].split(_DATA_MARK)
+        if not before or len(before) != len(sizes):
+            raise ValueError("the outputs are not in their places")
+        self._before_data, *self._between = [
+            start + _header_of(size) for start, size in zip(before, sizes, strict=True)
+        ]
+        self._sizes = tuple(sizes)
         parts = []
-        for mark in (data, *(_encode(number) for number in _MARKS)):
-            before, found, rest = rest.partition(mark)
+        for mark in (_encode(number) for number in _MARKS):
+            start, found, rest = rest.partition(mark)
             if not found or mark in rest:
                 raise ValueError("a mark is not in its place")
-            parts.append(before)
-        self._before_data, self._before_partition, self._before_offset, self._before_queue = parts
+            parts.append(start)
+        self._before_partition, self._before_offset, self._before_queue = parts
         self._end = rest
+
+    def data_of(self, outputs: Sequence[bytes], answers: int) -> tuple[bytes, int]:
+        """Return what `fill` takes as data, of all answers one after the other, and how many bytes each has of it.
+
+        Args:
+            outputs: The data of each output, of all answers one after the other.
+            answers: How many there are.
+        """
+        if not self._between:
+            return outputs[0], self._sizes[0]
+        # What stands between the data of two outputs is the same in all answers: it is put there for all at once.
+        each = sum(self._sizes) + sum(map(len, self._between))
+        joined = np.empty((answers, each), np.uint8)
+        start = 0
+        for before, data, size in zip((b"", *self._between), outputs, self._sizes, strict=True):
+            joined[:, start : start + len(before)] = np.frombuffer(before, np.uint8)
+            start += len(before)
+            joined[:, start : start + size] = np.frombuffer(data, np.uint8).reshape(answers, size)
+            start += size
+        return joined.tobytes(), each
 
     def fill(self, data: bytes, partition: int, offset: int, queue_ms: int, request_id: str | None) -> bytes:
         """Return one answer as msgpack.
 
         Args:
-            data: The output's bytes.
+            data: The answer's part of what `data_of` returned.
             partition: The request's partition.
             offset: The request's offset in it.
             queue_ms: How long the request waited for its forward pass.
@@ -78,3 +108,8 @@ class AnswerTemplate:
         if request_id is None:
             return _FOUR_FIELDS + b"".join(body)
         return b"".join((_FIVE_FIELDS, *body, _ID_KEY, _encode(request_id)))
+
+
+def _header_of(size: int) -> bytes:
+    """Return what msgpack writes before so many bytes."""
+    return _encode(bytes(size))[: -size or None]

@@ -125,27 +125,32 @@ class AnswerWriter(Struct, frozen=True):
         Returns:
             Whether they were written.
         """
-        chosen = group.chosen
-        requests, output = chosen.requests, slices.only
-        if output is None or len(requests) < ALIKE_MIN or computed.batch_size != len(requests):
+        chosen, outputs = group.chosen, slices.of_fixed_size
+        requests, rows = chosen.requests, chosen.rows[0]
+        if not outputs or len(requests) < ALIKE_MIN or any(other != rows for other in chosen.rows):
             return False
         if not all(request.raw and request.headers is None and not request.body.outputs for request in requests):
             return False
-        lease, row_bytes, content = chosen.lease, output.row_bytes, output.content
+        lease = chosen.lease
         facts = answer_facts(self.worker, 0, 0, lease, computed=computed, pinned=chosen.pinned)
-        tensor = InferTensor(name=output.name, shape=[1, *output.inner], datatype=output.datatype, data=b"")
+        tensors = [
+            InferTensor(name=output.name, shape=[rows, *output.inner], datatype=output.datatype, data=b"")
+            for output in outputs
+        ]
+        sizes = [rows * output.row_bytes for output in outputs]
         try:
-            fill = AnswerTemplate(self.model_name, lease.model_version, tensor, row_bytes, facts).fill
+            template = AnswerTemplate(self.model_name, lease.model_version, tensors, sizes, facts)
         except ValueError:
             return False
-        content_type, started_ms, tag = _CONTENT_TYPES[True], group.started_ms, self.tags.tag
+        data, each = template.data_of([output.content for output in outputs], len(requests))
+        fill, content_type, started_ms, tag = template.fill, _CONTENT_TYPES[True], group.started_ms, self.tags.tag
         start = 0
         for index, request in zip(chosen.indexes, requests, strict=True):
             record = request.record
             partition, offset = record.partition, record.offset
             queue_ms = max(0, round(started_ms - record.timestamp_ms))
-            value = fill(content[start : start + row_bytes], partition, offset, queue_ms, request.body.id)
-            start += row_bytes
+            value = fill(data[start : start + each], partition, offset, queue_ms, request.body.id)
+            start += each
             headers: Headers = [
                 content_type,
                 (_REQUEST_OFFSET, b"%d" % offset),

@@ -4,13 +4,20 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
+from msgspec import Struct
 
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.batches.batches import Group, RefusedRequest
 from hotswap_stream.workers.inference.requests.number_lists import all_exact, pack_numbers
 from hotswap_stream.workers.inference.requests.requests import Request
-from hotswap_stream.workers.inference.requests.tensors import NUMPY_DTYPES, Array, WrongInputError, read_inputs
+from hotswap_stream.workers.inference.requests.tensors import (
+    NUMPY_DTYPES,
+    ROWS_MAX,
+    Array,
+    WrongInputError,
+    read_inputs,
+)
 
 
 def group_requests(
@@ -41,16 +48,14 @@ def group_requests(
     groups: list[Group] = []
     uniform = _uniform(lease, readable)
     if uniform is not None:
-        chosen, array = uniform
-        fast = {index for index, _ in chosen}
+        fast = {index for index, _ in uniform.chosen}
         readable = [item for item in readable if item[0] not in fast]
-        chosen, array = _keep_finite(manifest, chosen, array, refused)
-        if chosen:
-            of_requests = [request for _, request in chosen]
-            inputs = {manifest.inputs[0].name: array}
-            groups.append(
-                Group(lease, of_requests, [index for index, _ in chosen], [1] * len(chosen), inputs, probes, pinned)
-            )
+        uniform = _keep_finite(manifest, uniform, refused)
+        if uniform.chosen:
+            of_requests = [request for _, request in uniform.chosen]
+            indexes = [index for index, _ in uniform.chosen]
+            inputs = {manifest.inputs[0].name: uniform.array}
+            groups.append(Group(lease, of_requests, indexes, uniform.rows, inputs, probes, pinned))
     by_shape: dict[tuple[tuple[int, ...], ...], list[tuple[int, Request, dict[str, Array]]]] = {}
     for index, request in readable:
         try:
@@ -87,18 +92,26 @@ def unknown_output(request: Request, manifest: ArtifactManifest) -> RefusedReque
     return None
 
 
-def _uniform(lease: Lease, requests: Sequence[tuple[int, Request]]) -> tuple[list[tuple[int, Request]], Array] | None:
-    """Do the common case without Python work per tensor: one input, one row, bytes or a flat list of the declared size.
+class _Uniform(Struct, frozen=True, gc=False):
+    """Requests whose tensors need no look of their own, and their rows in one array."""
+
+    chosen: list[tuple[int, Request]]
+    rows: list[int]
+    array: Array
+    """As many rows as the padded pass has; those after the requests' are zero."""
+
+
+def _uniform(lease: Lease, requests: Sequence[tuple[int, Request]]) -> _Uniform | None:
+    """Do the common case without Python work per tensor: one input, as bytes or a flat list of the size of its rows.
 
     Returns:
-        The requests of that kind, and their rows: an array with as many rows as the padded pass has; those after the
-        requests' are zero. None if there are no such requests.
+        The requests of that kind; None if there are none.
     """
     manifest = lease.model.manifest
     if len(manifest.inputs) != 1 or not manifest.has_rows:
         return None
     spec = manifest.inputs[0]
-    inner = spec.shape[1:]
+    inner = list(spec.shape[1:])
     if spec.datatype == "BYTES" or spec.shape[0] not in (-1, 1) or -1 in inner:
         return None
     dtype = NUMPY_DTYPES[spec.datatype]
@@ -106,57 +119,69 @@ def _uniform(lease: Lease, requests: Sequence[tuple[int, Request]]) -> tuple[lis
     for size in inner:
         elements *= size
     row_bytes = elements * dtype.itemsize
+    rows_max = ROWS_MAX if spec.shape[0] == -1 else 1
     packed = False
     chosen: list[tuple[int, Request]] = []
+    rows: list[int] = []
     chunks: list[bytes] = []
-    name, datatype, shape = spec.name, spec.datatype, [1, *inner]
+    name, datatype, one = spec.name, spec.datatype, [1, *inner]
     for item in requests:
         tensors = item[1].body.inputs
         tensor = tensors[0]
         data = tensor.data
-        if len(tensors) != 1 or tensor.shape != shape or tensor.name != name or tensor.datatype != datatype:
+        if len(tensors) != 1 or tensor.name != name or tensor.datatype != datatype:
             continue
+        count = 1
+        if tensor.shape != one:
+            count, *rest = tensor.shape or (0,)
+            if not 1 <= count <= rows_max or rest != inner:
+                continue
         if type(data) is list:
-            chunk = pack_numbers(datatype, data, elements)
+            chunk = pack_numbers(datatype, data, count * elements)
             if chunk is None:
                 continue
             packed = True
         else:
             chunk = cast(bytes, data)
-            if len(chunk) != row_bytes:
+            if len(chunk) != count * row_bytes:
                 continue
         chosen.append(item)
+        rows.append(count)
         chunks.append(chunk)
     if not chosen:
         return None
-    rows = max(len(chunks), lease.model.padded_rows(len(chunks)))
-    chunks.append(bytes((rows - len(chunks)) * row_bytes))
+    filled = sum(rows)
+    padded = max(filled, lease.model.padded_rows(filled))
+    chunks.append(bytes((padded - filled) * row_bytes))
     # One copy, into memory that may be written to: what torch wants
-    array: Array = np.frombuffer(bytearray().join(chunks), dtype=dtype).reshape(rows, *inner)
+    array: Array = np.frombuffer(bytearray().join(chunks), dtype=dtype).reshape(padded, *inner)
     if packed and not all_exact(array):
         # Seldom: then none of the lists goes this way.
         return _uniform(lease, [item for item in requests if type(item[1].body.inputs[0].data) is bytes])
-    return chosen, array
+    return _Uniform(chosen, rows, array)
 
 
-def _keep_finite(
-    manifest: ArtifactManifest,
-    chosen: list[tuple[int, Request]],
-    array: Array,
-    refused: dict[int, RefusedRequest],
-) -> tuple[list[tuple[int, Request]], Array]:
-    """Keep the requests whose row is finite, if the manifest wants that; the others go to `refused`."""
+def _keep_finite(manifest: ArtifactManifest, found: _Uniform, refused: dict[int, RefusedRequest]) -> _Uniform:
+    """Keep the requests whose rows are finite, if the manifest wants that; the others go to `refused`."""
+    array = found.array
     if manifest.allow_non_finite or array.dtype.kind != "f":
-        return chosen, array
+        return found
     finite = np.isfinite(array)
     if finite.all():
-        return chosen, array
+        return found
     spec: TensorSpec = manifest.inputs[0]
-    good: Array = np.all(finite.reshape(len(array), -1), axis=1)[: len(chosen)]
-    for (index, _), fine in zip(chosen, good, strict=True):
+    filled = sum(found.rows)
+    of_rows = np.all(finite.reshape(len(array), -1), axis=1)[:filled]
+    starts = np.cumsum([0, *found.rows[:-1]])
+    good: list[bool] = np.logical_and.reduceat(of_rows, starts).tolist()
+    for (index, _), fine in zip(found.chosen, good, strict=True):
         if not fine:
             refused[index] = RefusedRequest(
                 "wrong-input",
                 f"input {spec.name!r} holds NaN or infinity, which the model's manifest does not allow",
             )
-    return [item for item, fine in zip(chosen, good, strict=True) if fine], array[: len(good)][good]
+    return _Uniform(
+        [item for item, fine in zip(found.chosen, good, strict=True) if fine],
+        [rows for rows, fine in zip(found.rows, good, strict=True) if fine],
+        array[:filled][np.repeat(good, found.rows)],
+    )
