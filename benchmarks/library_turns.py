@@ -14,7 +14,7 @@ ROUNDS = 3
 
 
 class Turns(Struct, frozen=True):
-    """Answers, and rows of the library, per second, of each turn."""
+    """Rows of the worker, and of the library, per second, of each turn."""
 
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
@@ -32,36 +32,38 @@ class Turns(Struct, frozen=True):
             "ours": round(median(self.ours)),
             "compared_with": compared_with,
             "comparison": round(median(self.theirs)),
-            "unit": "answers/s",
+            "unit": "rows/s",
             "ratio": round(self.ratio, 3),
             "aim": f">= {aim}",
             "holds": self.ratio >= aim,
-            "requests": count,
+            "rows": count,
             "executor": self.executor,
         }
 
 
 async def turns(
-    settings: Settings, content: bytes, count: int, rate: Callable[[], float], rounds: int = ROUNDS
+    settings: Settings, content: bytes, count: int, rate: Callable[[], float], *, rows: int = 1, rounds: int = ROUNDS
 ) -> Turns:
     """Put an artifact into production, and let its worker and its library compute in turns.
 
     Args:
         settings: Of a running broker.
         content: The artifact.
-        count: Requests of a round, of one row each.
+        count: Rows of a round.
         rate: Computes as many rows with the library, and returns the rows per second.
+        rows: Of one request.
         rounds: How many turns both have.
     """
-    worker = WorkerRounds(await put_artifact_into_production(settings, "published", content))
-    await worker.settle(min(count // 4, WARM_UP_REQUESTS))
+    worker = WorkerRounds(await put_artifact_into_production(settings, "published", content), rows=rows)
+    requests = count // rows
+    await worker.settle(min(requests // 4, WARM_UP_REQUESTS))
     ours: list[float] = []
     theirs: list[float] = []
     executor = ""
     for _ in range(rounds):
-        await worker.fill(count)
-        counted = await worker.answered(count)
-        ours.append(counted.per_s)
+        await worker.fill(requests)
+        counted = await worker.answered(requests)
+        ours.append(counted.per_s * rows)
         executor = facts_of(counted).executor or ""
         theirs.append(await asyncio.to_thread(rate))
     return Turns(tuple(ours), tuple(theirs), executor)

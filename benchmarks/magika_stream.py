@@ -35,7 +35,7 @@ OPTIONS: dict[str, Batching | None] = {"magika_stream": "rows", "magika_stream_o
 
 
 def run(count: int = 1_000) -> list[dict[str, object]]:
-    """Return the medians of the rounds, answers/s."""
+    """Return the medians of the rounds, rows/s."""
     return [
         asyncio.run(_measure(batching, count)).row(
             name, f"ONNX Runtime alone, batches of {BATCH_ROWS} rows in memory", AIM, count

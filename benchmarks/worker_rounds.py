@@ -38,10 +38,13 @@ DISTINCT = 256
 
 
 class WorkerRounds:
-    """Rounds over the topics of the stage's model. `json`: requests as JSON instead of msgpack."""
+    """Rounds over the topics of the stage's model.
 
-    def __init__(self, stage: Served, *, json: bool = False) -> None:
-        self._stage, self._json = stage, json
+    `json`: requests as JSON instead of msgpack. `rows`: of each request.
+    """
+
+    def __init__(self, stage: Served, *, json: bool = False, rows: int = 1) -> None:
+        self._stage, self._json, self._rows = stage, json, rows
         topics = Topics(stage.settings.topic_prefix)
         servers, partitions = str(stage.settings.kafka_bootstrap_servers), stage.settings.request_partitions
         self.requests = Stream(servers, topics.requests(stage.model_name), partitions)
@@ -87,26 +90,27 @@ class WorkerRounds:
     def bodies(self, count: int) -> Iterator[bytes]:
         """Return requests with ids of their own."""
         self._round += 1
-        return request_bodies(self._stage.manifest, count, json=self._json, prefix=f"{self._round}-")
+        prefix = f"{self._round}-"
+        return request_bodies(self._stage.manifest, count, json=self._json, prefix=prefix, rows=self._rows)
 
 
 def request_bodies(
-    manifest: ArtifactManifest, count: int, *, json: bool = False, prefix: str | None = ""
+    manifest: ArtifactManifest, count: int, *, json: bool = False, prefix: str | None = "", rows: int = 1
 ) -> Iterator[bytes]:
-    """Return requests of one row of random numbers. `prefix`: of their ids; None: without ids."""
+    """Return requests of some rows of random numbers. `prefix`: of their ids; None: without ids."""
     encode = (msgspec.json.Encoder() if json else msgspec.msgpack.Encoder()).encode
-    tensors = list(_tensors(manifest, min(count, DISTINCT), json=json))
+    tensors = list(_tensors(manifest, min(count, DISTINCT), rows, json=json))
     for number in range(count):
         request_id = None if prefix is None else f"{prefix}{number:012d}"
         yield encode(InferRequest(inputs=tensors[number % len(tensors)], id=request_id))
 
 
-def _tensors(manifest: ArtifactManifest, count: int, *, json: bool) -> Iterable[list[InferTensor]]:
+def _tensors(manifest: ArtifactManifest, count: int, rows: int, *, json: bool) -> Iterable[list[InferTensor]]:
     random = np.random.default_rng(0)
     for _ in range(count):
         inputs = []
         for spec in manifest.inputs:
-            shape = [1, *spec.shape[1:]]
+            shape = [rows, *spec.shape[1:]]
             below = INTEGERS_BELOW.get(spec.datatype)
             array = (
                 random.random(shape, dtype=np.float32)
