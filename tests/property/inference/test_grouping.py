@@ -1,13 +1,14 @@
 """Requests share a pass as they would be read one by one, whatever rows they have and however these are written."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hotswap_events.inference import InferRequest, InferTensor
-from hotswap_stream.adapters.models.loaded_model import PaddedModel
+from hotswap_stream.adapters.onnx.loading import OnnxLoadedModel
 from hotswap_stream.adapters.onnx.session import OnnxGraphExecutor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.swap.lease import Lease
@@ -30,7 +31,7 @@ SIZES = (1, 2, 4, 8)
 @cache
 def lease() -> Lease:
     executor = OnnxGraphExecutor(MANIFEST, {"model.onnx": memoryview(linear())})
-    return Lease("v1", "sha256:" + "0" * 64, 0, PaddedModel(MANIFEST, executor, SIZES))
+    return Lease("v1", "sha256:" + "0" * 64, 0, OnnxLoadedModel(MANIFEST, executor, SIZES))
 
 
 numbers = st.floats(width=32, allow_nan=True, allow_infinity=True) | st.integers(-3, 3).map(float)
@@ -42,17 +43,17 @@ def tensors(draw: st.DrawFn) -> InferTensor:
     columns = draw(st.just(4) | st.integers(0, 5))
     values = draw(st.lists(numbers, min_size=4, max_size=4))
     array = np.resize(np.array(values, np.float32), (rows, columns))
-    data = draw(st.sampled_from(["bytes", "flat", "nested", "cut"]))
+    forms: dict[str, list[Any] | bytes] = {
+        "bytes": array.tobytes(),
+        "flat": array.ravel().tolist(),
+        "nested": array.tolist(),
+        "cut": array.tobytes()[:-1],
+    }
     return InferTensor(
         name=draw(st.sampled_from(["x", "x", "x", "other"])),
         shape=draw(st.sampled_from([[rows, columns], [rows, columns], [rows], [], [1, rows, columns]])),
         datatype=draw(st.sampled_from(["FP32", "FP32", "FP32", "FP64"])),
-        data={
-            "bytes": array.tobytes(),
-            "flat": array.ravel().tolist(),
-            "nested": array.tolist(),
-            "cut": array.tobytes()[:-1],
-        }[data],
+        data=forms[draw(st.sampled_from([*forms]))],
     )
 
 
