@@ -90,4 +90,5 @@ from hotswap_stream.bootstrap.webhooks import webhooks_by_command as webhooks_by
 from hotswap_stream.bootstrap.workers import build_worker as build_worker
 from hotswap_stream.bootstrap.workers import executor_config as executor_config
 from hotswap_stream.bootstrap.workers import model_loader as model_loader
+from hotswap_stream.bootstrap.workers import put_out_former_self as put_out_former_self
 from hotswap_stream.bootstrap.workers import reply_topics as reply_topics

@@ -112,6 +112,18 @@ def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
     )
 
 
+async def put_out_former_self(settings: Settings, worker: str) -> None:
+    """Give what a worker of this name had before it died to others, where there are any: the first thing at its start.
+
+    Args:
+        settings: The environment to work in.
+        worker: Name of the worker, unique and the same after a restart.
+    """
+    from hotswap_stream.workers.inference import former_self
+
+    await former_self.put_out_former_self(connection(settings).client_options(), topics(settings), worker)
+
+
 async def build_worker(settings: Settings, worker: str, model_names: frozenset[str] | None = None) -> "InferenceWorker":
     """Return an inference worker, not started. It creates the control topics if they are missing.
 

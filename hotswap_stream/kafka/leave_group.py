@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 from aiokafka.errors import KafkaError, for_code
-from aiokafka.protocol.admin import DescribeGroupsRequest
+from aiokafka.protocol.admin import DescribeGroupsRequest, ListGroupsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int16, Int32, Schema, String
 
@@ -71,6 +71,44 @@ async def put_out_of_group(client_options: Mapping[str, Any], group: str, instan
         return str(members[0][0]) if len(members) == 1 else None
 
     await _leave(client_options, group, instance, member_of)
+
+
+async def leave_where_others_are(client_options: Mapping[str, Any], prefix: str, instance: str) -> list[str]:
+    """Make what was the member `instance` leave the groups that have other members, too, and return those groups.
+
+    It is for a process that was started again by the name of one that died: what that one had is given to others at
+    once, and not when this one can join. Where nobody else is, it stays a member: there is nobody to take its place,
+    and a group that is empty for a moment waits for more members before it begins again. Best effort, as `leave_group`.
+
+    Args:
+        client_options: Of the cluster.
+        prefix: How the names of the groups begin.
+        instance: Its `group.instance.id`, which must be its client id, too.
+    """
+    left = []
+    client = AIOKafkaClient(**client_options)
+    try:
+        await client.bootstrap()
+        for broker in client.cluster.brokers():
+            # A broker tells of those groups alone that it coordinates
+            listed = await client.send(broker.nodeId, ListGroupsRequest(), group=ConnectionGroup.COORDINATION)
+            groups = [group for group, *_ in listed.groups if group.startswith(prefix)]
+            if not groups:
+                continue
+            told = await client.send(broker.nodeId, DescribeGroupsRequest(groups), group=ConnectionGroup.COORDINATION)
+            for code, group, _state, _type, _protocol, members, *_ in told.groups:
+                own = [member for member, client_id, *_ in members if client_id == instance]
+                if code or len(own) != 1 or len(members) == 1:
+                    continue
+                request = _LeaveGroup(group, instance, str(own[0]))
+                response = await client.send(broker.nodeId, request, group=ConnectionGroup.COORDINATION)
+                if not any([response.error_code, *(code for _, _, code in response.members)]):
+                    left.append(str(group))
+    except KafkaError as error:
+        _log.warning("group_not_left", group=f"{prefix}*", instance=instance, error=repr(error))
+    finally:
+        await client.close()
+    return left
 
 
 async def _nobody() -> str:

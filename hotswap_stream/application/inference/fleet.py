@@ -203,6 +203,10 @@ class FleetFold:
             if now_s - heard.heard_s <= FORGET_SECONDS
         )
 
+    def has(self, model_name: str, worker: str) -> bool:
+        """Return whether a worker spoke of a model and did not take it back."""
+        return worker in self._records.get(model_name, {})
+
     def last_words(self, model_name: str) -> dict[str, float]:
         """Return when the last record of each worker that answers partitions of a model was appended."""
         of_model = self._records.get(model_name, {})

@@ -59,6 +59,8 @@ def worker(
         from hotswap_stream.home.pulse import Pulse
 
         stop, called = stop_on_signals(), name or _default_name()
+        # First of all: others answer while this one reads the log and loads its models.
+        await bootstrap.put_out_former_self(settings, called)
         started = await bootstrap.build_worker(settings, called, frozenset(model) if model else None)
         pulse, shown = Pulse(settings.home, "worker", called), AsyncExitStack()
         try:

@@ -42,8 +42,8 @@ class FallenWorkers:
         """Model and worker → when its last word was appended."""
 
     def has(self, model_name: str, worker: str) -> bool:
-        """Return whether a worker of the model is taken for dead now. For any thread."""
-        return (model_name, worker) in self._put_out
+        """Return whether a worker of the model is taken for dead now, or has said goodbye. For any thread."""
+        return (model_name, worker) in self._put_out or self._fleet.gone(model_name, worker)
 
     def start(self) -> None:
         """Begin to look."""

@@ -115,6 +115,14 @@ class Fleet:
         workers = self._fold.workers(model_name, time.monotonic())
         return [worker for worker in workers if worker.live and worker.worker != self._worker]
 
+    def gone(self, model_name: str, worker: str) -> bool:
+        """Return whether a worker says nothing of a model any more, or never did. For any thread.
+
+        It does before it joins the group, and takes that back when it has given everything up, or when it is started
+        again after it died.
+        """
+        return self.known and not self._fold.has(model_name, worker)
+
     def fallen(self, model_name: str) -> dict[str, float]:
         """Return the other workers of a model that seem to be dead, and when their last word was appended.
 

@@ -42,7 +42,7 @@ class ServedModel(Struct, kw_only=True):
     """Called in the event loop when the fleet should hear something new of the model."""
     make_windows_topic: Callable[[str], Awaitable[None]]
     is_fallen: Callable[[str], bool]
-    """Whether a worker is taken for dead. For any thread."""
+    """Whether a worker is taken for dead, or has said goodbye. For any thread."""
     loop: ModelLoop | None = None
     partitions: tuple[int, ...] = ()
     computing_since_s: float | None = None
@@ -80,7 +80,7 @@ class ServedModel(Struct, kw_only=True):
             await self.registry.catch_up()
 
     def fallen(self, worker: str) -> bool:
-        """Return whether another worker is taken for dead. For any thread."""
+        """Return whether another worker is taken for dead, or has said goodbye. For any thread."""
         return self.is_fallen(worker)
 
     async def ensure_windows_topic(self) -> None:

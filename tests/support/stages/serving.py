@@ -149,7 +149,7 @@ class Stage:
             await consumer.stop()
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator["Answers"]:
+    async def reading(self, partitions: int = PARTITIONS) -> AsyncIterator["Answers"]:
         """All answers of the model as they come, from the first on."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.settings.kafka_bootstrap_servers,
@@ -158,8 +158,8 @@ class Stage:
             isolation_level="read_committed",
         )
         await consumer.start()
-        consumer.assign([TopicPartition(self.topics.responses(MODEL), number) for number in range(PARTITIONS)])
-        answers = Answers(consumer)
+        consumer.assign([TopicPartition(self.topics.responses(MODEL), number) for number in range(partitions)])
+        answers = Answers(consumer, partitions)
         task = asyncio.create_task(answers.read())
         try:
             yield answers
@@ -172,8 +172,8 @@ class Stage:
 class Answers:
     """Answers by partition, in order."""
 
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        self.by_partition: list[list[dict[str, Any]]] = [[] for _ in range(PARTITIONS)]
+    def __init__(self, consumer: AIOKafkaConsumer, partitions: int) -> None:
+        self.by_partition: list[list[dict[str, Any]]] = [[] for _ in range(partitions)]
         self._consumer = consumer
 
     async def read(self) -> None:

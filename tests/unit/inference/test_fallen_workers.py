@@ -52,3 +52,11 @@ def test_who_answers_no_partition_is_left_alone() -> None:
 def test_my_words_are_kept_in_bounds_however_many_models_i_have() -> None:
     fleet = heard([("me", number / 1_000) for number in range(5_000)])
     assert 2 <= len(fleet._echoes) <= 16
+
+
+def test_who_said_goodbye_is_gone_and_who_is_not_heard_may_only_be_unknown() -> None:
+    fleet = heard([("other", 0.5), ("me", 1)])
+    assert not fleet.gone(MODEL, "other")
+    fleet._read(f"other/{MODEL}".encode(), None, 2)
+    assert fleet.gone(MODEL, "other")
+    assert not heard([("third", 0.5)]).gone(MODEL, "other"), "my own words do not come back: I know nothing"
