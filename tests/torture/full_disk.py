@@ -36,7 +36,8 @@ async def run_with_full_disk(arguments: list[str], environment: dict[str, str], 
     """A Python program that can write no file longer than this; its exit code and what it printed."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _LIMITED, str(bytes_max), *arguments),
-        env=environment,
+        # Python 3.11 leaves what it could write of a module's compiled code for whoever imports that module next.
+        env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
