@@ -2,26 +2,36 @@
 
 import math
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import field
 
 from hotswap_stream.errors import ConfigurationError
+from hotswap_stream.kafka_settings import KAFKA_SECRETS, KafkaSettings
+from hotswap_stream.secret_files import with_secret_files
 from hotswap_stream.service_links import service_links
 
 PREFIX = "HOTSWAP_"
 
-API_KEY_CHARACTERS_MIN = 8
 ANSWERS_KEY_CHARACTERS_MIN = 16
 ANSWERS_KEYS_MAX = 4
 
-_HOST_NAME = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
-
-_SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SECRETS = KAFKA_SECRETS | {
+    "answers_key",
+    "artifacts_s3_secret_access_key",
+    "api_keys",
+    "api_key",
+    "webhook_urls",
+    "webhook_secret",
+    "webhook_secrets",
+    "mlflow_tracking_uri",
+    "mlflow_tracking_token",
+    "mlflow_webhook_secret",
+}
+"""Settings that are never shown. Each may stand in a file that `HOTSWAP_<NAME>_FILE` names."""
 
 
 def _default_home() -> Path:
@@ -38,16 +48,9 @@ def environment_variables() -> Mapping[str, str]:
     return os.environ
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class Settings(KafkaSettings, frozen=True, kw_only=True):
     """Every setting with its default; the variable is the field's name in upper case after `HOTSWAP_`."""
 
-    kafka_bootstrap_servers: str | None = None
-    """The cluster to use. Unset: commands use, or start, the embedded broker."""
-    kafka_security_protocol: _SecurityProtocol = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    kafka_sasl_username: str | None = None
-    kafka_sasl_password: str | None = None
-    kafka_ssl_ca_file: str | None = None
     topic_prefix: str = "hotswap"
     """One environment: two prefixes live side by side on one cluster."""
     home: Path = field(default_factory=_default_home)
@@ -234,21 +237,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_format: Literal["console", "json"] = "console"
 
     def __repr__(self) -> str:
-        secret = {
-            "kafka_sasl_password",
-            "answers_key",
-            "artifacts_s3_secret_access_key",
-            "api_keys",
-            "api_key",
-            "webhook_urls",
-            "webhook_secret",
-            "webhook_secrets",
-            "mlflow_tracking_uri",
-            "mlflow_tracking_token",
-            "mlflow_webhook_secret",
-        }
         shown = ", ".join(
-            f"{name}={'***' if name in secret and getattr(self, name) else repr(getattr(self, name))}"
+            f"{name}={'***' if name in SECRETS and getattr(self, name) else repr(getattr(self, name))}"
             for name in self.__struct_fields__
         )
         return f"Settings({shown})"
@@ -270,6 +260,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         for name, value in source.items()
         if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_") and value != "" and name not in links
     }
+    values = with_secret_files(values, SECRETS, PREFIX)
     known = Settings.__struct_fields__
     for name in values:
         if name not in known:
@@ -297,36 +288,13 @@ def passed_over(environment: Mapping[str, str] | None = None) -> frozenset[str]:
 
 
 def api_key_here() -> str | None:
-    """Return what Python programs show as their key where they name none, so that it stands in no program."""
-    return os.environ.get(f"{PREFIX}API_KEY") or None
+    """Return what Python programs show as their key where they name none, so that it stands in no program.
 
-
-def parse_api_keys(text: str | None) -> dict[str, str]:
-    """Return name → key of `HOTSWAP_API_KEYS`. ConfigurationError, which shows no key, if it does not fit."""
-    keys: dict[str, str] = {}
-    for position, pair in enumerate(filter(None, (part.strip() for part in (text or "").split(","))), start=1):
-        name, separator, key = (part.strip() for part in pair.partition(":"))
-        if not separator or not name or len(key) < API_KEY_CHARACTERS_MIN:
-            raise ConfigurationError(
-                f"{PREFIX}API_KEYS: entry {position} is not 'name:key' with a key of at least "
-                f"{API_KEY_CHARACTERS_MIN} characters"
-            )
-        if name in keys:
-            raise ConfigurationError(f"{PREFIX}API_KEYS: the name {name!r} stands there twice")
-        keys[name] = key
-    return keys
-
-
-def parse_allowed_hosts(text: str | None) -> tuple[str, ...]:
-    """Return the names of `HOTSWAP_API_ALLOWED_HOSTS`. ConfigurationError if one does not fit."""
-    names = tuple(filter(None, (part.strip() for part in (text or "").split(","))))
-    for name in names:
-        if not _HOST_NAME.fullmatch(name):
-            raise ConfigurationError(
-                f"{PREFIX}API_ALLOWED_HOSTS: {name[:200]!r} is not a name such as 'hotswap-api' or '*.example.com', "
-                "without scheme and port, and not '*'"
-            )
-    return names
+    Raises:
+        ConfigurationError: `HOTSWAP_API_KEY_FILE` names no file with a key.
+    """
+    here = {"api_key": os.environ.get(f"{PREFIX}API_KEY"), "api_key_file": os.environ.get(f"{PREFIX}API_KEY_FILE")}
+    return with_secret_files({name: value for name, value in here.items() if value}, SECRETS, PREFIX).get("api_key")
 
 
 def _decode_path(wanted: type, value: object) -> object:
@@ -341,6 +309,9 @@ def child_environment(settings: Settings) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     for name in Settings.__struct_fields__:
         value = getattr(settings, name)
-        if value is not None:
+        file = f"{PREFIX}{name.upper()}_FILE"
+        if value is not None and name in SECRETS and os.environ.get(file):
+            environment[file] = os.environ[file]  # what stands in a file does not come into a variable
+        elif value is not None:
             environment[f"{PREFIX}{name.upper()}"] = str(value)
     return environment

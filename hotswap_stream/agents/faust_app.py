@@ -18,7 +18,6 @@ on faust-streaming 0.15.3:
 """
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -26,6 +25,7 @@ import faust
 import faust.streams
 import structlog
 from aiokafka.errors import KafkaError
+from faust.auth import OAuthCredentials
 from faust.exceptions import ProducerSendError
 
 from hotswap_stream.agents.contained_faust import ContainedApp, ContainedTableManager
@@ -249,38 +249,19 @@ def _inbound(message: Any) -> InboundRecord:
 
 
 def _credentials(access: KafkaAccess) -> Any:
-    """Return Faust's word for the cluster's security; None for none.
-
-    Raises:
-        ConfigurationError: Something is missing or unknown, which the message says.
-    """
-    protocol = access.security_protocol
-    if protocol == "PLAINTEXT":
-        return None
-    if protocol not in ("SSL", "SASL_PLAINTEXT", "SASL_SSL"):
-        raise ConfigurationError(
-            f"security protocol {protocol!r} is not one of PLAINTEXT, SSL, SASL_PLAINTEXT and SASL_SSL"
-        )
-    context = _tls(access.ssl_ca_file) if protocol.endswith("SSL") else None
-    if protocol == "SSL":
-        return faust.SSLCredentials(context)
-    if not access.sasl_username or not access.sasl_password:
-        raise ConfigurationError(f"{protocol} needs a SASL user name and password; set both")
-    try:
-        return faust.SASLCredentials(
-            username=access.sasl_username,
-            password=access.sasl_password,
-            ssl_context=context,
-            mechanism=access.sasl_mechanism,
-        )
-    except ValueError as error:
-        raise ConfigurationError(
-            f"SASL mechanism {access.sasl_mechanism!r} is not one of PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512"
-        ) from error
-
-
-def _tls(ca_file: str | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"the file of trusted authorities {ca_file!r} cannot be read: {error}") from error
+    """Return Faust's word for the cluster's security; None for none. ConfigurationError."""
+    options = access.client_options()
+    context = options.get("ssl_context")
+    match access.security_protocol:
+        case "PLAINTEXT":
+            return None
+        case "SSL":
+            return faust.SSLCredentials(context)
+    if "sasl_oauth_token_provider" in options:
+        return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
+    return faust.SASLCredentials(
+        username=options["sasl_plain_username"],
+        password=options["sasl_plain_password"],
+        ssl_context=context,
+        mechanism=options["sasl_mechanism"],
+    )

@@ -38,7 +38,8 @@ from hotswap_stream.domain.versions.tag_rules import wrong_alias
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.home import scrape_targets
 from hotswap_stream.home.session_file import SessionFile
-from hotswap_stream.settings import Settings, parse_allowed_hosts, parse_api_keys
+from hotswap_stream.listed_settings import parse_allowed_hosts, parse_api_keys
+from hotswap_stream.settings import Settings
 
 _log = structlog.get_logger(__name__)
 

@@ -1,5 +1,6 @@
 """What every part stands on: the cluster, the names of the topics, and what this machine remembers of the log."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,8 @@ from hotswap_stream.home import broker_announcement as announcement
 from hotswap_stream.home.broker_condition import ConditionWatch
 from hotswap_stream.home.log_memory import HomeLogMemory
 from hotswap_stream.kafka.connection import KafkaConnection
+from hotswap_stream.kafka.security.tls import TlsFiles
+from hotswap_stream.kafka.security.tokens import TokenEndpoint, TokenFile, TokenSource
 from hotswap_stream.settings import ANSWERS_KEY_CHARACTERS_MIN, ANSWERS_KEYS_MAX, PREFIX, Settings
 
 
@@ -48,8 +51,38 @@ def connection(settings: Settings) -> KafkaConnection:
         sasl_mechanism=settings.kafka_sasl_mechanism,
         sasl_username=settings.kafka_sasl_username,
         sasl_password=settings.kafka_sasl_password,
-        ssl_ca_file=settings.kafka_ssl_ca_file,
+        tokens=_tokens(settings) if settings.kafka_sasl_mechanism == "OAUTHBEARER" else None,
+        tls=TlsFiles(
+            ca_file=settings.kafka_ssl_ca_file,
+            certificate_file=settings.kafka_ssl_certificate_file,
+            key_file=settings.kafka_ssl_key_file,
+            key_password=settings.kafka_ssl_key_password,
+        ),
     )
+
+
+def _tokens(settings: Settings) -> TokenSource | None:
+    """Return where tokens come from; None where no setting says. ConfigurationError."""
+    if settings.kafka_oauth_token_file is not None:
+        if settings.kafka_oauth_token_url is not None:
+            raise ConfigurationError(
+                "HOTSWAP_KAFKA_OAUTH_TOKEN_FILE and HOTSWAP_KAFKA_OAUTH_TOKEN_URL exclude each other: unset one"
+            )
+        return TokenFile(settings.kafka_oauth_token_file)
+    url, client_id, secret = (
+        settings.kafka_oauth_token_url,
+        settings.kafka_oauth_client_id,
+        settings.kafka_oauth_client_secret,
+    )
+    if not url or not client_id or not secret:
+        return None
+    return _token_endpoint(url, client_id, secret, settings.kafka_oauth_scope, settings.kafka_oauth_ca_file)
+
+
+@lru_cache(maxsize=8)
+def _token_endpoint(url: str, client_id: str, secret: str, scope: str | None, ca_file: str | None) -> TokenEndpoint:
+    """Return the one that all connections of this process share, so that they share its token, too."""
+    return TokenEndpoint(url, client_id, secret, scope, ca_file)
 
 
 def announce_broker(settings: Settings, bootstrap_servers: str, data_dir: Path | None = None) -> None:

@@ -13,6 +13,7 @@ LOG_FILE_NAME = "broker.{generation}.log"
 # A broker that was killed may come back only when its former session has ended: 3.8 s after a kill instead of 10.8.
 _SESSION_TIMEOUT_MS = 3_000
 _HEARTBEAT_MS = 500
+_LISTENERS = ("listeners", "advertised.listeners", "listener.security.protocol.map")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,13 @@ class NodePorts:
 def broker_properties(
     node: NodePorts, cluster: Sequence[NodePorts], data_dir: Path, overrides: Mapping[str, str]
 ) -> dict[str, object]:
-    """Return Kafka's `server.properties` for one combined broker and controller in `cluster`; `overrides` win."""
+    """Return Kafka's `server.properties` for one combined broker and controller in `cluster`.
+
+    `overrides` win, but listeners of theirs come beside our own, which the nodes and we need.
+    """
     replicas = min(3, len(cluster))
     in_sync_min = 2 if replicas >= 3 else 1
-    return {
+    values: dict[str, object] = {
         "process.roles": "broker,controller",
         "node.id": node.node_id,
         "controller.quorum.voters": ",".join(f"{peer.node_id}@{HOST}:{peer.controller_port}" for peer in cluster),
@@ -70,8 +74,9 @@ def broker_properties(
         "num.network.threads": 2,
         "num.io.threads": 4,
         "num.recovery.threads.per.data.dir": 1,
-        **overrides,
     }
+    beside = {name: f"{values[name]},{overrides[name]}" for name in _LISTENERS if name in overrides}
+    return {**values, **overrides, **beside}
 
 
 def logging_properties(log_dir: Path) -> dict[str, object]:

@@ -46,7 +46,7 @@ class EmbeddedKafka:
         cache_dir: Where Kafka's jars and the start cache lie, shared by all.
         repository_url: A Maven repository in place of Maven Central.
         jvm_options: Win over the defaults.
-        kafka_options: Win over the defaults.
+        kafka_options: Win over the defaults; listeners come beside those that are there anyway.
         use_start_cache: Start from the JVM's cache, and build it in the background after the first start.
     """
 

@@ -130,7 +130,7 @@ def add(
         str | None, typer.Option(help="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.", show_default=False)
     ] = None,
     sasl_mechanism: Annotated[
-        str | None, typer.Option(help="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.", show_default=False)
+        str | None, typer.Option(help="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER.", show_default=False)
     ] = None,
     sasl_username: Annotated[str | None, typer.Option(help="User on the cluster.", show_default=False)] = None,
     sasl_password_variable: Annotated[
@@ -138,6 +138,13 @@ def add(
     ] = None,
     ca_file: Annotated[
         str | None, typer.Option(help="Certificates that the cluster's must be signed by.", show_default=False)
+    ] = None,
+    certificate_file: Annotated[
+        str | None, typer.Option(help="Your certificate, for clusters that ask for one.", show_default=False)
+    ] = None,
+    key_file: Annotated[str | None, typer.Option(help="The key of your certificate.", show_default=False)] = None,
+    token_file: Annotated[
+        str | None, typer.Option(help="A file with a token, for OAUTHBEARER.", show_default=False)
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Even if there is a context of this name.")] = False,
     current: Annotated[bool, typer.Option("--use", help="Let commands go there from now on.")] = False,
@@ -164,6 +171,9 @@ def add(
         "kafka_sasl_mechanism": sasl_mechanism,
         "kafka_sasl_username": sasl_username,
         "kafka_ssl_ca_file": ca_file,
+        "kafka_ssl_certificate_file": certificate_file,
+        "kafka_ssl_key_file": key_file,
+        "kafka_oauth_token_file": token_file,
     }
     variables = {"api_key": key_variable, "kafka_sasl_password": sasl_password_variable}
     made = Context(

@@ -1,23 +1,39 @@
-"""The asyncio clients of Kafka, built in one place, so that two rules hold for all of them.
+"""The asyncio clients of Kafka, built in one place, so that three rules hold for all of them.
 
 No client makes a topic. A broker with `auto.create.topics.enable` (Kafka's default) makes any topic that a client asks
 about, with the broker's settings instead of ours, unless the question says otherwise. aiokafka has no setting for that,
 so the question is changed on its way.
 
 No consumer reads what a transaction did not commit, nor waits for what only a reader of uncommitted records would see.
+
+A cluster that does not let us in, or that we do not trust, is an error that says which setting decides.
 """
 
+from time import monotonic
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
 import hotswap_stream.kafka.total_records  # noqa: F401 - whoever connects reads what others wrote, whatever it is
+from hotswap_stream.kafka.security.denied import why_denied
 
 ISOLATION_LEVEL = "read_committed"
+
+_SECURITY = (
+    "_security_protocol",
+    "_ssl_context",
+    "_sasl_mechanism",
+    "_sasl_plain_username",
+    "_sasl_plain_password",
+    "_sasl_oauth_token_provider",
+)
+
+_AT_ONCE_SECONDS = 2.0
 
 _AnyClient = TypeVar("_AnyClient")
 
@@ -32,7 +48,19 @@ class _AskingConnection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka i
 
 
 class _AskingClient(AIOKafkaClient):  # type: ignore[misc]
-    """A client all of whose connections are such."""
+    """A client all of whose connections are such, and which says why no broker lets it in."""
+
+    async def bootstrap(self) -> None:
+        began_s = monotonic()
+        try:
+            await super().bootstrap()
+        except KafkaConnectionError as error:
+            if self._security_protocol == "PLAINTEXT" and monotonic() - began_s > _AT_ONCE_SECONDS:
+                raise  # servers that are silent do not say why
+            options = {name.removeprefix("_"): getattr(self, name) for name in _SECURITY}
+            if (denied := await why_denied(self.hosts, options)) is not None:
+                raise denied from error
+            raise
 
     async def _get_conn(self, node_id: Any, **options: Any) -> Any:
         connection = await super()._get_conn(node_id, **options)

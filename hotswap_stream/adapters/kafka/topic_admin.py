@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, for_code
 
 from hotswap_events.topics import TopicSpec
 from hotswap_stream.application.topics.check import (
@@ -102,6 +102,11 @@ async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> Non
     )
     for error in response.topic_errors:
         name, code = error[0], error[1]
+        if code == TopicAuthorizationFailedError.errno:
+            raise ConfigurationError(
+                f"topic {name!r} is not there and the cluster does not let us create it: "
+                "`hotswap-stream acls` prints the access rights that each process needs"
+            )
         if code not in (0, _TOPIC_ALREADY_EXISTS):
             raise ConfigurationError(f"topic {name!r} could not be created: error {code} {error[2:]}")
         if code == 0:

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, field
 
 from hotswap_stream.cli.planes.chosen import chosen
 from hotswap_stream.errors import ConfigurationError
+from hotswap_stream.kafka_settings import KAFKA_SECRETS, KafkaSettings
 from hotswap_stream.settings import PREFIX, environment_variables
 
 FILE_NAME = "contexts.json"
@@ -19,19 +20,9 @@ CONTEXTS_MAX = 1_000
 OTHERS_MODE = 0o077
 PLACES = ("api_url", "kafka_bootstrap_servers")
 """Settings that say where commands go: by an API, or by the cluster."""
-CLUSTER_SETTINGS = (
-    "kafka_bootstrap_servers",
-    "topic_prefix",
-    "kafka_security_protocol",
-    "kafka_sasl_mechanism",
-    "kafka_sasl_username",
-    "kafka_sasl_password",
-    "kafka_ssl_ca_file",
-    "home",
-    "artifacts",
-)
+CLUSTER_SETTINGS = (*KafkaSettings.__struct_fields__, "topic_prefix", "home", "artifacts")
 API_SETTINGS = ("api_url", "api_key")
-SECRETS = ("kafka_sasl_password", "api_key")
+SECRETS = (*sorted(KAFKA_SECRETS), "api_key")
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")]
 

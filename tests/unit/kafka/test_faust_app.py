@@ -2,7 +2,7 @@
 
 import ssl
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import faust.streams
 import pytest
@@ -11,6 +11,9 @@ from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 from hotswap_stream.agents.faust_app import FaustAgents
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.kafka.connection import KafkaConnection
+from hotswap_stream.kafka.security.tls import TlsFiles
+from hotswap_stream.kafka.security.tokens import BearerToken
+from hotswap_stream.kafka_settings import SaslMechanism, SecurityProtocol
 
 
 def agents(connection: KafkaConnection) -> FaustAgents:
@@ -41,11 +44,18 @@ async def test_faust_is_contained() -> None:
     assert conf.topic_disable_leader
 
 
-@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+class Tokens:
+    """A TokenSource."""
+
+    def token(self) -> BearerToken:
+        return BearerToken("secret", 2e9)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"])
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"])
 async def test_faust_connects_as_every_other_client_does(
-    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+    protocol: SecurityProtocol,
+    mechanism: SaslMechanism,
 ) -> None:
     connection = KafkaConnection(
         bootstrap_servers="one:9092",
@@ -53,10 +63,15 @@ async def test_faust_connects_as_every_other_client_does(
         sasl_mechanism=mechanism,
         sasl_username="alice",
         sasl_password="secret",  # noqa: S106
+        tokens=Tokens() if mechanism == "OAUTHBEARER" else None,
     )
     options = dict(credentials_to_aiokafka_auth(settings(connection).broker_credentials))
     expected = connection.client_options()
     context, expected_context = options.pop("ssl_context", None), expected.pop("ssl_context", None)
+    tokens, expected_tokens = (found.pop("sasl_oauth_token_provider", None) for found in (options, expected))
+    assert (tokens is None) == (expected_tokens is None)
+    if tokens is not None:
+        assert await tokens.token() == "secret"
     assert options == {name: value for name, value in expected.items() if name != "bootstrap_servers"}
     assert (context is None) == (expected_context is None)
     if context is not None:
@@ -71,7 +86,9 @@ async def test_security_that_cannot_work_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"'.*/no-such\.pem' cannot be read"):
         settings(
             KafkaConnection(
-                bootstrap_servers="one:9092", security_protocol="SSL", ssl_ca_file=str(tmp_path / "no-such.pem")
+                bootstrap_servers="one:9092",
+                security_protocol="SSL",
+                tls=TlsFiles(ca_file=str(tmp_path / "no-such.pem")),
             )
         )
     connection: Any = KafkaConnection(bootstrap_servers="one:9092", security_protocol="QUIC")  # type: ignore[arg-type]

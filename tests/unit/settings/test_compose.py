@@ -19,7 +19,8 @@ from jsonschema import Draft7Validator
 from hotswap_events.topics import Topics
 from hotswap_stream.api.protocol.allowed_hosts import AllowedHosts
 from hotswap_stream.home.pulse import AGE_SECONDS_MAX
-from hotswap_stream.settings import PREFIX, Settings, load_settings, parse_allowed_hosts
+from hotswap_stream.listed_settings import parse_allowed_hosts
+from hotswap_stream.settings import PREFIX, Settings, load_settings
 from tests.support.checkout import ROOT
 from tools.reference_cli import command_names
 

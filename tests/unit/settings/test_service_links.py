@@ -3,7 +3,8 @@
 import pytest
 
 from hotswap_stream.errors import ConfigurationError
-from hotswap_stream.settings import load_settings, parse_allowed_hosts, passed_over
+from hotswap_stream.listed_settings import parse_allowed_hosts
+from hotswap_stream.settings import load_settings, passed_over
 
 
 def links(service: str, port: int = 8000, name: str = "http", protocol: str = "tcp") -> dict[str, str]:

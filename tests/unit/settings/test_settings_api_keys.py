@@ -3,7 +3,8 @@
 import pytest
 
 from hotswap_stream.errors import ConfigurationError
-from hotswap_stream.settings import load_settings, parse_api_keys
+from hotswap_stream.listed_settings import parse_api_keys
+from hotswap_stream.settings import load_settings
 
 
 def test_names_and_keys_are_read() -> None:
