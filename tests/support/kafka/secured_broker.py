@@ -16,7 +16,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from confluent_kafka import admin as kafka_admin
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._scram import (
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialAlteration,
+    UserScramCredentialUpsertion,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -85,7 +91,7 @@ class SecuredBroker:
         self, broker: EmbeddedKafka, folder: Path, authority: Authority, sasl_port: int, tls_port: int
     ) -> None:
         self.root = broker.bootstrap_servers
-        self.admin = kafka_admin.AdminClient({"bootstrap.servers": self.root})
+        self.admin = AdminClient({"bootstrap.servers": self.root})
         self.authority = authority
         self.sasl = f"localhost:{sasl_port}"
         self.tls = f"localhost:{tls_port}"
@@ -93,9 +99,9 @@ class SecuredBroker:
 
     def add_users(self, names: Iterable[str]) -> None:
         """Users with passwords, for SCRAM-SHA-512."""
-        info = kafka_admin.ScramCredentialInfo(kafka_admin.ScramMechanism.SCRAM_SHA_512, 4_096)
-        wanted = [
-            kafka_admin.UserScramCredentialUpsertion(name, info, PASSWORD.format(name).encode()) for name in names
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4_096)
+        wanted: list[UserScramCredentialAlteration] = [
+            UserScramCredentialUpsertion(name, info, PASSWORD.format(name).encode()) for name in names
         ]
         for future in self.admin.alter_user_scram_credentials(wanted).values():
             future.result(ASK_SECONDS_MAX)
