@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import yaml
 
-from hotswap_stream.settings import PREFIX, Settings
+from hotswap_stream.settings import PREFIX, SECRETS, Settings
 from tests.support.checkout import ROOT
 from tools.reference_cli import command_names
 
@@ -73,6 +73,7 @@ def _python(text: str) -> list[str]:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_named)
 def test_settings_that_are_named_exist(document: Path) -> None:
     known = {PREFIX + field.name.upper() for field in msgspec.structs.fields(Settings)}
+    known |= {f"{PREFIX}{name.upper()}_FILE" for name in SECRETS}
     named = set(re.findall(rf"\b{PREFIX}[A-Z0-9_]*[A-Z0-9]\b", _text(document)))
     of_tests = ("KAFKA_BOOTSTRAP_SERVERS", "PROCESSES_EXECUTED", "SCHEMATHESIS_EXAMPLES")
     allowed = known | {f"{PREFIX}TEST_{name}" for name in of_tests}
