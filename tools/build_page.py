@@ -200,7 +200,20 @@ def _place_static(static: Path, fresh: Path) -> None:
 def first_modules(assets: Path) -> list[str]:
     """Return the modules that a first visit loads: the main one, and those that it cannot do without."""
     (main,) = assets.glob("main-*.js")
-    found = [main.name]
+    return _with_their_own(assets, [main.name])
+
+
+def visits(assets: Path) -> dict[str, list[str]]:
+    """Return the files that a visit loads which begins at a page of this group, by the group's name."""
+    always = [*first_modules(assets), *(path.name for path in assets.iterdir() if path.suffix != ".js")]
+    groups = (path.name for path in assets.glob("*.js") if not path.name.startswith(("main-", "chunk-")))
+    found = {name.split("-")[0]: list(dict.fromkeys([*always, *_with_their_own(assets, [name])])) for name in groups}
+    return {"overview": always, **found}
+
+
+def _with_their_own(assets: Path, names: list[str]) -> list[str]:
+    """Return these modules, and those that they cannot do without."""
+    found = list(names)
     for name in found:
         named = _STATIC_IMPORT.findall((assets / name).read_text(encoding="utf-8"))
         found += [other for other in dict.fromkeys(named) if other not in found]

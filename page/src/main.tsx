@@ -4,6 +4,15 @@ import { render } from "preact";
 import "./style/tokens.css";
 import "./style/frame.css";
 import "./style/parts.css";
+// Styles of all pages are there from the start; the code of most comes with the first look at them.
+import "./pages/answer/answer.css";
+import "./pages/events/events.css";
+import "./pages/fleet/fleet.css";
+import "./pages/login/login.css";
+import "./pages/model/model.css";
+import "./pages/overview/overview.css";
+import "./pages/rollout/rollout.css";
+import "./pages/training/training.css";
 import { Frame } from "./frame/frame";
 import { followKeys } from "./frame/keys";
 import { followClock } from "./frame/time";

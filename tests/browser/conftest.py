@@ -46,11 +46,18 @@ def faults() -> Faults:
 @pytest.fixture
 def new_page(browser: Browser, stack: BrowserStack, faults: Faults) -> Iterator[NewPage]:
     """A function that opens one more browser profile on the page, signed in unless `signed_in=False`, with the
-    key of the tests or another one."""
+    key of the tests or another one, at the API that all tests share or another one."""
     contexts: list[BrowserContext] = []
 
-    def opened(path: str = "#/", *, signed_in: bool = True, key: str = KEY, **options: object) -> Page:
-        context = browser.new_context(base_url=stack.url, **options)  # type: ignore[arg-type]
+    def opened(
+        path: str = "#/",
+        *,
+        signed_in: bool = True,
+        key: str = KEY,
+        at: BrowserStack | None = None,
+        **options: object,
+    ) -> Page:
+        context = browser.new_context(base_url=(at or stack).url, **options)  # type: ignore[arg-type]
         contexts.append(context)
         context.set_default_timeout(WAIT_MS_MAX)
         if signed_in:

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import re
+import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from hotswap_events.topics import Topics
 from tests.support.browser.axe import found_by_axe
 from tests.support.browser.faults import Faults, NewPage
-from tests.support.browser.stack import BrowserStack
+from tests.support.browser.stack import BrowserStack, browser_stack
 
 RECORDS = 20_000
 ROWS_MAX = 200
@@ -240,9 +243,18 @@ def older(page: Page) -> None:
     page.goto(f"/{page.get_by_role('link', name='Older').get_attribute('href')}")
 
 
-def test_a_long_log_keeps_few_rows(new_page: NewPage, stack: BrowserStack, faults: Faults) -> None:
-    """The last test here: it fills the log with what anybody may write."""
-    page = new_page("#/events")
+@pytest.fixture
+def stack_to_fill(kafka: str, tmp_path: Path) -> Iterator[BrowserStack]:
+    """An API with a log of its own: in one that others use, they would find what was put into it and nothing else."""
+    with browser_stack(kafka, f"long-{uuid.uuid4().hex[:12]}", tmp_path) as stack:
+        stack.in_production("digits")
+        yield stack
+
+
+def test_a_long_log_keeps_few_rows(new_page: NewPage, stack_to_fill: BrowserStack, faults: Faults) -> None:
+    """The log is filled with what anybody may write."""
+    stack = stack_to_fill
+    page = new_page("#/events", at=stack)
     settled(page)
     before = stack.get("/api/events", last=1)["end_offset"]
 

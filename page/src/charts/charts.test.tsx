@@ -45,11 +45,15 @@ test("a line breaks where nothing was known, and a switch is a vertical line", (
       unit="/s"
       lines={[{ name: "v1", look: "first", points: [at(0, 4), at(1, 5), at(2, null), at(60, 6)] }]}
       marks={[{ at: 30_000, text: "v2" }, { at: 900_000, text: "later" }]}
+      stretches={[{ from: 20_000, to: 50_000, text: "r1 of v2" }, { from: 90_000, to: null, text: "r2 of v3" }, { from: -9_000, to: -1_000, text: "r0 of v1" }]}
       from={0}
       to={100_000}
       width={500}
     />,
   );
+  // From 44 to 492 pixels are 100 s.
+  const drawnStretches = found(tree, "rect.stretch").map((one) => [one.props["x"], one.props["width"]].map(Math.round));
+  assert.deepEqual(drawnStretches, [[134, 134], [447, 45]]);
   assert.equal(found(tree, "path.line")[0]!.props["d"].split("M").length, 3);
   assert.equal(found(tree, "g.mark").length, 1);
   assert.match(found(tree, "desc")[0]!.text, /now: v1 6 \/s/);

@@ -1,4 +1,4 @@
-/** Figures of several versions over the last minutes; a switch is a vertical line. */
+/** Figures of several versions over the last minutes; a switch is a vertical line, a rollout a range. */
 import { brief, linear, round } from "./scale";
 
 export interface Line {
@@ -13,11 +13,20 @@ export interface Mark {
   readonly text: string;
 }
 
+/** A time in which something went on: a rollout. */
+export interface Stretch {
+  readonly from: number;
+  /** Null: it goes on. */
+  readonly to: number | null;
+  readonly text: string;
+}
+
 export interface LinesShown {
   readonly title: string;
   readonly unit: string;
   readonly lines: readonly Line[];
   readonly marks: readonly Mark[];
+  readonly stretches?: readonly Stretch[];
   readonly from: number;
   readonly to: number;
   readonly width: number;
@@ -35,7 +44,7 @@ export const SPARK_POINTS = 120;
 /** With fewer, its room stays empty. */
 const SPARK_POINTS_MIN = 4;
 
-export function LinesChart({ title, unit, lines, marks, from, to, width, height = 150 }: LinesShown) {
+export function LinesChart({ title, unit, lines, marks, stretches = [], from, to, width, height = 150 }: LinesShown) {
   const values = lines.flatMap((line) => line.points.map((point) => point.value ?? 0));
   const top = round(Math.max(0, ...values));
   const x = linear(from, to, LEFT, width - 8);
@@ -44,7 +53,14 @@ export function LinesChart({ title, unit, lines, marks, from, to, width, height 
   return (
     <svg class="chart" width={width} height={height} role="img">
       <title>{title}</title>
-      <desc>{said(title, unit, lines, marks)}</desc>
+      <desc>{said(title, unit, lines, marks, stretches)}</desc>
+      {stretches
+        .filter((one) => (one.to ?? to) > from && one.from < to)
+        .map((one) => (
+          <rect key={one.text} class="stretch" x={x(Math.max(from, one.from))} width={Math.max(1, x(Math.min(to, one.to ?? to)) - x(Math.max(from, one.from)))} y={TOP} height={height - BOTTOM - TOP}>
+            <title>{one.text}</title>
+          </rect>
+        ))}
       {[0, top / 2, top].map((value) => (
         <g key={value} class="tick">
           <line x1={LEFT} x2={width - 8} y1={y(value)} y2={y(value)} />
@@ -87,12 +103,13 @@ function path(line: Line, from: number, x: (value: number) => number, y: (value:
   return drawn;
 }
 
-function said(title: string, unit: string, lines: readonly Line[], marks: readonly Mark[]): string {
+function said(title: string, unit: string, lines: readonly Line[], marks: readonly Mark[], stretches: readonly Stretch[]): string {
   const now = lines.map((line) => {
     const value = line.points.at(-1)?.value;
     return `${line.name} ${value === null || value === undefined ? "not known" : `${Number(value.toPrecision(3))} ${unit}`}`;
   });
-  return `${title}, now: ${now.join(", ") || "nothing"}. ${marks.length ? `Switches: ${marks.map((mark) => mark.text).join(", ")}.` : ""}`.trim();
+  const told = (name: string, all: readonly { readonly text: string }[]): string => (all.length ? ` ${name}: ${all.map((one) => one.text).join(", ")}.` : "");
+  return `${title}, now: ${now.join(", ") || "nothing"}.${told("Switches", marks)}${told("Rollouts", stretches)}`;
 }
 
 /** A line of words and no axes, for a card: only the shape is of interest. */

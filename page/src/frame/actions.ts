@@ -4,12 +4,16 @@ import { signal } from "@preact/signals";
 export interface Field {
   readonly name: string;
   readonly label: string;
-  readonly kind: "text" | "number" | "choice" | "check" | "percent";
+  readonly kind: "text" | "number" | "choice" | "check" | "percent" | "file";
   readonly value: string | number | boolean;
   readonly choices?: readonly string[];
   readonly min?: number;
   readonly max?: number;
   readonly required?: boolean;
+  /** A number that may be left out. */
+  readonly optional?: boolean;
+  /** Of a file: the ends of names. */
+  readonly accept?: string;
 }
 
 export type Filled = Readonly<Record<string, string | number | boolean>>;
@@ -25,6 +29,9 @@ export interface Action {
   /** Arms, shares, versions: what is, and what will be. */
   readonly facts: readonly (readonly [string, string])[];
   readonly path: string | ((filled: Filled) => string);
+  readonly method?: "PUT";
+  /** Where the file among the fields goes ahead; what the answer says is then filled in, too. */
+  readonly upload?: (filled: Filled) => string;
   readonly fields?: readonly Field[];
   /** What is sent, of what was filled in. */
   readonly body?: (filled: Filled) => Record<string, unknown>;

@@ -2,10 +2,11 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { CommandAnswer, Entry } from "../store/api";
-import { Refused, get, newKey, send } from "../store/asking";
+import { Refused, get, newKey, send, upload } from "../store/asking";
 import { head } from "../store/now";
 import { session } from "../store/session";
 import { type Action, type Field, type Filled, asking } from "./actions";
+import { percent } from "./format";
 import { Copied } from "./parts";
 import { say } from "./said";
 
@@ -23,6 +24,8 @@ function Asking({ action }: { action: Action }) {
   const refused = useSignal<Refused | null>(null);
   const changed = useSignal<Entry | null>(null);
   const offset = useRef(head.peek());
+  const file = useRef<File | null>(null);
+  const left = useSignal<number | null>(null);
   const close = (): void => void (asking.value = null);
   useEffect(() => {
     dialog.current?.showModal();
@@ -33,9 +36,15 @@ function Asking({ action }: { action: Action }) {
     waits.value = true;
     refused.value = null;
     try {
-      const body = { ...action.body?.(filled.value), reason: reason.value || null };
-      const { value } = await send<CommandAnswer>(typeof action.path === "string" ? action.path : action.path(filled.value), {
+      let given = filled.value;
+      if (action.upload && file.current) {
+        left.value = 0;
+        given = { ...given, ...(await upload<Filled>(action.upload(given), file.current, (share) => (left.value = share))) };
+      }
+      const body = { ...action.body?.(given), reason: reason.value || null };
+      const { value } = await send<CommandAnswer>(typeof action.path === "string" ? action.path : action.path(given), {
         body,
+        method: action.method ?? "POST",
         ifMatch: action.sequence === null ? null : `"${action.sequence}"`,
         key: key.current,
       });
@@ -50,6 +59,7 @@ function Asking({ action }: { action: Action }) {
       if (refused.value.problem.status >= 400) key.current = newKey();
     } finally {
       waits.value = false;
+      left.value = null;
     }
   };
 
@@ -83,12 +93,17 @@ function Asking({ action }: { action: Action }) {
           </div>
         </dl>
         {action.fields?.map((field) => (
-          <Input key={field.name} field={field} value={filled.value[field.name] ?? ""} onInput={(value) => (filled.value = { ...filled.value, [field.name]: value })} />
+          <Input key={field.name} field={field} onFile={(chosen) => (file.current = chosen)} value={filled.value[field.name] ?? ""} onInput={(value) => (filled.value = { ...filled.value, [field.name]: value })} />
         ))}
         <label class="field">
           <span>Reason, kept in the log</span>
           <input type="text" maxLength={1000} value={reason.value} onInput={(event) => (reason.value = event.currentTarget.value)} autocomplete="off" />
         </label>
+        {left.value !== null && (
+          <p class="note" role="status">
+            {left.value < 1 ? `Uploading, ${percent(left.value, 0)} …` : "It is there, and is tried in a process of its own …"}
+          </p>
+        )}
         {refused.value && (
           <div class="note bad" role="alert">
             {stale ? (
@@ -132,11 +147,35 @@ async function lastOf(model: string): Promise<Entry | null> {
   }
 }
 
-function Input({ field, value, onInput }: { field: Field; value: string | number | boolean; onInput: (value: string | number | boolean) => void }) {
+interface Inputs {
+  readonly field: Field;
+  readonly value: string | number | boolean;
+  readonly onInput: (value: string | number | boolean) => void;
+  readonly onFile: (file: File | null) => void;
+}
+
+function Input({ field, value, onInput, onFile }: Inputs) {
   if (field.kind === "check") {
     return (
       <label class="field check">
         <input type="checkbox" checked={value === true} onChange={(event) => onInput(event.currentTarget.checked)} /> <span>{field.label}</span>
+      </label>
+    );
+  }
+  if (field.kind === "file") {
+    return (
+      <label class="field">
+        <span>{field.label}</span>
+        <input
+          type="file"
+          accept={field.accept}
+          required
+          onChange={(event) => {
+            const [chosen = null] = event.currentTarget.files ?? [];
+            onFile(chosen);
+            onInput(chosen?.name ?? "");
+          }}
+        />
       </label>
     );
   }
@@ -153,7 +192,7 @@ function Input({ field, value, onInput }: { field: Field; value: string | number
           ))}
         </select>
       ) : (
-        <input {...typed(numeric)} value={String(value)} min={field.min} max={field.max} required={numeric || field.required} onInput={(event) => onInput(numeric ? event.currentTarget.valueAsNumber : event.currentTarget.value)} />
+        <input {...typed(numeric)} value={Number.isNaN(value) ? "" : String(value)} min={field.min} max={field.max} required={field.required ?? (numeric && !field.optional)} onInput={(event) => onInput(numeric ? event.currentTarget.valueAsNumber : event.currentTarget.value)} />
       )}
     </label>
   );

@@ -2,17 +2,19 @@
 import { PAGES, pageOf } from "../pages/pages";
 import { asOf, link, route } from "../store/route";
 import { connection, environment, summaries, totals } from "../store/now";
-import { Login } from "../pages/login";
 import { session } from "../store/session";
 import { Loading } from "./asked";
 import { Confirmation } from "./confirm";
 import { ConnectionState, Trouble } from "./connection";
-import { Help } from "./help";
-import { Palette } from "./palette";
+import { later } from "./later";
 import { Said } from "./said";
 import { help, palette } from "./shown";
 import { TimeBar } from "./timebar";
 import { Who } from "./who";
+
+const Login = later(() => import("../pages/keeping").then((all) => all.Login));
+const Palette = later(() => import("../pages/keeping").then((all) => all.Palette));
+const Help = later(() => import("../pages/keeping").then((all) => all.Help));
 
 export function Frame() {
   const here = route.value;
@@ -60,8 +62,8 @@ export function Frame() {
       </main>
       <Said />
       <Confirmation />
-      <Palette />
-      <Help />
+      {palette.value && <Palette />}
+      {help.value && <Help />}
     </div>
   );
 }

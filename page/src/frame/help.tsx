@@ -1,13 +1,23 @@
 /** The keys, and the switch that turns them off. */
 import { useEffect, useRef } from "preact/hooks";
-import { KEYS, keysOn, switchKeys } from "./keys";
+import { keysOn, switchKeys } from "./keys";
 import { help } from "./shown";
 
-export function Help() {
-  return help.value ? <Open /> : null;
-}
+const KEYS: readonly (readonly [string, string])[] = [
+  ["j k", "next, former row"],
+  ["Enter", "open"],
+  ["g then o r e a f t", "overview, rollout, events, answer, fleet, training"],
+  ["/", "filter"],
+  ["[ ]", "one event back, forth"],
+  ["n", "back to now"],
+  ["Ctrl K", "everything by name"],
+  ["c", "copy the command of this page"],
+  ["a p x b", "advance, pause, abort, roll back: each is confirmed"],
+  ["?", "this help"],
+  ["Esc", "close"],
+];
 
-function Open() {
+export function Help() {
   const dialog = useRef<HTMLDialogElement>(null);
   const close = (): void => void (help.value = false);
   useEffect(() => dialog.current?.showModal(), []);

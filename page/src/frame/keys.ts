@@ -14,20 +14,6 @@ export function switchKeys(on: boolean): void {
   globalThis.localStorage?.setItem(STORED, on ? "on" : "off");
 }
 
-export const KEYS: readonly (readonly [string, string])[] = [
-  ["j k", "next, former row"],
-  ["Enter", "open"],
-  ["g then o r e a f t", "overview, rollout, events, answer, fleet, training"],
-  ["/", "filter"],
-  ["[ ]", "one event back, forth"],
-  ["n", "back to now"],
-  ["Ctrl K", "everything by name"],
-  ["c", "copy the command of this page"],
-  ["a p x b", "advance, pause, abort, roll back: each is confirmed"],
-  ["?", "this help"],
-  ["Esc", "close"],
-];
-
 let goes = false;
 
 export function followKeys(): void {

@@ -1,14 +1,11 @@
-/** Pages whose code is loaded with the first look at them: a first visit waits for less. */
+/** Pages and parts whose code is loaded with the first look at them: a first visit waits for less. */
 import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { Route } from "../store/route";
 import { Loading } from "./asked";
 
-type PageComponent = FunctionComponent<{ route: Route }>;
-
-export function later(load: () => Promise<PageComponent>): PageComponent {
-  let known: PageComponent | null = null;
-  return function Later({ route }) {
+export function later<P extends object>(load: () => Promise<FunctionComponent<P>>): FunctionComponent<P> {
+  let known: FunctionComponent<P> | null = null;
+  return function Later(props) {
     const [state, setState] = useState<"waits" | "there" | "gone">(known ? "there" : "waits");
     useEffect(() => {
       if (known) return;
@@ -21,8 +18,8 @@ export function later(load: () => Promise<PageComponent>): PageComponent {
       );
     }, []);
     if (known) {
-      const Page = known;
-      return <Page route={route} />;
+      const Known = known;
+      return <Known {...props} />;
     }
     if (state === "waits") return <Loading name="this page" />;
     return (

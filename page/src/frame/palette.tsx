@@ -28,10 +28,6 @@ export function choices(typed: string): Choice[] {
 }
 
 export function Palette() {
-  return palette.value ? <Open /> : null;
-}
-
-function Open() {
   const dialog = useRef<HTMLDialogElement>(null);
   const typed = useSignal("");
   const at = useSignal(0);

@@ -114,6 +114,35 @@ export function PageHead({ title, json, cli, children }: Heading) {
   );
 }
 
+interface Rows {
+  /** Says which table it is. */
+  readonly label: string;
+  /** Of the columns; `#` before one says that figures stand below it, `-` that only a reader of screens is told. */
+  readonly heads: readonly string[];
+  readonly class?: string;
+  /** Rows of the body. */
+  readonly children: ComponentChildren;
+}
+
+/** A table that is moved sideways where the screen is too narrow, by the keyboard, too. */
+export function Table({ label, heads, class: look, children }: Rows) {
+  return (
+    <div class="scroll" tabIndex={0} role="group" aria-label={label}>
+      <table class={look}>
+        <thead>
+          <tr>
+            {heads.map((head) => {
+              const [, sign, text] = /^([#-]?)(.*)/.exec(head) ?? [];
+              return <th class={sign === "#" ? "n" : undefined}>{sign === "-" ? <span class="hide">{text}</span> : text}</th>;
+            })}
+          </tr>
+        </thead>
+        <tbody>{children}</tbody>
+      </table>
+    </div>
+  );
+}
+
 /** The width that there is, so that a chart is drawn in its own pixels and its text keeps its size. */
 export function Wide({ children }: { children: (width: number) => ComponentChildren }) {
   const box = useRef<HTMLDivElement>(null);

@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import type { LegalSteps, Model, Rollout, RolloutNow } from "../store/api";
-import { modelActions, rolloutActions, stepOf, versionActions } from "./steps";
+import { modelActions, publishAction, rolloutActions, stepOf, versionActions } from "./steps";
 
 const model = { model_name: "digits", active_version: "v2", former_version: "v1", sequence: 9 } as Model;
 const traffic = { arms: [{ model_version: "v2", weight: 10_000 }], shadows: [], shadow_share: 0, fleet_share: 0, fleet_workers: [] };
@@ -60,4 +60,14 @@ test("a rollout's actions name it and its arms", () => {
   assert.deepEqual(verbs(found), ["Resume", "Promote v3 by force", "Cancel"]);
   assert.deepEqual(found[1]!.body!({}), { rollout_id: "r1", model_version: "v3", forced: true });
   assert.deepEqual(found.map((one) => one.key), ["p", undefined, "x"]);
+});
+
+test("a file goes ahead of its version, with the names of its classes", () => {
+  const anew = publishAction();
+  const filled = { model_name: "a b", file: "m.onnx", labels: "no, yes", artifact_digest: "sha256:1" };
+  assert.equal(anew.upload!(filled), "/api/artifacts?label=no&label=yes");
+  assert.equal((anew.path as (filled: object) => string)(filled), "/api/models/a%20b/versions");
+  assert.deepEqual(anew.body!(filled), { artifact_digest: "sha256:1" });
+  assert.equal(anew.cli(filled), "hotswap-stream publish 'a b' m.onnx --label no --label yes");
+  assert.equal((publishAction("digits").path as (filled: object) => string)({}), "/api/models/digits/versions");
 });

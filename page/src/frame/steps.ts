@@ -1,5 +1,6 @@
 /** From the steps that the API says are legal to what the reader may press. What is not legal is not there. */
 import type { Arm, LegalSteps, Model, RolloutNow } from "../store/api";
+import { modelPath } from "../store/asking";
 import type { Action, Field, Filled } from "./actions";
 import { weight } from "./format";
 
@@ -7,11 +8,11 @@ export function armsText(arms: readonly Arm[] | undefined): string {
   return arms?.length ? arms.map((arm) => `${arm.model_version} ${weight(arm.weight)}`).join(" · ") : "nothing in production";
 }
 
-function quoted(text: string): string {
+export function quoted(text: string): string {
   return /^[\w.@%+=:,/-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-function line(...words: readonly (string | false | null | undefined)[]): string {
+export function line(...words: readonly (string | false | null | undefined)[]): string {
   return words.filter((word): word is string => Boolean(word)).join(" ");
 }
 
@@ -37,7 +38,7 @@ function needed(step: Step): Record<string, boolean> {
 /** Of the model as a whole. */
 export function modelActions(model: Model, steps: LegalSteps, now: RolloutNow | null): Action[] {
   const name = model.model_name;
-  const at = `/api/models/${encodeURIComponent(name)}`;
+  const at = modelPath(name);
   const arms: readonly [string, string] = ["answers now", armsText(now?.traffic.arms)];
   const base = { model: name, sequence: steps.sequence };
   const found: Action[] = [];
@@ -96,7 +97,7 @@ export function trainFirst(): Action {
     verb: "Train a model",
     title: "Train a model",
     facts: [["then", "a version of it on the bundled digits; the first one that passes goes into production"]],
-    path: (filled) => `/api/models/${encodeURIComponent(String(filled["model_name"]))}/training-runs`,
+    path: (filled) => `${modelPath(String(filled["model_name"]))}/training-runs`,
     fields: [{ name: "model_name", label: "Name of the model", kind: "text", value: "digits", required: true }, ...TRAINED_BY],
     body: ({ model_name: _name, ...settings }) => settings,
     cli: (filled) => trainAction(String(filled["model_name"]), 0).cli(filled),
@@ -111,17 +112,43 @@ export function trainAction(name: string, sequence: number): Action {
     verb: "Train",
     title: `Train a version of ${name}`,
     facts: [["then", "a new version, validated against the active one; it is promoted by nobody but you"]],
-    path: `/api/models/${encodeURIComponent(name)}/training-runs`,
+    path: `${modelPath(name)}/training-runs`,
     fields: TRAINED_BY,
     body: (filled) => filled,
     cli: (filled) => line("hotswap-stream train", quoted(name), "--epochs", String(filled["epochs"]), "--learning-rate", String(filled["learning_rate"]), "--seed", String(filled["seed"])),
   };
 }
 
+/** A model that was made elsewhere: its file becomes a version. Without a name it may begin a model. */
+export function publishAction(name = ""): Action {
+  const of = (filled: Filled): string => name || String(filled["model_name"]);
+  return {
+    model: name,
+    sequence: null,
+    name: "publish",
+    verb: "Publish a file",
+    title: name ? `Publish a file as a version of ${name}` : "Publish a model's file",
+    facts: [["then", "it is tried in a process of its own, kept, and registered as the next version; nobody gets its answers yet"]],
+    upload: (filled) => `/api/artifacts?${new URLSearchParams(listed(filled["labels"]).map((label) => ["label", label]))}`,
+    path: (filled) => `${modelPath(of(filled))}/versions`,
+    fields: [
+      ...(name ? [] : [{ name: "model_name", label: "Name of the model", kind: "text", value: "", required: true } as const]),
+      { name: "file", label: "ONNX graph, or an artifact made before", kind: "file", value: "", accept: ".onnx,.safetensors" },
+      { name: "labels", label: "Names of its classes, with commas between them (may be empty)", kind: "text", value: "" },
+    ],
+    body: (filled) => ({ artifact_digest: filled["artifact_digest"] }),
+    cli: (filled) => line("hotswap-stream publish", quoted(of(filled) || "MODEL"), quoted(String(filled["file"] || "FILE")), ...listed(filled["labels"]).map((label) => `--label ${quoted(label)}`)),
+  };
+}
+
+function listed(text: unknown): string[] {
+  return String(text ?? "").split(",").map((one) => one.trim()).filter(Boolean);
+}
+
 /** Of one version. */
 export function versionActions(model: Model, version: string, steps: LegalSteps, now: RolloutNow | null): Action[] {
   const name = model.model_name;
-  const at = `/api/models/${encodeURIComponent(name)}`;
+  const at = modelPath(name);
   const own = steps.versions[version] ?? [];
   const arms: readonly [string, string] = ["answers now", armsText(now?.traffic.arms)];
   const base = { model: name, sequence: steps.sequence };
@@ -168,7 +195,7 @@ function needs(step: Step): (readonly [string, string])[] {
 }
 
 function starts(base: Pick<Action, "model" | "sequence">, name: string, version: string, start: Step, arms: readonly [string, string], proven: boolean): Action[] {
-  const path = `/api/models/${encodeURIComponent(name)}/rollout`;
+  const path = `${modelPath(name)}/rollout`;
   const extra = { ...needed(start), ...(!proven && { forced: true }) };
   const flags = Object.keys(extra).map(option);
   const body = (strategy: unknown): Record<string, unknown> => ({ candidates: [version], strategy, ...extra });
@@ -219,7 +246,7 @@ function stepsText(first: number): string {
 export function rolloutActions(name: string, now: RolloutNow): Action[] {
   const rollout = now.rollout;
   if (!rollout) return [];
-  const at = `/api/models/${encodeURIComponent(name)}/rollout`;
+  const at = `${modelPath(name)}/rollout`;
   const base = { model: name, sequence: now.sequence };
   const arms: readonly [string, string] = ["answers now", armsText(now.traffic.arms)];
   const which: readonly [string, string] = ["rollout", `${rollout.rollout_id}, ${rollout.candidates.join(", ")} against ${rollout.baseline_version}`];

@@ -4,13 +4,6 @@ import { later } from "../frame/later";
 import { currentModel } from "../store/current";
 import type { Route } from "../store/route";
 import { Overview } from "./overview";
-// Styles are there from the start; the code of these pages comes with the first look at them.
-import "./answer/answer.css";
-import "./events/events.css";
-import "./fleet/fleet.css";
-import "./model/model.css";
-import "./rollout/rollout.css";
-import "./training/training.css";
 
 export interface Page {
   /** The first part of the route. */
@@ -27,14 +20,14 @@ export interface Page {
 
 export const PAGES: readonly Page[] = [
   { path: "", title: "Overview", key: "o", component: Overview },
-  { path: "rollout", title: "Rollout", key: "r", component: later(() => import("./rollout").then((all) => all.RolloutPage)), parts: () => ["rollout", ...[currentModel()].filter((name) => name !== null)] },
-  { path: "events", title: "Events", key: "e", component: later(() => import("./events").then((all) => all.Events)) },
-  { path: "answer", title: "Answer", key: "a", component: later(() => import("./answer").then((all) => all.Answer)) },
-  { path: "fleet", title: "Fleet", key: "f", component: later(() => import("./fleet").then((all) => all.FleetPage)) },
-  { path: "training", title: "Training", key: "t", component: later(() => import("./training").then((all) => all.Training)) },
-  { path: "alerts", title: "Alerts", component: later(() => import("./alerts").then((all) => all.Alerts)), hidden: true },
-  { path: "keys", title: "Keys", component: later(() => import("./keys").then((all) => all.Keys)), hidden: true },
-  { path: "models", title: "Models", component: later(() => import("./model").then((all) => all.ModelPage)), hidden: true },
+  { path: "rollout", title: "Rollout", key: "r", component: later(() => import("./acting").then((all) => all.RolloutPage)), parts: () => ["rollout", ...[currentModel()].filter((name) => name !== null)] },
+  { path: "events", title: "Events", key: "e", component: later(() => import("./reading").then((all) => all.Events)) },
+  { path: "answer", title: "Answer", key: "a", component: later(() => import("./reading").then((all) => all.Answer)) },
+  { path: "fleet", title: "Fleet", key: "f", component: later(() => import("./reading").then((all) => all.FleetPage)) },
+  { path: "training", title: "Training", key: "t", component: later(() => import("./keeping").then((all) => all.Training)) },
+  { path: "alerts", title: "Alerts", component: later(() => import("./keeping").then((all) => all.Alerts)), hidden: true },
+  { path: "keys", title: "Keys", component: later(() => import("./keeping").then((all) => all.Keys)), hidden: true },
+  { path: "models", title: "Models", component: later(() => import("./acting").then((all) => all.ModelPage)), hidden: true },
 ];
 
 export function pageOf(route: Route): Page | undefined {

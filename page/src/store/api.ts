@@ -43,5 +43,6 @@ export type Heartbeat = Schemas["LiveHeartbeat"];
 export type StreamEnd = Schemas["LiveEnd"];
 export type TriggerList = Schemas["TriggerList"];
 export type ModelTriggers = Schemas["ModelTriggers"];
+export type TrainingPolicy = Schemas["TrainingPolicy"];
 export type TriggerRecord = Schemas["TriggerRecord"];
 export type DatasetList = Schemas["DatasetList"];

@@ -54,9 +54,35 @@ export async function send<T>(path: string, { method = "POST", body = {}, ifMatc
   return answered<T>(await asked(path, { method, headers, body: JSON.stringify(body) }));
 }
 
+/**
+ * Send a file as it is: the browser reads it piece by piece.
+ *
+ * @param told is called with the share that has left, while it goes.
+ */
+export function upload<T>(path: string, file: Blob, told: (share: number) => void): Promise<T> {
+  return new Promise((done, failed) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", relative(path));
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.upload.onprogress = (event) => told(event.loaded / (event.total || 1));
+    request.onload = () => answered<T>(new Response(request.responseText, { status: request.status })).then(({ value }) => done(value), failed);
+    request.onerror = () => failed(notReached("the connection ended"));
+    request.send(file);
+  });
+}
+
+/** Where a model is in the API. */
+export function modelPath(name: string): string {
+  return `/api/models/${encodeURIComponent(name)}`;
+}
+
 export function newKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(8));
   return `page-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+function notReached(detail: string): Refused {
+  return new Refused({ title: "Not reached", detail, code: "not-reached", status: 0 });
 }
 
 async function asked(url: string, request: RequestInit): Promise<Response> {
@@ -68,7 +94,7 @@ async function asked(url: string, request: RequestInit): Promise<Response> {
     if (request.signal?.aborted) throw error;
     const late = error instanceof DOMException && error.name === "TimeoutError";
     const detail = late ? `no answer within ${ASKING_MS_MAX / 1000} s` : "the API cannot be reached";
-    throw new Refused({ title: "Not reached", detail, code: "not-reached", status: 0 });
+    throw notReached(detail);
   }
 }
 

@@ -53,6 +53,16 @@ class BrowserStack:
         """The process that was started last under this name."""
         return self._processes[name]
 
+    def end(self, name: str) -> None:
+        """End a process, and wait for its end."""
+        process = self._processes.pop(name)
+        process.terminate()
+        try:
+            process.wait(END_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
     def start_api(self) -> None:
         """Start the API, and return when it is ready."""
         self.start("api")
@@ -80,12 +90,8 @@ class BrowserStack:
         self.client.close()
         for process in self._processes.values():
             process.terminate()
-        for process in self._processes.values():
-            try:
-                process.wait(END_SECONDS_MAX)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        for name in list(self._processes):
+            self.end(name)
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send a command, as somebody else does beside the browser."""

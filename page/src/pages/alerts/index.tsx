@@ -2,8 +2,9 @@
 import { Shown, useAsked } from "../../frame/asked";
 import { ask, type Action } from "../../frame/actions";
 import { span, trimmed } from "../../frame/format";
-import { Ago, Badge, Empty, PageHead, Panel } from "../../frame/parts";
+import { Ago, Badge, Empty, PageHead, Panel, Table } from "../../frame/parts";
 import type { Alert, AlertList } from "../../store/api";
+import { modelPath } from "../../store/asking";
 import { head, summaries } from "../../store/now";
 import { asOf, link } from "../../store/route";
 import { may } from "../../store/session";
@@ -43,53 +44,39 @@ function Severity({ alert }: { alert: Alert }) {
 
 function Raised({ alerts }: { alerts: readonly Alert[] }) {
   return (
-    <div class="scroll" tabIndex={0} role="group" aria-label="Raised alerts">
-      <table>
-        <thead>
-          <tr>
-            <th>alert</th>
-            <th>model</th>
-            <th>what</th>
-            <th>since</th>
-            <th>care</th>
-            <th />
-          </tr>
-        </thead>
-        <tbody>
-          {alerts.map((alert) => (
-            <tr key={`${alert.model_name} ${alert.rule.name} ${alert.raised_sequence}`}>
-              <td class="w">
-                <Severity alert={alert} /> {alert.rule.name}
-              </td>
-              <td class="w">
-                <a data-row href={link(["models", alert.model_name])}>
-                  {alert.model_name}
-                </a>{" "}
-                {alert.model_version ?? ""}
-              </td>
-              <td>
-                <span class="words">{alert.summary}</span>
-              </td>
-              <td class="w">
-                <Ago at={alert.raised_at} suffix="" />
-              </td>
-              <td>
-                <Care alert={alert} />
-              </td>
-              <td>
-                <div class="actions">
-                  {actionsOf(alert).map((action) => (
-                    <button key={action.name} type="button" onClick={() => ask(action)}>
-                      {action.verb}
-                    </button>
-                  ))}
-                </div>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table label="Raised alerts" heads={["alert", "model", "what", "since", "care", ""]}>
+      {alerts.map((alert) => (
+        <tr key={`${alert.model_name} ${alert.rule.name} ${alert.raised_sequence}`}>
+          <td class="w">
+            <Severity alert={alert} /> {alert.rule.name}
+          </td>
+          <td class="w">
+            <a data-row href={link(["models", alert.model_name])}>
+              {alert.model_name}
+            </a>{" "}
+            {alert.model_version ?? ""}
+          </td>
+          <td>
+            <span class="words">{alert.summary}</span>
+          </td>
+          <td class="w">
+            <Ago at={alert.raised_at} suffix="" />
+          </td>
+          <td>
+            <Care alert={alert} />
+          </td>
+          <td>
+            <div class="actions">
+              {actionsOf(alert).map((action) => (
+                <button key={action.name} type="button" onClick={() => ask(action)}>
+                  {action.verb}
+                </button>
+              ))}
+            </div>
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 
@@ -106,7 +93,7 @@ function Care({ alert }: { alert: Alert }) {
 /** Exported for the tests: what may be done about an alert that is raised. */
 export function actionsOf(alert: Alert): Action[] {
   if (asOf.value !== null || !may("operate")) return [];
-  const path = `/api/models/${encodeURIComponent(alert.model_name)}/alerts/${encodeURIComponent(alert.rule.name)}`;
+  const path = `${modelPath(alert.model_name)}/alerts/${encodeURIComponent(alert.rule.name)}`;
   const name = `${alert.rule.name} of ${alert.model_name}`;
   const common = {
     model: alert.model_name,
@@ -154,37 +141,23 @@ export function actionsOf(alert: Alert): Action[] {
 
 function Ended({ alerts }: { alerts: readonly Alert[] }) {
   return (
-    <div class="scroll" tabIndex={0} role="group" aria-label="Ended alerts">
-      <table>
-        <thead>
-          <tr>
-            <th>alert</th>
-            <th>model</th>
-            <th>what</th>
-            <th>lasted</th>
-            <th>ended</th>
-            <th>because</th>
-          </tr>
-        </thead>
-        <tbody>
-          {alerts.map((alert) => (
-            <tr key={`${alert.model_name} ${alert.rule.name} ${alert.raised_sequence}`}>
-              <td class="w">{alert.rule.name}</td>
-              <td class="w">
-                {alert.model_name} {alert.model_version ?? ""}
-              </td>
-              <td>
-                <span class="words">{alert.summary}</span>
-              </td>
-              <td class="w">{alert.ended_at ? span((Date.parse(alert.ended_at) - Date.parse(alert.raised_at)) / 1000) : "–"}</td>
-              <td class="w">
-                <Ago at={alert.ended_at} />
-              </td>
-              <td>{alert.ended_because ?? "–"}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table label="Ended alerts" heads={["alert", "model", "what", "lasted", "ended", "because"]}>
+      {alerts.map((alert) => (
+        <tr key={`${alert.model_name} ${alert.rule.name} ${alert.raised_sequence}`}>
+          <td class="w">{alert.rule.name}</td>
+          <td class="w">
+            {alert.model_name} {alert.model_version ?? ""}
+          </td>
+          <td>
+            <span class="words">{alert.summary}</span>
+          </td>
+          <td class="w">{alert.ended_at ? span((Date.parse(alert.ended_at) - Date.parse(alert.raised_at)) / 1000) : "–"}</td>
+          <td class="w">
+            <Ago at={alert.ended_at} />
+          </td>
+          <td>{alert.ended_because ?? "–"}</td>
+        </tr>
+      ))}
+    </Table>
   );
 }

@@ -5,6 +5,7 @@ import { Shown, useAsked } from "../../frame/asked";
 import { clock, weight } from "../../frame/format";
 import { Badge, Copied, Empty, PageHead, Panel } from "../../frame/parts";
 import type { Explained } from "../../store/api";
+import { modelPath } from "../../store/asking";
 import { summaries } from "../../store/now";
 import { go, goTo, link, type Route } from "../../store/route";
 
@@ -22,7 +23,7 @@ export function Answer({ route }: { route: Route }) {
   const [, model, partition, offset] = route.parts;
   const place = model && partition && offset ? { model, partition, offset } : null;
   const path = place
-    ? `/api/models/${encodeURIComponent(place.model)}/answers/${encodeURIComponent(place.partition)}/${encodeURIComponent(place.offset)}`
+    ? `${modelPath(place.model)}/answers/${encodeURIComponent(place.partition)}/${encodeURIComponent(place.offset)}`
     : id
       ? `/api/answers/${encodeURIComponent(id)}`
       : null;

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { Fragment } from "preact";
 import { Shown, useAsked } from "../../frame/asked";
-import { Ago, Badge, Empty, PageHead, Panel } from "../../frame/parts";
+import { Ago, Badge, Empty, PageHead, Panel, Table } from "../../frame/parts";
 import type { Entry } from "../../store/api";
 import { EVENTS_KEPT_MAX, events, summaries } from "../../store/now";
 import { asOf, go, link, type Route } from "../../store/route";
@@ -134,28 +134,15 @@ function Rows({ entries }: { entries: readonly Entry[] }) {
   const unfolded = useSignal<ReadonlySet<number>>(new Set());
   const open = useSignal<number | null>(null);
   return (
-    <div class="scroll" tabIndex={0} role="group" aria-label="Events">
-      <table class="entries log">
-        <thead>
-          <tr>
-            <th class="n">offset</th>
-            <th>when</th>
-            <th>what</th>
-            <th>who</th>
-            <th>why</th>
-          </tr>
-        </thead>
-        <tbody>
-          {folded(entries, unfolded.value).map((line) =>
-            line.kind === "folded" ? (
-              <Folded key={`f${line.entries[0]?.offset}`} entries={line.entries} unfold={(offset) => (unfolded.value = new Set([...unfolded.value, offset]))} />
-            ) : (
-              <Row key={line.entry.offset} entry={line.entry} open={open.value === line.entry.offset} turn={() => (open.value = open.value === line.entry.offset ? null : line.entry.offset)} />
-            ),
-          )}
-        </tbody>
-      </table>
-    </div>
+    <Table label="Events" heads={["#offset", "when", "what", "who", "why"]} class="entries log">
+      {folded(entries, unfolded.value).map((line) =>
+        line.kind === "folded" ? (
+          <Folded key={`f${line.entries[0]?.offset}`} entries={line.entries} unfold={(offset) => (unfolded.value = new Set([...unfolded.value, offset]))} />
+        ) : (
+          <Row key={line.entry.offset} entry={line.entry} open={open.value === line.entry.offset} turn={() => (open.value = open.value === line.entry.offset ? null : line.entry.offset)} />
+        ),
+      )}
+    </Table>
   );
 }
 

@@ -1,7 +1,8 @@
 /** One event, opened: what was written, what it changed, and how it is chained. */
 import { Broken, Loading, useAsked } from "../../frame/asked";
-import { Copied } from "../../frame/parts";
+import { Copied, Table } from "../../frame/parts";
 import type { Entry, Model } from "../../store/api";
+import { modelPath } from "../../store/asking";
 import { goTo } from "../../store/route";
 import { comparable, differences } from "./found";
 
@@ -52,7 +53,7 @@ function Fact({ name, value, more }: { name: string; value: unknown; more?: stri
 
 /** The model just before and just after. Before its first event there was none. */
 function Change({ model, offset }: { model: string; offset: number }) {
-  const path = `/api/models/${encodeURIComponent(model)}?as_of_offset=`;
+  const path = `${modelPath(model)}?as_of_offset=`;
   const before = useAsked<Model>(offset > 0 ? `${path}${offset - 1}` : null);
   const after = useAsked<Model>(`${path}${offset}`);
   const first = offset === 0 || before.refused?.problem.status === 404;
@@ -66,32 +67,21 @@ function Change({ model, offset }: { model: string; offset: number }) {
       {first && <p class="soft">It is the first event of {model}.</p>}
       {!first && found.length === 0 && <p class="soft">Nothing of what is shown of the model changed.</p>}
       {!first && found.length > 0 && (
-        <div class="scroll" tabIndex={0} role="group" aria-label="What changed">
-          <table>
-            <thead>
-              <tr>
-                <th>field</th>
-                <th>before</th>
-                <th>after</th>
-              </tr>
-            </thead>
-            <tbody>
-              {found.map((one) => (
-                <tr key={one.path}>
-                  <td>
-                    <code>{one.path}</code>
-                  </td>
-                  <td>
-                    <span class="words">{one.before}</span>
-                  </td>
-                  <td>
-                    <span class="words">{one.after}</span>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label="What changed" heads={["field", "before", "after"]}>
+          {found.map((one) => (
+            <tr key={one.path}>
+              <td>
+                <code>{one.path}</code>
+              </td>
+              <td>
+                <span class="words">{one.before}</span>
+              </td>
+              <td>
+                <span class="words">{one.after}</span>
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
     </>
   );

@@ -1,8 +1,9 @@
 /** Which worker holds which version of which model, how far each has read the log, and what troubles it. */
 import { Broken, Loading, useAsked } from "../../frame/asked";
 import { count } from "../../frame/format";
-import { Ago, Badge, Copied, Empty, PageHead, Panel, type Tone } from "../../frame/parts";
+import { Ago, Badge, Copied, Empty, PageHead, Panel, Table, type Tone } from "../../frame/parts";
 import type { Fleet, FleetVersion, FleetWorker } from "../../store/api";
+import { modelPath } from "../../store/asking";
 import { head, lines, summaries } from "../../store/now";
 
 const STATES: Record<FleetVersion["state"], readonly [Tone, string]> = {
@@ -33,7 +34,7 @@ export function FleetPage() {
 function ModelFleet({ name }: { name: string }) {
   const line = lines.value.get(name);
   const after = `${summaries.value.get(name)?.sequence ?? 0} ${line?.live_workers ?? ""} ${line?.silent_workers ?? ""}`;
-  const asked = useAsked<Fleet>(`/api/models/${encodeURIComponent(name)}/fleet`, after);
+  const asked = useAsked<Fleet>(`${modelPath(name)}/fleet`, after);
   return (
     <Panel
       title={name}
@@ -74,51 +75,34 @@ function Whole({ fleet }: { fleet: Fleet }) {
 function Workers({ fleet }: { fleet: Fleet }) {
   const versions = [...new Set(fleet.workers.flatMap((worker) => Object.keys(worker.versions)))].sort((one, other) => other.localeCompare(one, "en", { numeric: true }));
   return (
-    <div class="scroll" tabIndex={0} role="group" aria-label={`Workers of ${fleet.model_name}`}>
-      <table class="fleet">
-        <thead>
-          <tr>
-            <th>worker</th>
-            <th>state</th>
-            {versions.map((version) => (
-              <th key={version}>{version}</th>
-            ))}
-            <th>partitions</th>
-            <th class="n">waiting</th>
-            <th class="n">behind by</th>
-            <th>last heard</th>
-          </tr>
-        </thead>
-        <tbody>
-          {fleet.workers.map((worker) => (
-            <tr key={worker.worker}>
-              <td>
-                <span class="w" data-row tabIndex={-1}>
-                  {worker.worker}
-                </span>
-                <Trouble worker={worker} />
-              </td>
-              <td>{worker.live ? <Badge tone={worker.trouble ? "warn" : "good"}>{worker.trouble ? "troubled" : "live"}</Badge> : <Badge tone="bad">silent</Badge>}</td>
-              {versions.map((version) => (
-                <td key={version} class="w">
-                  <Held version={worker.versions[version]} />
-                </td>
-              ))}
-              <td>
-                <Partitions worker={worker} />
-              </td>
-              <td class="n">{count(worker.waiting)}</td>
-              <td class="n">
-                <Behind offset={worker.registry_offset} />
-              </td>
-              <td class="w">
-                <Ago at={worker.seen_at} />
-              </td>
-            </tr>
+    <Table label={`Workers of ${fleet.model_name}`} heads={["worker", "state", ...versions, "partitions", "#waiting", "#behind by", "last heard"]} class="fleet">
+      {fleet.workers.map((worker) => (
+        <tr key={worker.worker}>
+          <td>
+            <span class="w" data-row tabIndex={-1}>
+              {worker.worker}
+            </span>
+            <Trouble worker={worker} />
+          </td>
+          <td>{worker.live ? <Badge tone={worker.trouble ? "warn" : "good"}>{worker.trouble ? "troubled" : "live"}</Badge> : <Badge tone="bad">silent</Badge>}</td>
+          {versions.map((version) => (
+            <td key={version} class="w">
+              <Held version={worker.versions[version]} />
+            </td>
           ))}
-        </tbody>
-      </table>
-    </div>
+          <td>
+            <Partitions worker={worker} />
+          </td>
+          <td class="n">{count(worker.waiting)}</td>
+          <td class="n">
+            <Behind offset={worker.registry_offset} />
+          </td>
+          <td class="w">
+            <Ago at={worker.seen_at} />
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 

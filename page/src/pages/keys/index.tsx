@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Shown, useAsked } from "../../frame/asked";
-import { Ago, Badge, Copied, PageHead, Panel, type Tone } from "../../frame/parts";
+import { Ago, Badge, Copied, PageHead, Panel, Table, type Tone } from "../../frame/parts";
 import { say } from "../../frame/said";
 import type { KeyWithSecret, ShownKey } from "../../store/api";
 import { Refused, send } from "../../store/asking";
@@ -35,7 +35,7 @@ export function Keys() {
       <Shown asked={asked} name="the keys">
         {({ keys }) => (
           <Panel title={keys.length === 1 ? "1 key" : `${keys.length} keys`}>
-            {keys.length > 0 && <Table keys={keys} made={made} again={asked.again} />}
+            {keys.length > 0 && <KeyTable keys={keys} made={made} again={asked.again} />}
             {keys.length === 0 && <p class="soft">None but those of the server's settings, which are not listed.</p>}
           </Panel>
         )}
@@ -126,44 +126,27 @@ interface Changing {
   readonly again: () => void;
 }
 
-function Table({ keys, made, again }: { keys: readonly ShownKey[] } & Changing) {
+function KeyTable({ keys, made, again }: { keys: readonly ShownKey[] } & Changing) {
   return (
-    <div class="scroll" tabIndex={0} role="group" aria-label="Keys">
-      <table>
-        <thead>
-          <tr>
-            <th>name</th>
-            <th>state</th>
-            <th>scopes</th>
-            <th>models</th>
-            <th>made</th>
-            <th>ends</th>
-            <th>
-              <span class="soft">change</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {keys.map((key) => (
-            <tr key={key.key_id}>
-              <td class="w">
-                {key.name} <span class="soft small">{key.key_id}</span>
-              </td>
-              <td>
-                <Badge tone={TONES[key.state]}>{key.state}</Badge>
-              </td>
-              <td class="w">{key.scopes.join(", ")}</td>
-              <td>{key.models.length ? key.models.join(", ") : "all"}</td>
-              <td class="w">
-                <Ago at={key.created_at} /> by {key.created_by}
-              </td>
-              <td class="w">{key.revoked_at ? `revoked by ${key.revoked_by ?? "somebody"}` : (key.expires_at ?? "never")}</td>
-              <td>{key.state === "active" && <Change keyShown={key} made={made} again={again} />}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table label="Keys" heads={["name", "state", "scopes", "models", "made", "ends", "-change"]}>
+      {keys.map((key) => (
+        <tr key={key.key_id}>
+          <td class="w">
+            {key.name} <span class="soft small">{key.key_id}</span>
+          </td>
+          <td>
+            <Badge tone={TONES[key.state]}>{key.state}</Badge>
+          </td>
+          <td class="w">{key.scopes.join(", ")}</td>
+          <td>{key.models.length ? key.models.join(", ") : "all"}</td>
+          <td class="w">
+            <Ago at={key.created_at} /> by {key.created_by}
+          </td>
+          <td class="w">{key.revoked_at ? `revoked by ${key.revoked_by ?? "somebody"}` : (key.expires_at ?? "never")}</td>
+          <td>{key.state === "active" && <Change keyShown={key} made={made} again={again} />}</td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 

@@ -4,7 +4,6 @@ import { useEffect, useRef } from "preact/hooks";
 import { Refused } from "../../store/asking";
 import { session, type Session } from "../../store/session";
 import { signIn } from "../../store/signing";
-import "./login.css";
 
 const WHY: Record<NonNullable<Session["why"]>, string> = {
   expired: "You were signed in, and that has ended. Sign in again.",

@@ -4,6 +4,7 @@ import { Shown, useAsked } from "../../frame/asked";
 import { signed, trimmed } from "../../frame/format";
 import { Panel } from "../../frame/parts";
 import type { Comparison, Version } from "../../store/api";
+import { modelPath } from "../../store/asking";
 
 export function Compare({ name, versions, active, sequence }: { name: string; versions: readonly Version[]; active: string | null; sequence: number }) {
   const names = versions.map((version) => version.model_version);
@@ -12,7 +13,7 @@ export function Compare({ name, versions, active, sequence }: { name: string; ve
   const [right, setRight] = useState<string | null>(null);
   const from = left ?? active ?? names[0] ?? null;
   const to = right ?? newest;
-  const path = from && to && from !== to ? `/api/models/${encodeURIComponent(name)}/compare?left=${encodeURIComponent(from)}&right=${encodeURIComponent(to)}` : null;
+  const path = from && to && from !== to ? `${modelPath(name)}/compare?left=${encodeURIComponent(from)}&right=${encodeURIComponent(to)}` : null;
   const asked = useAsked<Comparison>(path, sequence, true);
   if (names.length < 2) return null;
   const choice = (label: string, value: string | null, set: (value: string) => void) => (

@@ -5,10 +5,11 @@ import type { Action } from "../../frame/actions";
 import { Barred, Buttons, useActions } from "../../frame/actionbar";
 import { Shown, useAsked } from "../../frame/asked";
 import { bytes, clock, count, ms, percent, rate, short, weight } from "../../frame/format";
-import { Ago, Badge, Empty, Figure, PageHead, Panel, Wide } from "../../frame/parts";
-import { modelActions, rolloutActions, trainAction, versionActions } from "../../frame/steps";
+import { Ago, Badge, Empty, Figure, PageHead, Panel, Table, Wide } from "../../frame/parts";
+import { modelActions, publishAction, rolloutActions, trainAction, versionActions } from "../../frame/steps";
 import { now as clockNow } from "../../frame/time";
-import type { Entry, LegalSteps, Model, RolloutNow, Serving, Version, VersionList } from "../../store/api";
+import type { Entry, LegalSteps, Model, RolloutList, RolloutNow, Serving, Version, VersionList } from "../../store/api";
+import { modelPath } from "../../store/asking";
 import { events, health, series, summaries } from "../../store/now";
 import { asOf, goTo, link, type Route } from "../../store/route";
 import { Compare } from "./compare";
@@ -24,7 +25,7 @@ export function ModelPage({ route }: { route: Route }) {
 }
 
 function OfModel({ name }: { name: string }) {
-  const at = `/api/models/${encodeURIComponent(name)}`;
+  const at = modelPath(name);
   const sequence = summaries.value.get(name)?.sequence;
   const model = useAsked<Model>(at, sequence, true);
   const rollout = useAsked<RolloutNow>(`${at}/rollout`, sequence, true);
@@ -34,7 +35,7 @@ function OfModel({ name }: { name: string }) {
     const [ofModel, ofRollout] = [modelActions(model.value, steps.value, rollout.value), rollout.value ? rolloutActions(name, rollout.value) : []];
     const isLast = (action: Action): boolean => action.name === "switch";
     const first = ofModel.filter((action) => action.name === "rollback");
-    return [...first, ...ofRollout, ...ofModel.filter((action) => !first.includes(action) && !isLast(action)), trainAction(name, steps.value.sequence), ...ofModel.filter(isLast)];
+    return [...first, ...ofRollout, ...ofModel.filter((action) => !first.includes(action) && !isLast(action)), trainAction(name, steps.value.sequence), publishAction(name), ...ofModel.filter(isLast)];
   }, [model.value, steps.value, rollout.value]);
   useActions(own);
   const moment = asOf.value === null ? "" : `?as_of_offset=${asOf.value}`;
@@ -159,7 +160,11 @@ function Charts({ name, model }: { name: string; model: Model }) {
   const marks: Mark[] = events.value
     .filter((entry) => entry.event?.subject === name && !entry.void_because && SWITCHES.test(String(entry.event?.type)))
     .map((entry) => ({ at: Date.parse(entry.appended_at), text: String((entry.event?.data as { model_version?: string } | undefined)?.model_version ?? "switch") }));
-  const common = { marks, from, to };
+  const asked = useAsked<RolloutList>(`${modelPath(name)}/rollouts`, model.sequence);
+  const stretches = (asked.value?.rollouts ?? [])
+    .map((one) => ({ from: Date.parse(one.started_at), to: one.ended_at ? Date.parse(one.ended_at) : null, text: `${one.rollout_id} of ${one.candidates.join(", ")}` }))
+    .filter((one) => (one.to ?? to) > from);
+  const common = { marks, stretches, from, to };
   return (
     <div class="two">
       <Panel title="Answers per second" extra={<Legend versions={lines(() => 0)} />}>
@@ -207,7 +212,7 @@ function Going({ name, now }: { name: string; now: RolloutNow }) {
 }
 
 function Versions({ name, model, steps, rollout }: { name: string; model: Model; steps: LegalSteps | null; rollout: RolloutNow | null }) {
-  const asked = useAsked<VersionList>(`/api/models/${encodeURIComponent(name)}/versions?limit=${VERSIONS_SHOWN}`, model.sequence, true);
+  const asked = useAsked<VersionList>(`${modelPath(name)}/versions?limit=${VERSIONS_SHOWN}`, model.sequence, true);
   return (
     <Panel title="Versions" extra={<span class="soft small">{count(model.versions_total)} in all, the newest first</span>}>
       <Shown asked={asked} name="the versions">
@@ -215,51 +220,33 @@ function Versions({ name, model, steps, rollout }: { name: string; model: Model;
           list.versions.length === 0 ? (
             <Empty run={`hotswap-stream train ${name}`}>No version yet:</Empty>
           ) : (
-            <div class="scroll" tabIndex={0} role="group" aria-label="Versions">
-              <table>
-                <thead>
-                  <tr>
-                    <th>version</th>
-                    <th>stage</th>
-                    <th>verdict</th>
-                    <th class="n">accuracy</th>
-                    <th>registered</th>
-                    <th>by</th>
-                    <th>artifact</th>
-                    <th>
-                      <span class="hide">what may be done</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {list.versions.map((version) => (
-                    <tr key={version.model_version} data-row tabIndex={-1}>
-                      <td class="w">
-                        <strong>{version.model_version}</strong>
-                      </td>
-                      <td>
-                        <Stage stage={version.stage} />
-                        <InRollout version={version.model_version} now={rollout} />
-                      </td>
-                      <td>
-                        <Verdict verdict={version.verdict ?? null} />
-                      </td>
-                      <td class="n">{percent(version.metrics?.["accuracy"])}</td>
-                      <td class="w">
-                        <Ago at={version.registered_at} />
-                      </td>
-                      <td class="w">{version.provenance?.created_by ?? "–"}</td>
-                      <td class="w">
-                        <code title={version.artifact.digest}>{short(version.artifact.digest)}</code>
-                      </td>
-                      <td>
-                        <div class="actions end">{steps && <Buttons small actions={versionActions(model, version.model_version, steps, rollout)} />}</div>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table label="Versions" heads={["version", "stage", "verdict", "#accuracy", "registered", "by", "artifact", "-what may be done"]}>
+              {list.versions.map((version) => (
+                <tr key={version.model_version} data-row tabIndex={-1}>
+                  <td class="w">
+                    <strong>{version.model_version}</strong>
+                  </td>
+                  <td>
+                    <Stage stage={version.stage} />
+                    <InRollout version={version.model_version} now={rollout} />
+                  </td>
+                  <td>
+                    <Verdict verdict={version.verdict ?? null} />
+                  </td>
+                  <td class="n">{percent(version.metrics?.["accuracy"])}</td>
+                  <td class="w">
+                    <Ago at={version.registered_at} />
+                  </td>
+                  <td class="w">{version.provenance?.created_by ?? "–"}</td>
+                  <td class="w">
+                    <code title={version.artifact.digest}>{short(version.artifact.digest)}</code>
+                  </td>
+                  <td>
+                    <div class="actions end">{steps && <Buttons small actions={versionActions(model, version.model_version, steps, rollout)} />}</div>
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )
         }
       </Shown>
@@ -328,7 +315,7 @@ function Production({ name, sequence }: { name: string; sequence: number }) {
 }
 
 function Circuits({ name, sequence }: { name: string; sequence: number }) {
-  const asked = useAsked<Serving>(`/api/models/${encodeURIComponent(name)}/serving`, sequence, true);
+  const asked = useAsked<Serving>(`${modelPath(name)}/serving`, sequence, true);
   return (
     <Panel title="Circuits">
       <Shown asked={asked} name="the circuits">

@@ -4,14 +4,13 @@ import { SPARK_POINTS, Spark } from "../../charts/lines";
 import { Buttons, useActions } from "../../frame/actionbar";
 import { Broken, Loading, useAsked } from "../../frame/asked";
 import { count, ms, percent, rate, weight } from "../../frame/format";
-import { Ago, Badge, Copied, Empty, Figure, PageHead, Panel, type Tone, Wide } from "../../frame/parts";
-import { trainFirst } from "../../frame/steps";
+import { Ago, Badge, Copied, Empty, Figure, PageHead, Panel, Table, type Tone, Wide } from "../../frame/parts";
+import { publishAction, trainFirst } from "../../frame/steps";
 import type { Entry, ModelSummary } from "../../store/api";
 import { connection, events, evidence, head, lines, series, summaries, takeEvents, totals } from "../../store/now";
 import { asOf, go, goTo, link } from "../../store/route";
 import type { Line, Verdict } from "../../stream/messages";
 import { named, written } from "../rollout/evidence";
-import "./overview.css";
 
 const CARDS_MAX = 12;
 const EVENTS_SHOWN = 8;
@@ -19,7 +18,7 @@ const CONDITIONS: readonly Line["condition"][] = ["hurts", "needs-you", "moves",
 const TONES: Record<Line["condition"], Tone> = { hurts: "bad", "needs-you": "warn", moves: "move", calm: "good" };
 const WORDS: Record<Line["condition"], string> = { hurts: "hurts", "needs-you": "needs you", moves: "moves", calm: "calm" };
 
-const FIRST = [trainFirst()];
+const FIRST = [trainFirst(), publishAction()];
 
 export function Overview() {
   return asOf.value === null ? <Now /> : <Past offset={asOf.value} />;
@@ -43,7 +42,7 @@ function Now() {
           <Empty run="hotswap-stream train digits">There is no model yet. This trains one on data that comes along, and puts it into production:</Empty>
         </Panel>
       )}
-      {all.length > CARDS_MAX ? <Table lines={all} /> : <ul class="cards">{all.map((line) => <Card key={line.model_name} line={line} />)}</ul>}
+      {all.length > CARDS_MAX ? <LineTable lines={all} /> : <ul class="cards">{all.map((line) => <Card key={line.model_name} line={line} />)}</ul>}
       <Latest />
     </>
   );
@@ -151,47 +150,31 @@ function Shown({ line }: { line: Line }) {
 
 const TONES_OF: Record<Verdict, string> = { harmful: "bad", undecided: "soft", "no-data": "soft", passed: "good" };
 
-function Table({ lines: shown }: { lines: readonly Line[] }) {
+function LineTable({ lines: shown }: { lines: readonly Line[] }) {
   return (
     <Panel title="Models">
-      <div class="scroll" tabIndex={0} role="group" aria-label="Models">
-        <table>
-          <thead>
-            <tr>
-              <th>model</th>
-              <th>state</th>
-              <th>answers with</th>
-              <th class="n">answers</th>
-              <th class="n">p95</th>
-              <th class="n">errors</th>
-              <th class="n">workers</th>
-              <th>why</th>
-            </tr>
-          </thead>
-          <tbody>
-            {shown.map((line) => (
-              <tr key={line.model_name}>
-                <td class="w">
-                  <a data-row href={link(["models", line.model_name])}>
-                    {line.model_name}
-                  </a>
-                </td>
-                <td>
-                  <Badge tone={TONES[line.condition]}>{WORDS[line.condition]}</Badge>
-                </td>
-                <td class="w">
-                  <Arms line={line} />
-                </td>
-                <td class="n">{rate(line.requests_per_second)}</td>
-                <td class="n">{ms(line.p95_ms)}</td>
-                <td class="n">{percent(line.error_rate)}</td>
-                <td class="n">{count(line.live_workers)}</td>
-                <td>{line.reasons[0] ?? ""}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table label="Models" heads={["model", "state", "answers with", "#answers", "#p95", "#errors", "#workers", "why"]}>
+        {shown.map((line) => (
+          <tr key={line.model_name}>
+            <td class="w">
+              <a data-row href={link(["models", line.model_name])}>
+                {line.model_name}
+              </a>
+            </td>
+            <td>
+              <Badge tone={TONES[line.condition]}>{WORDS[line.condition]}</Badge>
+            </td>
+            <td class="w">
+              <Arms line={line} />
+            </td>
+            <td class="n">{rate(line.requests_per_second)}</td>
+            <td class="n">{ms(line.p95_ms)}</td>
+            <td class="n">{percent(line.error_rate)}</td>
+            <td class="n">{count(line.live_workers)}</td>
+            <td>{line.reasons[0] ?? ""}</td>
+          </tr>
+        ))}
+      </Table>
     </Panel>
   );
 }
@@ -215,41 +198,28 @@ function Latest() {
 
 export function Entries({ entries }: { entries: readonly Entry[] }) {
   return (
-    <div class="scroll" tabIndex={0} role="group" aria-label="Events">
-      <table class="entries">
-        <thead>
-          <tr>
-            <th class="n">offset</th>
-            <th>when</th>
-            <th>what</th>
-            <th>who</th>
-            <th>why</th>
-          </tr>
-        </thead>
-        <tbody>
-          {entries.map((entry) => (
-            <tr key={entry.offset} data-offset={entry.offset} class={entry.void_because ? "void" : ""}>
-              <td class="n">
-                <button class="plain" title="View the system here" onClick={() => (entry.offset >= (head.value ?? 0) ? go(link([], null)) : goTo(entry.offset))}>
-                  {entry.offset}
-                </button>
-              </td>
-              <td class="w">
-                <Ago at={entry.appended_at} />
-              </td>
-              <td>
-                <span class="words">{entry.described ?? entry.unreadable_text ?? String(entry.event?.type ?? "unreadable")}</span>
-                {entry.void_because && (entry.void_kind === "conflict" ? <span class="small"> void: {entry.void_because}</span> : <Badge tone="warn">void: {entry.void_because}</Badge>)}
-              </td>
-              <td class="w">{String(entry.event?.actor ?? "–")}</td>
-              <td>
-                <span class="words soft">{String(entry.event?.reason ?? "")}</span>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table label="Events" heads={["#offset", "when", "what", "who", "why"]} class="entries">
+      {entries.map((entry) => (
+        <tr key={entry.offset} data-offset={entry.offset} class={entry.void_because ? "void" : ""}>
+          <td class="n">
+            <button class="plain" title="View the system here" onClick={() => (entry.offset >= (head.value ?? 0) ? go(link([], null)) : goTo(entry.offset))}>
+              {entry.offset}
+            </button>
+          </td>
+          <td class="w">
+            <Ago at={entry.appended_at} />
+          </td>
+          <td>
+            <span class="words">{entry.described ?? entry.unreadable_text ?? String(entry.event?.type ?? "unreadable")}</span>
+            {entry.void_because && (entry.void_kind === "conflict" ? <span class="small"> void: {entry.void_because}</span> : <Badge tone="warn">void: {entry.void_because}</Badge>)}
+          </td>
+          <td class="w">{String(entry.event?.actor ?? "–")}</td>
+          <td>
+            <span class="words soft">{String(entry.event?.reason ?? "")}</span>
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 
@@ -269,36 +239,22 @@ function Past({ offset }: { offset: number }) {
       )}
       {asked.value && asked.value.models.length > 0 && (
         <Panel title="Models">
-          <div class="scroll" tabIndex={0} role="group" aria-label="Models">
-            <table>
-              <thead>
-                <tr>
-                  <th>model</th>
-                  <th>in production</th>
-                  <th>before</th>
-                  <th class="n">versions</th>
-                  <th class="n">alerts</th>
-                  <th class="n">last event</th>
-                </tr>
-              </thead>
-              <tbody>
-                {asked.value.models.map((model) => (
-                  <tr key={model.model_name}>
-                    <td>
-                      <a data-row href={link(["models", model.model_name])}>
-                        {model.model_name}
-                      </a>
-                    </td>
-                    <td>{model.active_version ?? "nothing"}</td>
-                    <td>{model.former_version ?? "–"}</td>
-                    <td class="n">{model.versions_total}</td>
-                    <td class="n">{model.alerts_raised}</td>
-                    <td class="n">{model.offset}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table label="Models" heads={["model", "in production", "before", "#versions", "#alerts", "#last event"]}>
+            {asked.value.models.map((model) => (
+              <tr key={model.model_name}>
+                <td>
+                  <a data-row href={link(["models", model.model_name])}>
+                    {model.model_name}
+                  </a>
+                </td>
+                <td>{model.active_version ?? "nothing"}</td>
+                <td>{model.former_version ?? "–"}</td>
+                <td class="n">{model.versions_total}</td>
+                <td class="n">{model.alerts_raised}</td>
+                <td class="n">{model.offset}</td>
+              </tr>
+            ))}
+          </Table>
         </Panel>
       )}
       {page.value && <Panel title="Events up to here"><Entries entries={[...page.value.events].reverse()} /></Panel>}

@@ -7,6 +7,7 @@ import { Badge, Empty, Figure, PageHead, Panel, type Tone } from "../../frame/pa
 import { armsText, rolloutActions } from "../../frame/steps";
 import { now as clockNow } from "../../frame/time";
 import type { Entry, Rollout, RolloutList, RolloutNow, RolloutShown } from "../../store/api";
+import { modelPath } from "../../store/asking";
 import { evidence, summaries, lines } from "../../store/now";
 import { asOf, goTo, link, type Route } from "../../store/route";
 import type { Evidence } from "../../stream/messages";
@@ -60,7 +61,7 @@ function Moving() {
 }
 
 function OfModel({ name }: { name: string }) {
-  const at = `/api/models/${encodeURIComponent(name)}`;
+  const at = modelPath(name);
   const sequence = summaries.value.get(name)?.sequence;
   const now = useAsked<RolloutNow>(`${at}/rollout`, sequence, true);
   const own = useMemo(() => (now.value ? rolloutActions(name, now.value) : []), [now.value]);
@@ -147,7 +148,7 @@ interface Shape {
  */
 function useEvidence(name: string, rollout: Rollout): Shape[] {
   const live = asOf.value === null;
-  const path = `/api/models/${encodeURIComponent(name)}/rollout/evidence?rollout_id=${encodeURIComponent(rollout.rollout_id)}`;
+  const path = `${modelPath(name)}/rollout/evidence?rollout_id=${encodeURIComponent(rollout.rollout_id)}`;
   const way = useAsked<RolloutShown>(live ? path : null, rollout.rollout_id);
   const known = useMemo(() => (live && way.value?.latest.length ? fromTopic(way.value) : fromAnalyses(name, rollout)), [live, rollout, way.value]);
   const shown = new Map<string, readonly Evidence[]>(known);
@@ -226,7 +227,7 @@ function Decisions({ name, rollout, sequence }: { name: string; rollout: Rollout
 
 /** Rollouts that ended, with what decided them. */
 function Former({ name, sequence }: { name: string; sequence: number | undefined }) {
-  const asked = useAsked<RolloutList>(`/api/models/${encodeURIComponent(name)}/rollouts`, sequence, true);
+  const asked = useAsked<RolloutList>(`${modelPath(name)}/rollouts`, sequence, true);
   const ended = asked.value?.rollouts.filter((one) => one.ended_at);
   if (ended?.length === 0) return null;
   return (

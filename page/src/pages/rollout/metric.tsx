@@ -1,7 +1,7 @@
 /** One metric of one candidate: the verdict, the picture of how it came to it, the same in a sentence, and as a table. */
 import { Funnel } from "../../charts/funnel";
 import { clock, count } from "../../frame/format";
-import { Badge, Panel, type Tone, Wide } from "../../frame/parts";
+import { Badge, Panel, Table, type Tone, Wide } from "../../frame/parts";
 import type { Evidence, Verdict } from "../../stream/messages";
 import { SHARES, named, sentence, written } from "./evidence";
 
@@ -47,32 +47,18 @@ export function Metric({ points: all, recorded }: { points: readonly Evidence[];
       {first >= 0 && (
         <details>
           <summary>The same as a table</summary>
-          <div class="scroll" tabIndex={0} role="group" aria-label="Evidence">
-            <table>
-              <thead>
-                <tr>
-                  <th>at</th>
-                  <th class="n">answers</th>
-                  <th class="n">lower</th>
-                  <th class="n">estimate</th>
-                  <th class="n">upper</th>
-                  <th>verdict</th>
-                </tr>
-              </thead>
-              <tbody>
-                {spread(points.slice(first), ROWS_SHOWN).map((point) => (
-                  <tr key={point.at}>
-                    <td class="w">{clock(point.at)}</td>
-                    <td class="n">{count(point.count ?? 0)}</td>
-                    <td class="n">{typeof point.lower === "number" ? write(point.lower) : "–"}</td>
-                    <td class="n">{typeof point.estimate === "number" ? write(point.estimate) : "–"}</td>
-                    <td class="n">{typeof point.upper === "number" ? write(point.upper) : "–"}</td>
-                    <td>{point.verdict}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table label="Evidence" heads={["at", "#answers", "#lower", "#estimate", "#upper", "verdict"]}>
+            {spread(points.slice(first), ROWS_SHOWN).map((point) => (
+              <tr key={point.at}>
+                <td class="w">{clock(point.at)}</td>
+                <td class="n">{count(point.count ?? 0)}</td>
+                <td class="n">{typeof point.lower === "number" ? write(point.lower) : "–"}</td>
+                <td class="n">{typeof point.estimate === "number" ? write(point.estimate) : "–"}</td>
+                <td class="n">{typeof point.upper === "number" ? write(point.upper) : "–"}</td>
+                <td>{point.verdict}</td>
+              </tr>
+            ))}
+          </Table>
         </details>
       )}
     </Panel>

@@ -3,9 +3,10 @@ import { useSignal } from "@preact/signals";
 import { ask, type Action } from "../../frame/actions";
 import { Shown, useAsked } from "../../frame/asked";
 import { span, trimmed } from "../../frame/format";
-import { Ago, Badge, Empty, PageHead, Panel } from "../../frame/parts";
+import { Ago, Badge, Empty, PageHead, Panel, Table } from "../../frame/parts";
 import { trainAction } from "../../frame/steps";
 import type { TrainingRun, TrainingRuns } from "../../store/api";
+import { modelPath } from "../../store/asking";
 import { head, summaries, training } from "../../store/now";
 import { asOf, link, type Route } from "../../store/route";
 import { mayOperate } from "../../store/session";
@@ -14,7 +15,7 @@ import { TONES, causeOf, isOpen, share, wordsOf, type Progress } from "./runs";
 
 export function Training({ route }: { route: Route }) {
   const model = route.parts[1];
-  const path = model ? `/api/models/${encodeURIComponent(model)}/training-runs` : "/api/training-runs";
+  const path = model ? `${modelPath(model)}/training-runs` : "/api/training-runs";
   const asked = useAsked<TrainingRuns>(path, head.value);
   return (
     <>
@@ -77,53 +78,36 @@ function Train({ only }: { only: string | undefined }) {
 
 function Runs({ runs }: { runs: readonly TrainingRun[] }) {
   return (
-    <div class="scroll" tabIndex={0} role="group" aria-label="Training runs">
-      <table>
-        <thead>
-          <tr>
-            <th>run</th>
-            <th>model</th>
-            <th>state</th>
-            <th>how far, and what came of it</th>
-            <th>why</th>
-            <th>when</th>
-            <th>
-              <span class="soft">change</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {runs.map((run) => (
-            <tr key={`${run.model_name} ${run.run_id}`}>
-              <td>
-                <code class="words">{run.run_id}</code> {run.trainer && <span class="soft small">{run.trainer}</span>}
-              </td>
-              <td class="w">
-                <a data-row href={link(["training", run.model_name])}>
-                  {run.model_name}
-                </a>
-              </td>
-              <td>
-                <Badge tone={TONES[run.status]}>{run.status}</Badge>
-              </td>
-              <td>
-                <Outcome run={run} />
-              </td>
-              <td>
-                <span class="words">{causeOf(run)}</span>
-                {run.reason && <span class="soft"> {run.reason}</span>}
-              </td>
-              <td class="w">
-                <Times run={run} />
-              </td>
-              <td>
-                <Change run={run} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table label="Training runs" heads={["run", "model", "state", "how far, and what came of it", "why", "when", "-change"]}>
+      {runs.map((run) => (
+        <tr key={`${run.model_name} ${run.run_id}`}>
+          <td>
+            <code class="words">{run.run_id}</code> {run.trainer && <span class="soft small">{run.trainer}</span>}
+          </td>
+          <td class="w">
+            <a data-row href={link(["training", run.model_name])}>
+              {run.model_name}
+            </a>
+          </td>
+          <td>
+            <Badge tone={TONES[run.status]}>{run.status}</Badge>
+          </td>
+          <td>
+            <Outcome run={run} />
+          </td>
+          <td>
+            <span class="words">{causeOf(run)}</span>
+            {run.reason && <span class="soft"> {run.reason}</span>}
+          </td>
+          <td class="w">
+            <Times run={run} />
+          </td>
+          <td>
+            <Change run={run} />
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 
@@ -181,7 +165,7 @@ function cancelAction(run: TrainingRun): Action {
       ["state", run.status],
       ["then", "it is over for good; what its runner still makes of it is thrown away"],
     ],
-    path: `/api/models/${encodeURIComponent(run.model_name)}/training-runs/${encodeURIComponent(run.run_id)}/cancel`,
+    path: `${modelPath(run.model_name)}/training-runs/${encodeURIComponent(run.run_id)}/cancel`,
     cli: () => `hotswap-stream runs cancel ${run.model_name} ${run.run_id}`,
     danger: true,
   };

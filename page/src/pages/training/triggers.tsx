@@ -1,10 +1,13 @@
 /** What makes models train by itself, why it did or did not, and what they are trained on. */
+import { Buttons } from "../../frame/actionbar";
 import { Shown, useAsked } from "../../frame/asked";
 import { bytes, count, trimmed } from "../../frame/format";
-import { Ago, Badge, Empty, Panel } from "../../frame/parts";
+import { Ago, Badge, Empty, Panel, Table } from "../../frame/parts";
 import type { DatasetList, ModelTriggers, TriggerList, TriggerRecord } from "../../store/api";
+import { modelPath } from "../../store/asking";
 import { head } from "../../store/now";
 import { link } from "../../store/route";
+import { partsOf, triggerActions } from "./policy";
 
 /** Of all models that have a policy. */
 export function AllTriggers() {
@@ -15,34 +18,21 @@ export function AllTriggers() {
         <Panel title="Triggers">
           {models.length === 0 && <Empty run="hotswap-stream triggers set digits --schedule '0 3 * * *'">No model trains by itself. A training policy says when one does:</Empty>}
           {models.length > 0 && (
-            <div class="scroll" tabIndex={0} role="group" aria-label="Triggers">
-              <table>
-                <thead>
-                  <tr>
-                    <th>model</th>
-                    <th>trains with</th>
-                    <th>when</th>
-                    <th>last</th>
-                    <th>why it did or did not</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {models.map((one) => (
-                    <tr key={one.model_name}>
-                      <td class="w">
-                        <a data-row href={link(["training", one.model_name])}>
-                          {one.model_name}
-                        </a>
-                      </td>
-                      <td class="w">{one.trainer ?? "–"}</td>
-                      <td>{one.triggers.join(", ") || "by hand alone"}</td>
-                      <td class="w">{one.last ? <Fired record={one.last} /> : <span class="soft">never</span>}</td>
-                      <td>{one.last && <Why record={one.last} />}</td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table label="Triggers" heads={["model", "trains with", "when", "last", "why it did or did not"]}>
+              {models.map((one) => (
+                <tr key={one.model_name}>
+                  <td class="w">
+                    <a data-row href={link(["training", one.model_name])}>
+                      {one.model_name}
+                    </a>
+                  </td>
+                  <td class="w">{one.trainer ?? "–"}</td>
+                  <td>{one.triggers.join(", ") || "by hand alone"}</td>
+                  <td class="w">{one.last ? <Fired record={one.last} /> : <span class="soft">never</span>}</td>
+                  <td>{one.last && <Why record={one.last} />}</td>
+                </tr>
+              ))}
+            </Table>
           )}
         </Panel>
       )}
@@ -52,45 +42,41 @@ export function AllTriggers() {
 
 /** Of one model: each time that a trigger fired, or would have and was held back. */
 export function TriggersOf({ model }: { model: string }) {
-  const asked = useAsked<ModelTriggers>(`/api/models/${encodeURIComponent(model)}/triggers`, head.value);
+  const asked = useAsked<ModelTriggers>(`${modelPath(model)}/triggers`, head.value);
   return (
     <Shown asked={asked} name={`the triggers of ${model}`}>
-      {({ policy, triggers = [], history = [] }) => (
-        <Panel title={`Triggers of ${model}`} extra={<span class="soft">{policy ? triggers.join(", ") : "no training policy"}</span>}>
-          {history.length === 0 && <Empty>None has fired yet.</Empty>}
-          {history.length > 0 && (
-            <div class="scroll" tabIndex={0} role="group" aria-label={`Triggers of ${model}`}>
-              <table>
-                <thead>
-                  <tr>
-                    <th>when</th>
-                    <th>trigger</th>
-                    <th>what came of it</th>
-                    <th>why</th>
-                    <th>run</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {history.map((record) => (
-                    <tr key={record.sequence}>
-                      <td class="w">
-                        <Ago at={record.at} />
-                      </td>
-                      <td class="w">{record.trigger}</td>
-                      <td class="w">
-                        <Fired record={record} />
-                      </td>
-                      <td>
-                        <Why record={record} />
-                      </td>
-                      <td>
-                        <span class="words">{record.run_id ?? "–"}</span> <span class="soft">{record.run_status}</span>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+      {(known) => (
+        <Panel
+          title={`Triggers of ${model}`}
+          extra={
+            <span class="actions">
+              <Buttons actions={triggerActions(known)} />
+            </span>
+          }
+        >
+          <p class="soft">{known.policy ? partsOf(known.policy) : "No training policy: only people start runs."}</p>
+          {known.history?.length ? (
+            <Table label={`Triggers of ${model}`} heads={["when", "trigger", "what came of it", "why", "run"]}>
+              {known.history.map((record) => (
+                <tr key={record.sequence}>
+                  <td class="w">
+                    <Ago at={record.at} />
+                  </td>
+                  <td class="w">{record.trigger}</td>
+                  <td class="w">
+                    <Fired record={record} />
+                  </td>
+                  <td>
+                    <Why record={record} />
+                  </td>
+                  <td>
+                    <span class="words">{record.run_id ?? "–"}</span> <span class="soft">{record.run_status}</span>
+                  </td>
+                </tr>
+              ))}
+            </Table>
+          ) : (
+            <Empty>None has fired yet.</Empty>
           )}
         </Panel>
       )}
@@ -109,43 +95,29 @@ function Why({ record }: { record: TriggerRecord }) {
 }
 
 export function DatasetsOf({ model }: { model: string }) {
-  const asked = useAsked<DatasetList>(`/api/models/${encodeURIComponent(model)}/datasets`, head.value);
+  const asked = useAsked<DatasetList>(`${modelPath(model)}/datasets`, head.value);
   return (
     <Shown asked={asked} name={`the datasets of ${model}`}>
       {({ datasets }) => (
         <Panel title={datasets.length === 1 ? "1 dataset" : `${datasets.length} datasets`}>
           {datasets.length === 0 && <Empty run={`hotswap-stream dataset build ${model}`}>None was built yet. This makes one of what was asked and what came back as true:</Empty>}
           {datasets.length > 0 && (
-            <div class="scroll" tabIndex={0} role="group" aria-label={`Datasets of ${model}`}>
-              <table>
-                <thead>
-                  <tr>
-                    <th>name</th>
-                    <th>digest</th>
-                    <th class="n">rows</th>
-                    <th class="n">of requests</th>
-                    <th class="n">size</th>
-                    <th>built</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {datasets.map((one) => (
-                    <tr key={one.artifact_digest}>
-                      <td>{one.names.join(", ") || "–"}</td>
-                      <td class="w">
-                        <code title={one.artifact_digest}>{one.artifact_digest.slice(0, 19)}</code>
-                      </td>
-                      <td class="n">{count(one.rows)}</td>
-                      <td class="n">{count(one.counts.requests)}</td>
-                      <td class="n">{bytes(one.size_bytes)}</td>
-                      <td class="w">
-                        <Ago at={one.built_at} /> by {one.built_by}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table label={`Datasets of ${model}`} heads={["name", "digest", "#rows", "#of requests", "#size", "built"]}>
+              {datasets.map((one) => (
+                <tr key={one.artifact_digest}>
+                  <td>{one.names.join(", ") || "–"}</td>
+                  <td class="w">
+                    <code title={one.artifact_digest}>{one.artifact_digest.slice(0, 19)}</code>
+                  </td>
+                  <td class="n">{count(one.rows)}</td>
+                  <td class="n">{count(one.counts.requests)}</td>
+                  <td class="n">{bytes(one.size_bytes)}</td>
+                  <td class="w">
+                    <Ago at={one.built_at} /> by {one.built_by}
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )}
         </Panel>
       )}
