@@ -145,6 +145,7 @@ RefusalCode = Literal[
     "conflict",
     "command-unreadable",
     "command-expired",
+    "idempotency-mismatch",
 ]
 
 

@@ -21,8 +21,14 @@ Sha256Hex = Annotated[str, Meta(extra_json_schema={"pattern": "^[0-9a-f]{64}$"})
 Ignorable = Annotated[Any, Meta(extra_json_schema={"type": "boolean"})]
 """`True` or anything else. Not checked while decoding: readers that do not know the attribute count such an event."""
 
-ActorBy = Annotated[Any, Meta(extra_json_schema={"type": "string", "enum": ["key", "claim", "topic", "signature"]})]
+ActorBy = Annotated[
+    Any, Meta(extra_json_schema={"type": "string", "enum": ["key", "claim", "topic", "signature", "acl"]})
+]
 """By which way the actor is known. Not checked while decoding, as of `Ignorable`."""
+
+COMMAND_DIGEST_CHARACTERS = 32
+CommandDigest = Annotated[Any, Meta(extra_json_schema={"type": "string", "pattern": "^[0-9a-f]{32}$"})]
+"""Not checked while decoding, as of `Ignorable`."""
 
 Sequence = Annotated[int, Meta(ge=1)]
 Timestamp = Annotated[datetime, Meta(tz=True)]
@@ -58,9 +64,13 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     """`true`: a reader that does not know the type loses nothing that a decision needs. Absent: it must understand it,
     and else decides nothing on this model but what is possible in every state."""
     actorby: ActorBy = None
-    """How the actor is known: by an API `key`, by a webhook's `signature`, by his own `claim` where no key is needed,
-    or as whoever sent a command to the `topic` says. Absent: it is what the writer to the log says, be it a part of the
+    """How the actor is known: by an API `key`, by the `signature` of a webhook or of a command on the topic, by his own
+    `claim` where no key is needed, as whoever sent a command to the `topic` says, or as somebody says who may write to
+    a topic that access rules close (`acl`). Absent: it is what the writer to the log says, be it a part of the
     product or its command line."""
+    commanddigest: CommandDigest = None
+    """What the command asked for, as a digest: the same id for something else is refused. Absent: no id of somebody's
+    choice led to it, or an older release wrote it."""
 
 
 class EnvelopeHeader(Struct, frozen=True, kw_only=True, gc=False):
@@ -82,3 +92,4 @@ class EnvelopeHeader(Struct, frozen=True, kw_only=True, gc=False):
     traceparent: str | None = None
     ignorable: Ignorable = False
     actorby: ActorBy = None
+    commanddigest: CommandDigest = None

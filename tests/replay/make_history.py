@@ -26,6 +26,7 @@ from tests.replay.actor_history import actors
 from tests.replay.alert_care_history import alert_care
 from tests.replay.alert_history import alerts
 from tests.replay.approval_history import approvals
+from tests.replay.command_history import commands
 from tests.replay.dataset_history import datasets
 from tests.replay.emergency_history import emergencies
 from tests.replay.graph_history import graphs
@@ -194,6 +195,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("tags", tags),
     ("version-options", version_options),
     ("actors", actors),
+    ("commands", commands),
     ("alert-care", alert_care),
     ("approvals", approvals),
     ("webhooks", webhooks),

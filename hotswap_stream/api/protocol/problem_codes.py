@@ -37,6 +37,7 @@ REFUSAL_STATUS: Mapping[RefusalCode, int] = {
     "conflict": 409,
     "command-unreadable": 422,
     "command-expired": 409,
+    "idempotency-mismatch": 422,
 }
 
 TITLES: Mapping[str, str] = {

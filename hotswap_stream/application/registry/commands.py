@@ -14,6 +14,7 @@ from hotswap_events.dataset import DatasetBuilt
 from hotswap_events.registry import ModelTrained, RegistryEvent
 from hotswap_events.validation_set import ValidationSetChosen
 from hotswap_stream.application.clock import Clock
+from hotswap_stream.application.command_digest import command_digest, used_otherwise
 from hotswap_stream.application.registry.command_results import accepted, refused, unchanged
 from hotswap_stream.application.registry.event_writer import EventWriter
 from hotswap_stream.application.registry.fold import Stream
@@ -83,10 +84,14 @@ class CommandHandler:
             model_name
         ).command_ids:
             return refused(command, late)
+        if (mismatch := self._used_otherwise(command)) is not None:
+            return refused(command, mismatch)
         decision = self._decide(command)
         if isinstance(decision, Refusal) or not decision.events:
             # Nothing was appended that would have found out a stale fold: read to the end before answering.
             await follower.catch_up()
+            if (mismatch := self._used_otherwise(command)) is not None:
+                return refused(command, mismatch)
             decision = self._decide(command)
             if isinstance(decision, Refusal):
                 return refused(command, decision)
@@ -129,6 +134,10 @@ class CommandHandler:
                 elif isinstance(data, DatasetBuilt):
                     await self._on_artifact_named(data.artifact_digest)
 
+    def _used_otherwise(self, command: AnyCommand) -> Refusal | None:
+        stream = self._follower.stream(command.model_name)
+        return None if stream is None else used_otherwise(command, stream.command_digests)
+
     def _expired(self, command: AnyCommand) -> Refusal | None:
         """Return the refusal of a command whose time is over: whoever sent it has long done something else."""
         if command.expires_at is None or (now := self._clock.now()) < command.expires_at:
@@ -163,4 +172,6 @@ class CommandHandler:
             correlation_id=command.correlation_id,
             traceparent=command.traceparent,
             actor_by=actor_by,
+            # Whoever writes to the log himself, the product's parts and its command line, names ids for himself.
+            command_digest=None if actor_by is None else command_digest(command),
         )

@@ -29,6 +29,7 @@ class EventWriter:
         correlation_id: str | None = None,
         traceparent: str | None = None,
         actor_by: str | None = None,
+        command_digest: str | None = None,
     ) -> list[bytes]:
         """Encode events that extend a stream, which stands at `sequence` with the head digest `previous`."""
         now, values = self._clock.now(), list[bytes]()
@@ -49,6 +50,7 @@ class EventWriter:
                     correlationid=correlation_id or command_id,
                     traceparent=traceparent,
                     actorby=actor_by,
+                    commanddigest=command_digest,
                 )
             )
             previous = digest_of(value)

@@ -5,10 +5,10 @@ Every reader runs this same code over the same order, so all agree which events 
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent, digest_of
-from hotswap_events.envelope import GENESIS, Envelope, EnvelopeHeader
+from hotswap_events.envelope import COMMAND_DIGEST_CHARACTERS, GENESIS, Envelope, EnvelopeHeader
 from hotswap_events.log_stream import LOG_STREAM
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.log.stream import LogStream
@@ -33,6 +33,8 @@ class Stream(Struct, gc=False):
     """Offset of the event that last changed where requests go: `active_offset`, unless a circuit, the off switch or a
     rollout did later. The registry offset every answer names: the `request_plan` of the state at this offset says which
     versions may answer."""
+    command_digests: dict[str, str] = field(default_factory=dict)
+    """Id of a command → digest of what it asked for, where its events say it."""
 
 
 class Applied(Struct, frozen=True, gc=False):
@@ -141,6 +143,9 @@ class RegistryFold:
                 stream.route_offset = offset
         elif request_plan(state) != (plan_before or plain_plan(active_before)):
             stream.route_offset = offset
+        digest = header.commanddigest
+        if type(digest) is str and len(digest) == COMMAND_DIGEST_CHARACTERS:
+            stream.command_digests.setdefault(header.causationid, digest)
         self.applied_count += 1
         return outcome
 

@@ -51,6 +51,7 @@ def _of(names: Topics, role: Role) -> tuple[Acl, ...]:
     reads: list[str] = []
     writes: list[str] = []
     groups: list[str] = []
+    groups_seen: list[str] = []  # whose progress it looks at, without being a member
     every_model_reads: list[str] = []
     every_model_writes: list[str] = []
     match role:
@@ -64,7 +65,7 @@ def _of(names: Topics, role: Role) -> tuple[Acl, ...]:
             reads = [names.registry, names.commands, names.observations, names.feedback, names.fleet]
             writes = [names.registry, names.command_results, names.registry_state, names.dead_letters, names.evidence]
             every_model_reads, every_model_writes = ["agents", "requests", "responses"], ["agents"]
-            groups = [f"{prefix}-agents", f"{prefix}-webhook-"]
+            groups, groups_seen = [f"{prefix}-agents", f"{prefix}-webhook-"], [f"{prefix}.workers."]
         case "worker":
             reads = [names.registry, names.fleet]
             writes = [names.registry, names.fleet, names.dead_letters, names.observations, names.comparisons]
@@ -78,6 +79,7 @@ def _of(names: Topics, role: Role) -> tuple[Acl, ...]:
             reads.append(names.training_progress)
             writes = [names.registry, names.feedback, names.keys]
             every_model_reads = ["requests", "responses", "windows"]
+            groups_seen = [f"{prefix}.workers.", f"{prefix}-webhook-"]
         case "commander":
             reads, writes = [names.command_results], [names.commands]
         case "producer":
@@ -100,6 +102,9 @@ def _of(names: Topics, role: Role) -> tuple[Acl, ...]:
     found += [
         Acl(role=role, resource="group", name=group, prefixed=group[-1] in "-.", operations=("Read", "Describe"))
         for group in groups
+    ]
+    found += [
+        Acl(role=role, resource="group", name=group, prefixed=True, operations=("Describe",)) for group in groups_seen
     ]
     if role not in ("commander", "producer", "consumer"):
         # Each process of the service looks at the topics at its start, and makes those that are missing; what the
