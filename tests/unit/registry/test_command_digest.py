@@ -71,8 +71,8 @@ def test_only_what_is_asked_for_counts() -> None:
         expires_at=later,
     )
     assert command_digest(same) == digest
-    others = (stage("v2"), archive("v1"), replace(command, model_name="faces"))
-    assert len({digest, *map(command_digest, others)}) == 4
+    others: list[AnyCommand] = [stage("v2"), archive("v1"), replace(command, model_name="faces")]
+    assert len({digest, *(command_digest(other) for other in others)}) == 4
     # A version that is registered again was tried again, and its trial took another time.
     assert command_digest(register("v1", metrics={"loss": 1.0})) == command_digest(register("v1"))
     asked = RequestTraining(command_id="t", actor="a", model_name="m", run_id="run-1", trainer="copy")
