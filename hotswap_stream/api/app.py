@@ -56,6 +56,7 @@ from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.problems import EXCEPTION_HANDLERS, OIP_PATH
 from hotswap_stream.api.protocol.strict_bodies import require_strict
 from hotswap_stream.api.registry.as_of import provide_streams
+from hotswap_stream.api.registry.audit import acknowledge_finding, get_export
 from hotswap_stream.api.registry.commands import ModelCommands, VersionCommands
 from hotswap_stream.api.registry.datasets import DatasetController, RetentionController
 from hotswap_stream.api.registry.event_stream import stream_events
@@ -64,12 +65,14 @@ from hotswap_stream.api.registry.models import ModelQueries
 from hotswap_stream.api.registry.tags import TagCommands
 from hotswap_stream.api.registry.validation_sets import ValidationSetController
 from hotswap_stream.api.registry.versions import VersionController
+from hotswap_stream.api.rollouts.backtest import backtest_rollout, backtest_training_policy
 from hotswap_stream.api.rollouts.evidence import get_rollout_evidence
 from hotswap_stream.api.rollouts.report import get_rollout_report
 from hotswap_stream.api.rollouts.rollouts import RolloutCommands, RolloutController, get_rollouts
 from hotswap_stream.api.runtime import ApiRuntime, provide_runtime
 from hotswap_stream.api.services import INFER_BYTES_MAX, REQUEST_BYTES_MAX, ApiServices
 from hotswap_stream.api.serving import ServingCommands, ServingPolicyController, get_serving
+from hotswap_stream.api.training.evaluating import evaluate_version
 from hotswap_stream.api.training.requests import TrainingRequests
 from hotswap_stream.api.training.runs import TrainingRunController, get_training_runs
 from hotswap_stream.api.triggers.triggers import TrainingPolicyController, TriggerController, get_triggers
@@ -88,6 +91,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     get_overview,
     VersionController,
     VersionCommands,
+    evaluate_version,
     ModelCommands,
     ModelQueries,
     TagCommands,
@@ -96,6 +100,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     list_windows,
     get_rollout_report,
     get_rollout_evidence,
+    backtest_rollout,
     get_drift,
     ProfileController,
     get_serving,
@@ -123,7 +128,10 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     get_triggers,
     TriggerController,
     TrainingPolicyController,
+    backtest_training_policy,
     list_events,
+    get_export,
+    acknowledge_finding,
     stream_events,
     live_stream,
     explain_by_id,

@@ -56,9 +56,9 @@ class ApiRuntime:
         self.refused_callers = RefusedCallers()
         self.repeated_keys = RepeatedKeys()
         self.side = services.side
-        aside = SideReading(services.registry.log, self.side)
-        self.feed = EventFeed(services.registry, aside)
-        self.as_of = RegistryAsOf(services.registry.log, aside)
+        self.aside = SideReading(services.registry.log, self.side)
+        self.feed = EventFeed(services.registry, self.aside)
+        self.as_of = RegistryAsOf(services.registry.log, self.aside)
         self.started_at = services.clock.now()
         self.model_lines: dict[str, ModelSummary] = {}
         """Lines of the list of models as they were made last; each holds until the model's next event."""
@@ -74,6 +74,9 @@ class ApiRuntime:
         self.admission = Admission(limits, services.fleet)
         self.event_stream_places = EventStreamPlaces(services.event_stream_clients_max)
         self.reports_in_the_making = 0
+        self.exports_under_way = 0
+        self.evaluations_under_way = 0
+        self.asking_deliveries = asyncio.Lock()
         self.mlflow_source = HereOrElsewhere(
             lambda: services.registry.fold.streams, services.mlflow_production_alias, services.mlflow_source
         )

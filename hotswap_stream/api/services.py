@@ -16,6 +16,7 @@ from hotswap_stream.application.inference.gateway import InferenceGateway
 from hotswap_stream.application.keys.access import Openness
 from hotswap_stream.application.keys.port import KeyLog
 from hotswap_stream.application.keys.sessions import SessionLimits, SessionStore
+from hotswap_stream.application.log.stream import LogStream
 from hotswap_stream.application.mlflow.exports import Exports
 from hotswap_stream.application.mlflow.source import ModelSource
 from hotswap_stream.application.monitoring.traffic import TrafficView
@@ -25,7 +26,9 @@ from hotswap_stream.application.processes.side_loop import SideLoop
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.rollouts.shown import EvidenceView
 from hotswap_stream.application.trainers.port import ProgressView
+from hotswap_stream.application.training.measuring import MeasureVersion
 from hotswap_stream.application.training.runs import TrainingSpec
+from hotswap_stream.application.webhooks.listed import ListedWebhook
 from hotswap_stream.application.windows.view import WindowReader
 from hotswap_stream.home.broker_condition import BrokerCondition
 
@@ -36,6 +39,8 @@ StartTraining = Callable[[TrainingSpec, str | None], Awaitable[None]]
 """The run and the reason for it. Returns as soon as the run is accepted; a HotswapError says why it is not."""
 
 
+WebhookDeliveries = Callable[[LogStream], Awaitable[list[ListedWebhook]]]
+"""Gets the log's own stream."""
 BuildDataset = Callable[[OrderedBuild], Awaitable[BuiltDataset]]
 
 
@@ -64,6 +69,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     requests_per_second_per_key_max: float | None = None
     """More of one key are refused with 429; None: no limit."""
     start_training: StartTraining | None = None
+    measure_version: MeasureVersion | None = None
+    """Measures versions on their validation set; without it, whoever asks for that is told so."""
     build_dataset: BuildDataset | None = None
     """Builds datasets; without it, whoever asks for one is told so."""
     uploads: Uploads | None = None
@@ -85,6 +92,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     """What the workers tell of their answers; without it, nobody can be told how a model does."""
     evidence: EvidenceView | None = None
     """What rollouts show; without it, nobody can be told but by a report."""
+    webhook_deliveries: WebhookDeliveries | None = None
+    """How far the agents told each webhook; without it, only which there are is known."""
     windows: WindowReader | None = None
     """What workers keep of series; without one, nothing is known of that."""
     feedback: FeedbackLog | None = None

@@ -30,9 +30,10 @@ from hotswap_stream.bootstrap.mlflow.exporting import open_exports
 from hotswap_stream.bootstrap.mlflow.fetching import model_source
 from hotswap_stream.bootstrap.mlflow.roots import parse_mlflow_roots
 from hotswap_stream.bootstrap.registry import adopting, open_registry
-from hotswap_stream.bootstrap.training.processes import training_children
+from hotswap_stream.bootstrap.training.processes import measuring, training_children
 from hotswap_stream.bootstrap.trials import graph_exporter, stored_trials
 from hotswap_stream.bootstrap.uploads import open_uploads
+from hotswap_stream.bootstrap.webhooks import listed_webhooks
 from hotswap_stream.domain.reserved import wrong_actor
 from hotswap_stream.domain.versions.tag_rules import wrong_alias
 from hotswap_stream.errors import ConfigurationError
@@ -149,6 +150,7 @@ async def serve_api(
                 session_store=SessionFile(settings.home),
                 requests_per_second_per_key_max=settings.api_requests_per_second_per_key_max or None,
                 start_training=None if children is None else children.start,
+                measure_version=measuring(settings, registry),
                 build_dataset=datasets.build,
                 inference=inference,
                 infer_bytes_max=settings.api_infer_bytes_max,
@@ -165,6 +167,7 @@ async def serve_api(
                 answers=answers,
                 side=side,
                 windows=window_reader(settings),
+                webhook_deliveries=lambda log: listed_webhooks(settings, log),
                 mlflow_source=model_source(settings, artifacts),
                 mlflow_exports=exports,
                 mlflow_webhook_secret=settings.mlflow_webhook_secret,

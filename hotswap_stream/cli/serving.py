@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hotswap_stream.cli.planes import questions
-from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, sends_command
+from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, guarded, sends_command
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
 
 if TYPE_CHECKING:
     from hotswap_events.commands import AnyCommand, CommandResult
-    from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.application.serving.view import ServingView
+    from hotswap_stream.cli.planes.port import ControlPlane
 
 CircuitVersion = Annotated[
     str | None, typer.Argument(metavar="[VERSION]", help="The version. Default: the active one.", show_default=False)
@@ -209,16 +209,16 @@ def set_policy(
     if not changed:
         raise typer.BadParameter("name at least one thing to change, such as --error-rate-max 0.2")
 
-    async def handling(registry: "Registry") -> "CommandResult":
+    async def handling(plane: "ControlPlane") -> "CommandResult":
         from msgspec.structs import replace
 
         from hotswap_events.serving_commands import SetServingPolicy
+        from hotswap_stream.domain.state.circuits import DEFAULT_SERVING_POLICY
 
-        state = registry.state(fields["model_name"])
-        policy = replace(state.serving.effective_policy, **changed)
-        if fields["expected_sequence"] is None and state.exists:
-            fields["expected_sequence"] = state.sequence  # the unnamed rest is that of this state
-        return await registry.handle(SetServingPolicy(policy=policy, **fields))
+        found = await plane.ask(questions.serving(fields["model_name"]))
+        known = guarded(found, fields)
+        policy = replace(DEFAULT_SERVING_POLICY if known is None else known.policy, **changed)
+        return await plane.send(SetServingPolicy(policy=policy, **fields))
 
     return handling
 
@@ -233,8 +233,12 @@ def _of_active(command_type: type, version: str | None, fields: Fields, **own: b
         made: AnyCommand = command_type(model_version=version, **own, **fields)
         return made
 
-    async def handling(registry: "Registry") -> "CommandResult":
-        named = registry.state(fields["model_name"]).active_version or "(none is active)"
-        return await registry.handle(command_type(model_version=named, **own, **fields))
+    async def handling(plane: "ControlPlane") -> "CommandResult":
+        from hotswap_events.commands import Refusal
+
+        found = await plane.ask(questions.model(fields["model_name"]))
+        named = None if isinstance(found, Refusal) else found.active_version
+        # What is no name is refused, with the legal steps.
+        return await plane.send(command_type(model_version=named or "none-is-active", **own, **fields))
 
     return handling

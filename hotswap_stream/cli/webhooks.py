@@ -1,12 +1,13 @@
 """`webhooks`: who is told about which events, how far, and whether it works."""
 
 from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
 
 import typer
 
 from hotswap_stream.cli.terminal.options import Actor, AsJson, Reason
 from hotswap_stream.cli.terminal.printing import print_json, print_table, refuse
-from hotswap_stream.cli.terminal.running import FAILED, run, run_on_registry
+from hotswap_stream.cli.terminal.running import FAILED, on_registry, run, run_by_api_or
 
 if TYPE_CHECKING:
     from typing import Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from hotswap_stream.application.log.stream import SetWebhook
     from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.application.webhooks.listed import ListedWebhook
+    from hotswap_stream.cli.planes.http import ApiPlane
     from hotswap_stream.settings import Settings
 
 WebhookName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the webhook.")]
@@ -58,46 +60,64 @@ def add(
     """Have the agents tell a receiver of events, from now on and without a restart. Replaces one of the same name."""
     from hotswap_stream.application.webhooks.by_command import webhook_set
 
-    async def on(registry: "Registry") -> "SetWebhook | Refusal":
-        from uuid import uuid4
+    who, command_id = _allowed(actor), str(uuid4())
 
+    async def on(registry: "Registry") -> "SetWebhook | Refusal":
         from hotswap_events.commands import Refusal
         from hotswap_stream.application.webhooks.by_command import WebhookRefusedError, set_webhook
 
         data = webhook_set(name, url, event, signed_with)
         try:
-            return await set_webhook(registry, data, actor=_allowed(actor), command_id=str(uuid4()), reason=reason)
+            return await set_webhook(registry, data, actor=who, command_id=command_id, reason=reason)
         except WebhookRefusedError as error:
             return Refusal(code="invalid-value", reason=str(error))
 
-    found = _accepted(run_on_registry(on), as_json)
+    async def of_api(api: "ApiPlane") -> "Any":
+        body = {"url": url, "events": event or (), "signed_with": signed_with}
+        return await api.done(_path(name), body, _said(who, command_id, reason), dict, method="PUT")
+
+    found = _accepted(run_by_api_or(on_registry(on), of_api), as_json)
     if as_json:
         print_json(found)
     else:
-        typer.secho(f"{name} is set: {url} is told of {', '.join(found.data.event_patterns)}", fg="green")
+        patterns = found["events"] if isinstance(found, dict) else found.data.event_patterns
+        typer.secho(f"{name} is set: {url} is told of {', '.join(patterns)}", fg="green")
         typer.echo("`hotswap-stream webhooks list` shows whether the agents reach it")
 
 
 def remove(name: WebhookName, actor: Actor, reason: Reason = None, as_json: AsJson = False) -> None:
     """Have the agents tell a receiver of nothing more that `webhooks add` set."""
+    who, command_id = _allowed(actor), str(uuid4())
 
     async def on(registry: "Registry") -> "Refusal | None":
-        from uuid import uuid4
-
         from hotswap_events.commands import Refusal
         from hotswap_stream.application.webhooks.by_command import WebhookRefusedError, remove_webhook
 
         try:
-            await remove_webhook(registry, name, actor=_allowed(actor), command_id=str(uuid4()), reason=reason)
+            await remove_webhook(registry, name, actor=who, command_id=command_id, reason=reason)
         except WebhookRefusedError as error:
             return Refusal(code="invalid-value", reason=str(error))
         return None
 
-    _accepted(run_on_registry(on), as_json)
+    async def of_api(api: "ApiPlane") -> "Any":
+        return await api.done(f"{_path(name)}/remove", {}, _said(who, command_id, reason), dict)
+
+    _accepted(run_by_api_or(on_registry(on), of_api), as_json)
     if as_json:
         print_json({"name": name, "removed": True})
     else:
         typer.secho(f"{name} is removed", fg="green")
+
+
+def _path(name: str) -> str:
+    from urllib.parse import quote
+
+    return f"/api/webhooks/{quote(name, safe='')}"
+
+
+def _said(actor: str, command_id: str, reason: str | None) -> "dict[str, Any]":
+    """Return what an API is told of who asks; webhooks are of no model, and so of no sequence."""
+    return {"actor": actor, "command_id": command_id, "reason": reason}
 
 
 def _allowed(actor: str) -> str:
@@ -127,7 +147,17 @@ def list_webhooks(as_json: AsJson = False) -> None:
         async with bootstrap.open_registry(settings) as registry:
             return await bootstrap.listed_webhooks(settings, registry.fold.log)
 
-    found = run(main)
+    async def of_api(api: "ApiPlane") -> "list[ListedWebhook]":
+        from msgspec import Struct
+
+        from hotswap_stream.application.webhooks.listed import ListedWebhook
+
+        class Page(Struct):
+            webhooks: list[ListedWebhook]
+
+        return _accepted(await api.get("/api/webhooks/deliveries", Page), as_json).webhooks  # type: ignore[no-any-return]
+
+    found = run_by_api_or(main, of_api)
     if as_json:
         print_json(found)
     elif not found:
@@ -174,7 +204,6 @@ def try_webhooks(
     async def main(settings: "Settings") -> "list[dict[str, Any]]":
         from contextlib import suppress
         from datetime import UTC, datetime
-        from uuid import uuid4
 
         from hotswap_stream import bootstrap
         from hotswap_stream.application.webhooks.message import trial_message

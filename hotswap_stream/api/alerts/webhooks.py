@@ -23,6 +23,7 @@ from hotswap_stream.application.webhooks.by_command import (
     set_webhook,
     webhook_set,
 )
+from hotswap_stream.application.webhooks.listed import ListedWebhook
 
 NameInPath = Annotated[str, PathParameter(description="Name of the webhook.")]
 
@@ -64,6 +65,12 @@ class WebhookList(Struct, frozen=True, kw_only=True):
     webhooks: tuple[WebhookView, ...]
 
 
+class WebhookDeliveryList(Struct, frozen=True, kw_only=True):
+    """All webhooks that the log names, this server's settings name, or agents follow."""
+
+    webhooks: tuple[ListedWebhook, ...]
+
+
 class WebhookController(Controller):
     """Who is told of events."""
 
@@ -72,8 +79,18 @@ class WebhookController(Controller):
 
     @get("/", operation_id="list_webhooks", responses=QUERY_PROBLEM_RESPONSES)
     async def list_webhooks(self, runtime: Runtime) -> WebhookList:
-        """The webhooks that commands set; how far each was told is shown by `hotswap-stream webhooks list`."""
+        """The webhooks that commands set."""
         return WebhookList(webhooks=tuple(map(_view, runtime.registry.fold.log.webhooks.values())))
+
+    @get("/deliveries", operation_id="list_webhook_deliveries", responses=QUERY_PROBLEM_RESPONSES)
+    async def list_deliveries(self, runtime: Runtime) -> WebhookDeliveryList:
+        """All webhooks with how far the agents told each, and what is wrong where one lags."""
+        deliveries = runtime.services.webhook_deliveries
+        if deliveries is None:
+            raise ProblemError(503, "observations-unknown", "this server was started without a way to the deliveries")
+        require_broker(runtime)
+        async with runtime.asking_deliveries:  # one at a time: each asks the brokers by connections of its own
+            return WebhookDeliveryList(webhooks=tuple(await deliveries(runtime.registry.fold.log)))
 
     @put(
         "/{name:str}",

@@ -162,7 +162,7 @@ def command_context(headers: CommandHeaders, body: CommandBody, ids: Ids) -> Com
     )
 
 
-async def nothing_unread(request: Request[Any, Any, Any], body: CommandBody) -> None:
+async def nothing_unread(request: Request[Any, Any, Any], body: Struct) -> None:
     """Raise ProblemError (422) if the body has, however deep, a key that is no field: it would pass for a default."""
     if unread := unread_key(await request.json(), body):
         raise _invalid(f"{unread!r} in the body is unknown")

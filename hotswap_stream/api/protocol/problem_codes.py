@@ -72,6 +72,7 @@ TITLES: Mapping[str, str] = {
     "no-dataset": "The dataset cannot be built",
     "unknown-upload": "No such upload",
     "unknown-webhook": "No such webhook",
+    "unknown-finding": "No such finding",
     "unknown-answer": "No such answer",
     "answer-expired": "The answer is no longer kept",
     "upload-busy": "The upload is in use",

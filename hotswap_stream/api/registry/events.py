@@ -17,7 +17,14 @@ from hotswap_stream.application.registry.feed import PAGE_ENTRIES_MAX, EntryFilt
 OF_A_MODEL = needs("read", model_in_query=True)
 
 FromOffset = Annotated[int | None, QueryParameter(ge=0, le=INT64_MAX, description="First offset; default 0.")]
-Last = Annotated[int | None, QueryParameter(ge=1, le=PAGE_ENTRIES_MAX, description="The last so many records instead.")]
+Last = Annotated[
+    int | None,
+    QueryParameter(
+        ge=1,
+        le=PAGE_ENTRIES_MAX,
+        description="The last so many entries instead, of those that the filters let through.",
+    ),
+]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_ENTRIES_MAX, description="Entries in a page at most.")]
 ModelName = Annotated[str | None, QueryParameter(description="Only events of this model.")]
 EventType = Annotated[
@@ -84,7 +91,11 @@ async def list_events(
     if before_offset is not None:
         page = await runtime.feed.page_before(before_offset, limit=limit, wanted=wanted)
     else:
-        start = max(0, runtime.feed.end_offset - last) if last is not None else from_offset or 0
+        start = from_offset or 0
+        if last is not None:
+            # Counted are those that are wanted, not all records.
+            newest = await runtime.feed.page_before(runtime.feed.end_offset, limit=last, wanted=wanted)
+            start = newest.first_offset
         page = await runtime.feed.page(start, limit=limit, wanted=wanted)
     following = None
     if not page.at_end:

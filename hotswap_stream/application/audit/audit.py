@@ -5,7 +5,7 @@ event of a stream was changed, or that a whole stream is gone. An export tells w
 someone who forges those too, only heads (`AuditReport.heads`) that were noted down elsewhere help.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import BinaryIO
 
 from hotswap_events.log_stream import DETAIL_CHARACTERS_MAX, FindingAcknowledged
@@ -72,20 +72,34 @@ def verify_export(file: BinaryIO, expected: Expected | None = None) -> AuditRepo
 
 async def export_log(log: RegistryLog, file: BinaryIO) -> ExportWriter:
     """Write the log up to its present end; the writer that comes back knows how many records and the file's seal."""
-    writer, next_offset = ExportWriter(), 0
-    async for page in log.read(0, await log.end_offset()):
-        for record in page:
-            if record.offset > next_offset:
-                for offsets in await log.without_records(next_offset, record.offset):
-                    file.write(writer.passed(offsets))
-            file.write(writer.line(record))
-            next_offset = record.offset + 1
-    file.write(writer.last_line())
+    writer = ExportWriter()
+    async for line in exported_lines(log, await log.end_offset(), writer):
+        file.write(line)
     return writer
 
 
+async def exported_lines(log: RegistryLog, end_offset: int, writer: ExportWriter) -> AsyncIterator[bytes]:
+    """Yield the lines of the log up to an offset, the last line included."""
+    next_offset = 0
+    async for page in log.read(0, end_offset):
+        for record in page:
+            if record.offset > next_offset:
+                for offsets in await log.without_records(next_offset, record.offset):
+                    yield writer.passed(offsets)
+            yield writer.line(record)
+            next_offset = record.offset + 1
+    yield writer.last_line()
+
+
 async def acknowledge(
-    registry: Registry, *, offset: int, digest: str, actor: str, reason: str | None, command_id: str
+    registry: Registry,
+    *,
+    offset: int,
+    digest: str,
+    actor: str,
+    reason: str | None,
+    command_id: str,
+    report: AuditReport | None = None,
 ) -> FindingAcknowledged:
     """Write that somebody knows of what an audit finds at `offset`; where it is known already, write nothing.
 
@@ -96,6 +110,7 @@ async def acknowledge(
         actor: Who knows of it.
         reason: What they say of it.
         command_id: The id of this command.
+        report: What the audit finds now; None: it is made.
 
     Returns:
         What was written, or stands there already.
@@ -103,7 +118,7 @@ async def acknowledge(
     Raises:
         NothingFoundError: The audit finds nothing there, or another record than was named.
     """
-    report = await verify_log(registry.log)
+    report = report or await verify_log(registry.log)
     every = [*report.findings, *report.notices, *(each.finding for each in report.acknowledged)]
     here = [finding for finding in every if finding.offset == offset]
     if not here:

@@ -108,6 +108,17 @@ def read_export(file: BinaryIO) -> Iterator[LogRecord]:
     return (found for found in read_export_offsets(file) if not isinstance(found, range))
 
 
+def whole_export(file: BinaryIO) -> tuple[int, str]:
+    """Return how many records an export has, and its seal. ExportDamagedError where it is not whole."""
+    writer = ExportWriter()
+    for found in read_export_offsets(file):
+        if isinstance(found, range):
+            writer.passed(found)
+        else:
+            writer.line(found)
+    return writer.records, writer.seal
+
+
 def read_export_offsets(file: BinaryIO) -> Iterator[LogRecord | range]:
     """Read the records of an export and, where they stood, offsets that held no record.
 

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from hotswap_events.commands import CommandResult
 from hotswap_events.validation_set import ValidationSet
 from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.errors import HotswapError
@@ -158,3 +159,16 @@ class Evaluator(Protocol):
             EvaluationFailedError: The figures could not be made.
             HotswapError: One of those of the store.
         """
+
+
+class VersionMeasured(Struct, frozen=True, kw_only=True):
+    """What was measured, and what followed of it."""
+
+    result: CommandResult
+    """The verdict's event, or `unchanged`."""
+    verdict: str | None
+    detail: str | None
+    """Why, in a few words."""
+    on_digits: Evaluation | None = None
+    """Where the model has no set of its own."""
+    on_set: SetEvaluation | None = None

@@ -13,14 +13,13 @@ from hotswap_events.commands import (
     ProfileVersion,
     RegisterVersion,
     StartTraining,
-    ValidateVersion,
 )
 from hotswap_events.registry import TrainingFailureCause
-from hotswap_events.version_options import PLAIN
 from hotswap_stream.application.artifacts.exporting import GraphOfArtifact, no_graph
 from hotswap_stream.application.own_commands import own_id
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.training.evaluation import Evaluation, Evaluator, SetEvaluation
+from hotswap_stream.application.training.measuring import measure_and_validate
 from hotswap_stream.application.training.runs import (
     OnProgress,
     Trainer,
@@ -33,9 +32,6 @@ from hotswap_stream.domain.deciding.limits import DETAIL_CHARACTERS_MAX
 from hotswap_stream.errors import HotswapError
 
 _log = structlog.get_logger(__name__)
-
-EVALUATIONS_MAX = 3
-"""If another version becomes active while one is evaluated, the comparison is made anew this often."""
 
 
 class TrainingReport(Struct, frozen=True, kw_only=True):
@@ -214,46 +210,15 @@ class ModelTrainer:
         promote_first: bool = False,
         data_file: Path | None = None,
     ) -> tuple[Evaluation | SetEvaluation, CommandResult]:
-        """Measure a version and the active one on one validation set, and hand in the figures.
-
-        The set is that in `data_file`, or the model's own, or the bundled digits for a model that has none. Its digest
-        is recorded.
-
-        Raises:
-            HotswapError: The version does not exist, or its artifact cannot be measured.
-        """
-        for _attempt in range(EVALUATIONS_MAX):
-            state = self.registry.state(model_name)
-            version = state.versions.get(model_version)
-            if version is None:
-                raise HotswapError(
-                    f"{model_name!r} has no version {model_version!r}; it has {', '.join(state.versions) or 'none'}"
-                )
-            active = None if state.active_version == model_version else state.active
-            compared_with = None if active is None else active.artifact.digest
-            measured = await self._evaluator.measure(
-                version.artifact.digest,
-                compared_with=compared_with,
-                options=version.options,
-                compared_options=PLAIN if active is None else active.options,
-                data_file=data_file,
-                validation_set=state.validation_set,
-            )
-            evaluation, baseline = measured.candidate, measured.compared
-            result = await self.registry.handle(
-                ValidateVersion(
-                    command_id=command_id,
-                    actor=actor,
-                    model_name=model_name,
-                    correlation_id=correlation_id,
-                    model_version=model_version,
-                    validation_set=evaluation.validation_set,
-                    figures=evaluation.figures(),
-                    baseline_version=None if active is None or baseline is None else active.model_version,
-                    baseline_figures={} if baseline is None else baseline.figures(),
-                    promote_first=promote_first,
-                )
-            )
-            if result.refusal is None or result.refusal.code != "conflict":
-                break
-        return evaluation, result
+        """Measure a version and hand in its figures; see `measure_and_validate`."""
+        return await measure_and_validate(
+            self.registry,
+            self._evaluator,
+            model_name,
+            model_version,
+            actor=actor,
+            command_id=command_id,
+            correlation_id=correlation_id,
+            promote_first=promote_first,
+            data_file=data_file,
+        )

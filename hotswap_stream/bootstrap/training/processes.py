@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from hotswap_stream.settings import Settings, child_environment
 
 if TYPE_CHECKING:
     from hotswap_stream.application.training.children import TrainingChildren
+    from hotswap_stream.application.training.measuring import MeasureVersion
     from hotswap_stream.application.training.trainer import ModelTrainer
 
 
@@ -52,6 +54,27 @@ async def open_training(settings: Settings, source: str = "trainer") -> AsyncIte
     )
     async with open_registry(settings, source) as registry:
         yield ModelTrainer(registry, trainer, evaluator, graph_exporter(settings, store))
+
+
+def measuring(settings: Settings, registry: Registry) -> "MeasureVersion | None":
+    """Return what measures versions, each in a process of its own; None where the packages for it are missing."""
+    if find_spec("torch") is None:
+        return None
+    from hotswap_stream.adapters.evaluation.process import set_evaluator_command
+    from hotswap_stream.adapters.torch.training.evaluator_process import evaluator_command
+    from hotswap_stream.application.training.measuring import measure_and_validate
+    from hotswap_stream.workers.training.subprocess_evaluator import SubprocessEvaluator
+
+    modules = use_plugins(settings)
+    evaluator = SubprocessEvaluator(
+        evaluator_command(modules),
+        artifact_store(settings),
+        set_command=set_evaluator_command(modules),
+        folder=settings.home / "runs",
+        seconds_max=settings.evaluation_seconds_max,
+        set_bytes_max=settings.artifact_bytes_max,
+    )
+    return partial(measure_and_validate, registry, evaluator)
 
 
 def packed_set(settings: Settings, file: Path, *, kind: str | None = None, output: str | None = None) -> bytes:

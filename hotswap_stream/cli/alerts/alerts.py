@@ -13,7 +13,7 @@ from hotswap_stream.cli.alerts.files import (
     parse_rule,
 )
 from hotswap_stream.cli.planes import questions
-from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, sends_command
+from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, guarded, sends_command
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
@@ -21,7 +21,7 @@ from hotswap_stream.cli.terminal.queries import ask
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
     from hotswap_stream.application.alerts.view import AlertList, AlertView, ModelAlerts
-    from hotswap_stream.application.registry.registry import Registry
+    from hotswap_stream.cli.planes.port import ControlPlane
 
 
 DIGITS_MAX = 8
@@ -179,17 +179,16 @@ def set_policy(
     changes = [parse_rule(text) for text in rule or ()]
     from_file = None if file is None else alert_policy_of(file)
 
-    async def handling(registry: "Registry") -> "CommandResult":
+    async def handling(plane: "ControlPlane") -> "CommandResult":
         from hotswap_events.alert_commands import SetAlertPolicy
         from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 
-        state = registry.state(fields["model_name"])
         base = DEFAULT_ALERT_POLICY if default else from_file
         if base is None:
-            base = state.alerts.effective_policy
-            if fields["expected_sequence"] is None and state.exists:
-                fields["expected_sequence"] = state.sequence  # the unnamed rest is that of this state
-        return await registry.handle(SetAlertPolicy(policy=changed_policy(base, changes, remove or ()), **fields))
+            found = await plane.ask(questions.alert_policy(fields["model_name"]))
+            known = guarded(found, fields)
+            base = DEFAULT_ALERT_POLICY if known is None else known.policy
+        return await plane.send(SetAlertPolicy(policy=changed_policy(base, changes, remove or ()), **fields))
 
     return handling
 

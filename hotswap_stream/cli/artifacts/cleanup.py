@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hotswap_stream.cli.artifacts.policy_files import validation_policy_of
+from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, command_fields, sends_command
 from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, ModelArgument, Reason
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table, refuse
 from hotswap_stream.cli.terminal.queries import ask
-from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.running import run_by_api_or
 
 if TYPE_CHECKING:
-    from hotswap_events.commands import Refusal
     from hotswap_stream.application.artifacts.cleanup import CleanUpReport
+    from hotswap_stream.cli.planes.http import ApiPlane
     from hotswap_stream.settings import Settings
 
 
@@ -30,13 +31,7 @@ def add_to(app: typer.Typer) -> None:
 
 def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Show the policy that holds for a model."""
-
-    def question(streams: Any) -> Any:
-        from hotswap_stream.application.registry.validation_policy import find_validation_policy
-
-        return find_validation_policy(streams, model)
-
-    report = ask(question, as_of=as_of, as_json=as_json)
+    report = ask(questions.validation_policy(model), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(report)
         return
@@ -91,6 +86,11 @@ def cleanup(
     as_json: AsJson = False,
 ) -> None:
     """Delete artifacts that nothing needs. Kept: the newest, and all that was in production or is tried or staged."""
+    from hotswap_events.commands import Refusal
+    from hotswap_stream.application.artifacts.cleanup import CleanUpReport
+
+    def fields_of(name: str) -> "dict[str, Any]":
+        return command_fields(name, actor=actor, reason=reason, command_id=None)
 
     async def main(settings: "Settings") -> "list[CleanUpReport | Refusal]":
         from hotswap_stream import bootstrap
@@ -101,14 +101,28 @@ def cleanup(
             names = [model] if model is not None else sorted(registry.fold.streams)
             reports = []
             for name in names:
-                fields = command_fields(name, actor=actor, reason=reason, command_id=None)
+                fields = fields_of(name)
                 fields.pop("model_name")
                 reports.append(await clean_up(registry, store, name, keep=keep, apply=apply, **fields))
             return reports
 
-    from hotswap_stream.application.artifacts.cleanup import CleanUpReport
+    async def of_api(api: "ApiPlane") -> "list[CleanUpReport | Refusal]":
+        from hotswap_stream.client.http_calls import model_path
 
-    reports = run(main)
+        body = {"keep": keep, "apply": apply}
+        names = [model]
+        if model is None:
+            every = await api.ask(questions.models())
+            if isinstance(every, Refusal):
+                return [every]
+            names = [each.model_name for each in every]
+        return [
+            await api.done(f"{model_path(name)}/cleanup", body, fields_of(name), CleanUpReport, seconds_max=600)
+            for name in names
+            if name is not None
+        ]
+
+    reports = run_by_api_or(main, of_api, waiting_for="looking for what is not needed")
     done: list[CleanUpReport] = []
     for report in reports:
         if not isinstance(report, CleanUpReport):

@@ -2,26 +2,30 @@
 
 import os
 import re
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hotswap_stream.cli.audit.reproduce import reproduce
+from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.registry.models import print_model, print_models
 from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, Reason
-from hotswap_stream.cli.terminal.printing import print_json, print_table
+from hotswap_stream.cli.terminal.printing import print_json, print_table, refuse
 from hotswap_stream.cli.terminal.queries import ask
-from hotswap_stream.cli.terminal.running import FAILED, fail, run_on_registry
+from hotswap_stream.cli.terminal.running import FAILED, fail, on_registry, run_by_api_or
 
 if TYPE_CHECKING:
     from hotswap_stream.application.audit.expected import Expected
-    from hotswap_stream.application.audit.export import ExportWriter
     from hotswap_stream.application.audit.findings import AuditReport, Finding
     from hotswap_stream.application.registry.registry import Registry
+    from hotswap_stream.cli.planes.http import ApiPlane
 
 
 SEAL_CHARACTERS = 64
+READ_SECONDS_MAX = 600.0
+"""How long an API may take to read the whole log."""
 _HEX = re.compile(r"[0-9a-f]{1,64}")
 
 
@@ -77,7 +81,16 @@ def verify(
     if file is not None:
         report = _verified(file, expected)
     else:
-        report = run_on_registry(lambda registry: _verify_log(registry, expected))
+
+        async def of_api(api: "ApiPlane") -> "AuditReport":
+            # Checked here, on a copy: the API's word for it would be worth nothing.
+            with tempfile.TemporaryDirectory() as folder:
+                copy = Path(folder) / "log"
+                await _download(api, copy)
+                return _verified(copy, expected)
+
+        on = on_registry(lambda registry: _verify_log(registry, expected))
+        report = run_by_api_or(on, of_api, waiting_for="reading the registry log")
     if as_json:
         print_json(report)
     else:
@@ -101,16 +114,25 @@ def acknowledge(
     as_json: AsJson = False,
 ) -> None:
     """Write into the log that you know of a finding: `audit verify` lists it from then on, and does not fail for it."""
+    from uuid import uuid4
+
+    from hotswap_events.commands import Refusal
     from hotswap_events.log_stream import FindingAcknowledged
 
-    async def on(registry: "Registry") -> FindingAcknowledged:
-        from uuid import uuid4
+    said: dict[str, Any] = {"actor": actor, "reason": reason, "command_id": str(uuid4())}
 
+    async def on(registry: "Registry") -> FindingAcknowledged:
         from hotswap_stream.application.audit.audit import acknowledge as write
 
-        return await write(registry, offset=offset, digest=digest, actor=actor, reason=reason, command_id=str(uuid4()))
+        return await write(registry, offset=offset, digest=digest, **said)
 
-    written = run_on_registry(on)
+    async def of_api(api: "ApiPlane") -> "FindingAcknowledged | Refusal":
+        body = {"offset": offset, "digest": digest}
+        return await api.done("/api/log/acknowledge", body, said, FindingAcknowledged, seconds_max=READ_SECONDS_MAX)
+
+    written = run_by_api_or(on_registry(on), of_api, waiting_for="reading the registry log")
+    if not isinstance(written, FindingAcknowledged):
+        raise refuse(written, as_json=as_json)
     if as_json:
         print_json(written)
     else:
@@ -196,27 +218,39 @@ def export(
     if file.exists() and not force:
         raise typer.BadParameter(f"{file} exists; use --force to overwrite it", param_hint="FILE")
 
-    async def on(registry: "Registry") -> "ExportWriter":
+    # Renamed at the end: a file of that name is always a whole export.
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+
+    async def on(registry: "Registry") -> tuple[int, str]:
         from hotswap_stream.application.audit.audit import export_log
 
-        # Renamed at the end: a file of that name is always a whole export.
-        partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as export_file:
-                written = await export_log(registry.log, export_file)
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
-        return written
+        with partial.open("wb") as export_file:
+            written = await export_log(registry.log, export_file)
+        return written.records, written.sha256
+
+    async def of_api(api: "ApiPlane") -> tuple[int, str]:
+        from hotswap_stream.application.audit.export import whole_export
+
+        await _download(api, partial)
+        with partial.open("rb") as export_file:
+            return whole_export(export_file)
 
     try:
-        written = run_on_registry(on)
+        records, seal = run_by_api_or(on_registry(on), of_api, waiting_for="reading the registry log")
+        partial.replace(file)
     except OSError as error:
         fail(f"{file} cannot be written: {error.strerror}")
+    finally:
+        partial.unlink(missing_ok=True)
     if as_json:
-        print_json({"file": str(file), "records": written.records, "sha256": written.sha256})
+        print_json({"file": str(file), "records": records, "sha256": seal})
     else:
-        typer.echo(f"{written.records} records in {file}; seal {written.sha256}")
+        typer.echo(f"{records} records in {file}; seal {seal}")
+
+
+async def _download(api: "ApiPlane", into: Path) -> None:
+    with into.open("wb") as export_file:
+        await api.downloaded("/api/log/export", export_file)
 
 
 def show(
@@ -227,16 +261,14 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show the registry as it was after an offset of the log, or at a time; without --as-of, as it is."""
-    from hotswap_stream.application.registry.queries import find_model, list_models
-
     if model is not None:
-        state = ask(lambda streams: find_model(streams, model), as_of=as_of, as_json=as_json)
+        state = ask(questions.model(model), as_of=as_of, as_json=as_json)
         if as_json:
             print_json(state)
         else:
             print_model(state)
         return
-    found = ask(list_models, as_of=as_of, as_json=as_json)
+    found = ask(questions.models(), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(found)
     else:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hotswap_stream.cli.planes.port import EventSource, Question
 
@@ -79,6 +79,12 @@ class ClusterPlane:
     async def send(self, command: "AnyCommand") -> "CommandResult":
         """Decide and append."""
         return await self._registry.handle(command)
+
+    async def reload(self, model_version: str | None, fields: "dict[str, Any]") -> "CommandResult":
+        """Look which it is, and decide."""
+        from hotswap_stream.application.registry.reload import reload_model
+
+        return await reload_model(self._registry, model_version=model_version, **fields)
 
     async def fleets(self, model_name: str | None, *, listens: bool = True) -> "tuple[ModelFleet, ...] | Refusal":
         """Read the fleet topic."""

@@ -1,10 +1,9 @@
 """An API before the cluster: what an operator's laptop reaches."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, get_args
 from urllib.parse import quote
 
 import httpx
@@ -13,11 +12,12 @@ from msgspec import Struct
 
 from hotswap_events.commands import AnyCommand, CommandResult, Refusal, RefusalCode
 from hotswap_stream.cli.planes import questions
+from hotswap_stream.cli.planes.http_reading import ApiEvents, ApiFailedError, Reader
 from hotswap_stream.cli.planes.orders import as_call
 from hotswap_stream.cli.planes.port import EventSource, Question
 from hotswap_stream.client import http_calls as calls
 from hotswap_stream.client.errors import ApiUnreachableError
-from hotswap_stream.errors import AuthenticationError, HotswapError
+from hotswap_stream.errors import AuthenticationError
 
 if TYPE_CHECKING:
     from hotswap_events.evidence import RolloutEvidence
@@ -27,21 +27,15 @@ if TYPE_CHECKING:
     from hotswap_stream.application.datasets.view import BuiltDataset
     from hotswap_stream.application.inference.fleet import ModelFleet
     from hotswap_stream.application.monitoring.health import ModelHealth
-    from hotswap_stream.application.registry.feed import EntryFilter, EventPage
     from hotswap_stream.application.training.view import TrainingRun
+    from hotswap_stream.client.http_client import AsyncRegistryClient
 
 _Answer = TypeVar("_Answer")
 _Decoded = TypeVar("_Decoded")
 REFUSAL_CODES = frozenset(get_args(RefusalCode))
 DATASET_SECONDS_MAX = 3_600.0
 """How long an API may build a dataset."""
-LOOK_SECONDS = 1.0
-"""Between two looks for new events."""
 ANSWER_BYTES_MAX = 64 * 1024**2
-
-
-class ApiFailedError(HotswapError):
-    """The API did not do what was asked; the message has its status, its code and its words."""
 
 
 class _Problem(Struct):
@@ -68,7 +62,7 @@ class ApiPlane:
 
     async def ask(self, question: Question[_Answer], as_of: int | datetime | None = None) -> _Answer | Refusal:
         """Return the API's answer, now or as of an offset or a time."""
-        return await question.of_api(_Reader(self._get, _past(as_of)))
+        return await question.of_api(Reader(self._get, _past(as_of)))
 
     async def send(self, command: AnyCommand) -> CommandResult:
         """Post the command; what the API refuses, or asks to try again, is a result."""
@@ -76,11 +70,96 @@ class ApiPlane:
         call = as_call(command, tells_actor=not self._has_key)
         if call is None:
             raise ApiFailedError(f"the API takes no {type(command).__name__}; this command needs the cluster itself")
+        return await self._settled(call, command.command_id, command.model_name)
+
+    async def order(
+        self,
+        path: str,
+        body: dict[str, Any],
+        fields: dict[str, Any],
+        *,
+        method: str = "POST",
+        seconds_max: float = calls.TIMEOUT_S,
+    ) -> CommandResult:
+        """Ask for what an API makes a command of; the arguments are those of `done`."""
+        call = msgspec.structs.replace(self._ordered(path, body, fields), method=method, answer_s_max=seconds_max)
+        return await self._settled(call, fields["command_id"], fields["model_name"])
+
+    async def reload(self, model_version: str | None, fields: dict[str, Any]) -> CommandResult:
+        """Ask for it."""
+        body = {"model_version": model_version}
+        return await self.order(f"{calls.model_path(fields['model_name'])}/reload", body, fields)
+
+    async def done(
+        self,
+        path: str,
+        body: dict[str, Any],
+        fields: dict[str, Any],
+        kind: type[_Decoded],
+        *,
+        method: str = "POST",
+        seconds_max: float = calls.TIMEOUT_S,
+    ) -> _Decoded | Refusal:
+        """Have the API do something, and return what it says became of it, or what the registry refuses.
+
+        Args:
+            path: What is done.
+            body: How; what is None is left out.
+            fields: Those that all commands have: who, why, and under which id.
+            kind: What the answer is.
+            method: POST or PUT.
+            seconds_max: How long the answer may take.
+        """
+        call = msgspec.structs.replace(self._ordered(path, body, fields), method=method, answer_s_max=seconds_max)
+        return await self._became(call, kind)
+
+    async def _became(self, call: calls.Call, kind: type[_Decoded]) -> _Decoded | Refusal:
+        response = await self._request(**call.options())
+        if response.is_success:
+            return _decoded(response, kind)
+        problem = self._problem(response)
+        if problem.code in REFUSAL_CODES:
+            return _refusal(problem)
+        raise self._failed(response, problem)
+
+    async def asked(
+        self, path: str, body: dict[str, Any], kind: type[_Decoded], *, seconds_max: float
+    ) -> _Decoded | Refusal:
+        """Return the answer to a question that has a body; nothing is changed."""
+        call = msgspec.structs.replace(calls.command(path, body, None), answer_s_max=seconds_max)
+        return await self._became(call, kind)
+
+    def uploads(self) -> "AsyncRegistryClient":
+        """Return a client for files that are sent in pieces, closed; `async with` opens it."""
+        from hotswap_stream.client.http_client import AsyncRegistryClient
+
+        return AsyncRegistryClient(str(self._client.base_url), self._client.headers.get("X-API-Key"))
+
+    async def downloaded(self, path: str, into: BinaryIO) -> None:
+        """Write the bytes at a path into a file, as they come."""
+        try:
+            async with self._client.stream("GET", path, timeout=httpx.Timeout(calls.TIMEOUT_S)) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise self._failed(response, self._problem(response))
+                async for piece in response.aiter_bytes():
+                    into.write(piece)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def _ordered(self, path: str, body: dict[str, Any], fields: dict[str, Any]) -> calls.Call:
+        said = {name: fields.get(name) for name in ("reason", "expected_sequence")}
+        call = calls.command(path, {**body, **said}, fields["command_id"])
+        if self._has_key:
+            return call
+        return msgspec.structs.replace(call, headers={**call.headers, b"X-Actor": fields["actor"].encode()})
+
+    async def _settled(self, call: calls.Call, command_id: str, model_name: str) -> CommandResult:
         response = await self._request(**call.options())
         if response.is_success:
             return _decoded(response, CommandResult)
         problem = self._problem(response)
-        made = CommandResult(command_id=command.command_id, model_name=command.model_name, status="refused")
+        made = CommandResult(command_id=command_id, model_name=model_name, status="refused")
         if problem.code in REFUSAL_CODES:
             return msgspec.structs.replace(made, refusal=_refusal(problem))
         if problem.code == "contention":
@@ -91,22 +170,12 @@ class ApiPlane:
         """Have the API build a dataset, and wait for it."""
         from hotswap_stream.application.datasets.view import BuiltDataset, DatasetView
 
-        body = {"order": msgspec.to_builtins(order), "command_id": command["command_id"], "reason": command["reason"]}
-        response = await self._request(
-            method="POST",
-            url=f"{calls.model_path(model_name)}/datasets",
-            json=body,
-            headers={} if self._has_key else {"X-Actor": command["actor"]},
-            timeout=DATASET_SECONDS_MAX,
-        )
+        path, body = f"{calls.model_path(model_name)}/datasets", {"order": msgspec.to_builtins(order)}
+        found = await self.done(path, body, command, DatasetView, seconds_max=DATASET_SECONDS_MAX)
         made = CommandResult(command_id=command["command_id"], model_name=model_name, status="accepted")
-        if response.is_success:
-            return BuiltDataset(result=made, dataset=_decoded(response, DatasetView))
-        problem = self._problem(response)
-        if problem.code in REFUSAL_CODES:
-            refused = msgspec.structs.replace(made, status="refused", refusal=_refusal(problem))
-            return BuiltDataset(result=refused)
-        raise self._failed(response, problem)
+        if isinstance(found, Refusal):
+            return BuiltDataset(result=msgspec.structs.replace(made, status="refused", refusal=found))
+        return BuiltDataset(result=made, dataset=found)
 
     async def fleets(self, model_name: str | None, *, listens: bool = True) -> "tuple[ModelFleet, ...] | Refusal":
         """Ask for the fleet of each model. The API listens all the time."""
@@ -190,7 +259,7 @@ class ApiPlane:
 
     async def event_source(self) -> EventSource:
         """Return the log, its end known."""
-        source = _ApiEvents(self._get)
+        source = ApiEvents(self._get)
         await source.look()
         return source
 
@@ -207,9 +276,12 @@ class ApiPlane:
         try:
             return await self._client.request(**options)
         except httpx.HTTPError as error:
-            raise ApiUnreachableError(
-                f"the API at {self._client.base_url} cannot be reached: {str(error) or type(error).__name__}"
-            ) from error
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: httpx.HTTPError) -> ApiUnreachableError:
+        return ApiUnreachableError(
+            f"the API at {self._client.base_url} cannot be reached: {str(error) or type(error).__name__}"
+        )
 
     def _problem(self, response: httpx.Response) -> _Problem:
         try:
@@ -224,65 +296,6 @@ class ApiPlane:
         return ApiFailedError(
             f"the API at {self._client.base_url} answers {response.status_code} {problem.code}: {problem.detail}"
         )
-
-
-class _Reader:
-    def __init__(self, get: Callable[..., Any], past: dict[str, object]) -> None:
-        self._get = get
-        self._past = past
-
-    async def get(self, path: str, kind: type[_Decoded], query: dict[str, object] | None = None) -> _Decoded | Refusal:
-        found: _Decoded | Refusal = await self._get(path, kind, {**(query or {}), **self._past})
-        return found
-
-
-class _ApiEvents:
-    def __init__(self, get: Callable[..., Any]) -> None:
-        self._get = get
-        self._end_offset = 0
-
-    @property
-    def end_offset(self) -> int:
-        return self._end_offset
-
-    async def look(self) -> None:
-        from hotswap_stream.application.registry.feed import EntryFilter
-
-        await self.page(max(self._end_offset, 0), limit=1, wanted=EntryFilter())
-
-    async def page(self, from_offset: int, *, limit: int, wanted: "EntryFilter") -> "EventPage":
-        from hotswap_stream.application.registry.feed import EventPage, LogEntry
-
-        class Page(Struct):
-            events: tuple[LogEntry, ...]
-            next_offset: int
-            end_offset: int
-
-        query = {
-            "from_offset": from_offset,
-            "limit": limit,
-            "model_name": wanted.model_name,
-            "type": wanted.event_type,
-        }
-        found = await self._get("/api/events", Page, query)
-        if isinstance(found, Refusal):
-            raise ApiFailedError(found.reason)
-        self._end_offset = found.end_offset
-        return EventPage(
-            entries=found.events,
-            first_offset=from_offset,
-            next_offset=found.next_offset,
-            end_offset=found.end_offset,
-        )
-
-    async def wait_for_change(self, end_offset: int, stop: asyncio.Event) -> bool:
-        while self._end_offset == end_offset:
-            try:
-                await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
-                return False
-            except TimeoutError:
-                await self.look()
-        return True
 
 
 def _past(as_of: int | datetime | None) -> dict[str, object]:

@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.alert_commands import AcknowledgeAlert, ClearAlert, EndAlertSnooze, SnoozeAlert
+from hotswap_events.alert_commands import AcknowledgeAlert, ClearAlert, EndAlertSnooze, SetAlertPolicy, SnoozeAlert
 from hotswap_events.commands import (
     AnyCommand,
     ArchiveVersion,
     CancelTraining,
+    ProfileVersion,
     PromoteVersion,
     RequestTraining,
     RollBack,
@@ -18,6 +19,7 @@ from hotswap_events.commands import (
     TagModel,
     ValidateVersion,
 )
+from hotswap_events.dataset import SetRequestRetention
 from hotswap_events.rollout_commands import (
     AbortRollout,
     AdvanceRollout,
@@ -25,10 +27,18 @@ from hotswap_events.rollout_commands import (
     PauseRollout,
     PromoteRollout,
     ResumeRollout,
+    SetValidationPolicy,
     StartRollout,
 )
-from hotswap_events.serving_commands import CloseCircuit, DisableModel, EnableModel, HalfOpenCircuit, OpenCircuit
-from hotswap_events.training_triggers import FireTrigger
+from hotswap_events.serving_commands import (
+    CloseCircuit,
+    DisableModel,
+    EnableModel,
+    HalfOpenCircuit,
+    OpenCircuit,
+    SetServingPolicy,
+)
+from hotswap_events.training_triggers import FireTrigger, SetTrainingPolicy
 from hotswap_stream.client.http_calls import Call, model_path
 from hotswap_stream.client.http_calls import command as post
 
@@ -58,11 +68,31 @@ PATHS: dict[type, str] = {
     RequestTraining: "training-requests",
     CancelTraining: "training-runs/{run_id}/cancel",
     FireTrigger: "triggers/fire",
+    SetAlertPolicy: "alert-policy",
+    SetServingPolicy: "serving-policy",
+    SetValidationPolicy: "validation-policy",
+    SetTrainingPolicy: "training-policy",
+    SetRequestRetention: "retention",
+    ProfileVersion: "versions/{model_version}/profile",
     TagModel: "tags",
     SetAlias: "aliases/{alias}",
 }
 """Command → where it is posted below its model. Names in braces are fields that stand in the path."""
-METHODS: dict[type, str] = {TagModel: "PATCH", SetAlias: "PUT"}
+METHODS: dict[type, str] = {
+    TagModel: "PATCH",
+    **dict.fromkeys(
+        (
+            SetAlias,
+            SetAlertPolicy,
+            SetServingPolicy,
+            SetValidationPolicy,
+            SetTrainingPolicy,
+            SetRequestRetention,
+            ProfileVersion,
+        ),
+        "PUT",
+    ),
+}
 """Of commands that are not posted."""
 _SAYS_NULL: dict[type, set[str]] = {SetAlias: {"model_version"}}
 """Fields that say something when they are null: left out, nobody could tell it from forgotten."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from hotswap_events.commands import AnyCommand, CommandResult, Refusal
@@ -64,6 +64,10 @@ class ControlPlane(Protocol):
 
     async def send(self, command: "AnyCommand") -> "CommandResult":
         """Return what became of a command."""
+        ...
+
+    async def reload(self, model_version: str | None, fields: "dict[str, Any]") -> "CommandResult":
+        """Promote a version, or the newest that passed; `fields` are those that all commands have."""
         ...
 
     async def fleets(self, model_name: str | None, *, listens: bool = True) -> "tuple[ModelFleet, ...] | Refusal":

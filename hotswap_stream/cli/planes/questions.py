@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from hotswap_events.registry_state import RegistryState, RegistryVersion, VersionStage
     from hotswap_stream.application.alerts.view import AlertList, AlertPolicyReport, ModelAlerts
     from hotswap_stream.application.registry.queries import Comparison, ModelSummary
+    from hotswap_stream.application.registry.validation_policy import ValidationPolicyReport
     from hotswap_stream.application.rollouts.view import RolloutList, RolloutReport
     from hotswap_stream.application.serving.view import ServingView
+    from hotswap_stream.application.training.validation_sets import ValidationSetReport
     from hotswap_stream.application.training.view import TrainingRun, TrainingRuns
     from hotswap_stream.domain.state.runs import RunStatus
 
@@ -116,6 +118,26 @@ def alert_policy(model_name: str) -> "Question[AlertPolicyReport]":
     return Question(
         lambda streams: find_alert_policy(streams, model_name),
         lambda api: api.get(f"{_model_path(model_name)}/alert-policy", AlertPolicyReport),
+    )
+
+
+def validation_policy(model_name: str) -> "Question[ValidationPolicyReport]":
+    """Return: which gates must versions of a model pass?"""
+    from hotswap_stream.application.registry.validation_policy import ValidationPolicyReport, find_validation_policy
+
+    return Question(
+        lambda streams: find_validation_policy(streams, model_name),
+        lambda api: api.get(f"{_model_path(model_name)}/validation-policy", ValidationPolicyReport),
+    )
+
+
+def validation_set(model_name: str) -> "Question[ValidationSetReport]":
+    """Return: what are versions of a model measured on?"""
+    from hotswap_stream.application.training.validation_sets import ValidationSetReport, find_validation_set
+
+    return Question(
+        lambda streams: find_validation_set(streams, model_name),
+        lambda api: api.get(f"{_model_path(model_name)}/validation-set", ValidationSetReport),
     )
 
 

@@ -1,15 +1,11 @@
 """`stage`, `promote`, `switch`, `archive`, `rollback`, `reload`: what happens to versions."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, sends_command
 from hotswap_stream.cli.terminal.options import AllowSignatureChange, VersionArgument
-
-if TYPE_CHECKING:
-    from hotswap_events.commands import CommandResult
-    from hotswap_stream.application.registry.registry import Registry
 
 
 def add_to(app: typer.Typer) -> None:
@@ -81,10 +77,4 @@ def reload(
     ] = None,
 ) -> CommandToSend:
     """Promote the newest version that passed validation, or the named one; nothing happens if it is active."""
-
-    async def handling(registry: "Registry") -> "CommandResult":
-        from hotswap_stream.application.registry.reload import reload_model
-
-        return await reload_model(registry, model_version=version, **fields)
-
-    return handling
+    return lambda plane: plane.reload(version, fields)

@@ -31,7 +31,7 @@ from hotswap_stream.cli.terminal.options import (
     parse_shapes,
 )
 from hotswap_stream.cli.terminal.printing import print_json, print_table
-from hotswap_stream.cli.terminal.running import REFUSED, fail, run
+from hotswap_stream.cli.terminal.running import NOT_AUTHENTICATED, REFUSED, fail, run
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from hotswap_stream.application.artifacts.publishing import PublishTarget
     from hotswap_stream.client import Published
     from hotswap_stream.settings import Settings
+
+DENIED = (401, 403)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -153,7 +155,8 @@ def publish(
                 progress=not as_json,
             )
         except (RegistrationRefusedError, RefusedError) as error:
-            fail(str(error), REFUSED)
+            denied = isinstance(error, RefusedError) and error.status in DENIED
+            fail(str(error), NOT_AUTHENTICATED if denied else REFUSED)
 
     _print(run(main, needs_cluster=False), as_json=as_json)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.registry.trials import print_trial
 from hotswap_stream.cli.registry.version_options import (
     AllowNonFinite,
@@ -35,12 +36,13 @@ from hotswap_stream.cli.terminal.options import (
     parse_shapes,
 )
 from hotswap_stream.cli.terminal.printing import print_result
-from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.running import run_by_api_or
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
     from hotswap_stream.application.artifacts.facts import Registrable
-    from hotswap_stream.application.registry.registry import Registry
+    from hotswap_stream.cli.planes.http import ApiPlane
+    from hotswap_stream.cli.planes.port import ControlPlane
     from hotswap_stream.settings import Settings
 
 UNNAMED_SET = "not named"
@@ -166,7 +168,31 @@ def register(
         async with bootstrap.open_registry(settings) as registry:
             return await registry.handle(command)
 
-    print_result(run(main), as_json=as_json)
+    async def of_api(api: "ApiPlane") -> "CommandResult":
+        from hotswap_stream.application.artifacts.trial import ModelOptions
+        from hotswap_stream.cli.registry.register_by_api import registered, uploaded
+
+        graph = ModelOptions(
+            labels=tuple(label or ()),
+            warm_up=shapes,
+            batching=batching_of(one_by_one),
+            allow_non_finite=allow_non_finite,
+        )
+        body = {
+            "model_version": version,
+            "code_revision": code_revision,
+            "data_snapshot": data_snapshot,
+            "image": image,
+            "run_id": run_id,
+            "metrics": metrics,
+            "tags": tags,
+            "executor": executor,
+            "precision": precision,
+        }
+        stored = digest or "" if file is None else await uploaded(api, file, files, graph)
+        return await registered(api, stored, body, fields)
+
+    print_result(run_by_api_or(main, of_api, waiting_for="trying and registering it"), as_json=as_json)
 
 
 @sends_command
@@ -203,10 +229,13 @@ def validate(
     figures = _figures(figure, accuracy, option="--figure")
     baseline_figures = _figures(baseline_figure, baseline_accuracy, option="--baseline-figure")
 
-    async def handling(registry: "Registry") -> "CommandResult":
-        from hotswap_events.commands import ValidateVersion
+    async def handling(plane: "ControlPlane") -> "CommandResult":
+        from hotswap_events.commands import Refusal, ValidateVersion
 
-        compared_with = baseline_version or registry.state(fields["model_name"]).active_version
+        compared_with = baseline_version
+        if compared_with is None:
+            found = await plane.ask(questions.model(fields["model_name"]))
+            compared_with = None if isinstance(found, Refusal) else found.active_version
         command = ValidateVersion(
             model_version=version,
             validation_set=validation_set,
@@ -216,7 +245,7 @@ def validate(
             promote_first=promote_first,
             **fields,
         )
-        return await registry.handle(command)
+        return await plane.send(command)
 
     return handling
 

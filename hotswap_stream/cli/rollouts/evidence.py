@@ -8,7 +8,7 @@ import typer
 from hotswap_stream.cli.terminal.drawing import PlotFile, draw
 from hotswap_stream.cli.terminal.options import AsJson, ModelArgument, parse_as_of
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table, refuse
-from hotswap_stream.cli.terminal.running import run, run_by_api_or
+from hotswap_stream.cli.terminal.running import run_by_api_or
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hotswap_stream.cli.planes.http import ApiPlane
     from hotswap_stream.settings import Settings
 
+BACKTEST_SECONDS_MAX = 600.0
+"""How long an API may read what was recorded."""
 RolloutId = Annotated[
     str | None,
     typer.Option(
@@ -115,7 +117,22 @@ def backtest(
                 answers=answers,
             )
 
-    found: tuple[BacktestReport, ...] = _answered(run(main), as_json)
+    async def of_api(api: "ApiPlane") -> Any:
+        from msgspec import Struct, to_builtins
+
+        from hotswap_stream.application.rollouts.backtest.backtest import BacktestReport
+        from hotswap_stream.client.http_calls import model_path
+
+        class Reports(Struct):
+            reports: tuple[BacktestReport, ...]
+
+        body = {"policy": to_builtins(tried), "rollout_id": rollout, "since": begin, "until": end}
+        path = f"{model_path(model)}/rollout/backtest"
+        answer = await api.asked(path, body, Reports, seconds_max=BACKTEST_SECONDS_MAX)
+        return answer.reports if isinstance(answer, Reports) else answer
+
+    read = run_by_api_or(main, of_api, waiting_for="reading what was recorded")
+    found: tuple[BacktestReport, ...] = _answered(read, as_json)
     if as_json:
         print_json(found)
         return

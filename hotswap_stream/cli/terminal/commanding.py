@@ -2,23 +2,49 @@
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from uuid import uuid4
 
 import typer
 
 from hotswap_stream.cli.terminal.options import Actor, AsJson, CommandId, ExpectedSequence, ModelArgument, Reason
 from hotswap_stream.cli.terminal.printing import print_result
-from hotswap_stream.cli.terminal.running import run_on_plane, run_on_registry
+from hotswap_stream.cli.terminal.running import run_on_plane
 
 if TYPE_CHECKING:
-    from hotswap_events.commands import AnyCommand, CommandResult
-    from hotswap_stream.application.registry.registry import Registry
+    from hotswap_events.commands import AnyCommand, CommandResult, Refusal
+    from hotswap_stream.cli.planes.port import ControlPlane
 
 Fields: TypeAlias = dict[str, Any]
 """Fields of a command that come from the options common to all commands, by name."""
-CommandToSend: TypeAlias = "AnyCommand | Callable[[Registry], Awaitable[CommandResult]]"
-"""A command to send, or a function that looks at the registry first and then sends one."""
+CommandToSend: TypeAlias = "AnyCommand | Callable[[ControlPlane], Awaitable[CommandResult]]"
+"""A command to send, or a function that asks first and then sends one."""
+
+
+class _AtSequence(Protocol):
+    @property
+    def sequence(self) -> int:
+        """The model's, when this was read."""
+        ...
+
+
+_Read = TypeVar("_Read", bound=_AtSequence)
+
+
+def guarded(found: "_Read | Refusal", fields: Fields) -> _Read | None:
+    """Return what a change starts from, and have the change refused if the model moves on before it.
+
+    Args:
+        found: What was read; a refusal where there is no such model.
+        fields: Those of the command; a sequence that is expected already stays.
+    """
+    from hotswap_events.commands import Refusal
+
+    if isinstance(found, Refusal):
+        return None
+    if fields["expected_sequence"] is None:
+        fields["expected_sequence"] = found.sequence
+    return found
 
 
 def command_fields(
@@ -64,7 +90,7 @@ def sends_command_with(
         def command(*, as_json: bool, **options: Any) -> None:
             fields = fields_of(**{name: options.pop(name) for name in shared})
             to_send = command_of(fields, **options)
-            result = run_on_registry(to_send) if callable(to_send) else _sent(to_send)
+            result = run_on_plane(to_send) if callable(to_send) else _sent(to_send)
             print_result(result, as_json=as_json)
 
         own = list(inspect.signature(command_of).parameters.values())[1:]

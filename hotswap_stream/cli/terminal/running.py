@@ -9,7 +9,7 @@ import typer
 from hotswap_stream.cli.terminal.exit_codes import CONFIGURATION as CONFIGURATION
 from hotswap_stream.cli.terminal.exit_codes import FAILED as FAILED
 from hotswap_stream.cli.terminal.exit_codes import INTERRUPTED as INTERRUPTED
-from hotswap_stream.cli.terminal.exit_codes import NOT_AUTHENTICATED
+from hotswap_stream.cli.terminal.exit_codes import NOT_AUTHENTICATED as NOT_AUTHENTICATED
 from hotswap_stream.cli.terminal.exit_codes import REFUSED as REFUSED
 from hotswap_stream.cli.terminal.next_steps import after_error, is_denied
 from hotswap_stream.cli.terminal.waiting import waiting_shown
@@ -119,8 +119,10 @@ def prepared_settings(*, quiet: bool, heeds_context: bool = True) -> "Settings":
     return settings
 
 
-def run_on_registry(question: Callable[["Registry"], Awaitable[_Result]]) -> _Result:
-    """Run a coroutine on the registry, read up to the log's end."""
+def on_registry(
+    question: Callable[["Registry"], Awaitable[_Result]],
+) -> Callable[["Settings"], Coroutine[Any, Any, _Result]]:
+    """Return a coroutine function of the settings that runs `question` on the registry, read up to the log's end."""
 
     async def main(settings: "Settings") -> _Result:
         from hotswap_stream import bootstrap
@@ -128,7 +130,7 @@ def run_on_registry(question: Callable[["Registry"], Awaitable[_Result]]) -> _Re
         async with bootstrap.open_registry(settings) as registry:
             return await question(registry)
 
-    return run(main, waiting_for="reading the registry log")
+    return main
 
 
 def run_on_plane(

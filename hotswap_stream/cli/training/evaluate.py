@@ -2,20 +2,25 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
 
 import typer
 
+from hotswap_stream.cli.terminal.commanding import command_fields
 from hotswap_stream.cli.terminal.options import Actor, AsJson, ModelArgument, VersionArgument
-from hotswap_stream.cli.terminal.printing import print_facts, print_result, print_table
-from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.printing import print_facts, print_result, print_table, refuse
+from hotswap_stream.cli.terminal.running import run_by_api_or
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
-    from hotswap_events.registry import ModelValidated
     from hotswap_stream.application.training.evaluation import Evaluation, SetEvaluation
+    from hotswap_stream.cli.planes.http import ApiPlane
     from hotswap_stream.settings import Settings
 
-    Found = tuple[Evaluation | SetEvaluation, CommandResult, ModelValidated | None]
+    Found = tuple[Evaluation | SetEvaluation | None, CommandResult, tuple[str, str | None] | None]
+
+EVALUATION_SECONDS_MAX = 3_600.0
+"""How long an API may measure."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,25 +47,42 @@ def evaluate(
     This happens in a process of its own. The event names the set by its digest. Without a set of the model's own,
     versions of architectures that take the bundled digits are measured on those.
     """
+    command_id = f"evaluate-{uuid4().hex}"
 
     async def main(settings: "Settings") -> "Found":
-        import uuid
-
         from hotswap_stream import bootstrap
 
         async with bootstrap.open_training(settings, "cli") as trainer:
             evaluation, result = await trainer.validate(
-                model, version, actor=actor, command_id=f"evaluate-{uuid.uuid4().hex}", data_file=data
+                model, version, actor=actor, command_id=command_id, data_file=data
             )
             found = trainer.registry.state(model).versions.get(version)
             validation = None if found is None or result.refusal is not None else found.validation
-            return evaluation, result, validation
+            verdict = None if validation is None else (validation.verdict, validation.detail)
+            return evaluation, result, verdict
 
-    evaluation, result, validation = run(main)
+    async def of_api(api: "ApiPlane") -> "Found":
+        from hotswap_events.commands import Refusal
+        from hotswap_stream.application.training.evaluation import VersionMeasured
+        from hotswap_stream.client.http_calls import model_path
+
+        if data is not None:
+            raise typer.BadParameter("an API measures on the model's own set alone; `validation-set choose` gives one")
+        fields = command_fields(model, actor=actor, command_id=None)
+        fields["command_id"] = command_id
+        path = f"{model_path(model, version)}/evaluate"
+        found = await api.done(path, {}, fields, VersionMeasured, seconds_max=EVALUATION_SECONDS_MAX)
+        if isinstance(found, Refusal):
+            raise refuse(found, as_json=as_json)
+        verdict = None if found.verdict is None else (found.verdict, found.detail)
+        return found.on_digits or found.on_set, found.result, verdict
+
+    evaluation, result, verdict = run_by_api_or(main, of_api, waiting_for=f"measuring {version}")
     if not as_json:
-        _print_evaluation(evaluation)
-        if validation is not None:
-            print_facts({"verdict": validation.verdict, "because": validation.detail})
+        if evaluation is not None:
+            _print_evaluation(evaluation)
+        if verdict is not None:
+            print_facts({"verdict": verdict[0], "because": verdict[1]})
     print_result(result, as_json=as_json)
 
 

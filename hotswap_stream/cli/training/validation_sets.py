@@ -1,10 +1,11 @@
 """`validation-set`: what versions of a model are measured on."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.terminal.commanding import command_fields
 from hotswap_stream.cli.terminal.options import (
     Actor,
@@ -17,10 +18,11 @@ from hotswap_stream.cli.terminal.options import (
 )
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_result
 from hotswap_stream.cli.terminal.queries import ask
-from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.running import run, run_by_api_or
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
+    from hotswap_stream.cli.planes.http import ApiPlane
     from hotswap_stream.settings import Settings
 
 
@@ -96,7 +98,29 @@ def choose(
         async with bootstrap.open_registry(settings) as registry:
             return await registry.handle(ChooseValidationSet(validation_set=chosen, **fields))
 
-    print_result(run(main), as_json=as_json)
+    async def of_api(api: "ApiPlane") -> "CommandResult":
+        import asyncio
+        import tempfile
+
+        from hotswap_events.commands import CommandResult, Refusal
+        from hotswap_stream import bootstrap
+        from hotswap_stream.cli.registry.register_by_api import uploaded
+        from hotswap_stream.client.http_calls import model_path
+        from hotswap_stream.settings import load_settings
+
+        stored: str | Refusal = digest or ""
+        if file is not None:
+            content = await asyncio.to_thread(bootstrap.packed_set, load_settings(), file, kind=kind, output=output)
+            with tempfile.TemporaryDirectory() as folder:
+                packed = Path(folder) / "set.safetensors"
+                packed.write_bytes(content)
+                stored = await uploaded(api, packed, {})
+        if isinstance(stored, Refusal):
+            return CommandResult(command_id=fields["command_id"], status="refused", model_name=model, refusal=stored)
+        body = {"artifact_digest": stored, "source": None if file is None else file.name[:512]}
+        return await api.order(f"{model_path(model)}/validation-set", body, fields, method="PUT")
+
+    print_result(run_by_api_or(main, of_api), as_json=as_json)
 
 
 def pack(
@@ -128,13 +152,7 @@ def pack(
 
 def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Show the set that versions of a model are measured on."""
-
-    def question(streams: Any) -> Any:
-        from hotswap_stream.application.training.validation_sets import find_validation_set
-
-        return find_validation_set(streams, model)
-
-    report = ask(question, as_of=as_of, as_json=as_json)
+    report = ask(questions.validation_set(model), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(report)
         return

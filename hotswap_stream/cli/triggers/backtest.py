@@ -8,14 +8,17 @@ import typer
 
 from hotswap_stream.cli.terminal.options import AsJson, ModelArgument, parse_as_of
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table, refuse
-from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.running import run_by_api_or
 from hotswap_stream.cli.triggers.policy_options import policy_of_file
 
 if TYPE_CHECKING:
     from hotswap_stream.application.triggers.backtest import TriggerBacktest
     from hotswap_stream.application.triggers.view import TriggerRecord
+    from hotswap_stream.cli.planes.http import ApiPlane
     from hotswap_stream.settings import Settings
 
+BACKTEST_SECONDS_MAX = 600.0
+"""How long an API may read what was recorded."""
 LOOKED_BACK = timedelta(days=1)
 
 
@@ -69,7 +72,22 @@ def backtest(
 
     from hotswap_events.commands import Refusal
 
-    found = run(main)
+    async def of_api(api: "ApiPlane") -> Any:
+        from msgspec import to_builtins
+
+        from hotswap_stream.application.triggers.backtest import TriggerBacktest
+        from hotswap_stream.client.http_calls import model_path
+
+        body = {
+            "policy": None if tried is None else to_builtins(tried),
+            "since": begin,
+            "until": end,
+            "run_seconds": run_seconds,
+        }
+        path = f"{model_path(model)}/training-policy/backtest"
+        return await api.asked(path, body, TriggerBacktest, seconds_max=BACKTEST_SECONDS_MAX)
+
+    found = run_by_api_or(main, of_api, waiting_for="reading what was recorded")
     if isinstance(found, Refusal):
         raise refuse(found, as_json=as_json)
     if as_json:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hotswap_stream.cli.planes import trigger_questions as questions
-from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, sends_command
+from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, guarded, sends_command
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
@@ -29,8 +29,8 @@ from hotswap_stream.cli.triggers.policy_options import (
 
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult
-    from hotswap_stream.application.registry.registry import Registry
     from hotswap_stream.application.triggers.view import TriggerRecord
+    from hotswap_stream.cli.planes.port import ControlPlane
 
 
 def add_to(app: typer.Typer) -> None:
@@ -166,16 +166,17 @@ def set_policy(
         raise typer.BadParameter("say what starts runs: --file, options such as --cron, or --none alone")
     from_file = None if file is None else policy_of_file(file)
 
-    async def handling(registry: "Registry") -> "CommandResult":
+    async def handling(plane: "ControlPlane") -> "CommandResult":
         from hotswap_events.training_triggers import SetTrainingPolicy
 
-        state = registry.state(fields["model_name"])
         if none or (from_file is not None and not any_option):
-            return await registry.handle(SetTrainingPolicy(policy=from_file, **fields))
-        if from_file is None and fields["expected_sequence"] is None and state.exists:
-            fields["expected_sequence"] = state.sequence  # the unnamed rest is that of this state
-        policy = changed(from_file or state.triggers.policy, options)
-        return await registry.handle(SetTrainingPolicy(policy=policy, **fields))
+            return await plane.send(SetTrainingPolicy(policy=from_file, **fields))
+        base = from_file
+        if base is None:
+            found = await plane.ask(questions.model_triggers(fields["model_name"]))
+            known = guarded(found, fields)
+            base = None if known is None else known.policy
+        return await plane.send(SetTrainingPolicy(policy=changed(base, options), **fields))
 
     return handling
 

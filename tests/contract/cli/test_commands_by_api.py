@@ -8,13 +8,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import Result
 
+from hotswap_stream import bootstrap
+from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.clock import SystemClock
+from hotswap_stream.adapters.kafka.webhook_place import WebhookPosition
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
+from hotswap_stream.application.log.stream import LogStream
+from hotswap_stream.application.webhooks.by_command import as_webhook
+from hotswap_stream.application.webhooks.delivery import WebhookNote
+from hotswap_stream.application.webhooks.listed import ListedWebhook, listed_webhook
 from hotswap_stream.cli.terminal.completion import complete_models
+from hotswap_stream.settings import Settings
 from tests.support.checkout import ROOT
+from tests.support.samples.artifacts import linear_artifact
 from tests.support.samples.fleet import HeardFleet
 from tests.support.samples.recorded import EvenAnswers, KeptFeedback, KeptHistory
 from tests.support.stages.command_line import command_line
@@ -24,18 +34,32 @@ KEY = "a-key-of-32-characters-or-even-more"
 Laptop = Callable[..., Awaitable[Result]]
 
 
+async def _untold(log: LogStream) -> list[ListedWebhook]:
+    """The webhooks of the log, of which no agents tell anything yet."""
+    nowhere = WebhookPosition(next_offset=None, end_offset=0, note=WebhookNote())
+    return [listed_webhook(name, nowhere, as_webhook(found, {}, ()), found) for name, found in log.webhooks.items()]
+
+
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[HttpStage]:
     log = MemoryRegistryLog(MemoryRegistry(SystemClock()))
-    async with open_http_stage(
-        log,
-        tmp_path,
-        fleet=HeardFleet(),
-        answers=EvenAnswers(),
-        recorded=KeptHistory([]),
-        feedback=KeptFeedback(),
-        api_keys={"ada": KEY},
-    ) as stage:
+    settings = Settings(home=tmp_path / "server", topic_prefix="test")
+    store = open_artifact_store(ArtifactStoreConfig(url=str(tmp_path / "artifacts")))
+    async with (
+        bootstrap.open_uploads(settings, store) as uploads,
+        open_http_stage(
+            log,
+            tmp_path,
+            artifacts=store,
+            uploads=uploads,
+            fleet=HeardFleet(),
+            answers=EvenAnswers(),
+            recorded=KeptHistory([]),
+            feedback=KeptFeedback(),
+            webhook_deliveries=_untold,
+            api_keys={"ada": KEY},
+        ) as stage,
+    ):
         stage.client.headers["X-API-Key"] = KEY
         await stage.promoted()
         await passed(stage)
@@ -129,7 +153,12 @@ async def test_a_person_starts_a_training_run_by_the_policy(stage: HttpStage, la
     assert record["run_id"] in (await laptop("triggers", "history", MODEL)).stdout
     await laptop("runs", "cancel", MODEL, record["run_id"])
     assert "cooldown" in (await laptop("triggers", "fire", MODEL, code=3)).stderr
-    assert "needs the cluster itself" in (await laptop("triggers", "set", MODEL, "--none", code=78)).stderr
+    await laptop("triggers", "set", MODEL, "--cron", "0 4 * * *")
+    assert "'0 4 * * *'" in (await laptop("triggers", "show", MODEL)).stdout
+    tried = json.loads((await laptop("triggers", "backtest", MODEL, "--json")).stdout)
+    assert (tried["policy"]["schedule"]["cron"], tried["records"]) == ("0 4 * * *", 0)
+    await laptop("triggers", "set", MODEL, "--none")
+    assert "no training policy" in (await laptop("triggers", "backtest", MODEL, code=3)).stderr
 
 
 async def test_what_is_noted_measured_and_told_later(stage: HttpStage, laptop: Laptop) -> None:
@@ -157,6 +186,109 @@ async def test_what_is_noted_measured_and_told_later(stage: HttpStage, laptop: L
     assert json.loads(asked.stdout) == {"accepted": 1, "feedback_ids": ["f"]}
     assert "unknown-model" in (await laptop("feedback", "faces", "--id", "r", "--label", "1", code=3)).stderr
     assert "windows-unknown" in (await laptop("windows", MODEL, code=1)).stderr
+
+
+async def test_a_version_comes_from_a_file_and_is_cleaned_up(stage: HttpStage, laptop: Laptop, tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(linear_artifact(seed=77))
+    register = ("register", MODEL, str(file), "--metric", "loss=0.5", "--command-id", "r-1", "--json")
+    first = json.loads((await laptop(*register)).stdout)
+    assert (first["status"], first["model_version"]) == ("accepted", "v3")
+    assert json.loads((await laptop(*register)).stdout)["status"] == "unchanged"
+    version = (await stage.get(f"/api/models/{MODEL}/versions/v3")).json()
+    assert (version["metrics"], version["provenance"]["created_by"]) == ({"loss": 0.5}, "ada")
+    same = await laptop("register", MODEL, "--digest", version["artifact"]["digest"], "--version", "again")
+    assert "again" in same.stdout
+    file.write_bytes(b"no model at all")
+    assert "not-servable" in (await laptop("register", MODEL, str(file), code=3)).stderr
+    assert (
+        "validated" in (await laptop("validate", MODEL, "v3", "--accuracy", "0.9", "--baseline-accuracy", "0.9")).stdout
+    )
+
+    await laptop("archive", MODEL, "again")
+    plan = json.loads((await laptop("cleanup", "--keep", "1", "--json")).stdout)
+    assert [report["model_name"] for report in plan] == [MODEL]
+    assert "--apply does it" in (await laptop("cleanup", MODEL, "--keep", "1")).stdout
+    assert "unknown-model" in (await laptop("cleanup", "faces", "--keep", "1", "--apply", code=3)).stderr
+
+    examples = tmp_path / "set.npz"
+    np.savez(examples, x=np.zeros((4, 4), np.float32), labels=np.zeros(4, np.int64))
+    chosen = json.loads((await laptop("validation-set", "choose", MODEL, str(examples), "--json")).stdout)
+    assert chosen["status"] == "accepted"
+    assert "classification" in (await laptop("validation-set", "show", MODEL)).stdout
+
+
+async def test_policies_are_changed_from_what_holds(laptop: Laptop) -> None:
+    await laptop("serving-policy", "set", MODEL, "--error-rate-max", "0.25")
+    await laptop("serving-policy", "set", MODEL, "--probes", "7")
+    shown = json.loads((await laptop("serving-policy", "show", MODEL, "--json")).stdout)["policy"]
+    assert (shown["error_rate_max"], shown["probes"]) == (0.25, 7)
+    await laptop("alert-policy", "set", MODEL, "--rule", "error-rate>5%")
+    assert "5 %" in (await laptop("alert-policy", "show", MODEL)).stdout
+    assert "unknown-model" in (await laptop("serving-policy", "set", "faces", "--probes", "7", code=3)).stderr
+    await laptop("retention", "set", MODEL, "--seconds", "3600")
+    assert "kept" in (await laptop("retention", "show", MODEL)).stdout
+    assert "v2" in (await laptop("reload", MODEL)).stdout
+    assert "v2" in (await laptop("circuit", "reset", MODEL, code=None)).output
+
+
+async def test_the_log_is_checked_on_a_copy_and_exported(stage: HttpStage, laptop: Laptop, tmp_path: Path) -> None:
+    seal = (await laptop("audit", "verify")).stdout.rsplit("seal ", 1)[1].strip()
+    exported = tmp_path / "log.jsonl"
+    written = json.loads((await laptop("audit", "export", str(exported), "--json")).stdout)
+    assert (written["records"], written["sha256"]) == (stage.registry.fold.next_offset, seal)
+    assert "every stream's chain holds" in (await laptop("audit", "verify", str(exported))).stdout
+    await laptop("promote", MODEL, "v2")
+    await laptop("audit", "verify", "--expect-seal", seal)
+    assert "v1" in (await laptop("audit", "show", MODEL, "--as-of", "3")).stdout
+    nothing = await laptop("audit", "acknowledge", "0", "--digest", "none", code=1)
+    assert "finds nothing at offset 0" in nothing.stderr
+    assert (await stage.get("/api/log/export")).text.count("\n") == stage.registry.fold.next_offset + 1
+
+
+async def test_who_is_told_of_events(laptop: Laptop) -> None:
+    await laptop("webhooks", "add", "chat", "https://chat.example/hook", "--event", "hotswap.model.*")
+    (listed,) = json.loads((await laptop("webhooks", "list", "--json")).stdout)
+    assert (listed["name"], listed["events"], listed["actor"]) == ("chat", ["hotswap.model.*"], "ada")
+    refused = await laptop("webhooks", "add", "chat", "ftp://chat.example", code=3)
+    assert "invalid-value" in refused.stderr
+    assert json.loads((await laptop("webhooks", "remove", "chat", "--json")).stdout) == {
+        "name": "chat",
+        "removed": True,
+    }
+    assert "no webhooks" in (await laptop("webhooks", "list")).stdout
+    assert "chat" in (await laptop("webhooks", "remove", "chat", code=1)).stderr
+
+
+async def test_another_policy_is_tried_on_past_rollouts(stage: HttpStage, laptop: Laptop, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[policy]\nalpha = 0.01\n")
+    backtest = ("rollout", "backtest", MODEL, "--policy", str(policy))
+    assert "unknown-rollout" in (await laptop(*backtest, code=3)).stderr
+    await laptop("rollout", "start", MODEL, "v2", "--steps", "5%,pause")
+    (report,) = json.loads((await laptop(*backtest, "--json")).stdout)
+    assert (report["rollout_id"], report["candidates"], report["policy"]["alpha"]) == ("r1", ["v2"], 0.01)
+    assert "by this policy" in (await laptop(*backtest)).stdout
+    path = f"/api/models/{MODEL}/rollout/backtest"
+    for wrong in (
+        {"policy": {"alpha": 7}},
+        {"policy": {"alpa": 0.1}},
+        {"policy": {}, "since": "0001-01-01T00:00:00Z"},
+    ):
+        assert (await stage.client.post(path, json=wrong)).status_code == 422, wrong
+
+
+async def test_the_last_entries_are_counted_after_the_filter(stage: HttpStage) -> None:
+    async def offsets(**query: Any) -> list[int]:
+        page = (await stage.get("/api/events", **query)).json()
+        return [each["offset"] for each in page["events"]]
+
+    registered = await offsets(type="registered")
+    assert len(registered) == 2
+    assert await offsets(type="registered", last=1) == registered[1:]
+    assert await offsets(type="registered", last=2) == registered
+    assert await offsets(type="registered", last=2, limit=1) == registered[:1]
+    assert await offsets(type="archived", last=5) == []
 
 
 async def test_what_needs_the_cluster_says_so_and_what_is_denied_is_no_failure(laptop: Laptop) -> None:

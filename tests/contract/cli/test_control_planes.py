@@ -10,11 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from hotswap_events.alert_commands import AcknowledgeAlert, ClearAlert, EndAlertSnooze, SnoozeAlert
+from hotswap_events.alert_commands import AcknowledgeAlert, ClearAlert, EndAlertSnooze, SetAlertPolicy, SnoozeAlert
+from hotswap_events.alerts import AlertPolicy
 from hotswap_events.commands import (
     AnyCommand,
     ArchiveVersion,
     CancelTraining,
+    ProfileVersion,
     PromoteVersion,
     Refusal,
     RequestTraining,
@@ -25,6 +27,7 @@ from hotswap_events.commands import (
     TagModel,
     ValidateVersion,
 )
+from hotswap_events.dataset import RequestRetention, SetRequestRetention
 from hotswap_events.rollout_commands import (
     AbortRollout,
     AdvanceRollout,
@@ -32,12 +35,23 @@ from hotswap_events.rollout_commands import (
     PauseRollout,
     PromoteRollout,
     ResumeRollout,
+    SetValidationPolicy,
     StartRollout,
 )
 from hotswap_events.rollout_strategy import CanaryStrategy, PauseStep, ProgressiveStrategy, SetWeightStep
-from hotswap_events.serving_commands import CloseCircuit, DisableModel, EnableModel, HalfOpenCircuit, OpenCircuit
+from hotswap_events.serving_commands import (
+    CloseCircuit,
+    DisableModel,
+    EnableModel,
+    HalfOpenCircuit,
+    OpenCircuit,
+    SetServingPolicy,
+)
+from hotswap_events.serving_control import ServingPolicy
 from hotswap_events.training import AfterRollout
-from hotswap_events.training_triggers import FireTrigger
+from hotswap_events.training_policy import ScheduleTrigger, TrainingPolicy
+from hotswap_events.training_triggers import FireTrigger, SetTrainingPolicy
+from hotswap_events.validation_policy import ValidationPolicy
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.inference.fleet import FleetFold
@@ -47,11 +61,14 @@ from hotswap_stream.application.rollouts.shown import EvidenceFold
 from hotswap_stream.application.trainers.progress import ProgressFold
 from hotswap_stream.cli.planes import questions, trigger_questions
 from hotswap_stream.cli.planes.cluster import ClusterPlane, ClusterSources
-from hotswap_stream.cli.planes.http import ApiFailedError, open_api
+from hotswap_stream.cli.planes.http import open_api
+from hotswap_stream.cli.planes.http_reading import ApiFailedError
 from hotswap_stream.cli.planes.orders import PATHS
 from hotswap_stream.cli.planes.port import ControlPlane, Question
 from hotswap_stream.client.errors import ApiUnreachableError
+from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 from hotswap_stream.errors import AuthenticationError, HotswapError
+from tests.support.samples.profiles import INPUT, SCORE
 from tests.support.samples.recorded import EvenAnswers
 from tests.support.stages.http import MODEL, HttpStage, open_http_stage, passed
 
@@ -71,6 +88,8 @@ QUESTIONS: dict[str, Question[Any]] = {
     "critical alerts": questions.alerts("critical", ended=True),
     "alerts of a model": questions.model_alerts(MODEL, ended=True),
     "alert policy": questions.alert_policy(MODEL),
+    "validation policy": questions.validation_policy(MODEL),
+    "validation set": questions.validation_set(MODEL),
     "rollout": questions.rollout(MODEL),
     "rollouts": questions.rollouts(MODEL),
     "serving": questions.serving(MODEL),
@@ -294,6 +313,41 @@ async def test_what_people_note(plane: ControlPlane) -> None:
 async def test_a_trigger_is_refused_without_a_policy(plane: ControlPlane) -> None:
     fire = FireTrigger(trigger="hand", slot="c-1", at=datetime.now(UTC), **common())
     assert (await sent(plane, fire))[0] == "refused"
+
+
+async def test_policies_are_set_whole_and_kept(plane: ControlPlane) -> None:
+    serving, alerts = ServingPolicy(error_rate_max=0.25), AlertPolicy(rules=DEFAULT_ALERT_POLICY.rules[:1])
+    training = TrainingPolicy(trainer="als", schedule=ScheduleTrigger(cron="0 3 * * 1"))
+    validation = ValidationPolicy(pass_margin=0.02, fail_margin=0.05, first_accuracy_min=0.5)
+    sketches = {"input": INPUT, "score": SCORE}
+    for command in (
+        SetServingPolicy(policy=serving, **common("1")),
+        SetAlertPolicy(policy=alerts, **common("2")),
+        SetTrainingPolicy(policy=training, **common("3")),
+        SetValidationPolicy(policy=validation, **common("4")),
+        SetRequestRetention(retention=RequestRetention(seconds=3_600), **common("5")),
+        ProfileVersion(model_version="v1", source="s", rows=100, sketches=sketches, **common("6")),
+    ):
+        assert (await sent(plane, command))[0] == "accepted", command
+    found = await plane.ask(questions.model(MODEL))
+    assert not isinstance(found, Refusal)
+    assert (found.serving_policy, found.validation_policy) == (serving, validation)
+    watched = await plane.ask(questions.alert_policy(MODEL))
+    assert not isinstance(watched, Refusal)
+    assert watched.policy == alerts
+    triggers = await plane.ask(trigger_questions.model_triggers(MODEL))
+    assert not isinstance(triggers, Refusal)
+    assert triggers.policy == training
+    assert (await sent(plane, SetTrainingPolicy(policy=None, **common("7"))))[0] == "accepted"
+
+
+async def test_the_newest_that_passed_is_loaded(plane: ControlPlane) -> None:
+    result = await plane.reload(None, common("1"))
+    assert (result.status, result.model_version) == ("accepted", "v2")
+    assert (await plane.reload("v2", common("2"))).status == "unchanged"
+    refused = await plane.reload("v9", common("3"))
+    assert refused.refusal is not None
+    assert refused.refusal.code == "unknown-version"
 
 
 def test_every_command_of_the_table_is_tried_here() -> None:

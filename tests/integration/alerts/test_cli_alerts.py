@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hotswap_events.alerts import AlertRule
-from hotswap_stream.cli.terminal.running import run_on_registry
+from hotswap_stream.cli.terminal.running import on_registry, run
 from tests.support.checkout import ROOT
 from tests.support.samples.alerts import raise_alert
 from tests.support.stages.command_line import Cli
@@ -30,7 +30,7 @@ def _in_the_checkout(variables: dict[str, str], one_version: None, monkeypatch: 
 def raised(rule: AlertRule, value: float, **fields: Any) -> None:
     """As the control agents would, when they had seen it."""
     command = raise_alert(rule, value, command_id=f"raise-{rule.name}-{value}", **fields)
-    assert run_on_registry(lambda registry: registry.handle(command)).status == "accepted"
+    assert run(on_registry(lambda registry: registry.handle(command))).status == "accepted"
 
 
 def rules_in_force(cli: Cli) -> dict[str, dict[str, Any]]:

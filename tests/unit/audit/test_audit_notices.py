@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from io import BytesIO
+from typing import Any
 
 import msgspec
 import pytest
@@ -113,7 +114,7 @@ async def registry() -> AsyncIterator[Registry]:
 
 
 async def known(registry: Registry, offset: int, digest: str, **fields: str) -> None:
-    names = {"actor": "bob", "reason": "a test", "command_id": f"{offset}", **fields}
+    names: dict[str, Any] = {"actor": "bob", "reason": "a test", "command_id": f"{offset}", **fields}
     await acknowledge(registry, offset=offset, digest=digest, **names)
 
 
