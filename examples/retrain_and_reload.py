@@ -2,6 +2,7 @@
 
     hotswap-stream up                                          # in another terminal
     python examples/retrain_and_reload.py digits image-classifier epochs=8
+    python examples/retrain_and_reload.py load forecaster --dataset tuesday epochs=4
 
 It asks the API (HOTSWAP_API_URL, HOTSWAP_API_KEY) for a run that any runner does, waits for its verdict, and reloads
 the model: the version goes into production if it passed. The exit code says what came of it:
@@ -34,9 +35,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("model")
     parser.add_argument("trainer")
     parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
+    parser.add_argument(
+        "--dataset", action="append", default=[], help="digest or name of a dataset; several times for several"
+    )
     parser.add_argument("--reason", default="retrained")
     parser.add_argument("--timeout", type=float, default=3_600.0, metavar="SECONDS")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     key = os.environ.get("HOTSWAP_API_KEY")
     url = os.environ.get("HOTSWAP_API_URL", "http://127.0.0.1:8000")
     with httpx.Client(base_url=url, headers={} if key is None else {"X-API-Key": key}, timeout=30) as api:
@@ -52,6 +56,7 @@ def retrain_and_reload(api: httpx.Client, options: argparse.Namespace) -> int:
         "trainer": options.trainer,
         "run_id": run_id,
         "parameters": dict(map(parameter, options.parameters)),
+        "datasets": options.dataset,
         "reason": options.reason,
         "retries": 1,
     }

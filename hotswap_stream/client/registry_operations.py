@@ -184,6 +184,18 @@ class RegistryOperations(ABC, Generic[AnswerT, InferenceT]):
         path = f"{calls.model_path(model_name, model_version)}/promote"
         return self._json(calls.command(path, {"reason": reason}, command_id))
 
+    def reload(
+        self,
+        model_name: str,
+        model_version: str | None = None,
+        *,
+        reason: str | None = None,
+        command_id: str | None = None,
+    ) -> AnswerT:
+        """Promote the newest version that passed validation, or a named one; `unchanged` where it is active already."""
+        body = {"model_version": model_version, "reason": reason}
+        return self._json(calls.command(f"{calls.model_path(model_name)}/reload", body, command_id))
+
     def archive(
         self, model_name: str, model_version: str, *, reason: str | None = None, command_id: str | None = None
     ) -> AnswerT:
