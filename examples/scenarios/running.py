@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,9 +20,11 @@ import numpy as np
 
 from hotswap_stream.client import AsyncRegistryClient, RefusedError, RegistryClient
 
+ROOT = Path(__file__).parents[2]
 START_SECONDS_MAX = 120.0
-WAIT_SECONDS_MAX = 60.0
+WAIT_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 60.0
+LOOK_SECONDS = 0.2
 AT_ONCE = 32
 
 Found = TypeVar("Found")
@@ -46,10 +49,12 @@ class Answers:
 class Stage:
     """A running hotswap-stream."""
 
-    def __init__(self, url: str, environment: dict[str, str]) -> None:
+    def __init__(self, url: str, environment: dict[str, str], key: str | None = None) -> None:
         self.url = url
-        self.client = RegistryClient(url, timeout_s=60.0)
-        self.http = httpx.Client(base_url=url, timeout=60.0)
+        self.key = key
+        """The API key, where one is needed."""
+        self.client = RegistryClient(url, key, timeout_s=60.0)
+        self.http = httpx.Client(base_url=url, headers={} if key is None else {"X-API-Key": key}, timeout=60.0)
         self._environment = environment
 
     @property
@@ -62,11 +67,11 @@ class Stage:
         """Tell whoever watches."""
         print(f"· {text}", file=sys.stderr, flush=True)
 
-    def command(self, *arguments: str, as_json: bool = True, may_fail: bool = False) -> Any:
-        """Run a command of the command line; return the JSON it prints."""
+    def command(self, *arguments: str, as_json: bool = True, may_fail: bool = False, prefix: str | None = None) -> Any:
+        """Run a command of the command line, in another environment where a prefix is given; return what it prints."""
         done = subprocess.run(
             [sys.executable, "-m", "hotswap_stream.cli", *arguments, *(("--json",) if as_json else ())],
-            env=self._environment,
+            env=self._of(prefix),
             capture_output=True,
             text=True,
             check=False,
@@ -74,6 +79,54 @@ class Stage:
         if done.returncode and not may_fail:
             raise RuntimeError(f"hotswap-stream {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return json.loads(done.stdout) if as_json else done.stdout
+
+    @contextmanager
+    def process(self, *arguments: str, prefix: str) -> Iterator[None]:
+        """Let a process of another environment run beside, such as a worker; end it with the block."""
+        output = Path(self._environment["HOTSWAP_HOME"]) / f"{prefix}.out"
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "hotswap_stream.cli", *arguments],
+                env=self._of(prefix),
+                stdout=file,
+                stderr=file,
+            )
+        try:
+            yield
+        finally:
+            _end(process)
+
+    def program(self, path: str, *arguments: str) -> str:
+        """Run a program of this repository as cron would, with the API's address and key; return what it prints."""
+        environment = {**self._environment, "HOTSWAP_API_URL": self.url, "HOTSWAP_API_KEY": self.key or ""}
+        done = subprocess.run(
+            [sys.executable, str(ROOT / path), *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{path} {' '.join(arguments)}: exit code {done.returncode}: {done.stderr}")
+        return done.stdout
+
+    def artifact(self, digest: str) -> Path:
+        """Return where an artifact lies in the store."""
+        hexadecimal = digest.partition(":")[2]
+        folder = Path(self._environment["HOTSWAP_HOME"]) / "artifacts" / "sha256" / hexadecimal[:2]
+        return folder / f"{hexadecimal}.safetensors"
+
+    def damage(self, digest: str) -> None:
+        """Change a byte of an artifact in the store, as a bad disk does."""
+        path = self.artifact(digest)
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.chmod(0o644)
+        path.write_bytes(content)
+
+    def without_key(self) -> httpx.Client:
+        """Return a client that has no key."""
+        return httpx.Client(base_url=self.url, timeout=60.0)
 
     def ask(self, model_name: str, requests: Sequence[Mapping[str, Any]], keys: Sequence[str] | None = None) -> Answers:
         """Ask a model many times, some requests at once; each request is one row."""
@@ -102,7 +155,7 @@ class Stage:
             found = look()
             if found:
                 return found
-            time.sleep(0.2)
+            time.sleep(LOOK_SECONDS)
         raise TimeoutError(f"{what}: not within {WAIT_SECONDS_MAX:g} s")
 
     def serves(self, model_name: str, version: str) -> None:
@@ -119,6 +172,9 @@ class Stage:
         held = [worker["versions"].get(version) for worker in workers]
         return any(each is not None and each["state"] in ("loaded", "serving") for each in held)
 
+    def _of(self, prefix: str | None) -> dict[str, str]:
+        return self._environment if prefix is None else {**self._environment, "HOTSWAP_TOPIC_PREFIX": prefix}
+
     def _json(self, response: httpx.Response) -> Any:
         if not response.is_success:
             raise RuntimeError(f"{response.request.method} {response.url}: {response.status_code} {response.text}")
@@ -130,7 +186,7 @@ class Stage:
         versions: list[str | None] = [None] * len(requests)
         places: list[Any] = [None] * len(requests)
 
-        async with AsyncRegistryClient(self.url, timeout_s=60.0) as client:
+        async with AsyncRegistryClient(self.url, self.key, timeout_s=60.0) as client:
 
             async def one(number: int) -> None:
                 key = None if keys is None else keys[number]
@@ -147,8 +203,17 @@ class Stage:
 
 
 @contextmanager
-def running(**settings: str) -> Iterator[Stage]:
-    """Start hotswap-stream with a broker, agents, a worker and an API of its own; end it with the block."""
+def running(
+    *options: str, command: str = "up", keyed: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[Stage]:
+    """Start hotswap-stream with a broker, agents, a worker, a runner and an API of its own; end it with the block.
+
+    Args:
+        options: Of the command.
+        command: `up`, or `serve`.
+        keyed: Whether the API needs a key; else it is open to this machine.
+        settings: Environment variables.
+    """
     with tempfile.TemporaryDirectory(prefix="hotswap-scenario-") as home:
         port = _free_port()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOTSWAP_")}
@@ -156,27 +221,27 @@ def running(**settings: str) -> Iterator[Stage]:
             **inherited,
             "HOTSWAP_HOME": home,
             "HOTSWAP_API_PORT": str(port),
-            "HOTSWAP_API_OPEN": "loopback",
+            **({} if keyed else {"HOTSWAP_API_OPEN": "loopback"}),
             "HOTSWAP_REQUEST_PARTITIONS": "1",
-            **settings,
+            **(settings or {}),
         }
         output = Path(home) / "up.out"
         with output.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "hotswap_stream.cli", "up"], env=environment, stdout=file, stderr=file
+                [sys.executable, "-m", "hotswap_stream.cli", command, *options],
+                env=environment,
+                stdout=file,
+                stderr=file,
             )
-        stage = Stage(f"http://127.0.0.1:{port}", environment)
+        stage = None
         try:
-            _wait_ready(stage, process, output)
+            key = _ready(f"http://127.0.0.1:{port}", process, output, keyed=keyed)
+            stage = Stage(f"http://127.0.0.1:{port}", environment, key)
             yield stage
         finally:
-            stage.close()
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(STOP_SECONDS_MAX)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            if stage is not None:
+                stage.close()
+            _end(process)
 
 
 def finish(name: str, began_s: float, figures: dict[str, Any], promises: dict[str, bool]) -> int:
@@ -191,6 +256,15 @@ def rows_of(x: Any) -> list[dict[str, Any]]:
     return [{"x": np.asarray(x[number : number + 1], np.float32)} for number in range(len(x))]
 
 
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(STOP_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def _free_port() -> int:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -198,13 +272,15 @@ def _free_port() -> int:
     return port
 
 
-def _wait_ready(stage: Stage, process: "subprocess.Popen[bytes]", output: Path) -> None:
+def _ready(url: str, process: "subprocess.Popen[bytes]", output: Path, *, keyed: bool) -> str | None:
+    """Wait until the API is ready; return its first key, where one is needed."""
     ends_s = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < ends_s and process.poll() is None:
+        shown = re.search(r"HOTSWAP_API_KEY=(\S+)", output.read_text(errors="replace"))
         try:
-            if stage.http.get("/api/health/ready").is_success:
-                return
+            if httpx.get(f"{url}/api/health/ready").is_success and (shown is not None or not keyed):
+                return None if shown is None else shown.group(1)
         except httpx.HTTPError:
             pass
-        time.sleep(0.1)
+        time.sleep(LOOK_SECONDS)
     raise RuntimeError(f"hotswap-stream did not start:\n{output.read_text(errors='replace')}")

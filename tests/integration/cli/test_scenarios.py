@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.checkout import ROOT
 
-SECONDS_MAX = 300
-SCENARIOS = ("storage_hints", "digits", "recommender")
+SECONDS_MAX = 600
+SCENARIOS = ("storage_hints", "digits", "recommender", "forecaster", "lifecycle")
 
 
 @pytest.mark.timeout(SECONDS_MAX)
