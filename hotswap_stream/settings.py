@@ -24,6 +24,9 @@ SECRETS = KAFKA_SECRETS | {
     "artifacts_s3_secret_access_key",
     "api_keys",
     "api_key",
+    "run_key",
+    "trainer_webhooks",
+    "trainer_webhook_secret",
     "webhook_urls",
     "webhook_secret",
     "webhook_secrets",
@@ -197,6 +200,29 @@ class Settings(KafkaSettings, frozen=True, kw_only=True):
     """How far a run stands back behind other processes of the machine, such as workers; 0 to 19."""
     trainer_silent_seconds: float = 60.0
     """After which a run is failed of whose runner nothing is heard; at least 6."""
+    trainer_webhooks: str | None = None
+    """`NAME=URL;NAME=URL`: trainers whose runs an outside orchestrator does (Airflow, Argo, a CI), which is asked at
+    the URL by a signed webhook and reports back over HTTP. No event names a URL."""
+    trainer_webhook_secret: str | None = None
+    """Signs what those are asked: `whsec_` and base64 of 24 to 64 bytes, as `hotswap-stream webhooks secret` prints."""
+    trainer_jobs: str | None = None
+    """`NAME=FILE;NAME=FILE`: trainers whose runs are done by Jobs of Kubernetes, each with the template of its Job."""
+    trainer_report_host: str = "127.0.0.1"
+    """Where a runner listens for reports of runs that are done elsewhere. Each run has a key of its own."""
+    trainer_report_port: int = 8787
+    """The port of that; 0: a free one."""
+    trainer_report_url: str | None = None
+    """How those who do the runs reach it, such as `https://trainers.example`. Unset: by host and port."""
+    trainer_report_silent_seconds: float = 300.0
+    """After which a run that is done elsewhere is failed if it reports nothing; at least 2."""
+    kubernetes_url: str = "https://kubernetes.default.svc"
+    """The API of the cluster in which Jobs are created; by default that in which the runner is a pod."""
+    kubernetes_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    """Folder with `token`, `ca.crt` and `namespace` of the service account that creates them."""
+    run_url: str | None = None
+    """Of the one run that `hotswap-stream do-run` does: where its order is, and where it reports."""
+    run_key: str | None = None
+    """The key of that run."""
     evaluation_seconds_max: float = 600.0
     """How long measuring a version on the validation set may take."""
     alert_lag_seconds: float = 5.0

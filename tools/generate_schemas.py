@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from hotswap_stream.api import openapi_document
+from hotswap_stream.application.trainers.outside import Ask, CancelAsk, OutsideOrder, ReportedEnd
 from hotswap_stream.application.trainers.protocol import TrainerLine, TrainerOrder
 from tools.asyncapi_document import asyncapi_yaml
 from tools.json_schemas import message_schema
@@ -46,8 +47,15 @@ def schema_files() -> dict[str, str]:
 
 
 def trainer_schemas() -> dict[str, str]:
-    """Return the schemas of what a runner and a trainer say to each other."""
-    said = {"order": TrainerOrder, "line": TrainerLine}
+    """Return the schemas of what a runner says to a trainer or an orchestrator, and what it hears of them."""
+    said = {
+        "order": TrainerOrder,
+        "line": TrainerLine,
+        "ask": Ask,
+        "cancel": CancelAsk,
+        "outside-order": OutsideOrder,
+        "reported-end": ReportedEnd,
+    }
     return {
         f"trainers/{name}.schema.json": json.dumps(
             {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(kind)},

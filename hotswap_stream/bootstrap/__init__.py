@@ -69,8 +69,10 @@ from hotswap_stream.bootstrap.topic_care import grow_topics as grow_topics
 from hotswap_stream.bootstrap.topic_care import model_topics_creator as model_topics_creator
 from hotswap_stream.bootstrap.topic_care import repair_topics as repair_topics
 from hotswap_stream.bootstrap.topic_care import retention_applier as retention_applier
+from hotswap_stream.bootstrap.training.outside import outside_trainers as outside_trainers
 from hotswap_stream.bootstrap.training.processes import open_training as open_training
 from hotswap_stream.bootstrap.training.processes import packed_set as packed_set
+from hotswap_stream.bootstrap.training.reported import do_reported_run as do_reported_run
 from hotswap_stream.bootstrap.training.runners import open_runner as open_runner
 from hotswap_stream.bootstrap.training.runners import run_trainer as run_trainer
 from hotswap_stream.bootstrap.training.runners import trainers_here as trainers_here

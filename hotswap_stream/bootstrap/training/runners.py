@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from hotswap_stream.application.trainers.commands import parse_trainer_commands
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import connection, topics
 from hotswap_stream.bootstrap.plugins import plugins_here
+from hotswap_stream.bootstrap.training.outside import outside_places, outside_trainers, taken_names
 from hotswap_stream.bootstrap.training.processes import open_training
 from hotswap_stream.bootstrap.trials import imported_model, stored_model
 from hotswap_stream.errors import ConfigurationError
@@ -24,8 +24,10 @@ from hotswap_stream.settings import Settings, child_environment
 
 if TYPE_CHECKING:
     from hotswap_stream.adapters.trainers.host import Convert, Write
+    from hotswap_stream.application.trainers.place import TrainerPlace
     from hotswap_stream.application.trainers.progress import ProgressFold
     from hotswap_stream.application.trainers.protocol import TrainerOrder
+    from hotswap_stream.workers.training.one_run import RunLimits
     from hotswap_stream.workers.training.runner import TrainingRunner
 
 SILENT_SECONDS_MIN = 6.0
@@ -50,8 +52,7 @@ async def trainers_here(settings: Settings) -> dict[str, tuple[str, ...]]:
         if name in allowed:
             raise ConfigurationError(f"HOTSWAP_TRAINER_COMMANDS: the name {name!r} is that of an installed plug-in")
     found = {**found, **dict.fromkeys(plugins, host), **allowed}
-    patterns = [each.strip() for each in (settings.trainer_names or "*").split(",")]
-    return {name: found[name] for name in sorted(found) if any(fnmatchcase(name, pattern) for pattern in patterns)}
+    return {name: found[name] for name in taken_names(settings, found)}
 
 
 class _StoreOfRuns:
@@ -89,43 +90,61 @@ async def open_runner(settings: Settings, name: str) -> AsyncIterator["TrainingR
     """
     from hotswap_stream.adapters.clock import SystemClock
     from hotswap_stream.adapters.kafka.training_progress import ProgressOnKafka
-    from hotswap_stream.workers.training.kept_process import ProcessLimits
-    from hotswap_stream.workers.training.one_run import RunLimits
     from hotswap_stream.workers.training.runner import RunnerConfig, TrainingRunner
 
-    _check(settings)
-    commands = await trainers_here(settings)
-    if not commands:
+    outside = outside_trainers(settings)
+    places = {each: place for each, place in (await local_places(settings)).items() if each not in outside}
+    if not places and not outside:
         raise ConfigurationError(
-            "there is no trainer here: install 'hotswap-stream[worker]' or a plug-in, or set HOTSWAP_TRAINER_COMMANDS"
+            "there is no trainer here: install 'hotswap-stream[worker]' or a plug-in, or set HOTSWAP_TRAINER_COMMANDS, "
+            "HOTSWAP_TRAINER_WEBHOOKS or HOTSWAP_TRAINER_JOBS"
         )
-    config = RunnerConfig(
-        runner=f"{name}/{uuid4().hex[:8]}",
-        commands=commands,
-        runs_max=settings.trainer_runs_max,
-        silent_seconds=settings.trainer_silent_seconds,
-        folder=settings.home / "runs",
-        limits=RunLimits(
-            seconds_max=settings.training_seconds_max,
-            threads=settings.trainer_threads,
-            artifact_bytes_max=settings.artifact_bytes_max,
-            processes=ProcessLimits(
-                memory_bytes_max=settings.trainer_memory_bytes_max,
-                folder_bytes_max=settings.trainer_folder_bytes_max,
-                processes_max=settings.trainer_processes_max,
-                niceness=settings.trainer_niceness,
-            ),
-        ),
-        environment=_trainer_environment(settings),
-    )
     options = connection(settings).client_options()
     async with (
+        outside_places(settings) as elsewhere,
         open_training(settings, "trainers") as trainer,
         ProgressOnKafka(options, topics(settings).training_progress) as progress,
     ):
+        config = RunnerConfig(
+            runner=f"{name}/{uuid4().hex[:8]}",
+            places={**places, **elsewhere},
+            runs_max=settings.trainer_runs_max,
+            silent_seconds=settings.trainer_silent_seconds,
+            folder=settings.home / "runs",
+            limits=run_limits(settings),
+        )
         yield TrainingRunner(
             config, trainer=trainer, artifacts=_StoreOfRuns(settings), progress=progress, clock=SystemClock()
         )
+
+
+async def local_places(settings: Settings) -> "dict[str, TrainerPlace]":
+    """Return trainer → where its runs are done, of those that this machine does itself. ConfigurationError."""
+    from hotswap_stream.workers.training.kept_process import ProcessLimits
+    from hotswap_stream.workers.training.local_place import LocalPlace
+
+    _check(settings)
+    limits = ProcessLimits(
+        memory_bytes_max=settings.trainer_memory_bytes_max,
+        folder_bytes_max=settings.trainer_folder_bytes_max,
+        processes_max=settings.trainer_processes_max,
+        niceness=settings.trainer_niceness,
+    )
+    environment, commands = _trainer_environment(settings), await trainers_here(settings)
+    return {name: LocalPlace(command, limits, environment) for name, command in commands.items()}
+
+
+def run_limits(settings: Settings) -> "RunLimits":
+    """Return what each run on this machine may take."""
+    from hotswap_stream.workers.training.one_run import RunLimits
+
+    return RunLimits(
+        seconds_max=settings.training_seconds_max,
+        threads=settings.trainer_threads,
+        artifact_bytes_max=settings.artifact_bytes_max,
+        memory_bytes_max=settings.trainer_memory_bytes_max,
+        folder_bytes_max=settings.trainer_folder_bytes_max,
+    )
 
 
 def _trainer_environment(settings: Settings) -> dict[str, str]:

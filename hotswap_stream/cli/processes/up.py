@@ -111,4 +111,5 @@ def _has_trainers(settings: "Settings") -> int:
     """Return 1 where this machine has a trainer, else 0."""
     from importlib.util import find_spec
 
-    return int(find_spec("torch") is not None or bool(settings.trainer_commands))
+    named = (settings.trainer_commands, settings.trainer_webhooks, settings.trainer_jobs)
+    return int(find_spec("torch") is not None or any(named))

@@ -6,7 +6,7 @@ import typer
 
 from hotswap_stream.cli.terminal.options import AsJson
 from hotswap_stream.cli.terminal.printing import print_json, print_table
-from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.running import FAILED, run
 from hotswap_stream.cli.terminal.signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
     app.command("trainers")(trainers)
+    app.command("do-run")(do_run)
 
 
 def trainers(
@@ -58,26 +59,54 @@ def trainers(
     run(main, quiet=False)
 
 
-def _show(*, as_json: bool) -> None:
-    async def main(settings: "Settings") -> "dict[str, tuple[str, ...]]":
+def do_run() -> None:
+    """Do one run that a runner gave away, where HOTSWAP_RUN_URL and HOTSWAP_RUN_KEY say: in a Job, or by a CI.
+
+    Exit code 0: it ended well. 1: it failed, which was reported, or nothing of it is taken any more.
+    """
+
+    async def main(settings: "Settings") -> bool:
+        import asyncio
+
         from hotswap_stream import bootstrap
 
-        return await bootstrap.trainers_here(settings)
+        stop = stop_on_signals()
+        running = asyncio.create_task(bootstrap.do_reported_run(settings))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return running.result() if running.done() else False
+        finally:
+            running.cancel()
+            stopping.cancel()
+            await asyncio.gather(running, stopping, return_exceptions=True)
+
+    if not run(main, quiet=False, needs_cluster=False, heeds_context=False):
+        raise typer.Exit(FAILED)
+
+
+def _show(*, as_json: bool) -> None:
+    async def main(settings: "Settings") -> "tuple[dict[str, tuple[str, ...]], dict[str, str]]":
+        from hotswap_stream import bootstrap
+
+        return await bootstrap.trainers_here(settings), bootstrap.outside_trainers(settings)
 
     from hotswap_stream.application.trainers.built_in import BUILT_IN_PARAMETERS
 
-    found = run(main, needs_cluster=False)
+    here, outside = run(main, needs_cluster=False)
     rows = [
         {
             "name": name,
             "parameters": ", ".join(BUILT_IN_PARAMETERS[name].__struct_fields__) if name in BUILT_IN_PARAMETERS else "",
-            "command": None if command[-1] == "run-trainer" else " ".join(command),
+            "command": None if name in outside or here[name][-1] == "run-trainer" else " ".join(here[name]),
+            "done_by": outside.get(name, "this machine"),
         }
-        for name, command in found.items()
+        for name in sorted({*here, *outside})
     ]
     if as_json:
         print_json(rows, named_by=("name",))
         return
     print_table(
-        ("trainer", "parameters", "command"), ((row["name"], row["parameters"], row["command"]) for row in rows)
+        ("trainer", "parameters", "done by", "command"),
+        ((row["name"], row["parameters"], row["done_by"], row["command"]) for row in rows),
     )

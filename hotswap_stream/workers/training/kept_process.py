@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from hotswap_stream.application.trainers.place import BadOutputError
 from hotswap_stream.application.trainers.protocol import (
     LINE_BYTES_MAX,
     LINES,
@@ -19,17 +20,12 @@ from hotswap_stream.application.trainers.protocol import (
     TrainerLine,
     TrainerOrder,
 )
-from hotswap_stream.errors import HotswapError
 
 KEEPER = Path(__file__).with_name("keeper.py")
 STOP_SECONDS = 5.0
 """Between being told to stop and being ended."""
 END_SECONDS_MAX = 20.0
 READ_BYTES = 65_536
-
-
-class BadOutputError(HotswapError):
-    """The trainer wrote what is no line of the protocol, or too much."""
 
 
 class ProcessLimits(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,13 @@ from hotswap_stream.application.artifacts.file import ArtifactFormatError
 from hotswap_stream.application.artifacts.store import ArtifactTooLargeError
 from hotswap_stream.application.artifacts.trial import TrialFailedError
 from hotswap_stream.application.own_commands import own_id
+from hotswap_stream.application.trainers.place import (
+    BadOutputError,
+    RunFailedError,
+    RunningTrainer,
+    TrainerEnd,
+    TrainerPlace,
+)
 from hotswap_stream.application.trainers.port import RunArtifacts
 from hotswap_stream.application.trainers.protocol import (
     DatasetFile,
@@ -30,13 +36,10 @@ from hotswap_stream.application.trainers.protocol import (
 from hotswap_stream.application.training.trainer import ModelTrainer
 from hotswap_stream.domain.deciding.limits import DETAIL_CHARACTERS_MAX, LABEL_VALUE_CHARACTERS_MAX, LABELS_MAX
 from hotswap_stream.errors import HotswapError
-from hotswap_stream.workers.training.kept_process import BadOutputError, KeptProcess, ProcessLimits, kept_process
-from hotswap_stream.workers.training.run_artifact import RunFailedError, artifact_in
+from hotswap_stream.workers.training.run_artifact import artifact_in
 from hotswap_stream.workers.training.run_report import RunReport
 from hotswap_stream.workers.training.work_folder import make_work_folder
 
-GRACE_SECONDS = 1.0
-"""A trainer that says nothing for so long is taken to have begun; one that refuses its parameters says so before."""
 LOG_TOLD_CHARACTERS = 2_000
 _log = structlog.get_logger(__name__)
 
@@ -47,7 +50,8 @@ class RunLimits(Struct, frozen=True, kw_only=True):
     seconds_max: float
     threads: int
     artifact_bytes_max: int
-    processes: ProcessLimits
+    memory_bytes_max: int
+    folder_bytes_max: int
 
 
 class ClaimedRun:
@@ -58,11 +62,10 @@ class ClaimedRun:
         model_name: str,
         request: TrainingRequested,
         *,
-        command: Sequence[str],
+        place: TrainerPlace,
         actor: str,
         folder: Path,
         limits: RunLimits,
-        environment: Mapping[str, str],
         artifacts: RunArtifacts,
         trainer: ModelTrainer,
         report: RunReport,
@@ -70,14 +73,10 @@ class ClaimedRun:
         self.model_name = model_name
         self.request = request
         self.report = report
-        self._command = command
+        self._place = place
         self._actor = actor
         self._parent = folder
         self._limits = limits
-        self._environment = {
-            **environment,
-            **{name: str(limits.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")},
-        }
         self._artifacts = artifacts
         self._trainer = trainer
         self._registry = trainer.registry
@@ -147,8 +146,8 @@ class ClaimedRun:
             folder=str(out),
             threads=self._limits.threads,
             seconds_max=self._seconds,
-            memory_bytes_max=self._limits.processes.memory_bytes_max,
-            folder_bytes_max=self._limits.processes.folder_bytes_max,
+            memory_bytes_max=self._limits.memory_bytes_max,
+            folder_bytes_max=self._limits.folder_bytes_max,
         )
 
     @property
@@ -159,42 +158,43 @@ class ClaimedRun:
     async def _trained(self, order: TrainerOrder, out: Path) -> tuple[TrainerFinished, str]:
         """Let the trainer work, and return what it said at the end. RunFailedError."""
         try:
-            async with kept_process(self._command, self._limits.processes, out, self._environment) as process:
+            async with self._place.open(order, out) as trainer:
                 try:
-                    await self._heard(process, order)
+                    end = await self._heard(trainer)
                 finally:
-                    self.report.log = process.log
+                    self.report.log = trainer.log
         except OSError as error:
             raise RunFailedError("crashed", f"the trainer cannot be started: {error}") from error
         if self._cancelled.is_set():
-            return TrainerFinished(), process.log
-        end = process.end
+            return TrainerFinished(), trainer.log
         last = self._last
         if isinstance(last, TrainerFailed):
-            raise RunFailedError(last.cause, _with_log(last.detail, process.log))
-        if end is None or end.over is not None or end.exit_code != 0:
-            cause: TrainingFailureCause = "crashed" if end is None or end.over is None else "over-limit"
-            told = "the trainer's processes were ended from outside" if end is None else end.told()
-            raise RunFailedError(cause, _with_log(told, process.log))
-        return last or TrainerFinished(), process.log
+            raise RunFailedError(last.cause, _with_log(last.detail, trainer.log))
+        if end.cause is not None:
+            raise RunFailedError(end.cause, _with_log(end.detail, trainer.log))
+        return last or TrainerFinished(), trainer.log
 
-    async def _heard(self, process: KeptProcess, order: TrainerOrder) -> None:
-        heard = asyncio.create_task(process.listen(order, self._take))
+    async def _heard(self, trainer: RunningTrainer) -> TrainerEnd:
+        heard = asyncio.create_task(trainer.listen(self._take))
         cancelled = asyncio.create_task(self._cancelled.wait())
         began = asyncio.create_task(self._began.wait())
         try:
-            await asyncio.wait({heard, cancelled, began}, timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            grace = self._place.grace_seconds
+            # One that begins when it says something must do so in the time that it may take.
+            waits = self._seconds if grace is None else grace
+            await asyncio.wait({heard, cancelled, began}, timeout=waits, return_when=asyncio.FIRST_COMPLETED)
             if not heard.done() and not cancelled.done() and not isinstance(self._last, TrainerFailed):
                 await self._start()
             await asyncio.wait({heard, cancelled}, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
             if heard.done():
-                heard.result()
-            elif not cancelled.done():
-                raise RunFailedError("timed-out", _with_log(f"it took longer than {self._seconds:g} s", process.log))
+                return heard.result()
+            if not cancelled.done():
+                raise RunFailedError("timed-out", _with_log(f"it took longer than {self._seconds:g} s", trainer.log))
+            return TrainerEnd(cause="cancelled")
         except BadOutputError as error:
-            raise RunFailedError("bad-output", _with_log(str(error), process.log)) from error
+            raise RunFailedError("bad-output", _with_log(str(error), trainer.log)) from error
         finally:
-            process.stop()
+            trainer.stop()
             for task in (heard, cancelled, began):
                 task.cancel()
             await asyncio.gather(heard, cancelled, began, return_exceptions=True)

@@ -1,19 +1,10 @@
-"""What a trainer left, and why a run ended without a version."""
+"""What a trainer left."""
 
 import stat
 from pathlib import Path
 
-from hotswap_events.registry import TrainingFailureCause
+from hotswap_stream.application.trainers.place import RunFailedError
 from hotswap_stream.application.trainers.protocol import ARTIFACT_NAMES, TrainerFinished
-from hotswap_stream.errors import HotswapError
-
-
-class RunFailedError(HotswapError):
-    """The run ended without a version."""
-
-    def __init__(self, cause: TrainingFailureCause, detail: str) -> None:
-        super().__init__(detail)
-        self.cause = cause
 
 
 def artifact_in(folder: Path, finished: TrainerFinished, bytes_max: int) -> Path:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from hotswap_events.commands import ClaimTraining, FailTraining
 from hotswap_events.training_progress import PROGRESS_SECONDS
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.own_commands import own_id
+from hotswap_stream.application.trainers.place import TrainerPlace
 from hotswap_stream.application.trainers.port import ProgressTopic, RunArtifacts
 from hotswap_stream.application.training.trainer import ModelTrainer
 from hotswap_stream.domain.reserved import TRAINER_ACTOR, TRAINING_ACTOR
@@ -31,15 +32,14 @@ class RunnerConfig(Struct, frozen=True, kw_only=True):
 
     runner: str
     """Another one for each life of the process."""
-    commands: Mapping[str, Sequence[str]]
-    """Trainer → the command that runs it."""
+    places: Mapping[str, TrainerPlace]
+    """Trainer → where its runs are done."""
     runs_max: int
     """At once."""
     silent_seconds: float
     """After which a run of which nothing is heard is failed."""
     folder: Path
     limits: RunLimits
-    environment: Mapping[str, str]
 
 
 class TrainingRunner:
@@ -115,7 +115,7 @@ class TrainingRunner:
             (model_name, run)
             for model_name, stream in self._registry.fold.streams.items()
             for run in stream.state.runs.values()
-            if run.status == "requested" and run.request is not None and run.request.trainer in self._config.commands
+            if run.status == "requested" and run.request is not None and run.request.trainer in self._config.places
         ]
         return sorted(found, key=lambda each: 0.0 if each[1].requested_at is None else each[1].requested_at.timestamp())
 
@@ -127,11 +127,10 @@ class TrainingRunner:
         claimed = ClaimedRun(
             model_name,
             request,
-            command=config.commands[request.trainer],
+            place=config.places[request.trainer],
             actor=f"{TRAINER_ACTOR}{config.runner}"[:200],
             folder=config.folder,
             limits=config.limits,
-            environment=config.environment,
             artifacts=self._artifacts,
             trainer=self._trainer,
             report=report,

@@ -5,29 +5,25 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import msgspec
 import psutil
 import pytest
 
-from hotswap_events.commands import CancelTraining, CommandResult, RequestTraining
+from hotswap_events.commands import CancelTraining
 from hotswap_stream import bootstrap
-from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.cli.planes.cluster import open_cluster
 from hotswap_stream.cli.training.repeating import repeated
-from hotswap_stream.domain.state.runs import RunState
-from hotswap_stream.settings import Settings, child_environment
+from hotswap_stream.settings import child_environment
 from tests.support.checkout import ROOT
 from tests.support.processes.commands import running
-from tests.support.samples.artifacts import linear_artifact
 from tests.support.stages.serving import stage_settings
+from tests.support.stages.training_runs import SECONDS_MAX, RunStage
 
-SECONDS_MAX = 120.0
 MARK = "4295.25"
 TRAINER = f"""
 import json, os, pathlib, subprocess, sys, time
@@ -50,50 +46,8 @@ if mode in ("well", "slow"):
 """
 
 
-class Stage:
-    """A registry, and what is needed for runs."""
-
-    def __init__(self, registry: Registry, settings: Settings, folder: Path) -> None:
-        self.registry = registry
-        self.settings = settings
-        self.folder = folder
-        self.program = str(folder / "trainer.py")
-        (folder / "artifact").write_bytes(linear_artifact())
-
-    async def ask(self, trainer: str = "tried", *, model: str = "lines", **fields: Any) -> str:
-        """Ask for a run; return its id."""
-        run_id = f"run-{uuid4().hex[:8]}"
-        parameters = {"file": str(self.folder / "artifact"), **fields.pop("parameters", {})}
-        command = RequestTraining(
-            command_id=str(uuid4()),
-            actor="ada",
-            model_name=model,
-            run_id=run_id,
-            trainer=trainer,
-            parameters=parameters if trainer == "tried" else fields.pop("of_trainer", {}),
-            **fields,
-        )
-        assert (await self.send(command)).status == "accepted"
-        return run_id
-
-    async def send(self, command: Any) -> CommandResult:
-        return await self.registry.handle(command)
-
-    def run(self, run_id: str, model: str = "lines") -> RunState | None:
-        return self.registry.state(model).runs.get(run_id)
-
-    async def until(self, run_id: str, wanted: Callable[[RunState], bool], model: str = "lines") -> RunState:
-        async with asyncio.timeout(SECONDS_MAX):
-            while (run := self.run(run_id, model)) is None or not wanted(run):
-                await self.registry.wait_for_change()
-        return run
-
-    async def ended(self, run_id: str, model: str = "lines") -> RunState:
-        return await self.until(run_id, lambda run: not run.is_open, model)
-
-
 @pytest.fixture
-async def stage(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[RunStage]:
     (tmp_path / "trainer.py").write_text(TRAINER)
     examples = {"mean": [sys.executable, str(ROOT / "examples" / "trainers" / "mean.py")]}
     examples["copy"] = ["sh", str(ROOT / "examples" / "trainers" / "copy.sh")]
@@ -105,11 +59,11 @@ async def stage(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[
         trainer_runs_max=2,
     )
     async with bootstrap.open_registry(settings) as registry:
-        yield Stage(registry, settings, tmp_path)
+        yield RunStage(registry, settings, tmp_path)
 
 
 @pytest.mark.timeout(300)
-async def test_runs_are_done_and_bad_ends_are_events(stage: Stage) -> None:
+async def test_runs_are_done_and_bad_ends_are_events(stage: RunStage) -> None:
     async with bootstrap.open_runner(stage.settings, "one") as one, bootstrap.open_runner(stage.settings, "two") as two:
         beats: list[None] = []
         runners = [asyncio.create_task(each.run(lambda: beats.append(None))) for each in (one, two)]
@@ -127,7 +81,7 @@ async def test_runs_are_done_and_bad_ends_are_events(stage: Stage) -> None:
     assert not list((stage.settings.home / "runs").glob("run-*"))
 
 
-async def _well(stage: Stage) -> None:
+async def _well(stage: RunStage) -> None:
     ids = [await stage.ask(), await stage.ask("als", model="taste", of_trainer={"iterations": 1, "factors": 4})]
     for run_id, model in zip(ids, ("lines", "taste"), strict=True):
         run = await stage.ended(run_id, model)
@@ -153,7 +107,7 @@ async def _well(stage: Stage) -> None:
     assert heard.said.startswith("registered as v")
 
 
-async def _examples(stage: Stage) -> None:
+async def _examples(stage: RunStage) -> None:
     mean = await stage.ended(await stage.ask("mean", model="means", of_trainer={"rows": 2}), "means")
     assert (mean.status, mean.detail) == ("succeeded", None)
     digest = stage.registry.state("lines").versions["v1"].artifact.digest
@@ -162,7 +116,7 @@ async def _examples(stage: Stage) -> None:
     assert stage.registry.state("copies").versions["v1"].artifact.digest == digest
 
 
-async def _bad(stage: Stage) -> None:
+async def _bad(stage: RunStage) -> None:
     modes = {"garbage": "bad-output", "nothing": "no-artifact", "leaves": "no-artifact", "no model": "bad-output"}
     bad = {await stage.ask(parameters={"mode": mode}): cause for mode, cause in modes.items()}
     bad[await stage.ask("als", of_trainer={"factors": -1})] = "not-possible"
@@ -175,7 +129,8 @@ async def _bad(stage: Stage) -> None:
     assert stage.run(waits) is not None
 
 
-async def _cancelled(stage: Stage) -> None:
+async def _cancelled(stage: RunStage) -> None:
+    program = str(stage.folder / "trainer.py")
     run_id = await stage.ask(parameters={"mode": "slow", "go": "/never"})
     await stage.until(run_id, lambda run: run.status == "running")
     cancel = CancelTraining(command_id="c", actor="ada", model_name="lines", run_id=run_id, reason="enough")
@@ -184,12 +139,12 @@ async def _cancelled(stage: Stage) -> None:
     assert run is not None
     assert (run.status, run.detail) == ("cancelled", "enough")
     async with asyncio.timeout(SECONDS_MAX):
-        while [each for each in psutil.process_iter(["cmdline"]) if stage.program in (each.info["cmdline"] or ())]:
+        while [each for each in psutil.process_iter(["cmdline"]) if program in (each.info["cmdline"] or ())]:
             await asyncio.sleep(0.05)
 
 
 @pytest.mark.timeout(300)
-async def test_a_run_of_a_killed_runner_is_done_once_by_another(stage: Stage, tmp_path: Path) -> None:
+async def test_a_run_of_a_killed_runner_is_done_once_by_another(stage: RunStage, tmp_path: Path) -> None:
     environment = {
         **child_environment(stage.settings),
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "events")]),

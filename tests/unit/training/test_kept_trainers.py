@@ -8,9 +8,10 @@ from typing import Any
 import psutil
 import pytest
 
+from hotswap_stream.application.trainers.place import BadOutputError, RunFailedError
 from hotswap_stream.application.trainers.protocol import TrainerFinished, TrainerLine, TrainerOrder, TrainerProgress
-from hotswap_stream.workers.training.kept_process import BadOutputError, KeptEnd, ProcessLimits, kept_process
-from hotswap_stream.workers.training.run_artifact import RunFailedError, artifact_in
+from hotswap_stream.workers.training.kept_process import KeptEnd, ProcessLimits, kept_process
+from hotswap_stream.workers.training.run_artifact import artifact_in
 
 MIB = 1024**2
 LIMITS = ProcessLimits(memory_bytes_max=400 * MIB, folder_bytes_max=8 * MIB, processes_max=8, files_max=50, niceness=1)

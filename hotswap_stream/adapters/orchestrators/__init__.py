@@ -1,0 +1,1 @@
+"""Runs that are done elsewhere: where they report, who is asked by webhook, Jobs of Kubernetes."""
