@@ -200,6 +200,8 @@ class Settings(KafkaSettings, frozen=True, kw_only=True):
     """How far a run stands back behind other processes of the machine, such as workers; 0 to 19."""
     trainer_silent_seconds: float = 60.0
     """After which a run is failed of whose runner nothing is heard; at least 6."""
+    trainer_files_runs_max: int = 50
+    """Runs of a model whose files (plots, tables, the log) are kept in the artifact store, the newest; 0: none."""
     trainer_webhooks: str | None = None
     """`NAME=URL;NAME=URL`: trainers whose runs an outside orchestrator does (Airflow, Argo, a CI), which is asked at
     the URL by a signed webhook and reports back over HTTP. No event names a URL."""

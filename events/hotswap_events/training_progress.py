@@ -14,8 +14,10 @@ PROGRESS_SECONDS = 2.0
 
 EPOCHS_KEPT_MAX = 200
 LOG_CHARACTERS_MAX = 16_000
+RUN_FILES_MAX = 32
 
 Phase = Literal["preparing", "training", "storing", "validating", "ended"]
+Digest = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
 Figure = Annotated[float, Meta(ge=-1e30, le=1e30)]
 
 
@@ -24,6 +26,22 @@ class EpochFigures(Struct, frozen=True, kw_only=True, gc=False):
 
     epoch: Count
     figures: Annotated[dict[Name, Figure], Meta(max_length=FIGURES_MAX)]
+
+
+class RunFile(Struct, frozen=True, kw_only=True, gc=False):
+    """One file that a run left beside its artifact, such as a plot."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    digest: Digest
+    """Of its bytes."""
+    size_bytes: Count
+
+
+class RunFiles(Struct, frozen=True, kw_only=True, gc=False):
+    """The files of a run, which lie in the artifact store as one artifact."""
+
+    artifact_digest: Digest
+    files: Annotated[tuple[RunFile, ...], Meta(min_length=1, max_length=RUN_FILES_MAX)]
 
 
 class TrainingProgressed(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -49,6 +67,8 @@ class TrainingProgressed(Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """Of a run that ended: the figures of its epochs, of more than 200 some."""
     log: Annotated[str, Meta(max_length=LOG_CHARACTERS_MAX)] | None = None
     """Of a run that ended: the end of what its trainer wrote to its log."""
+    kept: RunFiles | None = None
+    """Of a run that ended: its files, until those of newer runs take their place."""
     said: Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX)] | None = None
     """For people: how it ended."""
 

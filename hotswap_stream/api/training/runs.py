@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from litestar import Controller, get, post
+from litestar import Controller, Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromQuery, JSONBody, PathParameter
 from msgspec import Struct
 
-from hotswap_events.training_progress import TrainingProgressed
+from hotswap_events.training_progress import RunFile, TrainingProgressed
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.commands.context import Headers, command_context
 from hotswap_stream.api.protocol.authorization import guard_state_change
@@ -17,6 +17,7 @@ from hotswap_stream.api.protocol.problems import Problem, ProblemError, found
 from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.registry.bodies import TrainingBody
 from hotswap_stream.api.runtime import Runtime
+from hotswap_stream.application.trainers.run_files import RunFilesError, fetch_file
 from hotswap_stream.application.training.runs import TrainingSpec
 from hotswap_stream.application.training.view import TrainingRun, TrainingRuns, find_run, list_runs
 from hotswap_stream.domain.deciding.limits import wrong_model_name
@@ -49,6 +50,26 @@ async def get_training_runs(streams: PastOrPresent, status: FromQuery[RunStatus 
     return found(list_runs(streams, status=status))
 
 
+FileInPath = Annotated[str, PathParameter(max_length=128, description="Name of the file.")]
+
+
+class RunFilesReport(Struct, frozen=True, kw_only=True):
+    """Files of one run; none where it left none, goes on, or newer runs took their place."""
+
+    run_id: str
+    model_name: str
+    files: tuple[RunFile, ...]
+
+
+def _progress(runtime: Runtime, model_name: str, run_id: str) -> TrainingProgressed:
+    run = found(find_run(runtime.registry.fold.streams, model_name, run_id))
+    heard = runtime.services.training_progress
+    progress = None if heard is None else heard.fold.of(run_id, model_name, run.runner)
+    if progress is None:
+        raise ProblemError(404, "unknown-run", f"nothing was heard yet of how far training run {run_id!r} is")
+    return progress
+
+
 class TrainingRunController(Controller):
     """Training runs of one model."""
 
@@ -72,12 +93,35 @@ class TrainingRunController(Controller):
         self, runtime: Runtime, model_name: ModelNameInPath, run_id: RunInPath
     ) -> TrainingProgressed:
         """How far a run is, as its runner said last; of one that ended, its epochs' figures and its log's end."""
-        run = found(find_run(runtime.registry.fold.streams, model_name, run_id))
-        heard = runtime.services.training_progress
-        progress = None if heard is None else heard.fold.of(run_id, model_name, run.runner)
-        if progress is None:
-            raise ProblemError(404, "unknown-run", f"nothing was heard yet of how far training run {run_id!r} is")
-        return progress
+        return _progress(runtime, model_name, run_id)
+
+    @get("/{run_id:str}/files", operation_id="list_training_files", responses=QUERY_PROBLEM_RESPONSES)
+    async def list_files(self, runtime: Runtime, model_name: ModelNameInPath, run_id: RunInPath) -> RunFilesReport:
+        """Files that a run left beside its artifact: plots, tables, its log. Those of newer runs take their place."""
+        kept = _progress(runtime, model_name, run_id).kept
+        return RunFilesReport(run_id=run_id, model_name=model_name, files=() if kept is None else kept.files)
+
+    @get(
+        "/{run_id:str}/files/{file_name:str}",
+        operation_id="get_training_file",
+        responses=QUERY_PROBLEM_RESPONSES,
+        media_type="application/octet-stream",
+    )
+    async def get_file(
+        self, runtime: Runtime, model_name: ModelNameInPath, run_id: RunInPath, file_name: FileInPath
+    ) -> Response[bytes]:
+        """One file, checked against its digest. It is always handed out as a download: whoever trains wrote it."""
+        progress = _progress(runtime, model_name, run_id)
+        try:
+            content = await fetch_file(runtime.services.artifacts, progress, file_name)
+        except RunFilesError as error:
+            raise ProblemError(404, "unknown-run", str(error)) from error
+        headers = {
+            "Content-Disposition": f'attachment; filename="{file_name}"',
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+        }
+        return Response(content, headers=headers, media_type="application/octet-stream")
 
     @post(
         "/",

@@ -19,6 +19,7 @@ from hotswap_stream.domain.versions.options import wrong_options_for
 NO_VERSIONS: dict[Kind, str] = {
     "dataset": "a validation set",
     "exported": "the graph of an architecture, without weights",
+    "files": "the files of a training run",
 }
 """Kinds of artifacts that compute nothing by themselves."""
 

@@ -28,11 +28,11 @@ WINDOW_STEPS_MAX = 4_096
 LABELS_MAX = 10_000
 LABEL_CHARACTERS_MAX = 256
 
-Kind = Literal["architecture", "onnx", "runtime", "dataset", "exported"]
+Kind = Literal["architecture", "onnx", "runtime", "dataset", "exported", "files"]
 """`architecture`: weights for code that is registered under a name. `onnx`: a graph, which is all there is. `runtime`:
 files for code that is registered under a name. `dataset`: labelled rows that versions are measured on; never a version
 itself. `exported`: an architecture as a graph without weights, for workers where its code is not installed; no version
-either."""
+either. `files`: what a training run left beside its model; no version either."""
 Batching = Literal["rows", "request"]
 """`rows`: the first dimension of each input and output is the batch, and requests share a pass. `request`: each request
 is a pass of its own, over exactly its tensors."""

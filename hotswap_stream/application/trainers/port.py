@@ -1,10 +1,10 @@
 """What a runner needs of the world beside the registry: artifacts in, artifacts out, and somebody to hear of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from hotswap_events.training_progress import TrainingProgressed
+from hotswap_events.training_progress import RunFiles, TrainingProgressed
 from hotswap_stream.application.artifacts.facts import Registrable
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.trainers.progress import ProgressFold
@@ -27,6 +27,19 @@ class RunArtifacts(Protocol):
             TrialFailedError: It cannot be served.
             HotswapError: The store does not take it.
         """
+        ...
+
+    async def keep_files(
+        self, folder: Path, log: str, *, run_id: str, model_name: str, without: Iterable[str]
+    ) -> tuple[RunFiles | None, tuple[str, ...]]:
+        """Keep what a run left beside its artifact; return what was kept, and names of what was not.
+
+        HotswapError; OSError.
+        """
+        ...
+
+    async def drop_files(self, progress: TrainingProgressed) -> None:
+        """Delete the files of a run. HotswapError."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,7 @@ from hotswap_stream.application.artifacts.facts import Registrable
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.plugins.names import BUILT_IN_TRAINERS
 from hotswap_stream.application.trainers.commands import parse_trainer_commands
+from hotswap_stream.application.trainers.run_files import drop_files, kept_files
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import connection, topics
 from hotswap_stream.bootstrap.plugins import plugins_here
@@ -23,6 +24,7 @@ from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings, child_environment
 
 if TYPE_CHECKING:
+    from hotswap_events.training_progress import RunFiles, TrainingProgressed
     from hotswap_stream.adapters.trainers.host import Convert, Write
     from hotswap_stream.application.trainers.place import TrainerPlace
     from hotswap_stream.application.trainers.progress import ProgressFold
@@ -76,6 +78,16 @@ class _StoreOfRuns:
         content, passed = await imported_model(self._settings, file, {}, options)
         return await stored_model(self._settings, self._store, content, passed)
 
+    async def keep_files(
+        self, folder: Path, log: str, *, run_id: str, model_name: str, without: Iterable[str]
+    ) -> "tuple[RunFiles | None, tuple[str, ...]]":
+        """See RunArtifacts."""
+        return await kept_files(self._store, folder, log, run_id=run_id, model_name=model_name, without=without)
+
+    async def drop_files(self, progress: "TrainingProgressed") -> None:
+        """See RunArtifacts."""
+        await drop_files(self._store, progress)
+
 
 @asynccontextmanager
 async def open_runner(settings: Settings, name: str) -> AsyncIterator["TrainingRunner"]:
@@ -111,6 +123,7 @@ async def open_runner(settings: Settings, name: str) -> AsyncIterator["TrainingR
             runs_max=settings.trainer_runs_max,
             silent_seconds=settings.trainer_silent_seconds,
             folder=settings.home / "runs",
+            files_runs_max=settings.trainer_files_runs_max,
             limits=run_limits(settings),
         )
         yield TrainingRunner(
@@ -157,6 +170,8 @@ def _trainer_environment(settings: Settings) -> dict[str, str]:
 
 
 def _check(settings: Settings) -> None:
+    if settings.trainer_files_runs_max < 0:
+        raise ConfigurationError("HOTSWAP_TRAINER_FILES_RUNS_MAX must be 0 or more")
     for field in ("runs_max", "threads", "memory_bytes_max", "folder_bytes_max", "processes_max"):
         if getattr(settings, f"trainer_{field}") < 1:
             raise ConfigurationError(f"HOTSWAP_TRAINER_{field.upper()} must be at least 1")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hotswap_events.commands import AnyCommand, CommandResult, Refusal
     from hotswap_events.evidence import RolloutEvidence
     from hotswap_events.training_progress import TrainingProgressed
+    from hotswap_stream.application.artifacts.store import ArtifactStore
     from hotswap_stream.application.audit.explanation import ExplainedAnswer
     from hotswap_stream.application.inference.fleet import FleetFold, ModelFleet
     from hotswap_stream.application.monitoring.health import ModelHealth
@@ -41,6 +42,7 @@ async def open_cluster(settings: "Settings") -> AsyncIterator["ClusterPlane"]:
                 fleet=lambda listens: bootstrap.fleet(settings, listens=listens),
                 health=lambda: bootstrap.models_health(settings, registry.fold.streams),
                 answers=lambda: bootstrap.answer_lookup(settings),
+                artifacts=lambda: bootstrap.artifact_store(settings),
                 progress=lambda: bootstrap.training_progress(settings),
                 evidence=lambda: bootstrap.evidence(settings),
             ),
@@ -55,6 +57,7 @@ class ClusterSources:
     """Gets whether to listen, or to take what was heard last."""
     health: "Callable[[], Awaitable[Sequence[ModelHealth] | None]]"
     answers: "Callable[[], AbstractAsyncContextManager[AnswerLookup]]"
+    artifacts: "Callable[[], ArtifactStore]"
     progress: "Callable[[], Awaitable[ProgressFold]]"
     evidence: "Callable[[], Awaitable[EvidenceFold]]"
 
@@ -110,6 +113,12 @@ class ClusterPlane:
         """Read the topic of progress."""
         found = await self._sources.progress()
         return found.of(run.run_id, run.model_name, run.runner)
+
+    async def run_file(self, run: "TrainingRun", name: str) -> bytes:
+        """Read it from the artifact store."""
+        from hotswap_stream.application.trainers.run_files import fetch_file
+
+        return await fetch_file(self._sources.artifacts(), await self.training_progress(run), name)
 
     async def health(self) -> "tuple[ModelHealth, ...] | None":
         """Read the last minute of the observations."""

@@ -209,9 +209,15 @@ class ApiPlane:
         """Ask for one run."""
         from hotswap_events.training_progress import TrainingProgressed
 
-        path = f"{calls.model_path(run.model_name)}/training-runs/{quote(run.run_id, safe='')}/progress"
-        found = await self._get(path, TrainingProgressed)
+        found = await self._get(f"{_run_path(run)}/progress", TrainingProgressed)
         return None if isinstance(found, Refusal) else found
+
+    async def run_file(self, run: "TrainingRun", name: str) -> bytes:
+        """Ask for it."""
+        response = await self._request(**calls.query(f"{_run_path(run)}/files/{quote(name, safe='')}").options())
+        if not response.is_success:
+            raise self._failed(response, self._problem(response))
+        return response.content
 
     async def health(self) -> "tuple[ModelHealth, ...] | None":
         """Ask for all at once."""
@@ -296,6 +302,10 @@ class ApiPlane:
         return ApiFailedError(
             f"the API at {self._client.base_url} answers {response.status_code} {problem.code}: {problem.detail}"
         )
+
+
+def _run_path(run: "TrainingRun") -> str:
+    return f"{calls.model_path(run.model_name)}/training-runs/{quote(run.run_id, safe='')}"
 
 
 def _past(as_of: int | datetime | None) -> dict[str, object]:

@@ -82,6 +82,10 @@ class ControlPlane(Protocol):
         """Return how far a training run is; None: nothing was heard of it."""
         ...
 
+    async def run_file(self, run: "TrainingRun", name: str) -> bytes:
+        """Return a file that a training run left. HotswapError where there is none of this name."""
+        ...
+
     async def health(self) -> "tuple[ModelHealth, ...] | None":
         """Return how each model did in the last minute; None where that is not known."""
         ...

@@ -13,6 +13,7 @@ from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_
 from hotswap_stream.cli.terminal.queries import ask
 from hotswap_stream.cli.terminal.running import run_on_plane
 from hotswap_stream.cli.training.following import followed
+from hotswap_stream.cli.training.run_files import files
 
 if TYPE_CHECKING:
     from hotswap_events.commands import RequestTraining
@@ -32,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("request")(request)
     group.command("cancel")(cancel)
     group.command("follow")(follow)
+    group.command("files")(files)
     app.add_typer(group, name="runs")
 
 

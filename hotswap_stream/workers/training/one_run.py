@@ -26,6 +26,7 @@ from hotswap_stream.application.trainers.place import (
 )
 from hotswap_stream.application.trainers.port import RunArtifacts
 from hotswap_stream.application.trainers.protocol import (
+    ARTIFACT_NAMES,
     DatasetFile,
     TrainerFailed,
     TrainerFinished,
@@ -66,6 +67,7 @@ class ClaimedRun:
         actor: str,
         folder: Path,
         limits: RunLimits,
+        keeps_files: bool,
         artifacts: RunArtifacts,
         trainer: ModelTrainer,
         report: RunReport,
@@ -77,6 +79,8 @@ class ClaimedRun:
         self._actor = actor
         self._parent = folder
         self._limits = limits
+        self._keeps_files = keeps_files
+        self._artifact_name: str | None = None
         self._artifacts = artifacts
         self._trainer = trainer
         self._registry = trainer.registry
@@ -107,6 +111,8 @@ class ClaimedRun:
             _log.exception("training_run_not_done", run_id=run_id)
             await self._fail("crashed", f"{type(error).__name__}: {error}")
         finally:
+            if folder is not None and self._keeps_files:
+                await self._keep_files(folder / "out")
             if folder is not None:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
@@ -121,12 +127,27 @@ class ClaimedRun:
         if self._cancelled.is_set():
             return
         file = await asyncio.to_thread(artifact_in, out, finished, self._limits.artifact_bytes_max)
+        self._artifact_name = file.name
         self.report.phase("storing")
         await self._start()
         registered = await self._register(file, finished)
         if registered.model_version is not None:
             await self._profile(registered.model_version, finished)
             await self._validate(registered.model_version)
+
+    async def _keep_files(self, out: Path) -> None:
+        """Keep what the run left beside its artifact, also where it failed: then it is wanted most."""
+        without = () if self._artifact_name is None else (self._artifact_name,)
+        names = {"run_id": self.request.run_id, "model_name": self.model_name}
+        try:
+            self.report.kept, left_out = await self._artifacts.keep_files(
+                out, self.report.log, without=(*without, *ARTIFACT_NAMES), **names
+            )
+        except (HotswapError, OSError, ValueError) as error:
+            _log.warning("run_files_not_kept", run_id=self.request.run_id, reason=str(error))
+            return
+        if left_out:
+            _log.warning("run_files_left_out", run_id=self.request.run_id, files=left_out[:20])
 
     async def _order(self, out: Path, data: Path) -> TrainerOrder:
         files = []

@@ -12,6 +12,7 @@ from hotswap_events.training_progress import (
     LOG_CHARACTERS_MAX,
     EpochFigures,
     Phase,
+    RunFiles,
     TrainingProgressed,
 )
 from hotswap_stream.application.trainers.protocol import TrainerProgress
@@ -30,6 +31,7 @@ class RunReport:
         self._epochs: dict[int, dict[str, float]] = {}
         self.said: str | None = None
         self.log = ""
+        self.kept: RunFiles | None = None
         self.changed = True
         """Whether there is something to say beside the sign of life."""
 
@@ -58,6 +60,7 @@ class RunReport:
             epoch=last.epoch,
             epochs=last.epochs,
             figures=last.figures,
+            kept=self.kept if ended else None,
             said=None if self.said is None else self.said[:2_000],
             history=self._history() if ended else (),
             log=self.log[-LOG_CHARACTERS_MAX:] or None if ended else None,

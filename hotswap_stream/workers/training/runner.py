@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import structlog
 from msgspec import Struct
 
 from hotswap_events.commands import ClaimTraining, FailTraining
-from hotswap_events.training_progress import PROGRESS_SECONDS
+from hotswap_events.training_progress import PROGRESS_SECONDS, TrainingProgressed
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.own_commands import own_id
 from hotswap_stream.application.trainers.place import TrainerPlace
 from hotswap_stream.application.trainers.port import ProgressTopic, RunArtifacts
+from hotswap_stream.application.trainers.run_files import too_old
 from hotswap_stream.application.training.trainer import ModelTrainer
 from hotswap_stream.domain.reserved import TRAINER_ACTOR, TRAINING_ACTOR
 from hotswap_stream.domain.state.runs import RunState
@@ -40,6 +42,8 @@ class RunnerConfig(Struct, frozen=True, kw_only=True):
     """After which a run of which nothing is heard is failed."""
     folder: Path
     limits: RunLimits
+    files_runs_max: int = 50
+    """Runs of a model whose files are kept."""
 
 
 class TrainingRunner:
@@ -131,6 +135,7 @@ class TrainingRunner:
             actor=f"{TRAINER_ACTOR}{config.runner}"[:200],
             folder=config.folder,
             limits=config.limits,
+            keeps_files=config.files_runs_max > 0,
             artifacts=self._artifacts,
             trainer=self._trainer,
             report=report,
@@ -146,8 +151,23 @@ class TrainingRunner:
         finally:
             self._runs.pop(claimed.request.run_id, None)
             claimed.report.phase("ended")
+            last = claimed.report.progress(self._clock.now())
             with suppress(HotswapError, asyncio.CancelledError):
-                await self._progress.tell(claimed.report.progress(self._clock.now()))
+                await self._progress.tell(last)
+                await self._drop_old_files(last)
+
+    async def _drop_old_files(self, last: TrainingProgressed) -> None:
+        """Delete the files of runs for which those of newer ones leave no room, and say of each that they are gone."""
+        if last.kept is None or not self._progress.known:
+            return
+        heard = {**self._progress.fold.latest, last.run_id: last}
+        for old in too_old(heard.values(), last.model_name, self._config.files_runs_max):
+            try:
+                await self._artifacts.drop_files(old)
+            except HotswapError as error:
+                _log.warning("run_files_not_deleted", run_id=old.run_id, reason=str(error))
+                continue
+            await self._progress.tell(msgspec.structs.replace(old, kept=None))
 
     def _end_cancelled(self) -> None:
         for run_id, claimed in self._runs.items():

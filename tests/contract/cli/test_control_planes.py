@@ -52,8 +52,10 @@ from hotswap_events.training import AfterRollout
 from hotswap_events.training_policy import ScheduleTrigger, TrainingPolicy
 from hotswap_events.training_triggers import FireTrigger, SetTrainingPolicy
 from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
+from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.inference.fleet import FleetFold
 from hotswap_stream.application.observations.feedback import AnswerLookup
 from hotswap_stream.application.registry.feed import EntryFilter
@@ -139,12 +141,21 @@ async def _no_progress() -> ProgressFold:
     return ProgressFold()
 
 
+def _no_store() -> ArtifactStore:
+    return open_artifact_store(ArtifactStoreConfig(url="memory://"))
+
+
 async def _no_evidence() -> EvidenceFold:
     return EvidenceFold()
 
 
 SOURCES = ClusterSources(
-    fleet=_empty_fleet, health=_unknown, answers=_no_answers, progress=_no_progress, evidence=_no_evidence
+    fleet=_empty_fleet,
+    health=_unknown,
+    answers=_no_answers,
+    artifacts=_no_store,
+    progress=_no_progress,
+    evidence=_no_evidence,
 )
 
 
@@ -243,6 +254,8 @@ async def test_training_runs_are_asked_for_and_cancelled(plane: ControlPlane) ->
     assert (run.status, run.detail, run.trainer, run.parameters) == ("cancelled", "tried", "als", {"factors": 8})
     assert (run.after, run.requested_by) == (CANARY_AFTER, "ada")
     assert await plane.training_progress(run) is None
+    with pytest.raises(HotswapError):
+        await plane.run_file(run, "plot.svg")
 
 
 async def test_circuits_and_alerts(plane: ControlPlane) -> None:

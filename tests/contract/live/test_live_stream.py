@@ -29,6 +29,7 @@ from hotswap_stream.application.monitoring.traffic import RecentSums, Traffic
 from hotswap_stream.application.rollouts.shown import EvidenceFold, Heard, RolloutShown
 from hotswap_stream.application.trainers.port import Heard as HeardProgress
 from hotswap_stream.application.trainers.progress import ProgressFold
+from hotswap_stream.application.trainers.run_files import kept_files
 from tests.support.stages.http import CANARY, MODEL, HttpStage, NewLog, open_http_stage, passed
 from tools.observation_examples import observation_examples
 
@@ -249,6 +250,21 @@ async def test_how_far_training_runs_are(new_log: NewLog, tmp_path: Path) -> Non
             progress.tell(step=4)
             heard = (await until(messages, "training")).json()
             assert heard["step"] == 4, "of runs that the log does not know, or of another runner: nothing"
+        runs = f"/api/models/{MODEL}/training-runs/run-1"
+        assert (await stage.client.get(f"{runs}/files")).json()["files"] == []
+        left = tmp_path / "left"
+        left.mkdir()
+        (left / "plot.html").write_bytes(b"<script>")
+        kept, _ = await kept_files(stage.artifacts, left, "", run_id="run-1", model_name=MODEL, without=())
+        progress.tell(phase="ended", kept=kept)
+        [file] = (await stage.client.get(f"{runs}/files")).json()["files"]
+        assert (file["name"], file["size_bytes"]) == ("plot.html", 8)
+        answer = await stage.client.get(f"{runs}/files/plot.html")
+        assert (answer.status_code, answer.content) == (200, b"<script>")
+        assert answer.headers["content-type"] == "application/octet-stream"
+        assert answer.headers["content-disposition"] == 'attachment; filename="plot.html"'
+        for name in ("other", "plot.html%0A", "..%2Fplot.html"):
+            assert (await stage.client.get(f"{runs}/files/{name}")).status_code == 404
 
 
 async def test_who_comes_back_gets_what_was_missed_once_and_in_order(stage: HttpStage) -> None:

@@ -72,6 +72,16 @@ def cause_of(run: RunState) -> tuple[str, str]:
     return run.status, (run.detail or "").partition(":")[0]
 
 
+async def ended_files(settings: Settings, run_id: str) -> list[str]:
+    """Names of the files that are kept of a run that ended."""
+    async with asyncio.timeout(SECONDS_MAX):
+        while (told := (await bootstrap.training_progress(settings)).of(run_id, "lines")) is None or (
+            told.phase != "ended"
+        ):
+            await asyncio.sleep(0.1)
+    return [] if told.kept is None else [each.name for each in told.kept.files]
+
+
 async def report(ask: Received, *steps: tuple[str, str, bytes]) -> list[int]:
     """Report as the ask says; return the statuses of the answers."""
     where = ask.verified()["data"]["report"]
@@ -175,6 +185,8 @@ async def test_a_job_does_runs_and_is_deleted(kafka: str, topic_prefix: str, tmp
                 run = await stage.ended(well)
                 assert cause_of(run) == ("succeeded", ""), run
                 assert registry.state("lines").versions[run.model_version or ""].artifact.digest == digest
+                kept = await ended_files(settings, well)
+                assert {"confusion.json", "log.txt"} <= set(kept)
                 run = await stage.ended(bad)
                 assert cause_of(run) == ("failed", "crashed"), run
                 assert "exit code 3" in (run.detail or "")
