@@ -1,33 +1,50 @@
-"""Pictures of the page for the docs: `python -m tools.screenshots URL KEY`, on an `up` that is new.
+"""Pictures of the page for the docs: `python -m tools.screenshots`.
 
-It does what the guide "In the browser" tells a person to do, by the same clicks, and takes a picture at each: where a
-picture no longer shows what the guide says, this does not get through. Requests to the model must be coming meanwhile,
-so that there are figures and evidence. The pictures are WebP, which the browser itself makes.
+It starts an environment of its own and does what the guide "In the browser" tells a person to do, by the same clicks,
+with a picture at each: where the page no longer does what the guide says, this does not get through. The pictures are
+WebP, which the browser itself makes.
 """
 
 import argparse
 import base64
 import os
 import re
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, FloatRect, Page, ViewportSize, expect, sync_playwright
+import httpx
+from playwright.sync_api import Browser, FloatRect, Locator, Page, ViewportSize, expect, sync_playwright
 
+from hotswap_stream.broker.ports import pick_free_ports
 from tests.support.browser.chromium import chromium, libraries
+from tests.support.checkout import ROOT
+from tests.support.samples.artifacts import linear_artifact
+from tools.build_page import build
 
-FOLDER = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+FOLDER = ROOT / "docs" / "pictures"
+KEY = "key-of-the-pictures"
 MODEL = "digits"
+OTHER = "scores"
 DESK = ViewportSize(width=1_240, height=780)
 PHONE = ViewportSize(width=390, height=780)
 QUALITY = 0.7
 MARGIN = 24
 """Pixels around a confirmation, which has a picture of its own."""
-WAIT_MS_MAX = 180_000
+WAIT_MS_MAX = 240_000
+READY_SECONDS_MAX = 240.0
 FIGURES_MS = 20_000
 """So long the charts fill before a picture is taken of them."""
 SETTLED_MS = 500
 """A confirmation fades in."""
+ENOUGH_SHOWN = re.compile(r"after (1[5-9]\d|[2-9]\d\d|\d{4,}) answers")
+"""Of the new version, in the picture of its evidence: 150 or more."""
+TRIES_MAX = 5
+REQUESTS = ("loadtest", MODEL, "--rate", "60", "--seconds", "3000", "--keys", "5000")
 
 _TO_WEBP = """async ([png, quality]) => {
   const bytes = Uint8Array.from(atob(png), (one) => one.charCodeAt(0));
@@ -58,6 +75,8 @@ class Camera:
             clip = None if box is None else _around(box)
             self._write(name, page.screenshot(clip=clip))
             return
+        # What was said of the last command is gone by then, or would cover the page.
+        expect(page.locator(".said p")).to_have_count(0)
         width = page.evaluate("innerWidth")
         png = page.screenshot(
             full_page=height is not None,
@@ -68,6 +87,7 @@ class Camera:
     def _write(self, name: str, png: bytes) -> None:
         made = self._maker.evaluate(_TO_WEBP, [base64.b64encode(png).decode(), QUALITY])
         (self._folder / f"{name}.webp").write_bytes(base64.b64decode(made))
+        print(name, flush=True)  # noqa: T201
 
 
 def _around(box: FloatRect) -> FloatRect:
@@ -76,56 +96,90 @@ def _around(box: FloatRect) -> FloatRect:
     )
 
 
-def confirm(page: Page, reason: str) -> None:
-    """Give the reason of what is asked, and confirm."""
-    page.get_by_label("Reason, kept in the log").fill(reason)
-    page.get_by_role("dialog").locator("[data-first]").click()
-    expect(page.get_by_role("dialog")).to_have_count(0)
+class Walk:
+    """The clicks of the guide, on one page."""
+
+    def __init__(self, page: Page, camera: Camera) -> None:
+        self._page = page
+        self._camera = camera
+
+    def act(
+        self, button: str, reason: str, *, version: str | None = None, picture: str | None = None, **fields: str
+    ) -> None:
+        """Press a button of the page or of a version's row, fill in fields by their labels, give a reason, confirm.
+
+        Where the log went on meanwhile it is looked at again and pressed again, as a person would.
+        """
+        page = self._page
+        for _ in range(TRIES_MAX):
+            self._place(version).get_by_role("button", name=re.compile(rf"^{button}\b")).first.click()
+            self.confirm(reason, picture=picture, **fields)
+            if page.get_by_role("dialog").count() == 0:
+                return
+            page.get_by_role("button", name="Look again").click()
+        raise RuntimeError(f"{button} was refused {TRIES_MAX} times")
+
+    def confirm(self, reason: str, *, picture: str | None = None, **fields: str) -> None:
+        """Fill in what is asked; return when it is accepted, or somebody was quicker."""
+        dialog = self._page.get_by_role("dialog")
+        expect(dialog).to_be_visible()
+        for label, text in fields.items():
+            dialog.get_by_label(label.replace("_", " ")).fill(text)
+        dialog.get_by_label("Reason, kept in the log").fill(reason)
+        if picture is not None:
+            self._camera.take(self._page, picture)
+        dialog.locator("[data-first]").click()
+        ended = self._page.locator("body:not(:has(dialog[open]))")
+        expect(dialog.get_by_role("button", name="Look again").or_(ended)).to_be_visible()
+
+    def row(self, version: str) -> Locator:
+        """The version's row in the model's table."""
+        return self._page.locator("tr[data-row]", has_text=re.compile(f"^{version}"))
+
+    def _place(self, version: str | None) -> Locator:
+        return self._page.get_by_role("main") if version is None else self.row(version)
+
+    def arms(self, *versions: str) -> None:
+        """Wait until these versions answer, the first one first."""
+        expect(self._page.locator(".arm")).to_have_count(len(versions))
+        for number, version in enumerate(versions):
+            expect(self._page.locator(".arm").nth(number)).to_contain_text(version)
 
 
-def press(page: Page, button: str, version: str | None = None) -> None:
-    """Press a button of the page, or of a version's row."""
-    place = page.locator("tr[data-row]", has_text=re.compile(f"^{version}")) if version else page.locator(".pagehead")
-    place.get_by_role("button", name=re.compile(rf"^{button}\b")).click()
-
-
-def walk(page: Page, camera: Camera, key: str, requests: Callable[[], None]) -> None:
-    """Go from training to rollback."""
+def walk_to_two_models(walk: Walk, page: Page, camera: Camera) -> None:
+    """Sign in, train a model, and publish another one."""
     page.goto("/")
-    page.get_by_label("API key").fill(key)
-    camera.take(page, "sign-in")
+    page.get_by_label("API key").fill(KEY)
+    camera.take(page, "sign-in", height=440)
     page.keyboard.press("Enter")
-    press(page, "Train a model")
-    camera.take(page, "train")
-    confirm(page, "a first version")
+    walk.act("Train a model", "a first version", picture="train")
     expect(page.locator(".card")).to_contain_text("v1", timeout=WAIT_MS_MAX)
-    requests()
-    page.get_by_role("link", name=MODEL).click()
-    press(page, "Train")
-    page.get_by_label("Seed").fill("7")
-    confirm(page, "the same data, another seed")
-    row = page.locator("tr[data-row]", has_text=re.compile("^v2"))
-    expect(row).to_contain_text("passed", timeout=WAIT_MS_MAX)
+    page.get_by_role("button", name="Publish a file").click()
+    page.get_by_label("ONNX graph").set_input_files(
+        {"name": f"{OTHER}.safetensors", "mimeType": "application/octet-stream", "buffer": linear_artifact()}
+    )
+    walk.confirm("made elsewhere", picture="publish", Name_of_the_model=OTHER)
+    page.get_by_role("link", name=OTHER, exact=True).first.click()
+    walk.act("Activate", "tried by hand", version="v1")
+    walk.arms("v1")
+
+
+def walk_to_rollback(walk: Walk, page: Page, camera: Camera) -> None:
+    """From the second version to the rollback, and into the past."""
+    page.goto(f"/#/models/{MODEL}")
+    walk.act("Train", "the same data, another seed", Seed="7")
+    expect(walk.row("v2")).to_contain_text("passed", timeout=WAIT_MS_MAX)
     page.wait_for_timeout(FIGURES_MS)
     camera.take(page, "model", height=1_120)
-    press(page, "Shadow", "v2")
-    camera.take(page, "shadow")
-    confirm(page, "does it agree with v1?")
-    expect(row).to_contain_text("shadow")
-    press(page, "Promote")
-    confirm(page, "it agrees")
-    expect(page.locator(".arm")).to_have_count(1)
-    expect(page.locator(".arm")).to_contain_text("v2")
-    press(page, "Train")
-    page.get_by_label("Seed").fill("11")
-    confirm(page, "retrained on this week's labels")
-    expect(page.locator("tr[data-row]", has_text=re.compile("^v3"))).to_contain_text("passed", timeout=WAIT_MS_MAX)
-    press(page, "Roll out", "v3")
-    camera.take(page, "roll-out")
-    confirm(page, "retrained on this week's labels")
+    walk.act("Shadow", "does it agree with v1?", version="v2", picture="shadow")
+    walk.arms("v1", "v2")
+    walk.act("Promote", "it agrees", picture="promote")
+    walk.arms("v2")
+    walk.act("Train", "retrained on this week's labels", Seed="11")
+    expect(walk.row("v3")).to_contain_text("passed", timeout=WAIT_MS_MAX)
+    walk.act("Roll out", "retrained on this week's labels", version="v3", picture="roll-out")
     page.get_by_role("link", name="Steps and evidence").click()
-    expect(page.locator("g.end")).to_be_visible(timeout=WAIT_MS_MAX)
-    page.wait_for_timeout(FIGURES_MS)
+    expect(page.locator("svg.funnel desc").first).to_contain_text(ENOUGH_SHOWN, timeout=WAIT_MS_MAX)
     camera.take(page, "rollout", height=860)
     page.keyboard.press("g")
     page.keyboard.press("o")
@@ -134,42 +188,101 @@ def walk(page: Page, camera: Camera, key: str, requests: Callable[[], None]) -> 
     page.emulate_media(color_scheme="dark")
     camera.take(page, "overview-dark")
     page.emulate_media(color_scheme="light")
-    page.get_by_role("link", name=MODEL).first.click()
-    press(page, "Promote v3")
-    confirm(page, "as good, and newer")
-    expect(page.get_by_role("button", name=re.compile("^Roll back"))).to_be_visible()
-    page.keyboard.press("b")
-    camera.take(page, "roll-back")
-    confirm(page, "customers complain about sevens")
-    expect(page.locator(".arm")).to_have_count(1)
-    expect(page.locator(".arm")).to_contain_text("v2")
-    for _ in range(3):
-        page.keyboard.press("[")
+    page.get_by_role("link", name=MODEL, exact=True).first.click()
+    walk.act("Promote v3", "as good, and newer")
+    walk.arms("v3")
+    for _ in range(TRIES_MAX):
+        expect(page.get_by_role("button", name=re.compile("^Roll back"))).to_be_visible()
+        page.keyboard.press("b")
+        walk.confirm("customers complain about sevens", picture="roll-back")
+        if page.get_by_role("dialog").count() == 0:
+            break
+        page.get_by_role("button", name="Look again").click()
+    walk.arms("v2")
+
+
+def walk_beyond(walk: Walk, page: Page, camera: Camera) -> None:
+    """What starts training, and the past."""
+    page.get_by_role("link", name="Runs and triggers").click()
+    walk.act("Set a policy", "each Monday, and when the data move", At_these_times="0 3 * * 1", When_input_drift="0.25")
+    walk.act("Fire", "new cameras")
+    expect(page.locator("tbody tr").first).to_contain_text("succeeded", timeout=WAIT_MS_MAX)
+    camera.take(page, "triggers")
+    page.goto(f"/#/models/{MODEL}")
+    expect(page.locator(".arm").first).to_be_visible()
+    moments = page.locator(".history button")
+    moments.nth(1).click()
     expect(page.get_by_role("button", name="Back to now")).to_be_visible()
     camera.take(page, "past")
+    page.set_viewport_size(PHONE)
+    page.goto(f"/#/models/{MODEL}")
+    walk.arms("v2")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(FIGURES_MS)
+    camera.take(page, "phone")
+
+
+@contextmanager
+def environment(home: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """All of it, with a key and nothing in it; its address, and the settings of commands that go there."""
+    (port,) = pick_free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    settings = {
+        "HOTSWAP_TOPIC_PREFIX": "demo",
+        **os.environ,
+        "HOTSWAP_HOME": str(home),
+        "HOTSWAP_API_KEYS": f"ada:{KEY}",
+        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "events"))),
+    }
+    with (home / "up.log").open("wb") as log, _command(settings, log, "up", "--port", str(port)) as up:
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while not _ready(url):
+            if up.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"`up` is not ready: {(home / 'up.log').read_text()}")
+            time.sleep(0.2)
+        yield url, settings
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def _command(settings: dict[str, str], log: object, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A command until the block ends."""
+    command = [sys.executable, "-c", "from hotswap_stream.cli import main; main()", *arguments]
+    process = subprocess.Popen(command, env=settings, stdout=log, stderr=subprocess.STDOUT)  # type: ignore[call-overload]
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def main() -> None:
     """Take all pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("url")
-    parser.add_argument("key")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     given = parser.parse_args()
-    with sync_playwright() as playwright:
+    build(ROOT)
+    with (
+        tempfile.TemporaryDirectory(prefix="hotswap-pictures-") as home,
+        environment(Path(home)) as (url, settings),
+        sync_playwright() as playwright,
+    ):
         browser = playwright.chromium.launch(executable_path=chromium(), env={**os.environ, **libraries()})
-        context = browser.new_context(base_url=given.url, viewport=DESK, color_scheme="light")
-        context.set_default_timeout(30_000)
-        expect.set_options(timeout=30_000)
-        camera = Camera(browser, given.folder)
-        page = context.new_page()
-        print("when it says so, start: hotswap-stream loadtest digits --rate 30 --seconds 600 --keys 5000")  # noqa: T201
-        walk(page, camera, given.key, lambda: print("now: v1 is in production", flush=True))  # noqa: T201
-        page.set_viewport_size(PHONE)
-        page.goto(f"/#/models/{MODEL}")
-        expect(page.locator(".arm").first).to_be_visible()
-        page.emulate_media(color_scheme="dark")
-        camera.take(page, "phone")
+        context = browser.new_context(base_url=url, viewport=DESK, color_scheme="light")
+        context.set_default_timeout(WAIT_MS_MAX)
+        expect.set_options(timeout=WAIT_MS_MAX)
+        page, camera = context.new_page(), Camera(browser, given.folder)
+        walk = Walk(page, camera)
+        walk_to_two_models(walk, page, camera)
+        with _command(settings, subprocess.DEVNULL, *REQUESTS):
+            walk_to_rollback(walk, page, camera)
+            walk_beyond(walk, page, camera)
         browser.close()
 
 

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from hotswap_events.topics import Topics
 from tests.support.browser.axe import found_by_axe
 from tests.support.browser.faults import Faults, NewPage
+from tests.support.browser.pages import PAGES, settled
 from tests.support.browser.stack import BrowserStack, browser_stack
 
 RECORDS = 20_000
@@ -25,11 +26,6 @@ FRAMES = 3_600
 HEAP_SHARE_MAX = 0.10
 
 pytestmark = pytest.mark.timeout(300)
-
-
-def settled(page: Page) -> None:
-    expect(page.get_by_role("main").get_by_role("heading").first).to_be_visible()
-    expect(page.locator(".skeleton, .waits")).to_have_count(0)
 
 
 def press(page: Page, stack: BrowserStack, button: str, *, within: str | None = None) -> list[str]:
@@ -152,7 +148,7 @@ def reached(page: Page) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", ["", "events", "answer", "fleet", "training", "alerts", "keys", "models/digits"])
+@pytest.mark.parametrize("path", PAGES)
 def test_the_keyboard_alone_reaches_every_control(new_page: NewPage, path: str) -> None:
     page = new_page(f"#/{path}")
     settled(page)

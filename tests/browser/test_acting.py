@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_page import settled
 from tests.support.browser.axe import found_by_axe
 from tests.support.browser.faults import Faults, NewPage
+from tests.support.browser.pages import settled
 from tests.support.browser.stack import BrowserStack
 from tests.support.samples.artifacts import linear_artifact
 

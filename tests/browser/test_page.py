@@ -8,10 +8,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.support.browser.axe import found_by_axe
 from tests.support.browser.faults import Faults, NewPage
+from tests.support.browser.pages import MODEL, PAGES, settled
 from tests.support.browser.stack import KEY, BrowserStack
 
-MODEL = "digits"
-PAGES = ("", "events", "answer", "fleet", "training", "alerts", "keys", f"models/{MODEL}", f"rollout/{MODEL}")
 PHONE = {"width": 390, "height": 780}
 
 pytestmark = pytest.mark.timeout(300)
@@ -26,12 +25,6 @@ def offsets(page: Page) -> list[int]:
 def card(page: Page) -> Locator:
     """The model's place on the overview."""
     return page.locator(".card", has=page.get_by_role("link", name=MODEL, exact=True))
-
-
-def settled(page: Page) -> None:
-    """Wait until nothing is waited for any more."""
-    expect(page.get_by_role("main").get_by_role("heading").first).to_be_visible()
-    expect(page.locator(".skeleton, .waits, [aria-busy=true]")).to_have_count(0)
 
 
 def test_whoever_has_a_key_signs_in_and_out_and_the_console_stays_empty(new_page: NewPage, faults: Faults) -> None:

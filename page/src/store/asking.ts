@@ -19,6 +19,8 @@ export interface Answered<T> {
 }
 
 const ASKING_MS_MAX = 15_000;
+/** A command may have much to do before its event: a version is tried before it is registered. */
+const SENDING_MS_MAX = 180_000;
 
 /**
  * Ask a query.
@@ -86,14 +88,15 @@ function notReached(detail: string): Refused {
 }
 
 async function asked(url: string, request: RequestInit): Promise<Response> {
-  const limit = AbortSignal.timeout(ASKING_MS_MAX);
+  const msMax = request.method ? SENDING_MS_MAX : ASKING_MS_MAX;
+  const limit = AbortSignal.timeout(msMax);
   const signal = request.signal ? AbortSignal.any([request.signal, limit]) : limit;
   try {
     return await fetch(relative(url), { ...request, signal, headers: { Accept: "application/json", ...request.headers } });
   } catch (error) {
     if (request.signal?.aborted) throw error;
     const late = error instanceof DOMException && error.name === "TimeoutError";
-    const detail = late ? `no answer within ${ASKING_MS_MAX / 1000} s` : "the API cannot be reached";
+    const detail = late ? `no answer within ${msMax / 1000} s` : "the API cannot be reached";
     throw notReached(detail);
   }
 }
