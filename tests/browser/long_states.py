@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -13,6 +14,7 @@ from tests.support.browser.pages import MODEL, PAGES, settled
 from tests.support.browser.stack import BrowserStack, browser_stack
 
 BEHIND_BY = 12
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WITHOUT_ANSWER = ("**/api/models**", "**/api/events**", "**/api/training**", "**/api/triggers**", "**/api/alerts**")
 
 pytestmark = pytest.mark.timeout(600)
@@ -24,8 +26,8 @@ def looked_at(page: Page, ready: Callable[[Page], None], *, as_of: int | None = 
     for path in PAGES:
         page.evaluate("(hash) => location.hash = hash", f"#/{path}" + ("" if as_of is None else f"?as_of={as_of}"))
         ready(page)
-        for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme)
             if found := found_by_axe(page):
                 wrong[f"{path} {theme}"] = found
     return wrong
