@@ -128,6 +128,9 @@ class Settings(KafkaSettings, frozen=True, kw_only=True):
     """Memory that the process of a runtime may ask for, beside four times its artifact; 0: no limit."""
     runtime_cpu_seconds_max: int = 300
     """Processor time of one pass through a runtime, over all its threads; 0: no limit."""
+    commands_from_topic: Literal["anybody", "acl", "signed"] = "anybody"
+    """Whose commands on the topic count. `anybody`: everybody's; an actor who does not sign is marked `topic:…`. `acl`:
+    access rules on the cluster close the topic, so actors are believed. `signed`: only those that a key signed."""
     api_host: str = "127.0.0.1"
     """Where the API listens. Without a key only health and metrics answer there, unless `API_OPEN` says otherwise."""
     api_port: int = 8000

@@ -92,6 +92,24 @@ def _command_types(union: UnionType) -> tuple[type[Struct], ...]:
     return get_args(union)
 
 
+_SIGNATURE = (
+    Header(
+        name=headers.KEY_ID,
+        description="Id of the API key that signs the command, which must be made for that; with it the two others. "
+        "Without, the actor of its events is marked `topic:…`.",
+    ),
+    Header(
+        name=headers.SIGNED_AT,
+        description="When it was signed, in milliseconds since 1970 UTC; a signature holds for five minutes, once.",
+    ),
+    Header(
+        name=headers.SIGNATURE,
+        description="HMAC-SHA256 as 64 hexadecimal digits, over `v1`, topic, key id and time, each ended by a line "
+        "feed, and the record's value. Its key is HKDF-SHA256 of the secret in the key's token, without salt, with the "
+        "info `hotswap-stream command v1`, 32 bytes.",
+    ),
+)
+
 COMMANDS: tuple[Message, ...] = tuple(
     Message(
         name=_tag_of(command_type),
@@ -99,6 +117,7 @@ COMMANDS: tuple[Message, ...] = tuple(
         folder="messages",
         summary=summary_of(command_type),
         key=MODEL_NAME_KEY,
+        headers=_SIGNATURE,
         correlation="command_id",
     )
     for command_type in _command_types(AnyCommand)

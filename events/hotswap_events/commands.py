@@ -146,6 +146,7 @@ RefusalCode = Literal[
     "command-unreadable",
     "command-expired",
     "idempotency-mismatch",
+    "signature-refused",
 ]
 
 

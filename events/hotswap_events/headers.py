@@ -41,6 +41,14 @@ ORIGIN_PARTITION = "hotswap-origin-partition"
 ORIGIN_OFFSET = "hotswap-origin-offset"
 ORIGIN_TIMESTAMP_MS = "hotswap-origin-timestamp-ms"
 
+# On commands; all three or none.
+KEY_ID = "hotswap-key-id"
+"""Id of the API key that signs the command; it is part of its token."""
+SIGNED_AT = "hotswap-signed-at-ms"
+"""Milliseconds since 1970 UTC, decimal, by the signer's clock. A signature holds for a few minutes."""
+SIGNATURE = "hotswap-signature"
+"""HMAC-SHA256, 64 hexadecimal digits, over topic, key id, time and the record's value. See `hotswap_events.signing`."""
+
 # On command results.
 COMMAND_ID = "hotswap-command-id"
 CORRELATION_ID = "hotswap-correlation-id"

@@ -30,6 +30,8 @@ class KeySecret(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
 
     sha256: Digest
     """Of the secret's text, hex."""
+    signing: Digest | None = None
+    """What signs commands, made of the secret, hex; null: the key does not sign. Whoever reads it can sign."""
     valid_until: When | None = None
     """A rotation ends the old secret then; null: as long as the key."""
 

@@ -1,6 +1,6 @@
 """What is done with each record of `hotswap.commands`: a result, or a dead letter with its cause; never silence."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -10,12 +10,18 @@ from hotswap_events.command import ACTOR_CHARACTERS_MAX
 from hotswap_events.commands import AnyCommand, CommandId, CommandResult, Refusal
 from hotswap_events.inference import JSON_CONTENT_TYPE
 from hotswap_events.nesting import nests_too_deep
+from hotswap_events.signing import read_signature
 from hotswap_events.topics import Topics
 from hotswap_stream.agents.record_care import RecordCare
+from hotswap_stream.application.keys.signatures import CommandSignatures, Unproven
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.topics.dead_letter import CAUSE_CHARACTERS_MAX
 from hotswap_stream.application.topics.records import InboundRecord, OutboundRecord, Publisher
 from hotswap_stream.domain.reserved import TOPIC_ACTOR, wrong_actor, wrong_command_id
+
+Unsigned = Literal["anybody", "acl", "signed"]
+"""Whose commands count that are not signed: anybody's, marked so; those of whom access rules let write; nobody's."""
+ActorBy = Literal["topic", "acl", "signature"]
 
 COMMAND_BYTES_MAX = 900_000
 """The limit on a command's value; what is longer could not be copied whole to the dead letters."""
@@ -91,8 +97,28 @@ class CommandAgent:
     """
 
     def __init__(
-        self, registry: Registry, publisher: Publisher, topics: Topics, *, care: RecordCare | None = None
+        self,
+        registry: Registry,
+        publisher: Publisher,
+        topics: Topics,
+        *,
+        care: RecordCare | None = None,
+        signatures: CommandSignatures | None = None,
+        unsigned: Unsigned = "anybody",
     ) -> None:
+        """Make the agent.
+
+        Args:
+            registry: Handles the commands.
+            publisher: Takes results and dead letters.
+            topics: Of the environment.
+            care: What is done with records that cannot be handled.
+            signatures: Tells whose a signed command is; None: no signature holds.
+            unsigned: What a command that is not signed counts for: see `HOTSWAP_COMMANDS_FROM_TOPIC`.
+        """
+        self._signatures = signatures
+        self._unsigned = unsigned
+        self.unproven_count = 0
         self._registry = registry
         self._publisher = publisher
         self._topics = topics
@@ -105,15 +131,33 @@ class CommandAgent:
         if isinstance(command, UnreadableCommand):
             await self._put_aside(record, command)
             return
-        if wrong := wrong_command_id(command.command_id) or wrong_actor(command.actor):
-            refusal = Refusal(code="invalid-value", reason=wrong)
-            result = CommandResult(
-                command_id=command.command_id, status="refused", model_name=command.model_name, refusal=refusal
-            )
+        whose = await self._whose(record, command)
+        if isinstance(whose, Unproven):
+            self.unproven_count += 1
+            await self._care.put_aside(record, f"the signature does not hold: {whose.cause}")
+            result = _refused(command, Refusal(code="signature-refused", reason=whose.cause))
+        elif wrong := wrong_command_id(command.command_id) or wrong_actor(command.actor):
+            result = _refused(command, Refusal(code="invalid-value", reason=wrong))
         else:
-            actor = f"{TOPIC_ACTOR}{command.actor}"[:ACTOR_CHARACTERS_MAX]
-            result = await self._registry.handle(msgspec.structs.replace(command, actor=actor), actor_by="topic")
+            actor, by = whose
+            result = await self._registry.handle(msgspec.structs.replace(command, actor=actor), actor_by=by)
         await self._answer(result, correlation_id=command.correlation_id)
+
+    async def _whose(self, record: InboundRecord, command: AnyCommand) -> tuple[str, ActorBy] | Unproven:
+        """Return who commands and how that is known, or why nobody can be believed to. LogUnavailableError."""
+        if self._signatures is not None:
+            signer = await self._signatures.whose(record, command)
+        else:
+            signer = None if read_signature(record.headers) is None else Unproven("no keys are known here")
+        if isinstance(signer, Unproven):
+            return signer
+        if signer is not None:
+            return signer.name or "", "signature"
+        if self._unsigned == "signed":
+            return Unproven("it is not signed, and HOTSWAP_COMMANDS_FROM_TOPIC takes signed commands only")
+        if self._unsigned == "acl":
+            return command.actor, "acl"
+        return f"{TOPIC_ACTOR}{command.actor}"[:ACTOR_CHARACTERS_MAX], "topic"
 
     async def _answer_failed(self, record: InboundRecord, cause: str) -> None:
         """Answer whoever waits for a command that could not be handled."""
@@ -147,6 +191,12 @@ class CommandAgent:
                 ),
             )
         )
+
+
+def _refused(command: AnyCommand, refusal: Refusal) -> CommandResult:
+    return CommandResult(
+        command_id=command.command_id, status="refused", model_name=command.model_name, refusal=refusal
+    )
 
 
 def _failed(command: AnyCommand, detail: str) -> CommandResult:

@@ -12,7 +12,7 @@ from hotswap_events.dataset import RequestRetention
 from hotswap_events.topics import Topics, TopicSpec
 from hotswap_stream.agents.alert_agent import LAG_SECONDS, AlertAgent
 from hotswap_stream.agents.analysis_agent import AnalysisAgent
-from hotswap_stream.agents.command_agent import CommandAgent
+from hotswap_stream.agents.command_agent import CommandAgent, Unsigned
 from hotswap_stream.agents.evidence_writer import EvidenceWriter
 from hotswap_stream.agents.faust_app import FaustAgents
 from hotswap_stream.agents.figures import AgentsFigures
@@ -31,6 +31,7 @@ from hotswap_stream.agents.trigger_agent import TriggerAgent
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.application.inference.lag import RequestLag
+from hotswap_stream.application.keys.signatures import CommandSignatures
 from hotswap_stream.application.observations.feedback import AnswerLookup
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.application.registry.registry import Registry
@@ -75,6 +76,8 @@ async def run_agents(
     fleet: FleetView | None = None,
     marks_file: Path | None = None,
     figures: AgentsFigures | None = None,
+    signatures: CommandSignatures | None = None,
+    unsigned: Unsigned = "anybody",
 ) -> None:
     """Run until `stop` is set. Processes of one environment need an `instance` each, the same at every start.
 
@@ -86,7 +89,8 @@ async def run_agents(
     requests wait, asked every `alert_lag_seconds`, and `fleet` which workers live; without them no alert comes from
     that. `marks_file` is where this process marks the records that it has in hand, the same at every start and no other
     process's: without it a record that ends the process in a way that nobody can catch does so at every start.
-    `figures` are told what there is to count, and when all is well.
+    `figures` are told what there is to count, and when all is well. `signatures` tell whose a signed command is, and
+    `unsigned` what others count for.
 
     Raises ConfigurationError, and AgentsFailedError or LogUnavailableError when the process should be started again.
     Either way end the process with `os._exit`: Faust's threads may outlive a failed stop and would keep it alive.
@@ -104,7 +108,7 @@ async def run_agents(
     registry_agent = RegistryAgent(
         registry, agents, topics, agents.table, on_model_seen=on_model_seen, on_retention=on_retention, care=care
     )
-    command_agent = CommandAgent(registry, agents, topics, care=care)
+    command_agent = CommandAgent(registry, agents, topics, care=care, signatures=signatures, unsigned=unsigned)
     partitions = analysis_partitions(topics)
     entries = agents.add_table("analysis", analysis_topic(topics), partitions=partitions)
     alert_agent = AlertAgent(registry, clock=clock, lag=lag, lag_seconds=alert_lag_seconds, fleet=fleet)
@@ -137,6 +141,7 @@ async def run_agents(
                 catalogue.ALERTS_SAID: lambda: alert_agent.said_count,
                 catalogue.TRIGGERS_FIRED: lambda: trigger_agent.fired_count,
                 catalogue.RECORDS_PUT_ASIDE: lambda: care.put_aside_count,
+                catalogue.COMMANDS_UNPROVEN: lambda: command_agent.unproven_count,
             }
         )
 

@@ -45,6 +45,8 @@ class CreateKeyBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Only these: names, or beginnings of names and `*`. Empty: all models."""
     valid_seconds: Annotated[float, Meta(gt=0, le=LIFE_SECONDS_MAX)] | None = None
     """Null: it does not expire."""
+    signs: bool = False
+    """Whether it signs commands on the topic, too. What they are signed with stands in the topic of the keys then."""
 
 
 class RotateKeyBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,7 +89,9 @@ class KeyController(Controller):
     @post("/", operation_id="create_key", guards=[guard_state_change], responses=_RESPONSES)
     async def create(self, request: HttpRequest, runtime: Runtime, data: JSONBody[CreateKeyBody]) -> KeyWithSecret:
         """Make a key. Its token is in this answer and nowhere else: what is kept does not give it back."""
-        order = KeyOrder(name=data.name, scopes=data.scopes, models=data.models, valid_seconds=data.valid_seconds)
+        order = KeyOrder(
+            name=data.name, scopes=data.scopes, models=data.models, valid_seconds=data.valid_seconds, signs=data.signs
+        )
         return await _office(request, runtime).create(order)
 
     @post(

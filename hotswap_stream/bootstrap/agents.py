@@ -7,6 +7,8 @@ from functools import partial
 
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
+from hotswap_stream.adapters.kafka.key_log import KafkaKeyLog
+from hotswap_stream.application.keys.signatures import CommandSignatures
 from hotswap_stream.bootstrap.clients import answer_lookup, request_lag
 from hotswap_stream.bootstrap.environment import connection, topics
 from hotswap_stream.bootstrap.monitoring.over_http import shown_over_http
@@ -60,6 +62,7 @@ async def run_control_agents(
         request_lag(settings) as lag,
         webhook_deliveries(settings, registry) as deliveries,
         FleetFollower(kafka.client_options(), topics(settings).fleet) as fleet,
+        KafkaKeyLog(kafka.client_options(), topics(settings).keys, waits=False) as keys,
     ):
 
         def begin() -> None:
@@ -91,6 +94,8 @@ async def run_control_agents(
             fleet=fleet,
             alert_lag_seconds=alert_lag_seconds,
             figures=figures,
+            signatures=CommandSignatures(keys, SystemClock().now),
+            unsigned=settings.commands_from_topic,
             marks_file=settings.home / "agents" / f"{settings.topic_prefix}-{_file_name(instance)}.reading",
         )
 

@@ -19,11 +19,13 @@ from hotswap_stream.client.publishing.differences import Difference
 from hotswap_stream.client.publishing.errors import PublishError
 from hotswap_stream.client.publishing.publish import Published, publish, publish_async
 from hotswap_stream.client.topic_client import TopicClient
+from hotswap_stream.client.topic_commands import CommandTimeoutError, TopicCommands
 
 __all__ = [
     "ApiUnreachableError",
     "AsyncRegistryClient",
     "BlockingTopicClient",
+    "CommandTimeoutError",
     "Difference",
     "Inference",
     "InferenceRefusedError",
@@ -36,6 +38,7 @@ __all__ = [
     "RegistryClient",
     "RequestTooLargeError",
     "TopicClient",
+    "TopicCommands",
     "publish",
     "publish_async",
 ]

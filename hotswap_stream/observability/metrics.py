@@ -306,6 +306,7 @@ STATES_PUBLISHED = _of_agents("states_published", "States of models written to t
 ROLLOUTS_DECIDED = _of_agents("rollouts_decided", "Decisions about rollouts that were accepted.")
 ALERTS_SAID = _of_agents("alerts_said", "Alerts raised or cleared.")
 TRIGGERS_FIRED = _of_agents("triggers_fired", "Training runs that a trigger started.")
+COMMANDS_UNPROVEN = _of_agents("commands_unproven", "Commands whose signature does not hold, or is missed.")
 RECORDS_PUT_ASIDE = _of_agents("records_put_aside", "Records that could not be handled, now dead letters.")
 
 # --- the same under other names --------------------------------------------------------------------------------------

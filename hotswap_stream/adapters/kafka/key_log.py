@@ -31,7 +31,15 @@ class KafkaKeyLog:
     revocations arrive when it can be read again.
     """
 
-    def __init__(self, client_options: Mapping[str, Any], topic: str) -> None:
+    def __init__(self, client_options: Mapping[str, Any], topic: str, *, waits: bool = True) -> None:
+        """Make one that is not open yet.
+
+        Args:
+            client_options: How to reach the cluster.
+            topic: Of the keys.
+            waits: Whether its block is entered only once all keys are read; else `read` waits for that.
+        """
+        self._waits = waits
         self.table = KeyTable()
         self._client_options = dict(client_options)
         self._partition = TopicPartition(topic, 0)
@@ -43,7 +51,8 @@ class KafkaKeyLog:
     async def __aenter__(self) -> Self:
         self._tasks.start(self._follow(), name="key-log")
         try:
-            await self._wait(0, "the keys could not be read")
+            if self._waits:
+                await self.read()
         except BaseException:
             await self._tasks.stop()
             raise
@@ -51,6 +60,11 @@ class KafkaKeyLog:
 
     async def __aexit__(self, *_error: object) -> None:
         await self._tasks.stop()
+
+    async def read(self) -> None:
+        """Return once all keys were read. LogUnavailableError: That takes too long; it is tried on."""
+        if self._position < 0:
+            await self._wait(0, "the keys could not be read")
 
     async def append(self, record: KeyRecord) -> None:
         """See KeyLog."""

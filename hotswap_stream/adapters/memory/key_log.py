@@ -12,6 +12,9 @@ class MemoryKeyLog:
     def __init__(self) -> None:
         self.table = KeyTable()
 
+    async def read(self) -> None:
+        """See KafkaKeyLog: they are read."""
+
     async def append(self, record: KeyRecord) -> None:
         """See KeyLog."""
         self.table.apply(record_key_of(record), msgspec.json.encode(record))

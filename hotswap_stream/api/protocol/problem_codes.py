@@ -38,6 +38,7 @@ REFUSAL_STATUS: Mapping[RefusalCode, int] = {
     "command-unreadable": 422,
     "command-expired": 409,
     "idempotency-mismatch": 422,
+    "signature-refused": 403,
 }
 
 TITLES: Mapping[str, str] = {
@@ -58,6 +59,7 @@ TITLES: Mapping[str, str] = {
     "unauthorized": "An API key is needed",
     "not-permitted": "The API key does not open this",
     "idempotency-mismatch": "The key was used for another command",
+    "signature-refused": "The signature does not hold",
     "actor-claimed": "The API key is another's",
     "malformed-json": "The body is not JSON",
     "body-missing": "The body is missing",

@@ -52,6 +52,12 @@ class KeyProof(Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+def caller_of_key(key: ApiKey) -> Caller:
+    """Return who holds a key."""
+    scopes = frozenset[Scope]().union(*(_INCLUDED[scope] for scope in key.scopes))
+    return Caller(name=key.name, scopes=scopes, models=key.models, key_id=key.key_id)
+
+
 ANYBODY = Caller(name=None, scopes=_INCLUDED["admin"])
 
 
@@ -117,7 +123,6 @@ class Access:
         known = self._callers.get(key.key_id)
         if known is not None and known[0] is key:
             return known[1]
-        scopes = frozenset[Scope]().union(*(_INCLUDED[scope] for scope in key.scopes))
-        caller = Caller(name=key.name, scopes=scopes, models=key.models, key_id=key.key_id)
+        caller = caller_of_key(key)
         self._callers[key.key_id] = (key, caller)
         return caller

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from hotswap_events.keys import ApiKey, ApiKeyRevoked, KeySecret, Scope
+from hotswap_events.signing import signing_key
 from hotswap_stream.application.keys.table import KeyTable
 from hotswap_stream.application.keys.token import Token, new_token
 from hotswap_stream.domain.reserved import ANONYMOUS, wrong_actor
@@ -34,6 +35,8 @@ class KeyOrder(Struct, frozen=True, kw_only=True):
     """Names, or beginnings of names and `*`; empty: all models."""
     valid_seconds: float | None = None
     """None: it does not expire."""
+    signs: bool = False
+    """Whether it signs commands on the topic, too; what they are signed with stands in the topic of the keys then."""
 
 
 class NewKey(Struct, frozen=True):
@@ -54,7 +57,7 @@ def made(table: KeyTable, order: KeyOrder, *, by: str, now: datetime) -> NewKey:
         name=order.name,
         scopes=tuple(sorted(set(order.scopes))),
         models=order.models,
-        secrets=(KeySecret(sha256=token.sha256),),
+        secrets=(_secret(token, signs=order.signs),),
         created_at=now,
         created_by=by,
         expires_at=valid_until,
@@ -77,9 +80,9 @@ def rotated(table: KeyTable, key: str, *, old_valid_seconds: float, now: datetim
     token = new_token(found.key_id)
     until = now + timedelta(seconds=old_valid_seconds)
     newest = found.secrets[0]
-    secrets: tuple[KeySecret, ...] = (KeySecret(sha256=token.sha256),)
+    secrets: tuple[KeySecret, ...] = (_secret(token, signs=newest.signing is not None),)
     if old_valid_seconds > 0:
-        secrets += (KeySecret(sha256=newest.sha256, valid_until=until),)
+        secrets += (msgspec.structs.replace(newest, valid_until=until),)
     return NewKey(msgspec.structs.replace(found, secrets=secrets, rotated_at=now), token)
 
 
@@ -106,6 +109,10 @@ def is_valid(table: KeyTable, key: ApiKey, now: datetime) -> bool:
     return key.key_id not in table.revoked and (key.expires_at is None or key.expires_at > now)
 
 
+def _secret(token: Token, *, signs: bool) -> KeySecret:
+    return KeySecret(sha256=token.sha256, signing=signing_key(token.secret).hex() if signs else None)
+
+
 def _valid(table: KeyTable, key: str, now: datetime) -> ApiKey:
     found = named(table, key, now)
     if not is_valid(table, found, now):
@@ -121,6 +128,8 @@ def _wrong(table: KeyTable, order: KeyOrder, now: datetime) -> str | None:
         return f"{ANONYMOUS!r} is what callers without a key are called; choose another name"
     if "admin" in order.scopes and order.models:
         return "the scope 'admin' makes keys for everything, so it cannot be limited to models"
+    if order.signs and not {"operate", "admin"} & set(order.scopes):
+        return "a key signs commands, so it needs the scope 'operate'"
     if order.valid_seconds is not None and not 0 < order.valid_seconds <= LIFE_SECONDS_MAX:
         return f"valid for {order.valid_seconds:g} s; more than 0 and at most {LIFE_SECONDS_MAX:g} are possible"
     for key in table.keys.values():

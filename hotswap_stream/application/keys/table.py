@@ -2,14 +2,14 @@
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 import structlog
 
 from hotswap_events.bounds import TIME_MIN
-from hotswap_events.keys import REVOKED, ApiKey, ApiKeyRevoked
+from hotswap_events.keys import REVOKED, ApiKey, ApiKeyRevoked, KeySecret
 from hotswap_stream.application.keys.records import key_record
 from hotswap_stream.application.keys.token import Token
 
@@ -80,9 +80,13 @@ class KeyTable:
 
     def find_digest(self, key_id: str, presented: str, now: datetime) -> ApiKey | NotValid:
         """Return the key with this id, if this is the digest of a secret of it that is valid; else why not."""
+        return self.find_by(key_id, lambda secret: hmac.compare_digest(secret.sha256, presented), now)
+
+    def find_by(self, key_id: str, is_shown: Callable[[KeySecret], bool], now: datetime) -> ApiKey | NotValid:
+        """Return the key with this id, if one of its valid secrets is shown; else why not."""
         key, valid_secret = self._keys.get(key_id), False
         for secret in () if key is None else key.secrets:
-            if hmac.compare_digest(secret.sha256, presented):
+            if is_shown(secret):
                 if secret.valid_until is not None and secret.valid_until <= now:
                     return "expired"
                 valid_secret = True

@@ -24,6 +24,8 @@ class ShownKey(Struct, frozen=True, kw_only=True):
     """Names, or beginnings of names and `*`; empty: all models."""
     created_at: datetime
     created_by: str
+    signs: bool = False
+    """Whether it signs commands on the topic, too."""
     expires_at: datetime | None = None
     rotated_at: datetime | None = None
     old_secret_valid_until: datetime | None = None
@@ -73,6 +75,7 @@ def _shown(table: KeyTable, key: ApiKey, now: datetime) -> ShownKey:
         models=key.models,
         created_at=key.created_at,
         created_by=key.created_by,
+        signs=key.secrets[0].signing is not None,
         expires_at=key.expires_at,
         rotated_at=key.rotated_at,
         old_secret_valid_until=next((until for until in older if until > now), None),

@@ -63,6 +63,12 @@ def create(
     valid: Annotated[
         str | None, typer.Option(help="How long, as in 90d, 12h. Default: until revoked.", show_default=False)
     ] = None,
+    signs: Annotated[
+        bool,
+        typer.Option(
+            "--signs", help="It signs commands on the topic, too; what they are signed with is kept with the key then."
+        ),
+    ] = False,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
@@ -75,7 +81,7 @@ def create(
         from hotswap_stream.application.keys.changes import KeyOrder
 
         return await office.create(
-            KeyOrder(name=name, scopes=scopes, models=tuple(model or ()), valid_seconds=valid_seconds)
+            KeyOrder(name=name, scopes=scopes, models=tuple(model or ()), valid_seconds=valid_seconds, signs=signs)
         )
 
     _print_secret(_asked(question, actor, url, api_key), as_json=as_json)
@@ -184,6 +190,7 @@ def _print(key: "ShownKey", *, as_json: bool) -> None:
         "state": key.state,
         "scopes": key.scopes,
         "models": key.models or "all",
+        "signs": "commands on the topic" if key.signs else None,
         "created": f"{_time(key.created_at)} by {key.created_by}",
         "expires": _time(key.expires_at),
         "rotated": _time(key.rotated_at),
