@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
 import hotswap_stream.kafka.total_records  # noqa: F401 - whoever connects reads what others wrote, whatever it is
-from hotswap_stream.kafka.security.denied import why_denied
+from hotswap_stream.kafka.security.denied import token_not_accepted, why_denied
 
 ISOLATION_LEVEL = "read_committed"
 
@@ -61,6 +61,8 @@ class _AskingClient(AIOKafkaClient):  # type: ignore[misc]
             if (denied := await why_denied(self.hosts, options)) is not None:
                 raise denied from error
             raise
+        if self._sasl_mechanism == "OAUTHBEARER" and not self.cluster.brokers():
+            raise token_not_accepted(",".join(f"{host}:{port}" for host, port, _family in self.hosts))
 
     async def _get_conn(self, node_id: Any, **options: Any) -> Any:
         connection = await super()._get_conn(node_id, **options)

@@ -41,6 +41,16 @@ async def why_denied(hosts: Iterable[tuple[str, int, Any]], options: dict[str, A
     return None
 
 
+def token_not_accepted(server: str) -> KafkaError:
+    """Return the error of a token that a server did not accept.
+
+    aiokafka takes any answer to a token for a good one; then nothing it asks is answered as it should be.
+    """
+    return SaslAuthenticationFailed(
+        f"{server} does not accept the token: the cluster must know its issuer, and it must be valid now"
+    )
+
+
 def explained(error: BaseException, server: str, options: dict[str, Any]) -> KafkaError | None:
     """Return an error of a connection in words that say what to do; None where it is about nobody's identity."""
     protocol, mechanism = options.get("security_protocol"), options.get("sasl_mechanism")
@@ -68,7 +78,7 @@ def explained(error: BaseException, server: str, options: dict[str, Any]) -> Kaf
         return SaslAuthenticationFailed(f"{server} does not accept {what}: {error}")
     if isinstance(error, KafkaConnectionError) and type(error) is not KafkaConnectionError:
         return error  # there is no token to show
-    if isinstance(error, KafkaConnectionError | TimeoutError):
+    if isinstance(error, KafkaConnectionError | TimeoutError | ConnectionResetError | ConnectionAbortedError):
         return KafkaConnectionError(
             f"{server} ended the connection at its start; is HOTSWAP_KAFKA_SECURITY_PROTOCOL {protocol} right, and the "
             "port? A cluster that asks for a certificate does so, too, where none is shown that it trusts"

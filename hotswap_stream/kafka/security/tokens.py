@@ -74,7 +74,13 @@ class TokenFile:
             text = ""
         if not text or len(content) > TOKEN_BYTES_MAX or not text.isprintable() or " " in text:
             raise TokenUnavailableError(f"HOTSWAP_KAFKA_OAUTH_TOKEN_FILE {self._path!r} holds no token")
-        return BearerToken(text, expiry_of(text) or time.time() + LIFE_SECONDS)
+        expires_s, now_s = expiry_of(text), time.time()
+        if expires_s is not None and expires_s <= now_s:
+            raise TokenUnavailableError(
+                f"the token in HOTSWAP_KAFKA_OAUTH_TOKEN_FILE {self._path!r} expired {now_s - expires_s:.0f} s ago; "
+                "what keeps it valid?"
+            )
+        return BearerToken(text, expires_s or now_s + LIFE_SECONDS)
 
 
 class TokenEndpoint:

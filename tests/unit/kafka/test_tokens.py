@@ -86,6 +86,9 @@ def test_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(TokenUnavailableError, match="holds no token"):
             source.token()
+    file.write_text(unsigned_token("ann", -5))
+    with pytest.raises(TokenUnavailableError, match=r"expired \d+ s ago"):
+        source.token()
     for life in (100, 200):
         file.write_text(unsigned_token("ann", life) + "\n")
         assert 0 < source.token().expires_s - time.time() <= life
