@@ -45,7 +45,11 @@ INFER = {
     "POST /v2/models/{model_name}/infer",
     "POST /v2/models/{model_name}/versions/{model_version}/infer",
 }
-READ_BY_POST = {"POST /api/2.0/mlflow/registered-models/get-latest-versions"}
+READ_BY_POST = {
+    "POST /api/2.0/mlflow/registered-models/get-latest-versions",
+    "POST /api/models/{model_name}/rollout/backtest",
+    "POST /api/models/{model_name}/training-policy/backtest",
+}
 OPERATE_BY_GET = {"GET /api/uploads/{upload_id}"}
 ADMIN = ("/api/keys", "/api/models/{model_name}/cleanup")
 ADMIN_BY_WRITE = {"PUT /api/webhooks/{name}", "POST /api/webhooks/{name}/remove"}

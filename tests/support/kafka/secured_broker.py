@@ -32,6 +32,7 @@ from hotswap_stream.broker import EmbeddedKafka
 from hotswap_stream.broker.ports import pick_free_ports
 
 ASK_SECONDS_MAX = 60.0
+START_SECONDS_MAX = 180.0
 PASSWORD = "right-password-of-{}"  # noqa: S105
 KEY_PASSWORD = "opens-the-key"  # noqa: S105
 _LIFE = timedelta(days=2)
@@ -157,6 +158,7 @@ def secured_broker(folder: Path) -> Iterator[SecuredBroker]:
     jaas, security = "sasl.jaas.config", "org.apache.kafka.common.security"
     broker = EmbeddedKafka(
         data_dir=folder / "kafka",
+        start_timeout_s=START_SECONDS_MAX,
         kafka_options={
             "listeners": f"SECURE://127.0.0.1:{sasl_port},MUTUAL://127.0.0.1:{tls_port}",
             "advertised.listeners": f"SECURE://localhost:{sasl_port},MUTUAL://localhost:{tls_port}",
