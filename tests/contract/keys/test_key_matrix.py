@@ -52,8 +52,8 @@ READ_BY_POST = {
 }
 OPERATE_BY_GET = {"GET /api/uploads/{upload_id}"}
 ADMIN = ("/api/keys", "/api/models/{model_name}/cleanup")
-ADMIN_BY_WRITE = {"PUT /api/webhooks/{name}", "POST /api/webhooks/{name}/remove"}
-"""Where events of the environment are sent."""
+ADMIN_BY_WRITE = {"PUT /api/webhooks/{name}", "POST /api/webhooks/{name}/remove", "POST /api/log/acknowledge"}
+"""Where events of the environment are sent, and what is said of the log itself."""
 ABOUT_NO_MODEL = {
     "GET /v2",
     "GET /api/overview",
