@@ -13,6 +13,7 @@ from hotswap_stream.cli.terminal.forms import with_forms
 
 COMMAND_MODULES = (
     "status",
+    "top.command",
     "page",
     "why",
     "processes.up",

@@ -35,7 +35,7 @@ def status(
     """Show all models: what hurts first, then what needs you, what moves, and what is calm; and what to do about it."""
 
     async def look(plane: "ControlPlane") -> None:
-        found = await _overview(plane, model, as_json=as_json)
+        found = await overview_of(plane, model, as_json=as_json)
         if not watch:
             _print(found, as_json=as_json)
             return
@@ -52,14 +52,15 @@ def status(
             try:
                 await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
             except TimeoutError:
-                found = await _overview(plane, model, as_json=as_json)
+                found = await overview_of(plane, model, as_json=as_json)
                 continue
             raise typer.Exit(INTERRUPTED)
 
     run_on_plane(look, waiting_for=None if watch else "listening to the workers")
 
 
-async def _overview(plane: "ControlPlane", model: str | None, *, as_json: bool) -> "Overview":
+async def overview_of(plane: "ControlPlane", model: str | None, *, as_json: bool) -> "Overview":
+    """Return all models in one look, or one of them; a model that is unknown ends the command."""
     from hotswap_events.commands import Refusal
     from hotswap_stream.application.monitoring.overview import overview
 

@@ -1,6 +1,6 @@
 """An API before the cluster: what an operator's laptop reaches."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, get_args
@@ -137,13 +137,18 @@ class ApiPlane:
 
     async def downloaded(self, path: str, into: BinaryIO) -> None:
         """Write the bytes at a path into a file, as they come."""
+        async for piece in self.streamed(path, seconds_max=calls.TIMEOUT_S):
+            into.write(piece)
+
+    async def streamed(self, path: str, *, seconds_max: float) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes at a path as they come; ApiUnreachableError where none come for so long."""
         try:
-            async with self._client.stream("GET", path, timeout=httpx.Timeout(calls.TIMEOUT_S)) as response:
+            async with self._client.stream("GET", path, timeout=httpx.Timeout(seconds_max)) as response:
                 if not response.is_success:
                     await response.aread()
                     raise self._failed(response, self._problem(response))
                 async for piece in response.aiter_bytes():
-                    into.write(piece)
+                    yield piece
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
 

@@ -128,6 +128,18 @@ async def test_the_status_in_one_look_and_why_an_answer_is_as_it_is(laptop: Lapt
     assert "r-7" in (await laptop("why", "r-7", code=1)).stderr
 
 
+async def test_top_shows_what_changes_and_ends_by_itself_where_it_is_told_to(laptop: Laptop) -> None:
+    await laptop("rollout", "start", MODEL, "v2", "--steps", "5%,pause", "--reason", "a \x1b[2Jtrick")
+    told = (await laptop("top", "--changes", "2", "--json")).stdout.splitlines()
+    first = json.loads(told[0])
+    assert [line["model_name"] for line in first["models"]] == [MODEL]
+    assert ([arm["model_version"] for arm in first["models"][0]["arms"]], first["connected"]) == (["v1", "v2"], True)
+    assert len(told) == 2
+    assert [
+        line["models"] for line in map(json.loads, (await laptop("top", "faces", "--changes", "1")).stdout.splitlines())
+    ] == [[]]
+
+
 async def test_a_person_starts_a_training_run_by_the_policy(stage: HttpStage, laptop: Laptop) -> None:
     path = f"/api/models/{MODEL}/training-policy"
     assert "no training policy" in (await laptop("triggers", "fire", MODEL, code=3)).stderr

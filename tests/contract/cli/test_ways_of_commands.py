@@ -21,7 +21,7 @@ from tests.support.samples.artifacts import linear_artifact
 DENIED = b'{"code": "unauthorized", "detail": "nobody may"}'
 
 BY_API = """
-status / status -w / why r / why 0:3 --model m / models / models show m / versions m / compare m v1 v2
+status / status -w / top / top m / why r / why 0:3 --model m / models / models show m / versions m / compare m v1 v2
 events / alerts list / alerts acknowledge m r / alerts snooze m r --for 2h / alerts clear m r / fleet / windows m
 drift m / rollback m / switch m v1 / disable m / enable m / circuit show m / circuit open m / circuit open m v1
 circuit probe m / circuit reset m / publish m FILE / register m FILE / register m --digest sha256:0

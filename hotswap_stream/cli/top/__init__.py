@@ -1,0 +1,1 @@
+"""`hotswap-stream top`."""
