@@ -14,13 +14,16 @@ _NEVER = "what must be unpickled can run any code, so it is never opened"
 _SKLEARN = "of scikit-learn: convert it with skl2onnx, or hand the estimator to hotswap_stream.client.publish"
 _TORCH = "of torch: export it with torch.onnx.export, or hand the module to hotswap_stream.client.publish"
 
+_ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
+"""One for each group of its levels."""
+
 _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", f"compressed with gzip, as joblib's pickles may be; {_NEVER}. {_SKLEARN}"),
     (0, b"BZh", f"compressed with bzip2, as joblib's pickles may be; {_NEVER}. {_SKLEARN}"),
     (0, b"\xfd7zXZ", f"compressed with xz, as joblib's pickles may be; {_NEVER}. {_SKLEARN}"),
-    (0, b"x\x9c", f"compressed with zlib, as joblib's pickles are; {_NEVER}. {_SKLEARN}"),
-    (0, b"x\x01", f"compressed with zlib, as joblib's pickles are; {_NEVER}. {_SKLEARN}"),
-    (0, b"x\xda", f"compressed with zlib, as joblib's pickles are; {_NEVER}. {_SKLEARN}"),
+    *((0, start, f"compressed with zlib, as joblib's pickles are; {_NEVER}. {_SKLEARN}") for start in _ZLIB),
+    (0, b'\x04"M\x18', f"compressed with lz4, as joblib's pickles may be; {_NEVER}. {_SKLEARN}"),
+    (0, b"\x5d\x00\x00", f"compressed with lzma, as joblib's pickles may be; {_NEVER}. {_SKLEARN}"),
     (0, b"\x89HDF", "HDF5, as Keras writes it: convert it with tf2onnx, or export it with model.export(format='onnx')"),
     (4, b"TFL3", "TensorFlow Lite: convert it with tf2onnx"),
     (0, b"GGUF", "GGUF, weights of a language model: a graph is needed, as Optimum exports it to ONNX"),

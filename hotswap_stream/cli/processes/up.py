@@ -73,7 +73,7 @@ def up(
             typer.echo(
                 f"Kafka on {stack.settings.kafka_bootstrap_servers}, page and API on {stack.api_url} "
                 f"(`hotswap-stream open`; operations: {stack.api_url}/schema), logs in {log_folder(settings)}\n"
-                "In another terminal, in this folder: hotswap-stream train digits; Ctrl-C here stops everything"
+                f"In another terminal, in this folder: {_first_step(runners)}; Ctrl-C here stops everything"
             )
             failed = await wait_for_end(stack, stop)
             if failed is not None:
@@ -83,6 +83,11 @@ def up(
                 )
 
     run(main, heeds_context=False)
+
+
+def _first_step(runners: int) -> str:
+    """Return what somebody may do first: without torch nothing trains here."""
+    return "hotswap-stream train digits" if runners else "hotswap-stream publish MODEL FILE.onnx"
 
 
 async def _show_first_key(settings: "Settings") -> None:

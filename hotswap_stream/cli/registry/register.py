@@ -74,7 +74,7 @@ def register(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="A file with weights of the graph, by the name the graph has for it; repeat for more.",
+            help="A file with weights of the graph, or one that belongs to it, under its name; repeat for more.",
             exists=True,
             dir_okay=False,
             show_default=False,

@@ -1,5 +1,6 @@
 """From a model to a file that can be uploaded: convert, run, compare, and take the first way that holds."""
 
+import os
 import platform
 import tempfile
 import warnings
@@ -10,8 +11,11 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hotswap_stream.adapters.models.executor import Array
+from hotswap_stream.adapters.onnx.names import GRAPH_FILE
+from hotswap_stream.application.artifacts.bundle import check_names
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.client.publishing.choosing import conversion_of
 from hotswap_stream.client.publishing.comparing import compare
@@ -50,7 +54,10 @@ def prepared(model: Any, wishes: Wishes) -> Iterator[Prepared]:
         HotswapError: It is a file that is never opened, such as a pickle.
     """
     conversion = conversion_of(model, wishes)
+    beside = _files(wishes.beside)
     if isinstance(conversion, Path):
+        if beside:
+            raise PublishError(f"{conversion} is an artifact, which has its files inside: nothing goes beside it")
         yield Prepared(file=conversion)
         return
     with tempfile.TemporaryDirectory(prefix="hotswap-publish-") as folder:
@@ -58,7 +65,22 @@ def prepared(model: Any, wishes: Wishes) -> Iterator[Prepared]:
             # What converters say of themselves is of no use to their user; what matters is compared.
             warnings.simplefilter("ignore")
             made = _prepared(conversion, wishes, Path(folder))
-        yield made
+        if taken := beside.keys() & made.beside.keys():
+            raise PublishError(f"a file beside the graph is named {min(taken)!r}, as one with its weights is")
+        yield replace(made, beside={**made.beside, **beside})
+
+
+def _files(given: Mapping[str, str | os.PathLike[str]]) -> dict[str, Path]:
+    """Return the files that go beside the graph. PublishError where one is none, or its name is not taken."""
+    files = {name: Path(path) for name, path in given.items()}
+    for name, path in files.items():
+        if not path.is_file():
+            raise PublishError(f"{path}, which is to be {name!r} beside the graph, is no file")
+    if files:
+        check_names([GRAPH_FILE, *files])
+    if GRAPH_FILE in files:
+        raise PublishError(f"{GRAPH_FILE!r} is the name of the graph itself")
+    return files
 
 
 def _prepared(conversion: Conversion, wishes: Wishes, folder: Path) -> Prepared:

@@ -1,6 +1,7 @@
 """`publish`: convert, compare, upload, register, and say what came of it."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
@@ -71,6 +72,7 @@ async def publish_async(
     batching: Literal["rows", "request"] | None = None,
     allow_non_finite: bool | None = None,
     trust_file: bool = False,
+    beside: Mapping[str, str | os.PathLike[str]] = NOTHING,
     code_revision: str | None = None,
     data_snapshot: str | None = None,
     run_id: str | None = None,
@@ -111,6 +113,8 @@ async def publish_async(
         batching: `rows`: requests share a pass; `request`: they do not. Default: found out.
         allow_non_finite: Whether NaN and infinity may go in and come out. Default: whether the example has any.
         trust_file: Open the file of an exported torch program (.pt2), which can run any code on this machine.
+        beside: Name → path of files that belong to the version, such as a tokenizer for those who ask it: under its
+            digest, and in its export.
         code_revision: Revision of the training code.
         data_snapshot: Digest of the training data.
         run_id: The training run it came from.
@@ -147,6 +151,7 @@ async def publish_async(
             batching=batching,
             allow_non_finite=allow_non_finite,
             trust_file=trust_file,
+            beside=beside,
         )
         with ExitStack() as stack:
             made = await asyncio.to_thread(lambda: stack.enter_context(prepared(model, wishes)))

@@ -1,5 +1,6 @@
 """What the caller of `publish` says about a model, beside the model."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -19,3 +20,4 @@ class Wishes(Struct, frozen=True, kw_only=True):
     batching: Literal["rows", "request"] | None = None
     allow_non_finite: bool | None = None
     trust_file: bool = False
+    beside: Mapping[str, str | os.PathLike[str]] = {}

@@ -37,8 +37,13 @@ def test_it_goes_straight_to_the_store_where_no_api_is_named(cli: Cli, graph: Pa
     (tmp_path / "weights.bin").write_bytes(np.ones((4, 2), np.float32).tobytes())
     graph.write_bytes(with_weights_beside("weights.bin"))
     np.savez(tmp_path / "rows.npz", x=np.ones((3, 4)))
-    output = cli("publish", "sums", str(graph), "--example", str(tmp_path / "rows.npz"), "--version", "big").output
-    assert "sums big: registered" in output
+    words = tmp_path / "words.json"
+    words.write_text('["some", "words"]')
+    options = ("--example", str(tmp_path / "rows.npz"), "--version", "big", "--beside", str(words))
+    assert "sums big: registered" in cli("publish", "sums", str(graph), *options).output
+    cli("export", "sums", "big", str(tmp_path / "out"))
+    for file in (words, graph, tmp_path / "weights.bin"):
+        assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes()
 
 
 def test_what_is_wrong_is_said_and_nothing_is_registered(cli: Cli, graph: Path, tmp_path: Path) -> None:

@@ -135,3 +135,18 @@ def network() -> bytes:
         helper.make_node("MatMul", ["a", "w2"], ["y"]),
     ]
     return graph_bytes(nodes, [value("x")], [value("y", ("N", 2))], weights)
+
+
+def named_twice() -> bytes:
+    """Two inputs of one name."""
+    node = helper.make_node("Identity", ["x"], ["y"])
+    return graph_bytes([node], [value("x"), value("x")], [value("y")])
+
+
+def claiming(size_bytes: int) -> bytes:
+    """A graph whose first field says that it has so many bytes."""
+    length, tag = bytearray(), b"\x3a"  # the graph, a field of its own length
+    while size_bytes >= 0x80:
+        length.append(size_bytes & 0x7F | 0x80)
+        size_bytes >>= 7
+    return b"\x08\x09" + tag + bytes([*length, size_bytes]) + b"graph"

@@ -5,6 +5,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import joblib  # type: ignore[import-untyped]
 import numpy as np
 import onnx
 import pytest
@@ -13,6 +14,7 @@ from hotswap_stream.application.artifacts.file import ArtifactFormatError
 from hotswap_stream.client.publishing.errors import ExampleError, PublishError, UnsupportedModelError
 from hotswap_stream.client.publishing.preparing import Prepared, prepared
 from hotswap_stream.client.publishing.wishes import Wishes
+from hotswap_stream.errors import HotswapError
 from tests.support.samples.artifacts import linear_artifact
 from tests.support.samples.graphs import linear, repeating, with_weights_beside
 
@@ -59,6 +61,40 @@ def test_weights_beside_a_graph_come_along(beside: Path) -> None:
     }
     with pytest.raises(UnsupportedModelError, match="hand in the path"):
         published(onnx.load_model(beside, load_external_data=False))
+
+
+def test_what_belongs_to_a_model_comes_along(beside: Path, tmp_path: Path) -> None:
+    words = tmp_path / "words.json"
+    words.write_text("[]")
+    made, _ = published(beside, ROWS, beside={"words.json": words, "texts/more": str(words)})
+    assert made.beside == {"weights.bin": tmp_path / "weights.bin", "words.json": words, "texts/more": words}
+    for name, said in (("../up", "not valid"), ("model.onnx", "graph itself"), ("weights.bin", "with its weights")):
+        with pytest.raises(HotswapError, match=said):
+            published(beside, ROWS, beside={name: words})
+    with pytest.raises(PublishError, match="is no file"):
+        published(beside, ROWS, beside={"words.json": tmp_path / "missing"})
+    (tmp_path / "artifact").write_bytes(linear_artifact())
+    with pytest.raises(PublishError, match="nothing goes beside it"):
+        published(tmp_path / "artifact", beside={"words.json": words})
+
+
+def test_a_file_that_is_too_large_for_a_graph_is_not_even_read(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    with file.open("wb") as opened:
+        opened.write(linear())
+        opened.truncate(10 * 1024**3)  # takes no place on the disk
+    with pytest.raises(UnsupportedModelError, match="at most 2147483647"):
+        published(file)
+
+
+@pytest.mark.parametrize(
+    "compress", [*(("zlib", level) for level in (1, 3, 6, 9)), ("gzip", 3), ("bz2", 3), ("xz", 3), ("lzma", 3), 0]
+)
+def test_pickles_of_joblib_are_known_however_they_are_compressed(compress: Any, tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    joblib.dump({"a": ROWS}, file, compress=compress)
+    with pytest.raises(ArtifactFormatError, match="never opened"):
+        published(file)
 
 
 @pytest.mark.parametrize("place", ["missing.bin", "../weights.bin", "/etc/passwd", "link.bin"])

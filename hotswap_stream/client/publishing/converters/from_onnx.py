@@ -12,6 +12,8 @@ from hotswap_stream.client.publishing.errors import ExampleError, UnsupportedMod
 from hotswap_stream.client.publishing.running import graph_inputs
 from hotswap_stream.client.publishing.table import read_table
 
+GRAPH_BYTES_MAX = 2**31 - 1
+"""Of one protobuf. More is not even read."""
 _DTYPES = {
     "float": "float32", "double": "float64", "float16": "float16", "string": "object", "bool": "bool",
     **{f"{kind}{bits}": f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)},
@@ -51,11 +53,17 @@ def convert_file(file: Path, example: Any) -> Conversion:
     """Return a graph's file as it is, with the files that it names and that stand beside it.
 
     Raises:
-        UnsupportedModelError: It cannot be read, or names a file outside its folder, or one that is not there.
+        UnsupportedModelError: It cannot be read or is too large, names a file outside its folder, or one that is not
+            there.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+    if (size_bytes := file.stat().st_size) > GRAPH_BYTES_MAX:
+        raise UnsupportedModelError(
+            f"{file} has {size_bytes} bytes; a graph's own file has at most {GRAPH_BYTES_MAX}: save it with "
+            "save_as_external_data=True, which puts the weights into files beside it"
+        )
     try:
         model = onnx.load_model(file, load_external_data=False)
     except (DecodeError, ValueError, RecursionError) as error:
