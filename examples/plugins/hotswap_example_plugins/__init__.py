@@ -1,1 +1,1 @@
-"""An architecture and a runtime for hotswap-stream."""
+"""An architecture, two runtimes and an evaluator for hotswap-stream."""

@@ -19,7 +19,7 @@ from tests.support.processes.commands import environment_with, hotswap, running
 from tests.support.stages.serving import Stage, open_stage, stage_settings
 
 PACKAGE = {"package": "hotswap-example-plugins", "version": "0.1.0"}
-TICKETS, DIGITS = "tickets", "digits"
+TICKETS, REVIEWS, DIGITS = "tickets", "reviews", "digits"
 
 
 @pytest.fixture(scope="module")
@@ -88,25 +88,31 @@ async def test_the_package_is_installed_trained_with_served_and_shown(
     listed = msgspec.json.decode(ran(environment, *hotswap("plugins", "--json")), type=list[FleetPlugin])
     has = [
         FleetPlugin(kind="architecture", name="example-digits", **PACKAGE),
+        FleetPlugin(kind="runtime", name="example-reviews", **PACKAGE),
         FleetPlugin(kind="runtime", name="example-tickets", **PACKAGE),
         FleetPlugin(kind="evaluator", name="example-costs", **PACKAGE),
     ]
     assert listed == has
 
-    file = tmp_path / "tickets.safetensors"
-    ran(environment, sys.executable, "-m", "hotswap_example_plugins.tickets", str(file))
-    ran(environment, *hotswap("register", TICKETS, str(file), "--actor", "test"))
-    ran(environment, *hotswap("switch", TICKETS, "v1", "--actor", "test"))
+    for model in (TICKETS, REVIEWS):
+        file = tmp_path / f"{model}.safetensors"
+        ran(environment, sys.executable, "-m", f"hotswap_example_plugins.{model}", str(file))
+        ran(environment, *hotswap("register", model, str(file), "--actor", "test"))
+        ran(environment, *hotswap("switch", model, "v1", "--actor", "test"))
     ran(environment, *hotswap("train", DIGITS, "--actor", "test", "--architecture", "example-digits", "--epochs", "2"))
 
     with running(environment, "worker", "--name", "w1"):
         async with TopicClient(settings.kafka_bootstrap_servers or "", prefix=settings.topic_prefix) as client:
             texts = np.array(["Refund my invoice!", "It is DOWN: timeout", "hello"], object)
             sorted_out = await client.infer(TICKETS, {"text": texts}, timeout_s=90)
+            reviews = np.array(["A good, great film", "Awful.", "Of people"], object)
+            told_apart = await client.infer(REVIEWS, {"text": reviews}, timeout_s=90)
             digits = await client.infer(DIGITS, {"image": np.zeros((2, 1, 28, 28), np.float32)}, timeout_s=90)
         record = await told(stage, TICKETS)
     assert sorted_out.outputs["queue"].ravel().tolist() == ["billing", "outage", "people"]
     assert sorted_out.outputs["scores"].tolist() == [[5.0, 0.0], [0.0, 4.0], [0.0, 0.0]]
+    good = 1 / (1 + np.exp(-np.array([5.0, -3.0, 0.0])))  # what the graph makes of its tokenizer's words
+    np.testing.assert_allclose(told_apart.outputs["scores"][:, 1], good, rtol=1e-6)
     assert digits.outputs["scores"].shape == (2, 10)
     assert list(record.plugins) == has
     manifest = (await stage.store.fetch(record.versions["v1"].artifact_digest)).manifest
