@@ -181,8 +181,12 @@ async def test_dead_letters_that_the_broker_refuses(kafka: str, stage: Stage) ->
         await good_ones_are_answered(stage, 3, 1)
 
 
+MANY_ROWS = 100
+"""More than those of all other requests together, with which this one may be in a batch."""
+
+
 class _Trapped:
-    """A version of somebody's runtime with a mistake beside the forward pass: it fails for three rows."""
+    """A version of somebody's runtime with a mistake beside the forward pass: it fails for many rows."""
 
     def __init__(self, model: LoadedModel) -> None:
         self._model = model
@@ -196,8 +200,8 @@ class _Trapped:
         return self._model.executor
 
     def padded_rows(self, rows: int) -> int:
-        if rows == 3:
-            raise ZeroDivisionError("three rows")
+        if rows >= MANY_ROWS:
+            raise ZeroDivisionError("many rows")
         return self._model.padded_rows(rows)
 
     def infer(self, inputs: Arrays) -> Arrays:
@@ -224,13 +228,13 @@ async def test_a_request_that_ends_the_loop_by_an_error_of_our_own(stage: Stage)
     """Any other error than Kafka's ended the worker, and its next start met the same request."""
     async with running_worker(stage.settings, wrap=_TrapLoader) as worker:
         sent = [await stage.send(request_body(f"{number}")) for number in range(3)]
-        poison = await stage.send(request_body("poison", shape=[3, 4], data=[0.0] * 12))
+        poison = await stage.send(request_body("poison", shape=[MANY_ROWS, 4], data=[0.0] * 4 * MANY_ROWS))
         sent += [await stage.send(request_body(f"{number}")) for number in range(3, 6)]
         answers = await good_ones_are_answered(stage, 7, 0)
         offsets = [int(headers(record)[header_names.REQUEST_OFFSET]) for record in answers[0]]
         assert offsets[:-1] == sorted([*sent, poison])
         assert [body(record).get("id") for record in answers[0][:3]] == ["0", "1", "2"]
-        is_error(answers[0][3], "request-unreadable", "ZeroDivisionError: three rows")
+        is_error(answers[0][3], "request-unreadable", "ZeroDivisionError: many rows")
         assert [body(record).get("id") for record in answers[0][4:]] == ["3", "4", "5", None]
-        assert b"three rows" in headers(await dead_letter(stage))[header_names.DEAD_LETTER_CAUSE]
+        assert b"many rows" in headers(await dead_letter(stage))[header_names.DEAD_LETTER_CAUSE]
         assert worker.trouble() is None
