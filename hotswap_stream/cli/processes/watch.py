@@ -104,15 +104,34 @@ def serve(
 
 def _reloading() -> None:
     """Run the same command without --reload, again and again: each time the code of the package changes."""
-    from shlex import join
+    import signal
+    import subprocess
+    import threading
 
-    from watchfiles import PythonFilter, run_process
+    from watchfiles import PythonFilter, watch
 
     arguments = [text for text in sys.argv[1:] if text not in ("--reload", "-r")]
-    run_process(
-        Path(__file__).parents[2],
-        target=join([sys.executable, "-m", "hotswap_stream.cli", *arguments]),
-        target_type="command",
-        watch_filter=PythonFilter(),
-        sigint_timeout=RELOAD_SECONDS_MAX,
-    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+
+    def started() -> "subprocess.Popen[bytes]":
+        # Out of the terminal's group: of one Ctrl-C it would hear twice, and end at once.
+        return subprocess.Popen([sys.executable, "-m", "hotswap_stream.cli", *arguments], start_new_session=True)
+
+    def ended(process: "subprocess.Popen[bytes]") -> None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(RELOAD_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    process = started()
+    try:
+        package = Path(__file__).parents[2]
+        for _changes in watch(package, watch_filter=PythonFilter(), stop_event=stop, raise_interrupt=False):
+            ended(process)
+            process = started()
+    finally:
+        ended(process)
