@@ -12,9 +12,10 @@ from typing import Any
 from safetensors.numpy import load_file
 
 from examples.scenarios.running import Stage, finish, running
+from hotswap_stream.bootstrap.data import DigitsKind, write_digits
 
 MODEL = "digits"
-BAD_KINDS = ("inverted", "shifted", "mislabeled", "noise", "constant")
+BAD_KINDS: tuple[DigitsKind, ...] = ("inverted", "shifted", "mislabeled", "noise", "constant")
 ANSWERS_MIN = 100
 
 
@@ -22,94 +23,108 @@ def main() -> int:
     """Return 0 when all promises were held."""
     parser = argparse.ArgumentParser(prog="python -m examples.scenarios.digits")
     parser.add_argument("--short", action="store_true", help="one bad kind instead of five")
-    short = parser.parse_args().short
+    kinds = BAD_KINDS[: 1 if parser.parse_args().short else 5]
     began_s = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="hotswap-digits-") as folder, running() as stage:
-        files = Path(folder)
-        first = arrives(stage, files, "good", count=400, seed=1, epochs=3)
-        stage.serves(MODEL, "v1")
-        second = better_by_shadow(stage, files)
-        bad = {
-            kind: arrives(stage, files, kind, count=400, seed=5, epochs=2) for kind in BAD_KINDS[: 1 if short else 5]
-        }
-        active = stage.client.model(MODEL)["active_version"]
+    with tempfile.TemporaryDirectory(prefix="hotswap-digits-") as folder:
+        dropped = Dropped(Path(folder))
+        dropped.put("good", count=400, seed=1)
+        (dropped.data / "notes.txt").write_text("no data")
+        watching = ("--watch", str(dropped.data), "--model", MODEL, "--trainer", "image-classifier")
+        with running(*watching, command="serve") as stage:
+            first = trained(stage, "the file that lay there")
+            stage.wait("the first version", lambda: stage.client.model(MODEL)["active_version"])
+            second = better_by_shadow(stage, dropped)
+            bad = {kind: spoiled(stage, dropped, kind) for kind in kinds}
+            active = stage.client.model(MODEL)["active_version"]
+            aside = stage.wait("the file that is none", lambda: sorted(each.name for each in dropped.bad.iterdir()))
+            taken = len(list(dropped.taken.iterdir()))
     promises = {
-        "the first file became what answers": first["active"] == "v1",
-        "the second one went through the shadow by itself": second["active"] == "v2",
+        "a file that lay there before became what answers": first["version"] == "v1",
+        "the second one went into the shadow by itself": second["strategy"] == "shadow",
         "nobody was promoted before the shadow had answered": second["shadow_answers"] >= ANSWERS_MIN,
+        "the better one was promoted by itself": second["active"] == second["version"],
         "nothing was lost while versions changed": second["errors"] == 0,
         "the inverted file ends archived": bad["inverted"]["stage"] == "archived",
         "all bad files end archived": all(each["stage"] == "archived" for each in bad.values()),
-        "what answered before goes on": active == "v2",
+        "what answered before goes on": active == second["version"],
+        "each file was taken once": taken == 2 + len(bad),
+        "what is no data lies aside, with the reason": aside == ["notes.txt", "notes.txt.reason.txt"],
     }
     figures = {"first": first, "second": second, "bad": bad, "active": active}
     return finish("digits", began_s, figures, promises)
 
 
-def arrives(stage: Stage, files: Path, kind: str, *, count: int, seed: int, epochs: int) -> dict[str, Any]:
-    """Make a file of training data, train on it, and say what the verdict was."""
-    file = files / f"{kind}-{seed}.safetensors"
-    stage.command(
-        "generate-data",
-        "--output",
-        str(file),
-        "--kind",
-        kind,
-        "--count",
-        str(count),
-        "--seed",
-        str(seed),
-        as_json=False,
-    )
-    report = stage.command(
-        "train",
-        MODEL,
-        "--data",
-        str(file),
-        "--epochs",
-        str(epochs),
-        "--seed",
-        str(seed),
-        "--reason",
-        f"{file.name} came",
-    )
-    version = stage.client.version(MODEL, report["model_version"])
-    active = stage.client.model(MODEL)["active_version"]
-    figures = version["validation"]["figures"]
-    stage.say(f"{file.name}: {version['model_version']}, {version['verdict']}, accuracy {figures['accuracy']:.3f}")
+class Dropped:
+    """A folder in which files are dropped, and where they lie afterwards."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data, self._aside = folder / "data", folder / "made"
+        self.taken, self.bad = self.data / "taken", self.data / "bad"
+        self.data.mkdir()
+        self._aside.mkdir()
+
+    def put(self, kind: DigitsKind, *, count: int, seed: int) -> Path:
+        """Make a file of training data and move it in; return where it was made, which keeps a copy."""
+        made = self._aside / f"{kind}-{seed}.safetensors"
+        write_digits(made, kind, count=count, seed=seed)
+        part = self.data / f"{made.name}.part"
+        part.write_bytes(made.read_bytes())
+        part.rename(self.data / made.name)
+        return made
+
+
+def trained(stage: Stage, what: str, runs: int = 1) -> dict[str, Any]:
+    """Wait until the newest of so many runs has its verdict; return what came of it."""
+
+    def look() -> Any:
+        found = stage.get("/api/training-runs")["runs"]
+        return found[0] if len(found) == runs and found[0].get("verdict") else None
+
+    run = stage.wait(f"the run on {what}", look)
+    version = stage.client.version(MODEL, run["model_version"])
+    accuracy = version["validation"]["figures"]["accuracy"]
+    stage.say(f"{what}: {version['model_version']}, {version['verdict']}, accuracy {accuracy:.3f}")
     return {
         "version": version["model_version"],
         "stage": version["stage"],
         "verdict": version["verdict"],
-        "accuracy": round(figures["accuracy"], 4),
-        "active": active,
+        "accuracy": round(accuracy, 4),
     }
 
 
-def better_by_shadow(stage: Stage, files: Path) -> dict[str, Any]:
-    """Train on more data, and let the shadow promote it while requests come in."""
-    trained = arrives(stage, files, "good", count=1_200, seed=2, epochs=6)
-    version = trained["version"]
-    stage.client.start_rollout(
-        MODEL,
-        [version],
-        {"kind": "shadow"},
-        policy={
-            "metrics": [{"metric": "agreement", "threshold": 0.5}],
-            "answers_min": ANSWERS_MIN,
-            "promote_after_shadow": True,
-        },
-        reason="a file came",
-    )
-    traffic = Traffic(stage, files / "good-2.safetensors")
+def spoiled(stage: Stage, dropped: Dropped, kind: DigitsKind) -> dict[str, Any]:
+    """Drop a file of bad data."""
+    runs = len(stage.get("/api/training-runs")["runs"])
+    dropped.put(kind, count=400, seed=5)
+    return trained(stage, f"{kind} digits", runs + 1)
+
+
+def better_by_shadow(stage: Stage, dropped: Dropped) -> dict[str, Any]:
+    """Drop a file with more digits, and let requests come in: its version goes through the shadow into production."""
+    began_s = time.monotonic()
+    made = dropped.put("good", count=1_200, seed=2)
+    second = trained(stage, "more digits", 2)
+    version, trained_s = second["version"], time.monotonic()
+    rollout = stage.wait("the shadow", lambda: stage.client.rollout(MODEL).get("rollout"))
+    traffic = Traffic(stage, made)
     traffic.start()
     stage.say(f"{version} computes beside v1, and is promoted when it has shown enough")
     stage.wait("the promotion", lambda: stage.client.model(MODEL)["active_version"] == version)
+    promoted_s = time.monotonic()
     stage.serves(MODEL, version)
     traffic.stop()
     report = stage.client.rollout_report(MODEL)
     answers = next(arm["answers"] for arm in report["arms"] if arm["model_version"] == version)
-    return {**trained, "active": version, "shadow_answers": answers, "errors": traffic.errors, "asked": traffic.asked}
+    return {
+        **second,
+        "strategy": rollout["strategy"]["kind"],
+        "active": stage.client.model(MODEL)["active_version"],
+        "shadow_answers": answers,
+        "errors": traffic.errors,
+        "asked": traffic.asked,
+        "seconds_file_to_version": round(trained_s - began_s, 1),
+        "seconds_version_to_promotion": round(promoted_s - trained_s, 1),
+    }
 
 
 class Traffic(threading.Thread):

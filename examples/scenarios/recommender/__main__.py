@@ -10,14 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from examples.scenarios.past import set_policy_days_ago
 from examples.scenarios.recommender.taste import FIRST, USERS, Recommender, Taste, fitted
 from examples.scenarios.running import Answers, Stage, finish, running
+from hotswap_events.training_policy import ScheduleTrigger, TrainingPolicy
 from hotswap_stream.client import BlockingTopicClient, publish
 
 MODEL = "films"
 WEIGHTS = (500, 2_500, 5_000, 10_000)
 ROUNDS_MAX = 120
 ASKED_AT_ONCE = 100
+STAGING = "staging"
+STAGING_SECONDS_MAX = 120.0
+NIGHTLY = "0 3 * * *"
+AB_ROUND = -1
 
 
 def main() -> int:
@@ -27,22 +33,42 @@ def main() -> int:
     short = parser.parse_args().short
     began_s = time.monotonic()
     taste = Taste()
-    with running() as stage:
+    with running(settings={"HOTSWAP_PLUGIN_MODULES": "examples.scenarios.recommender.nightly"}) as stage:
         gates = gated(stage, taste)
+        staging = side_by_side(stage)
+        shadow = shadowed(stage)
+        halves = two_halves(stage, taste)
         canary = canary_by_clicks(stage, taste, answers_min=50 if short else 200)
         back = emergency(stage)
+        nightly = by_cron(stage)
     promises = {
         "HR@10 and NDCG@10 let the better one through": gates["better"]["verdict"] == "passed",
         "what knows nobody's taste ends archived": gates["worse"]["stage"] == "archived",
         "the top ten are of the user's kind": gates["top_ten_right"] > 0.5,
         "the same ten over HTTP and by topic": gates["same_by_topic"],
+        "staging answers with the new one, production with the old": staging["answered"] == ["v1", "v1"]
+        and staging["same_weights_as"] == "v2",
+        "nobody was answered by the shadow": shadow["answered_by"] == ["v1"] and shadow["answers"] > 0,
+        "A/B gives each half of the users one version, always the same": 0.35 < halves["share"] < 0.65
+        and halves["moved"] == 0,
         "the canary went from 5 to 100 % by four analyses": canary["analyses"] == len(WEIGHTS),
         "clicks promoted it, by themselves": canary["active"] == "v2",
         "a user never went back to the old one": canary["went_back"] == 0,
         "nothing was lost": canary["errors"] == 0,
         "one command took it back": back["active"] == "v1" and back["answered_by"] == ["v1"],
+        "the nightly training came by itself and passed": nightly["trigger"] == "schedule"
+        and nightly["verdict"] == "passed",
     }
-    return finish("recommender", began_s, {"gates": gates, "canary": canary, "rollback": back}, promises)
+    figures = {
+        "gates": gates,
+        "staging": staging,
+        "shadow": shadow,
+        "A/B": halves,
+        "canary": canary,
+        "rollback": back,
+        "nightly": nightly,
+    }
+    return finish("recommender", began_s, figures, promises)
 
 
 def gated(stage: Stage, taste: Taste) -> dict[str, Any]:
@@ -75,6 +101,84 @@ def gated(stage: Stage, taste: Taste) -> dict[str, Any]:
         "same_by_topic": all(np.array_equal(_ten(by_topic[name]), _ten(by_http[name])) for name in by_http),
         "top_ten_right_v1": round(float(np.mean(right)), 3),
         "top_ten_right": round(float((kinds == taste.kind[:, None]).mean()), 3),
+    }
+
+
+def side_by_side(stage: Stage) -> dict[str, Any]:
+    """Put v2 into production in staging, an environment of its own on the same broker, with a worker of its own."""
+    digest = stage.client.version(MODEL, "v2")["artifact"]["digest"]
+    stage.command("topics", as_json=False, prefix=STAGING)
+    stage.command("register", MODEL, "--digest", digest, "--reason", "v2 of production", prefix=STAGING)
+    stage.command("switch", MODEL, "v1", "--reason", "to be tried", prefix=STAGING)
+    users = {"user": np.arange(50)[:, None]}
+    with (
+        stage.process("worker", "--name", "staging-1", prefix=STAGING),
+        BlockingTopicClient(stage.kafka, prefix=STAGING) as client,
+    ):
+        there = client.infer(MODEL, users, timeout_s=STAGING_SECONDS_MAX)
+    here = stage.client.infer(MODEL, users)
+    stage.say("staging answers with v2's weights, production with v1's")
+    versions = {stage.client.version(MODEL, name)["artifact"]["digest"]: name for name in ("v1", "v2")}
+    return {
+        "answered": [there.model_version, here.model_version],
+        "same_weights_as": versions.get(there.artifact_digest or ""),
+    }
+
+
+def shadowed(stage: Stage) -> dict[str, Any]:
+    """Let v2 compute beside v1 for a while; users see v1's answers alone."""
+    stage.client.start_rollout(MODEL, ["v2"], {"kind": "shadow"}, reason="what would it have shown")
+    stage.serves(MODEL, "v2")
+    answered: set[str] = set()
+
+    def look() -> Any:
+        answered.update(version for version in stage.ask(MODEL, asked(range(50))).versions if version)
+        arms = stage.client.rollout_report(MODEL)["arms"]
+        return next((arm["answers"] for arm in arms if arm["model_version"] == "v2" and arm["answers"]), None)
+
+    answers = stage.wait("the shadow's answers", look)
+    stage.client.abort_rollout(MODEL, archive=False, reason="seen enough")
+    stage.say(f"v2 answered {answers} requests for nobody")
+    return {"answered_by": sorted(answered), "answers": answers}
+
+
+def two_halves(stage: Stage, taste: Taste) -> dict[str, Any]:
+    """Split the users into two halves, as `user_id % 2` does; each sees one version, however often he comes."""
+    arms = [{"model_version": name, "weight": 5_000} for name in ("v1", "v2")]
+    stage.client.start_rollout(MODEL, ["v2"], {"kind": "ab", "arms": arms}, reason="A/B")
+    stage.serves(MODEL, "v2")
+    users = list(range(USERS // 2))
+    keys = [f"user-{user}" for user in users]
+    seen = [stage.ask(MODEL, asked(users), keys) for _time in range(2)]
+    clicked(stage, taste, AB_ROUND, users, seen[1])
+    stage.client.abort_rollout(MODEL, archive=False, reason="now step by step")
+    first, second = (answers.versions for answers in seen)
+    share = first.count("v2") / len(users)
+    stage.say(f"A/B: {share:.0%} of the users have v2")
+    return {"share": round(share, 3), "moved": sum(a != b for a, b in zip(first, second, strict=True))}
+
+
+def by_cron(stage: Stage) -> dict[str, Any]:
+    """Say that a training starts every night, as if that had been said two days ago."""
+    policy = TrainingPolicy(
+        trainer="films-als", cooldown_seconds=0.0, schedule=ScheduleTrigger(cron=NIGHTLY), after="nothing"
+    )
+    set_policy_days_ago(stage.kafka, MODEL, policy, days=2, reason="every night")
+
+    def look() -> Any:
+        runs = stage.get(f"/api/models/{MODEL}/training-runs")["runs"]
+        if runs and runs[0]["status"] in ("failed", "cancelled"):
+            raise RuntimeError(f"the nightly run ended: {runs[0]}")
+        return runs[0] if runs and runs[0].get("verdict") else None
+
+    run = stage.wait("the nightly run", look)
+    stage.say(f"the nightly run gave {run['model_version']}: {run['verdict']}")
+    fired = stage.client.events(model_name=MODEL, limit=1_000, event_type="hotswap.model.training-triggered.v1")
+    return {
+        "trigger": fired["events"][-1]["event"]["data"]["trigger"],
+        "slot": fired["events"][-1]["event"]["data"]["slot"],
+        "version": run["model_version"],
+        "verdict": run["verdict"],
     }
 
 
@@ -125,7 +229,7 @@ def canary_by_clicks(stage: Stage, taste: Taste, *, answers_min: int) -> dict[st
 def emergency(stage: Stage) -> dict[str, Any]:
     """Take the version back at once."""
     began_s = time.monotonic()
-    stage.client.rollback(MODEL, reason="complaints from the field")
+    stage.client.rollback(MODEL, emergency=True, reason="complaints from the field")
     users = range(50)
     answers = stage.wait("v1 answers", lambda: _only(stage.ask(MODEL, asked(users)), "v1"))
     stage.say("rolled back")
