@@ -22,6 +22,7 @@ AlertMetric = Literal[
     "lag",
     "standstill",
     "silent-workers",
+    "waiting-run",
 ]
 AlertSeverity = Literal["warning", "critical"]
 AlertClearedCause = Literal["recovered", "rule-changed", "operator"]
@@ -48,17 +49,18 @@ class AlertRule(Struct, frozen=True, kw_only=True, gc=False):
     requests that wait in the model's request topic. `standstill`: for how many seconds a partition in which requests
     wait has not moved; of a partition among others that move, those beyond nine minutes.
     `silent-workers`: workers of the model that were not heard of for ten seconds, at most an hour, and did not say that
-    they stop."""
+    they stop. `waiting-run`: for how many seconds the oldest training run that was asked for waits for a runner that
+    takes it."""
     above: float
     """The alert is raised when the figure is above it."""
     quantile: float = 0.95
     """Of the latency."""
     window_seconds: float = 60.0
-    """What lies further back does not count. `lag`, `standstill` and `silent-workers` are looked at as they
-    are."""
+    """What lies further back does not count. `lag`, `standstill`, `silent-workers` and `waiting-run` are
+    looked at as they are."""
     answers_min: int = 50
-    """Fewer requests in the window say nothing, or fewer answers about which something came back; `lag`, `standstill`
-    and `silent-workers` need none."""
+    """Fewer requests in the window say nothing, or fewer answers about which something came back; `lag`, `standstill`,
+    `silent-workers` and `waiting-run` need none."""
     for_seconds: float = 0.0
     """How long the figure must have been above before the alert is raised."""
     clear_seconds: float = 60.0
@@ -88,8 +90,8 @@ class AlertRaised(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     rule: AlertRule
     value: float
     count: int = 0
-    """Requests, answers, values, for `lag` and `standstill` partitions, or for `silent-workers` workers that the figure
-    is made of."""
+    """Requests, answers, values, for `lag` and `standstill` partitions, for `silent-workers` workers, or for
+    `waiting-run` runs that the figure is made of."""
     figures: dict[str, float] = {}
     """Further figures: errors by code, the share of each version, the distance of each input."""
     model_version: str | None = None

@@ -36,6 +36,7 @@ TrainingFailureCause = Literal[
     "not-possible",
     "over-limit",
     "no-artifact",
+    "unclaimed",
     "bad-output",
 ]
 """`silent`: nothing was heard of its runner any more. `not-possible`: its runner cannot do what was asked for, such as

@@ -24,6 +24,7 @@ from hotswap_stream.application.alerts.figures import (
     lag_figure,
     silent_figure,
     standstill_figure,
+    waiting_run_figure,
     window_figure,
 )
 from hotswap_stream.application.alerts.judge import RuleWatch, judge, kept_away, watched
@@ -235,7 +236,8 @@ class AlertAgent:
         nothing_said = not state.alerts.raised and not state.alerts.snoozes
         quiet = nothing_said and (waiting is None or not waiting.requests) and model.windows.quiet(now_ms)
         silent = self._silent(name) if any(rule.metric == "silent-workers" for rule in rules) else "nothing"
-        if quiet and not (isinstance(silent, Measured) and silent.value):
+        run = waiting_run_figure(state, now)
+        if quiet and not run.count and not (isinstance(silent, Measured) and silent.value):
             model.watches = {}  # nothing is above anything
             return
         fresh = now >= self._fresh_from
@@ -243,6 +245,8 @@ class AlertAgent:
         for rule in rules:
             if rule.metric == "silent-workers":
                 figures[rule.name] = silent
+            elif rule.metric == "waiting-run":
+                figures[rule.name] = run
             elif rule.metric in TOPIC_METRICS:
                 figures[rule.name] = _topic_figure(rule, state, waiting) if name in self._lag_asked else "too-little"
             elif fresh:

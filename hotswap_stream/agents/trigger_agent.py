@@ -22,7 +22,7 @@ from hotswap_stream.application.rollouts.analysis.entry import judged_of
 from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.application.triggers.after import after_training
 from hotswap_stream.application.triggers.drift_watch import DriftWatch
-from hotswap_stream.application.triggers.due import Due, command_of, refused, rows_due, schedule_due
+from hotswap_stream.application.triggers.due import Due, command_of, refused, rows_due, schedule_due, unclaimed_run
 from hotswap_stream.application.triggers.quality_watch import QualityWatch
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.errors import HotswapError
@@ -130,6 +130,10 @@ class TriggerAgent:
             state = self._registry.state(name)
         if state.triggers.policy is None:
             return
+        unclaimed = unclaimed_run(state, self._clock.now())
+        if unclaimed is not None:
+            await self._say(unclaimed)
+            state = self._registry.state(name)
         model = self._watched(state)
         peak = None if model is None or model.quality is None else model.quality.peak(state)
         if peak is not None:

@@ -29,4 +29,6 @@ async def training(writers: Sender) -> None:
         fail_training("run-2~2", cause="bad-output"),
         request("run-3", after="shadow", cause=AskedAsRepeat(run_id="run-1"), reason="to compare"),
         cancel("run-3", reason="the data were wrong"),
+        request("run-4"),
+        fail_training("run-4", cause="unclaimed"),
     )

@@ -9,10 +9,12 @@ distribution functions, less what chance explains (the bound of Dvoretzky, Kiefe
 samples, at `DRIFT_ALPHA` shared by all names) and less both sketches' rank errors, not below 0. The rule's figure is
 the largest of these. `lag`: requests that wait, whenever they came. `standstill`: how long
 a partition has not moved though requests wait in it. `silent-workers`: those that were not heard of for ten seconds and
-did not say goodbye; after an hour they are forgotten.
+did not say goodbye; after an hour they are forgotten. `waiting-run`: how long the oldest training run that no
+runner has taken waits.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
@@ -25,6 +27,7 @@ from hotswap_stream.application.inference.fleet import FleetWorker
 from hotswap_stream.application.inference.lag import WaitingRequests
 from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_ALERTS
+from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.statistics.drift import drift, largest_distance
 from hotswap_stream.domain.statistics.latency_histogram import quantile_ms
 
@@ -133,6 +136,16 @@ def silent_figure(workers: Sequence[FleetWorker]) -> Figure:
     return Measured(
         value=float(len(silent)), count=len(workers), figures=dict(list(figures.items())[:SILENT_NAMED_MAX])
     )
+
+
+def waiting_run_figure(state: ModelState, now: datetime) -> Measured:
+    """Return the figure of the training runs that no runner has taken."""
+    seconds = [
+        max(0.0, (now - run.requested_at).total_seconds())
+        for run in state.runs.values()
+        if run.status == "requested" and run.requested_at is not None
+    ]
+    return Measured(value=max(seconds, default=0.0), count=len(seconds))
 
 
 def _error_rate(rule: AlertRule, totals: WindowTotals) -> Figure:

@@ -35,7 +35,7 @@ BY_THE_SPLIT: tuple[ObservationRole, ...] = ("primary", "probe")
 DRIFT_METRICS = ("input-drift", "score-drift")
 TOPIC_METRICS = ("lag", "standstill")
 """Metrics of the model's topics as they are now."""
-METRICS_OF_NOW = (*TOPIC_METRICS, "silent-workers")
+METRICS_OF_NOW = (*TOPIC_METRICS, "silent-workers", "waiting-run")
 """They have no window."""
 
 _Key = TypeVar("_Key")

@@ -26,7 +26,7 @@ def describe_figure(rule: AlertRule, value: float) -> str:
             return f"{_number(value)} ms"
         case "lag":
             return f"{_number(value)} requests"
-        case "standstill":
+        case "standstill" | "waiting-run":
             return f"{_number(value)} s"
         case "silent-workers":
             return f"{_number(value)} {'worker' if value == 1 else 'workers'}"

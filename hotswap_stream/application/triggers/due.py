@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from hotswap_events.training_commands import FailTraining
 from hotswap_events.training_triggers import FireTrigger, SuppressTrigger, TriggerName
+from hotswap_stream.application.own_commands import own_id
 from hotswap_stream.application.triggers.ids import suppressed_id, trigger_id
 from hotswap_stream.domain.reserved import TRAINING_ACTOR
 from hotswap_stream.domain.state.model import ModelState
@@ -71,6 +73,30 @@ def rows_due(state: ModelState, rows_total: int) -> Due | None:
         detail=f"{rows:,} pieces of feedback since the last run by this trigger, {wanted:,} are wanted",
         figures={"rows": float(rows), "wanted": float(wanted), ROWS_TOTAL: float(rows_total)},
     )
+
+
+def unclaimed_run(state: ModelState, now: datetime) -> FailTraining | None:
+    """Return what is to be said of the oldest run that no runner took for too long, by the policy that holds."""
+    policy = state.triggers.policy
+    if policy is None:
+        return None
+    for run in state.runs.values():
+        if run.status != "requested" or run.requested_at is None or run.request is None:
+            continue
+        # Where a clock was set back, nothing waits longer for it.
+        waited = abs((now - run.requested_at).total_seconds())
+        if waited > policy.unclaimed_seconds_max:
+            return FailTraining(
+                command_id=own_id(f"training:{run.run_id}:unclaimed"),
+                actor=TRAINING_ACTOR,
+                model_name=state.model_name,
+                correlation_id=run.run_id,
+                run_id=run.run_id,
+                cause="unclaimed",
+                detail=f"no runner took it within {policy.unclaimed_seconds_max:g} s; is there one with trainer "
+                f"{run.request.trainer!r}? `hotswap-stream trainers --show` lists those of a machine",
+            )
+    return None
 
 
 def command_of(state: ModelState, due: Due, now: datetime) -> FireTrigger | SuppressTrigger | None:

@@ -27,6 +27,7 @@ _THRESHOLDS: dict[AlertMetric, tuple[float, str]] = {
     "lag": (LAG_MAX, "requests, from 0 to 1,000,000,000,000"),
     "standstill": (SECONDS_MAX, "seconds, from 0 to 86,400"),
     "silent-workers": (WORKERS_MAX, "workers, from 0 to 100,000"),
+    "waiting-run": (SECONDS_MAX, "seconds, from 0 to 86,400"),
 }
 
 _RANGES: tuple[tuple[str, float, float, str], ...] = (

@@ -16,6 +16,7 @@ DEFAULT_ALERT_POLICY = AlertPolicy(
         AlertRule(name="input-drift", metric="input-drift", above=0.15, window_seconds=600.0, answers_min=1_000),
         AlertRule(name="standstill", metric="standstill", above=60.0, clear_seconds=10.0, severity="critical"),
         AlertRule(name="silent-worker", metric="silent-workers", above=0.0, clear_seconds=5.0),
+        AlertRule(name="waiting-run", metric="waiting-run", above=600.0, clear_seconds=5.0),
     )
 )
 """Holds for a model that was given none. Latency is not in it: what is slow is the model's own. Drift says nothing

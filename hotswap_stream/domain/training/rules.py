@@ -205,6 +205,8 @@ def _fail(state: ModelState, command: FailTraining) -> Decision:
     run = _open_run(state, command.run_id)
     if isinstance(run, Refusal):
         return run
+    if command.cause == "unclaimed" and run.status != "requested":
+        return Refusal(code="conflict", reason=f"training run {run.run_id!r} is {run.status}: {run.runner} has it")
     detail = command.detail[: limits.DETAIL_CHARACTERS_MAX]
     failed = TrainingFailed(run_id=command.run_id, cause=command.cause, detail=detail)
     return Accepted((failed, *_again(state, run, command.cause)))

@@ -18,6 +18,8 @@ GUIDE = ROOT / "docs" / "guides" / "alerts.md"
 
 _COMMAND = re.compile(r"^    hotswap-stream (.*)$", re.MULTILINE)
 
+DEFAULT = ["error-rate", "lag", "input-drift", "standstill", "silent-worker", "waiting-run"]
+
 
 @pytest.fixture(autouse=True)
 def _in_the_checkout(variables: dict[str, str], one_version: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +68,15 @@ def test_a_rule_is_added_changed_and_removed(cli: Cli) -> None:
     assert "the default holds" in cli("alert-policy", "show", "digits").stdout
     cli("alert-policy", "set", "digits", "--rule", "error-rate>2%", "--rule", "latency-ms>50,for_seconds=10")
     rules = rules_in_force(cli)
-    assert list(rules) == ["error-rate", "lag", "input-drift", "standstill", "silent-worker", "latency-ms"]
+    assert list(rules) == [
+        "error-rate",
+        "lag",
+        "input-drift",
+        "standstill",
+        "silent-worker",
+        "waiting-run",
+        "latency-ms",
+    ]
     assert (rules["error-rate"]["above"], rules["error-rate"]["severity"]) == (0.02, "critical")
     assert rules["latency-ms"]["for_seconds"] == 10.0
     cli(
@@ -81,11 +91,20 @@ def test_a_rule_is_added_changed_and_removed(cli: Cli) -> None:
         "standstill",
         "--remove",
         "silent-worker",
+        "--remove",
+        "waiting-run",
     )
     assert list(rules_in_force(cli)) == ["error-rate", "latency-ms"]
     assert "unchanged" in cli("alert-policy", "set", "digits", "--rule", "error-rate>2%").stdout
     cli("alert-policy", "set", "digits", "--default")
-    assert list(rules_in_force(cli)) == ["error-rate", "lag", "input-drift", "standstill", "silent-worker"]
+    assert list(rules_in_force(cli)) == [
+        "error-rate",
+        "lag",
+        "input-drift",
+        "standstill",
+        "silent-worker",
+        "waiting-run",
+    ]
 
 
 def test_what_is_wrong_is_said(cli: Cli, tmp_path: Path) -> None:

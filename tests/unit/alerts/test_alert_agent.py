@@ -25,6 +25,7 @@ from tests.support.clocks import SetClock
 from tests.support.samples.observations import ObservedTraffic
 from tests.support.samples.profiles import profile, sketch_of, vast_sketch
 from tests.support.samples.registry import MODEL, register, switch
+from tests.support.samples.training import cancel, claim, request
 from tests.support.stages.agent_in_memory import AgentStage
 
 ERRORS = AlertRule(name="errors", metric="error-rate", above=0.1, window_seconds=10.0, clear_seconds=5.0)
@@ -165,6 +166,23 @@ async def test_a_worker_that_falls_silent_is_an_alert_until_it_is_back_or_stops(
     alerting.clock.time += timedelta(seconds=FORGET_SECONDS)
     await seconds(70)
     assert not alerting.alerts.raised, "after an hour it is forgotten"
+
+
+async def test_a_training_run_that_no_runner_takes_is_an_alert_until_one_does(alerting: Alerting) -> None:
+    """By the default policy, though nobody asks the model anything."""
+    await alerting.do(request("run-1"), request("run-2"))
+    asked = alerting.stage.registry.state(MODEL).runs["run-1"].requested_at
+    assert asked is not None
+    alerting.clock.time = asked
+    await alerting.seconds(5)
+    assert not alerting.alerts.raised
+    alerting.clock.time += timedelta(seconds=600)
+    await alerting.seconds(2)
+    (alert,) = alerting.alerts.raised.values()
+    assert (alert.rule.name, alert.count, alert.value > 600.0) == ("waiting-run", 2, True)
+    await alerting.do(claim("run-1"), cancel("run-2"))
+    await alerting.seconds(10)
+    assert (alerting.alerts.ended[-1].cause, alerting.alerts.raised) == ("recovered", {})
 
 
 async def test_errors_raise_an_alert_that_clears_when_they_are_over(alerting: Alerting) -> None:

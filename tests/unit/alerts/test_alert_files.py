@@ -111,6 +111,7 @@ def test_rules_are_added_and_removed() -> None:
         "input-drift",
         "standstill",
         "silent-worker",
+        "waiting-run",
         "latency-ms",
     ]
     with pytest.raises(typer.BadParameter, match="no rule 'lagg'; there is error-rate, lag, input-drift"):

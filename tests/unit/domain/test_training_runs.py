@@ -138,6 +138,15 @@ def test_a_silent_run_is_asked_for_again_as_often_as_was_asked() -> None:
     assert len(story.send(fail_training("run-1~3", cause="silent"))) == 1
 
 
+def test_a_run_that_no_runner_takes_is_failed_and_not_asked_for_again_and_one_that_is_taken_is_not() -> None:
+    story = Story(request(retries=2))
+    (failed,) = story.send(fail_training(cause="unclaimed"))
+    assert isinstance(failed, TrainingFailed)
+    assert story.refused(claim()).code == "illegal-step"
+    taken = Story(request(), claim())
+    assert taken.refused(fail_training(cause="unclaimed")).code == "conflict"
+
+
 @pytest.mark.parametrize("cause", ["bad-data", "timed-out", "over-limit", "not-possible", "no-artifact", "bad-output"])
 def test_what_would_go_wrong_again_is_not_asked_for_again(cause: Any) -> None:
     assert len(Story(request(retries=2), claim()).send(fail_training(cause=cause))) == 1

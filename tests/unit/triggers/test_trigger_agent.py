@@ -105,6 +105,24 @@ def by(**parts: Any) -> TrainingPolicy:
     return replace(POLICY, **parts)
 
 
+async def test_a_run_that_no_runner_takes_keeps_the_triggers_no_longer_than_the_policy_says(stage: Triggering) -> None:
+    other = await stage.new_agent()
+    await stage.do(set_training_policy(by(unclaimed_seconds_max=3_600.0, cooldown_seconds=0.0, retries=2)), fire())
+    (run,) = stage.state.runs.values()
+    await stage.look(seconds=3_590)
+    assert stage.state.runs[run.run_id].status == "requested"
+    await stage.look(seconds=20)
+    await stage.look(other)
+    (ended,) = stage.state.runs.values()
+    assert (ended.status, (ended.detail or "").partition(":")[0]) == ("failed", "unclaimed")
+    assert f"trainer {POLICY.trainer!r}" in (ended.detail or "")
+    await stage.do(fire(slot="2", at=stage.clock.now()))
+    (taken,) = [each for each in stage.state.runs.values() if each.is_open]
+    await stage.do(claim(taken.run_id))
+    await stage.look(seconds=100_000)
+    assert stage.state.runs[taken.run_id].status == "claimed", "whoever took it tells how it goes"
+
+
 async def test_a_schedule_fires_once_whoever_looks_and_however_often(stage: Triggering) -> None:
     other = await stage.new_agent()
     await stage.do(set_training_policy(by(schedule=NIGHTLY)))
