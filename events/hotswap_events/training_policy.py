@@ -6,7 +6,7 @@ The same words in events, commands, HTTP bodies and policy files. Times of day a
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hotswap_events.rollout_strategy import MetricName
 from hotswap_events.training import AfterTraining, Datasets, Parameters, Retries, RunSeconds, TrainerName
@@ -14,6 +14,7 @@ from hotswap_events.training import AfterTraining, Datasets, Parameters, Retries
 FREEZE_WINDOWS_MAX = 32
 RUNS_PER_DAY_MAX = 288
 UNCLAIMED_SECONDS_MIN = 10.0
+UNCLAIMED_SECONDS_DEFAULT = 86_400.0
 COOLDOWN_SECONDS_MAX = 31 * 86_400.0
 ROWS_MAX = 10**9
 WINDOW_SECONDS_MAX = 86_400.0
@@ -116,5 +117,12 @@ class TrainingPolicy(Struct, frozen=True, kw_only=True):
     """How often a run is asked for again when its runner falls silent, crashes, or cannot store the artifact."""
     seconds_max: RunSeconds | None = None
     """For how long a run may go on; None: as long as the runner lets it."""
-    unclaimed_seconds_max: Annotated[float, Meta(ge=UNCLAIMED_SECONDS_MIN, le=COOLDOWN_SECONDS_MAX)] = 86_400.0
-    """A run of the model that no runner takes for so long is failed, so that it keeps no trigger for ever."""
+    unclaimed_seconds_max: Annotated[float, Meta(ge=UNCLAIMED_SECONDS_MIN, le=COOLDOWN_SECONDS_MAX)] | UnsetType = UNSET
+    """A run of the model that no runner takes for so long is failed, so that it keeps no trigger for ever; absent: for
+    86,400 seconds."""
+
+    @property
+    def waits_seconds_max(self) -> float:
+        """For how long a run may wait for a runner."""
+        found = self.unclaimed_seconds_max
+        return UNCLAIMED_SECONDS_DEFAULT if isinstance(found, UnsetType) else found

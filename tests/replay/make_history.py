@@ -36,7 +36,7 @@ from tests.replay.replayed_state import replayed_state
 from tests.replay.rollout_history import rollouts
 from tests.replay.serving_history import circuits
 from tests.replay.tag_history import tags
-from tests.replay.training_history import training
+from tests.replay.training_history import training, unclaimed
 from tests.replay.trial_history import trials
 from tests.replay.trigger_history import triggers
 from tests.replay.validation_set_history import validation_sets
@@ -202,6 +202,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("datasets", datasets),
     ("training", training),
     ("triggers", triggers),
+    ("unclaimed-runs", unclaimed),
 )
 """File name → what is written into it. A scenario that was written once is never changed; a new one gets a line."""
 

@@ -2,10 +2,13 @@
 
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from hotswap_events.commands import AnyCommand
 from hotswap_events.training import AskedAsRepeat
 from tests.support.samples.registry import artifact_of, fail_training, register, start_training
 from tests.support.samples.training import BY_DRIFT, CANARY, DATASET, cancel, claim, request
+from tests.support.samples.triggers import POLICY, set_training_policy
 
 
 class Sender(Protocol):
@@ -29,6 +32,15 @@ async def training(writers: Sender) -> None:
         fail_training("run-2~2", cause="bad-output"),
         request("run-3", after="shadow", cause=AskedAsRepeat(run_id="run-1"), reason="to compare"),
         cancel("run-3", reason="the data were wrong"),
-        request("run-4"),
-        fail_training("run-4", cause="unclaimed"),
+    )
+
+
+async def unclaimed(writers: Sender) -> None:
+    """A policy says how long a run may wait for a runner; one that waited longer is failed, another one is taken."""
+    await writers.send(
+        set_training_policy(replace(POLICY, unclaimed_seconds_max=60.0)),
+        request("run-1"),
+        fail_training("run-1", cause="unclaimed", reason="no runner took it within 60 s"),
+        request("run-2"),
+        claim("run-2"),
     )

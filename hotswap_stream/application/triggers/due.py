@@ -85,7 +85,7 @@ def unclaimed_run(state: ModelState, now: datetime) -> FailTraining | None:
             continue
         # Where a clock was set back, nothing waits longer for it.
         waited = abs((now - run.requested_at).total_seconds())
-        if waited > policy.unclaimed_seconds_max:
+        if waited > policy.waits_seconds_max:
             return FailTraining(
                 command_id=own_id(f"training:{run.run_id}:unclaimed"),
                 actor=TRAINING_ACTOR,
@@ -93,7 +93,7 @@ def unclaimed_run(state: ModelState, now: datetime) -> FailTraining | None:
                 correlation_id=run.run_id,
                 run_id=run.run_id,
                 cause="unclaimed",
-                detail=f"no runner took it within {policy.unclaimed_seconds_max:g} s; is there one with trainer "
+                detail=f"no runner took it within {policy.waits_seconds_max:g} s; is there one with trainer "
                 f"{run.request.trainer!r}? `hotswap-stream trainers --show` lists those of a machine",
             )
     return None
