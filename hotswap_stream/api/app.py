@@ -72,6 +72,7 @@ from hotswap_stream.api.rollouts.rollouts import RolloutCommands, RolloutControl
 from hotswap_stream.api.runtime import ApiRuntime, provide_runtime
 from hotswap_stream.api.services import INFER_BYTES_MAX, REQUEST_BYTES_MAX, ApiServices
 from hotswap_stream.api.serving import ServingCommands, ServingPolicyController, get_serving
+from hotswap_stream.api.training.comparing import TrainingComparisons
 from hotswap_stream.api.training.evaluating import evaluate_version
 from hotswap_stream.api.training.requests import TrainingRequests
 from hotswap_stream.api.training.runs import TrainingRunController, get_training_runs
@@ -123,6 +124,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     WebhookController,
     give_feedback,
     TrainingRunController,
+    TrainingComparisons,
     get_training_runs,
     TrainingRequests,
     get_triggers,

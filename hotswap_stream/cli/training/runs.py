@@ -8,10 +8,12 @@ import typer
 from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.terminal.commanding import CommandToSend, Fields, sends_command
 from hotswap_stream.cli.terminal.completion import complete_models
+from hotswap_stream.cli.terminal.drawing import PlotFile, draw
 from hotswap_stream.cli.terminal.options import AsJson, ModelArgument
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
 from hotswap_stream.cli.terminal.running import run_on_plane
+from hotswap_stream.cli.training.comparing import compare
 from hotswap_stream.cli.training.following import followed
 from hotswap_stream.cli.training.run_files import files
 
@@ -34,6 +36,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("cancel")(cancel)
     group.command("follow")(follow)
     group.command("files")(files)
+    group.command("compare")(compare)
     app.add_typer(group, name="runs")
 
 
@@ -150,11 +153,17 @@ def show(
     model: ModelArgument,
     run: RunArgument,
     plot: Annotated[bool, typer.Option("--plot", help="Show the figures of its epochs as curves, too.")] = False,
+    svg: PlotFile = None,
     log: Annotated[bool, typer.Option("--log", help="Show the end of its trainer's log, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show one training run: who asked for what, who does it, and what came of it."""
     found = ask(questions.run(model, run), as_of=None, as_json=as_json)
+    progress = run_on_plane(lambda plane: plane.training_progress(found)) if plot or log or svg is not None else None
+    if svg is not None:
+        from hotswap_stream.application.training.comparison import run_svg
+
+        draw(run_svg(found, progress), svg)
     if as_json:
         print_json(found, named_by=("run_id",))
         return
@@ -164,7 +173,6 @@ def show(
     from hotswap_stream.application.descriptions.text import printable
     from hotswap_stream.cli.training.curves import print_curves
 
-    progress = run_on_plane(lambda plane: plane.training_progress(found))
     if plot:
         typer.echo()
         print_curves(progress)

@@ -263,6 +263,16 @@ async def test_how_far_training_runs_are(new_log: NewLog, tmp_path: Path) -> Non
         assert (answer.status_code, answer.content) == (200, b"<script>")
         assert answer.headers["content-type"] == "application/octet-stream"
         assert answer.headers["content-disposition"] == 'attachment; filename="plot.html"'
+        await stage.client.post(f"/api/models/{MODEL}/training-requests", json={"trainer": "als", "run_id": "run-2"})
+        both = await stage.client.get(f"/api/models/{MODEL}/training-comparison?runs=run-1,run-2")
+        assert [run["run_id"] for run in both.json()["runs"]] == ["run-1", "run-2"]
+        drawn = [f"{runs}/curves.svg", f"/api/models/{MODEL}/training-comparison.svg?runs=run-1,run-2"]
+        for path in drawn:
+            picture = await stage.client.get(path)
+            assert picture.headers["content-type"].startswith("image/svg+xml"), picture.text
+        for wrong, status in (("run-1", 422), ("run-1,run-9", 404), ("", 422)):
+            answer = await stage.client.get(f"/api/models/{MODEL}/training-comparison?runs={wrong}")
+            assert answer.status_code == status, answer.text
         for name in ("other", "plot.html%0A", "..%2Fplot.html"):
             assert (await stage.client.get(f"{runs}/files/{name}")).status_code == 404
 
