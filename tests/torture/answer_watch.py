@@ -47,9 +47,9 @@ class AnswerWatch:
         self._thread.join()
         self._consumer.close()
 
-    def grow(self) -> None:
-        """Read twice as many partitions from here on."""
-        new = range(len(self.answered), 2 * len(self.answered))
+    def grow(self, partitions: int) -> None:
+        """Read as many partitions from here on."""
+        new = range(len(self.answered), partitions)
         self._rules += [AnswerRule(partition, self._tags) for partition in new]
         self.answered += [0] * len(new)
         self._new.put([TopicPartition(self._topic, partition, 0) for partition in new])

@@ -52,6 +52,8 @@ class Verdict(Struct, kw_only=True):
     """Between two valid answers in one partition."""
     answer_ms: dict[str, int] = {}
     """From the request's record to its answer's."""
+    answer_ms_by_tenth: list[dict[str, int]] = []
+    """The same for each tenth of the time in which requests were made, in order."""
     seconds: float = 0.0
     """From the first request to the last answer."""
     checked_seconds: float = 0.0
@@ -70,7 +72,7 @@ def judge_topics(bootstrap_servers: str, prefix: str, run: RunFacts | None = Non
         dead = _dead_letters(reader, topics)
         request_topic, response_topic = topics.requests(MODEL), topics.responses(MODEL)
         partitions = range(reader.partition_count(request_topic))
-        answered, latencies, sent = [], [], []
+        answered, asked, latencies, sent = [], [], [], []
         for partition in partitions:
             requests = _requests(reader, request_topic, partition, findings)
             judge = PartitionJudge(requests, history, findings, tags)
@@ -86,7 +88,8 @@ def judge_topics(bootstrap_servers: str, prefix: str, run: RunFacts | None = Non
             there = judge.timestamps_ms[judge.timestamps_ms > 0]
             verdict.longest_partition_gap_ms = max(verdict.longest_partition_gap_ms, _longest_gap(there))
             answered.append(there)
-            latencies.append((judge.timestamps_ms - requests.timestamps_ms)[judge.timestamps_ms > 0])
+            asked.append(requests.timestamps_ms[judge.timestamps_ms > 0])
+            latencies.append(there - asked[-1])
             if requests.count and len(there):
                 took_ms = int(there.max() - requests.timestamps_ms[0])
                 verdict.seconds = max(verdict.seconds, round(took_ms / 1_000, 1))
@@ -96,6 +99,7 @@ def judge_topics(bootstrap_servers: str, prefix: str, run: RunFacts | None = Non
     verdict.swaps, verdict.rollbacks_by_fleet = history.swaps, history.rollbacks_by_fleet
     verdict.longest_gap_ms = _longest_gap(np.sort(np.concatenate(answered)))
     verdict.answer_ms = _percentiles(np.concatenate(latencies))
+    verdict.answer_ms_by_tenth = by_tenth(np.concatenate(asked), np.concatenate(latencies))
     if run is not None:
         _compare(run, sent, findings)
         verdict.faults = dict(sorted(Counter(fault.kind for fault in run.faults).items()))
@@ -167,6 +171,17 @@ def _answer(message: Message) -> AnswerRecord:
 
 def _longest_gap(timestamps_ms: npt.NDArray[np.int64]) -> int:
     return int(np.diff(timestamps_ms).max()) if len(timestamps_ms) > 1 else 0
+
+
+def by_tenth(
+    asked_ms: npt.NDArray[np.int64], latencies_ms: npt.NDArray[np.int64], parts: int = 10
+) -> list[dict[str, int]]:
+    """Return the percentiles of each tenth of the time from the first request to the last; none of one without any."""
+    if not len(asked_ms):
+        return []
+    edges = np.linspace(asked_ms.min(), asked_ms.max() + 1, parts + 1)
+    part_of = np.clip(np.searchsorted(edges, asked_ms, side="right") - 1, 0, parts - 1)
+    return [_percentiles(latencies_ms[part_of == part]) for part in range(parts)]
 
 
 def _percentiles(latencies_ms: npt.NDArray[np.int64]) -> dict[str, int]:

@@ -50,8 +50,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     agents_kills: int = 2
     api_kills: int = 2
     """With either of them at 0 both, no agents and no API run."""
-    growths: int = 2
-    """Times that the model's topics get twice as many partitions."""
+    growth_factors: tuple[int, ...] = (2, 4)
+    """One after the other, the model's topics get so many times as many partitions: 8, 16, 64."""
     damaged: int = 1
     """Damaged artifacts that are promoted."""
     stores_full: int = 1
@@ -71,7 +71,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         """Faults in all; swaps do not count, but a damaged artifact does."""
         workers = self.kills + self.pauses + 2 * self.removals
         brokers = self.broker_stops + self.broker_kills + self.brokers_away + self.disks_full + self.registry_leaders
-        others = self.agents_kills + self.api_kills + self.growths + self.damaged + self.stores_full
+        others = self.agents_kills + self.api_kills + len(self.growth_factors) + self.damaged + self.stores_full
         return workers + brokers + others
 
 
@@ -92,7 +92,7 @@ SHORT = Plan(
     registry_leaders=0,
     agents_kills=0,
     api_kills=0,
-    growths=1,
+    growth_factors=(2,),
     quiet_seconds=1.0,
 )
 """For the test run: some thirty seconds of requests on one broker that others use too."""
@@ -124,9 +124,10 @@ class ServantFault(Struct, frozen=True):
 
 
 class GrowthFault(Struct, frozen=True):
-    """The model's topics get twice as many partitions."""
+    """The model's topics get so many times as many partitions."""
 
     at_s: float
+    factor: int
 
 
 class Swap(Struct, frozen=True):
@@ -250,7 +251,8 @@ def _servant_faults(random: Random, plan: Plan) -> tuple[ServantFault, ...]:
 
 
 def _growths(random: Random, plan: Plan) -> tuple[GrowthFault, ...]:
-    return tuple(GrowthFault(round(at_s, 3)) for at_s in _moments(random, plan, plan.growths))
+    moments = _moments(random, plan, len(plan.growth_factors))
+    return tuple(GrowthFault(round(at_s, 3), factor) for at_s, factor in zip(moments, plan.growth_factors, strict=True))
 
 
 def _swaps(random: Random, plan: Plan) -> tuple[Swap, ...]:

@@ -1,7 +1,7 @@
 """`python -m tests.torture.produce …`: send requests at a steady pace until SIGTERM, then say how many.
 
 The first request of each partition goes at once; the others begin with SIGUSR1, when those were answered. With SIGUSR2
-the topic has twice as many partitions. Each line of
+the topic has more partitions. Each line of
 standard output is a JSON `Sent`; the last one has `done`. Exit code 1: a request was refused for good.
 """
 
@@ -73,15 +73,18 @@ class Load:
             turns[partition] += 1
 
     def grow(self) -> None:
-        """Send to twice as many partitions from here on."""
-        self.account.sent += [0] * len(self.account.sent)
-        self._turns = [0] * len(self.account.sent)
-        wanted, give_up_s = len(self.account.sent), time.monotonic() + FLUSH_S_MAX
-        while len(self._producer.list_topics(self._topic, timeout=FLUSH_S_MAX).topics[self._topic].partitions) < wanted:
+        """Send to all partitions from here on: there are more now."""
+        before, give_up_s = len(self.account.sent), time.monotonic() + FLUSH_S_MAX
+        while (found := self._partitions()) <= before:
             if time.monotonic() > give_up_s:
-                return self._fail(f"{self._topic} has not {wanted} partitions")
+                return self._fail(f"{self._topic} has no more than {before} partitions")
             self.poll(TICK_S)
+        self.account.sent += [0] * (found - before)
+        self._turns = [0] * found
         return None
+
+    def _partitions(self) -> int:
+        return len(self._producer.list_topics(self._topic, timeout=FLUSH_S_MAX).topics[self._topic].partitions)
 
     def poll(self, seconds: float) -> None:
         """Give the client time to call back."""

@@ -48,11 +48,10 @@ class RequestLoad:
         """Send the others at the planned pace; when the first were answered."""
         self._signal(signal.SIGUSR1)
 
-    async def grow(self) -> None:
-        """Send to twice as many partitions; the topic has them. Return when it is so. LoadFailedError."""
-        wanted = 2 * len(self.account.sent)
+    async def grow(self, partitions: int) -> None:
+        """Send to as many partitions; the topic has them. Return when it is so. LoadFailedError."""
         self._signal(signal.SIGUSR2)
-        while len(self.account.sent) < wanted:
+        while len(self.account.sent) < partitions:
             self.check()
             await asyncio.sleep(0.1)
 

@@ -162,8 +162,8 @@ class Torture:
         await self._servants.kill(name)
         self._done(began, fault.kind, name, self._now() - began)
 
-    async def _growth(self, _fault: GrowthFault) -> None:
-        began, partitions = self._now(), 2 * len(self._watch.answered)
+    async def _growth(self, fault: GrowthFault) -> None:
+        began, partitions = self._now(), fault.factor * len(self._watch.answered)
         give_up_s = began + GROWTH_SECONDS_MAX
         while True:
             try:
@@ -173,8 +173,8 @@ class Torture:
                 if self._now() > give_up_s:
                     raise
                 await asyncio.sleep(_POLL_SECONDS)
-        self._watch.grow()
-        await self._load.grow()
+        self._watch.grow(partitions)
+        await self._load.grow(partitions)
         self._done(began, "grow", f"topics to {partitions} partitions", self._now() - began)
 
     async def _swap(self, swap: Swap) -> None:

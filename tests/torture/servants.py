@@ -1,10 +1,11 @@
-"""The agents and the API of a run: killed now and then, and looked at when all is over."""
+"""The agents and the API of a run, and others: killed now and then, and looked at when all is over."""
 
 import asyncio
 import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -23,13 +24,13 @@ _POLL_SECONDS = 0.2
 
 
 class Servants:
-    """Both under one supervisor. `close` ends them."""
+    """All under one supervisor. `close` ends them."""
 
-    def __init__(self, settings: Settings, log_folder: Path) -> None:
+    def __init__(self, settings: Settings, log_folder: Path, names: Sequence[str] = ("agents", "api")) -> None:
         self.kills = 0
         self._settings = settings
         port = pick_free_ports(1)[0]
-        self._url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{port}"
         environment = child_environment(msgspec.structs.replace(settings, api_port=port, api_open="loopback"))
         self._supervisor = Supervisor(
             [
@@ -40,7 +41,7 @@ class Servants:
                     log_file=log_folder / f"{name}.log",
                     restarts_per_minute_max=20,
                 )
-                for name in ("agents", "api")
+                for name in names
             ]
         )
 
@@ -69,7 +70,7 @@ class Servants:
         """What the API still says wrong of the model, and the agents have not published, after they were given time to
         catch up."""
         deadline = time.monotonic() + READY_SECONDS_MAX
-        async with httpx.AsyncClient(base_url=self._url, timeout=10.0) as http:
+        async with httpx.AsyncClient(base_url=self.url, timeout=10.0) as http:
             while True:
                 wrong = await _wrong(http, active_version, registry_offset)
                 published = await asyncio.to_thread(self._published)

@@ -43,7 +43,8 @@ _log = structlog.get_logger(__name__)
 class Operator:
     """A context manager; connects again when its registry cannot heal itself."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, model_name: str = MODEL) -> None:
+        self._model_name = model_name
         self.outcomes: Counter[str] = Counter()
         self._settings = settings
         self._store = bootstrap.artifact_store(settings)
@@ -61,40 +62,47 @@ class Operator:
 
     async def stand(self) -> tuple[str | None, int]:
         """The active version, and the offset of the last record that was folded."""
-        state = await self._state()
+        state = await self.state()
         return state.active_version, (await self._connected()).fold.next_offset - 1
 
     async def prepare(self, versions: int) -> None:
         """Register and validate so many versions and promote the first."""
         for _ in range(versions):
-            name = await self._register()
-            await self._do(
-                ValidateVersion(**self._meta(), model_version=name, validation_set="exact", figures={"accuracy": 1.0}),
+            name = await self.register()
+            await self.do(
+                ValidateVersion(**self.meta(), model_version=name, validation_set="exact", figures={"accuracy": 1.0}),
                 "validate",
             )
-        await self._do(PromoteVersion(**self._meta(), model_version="v1"), "promote")
+        await self.do(PromoteVersion(**self.meta(), model_version="v1"), "promote")
+
+    async def serve(self, content: bytes) -> str:
+        """Register an artifact of another kind and put it into production; the version's name."""
+        self._values += 1
+        name = await self._register_artifact(await self._store.put_artifact(content), self._values)
+        await self._switch(name, "serve")
+        return name
 
     async def swap(self, swap: Swap) -> str:
         """Do it; what became of it, in words. A step that no version may take by now is a switch instead."""
-        state = await self._state()
+        state = await self.state()
         inactive = [name for name in state.versions if name != state.active_version]
         if swap.kind == "damaged":
             return await self._damaged()
         if swap.kind == "full-store":
             return await self._full_store()
         if swap.kind == "register-and-switch":
-            return await self._switch(await self._register(), swap.kind)
+            return await self._switch(await self.register(), swap.kind)
         if swap.kind == "promote":
             legal = [name for name in inactive if "promote" in legal_steps(state, state.versions[name])]
             if legal:
-                command = PromoteVersion(**self._meta(), model_version=legal[swap.pick % len(legal)])
-                return (await self._do(command, swap.kind)).status
+                command = PromoteVersion(**self.meta(), model_version=legal[swap.pick % len(legal)])
+                return (await self.do(command, swap.kind)).status
         elif swap.kind == "roll-back" and state.former_version is not None:
-            return (await self._do(RollBack(**self._meta(), from_version=state.active_version), swap.kind)).status
+            return (await self.do(RollBack(**self.meta(), from_version=state.active_version), swap.kind)).status
         return await self._switch(inactive[swap.pick % len(inactive)], "switch")
 
     async def _switch(self, model_version: str, kind: str) -> str:
-        return (await self._do(SwitchVersion(**self._meta(), model_version=model_version), kind)).status
+        return (await self.do(SwitchVersion(**self.meta(), model_version=model_version), kind)).status
 
     async def _damaged(self) -> str:
         """Promote an artifact whose bytes are not those that were registered, and wait until the fleet is rid of it."""
@@ -104,9 +112,9 @@ class Operator:
         name = await self._register_artifact(facts, self._values)
         await self._switch(name, "damaged")
         started = time.monotonic()
-        while (await self._state()).active_version == name:
+        while (await self.state()).active_version == name:
             if time.monotonic() - started > FLEET_SECONDS_MAX:
-                await self._do(RollBack(**self._meta(), from_version=name), "roll-back-damaged")
+                await self.do(RollBack(**self.meta(), from_version=name), "roll-back-damaged")
                 return f"rolled back by the operator after {FLEET_SECONDS_MAX} s"
             await asyncio.sleep(_POLL_SECONDS)
         return f"rolled back by the fleet after {time.monotonic() - started:.1f} s"
@@ -117,10 +125,10 @@ class Operator:
         content = artifact(self._values)
         file = self._settings.home / "full-store.safetensors"
         await asyncio.to_thread(file.write_bytes, content)
-        before = len((await self._state()).versions)
+        before = len((await self.state()).versions)
         arguments = ["-m", "hotswap_stream.cli", "register", MODEL, str(file), "--actor", "torture"]
         code, said = await run_with_full_disk(arguments, child_environment(self._settings), len(content) // 2)
-        if code == 0 or len((await self._state()).versions) != before:
+        if code == 0 or len((await self.state()).versions) != before:
             return f"{WENT_WRONG}: exit code {code}, {said[-300:]!r}"
         if "Traceback" in said:
             return f"{WENT_WRONG}: refused without words, {said[-300:]!r}"
@@ -133,16 +141,17 @@ class Operator:
         content[-1] ^= 0xFF
         await asyncio.to_thread(path.write_bytes, bytes(content))
 
-    async def _register(self) -> str:
+    async def register(self) -> str:
+        """Register one more version; its name."""
         self._values += 1
         return await self._register_artifact(await self._store.put_artifact(artifact(self._values)), self._values)
 
     async def _register_artifact(self, facts: ArtifactFacts, value: int) -> str:
         # Named, so that the answer to a command that was tried twice is not needed to know the name.
         name = f"v{value}"
-        await self._do(
+        await self.do(
             RegisterVersion(
-                **self._meta(),
+                **self.meta(),
                 model_version=name,
                 artifact=facts,
                 provenance=Provenance(origin="imported", created_by="torture"),
@@ -152,11 +161,17 @@ class Operator:
         )
         return name
 
-    def _meta(self) -> dict[str, Any]:
+    def meta(self) -> dict[str, Any]:
+        """What every command carries."""
         self._commands += 1
-        return {"command_id": f"torture-{self._commands}", "actor": "torture", "model_name": MODEL}
+        return {
+            "command_id": f"{self._model_name}-{self._commands}",
+            "actor": "torture",
+            "model_name": self._model_name,
+        }
 
-    async def _do(self, command: AnyCommand, kind: str) -> CommandResult:
+    async def do(self, command: AnyCommand, kind: str) -> CommandResult:
+        """Have a command decided, again and again while the brokers fail it."""
         deadline = time.monotonic() + RETRY_SECONDS_MAX
         while True:
             try:
@@ -170,13 +185,14 @@ class Operator:
                 self.outcomes[f"{kind} {result.status}"] += 1
                 return result
 
-    async def _state(self) -> ModelState:
+    async def state(self) -> ModelState:
+        """What the log says of the model now."""
         deadline = time.monotonic() + RETRY_SECONDS_MAX
         while True:
             try:
                 registry = await self._connected()
                 await registry.catch_up()
-                return registry.state(MODEL)
+                return registry.state(self._model_name)
             except HotswapError as error:
                 if not error.retriable or time.monotonic() > deadline:
                     raise

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,7 +25,8 @@ class WorkerGoneError(RuntimeError):
 class Workers:
     """Each under a supervisor of its own, which starts it again when it was killed. `close` ends all."""
 
-    def __init__(self, settings: Settings, log_folder: Path) -> None:
+    def __init__(self, settings: Settings, log_folder: Path, model_names: Sequence[str] = (MODEL,)) -> None:
+        self._model_names = model_names
         self.kills = 0
         self.slowest_removal_s = 0.0
         self.forced_removals = 0
@@ -51,7 +53,7 @@ class Workers:
             await self._removals.pop(name)
         spec = ProcessSpec(
             name=name,
-            argv=[sys.executable, "-m", "hotswap_stream.cli", "worker", "--name", name, "--model", MODEL],
+            argv=[sys.executable, "-m", "hotswap_stream.cli", "worker", "--name", name, *self._models()],
             env=self._env,
             log_file=self._log_folder / f"{name}.log",
             stop_seconds_max=_STOP_SECONDS_MAX,
@@ -95,6 +97,9 @@ class Workers:
         for supervisor in self._supervisors.values():
             self._restarts += sum(status.restarts for status in supervisor.statuses())
         self._supervisors.clear()
+
+    def _models(self) -> list[str]:
+        return [word for model_name in self._model_names for word in ("--model", model_name)]
 
     async def _remove(self, name: str) -> None:
         supervisor, started = self._supervisors[name], time.monotonic()

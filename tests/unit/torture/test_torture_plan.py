@@ -47,6 +47,7 @@ def test_the_long_run_is_what_it_claims_to_be() -> None:
             "agents-kill": 2,
             "api-kill": 2,
         }
+        assert [growth.factor for growth in steps.growths] == [2, 4], "8, 16, 64 partitions"
         assert steps.broker_faults[-1].kind == "broker-away"
         assert steps.broker_faults[-1].seconds == 180
         assert sum(swap.kind == "damaged" for swap in steps.swaps) == 1
