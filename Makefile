@@ -12,7 +12,7 @@ JOBS ?= $(shell echo $$(($(CORES) < 7 ? $(CORES) + 2 : 8)))
 # Every process of ours that a test starts would compile the whole product again where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo page check fmt test coverage lint types bench torture hostile browser schemas clean
+.PHONY: help demo page check fmt test coverage lint types bench torture soak hostile browser schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make lint    ruff, mypy, import rules"
 	@echo "make bench   run the benchmarks (ONLY=name for one); results in build/bench.json"
 	@echo "make torture every request answered once through kills, zombies, broker restarts and swaps (SEED=n repeats a run)"
+	@echo "make soak    half an hour under load, swaps, rollouts, training: nothing may grow or slow (MINUTES=n)"
 	@echo "make hostile whatever is written into any topic, the next good record is handled (SEED=n repeats a run)"
 	@echo "make browser the page in a real browser: every case, and the pictures of the documentation"
 	@echo "make schemas write schemas/ and docs/reference/ anew from the code"
@@ -91,6 +92,9 @@ bench: $(INSTALLED_DEV)
 
 torture: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+soak: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 hostile: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.hostile $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -23,7 +23,7 @@ MODULES_MAX_OF_THE_LANGUAGE = 44
 
 TIERS = ("unit", "property", "contract", "integration", "fault")
 """Folders of tests that have rooms of the product's names."""
-ROOMS_OF_TESTS_ALONE = {"docs", "events", "page", "settings", "torture"}
+ROOMS_OF_TESTS_ALONE = {"docs", "events", "page", "settings", "soak", "torture"}
 
 Imports = Mapping[str, Iterable[str]]
 
