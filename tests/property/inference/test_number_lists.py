@@ -13,8 +13,8 @@ from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Tens
 from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.batches.batches import RefusedRequest
 from hotswap_stream.workers.inference.batches.grouping import group_requests
-from hotswap_stream.workers.inference.requests import tensors
-from hotswap_stream.workers.inference.requests.number_lists import pack_numbers
+from hotswap_stream.workers.inference.requests import number_lists, tensors
+from hotswap_stream.workers.inference.requests.number_lists import pack_numbers, packed_at_once
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.requests import Request
 from hotswap_stream.workers.inference.requests.tensors import NUMPY_DTYPES, WrongInputError, read_tensor
@@ -66,7 +66,7 @@ lists = of_one_kind.flatmap(lambda kind: st.lists(kind, max_size=SIZE_MAX)) | st
 )
 
 
-def _read(datatype: Datatype, data: list[Any], size: int, allow_non_finite: bool) -> tuple[bytes, str] | str:
+def _read(datatype: Datatype, data: list[Any] | bytes, size: int, allow_non_finite: bool) -> tuple[bytes, str] | str:
     spec = TensorSpec(name="x", datatype=datatype, shape=(-1, size))
     tensor = InferTensor(name="x", shape=[1, size], datatype=datatype, data=data)
     try:
@@ -98,6 +98,41 @@ def test_a_list_is_read_as_numpy_reads_it(
         patch.setattr(tensors, "pack_numbers", lambda *_: None)
         wanted = _read(datatype, data, size, allow_non_finite)
     assert found == wanted
+
+
+@given(st.sampled_from(DATATYPES), lists, st.integers(-1, 1), st.booleans())
+@example("FP32", [2**62 + 2**38 + 1], 0, False)
+@example("FP64", [2.0**53, 1.0], 0, False)
+@example("FP32", [1e39], 0, True)
+@example("FP32", [float("inf")], 0, True)
+@example("FP32", [float("nan")], 0, False)
+@example("FP32", [[1.0]], 0, False)
+@example("UINT8", [256], 0, False)
+def test_a_list_that_is_packed_at_once_says_what_it_said(
+    datatype: Datatype, data: list[Any], more: int, allow_non_finite: bool
+) -> None:
+    size = max(1, len(data) + more)
+    tensor = InferTensor(name="x", shape=[1, size], datatype=datatype, data=data)
+    request = InferRequest(inputs=[tensor], id="1", parameters={"a": 1})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(number_lists, "PACKED_AT_ONCE_MIN", 1)
+        packed = packed_at_once(request)
+    assert (packed.id, packed.parameters) == (request.id, request.parameters)
+    [found] = packed.inputs
+    assert (found.name, found.shape, found.datatype) == (tensor.name, tensor.shape, tensor.datatype)
+    assert _read(datatype, found.data, size, allow_non_finite) == _read(datatype, data, size, allow_non_finite)
+
+
+def test_long_lists_are_packed_at_once_and_short_ones_and_bytes_are_left() -> None:
+    def packed(size: int, data: list[Any] | bytes) -> type:
+        tensor = InferTensor(name="x", shape=[1, size], datatype="FP32", data=data)
+        return type(packed_at_once(InferRequest(inputs=[tensor])).inputs[0].data)
+
+    assert packed(784, [0.5] * 784) is bytes
+    assert packed(4, [0.5] * 4) is list
+    assert packed(784, [0.5] * 783) is list, "what is wrong is told in terms of the list"
+    assert packed(784, [0.5] * 783 + ["1"]) is list
+    assert packed(4, b"\0" * 16) is bytes
 
 
 @pytest.mark.parametrize("datatype", ["FP32", "FP64", "INT32", "UINT8"])

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from hotswap_events.inference import ErrorCode, InferRequest
 from hotswap_stream.application.inference.extensions import refused_parameter
 from hotswap_stream.workers.inference.requests.headers import RequestHeaders, WrongHeaderError, read_headers
+from hotswap_stream.workers.inference.requests.number_lists import packed_at_once
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 
 _json = msgspec.json.Decoder(InferRequest)
@@ -66,7 +67,7 @@ def read_request(
         return Unreadable(record, "request-unreadable", f"not an inference request: {error}", request_id, headers)
     if body.parameters and (wrong := refused_parameter(body.parameters)):
         return Unreadable(record, "wrong-input", wrong, body.id, headers)
-    return Request(record, body, raw, headers)
+    return Request(record, body if raw else packed_at_once(body), raw, headers)
 
 
 def _id_of(value: bytes) -> str | None:
