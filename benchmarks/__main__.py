@@ -26,6 +26,7 @@ BENCHMARKS = (
     "good_rollout",
     "http_predict",
     "request_latency",
+    "latency_under_load",
     "ffnn_stream",
     "cnn_stream",
     "json_stream",

@@ -92,18 +92,18 @@ async def leave_where_others_are(client_options: Mapping[str, Any], prefix: str,
         for broker in client.cluster.brokers():
             # A broker tells of those groups alone that it coordinates
             listed = await client.send(broker.nodeId, ListGroupsRequest(), group=ConnectionGroup.COORDINATION)
-            groups = [group for group, *_ in listed.groups if group.startswith(prefix)]
-            if not groups:
-                continue
-            told = await client.send(broker.nodeId, DescribeGroupsRequest(groups), group=ConnectionGroup.COORDINATION)
-            for code, group, _state, _type, _protocol, members, *_ in told.groups:
-                own = [member for member, client_id, *_ in members if client_id == instance]
-                if code or len(own) != 1 or len(members) == 1:
+            for group in [str(group) for group, *_ in listed.groups if group.startswith(prefix)]:
+                # One at a time: aiokafka reads an answer about several by a form that ends too soon
+                request = DescribeGroupsRequest([group])
+                told = await client.send(broker.nodeId, request, group=ConnectionGroup.COORDINATION)
+                members = [(member, client_id) for each in told.groups for member, client_id, *_ in each[5]]
+                own = [str(member) for member, client_id in members if client_id == instance]
+                if len(own) != 1 or len(members) == 1:
                     continue
-                request = _LeaveGroup(group, instance, str(own[0]))
-                response = await client.send(broker.nodeId, request, group=ConnectionGroup.COORDINATION)
+                leave = _LeaveGroup(group, instance, own[0])
+                response = await client.send(broker.nodeId, leave, group=ConnectionGroup.COORDINATION)
                 if not any([response.error_code, *(code for _, _, code in response.members)]):
-                    left.append(str(group))
+                    left.append(group)
     except KafkaError as error:
         _log.warning("group_not_left", group=f"{prefix}*", instance=instance, error=repr(error))
     finally:

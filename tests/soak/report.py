@@ -10,6 +10,8 @@ TENTH_RATIO_MAX = 1.2
 TENTH_SECONDS_MIN = 60.0
 """In shorter tenths a killed worker's gap is more than a hundredth of the requests: their p99 says nothing."""
 BYTES_A_REQUEST_RATIO_MAX = 1.2
+NOT_JUDGED = ("broker", "memory")
+"""A JVM takes memory up to the limit of its heap before it looks for what can be given back."""
 _MIB = 1024**2
 
 
@@ -60,7 +62,7 @@ class SoakReport(Struct, kw_only=True):
         found = [judged(each, self.plan.warm_up_seconds) for each in self.series]
         self.flatness = [each for each in found if each is not None]
         for each in self.flatness:
-            if not each.flat:
+            if not each.flat and (each.process, each.measure) != NOT_JUDGED:
                 self._problem("grows", in_words(each))
         self._judge_tenths()
         self._judge_broker()

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import PauseStep, ProgressiveStrategy, SetWeightStep
+from hotswap_events.rollout_strategy import PauseStep, ProgressiveStrategy, RolloutPolicy, SetWeightStep
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
 from hotswap_stream.application.processes.tether import tethered
@@ -95,6 +95,7 @@ class Soak:
             await self._load.start()
             if not await self._answered([1] * self._plan.partitions, FIRST_ANSWERS_SECONDS_MAX):
                 raise NothingAnsweredError(f"the workers answer nothing; their logs are in {self._settings.home}")
+            await self._train(Step(0.0, "train"))  # the topics of a model that is new are no growth
             client = await stack.enter_async_context(TopicClient(self._servers, prefix=self._settings.topic_prefix))
             askers = Askers(client, self._plan, self._findings)
             self._load.begin()
@@ -177,6 +178,7 @@ class Soak:
                 **rolled.meta(),
                 strategy=ProgressiveStrategy(steps=_ROLLOUT_STEPS),
                 candidates=(candidate,),
+                policy=RolloutPolicy(promote_on_operational=True),
                 forced=True,
             ),
             "rollout",

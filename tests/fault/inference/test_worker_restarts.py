@@ -16,6 +16,7 @@ from tests.support.stages.workers import running_worker
 from tests.torture.topic_reading import TopicReader
 
 WORKERS = ("w1", "w2", "w3")
+OTHER = "other"
 
 
 @pytest.fixture
@@ -23,13 +24,13 @@ def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
     return stage_settings(kafka, topic_prefix, tmp_path)
 
 
-def member(settings: Settings, name: str) -> Consumer:
-    """A static member of the model's group, as a worker is one."""
+def member(settings: Settings, name: str, model_name: str = MODEL) -> Consumer:
+    """A static member of a model's group, as a worker is one."""
     topics = bootstrap.topics(settings)
     consumer = Consumer(
         {
             "bootstrap.servers": settings.kafka_bootstrap_servers,
-            "group.id": topics.workers_group(MODEL),
+            "group.id": topics.workers_group(model_name),
             "group.instance.id": name,
             "client.id": name,
             "session.timeout.ms": 120_000,  # whoever is gone sooner was put out
@@ -38,13 +39,13 @@ def member(settings: Settings, name: str) -> Consumer:
             "partition.assignment.strategy": "range",
         }
     )
-    consumer.subscribe([topics.requests(MODEL)])
+    consumer.subscribe([topics.requests(model_name)])
     return consumer
 
 
-async def members(settings: Settings) -> dict[str, str]:
+async def members(settings: Settings, model_name: str = MODEL) -> dict[str, str]:
     """Name → member id of those who are in the group."""
-    group = bootstrap.topics(settings).workers_group(MODEL)
+    group = bootstrap.topics(settings).workers_group(model_name)
     admin = AdminClient({"bootstrap.servers": str(settings.kafka_bootstrap_servers)})
     described = await asyncio.wrap_future(admin.describe_consumer_groups([group])[group])
     return {each.group_instance_id: each.member_id for each in described.members}
@@ -63,27 +64,36 @@ async def until_shared(*consumers: Consumer) -> None:
 
 async def test_what_a_dead_worker_had_goes_to_others_when_it_is_started_again(settings: Settings) -> None:
     await bootstrap.ensure_control_topics(settings)
-    await bootstrap.model_topics_creator(settings)(MODEL)
+    for model_name in (MODEL, OTHER):
+        await bootstrap.model_topics_creator(settings)(model_name)
     living, dead = member(settings, "w1"), member(settings, "w2")
+    other_living, other_dead = member(settings, "w1", OTHER), member(settings, "w2", OTHER)
     try:
         await until_shared(living, dead)
-        await asyncio.to_thread(dead.close)  # a static member does not leave
-        assert set(await members(settings)) == {"w1", "w2"}
+        await until_shared(other_living, other_dead)
+        for each in (dead, other_dead):
+            await asyncio.to_thread(each.close)  # a static member does not leave
+        for model_name in (MODEL, OTHER):
+            assert set(await members(settings, model_name)) == {"w1", "w2"}
         await bootstrap.put_out_former_self(settings, "w3")
         assert set(await members(settings)) == {"w1", "w2"}, "only its own name"
         await bootstrap.put_out_former_self(settings, "w2")
         await until_shared(living)
-        assert set(await members(settings)) == {"w1"}
+        await until_shared(other_living)
+        for model_name in (MODEL, OTHER):
+            assert set(await members(settings, model_name)) == {"w1"}
         fleet = bootstrap.topics(settings).fleet
         with TopicReader(str(settings.kafka_bootstrap_servers)) as reader:
-            (goodbye,) = reader.records(fleet, 0, reader.end_offset(fleet, 0))
-        assert (goodbye.key(), goodbye.value()) == (f"w2/{MODEL}".encode(), None)
+            goodbyes = list(reader.records(fleet, 0, reader.end_offset(fleet, 0)))
+        assert {each.key() for each in goodbyes} == {f"w2/{name}".encode() for name in (MODEL, OTHER)}
+        assert {each.value() for each in goodbyes} == {None}
 
         alone = await members(settings)
         await bootstrap.put_out_former_self(settings, "w1")
         assert await members(settings) == alone, "nobody would answer in its place"
     finally:
-        await asyncio.to_thread(living.close)
+        for each in (living, other_living):
+            await asyncio.to_thread(each.close)
 
 
 async def test_a_fleet_is_restarted_one_by_one_and_every_request_is_answered_once_and_in_order(
