@@ -122,22 +122,21 @@ class Soak:
         return report
 
     async def _under_load(self, askers: Askers) -> None:
-        """Everything side by side until the time is over and the last changes are made."""
+        """Everything side by side until the time is over. A change that is under way then is cut off."""
         always = [asyncio.create_task(each) for each in (askers.ask_all(), self._look(), self._use_api())]
         lanes = [
             asyncio.create_task(self._lane(steps_of(self._plan, self._seed, "kill", "remove", "add"), self._worker)),
             asyncio.create_task(self._lane(steps_of(self._plan, self._seed, "swap"), self._swap)),
             asyncio.create_task(self._lane(steps_of(self._plan, self._seed, "rollout"), self._roll_out)),
             asyncio.create_task(self._lane(steps_of(self._plan, self._seed, "train"), self._train)),
-            asyncio.create_task(asyncio.sleep(self._plan.seconds)),
         ]
         try:
-            waiting: set[asyncio.Task[None]] = set(lanes)
-            while waiting:
-                done, _ = await asyncio.wait({*waiting, *always}, return_when=asyncio.FIRST_COMPLETED)
+            running: set[asyncio.Task[None]] = {*always, *lanes}
+            while (left := self._plan.seconds - self._now()) > 0:
+                done, _ = await asyncio.wait(running, timeout=min(left, 1.0), return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
-                waiting -= done
+                running -= done
                 self._load.check()
         finally:
             for task in (*always, *lanes):

@@ -59,10 +59,11 @@ class Samples:
                 role = role_of(process.cmdline())
                 if role is None:
                     continue
-                # What would be free without it: what it shares with others is theirs as well.
+                # What would be free without it: what it shares with others is theirs as well. A broker's connections
+                # are its clients', which come and go.
                 found: dict[Measure, float] = {
                     "memory": process.memory_full_info().uss,
-                    "descriptors": process.num_fds(),
+                    "descriptors": len(process.open_files()) if role == "broker" else process.num_fds(),
                     "threads": process.num_threads(),
                 }
             except (psutil.Error, OSError):  # it has just ended, or has not begun
