@@ -23,6 +23,8 @@ from hotswap_stream.client import AsyncRegistryClient, RefusedError, RegistryCli
 ROOT = Path(__file__).parents[2]
 START_SECONDS_MAX = 120.0
 WAIT_SECONDS_MAX = 240.0
+ASKING_SECONDS_MAX = 240.0
+"""A version is registered when it was tried, and its graph was made, in processes of their own."""
 STOP_SECONDS_MAX = 60.0
 LOOK_SECONDS = 0.2
 AT_ONCE = 32
@@ -53,8 +55,9 @@ class Stage:
         self.url = url
         self.key = key
         """The API key, where one is needed."""
-        self.client = RegistryClient(url, key, timeout_s=60.0)
-        self.http = httpx.Client(base_url=url, headers={} if key is None else {"X-API-Key": key}, timeout=60.0)
+        self.client = RegistryClient(url, key, timeout_s=ASKING_SECONDS_MAX)
+        headers = {} if key is None else {"X-API-Key": key}
+        self.http = httpx.Client(base_url=url, headers=headers, timeout=ASKING_SECONDS_MAX)
         self._environment = environment
 
     @property
@@ -126,7 +129,7 @@ class Stage:
 
     def without_key(self) -> httpx.Client:
         """Return a client that has no key."""
-        return httpx.Client(base_url=self.url, timeout=60.0)
+        return httpx.Client(base_url=self.url, timeout=ASKING_SECONDS_MAX)
 
     def ask(self, model_name: str, requests: Sequence[Mapping[str, Any]], keys: Sequence[str] | None = None) -> Answers:
         """Ask a model many times, some requests at once; each request is one row."""
@@ -186,7 +189,7 @@ class Stage:
         versions: list[str | None] = [None] * len(requests)
         places: list[Any] = [None] * len(requests)
 
-        async with AsyncRegistryClient(self.url, self.key, timeout_s=60.0) as client:
+        async with AsyncRegistryClient(self.url, self.key, timeout_s=ASKING_SECONDS_MAX) as client:
 
             async def one(number: int) -> None:
                 key = None if keys is None else keys[number]

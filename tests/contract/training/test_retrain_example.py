@@ -90,6 +90,8 @@ async def test_what_came_of_it_is_the_exit_code(stage: HttpStage, capsys: pytest
     await runner.fail(await runner.begin(), "bad-data")
     assert await bad == FAILED
     assert await (await retrained("factors=-1")) == REFUSED
+    assert await (await retrained("--dataset", "nobody-knows-it", "factors=8")) == REFUSED
+    assert "no dataset" in capsys.readouterr().err
     assert await (await retrained("--timeout", "0")) == TIMED_OUT
 
 

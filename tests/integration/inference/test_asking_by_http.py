@@ -285,6 +285,7 @@ async def test_the_registry_clients_ask_command_and_infer(served: Served) -> Non
         with RegistryClient(served.url) as client:
             with pytest.raises(RefusedError, match="v9"):
                 client.promote(MODEL, "v9")
+            assert client.reload(MODEL, "v1")["status"] == "unchanged"
             with pytest.raises(RefusedError, match="put it there first"):
                 client.register(MODEL, f"sha256:{'0' * 64}")
             return client.infer(MODEL, {"x": ROWS.tolist()}, outputs=["y"], id="b")
