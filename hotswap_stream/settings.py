@@ -266,6 +266,8 @@ class Settings(KafkaSettings, frozen=True, kw_only=True):
     """Whether exported torch programs from MLflow are opened, which can run any code of whoever logged them."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
+    otlp_url: str | None = None
+    """Where a collector takes traces by OTLP over HTTP, such as http://collector:4318; unset: there are no traces."""
 
     def __repr__(self) -> str:
         shown = ", ".join(

@@ -12,6 +12,7 @@ import uvicorn
 from litestar import Litestar
 
 from hotswap_stream.api.inference.fast_path import InferPath
+from hotswap_stream.api.monitoring.traced import Traced
 from hotswap_stream.api.protocol.allowed_hosts import AllowedHosts, own_names
 from hotswap_stream.api.protocol.connections import ConnectionLimits
 from hotswap_stream.api.protocol.head_requests import HeadAsGet
@@ -99,7 +100,7 @@ async def serve(
     """
     hosts = AllowedHosts((*own_names(host), *allowed_hosts))
     config = ServerConfig(
-        SiteGuard(HeadAsGet(NotModified(InferPath(app))), hosts),
+        SiteGuard(Traced(HeadAsGet(NotModified(InferPath(app)))), hosts),
         limits=limits or ConnectionLimits(),
         host=host,
         port=port,

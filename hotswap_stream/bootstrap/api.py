@@ -40,6 +40,7 @@ from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.home import scrape_targets
 from hotswap_stream.home.session_file import SessionFile
 from hotswap_stream.listed_settings import parse_allowed_hosts, parse_api_keys
+from hotswap_stream.observability.tracing import tracing_to
 from hotswap_stream.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -116,6 +117,7 @@ async def serve_api(
             on_started(url)
 
     async with (
+        _traced(settings),
         open_registry(settings, "api") as registry,
         adopting(settings, registry),
         training_children(settings, registry) as children,
@@ -196,6 +198,13 @@ async def serve_api(
             await _until_ended(serving, registry)
         finally:
             scrape_targets.withdraw(settings.home, "api", "api")
+
+
+@asynccontextmanager
+async def _traced(settings: Settings) -> AsyncIterator[None]:
+    """Make spans meanwhile, where a collector is named."""
+    with tracing_to(settings.otlp_url, "api"):
+        yield
 
 
 async def _until_ended(serving: "asyncio.Task[None]", registry: Registry) -> None:

@@ -19,11 +19,11 @@ from hotswap_stream.application.clock import Ids
 from hotswap_stream.application.repeated_keys import Payload, payload_of
 from hotswap_stream.application.unread_keys import unread_key
 from hotswap_stream.domain.reserved import wrong_command_id
+from hotswap_stream.observability.tracing import TRACEPARENT
 
 ActorBy = Literal["key", "claim", "signature"]
 """By which way it is known who asks."""
 
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,18})"?')
 
 

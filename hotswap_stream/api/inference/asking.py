@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from msgspec.structs import replace
+
 from hotswap_events.inference import InferError, InferRequest, InferResponse
 from hotswap_stream.api.access.callers import caller_of
 from hotswap_stream.api.inference.request_headers import AskedHeaders
@@ -25,6 +27,7 @@ from hotswap_stream.application.registry.queries import find_model, find_version
 from hotswap_stream.domain.reserved import ANONYMOUS
 from hotswap_stream.domain.state.model import VersionState
 from hotswap_stream.errors import HotswapError
+from hotswap_stream.observability.tracing import active, traceparent_of
 
 _REFUSALS: dict[RefusalKind, tuple[int, str]] = {
     "busy": (503, "busy"),
@@ -98,6 +101,18 @@ def servable(runtime: ApiRuntime, model_name: str, model_version: str | None = N
     )
 
 
+@contextmanager
+def _sending(model_name: str, beside: Beside) -> Iterator[Beside]:
+    """Give a record's headers with a span of its own in the request's trace; it lasts until the answer is there."""
+    tracing = active()
+    if tracing is None or beside.traceparent is None:
+        yield beside
+        return
+    attributes = {"messaging.system": "kafka", "messaging.operation.type": "send", "hotswap.model_name": model_name}
+    with tracing.span(f"send requests.{model_name}", "producer", beside.traceparent, attributes) as span:
+        yield replace(beside, traceparent=traceparent_of(span))
+
+
 async def ask(
     runtime: ApiRuntime, model_name: str, request: InferRequest, *, raw: bool, beside: Beside = NOTHING_BESIDE
 ) -> InferResponse:
@@ -123,14 +138,15 @@ async def ask(
     require_broker(runtime, code="inference-unavailable")
     require_worker(runtime, model_name)
     try:
-        answer = await gateway.infer(
-            model_name,
-            request,
-            raw=raw,
-            timeout_s=timeout_s,
-            beside=beside,
-            wait_s_max=services.infer_wait_ms_max / 1_000,
-        )
+        with _sending(model_name, beside) as beside:
+            answer = await gateway.infer(
+                model_name,
+                request,
+                raw=raw,
+                timeout_s=timeout_s,
+                beside=beside,
+                wait_s_max=services.infer_wait_ms_max / 1_000,
+            )
     except ModelOverloadedError as error:
         raise ProblemError(503, "overloaded", str(error), headers=retry_after(error.retry_after_s)) from error
     except RequestTooLargeError as error:

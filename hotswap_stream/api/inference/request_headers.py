@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from hotswap_events import headers as header_names
-from hotswap_stream.api.commands.context import TRACEPARENT
 from hotswap_stream.api.protocol.problems import ProblemError
 from hotswap_stream.application.inference.gateway import DEADLINE_SECONDS_MAX, Beside
+from hotswap_stream.observability.tracing import TRACEPARENT
 
 DEADLINE_DIGITS_MAX = 15
 

@@ -57,12 +57,14 @@ def worker(
 
         from hotswap_stream import bootstrap
         from hotswap_stream.home.pulse import Pulse
+        from hotswap_stream.observability.tracing import tracing_to
 
         stop, called = stop_on_signals(), name or _default_name()
         # First of all: others answer while this one reads the log and loads its models.
         await bootstrap.put_out_former_self(settings, called)
         started = await bootstrap.build_worker(settings, called, frozenset(model) if model else None)
         pulse, shown = Pulse(settings.home, "worker", called), AsyncExitStack()
+        shown.enter_context(tracing_to(settings.otlp_url, "worker"))
         try:
             # Before the start, so that a probe is answered while the log is read and models are loaded.
             await shown.enter_async_context(

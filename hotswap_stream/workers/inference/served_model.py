@@ -14,6 +14,7 @@ from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.serving.guard import CircuitGuard
 from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.observability.tracing import active
 from hotswap_stream.workers.inference.batches.computed import ComputedBatch
 from hotswap_stream.workers.inference.config import WorkerConfig
 from hotswap_stream.workers.inference.health.signs import LifeSigns
@@ -22,6 +23,7 @@ from hotswap_stream.workers.inference.loop.model_loop import ModelLoop
 from hotswap_stream.workers.inference.observing.circuits import CircuitWatch
 from hotswap_stream.workers.inference.observing.observer import Observer
 from hotswap_stream.workers.inference.observing.swaps import SwapTimes
+from hotswap_stream.workers.inference.observing.traced import trace_batch
 from hotswap_stream.workers.inference.shadows.runner import ShadowRunner
 
 
@@ -100,6 +102,8 @@ class ServedModel(Struct, kw_only=True):
     def on_answered(self, batch: ComputedBatch) -> None:
         """Let everybody see a batch whose answers were handed to Kafka. In the loop's thread."""
         self.computing_since_s = None
+        if (tracing := active()) is not None:
+            trace_batch(tracing, self.model_name, batch)
         self.watch.observe(batch)
         self.observer.observe(batch)
         self.shadows.offer(batch)

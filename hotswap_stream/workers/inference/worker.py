@@ -206,7 +206,8 @@ class InferenceWorker:
         if isinstance(entry.outcome, Applied):
             served = self._served.get(entry.outcome.event.subject)
             if served is not None:
-                served.swaps.decided(entry.record.offset, entry.record.timestamp_ms / 1_000)
+                event = entry.outcome.event
+                served.swaps.decided(entry.record.offset, entry.record.timestamp_ms / 1_000, event.traceparent)
             self._on_model(entry.outcome.event.subject)
 
     def _on_model(self, model_name: str) -> None:
@@ -249,7 +250,7 @@ class InferenceWorker:
             shadows=shadows,
             batching=self._config.limits.batching(),
             signs=LifeSigns(),
-            swaps=SwapTimes(),
+            swaps=SwapTimes(model_name),
             on_change=lambda: self._report(model_name),
             make_windows_topic=self._ensure_windows_topic,
             is_fallen=partial(self._fallen.has, model_name),

@@ -6,6 +6,8 @@ from hotswap_stream.application.monitoring.answered import Histogram
 from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.observability.metric_spec import Distribution
 from hotswap_stream.observability.metrics import SWAP_BOUNDS
+from hotswap_stream.observability.tracing import active
+from hotswap_stream.workers.inference.observing.traced import trace_swap
 
 DECIDED_KEPT_MAX = 64
 """Events of a model whose times are remembered until a version is chosen by one of them."""
@@ -14,15 +16,17 @@ DECIDED_KEPT_MAX = 64
 class SwapTimes:
     """Of one model. Call all in the event loop: `decided` before the event takes effect, `look` after what may swap."""
 
-    def __init__(self) -> None:
+    def __init__(self, model_name: str = "") -> None:
+        self._model_name = model_name
         self._swap, self._event = Histogram(len(SWAP_BOUNDS) + 1), Histogram(len(SWAP_BOUNDS) + 1)
-        self._decided: dict[int, tuple[float, float]] = {}
-        """Offset of an event → when it was appended (seconds since 1970), and when it was read (monotonic)."""
+        self._decided: dict[int, tuple[float, float, str | None]] = {}
+        """Offset of an event → when it was appended (seconds since 1970), when it was read (monotonic), and its trace
+        context."""
         self._serving: Lease | None = None
 
-    def decided(self, offset: int, appended_s: float) -> None:
+    def decided(self, offset: int, appended_s: float, traceparent: str | None = None) -> None:
         """Take in that an event at this offset of the log was just read."""
-        self._decided[offset] = appended_s, time.monotonic()
+        self._decided[offset] = appended_s, time.monotonic(), traceparent
         while len(self._decided) > DECIDED_KEPT_MAX:
             del self._decided[next(iter(self._decided))]
 
@@ -34,7 +38,11 @@ class SwapTimes:
         times = self._decided.pop(serving.registry_offset, None)
         if times is None or (before is not None and before.model is serving.model):
             return
-        appended_s, read_s = times
+        appended_s, read_s, traceparent = times
+        if (tracing := active()) is not None:
+            trace_swap(
+                tracing, self._model_name, serving.model_version, serving.registry_offset, traceparent, appended_s
+            )
         _count(self._swap, time.monotonic() - read_s)
         _count(self._event, max(0.0, time.time() - appended_s))
 
