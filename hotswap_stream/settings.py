@@ -9,8 +9,9 @@ from typing import Literal
 import msgspec
 from msgspec import field
 
+from hotswap_stream.api_tls_settings import API_TLS_SECRETS, ApiTlsSettings
 from hotswap_stream.errors import ConfigurationError
-from hotswap_stream.kafka_settings import KAFKA_SECRETS, KafkaSettings
+from hotswap_stream.kafka_settings import KAFKA_SECRETS
 from hotswap_stream.secret_files import with_secret_files
 from hotswap_stream.service_links import service_links
 
@@ -19,21 +20,25 @@ PREFIX = "HOTSWAP_"
 ANSWERS_KEY_CHARACTERS_MIN = 16
 ANSWERS_KEYS_MAX = 4
 
-SECRETS = KAFKA_SECRETS | {
-    "answers_key",
-    "artifacts_s3_secret_access_key",
-    "api_keys",
-    "api_key",
-    "run_key",
-    "trainer_webhooks",
-    "trainer_webhook_secret",
-    "webhook_urls",
-    "webhook_secret",
-    "webhook_secrets",
-    "mlflow_tracking_uri",
-    "mlflow_tracking_token",
-    "mlflow_webhook_secret",
-}
+SECRETS = (
+    KAFKA_SECRETS
+    | API_TLS_SECRETS
+    | {
+        "answers_key",
+        "artifacts_s3_secret_access_key",
+        "api_keys",
+        "api_key",
+        "run_key",
+        "trainer_webhooks",
+        "trainer_webhook_secret",
+        "webhook_urls",
+        "webhook_secret",
+        "webhook_secrets",
+        "mlflow_tracking_uri",
+        "mlflow_tracking_token",
+        "mlflow_webhook_secret",
+    }
+)
 """Settings that are never shown. Each may stand in a file that `HOTSWAP_<NAME>_FILE` names."""
 
 
@@ -51,7 +56,7 @@ def environment_variables() -> Mapping[str, str]:
     return os.environ
 
 
-class Settings(KafkaSettings, frozen=True, kw_only=True):
+class Settings(ApiTlsSettings, frozen=True, kw_only=True):
     """Every setting with its default; the variable is the field's name in upper case after `HOTSWAP_`."""
 
     topic_prefix: str = "hotswap"
@@ -313,6 +318,11 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         if isinstance(found, float) and not math.isfinite(found):
             raise ConfigurationError(f"{PREFIX}{name.upper()}: {found} is not between any two numbers")
     return settings
+
+
+def api_ca_file_here() -> str | None:
+    """Return the file of whom Python programs trust where they name none."""
+    return os.environ.get(f"{PREFIX}API_CA_FILE") or None
 
 
 def passed_over(environment: Mapping[str, str] | None = None) -> frozenset[str]:

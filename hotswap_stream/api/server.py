@@ -20,6 +20,7 @@ from hotswap_stream.api.protocol.http_protocol import ServerConfig
 from hotswap_stream.api.protocol.site_guard import SiteGuard
 from hotswap_stream.api.queries.not_modified import NotModified
 from hotswap_stream.api.runtime import ApiRuntime
+from hotswap_stream.api.tls import ServerTls
 from hotswap_stream.errors import ConfigurationError, HotswapError
 
 _log = structlog.get_logger(__name__)
@@ -27,6 +28,8 @@ _log = structlog.get_logger(__name__)
 GRACE_SECONDS_MAX = 5
 TICKS_PER_LOOK = 5
 """Connections that take too long are looked for twice a second."""
+TICKS_PER_RENEWAL = 20
+"""Whether the certificate was renewed is looked for every two seconds."""
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -42,8 +45,11 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 class _Server(uvicorn.Server):
     """uvicorn waits for open connections before it ends; event streams must be told, or they never end."""
 
-    def __init__(self, config: ServerConfig, app: Litestar, on_started: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, config: ServerConfig, app: Litestar, on_started: Callable[[str], None] | None, tls: ServerTls | None
+    ) -> None:
         super().__init__(config)
+        self._tls = tls
         self._connections = config.open_connections
         self._app = app
         self._on_started = on_started
@@ -61,7 +67,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and sockets:
             host, port = sockets[0].getsockname()[:2]
-            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            scheme = "http" if self._tls is None else "https"
+            url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
             _log.info("api_started", url=url)
             if self._on_started is not None:
                 self._on_started(url)
@@ -70,6 +77,8 @@ class _Server(uvicorn.Server):
         """End connections that take too long; uvicorn calls it ten times a second."""
         if counter % TICKS_PER_LOOK == 0:
             self._connections.end_overdue(asyncio.get_running_loop().time())
+        if self._tls is not None and counter % TICKS_PER_RENEWAL == 0:
+            self._tls.renew()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -86,13 +95,15 @@ async def serve(
     port: int,
     allowed_hosts: Iterable[str] = (),
     limits: ConnectionLimits | None = None,
+    tls: ServerTls | None = None,
     on_started: Callable[[str], None] | None = None,
     stop_on_signals: bool = True,
 ) -> None:
     """Serve until SIGINT or SIGTERM, or until cancelled; open requests are answered first.
 
     `allowed_hosts` are names of this server beside its own ones; requests by another name are refused. `port` 0 takes a
-    free one; `on_started` gets the URL. With `stop_on_signals` it must run in the main thread.
+    free one; `tls` has it speak HTTPS and nothing else; `on_started` gets the URL. With `stop_on_signals` it must run
+    in the main thread.
 
     Raises:
         ConfigurationError: The address is taken, or not one of this machine.
@@ -113,9 +124,12 @@ async def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS_MAX,
     )
+    if tls is not None:
+        config.load()
+        config.ssl = tls.context
     loop = asyncio.get_running_loop()
     with listening_socket(host, port) as listener:
-        server = _Server(config, app, on_started)
+        server = _Server(config, app, on_started, tls)
         signals = (signal.SIGINT, signal.SIGTERM) if stop_on_signals else ()
         for number in signals:
             loop.add_signal_handler(number, server.stop)

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -42,6 +43,9 @@ from hotswap_stream.home.session_file import SessionFile
 from hotswap_stream.listed_settings import parse_allowed_hosts, parse_api_keys
 from hotswap_stream.observability.tracing import tracing_to
 from hotswap_stream.settings import Settings
+
+if TYPE_CHECKING:
+    from hotswap_stream.api.tls import TlsFiles
 
 _log = structlog.get_logger(__name__)
 
@@ -106,13 +110,16 @@ async def serve_api(
     from hotswap_stream.api.protocol.connections import ConnectionLimits
     from hotswap_stream.api.server import serve
     from hotswap_stream.api.services import ApiServices
+    from hotswap_stream.api.tls import ServerTls
 
     check_api_settings(settings)
     _warn_if_open(settings)
     artifacts = artifact_store(settings)
+    tls = None if (files := _tls_files(settings)) is None else ServerTls(files)
 
     def started(url: str) -> None:
-        scrape_targets.announce(settings.home, "api", "api", url.partition("://")[2])
+        scheme, _, address = url.partition("://")
+        scrape_targets.announce(settings.home, "api", "api", address, scheme=scheme)
         if on_started is not None:
             on_started(url)
 
@@ -190,6 +197,7 @@ async def serve_api(
                     connections_max=settings.api_connections_max,
                     connections_per_address_max=settings.api_connections_per_address_max,
                 ),
+                tls=tls,
                 on_started=started,
                 stop_on_signals=stop_on_signals,
             )
@@ -223,6 +231,20 @@ async def _until_ended(serving: "asyncio.Task[None]", registry: Registry) -> Non
         serving.result()
     elif not losing.cancelled():
         losing.result()
+
+
+def _tls_files(settings: Settings) -> "TlsFiles | None":
+    """Return the files of the API's certificate and key; None without TLS. ConfigurationError for half of them."""
+    from hotswap_stream.api.tls import TlsFiles
+
+    certificate, key = settings.api_tls_certificate_file, settings.api_tls_key_file
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise ConfigurationError(
+            "HOTSWAP_API_TLS_CERTIFICATE_FILE and HOTSWAP_API_TLS_KEY_FILE go together: set both, or none"
+        )
+    return TlsFiles(certificate_file=certificate, key_file=key, key_password=settings.api_tls_key_password)
 
 
 def _warn_if_open(settings: Settings) -> None:

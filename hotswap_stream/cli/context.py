@@ -137,7 +137,13 @@ def add(
         str | None, typer.Option(help="The environment variable that holds the password.", show_default=False)
     ] = None,
     ca_file: Annotated[
-        str | None, typer.Option(help="Certificates that the cluster's must be signed by.", show_default=False)
+        str | None,
+        typer.Option(
+            "--ca-file",
+            "--ca",
+            help="Certificates that those of the API, or of the cluster, must be signed by.",
+            show_default=False,
+        ),
     ] = None,
     certificate_file: Annotated[
         str | None, typer.Option(help="Your certificate, for clusters that ask for one.", show_default=False)
@@ -170,7 +176,7 @@ def add(
         "kafka_security_protocol": security_protocol,
         "kafka_sasl_mechanism": sasl_mechanism,
         "kafka_sasl_username": sasl_username,
-        "kafka_ssl_ca_file": ca_file,
+        "kafka_ssl_ca_file" if url is None else "api_ca_file": ca_file,
         "kafka_ssl_certificate_file": certificate_file,
         "kafka_ssl_key_file": key_file,
         "kafka_oauth_token_file": token_file,

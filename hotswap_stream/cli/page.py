@@ -48,7 +48,8 @@ def page_address(settings: "Settings", model: str | None = None) -> str:
 
     host = "127.0.0.1" if settings.api_host in ("0.0.0.0", "::") else settings.api_host  # noqa: S104
     named = f"[{host}]" if ":" in host else host
-    base = (settings.api_url or f"http://{named}:{settings.api_port}").rstrip("/")
+    scheme = "http" if settings.api_tls_certificate_file is None else "https"
+    base = (settings.api_url or f"{scheme}://{named}:{settings.api_port}").rstrip("/")
     return f"{base}/" if model is None else f"{base}/#/models/{quote(model, safe='')}"
 
 

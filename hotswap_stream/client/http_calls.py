@@ -20,6 +20,7 @@ from hotswap_stream.application.inference.gateway import NOTHING_BESIDE, Beside
 from hotswap_stream.client import inference
 from hotswap_stream.client.errors import RefusedError
 from hotswap_stream.client.inference import Inference
+from hotswap_stream.client.trust import trust
 from hotswap_stream.client.upload_source import Part
 from hotswap_stream.settings import api_key_here
 
@@ -57,13 +58,20 @@ class Call(Struct, frozen=True, kw_only=True):
         return options
 
 
-def client_options(base_url: str, api_key: str | None, timeout_s: float) -> dict[str, Any]:
-    """Return the keyword arguments of httpx's clients. Without a key it is that of `HOTSWAP_API_KEY`, if it is set."""
+def client_options(
+    base_url: str, api_key: str | None, timeout_s: float, *, ca_file: str | None = None
+) -> dict[str, Any]:
+    """Return the keyword arguments of httpx's clients.
+
+    Without a key it is that of `HOTSWAP_API_KEY`, without a file of whom to trust that of `HOTSWAP_API_CA_FILE`, if
+    they are set. ConfigurationError if that file cannot be read.
+    """
     api_key = api_key or api_key_here()
     return {
         "base_url": base_url,
         "headers": {} if api_key is None else {"X-API-Key": api_key},
         "timeout": timeout_s,
+        "verify": trust(ca_file),
     }
 
 

@@ -22,8 +22,16 @@ class RegistryClient(RegistryOperations[dict[str, Any], Inference]):
     Use it with `with`. Commands take a `command_id`: sent again with the same id, they apply once.
     """
 
-    def __init__(self, base_url: str, api_key: str | None = None, *, timeout_s: float = calls.TIMEOUT_S) -> None:
-        self._client = httpx.Client(**calls.client_options(base_url, api_key, timeout_s))
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None = None,
+        *,
+        timeout_s: float = calls.TIMEOUT_S,
+        ca_file: str | None = None,
+    ) -> None:
+        """Make one. `ca_file`: whom to trust; None: `HOTSWAP_API_CA_FILE`, or what the system trusts."""
+        self._client = httpx.Client(**calls.client_options(base_url, api_key, timeout_s, ca_file=ca_file))
 
     def __enter__(self) -> Self:
         return self
@@ -75,8 +83,16 @@ class AsyncRegistryClient(RegistryOperations[Coroutine[Any, Any, dict[str, Any]]
     Use it with `async with`. Commands take a `command_id`: sent again with the same id, they apply once.
     """
 
-    def __init__(self, base_url: str, api_key: str | None = None, *, timeout_s: float = calls.TIMEOUT_S) -> None:
-        self._client = httpx.AsyncClient(**calls.client_options(base_url, api_key, timeout_s))
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None = None,
+        *,
+        timeout_s: float = calls.TIMEOUT_S,
+        ca_file: str | None = None,
+    ) -> None:
+        """Make one. `ca_file`: whom to trust; None: `HOTSWAP_API_CA_FILE`, or what the system trusts."""
+        self._client = httpx.AsyncClient(**calls.client_options(base_url, api_key, timeout_s, ca_file=ca_file))
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ The file of a process that was killed stays, so that Prometheus sees that it is 
 import os
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -19,11 +19,13 @@ TargetKind = Literal["api", "worker", "agents"]
 _log = structlog.get_logger(__name__)
 
 
-def announce(home: Path, kind: TargetKind, name: str, address: str) -> None:
+def announce(home: Path, kind: TargetKind, name: str, address: str, *, scheme: str = "http") -> None:
     """Leave an address, as `host:port`. A folder that cannot be written to stops nobody's work; the log says so."""
     path = _path(home, kind, name)
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    target = {"targets": [address], "labels": {"job": f"hotswap-{kind}", "instance": name}}
+    target: dict[str, Any] = {"targets": [address], "labels": {"job": f"hotswap-{kind}", "instance": name}}
+    if scheme != "http":
+        target["labels"] |= {"__scheme__": scheme}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(msgspec.json.encode([target]) + b"\n")

@@ -21,7 +21,7 @@ OTHERS_MODE = 0o077
 PLACES = ("api_url", "kafka_bootstrap_servers")
 """Settings that say where commands go: by an API, or by the cluster."""
 CLUSTER_SETTINGS = (*KafkaSettings.__struct_fields__, "topic_prefix", "home", "artifacts")
-API_SETTINGS = ("api_url", "api_key")
+API_SETTINGS = ("api_url", "api_key", "api_ca_file")
 SECRETS = (*sorted(KAFKA_SECRETS), "api_key")
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")]

@@ -29,7 +29,7 @@ class Stack(msgspec.Struct, frozen=True):
     @property
     def api_url(self) -> str:
         """Return where the API listens."""
-        return f"http://{self.settings.api_host}:{self.settings.api_port}"
+        return _url_of(self.settings)
 
 
 @asynccontextmanager
@@ -76,6 +76,7 @@ def _specs(settings: "Settings", workers: int, trainers: int, more: Sequence[Seq
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     program = [sys.executable, "-m", "hotswap_stream.cli"]
+    own = settings.api_tls_certificate_file
     specs = [
         ProcessSpec(
             name=f"worker-{number}",
@@ -108,18 +109,32 @@ def _specs(settings: "Settings", workers: int, trainers: int, more: Sequence[Seq
             argv=[*program, "api"],
             env=environment,
             log_file=logs / "api.log",
-            ready=lambda: _answers(f"http://{settings.api_host}:{settings.api_port}/api/health/ready"),
+            ready=lambda: _answers(f"{_url_of(settings)}/api/health/ready", own),
             ready_seconds_max=READY_SECONDS_MAX,
         )
     )
     return specs
 
 
-async def _answers(url: str) -> bool:
+def _url_of(settings: "Settings") -> str:
+    scheme = "http" if settings.api_tls_certificate_file is None else "https"
+    return f"{scheme}://{settings.api_host}:{settings.api_port}"
+
+
+async def _answers(url: str, certificate_file: str | None) -> bool:
+    import ssl
+
     import httpx
 
+    trusted: ssl.SSLContext | bool = True
+    if certificate_file is not None:
+        # The very certificate that the process was given, whatever its names: this asks our own child.
+        trusted = ssl.create_default_context(cafile=certificate_file)
+        trusted.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        trusted.check_hostname = False
+
     try:
-        async with httpx.AsyncClient(timeout=_REQUEST_SECONDS_MAX) as client:
+        async with httpx.AsyncClient(timeout=_REQUEST_SECONDS_MAX, verify=trusted) as client:
             return (await client.get(url)).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False

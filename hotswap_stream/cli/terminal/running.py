@@ -109,6 +109,10 @@ def prepared_settings(*, quiet: bool, heeds_context: bool = True) -> "Settings":
 
     # Processes that serve take their place from their own environment alone, not from whoever starts them.
     settings = load_settings(context_environment() if quiet and heeds_context else None)
+    if settings.api_ca_file is not None:
+        from hotswap_stream.client.trust import trusted_ca
+
+        trusted_ca.set(settings.api_ca_file)
     configure_logging("warning" if quiet and settings.log_level == "info" else settings.log_level, settings.log_format)
     if links := passed_over():
         import structlog
