@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec import field
 
-from hotswap_stream.api_tls_settings import API_TLS_SECRETS, ApiTlsSettings
+from hotswap_stream.api_settings import API_SECRETS, ApiSettings
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.kafka_settings import KAFKA_SECRETS
 from hotswap_stream.secret_files import with_secret_files
@@ -22,12 +22,10 @@ ANSWERS_KEYS_MAX = 4
 
 SECRETS = (
     KAFKA_SECRETS
-    | API_TLS_SECRETS
+    | API_SECRETS
     | {
         "answers_key",
         "artifacts_s3_secret_access_key",
-        "api_keys",
-        "api_key",
         "run_key",
         "trainer_webhooks",
         "trainer_webhook_secret",
@@ -56,7 +54,7 @@ def environment_variables() -> Mapping[str, str]:
     return os.environ
 
 
-class Settings(ApiTlsSettings, frozen=True, kw_only=True):
+class Settings(ApiSettings, frozen=True, kw_only=True):
     """Every setting with its default; the variable is the field's name in upper case after `HOTSWAP_`."""
 
     topic_prefix: str = "hotswap"
@@ -136,45 +134,6 @@ class Settings(ApiTlsSettings, frozen=True, kw_only=True):
     commands_from_topic: Literal["anybody", "acl", "signed"] = "anybody"
     """Whose commands on the topic count. `anybody`: everybody's; an actor who does not sign is marked `topic:…`. `acl`:
     access rules on the cluster close the topic, so actors are believed. `signed`: only those that a key signed."""
-    api_host: str = "127.0.0.1"
-    """Where the API listens. Without a key only health and metrics answer there, unless `API_OPEN` says otherwise."""
-    api_port: int = 8000
-    api_keys: str | None = None
-    """`name:key,name:key`: keys beside those of `hotswap-stream keys`. They may do all; the name is the actor."""
-    api_open: Literal["loopback", "anybody"] | None = None
-    """Who needs no key over HTTP and may do everything. `loopback`: callers of the same machine, to try things out.
-    `anybody`: only where something else keeps others out, such as a proxy that asks for passwords. Unset: nobody."""
-    api_insecure_no_keys: bool = False
-    """What `API_OPEN=anybody` was called; it still means that, where `API_OPEN` says nothing."""
-    api_allowed_hosts: str | None = None
-    """`name,name`: names of the API beside `localhost`, its host and its machine's name, such as that of a Kubernetes
-    service; `*.name` for all that end so, `*` for any. Requests by another name are refused, for they may be those of a
-    page whose name was made to point here. IP addresses are always allowed."""
-    api_connections_max: int = 800
-    """Connections to the API at once; those that wait for a request make room for new ones."""
-    api_connections_per_address_max: int = 400
-    """Connections to the API from one address; behind a proxy, which has one address, as many as `API_CONNECTIONS_MAX`
-    are right."""
-    api_request_bytes_max: int = 1024**2
-    api_event_stream_clients_max: int = 64
-    """Clients that follow the event stream at once. When all places are taken, whoever has most gives one up."""
-    api_infer_bytes_max: int = 4 * 1024**2
-    """Bytes of the body of a request to a model over HTTP."""
-    api_infer_in_flight_max: int = 256
-    """Requests to models over HTTP at once; more are refused with 503 and Retry-After."""
-    api_infer_timeout_ms: int = 10_000
-    """How long an answer over HTTP may take before it is refused with 504."""
-    api_infer_wait_ms_max: int = 5_000
-    """A request over HTTP that would likely wait longer, by the workers' lag, is refused with 503 and Retry-After."""
-    api_infer_in_flight_per_key_max: int = 128
-    """Requests to models at once with one API key; more are refused with 429. Those without a key share one limit."""
-    api_requests_per_second_per_key_max: float = 0.0
-    """Requests of any kind a second with one API key, and as many at once; more are refused with 429. 0: no limit."""
-    api_url: str | None = None
-    """The API that `hotswap-stream publish` sends to, such as `https://models.example:8000`. Unset: it writes to the
-    store and the log of the environment itself."""
-    api_key: str | None = None
-    """What commands, and the Python clients, that ask the API show as their key."""
     mlflow_production_alias: str = "champion"
     """The alias by which clients of MLflow name what is in production: setting it promotes, through all gates."""
     mlflow_url: str | None = None

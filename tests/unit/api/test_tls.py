@@ -38,8 +38,10 @@ async def served_by(tls: ServerTls) -> AsyncIterator[str]:
         )
     )
     try:
-        done, _ = await asyncio.wait({serving, started}, timeout=SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
-        assert started in done
+        async with asyncio.timeout(SECONDS_MAX):
+            while not started.done():
+                assert not serving.done()
+                await asyncio.sleep(0.01)
         yield started.result()
     finally:
         serving.cancel()
