@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 
@@ -18,6 +19,7 @@ from hotswap_stream.bootstrap.artifacts import artifact_marker, artifact_store
 from hotswap_stream.bootstrap.environment import connection, log_memory, topics
 from hotswap_stream.bootstrap.topic_care import ensure_control_topics, existing_among, model_topics_creator
 from hotswap_stream.errors import HotswapError
+from hotswap_stream.home.alone import alone
 from hotswap_stream.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -38,6 +40,7 @@ def build_registry(settings: Settings, source: str) -> Registry:
         source=f"/{names.prefix}/{source}",
         memory=log_memory(settings),
         begins_log=True,
+        begin_alone=partial(alone, settings.home / "registry-begin.lock"),
         on_model_created=model_topics_creator(settings),
         on_artifact_named=artifact_marker(settings),
     )

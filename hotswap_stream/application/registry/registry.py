@@ -1,6 +1,7 @@
 """The registry of one process: it follows the log, handles commands, and writes the log's own events."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import structlog
 
@@ -32,6 +33,7 @@ class Registry(RegistryFollower):
         policy: ValidationPolicy = DEFAULT_VALIDATION_POLICY,
         memory: LogMemory | None = None,
         begins_log: bool = False,
+        begin_alone: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
         on_model_created: Callable[[str], Awaitable[None]] | None = None,
         on_artifact_named: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
@@ -45,6 +47,7 @@ class Registry(RegistryFollower):
             policy: The validation policy of models that have none of their own.
             memory: What earlier processes saw of the log; None remembers nothing.
             begins_log: Whether to give an empty log an identity.
+            begin_alone: Opened around that, so that of processes that start together only one does it.
             on_model_created: Called with the model's name after the model's first event.
             on_artifact_named: Called with the digest before an event is written that names an artifact; what it raises
                 keeps the event from being written.
@@ -54,6 +57,7 @@ class Registry(RegistryFollower):
         self._source = source
         self._writer = EventWriter(clock=clock, ids=ids, source=source)
         self._begins_log = begins_log
+        self._begin_alone = begin_alone
         self._commands = CommandHandler(
             self,
             self._writer,
@@ -112,6 +116,11 @@ class Registry(RegistryFollower):
         """Give an empty log an identity. Several may do so at once: the first beginning counts."""
         if not self._begins_log:
             return
+        async with self._begin_alone():
+            if not await self.log.end_offset():  # or another process began it meanwhile
+                await self._begin()
+
+    async def _begin(self) -> None:
         begun = LogBegun(log_id=self._ids.new_id())
         values = self._writer.values(
             LOG_STREAM, (begun,), sequence=0, previous=GENESIS, actor=self._source, command_id=begun.log_id

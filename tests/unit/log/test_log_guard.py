@@ -1,17 +1,20 @@
 """Which log is followed: remembered in the home, compared at the start, and looked at while it is followed."""
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hotswap_stream.adapters.clock import SystemClock
+from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.log import guard as log_guard
 from hotswap_stream.application.log.identity import SeenLog
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.errors import LogReplacedError, LogUnavailableError
+from hotswap_stream.home.alone import alone
 from hotswap_stream.home.log_memory import HomeLogMemory
 from tests.support.samples.registry import MODEL, CountingIds, LogBuilder, register, trained
 
@@ -84,6 +87,28 @@ async def test_another_log_is_refused_at_the_start(topic: Topic, records: int, w
         await process.start()
     assert not raised.value.retriable
     assert len(topic.shared.records) == records, "nothing was written to it"
+
+
+async def test_processes_that_start_together_begin_an_empty_log_once(tmp_path: Path) -> None:
+    shared = MemoryRegistry(SystemClock())
+
+    class Slow(MemoryRegistryLog):
+        """As far away as Kafka is: both have looked at the end before one writes."""
+
+        async def append(self, key: bytes, values: Sequence[bytes]) -> int:
+            await asyncio.sleep(0.05)
+            return await super().append(key, values)
+
+    def process() -> Registry:
+        log, lock = Slow(shared), partial(alone, tmp_path / "home" / "lock")
+        return Registry(log, clock=SystemClock(), ids=RandomIds(), source="/test", begins_log=True, begin_alone=lock)
+
+    together = [process(), process(), process()]
+    await asyncio.gather(*(each.start() for each in together))
+    assert len(shared.records) == 1
+    assert {str(each.seen_log) for each in together} == {str(together[0].seen_log)}
+    for each in together:
+        await each.stop()
 
 
 async def test_a_log_that_lost_its_end_is_refused_at_the_start(topic: Topic) -> None:
