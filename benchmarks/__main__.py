@@ -15,6 +15,7 @@ BENCHMARKS = (
     "detection",
     "executors",
     "precisions",
+    "precision_canary",
     "padding",
     "load_300mb",
     "observation_cost",
