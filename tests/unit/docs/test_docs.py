@@ -75,7 +75,7 @@ def test_settings_that_are_named_exist(document: Path) -> None:
     known = {PREFIX + field.name.upper() for field in msgspec.structs.fields(Settings)}
     known |= {f"{PREFIX}{name.upper()}_FILE" for name in SECRETS}
     named = set(re.findall(rf"\b{PREFIX}[A-Z0-9_]*[A-Z0-9]\b", _text(document)))
-    of_tests = ("KAFKA_BOOTSTRAP_SERVERS", "PROCESSES_EXECUTED", "SCHEMATHESIS_EXAMPLES")
+    of_tests = ("BAD_INPUT", "KAFKA_BOOTSTRAP_SERVERS", "PROCESSES_EXECUTED", "SCHEMATHESIS_EXAMPLES")
     allowed = known | {f"{PREFIX}TEST_{name}" for name in of_tests}
     # `HOTSWAP_KAFKA_…` stands for all that begin so.
     assert {name for name in named - allowed if not any(each.startswith(name) for each in known)} == set()
