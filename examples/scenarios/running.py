@@ -21,11 +21,11 @@ import numpy as np
 from hotswap_stream.client import AsyncRegistryClient, RefusedError, RegistryClient
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS_MAX = 120.0
+START_SECONDS_MAX = 240.0
 WAIT_SECONDS_MAX = 240.0
 ASKING_SECONDS_MAX = 240.0
 """A version is registered when it was tried, and its graph was made, in processes of their own."""
-STOP_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 120.0
 LOOK_SECONDS = 0.2
 AT_ONCE = 32
 
