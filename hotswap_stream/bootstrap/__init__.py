@@ -38,6 +38,7 @@ from hotswap_stream.bootstrap.environment import open_to as open_to
 from hotswap_stream.bootstrap.environment import running_broker as running_broker
 from hotswap_stream.bootstrap.environment import topics as topics
 from hotswap_stream.bootstrap.environment import withdraw_broker as withdraw_broker
+from hotswap_stream.bootstrap.mlflow.exporting import export_run as export_run
 from hotswap_stream.bootstrap.mlflow.exporting import model_export as model_export
 from hotswap_stream.bootstrap.mlflow.fetching import fetched_model as fetched_model
 from hotswap_stream.bootstrap.mlflow.fetching import model_source as model_source

@@ -45,9 +45,12 @@ ApiKey = Annotated[str | None, typer.Option(help="API key. Default: HOTSWAP_API_
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Models that MLflow keeps, made versions here.", no_args_is_help=True)
+    group = typer.Typer(
+        help="Models that MLflow keeps, made versions here; training runs told to it.", no_args_is_help=True
+    )
     group.command("import")(import_version)
     group.command("import-all")(import_all)
+    group.command("export-run")(export_run)
     app.add_typer(group, name="mlflow")
 
 
@@ -111,6 +114,43 @@ def import_version(
     typer.secho(
         f"{model} {outcome.model_version}: registered from MLflow's {outcome.flavor}  (artifact {digest}…)", fg="green"
     )
+
+
+def export_run(
+    model: ModelArgument,
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="Id of the training run.", show_default=False)],
+    experiment: Annotated[
+        str | None, typer.Option(help="Name in MLflow. Default: that of the model.", show_default=False)
+    ] = None,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell an MLflow server of a training run that has ended: parameters, the figures of its epochs, its version.
+
+    The same again changes nothing.
+    """
+    from hotswap_stream.application.mlflow.tracking import tracked_run
+    from hotswap_stream.cli.planes import questions
+    from hotswap_stream.cli.terminal.queries import ask
+    from hotswap_stream.cli.terminal.running import run_on_plane
+
+    found = ask(questions.run(model, run_id), as_of=None, as_json=as_json)
+    if found.ended_at is None:
+        fail(f"training run {run_id!r} is {found.status}; one that has ended is told", REFUSED)
+    progress = run_on_plane(lambda plane: plane.training_progress(found))
+    told = tracked_run(found, progress)
+
+    async def main(settings: "Settings") -> tuple[str, bool]:
+        from hotswap_stream import bootstrap
+
+        named = bootstrap.with_tracking_server(settings, tracking_uri)
+        return await bootstrap.export_run(named, told, experiment or model)
+
+    there, was_there = run(main, needs_cluster=False)
+    if as_json:
+        print_json({"run_id": run_id, "mlflow_run_id": there, "was_there": was_there})
+        return
+    typer.secho(f"{run_id}: {'there already' if was_there else 'told'} as run {there} of MLflow", fg="green")
 
 
 def import_all(

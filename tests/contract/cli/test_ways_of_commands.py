@@ -32,7 +32,7 @@ rollout report m / rollout backtest m --policy POLICY / feedback m --id r --labe
 alert-policy set m --default / serving-policy show m / serving-policy set m --probes 3 / validation-policy show m
 validation-policy get m / validation-policy set m GATES / validation-set show m / validation-set choose m SET
 retention show m / retention set m / runs list / runs show m r / runs request m --trainer als / runs cancel m r
-runs follow m r / runs files m r / runs compare m r s
+runs follow m r / runs files m r / runs compare m r s / mlflow export-run m r
 triggers list / triggers show m / triggers set m --none / triggers fire m / triggers history m
 triggers backtest m / dataset build m / dataset list m / dataset show m d / dataset export m d --output OUT
 tag m a=b / alias m a v1 / cleanup --keep 1 / audit verify / audit acknowledge 0 --digest none / audit export OUT

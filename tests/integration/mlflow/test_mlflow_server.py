@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.stages.command_line import Cli, read_json
@@ -28,6 +29,8 @@ def test_versions_of_a_real_server_are_imported_once_and_come_out_again(cli: Cli
         assert dog["artifact"]["digest"] == version["artifact"]["digest"]
         assert "not found" in cli("mlflow", "import", "dogs", "models:/cats/9", "--tracking-uri", url, code=1).output
 
+        _a_run_is_told_once(cli, url)
+
     cli("export", "cats", "v1", str(tmp_path / "out"))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"MLmodel", "model.onnx", "requirements.txt"}
     assert "unknown-version" in cli("export", "cats", "v9", str(tmp_path / "none"), code=3).output
@@ -36,3 +39,17 @@ def test_versions_of_a_real_server_are_imported_once_and_come_out_again(cli: Cli
     assert [each["artifact"]["digest"] for each in read_json(cli("versions", "cats", "--json"))] == [
         version["artifact"]["digest"]
     ] * 2
+
+
+def _a_run_is_told_once(cli: Cli, url: str) -> None:
+    cli("runs", "request", "cats", "--trainer", "als", "--run", "run-1", "--set", "factors=8")
+    assert "has ended" in cli("mlflow", "export-run", "cats", "run-1", "--tracking-uri", url, code=3).output
+    cli("runs", "cancel", "cats", "run-1", "--reason", "enough")
+    told = [read_json(cli("mlflow", "export-run", "cats", "run-1", "--tracking-uri", url, "--json")) for _ in range(2)]
+    assert [each["was_there"] for each in told] == [False, True]
+    assert told[0]["mlflow_run_id"] == told[1]["mlflow_run_id"]
+    answer = httpx.get(f"{url}/api/2.0/mlflow/runs/get", params={"run_id": told[0]["mlflow_run_id"]}, timeout=60)
+    run = answer.json()["run"]
+    assert (run["info"]["status"], run["info"]["run_name"]) == ("KILLED", "cats/run-1")
+    assert {"key": "factors", "value": "8"} in run["data"]["params"]
+    assert {each["key"]: each["value"] for each in run["data"]["tags"]}["hotswap.detail"] == "enough"
