@@ -8,10 +8,11 @@ from litestar import Controller, Request, Response, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, PathParameter
 from litestar.response import Stream
+from msgspec import Meta
 
-from hotswap_events.commands import SetRequestRetention
-from hotswap_events.dataset import RequestRetention
-from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
+from hotswap_events.commands import Refusal, SetRequestRetention
+from hotswap_events.dataset import DatasetCounts, DatasetName, RecordDataset, RequestRetention
+from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer, handled
 from hotswap_stream.api.commands.context import CommandBody, Headers, command_context, nothing_unread
 from hotswap_stream.api.commands.dispatch import Dispatch
 from hotswap_stream.api.protocol.authorization import guard_state_change
@@ -31,6 +32,7 @@ from hotswap_stream.application.datasets.view import (
     find_retention,
     list_datasets,
 )
+from hotswap_stream.application.training.validation_sets import stored_set
 
 CHUNK_BYTES = 256 * 1024
 
@@ -43,6 +45,16 @@ class DatasetBody(CommandBody, frozen=True):
 
     order: DatasetOrder = DatasetOrder()
     """Which requests, and what of what turned out about them; what is left out is taken as far as it is there."""
+
+
+class StoredDatasetBody(CommandBody, frozen=True):
+    """A file of labelled rows that lies in the artifact store already, as an upload leaves it."""
+
+    artifact_digest: Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
+    dataset_name: DatasetName | None = None
+    """Stands for this dataset from here on."""
+    source: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    """Where it comes from, in free text, such as the name of the file."""
 
 
 class RequestRetentionBody(CommandBody, frozen=True):
@@ -93,6 +105,33 @@ class DatasetController(Controller):
         if built.result.offset is not None:
             await runtime.registry.wait_for_offset(built.result.offset + 1)
         return built.dataset
+
+    @post(
+        "/stored",
+        status_code=200,
+        operation_id="add_dataset",
+        guards=[guard_state_change],
+        security=KEY_OR_NONE,
+        responses=PROBLEM_RESPONSES,
+    )
+    async def add(
+        self, runtime: Runtime, command_headers: Headers, model_name: ModelNameInPath, data: JSONBody[StoredDatasetBody]
+    ) -> Response[CommandAnswer]:
+        """Record a stored file of labelled rows as a dataset. With a new model's name it begins the model."""
+        context = command_context(command_headers, data, runtime.services.ids)
+        stored = await stored_set(runtime.services.artifacts, data.artifact_digest)
+        if isinstance(stored, Refusal):
+            raise refused(stored, command_id=context.command_id)
+        command = RecordDataset(
+            model_name=model_name,
+            artifact_digest=stored.artifact_digest,
+            size_bytes=stored.size_bytes,
+            counts=DatasetCounts(rows=stored.rows),
+            dataset_name=data.dataset_name,
+            source=data.source or "an upload",
+            **context.fields(),
+        )
+        return await handled(runtime, context, command)
 
     @get("/{dataset:str}", operation_id="get_dataset", responses=QUERY_PROBLEM_RESPONSES)
     async def get_one(self, streams: PastOrPresent, model_name: ModelNameInPath, dataset: DatasetInPath) -> DatasetView:

@@ -13,7 +13,7 @@ from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, CommandId, 
 from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_result, print_table
 from hotswap_stream.cli.terminal.queries import ask
 from hotswap_stream.cli.terminal.running import run
-from hotswap_stream.cli.training.dataset_files import add
+from hotswap_stream.cli.training.dataset_files import add, dataset_question
 
 if TYPE_CHECKING:
     from hotswap_events.dataset import DatasetQuery, DatasetSplit, OffsetRange, Ranges
@@ -173,7 +173,7 @@ def list_all(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) 
 
 def show(model: ModelArgument, dataset: NamedArgument, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Show a dataset: what it was made of, and what was left out."""
-    found = ask(_question(model, dataset), as_of=as_of, as_json=as_json)
+    found = ask(dataset_question(model, dataset), as_of=as_of, as_json=as_json)
     if as_json:
         print_json(found)
     else:
@@ -195,7 +195,7 @@ def export(
     ],
 ) -> None:
     """Write a dataset into a file that other programs read."""
-    found = ask(_question(model, dataset), as_of=None, as_json=False)
+    found = ask(dataset_question(model, dataset), as_of=None, as_json=False)
 
     async def main(settings: "Settings") -> int:
         from hotswap_stream import bootstrap
@@ -255,15 +255,6 @@ async def _built(settings: "Settings", order: "DatasetOrder", fields: dict[str, 
         finally:
             if shown:
                 sys.stderr.write("\n")
-
-
-def _question(model: str, named: str) -> "Question[DatasetView]":
-    from hotswap_stream.application.datasets.view import DatasetView, find_dataset
-
-    return Question(
-        lambda streams: find_dataset(streams, model, named),
-        lambda api: api.get(f"/api/models/{model}/datasets/{named}", DatasetView),
-    )
 
 
 def _list_question(model: str) -> "Question[DatasetList]":

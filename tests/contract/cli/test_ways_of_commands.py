@@ -34,6 +34,7 @@ validation-policy get m / validation-policy set m GATES / validation-set show m 
 retention show m / retention set m / runs list / runs show m r / runs request m --trainer als / runs cancel m r
 runs follow m r / runs files m r / runs compare m r s / mlflow export-run m r
 triggers list / triggers show m / triggers set m --none / triggers fire m / triggers history m
+dataset add m SET
 triggers backtest m / dataset build m / dataset list m / dataset show m d / dataset export m d --output OUT
 tag m a=b / alias m a v1 / cleanup --keep 1 / audit verify / audit acknowledge 0 --digest none / audit export OUT
 audit show / webhooks list / webhooks add w https://w.example / webhooks remove w
@@ -43,7 +44,7 @@ keys create k --scope read / keys list / keys show k / keys rotate k / keys revo
 
 BY_CLUSTER = """
 audit reproduce m --id r / make-heuristic m --output 0.5,0.5 / profile m v1 --data FILE / export m v1 OUT
-train m / dataset add m SET / loadtest m / artifacts environments / artifacts forget e
+train m / loadtest m / artifacts environments / artifacts forget e
 registry accept --yes / topics / topics grow m 8 / doctor / reset / webhooks test
 """
 """They need Kafka or the artifact store itself, and say so."""
