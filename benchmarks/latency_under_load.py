@@ -79,9 +79,10 @@ class Probe:
                 sent += 1
             self._poll(0.0005)
         give_up_s = time.perf_counter() + ANSWER_SECONDS_MAX
-        while len(self._answered_s) < sent:
+        # What else was asked in this partition before may be answered now, too.
+        while len(self._asked_s) < sent or not self._asked_s.keys() <= self._answered_s.keys():
             if time.perf_counter() > give_up_s:
-                raise RuntimeError(f"{len(self._answered_s)} of {sent} probes were answered")
+                raise RuntimeError(f"{len(self._asked_s.keys() & self._answered_s.keys())} of {sent} were answered")
             self._poll(0.01)
         took = np.array([self._answered_s[offset] - asked for offset, asked in self._asked_s.items()]) * 1_000
         self._asked_s.clear()
