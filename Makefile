@@ -12,7 +12,7 @@ JOBS ?= $(shell echo $$(($(CORES) < 7 ? $(CORES) + 2 : 8)))
 # Every process of ours that a test starts would compile the whole product again where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo page check fmt test coverage lint types bench torture soak hostile browser schemas clean
+.PHONY: help demo page check fmt test coverage lint types bench torture soak hostile browser secured schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make soak    half an hour under load, swaps, rollouts, training: nothing may grow or slow (MINUTES=n)"
 	@echo "make hostile whatever is written into any topic, the next good record is handled (SEED=n repeats a run)"
 	@echo "make browser the page in a real browser: every case, and the pictures of the documentation"
+	@echo "make secured every process on a cluster with TLS, SASL and access rules: passwords, certificates, tokens"
 	@echo "make schemas write schemas/ and docs/reference/ anew from the code"
 
 $(BIN)/python:
@@ -102,6 +103,9 @@ hostile: $(INSTALLED_DEV)
 # `make test` runs the short ones alone.
 browser: $(INSTALLED_DEV)
 	@$(BIN)/python -m pytest tests/browser -o "python_files=test_*.py long_*.py" $(ARGS)
+
+secured: $(INSTALLED_DEV)
+	@$(BIN)/python -m pytest tests/integration/kafka/long_secured_cluster.py $(ARGS)
 
 schemas: $(INSTALLED_DEV)
 	@$(BIN)/python -m tools.generate_schemas

@@ -102,8 +102,8 @@ async def test_the_newer_release_goes_on_from_what_the_older_wrote(path: Path) -
                     await registry.handle(asked)
                 continue
             assert (await registry.handle(asked, actor_by="key")).status == "accepted"
-        assert [finding.kind for finding in verify_records(shared.records).findings] == [
-            finding.kind for finding in verify_records(records_of(path)).findings
+        assert [finding.damage for finding in verify_records(shared.records).findings] == [
+            finding.damage for finding in verify_records(records_of(path)).findings
         ]
     finally:
         await registry.stop()
