@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -73,6 +74,8 @@ class TopicReader:
                 if not error.args[0].retriable() or time.monotonic() > give_up:
                     raise TopicUnreadableError(f"{topic} {partition}: {error}") from error
                 time.sleep(RETRY_SECONDS)
+                with suppress(KafkaException):  # else the client goes on asking the one that led before
+                    self._consumer.list_topics(topic, timeout=TIMEOUT_S)
         if low != 0:
             raise TopicUnreadableError(
                 f"{topic} {partition} begins at {low}: records were deleted, nothing can be proved"
