@@ -23,6 +23,7 @@ BENCHMARKS = (
     "api_queries",
     "page",
     "shadow_cost",
+    "training_beside",
     "bad_canary",
     "good_rollout",
     "http_predict",
