@@ -28,6 +28,7 @@ ASKING_SECONDS_MAX = 240.0
 STOP_SECONDS_MAX = 120.0
 LOOK_SECONDS = 0.2
 AT_ONCE = 32
+ATTEMPTS_MAX = 3
 
 Found = TypeVar("Found")
 
@@ -194,9 +195,16 @@ class Stage:
             async def one(number: int) -> None:
                 key = None if keys is None else keys[number]
                 async with turns:
-                    try:
-                        answer = await client.infer(model_name, requests[number], routing_key=key)
-                    except RefusedError:
+                    for _attempt in range(ATTEMPTS_MAX):
+                        try:
+                            answer = await client.infer(model_name, requests[number], routing_key=key)
+                            break
+                        except RefusedError:
+                            return
+                        except httpx.TransportError:
+                            # The API cuts connections off whose requests do not come, as from a starved client.
+                            continue
+                    else:
                         return
                 outputs[number], versions[number] = answer.outputs, answer.model_version
                 places[number] = (answer.partition, answer.offset)
