@@ -35,16 +35,16 @@ PHONE = ViewportSize(width=390, height=780)
 QUALITY = 0.7
 MARGIN = 24
 """Pixels around a confirmation, which has a picture of its own."""
-WAIT_MS_MAX = 240_000
-READY_SECONDS_MAX = 240.0
+WAIT_MS_MAX = 900_000
+READY_SECONDS_MAX = 600.0
 FIGURES_MS = 20_000
 """So long the charts fill before a picture is taken of them."""
 SETTLED_MS = 500
 """A confirmation fades in."""
-ENOUGH_SHOWN = re.compile(r"after (1[5-9]\d|[2-9]\d\d|\d{4,}) answers")
-"""Of the new version, in the picture of its evidence: 150 or more."""
+ENOUGH_SHOWN = re.compile(r"after (1[2-9]\d|[2-9]\d\d|\d{4,}) answers")
+"""Of the new version, in the picture of its evidence: 120 or more."""
 TRIES_MAX = 5
-REQUESTS = ("loadtest", MODEL, "--rate", "60", "--seconds", "3000", "--keys", "5000")
+REQUESTS = ("loadtest", MODEL, "--rate", "30", "--seconds", "3000", "--keys", "5000")
 
 _TO_WEBP = """async ([png, quality]) => {
   const bytes = Uint8Array.from(atob(png), (one) => one.charCodeAt(0));
@@ -68,6 +68,7 @@ class Camera:
 
     def take(self, page: Page, name: str, *, height: int | None = None) -> None:
         """Write a picture of what is seen of the page, of its first `height` pixels, or of what is to be confirmed."""
+        page.evaluate("scrollTo(0, 0)")
         page.wait_for_timeout(SETTLED_MS)
         expect(page.locator(".skeleton, .waits, [aria-busy=true]")).to_have_count(0)
         if page.get_by_role("dialog").count():
@@ -128,9 +129,14 @@ class Walk:
         dialog.get_by_label("Reason, kept in the log").fill(reason)
         if picture is not None:
             self._camera.take(self._page, picture)
-        dialog.locator("[data-first]").click()
         ended = self._page.locator("body:not(:has(dialog[open]))")
-        expect(dialog.get_by_role("button", name="Look again").or_(ended)).to_be_visible()
+        for _ in range(TRIES_MAX):
+            dialog.locator("[data-first]").click()
+            expect(dialog.get_by_role("alert").or_(ended).first).to_be_visible()
+            if ended.count() or dialog.get_by_role("button", name="Look again").count():
+                return
+            # A busy machine: the log could not be asked in time. The command was not carried out.
+            self._page.wait_for_timeout(FIGURES_MS)
 
     def row(self, version: str) -> Locator:
         """The version's row in the model's table."""
@@ -229,6 +235,7 @@ def environment(home: Path) -> Iterator[tuple[str, dict[str, str]]]:
     url = f"http://127.0.0.1:{port}"
     settings = {
         "HOTSWAP_TOPIC_PREFIX": "demo",
+        "HOTSWAP_GRAPHS_EXPORTED": "false",  # seconds of each registration
         **os.environ,
         "HOTSWAP_HOME": str(home),
         "HOTSWAP_API_KEYS": f"ada:{KEY}",

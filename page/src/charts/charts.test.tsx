@@ -56,6 +56,8 @@ test("a line breaks where nothing was known, and a switch is a vertical line", (
   assert.deepEqual(drawnStretches, [[134, 134], [447, 45]]);
   assert.equal(found(tree, "path.line")[0]!.props["d"].split("M").length, 3);
   assert.equal(found(tree, "g.mark").length, 1);
+  const near = drawn(<LinesChart title="rate" unit="/s" lines={[]} marks={[{ at: 30_000, text: "v2" }, { at: 31_000, text: "v3" }]} from={0} to={100_000} width={500} />);
+  assert.deepEqual([found(near, "g.mark").length, found(near, "g.mark text").map((one) => one.text)], [2, ["v3"]]);
   assert.match(found(tree, "desc")[0]!.text, /now: v1 6 \/s/);
 });
 

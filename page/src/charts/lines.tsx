@@ -3,8 +3,8 @@ import { brief, linear, round } from "./scale";
 
 export interface Line {
   readonly name: string;
-  /** `first` is drawn in the accent's colour, `other` in grey and dashed. */
-  readonly look: "first" | "other";
+  /** `first` is drawn in the accent's colour, `other` in grey and dashed, `former` faintly. */
+  readonly look: "first" | "other" | "former";
   readonly points: readonly { readonly at: number; readonly value: number | null }[];
 }
 
@@ -38,6 +38,9 @@ const BOTTOM = 18;
 const TOP = 14;
 /** Without a figure for this long, the line is broken rather than drawn over the gap. */
 const GAP_MS = 5_000;
+
+/** Marks nearer than this share one word, that of the later one. */
+const WORD_WIDTH = 26;
 
 /** Seconds that the line of a card goes back. */
 export const SPARK_POINTS = 120;
@@ -77,14 +80,21 @@ export function LinesChart({ title, unit, lines, marks, stretches = [], from, to
       </text>
       {marks
         .filter((mark) => mark.at >= from && mark.at <= to)
-        .map((mark) => (
-          <g key={`${mark.at} ${mark.text}`} class="mark">
-            <line x1={x(mark.at)} x2={x(mark.at)} y1={TOP} y2={height - BOTTOM} />
-            <text x={x(mark.at) + (x(mark.at) > width - 90 ? -4 : 4)} y={TOP - 3} text-anchor={x(mark.at) > width - 90 ? "end" : "start"}>
-              {mark.text}
-            </text>
-          </g>
-        ))}
+        .map((mark, index, shown) => {
+          const at = x(mark.at);
+          const next = shown[index + 1];
+          const right = at > width - 90;
+          return (
+            <g key={`${mark.at} ${mark.text}`} class="mark">
+              <line x1={at} x2={at} y1={TOP} y2={height - BOTTOM} />
+              {(!next || x(next.at) - at > WORD_WIDTH) && (
+                <text x={at + (right ? -4 : 4)} y={TOP - 3} text-anchor={right ? "end" : "start"}>
+                  {mark.text}
+                </text>
+              )}
+            </g>
+          );
+        })}
       {lines.map((line) => (
         <path key={line.name} class={`line ${line.look}`} d={path(line, from, x, y)} />
       ))}

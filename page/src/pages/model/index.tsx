@@ -56,7 +56,7 @@ function OfModel({ name }: { name: string }) {
               </p>
             )}
             <Shown asked={rollout} name="who answers">{(now) => <Arms model={value} rollout={now} />}</Shown>
-            {asOf.value === null && <Charts name={name} model={value} />}
+            {asOf.value === null && <Charts name={name} model={value} rollout={rollout.value} />}
             {rollout.value?.rollout && <Going name={name} now={rollout.value} />}
             <Versions name={name} model={value} steps={steps.value} rollout={rollout.value} />
             <Compare name={name} versions={value.versions} active={value.active_version ?? null} sequence={value.sequence} />
@@ -145,17 +145,18 @@ function Arm({ model, version, share, role }: { model: Model; version: string; s
   );
 }
 
-function Charts({ name, model }: { name: string; model: Model }) {
+function Charts({ name, model, rollout }: { name: string; model: Model; rollout: RolloutNow | null }) {
   const to = Math.max(clockNow.value, ...[...series.value].filter(([key]) => key.startsWith(`${name}/`)).map(([, points]) => points.at(-1)?.at ?? 0));
   const drawn = [...series.value].filter(([key, points]) => key.startsWith(`${name}/`) && (points.at(-1)?.at ?? 0) > to - CHART_MS);
   // The page knows what came since it was opened: the axis grows with it, up to five minutes.
   const from = Math.max(to - CHART_MS, Math.min(to - CHART_MS_MIN, ...drawn.map(([, points]) => points[0]?.at ?? to)));
-  const look = (version: string): "first" | "other" => (version === model.active_version ? "other" : "first");
-  const single = drawn.length === 1;
+  // What is tried is looked at first; else what is in production.
+  const tried = rollout?.rollout?.candidates ?? [];
+  const look = (version: string): Line["look"] => (tried.includes(version) ? "first" : version !== model.active_version ? "former" : tried.length ? "other" : "first");
   const lines = (of: (point: (typeof drawn)[number][1][number]) => number | null): Line[] =>
     drawn.map(([key, points]) => {
       const version = key.slice(name.length + 1);
-      return { name: version, look: single ? "first" : look(version), points: points.filter((point) => point.at >= from).map((point) => ({ at: point.at, value: of(point) })) };
+      return { name: version, look: look(version), points: points.filter((point) => point.at >= from).map((point) => ({ at: point.at, value: of(point) })) };
     });
   const marks: Mark[] = events.value
     .filter((entry) => entry.event?.subject === name && !entry.void_because && SWITCHES.test(String(entry.event?.type)))
