@@ -39,7 +39,7 @@ async def test_schemathesis_finds_nothing(served: Served, tmp_path: Path) -> Non
         "--generation-deterministic",
         "--no-color",
         "--continue-on-failure",
-        "--request-timeout=30",
+        "--request-timeout=120",
         f"--header=X-API-Key: {KEY}",
     )
     process = await asyncio.create_subprocess_exec(
