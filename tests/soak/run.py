@@ -92,10 +92,10 @@ class Soak:
             for name in ("w1", *TOUCHED):
                 await self._workers.add(name)
             await self._servants.start()
+            await self._train(Step(0.0, "train"))  # the topics of a model that is new are no growth
             await self._load.start()
             if not await self._answered([1] * self._plan.partitions, FIRST_ANSWERS_SECONDS_MAX):
                 raise NothingAnsweredError(f"the workers answer nothing; their logs are in {self._settings.home}")
-            await self._train(Step(0.0, "train"))  # the topics of a model that is new are no growth
             client = await stack.enter_async_context(TopicClient(self._servers, prefix=self._settings.topic_prefix))
             askers = Askers(client, self._plan, self._findings)
             self._load.begin()
