@@ -5,6 +5,7 @@ body may have other fields. msgspec, which reads the bodies and writes the answe
 """
 
 from collections.abc import Iterable, Iterator
+from inspect import cleandoc
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -93,6 +94,8 @@ def _mend(schema: Any) -> None:
                 _mend(property_schema)
         elif name not in ("default", "enum", "required", "examples"):
             _mend(inner)
+    if isinstance(text := schema.get("description"), str):
+        schema["description"] = cleandoc(text)  # as Python 3.13 and newer keep it: the document is the same on all
     if schema.get("type") == "integer" and schema.get("maximum", INT32_MAX + 1) > INT32_MAX:
         schema.setdefault("format", "int64")
     if "discriminator" in schema:
