@@ -317,11 +317,14 @@ async def test_what_needs_the_cluster_says_so_and_what_is_denied_is_no_failure(l
 
 
 GUIDES = ("on-call", "roll-back-now", "why-this-answer", "add-a-worker", "upgrade", "registry-topic-lost")
-STAYING = ("worker", "up", "api", "agents", "broker")
+STAYING = ("top", "worker", "up", "api", "agents", "broker")
 
 
-async def test_no_command_of_the_guides_for_operators_is_wrong(laptop: Laptop) -> None:
+async def test_no_command_of_the_guides_for_operators_is_wrong(
+    laptop: Laptop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Run each: what it says depends on what is there, but none is wrong usage, and none ends in a bug."""
+    monkeypatch.chdir(tmp_path)  # some write files
     await laptop("promote", MODEL, "v2")
     codes: dict[str, int] = {}
     for guide in GUIDES:
