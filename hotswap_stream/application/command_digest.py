@@ -13,6 +13,7 @@ from hotswap_events.command import Command
 from hotswap_events.commands import AnyCommand, Refusal, RegisterVersion, RequestTraining, ValidateVersion
 from hotswap_events.envelope import COMMAND_DIGEST_CHARACTERS
 from hotswap_events.profile import ProfileVersion
+from hotswap_events.training_triggers import FireTrigger
 from hotswap_stream.domain.reserved import wrong_command_id
 
 _WAY = frozenset(Command.__struct_fields__) - {"model_name"}
@@ -22,6 +23,7 @@ _MEASURED: Mapping[type, frozenset[str]] = {
     ValidateVersion: frozenset({"figures", "baseline_version", "baseline_figures"}),
     ProfileVersion: frozenset({"profile"}),
     RequestTraining: frozenset({"run_id"}),
+    FireTrigger: frozenset({"at", "figures", "detail"}),
 }
 """Fields that whoever sends a command again may have measured, or made up, anew."""
 

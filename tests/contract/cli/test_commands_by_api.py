@@ -233,7 +233,7 @@ async def test_a_version_comes_from_a_file_and_is_cleaned_up(stage: HttpStage, l
 async def test_policies_are_changed_from_what_holds(laptop: Laptop) -> None:
     await laptop("serving-policy", "set", MODEL, "--error-rate-max", "0.25")
     await laptop("serving-policy", "set", MODEL, "--probes", "7")
-    shown = json.loads((await laptop("serving-policy", "show", MODEL, "--json")).stdout)["policy"]
+    shown = json.loads((await laptop("serving-policy", "show", MODEL, "--json")).stdout)
     assert (shown["error_rate_max"], shown["probes"]) == (0.25, 7)
     await laptop("alert-policy", "set", MODEL, "--rule", "error-rate>5%")
     assert "5 %" in (await laptop("alert-policy", "show", MODEL)).stdout
