@@ -81,6 +81,7 @@ async def told(stage: Stage, version: str) -> FleetRecord:
                 return found
 
 
+@pytest.mark.executed
 async def test_graphs_are_served_and_architectures_without_one_are_told_to_be_missing(
     stage: Stage, settings: Settings, environment: dict[str, str], tmp_path: Path
 ) -> None:

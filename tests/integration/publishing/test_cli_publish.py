@@ -87,7 +87,7 @@ async def test_it_goes_over_http_with_a_key(
         return cli("publish", "sums", str(graph), *options, **wishes)
 
     async with running_api(settings) as url:
-        refused = await asyncio.to_thread(publish, "--url", url, code=3)
+        refused = await asyncio.to_thread(publish, "--url", url, code=4)
         assert "401" in refused.output
         named = await asyncio.to_thread(publish, "--url", url, "--api-key", KEY, "--json")
         assert read_json(named)["model_version"] == "v1"
