@@ -201,6 +201,8 @@ def test_an_hour_of_frames_leaves_the_heap_as_it_was(new_page: NewPage, stack: B
     )
     beginning = stack.first_message()
     page.reload()
+    while not page.evaluate("window.sources.length"):
+        page.wait_for_timeout(20)
     session = page.context.new_cdp_session(page)
 
     def fed(first: int, count: int) -> None:

@@ -173,6 +173,8 @@ def test_the_api_is_killed_and_the_page_heals_with_no_event_missing_or_doubled(
     # Still signed in, and without a reload.
     expect(card(page)).to_contain_text(after)
     expect(page.get_by_role("status").filter(has_text="Not live")).to_be_hidden()
-    shown = offsets(page)
     newest = stack.get("/api/events", last=1)["events"][-1]["offset"]
+    # What the model is comes ahead of the events that made it so.
+    expect(page.locator("[data-offset]").first).to_have_attribute("data-offset", str(newest))
+    shown = offsets(page)
     assert sorted(shown, reverse=True) == shown == list(range(newest, newest - len(shown), -1))

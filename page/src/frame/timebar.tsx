@@ -65,7 +65,7 @@ function Rollouts({ last }: { last: number }) {
   const [page = "", name] = route.value.parts;
   const model = /^(models|rollout|training)$/.test(page) ? name : undefined;
   // Asked again when one begins or ends, of which the stream tells.
-  const going = [...lines.value.values()].map((line) => line.rollout_id ?? "").join();
+  const going = [...lines.value.values()].flatMap((line) => line.rollout_id ?? []).join();
   const query = (kind: string): string => `/api/events?before_offset=${Number.MAX_SAFE_INTEGER}&limit=${MARKS_MAX}&type=hotswap.rollout.${kind}.v1`;
   const known = ["started", "completed"].flatMap((kind) => useAsked<{ events: Entry[] }>(query(kind), going).value?.events ?? []);
   const shown = rangesOf(known).filter((range) => !model || range.model === model);
