@@ -32,6 +32,9 @@ pytestmark = pytest.mark.timeout(300)
 def press(page: Page, stack: BrowserStack, button: str, *, within: str | None = None) -> list[str]:
     """Press a button of the page, confirm with a reason, and return the types of the events that came of it."""
     before = stack.get("/api/events", last=1)["end_offset"]
+    # What others have done meanwhile has arrived: a command on what was before is refused.
+    steps = stack.get(f"/api/models/{page.get_by_role('heading', level=1).inner_text()}/steps")
+    expect(page.locator("[data-sequence]")).to_have_attribute("data-sequence", str(steps["sequence"]))
     row = page.locator("tr", has=page.locator("strong", has_text=re.compile(rf"^{within}$")))
     place = row if within else page.get_by_role("main")
     place.get_by_role("button", name=re.compile(rf"^{button}")).first.click()
