@@ -9,8 +9,10 @@ from tests.support.browser.axe import found_by_axe
 from tests.support.browser.faults import Faults, NewPage
 from tests.support.browser.pages import settled
 from tests.support.browser.stack import BrowserStack
+from tests.support.samples.artifacts import linear_artifact
 
 MODEL = "letters"
+PUBLISHED = "published"
 REASON = "tried in a browser"
 
 
@@ -148,3 +150,47 @@ def test_the_keyboard_alone_goes_everywhere(new_page: NewPage, stack_of_acts: Br
     page.keyboard.press("g")
     page.keyboard.press("e")
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_a_file_becomes_a_version_and_a_policy_starts_its_training(
+    new_page: NewPage, stack: BrowserStack, faults: Faults
+) -> None:
+    page = new_page()
+    settled(page)
+    page.get_by_role("button", name="Publish a file").click()
+    page.get_by_label("Name of the model").fill(PUBLISHED)
+    page.get_by_label("ONNX graph").set_input_files(
+        {"name": "not a model.onnx", "mimeType": "application/octet-stream", "buffer": b"no model"}
+    )
+    page.get_by_role("dialog").locator("[data-first]").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
+    assert found_by_axe(page) == []
+    page.get_by_label("ONNX graph").set_input_files(
+        {"name": "linear.safetensors", "mimeType": "application/octet-stream", "buffer": linear_artifact(seed=1_000)}
+    )
+    confirmed(page)
+    version = stack.get(f"/api/models/{PUBLISHED}/versions")["versions"][0]
+    assert version["provenance"]["created_by"] == "ada"
+    page.goto(f"/#/models/{PUBLISHED}")
+    ask(page, "Activate", version["model_version"])
+    confirmed(page)
+    expect(page.locator(".arm")).to_contain_text(version["model_version"])
+    page.get_by_role("link", name="Runs and triggers").click()
+    page.get_by_role("button", name="Set a policy").click()
+    page.get_by_label("At these times").fill("0 3 * * 1")
+    page.get_by_label("When input drift").fill("0.25")
+    page.get_by_label("A version that passes").select_option("shadow")
+    confirmed(page)
+    expect(page.get_by_text("at 0 3 * * 1 (UTC), input-drift above 0.25, by hand")).to_be_visible()
+    policy = stack.get(f"/api/models/{PUBLISHED}/triggers")["policy"]
+    assert (policy["schedule"]["cron"], policy["drift"]["limit"], policy["after"]) == ("0 3 * * 1", 0.25, "shadow")
+    page.get_by_role("button", name="Fire").click()
+    confirmed(page)
+    (run,) = stack.get(f"/api/models/{PUBLISHED}/training-runs")["runs"]
+    assert run["reason"] == REASON
+    expect(page.locator("main")).to_contain_text(run["run_id"])
+    page.get_by_role("button", name="Take the policy away").click()
+    confirmed(page)
+    expect(page.get_by_text("No training policy: only people start runs.")).to_be_visible()
+    # The browser says itself that the first file was refused.
+    assert [fault for fault in faults.found if "status of 422" not in fault] == []
