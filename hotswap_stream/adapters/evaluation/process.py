@@ -53,7 +53,8 @@ def main() -> int:
         return EXIT_ABORTED
     except (HotswapError, OSError, MemoryError) as error:
         traceback.print_exc()
-        write_line(lines, EvaluationAborted(detail=str(error) or "there was not enough memory"))
+        detail = str(error) or "there was not enough memory"
+        write_line(lines, EvaluationAborted(detail=detail, not_measurable=isinstance(error, HotswapError)))
         return EXIT_ABORTED
     return 0
 

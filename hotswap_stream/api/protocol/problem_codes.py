@@ -21,6 +21,7 @@ from hotswap_stream.application.mlflow.export import NotExportableError
 from hotswap_stream.application.mlflow.filters import FilterError
 from hotswap_stream.application.mlflow.source import SourceRefusedError
 from hotswap_stream.application.observations.feedback import AnswerExpiredError
+from hotswap_stream.application.training.evaluation import NotMeasurableError
 from hotswap_stream.errors import DecisionTooLargeError, HotswapError, UnreadableEventError
 
 REFUSAL_STATUS: Mapping[RefusalCode, int] = {
@@ -72,6 +73,7 @@ TITLES: Mapping[str, str] = {
     "source-refused": "The model cannot be taken from there",
     "not-exportable": "The version cannot be handed out",
     "no-dataset": "The dataset cannot be built",
+    "not-measurable": "The version cannot be measured",
     "unknown-upload": "No such upload",
     "unknown-webhook": "No such webhook",
     "unknown-finding": "No such finding",
@@ -113,4 +115,5 @@ ERROR_STATUS: tuple[tuple[type[HotswapError], int, str], ...] = (
     (WrongKeyError, 422, "invalid-value"),
     (UnreadableEventError, 409, "newer-release"),
     (DatasetError, 422, "no-dataset"),
+    (NotMeasurableError, 422, "not-measurable"),
 )

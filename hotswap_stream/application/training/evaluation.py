@@ -15,6 +15,10 @@ class EvaluationFailedError(HotswapError):
     """The figures could not be made; the message says why."""
 
 
+class NotMeasurableError(EvaluationFailedError):
+    """The version and the set do not fit each other, or one of them is missing: whoever asks can put that right."""
+
+
 class Evaluation(Struct, frozen=True, kw_only=True):
     """How a module does on a fixed set. Shares reach from 0 to 1."""
 
@@ -125,6 +129,8 @@ class EvaluationAborted(Struct, frozen=True, kw_only=True, tag="aborted"):
     """The last line when the process knows why there are no figures."""
 
     detail: str
+    not_measurable: bool = False
+    """Whether the version and the set are the reason, and not this machine."""
 
 
 EvaluationLine = Measured | MeasuredOnSet | EvaluationAborted

@@ -21,6 +21,7 @@ from hotswap_stream.application.training.evaluation import (
     EvaluationOrder,
     Measured,
     MeasuredOnSet,
+    NotMeasurableError,
     SetEvaluationOrder,
 )
 from hotswap_stream.workers.training.process import LineProtocolError, ordered_process
@@ -90,7 +91,7 @@ class SubprocessEvaluator:
             del artifacts
             if await asyncio.to_thread(_measures_digits, manifests, data_file, validation_set):
                 if BF16 in (options.precision, compared_options.precision):
-                    raise EvaluationFailedError(_DIGITS_IN_F32)
+                    raise NotMeasurableError(_DIGITS_IN_F32)
                 digits = EvaluationOrder(
                     candidate_file=files[0], compared_file=compared, data_file=data, threads=self._threads
                 )
@@ -115,7 +116,7 @@ class SubprocessEvaluator:
 
     async def _copied_set(self, chosen: ValidationSet | None, folder: Path) -> str:
         if chosen is None:
-            raise EvaluationFailedError(_NO_SET)
+            raise NotMeasurableError(_NO_SET)
         return await _copied(await self._store.fetch(chosen.artifact_digest), folder / "set")
 
     async def _ask(
@@ -140,7 +141,7 @@ class SubprocessEvaluator:
             raise EvaluationFailedError(process.with_tail(str(error))) from error
         last = said[-1] if said else None
         if isinstance(last, EvaluationAborted):
-            raise EvaluationFailedError(last.detail)
+            raise (NotMeasurableError if last.not_measurable else EvaluationFailedError)(last.detail)
         if last is None or process.exit_code != 0:
             raise EvaluationFailedError(process.how_it_ended())
         return last

@@ -18,7 +18,12 @@ from hotswap_stream.adapters.torch.training.evaluator_process import evaluator_c
 from hotswap_stream.application.artifacts.bundle import pack_files
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.artifacts.store import ArtifactStore
-from hotswap_stream.application.training.evaluation import EvaluationFailedError, Metric, SetEvaluation
+from hotswap_stream.application.training.evaluation import (
+    EvaluationFailedError,
+    Metric,
+    NotMeasurableError,
+    SetEvaluation,
+)
 from hotswap_stream.application.training.validation_sets import set_facts
 from hotswap_stream.workers.training.subprocess_evaluator import SubprocessEvaluator
 from tests.support.checkout import ROOT
@@ -145,14 +150,14 @@ async def test_a_set_in_a_file_has_the_digest_it_would_have_in_the_store(
 async def test_sets_that_do_not_fit_the_model(
     store: ArtifactStore, evaluator: SubprocessEvaluator, arrays: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(EvaluationFailedError, match=words):
+    with pytest.raises(NotMeasurableError, match=words):
         await evaluator.measure(await graph(store), validation_set=await chosen(store, **arrays))
 
 
 async def test_without_a_set_a_graph_is_not_measured_and_the_way_out_is_told(
     store: ArtifactStore, evaluator: SubprocessEvaluator, tmp_path: Path
 ) -> None:
-    with pytest.raises(EvaluationFailedError, match="hotswap-stream validation-set choose MODEL FILE"):
+    with pytest.raises(NotMeasurableError, match="hotswap-stream validation-set choose MODEL FILE"):
         await evaluator.measure(await graph(store))
     assert os.listdir(tmp_path / "runs") == []
 

@@ -21,7 +21,12 @@ from hotswap_stream.adapters.torch.training.evaluator_process import evaluator_c
 from hotswap_stream.adapters.torch.training.fit import FitOptions, fit
 from hotswap_stream.adapters.torch.training.run import item_shape_of
 from hotswap_stream.application.artifacts.store import ArtifactStore
-from hotswap_stream.application.training.evaluation import EvaluationFailedError, Measured, MeasuredOnSet
+from hotswap_stream.application.training.evaluation import (
+    EvaluationFailedError,
+    Measured,
+    MeasuredOnSet,
+    NotMeasurableError,
+)
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.workers.training.subprocess_evaluator import SubprocessEvaluator
 from tests.support.checkout import ROOT
@@ -97,7 +102,7 @@ async def test_versions_are_measured_on_the_same_set(store: ArtifactStore, tmp_p
 
 async def test_what_cannot_be_measured_says_why(store: ArtifactStore, tmp_path: Path) -> None:
     linear = await store.put_artifact(linear_artifact())
-    with pytest.raises(EvaluationFailedError, match="one FP32 input of 784 numbers an item is needed"):
+    with pytest.raises(NotMeasurableError, match="one FP32 input of 784 numbers an item is needed"):
         await _evaluator(store, tmp_path).measure(linear.digest)
     with pytest.raises(EvaluationFailedError, match=r"nothing\.safetensors"):
         await _evaluator(store, tmp_path).measure(linear.digest, data_file=tmp_path / "nothing.safetensors")

@@ -35,7 +35,7 @@ def main() -> int:
         write_line(lines, measure(order))
     except (HotswapError, OSError) as error:
         traceback.print_exc()
-        write_line(lines, EvaluationAborted(detail=str(error)))
+        write_line(lines, EvaluationAborted(detail=str(error), not_measurable=isinstance(error, HotswapError)))
         return EXIT_ABORTED
     return 0
 
