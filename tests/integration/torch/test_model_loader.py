@@ -1,6 +1,9 @@
 """Loading picks an executor, remembers it, improves what serves already, and falls back to eager torch."""
 
+import asyncio
 import shutil
+import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +16,7 @@ import torch
 from hotswap_events.version_options import VersionOptions
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
+from hotswap_stream.adapters.torch.executors import graph_files
 from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
 from hotswap_stream.adapters.torch.executors.graph_files import GraphFiles
 from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
@@ -162,6 +166,35 @@ async def test_where_rows_may_not_be_added_none_are(name: str, store: ArtifactSt
     inputs = np.arange(12, dtype=np.float32).reshape(3, 4)
     assert model.padded_rows(3) == 3
     assert len(model.infer({"x": inputs})["y"]) == 3
+
+
+async def test_a_graph_that_is_there_does_not_wait_for_one_that_is_being_made(
+    store: ArtifactStore, graphs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that was promoted stood still for 98 s while another one's graph was made aside, at low priority."""
+    manifest, _ = await _put(store, "digits-cnn")
+    other, _ = await _put(store, "linear")
+    files = GraphFiles(graphs, MAKE_MS_MAX)
+    path = files.make("onnxruntime", manifest)
+    begun, done = tmp_path / "begun", threading.Event()
+    endless = f"import time; open({str(begun)!r}, 'w').close(); time.sleep(600)"
+    monkeypatch.setattr(graph_files, "MAKER_COMMAND", (sys.executable, "-c", endless))
+
+    def make_other() -> None:
+        with pytest.raises(ExecutorUnavailableError):
+            files.make("compile", other)
+        done.set()
+
+    making = threading.Thread(target=make_other)
+    making.start()
+    try:
+        while not begun.exists():
+            await asyncio.sleep(0.01)
+        assert await asyncio.wait_for(asyncio.to_thread(files.make, "onnxruntime", manifest), 60) == path
+        assert not done.is_set()
+    finally:
+        files.close()
+        making.join()
 
 
 async def test_a_damaged_graph_is_made_anew(store: ArtifactStore, loaders: Loaders, graphs: Path) -> None:

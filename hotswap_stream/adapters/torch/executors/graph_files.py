@@ -52,9 +52,12 @@ class GraphFiles:
 
     def make(self, kind: GraphKind, manifest: ArtifactManifest) -> Path:
         """Return the graph's file, and make it now if need be; it blocks meanwhile. ExecutorUnavailableError."""
+        # What is there is not waited for: a version that is to serve now would wait for the graph of another one.
+        if (there := self.find(kind, manifest)) is not None:
+            return there
         with self._one_at_a_time:
-            found = self.find(kind, manifest)
-            return found if found is not None else self._make(kind, manifest)
+            made_meanwhile = self.find(kind, manifest)
+            return made_meanwhile if made_meanwhile is not None else self._make(kind, manifest)
 
     def close(self) -> None:
         """End a process that makes a graph, and make no more."""
