@@ -4,6 +4,8 @@ import { render } from "preact";
 import "./style/tokens.css";
 import "./style/frame.css";
 import "./style/parts.css";
+import "./style/charts.css";
+import "./style/dialogs.css";
 // Styles of all pages are there from the start; the code of most comes with the first look at them.
 import "./pages/answer/answer.css";
 import "./pages/events/events.css";
