@@ -11,16 +11,12 @@ joined, folded and decided on.
 import asyncio
 import json
 import sys
-import tempfile
 from math import comb
-from pathlib import Path
 
-from benchmarks.live_rollout import MODEL, live_digits
+from benchmarks.live_rollout import MODEL, own_live_digits
 from benchmarks.simulated_rates import result
 from hotswap_events.rollout_commands import StartRollout
 from hotswap_events.rollout_strategy import CanaryStrategy, MetricRule, RolloutPolicy
-from hotswap_stream.broker import EmbeddedKafka
-from hotswap_stream.settings import Settings
 
 SHARE = 0.05
 LABELLED = 0.2
@@ -45,29 +41,19 @@ def exact_labels(good: float, bad: float) -> int:
 
 
 async def _measure(rate: float) -> dict[str, object]:
-    with tempfile.TemporaryDirectory(prefix="hotswap-bench-") as home:
-        async with EmbeddedKafka() as broker:
-            settings = Settings(
-                kafka_bootstrap_servers=broker.bootstrap_servers,
-                home=Path(home),
-                request_partitions=4,
-                log_level="warning",
-            )
-            async with live_digits(settings, rate=rate, labelled=LABELLED) as live:
-                good = await live.trained(seed=1)
-                await live.switched("v1")
-                bad = await live.trained("inverted", seed=2)
-                command = StartRollout(
-                    **live.meta(),
-                    strategy=CanaryStrategy(weight=round(SHARE * 10_000)),
-                    candidates=("v2",),
-                    policy=POLICY,
-                    forced=True,
-                )
-                ended, seconds = await live.rolled_out(
-                    command, seconds_max=SECONDS_MAX, warm_up_seconds=WARM_UP_SECONDS
-                )
-                archived = live.registry.state(MODEL).versions["v2"].stage == "archived"
+    async with own_live_digits(rate=rate, labelled=LABELLED) as live:
+        good = await live.trained(seed=1)
+        await live.switched("v1")
+        bad = await live.trained("inverted", seed=2)
+        command = StartRollout(
+            **live.meta(),
+            strategy=CanaryStrategy(weight=round(SHARE * 10_000)),
+            candidates=("v2",),
+            policy=POLICY,
+            forced=True,
+        )
+        ended, seconds = await live.rolled_out(command, seconds_max=SECONDS_MAX, warm_up_seconds=WARM_UP_SECONDS)
+        archived = live.registry.state(MODEL).versions["v2"].stage == "archived"
     # For each label that the test needs there are answers that get none.
     least = exact_labels(good, bad) / LABELLED * (1 - bad)
     wrong = live.wrong["v2"]

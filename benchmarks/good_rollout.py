@@ -8,10 +8,8 @@ Each share is earned by labels of the answers at that share; a fifth of the answ
 import asyncio
 import json
 import sys
-import tempfile
-from pathlib import Path
 
-from benchmarks.live_rollout import MODEL, live_digits
+from benchmarks.live_rollout import MODEL, own_live_digits
 from benchmarks.simulated_rates import result
 from hotswap_events.rollout_commands import StartRollout
 from hotswap_events.rollout_strategy import (
@@ -25,8 +23,6 @@ from hotswap_events.rollout_strategy import (
 )
 from hotswap_stream.application.descriptions.event import describe
 from hotswap_stream.application.registry.fold import Applied
-from hotswap_stream.broker import EmbeddedKafka
-from hotswap_stream.settings import Settings
 
 LABELLED = 0.2
 POLICY = RolloutPolicy(
@@ -44,29 +40,17 @@ async def _measure(rate: float) -> dict[str, object]:
         SetWeightStep(weight=10_000),
         PauseStep(duration_seconds=5),
     )
-    with tempfile.TemporaryDirectory(prefix="hotswap-bench-") as home:
-        async with EmbeddedKafka() as broker:
-            settings = Settings(
-                kafka_bootstrap_servers=broker.bootstrap_servers,
-                home=Path(home),
-                request_partitions=4,
-                log_level="warning",
-            )
-            async with live_digits(settings, rate=rate, labelled=LABELLED) as live:
-                first = await live.trained(seed=1)
-                await live.switched("v1")
-                second = await live.trained(epochs=8, seed=2)
-                await live.validated("v2", second, ("v1", first))
-                command = StartRollout(
-                    **live.meta(), strategy=ProgressiveStrategy(steps=steps), candidates=("v2",), policy=POLICY
-                )
-                ended, seconds = await live.rolled_out(
-                    command, seconds_max=SECONDS_MAX, warm_up_seconds=WARM_UP_SECONDS
-                )
-                active = live.registry.state(MODEL).active_version
-                story = [
-                    describe(entry.outcome.event) for entry in live.registry.tail if isinstance(entry.outcome, Applied)
-                ]
+    async with own_live_digits(rate=rate, labelled=LABELLED) as live:
+        first = await live.trained(seed=1)
+        await live.switched("v1")
+        second = await live.trained(epochs=8, seed=2)
+        await live.validated("v2", second, ("v1", first))
+        command = StartRollout(
+            **live.meta(), strategy=ProgressiveStrategy(steps=steps), candidates=("v2",), policy=POLICY
+        )
+        ended, seconds = await live.rolled_out(command, seconds_max=SECONDS_MAX, warm_up_seconds=WARM_UP_SECONDS)
+        active = live.registry.state(MODEL).active_version
+        story = [describe(entry.outcome.event) for entry in live.registry.tail if isinstance(entry.outcome, Applied)]
     for line in story:
         print(line, file=sys.stderr)
     return result(

@@ -3,10 +3,12 @@
 import asyncio
 import random
 import sys
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -32,6 +34,7 @@ from hotswap_stream.adapters.torch.modules.threads import limit_threads, take_li
 from hotswap_stream.adapters.torch.training.evaluate import evaluate
 from hotswap_stream.adapters.torch.training.fit import FitOptions, fit
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.broker.embedded import EmbeddedKafka
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.settings import Settings
 
@@ -225,6 +228,21 @@ class LiveDigits:
             label=truth if self._reward is None else None,
             reward=None if self._reward is None else self._reward(answer.model_version, said == truth),
         )
+
+
+@asynccontextmanager
+async def own_live_digits(*, rate: float, labelled: float) -> AsyncIterator[LiveDigits]:
+    """Run them on a broker of their own, with four partitions of requests; see `live_digits`."""
+    with tempfile.TemporaryDirectory(prefix="hotswap-bench-") as home:
+        async with EmbeddedKafka() as broker:
+            settings = Settings(
+                kafka_bootstrap_servers=broker.bootstrap_servers,
+                home=Path(home),
+                request_partitions=4,
+                log_level="warning",
+            )
+            async with live_digits(settings, rate=rate, labelled=labelled) as live:
+                yield live
 
 
 @asynccontextmanager

@@ -10,10 +10,8 @@ on the processor: see `benchmarks.precisions`.
 import asyncio
 import json
 import sys
-import tempfile
-from pathlib import Path
 
-from benchmarks.live_rollout import MODEL, live_digits
+from benchmarks.live_rollout import MODEL, own_live_digits
 from benchmarks.simulated_rates import result
 from hotswap_events.commands import RegisterVersion
 from hotswap_events.registry import Provenance
@@ -22,8 +20,6 @@ from hotswap_events.rollout_strategy import CanaryStrategy, MetricRule, RolloutP
 from hotswap_events.version_options import VersionOptions
 from hotswap_stream.application.descriptions.event import describe
 from hotswap_stream.application.registry.fold import Applied
-from hotswap_stream.broker import EmbeddedKafka
-from hotswap_stream.settings import Settings
 
 LOWER = VersionOptions(executor="openvino", precision="bf16")
 LABELLED = 0.2
@@ -37,34 +33,18 @@ WARM_UP_SECONDS = 5.0
 
 
 async def _measure(rate: float) -> dict[str, object]:
-    with tempfile.TemporaryDirectory(prefix="hotswap-bench-") as home:
-        async with EmbeddedKafka() as broker:
-            settings = Settings(
-                kafka_bootstrap_servers=broker.bootstrap_servers,
-                home=Path(home),
-                request_partitions=4,
-                log_level="warning",
-            )
-            async with live_digits(settings, rate=rate, labelled=LABELLED) as live:
-                accuracy = await live.trained(seed=1)
-                await live.switched("v1")
-                artifact = live.registry.state(MODEL).versions["v1"].artifact
-                provenance = Provenance(origin="imported", created_by="live")
-                await live.command(
-                    RegisterVersion(**live.meta(), artifact=artifact, provenance=provenance, options=LOWER)
-                )
-                # What is measured here is live: validation counts both as equally good.
-                await live.validated("v2", accuracy, ("v1", accuracy))
-                command = StartRollout(
-                    **live.meta(), strategy=CanaryStrategy(weight=5_000), candidates=("v2",), policy=POLICY
-                )
-                ended, seconds = await live.rolled_out(
-                    command, seconds_max=SECONDS_MAX, warm_up_seconds=WARM_UP_SECONDS
-                )
-                state = live.registry.state(MODEL)
-                story = [
-                    describe(entry.outcome.event) for entry in live.registry.tail if isinstance(entry.outcome, Applied)
-                ]
+    async with own_live_digits(rate=rate, labelled=LABELLED) as live:
+        accuracy = await live.trained(seed=1)
+        await live.switched("v1")
+        artifact = live.registry.state(MODEL).versions["v1"].artifact
+        provenance = Provenance(origin="imported", created_by="live")
+        await live.command(RegisterVersion(**live.meta(), artifact=artifact, provenance=provenance, options=LOWER))
+        # What is measured here is live: validation counts both as equally good.
+        await live.validated("v2", accuracy, ("v1", accuracy))
+        command = StartRollout(**live.meta(), strategy=CanaryStrategy(weight=5_000), candidates=("v2",), policy=POLICY)
+        ended, seconds = await live.rolled_out(command, seconds_max=SECONDS_MAX, warm_up_seconds=WARM_UP_SECONDS)
+        state = live.registry.state(MODEL)
+        story = [describe(entry.outcome.event) for entry in live.registry.tail if isinstance(entry.outcome, Applied)]
     for line in story:
         print(line, file=sys.stderr)
     versions = [state.versions[name] for name in ("v1", "v2")]
