@@ -30,6 +30,7 @@ BENCHMARKS = (
     "request_latency",
     "latency_under_load",
     "ffnn_stream",
+    "scorer_cpu",
     "cnn_stream",
     "json_stream",
     "boosted_stream",

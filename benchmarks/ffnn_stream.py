@@ -46,7 +46,8 @@ class _Rates:
         self.jvm_missing: str | None = None
 
 
-def _is_running(started: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> bool:
+def is_running(started: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> bool:
+    """Return whether a process has not ended."""
     return started.poll() is None
 
 
@@ -70,7 +71,7 @@ async def _measure(count: int) -> _Rates:
         moved, raw_in, raw_out = (Stream(servers, name, PARTITIONS) for name in (MOVED, RAW_IN, RAW_OUT))
         await rounds.settle()
         if class_path is not None:
-            await asyncio.to_thread(raw_in.fill, _raw_values(count))
+            await asyncio.to_thread(raw_in.fill, raw_values(count))
 
         async def ours() -> None:
             counted = await rounds.answered(count)
@@ -83,13 +84,13 @@ async def _measure(count: int) -> _Rates:
             command = (sys.executable, "-m", "benchmarks.bare_mover", servers, rounds.requests.topic, MOVED, *places)
             ends = moved.ends()
             with process(command, stage.settings) as moving:
-                counted = await asyncio.to_thread(moved.count, ends, count, lambda: _is_running(moving))
+                counted = await asyncio.to_thread(moved.count, ends, count, lambda: is_running(moving))
             rates.mover.append(counted.per_s)
 
         async def jvm(class_path: str, model: Path) -> None:
             ends = raw_out.ends()
             with scoring(class_path, servers, RAW_IN, RAW_OUT, model) as started:
-                counted = await asyncio.to_thread(raw_out.count, ends, count, lambda: _is_running(started))
+                counted = await asyncio.to_thread(raw_out.count, ends, count, lambda: is_running(started))
             rates.jvm.append(counted.per_s)
 
         with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +107,8 @@ async def _measure(count: int) -> _Rates:
     return rates
 
 
-def _raw_values(count: int) -> list[bytes]:
+def raw_values(count: int) -> list[bytes]:
+    """Return raw tensors, as the JVM reads them."""
     random = np.random.default_rng(0)
     distinct = [random.random(FEATURES, dtype=np.float32).tobytes() for _ in range(DISTINCT)]
     return [distinct[number % DISTINCT] for number in range(count)]
