@@ -18,9 +18,10 @@ SLOT_CHARACTERS_MAX = 128
 FIGURES_MAX = 64
 
 TriggerName = Literal["schedule", "drift", "quality", "rows", "files", "hand"]
-SuppressedCause = Literal["freeze", "cooldown", "budget", "run-on", "refused"]
+SuppressedCause = Literal["freeze", "cooldown", "budget", "run-on", "version-on-way", "refused"]
 """`freeze`: the policy says that nothing starts now. `cooldown`: a trigger fired not long ago. `budget`: as many as
-allowed fired in 24 hours. `run-on`: a run of the model is not over. `refused`: the run itself was refused."""
+allowed fired in 24 hours. `run-on`: a run of the model is not over. `version-on-way`: the version of a run is still
+tried, so that drift or quality would fire about the same again. `refused`: the run itself was refused."""
 
 Slot = Annotated[str, Meta(min_length=1, max_length=SLOT_CHARACTERS_MAX)]
 Figures = Annotated[dict[str, float], Meta(max_length=FIGURES_MAX)]

@@ -38,7 +38,7 @@ from tests.replay.serving_history import circuits
 from tests.replay.tag_history import tags
 from tests.replay.training_history import training, unclaimed
 from tests.replay.trial_history import trials
-from tests.replay.trigger_history import triggers
+from tests.replay.trigger_history import triggers, version_on_way
 from tests.replay.validation_set_history import validation_sets
 from tests.replay.webhook_history import webhooks
 from tests.support.checkout import ROOT
@@ -203,6 +203,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("training", training),
     ("triggers", triggers),
     ("unclaimed-runs", unclaimed),
+    ("version-on-way", version_on_way),
 )
 """File name → what is written into it. A scenario that was written once is never changed; a new one gets a line."""
 

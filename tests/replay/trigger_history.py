@@ -6,8 +6,10 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
+from hotswap_events.training_policy import QualityTrigger
 from hotswap_stream.domain.triggers.rules import run_id_of
 from tests.support.samples.registry import EPOCH, MODEL, register, start_training, validate
+from tests.support.samples.rollouts import SHADOW, abort_rollout, start_rollout
 from tests.support.samples.training import cancel, claim
 from tests.support.samples.triggers import EVERYTHING, FILE, POLICY, fire, peak, set_training_policy, suppress
 
@@ -48,4 +50,24 @@ async def triggers(writers: Sender) -> None:
         suppress("rows", "1", "refused", _LATER, detail="too many runs"),
         set_training_policy(EVERYTHING),
         set_training_policy(None, reason="enough"),
+    )
+
+
+async def version_on_way(writers: Sender) -> None:
+    """A drop starts a run; while its version answers beside the active one the same drop starts nothing, said once."""
+    run = run_id_of(MODEL, "quality", "1")
+    policy = replace(POLICY, quality=QualityTrigger(metric="accuracy", drop=0.05, labels_min=200))
+    await writers.send(
+        register("v1"),
+        validate("v1", promote_first=True),
+        set_training_policy(policy),
+        fire("quality", "1", _SOON, figures={"accuracy": 0.8}),
+        claim(run),
+        start_training(run, actor="trainer:runner-1"),
+        register("v2", run_id=run),
+        suppress("quality", "2", "version-on-way", _SOON, figures={"accuracy": 0.79}),
+        validate("v2", 0.97, ("v1", 0.95)),
+        start_rollout(SHADOW, "v2"),
+        abort_rollout(),
+        fire("quality", "2", _LATER, figures={"accuracy": 0.79}),
     )

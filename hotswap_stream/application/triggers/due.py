@@ -104,7 +104,7 @@ def command_of(state: ModelState, due: Due, now: datetime) -> FireTrigger | Supp
     policy = state.triggers.policy
     if policy is None:
         return None
-    kept = suppression(state, policy, now)
+    kept = suppression(state, policy, due.trigger, now)
     if kept is None:
         return FireTrigger(
             command_id=trigger_id(state.model_name, due.trigger, due.slot),

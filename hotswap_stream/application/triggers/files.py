@@ -44,7 +44,7 @@ class FileTrigger:
         policy = state.triggers.policy
         if policy is None or policy.data is None or not policy.data.files:
             return f"the training policy of {self._model_name!r} does not say that files start runs"
-        kept = suppression(state, policy, now)
+        kept = suppression(state, policy, "files", now)
         if kept is None:
             return None
         if ("files", kept.cause) not in state.triggers.suppressed:

@@ -13,6 +13,7 @@ from hotswap_stream.application.descriptions.trigger import triggers_text
 from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.triggers import FiredTrigger, SuppressedTrigger
+from hotswap_stream.domain.triggers.on_way import version_in_rollout
 
 
 class TriggerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,6 +60,8 @@ class ModelTriggers(Struct, frozen=True, kw_only=True, omit_defaults=True):
     policy_set_at: datetime | None = None
     run_on: str | None = None
     """The run that keeps others from starting now."""
+    version_on_way: str | None = None
+    """The version of a run in the current rollout, which keeps drift and quality from starting another run."""
     fired: dict[str, int] = {}
     """How often each trigger fired."""
     peak: PeakView | None = None
@@ -103,6 +106,7 @@ def find_triggers(streams: Streams, model_name: str) -> ModelTriggers | Refusal:
         policy_sequence=triggers.policy_sequence or None,
         policy_set_at=triggers.policy_at,
         run_on=run_on(state),
+        version_on_way=version_in_rollout(state),
         fired={str(name): count for name, count in triggers.counts.items()},
         peak=None
         if peak is None

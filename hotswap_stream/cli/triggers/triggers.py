@@ -97,6 +97,7 @@ def show(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = False) -> N
             "schedule next": None if following is None else following.isoformat(timespec="seconds"),
             "frozen until": None if until is None else until.isoformat(timespec="seconds"),
             "run on": found.run_on,
+            "version on its way": found.version_on_way,
             "best quality": None
             if found.peak is None
             else f"{found.peak.metric} {found.peak.value:.4g} of {found.peak.model_version}",

@@ -87,7 +87,7 @@ def _fire(state: ModelState, command: FireTrigger) -> Decision:
         return Accepted((), note)
     if command.override and (command.trigger != BY_HAND or not command.reason):
         return invalid("only a person may override cooldown, budget and freeze, by hand and with a reason")
-    kept = suppression(state, policy, command.at, override=command.override)
+    kept = suppression(state, policy, command.trigger, command.at, override=command.override)
     if kept is not None:
         return Refusal(
             code="illegal-step",
@@ -111,6 +111,8 @@ def _past(policy: TrainingPolicy, cause: SuppressedCause) -> tuple[str, ...]:
     """Return how a person can start a run in spite of what keeps a trigger from firing."""
     if cause == "run-on":
         return ("cancel the run",)
+    if cause == "version-on-way":
+        return ("wait for the version, or end its rollout", *(("fire hand",) if policy.by_hand else ()))
     return ("fire hand with override and reason",) if policy.by_hand else ()
 
 
@@ -153,7 +155,7 @@ def _suppress(state: ModelState, command: SuppressTrigger) -> Decision:
         return Accepted((), "that was said already")
     detail = command.detail or ""
     if command.cause != "refused":
-        kept = suppression(state, policy, command.at)
+        kept = suppression(state, policy, command.trigger, command.at)
         if kept is None or kept.cause != command.cause:
             return Accepted((), f"{command.cause} does not keep it from firing any more")
         detail = kept.detail

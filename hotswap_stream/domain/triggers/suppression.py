@@ -4,11 +4,15 @@ from msgspec import Struct
 
 from hotswap_events.envelope import Timestamp
 from hotswap_events.training_policy import TrainingPolicy
-from hotswap_events.training_triggers import SuppressedCause
+from hotswap_events.training_triggers import SuppressedCause, TriggerName
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.triggers.calendar import frozen_until, later, shown
+from hotswap_stream.domain.triggers.on_way import on_way
 
 DAY_SECONDS = 86_400.0
+OF_LIVE_DATA: frozenset[TriggerName] = frozenset({"drift", "quality"})
+"""Triggers that look at how the active version does: while a version that a run made about it is on its way, they would
+fire about the same again."""
 
 
 class Suppression(Struct, frozen=True):
@@ -19,7 +23,7 @@ class Suppression(Struct, frozen=True):
 
 
 def suppression(
-    state: ModelState, policy: TrainingPolicy, at: Timestamp, *, override: bool = False
+    state: ModelState, policy: TrainingPolicy, trigger: TriggerName, at: Timestamp, *, override: bool = False
 ) -> Suppression | None:
     """Return what keeps a run from being started at this time, or None.
 
@@ -29,6 +33,7 @@ def suppression(
     Args:
         state: The model.
         policy: The one that holds.
+        trigger: Which would fire.
         at: The time now.
         override: Whether a person wants it all the same: past all but a run that is on.
     """
@@ -55,6 +60,9 @@ def suppression(
             f"{len(of_the_day)} runs were started in the last 24 hours, of {policy.runs_per_day_max} allowed; the next "
             f"one from {shown(later(of_the_day[-policy.runs_per_day_max], DAY_SECONDS))}",
         )
+    coming = on_way(state, at) if trigger in OF_LIVE_DATA else None
+    if coming is not None:
+        return Suppression("version-on-way", f"{coming}; what it does about live data is seen first")
     return None
 
 

@@ -20,7 +20,7 @@ from tests.support.histories.alert_intents import alert_command
 from tests.support.histories.dataset_intents import dataset_command
 from tests.support.histories.rollout_intents import rollout_command
 from tests.support.histories.serving_intents import serving_command
-from tests.support.histories.trigger_intents import trigger_command
+from tests.support.histories.trigger_intents import trigger_command, worked_on
 from tests.support.samples.profiles import profile
 from tests.support.samples.registry import (
     archive,
@@ -77,6 +77,8 @@ class Intent:
                 return request(self.run_id, retries=self.seed % 3, **attributes)
             case "claim training":
                 return claim(self.run_id, f"runner-{self.seed % 2}", **attributes)
+            case "work on training":
+                return worked_on(state, self.seed, **attributes)
             case "cancel training":
                 return cancel(self.run_id, **attributes)
             case "register":
@@ -139,6 +141,7 @@ TRAINING_KINDS = {
     "register": 3,
 }
 TRIGGER_KINDS = {"register": 2, "promote": 1, "switch": 1, "trigger": 20}
+ON_WAY_KINDS = {"promote": 1, "switch": 1, "validate": 4, "rollout": 8, "trigger": 12, "work on training": 16}
 ALERT_KINDS = {"register": 2, "promote": 1, "switch": 1, "rollout": 1, "alert": 16}
 
 
@@ -181,6 +184,10 @@ trigger_histories = st.lists(
     st.integers(0, 0xFFFF).map(lambda seed: _intent(seed, TRIGGER_KINDS)), min_size=20, max_size=60
 )
 """Mostly about what starts training runs."""
+on_way_histories = st.lists(
+    st.integers(0, 0xFFFF).map(lambda seed: _intent(seed, ON_WAY_KINDS)), min_size=40, max_size=100
+)
+"""About triggers whose runs make versions, which then are in rollouts."""
 all_histories = histories | serving_histories | alert_histories | training_histories | trigger_histories
 
 

@@ -7,12 +7,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
+from hotswap_events.training_policy import RUNS_PER_DAY_MAX
 from hotswap_events.training_triggers import TriggerName
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.triggers.calendar import slot_of
 from hotswap_stream.domain.triggers.rules import COUNTED, next_slot
-from tests.support.samples.registry import EPOCH
-from tests.support.samples.training import cancel
+from tests.support.samples.registry import EPOCH, register, start_training
+from tests.support.samples.training import cancel, claim
 from tests.support.samples.triggers import (
     EVERYTHING,
     POLICY,
@@ -23,7 +24,8 @@ from tests.support.samples.triggers import (
 )
 
 _NAMES: tuple[TriggerName, ...] = ("schedule", "drift", "quality", "rows", "files", "hand")
-_POLICIES = (POLICY, replace(EVERYTHING, freeze=()), EVERYTHING, replace(EVERYTHING, cooldown_seconds=0.0), None)
+_AT_ANY_TIME = replace(EVERYTHING, freeze=(), cooldown_seconds=0.0, runs_per_day_max=RUNS_PER_DAY_MAX)
+_POLICIES = (POLICY, replace(EVERYTHING, freeze=()), EVERYTHING, _AT_ANY_TIME, _AT_ANY_TIME, None)
 
 
 def trigger_command(state: ModelState, seed: int, **attributes: Any) -> AnyCommand:
@@ -43,7 +45,7 @@ def trigger_command(state: ModelState, seed: int, **attributes: Any) -> AnyComma
     elif trigger in COUNTED and random.random() < 0.8:
         slot = next_slot(state.triggers, trigger)
     if kind == "suppress":
-        cause = random.choice(("freeze", "cooldown", "budget", "run-on", "refused"))
+        cause = random.choice(("freeze", "cooldown", "budget", "run-on", "version-on-way", "refused"))
         return suppress(trigger, slot, cause, at, **attributes)
     if kind == "peak":
         sequences = () if state.active is None else state.active.production_sequences
@@ -51,3 +53,18 @@ def trigger_command(state: ModelState, seed: int, **attributes: Any) -> AnyComma
     by_hand = trigger == "hand"
     override = {"override": True, "reason": "now"} if by_hand and random.random() < 0.5 else {}
     return fire(trigger, slot, at, **override, **attributes)
+
+
+def worked_on(state: ModelState, seed: int, **attributes: Any) -> AnyCommand:
+    """The next thing that a runner says about a run: it is claimed, begins, and makes a version."""
+    runs = [run for run in state.runs.values() if run.is_open and run.request is not None]
+    if not runs:
+        return register(None, **attributes)
+    run = Random(seed).choice(runs)
+    match run.status:
+        case "requested":
+            return claim(run.run_id, **attributes)
+        case "claimed":
+            return start_training(run.run_id, **attributes)
+        case _:
+            return register(None, run_id=run.run_id, **attributes)

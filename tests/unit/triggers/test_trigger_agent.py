@@ -20,11 +20,14 @@ from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRe
 from hotswap_stream.agents.trigger_agent import TriggerAgent
 from hotswap_stream.application.observations.feedback import FoundAnswer, JoinedFeedback
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.application.triggers.view import ModelTriggers, find_triggers
 from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.domain.triggers.on_way import VERDICT_SECONDS_MAX
 from tests.support.clocks import SetClock
 from tests.support.samples.observations import ObservedTraffic
 from tests.support.samples.profiles import profile, sketch_of, vast_sketch
 from tests.support.samples.registry import MODEL, CountingIds, register, start_training, switch, validate
+from tests.support.samples.rollouts import abort_rollout
 from tests.support.samples.training import cancel, claim
 from tests.support.samples.triggers import POLICY, fire, set_training_policy
 
@@ -282,6 +285,57 @@ async def test_a_new_version_begins_a_best_of_its_own(stage: Triggering) -> None
     assert stage.state.triggers.peak.model_version == "v2"
     await labels(stage, 0.3, 300, version="v2")
     assert stage.fired == ["quality 1"]
+
+
+async def test_a_drop_starts_no_second_run_while_the_first_ones_version_is_tried(stage: Triggering) -> None:
+    """Though there is no cooldown: it is said once, and looked at again when the rollout has ended."""
+    await stage.do(register(), switch("v1"), set_training_policy(by(quality=QUALITY, cooldown_seconds=0.0)))
+    await labels(stage, 0.95, 300)
+    await labels(stage, 0.6, 300)
+    assert stage.fired == ["quality 1"]
+    (run,) = stage.state.runs.values()
+    await stage.do(claim(run.run_id), start_training(run.run_id), register("v2", run_id=run.run_id))
+    await labels(stage, 0.6, 300)
+    said = ["quality run-on", "quality version-on-way"]
+    assert stage.suppressed == said, "it waits for its verdict"
+    await stage.do(validate("v2", 0.95, ("v1", 0.9)))
+    await stage.look()
+    assert stage.state.rollout is not None
+    await labels(stage, 0.6, 900)
+    assert (stage.fired, stage.suppressed) == (["quality 1"], said)
+    shown = find_triggers(stage.registry.fold.streams, MODEL)
+    assert isinstance(shown, ModelTriggers)
+    assert shown.version_on_way == "v2"
+    assert "v2 of training run" in (shown.history[0].detail or "")
+    await stage.do(abort_rollout())
+    await stage.look(seconds=1)
+    assert stage.fired == ["quality 1", "quality 2"], "the drop is still there, and nothing is on its way"
+
+
+async def test_a_version_that_is_never_judged_is_not_waited_for_for_ever(stage: Triggering) -> None:
+    await stage.do(register(), switch("v1"), set_training_policy(by(quality=QUALITY, cooldown_seconds=0.0)))
+    await labels(stage, 0.95, 300)
+    await labels(stage, 0.6, 300)
+    (run,) = stage.state.runs.values()
+    await stage.do(claim(run.run_id), start_training(run.run_id), register("v2", run_id=run.run_id))
+    await labels(stage, 0.6, 300)
+    assert stage.fired == ["quality 1"]
+    await stage.look(seconds=VERDICT_SECONDS_MAX)
+    assert stage.fired == ["quality 1", "quality 2"]
+
+
+@pytest.mark.parametrize("after", ["ask", "nothing"])
+async def test_a_version_that_a_person_decides_on_keeps_no_trigger(stage: Triggering, after: Any) -> None:
+    await stage.do(
+        register(), switch("v1"), set_training_policy(by(quality=QUALITY, cooldown_seconds=0.0, after=after))
+    )
+    await labels(stage, 0.95, 300)
+    await labels(stage, 0.6, 300)
+    (run,) = stage.state.runs.values()
+    await stage.do(claim(run.run_id), start_training(run.run_id), register("v2", run_id=run.run_id))
+    await stage.do(validate("v2", 0.95, ("v1", 0.9)))
+    await labels(stage, 0.6, 300)
+    assert stage.fired == ["quality 1", "quality 2"]
 
 
 async def test_a_model_that_trips_a_bug_leaves_the_others_alone(stage: Triggering) -> None:
