@@ -7,8 +7,11 @@ so the question is changed on its way.
 No consumer reads what a transaction did not commit, nor waits for what only a reader of uncommitted records would see.
 
 A cluster that does not let us in, or that we do not trust, is an error that says which setting decides.
+
+A closed connection ends. In uvloop one with TLS that is closed while an answer is on its way may wait for ever.
 """
 
+import asyncio
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -35,16 +38,26 @@ _SECURITY = (
 
 _AT_ONCE_SECONDS = 2.0
 
+_CLOSE_SECONDS_MAX = 0.3
+"""How long the other side may take to say goodbye: nothing is lost without it, since who waits for answers has them."""
+
 _AnyClient = TypeVar("_AnyClient")
 
 
 class _AskingConnection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka is not typed
-    """A connection whose questions about topics create none."""
+    """A connection whose questions about topics create none, and whose close ends."""
 
     def send(self, request: Any, expect_response: bool = True) -> Any:
         if isinstance(request, MetadataRequest):
             request._allow_auto_topic_creation = False
         return super().send(request, expect_response)
+
+    def close(self, reason: Any = None, exc: Any = None) -> Any:
+        writer = self._writer
+        closed = super().close(reason, exc)
+        if writer is not None and not closed.done():
+            asyncio.get_running_loop().call_later(_CLOSE_SECONDS_MAX, writer.transport.abort)
+        return closed
 
 
 class _AskingClient(AIOKafkaClient):  # type: ignore[misc]
