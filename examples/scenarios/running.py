@@ -90,8 +90,9 @@ class Stage:
         output = Path(self._environment["HOTSWAP_HOME"]) / f"{prefix}.out"
         with output.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "hotswap_stream.cli", *arguments],
+                [sys.executable, "-m", "hotswap_stream.cli", *arguments, "--end-with-input"],
                 env=self._of(prefix),
+                stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=file,
             )
@@ -241,8 +242,10 @@ def running(
         output = Path(home) / "up.out"
         with output.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "hotswap_stream.cli", command, *options],
+                # Whatever ends this program, also kill -9, closes the pipe, and ends what it started.
+                [sys.executable, "-m", "hotswap_stream.cli", command, *options, "--end-with-input", "--temporary"],
                 env=environment,
+                stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=file,
             )
@@ -276,6 +279,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def _free_port() -> int:

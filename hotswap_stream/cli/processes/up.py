@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.signals import END_SECONDS_MAX, EndWithInput, stop_on_signals
 
 if TYPE_CHECKING:
     from hotswap_stream.application.processes.supervision import ProcessStatus
@@ -44,6 +45,7 @@ def up(
     watch_trainer: Annotated[
         str, typer.Option(help="What trains that model, where it has no training policy.")
     ] = "image-classifier",
+    end_with_input: EndWithInput = False,
 ) -> None:
     """Run everything until Ctrl-C: broker (unless one is configured), agents, workers, runners, API.
 
@@ -55,7 +57,6 @@ def up(
 
         from hotswap_stream import bootstrap
         from hotswap_stream.cli.processes.stack import log_folder, running_stack, wait_for_end
-        from hotswap_stream.cli.terminal.signals import END_SECONDS_MAX, stop_on_signals
         from hotswap_stream.errors import HotswapError
 
         settings = msgspec.structs.replace(
@@ -65,7 +66,8 @@ def up(
         more = [] if watch is None else [["watch", watch_model, str(watch.absolute()), "--trainer", watch_trainer]]
         runners = _has_trainers(settings) if trainers is None else trainers
         # Each process gets its time to end, one after the other, and the broker last.
-        stop = stop_on_signals(end_seconds_max=END_SECONDS_MAX * (workers + runners + len(more) + 3))
+        seconds_max = END_SECONDS_MAX * (workers + runners + len(more) + 3)
+        stop = stop_on_signals(end_seconds_max=seconds_max, with_input=end_with_input)
         async with running_stack(
             settings, workers=workers, trainers=runners, temporary=temporary, on_change=_show, more=more
         ) as stack:

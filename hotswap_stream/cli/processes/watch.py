@@ -8,6 +8,7 @@ import typer
 
 from hotswap_stream.cli.terminal.options import Actor, ModelArgument
 from hotswap_stream.cli.terminal.running import run
+from hotswap_stream.cli.terminal.signals import EndWithInput, stop_on_signals, when_input_ends
 
 if TYPE_CHECKING:
     from hotswap_stream.settings import Settings
@@ -51,7 +52,6 @@ def watch(
 
     async def main(settings: "Settings") -> None:
         from hotswap_stream import bootstrap
-        from hotswap_stream.cli.terminal.signals import stop_on_signals
 
         stop = stop_on_signals()
         async with bootstrap.folder_watch(settings, folder.absolute(), model, trainer=trainer, actor=actor) as watched:
@@ -77,6 +77,7 @@ def serve(
         bool, typer.Option("--reload", "-r", help="Start anew when the program's code changes; for development.")
     ] = False,
     temporary: Annotated[bool, typer.Option("--temporary", help="Delete the broker's data at the end.")] = False,
+    end_with_input: EndWithInput = False,
 ) -> None:
     """Run everything until Ctrl-C, as `up` does, and train by each file that is dropped into a folder.
 
@@ -90,7 +91,7 @@ def serve(
     if watch is not None:
         watch.mkdir(parents=True, exist_ok=True)
     if reload:
-        _reloading()
+        _reloading(end_with_input=end_with_input)
         return
     up(
         port=port,
@@ -99,10 +100,11 @@ def serve(
         watch=None if folder is None else folder.absolute(),
         watch_model=model,
         watch_trainer=trainer,
+        end_with_input=end_with_input,
     )
 
 
-def _reloading() -> None:
+def _reloading(*, end_with_input: bool) -> None:
     """Run the same command without --reload, again and again: each time the code of the package changes."""
     import signal
     import subprocess
@@ -114,6 +116,8 @@ def _reloading() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    if end_with_input:
+        when_input_ends(stop.set)
 
     def started() -> "subprocess.Popen[bytes]":
         # Out of the terminal's group: of one Ctrl-C it would hear twice, and end at once.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hotswap_stream.cli.terminal.running import fail_with, prepared_settings, run
-from hotswap_stream.cli.terminal.signals import stop_on_signals
+from hotswap_stream.cli.terminal.signals import EndWithInput, stop_on_signals
 
 if TYPE_CHECKING:
     import asyncio
@@ -42,6 +42,7 @@ def worker(
             help="Start none: end the running worker of that name and home, and return when others answer for it.",
         ),
     ] = False,
+    end_with_input: EndWithInput = False,
 ) -> None:
     """Answer inference requests until Ctrl-C; weights swap when promotion events arrive.
 
@@ -59,7 +60,7 @@ def worker(
         from hotswap_stream.home.pulse import Pulse
         from hotswap_stream.observability.tracing import tracing_to
 
-        stop, called = stop_on_signals(), name or _default_name()
+        stop, called = stop_on_signals(with_input=end_with_input), name or _default_name()
         # First of all: others answer while this one reads the log and loads its models.
         await bootstrap.put_out_former_self(settings, called)
         started = await bootstrap.build_worker(settings, called, frozenset(model) if model else None)

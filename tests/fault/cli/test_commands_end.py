@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hotswap_stream import bootstrap
@@ -20,6 +23,7 @@ from tests.support.stages.serving import MODEL, open_stage, stage_settings
 pytestmark = pytest.mark.executed
 
 END_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 120.0
 
 
 @pytest.fixture
@@ -106,18 +110,18 @@ async def test_a_load_test_ends_when_told_to_though_the_broker_is_gone(
     assert "(interrupted)" in output
 
 
-def stubborn(tmp_path: Path, end_seconds_max: float) -> "subprocess.Popen[str]":
-    """A command that is told to stop and waits on, as for a broker that is gone."""
+def stubborn(end_seconds_max: float, *, waits_on: bool = True) -> "subprocess.Popen[str]":
+    """A command that is told to stop, and waits on, as for a broker that is gone; it holds a pipe as standard input."""
     program = f"""
         import asyncio
         from hotswap_stream.cli.terminal.signals import stop_on_signals
 
         async def main():
-            stop = stop_on_signals(end_seconds_max={end_seconds_max})
+            stop = stop_on_signals(end_seconds_max={end_seconds_max}, with_input=True)
             print("ready", flush=True)
             await stop.wait()
             print("told", flush=True)
-            while True:
+            while {waits_on}:
                 await asyncio.sleep(0.1)
 
         asyncio.run(main())
@@ -125,6 +129,7 @@ def stubborn(tmp_path: Path, end_seconds_max: float) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "events")))},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -134,8 +139,8 @@ def stubborn(tmp_path: Path, end_seconds_max: float) -> "subprocess.Popen[str]":
     return process
 
 
-def test_what_does_not_end_by_itself_is_ended(tmp_path: Path) -> None:
-    process = stubborn(tmp_path, 0.5)
+def test_what_does_not_end_by_itself_is_ended() -> None:
+    process = stubborn(0.5)
     process.terminate()
     output, errors = process.communicate(timeout=END_SECONDS_MAX)
     assert output == "told\n"
@@ -143,8 +148,8 @@ def test_what_does_not_end_by_itself_is_ended(tmp_path: Path) -> None:
     assert "error: not ended 0.5 s after it was told to" in errors
 
 
-def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
-    process = stubborn(tmp_path, 3_600.0)
+def test_a_second_signal_ends_at_once() -> None:
+    process = stubborn(3_600.0)
     process.terminate()
     assert process.stdout is not None
     assert process.stdout.readline() == "told\n"
@@ -154,3 +159,51 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
         time.sleep(0.05)
     process.communicate(timeout=END_SECONDS_MAX)
     assert process.returncode == -signal.SIGTERM
+
+
+def test_the_end_of_its_input_ends_it_and_what_comes_in_before_does_not() -> None:
+    process = stubborn(3_600.0, waits_on=False)
+    assert process.stdin is not None
+    process.stdin.write("go on\n" * 2_000)
+    process.stdin.flush()
+    assert process.poll() is None
+    output, errors = process.communicate(timeout=END_SECONDS_MAX)
+    assert (process.returncode, output, errors) == (0, "told\n", "")
+
+
+@pytest.mark.timeout(300)
+def test_a_scenario_that_is_killed_leaves_nothing_running() -> None:
+    """Neither its broker nor a worker beside it; and no data of the broker."""
+    program = """
+        import os
+        import signal
+        from examples.scenarios.running import running
+
+        with running("--trainers", "0") as stage, stage.process("worker", "--name", "beside", prefix="other"):
+            print(os.environ["TMPDIR"], flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    with tempfile.TemporaryDirectory(prefix="killed-") as folder:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOTSWAP_")}
+        killed = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)],
+            env={**inherited, "TMPDIR": folder, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "events")))},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (killed.returncode, killed.stdout.strip()) == (-signal.SIGKILL, folder), killed.stderr
+        left = _processes_of(folder)
+        assert len(left) >= 5, "broker, its guard, agents, API and two workers"
+        _gone, alive = psutil.wait_procs(left, timeout=STOP_SECONDS_MAX)
+        assert alive == []
+
+
+def _processes_of(folder: str) -> list[psutil.Process]:
+    """Those whose temporary files are in a folder."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("TMPDIR") == folder:
+                found.append(process)
+    return found
