@@ -17,6 +17,7 @@ from hotswap_stream.bootstrap.data import DigitsKind, write_digits
 MODEL = "digits"
 BAD_KINDS: tuple[DigitsKind, ...] = ("inverted", "shifted", "mislabeled", "noise", "constant")
 ANSWERS_MIN = 100
+NO_VERSION = "none was made"
 
 
 def main() -> int:
@@ -45,7 +46,7 @@ def main() -> int:
         "the better one was promoted by itself": second["active"] == second["version"],
         "nothing was lost while versions changed": second["errors"] == 0,
         "the inverted file ends archived": bad["inverted"]["stage"] == "archived",
-        "all bad files end archived": all(each["stage"] == "archived" for each in bad.values()),
+        "no bad file comes to answer": all(each["stage"] in ("archived", NO_VERSION) for each in bad.values()),
         "what answered before goes on": active == second["version"],
         "each file was taken once": taken == 2 + len(bad),
         "what is no data lies aside, with the reason": aside == ["notes.txt", "notes.txt.reason.txt"],
@@ -74,13 +75,17 @@ class Dropped:
 
 
 def trained(stage: Stage, what: str, runs: int = 1) -> dict[str, Any]:
-    """Wait until the newest of so many runs has its verdict; return what came of it."""
+    """Wait until the newest of so many runs has its verdict, or has failed; return what came of it."""
 
     def look() -> Any:
         found = stage.get("/api/training-runs")["runs"]
-        return found[0] if len(found) == runs and found[0].get("verdict") else None
+        ended = len(found) == runs and (found[0].get("verdict") or found[0]["status"] == "failed")
+        return found[0] if ended else None
 
     run = stage.wait(f"the run on {what}", look)
+    if run["status"] == "failed":
+        stage.say(f"{what}: no version, {run['detail']}")
+        return {"version": None, "stage": NO_VERSION, "verdict": run["detail"], "accuracy": None}
     version = stage.client.version(MODEL, run["model_version"])
     accuracy = version["validation"]["figures"]["accuracy"]
     stage.say(f"{what}: {version['model_version']}, {version['verdict']}, accuracy {accuracy:.3f}")
