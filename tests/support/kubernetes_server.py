@@ -31,6 +31,8 @@ class Container:
         self.job = job
         self.name = container["name"]
         self.forced: tuple[str, str] | None = None
+        self.ended_as: str | None = None
+        """The reason that the node gives for the end, where it is another than the process's own."""
         self.output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the container
         variables = {each["name"]: each["value"] for each in container.get("env", ())}
         self.process: subprocess.Popen[bytes] | None = None
@@ -102,6 +104,14 @@ class KubernetesServer:
         """Have every Job fail."""
         for container in self.containers.values():
             container.forced = (reason, message)
+
+    def kill_for_memory(self) -> None:
+        """End every container as a node does whose memory limit was passed."""
+        for container in self.containers.values():
+            assert container.process is not None
+            container.ended_as = "OOMKilled"
+            os.killpg(container.process.pid, signal.SIGKILL)
+            container.process.wait()
 
     def forget(self) -> None:
         """Delete every Job, as somebody with kubectl does."""
@@ -197,7 +207,9 @@ class KubernetesServer:
         if container.process is None:
             state = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
         elif code is not None:
-            state = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed", "finishedAt": TIME}}
+            reason = container.ended_as or ("Error" if code else "Completed")
+            told_code = code if code >= 0 else 128 - code
+            state = {"terminated": {"exitCode": told_code, "reason": reason, "finishedAt": TIME}}
         told: Json = {
             "name": container.name,
             "ready": False,

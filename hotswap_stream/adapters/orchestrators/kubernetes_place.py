@@ -27,11 +27,20 @@ class KubernetesPlace:
 
     grace_seconds = None
 
-    def __init__(self, template: Json, *, api: KubernetesApi, desk: Desk, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(
+        self,
+        template: Json,
+        *,
+        api: KubernetesApi,
+        desk: Desk,
+        look_seconds: float = LOOK_SECONDS,
+        end_seconds_max: float = END_SECONDS_MAX,
+    ) -> None:
         self._template = template
         self._api = api
         self._desk = desk
         self._look_seconds = look_seconds
+        self._end_seconds_max = end_seconds_max
 
     def open(self, order: TrainerOrder, folder: Path) -> AbstractAsyncContextManager[RunningTrainer]:
         """See TrainerPlace."""
@@ -41,7 +50,7 @@ class KubernetesPlace:
     async def _open(self, order: TrainerOrder, folder: Path) -> AsyncIterator[RunningTrainer]:
         run = self._desk.open(order, folder)
         job = job_for(self._template, run, self._desk.url_of(run))
-        watched = _WatchedJob(self._api, run, job, self._look_seconds)
+        watched = _WatchedJob(self._api, run, job, self._look_seconds, self._end_seconds_max)
         try:
             yield watched
         finally:
@@ -53,12 +62,15 @@ class KubernetesPlace:
 class _WatchedJob:
     """See RunningTrainer."""
 
-    def __init__(self, api: KubernetesApi, run: ReportedRun, job: Json, look_seconds: float) -> None:
+    def __init__(
+        self, api: KubernetesApi, run: ReportedRun, job: Json, look_seconds: float, end_seconds_max: float
+    ) -> None:
         self._api = api
         self._run = run
         self._job = job
         self._name = str(job["metadata"]["name"])
         self._look_seconds = look_seconds
+        self._end_seconds_max = end_seconds_max
         self._pods_log = ""
         self.is_asked = False
 
@@ -80,7 +92,7 @@ class _WatchedJob:
             await asyncio.wait({hearing, watching}, return_when=asyncio.FIRST_COMPLETED)
             if not hearing.done():
                 # The last word of a container that has ended may still be on its way.
-                await asyncio.wait({hearing}, timeout=END_SECONDS_MAX)
+                await asyncio.wait({hearing}, timeout=self._end_seconds_max)
             end = hearing.result() if hearing.done() else watching.result()
             return await self._explained(end)
         finally:
