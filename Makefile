@@ -12,7 +12,7 @@ JOBS ?= $(shell echo $$(($(CORES) < 7 ? $(CORES) + 2 : 8)))
 # Every process of ours that a test starts would compile the whole product again where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo page check fmt test coverage lint types bench torture soak hostile browser secured schemas verified hashes sbom clean
+.PHONY: help demo page check fmt test test-costs coverage lint types bench torture soak hostile browser secured schemas verified hashes sbom clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make check   lint, and the tests that need no broker; about a minute"
 	@echo "make fmt     format the code, and mend what ruff can"
 	@echo "make test    check and test everything (JOBS=n processes)"
+	@echo "make test-costs  all tests, and what each file costs in processor time"
 	@echo "make coverage  all tests, and which branches they take"
 	@echo "make lint    ruff, mypy, import rules"
 	@echo "make bench   run the benchmarks (ONLY=name for one); results in build/bench.json"
@@ -62,6 +63,10 @@ demo: $(INSTALLED)
 SHARED := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 test: $(INSTALLED_DEV) lint
 	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
+
+# Time on the clock says little where processes share cores, and tests wait.
+test-costs: $(INSTALLED_DEV)
+	@$(BIN)/python -m pytest $(SHARED) -p tests.support.costs --quiet $(ARGS)
 
 # Fewer examples of each property, no broker, and none of the few tests that take seconds each. Four shares at a time,
 # because some tests wait; each imports only what its own tests need, which takes longer than most tests.
