@@ -40,7 +40,8 @@ BARE_TOPICS = ("bench.bare-requests", "bench.bare-responses")
 WINDOW_SECONDS = 12.0
 QUIET_SECONDS = 8.0
 MOVED_MS_AIM, RESTARTED_MS_AIM, DEAD_MS_AIM, ROLLING_MS_AIM = 300, 2_000, 4_000, 500
-STEPS = ("quiet", "join", "leave", "kill-restart", "kill", "rolling")
+STEPS = ("quiet", "alone-restart", "join", "leave", "kill-restart", "kill", "rolling")
+BARE_STEPS = ("quiet", "join", "leave", "rolling")
 _READ = 10_000
 
 
@@ -202,7 +203,9 @@ def _measured(watch: Watch, act: Callable[[], None], seconds: float = WINDOW_SEC
     return watch.window(began, _now_ms() - 300)
 
 
-def _steps(fleet: Fleet, watch: Watch, steps: tuple[str, ...]) -> Iterator[tuple[str, Window]]:
+def _steps(
+    fleet: Fleet, watch: Watch, steps: tuple[str, ...], is_usual: Callable[[], bool] = lambda: True
+) -> Iterator[tuple[str, Window]]:
     fleet.start("w1")
     _until(_spread(watch, {"w1"}))
     time.sleep(2.0)
@@ -216,6 +219,11 @@ def _steps(fleet: Fleet, watch: Watch, steps: tuple[str, ...]) -> Iterator[tuple
         _until(_spread(watch, {"w1"}))
         fleet.wait("w2")
 
+    def kill_and_restart_alone() -> None:
+        fleet.end("w1", signal.SIGKILL)
+        fleet.wait("w1")
+        fleet.start("w1")
+
     def kill_and_restart() -> None:
         fleet.end("w2", signal.SIGKILL)
         fleet.wait("w2")
@@ -228,6 +236,9 @@ def _steps(fleet: Fleet, watch: Watch, steps: tuple[str, ...]) -> Iterator[tuple
 
     if "quiet" in steps:
         yield "quiet", _measured(watch, lambda: None, QUIET_SECONDS)
+    if "alone-restart" in steps:
+        _until(is_usual)
+        yield "alone-restart", _measured(watch, kill_and_restart_alone)
     if "join" in steps or "leave" in steps:
         yield "join", _measured(watch, join)
         yield "leave", _measured(watch, leave)
@@ -276,6 +287,19 @@ def _worker_argv(name: str) -> list[str]:
     return [sys.executable, "-m", "hotswap_stream.cli", "worker", "--name", name]
 
 
+def _graph_is_tried(stage: Served) -> bool:
+    """Return whether this machine knows the graph: it does from some seconds after a worker's first start on."""
+
+    async def is_known() -> bool:
+        if stage.graph is None:
+            return False
+        store = bootstrap.artifact_store(stage.settings)
+        content = (await store.fetch(stage.artifact.digest)).content
+        return await bootstrap.stored_trials(stage.settings, store).knows(content, stage.graph.digest)
+
+    return asyncio.run(is_known())
+
+
 def _measure_ours(stage: Served, steps: tuple[str, ...]) -> dict[str, Window]:
     topics, servers = Topics(stage.settings.topic_prefix), str(stage.settings.kafka_bootstrap_servers)
     requests, responses = topics.requests(MODEL), topics.responses(MODEL)
@@ -283,7 +307,7 @@ def _measure_ours(stage: Served, steps: tuple[str, ...]) -> dict[str, Window]:
     watch = Watch(servers, requests, responses, lambda value, _headers: _body.decode(value).parameters.worker)
     try:
         with _fleet(stage, _worker_argv) as fleet, _load(stage, requests, RATE_PER_S):
-            for step, window in _steps(fleet, watch, steps):
+            for step, window in _steps(fleet, watch, steps, lambda: _graph_is_tried(stage)):
                 print("ours", step, window, file=sys.stderr, flush=True)
                 found[step] = window
         if "rolling" in steps:
@@ -305,7 +329,7 @@ def _measure_bare(stage: Served, steps: tuple[str, ...]) -> dict[str, Window]:
             ) as fleet,
             _load(stage, BARE_TOPICS[0], RATE_PER_S),
         ):
-            for step, window in _steps(fleet, watch, tuple(step for step in steps if not step.startswith("kill"))):
+            for step, window in _steps(fleet, watch, tuple(step for step in steps if step in BARE_STEPS)):
                 print("bare", step, window, file=sys.stderr, flush=True)
                 found[step] = window
     finally:
@@ -314,7 +338,7 @@ def _measure_bare(stage: Served, steps: tuple[str, ...]) -> dict[str, Window]:
 
 
 async def _measure(steps: tuple[str, ...]) -> tuple[dict[str, Window], dict[str, Window]]:
-    async with served(MODEL, ARCHITECTURE, partitions=PARTITIONS) as stage:
+    async with served(MODEL, ARCHITECTURE, partitions=PARTITIONS, exported=True) as stage:
         await model_topics_creator(stage.settings)(MODEL)
         specs = [
             TopicSpec(name=name, partitions=PARTITIONS, cleanup_policy="delete", retention_ms=-1)
@@ -351,6 +375,9 @@ def run(steps: tuple[str, ...] = STEPS) -> list[dict[str, object]]:
             results.append(_result(f"{step}, partitions that stay", ours[step].unmoved_gap_ms, without, 2 * quiet))
             beside = "bare members", bare[step].moved_gap_ms
             results.append(_result(f"{step}, partitions that move", ours[step].moved_gap_ms, beside, MOVED_MS_AIM))
+    if "alone-restart" in ours:
+        gap = max(ours["alone-restart"].unmoved_gap_ms or 0, ours["alone-restart"].moved_gap_ms or 0)
+        results.append(_result("killed and restarted, alone", gap, without, RESTARTED_MS_AIM))
     if "kill-restart" in ours:
         gap = max(ours["kill-restart"].unmoved_gap_ms or 0, ours["kill-restart"].moved_gap_ms or 0)
         results.append(_result("killed and restarted", gap, without, RESTARTED_MS_AIM))

@@ -31,9 +31,15 @@ class Served:
     """A model in production; processes of the product that end with the block that started them."""
 
     def __init__(
-        self, settings: Settings, model_name: str, manifest: ArtifactManifest, artifact: ArtifactFacts
+        self,
+        settings: Settings,
+        model_name: str,
+        manifest: ArtifactManifest,
+        artifact: ArtifactFacts,
+        graph: ArtifactFacts | None = None,
     ) -> None:
         self.settings, self.model_name, self.manifest, self.artifact = settings, model_name, manifest, artifact
+        self.graph = graph
         self.inputs = inputs_of_manifest(manifest)
 
     @contextmanager
@@ -99,17 +105,23 @@ def url_of(started: "subprocess.Popen[str]") -> str:
     return words[0]
 
 
-async def put_into_production(settings: Settings, model_name: str, manifest: ArtifactManifest) -> Served:
-    """Register a first version of an architecture, and switch to it."""
+async def put_into_production(
+    settings: Settings, model_name: str, manifest: ArtifactManifest, *, exported: bool = False
+) -> Served:
+    """Register a first version of an architecture, and switch to it; `exported`: with its graph."""
     content = save_module(build_module(manifest.architecture, manifest.arguments), manifest)
-    return await put_artifact_into_production(settings, model_name, content)
+    return await put_artifact_into_production(settings, model_name, content, exported=exported)
 
 
-async def put_artifact_into_production(settings: Settings, model_name: str, content: bytes) -> Served:
-    """Register an artifact as the first version of a model, and switch to it."""
+async def put_artifact_into_production(
+    settings: Settings, model_name: str, content: bytes, *, exported: bool = False
+) -> Served:
+    """Register an artifact as the first version of a model, and switch to it; `exported`: with its graph."""
     manifest = read_manifest(content)
-    artifact = await bootstrap.artifact_store(settings).put_artifact(content)
+    store = bootstrap.artifact_store(settings)
+    artifact = await store.put_artifact(content)
     del content
+    graph = await bootstrap.graph_exporter(settings, store)(artifact.digest, manifest) if exported else None
     async with bootstrap.open_registry(settings, "benchmark") as registry:
         registered = await registry.handle(
             RegisterVersion(
@@ -117,6 +129,7 @@ async def put_artifact_into_production(settings: Settings, model_name: str, cont
                 actor="benchmark",
                 model_name=model_name,
                 artifact=artifact,
+                graph=graph,
                 provenance=Provenance(origin="imported", created_by="benchmark"),
             )
         )
@@ -130,16 +143,23 @@ async def put_artifact_into_production(settings: Settings, model_name: str, cont
             )
         )
         assert switched.status == "accepted", switched
-    return Served(settings, model_name, manifest, artifact)
+    return Served(settings, model_name, manifest, artifact, graph)
 
 
 @asynccontextmanager
 async def served(
-    model_name: str, architecture: str, arguments: Mapping[str, Argument] | None = None, *, partitions: int = 4
+    model_name: str,
+    architecture: str,
+    arguments: Mapping[str, Argument] | None = None,
+    *,
+    partitions: int = 4,
+    exported: bool = False,
 ) -> AsyncIterator[Served]:
     """Run a broker with one model in production, untrained: its speed is that of a trained one."""
     async with broker_settings(partitions) as settings:
-        yield await put_into_production(settings, model_name, manifest_of(architecture, arguments or {}))
+        yield await put_into_production(
+            settings, model_name, manifest_of(architecture, arguments or {}), exported=exported
+        )
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Inference workers."""
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,7 @@ def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
         tries: Whether a graph is tried in a process of its own before it is loaded on this machine for the first time.
     """
     from hotswap_stream.adapters.models.by_kind import LoaderByKind
+    from hotswap_stream.adapters.models.graph_first import GraphFirst
 
     store = artifact_store(settings)
     trials = stored_trials(settings, store) if tries else None
@@ -104,11 +106,17 @@ def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
             pass_cpu_seconds_max=settings.runtime_cpu_seconds_max,
         )
 
+    def is_slow() -> bool:
+        return "torch" not in sys.modules
+
+    # A setting that names an executor, or a device, is answered by that from the first request on.
+    plain = settings.executor == "auto" and settings.torch_device == "cpu"
     return LoaderByKind(
         store,
         {"architecture": architectures, "onnx": graphs, "runtime": runtimes},
         check=trials,
         exported=exported,
+        graph_first=GraphFirst(trials, is_slow) if plain and trials is not None else None,
     )
 
 

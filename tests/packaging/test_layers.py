@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from hotswap_stream import bootstrap
 from tests.support.checkout import ROOT
 
 OURS = ("hotswap_stream", "hotswap_events")
@@ -111,7 +112,8 @@ def test_the_language_of_the_log_needs_msgspec_only() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("module", ["hotswap_stream.client", "hotswap_stream.cli", "hotswap_stream.bootstrap"])
 def test_the_base_install_is_enough_for_clients_and_the_command_line(module: str) -> None:
-    loaded = _import_in_layer((), module)
+    parts = [f"{module}.{part}" for part in bootstrap.NAMES_OF] if module == bootstrap.__name__ else []
+    loaded = _import_in_layer((), module, *parts)
     assert not loaded & {"torch", "faust", "mode", "litestar", "uvicorn", "obstore", "numpy", "sklearn", "jgo"}
 
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 import structlog
 
 from hotswap_events.version_options import F32, PLAIN, VersionOptions
 from hotswap_stream.adapters.models.executor import EXPORTED_GRAPH, ExecutorUnavailableError
+from hotswap_stream.adapters.models.graph_first import GraphFirst
 from hotswap_stream.adapters.models.reading import Content, read_artifact
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Kind, Package
 from hotswap_stream.application.artifacts.store import ArtifactStore
@@ -79,6 +81,7 @@ class LoaderByKind:
         *,
         check: Callable[[str, ArtifactManifest, VersionOptions], Awaitable[object]] | None = None,
         exported: Callable[[], ExportedLoader] | None = None,
+        graph_first: GraphFirst | None = None,
     ) -> None:
         """Make a loader.
 
@@ -88,11 +91,13 @@ class LoaderByKind:
             check: Called with digest, manifest and options before an artifact is loaded; what it raises keeps it from
                 that.
             exported: Makes what loads architectures through their graphs where their code is not installed.
+            graph_first: Has graphs answer while what the code needs is imported; None: all wait for that.
         """
         self._store = store
         self._makers = makers
         self._check = check
         self._exported = exported
+        self._graph_first = graph_first
         self._loaders: dict[Kind, ContentLoader] = {}
 
     async def load(
@@ -104,8 +109,20 @@ class LoaderByKind:
             raise NotServedError(wrong)
         if self._check is not None:
             await self._check(digest, manifest, options)
-        try:
+
+        async def by_code() -> LoadedModel:
             return await (await self._of(manifest)).load_content(manifest, content, options, digest)
+
+        graph_first = self._graph_first if manifest.kind == "architecture" and self._exported is not None else None
+        try:
+            if graph_first is None or graph_digest is None:
+                return await by_code()
+            by_graph = partial(self._by_graph, digest, manifest, content, graph_digest)
+            model = await graph_first.load(manifest, content, options, graph_digest, by_graph=by_graph, by_code=by_code)
+            if model is None:
+                model = await by_code()
+                graph_first.learn_later(digest, content, options, graph_digest)
+            return model
         except MissingPluginError as error:
             missing = error.of(manifest.package)
         if graph_digest is None or self._exported is None or manifest.kind != "architecture":
@@ -117,7 +134,7 @@ class LoaderByKind:
                 missing.missing, f"{missing.why}; and its graph cannot stand in: only {only} may compute this version"
             )
         try:
-            model = await self._exported_loader().load_exported(digest, manifest, content, graph_digest)
+            model = await self._by_graph(digest, manifest, content, graph_digest)
         except HotswapError as error:
             if error.retriable:
                 raise
@@ -137,7 +154,7 @@ class LoaderByKind:
                 raise ExecutorUnavailableError("no graph was exported of this version's architecture")
             if precision != F32:
                 raise ExecutorUnavailableError(f"executor {executor!r} does not compute with {precision[:20]!r}")
-            return await self._exported_loader().load_exported(digest, manifest, content, graph_digest)
+            return await self._by_graph(digest, manifest, content, graph_digest)
         try:
             return await (await self._of(manifest)).load_content_exactly(manifest, content, executor, precision)
         except MissingPluginError as error:
@@ -145,15 +162,20 @@ class LoaderByKind:
 
     def close(self) -> None:
         """See ModelLoader."""
+        if self._graph_first is not None:
+            self._graph_first.close()
         for loader in self._loaders.values():
             loader.close()
 
-    def _exported_loader(self) -> ExportedLoader:
+    async def _by_graph(
+        self, digest: str, manifest: ArtifactManifest, content: Content, graph_digest: str
+    ) -> ExportedModel:
         assert self._exported is not None  # noqa: S101 - asked before
         try:
-            return self._exported()
+            loader = self._exported()
         except ModuleNotFoundError as error:
             raise ExecutorUnavailableError(f"graphs need {error.name}, which is not installed here") from error
+        return await loader.load_exported(digest, manifest, content, graph_digest)
 
     async def _of(self, manifest: ArtifactManifest) -> ContentLoader:
         loader = self._loaders.get(manifest.kind)

@@ -22,7 +22,7 @@ class ExportedGraphLoader:
         *,
         threads: int,
         batch_rows_max: int,
-        check: Callable[[str, str], Awaitable[object]] | None = None,
+        check: Callable[[str, Content, str], Awaitable[object]] | None = None,
     ) -> None:
         """Make a loader.
 
@@ -30,8 +30,8 @@ class ExportedGraphLoader:
             store: Where the graphs are.
             threads: Of one operation.
             batch_rows_max: Rows of one pass.
-            check: Called with the digests of artifact and graph before they are loaded; what it raises keeps them from
-                that.
+            check: Called with the artifact's digest, the artifact and the graph's digest before they are loaded; what
+                it raises keeps them from that.
         """
         self._store = store
         self._threads, self._batch_rows_max = threads, batch_rows_max
@@ -57,7 +57,7 @@ class ExportedGraphLoader:
         """
         _, graph = await read_artifact(self._store, graph_digest)
         if self._check is not None:
-            await self._check(digest, graph_digest)
+            await self._check(digest, content, graph_digest)
         return await asyncio.to_thread(
             lambda: load_exported(
                 manifest,

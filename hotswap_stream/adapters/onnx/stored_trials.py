@@ -11,6 +11,7 @@ import structlog
 from hotswap_events.registry import ArtifactTrial
 from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.adapters.models.openvino import is_installed
+from hotswap_stream.adapters.models.reading import Content
 from hotswap_stream.adapters.onnx.trial import can_try, try_model
 from hotswap_stream.application.artifacts.file import digest_hex, digest_of_artifact
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
@@ -58,18 +59,30 @@ class StoredTrials:
         await asyncio.to_thread(self._memory.add, digest, trial, wanted)
         return trial
 
-    async def exported(self, digest: str, graph_digest: str) -> None:
-        """Try an architecture's graph with a version's weights, once on a machine.
+    async def knows(self, content: Content, graph_digest: str) -> bool:
+        """Return whether a graph was tried here, and was fine, with weights of the same names, kinds and shapes.
+
+        The weights' values are numbers, which no parser crashes on.
+        """
+        return await asyncio.to_thread(self._memory.trial_of, _form(content, graph_digest)) is not None
+
+    async def exported(self, digest: str, content: Content, graph_digest: str) -> None:
+        """Try an architecture's graph with a version's weights, once for their names, kinds and shapes on a machine.
+
+        Args:
+            digest: Of the version's artifact.
+            content: The version's artifact.
+            graph_digest: Of its architecture's graph.
 
         Raises:
             TrialFailedError: It cannot be served.
             HotswapError: Those of the store.
         """
-        both = digest_of_artifact(f"{digest}\n{graph_digest}".encode())
-        if await asyncio.to_thread(self._memory.trial_of, both) is None:
-            async with self._slots:
-                trial = await self._tried(digest, PLAIN, graph_digest)
-            await asyncio.to_thread(self._memory.add, both, trial)
+        if await self.knows(content, graph_digest):
+            return
+        async with self._slots:
+            trial = await self._tried(digest, PLAIN, graph_digest)
+        await asyncio.to_thread(self._memory.add, _form(content, graph_digest), trial)
 
     async def _tried(self, digest: str, options: VersionOptions, graph_digest: str | None = None) -> ArtifactTrial:
         with tempfile.TemporaryDirectory() as folder:
@@ -89,6 +102,11 @@ class StoredTrials:
             path = otherwise
             await asyncio.to_thread(path.write_bytes, (await self._store.fetch(digest)).content)
         return str(path.resolve())
+
+
+def _form(content: Content, graph_digest: str) -> str:
+    header_end = 8 + int.from_bytes(bytes(content[:8]), "little")
+    return digest_of_artifact(bytes(content[:header_end]) + f"\n{graph_digest}".encode())
 
 
 class TrialMemory:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
-import httpx
 import msgspec
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaConnectionError
@@ -123,6 +122,9 @@ class TokenEndpoint:
             return self._kept
 
     def _ask(self) -> BearerToken:
+        # Here, because it takes long to import, and most clusters give no tokens.
+        import httpx
+
         asked_s = time.time()
         try:
             with (

@@ -1,5 +1,7 @@
 """An architecture's graph stands in where its code is missing: checked when registered, tried before it serves."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,12 @@ from hotswap_events.version_options import VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.models.by_kind import ContentLoader, LoaderByKind
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
+from hotswap_stream.adapters.models.graph_first import GraphFirst
 from hotswap_stream.adapters.onnx.exported import ExportedGraph, pack_exported
 from hotswap_stream.adapters.onnx.exported_loader import ExportedGraphLoader
+from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
 from hotswap_stream.adapters.torch.executors.executors import EagerExecutor
+from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.modules.loading import load_module
 from hotswap_stream.adapters.torch.modules.saving import save_module
@@ -24,6 +29,7 @@ from hotswap_stream.application.artifacts.file import ArtifactFormatError
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.plugins.names import MissingPluginError
+from hotswap_stream.application.swap.loader import LoadedModel
 from hotswap_stream.settings import Settings
 
 pytestmark = pytest.mark.timeout(360)
@@ -93,8 +99,8 @@ async def test_versions_of_an_architecture_share_a_graph_that_computes_what_torc
         assert again[manifest.outputs[0].name].tobytes() == answered[manifest.outputs[0].name].tobytes()
         for each in (model, exact):
             each.close()
-    # Each pair was tried in a process of its own before it was loaded here, once.
-    assert len(list((settings.cache / "trials").glob("*.trial"))) == 2
+    # What has the same tensors was tried in a process of its own before it was loaded here, once.
+    assert len(list((settings.cache / "trials").glob("*.trial"))) == 1
 
     with pytest.raises(MissingPluginError, match="need torch, which is not installed here"):
         await loader.load(one.artifact.digest)
@@ -110,6 +116,83 @@ async def test_versions_of_an_architecture_share_a_graph_that_computes_what_torc
         assert caught.value.missing.kind == "architecture"
     with pytest.raises(ExecutorUnavailableError, match="does not compute with 'bf16'"):
         await loader.load_exactly(one.artifact.digest, "exported-graph", "bf16", graph_digest=one.graph.digest)
+
+
+async def test_a_graph_that_was_tried_here_answers_while_torch_is_imported(
+    settings: Settings, store: ArtifactStore
+) -> None:
+    found = await bootstrap.stored_model(settings, store, artifact(1), None)
+    assert found.graph is not None
+    digest, graph = found.artifact.digest, found.graph.digest
+    trials = bootstrap.stored_trials(settings, store)
+    slow = True
+
+    def loader(seconds: float, *, fails: bool = False) -> LoaderByKind:
+        def architectures() -> ContentLoader:
+            assert not fails, "no such luck"
+            return TorchModelLoader(store, config=ExecutorConfig(executor="eager"))
+
+        return LoaderByKind(
+            store,
+            {"architecture": architectures},
+            exported=lambda: ExportedGraphLoader(store, threads=1, batch_rows_max=128, check=trials.exported),
+            graph_first=GraphFirst(trials, lambda: slow, later_seconds=seconds),
+        )
+
+    async def computed(model: LoadedModel) -> tuple[str, bytes]:
+        answered = await asyncio.to_thread(lambda: (model.infer({"image": ROWS})["scores"], model.executor))
+        return answered[1], answered[0].tobytes()
+
+    async def is_so(condition: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(120):
+            while not await condition():
+                await asyncio.sleep(0.02)
+
+    # A machine that has not seen the graph waits for the code, and tries the graph for the next time.
+    learning = loader(0.0)
+    usual = await computed(await learning.load(digest, graph_digest=graph))
+    assert usual[0] == "eager"
+    content = (await store.fetch(digest)).content
+    await is_so(lambda: trials.knows(content, graph))
+    learning.close()
+
+    starting = loader(0.0)
+    model = await starting.load(digest, graph_digest=graph)
+    first = await computed(model)
+    assert first[0] in ("exported-graph", "eager")
+    await is_so(lambda: _is(model, "eager"))
+    assert await computed(model) == usual
+    starting.close()
+
+    # What is computed first is computed again bit for bit by what the answer names.
+    waiting = loader(3600.0)
+    model = await waiting.load(digest, graph_digest=graph)
+    name, answered = await computed(model)
+    assert name == "exported-graph"
+    exact = await waiting.load_exactly(digest, name, graph_digest=graph)
+    again = exact.infer_exactly({"image": ROWS}, padded_batch_size=model.padded_rows(len(ROWS)))
+    assert again["scores"].tobytes() == answered
+    # Options that name what computes it are kept, whatever that takes.
+    forced = await waiting.load(digest, VersionOptions(executor="eager"), graph_digest=graph)
+    assert await computed(forced) == usual
+    slow = False
+    assert (await computed(await waiting.load(digest, graph_digest=graph)))[0] == "eager"
+    waiting.close()
+
+    slow = True
+    with structlog.testing.capture_logs() as logs:
+        lame = loader(0.0, fails=True)
+        model = await lame.load(digest, graph_digest=graph)
+        await is_so(lambda: _logged(logs, "graph_answers_on"))
+    assert await computed(model) == (name, answered)
+
+
+async def _is(model: LoadedModel, executor: str) -> bool:
+    return await asyncio.to_thread(lambda: model.executor) == executor
+
+
+async def _logged(logs: Sequence[Mapping[str, object]], event: str) -> bool:
+    return event in {entry["event"] for entry in logs}
 
 
 async def test_a_graph_that_cannot_stand_in_says_why(settings: Settings, store: ArtifactStore) -> None:
