@@ -1,10 +1,12 @@
 """Inference workers."""
 
 import sys
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 from hotswap_events.version_options import VersionOptions
+from hotswap_stream.application.processes.lasting import lasting
 from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import answer_tags, connection, topics
@@ -70,8 +72,12 @@ def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
     trials = stored_trials(settings, store) if tries else None
     use_plugins(settings)
 
+    def is_slow() -> bool:
+        return "torch" not in sys.modules
+
     def architectures() -> "ContentLoader":
-        from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
+        with lasting() if is_slow() else nullcontext():
+            from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
 
         return TorchModelLoader(store, config=executor_config(settings))
 
@@ -105,9 +111,6 @@ def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
             memory_bytes_max=settings.runtime_memory_bytes_max,
             pass_cpu_seconds_max=settings.runtime_cpu_seconds_max,
         )
-
-    def is_slow() -> bool:
-        return "torch" not in sys.modules
 
     # A setting that names an executor, or a device, is answered by that from the first request on.
     plain = settings.executor == "auto" and settings.torch_device == "cpu"

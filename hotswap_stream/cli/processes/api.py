@@ -37,13 +37,19 @@ def api(
         import msgspec
 
         from hotswap_stream import bootstrap
+        from hotswap_stream.application.processes.lasting import let_last
 
         chosen = msgspec.structs.replace(
             settings,
             api_host=settings.api_host if host is None else host,
             api_port=settings.api_port if port is None else port,
         )
-        await bootstrap.serve_api(chosen, on_started=lambda url: typer.echo(f"API on {url}; operations: {url}/schema"))
+
+        def started(url: str) -> None:
+            let_last()
+            typer.echo(f"API on {url}; operations: {url}/schema")
+
+        await bootstrap.serve_api(chosen, on_started=started)
 
     def new_event_loop() -> "asyncio.AbstractEventLoop":
         from hotswap_stream import bootstrap

@@ -57,13 +57,15 @@ def worker(
         from contextlib import AsyncExitStack
 
         from hotswap_stream import bootstrap
+        from hotswap_stream.application.processes.lasting import lasting, let_last
         from hotswap_stream.home.pulse import Pulse
         from hotswap_stream.observability.tracing import tracing_to
 
         stop, called = stop_on_signals(with_input=end_with_input), name or _default_name()
-        # First of all: others answer while this one reads the log and loads its models.
-        await bootstrap.put_out_former_self(settings, called)
-        started = await bootstrap.build_worker(settings, called, frozenset(model) if model else None)
+        with lasting():
+            # First of all: others answer while this one reads the log and loads its models.
+            await bootstrap.put_out_former_self(settings, called)
+            started = await bootstrap.build_worker(settings, called, frozenset(model) if model else None)
         pulse, shown = Pulse(settings.home, "worker", called), AsyncExitStack()
         shown.enter_context(tracing_to(settings.otlp_url, "worker"))
         try:
@@ -74,6 +76,7 @@ def worker(
                 )
             )
             await started.start()
+            let_last()
             running = asyncio.create_task(started.run(pulse.beat, on_trouble=pulse.trouble, on_advice=pulse.advise))
             stopping = asyncio.create_task(_wished(stop, lambda: pulse.asked_to_end))
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -130,7 +130,7 @@ async def test_a_graph_that_was_tried_here_answers_while_torch_is_imported(
     def loader(seconds: float, *, fails: bool = False) -> LoaderByKind:
         def architectures() -> ContentLoader:
             assert not fails, "no such luck"
-            return TorchModelLoader(store, config=ExecutorConfig(executor="eager"))
+            return TorchModelLoader(store, config=ExecutorConfig(executor="eager", batch_rows_max=128))
 
         return LoaderByKind(
             store,
