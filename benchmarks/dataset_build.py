@@ -9,10 +9,12 @@ runs in a process of its own, whose largest memory the kernel tells; it is done 
 import asyncio
 import json
 import multiprocessing
+import queue
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import msgspec
@@ -93,6 +95,19 @@ def _built(servers: str, topics: Topics, count: int, results: "multiprocessing.Q
     results.put((built.file.digest, built.counts.rows, taken_s, _peak_mebibytes(), time.process_time()))
 
 
+def _result_of(process: "SpawnProcess", results: "multiprocessing.Queue[Found]") -> Found:
+    """Return what the process found. RuntimeError where it ended without."""
+    while True:
+        try:
+            found = results.get(timeout=1.0)
+        except queue.Empty:
+            if process.is_alive():
+                continue
+            raise RuntimeError(f"the build ended with exit code {process.exitcode}") from None
+        process.join()
+        return found
+
+
 def _peak_mebibytes() -> float:
     """Return the largest memory of this process. `getrusage` would tell that of the process it was started from."""
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -137,8 +152,7 @@ async def _measure(count: int) -> tuple[list[Found], float]:
             results: multiprocessing.Queue[Found] = context.Queue()
             process = context.Process(target=_built, args=(servers, topics, count, results))
             process.start()
-            found.append(await asyncio.to_thread(results.get, True, BUILD_SECONDS_MAX))
-            process.join()
+            found.append(await asyncio.to_thread(_result_of, process, results))
     return found, bare_s
 
 
