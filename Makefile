@@ -12,7 +12,7 @@ JOBS ?= $(shell echo $$(($(CORES) < 7 ? $(CORES) + 2 : 8)))
 # Every process of ours that a test starts would compile the whole product again where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo page check fmt test test-costs coverage lint types bench torture soak hostile browser secured schemas verified hashes sbom clean
+.PHONY: help demo page check fmt test test-costs coverage lint types bench torture soak hostile browser secured generators schemas verified hashes sbom clean
 .DEFAULT_GOAL := help
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo "make verified  install everything into .venv, each file held against its hash in constraints-hashes.txt"
 	@echo "make hashes  write constraints-hashes.txt anew after a change of constraints.txt"
 	@echo "make sbom    what the product consists of, as CycloneDX, in build/sbom/ (EXTRAS=api,worker for a part of it)"
+	@echo "make generators clients and models that others' generators make of schemas/: Go, Java, TypeScript, Python"
 	@echo "make schemas write schemas/ and docs/reference/ anew from the code"
 
 $(BIN)/python:
@@ -114,6 +115,12 @@ browser: $(INSTALLED_DEV)
 
 secured: $(INSTALLED_DEV)
 	@$(BIN)/python -m pytest tests/integration/kafka/long_secured_cluster.py $(ARGS)
+
+# Java's compiler comes from Maven and runs on the broker's runtime; Go has to be on the path, or its tests are skipped.
+# `make test` has those for TypeScript and Python.
+generators: $(INSTALLED_DEV)
+	@$(BIN)/python -m pytest tests/integration/api tests/unit/api \
+	-o "python_files=test_generated_clients.py test_openapi_lint.py long_*.py" $(ARGS)
 
 schemas: $(INSTALLED_DEV)
 	@$(BIN)/python -m tools.generate_schemas

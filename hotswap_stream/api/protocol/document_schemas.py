@@ -20,6 +20,8 @@ JsonObject = dict[str, Any]
 
 REFERENCE = "#/components/schemas/"
 INT32_MAX = 2**31 - 1
+_NULL = {"type": "null"}
+_SCALARS = frozenset({"string", "integer", "number", "boolean", "null"})
 
 
 def exact_schemas(app: Litestar) -> dict[str, JsonObject]:
@@ -45,6 +47,8 @@ def _types_of(app: Litestar) -> Iterator[Any]:
         if isinstance(route, HTTPRoute):
             for handler in route.route_handlers:
                 yield from _structs(handler.parsed_return_field.annotation)
+                if (read_by_hand := getattr(handler.operation_class, "body_type", None)) is not None:
+                    yield read_by_hand
                 if handler.parsed_data_field is not None:
                     yield from _structs(handler.parsed_data_field.annotation)
                 for response in (handler.responses or {}).values():
@@ -74,6 +78,10 @@ def _references(node: Any) -> Iterator[str]:
 
 def mend_parameter(schema: Any) -> None:
     """Mend the schema of a parameter, which is Litestar's: bounds of integers are floats there, and round."""
+    kinds = [each for each in schema.get("oneOf", ()) if each != _NULL]
+    if len(kinds) == 1:  # no address says null: what may be left out is left out
+        schema |= kinds[0]
+        del schema["oneOf"]
     for each in (schema, *schema.get("oneOf", ())):
         for bound in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
             if each.get("type") == "integer" and bound in each:
@@ -100,11 +108,31 @@ def _mend(schema: Any) -> None:
         schema.setdefault("format", "int64")
     if "discriminator" in schema:
         schema["oneOf"] = schema.pop("anyOf")
+    if schema == {"type": "array"}:
+        schema["items"] = {}
+    _join_scalars(schema)
     if "default" in schema and not _plain(schema):
         # Generators write the code of a default, and those tried cannot for objects, nor where null is allowed as well.
         text = msgspec.json.encode(schema.pop("default")).decode()
         if "$ref" not in schema:
             schema["description"] = f"{schema.get('description', '')} Default: {text}.".strip()
+
+
+def _join_scalars(schema: JsonObject) -> None:
+    """Write scalars, null among them, as a list of types: the generator for Java has no class for null."""
+    kinds = schema.get("anyOf", [])
+    if kinds and all(each.keys() == {"enum"} for each in kinds):  # else generators make a class of each part
+        del schema["anyOf"]
+        schema["enum"] = [value for each in kinds for value in each["enum"]]
+        return
+    if not kinds or any(each.get("type") not in _SCALARS for each in kinds):
+        return
+    one_of_them_or_null = len(kinds) == (_NULL in kinds) + 1
+    if not one_of_them_or_null and any(each.keys() - {"type", "format"} for each in kinds):
+        return
+    first = next(each for each in kinds if each != _NULL)
+    schema |= {**(first if one_of_them_or_null else {}), "type": [each["type"] for each in kinds]}
+    del schema["anyOf"]
 
 
 def _plain(schema: JsonObject) -> bool:
