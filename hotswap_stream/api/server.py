@@ -18,6 +18,7 @@ from hotswap_stream.api.protocol.connections import ConnectionLimits
 from hotswap_stream.api.protocol.head_requests import HeadAsGet
 from hotswap_stream.api.protocol.http_protocol import ServerConfig
 from hotswap_stream.api.protocol.site_guard import SiteGuard
+from hotswap_stream.api.queries.fast_path import QueryPath
 from hotswap_stream.api.queries.not_modified import NotModified
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.api.tls import ServerTls
@@ -111,7 +112,7 @@ async def serve(
     """
     hosts = AllowedHosts((*own_names(host), *allowed_hosts))
     config = ServerConfig(
-        SiteGuard(Traced(HeadAsGet(NotModified(InferPath(app)))), hosts),
+        SiteGuard(Traced(HeadAsGet(NotModified(QueryPath(InferPath(app), app)))), hosts),
         limits=limits or ConnectionLimits(),
         host=host,
         port=port,

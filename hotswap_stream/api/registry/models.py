@@ -11,7 +11,7 @@ from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.protocol.problems import found
 from hotswap_stream.api.registry.as_of import PastOrPresent
-from hotswap_stream.api.runtime import Runtime
+from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.application.registry.queries import (
     Comparison,
     ModelSummary,
@@ -22,6 +22,7 @@ from hotswap_stream.application.registry.queries import (
 from hotswap_stream.application.registry.steps import LegalSteps, find_steps
 
 MODELS_IN_PAGE_MAX = 1_000
+MODELS_IN_PAGE = 100
 
 LeftVersion = Annotated[str, QueryParameter(name="left", description="Name of one version.")]
 RightVersion = Annotated[str, QueryParameter(name="right", description="Name of the other version.")]
@@ -33,6 +34,13 @@ class ModelList(Struct, frozen=True, kw_only=True):
     models: tuple[ModelSummary, ...]
     total: int
     """All there are; ask for the ones behind a page with `after_name`."""
+
+
+def models_now(runtime: ApiRuntime, after_name: str | None = None, limit: int = MODELS_IN_PAGE) -> ModelList:
+    """Return a page of the models as they are now."""
+    streams = runtime.registry.fold.streams
+    models = list_models(streams, after=after_name, limit=limit, known=runtime.model_lines)
+    return ModelList(models=models, total=len(streams))
 
 
 class ModelQueries(Controller):
@@ -47,11 +55,12 @@ class ModelQueries(Controller):
         runtime: Runtime,
         streams: PastOrPresent,
         after_name: Annotated[str | None, QueryParameter(description="Only names behind this one.")] = None,
-        limit: Annotated[int, QueryParameter(ge=1, le=MODELS_IN_PAGE_MAX)] = 100,
+        limit: Annotated[int, QueryParameter(ge=1, le=MODELS_IN_PAGE_MAX)] = MODELS_IN_PAGE,
     ) -> ModelList:
         """All models with what is in production."""
-        known = runtime.model_lines if streams is runtime.registry.fold.streams else None
-        return ModelList(models=list_models(streams, after=after_name, limit=limit, known=known), total=len(streams))
+        if streams is runtime.registry.fold.streams:
+            return models_now(runtime, after_name, limit)
+        return ModelList(models=list_models(streams, after=after_name, limit=limit), total=len(streams))
 
     @get("/{model_name:str}", operation_id="get_model", responses=QUERY_PROBLEM_RESPONSES)
     async def get_model(self, streams: PastOrPresent, model_name: ModelNameInPath) -> Response[RegistryState]:
