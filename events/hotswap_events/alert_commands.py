@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from hotswap_events.alert_care import SnoozeSeconds
 from hotswap_events.alerts import KEEP_AWAY_SECONDS, AlertClearedCause, AlertPolicy, RuleName
@@ -22,12 +22,14 @@ class SetAlertPolicy(Command, frozen=True, tag="hotswap.command.set-alert-policy
 
 
 class RaiseAlert(Command, frozen=True, tag="hotswap.command.raise-alert.v1"):
-    """A rule's figure was above its threshold for long enough. Nothing happens where the alert is raised already."""
+    """A rule's figure was beyond its threshold for long enough. Nothing happens where the alert is raised already."""
 
     rule_name: RuleName
     value: float
-    above: float
-    """The threshold it was compared with; refused where the rule has another one by now."""
+    above: float | UnsetType = UNSET
+    """The threshold it was compared with, as the rule has it; refused where the rule has another one by now."""
+    below: float | UnsetType = UNSET
+    """The same of a rule on a figure that falls."""
     count: Annotated[int, Meta(ge=0, le=COUNT_MAX)] = 0
     figures: dict[str, float] = field(default_factory=dict)
     model_version: ModelVersion | None = None

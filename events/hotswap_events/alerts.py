@@ -1,13 +1,14 @@
 """Alerts of a model: the thresholds it is watched by, and their crossing, as events in the model's stream.
 
-An alert is raised when a rule's figure was above its threshold for a while, and cleared when it was not for a while.
+An alert is raised when a rule's figure was beyond its threshold for a while, and cleared when it was not for a while.
 The same rule as for all events holds here: a class, once released, is never changed in a way that alters how stored
 bytes read.
 """
 
+from math import inf
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 AlertMetric = Literal[
     "latency-ms",
@@ -23,6 +24,10 @@ AlertMetric = Literal[
     "standstill",
     "silent-workers",
     "waiting-run",
+    "accuracy",
+    "hit-rate",
+    "agreement",
+    "answers-per-second",
 ]
 AlertSeverity = Literal["warning", "critical"]
 AlertClearedCause = Literal["recovered", "rule-changed", "operator"]
@@ -50,9 +55,12 @@ class AlertRule(Struct, frozen=True, kw_only=True, gc=False):
     wait has not moved; of a partition among others that move, those beyond nine minutes.
     `silent-workers`: workers of the model that were not heard of for ten seconds, at most an hour, and did not say that
     they stop. `waiting-run`: for how many seconds the oldest training run that was asked for waits for a runner that
-    takes it."""
-    above: float
-    """The alert is raised when the figure is above it."""
+    takes it. `accuracy`, `hit-rate`: what `wrong-rate` and `miss-rate` leave of 1. `agreement`: share of the answers of
+    which a shadow gave the same. `answers-per-second`: requests answered well; 0 where nobody asks."""
+    above: float | UnsetType = UNSET
+    """The alert is raised when the figure is above it. A rule has either this or `below`."""
+    below: float | UnsetType = UNSET
+    """The alert is raised when the figure is below it."""
     quantile: float = 0.95
     """Of the latency."""
     window_seconds: float = 60.0
@@ -62,10 +70,26 @@ class AlertRule(Struct, frozen=True, kw_only=True, gc=False):
     """Fewer requests in the window say nothing, or fewer answers about which something came back; `lag`, `standstill`,
     `silent-workers` and `waiting-run` need none."""
     for_seconds: float = 0.0
-    """How long the figure must have been above before the alert is raised."""
+    """How long the figure must have been beyond the threshold before the alert is raised."""
     clear_seconds: float = 60.0
-    """How long it must not have been above before the alert is cleared."""
+    """How long it must not have been beyond before the alert is cleared."""
     severity: AlertSeverity = "warning"
+
+    @property
+    def falling(self) -> bool:
+        """Return whether the alert is raised when the figure falls."""
+        return self.below is not UNSET
+
+    @property
+    def threshold(self) -> float:
+        """Return what the figure is held against; a rule that somebody wrote without one is never beyond it."""
+        if self.below is not UNSET:
+            return self.below
+        return inf if self.above is UNSET else self.above
+
+    def beyond(self, value: float) -> bool:
+        """Return whether a figure raises the alert."""
+        return value < self.threshold if self.falling else value > self.threshold
 
 
 class AlertPolicy(Struct, frozen=True, kw_only=True, gc=False):
@@ -85,7 +109,7 @@ class AlertPolicySet(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AlertRaised(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A figure was above its threshold for long enough."""
+    """A figure was beyond its threshold for long enough."""
 
     rule: AlertRule
     value: float

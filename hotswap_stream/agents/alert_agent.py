@@ -60,8 +60,9 @@ REFUSALS_KEPT_MAX = 64
 class _Watched:
     """One model: its windows for the rules in force, and the memory of each rule."""
 
-    def __init__(self, rules: tuple[AlertRule, ...]) -> None:
+    def __init__(self, rules: tuple[AlertRule, ...], begun_ms: int) -> None:
         self.rules = rules
+        self._begun_ms = begun_ms
         self.metrics = {rule.metric for rule in rules if rule.metric in DRIFT_METRICS}
         self.windows = AlertWindows(rules)
         self.watches: dict[str, RuleWatch] = {}
@@ -71,6 +72,11 @@ class _Watched:
 
     def figure(self, rule: AlertRule, state: ModelState, now_ms: int) -> Figure:
         """Return the figure of a rule on a window; it is made anew when the window has moved on by a bucket."""
+        if rule.metric == "answers-per-second":
+            if state.active_version is None or state.serving.disabled:
+                return "nothing"  # nobody is to answer
+            if now_ms - self._begun_ms < rule.window_seconds * 1000:
+                return "too-little"  # what was answered before is not known here
         made_ms, figure = self._figures.get(rule.name, (0, "nothing"))
         if now_ms - made_ms >= self.windows.of(rule).bucket_ms:
             reference = self.reference(state) if rule.metric in self.metrics else None
@@ -234,6 +240,7 @@ class AlertAgent:
         now_ms = round(now_s * 1000)
         waiting = self._waiting.get(name)
         nothing_said = not state.alerts.raised and not state.alerts.snoozes
+        nothing_said &= not any(rule.metric == "answers-per-second" for rule in rules)  # nothing is a figure of it
         quiet = nothing_said and (waiting is None or not waiting.requests) and model.windows.quiet(now_ms)
         silent = self._silent(name) if any(rule.metric == "silent-workers" for rule in rules) else "nothing"
         run = waiting_run_figure(state, now)
@@ -298,7 +305,7 @@ class AlertAgent:
         for name in owned:
             rules = self._registry.state(name).alerts.effective_policy.rules
             if any(rule.metric in TOPIC_METRICS for rule in rules):
-                models[name] = min((rule.above for rule in rules if rule.metric == "lag"), default=math.inf)
+                models[name] = min((rule.threshold for rule in rules if rule.metric == "lag"), default=math.inf)
         self._lag_asked, self._waiting = frozenset(), {}
         self._waiting = await self._lag.waiting(models) if models else {}
         self._lag_asked = frozenset(models)
@@ -310,7 +317,7 @@ class AlertAgent:
             self._say_failed(name, ValueError(f"{MODELS_MAX} models are watched already"))
             return None
         if model is None or model.rules != rules:
-            model = self._models[name] = _Watched(rules)
+            model = self._models[name] = _Watched(rules, round(self._now().timestamp() * 1000))
         return model
 
     def _say_failed(self, name: str, error: Exception) -> None:

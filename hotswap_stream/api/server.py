@@ -18,8 +18,8 @@ from hotswap_stream.api.protocol.connections import ConnectionLimits
 from hotswap_stream.api.protocol.head_requests import HeadAsGet
 from hotswap_stream.api.protocol.http_protocol import ServerConfig
 from hotswap_stream.api.protocol.site_guard import SiteGuard
-from hotswap_stream.api.queries.fast_path import QueryPath
 from hotswap_stream.api.queries.not_modified import NotModified
+from hotswap_stream.api.registry.fast_path import QueryPath
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.api.tls import ServerTls
 from hotswap_stream.errors import ConfigurationError, HotswapError

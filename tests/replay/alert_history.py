@@ -10,8 +10,10 @@ from tests.support.samples.alerts import (
     FAILING,
     FIGURES,
     NOTHING,
+    QUIET,
     SLOW,
     WAITING,
+    WORSE,
     clear_alert,
     raise_alert,
     set_alert_policy,
@@ -46,4 +48,21 @@ async def alerts(writers: Sender) -> None:
         switch("v1", model_name="faces"),
         raise_alert(_DRIFT, 0.9, model_name="faces"),
         set_alert_policy(NOTHING, model_name="faces"),
+    )
+
+
+async def falling_alerts(writers: Sender) -> None:
+    """Rules on figures that fall, beside one on a figure that rises: raised, recovered, and ended by a change."""
+    await writers.send(
+        register("v1"),
+        validate("v1", promote_first=True),
+        set_alert_policy(AlertPolicy(rules=(WORSE, QUIET, SLOW)), reason="nobody asks at night, and labels come late"),
+        raise_alert(WORSE, 0.85, count=400, figures={"accuracy.v1": 0.85}, model_version="v1"),
+        raise_alert(QUIET, 0.0, model_version="v1"),
+        raise_alert(SLOW, 64.0, count=1_500, model_version="v1"),
+        clear_alert("quiet", "recovered", value=12.5),
+        # ends worse, which falls elsewhere now
+        set_alert_policy(AlertPolicy(rules=(replace(WORSE, below=0.8), QUIET, SLOW))),
+        raise_alert(replace(WORSE, below=0.8), 0.5, count=400),
+        clear_alert("worse", reason="labels of another task"),
     )

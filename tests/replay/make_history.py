@@ -24,7 +24,7 @@ from hotswap_stream.application.audit.export import read_export
 from hotswap_stream.application.registry.registry import Registry
 from tests.replay.actor_history import actors
 from tests.replay.alert_care_history import alert_care
-from tests.replay.alert_history import alerts
+from tests.replay.alert_history import alerts, falling_alerts
 from tests.replay.approval_history import approvals
 from tests.replay.command_history import commands
 from tests.replay.dataset_history import datasets
@@ -197,6 +197,7 @@ SCENARIOS: tuple[tuple[str, Callable[[Writers], Awaitable[None]]], ...] = (
     ("actors", actors),
     ("commands", commands),
     ("alert-care", alert_care),
+    ("falling-alerts", falling_alerts),
     ("approvals", approvals),
     ("webhooks", webhooks),
     ("datasets", datasets),

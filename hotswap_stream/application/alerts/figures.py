@@ -10,7 +10,9 @@ samples, at `DRIFT_ALPHA` shared by all names) and less both sketches' rank erro
 the largest of these. `lag`: requests that wait, whenever they came. `standstill`: how long
 a partition has not moved though requests wait in it. `silent-workers`: those that were not heard of for ten seconds and
 did not say goodbye; after an hour they are forgotten. `waiting-run`: how long the oldest training run that no
-runner has taken waits.
+runner has taken waits. `agreement`: of the answers of shadows, whichever version they are of, those that are as
+the caller's. `answers-per-second`: those answered well, over the length of the window; it says 0 where nobody asks, so
+a window counts once it is over as a whole.
 """
 
 from collections.abc import Mapping, Sequence
@@ -72,6 +74,10 @@ def window_figure(rule: AlertRule, windows: AlertWindows, reference: Reference |
     totals = windows.of(rule).totals(now_ms)
     if rule.metric in FEEDBACK_ALERTS:
         return _judged(rule, totals)
+    if rule.metric == "agreement":
+        return _agreement(rule, totals)
+    if rule.metric == "answers-per-second":
+        return Measured(value=totals.answers / rule.window_seconds, count=totals.answers, figures=_shares(totals))
     if not totals.requests:
         return "nothing"
     if rule.metric in DRIFT_METRICS:
@@ -170,6 +176,13 @@ def _judged(rule: AlertRule, totals: WindowTotals) -> Figure:
     }
     value = sum(found.total for found in versions.values()) / count
     return Measured(value=value, count=count, figures=figures)
+
+
+def _agreement(rule: AlertRule, totals: WindowTotals) -> Figure:
+    count = totals.agreed + totals.disagreed
+    if not count:
+        return "nothing"
+    return "too-little" if count < rule.answers_min else Measured(value=totals.agreed / count, count=count)
 
 
 def _latency(rule: AlertRule, totals: WindowTotals) -> Figure:

@@ -1,18 +1,18 @@
 """When alerts are raised and cleared: figures and time in, commands out. Pure.
 
-A rule's alert is raised when its figure was above the threshold, at every look, for `for_seconds`; it is cleared when
-no figure was above for `clear_seconds` and the last one there is, is not. A window with too few requests says nothing:
-it neither raises nor clears, and what was above before it does not count towards `for_seconds`.
+A rule's alert is raised when its figure was beyond the threshold, at every look, for `for_seconds`; it is cleared when
+no figure was beyond for `clear_seconds` and the last one there is, is not. A window with too few requests says nothing:
+it neither raises nor clears, and what was beyond before it does not count towards `for_seconds`.
 
 An alert must not outlive what it is about. Where there is nothing to measure at all (no requests any more, only
-mistakes of callers, a model switched off, an active version without a profile), its figure counts as not above after
+mistakes of callers, a model switched off, an active version without a profile), its figure counts as not beyond after
 the window's length, `clear_seconds` or 5 s, whichever is longest, and it is cleared as recovered. An alert whose rule
 the policy in force does not have, as the default may be another one in a later release, is cleared as `rule-changed`.
 
 An alert that was cleared by hand is kept away for a while, so that it does not come back at once where its cause holds.
 A snooze ends when its time is over.
 
-A process that is started again begins with empty windows and without a memory of how long a figure was above. What was
+A process that is started again begins with empty windows and without a memory of how long a figure was beyond. What was
 raised is in the log, so nothing is raised twice, and the time to the raising or clearing begins anew.
 """
 
@@ -35,8 +35,8 @@ class RuleWatch(Struct, frozen=True, kw_only=True):
     """What is remembered of one rule between two looks, in seconds since 1970. None: not so at the last look."""
 
     rule: AlertRule
-    above_since: float | None = None
-    not_above_since: float | None = None
+    beyond_since: float | None = None
+    not_beyond_since: float | None = None
     """Stays over looks that say nothing."""
     nothing_since: float | None = None
 
@@ -46,15 +46,15 @@ def watched(
 ) -> RuleWatch:
     """Return the memory of a rule with one look more; that of a rule that has changed begins anew.
 
-    While its alert is `raised`, or kept away after a clearing by hand, being above does not count towards the next one.
+    While its alert is `raised`, or kept away after a clearing by hand, being beyond counts for no next one.
     """
     known = watch if watch is not None and watch.rule == rule else RuleWatch(rule=rule)
     if isinstance(figure, Measured):
-        if figure.value > rule.above:
-            return RuleWatch(rule=rule, above_since=None if raised else _or(known.above_since, now_s))
-        return RuleWatch(rule=rule, not_above_since=_or(known.not_above_since, now_s))
+        if rule.beyond(figure.value):
+            return RuleWatch(rule=rule, beyond_since=None if raised else _or(known.beyond_since, now_s))
+        return RuleWatch(rule=rule, not_beyond_since=_or(known.not_beyond_since, now_s))
     nothing_since = _or(known.nothing_since, now_s) if figure == "nothing" else None
-    return RuleWatch(rule=rule, not_above_since=known.not_above_since, nothing_since=nothing_since)
+    return RuleWatch(rule=rule, not_beyond_since=known.not_beyond_since, nothing_since=nothing_since)
 
 
 def judge(
@@ -78,10 +78,10 @@ def judge(
         if alert is None:
             if kept_away(alerts, rule.name, now_s):
                 continue
-            if isinstance(figure, Measured) and _passed(watch.above_since, rule.for_seconds, now_s):
+            if isinstance(figure, Measured) and _passed(watch.beyond_since, rule.for_seconds, now_s):
                 yield _raise(model_name, alerts, rule, figure, active_version)
         elif isinstance(figure, Measured):
-            if _passed(watch.not_above_since, rule.clear_seconds, now_s):
+            if _passed(watch.not_beyond_since, rule.clear_seconds, now_s):
                 yield _clear(model_name, alert, "recovered", figure)
         elif _passed(watch.nothing_since, max(rule.window_seconds, rule.clear_seconds, SILENCE_SECONDS_MIN), now_s):
             yield _clear(model_name, alert, "recovered", None)
@@ -121,11 +121,12 @@ def _raise(
         command_id=f"alert/{rule.name}/raise/{alerts.raised_total}",
         actor=ALERTS_ACTOR,
         model_name=model_name,
-        reason=f"{rule.metric} is {figure.value:.4g}, above {rule.above:g}"
+        reason=f"{rule.metric} is {figure.value:.4g}, {_side(rule)} {rule.threshold:g}"
         + (f" for {rule.for_seconds:g} s" if rule.for_seconds else ""),
         rule_name=rule.name,
         value=figure.value,
         above=rule.above,
+        below=rule.below,
         count=figure.count,
         figures=figure.figures,
         model_version=active_version,
@@ -139,7 +140,8 @@ def _clear(model_name: str, alert: RaisedAlert, cause: AlertClearedCause, figure
         reason = (
             "there is nothing to measure any more"
             if figure is None
-            else f"{rule.metric} is {figure.value:.4g}, and was not above {rule.above:g} for {rule.clear_seconds:g} s"
+            else f"{rule.metric} is {figure.value:.4g}, and was not {_side(rule)} {rule.threshold:g} for "
+            f"{rule.clear_seconds:g} s"
         )
     return ClearAlert(
         command_id=f"alert/{rule.name}/clear/{alert.sequence}",
@@ -152,6 +154,10 @@ def _clear(model_name: str, alert: RaisedAlert, cause: AlertClearedCause, figure
         figures={} if figure is None else figure.figures,
         raised_sequence=alert.sequence,
     )
+
+
+def _side(rule: AlertRule) -> str:
+    return "below" if rule.falling else "above"
 
 
 def _passed(since: float | None, seconds: float, now_s: float) -> bool:

@@ -56,4 +56,4 @@ def _figures(judged: JudgedAnswer) -> Iterator[tuple[AlertMetric, float]]:
     for metric, rule in _RULES.items():
         value = judged_value(rule, judged)
         if value is not None:
-            yield metric, value if lower_is_better(rule.metric) else 1 - value
+            yield metric, value if lower_is_better(rule.metric) or metric == rule.metric else 1 - value

@@ -60,6 +60,9 @@ class WindowTotals(Struct):
     versions: dict[str, VersionShare] = {}
     judged: JudgedSums = msgspec.field(default_factory=JudgedSums)
     """What came back about answers."""
+    agreed: int = 0
+    """Answers of shadows that are as those that callers got."""
+    disagreed: int = 0
 
     @property
     def failures(self) -> int:
@@ -79,6 +82,8 @@ class WindowTotals(Struct):
         for name, share in other.versions.items():
             self.add_version(name, share.requests, share.errors)
         self.judged.add(other.judged)
+        self.agreed += other.agreed
+        self.disagreed += other.disagreed
 
     def add_version(self, name: str, requests: int, errors: int) -> None:
         """Count for a version, if there are not too many."""
@@ -204,6 +209,10 @@ class AlertWindows:
         if record.sequence <= last:
             return False
         if record.role not in ANSWERED_CALLERS:
+            if record.agreed or record.disagreed:
+                shadowed = WindowTotals(agreed=record.agreed, disagreed=record.disagreed)
+                for window in self._windows.values():
+                    window.fold(shadowed, at_ms)
             return True
         totals = totals_of(record)
         for window in self._windows.values():

@@ -14,16 +14,20 @@ _MADE_OF = {
     **dict.fromkeys(FEEDBACK_ALERTS, "answers"),
     "input-drift": "values",
     "score-drift": "values",
+    "agreement": "answers",
+    "answers-per-second": "answers",
 }
 
 
 def describe_figure(rule: AlertRule, value: float) -> str:
     """Return a figure of the rule with its unit: `6.5 %`, `64 ms`, `12,345 requests`, `0.21`."""
     match rule.metric:
-        case "error-rate" | "wrong-rate" | "miss-rate" | "percentage-error":
+        case "error-rate" | "wrong-rate" | "miss-rate" | "percentage-error" | "accuracy" | "hit-rate" | "agreement":
             return f"{_number(100 * value)} %"
         case "latency-ms":
             return f"{_number(value)} ms"
+        case "answers-per-second":
+            return f"{_number(value)} answers/s"
         case "lag":
             return f"{_number(value)} requests"
         case "standstill" | "waiting-run":
@@ -41,13 +45,18 @@ def describe_metric(rule: AlertRule) -> str:
 
 def describe_crossing(rule: AlertRule, value: float) -> str:
     """Return `error-rate 6.5 % is above 5 %`."""
-    return f"{describe_metric(rule)} {describe_figure(rule, value)} is above {describe_figure(rule, rule.above)}"
+    return f"{describe_metric(rule)} {describe_figure(rule, value)} is {describe_threshold(rule)}"
+
+
+def describe_threshold(rule: AlertRule) -> str:
+    """Return `above 5 %`, or `below 90 %`."""
+    return f"{'below' if rule.falling else 'above'} {describe_figure(rule, rule.threshold)}"
 
 
 def describe_rule(rule: AlertRule) -> str:
     """Return `lag above 10,000 requests for 30 s`."""
     lasting = f" for {_number(rule.for_seconds)} s" if rule.for_seconds else ""
-    return f"{describe_metric(rule)} above {describe_figure(rule, rule.above)}{lasting}"
+    return f"{describe_metric(rule)} {describe_threshold(rule)}{lasting}"
 
 
 def describe_alert_policy(policy: AlertPolicy) -> str:

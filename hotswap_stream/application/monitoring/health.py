@@ -126,7 +126,8 @@ def _quantile(buckets: Counter[int], share: float) -> float | None:
 
 def _reasons(state: ModelState, answers: AnswersHealth, workers: Sequence[FleetWorker] | None) -> list[str]:
     found = [
-        f"alert {alert.rule.name!r} is raised: {alert.rule.metric} was {alert.value:.4g}, above {alert.rule.above:g}"
+        f"alert {alert.rule.name!r} is raised: {alert.rule.metric} was {alert.value:.4g}, "
+        f"{'below' if alert.rule.falling else 'above'} {alert.rule.threshold:g}"
         for alert in state.alerts.raised.values()
         if alert.rule.severity == "critical"
     ]

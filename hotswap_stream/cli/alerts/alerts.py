@@ -138,17 +138,17 @@ def show_policy(model: ModelArgument, as_of: AsOf = None, as_json: AsJson = Fals
         print_json(report)
         return
     from hotswap_stream.application.alerts.window import TOPIC_METRICS
-    from hotswap_stream.application.descriptions.alert import describe_figure, describe_metric
+    from hotswap_stream.application.descriptions.alert import describe_metric, describe_threshold
 
     print_facts({"model": report.model_name, "set": "no, the default holds" if report.is_default else "yes"})
     print_table(
-        ("rule", "severity", "metric", "above", "window s", "at least", "for s", "clear s"),
+        ("rule", "severity", "metric", "raised when", "window s", "at least", "for s", "clear s"),
         (
             (
                 rule.name,
                 rule.severity,
                 describe_metric(rule),
-                describe_figure(rule, rule.above),
+                describe_threshold(rule),
                 None if rule.metric in TOPIC_METRICS else rule.window_seconds,
                 None if rule.metric in TOPIC_METRICS else rule.answers_min,
                 rule.for_seconds,

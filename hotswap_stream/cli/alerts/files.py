@@ -27,7 +27,8 @@ RuleTexts = Annotated[
     typer.Option(
         "--rule",
         metavar="METRIC>NUMBER[,SETTING=VALUE...]",
-        help="A rule, in quotes, such as 'error-rate>5%' or 'latency-ms>50,quantile=0.99,severity=critical'; repeat.",
+        help="A rule, in quotes, such as 'error-rate>5%', 'accuracy<90%' or "
+        "'latency-ms>50,quantile=0.99,severity=critical'; repeat.",
     ),
 ]
 RemovedRules = Annotated[list[str] | None, typer.Option("--remove", metavar="RULE", help="Watch this no more; repeat.")]
@@ -38,7 +39,11 @@ _RIGHT = {
     "answers_min": "a whole number",
     "severity": "warning or critical",
 }
-_IN_PERCENT = ("error-rate", "wrong-rate", "percentage-error", "miss-rate", "input-drift", "score-drift")
+_IN_PERCENT = (
+    *("error-rate", "wrong-rate", "percentage-error", "miss-rate", "input-drift", "score-drift"),
+    *("accuracy", "hit-rate", "agreement"),
+)
+_SIDES = {">": "above", "<": "below"}
 
 
 class RuleChange(NamedTuple):
@@ -69,12 +74,15 @@ def parse_rule(text: str) -> RuleChange:
     from hotswap_events.alerts import AlertMetric, AlertRule
 
     head, *rest = (part.strip() for part in text.split(","))
-    metric, separator, number = (part.strip() for part in head.partition(">"))
+    metric, separator, number = (part.strip() for part in head.partition("<" if "<" in head else ">"))
     if not separator or not number:
-        raise _bad(f"{text!r} is not METRIC>NUMBER, such as 'error-rate>5%'; mind the quotes: shells take > for theirs")
+        raise _bad(
+            f"{text!r} is not METRIC>NUMBER or METRIC<NUMBER, such as 'error-rate>5%'; mind the quotes: shells take > "
+            "for theirs"
+        )
     if metric not in get_args(AlertMetric):
         raise _bad(f"{metric!r} is no metric; there is {', '.join(get_args(AlertMetric))}")
-    document: dict[str, Any] = {"name": metric, "metric": metric, "above": _threshold(metric, number)}
+    document: dict[str, Any] = {"name": metric, "metric": metric, _SIDES[separator]: _threshold(metric, number)}
     for part in rest:
         setting, separator, value = (side.strip() for side in part.partition("="))
         if not separator or setting not in SETTINGS:
@@ -108,7 +116,8 @@ def changed_policy(policy: "AlertPolicy", changes: Iterable[RuleChange], removed
     for change in changes:
         rule, former = change.rule, rules.get(change.rule.name)
         if former is not None and former.metric == rule.metric:
-            named = {name: value for name, value in asdict(rule).items() if name in change.named}
+            sides = {"above", "below"}  # one of them is named, and the other goes
+            named = {name: value for name, value in asdict(rule).items() if name in change.named | sides}
             rule = replace(former, **named)
         rules[rule.name] = rule
     return replace(policy, rules=tuple(rules.values()))

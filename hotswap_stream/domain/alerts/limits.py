@@ -3,6 +3,8 @@
 import math
 import re
 
+from msgspec import UNSET
+
 from hotswap_events.alerts import ALERT_RULES_MAX, AlertMetric, AlertPolicy, AlertRule
 from hotswap_events.rollout_strategy import ERROR_MAX
 
@@ -10,6 +12,7 @@ SECONDS_MAX = 86_400.0
 LATENCY_MS_MAX = 600_000.0
 LAG_MAX = 1e12
 WORKERS_MAX = 100_000.0
+RATE_MAX = 1e9
 ANSWERS_MAX = 10_000_000
 
 _RULE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -28,6 +31,10 @@ _THRESHOLDS: dict[AlertMetric, tuple[float, str]] = {
     "standstill": (SECONDS_MAX, "seconds, from 0 to 86,400"),
     "silent-workers": (WORKERS_MAX, "workers, from 0 to 100,000"),
     "waiting-run": (SECONDS_MAX, "seconds, from 0 to 86,400"),
+    "accuracy": (1.0, "a share from 0 to 1"),
+    "hit-rate": (1.0, "a share from 0 to 1"),
+    "agreement": (1.0, "a share from 0 to 1"),
+    "answers-per-second": (RATE_MAX, "answers a second, from 0 to 1,000,000,000"),
 }
 
 _RANGES: tuple[tuple[str, float, float, str], ...] = (
@@ -59,9 +66,14 @@ def _wrong_rule(rule: AlertRule) -> str | None:
             f"rule name {rule.name[:100]!r} is not valid: lower-case letters, digits and '-', starting with a letter "
             "or digit, at most 63 characters"
         )
-    above_max, right = _THRESHOLDS[rule.metric]
-    if not 0.0 <= rule.above <= above_max:
-        return f"above of rule {rule.name!r} is {rule.above}; {rule.metric} needs {right}"
+    if (rule.above is UNSET) == (rule.below is UNSET):
+        return f"rule {rule.name!r} needs either above or below, and has {'neither' if rule.above is UNSET else 'both'}"
+    highest, right = _THRESHOLDS[rule.metric]
+    if not 0.0 <= rule.threshold <= highest:
+        side = "below" if rule.falling else "above"
+        return f"{side} of rule {rule.name!r} is {rule.threshold}; {rule.metric} needs {right}"
+    if rule.falling and rule.threshold == 0.0:
+        return f"below of rule {rule.name!r} is 0, and no figure falls below it"
     if not 0.0 < rule.quantile < 1.0:
         return f"quantile of rule {rule.name!r} is {rule.quantile}; more than 0 and less than 1, as 0.95"
     for name, low, high, right in _RANGES:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import UNSET
+
 from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
 from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
 from hotswap_events.commands import Refusal
@@ -46,14 +48,17 @@ def _raise(state: ModelState, command: RaiseAlert) -> Decision:
         return invalid(wrong)
     if command.rule_name in state.alerts.raised:
         return Accepted((), f"the alert {rule.name!r} is raised already")
-    if command.above != rule.above:
+    side = "below" if rule.falling else "above"
+    if (command.above, command.below) != (rule.above, rule.below):
+        asked = command.above if command.below is UNSET else command.below
+        measured = "nothing" if asked is UNSET else f"{'above' if command.below is UNSET else 'below'} {asked:g}"
         return Refusal(
             code="conflict",
-            reason=f"measured against {command.above:g}, but the rule {rule.name!r} of {state.model_name!r} says "
-            f"{rule.above:g}",
+            reason=f"measured against {measured}, but the rule {rule.name!r} of {state.model_name!r} says "
+            f"{side} {rule.threshold:g}",
         )
-    if not command.value > rule.above:
-        return invalid(f"value is {command.value:g}; the alert {rule.name!r} is raised above {rule.above:g}")
+    if not rule.beyond(command.value):
+        return invalid(f"value is {command.value:g}; the alert {rule.name!r} is raised {side} {rule.threshold:g}")
     if command.model_version is not None:
         version = find_version(state, command.model_version)
         if isinstance(version, Refusal):

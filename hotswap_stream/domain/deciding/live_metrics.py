@@ -62,8 +62,10 @@ FEEDBACK_ALERTS: dict[AlertMetric, MetricName] = {
     "squared-error": "squared-error",
     "percentage-error": "percentage-error",
     "miss-rate": "hit-rate",
+    "accuracy": "accuracy",
+    "hit-rate": "hit-rate",
 }
-"""Metrics of alerts that feedback makes: the more, the worse. Of a share that is better the higher it is, it is what is
+"""Metrics of alerts that feedback makes. Under another name, a share that is better the higher it is counts as what is
 missing to 1."""
 
 

@@ -129,7 +129,7 @@ async def test_errors_raise_an_alert_that_clears_when_the_model_is_well_again(st
         callers.data = lambda: OVERFLOWING
         await raised(stage, "error-rate")
         alert = alerts(stage).raised["error-rate"]
-        assert alert.value > ERRORS.above
+        assert alert.value > ERRORS.threshold
         assert alert.count >= ERRORS.answers_min
         assert alert.figures["errors.model-failure"] > 0
         assert alert.figures["error-rate.v2"] == alert.value
@@ -138,7 +138,7 @@ async def test_errors_raise_an_alert_that_clears_when_the_model_is_well_again(st
         ended = await cleared(stage, "error-rate")
     assert (ended.cause, ended.alert.sequence) == ("recovered", alert.sequence)
     assert ended.value is not None
-    assert ended.value <= ERRORS.above
+    assert ended.value <= ERRORS.threshold
     [event] = [entry for entry in stage.registry.tail if b"hotswap.alert.raised.v1" in (entry.record.value or b"")]
     assert b'"actor":"alert-watch"' in (event.record.value or b"")
 
@@ -162,17 +162,17 @@ async def test_stopped_workers_raise_lag_and_what_waited_was_slow(stage: Stage, 
     async with calling(stage):
         await raised(stage, "lag")
     alert = alerts(stage).raised["lag"]
-    assert alert.value > lag.above
+    assert alert.value > lag.threshold
     assert alert.count == PARTITIONS
     assert set(alerts(stage).raised) == {"lag"}
     async with worker(settings):
         ended = await cleared(stage, "lag")
         assert (ended.cause, ended.alert.sequence) == ("recovered", alert.sequence)
         assert ended.value is not None
-        assert ended.value <= lag.above
+        assert ended.value <= lag.threshold
         await until(stage, lambda now: now.raised_total == 2, "slow, raised,")
         async with calling(stage):
-            assert (await cleared(stage, "slow")).alert.value > slow.above
+            assert (await cleared(stage, "slow")).alert.value > slow.threshold
 
 
 @pytest.mark.parametrize("profiled", [True, False])

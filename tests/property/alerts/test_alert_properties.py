@@ -49,7 +49,7 @@ def test_an_event_that_contradicts_the_alerts_raises_and_changes_nothing(intents
         raised = state.alerts.raised
         for rule in RULES:
             alert = raised.get(rule.name)
-            assert _contradicts(state, alert_raised(rule, rule.above + 1)) == (alert is not None)
+            assert _contradicts(state, alert_raised(rule, rule.threshold + 1)) == (alert is not None)
             since = 1 if alert is None else alert.sequence
             assert _contradicts(state, alert_cleared(rule.name, since, "recovered")) == (alert is None)
             assert _contradicts(state, alert_cleared(rule.name, since + 1, "recovered"))

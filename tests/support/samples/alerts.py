@@ -36,6 +36,8 @@ SLOW = AlertRule(
 FAILING = AlertRule(name="failing", metric="error-rate", above=0.01, severity="critical")
 DRIFTED = AlertRule(name="drifted", metric="input-drift", above=0.2, window_seconds=600.0)
 WAITING = AlertRule(name="waiting", metric="lag", above=1_500.0, for_seconds=60.0)
+WORSE = AlertRule(name="worse", metric="accuracy", below=0.9, window_seconds=3_600.0)
+QUIET = AlertRule(name="quiet", metric="answers-per-second", below=1.0, severity="critical")
 WATCHED = AlertPolicy(rules=(SLOW, FAILING))
 NOTHING = AlertPolicy(rules=())
 FIGURES = {"errors": 13.0, "model-failure": 12.0, "deadline-expired": 1.0}
@@ -53,7 +55,7 @@ def set_alert_policy(policy: AlertPolicy = WATCHED, **attributes: Any) -> SetAle
 
 
 def raise_alert(rule: AlertRule, value: float, **attributes: Any) -> RaiseAlert:
-    given = {"rule_name": rule.name, "above": rule.above, **attributes}
+    given = {"rule_name": rule.name, "above": rule.above, "below": rule.below, **attributes}
     return RaiseAlert(value=value, **_attributes(given))
 
 

@@ -30,6 +30,10 @@ from tests.support.stages.agent_in_memory import AgentStage
 
 ERRORS = AlertRule(name="errors", metric="error-rate", above=0.1, window_seconds=10.0, clear_seconds=5.0)
 LAG = AlertRule(name="lag", metric="lag", above=100.0, clear_seconds=1.0)
+QUIET = AlertRule(
+    name="quiet", metric="answers-per-second", below=5.0, window_seconds=10.0, for_seconds=2.0, clear_seconds=2.0
+)
+AGREEING = AlertRule(name="agreeing", metric="agreement", below=0.8, window_seconds=10.0, clear_seconds=5.0)
 DRIFT = AlertRule(name="drift", metric="input-drift", above=0.2, window_seconds=10.0, clear_seconds=5.0)
 
 
@@ -196,8 +200,46 @@ async def test_errors_raise_an_alert_that_clears_when_they_are_over(alerting: Al
     [ended] = alerting.alerts.ended
     assert ended.cause == "recovered"
     assert ended.value is not None
-    assert ended.value <= ERRORS.above
+    assert ended.value <= ERRORS.threshold
     assert alerting.agent.said_count == 2
+
+
+async def test_answers_that_stop_are_an_alert_though_nothing_is_heard(alerting: Alerting) -> None:
+    await alerting.rules(QUIET)
+    await alerting.seconds(8)
+    assert not alerting.alerts.raised, "what came before it began, nobody told it"
+    await alerting.seconds(6)
+    alert = alerting.alerts.raised["quiet"]
+    assert (alert.value, alert.count, alert.model_version) == (0.0, 0, "v1")
+    await alerting.seconds(20, **FINE)
+    [ended] = alerting.alerts.ended
+    assert (ended.cause, alerting.alerts.raised) == ("recovered", {})
+    assert ended.value is not None
+    assert ended.value >= QUIET.threshold
+    await alerting.seconds(20)
+    assert alerting.alerts.raised_total == 2
+    again = alerting.new_agent()
+    for _second in range(8):
+        alerting.clock.time += timedelta(seconds=1)
+        await again.tick(lambda _name: True)
+    assert "quiet" in alerting.alerts.raised, "another process cannot know yet"
+
+    await alerting.do(DisableModel(command_id="off", actor="alice", model_name=MODEL))
+    await alerting.seconds(20)
+    assert not alerting.alerts.raised, "nobody is to answer"
+
+
+async def test_agreement_that_falls_is_an_alert(alerting: Alerting) -> None:
+    await alerting.rules(AGREEING)
+    shadow: dict[str, Any] = {"role": "shadow", "model_version": "v2", "answers": 20}
+    await alerting.seconds(15, **shadow, agreed=19, disagreed=1)
+    assert not alerting.alerts.raised
+    await alerting.seconds(15, **shadow, agreed=5, disagreed=15)
+    alert = alerting.alerts.raised["agreeing"]
+    assert alert.value < AGREEING.threshold
+    assert alert.count >= AGREEING.answers_min
+    await alerting.seconds(30, **shadow, agreed=20, disagreed=0)
+    assert alerting.alerts.ended[-1].cause == "recovered"
 
 
 async def test_a_second_process_and_a_restart_raise_nothing_twice(alerting: Alerting) -> None:

@@ -34,7 +34,7 @@ def test_a_file_may_be_json(tmp_path: Path) -> None:
     [
         ("rule = 1", "rule is unknown; there is rules"),
         ("[[rules]]\nname = 'a'\nmetric = 'lag'\nabove = 1\nabvoe = 2", "rules.0.abvoe is unknown"),
-        ("[[rules]]\nname = 'a'\nmetric = 'lag'", "missing required field `above`"),
+        ("[[rules]]\nmetric = 'lag'\nabove = 1", "missing required field `name`"),
         ("[[rules]]\nname = 'a'\nmetric = 'luck'\nabove = 1", "luck"),
         ("[[rules", "neither TOML nor"),
     ],
@@ -51,6 +51,11 @@ def test_what_is_wrong_in_a_file_is_said(tmp_path: Path, text: str, words: str) 
     [
         ("latency-ms>50", AlertRule(name="latency-ms", metric="latency-ms", above=50.0)),
         ("error-rate > 6.5%", AlertRule(name="error-rate", metric="error-rate", above=0.065)),
+        ("accuracy<90%", AlertRule(name="accuracy", metric="accuracy", below=0.9)),
+        (
+            "answers-per-second < 0.5,name=quiet",
+            AlertRule(name="quiet", metric="answers-per-second", below=0.5),
+        ),
         ("lag>20000,for_seconds=30", AlertRule(name="lag", metric="lag", above=20_000.0, for_seconds=30.0)),
         (
             "latency-ms>5e2, name=very-slow, quantile=0.99, answers_min=10, severity=critical",
@@ -74,6 +79,9 @@ def test_a_rule_as_an_option(text: str, rule: AlertRule) -> None:
     [
         ("error-rate", "mind the quotes"),
         ("error-rate>", "is not METRIC>NUMBER"),
+        ("accuracy<", "is not METRIC>NUMBER or METRIC<NUMBER"),
+        ("accuracy=90%", "is not METRIC>NUMBER or METRIC<NUMBER"),
+        ("accuracy<>90%", "'>90%' is not a number"),
         ("latency>50", "'latency' is no metric; there is latency-ms, error-rate"),
         ("latency-ms>50%", "latency-ms is not in percent"),
         ("latency-ms>fast", "'fast' is not a number"),
@@ -96,6 +104,12 @@ def test_a_rule_of_that_name_keeps_what_is_not_named() -> None:
     policy = AlertPolicy(rules=(former, AlertRule(name="lag", metric="lag", above=1.0)))
     changed = changed_policy(policy, [parse_rule("error-rate>2%,for_seconds=10")], ())
     assert changed.rules == (replace(former, above=0.02, for_seconds=10.0), policy.rules[1])
+
+
+def test_a_rule_may_turn_round() -> None:
+    former = AlertRule(name="hit-rate", metric="hit-rate", above=0.9, answers_min=500)
+    changed = changed_policy(AlertPolicy(rules=(former,)), [parse_rule("hit-rate<20%")], ())
+    assert changed.rules == (AlertRule(name="hit-rate", metric="hit-rate", below=0.2, answers_min=500),)
 
 
 def test_another_metric_under_that_name_is_a_new_rule() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from hotswap_events.alert_commands import AlertCommand, ClearAlert, RaiseAlert, SetAlertPolicy
 from hotswap_events.alerts import KEEP_AWAY_SECONDS, AlertPolicy, AlertRule
@@ -255,3 +256,16 @@ def alternating(said: Iterable[str]) -> bool:
             return False
         expected = "clear" if expected == "raise" else "raise"
     return True
+
+
+def test_a_figure_that_falls_is_raised_below_and_cleared_above() -> None:
+    falling = rule("accuracy", metric="accuracy", above=UNSET, below=0.9, for_seconds=2.0, clear_seconds=3.0)
+    watching = Watching(falling)
+    low, high = Measured(value=0.5, count=100), Measured(value=0.9, count=100)
+    assert [watching.look(now, accuracy=high) for now in range(5)] == [[]] * 5
+    assert [watching.look(now, accuracy=low) for now in (5, 6)] == [[], []]
+    assert watching.look(7, accuracy=low) == ["raise accuracy"]
+    assert watching.said[-1].reason == "accuracy is 0.5, below 0.9 for 2 s"
+    assert [watching.look(now, accuracy=high) for now in (8, 9, 10)] == [[], [], []]
+    assert watching.look(11, accuracy=high) == ["clear accuracy recovered"]
+    assert watching.said[-1].reason == "accuracy is 0.9, and was not below 0.9 for 3 s"

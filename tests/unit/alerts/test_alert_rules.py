@@ -3,11 +3,14 @@
 import math
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from hotswap_events.alerts import AlertPolicy, AlertRule
 from hotswap_events.registry import RegistryEvent
+from hotswap_stream.application.descriptions.alert import describe_rule
 from hotswap_stream.domain.alerts.limits import wrong_alert_policy
 from hotswap_stream.domain.evolve import IllegalEventError
 from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
@@ -18,6 +21,7 @@ from tests.support.samples.alerts import (
     NOTHING,
     SLOW,
     WATCHED,
+    WORSE,
     alert_cleared,
     alert_policy_set,
     alert_raised,
@@ -53,6 +57,16 @@ class TestPolicy:
             ({"above": math.nan}, "milliseconds, from 0 to 600,000"),
             ({"above": math.inf}, "milliseconds"),
             ({"above": -1.0}, "milliseconds"),
+            ({"above": UNSET}, "needs either above or below, and has neither"),
+            ({"below": 5.0}, "needs either above or below, and has both"),
+            (
+                {"above": UNSET, "below": 1.5, "metric": "accuracy"},
+                "below of rule 'slow' is 1.5; accuracy needs a share",
+            ),
+            ({"above": UNSET, "below": math.nan, "metric": "hit-rate"}, "hit-rate needs a share from 0 to 1"),
+            ({"above": UNSET, "below": -0.1, "metric": "agreement"}, "agreement needs a share from 0 to 1"),
+            ({"above": UNSET, "below": 0.0, "metric": "answers-per-second"}, "no figure falls below it"),
+            ({"above": UNSET, "below": 1e10, "metric": "answers-per-second"}, "answers a second, from 0"),
             ({"above": 5.0, "metric": "error-rate"}, "error-rate needs a share from 0 to 1"),
             ({"above": 1.1, "metric": "input-drift"}, "a distance from 0 to 1"),
             ({"above": 1.1, "metric": "score-drift"}, "a distance from 0 to 1"),
@@ -123,7 +137,9 @@ class TestRaise:
         given(*V1, alert_policy_set(NOTHING)).when(raise_alert(FAILING, 0.9)).then_refused("unknown-rule", "none")
 
     def test_not_against_another_threshold(self) -> None:
-        given(*ON).when(raise_alert(FAILING, 0.9, above=0.05)).then_refused("conflict", "against 0.05", "says 0.01")
+        given(*ON).when(raise_alert(FAILING, 0.9, above=0.05)).then_refused(
+            "conflict", "against above 0.05", "says above 0.01"
+        )
 
     def test_not_at_or_below_the_threshold(self) -> None:
         for value in (0.01, 0.001):
@@ -216,3 +232,45 @@ class TestState:
 def test_an_event_that_contradicts_the_state(event: RegistryEvent, words: str) -> None:
     with pytest.raises(IllegalEventError, match=words):
         state_after(*RAISED, event)
+
+
+class TestFalling:
+    """Rules on figures that fall."""
+
+    ON = (*V1, alert_policy_set(AlertPolicy(rules=(WORSE, SLOW))))
+
+    def test_is_raised_below_alone(self) -> None:
+        given(*self.ON).when(raise_alert(WORSE, 0.5, count=60)).then(alert_raised(WORSE, 0.5, count=60))
+        given(*self.ON).when(raise_alert(WORSE, 0.9)).then_refused("invalid-value", "is raised below 0.9")
+        given(*self.ON).when(raise_alert(WORSE, 1.0)).then_refused("invalid-value", "is raised below 0.9")
+
+    def test_must_have_been_measured_against_the_same_side(self) -> None:
+        for asked, words in (
+            ({"above": 0.9, "below": UNSET}, "measured against above 0.9, but the rule 'worse' of 'digits' says below"),
+            ({"below": 0.8}, "measured against below 0.8"),
+            ({"below": UNSET}, "measured against nothing"),
+        ):
+            given(*self.ON).when(raise_alert(WORSE, 0.5, **asked)).then_refused("conflict", words)
+        wrong_side = raise_alert(SLOW, 64.0, above=UNSET, below=50.0)
+        given(*self.ON).when(wrong_side).then_refused("conflict", "says above 50")
+
+    def test_a_rule_that_turns_round_ends_its_alert(self) -> None:
+        turned = AlertPolicy(rules=(replace(WORSE, above=0.9, below=UNSET), SLOW))
+        raised = (*self.ON, alert_raised(WORSE, 0.5))
+        given(*raised).when(set_alert_policy(turned)).then(
+            alert_policy_set(turned), alert_cleared("worse", 4, "rule-changed")
+        )
+
+    @pytest.mark.parametrize("fields", [{}, {"above": 0.5, "below": 0.2}])
+    def test_a_rule_that_nobody_would_accept_is_read_and_judged(self, fields: dict[str, Any]) -> None:
+        """Anybody can write it into the log."""
+        odd = AlertRule(name="odd", metric="accuracy", **fields)
+        state = state_after(*V1, alert_policy_set(AlertPolicy(rules=(odd,))))
+        assert state.alerts.rule("odd") == odd
+        assert odd.beyond(0.1) == bool(fields)
+        assert describe_rule(odd)
+
+    def test_what_was_written_before_keeps_its_bytes(self) -> None:
+        assert b"below" not in msgspec.json.encode(SLOW)
+        assert b"above" not in msgspec.json.encode(WORSE)
+        assert msgspec.json.decode(msgspec.json.encode(WORSE), type=AlertRule) == WORSE

@@ -46,6 +46,22 @@ def judged(version: str = "v1", **fields: Any) -> JudgedAnswer:
     return JudgedAnswer(model_version=version, answered_at=BEGIN, **fields)
 
 
+def test_shares_that_fall_are_what_the_others_leave_of_1() -> None:
+    rules = (rule("accuracy", answers_min=1), rule("hit-rate", answers_min=1), *RULES)
+    windows = AlertWindows(rules)
+    for correct, places in ((True, (3,)), (True, ()), (False, ())):
+        told: dict[str, Any] = {"correct": correct, "chosen": ItemPlaces(places, 1)}
+        windows.judge(judged("v1", **told), NOW_MS)
+    found = {each.metric: window_figure(each, windows, None, now_ms=NOW_MS) for each in rules}
+    for good, bad in (("accuracy", "wrong-rate"), ("hit-rate", "miss-rate")):
+        share, missing = found[good], found[bad]  # type: ignore[index]
+        assert isinstance(share, Measured)
+        assert isinstance(missing, Measured)
+        assert share.value == pytest.approx(1 - missing.value)
+        assert share.figures == {f"{good}.v1": share.value}
+    assert found["accuracy"].value == pytest.approx(2 / 3)  # type: ignore[union-attr]
+
+
 def test_figures_are_what_is_missing_or_wrong_by_version() -> None:
     windows = AlertWindows(RULES)
     for version, number, places, correct in (

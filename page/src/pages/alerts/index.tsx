@@ -1,4 +1,4 @@
-/** What was above its threshold, and what somebody does about it. */
+/** What was beyond its threshold, and what somebody does about it. */
 import { Shown, useAsked } from "../../frame/asked";
 import { ask, type Action } from "../../frame/actions";
 import { span, trimmed } from "../../frame/format";
@@ -23,7 +23,7 @@ export function Alerts() {
           return (
             <>
               <Panel title={raised.length === 1 ? "1 raised" : `${raised.length} raised`}>
-                {raised.length ? <Raised alerts={raised} /> : <Empty run="hotswap-stream alert-policy show digits">Nothing is above its threshold. What is watched is the alert policy of each model:</Empty>}
+                {raised.length ? <Raised alerts={raised} /> : <Empty run="hotswap-stream alert-policy show digits">Nothing is beyond its threshold. What is watched is the alert policy of each model:</Empty>}
               </Panel>
               {ended.length > 0 && (
                 <Panel title="Ended">
@@ -101,7 +101,7 @@ export function actionsOf(alert: Alert): Action[] {
     facts: [
       ["alert", `${alert.rule.name}, ${alert.rule.severity}`],
       ["what", alert.summary],
-      ["value", `${trimmed(alert.value, 3)}, above ${trimmed(alert.rule.above, 3)}`],
+      ["value", `${trimmed(alert.value, 3)}, ${alert.rule.below === undefined ? "above" : "below"} ${trimmed(alert.rule.below ?? alert.rule.above ?? 0, 3)}`],
     ] as const,
   };
   const made: Action[] = [];
