@@ -15,6 +15,7 @@ from hotswap_stream.agents.progress.marks import ReadingMarks
 from hotswap_stream.application.topics.dead_letter import CAUSE_CHARACTERS_MAX, dead_letter
 from hotswap_stream.application.topics.records import InboundRecord, Publisher
 from hotswap_stream.errors import HotswapError
+from hotswap_stream.observability.floods import is_logged
 
 _log = structlog.get_logger(__name__)
 
@@ -95,7 +96,7 @@ class RecordCare:
         count = self._said.get(kind, 0) + 1
         if count > 1 or len(self._said) < SAID_APART_MAX:
             self._said[kind] = count
-            if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a flood of them must not become one of the log
+            if is_logged(count):
                 _log.warning(
                     "record_put_aside",
                     topic=record.topic,

@@ -1,18 +1,13 @@
 """The evidence of all rollouts that go on, followed from some hours ago on."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self
-
-import structlog
-from aiokafka import TopicPartition
+from contextlib import aclosing
+from typing import Any
 
 from hotswap_events.evidence import RolloutEvidence
-from hotswap_stream.adapters.kafka.recent_records import POLL_MS, RecentRecords, begin_recently
+from hotswap_stream.adapters.kafka.recent_records import RecentFollower, read_recently
 from hotswap_stream.application.rollouts.shown import EvidenceFold, Heard, RolloutShown, read_evidence
-from hotswap_stream.kafka.reading import Record, read_to
-from hotswap_stream.kafka.sessions import open_reader
-
-_log = structlog.get_logger(__name__)
+from hotswap_stream.kafka.reading import Record
 
 HOURS_BACK = 6
 LATELY_SECONDS = 10
@@ -33,73 +28,47 @@ async def read_evidence_lately(client_options: Mapping[str, Any], topic: str) ->
         LogUnavailableError: Nothing moved before the end.
     """
     fold = EvidenceFold()
-    async with open_reader(client_options, topic) as consumer:
-        places: dict[TopicPartition, int] = {}
-        found = await begin_recently(
-            consumer, topic, places, seconds_back=LATELY_SECONDS, records_back_max=RECORDS_BACK_MAX
-        )
-        ends = {part: end for part, end in found.items() if places[part] < end}
-        if ends:
-            async for _part, records in read_to(consumer, ends, poll_ms=POLL_MS):
-                for record in records:
-                    told = read_evidence(record.key, record.value)
-                    if told is not None:
-                        fold.take(told)
+    recently = read_recently(client_options, topic, seconds_back=LATELY_SECONDS, records_back_max=RECORDS_BACK_MAX)
+    async with aclosing(recently) as records:
+        async for record in records:
+            told = read_evidence(record.key, record.value)
+            if told is not None:
+                fold.take(told)
     return fold
 
 
-class EvidenceFollower:
-    """An EvidenceView. `start` returns at once; it is `known` once what was there is read."""
+class EvidenceFollower(RecentFollower):
+    """An EvidenceView. Passes over what is no evidence, speaks of another key's model, or finds no room."""
 
     def __init__(self, client_options: Mapping[str, Any], topic: str) -> None:
-        self.passed_over = 0
-        """Records that are no evidence, or speak of another key's model, or for which there is no room."""
-        self._fold_of = EvidenceFold()
-        self._heard: list[Heard] = []
-        self._records = RecentRecords(
-            client_options, topic, self._fold, seconds_back=HOURS_BACK * 3_600, records_back_max=RECORDS_BACK_MAX
+        super().__init__(
+            client_options,
+            topic,
+            unusable="evidence_passed_over",
+            seconds_back=HOURS_BACK * 3_600,
+            records_back_max=RECORDS_BACK_MAX,
         )
-
-    @property
-    def known(self) -> bool:
-        """See EvidenceView."""
-        return self._records.known
-
-    def start(self) -> None:
-        """Begin to read, on the running event loop."""
-        self._records.start()
-
-    async def __aenter__(self) -> Self:
-        self.start()
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        await self.stop()
-
-    async def stop(self) -> None:
-        """Read no more."""
-        await self._records.stop()
+        self._evidence = EvidenceFold()
+        self._heard: list[Heard] = []
 
     def latest(self, model_name: str, rollout_id: str) -> tuple[RolloutEvidence, ...]:
         """See EvidenceView."""
-        return self._fold_of.latest(model_name, rollout_id)
+        return self._evidence.latest(model_name, rollout_id)
 
     def shown(self, model_name: str, rollout_id: str) -> RolloutShown:
         """See EvidenceView."""
-        return self._fold_of.shown(model_name, rollout_id)
+        return self._evidence.shown(model_name, rollout_id)
 
     def listen(self, heard: Heard) -> Callable[[], None]:
         """See EvidenceView."""
         self._heard.append(heard)
         return lambda: self._heard.remove(heard)
 
-    def _fold(self, record: Record) -> None:
+    def _take(self, record: Record) -> bool:
         found = read_evidence(record.key, record.value)
-        if found is None or not self._fold_of.take(found):
-            self.passed_over += 1
-            if self.passed_over & (self.passed_over - 1) == 0:  # the 1st, 2nd, 4th, 8th …
-                _log.warning("evidence_passed_over", count=self.passed_over, offset=record.offset)
-            return
-        if self._records.known:
+        if found is None or not self._evidence.take(found):
+            return False
+        if self.known:
             for heard in tuple(self._heard):
                 heard(found)
+        return True

@@ -18,6 +18,7 @@ from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetPlugin, FleetRecord, Fle
 from hotswap_events.nesting import nests_too_deep
 from hotswap_stream.application.inference.lacking import LackedPlugin, lacked_plugins
 from hotswap_stream.domain.state.model import ModelState
+from hotswap_stream.observability.floods import is_logged
 
 _log = structlog.get_logger(__name__)
 
@@ -149,7 +150,7 @@ class FleetFold:
         record = fleet_record(key, value)
         if record is None:
             self.unreadable += 1
-            if self.unreadable & (self.unreadable - 1) == 0:  # the 1st, 2nd, 4th, 8th …
+            if is_logged(self.unreadable):
                 _log.warning("fleet_record_unreadable", unreadable=self.unreadable, key=repr(key)[:100])
             return
         of_model = self._records.setdefault(record.model_name, {})

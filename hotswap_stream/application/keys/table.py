@@ -12,6 +12,7 @@ from hotswap_events.bounds import TIME_MIN
 from hotswap_events.keys import REVOKED, ApiKey, ApiKeyRevoked, KeySecret
 from hotswap_stream.application.keys.records import key_record
 from hotswap_stream.application.keys.token import Token
+from hotswap_stream.observability.floods import is_logged
 
 _log = structlog.get_logger(__name__)
 
@@ -100,5 +101,5 @@ class KeyTable:
 
     def _count_unreadable(self, name: str, why: str) -> None:
         self.unreadable += 1
-        if self.unreadable & (self.unreadable - 1) == 0:  # the 1st, 2nd, 4th, 8th …
+        if is_logged(self.unreadable):
             _log.warning("key_record_passed_over", count=self.unreadable, key=name, cause=why)

@@ -176,7 +176,7 @@ def test_whatever_is_written_to_the_topic_the_next_good_record_counts() -> None:
     follower = EvidenceFollower({}, "evidence")
 
     def fold(key: bytes | None, value: bytes | None) -> None:
-        follower._fold(ConsumerRecord("evidence", 0, 0, 1, 1, key, value, None, 0, 0, ()))
+        follower.fold(ConsumerRecord("evidence", 0, 0, 1, 1, key, value, None, 0, 0, ()))
 
     good = msgspec.json.encode(EXAMPLE)
     for what, value in hostile(good):

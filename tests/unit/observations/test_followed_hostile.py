@@ -36,17 +36,17 @@ def record(key: bytes | None, value: bytes | None) -> "ConsumerRecord[bytes, byt
 def test_whatever_is_written_the_next_good_record_counts() -> None:
     follower = ObservationFollower({}, "observations")
     for _what, value in hostile(msgspec.json.encode(GOOD)):
-        follower._fold(record(b"digits", value))
+        follower.fold(record(b"digits", value))
         exposition(answer_families(follower.answered))
     before = follower.recent("digits")["v1"].answers
-    follower._fold(record(b"digits", msgspec.json.encode(msgspec.structs.replace(GOOD, worker_run="another"))))
+    follower.fold(record(b"digits", msgspec.json.encode(msgspec.structs.replace(GOOD, worker_run="another"))))
     assert follower.recent("digits")["v1"].answers == before + 5
 
 
 def test_a_record_that_speaks_of_another_keys_model_counts_for_nobody() -> None:
     follower = ObservationFollower({}, "observations")
     for key in (None, b"", b"fraud", b"\xff"):
-        follower._fold(record(key, msgspec.json.encode(GOOD)))
+        follower.fold(record(key, msgspec.json.encode(GOOD)))
     assert follower.recent("digits") == {}
     assert follower.recent("fraud") == {}
     assert follower.passed_over == 4
