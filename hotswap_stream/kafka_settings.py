@@ -27,7 +27,7 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     kafka_ssl_key_password: str | None = None
     """What that key is encrypted with, if it is."""
     kafka_oauth_token_url: str | None = None
-    """For `OAUTHBEARER`: where tokens are asked for with our id and secret (OAuth 2.0 client credentials); `https`,
+    """Where tokens for `OAUTHBEARER` are asked for with our id and secret (OAuth 2.0 client credentials); `https`,
     or `http` on this machine."""
     kafka_oauth_client_id: str | None = None
     kafka_oauth_client_secret: str | None = None

@@ -189,7 +189,7 @@ class Settings(ApiSettings, frozen=True, kw_only=True):
     kubernetes_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
     """Folder with `token`, `ca.crt` and `namespace` of the service account that creates them."""
     run_url: str | None = None
-    """Of the one run that `hotswap-stream do-run` does: where its order is, and where it reports."""
+    """Where the one run that `hotswap-stream do-run` does has its order, and where it reports."""
     run_key: str | None = None
     """The key of that run."""
     evaluation_seconds_max: float = 600.0

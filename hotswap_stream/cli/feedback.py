@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FILE_BYTES_MAX = 64 * 1024**2
 ID_DIGITS_MAX = 19
-"""Of an integer of 64 bits."""
+"""Digits of an integer of 64 bits."""
 
 
 def add_to(app: typer.Typer) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WINDOWS_SHOWN_MAX = 10_000
 PAGE_MAX = 1_000
-"""Of an API."""
+"""The largest page that an API gives."""
 
 
 def add_to(app: typer.Typer) -> None:

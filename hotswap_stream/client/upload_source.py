@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 from msgspec import Struct
 
 SEND_BYTES = 256 * 1024
-"""Of a file, this much is in memory at a time."""
+"""The part of a file that is in memory at a time."""
 
 Uploadable = str | os.PathLike[str] | bytes | bytearray | memoryview
 """A path, or the bytes themselves."""

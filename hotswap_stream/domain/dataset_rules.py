@@ -23,7 +23,7 @@ from hotswap_stream.domain.deciding.decision import Accepted, Decision, invalid
 from hotswap_stream.domain.state.model import DatasetState, ModelState
 
 DATASETS_MAX = 1_000
-"""Of one model."""
+"""Datasets of one model."""
 NAMES_MAX = 100
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 

@@ -20,7 +20,7 @@ class KafkaConnection(Struct, frozen=True, kw_only=True):
     sasl_username: str | None = None
     sasl_password: str | None = None
     tokens: TokenSource | None = None
-    """For OAUTHBEARER."""
+    """Where tokens for OAUTHBEARER come from."""
     tls: TlsFiles = TlsFiles()
 
     def __repr__(self) -> str:

@@ -54,7 +54,7 @@ async def partition_numbers(client_options: Mapping[str, Any], topic: str) -> fr
 
 
 def key_partition(key: bytes, partitions: int) -> int:
-    """Return the partition of a key in a topic with so many partitions."""
+    """Return the partition of a key in a topic with this number of partitions."""
     hashed: int = murmur2(key)
     return (hashed & 0x7FFFFFFF) % partitions
 

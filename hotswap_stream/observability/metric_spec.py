@@ -21,7 +21,7 @@ class MetricSpec(Struct, frozen=True, kw_only=True):
     kind: Kind
     labels: tuple[str, ...] = ()
     unit: str = ""
-    """Of its value, or of what a histogram holds; empty for plain numbers."""
+    """Unit of its value, or of what a histogram holds; empty for plain numbers."""
     sources: tuple[Source, ...] = ("api",)
     bounds: tuple[float, ...] = ()
     """Upper ends of a histogram's buckets, ascending; the one that holds everything is not named."""

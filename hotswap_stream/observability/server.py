@@ -21,9 +21,9 @@ HEAD_BYTES_MAX = 16 * 1024
 CONNECTIONS_MAX = 32
 """At once; more are closed unanswered."""
 REQUEST_SECONDS_MAX = 5.0
-"""For a request to come in whole."""
+"""Time for a request to come in whole."""
 ANSWER_SECONDS_MAX = 10.0
-"""For an answer to be taken."""
+"""Time for an answer to be taken."""
 TEXT = "text/plain; charset=utf-8"
 
 Shown = Callable[[], str | None]

@@ -36,7 +36,7 @@ class ArtifactStoreConfig(Struct, frozen=True, kw_only=True):
     grace_seconds: float = 0.0
     """This environment deletes no artifact that was put, or asked for, less than this long ago."""
     s3_endpoint: str | None = None
-    """For S3 that is not Amazon's, such as `https://s3.example.org`; the bucket comes after it in the path."""
+    """Address of an S3 not by Amazon, such as `https://s3.example.org`; the bucket comes after it in the path."""
     s3_region: str = "us-east-1"
     s3_credentials: S3Credentials | None = None
     s3_allow_http: bool = False

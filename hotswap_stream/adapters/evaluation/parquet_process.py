@@ -15,9 +15,9 @@ from hotswap_stream.application.processes.owned import EXIT_ABORTED, claim_stdou
 from hotswap_stream.errors import HotswapError
 
 MEMORY_BYTES_MAX = 8 * 1024**3
-"""Of address space, beside eight times the limit on the arrays."""
+"""Address space, beside eight times the limit on the arrays."""
 SECONDS_MAX = 120
-"""Of processor time, and of time."""
+"""Processor time, and time by the clock."""
 
 
 class ParquetOrder(Struct, frozen=True, kw_only=True):

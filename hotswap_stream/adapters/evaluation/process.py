@@ -25,7 +25,7 @@ from hotswap_stream.domain.versions.options import executor_of
 from hotswap_stream.errors import HotswapError
 
 MEMORY_BYTES_MAX = 8 * 1024**3
-"""Of address space, beside eight times the files' size, where graphs alone are computed."""
+"""Address space, beside eight times the files' size, where graphs alone are computed."""
 BATCH_ROWS_MAX = 64
 RUNTIME_SECONDS_MAX = 600.0
 """To load a runtime, and of one pass through it: whoever ordered the evaluation ends it before that."""

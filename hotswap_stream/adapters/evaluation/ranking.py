@@ -7,7 +7,7 @@ from hotswap_stream.adapters.evaluation.measures import Measures, ModelOutputs, 
 from hotswap_stream.application.training.validation_sets import ValidationSetError
 
 FIRST_ITEMS = (1, 5, 10)
-"""k, as far as there are so many items."""
+"""k, or the number of items if there are fewer."""
 
 
 def measure_rankings(outputs: ModelOutputs, labelled: LabelledSet) -> Measures:

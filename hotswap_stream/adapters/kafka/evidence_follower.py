@@ -13,7 +13,7 @@ HOURS_BACK = 6
 LATELY_SECONDS = 10
 """What was not spoken of for so long is not written of any more."""
 RECORDS_BACK_MAX = 20_000
-"""Of each partition: some seconds of work at the start."""
+"""Records of each partition: some seconds of work at the start."""
 
 
 async def read_evidence_lately(client_options: Mapping[str, Any], topic: str) -> EvidenceFold:

@@ -17,7 +17,7 @@ from hotswap_stream.application.artifacts.trial import ModelOptions
 FREE_SIZES = (8, 1, 16, 32, 64, 128, 224, 256, 512)
 """What free sizes are tried with, one after the other, where nobody says a usual shape."""
 KEYS_ALONE_MAX = 8
-"""So many free sizes are also tried each by itself, with 1 for the others."""
+"""Free sizes up to which each is also tried by itself, with 1 for the others."""
 ROWS = 3
 MIXED_ROWS = 8
 SEEDS = (0, 1)

@@ -18,7 +18,7 @@ from hotswap_stream.application.artifacts.file import ArtifactFormatError, read_
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 
 WEIGHTS_FILE = "weights.json"
-"""Of the bundle: name in the graph → name of the tensor in a version's artifact."""
+"""File of the bundle: name in the graph → name of the tensor in a version's artifact."""
 
 _DTYPES = {
     "BOOL": "?", "U8": "u1", "U16": "<u2", "U32": "<u4", "U64": "<u8", "I8": "i1", "I16": "<i2", "I32": "<i4",

@@ -15,7 +15,7 @@ from hotswap_stream.errors import ConfigurationError
 CONNECTIONS_MAX = 64
 """At once; more are answered with 503."""
 IDLE_SECONDS_MAX = 15.0
-"""For a connection on which no request has come in whole."""
+"""Time for a connection on which no request has come in whole."""
 BACKLOG = 128
 GRACE_SECONDS_MAX = 2
 _log = structlog.get_logger(__name__)

@@ -20,7 +20,7 @@ LABEL = "hotswap.dev/run"
 KEPT_SECONDS = 3_600
 """How long the cluster keeps a Job that ended and that nobody deleted, as when its runner was killed."""
 START_SECONDS = 600
-"""Of a Job's time, for its pod to be scheduled and its image to be fetched."""
+"""The part of a Job's time that is for its pod to be scheduled and its image to be fetched."""
 
 Json = dict[str, Any]
 

@@ -16,7 +16,7 @@ from hotswap_stream.application.trainers.protocol import TrainerOrder
 
 LOOK_SECONDS = 2.0
 END_SECONDS_MAX = 5.0
-"""For the report of a container that has ended to come in."""
+"""Time for the report of a container that has ended to come in."""
 CREATE_ATTEMPTS_MAX = 4
 DELETE_ATTEMPTS_MAX = 3
 _log = structlog.get_logger(__name__)

@@ -22,7 +22,7 @@ from hotswap_stream.application.webhooks.retry import PostOutcome, RetryRule
 
 ATTEMPTS_MAX = 4
 CANCEL_SECONDS_MAX = 20.0
-"""For telling the orchestrator that a run is over; it hears it at its next report in any case."""
+"""Time for telling the orchestrator that a run is over; it hears it at its next report in any case."""
 _RULE = RetryRule(seconds_max=0.0, pause_seconds_max=4.0, retry_after_seconds_max=10.0)
 _log = structlog.get_logger(__name__)
 

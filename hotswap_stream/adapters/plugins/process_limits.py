@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SIZES_ALLOWED = 4
-"""Beside the limit on memory, a runtime may hold its artifact so many times, as a trial may."""
+"""How many times a runtime may hold its artifact beside the limit on memory, as a trial may."""
 
 
 def limit_memory(bytes_max: int, artifact_bytes: int) -> None:

@@ -40,7 +40,7 @@ class LoadOrder(Struct, frozen=True, tag="load"):
     arguments: dict[str, Argument]
     modules: tuple[str, ...]
     memory_bytes_max: int = 0
-    """Of the process, beside four times the artifact; 0: no limit."""
+    """Memory of the process, beside four times the artifact; 0: no limit."""
     pass_cpu_seconds_max: int = 0
     """Processor time of one pass, over all threads; 0: no limit."""
 

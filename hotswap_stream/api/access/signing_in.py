@@ -43,7 +43,7 @@ class WhoAmI(Struct, frozen=True, kw_only=True):
     version: str
     """The release of this server."""
     name: str | None = None
-    """Of the key, and the actor of what is done with it."""
+    """The key's name, and the actor of what is done with it."""
     key_id: str | None = None
     """Null: a key of the settings, or none."""
     scopes: tuple[Scope, ...] = ()

@@ -52,7 +52,7 @@ class ClearAlertBody(CommandBody, frozen=True):
     raised_sequence: StreamSequence | None = None
     """Refuse unless the alert was raised there: what was looked at must not end a later one."""
     keep_away_seconds: KeepAwaySeconds = KEEP_AWAY_SECONDS
-    """For how long it is not raised again though its cause holds."""
+    """How long it is not raised again though its cause holds."""
 
 
 class AcknowledgeAlertBody(CommandBody, frozen=True):
@@ -63,7 +63,7 @@ class AcknowledgeAlertBody(CommandBody, frozen=True):
 
 
 class SnoozeAlertBody(CommandBody, frozen=True):
-    """For how long nobody wants to hear of the rule."""
+    """How long nobody wants to hear of the rule."""
 
     seconds: SnoozeSeconds
     """60 s to 30 days, from now on."""

@@ -22,7 +22,7 @@ class CleanUpBody(CommandBody, frozen=True):
     """Which artifacts to keep, and whether to delete the others or only to say which."""
 
     keep: Annotated[int, Meta(ge=0, le=1_000_000)]
-    """So many of the newest versions."""
+    """The number of newest versions to keep."""
     apply: bool = False
     """False: say what would be done."""
 

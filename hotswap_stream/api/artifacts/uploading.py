@@ -39,7 +39,7 @@ class BeginUploadBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     size_bytes: Annotated[int, Meta(ge=1, le=INT64_MAX)]
     digest: Annotated[str, Meta(pattern=DIGEST)]
-    """Of the whole file, `sha256:<hex>`; checked when a model is made of it."""
+    """Digest of the whole file, `sha256:<hex>`; checked when a model is made of it."""
 
 
 def _problems(*statuses: int, **described: str) -> dict[int, ResponseSpec]:

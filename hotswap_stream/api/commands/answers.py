@@ -87,5 +87,5 @@ PROBLEM_RESPONSES = {
     503: ResponseSpec(Problem, generate_examples=False, description="Try again, with the same command id"),
 }
 CONFLICT = {409: ResponseSpec(Problem, generate_examples=False, description="Not as things are; `legal` lists what is")}
-"""For queries that need something to be there first."""
+"""The answer of queries that need something to be there first."""
 QUERY_PROBLEM_RESPONSES = {status: PROBLEM_RESPONSES[status] for status in (403, 404, 422, 503)}

@@ -28,7 +28,7 @@ class PredictBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class RowPrediction(Struct, frozen=True, kw_only=True):
-    """Of one row."""
+    """The prediction for one row."""
 
     label: int
     """Index of the highest score."""
@@ -37,14 +37,14 @@ class RowPrediction(Struct, frozen=True, kw_only=True):
 
 
 class Prediction(Struct, frozen=True, kw_only=True):
-    """Of all rows, and what gave it."""
+    """The predictions for all rows, and what gave them."""
 
     model_name: str
     model_version: str
     predictions: tuple[RowPrediction, ...]
     artifact_digest: str | None
     registry_offset: int | None
-    """Of the registry event that put the version into production."""
+    """Offset of the registry event that put the version into production."""
     compute_ms: float | None
 
 

@@ -34,7 +34,7 @@ class LiveState(Struct, frozen=True, kw_only=True):
     """A model after one or more of its events, of the event `state`."""
 
     offset: int
-    """Of the model's last event."""
+    """Offset of the model's last event."""
     summary: ModelSummary
     model: RegistryState
     rollout: RolloutReport
@@ -51,11 +51,11 @@ class LiveObserved(Struct, frozen=True, kw_only=True):
     moves: int
     calm: int
     requests_per_second: float | None
-    """Of all models together."""
+    """The rate of all models together."""
     lines: tuple[ModelLine, ...]
     """As in the overview."""
     health: tuple[ModelHealth, ...]
-    """Of the same models; of none while the observations are not read."""
+    """Health of the same models; empty while the observations are not read."""
 
 
 class LiveHeartbeat(Struct, frozen=True, kw_only=True):

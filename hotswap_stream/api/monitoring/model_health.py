@@ -16,7 +16,13 @@ from hotswap_stream.application.registry.queries import find_model
 MODELS_MAX = 1_000
 
 ModelsMax = Annotated[
-    int, QueryParameter(name="limit", ge=1, le=MODELS_MAX, description="At most so many models, those that hurt first")
+    int,
+    QueryParameter(
+        name="limit",
+        ge=1,
+        le=MODELS_MAX,
+        description="The largest number of models returned, those with problems first",
+    ),
 ]
 
 

@@ -30,7 +30,7 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
     body_seconds_max: float = 60.0
     """From the end of the headers to the end of the body, as long as the server reads; more if much has come."""
     body_bytes_per_second_min: int = 65_536
-    """Every so many bytes of a body give it one second more."""
+    """Bytes of a body that allow it one more second."""
     send_seconds_max: float = 30.0
     """A client that takes nothing of its answer for this long is cut off."""
 

@@ -24,7 +24,10 @@ from hotswap_stream.api.protocol.problems import MEDIA_TYPE, is_oip
 METHODS = ("get", "put", "post", "delete", "patch")
 
 _RETRY_AFTER = {
-    "Retry-After": {"schema": {"type": "integer", "minimum": 0}, "description": "Try again after so many seconds."}
+    "Retry-After": {
+        "schema": {"type": "integer", "minimum": 0},
+        "description": "Seconds to wait before the next try.",
+    }
 }
 _HEADERS: dict[str, JsonObject] = {
     "401": {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "How to show a key."}},

@@ -47,7 +47,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _head_open = True
     _head_bytes = 0
     _body_bytes = 0
-    """Of the request that is read."""
+    """Length of the body of the request that is read."""
     _asked = False
     """Whether some of a request is there that has no answer yet."""
     _broken = False

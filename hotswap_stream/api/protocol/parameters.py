@@ -12,7 +12,7 @@ from hotswap_stream.api.protocol.problems import ProblemError
 ModelNameInPath = Annotated[str, PathParameter(description="Name of the model.")]
 VersionInPath = Annotated[str, PathParameter(description="Name of the version.")]
 AFTER = "after"
-"""Of queries that are answered from the log: the offset of a record that the answer must know of."""
+"""Parameter of queries that are answered from the log: the offset of a record that the answer must know of."""
 _OF_THE_LOG = re.compile(r"/api/(models|alerts|rollouts|overview|events|status|webhooks|training-runs)(/.*)?")
 _STREAMS = frozenset({"/api/events/stream", "/api/live"})
 

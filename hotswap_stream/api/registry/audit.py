@@ -32,7 +32,7 @@ class AcknowledgeFindingBody(Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     offset: Annotated[int, Meta(ge=0, le=INT64_MAX)]
     digest: Annotated[str, Meta(min_length=1, max_length=64)]
-    """Of the record there, or its first 12 characters; `none` where no record is."""
+    """The digest of the record there, or its first 12 characters; `none` where no record is."""
     reason: Reason | None = None
     """What they say of it; kept in the log."""
 

@@ -22,7 +22,7 @@ Last = Annotated[
     QueryParameter(
         ge=1,
         le=PAGE_ENTRIES_MAX,
-        description="The last so many entries instead, of those that the filters let through.",
+        description="Return the last entries instead: this number of those that the filters let through.",
     ),
 ]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_ENTRIES_MAX, description="Entries in a page at most.")]

@@ -33,7 +33,7 @@ class StartedRun(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model_name: str
     status: Literal["accepted", "requested", "claimed", "running", "succeeded", "failed", "cancelled"]
     detail: str | None = None
-    """Of a failed run: the cause."""
+    """The cause, where the run failed."""
 
 
 RunInPath = Annotated[str, PathParameter(max_length=128, description="Id of the run.")]

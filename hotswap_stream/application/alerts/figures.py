@@ -39,7 +39,7 @@ DRIFT_ALPHA = 0.01
 SILENT_NAMED_MAX = 16
 """Workers that are named in the event, those that fell silent last."""
 NAME_CHARACTERS_MAX = 60
-"""Of the name of a figure."""
+"""Length of the name of a figure."""
 
 Silence = Literal["too-little", "nothing"]
 """`too-little`: fewer requests than the rule wants, or the broker did not say. `nothing`: no requests at all, or

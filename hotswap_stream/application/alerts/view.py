@@ -22,7 +22,7 @@ class CareView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: datetime
     sequence: int
     until: datetime | None = None
-    """Of a snooze."""
+    """End of a snooze."""
 
 
 class SnoozeView(Struct, frozen=True, kw_only=True):

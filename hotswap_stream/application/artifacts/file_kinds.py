@@ -5,7 +5,7 @@ from typing import Literal
 from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, ArtifactFormatError
 
 HEAD_BYTES = 4_096
-"""Of a file, this is looked at."""
+"""The beginning of a file that is looked at."""
 PICKLE_PROTOCOL_MAX = 5
 
 FileKind = Literal["artifact", "onnx"]

@@ -54,7 +54,7 @@ class TrialLimits(Struct, frozen=True, kw_only=True):
     seconds_max: int = 120
     cpu_seconds_max: int = 120
     memory_bytes_max: int = 8 * 1024**3
-    """Of address space, beside four times the files' size."""
+    """Address space, beside four times the files' size."""
 
 
 DEFAULT_TRIAL_LIMITS = TrialLimits()

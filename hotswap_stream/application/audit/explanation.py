@@ -17,7 +17,7 @@ from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.errors import HotswapError
 
 MODELS_SEARCHED_MAX = 20
-"""By an id alone, so many models are looked through at most; with more of them, one must be named."""
+"""The largest number of models looked through for an id alone; where there are more, the model must be named."""
 
 Reason = Literal["in-production", "arm-of-rollout", "named-by-request", "stands-in", "other", "refused"]
 
@@ -66,9 +66,9 @@ class ExplainedAnswer(Struct, frozen=True, kw_only=True):
     model_version: str | None
     """None: it was refused before a version was chosen."""
     artifact_digest: str | None
-    """Of the version's weights, as the worker says."""
+    """Digest of the version's weights, as the worker says."""
     registered_digest: str | None
-    """Of the same, as the log said then."""
+    """Digest of the version's weights, as the log said then."""
     because: Reason
     """`in-production`, `arm-of-rollout`, `named-by-request`, `stands-in` for a version whose circuit is not closed;
     `other`: a probe, or nothing that the log tells."""

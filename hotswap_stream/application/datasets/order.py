@@ -37,7 +37,7 @@ class DatasetOrder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model_version: Annotated[str, Meta(max_length=63)] | None = None
     """Whose inputs a request must have; default: the active version's."""
     ranges: Ranges = ()
-    """Of the requests; partitions that are not named are left out. Default: all that is there."""
+    """Offsets of the requests; partitions that are not named are left out. Default: all that is there."""
     since: datetime | None = None
     """Requests from this time on, by their records; excludes `ranges`."""
     until: datetime | None = None

@@ -20,7 +20,7 @@ from hotswap_stream.application.descriptions.text import shortened
 from hotswap_stream.domain.versions.options import options_text
 
 _TELLING_FIGURES = ("accuracy", "rmse", "mase", "ndcg_at_10", "hr_at_10", "mae")
-"""Of the figures of a verdict, the first of these is told."""
+"""The first of these that a verdict has is the figure that is told."""
 CHANGES_TOLD_MAX = 3
 """Tags that an event changed."""
 

@@ -71,7 +71,7 @@ class FleetWorker(Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...] = ()
     """Kinds of artifacts that it can load; empty if it does not say."""
     release: str | None = None
-    """Of hotswap-stream, that it runs; null if it does not say."""
+    """The release of hotswap-stream that it runs; null if it does not say."""
 
 
 class ModelFleet(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ class WaitingRequests(Struct, frozen=True, kw_only=True):
     largest_partition: int = 0
     """The most that wait in one partition."""
     standstill_seconds: float = 0.0
-    """For how long a partition in which requests wait has not moved, as far as that was looked at: see `Standstill`."""
+    """How long a partition in which requests wait has not moved, as far as that was looked at: see `Standstill`."""
 
 
 class RequestLag(Protocol):

@@ -27,7 +27,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     """Who asks."""
 
     name: str | None
-    """Of the key; None: nobody in particular, where no key is needed."""
+    """The key's name; None: nobody in particular, where no key is needed."""
     scopes: frozenset[Scope]
     """All that the key's scopes include."""
     models: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 WRONG_PER_MINUTE_MAX = 10
 CLIENTS_MAX = 10_000
-"""Of those that were wrong lately; of more, those that were wrong longest ago are forgotten."""
+"""Clients remembered that were wrong lately; beyond that, those that were wrong longest ago are forgotten."""
 
 _WINDOW_S = 60.0
 

@@ -29,7 +29,7 @@ class ShownKey(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     rotated_at: datetime | None = None
     old_secret_valid_until: datetime | None = None
-    """Of the secret before the last rotation, while it is valid."""
+    """End of the secret before the last rotation, while it is valid."""
     revoked_at: datetime | None = None
     revoked_by: str | None = None
     revoked_because: str | None = None

@@ -12,9 +12,9 @@ from msgspec import Struct
 from hotswap_stream.errors import HotswapError
 
 AGE_SECONDS_MAX = 300.0
-"""Of a delivery, by the clocks of both sides; MLflow sends one again with the time of its first attempt."""
+"""Age of a delivery, by the clocks of both sides; MLflow sends one again with the time of its first attempt."""
 DELIVERIES_KEPT_MAX = 10_000
-"""Of the last `2 * AGE_SECONDS_MAX`; more are refused until some are too old to be sent again."""
+"""Deliveries of the last `2 * AGE_SECONDS_MAX`; more are refused until some are too old to be sent again."""
 ID_CHARACTERS_MAX = 128
 SIGNATURE_VERSION = "v1"
 

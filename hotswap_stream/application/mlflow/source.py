@@ -37,7 +37,7 @@ class ImportedModel(Struct, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
     """What training measured, if the source says so."""
     warnings: tuple[str, ...] = ()
-    """For people: what they should know before they promote it."""
+    """What people should know before they promote it."""
 
 
 class ModelSource(Protocol):

@@ -15,7 +15,7 @@ from hotswap_stream.domain.statistics.latency_histogram import quantile_ms
 ERROR_RATE_MAX = 0.05
 """Above this share of requests that the server failed to answer, a model hurts."""
 REQUESTS_MIN = 20
-"""Of fewer requests in the window no share is told as one that hurts."""
+"""Requests in the window below which no share counts as one that hurts."""
 REASONS_MAX = 20
 
 
@@ -36,7 +36,7 @@ class AnswersHealth(Struct, frozen=True, kw_only=True):
     """From the request's record timestamp to the end of its forward pass; at most 9 % too high. Null without any."""
     p95_ms: float | None
     compute_p95_ms: float | None
-    """Of the forward passes alone."""
+    """The 95th percentile of the forward passes alone."""
 
 
 class VersionHealth(Struct, frozen=True, kw_only=True):

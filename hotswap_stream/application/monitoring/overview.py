@@ -39,7 +39,7 @@ class ModelLine(Struct, frozen=True, kw_only=True):
     rollout_id: str | None = None
     rollout_status: str | None = None
     requests_per_second: float | None = None
-    """Of the last minute; null: not known."""
+    """The rate in the last minute; null: not known."""
     p95_ms: float | None = None
     error_rate: float | None = None
     live_workers: int | None = None
@@ -56,7 +56,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     moves: int
     calm: int
     requests_per_second: float | None
-    """Of all models together; null: not known."""
+    """The rate of all models together; null: not known."""
     models: tuple[ModelLine, ...]
 
 

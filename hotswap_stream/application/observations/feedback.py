@@ -63,12 +63,12 @@ class FoundAnswer(Struct, frozen=True, kw_only=True, gc=False):
     fallback_for: str | None = None
     worker: str = ""
     artifact_digest: str | None = None
-    """Of the weights that computed it."""
+    """Digest of the weights that computed it."""
     request_id: str | None = None
     label: int | None = None
     """The index of the largest class score, of an answer to one row that has them."""
     numbers: tuple[float, ...] = ()
-    """Of the first output, row-major, where they are at most `VALUES_MAX`; an answer found by id has none."""
+    """The first output, row-major, where they are at most `VALUES_MAX`; an answer found by id has none."""
     ranking: Ranking | None = None
     """What the first output ranks, of an answer to one row; an answer found by id has none."""
 

@@ -32,7 +32,7 @@ class Ranking(Struct, frozen=True, gc=False):
 
 
 class NumberErrors(Struct, frozen=True, gc=False):
-    """Of one answer, each the mean over its numbers."""
+    """Errors of one answer, each the mean over its numbers."""
 
     absolute: float
     squared: float
@@ -49,7 +49,7 @@ class ItemPlaces(Struct, frozen=True, gc=False):
     """How many were chosen, in whatever place."""
 
     def hit(self, first: int) -> bool:
-        """Return whether any of them was among the first so many."""
+        """Return whether any of them was among the first `first` items."""
         return bool(self.places) and self.places[0] < first
 
     @property
@@ -58,7 +58,7 @@ class ItemPlaces(Struct, frozen=True, gc=False):
         return 1 / (self.places[0] + 1) if self.places else 0.0
 
     def ndcg(self, first: int) -> float:
-        """Return the discounted gain among the first so many, each item worth 1, by the largest possible one."""
+        """Return the discounted gain among the first `first` items, each item worth 1, by the largest possible one."""
         gained = sum(_discount(place) for place in self.places if place < first)
         return min(1.0, gained / sum(_discount(place) for place in range(min(first, self.chosen))))
 

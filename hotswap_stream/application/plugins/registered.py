@@ -80,7 +80,7 @@ class Registered(Struct, frozen=True, kw_only=True):
     module: str
     """Whose import registers it."""
     parameters: type[Struct] | None = None
-    """Of a trainer: what it takes."""
+    """What a trainer takes."""
 
 
 _BuildT = TypeVar("_BuildT", bound=Callable[..., Any])

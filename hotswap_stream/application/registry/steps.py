@@ -19,9 +19,9 @@ class LegalSteps(Struct, frozen=True, kw_only=True):
     model_name: str
     sequence: int
     model: tuple[str, ...]
-    """Of the model as a whole: `reload`, `enable` or `disable`."""
+    """Steps of the model as a whole: `reload`, `enable` or `disable`."""
     rollout: tuple[str, ...]
-    """Of the current rollout, or how one may start."""
+    """Steps of the current rollout, or how one may start."""
     versions: dict[str, tuple[str, ...]]
     """By version, the newest first."""
 

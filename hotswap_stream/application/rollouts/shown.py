@@ -17,7 +17,7 @@ SERIES_MAX = (ARMS_MAX - 1) * METRICS_MAX
 """Metrics of candidates in one rollout."""
 SERIES_OF_ALL_MAX = 4_000
 POINTS_MAX = 128
-"""Of one series. When it is full, every second one goes, and from then on only every second record becomes one."""
+"""Points of a series. When it is full, every second goes, and from then on only every second record becomes one."""
 
 _decoder = msgspec.json.Decoder(RolloutEvidence)
 

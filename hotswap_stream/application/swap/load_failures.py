@@ -12,7 +12,7 @@ from msgspec import Struct
 from hotswap_events.fleet import HEARTBEAT_SECONDS, LoadState
 
 FLEET_SETTLED_SECONDS = 2 * HEARTBEAT_SECONDS
-"""For how long all others must have failed: in that time everybody who lives has spoken."""
+"""How long all others must have failed: in that time everybody who lives has spoken."""
 FLEET_LOAD_SECONDS_MAX = 120.0
 """How long a worker that cannot load a promoted version waits for the others to try."""
 

@@ -40,7 +40,7 @@ class Slot:
         self.model: LoadedModel | None = None
         self.error: str | None = None
         self.missing: MissingPlugin | None = None
-        """Of a failed one: what is not installed here."""
+        """What is not installed here, where loading failed for it."""
         self.failed_at_s = 0.0
         """Monotonic."""
         self.users = 0

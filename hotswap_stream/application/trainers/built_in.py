@@ -84,12 +84,12 @@ class Estimator(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     estimator: EstimatorName
     trees: Annotated[int, Meta(ge=1, le=2_000)] = 100
-    """Of forests and of boosting."""
+    """Trees of forests and of boosting."""
     depth_max: Annotated[int, Meta(ge=1, le=64)] | None = None
     strength: Annotated[float, Meta(gt=0.0, le=1e6)] = 1.0
     """`C` of a logistic regression, `alpha` of a ridge."""
     learning_rate: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.1
-    """Of boosting."""
+    """Learning rate of boosting."""
     scaled: bool = True
     """Whether numbers are scaled first; linear models need it."""
     held_out: Share = 0.2

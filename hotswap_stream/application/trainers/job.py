@@ -49,7 +49,7 @@ class TrainingJob:
         self.datasets = datasets
         """Files, in the order in which they were named."""
         self.digests = digests
-        """Of the datasets."""
+        """Digests of the datasets."""
         self.folder = folder
         """To write into."""
         self.threads = threads

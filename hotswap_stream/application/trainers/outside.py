@@ -18,7 +18,7 @@ from hotswap_stream.errors import HotswapError
 ASK_TYPE = "hotswap.training.ask.v1"
 CANCEL_TYPE = "hotswap.training.cancel.v1"
 REPORT_BYTES_MAX = 1024 * 1024
-"""Of one report of progress, of the end, or of a piece of the log."""
+"""Size of one report of progress, of the end, or of a piece of the log."""
 FILES_MAX = 1_000
 """Files that one run may hand in."""
 FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
@@ -48,7 +48,7 @@ class OutsideOrder(Struct, frozen=True, kw_only=True):
     """A run that reports nothing for so long is failed."""
     memory_bytes_max: int
     folder_bytes_max: int
-    """Of all files together."""
+    """Size of all files together."""
 
 
 class ReportTo(Struct, frozen=True, kw_only=True):

@@ -16,11 +16,11 @@ from hotswap_stream.application.training.runs import DataProfile
 
 PROTOCOL = 1
 LINE_BYTES_MAX = 1024 * 1024
-"""Of one line of a trainer's output."""
+"""Length of one line of a trainer's output."""
 OUTPUT_BYTES_MAX = 64 * 1024**2
-"""Of all lines of a run."""
+"""Length of all lines of a run together."""
 LOG_BYTES_MAX = 1024 * 1024
-"""Of standard error, the end of which is kept."""
+"""Length of the end of standard error that is kept."""
 ARTIFACT_NAMES = ("artifact.safetensors", "model.safetensors", "model.onnx")
 """What is taken for the artifact where a trainer does not name one, the first that is there."""
 

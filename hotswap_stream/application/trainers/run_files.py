@@ -137,7 +137,7 @@ async def drop_files(store: ArtifactStore, progress: TrainingProgressed) -> None
 
 
 def too_old(heard: Iterable[TrainingProgressed], model_name: str, runs_max: int) -> list[TrainingProgressed]:
-    """Return the runs of a model whose files go: of those that ended, all but the last so many."""
+    """Return the runs of a model whose files go: of those that ended, all but the newest ones that are kept."""
     ended = [each for each in heard if each.model_name == model_name and each.phase == "ended" and each.kept]
     ended.sort(key=lambda each: each.at, reverse=True)
     return ended[runs_max:RUNS_LOOKED_MAX]

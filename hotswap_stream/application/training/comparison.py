@@ -42,7 +42,7 @@ class RunComparison(Struct, frozen=True, kw_only=True):
     parameters: tuple[Compared, ...]
     """As they were asked for; what a trainer takes by default is not among them."""
     metrics: tuple[Compared, ...]
-    """Of the versions that came of the runs; of a run without one, the figures of its last epoch."""
+    """Figures of the versions that came of the runs; for a run without one, those of its last epoch."""
     same_datasets: bool
 
 

@@ -121,7 +121,7 @@ class SetEvaluationOrder(Struct, frozen=True, kw_only=True, forbid_unknown_field
     data_kind: str | None = None
     """What is measured on the file; None: what the arrays' names say."""
     bytes_max: int
-    """Of the set, also when it is unpacked."""
+    """Size of the set, also when it is unpacked."""
     threads: int = 1
 
 

@@ -19,7 +19,7 @@ class TrainingRun(Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: RunStatus
     """`requested`: no runner has it yet; `claimed`: one has; `running`: the trainer is at work."""
     detail: str | None = None
-    """Of a failed run: the cause. Of a cancelled one: why."""
+    """The cause, where the run failed; the reason, where it was cancelled."""
     trainer: str | None = None
     """Absent: it was started where it ran, and nobody asked for it in the log. So are the next six fields."""
     parameters: dict[str, ParameterValue] = {}
@@ -39,9 +39,9 @@ class TrainingRun(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model_version: str | None = None
     """What came of it."""
     metrics: dict[str, float] = {}
-    """Of the version."""
+    """Figures of the version."""
     verdict: str | None = None
-    """Of the version's validation."""
+    """The verdict of the version's validation."""
 
 
 class TrainingRuns(Struct, frozen=True, kw_only=True):

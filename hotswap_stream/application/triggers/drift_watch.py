@@ -20,7 +20,7 @@ from hotswap_stream.domain.triggers.rules import next_slot
 
 
 class DriftWatch:
-    """Of one model, under one trigger of its policy."""
+    """Watches the drift of one model, under one trigger of its policy."""
 
     def __init__(self, trigger: DriftTrigger) -> None:
         self.trigger = trigger

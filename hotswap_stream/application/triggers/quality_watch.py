@@ -52,7 +52,7 @@ class Block:
 
 
 class QualityWatch:
-    """Of one model, under one trigger of its policy."""
+    """Watches the quality of one model, under one trigger of its policy."""
 
     def __init__(self, trigger: QualityTrigger) -> None:
         self.trigger = trigger

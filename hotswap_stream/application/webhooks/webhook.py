@@ -47,7 +47,7 @@ class Webhook(Struct, frozen=True, kw_only=True):
     """Every message is signed with each of them."""
     event_patterns: tuple[str, ...]
     since_offset: int | None = None
-    """Of one that was set by a command: where. None for one of the settings."""
+    """Offset of the command that set it. None for one of the settings."""
     problem: str | None = None
     """Why nothing can be posted to it, which is told as its failure."""
 

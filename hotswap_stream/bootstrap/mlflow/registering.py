@@ -13,7 +13,7 @@ from hotswap_stream.settings import Settings
 TAG_CHARACTERS_MAX = 512
 TAG_KEY_CHARACTERS_MAX = 128
 TAGS_TAKEN_MAX = 32
-"""Of a version in MLflow's registry."""
+"""Tags of a version in MLflow's registry."""
 _IMPORTS = uuid.UUID("5b0a3c1e-4a0f-4f3e-9d5c-0d6f1b7a2c11")
 
 

@@ -17,7 +17,7 @@ class Forest(Struct, frozen=True):
     predicted: Any
     """What the estimator itself says of them, int64 [rows]."""
     accuracy: float
-    """Of those, 0 to 1."""
+    """The share of right answers among those, 0 to 1."""
 
 
 def grown_forest(trees: int) -> Forest:

@@ -93,7 +93,7 @@ METHODS: dict[type, str] = {
         "PUT",
     ),
 }
-"""Of commands that are not posted."""
+"""Paths of commands that are not posted."""
 _SAYS_NULL: dict[type, set[str]] = {SetAlias: {"model_version"}}
 """Fields that say something when they are null: left out, nobody could tell it from forgotten."""
 _BESIDE_BODY = {"type", "model_name", "command_id", "actor", "traceparent"}

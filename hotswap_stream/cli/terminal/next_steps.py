@@ -26,7 +26,7 @@ _LEADS_TO = {
 """Legal step → the command to look at, or to take, next; never one that forces something."""
 CAUSES_MAX = 10
 _DENIED_STATUS = (401, 403)
-"""Of a `RefusedError`, as the clients of the API raise it."""
+"""Status of a `RefusedError`, as the clients of the API raise it, where the key does not allow it."""
 _DENIED = ("SaslAuthenticationFailed", "AuthorizationFailedError", "SaslAuthenticationFailedError")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 GAP = "  "
 LINES_LIKED_MAX = 2
-"""Up to so many lines of a cell a table is nicer than one that lacks a column."""
+"""Lines of a cell up to which a table with all columns reads better than one that lacks a column."""
 LINES_MAX = 4
 """Above this a row is easier to read vertically."""
 

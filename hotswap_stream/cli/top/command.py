@@ -31,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
 def top(
     model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Only this model.", show_default=False)] = None,
     changes_max: Annotated[
-        int | None, typer.Option("--changes", help="End after so many changes.", min=1, show_default=False)
+        int | None, typer.Option("--changes", help="End after this number of changes.", min=1, show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -75,7 +75,7 @@ def top(
 async def _shown(
     view: "TopView", changes: AsyncGenerator[None, None], changes_max: int | None, *, as_json: bool
 ) -> None:
-    """Show each change, until Ctrl-C, `q`, or after so many."""
+    """Show each change, until Ctrl-C, `q`, or the number of changes asked for."""
     left = asyncio.Event()
 
     async def followed() -> None:

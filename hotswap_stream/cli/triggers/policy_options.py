@@ -37,7 +37,9 @@ Quality = Annotated[
     str | None,
     typer.Option(metavar="METRIC:DROP", help="Start when it is worse by that, as accuracy:0.05.", show_default=False),
 ]
-Rows = Annotated[int | None, typer.Option(help="Start after so many pieces of feedback.", min=1, show_default=False)]
+Rows = Annotated[
+    int | None, typer.Option(help="Start after this number of pieces of feedback.", min=1, show_default=False)
+]
 Files = Annotated[bool | None, typer.Option(help="Start for each file in a watched folder.", show_default=False)]
 Cooldown = Annotated[float | None, typer.Option(metavar="SECONDS", help="Between two runs.", min=0, show_default=False)]
 After = Annotated[

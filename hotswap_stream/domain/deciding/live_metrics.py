@@ -28,7 +28,7 @@ class LiveMetric(Struct, frozen=True, kw_only=True):
     """`share`: answers of which something is so; `mean`: a number for each answer; `distance`: sketches."""
     by_feedback: bool = False
     told: Told | None = None
-    """Of a metric by feedback: what must be told. None: it says something of any answer."""
+    """What must be told for a metric by feedback. None: it says something of any answer."""
 
 
 LIVE_METRICS: dict[MetricName, LiveMetric] = {
@@ -52,7 +52,7 @@ ERROR_METRICS: frozenset[MetricName] = frozenset(
     name for name, known in LIVE_METRICS.items() if known.told == "numbers"
 )
 FIRST_METRICS: frozenset[MetricName] = frozenset({"hit-rate", "ndcg"})
-"""Metrics of the best so many items."""
+"""Metrics of the best `at` items."""
 RELATIVE_METRICS = FEEDBACK_METRICS - {"reward"}
 """Metrics that may have a margin in parts of the baseline's value: it is never below 0, and not rare to be seen."""
 

@@ -1,7 +1,7 @@
 """What a rollout's success leads to without a person: the promotion, or a wait for somebody's word.
 
 A success rate counts answers, not right answers. So a promotion by itself needs a metric that looks at what the answers
-say, or a policy that does without in so many words.
+say, or a policy that says that none is needed.
 """
 
 from hotswap_events.rollout_strategy import (

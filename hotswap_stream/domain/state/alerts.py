@@ -55,7 +55,7 @@ class Acknowledgement(Struct, frozen=True, gc=False):
     """Who knows of an alert, since when, and what they said."""
 
     raised_sequence: int
-    """Of which alert."""
+    """Sequence of the alert that is meant."""
     sequence: int
     at: Timestamp
     actor: str
@@ -63,7 +63,7 @@ class Acknowledgement(Struct, frozen=True, gc=False):
 
 
 class Snooze(Struct, frozen=True, gc=False):
-    """For how long nobody wants to hear of a rule, and who said so."""
+    """How long nobody wants to hear of a rule, and who said so."""
 
     sequence: int
     at: Timestamp

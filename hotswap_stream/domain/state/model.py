@@ -69,7 +69,7 @@ class DatasetState(Struct, frozen=True, gc=False):
 
     built: DatasetBuilt
     sequence: int
-    """Of the event that recorded it."""
+    """Sequence of the event that recorded it."""
     at: Timestamp
     actor: str
 

@@ -11,7 +11,7 @@ from hotswap_events.training_policy import FreezeWindow, ScheduleTrigger, Weekda
 CRON_FIELDS = 5
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TIMES_MAX = 10_000
-"""Of a schedule, listed at once."""
+"""Times of a schedule, listed at once."""
 
 _SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -83,7 +83,7 @@ def slot_of(at: datetime) -> str:
 
 
 def later(moment: datetime, seconds: float) -> datetime:
-    """Return the moment so many seconds later."""
+    """Return the moment this number of seconds later."""
     return moment + timedelta(seconds=seconds)
 
 

@@ -28,7 +28,7 @@ class BuildLimits(Struct, frozen=True, kw_only=True):
     """What one build may take."""
 
     bytes_max: int
-    """Of the artifact."""
+    """Size of the artifact."""
     seconds_max: float
 
 

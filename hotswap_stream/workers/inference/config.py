@@ -20,9 +20,9 @@ class WorkerConfig(Struct, frozen=True, kw_only=True):
     answer_tags: AnswerTags
     reply_topics: ReplyTopics
     client_options: Mapping[str, Any]
-    """For aiokafka: what is not hot."""
+    """Options of aiokafka, which does what is not hot."""
     librdkafka_options: Mapping[str, Any]
-    """For the loops."""
+    """Options of librdkafka, which the loops use."""
     limits: LoopLimits = LoopLimits()
     memory_bytes_max: int = 4 * 1024**3
     model_names: frozenset[str] | None = None

@@ -92,7 +92,7 @@ class Fleet:
 
     @property
     def silent_s(self) -> float:
-        """For how many seconds Kafka has not taken this worker's records."""
+        """How many seconds Kafka has not taken this worker's records."""
         return time.monotonic() - self._published_s
 
     @property

@@ -37,7 +37,7 @@ REPORT_SECONDS = 0.5
 """Between two reports, where there is something to say."""
 LIFE_SECONDS_MAX = 15.0
 LINES_HELD_MAX = 500
-"""Of more lines between two reports, the last are reported."""
+"""Lines between two reports; of more, the last are reported."""
 LOG_CHARACTERS_MAX = 200_000
 DETAIL_CHARACTERS_MAX = 8_000
 _NAME = re.compile(FILE_NAME)

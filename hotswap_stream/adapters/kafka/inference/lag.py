@@ -27,7 +27,7 @@ from hotswap_stream.kafka.uncancelled import to_the_end
 
 REQUEST_TIMEOUT_MS = 10_000
 PARTITIONS_SECONDS_MAX = 60.0
-"""For how long it is taken that a topic has as many partitions as before."""
+"""How long a topic is taken to have as many partitions as before."""
 GROUPS_AT_ONCE_MAX = 16
 PARTITIONS_AT_ONCE_MAX = 2_000
 TAIL_RECORDS = 20

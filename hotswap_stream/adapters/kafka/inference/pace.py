@@ -8,7 +8,7 @@ say how much is asked rather than how much can be answered.
 from collections import deque
 
 BUSY_SECONDS_MIN = 0.5
-"""For how long some request must have waited at any time before the rate of answers is believed."""
+"""How long some request must have waited at any time before the rate of answers is believed."""
 RATE_SECONDS = 2.0
 SAMPLE_SECONDS = 0.1
 SENT_MARKS_MAX = 4_096

@@ -19,9 +19,9 @@ class ExecutorConfig(Struct, frozen=True, kw_only=True):
     compile_allowed: bool = False
     """Whether `auto` may compile: half a minute of a second process per architecture, with a C++ compiler."""
     choice_ms_max: float = 1_000.0
-    """For building, checking and timing executors within one load."""
+    """Time for building, checking and timing executors within one load."""
     graph_ms_max: int = 300_000
-    """For the process that exports or compiles an architecture."""
+    """Time for the process that exports or compiles an architecture."""
     graph_folder: Path | None = None
     batch_rows_max: int = 64
     """Rows of one forward pass at most; more rows are computed one pass after the other."""

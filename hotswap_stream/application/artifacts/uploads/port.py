@@ -34,9 +34,9 @@ class UploadState(Struct, frozen=True, kw_only=True):
     received_bytes: int
     """Where to go on."""
     size_bytes: int
-    """Of the whole file."""
+    """Size of the whole file."""
     piece_bytes_max: int = PIECE_BYTES_MAX
-    """Of one request."""
+    """Size of one request."""
     expires_at: datetime
     """When it is deleted if no model was made of it."""
 
@@ -122,7 +122,7 @@ class OpenUpload(Protocol):
         """
 
     def cut_off(self, received_bytes: int) -> None:
-        """Forget all after so many bytes."""
+        """Forget everything after this number of bytes."""
 
     def check_digest(self) -> None:
         """Raise UploadDigestError unless all that is here has the digest that was announced."""

@@ -26,7 +26,7 @@ from hotswap_stream.application.artifacts.uploads.port import (
 from hotswap_stream.errors import HotswapError
 
 WRITE_BYTES = 1024**2
-"""Of a file, this much is in memory at a time."""
+"""The part of a file that is in memory at a time."""
 SWEEP_SECONDS = 30.0
 STOP_SECONDS_MAX = 10.0
 NOTHING_BESIDE: Mapping[str, Path] = MappingProxyType({})

@@ -19,9 +19,9 @@ class ConversionLimits(Struct, frozen=True, kw_only=True):
     seconds_max: int = 300
     cpu_seconds_max: int = 300
     memory_bytes_max: int = 12 * 1024**3
-    """Of address space, beside eight times the file's size."""
+    """Address space, beside eight times the file's size."""
     file_bytes_max: int = 2 * 1024**3
-    """Of one file that it writes."""
+    """Size of one file that it writes."""
 
 
 class ExampleFile(Struct, frozen=True, kw_only=True):

@@ -43,7 +43,7 @@ class Chosen(Struct, frozen=True, kw_only=True):
     file: str
     """The model itself, a name in the directory."""
     model_class: str | None = None
-    """Of XGBoost: which of its classes the file is opened with."""
+    """Which of XGBoost's classes the file is opened with."""
 
     def wants(self, name: str) -> bool:
         """Return whether a file of the directory is needed for it."""

@@ -22,7 +22,7 @@ class FetchLimits(Struct, frozen=True, kw_only=True):
     """What one model may take."""
 
     bytes_max: int
-    """Of all files together."""
+    """Size of all files together."""
     seconds_max: float = 600.0
 
 

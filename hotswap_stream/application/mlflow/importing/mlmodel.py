@@ -13,7 +13,7 @@ MLMODEL = "MLmodel"
 MLMODEL_BYTES_MAX = 1024**2
 DEPTH_MAX = 32
 NODES_MAX = 50_000
-"""Of the whole file, each reference counted with all that it stands for."""
+"""Nodes in the whole file, each reference counted with all that it stands for."""
 _FLAVORS_MAX = 32
 
 

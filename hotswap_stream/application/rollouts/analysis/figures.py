@@ -39,7 +39,7 @@ class VersionFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Answers whose true label is known, and the right ones among them."""
     rewards: Moments = Moments()
     means: dict[MetricName, Moments] = {}
-    """Of the other metrics that feedback makes, of answers that it says something of; a hit counts 1, a miss 0."""
+    """The other metrics by feedback, over answers that it says something of; a hit counts 1, a miss 0."""
     sketches: dict[str, str] = {}
     """Only those that a metric asks for."""
 

@@ -1,4 +1,4 @@
-"""Of what a test's interval is, and what it must get past: for people, in the metric's unit. Pure."""
+"""What a test's interval is an interval of, and what it must get past: for people, in the metric's unit. Pure."""
 
 from math import isfinite
 

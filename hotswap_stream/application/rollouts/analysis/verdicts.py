@@ -33,7 +33,7 @@ class CandidateVerdict(Struct, frozen=True, kw_only=True):
     lift: float = 0.0
     """Estimate of the first metric: of several that succeed, the highest wins."""
     answers: int = 0
-    """Of the candidate in the present phase."""
+    """Answers of the candidate in the present phase."""
 
     @property
     def evidence(self) -> tuple[MetricEvidence, ...]:
@@ -71,7 +71,7 @@ class MetricVerdict(Struct, frozen=True, kw_only=True):
     estimate: float | None = None
     """By how much the candidate is better, in the metric's unit; None for drift, and while nothing was counted."""
     interval: IntervalShown = IntervalShown(compared_with="baseline")
-    """Of what the interval in `evidence` is."""
+    """What the interval in `evidence` is an interval of."""
 
 
 def verdicts_of(

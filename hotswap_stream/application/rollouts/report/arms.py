@@ -55,19 +55,19 @@ class ArmReport(Struct, frozen=True, kw_only=True):
     model_version: str
     arm: Literal["baseline", "candidate"]
     weight: int
-    """Of 10,000, as the traffic is split now."""
+    """Its share of 10,000, as the traffic is split now."""
     requests: int
     answers: int
     success_rate: RateShown | None = None
     compute_ms_mean: float | None = None
-    """Of the forward passes."""
+    """Mean duration of the forward passes."""
     compute_ms_p95: float | None = None
     """At most 9 % too high: read from a histogram."""
     total_ms_mean: float | None = None
     """From request to answer."""
     total_ms_p95: float | None = None
     agreement: RateShown | None = None
-    """Of a shadow's rows with the primary's."""
+    """Agreement of a shadow's rows with the primary's."""
     accuracy: RateShown | None = None
     reward: RewardShown | None = None
     by_feedback: dict[str, FigureShown] = {}

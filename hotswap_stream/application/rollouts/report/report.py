@@ -47,7 +47,7 @@ MARGINS: dict[MetricName, float] = {
     "hit-rate": 0.05,
     **{metric: 0.0 for metric in LIVE_METRICS if metric in FEEDBACK_METRICS and not is_share(metric)},
 }
-"""Of metrics that are shown though the policy does not name them; it is the size of difference found quickest."""
+"""Sizes of difference found quickest, for metrics that are shown though the policy does not name them."""
 
 
 class Lift(Struct, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ class Lift(Struct, frozen=True, kw_only=True):
     """Whether the policy names it."""
     better: Better = "higher"
     unit: str = "share"
-    """Of the difference. `target`: that of what is predicted."""
+    """Unit of the difference. `target`: that of what is predicted."""
 
 
 class ExperimentReport(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from hotswap_stream.client.publishing.running import graph_inputs
 from hotswap_stream.client.publishing.table import read_table
 
 GRAPH_BYTES_MAX = 2**31 - 1
-"""Of one protobuf. More is not even read."""
+"""Size of one protobuf. More is not even read."""
 _DTYPES = {
     "float": "float32", "double": "float64", "float16": "float16", "string": "object", "bool": "bool",
     **{f"{kind}{bits}": f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)},

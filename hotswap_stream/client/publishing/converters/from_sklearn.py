@@ -28,7 +28,7 @@ from hotswap_stream.client.publishing.table import MATRIX, Column, Table, as_flo
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 LOCALE = "C.UTF-8"
-"""Of texts in lower case: the graph's default is English, which slim containers do not have."""
+"""Locale for texts in lower case: the graph's default is English, which slim containers do not have."""
 
 _HINT = (
     "; if the model was trained on numbers of 64 bits, train it on X.astype('float32'), so that no value can fall to "

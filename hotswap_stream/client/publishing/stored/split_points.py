@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 POINTS_MAX = 512
-"""Of one feature."""
+"""Points of one feature."""
 _TREES_MAX = 200
 
 

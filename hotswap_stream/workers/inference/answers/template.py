@@ -17,7 +17,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _MARKS = (0xFFFF_FFF1, 0xFFFF_FFF2, 0xFFFF_FFF3)
 """Encoded as CE FF FF FF Fn: no text can hold these bytes, because FF is in no UTF-8."""
 _DATA_MARK = b"\xc1" * 32
-"""msgpack never writes this byte as a tag, UTF-8 never as a letter, and no number has so many bytes."""
+"""msgpack never writes this byte as a tag, UTF-8 never as a letter, and no number is that long."""
 _ID_KEY = _encode("id")
 _FOUR_FIELDS, _FIVE_FIELDS = b"\x84", b"\x85"
 
@@ -111,5 +111,5 @@ class AnswerTemplate:
 
 
 def _header_of(size: int) -> bytes:
-    """Return what msgpack writes before so many bytes."""
+    """Return what msgpack writes before this number of bytes."""
     return _encode(bytes(size))[: -size or None]

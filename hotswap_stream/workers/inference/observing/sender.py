@@ -29,7 +29,7 @@ from hotswap_stream.workers.inference.observing.observer import Observer
 _log = structlog.get_logger(__name__)
 
 BATCH_BYTES_MAX = 1_000_000
-"""For one model's records of one second: at most some 64 of about 10 kB."""
+"""Size of one model's records of one second: at most some 64 of about 10 kB."""
 LAST_SEND_SECONDS_MAX = 5.0
 """A worker that stops waits this long for Kafka to take its last observations."""
 

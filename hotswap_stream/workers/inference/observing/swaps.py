@@ -14,7 +14,10 @@ DECIDED_KEPT_MAX = 64
 
 
 class SwapTimes:
-    """Of one model. Call all in the event loop: `decided` before the event takes effect, `look` after what may swap."""
+    """Times of one model's swaps.
+
+    Call all in the event loop: `decided` before the event takes effect, `look` after what may swap.
+    """
 
     def __init__(self, model_name: str = "") -> None:
         self._model_name = model_name
