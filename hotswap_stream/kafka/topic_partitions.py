@@ -66,3 +66,9 @@ def former_partitions(partition: int, partitions: int) -> tuple[int, ...]:
     """
     found = {partition % number for number in range(1, partitions) if partitions % number == 0}
     return tuple(sorted(found - {partition}))
+
+
+def home_partitions(key: bytes, partitions: int) -> frozenset[int]:
+    """Return the partition of a key, and those where it was when the topic had fewer partitions."""
+    home = key_partition(key, partitions)
+    return frozenset((home, *former_partitions(home, partitions)))

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from hotswap_stream.application.inference.fleet import FleetWorker
 from hotswap_stream.application.topics.check import Difference, TopicFacts
+from hotswap_stream.application.windows.split import SplitSeries
 from hotswap_stream.domain.state.model import ModelState
 
 CLOCKS_SECONDS_MAX = 5.0
@@ -115,6 +116,20 @@ def fleet_findings(models: Mapping[str, tuple[ModelState, Sequence[FleetWorker]]
         text = f"{', '.join(sorted(releases))} run beside each other"
         found.append(Finding(weight="should", about="releases", found=text, do="upgrade all processes to one release"))
     return found
+
+
+def series_finding(model_name: str, split: SplitSeries) -> Finding | None:
+    """Return that producers of a model hash its series differently, if they do."""
+    if not split.count:
+        return None
+    return Finding(
+        weight="must",
+        about=f"model {model_name}",
+        found=f"{split.count} of {split.of} series lie in several partitions, and their windows do not fill: "
+        f"{'; '.join(split.examples)}",
+        do="set one partitioner for all producers, for librdkafka partitioner=murmur2_random: "
+        "docs/explanation/windows.md",
+    )
 
 
 def by_weight(found: Iterable[Finding]) -> list[Finding]:

@@ -13,12 +13,16 @@ from hotswap_stream.application.monitoring.findings import (
     clock_findings,
     disk_findings,
     fleet_findings,
+    series_finding,
     topic_findings,
 )
+from hotswap_stream.application.windows.split import split_series
+from hotswap_stream.bootstrap.clients import window_reader
 from hotswap_stream.bootstrap.environment import broker_condition, connection, running_broker, topics
 from hotswap_stream.bootstrap.registry import open_registry
 from hotswap_stream.bootstrap.topic_care import agent_topic_specs, check_topics, existing_topics
 from hotswap_stream.errors import LogUnavailableError
+from hotswap_stream.kafka.topic_partitions import home_partitions
 from hotswap_stream.settings import Settings
 
 
@@ -49,6 +53,17 @@ async def examine(settings: Settings) -> list[Finding]:
     found += topic_findings(
         [(facts, different) for _spec, facts, different in checked], missing, names.registry, embedded=embedded
     )
+    reader = window_reader(settings)
+    for model_name in sorted(states):
+        if names.windows(model_name) not in existing:
+            continue
+        try:
+            split = split_series(await reader.read(model_name), home_partitions)
+        except LogUnavailableError as error:
+            about, show = f"model {model_name}", f"hotswap-stream windows {model_name}"
+            found.append(Finding(weight="should", about=about, found=str(error), do=show))
+        else:
+            found += [each for each in (series_finding(model_name, split),) if each is not None]
     if names.fleet in existing:
         fleet = await read_fleet(connection(settings).client_options(), names.fleet)
         now_s, mono_s = time.time(), time.monotonic()

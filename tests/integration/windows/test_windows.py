@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from confluent_kafka import Producer
 from msgspec.structs import replace
 
 from hotswap_events import headers as header_names
@@ -16,6 +17,7 @@ from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.inference.records import partition_of
 from hotswap_stream.application.swap.loader import LoadedModel, ModelLoader
+from hotswap_stream.bootstrap.monitoring.doctor import examine
 from hotswap_stream.client import AsyncRegistryClient, TopicClient
 from hotswap_stream.client import http_calls as calls
 from hotswap_stream.settings import Settings, child_environment
@@ -317,3 +319,29 @@ def test_a_key_goes_where_other_clients_put_it() -> None:
     assert partition_of("21", 1_000) == (-973932308 & 0x7FFFFFFF) % 1_000
     assert partition_of("foobar", 1_000) == (-790332482 & 0x7FFFFFFF) % 1_000
     assert partition_of("a-little-bit-long-string", 1_000) == (-985981536 & 0x7FFFFFFF) % 1_000
+
+
+async def test_series_that_librdkafkas_own_partitioner_splits_are_named_by_doctor(
+    stage: Stage, settings: Settings
+) -> None:
+    """One producer with librdkafka's default beside one that hashes as Kafka's clients do, with two workers."""
+    names = [f"sensor-{number}" for number in range(20)]
+    other = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    for name in names:
+        other.produce(stage.topics.requests(MODEL), steps_body([1.0]), key=name)
+        await stage.send(steps_body([2.0]), partition=partition_of(name, PARTITIONS), key=name.encode())
+    assert await asyncio.to_thread(other.flush, 60) == 0
+    async with running_worker(settings), running_worker(settings, "w2"):
+        async with asyncio.timeout(60), stage.reading() as answers:
+            while sum(map(len, answers.by_partition)) < 2 * len(names):
+                await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
+            while True:  # windows are written down about once a second
+                found = [each for each in await examine(settings) if "lie in several partitions" in each.found]
+                if found and f"of {len(names)} series" in found[0].found:
+                    break
+                await asyncio.sleep(0.3)
+    [finding] = found
+    assert (finding.weight, finding.about) == ("must", f"model {MODEL}")
+    assert "sensor-" in finding.found
+    assert "partitioner=murmur2_random" in finding.do

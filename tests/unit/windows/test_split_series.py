@@ -1,0 +1,76 @@
+"""Series in several partitions: named where producers hash keys differently, passed over where the topic grew."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hotswap_events.windows import WindowRecord, WindowStatusRecord, window_key
+from hotswap_stream.application.monitoring.findings import series_finding
+from hotswap_stream.application.windows.fold import WindowFold
+from hotswap_stream.application.windows.split import SPLIT_NAMED_MAX, SplitSeries, split_series
+from hotswap_stream.kafka.topic_partitions import home_partitions, key_partition
+
+PARTITIONS = 8
+KEYS = [b"series-%d" % number for number in range(20)]
+
+
+def folds_of(
+    series: Mapping[int, Sequence[bytes]], partitions: int = PARTITIONS
+) -> dict[int, WindowFold[WindowStatusRecord]]:
+    record = WindowRecord(request_offset=1, input="x", datatype="FP32", features=1, steps=1, data=bytes(4))
+    folds = {number: WindowFold(WindowStatusRecord) for number in range(partitions)}
+    for partition, keys in series.items():
+        for key in keys:
+            folds[partition].apply(window_key("w1", key), msgspec.msgpack.encode(record))
+    return folds
+
+
+def test_two_ways_to_hash_are_told_and_one_is_not() -> None:
+    one_way: dict[int, list[bytes]] = {}
+    for key in KEYS:
+        one_way.setdefault(sum(key) % PARTITIONS, []).append(key)
+    assert split_series(folds_of(one_way), home_partitions) == SplitSeries(count=0, of=20, examples=())
+    both = {number: list(one_way.get(number, ())) for number in range(PARTITIONS)}
+    for key in KEYS:
+        home = key_partition(key, PARTITIONS)
+        if key not in both[home]:
+            both[home].append(key)
+    found = split_series(folds_of(both), home_partitions)
+    assert found.of == 20
+    assert 5 < found.count <= 20
+    assert len(found.examples) == SPLIT_NAMED_MAX
+    assert found.examples[0].startswith("series-")
+    said = series_finding("loads", found)
+    assert said is not None
+    assert (said.weight, said.about) == ("must", "model loads")
+    assert f"{found.count} of 20 series lie in several partitions" in said.found
+    assert "murmur2_random" in said.do
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=20), max_size=20), st.sampled_from([1, 2, 3]), st.sampled_from([1, 2, 4])
+)
+def test_a_topic_that_grew_splits_nothing(keys: list[bytes], begun_with: int, times: int) -> None:
+    partitions = begun_with * times
+    series: dict[int, list[bytes]] = {}
+    for key in keys:
+        for partition in {key_partition(key, begun_with), key_partition(key, partitions)}:
+            series.setdefault(partition, []).append(key)
+    assert split_series(folds_of(series, partitions), home_partitions).count == 0
+
+
+@pytest.mark.parametrize("key", [b"k", b"\xff\xfe", b"a/w/b", b"x" * 200])
+def test_any_key_can_be_named(key: bytes) -> None:
+    away = [number for number in range(PARTITIONS) if number not in home_partitions(key, PARTITIONS)]
+    found = split_series(folds_of({away[0]: [key], key_partition(key, PARTITIONS): [key]}), home_partitions)
+    assert found.of == found.count == 1
+    assert all(text.encode() for text in found.examples)
+
+
+def test_a_model_without_windows_has_no_series() -> None:
+    nothing = split_series({}, home_partitions)
+    assert nothing == SplitSeries(count=0, of=0, examples=())
+    assert series_finding("loads", nothing) is None
