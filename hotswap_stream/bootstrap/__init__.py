@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from hotswap_stream.bootstrap.training.runners import open_runner as open_runner
     from hotswap_stream.bootstrap.training.runners import run_trainer as run_trainer
     from hotswap_stream.bootstrap.training.runners import trainers_here as trainers_here
+    from hotswap_stream.bootstrap.training.runners import trainers_with_parameters as trainers_with_parameters
     from hotswap_stream.bootstrap.training.runners import training_progress as training_progress
     from hotswap_stream.bootstrap.training.watching import folder_watch as folder_watch
     from hotswap_stream.bootstrap.trials import graph_exporter as graph_exporter
@@ -202,6 +203,7 @@ NAMES_OF = {
         "open_runner",
         "run_trainer",
         "trainers_here",
+        "trainers_with_parameters",
         "training_progress",
     ),
     "training.watching": ("folder_watch",),

@@ -54,12 +54,23 @@ async def plugins_here(settings: Settings) -> tuple[FleetPlugin, ...]:
         PluginConflictError: Two plug-ins have one name.
         ConfigurationError: A setting does not fit.
     """
+    return (await probed_plugins(settings))[0]
+
+
+async def probed_plugins(settings: Settings) -> tuple[tuple[FleetPlugin, ...], dict[str, tuple[str, ...]]]:
+    """Return what `plugins_here` does, and trainer → its parameters with their defaults, for people.
+
+    Raises:
+        PluginConflictError: Two plug-ins have one name.
+        ConfigurationError: A setting does not fit.
+    """
     modules = use_plugins(settings)
     if not modules and not declared_plugins():
-        return ()
-    from hotswap_stream.adapters.plugins.probe import probe_plugins
+        return (), {}
+    from hotswap_stream.adapters.plugins.probe import probe
 
-    return await probe_plugins(modules)
+    found = await probe(modules)
+    return found.plugins, found.trainer_parameters
 
 
 def kinds_here() -> tuple[Kind, ...]:

@@ -28,7 +28,7 @@ def main() -> int:
     began_s = time.monotonic()
     with running() as stage:
         five = five_models(stage)
-        experiment = compression_experiment(stage, requests=2_400 if short else 8_000)
+        experiment = compression_experiment(stage, requests=2_400 if short else 4_000)
         failure = one_fails(stage, requests=200 if short else 600)
         kept = newest_three(stage)
     promises = {

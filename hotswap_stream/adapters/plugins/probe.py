@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from hotswap_events.fleet import FleetPlugin
-from hotswap_stream.adapters.plugins.probe_process import ProbeConflict, ProbeLine
+from hotswap_stream.adapters.plugins.probe_process import ProbeConflict, ProbeFound, ProbeLine
 from hotswap_stream.application.plugins.declared import declared_plugins
 from hotswap_stream.application.plugins.names import PluginConflictError
 
@@ -21,7 +21,12 @@ _log = structlog.get_logger(__name__)
 
 
 async def probe_plugins(modules: Sequence[str], seconds_max: float = SECONDS_MAX) -> tuple[FleetPlugin, ...]:
-    """Return all plug-ins with what is wrong with them, each problem logged.
+    """Return all plug-ins with what is wrong with them. See `probe`."""
+    return (await probe(modules, seconds_max)).plugins
+
+
+async def probe(modules: Sequence[str], seconds_max: float = SECONDS_MAX) -> ProbeFound:
+    """Return all plug-ins with what is wrong with them, each problem logged, and the parameters of trainers.
 
     Args:
         modules: Those that the operator named.
@@ -49,18 +54,18 @@ async def probe_plugins(modules: Sequence[str], seconds_max: float = SECONDS_MAX
             process.kill()
         await process.wait()
         process.stdin.close()
-    found = _read(line) if line else _all_broken(modules, reason)
-    for plugin in found:
+    found = _read(line) if line else ProbeFound(_all_broken(modules, reason))
+    for plugin in found.plugins:
         if plugin.error is not None:
             _log.warning("plugin_broken", kind=plugin.kind, name=plugin.name, reason=plugin.error)
     return found
 
 
-def _read(line: bytes) -> tuple[FleetPlugin, ...]:
+def _read(line: bytes) -> ProbeFound:
     found = _LINES.decode(line)
     if isinstance(found, ProbeConflict):
         raise PluginConflictError(found.reason)
-    return found.plugins
+    return found
 
 
 def _all_broken(modules: Sequence[str], reason: str) -> tuple[FleetPlugin, ...]:

@@ -14,12 +14,15 @@ from hotswap_stream.application.plugins.finding import find_plugin, import_once,
 from hotswap_stream.application.plugins.names import MissingPluginError, PluginConflictError, PluginKey
 from hotswap_stream.application.plugins.registered import registered, registered_keys
 from hotswap_stream.application.processes.owned import claim_stdout, end_with_owner, write_line
+from hotswap_stream.application.trainers.built_in import shown_parameters
 
 
 class ProbeFound(Struct, frozen=True, tag="found"):
     """All plug-ins."""
 
     plugins: tuple[FleetPlugin, ...]
+    trainer_parameters: dict[str, tuple[str, ...]] = {}
+    """Trainer → its parameters with their defaults, for people."""
 
 
 class ProbeConflict(Struct, frozen=True, tag="conflict"):
@@ -36,7 +39,8 @@ def main() -> int:
     lines = claim_stdout()
     end_with_owner()
     try:
-        write_line(lines, ProbeFound(probe(tuple(sys.argv[1:]))))
+        found = probe(tuple(sys.argv[1:]))
+        write_line(lines, ProbeFound(found, _parameters_of(found)))
     except PluginConflictError as error:
         write_line(lines, ProbeConflict(str(error)))
     return 0
@@ -60,6 +64,15 @@ def probe(modules: tuple[str, ...]) -> tuple[FleetPlugin, ...]:
         if key not in declared and plugin is not None and not plugin.module.startswith("hotswap_stream."):
             found.append(_shown(key, None, None))
     return tuple(found)
+
+
+def _parameters_of(found: tuple[FleetPlugin, ...]) -> dict[str, tuple[str, ...]]:
+    trainers = {each.name: registered(PluginKey("trainer", each.name)) for each in found if each.kind == "trainer"}
+    return {
+        name: shown_parameters(plugin.parameters)
+        for name, plugin in trainers.items()
+        if plugin is not None and plugin.parameters is not None
+    }
 
 
 def _why_missing(key: PluginKey) -> str | None:

@@ -13,6 +13,8 @@ BatchSize = Annotated[int, Meta(ge=1, le=65_536)]
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 LearningRate = Annotated[float, Meta(gt=0.0, le=10.0)]
 Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
+DEFAULT_CHARACTERS_MAX = 100
+"""Of a default value, as it is shown."""
 
 
 class ImageClassifier(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,6 +105,17 @@ BUILT_IN_PARAMETERS: Mapping[str, type[Struct]] = {
     "sklearn": Estimator,
 }
 """Trainer → what it takes."""
+
+
+def shown_parameters(wanted: type[Struct]) -> tuple[str, ...]:
+    """Return the parameters that a trainer takes as `name=default`; without a default as the name alone."""
+    found = msgspec.structs.fields(wanted)
+    return tuple(f"{each.encode_name}={_shown(each)}" if not each.required else each.encode_name for each in found)
+
+
+def _shown(field: msgspec.structs.FieldInfo) -> str:
+    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    return msgspec.json.encode(value, enc_hook=repr).decode()[:DEFAULT_CHARACTERS_MAX]
 
 
 def wrong_parameters(

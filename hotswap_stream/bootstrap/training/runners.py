@@ -12,11 +12,12 @@ from uuid import uuid4
 from hotswap_stream.application.artifacts.facts import Registrable
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.plugins.names import BUILT_IN_TRAINERS
+from hotswap_stream.application.trainers.built_in import BUILT_IN_PARAMETERS, shown_parameters
 from hotswap_stream.application.trainers.commands import parse_trainer_commands
 from hotswap_stream.application.trainers.run_files import drop_files, kept_files
 from hotswap_stream.bootstrap.artifacts import artifact_store
 from hotswap_stream.bootstrap.environment import connection, topics
-from hotswap_stream.bootstrap.plugins import plugins_here
+from hotswap_stream.bootstrap.plugins import probed_plugins
 from hotswap_stream.bootstrap.training.outside import outside_places, outside_trainers, taken_names
 from hotswap_stream.bootstrap.training.processes import open_training
 from hotswap_stream.bootstrap.trials import imported_model, stored_model
@@ -46,15 +47,29 @@ async def trainers_here(settings: Settings) -> dict[str, tuple[str, ...]]:
         ConfigurationError: A setting does not fit.
         PluginConflictError: Two plug-ins have one name.
     """
+    return (await trainers_with_parameters(settings))[0]
+
+
+async def trainers_with_parameters(
+    settings: Settings,
+) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+    """Return what `trainers_here` does, and trainer → its parameters with their defaults, where they are known.
+
+    Raises:
+        ConfigurationError: A setting does not fit.
+        PluginConflictError: Two plug-ins have one name.
+    """
     host: tuple[str, ...] = (sys.executable, "-m", "hotswap_stream.cli", "run-trainer")
     found = {name: host for name, needed in _NEEDS.items() if all(find_spec(module) for module in needed)}
     allowed = parse_trainer_commands(settings.trainer_commands)
-    plugins = [each.name for each in await plugins_here(settings) if each.kind == "trainer" and each.error is None]
+    installed, parameters = await probed_plugins(settings)
+    plugins = [each.name for each in installed if each.kind == "trainer" and each.error is None]
     for name in plugins:
         if name in allowed:
             raise ConfigurationError(f"HOTSWAP_TRAINER_COMMANDS: the name {name!r} is that of an installed plug-in")
     found = {**found, **dict.fromkeys(plugins, host), **allowed}
-    return {name: found[name] for name in taken_names(settings, found)}
+    known = {**{name: shown_parameters(wanted) for name, wanted in BUILT_IN_PARAMETERS.items()}, **parameters}
+    return {name: found[name] for name in taken_names(settings, found)}, known
 
 
 class _StoreOfRuns:

@@ -29,6 +29,7 @@ class _AtSequence(Protocol):
 
 
 _Read = TypeVar("_Read", bound=_AtSequence)
+_REQUESTED = "hotswap.model.training-requested.v1"
 
 
 def guarded(found: "_Read | Refusal", fields: Fields) -> _Read | None:
@@ -92,6 +93,8 @@ def sends_command_with(
             to_send = command_of(fields, **options)
             result = run_on_plane(to_send) if callable(to_send) else _sent(to_send)
             print_result(result, as_json=as_json)
+            if result.event_types == (_REQUESTED,):
+                typer.secho(f"{getattr(to_send, 'run_id', 'a run')} is asked for", err=True)
 
         own = list(inspect.signature(command_of).parameters.values())[1:]
         model, *others = shared.values()

@@ -175,6 +175,7 @@ def _request(
     result = run_on_plane(lambda plane: plane.send(command))
     if not follow or result.refusal is not None:
         print_result(result, as_json=as_json)
+        typer.secho(f"{command.run_id} is asked for", err=True)
         return
     typer.secho(f"{command.run_id} is asked for", err=True)
     code = run_on_plane(

@@ -12,6 +12,8 @@ from hotswap_stream.cli.terminal.signals import stop_on_signals
 if TYPE_CHECKING:
     from hotswap_stream.settings import Settings
 
+    Shown = dict[str, tuple[str, ...]]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -86,18 +88,16 @@ def do_run() -> None:
 
 
 def _show(*, as_json: bool) -> None:
-    async def main(settings: "Settings") -> "tuple[dict[str, tuple[str, ...]], dict[str, str]]":
+    async def main(settings: "Settings") -> "tuple[Shown, Shown, dict[str, str]]":
         from hotswap_stream import bootstrap
 
-        return await bootstrap.trainers_here(settings), bootstrap.outside_trainers(settings)
+        return *(await bootstrap.trainers_with_parameters(settings)), bootstrap.outside_trainers(settings)
 
-    from hotswap_stream.application.trainers.built_in import BUILT_IN_PARAMETERS
-
-    here, outside = run(main, needs_cluster=False)
+    here, parameters, outside = run(main, needs_cluster=False)
     rows = [
         {
             "name": name,
-            "parameters": ", ".join(BUILT_IN_PARAMETERS[name].__struct_fields__) if name in BUILT_IN_PARAMETERS else "",
+            "parameters": ", ".join(parameters.get(name, ())),
             "command": None if name in outside or here[name][-1] == "run-trainer" else " ".join(here[name]),
             "done_by": outside.get(name, "this machine"),
         }

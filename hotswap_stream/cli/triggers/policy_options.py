@@ -25,6 +25,10 @@ Trainer = Annotated[str | None, typer.Option(help="Name of a trainer that the ru
 Parameters = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Of the trainer; repeat for more.")
 ]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option("--dataset", help="Digest or name of one for every run; repeat for more.", show_default=False),
+]
 Cron = Annotated[
     str | None, typer.Option(metavar="'MIN HOUR DAY MONTH WEEKDAY'", help="Start at these times.", show_default=False)
 ]
@@ -71,7 +75,7 @@ def changed(policy: "TrainingPolicy | None", options: dict[str, Any]) -> "Traini
     if policy is None and "trainer" not in given:
         raise typer.BadParameter("the model has no training policy yet: say which trainer, --trainer NAME")
     document: dict[str, Any] = {} if policy is None else msgspec.to_builtins(policy)
-    for name in ("trainer", "after", "parameters"):
+    for name in ("trainer", "after", "parameters", "datasets"):
         if name in given:
             document[name] = given[name]
     if "cooldown" in given:

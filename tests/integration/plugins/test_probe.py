@@ -1,13 +1,14 @@
 """What is installed here, found out by a process that imports it: broken, endless and contradicting plug-ins."""
 
 import os
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from hotswap_events.fleet import FleetPlugin
 from hotswap_stream import bootstrap
-from hotswap_stream.adapters.plugins.probe import probe_plugins
+from hotswap_stream.adapters.plugins.probe import probe, probe_plugins
 from hotswap_stream.application.plugins.names import PluginConflictError
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
@@ -34,6 +35,24 @@ async def test_what_does_not_import_is_shown_beside_what_does(folder: Path) -> N
     assert found["broken_one"].kind == "module"
     assert found["broken_one"].error == "ModuleNotFoundError: No module named 'nowhere_at_all'"
     assert found["exiting_one"].error == "SystemExit: 0"
+
+
+async def test_parameters_of_trainers_are_shown_with_their_defaults(folder: Path) -> None:
+    text = """
+        import msgspec
+        from hotswap_stream.plugins import trainer
+
+        class Parameters(msgspec.Struct):
+            rows: int
+            depth: int = 4
+            words: list[str] = []
+
+        @trainer("trees", Parameters)
+        def train(job, parameters): ...
+    """
+    found = await probe([module(folder, "training_one", textwrap.dedent(text))])
+    assert found.plugins == (FleetPlugin(kind="trainer", name="trees"),)
+    assert found.trainer_parameters == {"trees": ("rows", "depth=4", "words=[]")}
 
 
 @pytest.mark.parametrize(

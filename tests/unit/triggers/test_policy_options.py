@@ -55,6 +55,7 @@ def test_options_change_what_they_name() -> None:
         data=DataTrigger(rows=5),
         cooldown_seconds=9.0,
     )
+    assert changed(more, {"datasets": ["july"]}).datasets == ("july",)
     assert changed(more, {"files": True}).data == DataTrigger(rows=5, files=True)
     assert changed(EVERYTHING, {}) == EVERYTHING
 
