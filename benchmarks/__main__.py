@@ -31,6 +31,7 @@ BENCHMARKS = (
     "latency_under_load",
     "ffnn_stream",
     "scorer_cpu",
+    "loop_steps",
     "cnn_stream",
     "json_stream",
     "boosted_stream",

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 WISH_POLL_SECONDS = 0.2
 DRAIN_SECONDS_MAX = 60.0
+SWITCH_SECONDS = 0.0005
+"""A thread that has requests to answer waits for one that runs Python, such as an import, for so long at a time; by
+default it would be ten times that."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,6 +57,7 @@ def worker(
 
     async def main(settings: "Settings") -> None:
         import asyncio
+        import sys
         from contextlib import AsyncExitStack
 
         from hotswap_stream import bootstrap
@@ -62,6 +66,7 @@ def worker(
         from hotswap_stream.observability.tracing import tracing_to
 
         stop, called = stop_on_signals(with_input=end_with_input), name or _default_name()
+        sys.setswitchinterval(SWITCH_SECONDS)
         with lasting():
             # First of all: others answer while this one reads the log and loads its models.
             await bootstrap.put_out_former_self(settings, called)

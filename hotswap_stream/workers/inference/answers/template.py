@@ -63,6 +63,9 @@ class AnswerTemplate:
             parts.append(start)
         self._before_partition, self._before_offset, self._before_queue = parts
         self._end = rest
+        # Of a group many requests have the same partition and have waited as long.
+        self._places: dict[int, bytes] = {}
+        self._ends: dict[int, bytes] = {}
 
     def data_of(self, outputs: Sequence[bytes], answers: int) -> tuple[bytes, int]:
         """Return what `fill` takes as data, of all answers one after the other, and how many bytes each has of it.
@@ -94,20 +97,17 @@ class AnswerTemplate:
             queue_ms: How long the request waited for its forward pass.
             request_id: The request's id, if it has one.
         """
-        body = (
-            self._before_data,
-            data,
-            self._before_partition,
-            _encode(partition),
-            self._before_offset,
-            _encode(offset),
-            self._before_queue,
-            _encode(queue_ms),
-            self._end,
-        )
+        place = self._places.get(partition)
+        if place is None:
+            place = self._places[partition] = self._before_partition + _encode(partition) + self._before_offset
+        end = self._ends.get(queue_ms)
+        if end is None:
+            end = self._ends[queue_ms] = self._before_queue + _encode(queue_ms) + self._end
         if request_id is None:
-            return _FOUR_FIELDS + b"".join(body)
-        return b"".join((_FIVE_FIELDS, *body, _ID_KEY, _encode(request_id)))
+            return b"".join((_FOUR_FIELDS, self._before_data, data, place, _encode(offset), end))
+        return b"".join(
+            (_FIVE_FIELDS, self._before_data, data, place, _encode(offset), end, _ID_KEY, _encode(request_id))
+        )
 
 
 def _header_of(size: int) -> bytes:

@@ -79,7 +79,7 @@ class AnswerWriter(Struct, frozen=True):
         return answers  # type: ignore[return-value]  # each None was filled in
 
     def _write_group(self, group: ComputedGroup, answers: list[Answer | None]) -> None:
-        chosen, failures, started_ms = group.chosen, group.failures, group.started_ms
+        chosen, failures, started_ms = group.chosen, group.failures, round(group.started_ms)
         lease, windows, pinned = chosen.lease, chosen.windows, chosen.pinned
         computed = pass_facts(group)
         slices = None if group.outputs is None else OutputSlices(lease.model.manifest, group.outputs)
@@ -100,7 +100,7 @@ class AnswerWriter(Struct, frozen=True):
                 record.offset,
                 lease,
                 computed=computed,
-                queue_ms=max(0, round(started_ms - record.timestamp_ms)),
+                queue_ms=max(0, started_ms - record.timestamp_ms),
                 pinned=pinned,
                 window=None if windows is None else windows[position],
             )
@@ -143,12 +143,17 @@ class AnswerWriter(Struct, frozen=True):
         except ValueError:
             return False
         data, each = template.data_of([output.content for output in outputs], len(requests))
-        fill, content_type, started_ms, tag = template.fill, _CONTENT_TYPES[True], group.started_ms, self.tags.tag
+        fill, content_type, started_ms, tag = (
+            template.fill,
+            _CONTENT_TYPES[True],
+            round(group.started_ms),
+            self.tags.tag,
+        )
         start = 0
         for index, request in zip(chosen.indexes, requests, strict=True):
             record = request.record
             partition, offset = record.partition, record.offset
-            queue_ms = max(0, round(started_ms - record.timestamp_ms))
+            queue_ms = max(0, started_ms - record.timestamp_ms)
             value = fill(data[start : start + each], partition, offset, queue_ms, request.body.id)
             start += each
             headers: Headers = [

@@ -40,7 +40,8 @@ def group_requests(
     manifest = lease.model.manifest
     readable: list[tuple[int, Request]] = []
     for item in requests:
-        why = unknown_output(item[1], manifest)
+        # Most ask for no output by name.
+        why = unknown_output(item[1], manifest) if item[1].body.outputs else None
         if why is None:
             readable.append(item)
         else:
@@ -48,8 +49,11 @@ def group_requests(
     groups: list[Group] = []
     uniform = _uniform(lease, readable)
     if uniform is not None:
-        fast = {index for index, _ in uniform.chosen}
-        readable = [item for item in readable if item[0] not in fast]
+        if len(uniform.chosen) == len(readable):
+            readable = []
+        else:
+            fast = {index for index, _ in uniform.chosen}
+            readable = [item for item in readable if item[0] not in fast]
         uniform = _keep_finite(manifest, uniform, refused)
         if uniform.chosen:
             of_requests = [request for _, request in uniform.chosen]
