@@ -3,6 +3,7 @@
 import gc
 import os
 import re
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ TIERS_WITH_A_BROKER = frozenset({"integration", "fault"})
 
 BROWSER = "tests/browser"
 """Its files go to one process together: a browser, and what it looks at, take longer to start than their tests."""
+
+# With it, the import of jsonschema compiles 38 grammars, a second in each process of the tests, for the formats `iri`
+# and `iri-reference`. Neither our schemas nor those that we are held against have them.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 _BROKER = pytest.StashKey[RunBroker]()
 _FORKING = pytest.StashKey[Forking]()

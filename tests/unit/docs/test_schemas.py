@@ -1,6 +1,7 @@
 """The committed schemas are those of the code, are valid themselves, and describe the bytes that we write."""
 
 import json
+import re
 from datetime import datetime
 from functools import cache
 from io import BytesIO
@@ -47,6 +48,17 @@ def _validator(message_name: str) -> Draft202012Validator:
     schema = json.loads((SCHEMAS / message.file).read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema, format_checker=_FORMATS)
+
+
+def test_no_schema_has_a_format_that_nobody_checks() -> None:
+    """`binary` and `int64` are OpenAPI's words: for bytes, which no JSON holds, and for the width of a number."""
+    found = {
+        name
+        for path in SCHEMAS.rglob("*")
+        if path.suffix in {".json", ".yaml"}
+        for name in re.findall(r'"?format"?: "?([a-z0-9-]+)', path.read_text(encoding="utf-8"))
+    }
+    assert found - {"binary", "int64"} == set(_FORMATS.checkers)
 
 
 def test_the_committed_schemas_are_those_of_the_code() -> None:
