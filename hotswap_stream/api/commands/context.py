@@ -14,7 +14,7 @@ from hotswap_events.command import ACTOR_CHARACTERS_MAX, COMMAND_ID_CHARACTERS_M
 from hotswap_events.commands import Actor, CommandId, Reason
 from hotswap_stream.api.access.callers import actor_of, has_key
 from hotswap_stream.api.protocol.problems import ProblemError
-from hotswap_stream.api.runtime import ApiRuntime
+from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.clock import Ids
 from hotswap_stream.application.repeated_keys import Payload, payload_of
 from hotswap_stream.application.unread_keys import unread_key
@@ -41,6 +41,7 @@ class CommandHeaders(Struct, frozen=True, kw_only=True):
 
 async def provide_command_headers(
     request: Request[Any, Any, Any],
+    runtime: Runtime,  # one after the other: for dependencies at once the framework starts a group of tasks
     idempotency_key: Annotated[
         str | None,
         HeaderParameter(
@@ -73,7 +74,6 @@ async def provide_command_headers(
     actor, key, payload = actor_of(request, x_actor), _idempotency_key(idempotency_key), None
     if key is not None:
         payload = payload_of(actor, key, request.method, request.url.path, await request.body())
-        runtime: ApiRuntime = request.app.state.runtime
         if runtime.repeated_keys.used_otherwise(payload):
             raise ProblemError(
                 422,

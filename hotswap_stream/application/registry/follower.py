@@ -201,22 +201,28 @@ class RegistryFollower:
         """
         if first_offset < read_to:
             self._condemn(first_offset)
+        # The append is done: whether it went to this log is asked while it comes back, which saves a way to the broker.
+        looking = asyncio.create_task(self.check_log(), name="registry-look")
         try:
-            await self.wait_for_offset(first_offset + len(values))
-        except LogReplacedError:
-            raise
-        except LogUnavailableError as error:
-            raise AppendOutcomeUnknownError(f"appended at offset {first_offset}, not read back: {error}") from error
-        entry = self.tail.at(first_offset)
-        # By what it is, not by where it stands: in another log the same offset is another record's.
-        if entry is not None and entry.record.value != values[0]:
-            self._condemn(first_offset)
-        try:
-            await self.check_log()
-        except LogReplacedError:
-            raise
-        except LogUnavailableError as error:
-            _log.warning("registry_log_not_looked_at", cause=str(error))
+            try:
+                await self.wait_for_offset(first_offset + len(values))
+            except LogReplacedError:
+                raise
+            except LogUnavailableError as error:
+                raise AppendOutcomeUnknownError(f"appended at offset {first_offset}, not read back: {error}") from error
+            entry = self.tail.at(first_offset)
+            # By what it is, not by where it stands: in another log the same offset is another record's.
+            if entry is not None and entry.record.value != values[0]:
+                self._condemn(first_offset)
+            try:
+                await looking
+            except LogReplacedError:
+                raise
+            except LogUnavailableError as error:
+                _log.warning("registry_log_not_looked_at", cause=str(error))
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
         return entry is not None and isinstance(entry.outcome, Applied | AppliedToLog)
 
     async def _follow_guarded(self) -> None:
