@@ -34,6 +34,8 @@ def drawn(report: SoakReport) -> str:
         ]
         parts += _panel(heading, lines, top, end_s)
         top += HEIGHT + 50
+    for number, (kind, colour) in enumerate(_MARKS.items()):
+        parts.append(_words(LEFT + 250 + 75 * number, TOP - 20, kind, colour=colour))
     tenths = report.verdict.answer_ms_by_tenth
     middles = [(number + 0.5) * end_s / max(1, len(tenths)) for number in range(len(tenths))]
     answers: list[Line] = [
@@ -57,7 +59,7 @@ def _panel(heading: str, lines: list[Line], top: int, end_s: float) -> list[str]
     parts = [
         _words(20, top + 2, heading),
         f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{bottom}" y2="{bottom}" stroke="{GREY}"/>',
-        _words(20, top + 22, f"{most:.0f}", colour=GREY),
+        _words(20, top + 22, f"{most:.3g}" if most < 10 else f"{most:.0f}", colour=GREY),
         _words(20, bottom, "0", colour=GREY),
         _words(WIDTH - RIGHT - 50, bottom + 16, f"{end_s:.0f} s", colour=GREY),
     ]
