@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from hotswap_stream.bootstrap.registry import adopting as adopting
     from hotswap_stream.bootstrap.registry import build_registry as build_registry
     from hotswap_stream.bootstrap.registry import open_registry as open_registry
+    from hotswap_stream.bootstrap.registry import restore_log as restore_log
     from hotswap_stream.bootstrap.reproduction import RecordedAnswer as RecordedAnswer
     from hotswap_stream.bootstrap.reproduction import exact_loader as exact_loader
     from hotswap_stream.bootstrap.reproduction import recorded_answer as recorded_answer
@@ -176,6 +177,7 @@ NAMES_OF = {
         "adopting",
         "build_registry",
         "open_registry",
+        "restore_log",
     ),
     "reproduction": (
         "RecordedAnswer",

@@ -2,23 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import BinaryIO
 
 import structlog
 
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
+from hotswap_stream.adapters.kafka.record_writer import restoring_topic
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.seen_log import write_seen_log
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.agents.topics import stream_heads_topic
 from hotswap_stream.application.artifacts.cleanup import adopt
-from hotswap_stream.application.log.identity import SeenLog, look_at
+from hotswap_stream.application.audit.restoring import Restored, check_export, restore
+from hotswap_stream.application.log.identity import SeenLog, check_seen, look_at
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.bootstrap.artifacts import artifact_marker, artifact_store
 from hotswap_stream.bootstrap.environment import connection, log_memory, topics
 from hotswap_stream.bootstrap.topic_care import ensure_control_topics, existing_among, model_topics_creator
-from hotswap_stream.errors import HotswapError
+from hotswap_stream.errors import HotswapError, LogReplacedError
 from hotswap_stream.home.alone import alone
 from hotswap_stream.settings import Settings
 
@@ -90,6 +93,42 @@ async def accept_log(settings: Settings) -> tuple[SeenLog | None, SeenLog | None
             memory.remember(before)
         raise
     return before, now
+
+
+async def restore_log(settings: Settings, file: BinaryIO, seal: str | None = None) -> tuple[Restored, SeenLog | None]:
+    """Put an export back into the registry's topic, which is made where it is missing.
+
+    Args:
+        settings: Name the cluster and the environment.
+        file: The export, from its beginning; it can be read twice.
+        seal: What was noted down when it was made.
+
+    Returns:
+        What was done, and the log that this machine knew before, where the restored one is not that whole.
+
+    Raises:
+        RestoreRefusedError: The export is damaged or another one, or the topic holds other records.
+        ConfigurationError: This client may not make the topic or change its settings.
+        LogUnavailableError: The cluster cannot be reached.
+    """
+    expected = check_export(file, seal)
+    file.seek(0)
+    kafka, names, memory = connection(settings), topics(settings), log_memory(settings)
+    (spec,) = (each for each in names.control_specs() if each.name == names.registry)
+    await ensure_topics(kafka, [spec], check=False)
+    log = KafkaRegistryLog(kafka, names.registry, reads_only=True)
+    try:
+        await log.start()
+        restored = await restore(log, partial(restoring_topic, kafka, spec), file, expected)
+        there = await look_at(log)
+    finally:
+        await log.stop()
+    seen = None if memory is None else memory.recall()
+    if seen is not None:
+        with suppress(LogReplacedError):
+            check_seen(seen, there)
+            return restored, None
+    return restored, seen
 
 
 @asynccontextmanager

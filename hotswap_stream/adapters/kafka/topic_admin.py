@@ -180,15 +180,31 @@ async def repair_topics(connection: KafkaConnection, specs: Sequence[TopicSpec])
             if spec.name in facts and (settings := to_set(spec, facts[spec.name], brokers=brokers))
         }
         for name, settings in changed.items():
-            try:
-                await alter_settings(admin, name, settings)
-            except KafkaError as error:
-                if error.retriable:
-                    raise
-                raise ConfigurationError(f"the settings of topic {name!r} could not be changed: {error}") from error
+            await _alter(admin, name, settings)
             _log.info("topic_repaired", topic=name, settings=settings)
         await _wait_in_force(admin, specs, changed)
         return changed
+
+
+async def set_on_topic(connection: KafkaConnection, spec: TopicSpec, settings: dict[str, str]) -> None:
+    """Give a topic these settings, wait until they are in force, and leave the others alone.
+
+    Raises:
+        ConfigurationError: This client may not change them.
+        LogUnavailableError: The cluster cannot be reached.
+    """
+    async with admin_client(connection) as admin:
+        await _alter(admin, spec.name, settings)
+        await _wait_in_force(admin, [spec], {spec.name: settings})
+
+
+async def _alter(admin: AIOKafkaAdminClient, name: str, settings: dict[str, str]) -> None:
+    try:
+        await alter_settings(admin, name, settings)
+    except KafkaError as error:
+        if error.retriable:
+            raise
+        raise ConfigurationError(f"the settings of topic {name!r} could not be changed: {error}") from error
 
 
 async def _wait_in_force(
@@ -200,7 +216,9 @@ async def _wait_in_force(
             while True:
                 facts, _brokers = await _facts(admin, [spec for spec in specs if spec.name in changed])
                 if all(
-                    (in_force := (facts[name].settings or {}).get(setting)) is not None and in_force.value == value
+                    name in facts
+                    and (in_force := (facts[name].settings or {}).get(setting)) is not None
+                    and in_force.value == value
                     for name, settings in changed.items()
                     for setting, value in settings.items()
                 ):

@@ -77,7 +77,7 @@ def verify(
     """
     from hotswap_stream.application.audit.expected import Expected
 
-    expected = Expected(_heads(expect_head or []), _seal(expect_seal))
+    expected = Expected(_heads(expect_head or []), parse_seal(expect_seal))
     if file is not None:
         report = _verified(file, expected)
     else:
@@ -156,7 +156,8 @@ def _heads(texts: list[str]) -> dict[str, str]:
     return found
 
 
-def _seal(text: str | None) -> str | None:
+def parse_seal(text: str | None) -> str | None:
+    """Return a seal as it was typed. BadParameter for what is none."""
     if text is not None and (len(text) != SEAL_CHARACTERS or not _HEX.fullmatch(text)):
         raise typer.BadParameter(f"{text!r} is not a seal of 64 hexadecimal digits", param_hint="--expect-seal")
     return text

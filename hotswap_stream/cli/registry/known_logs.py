@@ -1,5 +1,6 @@
-"""`registry`: which log this machine knows, and accepting another one."""
+"""`registry`: which log this machine knows, accepting another one, and putting an export back."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from hotswap_stream.cli.terminal.printing import print_facts, print_json
 from hotswap_stream.cli.terminal.running import FAILED, fail, fail_with, prepared_settings, run
 
 if TYPE_CHECKING:
+    from hotswap_stream.application.audit.restoring import Restored
     from hotswap_stream.application.log.identity import SeenLog
     from hotswap_stream.settings import Settings
 
@@ -18,6 +20,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(help="The registry log as this machine knows it.", no_args_is_help=True)
     group.command("known")(known)
     group.command("accept")(accept)
+    group.command("restore")(restore)
     app.add_typer(group, name="registry")
 
 
@@ -61,6 +64,47 @@ def accept(
         return
     typer.echo(f"before: {before or 'no log'}")
     typer.echo(f"now: {now or 'no log'}")
+
+
+def restore(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What `audit export` wrote.", exists=True, dir_okay=False)
+    ],
+    expect_seal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEAL", help="The seal that `audit export` printed; fail if it is another.", show_default=False
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put an export back into an empty registry log: the same records, offsets and times, so the same seal.
+
+    The export is checked first, and what was written is read back. Stop all other processes of the environment before.
+    One that was broken off goes on where it stood; one that is done writes nothing. The topic may hold nothing else.
+    """
+    from hotswap_stream.cli.audit.audit import parse_seal
+
+    seal = parse_seal(expect_seal)
+
+    async def main(settings: "Settings") -> "tuple[Restored, SeenLog | None]":
+        from hotswap_stream import bootstrap
+
+        with file.open("rb") as export:
+            return await bootstrap.restore_log(settings, export, seal)
+
+    restored, seen = run(main)
+    if as_json:
+        print_json(restored)
+    else:
+        typer.echo(f"{restored.records} records, {restored.written} of them written now; seal {restored.seal}")
+    if seen is not None:
+        typer.secho(
+            f"this machine remembers {seen}, and more of it, or another: if the restored one is meant, say so with "
+            "`hotswap-stream registry accept`",
+            err=True,
+            fg="yellow",
+        )
 
 
 def _facts(seen: "SeenLog") -> dict[str, object]:

@@ -45,7 +45,7 @@ keys create k --scope read / keys list / keys show k / keys rotate k / keys revo
 BY_CLUSTER = """
 audit reproduce m --id r / make-heuristic m --output 0.5,0.5 / profile m v1 --data FILE / export m v1 OUT
 train m / loadtest m / artifacts environments / artifacts forget e
-registry accept --yes / topics / topics grow m 8 / doctor / reset / webhooks test
+registry accept --yes / registry restore FILE / topics / topics grow m 8 / doctor / reset / webhooks test
 """
 """They need Kafka or the artifact store itself, and say so."""
 
