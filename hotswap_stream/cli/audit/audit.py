@@ -11,7 +11,7 @@ import typer
 from hotswap_stream.cli.audit.reproduce import reproduce
 from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.registry.models import print_model, print_models
-from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, Reason
+from hotswap_stream.cli.terminal.options import Actor, AsJson, AsOf, Reason, parse_seal
 from hotswap_stream.cli.terminal.printing import print_json, print_table, refuse
 from hotswap_stream.cli.terminal.queries import ask
 from hotswap_stream.cli.terminal.running import FAILED, fail, on_registry, run_by_api_or
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from hotswap_stream.cli.planes.http import ApiPlane
 
 
-SEAL_CHARACTERS = 64
 READ_SECONDS_MAX = 600.0
 """How long an API may take to read the whole log."""
 _HEX = re.compile(r"[0-9a-f]{1,64}")
@@ -154,13 +153,6 @@ def _heads(texts: list[str]) -> dict[str, str]:
             )
         found[stream] = digest
     return found
-
-
-def parse_seal(text: str | None) -> str | None:
-    """Return a seal as it was typed. BadParameter for what is none."""
-    if text is not None and (len(text) != SEAL_CHARACTERS or not _HEX.fullmatch(text)):
-        raise typer.BadParameter(f"{text!r} is not a seal of 64 hexadecimal digits", param_hint="--expect-seal")
-    return text
 
 
 def _verified(file: Path, expected: "Expected") -> "AuditReport":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hotswap_stream.cli.terminal.options import AsJson
+from hotswap_stream.cli.terminal.options import AsJson, parse_seal
 from hotswap_stream.cli.terminal.printing import print_facts, print_json
 from hotswap_stream.cli.terminal.running import FAILED, fail, fail_with, prepared_settings, run
 
@@ -83,8 +83,6 @@ def restore(
     The export is checked first, and what was written is read back. Stop all other processes of the environment before.
     One that was broken off goes on where it stood; one that is done writes nothing. The topic may hold nothing else.
     """
-    from hotswap_stream.cli.audit.audit import parse_seal
-
     seal = parse_seal(expect_seal)
 
     async def main(settings: "Settings") -> "tuple[Restored, SeenLog | None]":

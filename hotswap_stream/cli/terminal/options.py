@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +12,8 @@ from hotswap_stream.cli.terminal.completion import complete_models, complete_ver
 
 if TYPE_CHECKING:
     from hotswap_stream.application.artifacts.manifest import Shape
+
+_SEAL = re.compile(r"[0-9a-f]{64}")
 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="Name of the model.", autocompletion=complete_models)
@@ -129,3 +132,10 @@ def batching_of(one_by_one: bool | None) -> Literal["rows", "request"] | None:
     if one_by_one is None:
         return None
     return "request" if one_by_one else "rows"
+
+
+def parse_seal(text: str | None) -> str | None:
+    """Return a seal as it was typed. BadParameter for what is none."""
+    if text is not None and not _SEAL.fullmatch(text):
+        raise typer.BadParameter(f"{text!r} is not a seal of 64 hexadecimal digits", param_hint="--expect-seal")
+    return text
