@@ -32,7 +32,7 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     kafka_oauth_client_id: str | None = None
     kafka_oauth_client_secret: str | None = None
     kafka_oauth_scope: str | None = None
-    """What those tokens shall be good for, as the server of tokens calls it."""
+    """What those tokens are good for, as the server of tokens calls it."""
     kafka_oauth_ca_file: str | None = None
     """Certificates, as PEM, that the certificate of the server of tokens must be signed by. Unset: the system's."""
     kafka_oauth_token_file: str | None = None

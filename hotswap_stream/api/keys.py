@@ -36,7 +36,7 @@ KeyInPath = Annotated[str, PathParameter(max_length=100, description="Id or name
 
 
 class CreateKeyBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the key shall be. Its secret is always made here."""
+    """What the key is to be. Its secret is always made here."""
 
     name: KeyName
     """The actor of what is done with it."""

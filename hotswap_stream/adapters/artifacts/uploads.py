@@ -1,4 +1,4 @@
-"""Uploads in a folder: `<id>.data` holds what is received, `<id>.json` says what it shall be.
+"""Uploads in a folder: `<id>.data` holds what is received, `<id>.json` says what it is to be.
 
 All that is known of an upload lies there, so processes that share the folder, and one that was started again, agree:
 its length is the number of received bytes. Whoever works on a data file holds a lock on it (flock), which the system

@@ -27,7 +27,7 @@ class UnknownKeyError(HotswapError):
 
 
 class KeyOrder(Struct, frozen=True, kw_only=True):
-    """What a new key shall be."""
+    """What a new key is to be."""
 
     name: str
     scopes: tuple[Scope, ...]
