@@ -148,7 +148,7 @@ public class Smoke {
         WireTensor tensor = new WireTensor()
             .name("x").shape(Arrays.asList(1L, 4L)).datatype(WireTensor.DatatypeEnum.FP32)
             .data(Arrays.asList(1.0, 2.0, 3.0, 4.0));
-        WireResponse asked = new InferenceApi(client).infer("tiny", new WireRequest().addInputsItem(tensor));
+        WireResponse asked = new InferenceApi(client).infer("tiny", new WireRequest().addInputsItem(tensor), null);
         Map<String, Object> seen = new LinkedHashMap<>();
         seen.put("models", listed.getModels().stream().map(each -> each.getModelName()).collect(Collectors.toList()));
         seen.put("active", model.getActiveVersion());
