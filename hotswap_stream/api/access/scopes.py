@@ -14,6 +14,7 @@ from litestar.handlers import BaseRouteHandler
 from hotswap_events import keys
 from hotswap_stream.api.access.callers import Scope, caller_of
 from hotswap_stream.api.protocol.problems import ProblemError
+from hotswap_stream.api.queries.known_parameters import check_parameters
 from hotswap_stream.api.queries.own_writes import know_of
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.application.keys.access import Caller
@@ -49,6 +50,7 @@ def needed_scopes(handler: BaseRouteHandler, method: str) -> Scopes:
 async def guard_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Guard every route. ProblemError: 401 without a valid key, 403 for one that does not open this route.
 
+    422 where it is asked with a parameter that it does not know.
     On the event loop: the framework runs guards that are no coroutines in a thread of their own.
     """
     scopes = needed_scopes(handler, str(connection.scope.get("method", "")))
@@ -59,6 +61,8 @@ async def guard_access(connection: ASGIConnection[Any, Any, Any, Any], handler: 
             check_scope(runtime, scope, scopes)
         else:
             check_access(runtime, scope, scopes, _model_of(connection, handler))
+    check_parameters(connection, handler)
+    if scopes:
         await know_of(connection)
 
 

@@ -152,13 +152,15 @@ def _usual(path: str, operation: JsonObject) -> Iterator[tuple[str, str]]:
     yield from _EVERYWHERE.items()
     if "{" in path:
         yield "404", "There is no such thing; `legal` lists what there is"
+    if path.startswith("/api/"):
+        yield "422", "There is no such parameter"
     if operation.get("parameters"):
-        yield "422", "A value is not valid"
+        yield "422", "A value is not valid, or there is no such parameter"
     if "requestBody" in operation:
         yield "408", "The body came too slowly"
         yield "413", "The body is too large"
         yield "415", "The body is of another content type"
-        yield "422", "A value is not valid, or there is no body"
+        yield "422", "A value is not valid, there is no such parameter, or there is no body"
     if "security" not in operation or any(operation["security"]):
         yield "401", "A key is needed"
 

@@ -66,6 +66,7 @@ TITLES: Mapping[str, str] = {
     "body-missing": "The body is missing",
     "host-not-allowed": "Not by this name",
     "invalid-request": "The request is not valid",
+    "unknown-parameter": "No such parameter",
     "artifact-too-large": "The artifact is too large",
     "digest-mismatch": "The bytes are not those of the digest",
     "not-an-artifact": "Not an artifact",

@@ -68,6 +68,7 @@ class ProblemError(Exception):
         detail: str,
         *,
         legal: tuple[str, ...] = (),
+        errors: tuple[FieldError, ...] = (),
         headers: Mapping[str, str] | None = None,
         command_id: str | None = None,
         received_bytes: int | None = None,
@@ -77,6 +78,7 @@ class ProblemError(Exception):
         self.code = code
         self.detail = detail
         self.legal = legal
+        self.errors = errors
         self.headers = dict(headers or {})
         self.command_id = command_id
         self.received_bytes = received_bytes
@@ -206,6 +208,7 @@ def _on_problem(request: Request[Any, Any, Any], error: ProblemError) -> Respons
         error.code,
         error.detail,
         legal=error.legal,
+        errors=error.errors,
         headers=error.headers,
         command_id=error.command_id,
         received_bytes=error.received_bytes,

@@ -1,5 +1,6 @@
 """What all queries have in common: what has not changed is not sent again, and one reads what one wrote, anywhere."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -39,6 +40,48 @@ async def test_what_the_client_has_is_not_sent_again(stage: HttpStage) -> None:
     assert (fresh.status_code, fresh.json()["sequence"]) == (200, changed["sequence"])
     missing = await stage.client.get("/api/models/nobody", headers={"If-None-Match": "*"})
     assert missing.status_code == 404
+
+
+async def test_a_parameter_that_a_route_does_not_know_is_refused(stage: HttpStage) -> None:
+    """`?as_of=7` was answered with the present."""
+    await stage.promoted()
+    answer = await stage.get("/api/models", as_of=0)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, "unknown-parameter")
+    assert problem["detail"] == "there is no parameter 'as_of' here; did you mean 'as_of_time' or 'as_of_offset'?"
+    assert {"as_of_offset", "as_of_time", "after"} <= set(problem["legal"])
+    assert problem["errors"][0] | {"message": ""} == {"message": "", "key": "as_of", "source": "query"}
+    assert (await stage.get("/api/models", as_of_offset=0)).status_code == 200
+    # None of the framework's own, none in a path, and none that only another method knows.
+    for path, name in (
+        ("/api/models", "model_name"),
+        (f"/api/models/{MODEL}", "model_name"),
+        ("/api/session", "x" * 999),
+    ):
+        refused = await stage.client.get(path, params={name: "1"})
+        assert refused.json()["code"] == "unknown-parameter", path
+        assert len(refused.content) < 2_000
+    by_post = await stage.client.post("/api/models/m/disable?after=1", json={})
+    assert by_post.json()["detail"].endswith("it takes none")
+
+
+async def test_every_route_refuses_unknown_parameters_but_those_of_other_protocols(stage: HttpStage) -> None:
+    await stage.promoted()
+    asked = []
+    for path, item in openapi_document()["paths"].items():
+        for method in ("get", "put", "post", "delete", "patch"):
+            if method in item and path.startswith("/api/") and not path.startswith("/api/2.0/"):
+                named = path.replace("{model_name}", MODEL).replace("{request_partition}", "0")
+                named = re.sub(r"\{request_offset\}", "0", named)
+                answer = await stage.client.request(method, re.sub(r"\{\w+\}", "v1", named) + "?beside=1&and=2")
+                assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter"), (method, path)
+                assert "'beside' here (and 1 more)" in answer.json()["detail"]
+                assert "422" in item[method]["responses"]
+                asked.append(path)
+    assert len(asked) > 100
+    others = ("/v2", "/v2/models/digits", "/api/2.0/mlflow/registered-models/search", "/metrics", "/livez")
+    for path in others:
+        assert (await stage.client.get(path, params={"beside": "1"})).status_code == 200, path
 
 
 async def test_one_reads_what_one_wrote_from_another_server(
