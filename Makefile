@@ -113,8 +113,9 @@ hostile: $(INSTALLED_DEV)
 browser: $(INSTALLED_DEV)
 	@$(BIN)/python -m pytest tests/browser -o "python_files=test_*.py long_*.py" $(ARGS)
 
+# `make test` runs the short one alone.
 secured: $(INSTALLED_DEV)
-	@$(BIN)/python -m pytest tests/integration/kafka/long_secured_cluster.py $(ARGS)
+	@$(BIN)/python -m pytest tests/integration/kafka -o "python_files=test_secured_*.py long_secured_*.py" $(ARGS)
 
 # Java's compiler comes from Maven and runs on the broker's runtime; Go has to be on the path, or its tests are skipped.
 # `make test` has those for TypeScript and Python.

@@ -1,5 +1,6 @@
 """An environment on a cluster that lets in whom it knows only: each role is a user with exactly its rights."""
 
+import asyncio
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -11,10 +12,15 @@ import httpx
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
+from hotswap_events.commands import CommandResult
+from hotswap_events.topics import Topics
+from hotswap_stream import bootstrap
 from hotswap_stream.application.topics.acls import ROLES as ROLES
 from hotswap_stream.broker.ports import pick_free_ports
+from hotswap_stream.client.topic_commands import TopicCommands
+from hotswap_stream.kafka.sessions import open_producer, open_reader
 from hotswap_stream.settings import Settings, load_settings
-from tests.support.kafka.secured_broker import ASK_SECONDS_MAX, SecuredBroker
+from tests.support.kafka.secured_broker import ASK_SECONDS_MAX, PASSWORD, SecuredBroker
 from tests.support.processes.commands import environment_with, hotswap
 from tests.support.samples.artifacts import linear_artifact
 from tests.support.stages.command_line import command_line, read_json
@@ -22,8 +28,11 @@ from tests.support.stages.command_line import command_line, read_json
 PREFIX = "guarded"
 MODEL = "linear"
 KEY = "key-of-those-who-ask"
+SECONDS_MAX = 60.0
 READY_SECONDS_MAX = 120.0
 END_SECONDS_MAX = 60.0
+TOPICS = Topics(PREFIX)
+REQUEST = b'{"id": "by-topic", "inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}]}'
 SERVING = (("agents", "agents"), ("worker", "worker"), ("trainer", "trainers"), ("api", "api"))
 """Role, and the command that is it."""
 
@@ -165,3 +174,65 @@ class SecuredProcesses:
         return httpx.request(
             method, f"{self.url}{path}", json=body, headers={"x-api-key": KEY}, timeout=READY_SECONDS_MAX
         )
+
+
+def check_every_process(stage: Secured, known_by: Way, name: str) -> None:
+    """Have every kind of process do its work, each with exactly its rights; none may be told that it lacks one.
+
+    Args:
+        stage: The environment.
+        known_by: How all of them are known.
+        name: Names what this writes, so that it can be done again by another way.
+    """
+    with SecuredProcesses(stage, known_by) as processes:
+        processes.until(lambda: processes.ask().status_code == 200, "an answer over HTTP")
+        run = processes.call("POST", f"/api/models/{MODEL}/training-requests", {"trainer": "copy", "run_id": name})
+        assert run.status_code == 200, run.text
+        asyncio.run(_ask_by_topic(stage, known_by))
+        with command_line(stage.variables("operator", known_by)) as cli:
+            made = read_json(cli("keys", "create", f"ci-{name}", "--scope", "operate", "--signs", "--json"))
+        asyncio.run(_command_by_topic(stage, known_by, name, made["token"]))
+        tagged = processes.call("GET", f"/api/events?model_name={MODEL}&type=hotswap.model.tagged.v1&last=2").json()
+        told = [(each["event"]["actor"], each["event"]["actorby"]) for each in tagged["events"]]
+        assert told == [(f"topic:ci-{name}", "topic"), (f"ci-{name}", "signature")]
+        runs = f"/api/models/{MODEL}/training-runs/{name}"
+        processes.until(lambda: processes.call("GET", runs).json()["status"] == "succeeded", "a run that succeeded")
+        with command_line(stage.variables("operator", known_by)) as cli:
+            assert MODEL in cli("models").output
+            assert "one" in cli("fleet").output
+    said = processes.logs()
+    assert "uthoriz" not in said, said
+    assert PASSWORD.format("") not in said
+
+
+async def _ask_by_topic(stage: Secured, known_by: Way) -> None:
+    """As a program of others, write a request and read its answer."""
+    producer_options = bootstrap.connection(stage.settings("producer", known_by)).client_options()
+    consumer_options = bootstrap.connection(stage.settings("consumer", known_by)).client_options()
+    async with (
+        open_producer(producer_options, flush_seconds_max=SECONDS_MAX) as producer,
+        open_reader(consumer_options, TOPICS.responses(MODEL)) as consumer,
+    ):
+        sent = await producer.send_and_wait(TOPICS.requests(MODEL), REQUEST, partition=0)
+        offset = str(sent.offset).encode()
+        async with asyncio.timeout(SECONDS_MAX):
+            async for record in consumer:
+                if any(value == offset for name, value in record.headers if name == "hotswap-request-offset"):
+                    assert b"outputs" in record.value
+                    return
+
+
+async def _command_by_topic(stage: Secured, known_by: Way, name: str, token: str) -> None:
+    """As a program of others, send a command unsigned, one signed, and one whose signature is not that of the key."""
+    options = bootstrap.connection(stage.settings("commander", known_by)).client_options()
+    actor = f"ci-{name}"
+
+    async def sent(value: str, signed_by: str | None) -> CommandResult:
+        command = {"type": "hotswap.command.tag.v1", "model_name": MODEL, "tags": {name: value}}
+        async with TopicCommands(options, actor=actor, token=signed_by, prefix=PREFIX) as commands:
+            return await commands.send(command, timeout_s=SECONDS_MAX)
+
+    assert (await sent("unsigned", None)).status == "accepted"
+    assert (await sent("signed", token)).status == "accepted"
+    forged = await sent("forged", f"{token[:-4]}aaaa")
+    assert (forged.status, forged.refusal and forged.refusal.code) == ("refused", "signature-refused")

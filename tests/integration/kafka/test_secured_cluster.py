@@ -1,0 +1,52 @@
+"""On a cluster with TLS, SASL and access rules: what `acls` prints is what each process needs, and no more.
+
+One way of being known, by certificates; `make secured` has the others, and what those hear who are not let in.
+"""
+
+import asyncio
+
+import pytest
+from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
+
+from hotswap_stream import bootstrap
+from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.sessions import open_producer, open_reader
+from tests.support.stages.secured import MODEL, PREFIX, ROLES, SECONDS_MAX, TOPICS, Secured, check_every_process
+
+
+@pytest.mark.timeout(300)
+def test_every_process_works_with_exactly_its_rights(stage: Secured) -> None:
+    check_every_process(stage, stage.broker.by_certificate, "certificate")
+
+
+async def test_what_a_role_does_not_need_is_refused(stage: Secured) -> None:
+    """Of each role, things that would do harm and that others may."""
+    forbidden_writes = {
+        "api": (TOPICS.responses(MODEL), TOPICS.observations, TOPICS.fleet),
+        "agents": (TOPICS.responses(MODEL), TOPICS.keys, TOPICS.commands),
+        "worker": (TOPICS.requests(MODEL), TOPICS.keys, TOPICS.commands),
+        "trainer": (TOPICS.keys, TOPICS.fleet, TOPICS.responses(MODEL)),
+        "operator": (TOPICS.responses(MODEL), TOPICS.observations),
+        "commander": (TOPICS.registry, TOPICS.keys),
+        "producer": (TOPICS.responses(MODEL), TOPICS.registry, TOPICS.commands),
+        "consumer": (TOPICS.requests(MODEL), TOPICS.responses(MODEL)),
+    }
+    assert forbidden_writes.keys() == set(ROLES)
+    for role, topics in forbidden_writes.items():
+        options = bootstrap.connection(stage.settings(role, stage.broker.by_password)).client_options()
+        async with open_producer(options, flush_seconds_max=SECONDS_MAX) as producer:
+            for topic in topics:
+                with pytest.raises(TopicAuthorizationFailedError):
+                    await producer.send_and_wait(topic, b"{}", b"k")
+    for role, topic in (("producer", TOPICS.responses(MODEL)), ("consumer", TOPICS.registry), ("worker", TOPICS.keys)):
+        options = bootstrap.connection(stage.settings(role, stage.broker.by_password)).client_options()
+        with pytest.raises(TopicAuthorizationFailedError):
+            async with open_reader(options, topic) as reader, asyncio.timeout(SECONDS_MAX):
+                await reader.getone()
+    options = bootstrap.connection(stage.settings("consumer", stage.broker.by_password)).client_options()
+    member = clients.consumer(TOPICS.responses(MODEL), **options, group_id=f"{PREFIX}.workers.{MODEL}")
+    try:
+        with pytest.raises(GroupAuthorizationFailedError):
+            await member.start()
+    finally:
+        await member.stop()
