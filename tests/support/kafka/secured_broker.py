@@ -92,7 +92,7 @@ class SecuredBroker:
         self, broker: EmbeddedKafka, folder: Path, authority: Authority, sasl_port: int, tls_port: int
     ) -> None:
         self.root = broker.bootstrap_servers
-        self.admin = AdminClient({"bootstrap.servers": self.root})
+        self.admin = AdminClient({"bootstrap.servers": self.root, "log_level": 2})
         self.authority = authority
         self.sasl = f"localhost:{sasl_port}"
         self.tls = f"localhost:{tls_port}"
