@@ -85,7 +85,7 @@ def _built(servers: str, topics: Topics, count: int, results: "multiprocessing.Q
         rows_max=10_000_000,
     )
     limits = BuildLimits(bytes_max=2 * 1024**3, seconds_max=BUILD_SECONDS_MAX)
-    names = DatasetTopics(topics.requests(MODEL), topics.feedback)
+    names = DatasetTopics(topics.requests(MODEL), topics.feedback, topics.datasets_group)
     with tempfile.TemporaryDirectory() as folder:
         began_s = time.perf_counter()
         builder = DatasetBuilder(MODEL, query, folder=Path(folder), limits=limits)

@@ -209,6 +209,11 @@ class Topics(Struct, frozen=True):
         """The consumer group of the workers that answer one model's requests."""
         return f"{self.prefix}.workers.{model_name}"
 
+    @property
+    def datasets_group(self) -> str:
+        """The group that whoever builds a dataset names when it reads; it is no member of it and commits nothing."""
+        return f"{self.prefix}.datasets"
+
     def replies(self, name: str) -> str:
         """Where callers may have copies of answers sent; they make the topic themselves."""
         return f"{self.prefix}.replies.{name}"

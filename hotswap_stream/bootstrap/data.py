@@ -165,7 +165,7 @@ async def build_dataset(
             return query_of(order, state, reader.places(order))
 
     def _reader() -> DatasetReader:
-        places = DatasetTopics(names.requests(model_name), names.feedback)
+        places = DatasetTopics(names.requests(model_name), names.feedback, names.datasets_group)
         return DatasetReader(kafka.librdkafka_options(), kafka.client_options(), places)
 
     def made(query: DatasetQuery, is_excluded: "Callable[[Any], bool]") -> "Built":

@@ -7,12 +7,13 @@ from msgspec import Struct
 
 from hotswap_events.topics import Topics
 
-Role = Literal["api", "agents", "worker", "trainer", "operator", "commander", "producer", "consumer"]
-"""`operator`: whoever uses the command line on the cluster. `commander` sends commands by topic, `producer` asks
-models, `consumer` reads their answers."""
+Role = Literal["api", "agents", "worker", "trainer", "operator", "administrator", "commander", "producer", "consumer"]
+"""`operator`: whoever uses the command line on the cluster. `administrator`: an operator who also grows and repairs
+topics and restores the registry; its rights come beside the operator's. `commander` sends commands by topic, `producer`
+asks models, `consumer` reads their answers."""
 ROLES: tuple[Role, ...] = get_args(Role)
 
-Operation = Literal["Read", "Write", "Describe", "Create", "DescribeConfigs"]
+Operation = Literal["Read", "Write", "Describe", "Create", "DescribeConfigs", "Alter", "AlterConfigs"]
 
 
 class Acl(Struct, frozen=True, kw_only=True):
@@ -61,6 +62,7 @@ def _of(names: Topics, role: Role) -> tuple[Acl, ...]:
             reads.append(names.training_progress)
             writes = [names.registry, names.feedback, names.keys]
             every_model_reads, every_model_writes = ["requests", "responses", "windows"], ["requests"]
+            groups = [names.datasets_group]
         case "agents":
             reads = [names.registry, names.commands, names.observations, names.feedback, names.fleet, names.keys]
             writes = [names.registry, names.command_results, names.registry_state, names.dead_letters, names.evidence]
@@ -79,7 +81,9 @@ def _of(names: Topics, role: Role) -> tuple[Acl, ...]:
             reads.append(names.training_progress)
             writes = [names.registry, names.feedback, names.keys]
             every_model_reads = ["requests", "responses", "windows"]
-            groups_seen = [f"{prefix}.workers.", f"{prefix}-webhook-"]
+            groups, groups_seen = [names.datasets_group], [f"{prefix}.workers.", f"{prefix}-webhook-"]
+        case "administrator":
+            return (_of_all_topics(names, role, "Alter", "AlterConfigs", "Describe", "DescribeConfigs"),)
         case "commander":
             reads, writes = [names.command_results], [names.commands]
         case "producer":
@@ -117,13 +121,9 @@ def _of(names: Topics, role: Role) -> tuple[Acl, ...]:
                 operations=("Read", "Describe"),
             )
         )
-        found.append(
-            Acl(
-                role=role,
-                resource="topic",
-                name=f"{prefix}.",
-                prefixed=True,
-                operations=("Create", "Describe", "DescribeConfigs"),
-            )
-        )
+        found.append(_of_all_topics(names, role, "Create", "Describe", "DescribeConfigs"))
     return tuple(found)
+
+
+def _of_all_topics(names: Topics, role: Role, *operations: Operation) -> Acl:
+    return Acl(role=role, resource="topic", name=f"{names.prefix}.", prefixed=True, operations=operations)

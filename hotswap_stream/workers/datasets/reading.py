@@ -25,6 +25,8 @@ class DatasetTopics(Struct, frozen=True):
 
     requests: str
     feedback: str
+    group: str
+    """Named to the brokers, and never joined."""
 
 
 class DatasetReader:
@@ -38,7 +40,7 @@ class DatasetReader:
     ) -> None:
         self._topics = topics
         self._read_on = reading_on(client_options)
-        self._consumer = bulk_consumer(librdkafka_options, "datasets")
+        self._consumer = bulk_consumer(librdkafka_options, topics.group)
 
     def __enter__(self) -> Self:
         return self

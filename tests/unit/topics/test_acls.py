@@ -35,6 +35,17 @@ def test_what_decides_is_written_by_few() -> None:
     assert roles_that("Write", TOPICS.responses("m")) == {"worker"}
 
 
+def test_who_changes_topics_is_an_administrator() -> None:
+    for topic in (TOPICS.registry, TOPICS.requests("m"), TOPICS.responses("m"), TOPICS.windows("m")):
+        assert roles_that("Alter", topic) == roles_that("AlterConfigs", topic) == {"administrator"}
+
+
+def test_datasets_are_read_with_a_group_of_ours() -> None:
+    group = TOPICS.datasets_group
+    named = {acl.role for acl in acls(TOPICS) if acl.resource == "group" and acl.name == group}
+    assert named == {"api", "operator"}
+
+
 def test_the_command_prints_lines_of_kafkas_tool() -> None:
     with command_line({"HOTSWAP_TOPIC_PREFIX": "staging"}) as cli:
         printed = cli("acls", "--role", "consumer", "--principal", "User:{role}-1").output.splitlines()
