@@ -88,12 +88,17 @@ def _keep_pace(runtime: ApiRuntime, scope: Scope, caller: Caller) -> None:
     wait_s = runtime.pace.wait_s(caller.name or "", time.monotonic())
     if wait_s > 0:
         runtime.refused_callers.count("rate", path=scope["path"], client=caller.name or "")
+        pace, seconds = runtime.pace, math.ceil(wait_s)
         raise ProblemError(
             429,
             "too-many-requests",
             f"the API key of {caller.name!r} asks too often; what it may is set by "
             "HOTSWAP_API_REQUESTS_PER_SECOND_PER_KEY_MAX",
-            headers={"Retry-After": str(math.ceil(wait_s))},
+            headers={
+                "Retry-After": str(seconds),
+                "RateLimit-Policy": f'"key";q={pace.burst};w={math.ceil(pace.window_s)}',
+                "RateLimit": f'"key";r=0;t={seconds}',
+            },
         )
 
 

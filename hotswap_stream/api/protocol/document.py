@@ -23,16 +23,34 @@ from hotswap_stream.api.protocol.problems import MEDIA_TYPE, is_oip
 
 METHODS = ("get", "put", "post", "delete", "patch")
 
-_RETRY_AFTER = {
+_SHARED_HEADERS: dict[str, JsonObject] = {
     "Retry-After": {
         "schema": {"type": "integer", "minimum": 0},
         "description": "Seconds to wait before the next try.",
-    }
+    },
+    "RateLimit-Policy": {
+        "schema": {"type": "string"},
+        "description": 'What a key may, where that is the reason: `"key";q=REQUESTS;w=SECONDS`.',
+    },
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": 'What is left of it, and for how long: `"key";r=0;t=SECONDS`.',
+    },
+    "X-Request-Id": {
+        "schema": {"type": "string"},
+        "description": "On every answer: the caller's own, or one made for this request. The server's log has it.",
+    },
 }
+
+
+def _shared(*names: str) -> JsonObject:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
 _HEADERS: dict[str, JsonObject] = {
     "401": {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "How to show a key."}},
-    "429": _RETRY_AFTER,
-    "503": _RETRY_AFTER,
+    "429": _shared("Retry-After", "RateLimit-Policy", "RateLimit"),
+    "503": _shared("Retry-After"),
 }
 _ETAG = {"schema": {"type": "string"}, "description": "The model's sequence, in quotes: send it as If-Match."}
 _STREAM = "text/event-stream"
@@ -67,7 +85,12 @@ WITH_ETAG = frozenset(
     }
 )
 """Queries whose answer has an ETag: the model's sequence."""
-_LINK = {"schema": {"type": "string"}, "description": 'Where the next page is, as `<…>; rel="next"`.'}
+_LINK = {
+    "schema": {"type": "string"},
+    "description": 'Where the next page is, as `<…>; rel="next"`; absent on the last.',
+}
+_WITH_LINK = frozenset({"list_events"})
+"""Queries that name the next page in a header, too."""
 
 _EVERYWHERE = {
     "400": "The request cannot be read",
@@ -95,7 +118,11 @@ def finished(app: Litestar, document: JsonObject) -> JsonObject:
     return {
         **document,
         "paths": paths,
-        "components": {**document["components"], "schemas": dict(sorted(schemas.items()))},
+        "components": {
+            **document["components"],
+            "headers": _SHARED_HEADERS,
+            "schemas": dict(sorted(schemas.items())),
+        },
     }
 
 
@@ -128,6 +155,7 @@ def _operation(path: str, method: str, operation: JsonObject) -> JsonObject:
 
 def _success(status: str, answer: JsonObject) -> JsonObject:
     """Return a success as it is sent: 204 has no body, and a stream's schema is that of its messages, not of itself."""
+    answer = {**answer, "headers": {**answer.get("headers", {}), **_shared("X-Request-Id")}}
     if status == "204":
         return {name: value for name, value in answer.items() if name != "content"}
     stream = answer.get("content", {}).get(_STREAM)
@@ -145,6 +173,8 @@ def _query(path: str, operation: JsonObject) -> JsonObject:
     if operation["operationId"] in WITH_ETAG:
         parameters.append(_IF_NONE_MATCH)
         responses["200"] = {**responses["200"], "headers": {**responses["200"].get("headers", {}), "ETag": _ETAG}}
+    if operation["operationId"] in _WITH_LINK:
+        responses["200"] = {**responses["200"], "headers": {**responses["200"].get("headers", {}), "Link": _LINK}}
     return {**operation, "parameters": parameters, "responses": responses} if parameters else operation
 
 
@@ -163,6 +193,7 @@ def _usual(path: str, operation: JsonObject) -> Iterator[tuple[str, str]]:
         yield "422", "A value is not valid, there is no such parameter, or there is no body"
     if "security" not in operation or any(operation["security"]):
         yield "401", "A key is needed"
+        yield "429", "The key asks more often than it may: try again later"
 
 
 def _is_litestars(answer: JsonObject) -> bool:

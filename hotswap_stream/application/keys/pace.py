@@ -10,6 +10,16 @@ class Pace:
         self._left: dict[str, tuple[float, float]] = {}
         """Name → tokens, and when they were counted. There are no more names than keys."""
 
+    @property
+    def burst(self) -> int:
+        """Return how many requests may come at once."""
+        return int(self._bucket)
+
+    @property
+    def window_s(self) -> float:
+        """Return how long it takes until so many may come again."""
+        return 0.0 if self._per_second is None else self._bucket / self._per_second
+
     def wait_s(self, name: str, now_s: float) -> float:
         """Take a token and return 0, or return how long to wait for the next one.
 

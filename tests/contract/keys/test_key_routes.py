@@ -215,7 +215,10 @@ async def test_a_key_that_asks_too_often_is_told_when_to_come_again(tmp_path: Pa
         assert (await asked(busy.token)).status_code == 200
         refused = await asked(busy.token)
         assert_problem(refused, 429, "too-many-requests")
-        assert int(refused.headers["retry-after"]) > 0
+        wait_s = int(refused.headers["retry-after"])
+        assert wait_s > 0
+        assert refused.headers["ratelimit-policy"] == '"key";q=1;w=1000'
+        assert refused.headers["ratelimit"] == f'"key";r=0;t={wait_s}'
         assert (await asked(calm.token)).status_code == 200
 
 
