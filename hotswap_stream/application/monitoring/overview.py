@@ -113,7 +113,10 @@ def model_line(
     health: ModelHealth | None,
     fleet: ModelFleet | None,
 ) -> ModelLine:
-    """Return one model in one look.
+    """Return one model in one look, by the one rule of the page, of `status`, of `top` and of the API.
+
+    It hurts where answers are wrong, late or missing: by a critical alert, an open circuit, or figures and workers as
+    they are. A warning needs somebody who looks, until one acknowledges or snoozes it; it is no emergency.
 
     Args:
         model: The model.
@@ -125,6 +128,7 @@ def model_line(
     name = model.model_name
     rollout = None if report is None else report.rollout
     painful = _pains(model, alerts, health, fleet)
+    watched = [_told(alert) for alert in alerts if alert.rule.severity != "critical" and not _cared_for(alert)]
     waits = None if report is None or rollout is None else _waits(rollout, report.legal)
     condition: Condition
     if painful:
@@ -133,10 +137,13 @@ def model_line(
         condition, reasons, then = "needs-you", ["it is switched off"], f"hotswap-stream enable {name}"
     elif waits is not None:
         condition, reasons, then = "needs-you", [waits], f"hotswap-stream rollout show {name}"
+    elif watched:
+        condition, reasons, then = "needs-you", [], f"hotswap-stream alerts list --model {name}"
     elif rollout is not None:
         condition, reasons, then = "moves", [_moving(rollout)], f"hotswap-stream rollout status {name} --watch"
     else:
         condition, reasons, then = "calm", [], None
+    reasons = [*reasons, *(told for told in watched if told not in reasons)]
     split = () if report is None else tuple(arm for arm in report.traffic.arms if arm.weight)
     return ModelLine(
         model_name=name,
@@ -159,7 +166,7 @@ def model_line(
 def _pains(
     model: ModelSummary, alerts: Sequence[AlertView], health: ModelHealth | None, fleet: ModelFleet | None
 ) -> list[str]:
-    found = [f"{alert.rule.severity}: {alert.summary}" for alert in sorted(alerts, key=lambda a: a.rule.severity)]
+    found = [_told(alert) for alert in alerts if alert.rule.severity == "critical"]
     if model.active_version is not None and not model.disabled:
         if model.answered_by is None:
             found.insert(0, f"nothing answers: the circuit of {model.active_version} is open, and nothing stands in")
@@ -170,6 +177,15 @@ def _pains(
     if health is not None:
         found += [reason for reason in health.reasons if not reason.startswith("alert ") and reason not in found]
     return found
+
+
+def _told(alert: AlertView) -> str:
+    return f"{alert.rule.severity}: {alert.summary}"
+
+
+def _cared_for(alert: AlertView) -> bool:
+    """Whether somebody has this alert in hand: then it needs nobody else."""
+    return alert.acknowledged is not None or alert.snoozed is not None
 
 
 def _waits(rollout: RolloutRecord, legal: tuple[str, ...]) -> str | None:

@@ -1,10 +1,12 @@
 """All models in one look: the order, the reasons and the next command."""
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import pytest
 
-from hotswap_stream.application.alerts.view import list_alerts
+from hotswap_events.alerts import AlertRule
+from hotswap_stream.application.alerts.view import AlertView, CareView, list_alerts
 from hotswap_stream.application.inference.fleet import ModelFleet
 from hotswap_stream.application.monitoring.health import AnswersHealth, ModelHealth
 from hotswap_stream.application.monitoring.overview import ModelLine, overview
@@ -35,6 +37,20 @@ def health(name: str, *reasons: str, rate: float = 5.0) -> ModelHealth:
     return ModelHealth(
         model_name=name, hurts=bool(reasons), reasons=reasons, active_version="v2", window_seconds=60, answers=answers,
         versions=(), live_workers=1, silent_workers=0, waiting=0,
+    )  # fmt: skip
+
+
+HELD = CareView(actor="ada", at=datetime(2026, 1, 1, tzinfo=UTC), sequence=4)
+
+
+def alert(
+    severity: Literal["warning", "critical"], acknowledged: CareView | None = None, snoozed: CareView | None = None
+) -> AlertView:
+    rule = AlertRule(name="drift", metric="input-drift", above=0.15, severity=severity)
+    return AlertView(
+        model_name="digits", status="raised", summary="inputs drift", rule=rule, raised_sequence=3,
+        raised_at=datetime(2026, 1, 1, tzinfo=UTC), value=0.3, count=100, figures={}, model_version="v2",
+        acknowledged=acknowledged, snoozed=snoozed,
     )  # fmt: skip
 
 
@@ -78,6 +94,29 @@ def test_figures_and_workers_hurt() -> None:
     )  # fmt: skip
     by_fleet = only(overview([model()], {}, (), None, {"digits": alone}).models)
     assert (by_fleet.reasons, by_fleet.try_next) == (("no worker is alive",), "hotswap-stream fleet digits")
+
+
+@pytest.mark.parametrize(
+    ("severity", "care", "condition", "try_next"),
+    [
+        ("critical", {}, "hurts", "hotswap-stream rollback digits --from v2"),
+        ("critical", {"acknowledged": HELD}, "hurts", "hotswap-stream rollback digits --from v2"),
+        ("warning", {}, "needs-you", "hotswap-stream alerts list --model digits"),
+        ("warning", {"acknowledged": HELD}, "calm", None),
+        ("warning", {"snoozed": HELD}, "calm", None),
+    ],
+)
+def test_a_warning_needs_somebody_and_only_what_is_critical_hurts(
+    severity: Literal["warning", "critical"], care: dict[str, CareView], condition: str, try_next: str | None
+) -> None:
+    line = only(overview([model()], {}, [alert(severity, **care)], None).models)
+    assert (line.condition, line.try_next) == (condition, try_next)
+    assert line.reasons == (() if condition == "calm" else (f"{severity}: inputs drift",))
+
+
+def test_a_warning_is_told_beside_what_is_worse() -> None:
+    line = only(overview([model(answered_by="v1")], {}, [alert("warning")], None).models)
+    assert (line.condition, line.reasons) == ("hurts", ("v1 stands in for v2", "warning: inputs drift"))
 
 
 def test_nothing_is_known_without_figures() -> None:

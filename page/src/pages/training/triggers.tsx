@@ -16,7 +16,7 @@ export function AllTriggers() {
     <Shown asked={asked} name="the triggers">
       {({ models }) => (
         <Panel title="Triggers">
-          {models.length === 0 && <Empty run="hotswap-stream triggers set digits --schedule '0 3 * * *'">No model trains by itself. A training policy says when one does:</Empty>}
+          {models.length === 0 && <Empty run="hotswap-stream triggers set digits --trainer image-classifier --cron '0 3 * * *'">No model trains by itself. A training policy says when one does:</Empty>}
           {models.length > 0 && (
             <Table label="Triggers" heads={["model", "trains with", "when", "last", "why it did or did not"]}>
               {models.map((one) => (
