@@ -10,6 +10,7 @@ from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFai
 
 from hotswap_stream import bootstrap
 from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.alter_settings import alter_settings
 from hotswap_stream.kafka.sessions import open_producer, open_reader
 from tests.support.stages.secured import MODEL, PREFIX, ROLES, SECONDS_MAX, TOPICS, Secured, check_every_process
 
@@ -27,6 +28,7 @@ async def test_what_a_role_does_not_need_is_refused(stage: Secured) -> None:
         "worker": (TOPICS.requests(MODEL), TOPICS.keys, TOPICS.commands),
         "trainer": (TOPICS.keys, TOPICS.fleet, TOPICS.responses(MODEL)),
         "operator": (TOPICS.responses(MODEL), TOPICS.observations),
+        "administrator": (TOPICS.registry, TOPICS.keys, TOPICS.responses(MODEL)),
         "commander": (TOPICS.registry, TOPICS.keys),
         "producer": (TOPICS.responses(MODEL), TOPICS.registry, TOPICS.commands),
         "consumer": (TOPICS.requests(MODEL), TOPICS.responses(MODEL)),
@@ -50,3 +52,18 @@ async def test_what_a_role_does_not_need_is_refused(stage: Secured) -> None:
             await member.start()
     finally:
         await member.stop()
+
+
+async def test_topics_are_changed_by_administrators(stage: Secured) -> None:
+    async def change(role: str) -> None:
+        options = bootstrap.connection(stage.settings(role, stage.broker.by_password)).client_options()
+        admin = clients.admin_client(**options)
+        await admin.start()
+        try:
+            await alter_settings(admin, TOPICS.requests(MODEL), {"max.message.bytes": "1048588"})
+        finally:
+            await admin.close()
+
+    with pytest.raises(TopicAuthorizationFailedError):
+        await change("operator")
+    await change("administrator")
