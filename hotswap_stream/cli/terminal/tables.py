@@ -1,9 +1,10 @@
-"""Tables that fit the terminal and break no word.
+"""Tables that fit the terminal and break no word; a number and its unit are one.
 
 What does not fit as it is is wrapped between words; then columns that a reader can miss are left out, the least
 important first; and what fits in no way stands vertically, a line per column.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ LINES_LIKED_MAX = 2
 """Lines of a cell up to which a table with all columns reads better than one that lacks a column."""
 LINES_MAX = 4
 """Above this a row is easier to read vertically."""
+_WORD = re.compile(r"[\d.,]+ (?:%|ms|s|min|h|d|KiB|MiB|GiB)(?!\S)|\S+")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Column:
     @property
     def least(self) -> int:
         """Characters of the longest word."""
-        return max((_length(word) for text in (self.title, *self.cells) for word in text.split()), default=0)
+        return max((_length(word) for text in (self.title, *self.cells) for word in _WORD.findall(text)), default=0)
 
 
 def table_lines(columns: Sequence[Column], width: int, *, optional: Sequence[str] = ()) -> tuple[list[str], list[str]]:
@@ -82,7 +84,7 @@ def wrapped(text: str, width: int) -> list[str]:
     lines: list[str] = []
     for paragraph in text.splitlines():
         line = ""
-        for word in paragraph.split():
+        for word in _WORD.findall(paragraph):
             if line and _length(line) + 1 + _length(word) > width:
                 lines.append(line)
                 line = word

@@ -16,7 +16,7 @@ from hotswap_stream.cli.fleet import print_fleet
 from hotswap_stream.cli.registry.models import print_models
 from hotswap_stream.cli.terminal.forms import printing_as
 from hotswap_stream.cli.terminal.printing import print_facts
-from hotswap_stream.cli.terminal.tables import Column, table_lines
+from hotswap_stream.cli.terminal.tables import Column, table_lines, wrapped
 
 LONG_NAME = "payments-fraud-detector-of-europe-2026"
 LONG_TEXTS = (LONG_NAME, "production of the week", "1234567.89", "2026-01-31T12:00:00+00:00", "v12-candidate")
@@ -141,3 +141,9 @@ def test_facts_are_wrapped_between_words(monkeypatch: pytest.MonkeyPatch, capsys
         "what it is about  one two three four",
         "                  five six seven eight",
     ]
+
+
+def test_a_number_stays_with_its_unit() -> None:
+    assert wrapped("above 5 %", 7) == ["above", "5 %"]
+    assert wrapped("below 600 s for 1,000 seconds", 9) == ["below", "600 s for", "1,000", "seconds"]
+    assert Column("raised when", ("above 1,234.5 ms",)).least == len("1,234.5 ms")
