@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InvalidReplicationFactorError, KafkaError
 
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.topic_admin import admin_client
@@ -72,6 +72,11 @@ async def _grow(admin: AIOKafkaAdminClient, name: str, partitions: int) -> None:
     """Return when every partition has a leader."""
     try:
         await admin.create_partitions({name: NewPartitions(partitions)})
+    except InvalidReplicationFactorError as error:
+        raise LogUnavailableError(
+            f"topic {name!r} cannot be given {partitions} partitions while fewer brokers are there than its records "
+            f"have replicas; the same command goes on there when they are back: {error}"
+        ) from error
     except KafkaError as error:
         if error.retriable:
             raise
