@@ -15,7 +15,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -47,6 +46,7 @@ from hotswap_stream.workers.inference.observing.observer import Observer
 from hotswap_stream.workers.inference.requests.ids import RequestIds
 from hotswap_stream.workers.inference.requests.stepping_over import UnreadablePartitions
 from hotswap_stream.workers.inference.requests.taking import Taking
+from tests.support.kafka.mock_broker import mock_broker
 
 ARCHITECTURE, FEATURES = "ffnn-784-32-32-32-10", 784
 PARTITIONS = 4
@@ -91,20 +91,6 @@ class Clock(Struct):
     def lows(self) -> dict[str, float]:
         """Return the low percentile of each step."""
         return {step: round(float(np.percentile(each, LOW_PERCENTILE)), 2) for step, each in self.found.items()}
-
-
-@contextmanager
-def _broker() -> Iterator[str]:
-    """Run librdkafka's own broker, with both topics."""
-    host = Producer({"test.mock.num.brokers": 1, "log_level": 0})
-    try:
-        for topic in (REQUESTS, ANSWERS):
-            host.list_topics(topic, timeout=10)
-        [broker] = host.list_topics(timeout=10).brokers.values()
-        yield f"{broker.host}:{broker.port}"
-    finally:
-        host.purge()
-        host.flush(0)
 
 
 def _manifest() -> ArtifactManifest:
@@ -234,7 +220,7 @@ def _bare(servers: str, traffic: _Traffic, answer_bytes: int) -> dict[str, float
 
 def measure(count: int, *, as_json: bool) -> tuple[dict[str, float], dict[str, float]]:
     """Return µs a request by step: ours, and the bare client's."""
-    with tempfile.TemporaryDirectory() as folder, _broker() as servers:
+    with tempfile.TemporaryDirectory() as folder, mock_broker(REQUESTS, ANSWERS) as servers:
         path = Path(folder) / "ffnn.onnx"
         module = build_module(ARCHITECTURE, {})
         assert isinstance(module, nn.Sequential)

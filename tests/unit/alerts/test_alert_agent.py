@@ -1,32 +1,25 @@
 """The alert agent in memory: observations and lag in, events in the log out; nothing of it touches the rollouts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 import pytest
 import structlog
 
-from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
-from hotswap_events.alerts import AlertPolicy, AlertRule
-from hotswap_events.fleet import FleetRecord
-from hotswap_events.observation import LatencyCounts, Observation
+from hotswap_events.alert_commands import ClearAlert, RaiseAlert
+from hotswap_events.alerts import AlertRule
+from hotswap_events.observation import LatencyCounts
 from hotswap_events.serving_commands import DisableModel, EnableModel
 from hotswap_stream import bootstrap
-from hotswap_stream.agents.alert_agent import BEHIND, AlertAgent
-from hotswap_stream.application.inference.fleet import FORGET_SECONDS, FleetFold, FleetWorker
-from hotswap_stream.application.inference.lag import WaitingRequests
-from hotswap_stream.domain.state.alerts import AlertsState
-from hotswap_stream.errors import ConfigurationError, LogUnavailableError
+from hotswap_stream.application.inference.fleet import FORGET_SECONDS
+from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
-from tests.support.clocks import SetClock
-from tests.support.samples.observations import ObservedTraffic
 from tests.support.samples.profiles import profile, sketch_of, vast_sketch
 from tests.support.samples.registry import MODEL, register, switch
 from tests.support.samples.training import cancel, claim, request
-from tests.support.stages.agent_in_memory import AgentStage
+from tests.support.stages.alerting import Alerting, open_alerting
 
 ERRORS = AlertRule(name="errors", metric="error-rate", above=0.1, window_seconds=10.0, clear_seconds=5.0)
 LAG = AlertRule(name="lag", metric="lag", above=100.0, clear_seconds=1.0)
@@ -37,100 +30,10 @@ AGREEING = AlertRule(name="agreeing", metric="agreement", below=0.8, window_seco
 DRIFT = AlertRule(name="drift", metric="input-drift", above=0.2, window_seconds=10.0, clear_seconds=5.0)
 
 
-class SetLag:
-    """Says what it is told; broker trouble while `down`."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self.standstill_seconds = 0.0
-        self.asked: list[dict[str, float]] = []
-        self.down = False
-
-    async def waiting(self, models: Mapping[str, float]) -> dict[str, WaitingRequests]:
-        self.asked.append(dict(models))
-        if self.down:
-            raise LogUnavailableError("no broker")
-        waiting = WaitingRequests(requests=self.requests, partitions=2, standstill_seconds=self.standstill_seconds)
-        return dict.fromkeys(models, waiting)
-
-
-class HeardFleet:
-    """What workers said, on a clock that is set."""
-
-    def __init__(self, clock: SetClock) -> None:
-        self.known = True
-        self.fold = FleetFold()
-        self._clock = clock
-
-    def now_s(self) -> float:
-        return self._clock.time.timestamp()
-
-    def say(self, worker: str, *, goodbye: bool = False) -> None:
-        record = FleetRecord(worker=worker, model_name=MODEL, registry_offset=0, versions={})
-        value = None if goodbye else msgspec.json.encode(record)
-        self.fold.apply(f"{worker}/{MODEL}".encode(), value, self.now_s())
-
-    def workers(self, model_name: str) -> tuple[FleetWorker, ...]:
-        return self.fold.workers(model_name, self.now_s())
-
-    def absent_s(self, model_name: str) -> float:
-        return self.fold.absent_s(model_name, self.now_s())
-
-
-class Alerting:
-    """An agent on a log in memory; v1 is active."""
-
-    def __init__(self, stage: AgentStage) -> None:
-        self.stage = stage
-        self.traffic = ObservedTraffic()
-        self.clock = SetClock(self.traffic.now)
-        self.lag = SetLag()
-        self.fleet = HeardFleet(self.clock)
-        self.agent = self.new_agent()
-
-    def new_agent(self) -> AlertAgent:
-        agent = AlertAgent(self.stage.registry, clock=self.clock, lag=self.lag, fleet=self.fleet)
-        self.clock.time += BEHIND
-        self.traffic.now = self.clock.time
-        return agent
-
-    async def do(self, *commands: Any) -> None:
-        for command in commands:
-            result = await self.stage.registry.handle(command)
-            assert result.status == "accepted", result
-
-    async def rules(self, *rules: AlertRule) -> None:
-        id_ = f"p{self.stage.registry.state(MODEL).sequence}"
-        policy = AlertPolicy(rules=rules)
-        await self.do(SetAlertPolicy(command_id=id_, actor="alice", model_name=MODEL, policy=policy))
-
-    async def seconds(self, count: int, *, owns: bool = True, **fields: Any) -> None:
-        """So many seconds, each with an observation, if there are `fields`, and a look."""
-        for _second in range(count):
-            self.clock.time += timedelta(seconds=1)
-            self.traffic.now = self.clock.time
-            if fields:
-                self.agent.observe(self.record(**fields), self.clock.time)
-            await self.agent.tick(lambda _name: owns)
-
-    def record(self, **fields: Any) -> Observation:
-        return self.traffic.record(fields.pop("model_version", "v1"), **fields)
-
-    @property
-    def alerts(self) -> AlertsState:
-        return self.stage.registry.state(MODEL).alerts
-
-
 @pytest.fixture
 async def alerting() -> AsyncIterator[Alerting]:
-    stage = AgentStage()
-    await stage.registry.start()
-    try:
-        alerting = Alerting(stage)
-        await alerting.do(register(), switch("v1"))
+    async with open_alerting() as alerting:
         yield alerting
-    finally:
-        await stage.registry.stop()
 
 
 FAILING: dict[str, Any] = {"answers": 20, "errors": {"model-failure": 20}}
