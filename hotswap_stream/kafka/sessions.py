@@ -56,6 +56,25 @@ async def open_producer(
         await to_the_end(stop_producer(producer, flush_seconds_max=flush_seconds_max))
 
 
+async def started_producer(client_options: Mapping[str, Any], **options: Any) -> AIOKafkaProducer:
+    """Return a producer that runs, for whoever keeps it; end it with `stop_producer`.
+
+    Args:
+        client_options: How to reach the cluster; see `KafkaConnection.client_options`.
+        options: Others of aiokafka's.
+
+    Raises:
+        KafkaError: The cluster cannot be reached. Nothing is left open.
+    """
+    producer = clients.producer(**client_options, acks="all", **options)
+    try:
+        await to_the_end(producer.start())
+    except BaseException:
+        await to_the_end(producer.stop())
+        raise
+    return producer
+
+
 @asynccontextmanager
 async def open_admin(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
     """Open an admin client. KafkaError."""

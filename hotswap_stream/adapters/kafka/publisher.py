@@ -9,8 +9,8 @@ from aiokafka.errors import KafkaError
 
 from hotswap_stream.application.topics.records import OutboundRecord
 from hotswap_stream.errors import LogUnavailableError
-from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.producer_stop import stop_producer
+from hotswap_stream.kafka.sessions import started_producer
 from hotswap_stream.kafka.uncancelled import to_the_end
 
 PUBLISH_SECONDS_MAX = 20.0
@@ -49,11 +49,5 @@ class KafkaPublisher:
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
             if self._producer is None:
-                producer = clients.producer(**self._client_options, acks="all", max_request_size=1_048_576)
-                try:
-                    await to_the_end(producer.start())
-                except BaseException:
-                    await to_the_end(producer.stop())
-                    raise
-                self._producer = producer
+                self._producer = await started_producer(self._client_options, max_request_size=1_048_576)
             return self._producer

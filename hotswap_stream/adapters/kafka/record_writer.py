@@ -13,9 +13,9 @@ from hotswap_events.topics import TopicSpec
 from hotswap_stream.adapters.kafka.topic_admin import set_on_topic
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.errors import LogUnavailableError
-from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.kafka.producer_stop import stop_producer
+from hotswap_stream.kafka.sessions import started_producer
 from hotswap_stream.kafka.uncancelled import to_the_end
 
 BATCH_BYTES_MAX = 1_000_000
@@ -97,20 +97,13 @@ class KafkaRecordWriter:
         return -1 if first is None else first
 
     async def _producer(self, **options: str) -> AIOKafkaProducer:
-        producer = clients.producer(
-            **self._connection.client_options(),
+        return await started_producer(
+            self._connection.client_options(),
             **options,
-            acks="all",
             enable_idempotence=True,
             max_batch_size=BATCH_BYTES_MAX,
             max_request_size=BATCH_BYTES_MAX,
         )
-        try:
-            await to_the_end(producer.start())
-        except BaseException:
-            await to_the_end(producer.stop())
-            raise
-        return producer
 
     def _failed(self, error: Exception) -> LogUnavailableError:
         return LogUnavailableError(

@@ -23,6 +23,7 @@ from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.kafka.consumer_end import end_consumer
 from hotswap_stream.kafka.producer_stop import stop_producer
 from hotswap_stream.kafka.reading import first_open_offset
+from hotswap_stream.kafka.sessions import started_producer
 from hotswap_stream.kafka.transaction_offsets import transaction_offsets
 from hotswap_stream.kafka.uncancelled import to_the_end
 
@@ -276,21 +277,14 @@ class KafkaRegistryLog:
         return LogUnavailableError(f"{self._partition.topic!r} could not be read at offset {position}: {error!r}")
 
     async def _new_producer(self) -> AIOKafkaProducer:
-        producer = clients.producer(
-            **self._connection.client_options(),
-            acks="all",
+        return await started_producer(
+            self._connection.client_options(),
             enable_idempotence=True,
             linger_ms=0,
             max_batch_size=BATCH_BYTES_MAX,
             max_request_size=BATCH_BYTES_MAX,
             request_timeout_ms=REQUEST_MS_MAX,
         )
-        try:
-            await to_the_end(producer.start())
-        except BaseException:
-            await to_the_end(producer.stop())
-            raise
-        return producer
 
     async def _consumer(self, *, fetch_max_wait_ms: int = _FOLLOW_WAIT_MS) -> AIOKafkaConsumer:
         consumer = clients.consumer(
