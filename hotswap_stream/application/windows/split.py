@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 
 from msgspec import Struct
 
+from hotswap_stream.application.descriptions.text import printable, shortened
 from hotswap_stream.application.windows.view import WindowFolds
 
 SPLIT_NAMED_MAX = 3
@@ -45,7 +46,7 @@ def split_series(folds: WindowFolds, homes: Homes) -> SplitSeries:
         count=len(split),
         of=len(places),
         examples=tuple(
-            f"{key.decode(errors='backslashreplace')} in {', '.join(map(str, found))}"
+            f"{printable(shortened(key.decode(errors='backslashreplace')))} in {', '.join(map(str, found))}"
             for key, found in split[:SPLIT_NAMED_MAX]
         ),
     )
