@@ -93,7 +93,11 @@ def _shown(value: Any) -> str:
         return ", ".join(f"{key}={_shown(item)}" for key, item in value.items())
     if isinstance(value, tuple | list):
         return ", ".join(_shown(item) for item in value)
-    return str(value)
+    if (text := str(value)).isprintable():
+        return text
+    from hotswap_stream.application.descriptions.text import printable
+
+    return "\n".join(map(printable, text.replace("\t", " ").split("\n")))  # others wrote it: a terminal obeys nothing
 
 
 def refuse(refusal: "Refusal", *, as_json: bool = False) -> typer.Exit:

@@ -15,7 +15,7 @@ from hotswap_stream.application.registry.queries import ModelSummary
 from hotswap_stream.cli.fleet import print_fleet
 from hotswap_stream.cli.registry.models import print_models
 from hotswap_stream.cli.terminal.forms import printing_as
-from hotswap_stream.cli.terminal.printing import print_facts
+from hotswap_stream.cli.terminal.printing import print_facts, print_table
 from hotswap_stream.cli.terminal.tables import Column, table_lines, wrapped
 
 LONG_NAME = "payments-fraud-detector-of-europe-2026"
@@ -147,3 +147,12 @@ def test_a_number_stays_with_its_unit() -> None:
     assert wrapped("above 5 %", 7) == ["above", "5 %"]
     assert wrapped("below 600 s for 1,000 seconds", 9) == ["below", "600 s for", "1,000", "seconds"]
     assert Column("raised when", ("above 1,234.5 ms",)).least == len("1,234.5 ms")
+
+
+def test_a_terminal_obeys_nothing_that_others_wrote(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "key\x1b[2J\r\x07\tend\nline"
+    print_table(("key", "more"), [(hostile, [hostile])])
+    print_facts({"key": hostile})
+    printed = capsys.readouterr().out
+    assert printed.count("line") == 3
+    assert all(line.isprintable() for line in printed.split("\n"))
