@@ -7,10 +7,9 @@ from msgspec.structs import replace
 from hotswap_events.inference import ErrorCode, InferRequest
 from hotswap_stream.application.inference.extensions import refused_parameter
 from hotswap_stream.workers.inference.requests.headers import RequestHeaders, WrongHeaderError, read_headers
-from hotswap_stream.workers.inference.requests.number_lists import packed_at_once
+from hotswap_stream.workers.inference.requests.json_bodies import decode_json
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 
-_json = msgspec.json.Decoder(InferRequest)
 _msgpack = msgspec.msgpack.Decoder(InferRequest)
 _json_id = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -61,13 +60,13 @@ def read_request(
     except WrongHeaderError as error:
         return Unreadable(record, error.code, str(error))
     try:
-        body = (_msgpack if raw else _json).decode(value)
+        body = _msgpack.decode(value) if raw else decode_json(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         request_id = None if raw else _id_of(value)
         return Unreadable(record, "request-unreadable", f"not an inference request: {error}", request_id, headers)
     if body.parameters and (wrong := refused_parameter(body.parameters)):
         return Unreadable(record, "wrong-input", wrong, body.id, headers)
-    return Request(record, body if raw else packed_at_once(body), raw, headers)
+    return Request(record, body, raw, headers)
 
 
 def _id_of(value: bytes) -> str | None:
