@@ -12,8 +12,9 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
-from tests.support.kafka.run_broker import RunBroker
+from tests.support.kafka.run_broker import Preparation, RunBroker
 from tests.support.processes.forking import Forking
 
 TIERS_WITH_A_BROKER = frozenset({"integration", "fault"})
@@ -28,6 +29,7 @@ sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 _BROKER = pytest.StashKey[RunBroker]()
 _FORKING = pytest.StashKey[Forking]()
+_PREPARATION = pytest.StashKey[Preparation]()
 
 # Examples are bounded, and single examples are not timed on a busy machine.
 settings.register_profile(
@@ -41,6 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_BROKER] = RunBroker()
     config.stash[_FORKING] = Forking()
     config.stash[_FORKING].install()
+    if getattr(config.option, "numprocesses", None):
+        config.stash[_PREPARATION] = Preparation()
     # By default each error comes with the local variables of all its frames, which takes seconds to lay out.
     renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
@@ -77,6 +81,13 @@ class _Shares(LoadFileScheduling):  # type: ignore[misc]
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Shares | None:
     return _Shares(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: WorkerController) -> None:
+    """Have tests begun when brokers start quickly: by then, processes have imported and collected for seconds."""
+    if (preparation := node.config.stash.get(_PREPARATION, None)) is not None:
+        preparation.wait()
 
 
 def pytest_collection_finish() -> None:

@@ -17,6 +17,7 @@ class Cause(Enum):
     PORT_TAKEN = "port taken"
     DISK_FULL = "disk full"
     DISK_FAILED = "disk failed"
+    SETTING_WRONG = "setting wrong"
     UNKNOWN = "unknown"
 
 
@@ -31,6 +32,7 @@ _SIGNS = (
     # The last two: a quota, and a limit on the size of a file; neither shows in the free space of the disk.
     (Cause.DISK_FULL, ("No space left on device", "Disk quota exceeded", "File too large")),
     (Cause.DISK_FAILED, ("because all log dirs in", "Input/output error", "Read-only file system")),
+    (Cause.SETTING_WRONG, ("common.config.ConfigException: ",)),
 )
 
 

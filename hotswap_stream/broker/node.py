@@ -178,6 +178,9 @@ class KafkaNode:
             return BrokerStartError(f"the disk of {self._folder.path} cannot be read or written", tail)
         exit_code = self._process.returncode if self._process is not None else 0
         how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
+        if cause is Cause.SETTING_WRONG:
+            # Not one that died: another start, with caches built anew, would end as this one did.
+            return BrokerStartError(f"node {self.node_id} of the broker {how}, because of a setting", tail)
         return NodeDiedError(f"node {self.node_id} of the broker {how}", tail, exit_code)
 
     def _signal(self, number: signal.Signals) -> None:

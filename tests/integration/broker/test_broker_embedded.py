@@ -172,8 +172,11 @@ async def test_too_little_disk_is_said_before_the_start() -> None:
 
 
 async def test_a_broker_that_cannot_start_shows_its_log() -> None:
-    broker = EmbeddedKafka(kafka_options={"log.segment.bytes": "none"})
-    with pytest.raises(BrokerStartError, match="ended with exit code 1") as caught:
+    events: list[BrokerProgress] = []
+    broker = EmbeddedKafka(kafka_options={"log.segment.bytes": "none"}, on_progress=events.append)
+    with pytest.raises(BrokerStartError, match="ended with exit code 1, because of a setting") as caught:
         await broker.start()
     assert "Invalid value none for configuration log.segment.bytes" in caught.value.log_tail
+    # It was not tried again, and the cache that all brokers of this machine start from is left alone.
+    assert "retry" not in [event.stage for event in events]
     assert broker.nodes == ()

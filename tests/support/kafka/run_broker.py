@@ -9,12 +9,14 @@ import os
 import shutil
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psutil
 
-from hotswap_stream.broker import EmbeddedKafka
+from hotswap_stream.broker import BrokerError, EmbeddedKafka
 
 MEMORY = Path("/dev/shm")
 FREE_BYTES_MIN = 4 * 1024**3
@@ -50,6 +52,27 @@ class RunBroker:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+class Preparation:
+    """Fills this machine's caches of brokers, in a thread, while other processes still collect their tests.
+
+    Otherwise, what makes starts quick is made beside the tests at the lowest priority: hardly ever, and begun anew
+    beside each broker that ends before it is done.
+    """
+
+    def __init__(self) -> None:
+        self._thread = Thread(target=self._run, name="broker-preparation", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Return when it is done, well or not."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        # Whatever is wrong, each test that needs a broker says it.
+        with suppress(BrokerError, OSError):
+            asyncio.run(EmbeddedKafka().prepare())
 
 
 def _folder_in_memory() -> Path | None:

@@ -28,6 +28,7 @@ def test_tail_of_a_broker_that_wrote_nothing_is_empty(tmp_path: Path) -> None:
     [
         ("Socket server failed to bind to 127.0.0.1:9092: Address already in use.", Cause.PORT_TAKEN),
         ("java.io.IOException: No space left on device", Cause.DISK_FULL),
+        ("org.apache.kafka.common.config.ConfigException: Invalid value x for configuration y", Cause.SETTING_WRONG),
         ("Invalid value x for configuration y", Cause.UNKNOWN),
         ("", Cause.UNKNOWN),
     ],
