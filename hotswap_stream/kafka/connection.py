@@ -10,6 +10,10 @@ from hotswap_stream.kafka.security.tls import TlsFiles, librdkafka_tls, tls_cont
 from hotswap_stream.kafka.security.tokens import AiokafkaTokens, TokenSource
 from hotswap_stream.kafka_settings import SaslMechanism, SecurityProtocol
 
+RECONNECT_MS_MAX = 1_000
+"""A broker that is back is found so soon. librdkafka would double its pauses up to ten seconds, also for a broker that
+was away for six."""
+
 
 class KafkaConnection(Struct, frozen=True, kw_only=True):
     """Bootstrap servers and security. `repr` leaves the password out."""
@@ -54,6 +58,7 @@ class KafkaConnection(Struct, frozen=True, kw_only=True):
         options: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol.lower(),
+            "reconnect.backoff.max.ms": RECONNECT_MS_MAX,
         }
         if self.security_protocol in ("SSL", "SASL_SSL"):
             options |= librdkafka_tls(self.tls)

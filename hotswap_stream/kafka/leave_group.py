@@ -4,6 +4,7 @@ Kafka's clients do not leave for a member with a `group.instance.id`: its partit
 The protocol allows it since version 3 of LeaveGroup (KIP-345), so we send that ourselves.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int16, Int32, Schema, String
 
 _log = structlog.get_logger(__name__)
+
+AGAIN_SECONDS = 0.25
 
 
 class _LeaveGroupResponse(Response):  # type: ignore[misc]  # aiokafka is not typed
@@ -53,24 +56,42 @@ class _LeaveGroup(Request[_LeaveGroupStruct]):  # type: ignore[misc]
 
 
 async def leave_group(client_options: Mapping[str, Any], group: str, instance: str) -> None:
-    """Tell the coordinator that the member `instance` is gone. Best effort: failing that, its session ends."""
+    """Tell the coordinator that the member `instance` is gone. Best effort: failing that, its session ends.
+
+    A coordinator that is away is waited for while other brokers are there, since another one takes its place: give this
+    a limit of time.
+    """
     # An empty member id: whoever is the member of that name
-    await _leave(client_options, group, instance, lambda _client, _node: _nobody())
+    try:
+        while not await _leave(client_options, group, instance, lambda _client, _node: _nobody()):
+            await asyncio.sleep(AGAIN_SECONDS)
+    except KafkaError as error:
+        _log.warning("group_not_left", group=group, instance=instance, error=repr(error))
 
 
-async def put_out_of_group(client_options: Mapping[str, Any], group: str, instance: str) -> None:
-    """Tell the coordinator that the member that is `instance` now is gone. Best effort, as `leave_group`.
+async def put_out_of_group(client_options: Mapping[str, Any], group: str, instance: str) -> bool:
+    """Tell the coordinator that the member that is `instance` now is gone.
 
     One that was started again by that name meanwhile stays: it is another member. Members are told apart by the client
     id, which must be that of the instance.
+
+    Returns:
+        Whether a coordinator answered that knows the group. One that is away does not, and another takes its place in a
+        while.
     """
 
     async def member_of(client: AIOKafkaClient, node: int) -> str | None:
         response = await client.send(node, DescribeGroupsRequest([group]), group=ConnectionGroup.COORDINATION)
+        for code in (described[0] for described in response.groups if described[0]):
+            raise for_code(code)(f"group {group}")
         members = [member for described in response.groups for member in described[5] if member[1] == instance]
         return str(members[0][0]) if len(members) == 1 else None
 
-    await _leave(client_options, group, instance, member_of)
+    try:
+        return await _leave(client_options, group, instance, member_of)
+    except KafkaError as error:
+        _log.warning("group_not_left", group=group, instance=instance, error=repr(error))
+        return False
 
 
 async def leave_where_others_are(client_options: Mapping[str, Any], prefix: str, instance: str) -> list[str]:
@@ -90,24 +111,31 @@ async def leave_where_others_are(client_options: Mapping[str, Any], prefix: str,
     try:
         await client.bootstrap()
         for broker in client.cluster.brokers():
-            # A broker tells of those groups alone that it coordinates
-            listed = await client.send(broker.nodeId, ListGroupsRequest(), group=ConnectionGroup.COORDINATION)
-            for group in [str(group) for group, *_ in listed.groups if group.startswith(prefix)]:
-                # One at a time: aiokafka reads an answer about several by a form that ends too soon
-                request = DescribeGroupsRequest([group])
-                told = await client.send(broker.nodeId, request, group=ConnectionGroup.COORDINATION)
-                members = [(member, client_id) for each in told.groups for member, client_id, *_ in each[5]]
-                own = [str(member) for member, client_id in members if client_id == instance]
-                if len(own) != 1 or len(members) == 1:
-                    continue
-                leave = _LeaveGroup(group, instance, own[0])
-                response = await client.send(broker.nodeId, leave, group=ConnectionGroup.COORDINATION)
-                if not any([response.error_code, *(code for _, _, code in response.members)]):
-                    left.append(group)
+            try:
+                left += await _leave_at(client, broker.nodeId, prefix, instance)
+            except KafkaError as error:  # it is away itself, and the others may be there
+                _log.warning("group_not_left", group=f"{prefix}*", instance=instance, error=repr(error))
     except KafkaError as error:
         _log.warning("group_not_left", group=f"{prefix}*", instance=instance, error=repr(error))
     finally:
         await client.close()
+    return left
+
+
+async def _leave_at(client: AIOKafkaClient, node: int, prefix: str, instance: str) -> list[str]:
+    """Do that in the groups that one broker coordinates: it tells of no others. KafkaError."""
+    left = []
+    listed = await client.send(node, ListGroupsRequest(), group=ConnectionGroup.COORDINATION)
+    for group in [str(group) for group, *_ in listed.groups if group.startswith(prefix)]:
+        # One at a time: aiokafka reads an answer about several by a form that ends too soon
+        told = await client.send(node, DescribeGroupsRequest([group]), group=ConnectionGroup.COORDINATION)
+        members = [(member, client_id) for each in told.groups for member, client_id, *_ in each[5]]
+        own = [str(member) for member, client_id in members if client_id == instance]
+        if len(own) != 1 or len(members) == 1:
+            continue
+        response = await client.send(node, _LeaveGroup(group, instance, own[0]), group=ConnectionGroup.COORDINATION)
+        if not any([response.error_code, *(code for _, _, code in response.members)]):
+            left.append(group)
     return left
 
 
@@ -120,20 +148,26 @@ async def _leave(
     group: str,
     instance: str,
     member_of: Callable[[AIOKafkaClient, int], Awaitable[str | None]],
-) -> None:
+) -> bool:
+    """Return whether a coordinator answered that knows the group. KafkaError where no broker can be reached."""
     client = AIOKafkaClient(**client_options)
     try:
         await client.bootstrap()
-        node = await client.coordinator_lookup(CoordinationType.GROUP, group)
-        member_id = await member_of(client, node)
-        if member_id is None:
-            return
-        response = await client.send(node, _LeaveGroup(group, instance, member_id), group=ConnectionGroup.COORDINATION)
-        codes = [response.error_code, *(code for _, _, code in response.members)]
-        errors = [for_code(code).__name__ for code in codes if code]
+        try:
+            node = await client.coordinator_lookup(CoordinationType.GROUP, group)
+            member_id = await member_of(client, node)
+            if member_id is None:
+                return True
+            leaving = _LeaveGroup(group, instance, member_id)
+            response = await client.send(node, leaving, group=ConnectionGroup.COORDINATION)
+            if response.error_code:
+                raise for_code(response.error_code)(f"group {group}")
+        except KafkaError as error:
+            _log.info("group_not_left_yet", group=group, instance=instance, error=repr(error))
+            return not error.retriable
+        errors = [for_code(code).__name__ for _, _, code in response.members if code]
         if errors:
             _log.info("group_not_left", group=group, instance=instance, errors=errors)
-    except KafkaError as error:
-        _log.warning("group_not_left", group=group, instance=instance, error=repr(error))
+        return True
     finally:
         await client.close()

@@ -14,8 +14,8 @@ from aiokafka.partitioner import murmur2
 
 from hotswap_stream.kafka.sessions import open_admin
 
-ASKED_TIMES_MAX = 3
-PAUSE_SECONDS = 0.5
+ASKED_TIMES_MAX = 8
+PAUSE_SECONDS = 0.2
 
 
 async def described_partitions(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, list[dict[str, Any]]]:
@@ -32,7 +32,7 @@ async def described_partitions(admin: AIOKafkaAdminClient, topics: Collection[st
 
 
 async def _described(admin: AIOKafkaAdminClient, topics: list[str]) -> list[dict[str, Any]]:
-    """Ask again where the connection to a busy broker was not made in time: the client gives up after one try."""
+    """Ask again where no connection to a broker was made, busy or away: the client asks any, and gives up after one."""
     for _again in range(ASKED_TIMES_MAX - 1):
         try:
             return list(await admin.describe_topics(topics))

@@ -37,7 +37,7 @@ async def run(seed: int, plan: Plan, home: Path) -> Verdict:
             topic_prefix="torture",
             home=home,
             request_partitions=plan.partitions,
-            graphs_exported=False,
+            log_format="json",
         )
         cluster = Cluster(kafka, Topics(settings.topic_prefix).registry)
         return await Torture(settings, plan, steps, seed, cluster=cluster, say=_say).run()
@@ -89,6 +89,10 @@ def _summary(verdict: Verdict, seconds: float) -> str:
         f"faults: {', '.join(f'{count} {kind}' for kind, count in verdict.faults.items())}",
         f"longest gap between answers {verdict.longest_gap_ms} ms, in one partition "
         f"{verdict.longest_partition_gap_ms} ms; answers took {verdict.answer_ms} ms",
+        "longest gaps in a partition, and what they were made of (docs/explanation/torture.md):",
+        *(f"  {gap.line()}" for gap in verdict.partition_gaps),
+        "longest gaps anywhere:",
+        *(f"  {gap.line()}" for gap in verdict.gaps),
         *(f"{count} times {kind}" for kind, count in verdict.problems.items()),
         *verdict.examples,
     ]

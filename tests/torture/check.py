@@ -21,6 +21,7 @@ from hotswap_events.topics import Topics
 from hotswap_stream.application.log.port import LogRecord
 from tests.torture.facts import RunFacts
 from tests.torture.findings import Findings
+from tests.torture.gaps import Gap, longest_gaps
 from tests.torture.judge import AnswerRecord, PartitionJudge, RequestTable
 from tests.torture.request_kinds import GOOD, HOSTILE, KINDS, MODEL, NotOurRequestError, read
 from tests.torture.topic_reading import TopicReader, TopicUnreadableError, headers_of
@@ -50,6 +51,10 @@ class Verdict(Struct, kw_only=True):
     """Between two valid answers, whatever their partitions."""
     longest_partition_gap_ms: int = 0
     """Between two valid answers in one partition."""
+    partition_gaps: list[Gap] = []
+    """The longest of them, each of another time, and what they were made of."""
+    gaps: list[Gap] = []
+    """The longest without an answer in any partition."""
     answer_ms: dict[str, int] = {}
     """From the request's record to its answer's."""
     answer_ms_by_tenth: list[dict[str, int]] = []
@@ -101,6 +106,7 @@ def judge_topics(bootstrap_servers: str, prefix: str, run: RunFacts | None = Non
     verdict.answer_ms = _percentiles(np.concatenate(latencies))
     verdict.answer_ms_by_tenth = by_tenth(np.concatenate(asked), np.concatenate(latencies))
     if run is not None:
+        verdict.partition_gaps, verdict.gaps = longest_gaps(run, answered)
         _compare(run, sent, findings)
         verdict.faults = dict(sorted(Counter(fault.kind for fault in run.faults).items()))
     verdict.problems, verdict.examples = findings.counts, findings.examples

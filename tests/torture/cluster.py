@@ -28,6 +28,8 @@ class Cluster:
     """Faults of brokers."""
 
     def __init__(self, kafka: EmbeddedKafka, registry_topic: str) -> None:
+        self.down: set[int] = set()
+        """Ids of the nodes that do not run."""
         self._kafka = kafka
         self._registry = registry_topic
         self._admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers, "log_level": LOG_LEVEL})
@@ -39,6 +41,7 @@ class Cluster:
         if fault.kind == "registry-leader":
             place = await asyncio.to_thread(self._leader_of_registry)
         node = self._kafka.nodes[place]
+        self.down.add(node.node_id)
         if fault.kind == "disk-full":
             if not await fill(node):
                 raise DiskNotHeededError(f"node {place} could write nothing for {END_SECONDS_MAX:g} s and went on")
@@ -46,6 +49,7 @@ class Cluster:
             await (node.kill() if fault.kind == "broker-kill" else node.stop())
         await asyncio.sleep(fault.seconds)
         await node.start()
+        self.down.discard(node.node_id)
         await self.wait_in_sync()
 
     async def wait_in_sync(self) -> None:

@@ -13,6 +13,22 @@ class Fault(Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Said(Struct, frozen=True, kw_only=True):
+    """What a worker wrote into its log. `partitions`: those that it answers from here on; None: it has just started."""
+
+    at_s: float
+    worker: str
+    partitions: tuple[int, ...] | None = None
+
+
+class Blocked(Struct, frozen=True, kw_only=True):
+    """Partitions whose requests or answers no broker took: without a leader, or with a copy in sync that was down."""
+
+    from_s: float
+    until_s: float
+    partitions: tuple[int, ...]
+
+
 class RunFacts(Struct, kw_only=True):
     """The account of one run."""
 
@@ -24,6 +40,10 @@ class RunFacts(Struct, kw_only=True):
     faults: list[Fault] = []
     seconds: float = 0.0
     """From the first answers to the last."""
+    began_ms: int = 0
+    """When the first answers were there, in ms since 1970."""
+    said: list[Said] = []
+    blocked: list[Blocked] = []
     commands: dict[str, int] = {}
     """What the operator asked for, as `<kind> <status>` → how often."""
     unplanned_worker_ends: int = 0

@@ -20,11 +20,13 @@ from tests.torture.answer_watch import AnswerWatch
 from tests.torture.check import Verdict
 from tests.torture.cluster import Cluster
 from tests.torture.facts import Fault, RunFacts
+from tests.torture.leaders import LeaderWatch
 from tests.torture.plan import BrokerFault, GrowthFault, Plan, Schedule, ServantFault, Swap, WorkerFault, worker_names
 from tests.torture.request_kinds import MODEL
 from tests.torture.request_load import RequestLoad
 from tests.torture.servants import Servants
 from tests.torture.swapping import WENT_WRONG, Operator
+from tests.torture.worker_words import said_by_workers
 from tests.torture.workers import Workers
 
 FIRST_ANSWERS_SECONDS_MAX = 90.0
@@ -65,6 +67,11 @@ class Torture:
             plan.partitions,
             bootstrap.answer_tags(settings).of(MODEL),
         )
+        self._leaders = None
+        if cluster is not None:
+            self._leaders = LeaderWatch(
+                servers, (topics.requests(MODEL), topics.responses(MODEL)), down=lambda: cluster.down, now_s=self._now
+            )
         self._workers = Workers(settings, settings.home / "logs")
         self._operator = Operator(settings)
         wanted = plan.agents_kills + plan.api_kills
@@ -89,7 +96,9 @@ class Torture:
             if not await self._wait_for_answers([1] * self._plan.partitions, FIRST_ANSWERS_SECONDS_MAX):
                 raise NothingAnsweredError(f"the workers answer nothing; their logs are in {self._settings.home}")
             self._load.begin()
-            self._started = time.monotonic()
+            self._started, self.facts.began_ms = time.monotonic(), int(time.time() * 1_000)
+            if self._leaders is not None:
+                stack.enter_context(self._leaders)
             self._say("all partitions answer; faults begin")
             await self._do_all()
             self.facts.sent = await self._load.finish()
@@ -103,6 +112,8 @@ class Torture:
             await self._workers.close()
             self._say("workers have ended")
         facts = self.facts
+        facts.said = said_by_workers(self._settings.home / "logs", facts.began_ms)
+        facts.blocked = [] if self._leaders is None else self._leaders.blocked
         facts.commands = dict(self._operator.outcomes)
         facts.unplanned_worker_ends = self._workers.unplanned_ends
         facts.unplanned_servant_ends = 0 if self._servants is None else self._servants.unplanned_ends

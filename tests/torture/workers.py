@@ -16,6 +16,7 @@ from tests.torture.request_kinds import MODEL
 _PID_SECONDS_MAX = 30.0
 _POLL_SECONDS = 0.02
 _STOP_SECONDS_MAX = 15.0
+_BACKOFF_SECONDS_MAX = 0.5
 
 
 class WorkerGoneError(RuntimeError):
@@ -57,6 +58,8 @@ class Workers:
             env=self._env,
             log_file=self._log_folder / f"{name}.log",
             stop_seconds_max=_STOP_SECONDS_MAX,
+            # These pauses are for what crashes in a loop, and here it is we who kill one worker several times a minute.
+            backoff_seconds_max=_BACKOFF_SECONDS_MAX,
         )
         supervisor = self._supervisors[name] = Supervisor([spec])
         await supervisor.start()

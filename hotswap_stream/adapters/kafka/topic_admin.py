@@ -1,6 +1,7 @@
 """Topics of the cluster: created with the settings that promises rest on, and checked against them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, for_code
+from aiokafka.errors import KafkaError, NodeNotReadyError, TopicAuthorizationFailedError, for_code
 
 from hotswap_events.topics import TopicSpec
 from hotswap_stream.application.topics.check import (
@@ -35,6 +36,7 @@ _TOPIC_ALREADY_EXISTS = 36
 _OF_THE_TOPIC = 1
 """Where a setting comes from, in Kafka's numbers."""
 _POLL_SECONDS = 0.05
+_AGAIN_SECONDS = 0.2
 
 
 async def ensure_topics(connection: KafkaConnection, specs: Sequence[TopicSpec], *, check: bool = True) -> None:
@@ -53,6 +55,18 @@ async def ensure_topics(connection: KafkaConnection, specs: Sequence[TopicSpec],
         ConfigurationError: An existing topic has another partition count and cannot be used with it.
         LogUnavailableError: The cluster cannot be reached, or does not get ready in time.
     """
+    give_up_s = time.monotonic() + READY_SECONDS_MAX
+    while True:
+        try:
+            return await _ensure(connection, specs, check=check)
+        except LogUnavailableError as error:
+            # One broker of several is away. The client asks any, and would end whoever starts in that moment.
+            if not isinstance(error.__cause__, NodeNotReadyError) or time.monotonic() > give_up_s:
+                raise
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _ensure(connection: KafkaConnection, specs: Sequence[TopicSpec], *, check: bool) -> None:
     async with admin_client(connection) as admin:
         existing = await described_partitions(admin, [spec.name for spec in specs])
         # Asked first, so that whoever may not create topics can use those that are there.

@@ -13,7 +13,8 @@ from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
 from hotswap_stream.adapters.models.improvable import ImprovableModel
 
 WAITING_MAX = 32
-CLOSE_SECONDS_MAX = 5.0
+CLOSE_SECONDS_MAX = 1.0
+"""What runs mostly waits for a process that ends with this one: a compiler, a trial."""
 
 log = structlog.get_logger(__name__)
 

@@ -1,19 +1,21 @@
 """`worker` and `agents`: the processes that answer requests and that publish states."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from hotswap_stream.cli.terminal.running import fail_with, prepared_settings, run
-from hotswap_stream.cli.terminal.signals import EndWithInput, stop_on_signals
+from hotswap_stream.cli.terminal.signals import EndWithInput, end_at_once, stop_on_signals
 
 if TYPE_CHECKING:
     import asyncio
 
     from hotswap_stream.settings import Settings
+
+_Result = TypeVar("_Result")
 
 WISH_POLL_SECONDS = 0.2
 DRAIN_SECONDS_MAX = 60.0
@@ -67,11 +69,22 @@ def worker(
 
         stop, called = stop_on_signals(with_input=end_with_input), name or _default_name()
         sys.setswitchinterval(SWITCH_SECONDS)
+        pulse, shown = Pulse(settings.home, "worker", called), AsyncExitStack()
+        stopping = asyncio.create_task(_wished(stop, lambda: pulse.asked_to_end))
+
+        async def unless_told(work: "Coroutine[Any, Any, _Result]") -> "_Result":
+            """Return its result. Where the end is wished before, the process ends: nothing is answered yet."""
+            task = asyncio.create_task(work)
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                pulse.stop()
+                end_at_once()
+            return await task
+
         with lasting():
             # First of all: others answer while this one reads the log and loads its models.
-            await bootstrap.put_out_former_self(settings, called)
-            started = await bootstrap.build_worker(settings, called, frozenset(model) if model else None)
-        pulse, shown = Pulse(settings.home, "worker", called), AsyncExitStack()
+            await unless_told(bootstrap.put_out_former_self(settings, called))
+            started = await unless_told(bootstrap.build_worker(settings, called, frozenset(model) if model else None))
         shown.enter_context(tracing_to(settings.otlp_url, "worker"))
         try:
             # Before the start, so that a probe is answered while the log is read and models are loaded.
@@ -80,21 +93,22 @@ def worker(
                     settings, "worker", called, families=started.families, live=started.stuck, ready=started.unready
                 )
             )
-            await started.start()
+            await unless_told(started.start())
             let_last()
             running = asyncio.create_task(started.run(pulse.beat, on_trouble=pulse.trouble, on_advice=pulse.advise))
-            stopping = asyncio.create_task(_wished(stop, lambda: pulse.asked_to_end))
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 running.result()
             running.cancel()
-            stopping.cancel()
         finally:
+            stopping.cancel()
             try:
                 await started.stop()
                 await shown.aclose()
             finally:
                 pulse.stop()
+        # A thread may be importing torch, for seconds, and nobody needs that any more.
+        end_at_once()
 
     run(main, quiet=False)
 

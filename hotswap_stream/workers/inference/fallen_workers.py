@@ -24,7 +24,7 @@ REMEMBERED_MAX = 10_000
 
 
 class FallenWorkers:
-    """Put the dead of all models served here out of their groups, each once."""
+    """Put the dead of all models served here out of their groups, each until its group was told once."""
 
     def __init__(
         self,
@@ -40,6 +40,8 @@ class FallenWorkers:
         self._model_names = model_names
         self._put_out: dict[tuple[str, str], float] = {}
         """Model and worker → when its last word was appended."""
+        self._not_put_out: set[tuple[str, str]] = set()
+        """Those of them whose group could not be told yet."""
 
     def has(self, model_name: str, worker: str) -> bool:
         """Return whether a worker of the model is taken for dead now, or has said goodbye. For any thread."""
@@ -60,17 +62,27 @@ class FallenWorkers:
                 fallen = self._fleet.fallen(model_name)
                 for back in [place for place in self._put_out if place[0] == model_name and place[1] not in fallen]:
                     del self._put_out[back]
+                    self._not_put_out.discard(back)
                 for worker, appended_s in fallen.items():
                     if self._put_out.get((model_name, worker)) != appended_s:
-                        await self._put(model_name, worker, appended_s)
+                        self._note(model_name, worker, appended_s)
+                    if (model_name, worker) in self._not_put_out:
+                        await self._put(model_name, worker)
 
-    async def _put(self, model_name: str, worker: str, appended_s: float) -> None:
+    def _note(self, model_name: str, worker: str, appended_s: float) -> None:
         if len(self._put_out) >= REMEMBERED_MAX:
             self._put_out.clear()
+            self._not_put_out.clear()
         self._put_out[model_name, worker] = appended_s
+        self._not_put_out.add((model_name, worker))
         _log.warning("worker_fallen", worker=worker, model_name=model_name)
+
+    async def _put(self, model_name: str, worker: str) -> None:
+        """Tell the group; again where its coordinator is away, too, since the next one begins all sessions anew."""
+        group = self._topics.workers_group(model_name)
         try:
             async with asyncio.timeout(PUT_OUT_SECONDS_MAX):
-                await put_out_of_group(self._client_options, self._topics.workers_group(model_name), worker)
-        except TimeoutError:  # then its session ends
+                if await put_out_of_group(self._client_options, group, worker):
+                    self._not_put_out.discard((model_name, worker))
+        except TimeoutError:
             _log.warning("fallen_worker_not_put_out", worker=worker, model_name=model_name)

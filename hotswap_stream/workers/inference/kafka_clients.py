@@ -14,8 +14,12 @@ HEARTBEAT_MS = 500
 METADATA_MS = 5_000
 """New partitions are seen so soon, at the latest."""
 FETCH_BYTES_MAX = 50 * 1024**2
+PARTITION_FETCH_BYTES_MAX = 128 * 1024
+"""Of one partition in each answer of a broker, though a batch that is larger comes whole. What was fetched is answered
+in the order in which it came. So where many requests wait, as after a worker died, this is what the partitions take
+turns by: by megabytes, the last of them would wait until all others had been answered to their ends."""
 PREFETCH_KILOBYTES_MAX = 32 * 1024
-"""Requests of one partition read ahead; a partition that has as many is not fetched from until some are answered."""
+"""Requests read ahead; with as many, no more are fetched until some are answered."""
 
 
 BULK_LINGER_MS = 1.0
@@ -61,7 +65,7 @@ def request_consumer(
             # A partition whose prefetch is full is looked at again after this long, not after the default second
             "fetch.queue.backoff.ms": 5,
             "queued.max.messages.kbytes": max(PREFETCH_KILOBYTES_MAX, 2 * limits.request_bytes_max // 1024),
-            "fetch.message.max.bytes": max(1024**2, limits.request_bytes_max),
+            "fetch.message.max.bytes": PARTITION_FETCH_BYTES_MAX,
             "fetch.max.bytes": max(FETCH_BYTES_MAX, 4 * limits.request_bytes_max),
             "receive.message.max.bytes": 2 * max(FETCH_BYTES_MAX, 4 * limits.request_bytes_max),
             "error_cb": on_error,

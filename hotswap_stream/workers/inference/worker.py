@@ -195,9 +195,8 @@ class InferenceWorker:
             await asyncio.to_thread(served.shadows.stop)
             await served.slots.stop()
         self._loader.close()
-        await self._observations.stop()
-        await self._fallen.stop()
-        await self._fleet.stop()
+        # At the same time: each has its limit for brokers that are away, and the end has one, too.
+        await asyncio.gather(self._observations.stop(), self._fallen.stop(), self._fleet.stop())
         await self._registry.stop()
         await self._stall_watch.stop()
 

@@ -1,9 +1,14 @@
 """Whom a worker takes for dead: by the broker's clock, and only while the brokers took its own words."""
 
+import asyncio
+
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from hotswap_events.fleet import FleetRecord
+from hotswap_events.topics import Topics
+from hotswap_stream.workers.inference.fallen_workers import FallenWorkers
 from hotswap_stream.workers.inference.fleet import FALLEN_SECONDS, Fleet
 
 MODEL = "m"
@@ -60,3 +65,20 @@ def test_who_said_goodbye_is_gone_and_who_is_not_heard_may_only_be_unknown() -> 
     fleet._read(f"other/{MODEL}".encode(), None, 2)
     assert fleet.gone(MODEL, "other")
     assert not heard([("third", 0.5)]).gone(MODEL, "other"), "my own words do not come back: I know nothing"
+
+
+async def test_a_group_whose_coordinator_is_away_is_told_again(unused_tcp_port: int) -> None:
+    fleet = heard([("me", 0), ("other", 0.5), ("me", 1), ("me", 4)])
+    options = {"bootstrap_servers": f"127.0.0.1:{unused_tcp_port}"}
+    fallen = FallenWorkers(options, Topics("nobody"), fleet, lambda: [MODEL])
+    with capture_logs() as logs:
+        fallen.start()
+        try:
+            async with asyncio.timeout(60):
+                while [entry["event"] for entry in logs].count("group_not_left") < 3:
+                    fleet._echo_s = asyncio.get_running_loop().time()  # as long as this lasts, I am heard
+                    await asyncio.sleep(0.05)
+        finally:
+            await fallen.stop()
+    assert [entry["worker"] for entry in logs if entry["event"] == "worker_fallen"] == ["other"]
+    assert fallen.has(MODEL, "other")

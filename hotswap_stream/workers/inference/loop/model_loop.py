@@ -18,9 +18,10 @@ _log = structlog.get_logger(__name__)
 RESTART_SECONDS = 0.5
 RESTART_SECONDS_MAX = 5.0
 """The longest pause after lives that ended with nothing answered; each is twice as long as the one before."""
-LEAVE_SECONDS_MAX = 5.0
 HAND_OVER_SECONDS_MAX = 5.0
 """How long a worker that ends waits for others to be given its partitions."""
+END_SECONDS_MAX = 6.0
+"""How long the handing over and the leaving of the group may take together."""
 
 
 class ModelLoop:
@@ -34,6 +35,7 @@ class ModelLoop:
         self._parts = parts
         self._stopping = threading.Event()
         self._leaving = threading.Event()
+        self._left_until_s = 0.0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"loop-{parts.model_name}")
 
     def request_stop(self) -> None:
@@ -41,8 +43,10 @@ class ModelLoop:
 
         The partitions are answered until others have them, but for no longer than `HAND_OVER_SECONDS_MAX`.
         """
+        loop = asyncio.get_running_loop()
         self._leaving.set()
-        asyncio.get_running_loop().call_later(HAND_OVER_SECONDS_MAX, self._stopping.set)
+        self._left_until_s = loop.time() + END_SECONDS_MAX
+        loop.call_later(HAND_OVER_SECONDS_MAX, self._stopping.set)
 
     async def run(self) -> None:
         """Answer until `request_stop`. A life that ends by an error is followed by another one, whatever it was."""
@@ -64,7 +68,7 @@ class ModelLoop:
                     await self._pause(pause_s)
             # A static member that only goes quiet keeps its partitions until its session ends.
             with suppress(TimeoutError):
-                async with asyncio.timeout(LEAVE_SECONDS_MAX):
+                async with asyncio.timeout_at(self._left_until_s):
                     await leave_group(self._parts.config.client_options, self._parts.group, self._parts.config.worker)
             self._parts.host.on_partitions(())
         finally:
