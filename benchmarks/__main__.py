@@ -29,6 +29,7 @@ BENCHMARKS = (
     "http_predict",
     "request_latency",
     "latency_under_load",
+    "slowest_answer",
     "ffnn_stream",
     "scorer_cpu",
     "loop_steps",

@@ -109,7 +109,7 @@ class _Versions:
         return stream.active_offset
 
 
-async def _capacity(rounds: WorkerRounds) -> float:
+async def capacity(rounds: WorkerRounds) -> float:
     """Return the answers per second at full load."""
     count = 2 * FIRST_REQUESTS
     while True:
@@ -127,7 +127,7 @@ async def _measure(
     async with served("swapped", architecture, arguments) as stage:
         rounds = WorkerRounds(stage)
         await rounds.settle(FIRST_REQUESTS)
-        rate = LOAD_SHARE * await _capacity(rounds)
+        rate = LOAD_SHARE * await capacity(rounds)
         async with bootstrap.open_registry(stage.settings, "benchmark") as registry:
             versions = _Versions(stage, registry)
             await versions.add()
@@ -181,7 +181,7 @@ async def _under_load(
                         reading_s.append(await asyncio.to_thread(_read_and_hash, str(path)))
                     await asyncio.sleep(max(0.0, until - time.monotonic()))
                 found["swapping" if swapping else "quiet"].append(_Turn(begin, time.time() * 1000))
-        await _until_quiet(rounds)
+        await until_quiet(rounds)
         lines = _lines_of(watch)
     seen = decoded_lines(lines)
     traffic = await asyncio.to_thread(Traffic, rounds.requests, rounds.answers, *starts)
@@ -196,7 +196,7 @@ def _read_and_hash(path: str) -> float:
     return time.perf_counter() - began
 
 
-async def _until_quiet(rounds: WorkerRounds) -> None:
+async def until_quiet(rounds: WorkerRounds) -> None:
     """Wait until no answer has come for a while: then all is answered."""
     before, ends = None, rounds.answers.ends()
     while ends != before:
