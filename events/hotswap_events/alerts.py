@@ -28,6 +28,7 @@ AlertMetric = Literal[
     "hit-rate",
     "agreement",
     "answers-per-second",
+    "split-series",
 ]
 AlertSeverity = Literal["warning", "critical"]
 AlertClearedCause = Literal["recovered", "rule-changed", "operator"]
@@ -56,7 +57,9 @@ class AlertRule(Struct, frozen=True, kw_only=True, gc=False):
     `silent-workers`: workers of the model that were not heard of for ten seconds, at most an hour, and did not say that
     they stop. `waiting-run`: for how many seconds the oldest training run that was asked for waits for a runner that
     takes it. `accuracy`, `hit-rate`: what `wrong-rate` and `miss-rate` leave of 1. `agreement`: share of the answers of
-    which a shadow gave the same. `answers-per-second`: requests answered well; 0 where nobody asks."""
+    which a shadow gave the same. `answers-per-second`: requests answered well; 0 where nobody asks.
+    `split-series`: series of a model that takes windows whose newest steps lie in several partitions, so that no window
+    of theirs fills; as far as the newest records show it."""
     above: float | UnsetType = UNSET
     """The alert is raised when the figure is above it. A rule has either this or `below`."""
     below: float | UnsetType = UNSET
@@ -64,11 +67,11 @@ class AlertRule(Struct, frozen=True, kw_only=True, gc=False):
     quantile: float = 0.95
     """Of the latency."""
     window_seconds: float = 60.0
-    """What lies further back does not count. `lag`, `standstill`, `silent-workers` and `waiting-run` are
-    looked at as they are."""
+    """What lies further back does not count. `lag`, `standstill`, `silent-workers`, `waiting-run` and
+    `split-series` are looked at as they are."""
     answers_min: int = 50
     """Fewer requests in the window say nothing, or fewer answers about which something came back; `lag`, `standstill`,
-    `silent-workers` and `waiting-run` need none."""
+    `silent-workers`, `waiting-run` and `split-series` need none."""
     for_seconds: float = 0.0
     """How long the figure must have been beyond the threshold before the alert is raised."""
     clear_seconds: float = 60.0
@@ -114,8 +117,8 @@ class AlertRaised(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     rule: AlertRule
     value: float
     count: int = 0
-    """Requests, answers, values, for `lag` and `standstill` partitions, for `silent-workers` workers, or for
-    `waiting-run` runs that the figure is made of."""
+    """Requests, answers, values, for `lag` and `standstill` partitions, for `silent-workers` workers, for
+    `waiting-run` runs, or for `split-series` series that the figure is made of."""
     figures: dict[str, float] = {}
     """Further figures: errors by code, the share of each version, the distance of each input."""
     model_version: str | None = None

@@ -5,8 +5,7 @@ never touches the rollouts, whose agent hears the same observations.
 """
 
 import asyncio
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,27 +16,27 @@ from hotswap_events.observation import Observation
 from hotswap_events.profile import ModelProfiled
 from hotswap_stream.agents.broker_clock import BrokerClock
 from hotswap_stream.agents.model_records import appended_at
+from hotswap_stream.application.alerts.asked import AskedTopics
 from hotswap_stream.application.alerts.figures import (
     Figure,
     Measured,
     Reference,
-    lag_figure,
     silent_figure,
-    standstill_figure,
     waiting_run_figure,
     window_figure,
 )
 from hotswap_stream.application.alerts.judge import RuleWatch, judge, kept_away, watched
-from hotswap_stream.application.alerts.window import DRIFT_METRICS, TOPIC_METRICS, AlertWindows
+from hotswap_stream.application.alerts.window import DRIFT_METRICS, METRICS_OF_TOPICS, AlertWindows
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.inference.fleet import FleetView
-from hotswap_stream.application.inference.lag import RequestLag, WaitingRequests
+from hotswap_stream.application.inference.lag import RequestLag
 from hotswap_stream.application.observations.feedback import JoinedFeedback
 from hotswap_stream.application.observations.sketch import readable_sketches
 from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.rollouts.analysis.entry import judged_of
 from hotswap_stream.application.topics.records import InboundRecord
+from hotswap_stream.application.windows.split import SplitView
 from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_ALERTS
 from hotswap_stream.domain.state.alerts import AlertsState
 from hotswap_stream.domain.state.model import ModelState
@@ -100,7 +99,8 @@ class _Watched:
 class AlertAgent:
     """Raises and clears the alerts of the models that this process owns.
 
-    `hear` gets each observation as it is read; `watch` runs beside. Without `lag` or `fleet` rules on them say nothing.
+    `hear` gets each observation as it is read; `watch` runs beside. Without `lag`, `fleet` or `split` rules on
+    them say nothing.
     """
 
     def __init__(
@@ -111,15 +111,13 @@ class AlertAgent:
         lag: RequestLag | None = None,
         lag_seconds: float = LAG_SECONDS,
         fleet: FleetView | None = None,
+        split: SplitView | None = None,
     ) -> None:
         self._registry = registry
         self._clock = clock
         self._broker_clock = BrokerClock()
-        self._lag, self._fleet = lag, fleet
-        self._lag_every = timedelta(seconds=lag_seconds)
-        self._waiting: Mapping[str, WaitingRequests] = {}
-        self._lag_asked: frozenset[str] = frozenset()
-        self._lag_next = clock.now()
+        self._fleet = fleet
+        self._topics = AskedTopics(lag, split, timedelta(seconds=lag_seconds), clock.now())
         self._models: dict[str, _Watched] = {}
         self._looked_at = clock.now()
         self._fresh_from = self._looked_at + BEHIND
@@ -192,7 +190,8 @@ class AlertAgent:
         for name in [name for name in self._models if name not in streams or not owns(name)]:
             del self._models[name]
         try:
-            await self._ask_lag(owned)
+            rules = {name: self._registry.state(name).alerts.effective_policy.rules for name in owned}
+            await self._topics.ask(rules, self._now())
         except HotswapError as error:
             _log.warning("alert_lag_unknown", cause=str(error))
         for name in owned:
@@ -214,7 +213,8 @@ class AlertAgent:
         if before - now > BEHIND:
             _log.warning("alerts_begin_anew", cause=f"the clock was set back by {(before - now).total_seconds():.0f} s")
             self._models.clear()
-            self._lag_next, self._fresh_from, self._blind_since = now, now + BEHIND, None
+            self._topics.begin_anew(now)
+            self._fresh_from, self._blind_since = now + BEHIND, None
         if now >= self._fresh_from:
             if self._blind_told:
                 _log.info("alerts_see_again")
@@ -238,10 +238,9 @@ class AlertAgent:
         now = self._now()
         now_s = now.timestamp()
         now_ms = round(now_s * 1000)
-        waiting = self._waiting.get(name)
         nothing_said = not state.alerts.raised and not state.alerts.snoozes
         nothing_said &= not any(rule.metric == "answers-per-second" for rule in rules)  # nothing is a figure of it
-        quiet = nothing_said and (waiting is None or not waiting.requests) and model.windows.quiet(now_ms)
+        quiet = nothing_said and self._topics.calm(name) and model.windows.quiet(now_ms)
         silent = self._silent(name) if any(rule.metric == "silent-workers" for rule in rules) else "nothing"
         run = waiting_run_figure(state, now)
         if quiet and not run.count and not (isinstance(silent, Measured) and silent.value):
@@ -254,8 +253,8 @@ class AlertAgent:
                 figures[rule.name] = silent
             elif rule.metric == "waiting-run":
                 figures[rule.name] = run
-            elif rule.metric in TOPIC_METRICS:
-                figures[rule.name] = _topic_figure(rule, state, waiting) if name in self._lag_asked else "too-little"
+            elif rule.metric in METRICS_OF_TOPICS:
+                figures[rule.name] = self._topics.figure(rule, name, state)
             elif fresh:
                 try:
                     figures[rule.name] = model.figure(rule, state, now_ms)
@@ -296,20 +295,6 @@ class AlertAgent:
             model.refused[command.command_id] = alerts
             _log.warning("alert_refused", model_name=command.model_name, status=result.status, refusal=result.refusal)
 
-    async def _ask_lag(self, owned: Iterable[str]) -> None:
-        now = self._now()
-        if self._lag is None or now < self._lag_next:
-            return
-        self._lag_next = now + self._lag_every
-        models: dict[str, float] = {}
-        for name in owned:
-            rules = self._registry.state(name).alerts.effective_policy.rules
-            if any(rule.metric in TOPIC_METRICS for rule in rules):
-                models[name] = min((rule.threshold for rule in rules if rule.metric == "lag"), default=math.inf)
-        self._lag_asked, self._waiting = frozenset(), {}
-        self._waiting = await self._lag.waiting(models) if models else {}
-        self._lag_asked = frozenset(models)
-
     def _watched(self, name: str, rules: tuple[AlertRule, ...]) -> _Watched | None:
         """Return what is kept of the model; begun anew when its rules changed."""
         model = self._models.get(name)
@@ -325,14 +310,6 @@ class AlertAgent:
         if name not in self._failed and len(self._failed) < MODELS_MAX:
             self._failed.add(name)
             _log.error("alerts_of_model_failed", model_name=name, cause=f"{type(error).__name__}: {error}")
-
-
-def _topic_figure(rule: AlertRule, state: ModelState, waiting: WaitingRequests | None) -> Figure:
-    if rule.metric == "lag":
-        return lag_figure(waiting)
-    if state.active_version is None or state.serving.disabled:
-        return "nothing"  # nobody is to answer, or by an error only
-    return standstill_figure(waiting)
 
 
 def _wanted(model: _Watched, state: ModelState, record: Observation) -> Iterable[str]:

@@ -37,6 +37,7 @@ from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.topics.access import KafkaAccess
 from hotswap_stream.application.topics.records import InboundRecord
+from hotswap_stream.application.windows.split import SplitView
 from hotswap_stream.errors import HotswapError
 from hotswap_stream.observability import metrics as catalogue
 
@@ -74,6 +75,7 @@ async def run_agents(
     lag: RequestLag | None = None,
     alert_lag_seconds: float = LAG_SECONDS,
     fleet: FleetView | None = None,
+    split: SplitView | None = None,
     marks_file: Path | None = None,
     figures: AgentsFigures | None = None,
     signatures: CommandSignatures | None = None,
@@ -86,9 +88,10 @@ async def run_agents(
     `on_ready` is called when the agents consume, and `on_well` about once a second from then on, while the log is
     followed and no agent stands still.
     `answers` finds the answers that feedback is about; without it feedback counts for nobody. `lag` says how many
-    requests wait, asked every `alert_lag_seconds`, and `fleet` which workers live; without them no alert comes from
-    that. `marks_file` is where this process marks the records that it has in hand, the same at every start and no other
-    process's: without it a record that ends the process in a way that nobody can catch does so at every start.
+    requests wait, asked every `alert_lag_seconds`, `fleet` which workers live, and `split` which series lie in
+    several partitions; without them no alert comes from that. `marks_file` is where this process marks the records that
+    it has in hand, the same at every start and no other process's: without it a record that ends the process in a way
+    that nobody can catch does so at every start.
     `figures` are told what there is to count, and when all is well. `signatures` tell whose a signed command is, and
     `unsigned` what others count for.
 
@@ -111,7 +114,7 @@ async def run_agents(
     command_agent = CommandAgent(registry, agents, topics, care=care, signatures=signatures, unsigned=unsigned)
     partitions = analysis_partitions(topics)
     entries = agents.add_table("analysis", analysis_topic(topics), partitions=partitions)
-    alert_agent = AlertAgent(registry, clock=clock, lag=lag, lag_seconds=alert_lag_seconds, fleet=fleet)
+    alert_agent = AlertAgent(registry, clock=clock, lag=lag, lag_seconds=alert_lag_seconds, fleet=fleet, split=split)
     trigger_agent = TriggerAgent(registry, clock=clock, rows_total=lambda name: analysis_agent.feedback_total(name))
     analysis_agent = AnalysisAgent(
         registry,

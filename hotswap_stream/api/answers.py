@@ -86,6 +86,12 @@ async def _asked(runtime: ApiRuntime, question: Callable[[AnswerLookup], Awaitab
 async def _explained(
     request: Request[Any, Any, Any], runtime: ApiRuntime, model_name: str, answer: FoundAnswer
 ) -> ExplainedAnswer:
+    stream = runtime.registry.stream(model_name)
     return await explain_answer(
-        model_name, answer, log=runtime.registry.log, as_of=runtime.as_of, client=client_of(request)
+        model_name,
+        answer,
+        log=runtime.registry.log,
+        as_of=runtime.as_of,
+        now=None if stream is None else stream.state,
+        client=client_of(request),
     )

@@ -65,8 +65,8 @@ class ApiRuntime:
         """Lines of the list of models as they were made last; each holds until the model's next event."""
         self.counts_known: tuple[int, StateCounts] | None = None
         """Counts over all models, and the offset up to which the log was read for them."""
-        self.models_known: tuple[RegistryFold, int, bytes] | None = None
-        """The first page of the list of models in JSON, of which fold, and the offset up to which the log was read."""
+        self.models_known: tuple[RegistryFold, int, bytes, list[tuple[bytes, bytes]]] | None = None
+        """The first page of the list of models in JSON and its headers, of which fold, and up to which offset."""
         self.was_ready_s = -math.inf
         """When the log was last seen to be read to its end, by the monotonic clock; never, if it was not since."""
         self.manifests = ActiveManifests(services.artifacts)

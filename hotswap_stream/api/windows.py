@@ -1,14 +1,15 @@
 """How far the windows of a model's series are filled."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import get
+from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.inference.asking import manifest_of
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, ProblemError, found
+from hotswap_stream.api.queries.paging import link_to, next_page
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.registry.queries import find_model
 from hotswap_stream.application.windows.view import WINDOWS_IN_PAGE_MAX, ModelWindows, model_windows
@@ -22,11 +23,12 @@ from hotswap_stream.errors import LogUnavailableError
     responses=QUERY_PROBLEM_RESPONSES,
 )
 async def list_windows(
+    request: Request[Any, Any, Any],
     runtime: Runtime,
     model_name: ModelNameInPath,
     after_key: Annotated[str | None, QueryParameter(description="Only keys behind this one.")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=WINDOWS_IN_PAGE_MAX)] = 100,
-) -> ModelWindows:
+) -> Response[ModelWindows]:
     """The series of a model that takes windows, by key: how many steps of each are kept, and whether that is enough."""
     stream = runtime.registry.stream(model_name)
     reader = runtime.services.windows
@@ -42,4 +44,6 @@ async def list_windows(
     active = stream.state.active
     # An artifact is only looked into where there are windows.
     manifest = None if active is None or not folds else await manifest_of(runtime, active)
-    return model_windows(model_name, folds, manifest, after=after_key, limit=limit)
+    page = model_windows(model_name, folds, manifest, reader.homes, after=after_key, limit=limit)
+    following = next_page(request, after_key=page.windows[-1].key) if len(page.windows) >= limit else None
+    return Response(page, headers=link_to(following))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hotswap_stream.bootstrap.clients import open_keys as open_keys
     from hotswap_stream.bootstrap.clients import recorded_history as recorded_history
     from hotswap_stream.bootstrap.clients import request_lag as request_lag
+    from hotswap_stream.bootstrap.clients import split_view as split_view
     from hotswap_stream.bootstrap.clients import window_reader as window_reader
     from hotswap_stream.bootstrap.data import DigitsKind as DigitsKind
     from hotswap_stream.bootstrap.data import add_dataset as add_dataset
@@ -125,6 +126,7 @@ NAMES_OF = {
         "open_keys",
         "recorded_history",
         "request_lag",
+        "split_view",
         "window_reader",
     ),
     "data": (

@@ -9,7 +9,7 @@ from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
 from hotswap_stream.adapters.kafka.key_log import KafkaKeyLog
 from hotswap_stream.application.keys.signatures import CommandSignatures
-from hotswap_stream.bootstrap.clients import answer_lookup, request_lag
+from hotswap_stream.bootstrap.clients import answer_lookup, request_lag, split_view
 from hotswap_stream.bootstrap.environment import connection, topics
 from hotswap_stream.bootstrap.monitoring.over_http import shown_over_http
 from hotswap_stream.bootstrap.registry import build_registry
@@ -60,6 +60,7 @@ async def run_control_agents(
         ),
         answer_lookup(settings) as answers,
         request_lag(settings) as lag,
+        split_view(settings) as split,
         webhook_deliveries(settings, registry) as deliveries,
         FleetFollower(kafka.client_options(), topics(settings).fleet) as fleet,
         KafkaKeyLog(kafka.client_options(), topics(settings).keys, waits=False) as keys,
@@ -92,6 +93,7 @@ async def run_control_agents(
             answers=answers,
             lag=lag,
             fleet=fleet,
+            split=split,
             alert_lag_seconds=alert_lag_seconds,
             figures=figures,
             signatures=CommandSignatures(keys, SystemClock().now),

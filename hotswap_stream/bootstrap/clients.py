@@ -12,7 +12,7 @@ from hotswap_stream.adapters.kafka.key_log import KafkaKeyLog
 from hotswap_stream.adapters.kafka.observations.answer_lookup import KafkaAnswerLookup
 from hotswap_stream.adapters.kafka.observations.feedback_log import KafkaFeedbackLog
 from hotswap_stream.adapters.kafka.observations.history import KafkaRecordedHistory
-from hotswap_stream.adapters.kafka.window_reader import KafkaWindowReader
+from hotswap_stream.adapters.kafka.window_reader import KafkaSplitView, KafkaWindowReader
 from hotswap_stream.application.inference.fleet import FleetFold
 from hotswap_stream.application.keys.changes import KeyOrder
 from hotswap_stream.application.keys.office import LogOffice
@@ -39,6 +39,11 @@ def inference_gateway(settings: Settings, *, in_flight_max: int) -> KafkaInferen
 def window_reader(settings: Settings) -> KafkaWindowReader:
     """Return a reader of what the windows topics hold now."""
     return KafkaWindowReader(connection(settings).client_options(), topics(settings))
+
+
+def split_view(settings: Settings) -> KafkaSplitView:
+    """Return what looks now and then for series that lie in several partitions."""
+    return KafkaSplitView(connection(settings).client_options(), topics(settings))
 
 
 def key_log(settings: Settings) -> KafkaKeyLog:

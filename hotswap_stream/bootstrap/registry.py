@@ -12,7 +12,7 @@ from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.kafka.record_writer import restoring_topic
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.seen_log import write_seen_log
-from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
+from hotswap_stream.adapters.kafka.topic_admin import ensure_topics, keeps_given_times
 from hotswap_stream.agents.topics import stream_heads_topic
 from hotswap_stream.application.artifacts.cleanup import adopt
 from hotswap_stream.application.audit.restoring import Restored, check_export, restore
@@ -119,7 +119,13 @@ async def restore_log(settings: Settings, file: BinaryIO, seal: str | None = Non
     log = KafkaRegistryLog(kafka, names.registry, reads_only=True)
     try:
         await log.start()
-        restored = await restore(log, partial(restoring_topic, kafka, spec), file, expected)
+        restored = await restore(
+            log,
+            partial(restoring_topic, kafka, spec),
+            file,
+            expected,
+            left_open=partial(keeps_given_times, kafka, spec),
+        )
         there = await look_at(log)
     finally:
         await log.stop()

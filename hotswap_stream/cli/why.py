@@ -47,14 +47,15 @@ def _place(request: str) -> tuple[int, int] | None:
 
 
 def _print(found: "ExplainedAnswer") -> None:
-    arm, chosen_by = found.arm, found.chosen_by
+    arm, chosen_by, window = found.arm, found.chosen_by, found.window
     print_facts(
         {
             "model": found.model_name,
             "request": f"partition {found.request_partition}, offset {found.request_offset}",
             "request id": found.request_id,
             "answered": f"{found.answered_at.isoformat(timespec='seconds')} by {found.worker}",
-            "answer": "an answer" if found.ok else "an error",
+            "answer": _answer(found),
+            "window": None if window is None else f"{window.steps} of {window.needed} steps of its series",
             "version": found.model_version or "none was chosen",
             "because": found.because.replace("-", " "),
             "stands in for": found.stands_in_for,
@@ -65,5 +66,12 @@ def _print(found: "ExplainedAnswer") -> None:
             "weights": found.artifact_digest,
             "follows the log": None if found.follows_the_log is None else "yes" if found.follows_the_log else "NO",
             "compute again": found.compute_again,
+            "alerts now": "; ".join(found.alerts) or None,
         }
     )
+
+
+def _answer(found: "ExplainedAnswer") -> str:
+    if found.ok:
+        return "an answer"
+    return ": ".join(part for part in ("an error", found.error_code, found.error) if part)

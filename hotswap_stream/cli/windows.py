@@ -44,11 +44,12 @@ def windows(
             if isinstance(refusal, Refusal):
                 raise refuse(refusal, as_json=as_json)
             active = registry.state(model).active
-            folds = await bootstrap.window_reader(settings).read(model)
+            reader = bootstrap.window_reader(settings)
+            folds = await reader.read(model)
             manifest = None
             if active is not None and folds:
                 manifest = (await bootstrap.artifact_store(settings).fetch(active.artifact.digest)).manifest
-            return model_windows(model, folds, manifest, after=after, limit=limit)
+            return model_windows(model, folds, manifest, reader.homes, after=after, limit=limit)
 
     async def of_api(api: "ApiPlane") -> "ModelWindows":
         from msgspec.structs import replace
@@ -75,11 +76,24 @@ def windows(
         return
     gone = f"; {found.evicted} made room for others" if found.evicted else ""
     typer.echo(f"{found.model_name}: {found.ready} of {found.total} series have enough steps{gone}")
+    if found.split:
+        typer.echo(
+            f"{found.split} of them lie in several partitions, and their windows do not fill: producers hash keys in "
+            "different ways; hotswap-stream doctor says what to set"
+        )
     if found.windows:
+        also = ("also in",) if found.split else ()
         print_table(
-            ("key", "partition", "steps", "needed", "ready"),
+            ("key", "partition", *also, "steps", "needed", "ready"),
             (
-                (each.key, each.partition, each.steps, each.needed, "yes" if each.ready else "no")
+                (
+                    each.key,
+                    each.partition,
+                    *(", ".join(map(str, each.also_in)) or None for _ in also),
+                    each.steps,
+                    each.needed,
+                    "yes" if each.ready else "no",
+                )
                 for each in found.windows
             ),
         )

@@ -1,10 +1,11 @@
 """Every metric this package exposes, in one place: name, kind, labels, unit, whose it is, and what a value means.
 
 Names without the `hotswap_` prefix are those that dashboards for model servers, or for any process, chart already.
-`docs/reference/metrics.md` is made of this module.
+`docs/reference/metrics.md` is made of this module; those of training runs come from the one beside it.
 """
 
 from hotswap_stream.observability.metric_spec import MetricSpec, Source
+from hotswap_stream.observability.training_metrics import TRAINING_METRICS
 
 OTHER = "other"
 """What stands for a model or a version beyond the limits below."""
@@ -152,12 +153,6 @@ ROLLOUT_THRESHOLD = MetricSpec(
     kind="gauge",
     labels=_OF_EVIDENCE,
     documentation="What the whole interval must get past for the metric to pass, in the unit of the interval.",
-)
-TRAINING_RUNS = MetricSpec(
-    name="hotswap_training_runs",
-    kind="gauge",
-    labels=("model_name", "status"),
-    documentation="Training runs of each model by status: 'running', 'succeeded' or 'failed'.",
 )
 EVENT_STREAM_CLIENTS = MetricSpec(
     name="hotswap_event_stream_clients", kind="gauge", documentation="Clients of the live event stream."
@@ -337,5 +332,5 @@ MLSERVER_FAILURE = MetricSpec(
 
 
 def catalogue() -> tuple[MetricSpec, ...]:
-    """Return all of them, in the order in which they stand here."""
-    return tuple(value for value in globals().values() if isinstance(value, MetricSpec))
+    """Return all of them, in the order in which they stand here, and those of training runs behind them."""
+    return (*(value for value in globals().values() if isinstance(value, MetricSpec)), *TRAINING_METRICS)

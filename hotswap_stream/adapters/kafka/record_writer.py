@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from hotswap_events.bounds import INT64_MAX
 from hotswap_events.envelope import CONTENT_TYPE
 from hotswap_events.topics import TopicSpec
-from hotswap_stream.adapters.kafka.topic_admin import set_on_topic
+from hotswap_stream.adapters.kafka.topic_admin import GIVEN_TIMES, TIMES, set_on_topic
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka.connection import KafkaConnection
@@ -21,7 +21,6 @@ from hotswap_stream.kafka.uncancelled import to_the_end
 BATCH_BYTES_MAX = 1_000_000
 FLUSH_SECONDS_MAX = 5.0
 WRITE_SECONDS_MAX = 60.0
-_TIMES = "message.timestamp.type"
 _HOW_OLD = "message.timestamp.before.max.ms"
 _HEADERS = [("content-type", CONTENT_TYPE.encode())]
 
@@ -122,7 +121,7 @@ async def restoring_topic(connection: KafkaConnection, spec: TopicSpec) -> Async
         ConfigurationError: This client may not change its settings.
         LogUnavailableError: The cluster cannot be reached.
     """
-    await set_on_topic(connection, spec, {_TIMES: "CreateTime"})
+    await set_on_topic(connection, spec, {TIMES: GIVEN_TIMES})
     # A broker tells of a change before its log goes by it, and takes one change after the other: where this one is told
     # of, that one is in force. And it is needed: a cluster may refuse old times.
     await set_on_topic(connection, spec, {_HOW_OLD: str(INT64_MAX)})
@@ -131,4 +130,4 @@ async def restoring_topic(connection: KafkaConnection, spec: TopicSpec) -> Async
         yield writer
     finally:
         await writer.stop()
-    await set_on_topic(connection, spec, {_TIMES: "LogAppendTime"})
+    await set_on_topic(connection, spec, {TIMES: "LogAppendTime"})

@@ -4,10 +4,10 @@ import asyncio
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
-from aiokafka.errors import InvalidReplicationFactorError, KafkaError
+from aiokafka.errors import InvalidReplicationFactorError, KafkaError, TopicAuthorizationFailedError
 
 from hotswap_events.topics import Topics
-from hotswap_stream.adapters.kafka.topic_admin import admin_client
+from hotswap_stream.adapters.kafka.topic_admin import admin_client, may_not
 from hotswap_stream.application.topics.growth import Growth
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 from hotswap_stream.kafka.connection import KafkaConnection
@@ -80,7 +80,8 @@ async def _grow(admin: AIOKafkaAdminClient, name: str, partitions: int) -> None:
     except KafkaError as error:
         if error.retriable:
             raise
-        raise ConfigurationError(f"topic {name!r} could not be given {partitions} partitions: {error}") from error
+        text = may_not("Alter", name) if isinstance(error, TopicAuthorizationFailedError) else str(error)
+        raise ConfigurationError(f"topic {name!r} could not be given {partitions} partitions: {text}") from error
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):
             while True:

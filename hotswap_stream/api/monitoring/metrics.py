@@ -9,6 +9,7 @@ from hotswap_stream import __version__
 from hotswap_stream.api.access.scopes import PUBLIC
 from hotswap_stream.api.monitoring.readiness import followed
 from hotswap_stream.api.monitoring.registry_families import registry_families
+from hotswap_stream.api.monitoring.training_families import training_families
 from hotswap_stream.api.protocol.broker_away import broker_condition
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.application.inference.fleet import FleetWorker, model_fleet
@@ -33,6 +34,9 @@ def api_families(runtime: ApiRuntime) -> Iterator[Family]:
         yield single(catalogue.BROKER_UP, int(broker.state == "serving"))
         yield single(catalogue.BROKER_RESTARTS, broker.restarts)
     yield from registry_families(fold, runtime.refused_switches, services.evidence)
+    heard = services.training_progress
+    progress = heard.fold if heard is not None and heard.known else None
+    yield from training_families(list(fold.streams.values()), progress, services.clock.now())
     fleet = services.fleet
     if fleet is not None and fleet.known:
         yield from _fleet_families(

@@ -20,7 +20,7 @@ _POSITIONS = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
 def registry_families(
     fold: RegistryFold, refused_switches: Mapping[RefusalSeries, int], evidence: EvidenceView | None = None
 ) -> Iterator[Family]:
-    """Yield what the log says of models, versions, circuits, alerts, rollouts and training runs.
+    """Yield what the log says of models, versions, circuits, alerts and rollouts.
 
     Args:
         fold: The registry as far as it was read.
@@ -38,7 +38,6 @@ def registry_families(
     yield Family(catalogue.CIRCUIT_OPENINGS, _circuit_openings(streams))
     yield Family(catalogue.MODEL_DISABLED, _disabled(streams))
     yield Family(catalogue.ALERTS_RAISED, _alerts(streams))
-    yield Family(catalogue.TRAINING_RUNS, _training_runs(streams))
     rollouts = [
         (stream.state.model_name, stream.state.rollout) for stream in streams if stream.state.rollout is not None
     ]
@@ -109,14 +108,6 @@ def _alerts(streams: Sequence[Stream]) -> Iterator[Sample]:
         rules |= {(alert.rule.name, alert.rule.severity): 1 for alert in alerts.raised.values()}
         for (rule_name, severity), raised in rules.items():
             yield labelled(model_name, rule_name, severity), raised
-
-
-def _training_runs(streams: Sequence[Stream]) -> Iterator[Sample]:
-    labelled = catalogue.TRAINING_RUNS.labelled
-    for stream in streams:
-        counts = Counter(run.status for run in stream.state.runs.values()) + Counter(stream.state.runs_forgotten)
-        for status, count in counts.items():
-            yield labelled(stream.state.model_name, status), count
 
 
 def _rollout_families(rollouts: Sequence[tuple[str, RolloutState]], evidence: EvidenceView | None) -> Iterator[Family]:

@@ -52,7 +52,10 @@ _HEADERS: dict[str, JsonObject] = {
     "429": _shared("Retry-After", "RateLimit-Policy", "RateLimit"),
     "503": _shared("Retry-After"),
 }
-_ETAG = {"schema": {"type": "string"}, "description": "The model's sequence, in quotes: send it as If-Match."}
+_ETAG = {
+    "schema": {"type": "string"},
+    "description": "Of which state the answer is: send it as If-None-Match; a model's sequence as If-Match, too.",
+}
 _STREAM = "text/event-stream"
 _NOT_MODIFIED: JsonObject = {
     "description": "As the client has it, by If-None-Match",
@@ -82,15 +85,21 @@ WITH_ETAG = frozenset(
         "get_rollout",
         "list_model_alerts",
         "get_alert_policy",
+        "get_triggers",
+        "list_models",
+        "list_versions",
+        "list_rollouts",
+        "list_datasets",
+        "list_training_runs",
     }
 )
-"""Queries whose answer has an ETag: the model's sequence."""
+"""Queries whose answer has an ETag: the model's sequence, or of all models the end of the log."""
 _LINK = {
     "schema": {"type": "string"},
     "description": 'Where the next page is, as `<…>; rel="next"`; absent on the last.',
 }
-_WITH_LINK = frozenset({"list_events"})
-"""Queries that name the next page in a header, too."""
+WITH_LINK = frozenset({"list_events", "list_models", "list_versions", "list_windows"})
+"""Lists that come in pages: each names the next one in a header, too."""
 
 _EVERYWHERE = {
     "400": "The request cannot be read",
@@ -173,7 +182,7 @@ def _query(path: str, operation: JsonObject) -> JsonObject:
     if operation["operationId"] in WITH_ETAG:
         parameters.append(_IF_NONE_MATCH)
         responses["200"] = {**responses["200"], "headers": {**responses["200"].get("headers", {}), "ETag": _ETAG}}
-    if operation["operationId"] in _WITH_LINK:
+    if operation["operationId"] in WITH_LINK:
         responses["200"] = {**responses["200"], "headers": {**responses["200"].get("headers", {}), "Link": _LINK}}
     return {**operation, "parameters": parameters, "responses": responses} if parameters else operation
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar.types import Receive, Send
 
-_KEPT = frozenset({b"etag", b"cache-control", b"vary", b"x-request-id", b"set-cookie"})
+_KEPT = frozenset({b"etag", b"cache-control", b"vary", b"x-request-id", b"set-cookie", b"link"})
 """Headers that belong to an answer without a body."""
 
 

@@ -70,9 +70,10 @@ class DatasetController(Controller):
     tags = ("training",)
 
     @get("/", operation_id="list_datasets", responses=QUERY_PROBLEM_RESPONSES)
-    async def list_all(self, streams: PastOrPresent, model_name: ModelNameInPath) -> DatasetList:
+    async def list_all(self, streams: PastOrPresent, model_name: ModelNameInPath) -> Response[DatasetList]:
         """All datasets of the model, newest first, each with its query and what was left out."""
-        return found(list_datasets(streams, model_name))
+        datasets = found(list_datasets(streams, model_name))
+        return Response(datasets, headers={"ETag": f'"{streams[model_name].state.sequence}"'})
 
     @post(
         "/",

@@ -1,7 +1,6 @@
 """The event log, page by page."""
 
 from typing import Annotated
-from urllib.parse import urlencode
 
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
@@ -11,6 +10,7 @@ from hotswap_events.bounds import INT64_MAX
 from hotswap_stream.api.access.scopes import needs
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.protocol.problems import ProblemError
+from hotswap_stream.api.queries.paging import link_to, next_page
 from hotswap_stream.api.runtime import Runtime
 from hotswap_stream.application.registry.feed import PAGE_ENTRIES_MAX, EntryFilter, LogEntry
 
@@ -99,16 +99,7 @@ async def list_events(
         page = await runtime.feed.page(start, limit=limit, wanted=wanted)
     following = None
     if not page.at_end:
-        query = {
-            "from_offset": page.next_offset,
-            "limit": limit,
-            "model_name": model_name,
-            "type": event_type,
-            "actor": actor,
-            "text": text,
-            "void": None if void is None else str(void).lower(),
-        }
-        following = f"{request.url.path}?{urlencode({key: value for key, value in query.items() if value is not None})}"
+        following = next_page(request, without=("last", "before_offset"), from_offset=page.next_offset)
     return Response(
         EventLogPage(
             events=page.entries,
@@ -117,5 +108,5 @@ async def list_events(
             end_offset=page.end_offset,
             next=following,
         ),
-        headers={} if following is None else {"Link": f'<{following}>; rel="next"'},
+        headers=link_to(following),
     )

@@ -4,7 +4,8 @@ Routing, injection and responses of the framework take longer than the rest of t
 operations to the OpenAPI document, and answer whatever has a query. Who may ask is checked here as it is there.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
+from urllib.parse import urlencode
 
 import msgspec
 from litestar import Litestar
@@ -13,11 +14,14 @@ from litestar.types import Receive, Send
 from hotswap_stream.api.access.scopes import check_access
 from hotswap_stream.api.monitoring.health import status_of
 from hotswap_stream.api.protocol.problems import ProblemError, encoded_problem
-from hotswap_stream.api.registry.models import models_now
+from hotswap_stream.api.queries.paging import link_to
+from hotswap_stream.api.registry.models import models_etag, models_now
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.errors import LogUnavailableError
 
 MODELS_PATH, STATUS_PATH = "/api/models", "/api/status"
+Headers: TypeAlias = "list[tuple[bytes, bytes]]"
+
 _JSON = (b"content-type", b"application/json")
 _encode = msgspec.json.Encoder().encode
 
@@ -53,16 +57,25 @@ class QueryPath:
             status, said, body = encoded_problem(scope["path"], error)
             headers = [(name.lower().encode(), value.encode()) for name, value in said.items()]
         else:
-            body = _models(runtime) if scope["path"] == MODELS_PATH else _encode(await status_of(runtime))
+            if scope["path"] == MODELS_PATH:
+                body, more = _models(runtime)
+                headers += more
+            else:
+                body = _encode(await status_of(runtime))
         headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _models(runtime: ApiRuntime) -> bytes:
-    """Return the list of models in JSON, made anew only after the log has moved."""
+def _models(runtime: ApiRuntime) -> tuple[bytes, Headers]:
+    """Return the first page of models in JSON, and its headers, made anew only after the log has moved."""
     fold = runtime.registry.fold
     known = runtime.models_known
     if known is None or known[0] is not fold or known[1] != fold.next_offset:
-        known = runtime.models_known = fold, fold.next_offset, _encode(models_now(runtime))
-    return known[2]
+        page = models_now(runtime)
+        headers = {"ETag": models_etag(runtime)}
+        if page.total > len(page.models):
+            headers |= link_to(f"{MODELS_PATH}?{urlencode({'after_name': page.models[-1].model_name})}")
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        known = runtime.models_known = fold, fold.next_offset, _encode(page), raw
+    return known[2], known[3]

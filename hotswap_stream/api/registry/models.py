@@ -1,8 +1,8 @@
 """Queries about models and versions, now or as of an offset or a time of the log."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Controller, Response, get
+from litestar import Controller, Request, Response, get
 from litestar.params import QueryParameter
 from msgspec import Struct
 
@@ -10,6 +10,7 @@ from hotswap_events.registry_state import RegistryState
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.protocol.problems import found
+from hotswap_stream.api.queries.paging import link_to, next_page
 from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.application.registry.queries import (
@@ -43,6 +44,11 @@ def models_now(runtime: ApiRuntime, after_name: str | None = None, limit: int = 
     return ModelList(models=models, total=len(streams))
 
 
+def models_etag(runtime: ApiRuntime) -> str:
+    """Return what says that the list is as it was: nothing came into the log since."""
+    return f'"{runtime.registry.fold.next_offset}"'
+
+
 class ModelQueries(Controller):
     """What is registered, and what is in production."""
 
@@ -52,15 +58,22 @@ class ModelQueries(Controller):
     @get("/", operation_id="list_models", responses=QUERY_PROBLEM_RESPONSES)
     async def list_models(
         self,
+        request: Request[Any, Any, Any],
         runtime: Runtime,
         streams: PastOrPresent,
         after_name: Annotated[str | None, QueryParameter(description="Only names behind this one.")] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=MODELS_IN_PAGE_MAX)] = MODELS_IN_PAGE,
-    ) -> ModelList:
-        """All models with what is in production."""
+    ) -> Response[ModelList]:
+        """All models with what is in production, by name, page by page."""
         if streams is runtime.registry.fold.streams:
-            return models_now(runtime, after_name, limit)
-        return ModelList(models=list_models(streams, after=after_name, limit=limit), total=len(streams))
+            page, etag = models_now(runtime, after_name, limit), {"ETag": models_etag(runtime)}
+        else:
+            page = ModelList(models=list_models(streams, after=after_name, limit=limit), total=len(streams))
+            etag = {}
+        following = None
+        if len(page.models) == limit and any(name > page.models[-1].model_name for name in streams):
+            following = next_page(request, after_name=page.models[-1].model_name)
+        return Response(page, headers=etag | link_to(following))
 
     @get("/{model_name:str}", operation_id="get_model", responses=QUERY_PROBLEM_RESPONSES)
     async def get_model(self, streams: PastOrPresent, model_name: ModelNameInPath) -> Response[RegistryState]:

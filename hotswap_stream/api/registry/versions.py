@@ -1,8 +1,8 @@
 """Versions: what is registered, and registering more."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Controller, Response, get, post
+from litestar import Controller, Request, Response, get, post
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Struct
 
@@ -16,6 +16,7 @@ from hotswap_stream.api.protocol.authorization import guard_state_change
 from hotswap_stream.api.protocol.openapi import KEY_OR_NONE
 from hotswap_stream.api.protocol.parameters import ModelNameInPath, VersionInPath
 from hotswap_stream.api.protocol.problems import found
+from hotswap_stream.api.queries.paging import link_to, next_page
 from hotswap_stream.api.registry.as_of import PastOrPresent
 from hotswap_stream.api.registry.bodies import RegisterBody
 from hotswap_stream.api.registry.registering import register_stored
@@ -55,22 +56,26 @@ class VersionController(Controller):
     @get("/", operation_id="list_versions", tags=["models"], responses=QUERY_PROBLEM_RESPONSES)
     async def list_versions(
         self,
+        request: Request[Any, Any, Any],
         streams: PastOrPresent,
         model_name: ModelNameInPath,
         stage: Stage = None,
         before_sequence: BeforeSequence = None,
         limit: Limit = 100,
-    ) -> VersionList:
+    ) -> Response[VersionList]:
         """Versions, newest first, with artifact, provenance, metrics, tags and verdict."""
         versions = found(list_versions(streams, model_name, stage=stage, before_sequence=before_sequence, limit=limit))
         state = streams[model_name].state
-        return VersionList(
+        before = versions[-1].registered_sequence if len(versions) == limit else None
+        page = VersionList(
             model_name=model_name,
             active_version=state.active_version,
             versions=versions,
             versions_total=len(state.versions),
-            next_before_sequence=versions[-1].registered_sequence if len(versions) == limit else None,
+            next_before_sequence=before,
         )
+        following = None if before is None else next_page(request, before_sequence=before)
+        return Response(page, headers={"ETag": f'"{state.sequence}"'} | link_to(following))
 
     @get("/{model_version:str}", operation_id="get_version", tags=["models"], responses=QUERY_PROBLEM_RESPONSES)
     async def get_version(

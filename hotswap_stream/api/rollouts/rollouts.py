@@ -37,9 +37,10 @@ from hotswap_stream.application.rollouts.view import RolloutList, RolloutReport,
     tags=["rollouts"],
     responses=QUERY_PROBLEM_RESPONSES,
 )
-async def get_rollouts(streams: PastOrPresent, model_name: ModelNameInPath) -> RolloutList:
+async def get_rollouts(streams: PastOrPresent, model_name: ModelNameInPath) -> Response[RolloutList]:
     """The current rollout and the last 20 that ended, newest first."""
-    return found(list_rollouts(streams, model_name))
+    rollouts = found(list_rollouts(streams, model_name))
+    return Response(rollouts, headers={"ETag": f'"{streams[model_name].state.sequence}"'})
 
 
 class RolloutController(Controller):

@@ -79,9 +79,10 @@ class TrainingRunController(Controller):
     @get("/", operation_id="list_training_runs", responses=QUERY_PROBLEM_RESPONSES)
     async def list_model_runs(
         self, streams: PastOrPresent, model_name: ModelNameInPath, status: FromQuery[RunStatus | None] = None
-    ) -> TrainingRuns:
+    ) -> Response[TrainingRuns]:
         """What became of each run."""
-        return found(list_runs(streams, model_name, status))
+        runs = found(list_runs(streams, model_name, status))
+        return Response(runs, headers={"ETag": f'"{streams[model_name].state.sequence}"'})
 
     @get("/{run_id:str}", operation_id="get_training_run", responses=QUERY_PROBLEM_RESPONSES)
     async def get_run(self, streams: PastOrPresent, model_name: ModelNameInPath, run_id: RunInPath) -> TrainingRun:

@@ -12,7 +12,7 @@ a partition has not moved though requests wait in it. `silent-workers`: those th
 did not say goodbye; after an hour they are forgotten. `waiting-run`: how long the oldest training run that no
 runner has taken waits. `agreement`: of the answers of shadows, whichever version they are of, those that are as
 the caller's. `answers-per-second`: those answered well, over the length of the window; it says 0 where nobody asks, so
-a window counts once it is over as a whole.
+a window counts once it is over as a whole. `split-series`: see `SplitView`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +28,7 @@ from hotswap_stream.application.alerts.window import DRIFT_METRICS, AlertWindows
 from hotswap_stream.application.inference.fleet import FleetWorker
 from hotswap_stream.application.inference.lag import WaitingRequests
 from hotswap_stream.application.observations.sketch import Sketch
+from hotswap_stream.application.windows.split import SplitSeries
 from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_ALERTS
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.statistics.drift import drift, largest_distance
@@ -152,6 +153,11 @@ def waiting_run_figure(state: ModelState, now: datetime) -> Measured:
         if run.status == "requested" and run.requested_at is not None
     ]
     return Measured(value=max(seconds, default=0.0), count=len(seconds))
+
+
+def split_figure(split: SplitSeries | None) -> Figure:
+    """Return the figure of the series that were found in several partitions."""
+    return "nothing" if split is None or not split.of else Measured(value=float(split.count), count=split.of)
 
 
 def _error_rate(rule: AlertRule, totals: WindowTotals) -> Figure:

@@ -34,8 +34,9 @@ BY_THE_SPLIT: tuple[ObservationRole, ...] = ("primary", "probe")
 """Their inputs are a fair sample of a version's traffic: nobody asked for the version by name."""
 DRIFT_METRICS = ("input-drift", "score-drift")
 TOPIC_METRICS = ("lag", "standstill")
-"""Metrics of the model's topics as they are now."""
-METRICS_OF_NOW = (*TOPIC_METRICS, "silent-workers", "waiting-run")
+"""Metrics of the requests that wait now."""
+METRICS_OF_TOPICS = (*TOPIC_METRICS, "split-series")
+METRICS_OF_NOW = (*METRICS_OF_TOPICS, "silent-workers", "waiting-run")
 """They have no window."""
 
 _Key = TypeVar("_Key")

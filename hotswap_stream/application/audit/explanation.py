@@ -8,6 +8,8 @@ from typing import Literal
 from msgspec import Struct
 
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent
+from hotswap_events.inference import WindowFacts
+from hotswap_stream.application.alerts.view import raised_alerts
 from hotswap_stream.application.descriptions.event import describe
 from hotswap_stream.application.log.port import RegistryLog
 from hotswap_stream.application.observations.feedback import AnswerLookup, FoundAnswer
@@ -62,6 +64,12 @@ class ExplainedAnswer(Struct, frozen=True, kw_only=True):
     """By the broker's clock."""
     ok: bool
     """Whether it is no error."""
+    error_code: str | None = None
+    """Why it is an error."""
+    error: str | None = None
+    """The same in words."""
+    window: WindowFacts | None = None
+    """The steps of its series that it was made of, of a version that takes windows."""
     worker: str
     model_version: str | None
     """None: it was refused before a version was chosen."""
@@ -79,6 +87,8 @@ class ExplainedAnswer(Struct, frozen=True, kw_only=True):
     chosen_by: ChoosingEvent | None
     compute_again: str | None
     """The command that computes it again and compares, bit for bit; None where nothing was computed."""
+    alerts: tuple[str, ...] = ()
+    """Alerts of the model that are raised now, in a few words each."""
 
 
 async def find_answer_by_id(
@@ -134,7 +144,13 @@ async def find_answer_at(
 
 
 async def explain_answer(
-    model_name: str, answer: FoundAnswer, *, log: RegistryLog, as_of: RegistryAsOf, client: str | None = None
+    model_name: str,
+    answer: FoundAnswer,
+    *,
+    log: RegistryLog,
+    as_of: RegistryAsOf,
+    now: ModelState | None,
+    client: str | None = None,
 ) -> ExplainedAnswer:
     """Return what the log says of an answer.
 
@@ -143,6 +159,7 @@ async def explain_answer(
         answer: As it was found.
         log: The registry log, started.
         as_of: Replays that log.
+        now: The model as it is now, if it is known.
         client: Who asks, for a fair share of the replays.
 
     Raises:
@@ -169,6 +186,9 @@ async def explain_answer(
         request_id=answer.request_id,
         answered_at=datetime.fromtimestamp(answer.answered_at_ms / 1000, UTC),
         ok=answer.ok,
+        error_code=answer.error_code,
+        error=answer.error,
+        window=answer.window,
         worker=answer.worker,
         model_version=answer.model_version,
         artifact_digest=answer.artifact_digest,
@@ -179,6 +199,7 @@ async def explain_answer(
         follows_the_log=_follows(state, answer, registered),
         chosen_by=chosen_by,
         compute_again=f"hotswap-stream audit reproduce {shlex.quote(model_name)} {place}" if computed else None,
+        alerts=() if now is None else tuple(f"{each.rule.name}: {each.summary}" for each in raised_alerts(now)),
     )
 
 

@@ -5,7 +5,7 @@ restored has the seal of its export, or the restore fails. One that was broken o
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import chain
 from typing import BinaryIO, Protocol
@@ -79,14 +79,18 @@ async def restore(
     open_writer: Callable[[], AbstractAsyncContextManager[RecordWriter]],
     file: BinaryIO,
     expected: AuditReport,
+    *,
+    left_open: Callable[[], Awaitable[bool]],
 ) -> Restored:
     """Write what of an export is missing, and read all of it back.
 
     Args:
         log: The log, started.
-        open_writer: Opens what appends to the same log; not asked where the log holds other records.
+        open_writer: Opens what appends to the same log; not asked where the log holds other records, or all of them.
         file: The export, from its beginning; it was checked.
         expected: What that check said.
+        left_open: Says whether an earlier restore was broken off before it gave the log back: then the writer is
+            opened, and closed, though nothing is missing.
 
     Raises:
         RestoreRefusedError: The log holds other records, somebody else writes, or what is there in the end is not what
@@ -96,8 +100,10 @@ async def restore(
     records = read_export(file)
     end = await log.end_offset()
     there = await _there(log, end, records)
-    async with open_writer() as writer:
-        written = await _write(log, writer, records, end, checks_time=not there)
+    written = 0
+    if there < expected.records or await left_open():
+        async with open_writer() as writer:
+            written = await _write(log, writer, records, end, checks_time=not there)
     found = await verify_log(log, Expected(seal=expected.seal))
     if not found.ok or there + written != expected.records:
         raise RestoreRefusedError(f"what is there now is not what the export holds: {found.first}")

@@ -34,6 +34,8 @@ def describe_figure(rule: AlertRule, value: float) -> str:
             return f"{_number(value)} s"
         case "silent-workers":
             return f"{_number(value)} {'worker' if value == 1 else 'workers'}"
+        case "split-series":
+            return f"{_number(value)} series"
         case _:
             return _number(value)
 
@@ -75,6 +77,8 @@ def _policy_set(data: AlertPolicySet, model: str) -> str:
 
 def _raised(data: AlertRaised, model: str) -> str:
     rule, facts = data.rule, []
+    if data.count and rule.metric == "split-series":
+        facts.append(f"of {data.count:,} looked at")
     if data.count and rule.metric in _MADE_OF:
         facts.append(f"{data.count:,} {_MADE_OF[rule.metric]} in {_number(rule.window_seconds)} s")
     if data.model_version is not None:

@@ -138,7 +138,7 @@ def model_line(
     elif waits is not None:
         condition, reasons, then = "needs-you", [waits], f"hotswap-stream rollout show {name}"
     elif watched:
-        condition, reasons, then = "needs-you", [], f"hotswap-stream alerts list --model {name}"
+        condition, reasons, then = "needs-you", [], _after_warning(name, alerts)
     elif rollout is not None:
         condition, reasons, then = "moves", [_moving(rollout)], f"hotswap-stream rollout status {name} --watch"
     else:
@@ -200,6 +200,13 @@ def _moving(rollout: RolloutRecord) -> str:
     steps, at = getattr(rollout.strategy, "steps", ()), rollout.step_index
     step = "" if at is None or at >= len(steps) else f", step {at + 1} of {len(steps)}"
     return f"{rollout.rollout_id} {rollout.status}: {', '.join(rollout.candidates)}{step}"
+
+
+def _after_warning(name: str, alerts: Sequence[AlertView]) -> str:
+    """Return what shows more: where series are split and nothing else is, which they are."""
+    if {alert.rule.metric for alert in alerts if not _cared_for(alert)} == {"split-series"}:
+        return f"hotswap-stream windows {name}"
+    return f"hotswap-stream alerts list --model {name}"
 
 
 def _after_pain(model: ModelSummary, alerts: Sequence[AlertView], rollout: RolloutRecord | None) -> str:

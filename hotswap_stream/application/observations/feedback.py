@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from hotswap_events.inference import WindowFacts
 from hotswap_events.observation import Feedback
 from hotswap_stream.application.observations.turned_out import (
     ItemPlaces,
@@ -65,6 +66,12 @@ class FoundAnswer(Struct, frozen=True, kw_only=True, gc=False):
     artifact_digest: str | None = None
     """Digest of the weights that computed it."""
     request_id: str | None = None
+    error_code: str | None = None
+    """Of an error answer, as its worker wrote it."""
+    error: str | None = None
+    """The words of an error answer, as far as they are kept."""
+    window: WindowFacts | None = None
+    """The steps that it was made of, of a version that takes windows."""
     label: int | None = None
     """The index of the largest class score, of an answer to one row that has them."""
     numbers: tuple[float, ...] = ()

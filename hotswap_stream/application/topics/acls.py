@@ -66,7 +66,7 @@ def _of(names: Topics, role: Role) -> tuple[Acl, ...]:
         case "agents":
             reads = [names.registry, names.commands, names.observations, names.feedback, names.fleet, names.keys]
             writes = [names.registry, names.command_results, names.registry_state, names.dead_letters, names.evidence]
-            every_model_reads, every_model_writes = ["agents", "requests", "responses"], ["agents"]
+            every_model_reads, every_model_writes = ["agents", "requests", "responses", "windows"], ["agents"]
             groups, groups_seen = [f"{prefix}-agents", f"{prefix}-webhook-"], [f"{prefix}.workers."]
         case "worker":
             reads = [names.registry, names.fleet]

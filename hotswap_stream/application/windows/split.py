@@ -1,17 +1,22 @@
-"""Series whose steps lie in several partitions, so that no window of theirs fills. Pure.
+"""Series whose steps lie in several partitions, so that no window of theirs fills.
 
 It happens where producers of one model hash keys differently. What workers keep says so, whoever kept it: a windows
 topic has the series of every partition by their keys.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Protocol
 
 from msgspec import Struct
 
+from hotswap_events.windows import WindowStatusRecord
 from hotswap_stream.application.descriptions.text import printable, shortened
-from hotswap_stream.application.windows.view import WindowFolds
+from hotswap_stream.application.windows.fold import WindowFold
 
 SPLIT_NAMED_MAX = 3
+
+WindowFolds = Mapping[int, WindowFold[WindowStatusRecord]]
+"""By request partition; empty where no windows were ever kept."""
 
 Homes = Callable[[bytes, int], Collection[int]]
 """Where Kafka's own partitioner puts a key in a topic with so many partitions, or put it before the topic grew."""
@@ -27,26 +32,47 @@ class SplitSeries(Struct, frozen=True, kw_only=True):
     """Some of them, each with its partitions."""
 
 
-def split_series(folds: WindowFolds, homes: Homes) -> SplitSeries:
-    """Return the series that lie in several partitions though the growth of the topic does not explain it.
+class SplitView(Protocol):
+    """Models whose newest steps are looked at now and then, in the background."""
+
+    def watch(self, model_names: Iterable[str]) -> None:
+        """Look at these models from here on, and at no others."""
+        ...
+
+    def of(self, model_name: str) -> SplitSeries | None:
+        """Return what was found at the last look; None where nobody looked yet, or the model takes no windows."""
+        ...
+
+
+def split_keys(folds: WindowFolds, homes: Homes) -> dict[bytes, list[int]]:
+    """Return the series that lie in several partitions though the growth of the topic does not explain it, and where.
 
     A series that kept to the common partitioner while its topic grew is in its former partition, too, and is fine.
     """
-    places: dict[bytes, list[int]] = {}
-    for partition, fold in sorted(folds.items()):
-        for key, _record, _writers in fold.windows():
-            places.setdefault(key, []).append(partition)
     partitions = len(folds)
-    split = sorted(
-        (key, found)
-        for key, found in places.items()
+    return {
+        key: found
+        for key, found in _places(folds).items()
         if len(found) > 1 and not set(found) <= set(homes(key, partitions))
-    )
+    }
+
+
+def split_series(folds: WindowFolds, homes: Homes) -> SplitSeries:
+    """Return how many `split_keys` there are, and some of them."""
+    split = sorted(split_keys(folds, homes).items())
     return SplitSeries(
         count=len(split),
-        of=len(places),
+        of=len(_places(folds)),
         examples=tuple(
             f"{printable(shortened(key.decode(errors='backslashreplace')))} in {', '.join(map(str, found))}"
             for key, found in split[:SPLIT_NAMED_MAX]
         ),
     )
+
+
+def _places(folds: WindowFolds) -> dict[bytes, list[int]]:
+    places: dict[bytes, list[int]] = {}
+    for partition, fold in sorted(folds.items()):
+        for key, _record, _writers in fold.windows():
+            places.setdefault(key, []).append(partition)
+    return places

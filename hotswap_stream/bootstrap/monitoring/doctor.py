@@ -22,7 +22,6 @@ from hotswap_stream.bootstrap.environment import broker_condition, connection, r
 from hotswap_stream.bootstrap.registry import open_registry
 from hotswap_stream.bootstrap.topic_care import agent_topic_specs, check_topics, existing_topics
 from hotswap_stream.errors import LogUnavailableError
-from hotswap_stream.kafka.topic_partitions import home_partitions
 from hotswap_stream.settings import Settings
 
 
@@ -58,7 +57,7 @@ async def examine(settings: Settings) -> list[Finding]:
         if names.windows(model_name) not in existing:
             continue
         try:
-            split = split_series(await reader.read(model_name), home_partitions)
+            split = split_series(await reader.read(model_name), reader.homes)
         except LogUnavailableError as error:
             about, show = f"model {model_name}", f"hotswap-stream windows {model_name}"
             found.append(Finding(weight="should", about=about, found=str(error), do=show))

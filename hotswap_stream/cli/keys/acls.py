@@ -22,8 +22,9 @@ def acls(
     role: Annotated[
         list[str] | None,
         typer.Option(
-            help="api, agents, worker, trainer, operator (the command line), commander, producer or consumer. "
-            "Repeat for more. Default: all.",
+            help="api, agents, worker, trainer, operator (the command line), administrator (who grows or repairs "
+            "topics, or restores the registry), commander, producer (loadtest, too) or consumer. Repeat for more. "
+            "Default: all.",
             show_default=False,
         ),
     ] = None,

@@ -138,7 +138,10 @@ class ClusterPlane:
                 name, answer = model_name, await find_answer_at(lookup, model_name, *place)
             else:
                 name, answer = await find_answer_by_id(lookup, request_id, models=models, model_name=model_name)
-            return await explain_answer(name, answer, log=self._registry.log, as_of=RegistryAsOf(self._registry.log))
+            log, stream = self._registry.log, self._registry.stream(name)
+            return await explain_answer(
+                name, answer, log=log, as_of=RegistryAsOf(log), now=None if stream is None else stream.state
+            )
 
     async def event_source(self) -> EventSource:
         """Return the log with what this process has folded."""

@@ -1,5 +1,6 @@
 """The next command to try after an error or a refusal."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hotswap_stream.errors import (
@@ -27,21 +28,32 @@ _LEADS_TO = {
 CAUSES_MAX = 10
 _DENIED_STATUS = (401, 403)
 """Status of a `RefusedError`, as the clients of the API raise it, where the key does not allow it."""
-_DENIED = ("SaslAuthenticationFailed", "AuthorizationFailedError", "SaslAuthenticationFailedError")
+_NOT_ALLOWED = "AuthorizationFailedError"
+_DENIED = ("SaslAuthenticationFailed", _NOT_ALLOWED, "SaslAuthenticationFailedError")
 
 
 def is_denied(error: BaseException) -> bool:
     """Return whether the API or the broker knows the caller not, or does not let it."""
+    return any(
+        isinstance(cause, AuthenticationError)
+        or type(cause).__name__.endswith(_DENIED)
+        or getattr(cause, "status", None) in _DENIED_STATUS
+        for cause in _causes(error)
+    )
+
+
+def _lacks_rights(error: BaseException) -> bool:
+    """Return whether the broker knows the caller, and does not let it."""
+    return any(type(cause).__name__.endswith(_NOT_ALLOWED) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     for _ in range(CAUSES_MAX):
         if cause is None:
-            return False
-        if isinstance(cause, AuthenticationError) or type(cause).__name__.endswith(_DENIED):
-            return True
-        if getattr(cause, "status", None) in _DENIED_STATUS:
-            return True
+            return
+        yield cause
         cause = cause.__cause__ or cause.__context__
-    return False
 
 
 def after_error(error: HotswapError) -> str | None:
@@ -49,7 +61,7 @@ def after_error(error: HotswapError) -> str | None:
     if isinstance(error, LogReplacedError):
         return f"{PROGRAM} registry known"
     if is_denied(error):
-        return f"{PROGRAM} context show"
+        return f"{PROGRAM} acls" if _lacks_rights(error) else f"{PROGRAM} context show"
     if type(error).__name__ == "TopicSettingsError":
         return f"{PROGRAM} topics --repair"
     if isinstance(error, LogUnavailableError) or type(error).__name__ == "ApiUnreachableError":

@@ -13,6 +13,7 @@ LATENCY_MS_MAX = 600_000.0
 LAG_MAX = 1e12
 WORKERS_MAX = 100_000.0
 RATE_MAX = 1e9
+SERIES_MAX = 1e9
 ANSWERS_MAX = 10_000_000
 
 _RULE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -35,6 +36,7 @@ _THRESHOLDS: dict[AlertMetric, tuple[float, str]] = {
     "hit-rate": (1.0, "a share from 0 to 1"),
     "agreement": (1.0, "a share from 0 to 1"),
     "answers-per-second": (RATE_MAX, "answers a second, from 0 to 1,000,000,000"),
+    "split-series": (SERIES_MAX, "series, from 0 to 1,000,000,000"),
 }
 
 _RANGES: tuple[tuple[str, float, float, str], ...] = (

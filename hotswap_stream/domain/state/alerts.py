@@ -17,10 +17,11 @@ DEFAULT_ALERT_POLICY = AlertPolicy(
         AlertRule(name="standstill", metric="standstill", above=60.0, clear_seconds=10.0, severity="critical"),
         AlertRule(name="silent-worker", metric="silent-workers", above=0.0, clear_seconds=5.0),
         AlertRule(name="waiting-run", metric="waiting-run", above=600.0, clear_seconds=5.0),
+        AlertRule(name="split-series", metric="split-series", above=0.0, clear_seconds=5.0),
     )
 )
 """Holds for a model that was given none. Latency is not in it: what is slow is the model's own. Drift says nothing
-about versions without a profile."""
+about versions without a profile, and split series nothing about models that take no windows."""
 
 
 class RaisedAlert(Struct, frozen=True, gc=False):

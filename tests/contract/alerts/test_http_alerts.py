@@ -119,6 +119,7 @@ async def test_prometheus_sees_every_rule_in_force(stage: HttpStage) -> None:
         (MODEL, "standstill", "critical"): 0.0,
         (MODEL, "silent-worker", "warning"): 0.0,
         (MODEL, "waiting-run", "warning"): 0.0,
+        (MODEL, "split-series", "warning"): 0.0,
     }
     await set_policy(stage, POLICY)
     await raised(stage, FAILING, 0.5)

@@ -259,6 +259,9 @@ async def test_the_event_log_is_paged_filtered_and_says_what_is_void(stage: Http
         answer = await stage.get(following)
     assert offsets == list(range(6))
 
+    filtered = await stage.get("/api/events", last=6, limit=1, actor="nobody else", type="promoted")
+    assert "link" not in filtered.headers, "it looked to the end"
+
     third, fourth = (await stage.get("/api/events", from_offset=3, limit=2)).json()["events"]
     assert third["unreadable_text"] == "not an event"
     assert third["void_kind"] == "unreadable"

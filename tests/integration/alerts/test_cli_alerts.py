@@ -18,7 +18,7 @@ GUIDE = ROOT / "docs" / "guides" / "alerts.md"
 
 _COMMAND = re.compile(r"^    hotswap-stream (.*)$", re.MULTILINE)
 
-DEFAULT = ["error-rate", "lag", "input-drift", "standstill", "silent-worker", "waiting-run"]
+DEFAULT = ["error-rate", "lag", "input-drift", "standstill", "silent-worker", "waiting-run", "split-series"]
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,7 @@ def test_a_rule_is_added_changed_and_removed(cli: Cli) -> None:
         "standstill",
         "silent-worker",
         "waiting-run",
+        "split-series",
         "latency-ms",
     ]
     assert (rules["error-rate"]["above"], rules["error-rate"]["severity"]) == (0.02, "critical")
@@ -93,6 +94,8 @@ def test_a_rule_is_added_changed_and_removed(cli: Cli) -> None:
         "silent-worker",
         "--remove",
         "waiting-run",
+        "--remove",
+        "split-series",
     )
     assert list(rules_in_force(cli)) == ["error-rate", "latency-ms"]
     assert "unchanged" in cli("alert-policy", "set", "digits", "--rule", "error-rate>2%").stdout
@@ -104,6 +107,7 @@ def test_a_rule_is_added_changed_and_removed(cli: Cli) -> None:
         "standstill",
         "silent-worker",
         "waiting-run",
+        "split-series",
     ]
 
 

@@ -9,6 +9,10 @@ import pytest
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 
 from hotswap_stream import bootstrap
+from hotswap_stream.adapters.kafka.topic_admin import set_on_topic, topic_partitions
+from hotswap_stream.adapters.kafka.topic_growth import grow_model_topics
+from hotswap_stream.cli.terminal.next_steps import after_error
+from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.alter_settings import alter_settings
 from hotswap_stream.kafka.sessions import open_producer, open_reader
@@ -67,3 +71,16 @@ async def test_topics_are_changed_by_administrators(stage: Secured) -> None:
     with pytest.raises(TopicAuthorizationFailedError):
         await change("operator")
     await change("administrator")
+    # Who may not is told which right is missing, and who has it.
+    operator = bootstrap.connection(stage.settings("operator", stage.broker.by_password))
+    (spec, *_others) = TOPICS.model_specs(MODEL, partitions=1)
+    count = (await topic_partitions(operator, [TOPICS.requests(MODEL)]))[TOPICS.requests(MODEL)]
+    for attempt, right in (
+        (grow_model_topics(operator, TOPICS, MODEL, 2 * count), "Alter"),
+        (set_on_topic(operator, spec, {"max.message.bytes": "1048588"}), "AlterConfigs"),
+    ):
+        with pytest.raises(
+            ConfigurationError, match=f"this client needs {right} on .* --role administrator"
+        ) as refused:
+            await attempt
+        assert after_error(refused.value) == "hotswap-stream acls"

@@ -15,6 +15,7 @@ from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.application.audit.export import read_export
 from hotswap_stream.application.audit.restoring import RestoreRefusedError
 from hotswap_stream.application.log.port import LogRecord
+from hotswap_stream.application.topics.check import TopicSettingsError
 from hotswap_stream.settings import Settings
 from tests.support.checkout import ROOT
 from tests.support.kafka.transactions import transaction
@@ -124,7 +125,7 @@ def _is_refused(cli: Cli, damaged: bytes, folder: Path) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_restore_that_was_broken_off_goes_on_and_other_records_are_left_alone(
-    settings: Settings, exported: Path, tmp_path: Path
+    settings: Settings, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = stage_settings(str(settings.kafka_bootstrap_servers), f"{settings.topic_prefix}-b", tmp_path / "b")
     with exported.open("rb") as file:
@@ -134,6 +135,19 @@ def test_a_restore_that_was_broken_off_goes_on_and_other_records_are_left_alone(
         restored, seen = asyncio.run(bootstrap.restore_log(elsewhere, file))
     assert (restored.records, restored.written, seen) == (len(records), len(records) - 2, None)
     assert _records(elsewhere) == records
+
+    # Nothing is missing: who may not change the topic's settings can do it, too, and one that was left open is closed.
+    with monkeypatch.context() as patched:
+        patched.setattr("hotswap_stream.bootstrap.registry.restoring_topic", None)
+        with exported.open("rb") as file:
+            again, _ = asyncio.run(bootstrap.restore_log(elsewhere, file))
+        assert (again.records, again.written, again.seal) == (len(records), 0, restored.seal)
+    asyncio.run(_begin_a_restore(elsewhere, []))
+    with pytest.raises(TopicSettingsError):
+        asyncio.run(_open(elsewhere))
+    with exported.open("rb") as file:
+        assert asyncio.run(bootstrap.restore_log(elsewhere, file))[0].written == 0
+    asyncio.run(_open(elsewhere))
 
     other = stage_settings(str(settings.kafka_bootstrap_servers), f"{settings.topic_prefix}-c", tmp_path / "c")
     asyncio.run(_open(other))
@@ -151,7 +165,8 @@ async def _begin_a_restore(settings: Settings, records: list[LogRecord]) -> None
     await ensure_topics(bootstrap.connection(settings), [spec])
     with suppress(InterruptedError):
         async with restoring_topic(bootstrap.connection(settings), spec) as writer:
-            await writer.write(records)
+            if records:
+                await writer.write(records)
             raise InterruptedError
 
 

@@ -75,9 +75,9 @@ async def test_a_window_fills_and_then_each_request_sees_its_own(stage: Stage, s
         answers = await series.check()
     waiting, ready = answers[0], answers[3]
     assert waiting["outputs"] == []
-    assert waiting["parameters"]["window"] == {"steps": 1, "needed": 4, "ready": False}
+    assert waiting["parameters"]["window"] == {"steps": 1, "needed": 4, "ready": False, "also_in": []}
     assert waiting["model_version"] == "v1"
-    assert ready["parameters"]["window"] == {"steps": 4, "needed": 4, "ready": True}
+    assert ready["parameters"]["window"] == {"steps": 4, "needed": 4, "ready": True, "also_in": []}
     assert ready["outputs"][0]["shape"] == [1, 1, 1]
     assert {answer["parameters"].get("batch_size") for answer in answers[3:]} != {1}
 
@@ -288,7 +288,7 @@ async def test_series_asked_by_http_and_by_topic_meet_and_can_be_listed(stage: S
         AsyncRegistryClient(url) as http,
     ):
         nothing = await http._json(calls.query(f"/api/models/{MODEL}/windows"))
-        assert nothing == {"model_name": MODEL, "windows": [], "total": 0, "ready": 0, "evicted": 0}
+        assert nothing == {"model_name": MODEL, "windows": [], "total": 0, "ready": 0, "evicted": 0, "split": 0}
         # The first request makes the topic; clients that began before it look again after a while.
         await stage.send(steps_body([1.0]), headers=key("first"), partition=partition_of("first", PARTITIONS))
         await stage.answers(1, partition=partition_of("first", PARTITIONS))
@@ -321,7 +321,7 @@ def test_a_key_goes_where_other_clients_put_it() -> None:
     assert partition_of("a-little-bit-long-string", 1_000) == (-985981536 & 0x7FFFFFFF) % 1_000
 
 
-async def test_series_that_librdkafkas_own_partitioner_splits_are_named_by_doctor(
+async def test_series_that_librdkafkas_own_partitioner_splits_are_named_by_doctor_and_seen_by_the_agents(
     stage: Stage, settings: Settings
 ) -> None:
     """One producer with librdkafka's default beside one that hashes as Kafka's clients do, with two workers."""
@@ -345,3 +345,15 @@ async def test_series_that_librdkafkas_own_partitioner_splits_are_named_by_docto
     assert (finding.weight, finding.about) == ("must", f"model {MODEL}")
     assert "sensor-" in finding.found
     assert "partitioner=murmur2_random" in finding.do
+    # What the agents look at: the newest records alone, and no model that takes no windows.
+    view = bootstrap.split_view(settings)
+    view.watch([MODEL, "none"])
+    await view.look()
+    split = view.of(MODEL)
+    assert split is not None
+    assert split.of == len(names)
+    assert f"{split.count} of {split.of} series lie" in finding.found
+    assert view.of("none") is None
+    told = await windows_command(settings)
+    assert told["split"] == split.count
+    assert sum(bool(each["also_in"]) for each in told["windows"]) == 2 * split.count

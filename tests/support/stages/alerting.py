@@ -1,6 +1,6 @@
 """The alert agent on a log in memory, with a clock, a lag and a fleet that tests set."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from hotswap_events.observation import Observation
 from hotswap_stream.agents.alert_agent import BEHIND, AlertAgent
 from hotswap_stream.application.inference.fleet import FleetFold, FleetWorker
 from hotswap_stream.application.inference.lag import WaitingRequests
+from hotswap_stream.application.windows.split import SplitSeries
 from hotswap_stream.domain.state.alerts import AlertsState
 from hotswap_stream.errors import LogUnavailableError
 from tests.support.clocks import SetClock
@@ -37,6 +38,20 @@ class SetLag:
             raise LogUnavailableError("no broker")
         waiting = WaitingRequests(requests=self.requests, partitions=2, standstill_seconds=self.standstill_seconds)
         return dict.fromkeys(models, waiting)
+
+
+class FoundSplit:
+    """A SplitView that found what it is told."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, SplitSeries] = {}
+        self.watched: frozenset[str] = frozenset()
+
+    def watch(self, model_names: Iterable[str]) -> None:
+        self.watched = frozenset(model_names)
+
+    def of(self, model_name: str) -> SplitSeries | None:
+        return self.found.get(model_name)
 
 
 class HeardFleet:
@@ -71,10 +86,11 @@ class Alerting:
         self.clock = SetClock(self.traffic.now)
         self.lag = SetLag()
         self.fleet = HeardFleet(self.clock)
+        self.split = FoundSplit()
         self.agent = self.new_agent()
 
     def new_agent(self) -> AlertAgent:
-        agent = AlertAgent(self.stage.registry, clock=self.clock, lag=self.lag, fleet=self.fleet)
+        agent = AlertAgent(self.stage.registry, clock=self.clock, lag=self.lag, fleet=self.fleet, split=self.split)
         self.clock.time += BEHIND
         self.traffic.now = self.clock.time
         return agent

@@ -13,7 +13,9 @@ from hotswap_events.alerts import AlertRule
 from hotswap_events.observation import LatencyCounts
 from hotswap_events.serving_commands import DisableModel, EnableModel
 from hotswap_stream import bootstrap
+from hotswap_stream.application.descriptions.alert import describe_crossing
 from hotswap_stream.application.inference.fleet import FORGET_SECONDS
+from hotswap_stream.application.windows.split import SplitSeries
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings
 from tests.support.samples.profiles import profile, sketch_of, vast_sketch
@@ -90,6 +92,26 @@ async def test_a_training_run_that_no_runner_takes_is_an_alert_until_one_does(al
     await alerting.do(claim("run-1"), cancel("run-2"))
     await alerting.seconds(10)
     assert (alerting.alerts.ended[-1].cause, alerting.alerts.raised) == ("recovered", {})
+
+
+async def test_series_that_lie_in_several_partitions_are_an_alert_until_they_do_not(alerting: Alerting) -> None:
+    """By the default policy, though nobody asks the model anything."""
+    await alerting.seconds(3)
+    assert (alerting.split.watched, alerting.alerts.raised) == (frozenset({MODEL}), {})
+    alerting.split.found[MODEL] = SplitSeries(count=0, of=20, examples=())
+    await alerting.seconds(3)
+    assert not alerting.alerts.raised
+    alerting.split.found[MODEL] = SplitSeries(count=12, of=20, examples=("a in 1, 2",))
+    await alerting.seconds(3)
+    (alert,) = alerting.alerts.raised.values()
+    assert (alert.rule.name, alert.value, alert.count) == ("split-series", 12.0, 20)
+    assert describe_crossing(alert.rule, alert.value) == "split-series 12 series is above 0 series"
+    alerting.split.found.clear()
+    await alerting.seconds(70)
+    assert (alerting.alerts.ended[-1].cause, alerting.alerts.raised) == ("recovered", {}), "nothing is known any more"
+    await alerting.rules(ERRORS)
+    await alerting.seconds(1)
+    assert alerting.split.watched == frozenset(), "nobody asks for it"
 
 
 async def test_errors_raise_an_alert_that_clears_when_they_are_over(alerting: Alerting) -> None:

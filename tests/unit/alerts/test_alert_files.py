@@ -126,6 +126,7 @@ def test_rules_are_added_and_removed() -> None:
         "standstill",
         "silent-worker",
         "waiting-run",
+        "split-series",
         "latency-ms",
     ]
     with pytest.raises(typer.BadParameter, match="no rule 'lagg'; there is error-rate, lag, input-drift"):

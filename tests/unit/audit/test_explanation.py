@@ -64,7 +64,9 @@ async def explained(registry: Registry, **changes: object) -> ExplainedAnswer:
         **changes,
     }
     answer = FoundAnswer(**fields)
-    return await explain_answer(MODEL, answer, log=registry.log, as_of=RegistryAsOf(registry.log))
+    return await explain_answer(
+        MODEL, answer, log=registry.log, as_of=RegistryAsOf(registry.log), now=registry.state(MODEL)
+    )
 
 
 async def test_the_event_that_chose_it_says_who_and_why(registry: Registry) -> None:

@@ -60,7 +60,7 @@ def test_each_code_stands_once_in_the_table_by_number() -> None:
         (LogReplacedError("another"), 1, "registry known"),
         (AuthenticationError("who?"), 4, "context show"),
         (RefusedError(403, "key-not-allowed", "no"), 4, "context show"),
-        (_denied_by_broker(), 4, "context show"),
+        (_denied_by_broker(), 4, "acls"),
         (ConfigurationError("HOTSWAP_KAFKA_BOOTSTRAP_SERVERS is not set"), 78, "up, or"),
         (TopicSettingsError("retention"), 78, "topics --repair"),
         (KeyboardInterrupt(), 130, None),

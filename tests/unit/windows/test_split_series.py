@@ -7,10 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_events.windows import WindowRecord, WindowStatusRecord, window_key
+from hotswap_events.windows import (
+    WindowRecord,
+    WindowRule,
+    WindowsMarker,
+    WindowStatusRecord,
+    marker_key,
+    window_key,
+)
 from hotswap_stream.application.monitoring.findings import series_finding
 from hotswap_stream.application.windows.fold import WindowFold
 from hotswap_stream.application.windows.split import SPLIT_NAMED_MAX, SplitSeries, split_series
+from hotswap_stream.application.windows.view import model_windows
 from hotswap_stream.kafka.topic_partitions import home_partitions, key_partition
 
 PARTITIONS = 8
@@ -74,3 +82,23 @@ def test_a_model_without_windows_has_no_series() -> None:
     nothing = split_series({}, home_partitions)
     assert nothing == SplitSeries(count=0, of=0, examples=())
     assert series_finding("loads", nothing) is None
+
+
+def test_a_page_names_where_else_a_series_is_and_parts_no_key() -> None:
+    key, other = b"b", b"z"
+    home = key_partition(key, PARTITIONS)
+    away = next(number for number in range(PARTITIONS) if number not in home_partitions(key, PARTITIONS))
+    folds = folds_of({home: [key], away: [key]} | {key_partition(other, PARTITIONS): [other]})
+    if key_partition(other, PARTITIONS) in (home, away):
+        folds = folds_of({home: [key, other], away: [key]})
+    for fold in folds.values():
+        rule = WindowRule(input="x", datatype="FP32", features=1, steps=2)
+        marker = WindowsMarker(next_offset=2, rule=rule, rule_number=1)
+        fold.apply(marker_key("w1"), msgspec.msgpack.encode(marker))
+    page = model_windows("loads", folds, None, home_partitions, after=None, limit=1)
+    assert (page.total, page.split) == (3, 1)
+    assert [(each.key, each.partition, each.also_in) for each in page.windows] == [
+        ("b", each, (home + away - each,)) for each in sorted((home, away))
+    ]
+    rest = model_windows("loads", folds, None, home_partitions, after="b", limit=1)
+    assert [(each.key, each.also_in) for each in rest.windows] == [("z", ())]

@@ -11,6 +11,8 @@ from hotswap_events.inference import AnswerFacts, InferTensor
 from hotswap_stream.adapters.kafka.observations.first_output import first_values, label_in, numbers_in, ranking_in
 from hotswap_stream.application.observations.feedback import FoundAnswer
 
+ERROR_CHARACTERS_MAX = 500
+
 Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
 
 
@@ -19,6 +21,8 @@ class _Body(Struct, kw_only=True):
     model_version: str | None = None
     outputs: list[InferTensor] = []
     id: str | None = None
+    error_code: str | None = None
+    error: str | None = None
 
 
 _DECODERS: dict[bool, msgspec.msgpack.Decoder[_Body] | msgspec.json.Decoder[_Body]] = {
@@ -56,6 +60,9 @@ def found_answer(record: Record, headers: AnswerHeaders, *, contents: bool = Tru
         worker=facts.worker,
         artifact_digest=facts.artifact_digest,
         request_id=body.id,
+        error_code=body.error_code,
+        error=None if body.error is None else body.error[:ERROR_CHARACTERS_MAX],
+        window=facts.window,
         label=None if first is None else label_in(first, values),
         numbers=() if first is None or not contents else numbers_in(first, values),
         ranking=None if first is None or not contents else ranking_in(first, values),

@@ -117,7 +117,13 @@ function Found({ path }: { path: string }) {
                   , with the id <code>{answer.request_id}</code>
                 </>
               )}
-              .
+              .{answer.window && ` It was made of ${answer.window.steps} of ${answer.window.needed} steps of its series.`}
+              {!answer.ok && (
+                <p class="note bad">
+                  {answer.error_code ?? "an error"}
+                  {answer.error && `: ${answer.error}`}
+                </p>
+              )}
             </Step>
             <Step name="The version">
               {answer.model_version ? (
