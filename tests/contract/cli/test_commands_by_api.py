@@ -316,7 +316,16 @@ async def test_what_needs_the_cluster_says_so_and_what_is_denied_is_no_failure(l
     assert "cannot be reached" in away.stderr
 
 
-GUIDES = ("on-call", "roll-back-now", "why-this-answer", "add-a-worker", "upgrade", "registry-topic-lost")
+GUIDES = (
+    "on-call",
+    "roll-back-now",
+    "why-this-answer",
+    "add-a-worker",
+    "upgrade",
+    "registry-topic-lost",
+    "deploy",
+    "secured-cluster",
+)
 STAYING = ("top", "worker", "up", "api", "agents", "broker")
 
 
@@ -325,12 +334,14 @@ async def test_no_command_of_the_guides_for_operators_is_wrong(
 ) -> None:
     """Run each: what it says depends on what is there, but none is wrong usage, and none ends in a bug."""
     monkeypatch.chdir(tmp_path)  # some write files
+    (tmp_path / "model.onnx").write_bytes(linear_artifact())
     await laptop("promote", MODEL, "v2")
     codes: dict[str, int] = {}
     for guide in GUIDES:
         text = (ROOT / "docs" / "guides" / f"{guide}.md").read_text(encoding="utf-8")
         for shown in re.findall(r"(?:^ +|`)hotswap-stream ([^`#\n]+)", text, re.MULTILINE):
             words = shlex.split(shown.replace("fraud", MODEL).replace("sha256:…", f"sha256:{'a' * 64}"))
+            words = [word.replace("…", "kafka-1:9093") for word in words]
             if words[0] not in STAYING and shown.strip() not in codes:
                 result = await laptop(*words, code=None)
                 assert result.exception is None or isinstance(result.exception, SystemExit), (shown, result.exception)

@@ -1,6 +1,8 @@
 """`hotswap-stream keys` on the cluster and over the API, and the first key that `up` makes."""
 
 import asyncio
+import re
+import shlex
 
 import httpx
 import pytest
@@ -9,6 +11,7 @@ from msgspec.structs import replace
 
 from hotswap_stream import bootstrap
 from hotswap_stream.settings import load_settings
+from tests.support.checkout import ROOT
 from tests.support.stages.asking import running_api
 from tests.support.stages.command_line import Cli, read_json
 
@@ -32,6 +35,17 @@ async def test_the_first_key_opens_the_api_and_makes_the_others(cli: Cli, variab
             structlog.reset_defaults()  # the API logs in this process, too
             assert first.token not in result.output
             return result.output
+
+        # The guide's own commands, on a key of the same kind.
+        guide = (ROOT / "docs" / "guides" / "rotate-keys.md").read_text(encoding="utf-8")
+        await asked("create", "guided", "--scope", "read")
+        said = {
+            shown: await asked(*shlex.split(shown.replace(" ci ", " guided ")))
+            for shown in re.findall(r"^    hotswap-stream keys (.+)$", guide, re.MULTILINE)
+        }
+        assert [shown.split()[0] for shown in said] == ["list", "rotate", "rotate", "revoke"]
+        assert len({word for text in said.values() for word in text.split() if word.startswith("hss_")}) == 2
+        assert "revoked" in await asked("show", "guided")
 
         assert "ci" in await asked("list")
         assert made["token"] not in await asked("show", "ci")
