@@ -8,7 +8,7 @@ import typer
 from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.terminal.exit_codes import INTERRUPTED
 from hotswap_stream.cli.terminal.options import AsJson
-from hotswap_stream.cli.terminal.printing import print_json, print_json_line, print_table, refuse
+from hotswap_stream.cli.terminal.printing import NO_MODELS, print_json, print_json_line, print_table, refuse, rounded
 from hotswap_stream.cli.terminal.running import interactive, run_on_plane
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ def _print(found: "Overview", *, as_json: bool) -> None:
         print_json(found, listed="models")
         return
     if not found.models:
-        typer.echo("no models: publish one with `hotswap-stream publish`, or train one with `hotswap-stream train`")
+        typer.echo(NO_MODELS)
         return
-    rate = "" if found.requests_per_second is None else f" · {found.requests_per_second:g} answers/s"
+    rate = "" if found.requests_per_second is None else f" · {rounded(found.requests_per_second):g} answers/s"
     typer.secho(
         f"{len(found.models)} models{rate} · {found.hurts} hurts · {found.needs_you} needs you · {found.moves} moves · "
         f"{found.calm} calm",
@@ -106,8 +106,8 @@ def _print(found: "Overview", *, as_json: bool) -> None:
                 line.model_name,
                 line.condition.replace("-", " "),
                 _serves(line),
-                line.requests_per_second,
-                line.p95_ms,
+                rounded(line.requests_per_second),
+                rounded(line.p95_ms),
                 None if line.error_rate is None else f"{line.error_rate:.2%}",
                 _workers(line),
             )

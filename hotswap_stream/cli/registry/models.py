@@ -8,7 +8,7 @@ import typer
 from hotswap_stream.cli.planes import questions
 from hotswap_stream.cli.registry.versions import print_versions
 from hotswap_stream.cli.terminal.options import AsJson, AsOf, ModelArgument, Stage
-from hotswap_stream.cli.terminal.printing import print_facts, print_json, print_table
+from hotswap_stream.cli.terminal.printing import NO_MODELS, print_facts, print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
 from hotswap_stream.cli.terminal.running import run_on_plane
 
@@ -57,6 +57,7 @@ def print_models(found: "Iterable[ModelSummary]") -> None:
             for model in found
         ),
         optional=("offset", "sequence", "stages", "former", "versions"),
+        empty=NO_MODELS,
     )
 
 

@@ -70,7 +70,9 @@ def with_forms(command: Callable[..., Any]) -> Callable[..., Any]:
                 raise typer.BadParameter(f"--json and -o {wanted} exclude each other", param_hint="-o")
             wanted = "json"
         options["as_json"] = wanted not in (None, *TABLES)
-        token = _about.set((_text(options.get("model")), _text(options.get("version"))))
+        token = _about.set(
+            (_text(options.get("model")), _text(options.get("version")) or _only(options.get("candidates")))
+        )
         try:
             with printing_as(wanted or "table"):
                 return command(*arguments, **options)
@@ -100,6 +102,10 @@ def _names(parameter: inspect.Parameter) -> tuple[str, ...]:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _only(values: Any) -> str | None:
+    return _text(values[0]) if isinstance(values, list | tuple) and len(values) == 1 else None
 
 
 NAMED_BY = ("rollout_id", "model_version", "model_name", "worker", "name", "topic", "offset")

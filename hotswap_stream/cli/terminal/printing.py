@@ -1,5 +1,6 @@
 """Printing results on the terminal: tables for people, JSON for scripts, refusals with the legal steps."""
 
+import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from hotswap_stream.cli.terminal.tables import Column, fact_lines, table_lines
 if TYPE_CHECKING:
     from hotswap_events.commands import CommandResult, Refusal
 
+NO_MODELS = "no models: publish one with `hotswap-stream publish`, or train one with `hotswap-stream train`"
 WIDTH_CHARACTERS = 200
 """Width of tables that are not printed on a terminal, so that nothing is cut off in a file or a pipe."""
 WIDE_CHARACTERS = 100_000
@@ -45,6 +47,7 @@ def print_table(
     *,
     title: str | None = None,
     optional: Sequence[str] = (),
+    empty: str = "none",
 ) -> None:
     """Print a table that breaks no word; None shows as '-', numbers are aligned right.
 
@@ -53,6 +56,7 @@ def print_table(
         rows: As many values each.
         title: A line above it.
         optional: Columns that a narrow terminal may do without, the least important first.
+        empty: What is printed where there are no rows: what to do about it, if anything.
     """
     titles, values = list(columns), [list(row) for row in rows]
     made = [
@@ -63,7 +67,7 @@ def print_table(
         )
         for at, name in enumerate(titles)
     ]
-    lines, left_out = table_lines(made, _width(), optional=optional)
+    lines, left_out = table_lines(made, _width(), optional=optional) if values else ([empty], ())
     if title:
         typer.echo(title)
     for text in lines:
@@ -84,6 +88,17 @@ def _width() -> int:
     if form() == "wide":
         return WIDE_CHARACTERS
     return shutil.get_terminal_size((WIDTH_CHARACTERS, 0)).columns
+
+
+def rounded(value: float | None) -> float | None:
+    """Return a figure that somebody reads at a glance: three digits, or all before the point."""
+    return (
+        value if value is None or value == 0 or not math.isfinite(value) else round(value, max(0, 2 - _digits(value)))
+    )
+
+
+def _digits(value: float) -> int:
+    return math.floor(math.log10(abs(value)))
 
 
 def _shown(value: Any) -> str:

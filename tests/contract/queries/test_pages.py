@@ -10,10 +10,10 @@ from tests.support.stages.http import MODEL, HttpStage, NewLog, open_http_stage
 CURSORS = {"after_name", "after_key", "before_sequence", "from_offset"}
 
 
-async def walked(stage: HttpStage, path: str, listed: str, name: str, **query: str | int) -> list[str]:
+async def walked(api: HttpStage, path: str, listed: str, name: str, **query: str | int) -> list[str]:
     """Follow the links from a first page on; the names on each, in order."""
     found: list[str] = []
-    answer = await stage.get(path, **query)
+    answer = await api.get(path, **query)
     for _page in range(20):
         assert answer.status_code == 200, answer.text
         found += [each[name] for each in answer.json()[listed]]
@@ -21,7 +21,7 @@ async def walked(stage: HttpStage, path: str, listed: str, name: str, **query: s
             return found
         following = answer.links["next"]["url"]
         assert all(f"{key}={value}" in following for key, value in query.items()), "it asks for the same"
-        answer = await stage.get(following)
+        answer = await api.get(following)
     raise AssertionError("there is no end")
 
 

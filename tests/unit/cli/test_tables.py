@@ -15,7 +15,7 @@ from hotswap_stream.application.registry.queries import ModelSummary
 from hotswap_stream.cli.fleet import print_fleet
 from hotswap_stream.cli.registry.models import print_models
 from hotswap_stream.cli.terminal.forms import printing_as
-from hotswap_stream.cli.terminal.printing import print_facts, print_table
+from hotswap_stream.cli.terminal.printing import print_facts, print_table, rounded
 from hotswap_stream.cli.terminal.tables import Column, table_lines, wrapped
 
 LONG_NAME = "payments-fraud-detector-of-europe-2026"
@@ -156,3 +156,11 @@ def test_a_terminal_obeys_nothing_that_others_wrote(capsys: pytest.CaptureFixtur
     printed = capsys.readouterr().out
     assert printed.count("line") == 3
     assert all(line.isprintable() for line in printed.split("\n"))
+
+
+def test_a_table_without_rows_says_so_and_figures_are_short(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("a", "b"), ())
+    print_table(("a", "b"), (), title="of m", empty="nothing: make one")
+    assert capsys.readouterr().out == "none\nof m\nnothing: make one\n"
+    figures = (None, 0.0, 0.567123, 20.7494, 4876.3, 0.00012345, float("inf"))
+    assert [rounded(each) for each in figures] == [None, 0.0, 0.567, 20.7, 4876.0, 0.000123, float("inf")]

@@ -29,7 +29,7 @@ def streams_of(*runs: RunState) -> list[Stream]:
 
 def shown(streams: list[Stream], progress: ProgressFold | None) -> dict[str, Any]:
     return {
-        f"{family.spec.name}{labels}": value
+        f"{family.spec.name}{{{labels}}}": value
         for family in training_families(streams, progress, NOW)
         for labels, value in family.samples
     }
