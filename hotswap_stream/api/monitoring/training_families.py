@@ -22,10 +22,14 @@ def training_families(streams: Sequence[Stream], progress: ProgressFold | None, 
     yield Family(catalogue.TRAINING_RUNS, _by_status(streams))
     models = [(each.state.model_name, tuple(each.state.runs.values())) for each in streams if each.state.runs]
     waiting = [(name, _oldest(runs, "requested")) for name, runs in models]
-    yield _ages(catalogue.TRAINING_WAITING, [(name, run and run.requested_at) for name, run in waiting], now)
+    yield _ages(
+        catalogue.TRAINING_WAITING, [(name, None if run is None else run.requested_at) for name, run in waiting], now
+    )
     going = [(name, _oldest(runs, "running") or _oldest(runs, "claimed")) for name, runs in models]
     yield _ages(
-        catalogue.TRAINING_RUNNING, [(name, run and (run.started_at or run.claimed_at)) for name, run in going], now
+        catalogue.TRAINING_RUNNING,
+        [(name, None if run is None else run.started_at or run.claimed_at) for name, run in going],
+        now,
     )
     yield Family(catalogue.TRAINING_PROGRESS, [] if progress is None else _progress(going, progress))
     ended = [(name, max(succeeded, key=_ended_s)) for name, runs in models if (succeeded := _succeeded(runs))]
