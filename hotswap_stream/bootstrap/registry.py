@@ -9,10 +9,10 @@ from typing import BinaryIO
 import structlog
 
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
-from hotswap_stream.adapters.kafka.record_writer import restoring_topic
+from hotswap_stream.adapters.kafka.record_writer import keeps_given_times, restoring_topic
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.adapters.kafka.seen_log import write_seen_log
-from hotswap_stream.adapters.kafka.topic_admin import ensure_topics, keeps_given_times
+from hotswap_stream.adapters.kafka.topic_admin import ensure_topics
 from hotswap_stream.agents.topics import stream_heads_topic
 from hotswap_stream.application.artifacts.cleanup import adopt
 from hotswap_stream.application.audit.restoring import Restored, check_export, restore

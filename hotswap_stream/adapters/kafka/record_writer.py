@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from hotswap_events.bounds import INT64_MAX
 from hotswap_events.envelope import CONTENT_TYPE
 from hotswap_events.topics import TopicSpec
-from hotswap_stream.adapters.kafka.topic_admin import GIVEN_TIMES, TIMES, set_on_topic
+from hotswap_stream.adapters.kafka.topic_admin import check_topics, set_on_topic
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.kafka.connection import KafkaConnection
@@ -21,6 +21,7 @@ from hotswap_stream.kafka.uncancelled import to_the_end
 BATCH_BYTES_MAX = 1_000_000
 FLUSH_SECONDS_MAX = 5.0
 WRITE_SECONDS_MAX = 60.0
+_TIMES, _GIVEN_TIMES = "message.timestamp.type", "CreateTime"
 _HOW_OLD = "message.timestamp.before.max.ms"
 _HEADERS = [("content-type", CONTENT_TYPE.encode())]
 
@@ -110,6 +111,18 @@ class KafkaRecordWriter:
         )
 
 
+async def keeps_given_times(connection: KafkaConnection, spec: TopicSpec) -> bool:
+    """Return whether the topic keeps the times that records bring, as while it is restored; False if nobody may know.
+
+    Raises:
+        LogUnavailableError: The cluster cannot be asked.
+    """
+    for _spec, facts, _different in await check_topics(connection, [spec]):
+        found = (facts.settings or {}).get(_TIMES)
+        return found is not None and found.value == _GIVEN_TIMES
+    return False
+
+
 @asynccontextmanager
 async def restoring_topic(connection: KafkaConnection, spec: TopicSpec) -> AsyncIterator[KafkaRecordWriter]:
     """Have the topic keep the times that records bring, for as long as the block runs.
@@ -121,7 +134,7 @@ async def restoring_topic(connection: KafkaConnection, spec: TopicSpec) -> Async
         ConfigurationError: This client may not change its settings.
         LogUnavailableError: The cluster cannot be reached.
     """
-    await set_on_topic(connection, spec, {TIMES: GIVEN_TIMES})
+    await set_on_topic(connection, spec, {_TIMES: _GIVEN_TIMES})
     # A broker tells of a change before its log goes by it, and takes one change after the other: where this one is told
     # of, that one is in force. And it is needed: a cluster may refuse old times.
     await set_on_topic(connection, spec, {_HOW_OLD: str(INT64_MAX)})
@@ -130,4 +143,4 @@ async def restoring_topic(connection: KafkaConnection, spec: TopicSpec) -> Async
         yield writer
     finally:
         await writer.stop()
-    await set_on_topic(connection, spec, {TIMES: "LogAppendTime"})
+    await set_on_topic(connection, spec, {_TIMES: "LogAppendTime"})

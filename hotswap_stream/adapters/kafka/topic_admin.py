@@ -23,13 +23,13 @@ from hotswap_stream.application.topics.check import (
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 from hotswap_stream.kafka.alter_settings import alter_settings
 from hotswap_stream.kafka.connection import KafkaConnection
+from hotswap_stream.kafka.security.denied import right_missing
 from hotswap_stream.kafka.sessions import open_admin
 from hotswap_stream.kafka.topic_partitions import broker_ids, described_partitions
 
 _log = structlog.get_logger(__name__)
 
 READY_SECONDS_MAX = 30.0
-TIMES, GIVEN_TIMES = "message.timestamp.type", "CreateTime"
 _UNKNOWN_TOPIC = 3
 _NOT_ALLOWED = frozenset((29, 31))
 """Errors of a client that may not: for a topic, and for the cluster."""
@@ -219,29 +219,8 @@ async def _alter(admin: AIOKafkaAdminClient, name: str, settings: dict[str, str]
     except KafkaError as error:
         if error.retriable:
             raise
-        text = may_not("AlterConfigs", name) if isinstance(error, TopicAuthorizationFailedError) else str(error)
+        text = right_missing("AlterConfigs", name) if isinstance(error, TopicAuthorizationFailedError) else str(error)
         raise ConfigurationError(f"the settings of topic {name!r} could not be changed: {text}") from error
-
-
-def may_not(operation: str, topic: str) -> str:
-    """Return which right a client lacks, and who has it."""
-    return (
-        f"this client needs {operation} on {topic!r}, which the role 'administrator' has: "
-        "`hotswap-stream acls --role administrator` prints the commands that give it"
-    )
-
-
-async def keeps_given_times(connection: KafkaConnection, spec: TopicSpec) -> bool:
-    """Return whether the topic keeps the times that records bring, as while it is restored; False if nobody knows.
-
-    Raises:
-        LogUnavailableError: The cluster cannot be asked.
-    """
-    async with admin_client(connection) as admin:
-        facts, _brokers = await _facts(admin, [spec])
-    settings = facts[spec.name].settings if spec.name in facts else None
-    found = (settings or {}).get(TIMES)
-    return found is not None and found.value == GIVEN_TIMES
 
 
 async def _wait_in_force(

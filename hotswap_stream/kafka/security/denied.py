@@ -84,3 +84,11 @@ def explained(error: BaseException, server: str, options: dict[str, Any]) -> Kaf
             "port? A cluster that asks for a certificate does so, too, where none is shown that it trusts"
         )
     return None
+
+
+def right_missing(operation: str, topic: str) -> str:
+    """Return in words which right a client lacks to change a topic, and who has it."""
+    return (
+        f"this client needs {operation} on {topic!r}, which the role 'administrator' has: "
+        "`hotswap-stream acls --role administrator` prints the commands that give it"
+    )
