@@ -23,7 +23,7 @@ from hotswap_stream.application.topics.check import (
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 from hotswap_stream.kafka.alter_settings import alter_settings
 from hotswap_stream.kafka.connection import KafkaConnection
-from hotswap_stream.kafka.security.denied import right_missing
+from hotswap_stream.kafka.security.denied import why_not
 from hotswap_stream.kafka.sessions import open_admin
 from hotswap_stream.kafka.topic_partitions import broker_ids, described_partitions
 
@@ -178,10 +178,7 @@ async def check_topics(
 
 
 async def repair_topics(connection: KafkaConnection, specs: Sequence[TopicSpec]) -> dict[str, dict[str, str]]:
-    """Set what differs, and what is right only by the cluster's default; other settings stay.
-
-    Returns:
-        Topic → the settings that were changed, by name.
+    """Set what differs, and what is right only by the cluster's default, and return both by topic and name.
 
     Raises:
         ConfigurationError: This client may not change them.
@@ -219,7 +216,7 @@ async def _alter(admin: AIOKafkaAdminClient, name: str, settings: dict[str, str]
     except KafkaError as error:
         if error.retriable:
             raise
-        text = right_missing("AlterConfigs", name) if isinstance(error, TopicAuthorizationFailedError) else str(error)
+        text = why_not(error, "AlterConfigs", name)
         raise ConfigurationError(f"the settings of topic {name!r} could not be changed: {text}") from error
 
 

@@ -4,14 +4,14 @@ import asyncio
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
-from aiokafka.errors import InvalidReplicationFactorError, KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import InvalidReplicationFactorError, KafkaError
 
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.topic_admin import admin_client
 from hotswap_stream.application.topics.growth import Growth
 from hotswap_stream.errors import ConfigurationError, LogUnavailableError
 from hotswap_stream.kafka.connection import KafkaConnection
-from hotswap_stream.kafka.security.denied import right_missing
+from hotswap_stream.kafka.security.denied import why_not
 from hotswap_stream.kafka.topic_partitions import described_partitions
 
 _log = structlog.get_logger(__name__)
@@ -81,7 +81,7 @@ async def _grow(admin: AIOKafkaAdminClient, name: str, partitions: int) -> None:
     except KafkaError as error:
         if error.retriable:
             raise
-        text = right_missing("Alter", name) if isinstance(error, TopicAuthorizationFailedError) else str(error)
+        text = why_not(error, "Alter", name)
         raise ConfigurationError(f"topic {name!r} could not be given {partitions} partitions: {text}") from error
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):

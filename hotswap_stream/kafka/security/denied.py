@@ -14,6 +14,7 @@ from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
 )
 
@@ -86,8 +87,10 @@ def explained(error: BaseException, server: str, options: dict[str, Any]) -> Kaf
     return None
 
 
-def right_missing(operation: str, topic: str) -> str:
-    """Return in words which right a client lacks to change a topic, and who has it."""
+def why_not(error: KafkaError, operation: str, topic: str) -> str:
+    """Return in words why a topic could not be changed: which right is missing, and who has it, if it is that."""
+    if not isinstance(error, TopicAuthorizationFailedError):
+        return str(error)
     return (
         f"this client needs {operation} on {topic!r}, which the role 'administrator' has: "
         "`hotswap-stream acls --role administrator` prints the commands that give it"
