@@ -12,8 +12,10 @@ from hotswap_stream.application.artifacts.file import ALIGNMENT_BYTES, read_mani
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore, DigestMismatchError
 
-CHUNK_BYTES = 1024 * 1024
-"""A chunk is hashed while it is still in the processor's cache."""
+CHUNK_BYTES = 64 * 1024 * 1024
+"""Read, then hashed, each without Python's lock. Between the two the lock has to be had back from a thread that answers
+requests meanwhile, and it gives it away every half millisecond at best: by chunks of 1 MB, which would still be in the
+processor's cache, 300 MB took 2.8 s beside such a thread, and 0.4 s in two pieces of work."""
 
 Content = bytes | npt.NDArray[np.uint8]
 

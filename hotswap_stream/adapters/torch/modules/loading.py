@@ -1,12 +1,14 @@
 """From an artifact to a module that may serve: build, fill strictly, warm up, or say clearly why not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from hotswap_stream.adapters.models.reading import read_file
 from hotswap_stream.adapters.torch.modules.architectures import build_module
@@ -17,6 +19,17 @@ from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Tens
 from hotswap_stream.errors import HotswapError
 
 NAMES_SHOWN_MAX = 5
+_RANDOM = (
+    torch.Tensor.normal_,
+    torch.Tensor.uniform_,
+    torch.Tensor.log_normal_,
+    torch.Tensor.exponential_,
+    torch.Tensor.bernoulli_,
+    nn.init.normal_,  # which torch hands over itself, and not what it is made of
+    nn.init.uniform_,
+    nn.init.kaiming_uniform_,
+    nn.init.kaiming_normal_,
+)
 WARM_UP_RUNS = 2
 """The first run makes torch pick and compile its kernels, the second shows that they work."""
 
@@ -27,6 +40,28 @@ class WeightsMismatchError(HotswapError):
 
 class WarmUpError(HotswapError):
     """The module raised an error, or returned the wrong shape, the wrong datatype or NaN, when it was tried."""
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """Leaves out what fills tensors without memory with random numbers.
+
+    The first time, torch imports 900 modules for it, sympy among them: 1.2 s of a processor, and most of that with
+    Python's lock held, while other versions are to answer.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Collection[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> object:
+        given = kwargs or {}
+        if func in _RANDOM:
+            tensor = args[0] if args else given.get("tensor")
+            if isinstance(tensor, torch.Tensor) and tensor.is_meta:
+                return tensor
+        return func(*args, **given)
 
 
 def load_module(manifest: ArtifactManifest, weights: bytes | Path | torch.Tensor) -> nn.Module:
@@ -48,7 +83,7 @@ def load_module(manifest: ArtifactManifest, weights: bytes | Path | torch.Tensor
         raise WarmUpError(f"the artifact is of kind {manifest.kind!r}: it has no architecture that torch could build")
     state = _read_state(weights)
     # First without memory: a wrong manifest is refused before anything of its size is allocated.
-    with torch.device("meta"):
+    with torch.device("meta"), _NoRandomNumbers():
         module = build_module(manifest.architecture, manifest.arguments)
     _check_state(manifest.architecture, module.state_dict(), state)
     if any(name not in state for name, _ in module.named_buffers()):
