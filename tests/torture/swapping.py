@@ -18,7 +18,7 @@ from hotswap_events.commands import (
 )
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_stream import bootstrap
-from hotswap_stream.application.artifacts.file import digest_hex
+from hotswap_stream.application.artifacts.file import digest_hex, read_manifest
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.domain.deciding.legal_steps import legal_steps
 from hotswap_stream.domain.state.model import ModelState
@@ -51,6 +51,8 @@ class Operator:
         self._registry: Registry | None = None
         self._commands = 0
         self._values = 0
+        self._graph: ArtifactFacts | None = None
+        """Of the architecture of all versions, if the settings want one."""
 
     async def __aenter__(self) -> "Operator":
         await bootstrap.ensure_control_topics(self._settings)
@@ -67,6 +69,9 @@ class Operator:
 
     async def prepare(self, versions: int) -> None:
         """Register and validate so many versions and promote the first."""
+        content = artifact(self._values + 1)
+        facts = await self._store.put_artifact(content)
+        self._graph = await bootstrap.graph_exporter(self._settings, self._store)(facts.digest, read_manifest(content))
         for _ in range(versions):
             name = await self.register()
             await self.do(
@@ -109,7 +114,7 @@ class Operator:
         self._values += 1
         facts = await self._store.put_artifact(artifact(self._values))
         await self._damage(facts)
-        name = await self._register_artifact(facts, self._values)
+        name = await self._register_artifact(facts, self._values, self._graph)
         await self._switch(name, "damaged")
         started = time.monotonic()
         while (await self.state()).active_version == name:
@@ -144,9 +149,10 @@ class Operator:
     async def register(self) -> str:
         """Register one more version; its name."""
         self._values += 1
-        return await self._register_artifact(await self._store.put_artifact(artifact(self._values)), self._values)
+        facts = await self._store.put_artifact(artifact(self._values))
+        return await self._register_artifact(facts, self._values, self._graph)
 
-    async def _register_artifact(self, facts: ArtifactFacts, value: int) -> str:
+    async def _register_artifact(self, facts: ArtifactFacts, value: int, graph: ArtifactFacts | None = None) -> str:
         # Named, so that the answer to a command that was tried twice is not needed to know the name.
         name = f"v{value}"
         await self.do(
@@ -154,6 +160,7 @@ class Operator:
                 **self.meta(),
                 model_version=name,
                 artifact=facts,
+                graph=graph,
                 provenance=Provenance(origin="imported", created_by="torture"),
                 tags={VALUE_TAG: str(value)},
             ),
