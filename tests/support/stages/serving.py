@@ -24,10 +24,13 @@ from hotswap_stream.adapters.torch.modules.architectures import manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.application.registry.registry import Registry
+from hotswap_stream.kafka.reading import read_all
 from hotswap_stream.settings import Settings
 from tests.support.samples.partitions import PARTITIONS as PARTITIONS
 
 MODEL = "tiny"
+FOLLOWED_PARTITIONS = 4
+"""Of the topics that agents follow, such as that of the feedback."""
 
 
 def artifact_answering(value: float) -> bytes:
@@ -134,7 +137,7 @@ class Stage:
         )
         await consumer.start()
         try:
-            numbers = range(4) if partition is None else [partition]
+            numbers = range(FOLLOWED_PARTITIONS) if partition is None else [partition]
             consumer.assign([TopicPartition(topic, number) for number in numbers])
             found: list[ConsumerRecord[bytes, bytes]] = []
             try:
@@ -147,6 +150,14 @@ class Stage:
             return found
         finally:
             await consumer.stop()
+
+    async def records_now(self, topic: str) -> list["ConsumerRecord[bytes, bytes]"]:
+        """All records of a topic up to its present end, in all four partitions."""
+        async with AIOKafkaConsumer(
+            bootstrap_servers=self.settings.kafka_bootstrap_servers, group_id=None, isolation_level="read_committed"
+        ) as consumer:
+            partitions = [TopicPartition(topic, number) for number in range(FOLLOWED_PARTITIONS)]
+            return [record async for _partition, records in read_all(consumer, partitions) for record in records]
 
     @asynccontextmanager
     async def reading(self, partitions: int = PARTITIONS) -> AsyncIterator["Answers"]:
