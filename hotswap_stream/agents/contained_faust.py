@@ -1,22 +1,80 @@
 """Faust's own parts, changed where it would do what it may not; see `faust_app`."""
 
+import asyncio
+from contextlib import suppress
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import faust
 import structlog
 from aiokafka import TopicPartition
+from faust.exceptions import ProducerSendError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
+from faust.transport.producer import ProducerBuffer
+from faust.types.tuples import FutureMessage
 
 from hotswap_stream.kafka.clients import ISOLATION_LEVEL, never_creating
 
 _log = structlog.get_logger(__name__)
 
+HANDING_OVER_SECONDS = 0.1
+"""Between two looks whether the buffer of what is written into tables was stopped."""
 CHANGELOG_QUIET_SECONDS = 4.0
 """Without a record from a changelog, before the offsets that are left there count as holding none. Less than the time
 after which Faust looks whether a quiet recovery is done, 5 s."""
+
+
+class ContainedBuffer(ProducerBuffer):
+    """Hold what is written into tables until it is handed to the client, and know of what never arrived.
+
+    Faust waits for a tenth of a second and then commits, though changelogs may lack what led to these offsets; and of
+    a record that the broker did not take it hears nothing. A process that starts after this one's death would miss it.
+    """
+
+    _in_hand = 0
+    _failure: BaseException | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._under_way: set[FutureMessage] = set()
+
+    async def _send_pending(self, fut: FutureMessage) -> None:
+        self._in_hand += 1
+        try:
+            await super()._send_pending(fut)
+        finally:
+            self._in_hand -= 1
+        self._under_way.add(fut)
+        fut.add_done_callback(self._arrived)
+
+    def _arrived(self, sent: "asyncio.Future[Any]") -> None:
+        self._under_way.discard(cast("FutureMessage", sent))
+        if not sent.cancelled() and (error := sent.exception()) is not None:
+            self._failure = self._failure or error
+
+    async def handed_over(self) -> None:
+        """Return once the client has all that was put in, or this buffer is stopped."""
+        while (self.size or self._in_hand) and not self.should_stop:
+            self.message_sent.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.message_sent.wait(), HANDING_OVER_SECONDS)
+
+    async def settled(self) -> None:
+        """Return once the broker has all that the client was given, or will never have it."""
+        while self._under_way:
+            await asyncio.wait(set(self._under_way))
+
+    def check(self) -> None:
+        """Raise if the broker did not take a record.
+
+        Raises:
+            ProducerSendError: There is one. That stays so: only a process that reads again what led to the record
+                mends it.
+        """
+        if self._failure is not None:
+            raise ProducerSendError(f"a table's changelog lacks a record: {self._failure!r}") from self._failure
 
 
 class ContainedConsumerThread(driver.AIOKafkaConsumerThread):
@@ -78,12 +136,36 @@ class ContainedConsumer(driver.Consumer):
             return {place: found for place, found in records.items() if self._is_changelog_tp(place)}, active
         return records, active
 
+    async def _commit(self, offsets: Any) -> bool:
+        """Commit offsets unless a changelog lacks what led to them. Faust has flushed the producer before."""
+        buffer: ContainedBuffer = self.app.producer.buffer  # type: ignore[assignment]
+        try:
+            buffer.check()
+        except ProducerSendError:
+            if not self.should_stop:
+                raise
+            return False
+        return bool(await super()._commit(offsets))
+
     def _new_consumer_thread(self) -> ContainedConsumerThread:
         return ContainedConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
 
 class ContainedProducer(driver.Producer):
     """Produce without ever making the broker create a topic."""
+
+    buffer: ContainedBuffer
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.buffer = ContainedBuffer(loop=self.loop, beacon=self.beacon)
+        self.buffer.app = self.app
+
+    async def flush(self) -> None:
+        """Return once what was written into the tables is with the broker or lost; `buffer.check` says which."""
+        await self.buffer.handed_over()
+        await super().flush()
+        await self.buffer.settled()
 
     def _new_producer(self, transactional_id: str | None = None) -> Any:
         return never_creating(super()._new_producer(transactional_id))
@@ -101,6 +183,11 @@ class ContainedApp(faust.App):
 
     def _create_directories(self) -> None:
         return
+
+    def check_changelogs(self) -> None:
+        """Raise ProducerSendError if the broker did not take a record of a table's changelog."""
+        buffer: ContainedBuffer = self.producer.buffer  # type: ignore[assignment]
+        buffer.check()
 
     def _new_transport(self) -> ContainedTransport:
         return ContainedTransport(self.conf.broker_consumer, self)

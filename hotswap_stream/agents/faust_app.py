@@ -12,6 +12,8 @@ on faust-streaming 0.15.3:
 - go back only where something was committed: what it had fetched of a new partition, and dropped because it was not
   restored yet, was never read again (a process killed before its first commit); see `ContainedConsumerThread`.
 - create topics: it would choose their settings. Nor may its questions about topics make the broker create them.
+- commit offsets while what they led to is not yet in a changelog: it waits for its own buffer for a tenth of a second,
+  and never hears that a record was refused; see `ContainedBuffer`.
 - read what a transaction did not commit; see `ContainedConsumerThread`.
 - wait, when it restores a table, for an offset at the changelog's end that holds no record; see `ContainedRecovery`.
 - decide alone that all is well: a recovery or a consumer that stands still logs nothing; see `ProgressWatch`.
@@ -161,6 +163,7 @@ class FaustAgents:
         try:
             async with asyncio.timeout(PUBLISH_SECONDS_MAX):
                 await self._app.producer.flush()
+            self._app.check_changelogs()
         except (ProducerSendError, KafkaError, TimeoutError) as error:
             raise LogUnavailableError(f"the tables' changelogs were not confirmed: {error!r}") from error
 

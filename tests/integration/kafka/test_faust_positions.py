@@ -1,12 +1,13 @@
-"""What Faust fetched and dropped is read again, also where this group has never committed anything."""
+"""What Faust fetched and dropped is read again, and nothing is committed before the table that it led to is safe."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 from faust.types import TP
 
 from hotswap_events.topics import TopicSpec
@@ -95,3 +96,56 @@ async def test_what_a_fetch_brings_from_before_a_jump_back_is_not_passed_on(
             await asyncio.sleep(0.05)
     assert jumped.is_set()
     assert handled == list(range(RECORDS))
+
+
+async def test_nothing_is_committed_before_the_changelog_has_what_it_led_to(
+    kafka: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = asyncio.Event()
+
+    async def handle(record: InboundRecord) -> None:
+        agents.table[b"last"] = str(record.offset).encode()
+        if record.offset == RECORDS - 1:
+            written.set()
+
+    async with told(kafka, topic_prefix, handle) as (agents, place):
+        buffer, consumer = cast("Any", agents._app.producer.buffer), cast("Any", agents._app.consumer)
+        hand_over, going = buffer._send_pending, asyncio.Event()
+
+        async def hand_over_late(sent: Any) -> None:
+            await going.wait()
+            await hand_over(sent)
+
+        monkeypatch.setattr(buffer, "_send_pending", hand_over_late)
+        await agents.start()
+        await written.wait()
+        flushing = asyncio.create_task(agents.flush())
+        # Several times as long as Faust waits for its buffer, and as it takes until it commits.
+        await asyncio.wait({flushing}, timeout=1.0)
+        assert not flushing.done()
+        assert not (await consumer._thread.seek_to_committed())[place]
+        going.set()
+        await flushing
+        while (await consumer._thread.seek_to_committed())[place] != RECORDS:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_table_whose_changelog_lacks_a_record_is_never_taken_for_safe(
+    kafka: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def handle(record: InboundRecord) -> None:
+        agents.table[b"last"] = str(record.offset).encode()
+
+    async with told(kafka, topic_prefix, handle) as (agents, place):
+
+        async def refuse(*_arguments: Any, **_options: Any) -> "asyncio.Future[Any]":
+            refused = asyncio.get_running_loop().create_future()
+            refused.set_exception(KafkaTimeoutError())
+            return refused
+
+        monkeypatch.setattr(agents._app.producer, "send", refuse)
+        await agents.start()
+        assert "lacks a record" in repr(await agents.failure())
+    reader = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=topic_prefix, enable_auto_commit=False)
+    async with reader:
+        assert not await reader.committed(TopicPartition(place.topic, place.partition))
