@@ -67,9 +67,9 @@ def why_nothing_stands_in(state: ModelState, model_version: str) -> str:
     if policy.fallback == "none":
         return "the serving policy wants no fallback"
     if policy.fallback == "version":
-        return (
-            f"the serving policy's fallback is {policy.fallback_version}, and {_unfit(state, policy.fallback_version)}"
-        )
+        itself = policy.fallback_version == model_version
+        unfit = "that is the version itself" if itself else _unfit(state, policy.fallback_version)
+        return f"the serving policy's fallback is {policy.fallback_version}, and {unfit}"
     if state.former_version is None:
         return "its fallback is the former version, and there is none"
     return f"its fallback is the former version, and {_unfit(state, state.former_version)}"
@@ -103,8 +103,6 @@ def _unfit(state: ModelState, model_version: str | None) -> str:
     version = None if model_version is None else state.versions.get(model_version)
     if version is None:
         return "there is no such version"
-    if version.model_version == state.active_version and state.serving.effective_policy.fallback_version:
-        return "that is the version itself" if version.stage == "production" else "it is active"
     if version.stage == "archived":
         return f"{version.model_version} is archived"
     return f"the circuit of {version.model_version} is {circuit_of(state, version).position}"

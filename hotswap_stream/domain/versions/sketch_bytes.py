@@ -81,7 +81,7 @@ def _wrong_levels(content: bytes, k: int, level_0_sorted: bool) -> str | None:
 
 
 def _wrong_values(content: bytes, count: int, *, one_run: bool) -> str | None:
-    if len(content) != 4 * count:
+    if len(content) != 4 * count:  # pragma: no cover  (the length of the whole was checked before)
         return f"{len(content)} bytes for {count} values of 4"
     values = unpack_from(f"<{count}f", content)
     if not all(map(isfinite, values)):
