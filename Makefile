@@ -63,7 +63,7 @@ demo: $(INSTALLED)
 # last, and these take the longest.
 SHARED := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 test: $(INSTALLED_DEV) lint
-	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
+	@$(BIN)/python -m pytest $(SHARED) -p tests.support.covered $(ARGS)
 
 # Time on the clock says little where processes share cores, and tests wait.
 test-costs: $(INSTALLED_DEV)
@@ -86,7 +86,8 @@ check-share-%:
 
 # Of the processes of pytest alone: what workers, agents and commands do in processes of their own is not counted.
 coverage: $(INSTALLED_DEV)
-	@$(BIN)/python -m pytest $(SHARED) --cov --cov-report=term --quiet $(ARGS)
+	@$(BIN)/python -m pytest $(SHARED) -p tests.support.covered --covered-by-all \
+	--covered hotswap_stream,events/hotswap_events --quiet $(ARGS)
 
 fmt: $(INSTALLED_DEV)
 	@$(BIN)/ruff check --fix-only --quiet .
