@@ -6,10 +6,12 @@ import re
 import sys
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import structlog
+import typer.testing
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
@@ -26,6 +28,9 @@ BROWSER = "tests/browser"
 # With it, the import of jsonschema compiles 38 grammars, a second in each process of the tests, for the formats `iri`
 # and `iri-reference`. Neither our schemas nor those that we are held against have them.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
+# A test that calls the command line would build all its commands each time, a tenth of a second.
+typer.testing._get_command = cache(typer.main.get_command)  # type: ignore[attr-defined]
 
 _BROKER = pytest.StashKey[RunBroker]()
 _FORKING = pytest.StashKey[Forking]()

@@ -1,5 +1,6 @@
 """All commands, from a list of modules."""
 
+from functools import cache
 from importlib import import_module
 from typing import Annotated
 
@@ -98,6 +99,7 @@ def _root(
         context.color = False
 
 
+@cache
 def build_app() -> typer.Typer:
     """Return the application with every command."""
     app = typer.Typer(
