@@ -70,16 +70,20 @@ test-costs: $(INSTALLED_DEV)
 	@$(BIN)/python -m pytest $(SHARED) -p tests.support.costs --quiet $(ARGS)
 
 # Fewer examples of each property, no broker, and none of the few tests that take seconds each. Four shares at a time,
-# because some tests wait; each imports only what its own tests need, which takes longer than most tests.
+# and the lint beside them, because some tests wait; each imports only what its own tests need, which takes longer than
+# most tests: what needs torch, scikit-learn, MLflow and their like is in one share.
 CHECK := $(BIN)/python -m pytest -m "not broker and not slow" --hypothesis-profile check --quiet $(ARGS)
-SHARE_1 := $(addprefix tests/unit/,api broker cli inference)
+SHARE_1 := $(addprefix tests/unit/,datasets drift evaluation mlflow models observations plugins publishing swap torch training)
 SHARE_2 := $(filter-out $(SHARE_1) tests/unit/docs,$(wildcard tests/unit/[a-z]*))
 SHARE_3 := tests/contract
 SHARE_4 := tests/hostile tests/packaging tests/property tests/replay tests/unit/docs
-check: $(INSTALLED_DEV) lint
+check: $(INSTALLED_DEV)
 	@mkdir -p build
-	@$(MAKE) --no-print-directory --keep-going --jobs 4 $(addprefix check-share-,1 2 3 4); status=$$?; \
-	cat build/check-?.txt; exit $$status
+	@$(MAKE) --no-print-directory --keep-going --jobs 5 check-lint $(addprefix check-share-,1 2 3 4); status=$$?; \
+	cat build/check-lint.txt build/check-?.txt; exit $$status
+
+check-lint:
+	@$(MAKE) --no-print-directory lint >build/check-lint.txt 2>&1
 
 check-share-%:
 	@$(CHECK) $(SHARE_$*) >build/check-$*.txt 2>&1

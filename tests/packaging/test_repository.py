@@ -169,6 +169,7 @@ def test_modules_stay_small() -> None:
     assert {name: lines for name, lines in sizes.items() if lines > MODULE_LINES_MAX} == {}
 
 
+@pytest.mark.slow
 def test_the_workflow_is_one_and_runs_what_developers_run() -> None:
     """Continuous integration runs `.ci/run`, on the oldest Python that is supported among others."""
     path = ROOT / ".github" / "workflows" / "ci.yml"

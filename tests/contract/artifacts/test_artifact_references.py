@@ -48,7 +48,7 @@ def named(name: str) -> Callable[[], Awaitable[str]]:
     return environment
 
 
-@pytest.fixture(params=["folder", "memory", "s3"])
+@pytest.fixture(params=["folder", "memory", pytest.param("s3", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> SharedPlace:
     if request.param == "memory":
         memory = obstore.store.MemoryStore()

@@ -57,7 +57,7 @@ class StoreUnderTest:
         obstore.put(self.raw, path_of(digest), content)
 
 
-@pytest.fixture(params=["folder", "memory", "s3"])
+@pytest.fixture(params=["folder", "memory", pytest.param("s3", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> StoreUnderTest:
     if request.param == "memory":
         memory = obstore.store.MemoryStore()
@@ -216,6 +216,7 @@ async def test_a_folder_answers_a_checked_path_and_other_stores_none(
             await call("sha256:../../x")
 
 
+@pytest.mark.slow
 async def test_wrong_s3_keys_are_refused_without_being_told(s3: ArtifactStoreConfig) -> None:
     wrong = S3Credentials(access_key_id=CREDENTIALS.access_key_id, secret_access_key="wrong-secret")  # noqa: S106
     store = open_artifact_store(msgspec.structs.replace(s3, s3_credentials=wrong))
@@ -226,12 +227,14 @@ async def test_wrong_s3_keys_are_refused_without_being_told(s3: ArtifactStoreCon
         assert "wrong-secret" not in str(raised.value)
 
 
+@pytest.mark.slow
 async def test_a_missing_bucket_is_said_to_be_missing(s3: ArtifactStoreConfig) -> None:
     store = open_artifact_store(msgspec.structs.replace(s3, url="s3://no-such-bucket"))
     with pytest.raises(ArtifactStoreRefusedError, match="bucket or folder is missing"):
         await store.put_artifact(linear_artifact())
 
 
+@pytest.mark.slow
 async def test_a_store_that_does_not_answer_may_be_tried_again(s3: ArtifactStoreConfig, unused_tcp_port: int) -> None:
     gone = msgspec.structs.replace(s3, s3_endpoint=f"http://127.0.0.1:{unused_tcp_port}", s3_retries_max=0)
     with pytest.raises(ArtifactStoreUnavailableError) as raised:

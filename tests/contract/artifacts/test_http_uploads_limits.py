@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import psutil
+import pytest
 
 from hotswap_stream.api import create_app
 from hotswap_stream.api.protocol.connections import ConnectionLimits
@@ -123,6 +124,7 @@ async def test_who_goes_away_during_the_trial_ends_it(stage: UploadStage) -> Non
     assert set(psutil.Process().children()) <= before
 
 
+@pytest.mark.slow
 async def test_a_server_that_stops_ends_the_trial_and_leaves_nothing(tmp_path: Path) -> None:
     before = set(psutil.Process().children())
     async with AsyncExitStack() as client:

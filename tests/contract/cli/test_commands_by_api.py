@@ -329,6 +329,7 @@ GUIDES = (
 STAYING = ("top", "worker", "up", "api", "agents", "broker")
 
 
+@pytest.mark.slow
 async def test_no_command_of_the_guides_for_operators_is_wrong(
     laptop: Laptop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -210,6 +210,7 @@ async def asked(tmp_path: Path) -> AsyncIterator[dict[Route, dict[Asker, int]]]:
                 yield {route: await statuses(client, route, everybody) for route in routes}
 
 
+@pytest.mark.slow
 async def test_every_route_is_opened_by_what_it_needs_and_nothing_else(
     asked: dict[Route, dict[Asker, int]],
 ) -> None:

@@ -133,6 +133,7 @@ async def test_tags_that_cannot_be_kept_are_refused_before_anything_is_fetched(
     assert not elsewhere.asked
 
 
+@pytest.mark.slow
 async def test_a_process_that_has_the_address_and_the_key_registers_a_model(
     stage: MlflowStage, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:

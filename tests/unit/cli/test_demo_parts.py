@@ -157,6 +157,7 @@ def _figures(accuracy: float) -> Evaluation:
     )
 
 
+@pytest.mark.slow
 async def test_rollouts_alone_train_the_versions_that_they_need_once(tmp_path: Path) -> None:
     """Only the first one is there; after the acts before them the others are, and are not trained anew."""
     clock, trained = SteppingClock(), Trained()

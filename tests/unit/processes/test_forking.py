@@ -20,6 +20,7 @@ from tests.support.processes.forking import Forking, wanted_process
 from tests.support.processes.forks import can_fork
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.executed,
     pytest.mark.skipif(not can_fork(), reason="this system makes no children for other processes"),
 ]

@@ -63,6 +63,7 @@ def test_another_framework_is_refused_with_a_way_out(module: str, said: str) -> 
         what_is(kind())
 
 
+@pytest.mark.slow
 def test_only_what_a_model_needs_is_imported() -> None:
     """A graph's bytes are told apart and prepared without any framework or converter."""
     code = """
