@@ -90,10 +90,13 @@ class LogGuard:
             return
         self._memory.remember(self._seen(self._first))
 
-    async def check(self) -> None:
+    async def check(self, *, appended: bool = False) -> None:
         """Ask the log whether it still is the one that is followed.
 
         Asks the log's clock and its end, no record: what stands in a log's place began later.
+
+        Args:
+            appended: A record was just appended behind all that was read: where the log ends need not be asked.
 
         Raises:
             LogReplacedError: It is another one, or ends before what was read of it.
@@ -103,6 +106,8 @@ class LogGuard:
         if first is None:
             return
         for doubt in range(DOUBTS_MAX):
+            if appended and not doubt and await self._log.offset_at(first.began_ms) > 0:
+                return
             next_offset = self._next_offset
             end, after_first = await asyncio.gather(self._log.end_offset(), self._log.offset_at(first.began_ms))
             began_by_then = after_first > 0

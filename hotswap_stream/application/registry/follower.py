@@ -169,15 +169,15 @@ class RegistryFollower:
             await asyncio.wait({self._follower})
         self.check_followed()
 
-    async def check_log(self) -> None:
-        """Ask whether the log there still is the one that is followed.
+    async def check_log(self, *, appended: bool = False) -> None:
+        """Ask whether the log there still is the one that is followed. `appended`: see `LogGuard.check`.
 
         Raises:
             LogReplacedError: It is another one.
             LogUnavailableError: It cannot be asked.
         """
         try:
-            await self._guard.check()
+            await self._guard.check(appended=appended)
         except LogReplacedError as error:
             self._lose(error)
             if self._follower is not None:
@@ -202,7 +202,7 @@ class RegistryFollower:
         if first_offset < read_to:
             self._condemn(first_offset)
         # The append is done: whether it went to this log is asked while it comes back, which saves a way to the broker.
-        looking = asyncio.create_task(self.check_log(), name="registry-look")
+        looking = asyncio.create_task(self.check_log(appended=True), name="registry-look")
         try:
             try:
                 await self.wait_for_offset(first_offset + len(values))
