@@ -3,7 +3,8 @@
     python -m benchmarks.api_queries
 
 - `GET /api/models` and `GET /api/status` next to Litestar routes that give the same msgspec structs by the same server.
-- A command next to a bare produce to a topic of one partition that is read back, by the same client library.
+- A command next to a bare produce to a topic of one partition that is read back, by the same client library. As queries
+  are, it is asked by a bare connection, so that the server is measured; once more by httpx, as a Python program asks.
 - Ten clients of `/api/live` while 5,000 answers a second are observed: processor time of the API, next to none.
 
 All on one broker, with 20 models, by turns.
@@ -68,12 +69,7 @@ async def _per_second(url: str, path: str) -> float:
         reader, writer = await asyncio.open_connection(host, port)
         for _ in range(count):
             writer.write(asked)
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200"), head
-            size = next(
-                int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
-            )
-            await reader.readexactly(size)
+            await _answer(reader)
         writer.close()
 
     began_s = time.perf_counter()
@@ -81,16 +77,41 @@ async def _per_second(url: str, path: str) -> float:
     return REQUESTS / (time.perf_counter() - began_s)
 
 
+async def _answer(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), head
+    lines = head.lower().split(b"\r\n")
+    size = next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length"))
+    return await reader.readexactly(size)
+
+
 async def _commands_ms(url: str) -> list[float]:
+    host, port, taken = urlsplit(url).hostname, urlsplit(url).port, []
+    reader, writer = await asyncio.open_connection(host, port)
+    for number in range(COMMANDS):
+        head = f"POST {_command(number)} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+        began_s = time.perf_counter()
+        writer.write(f"{head}Content-Length: 2\r\n\r\n{{}}".encode())
+        answer = await _answer(reader)
+        taken.append((time.perf_counter() - began_s) * 1_000)
+        assert msgspec.json.decode(answer)["status"] == "accepted", answer
+    writer.close()
+    return taken
+
+
+async def _commands_by_httpx_ms(url: str) -> list[float]:
     taken = []
     async with httpx.AsyncClient(base_url=url, timeout=60) as http:
         for number in range(COMMANDS):
-            step = "disable" if number % 2 == 0 else "enable"
             began_s = time.perf_counter()
-            answer = await http.post(f"/api/models/m0000/{step}", json={})
+            answer = await http.post(_command(number), json={})
             taken.append((time.perf_counter() - began_s) * 1_000)
             assert answer.json()["status"] == "accepted", answer.text
     return taken
+
+
+def _command(number: int) -> str:
+    return f"/api/models/m0000/{'disable' if number % 2 == 0 else 'enable'}"
 
 
 async def _bare_ms(settings: Settings) -> list[float]:
@@ -201,23 +222,26 @@ async def _measure() -> list[dict[str, object]]:
                         "holds": ratio >= QUERY_AIM,
                     }
                 )
-            commands, produced = [], []
+            commands, by_httpx, produced = list[float](), list[float](), list[float]()
             for _ in range(3):
                 commands += await _commands_ms(url)
+                by_httpx += await _commands_by_httpx_ms(url)
                 produced += await _bare_ms(settings)
-            ratio = median(commands) / median(produced)
-            results.append(
-                {
-                    "name": "a command by HTTP, p50",
-                    "ours": round(median(commands), 2),
-                    "unit": "ms",
-                    "compared_with": "a bare produce and read-back",
-                    "comparison": round(median(produced), 2),
-                    "ratio": round(ratio, 2),
-                    "aim": f"<= {COMMAND_AIM}",
-                    "holds": ratio <= COMMAND_AIM,
-                }
-            )
+            bare_ms = median(produced)
+            for name, taken, aimed in (("HTTP", commands, True), ("HTTP from httpx", by_httpx, False)):
+                ratio = median(taken) / bare_ms
+                results.append(
+                    {
+                        "name": f"a command by {name}, p50",
+                        "ours": round(median(taken), 2),
+                        "unit": "ms",
+                        "compared_with": "a bare produce and read-back",
+                        "comparison": round(bare_ms, 2),
+                        "ratio": round(ratio, 2),
+                        "aim": f"<= {COMMAND_AIM}" if aimed else "-",
+                        "holds": not aimed or ratio <= COMMAND_AIM,
+                    }
+                )
             alone, _none = await _live_share(settings, url, api.pid, 0)
             listened, got = await _live_share(settings, url, api.pid, STREAMS)
             results.append(
