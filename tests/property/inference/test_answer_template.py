@@ -1,11 +1,15 @@
 """Answers filled into a template have the bytes that the encoder writes."""
 
 import msgspec
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from hotswap_events.inference import AnswerFacts, InferResponse, InferTensor
+from hotswap_stream.workers.inference.answers.json_template import JsonAnswerTemplate
 from hotswap_stream.workers.inference.answers.template import AnswerTemplate
+from hotswap_stream.workers.inference.requests.tensors import Array
 
 MARKS = (0xF1, 0xF2, 0xF3)
 """The last bytes of the numbers that stand for those that differ."""
@@ -84,3 +88,46 @@ def test_a_filled_template_is_what_the_encoder_writes(
         )
         filled = template.fill(data[number * each : (number + 1) * each], partition, offset, queue_ms, request_id)
         assert filled == expected
+
+
+columns = st.one_of(
+    [
+        arrays.arrays(dtype, st.tuples(st.just(9), st.integers(0, 3), st.integers(1, 2)))
+        for dtype in (np.float32, np.float64, np.int64, np.uint8, np.bool_)
+    ]
+)
+
+
+@given(
+    model_name=names,
+    model_version=names,
+    facts=facts,
+    outputs=st.lists(st.tuples(tensors, columns), min_size=1, max_size=3),
+    fillings=st.lists(
+        st.tuples(integers, integers, integers, st.none() | st.text(max_size=40)), min_size=1, max_size=9
+    ),
+)
+def test_a_filled_json_template_is_what_the_encoder_writes(
+    model_name: str,
+    model_version: str,
+    facts: AnswerFacts,
+    outputs: list[tuple[InferTensor, Array]],
+    fillings: list[tuple[int, int, int, str | None]],
+) -> None:
+    template = JsonAnswerTemplate(model_name, model_version, [tensor for tensor, _ in outputs], facts)
+    data = template.data_of([array for _, array in outputs], len(fillings))
+    for number, (partition, offset, queue_ms, request_id) in enumerate(fillings):
+        expected = msgspec.json.encode(
+            InferResponse(
+                model_name=model_name,
+                model_version=model_version,
+                outputs=[
+                    msgspec.structs.replace(tensor, data=array[number].ravel().tolist()) for tensor, array in outputs
+                ],
+                parameters=msgspec.structs.replace(
+                    facts, request_partition=partition, request_offset=offset, queue_ms=queue_ms
+                ),
+                id=request_id,
+            )
+        )
+        assert template.fill(data[number], partition, offset, queue_ms, request_id) == expected

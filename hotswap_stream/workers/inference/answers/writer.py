@@ -1,6 +1,6 @@
 """From batches that went through a model to the bytes of their answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,7 @@ from hotswap_events.inference import (
 )
 from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.answers.facts import PassFacts, answer_facts, pass_facts
+from hotswap_stream.workers.inference.answers.json_template import JsonAnswerTemplate
 from hotswap_stream.workers.inference.answers.output_slices import OutputSlices
 from hotswap_stream.workers.inference.answers.template import AnswerTemplate
 from hotswap_stream.workers.inference.batches.batches import Batch, NotReady
@@ -129,7 +130,10 @@ class AnswerWriter(Struct, frozen=True):
         requests, rows = chosen.requests, chosen.rows[0]
         if not outputs or len(requests) < ALIKE_MIN or any(other != rows for other in chosen.rows):
             return False
-        if not all(request.raw and request.headers is None and not request.body.outputs for request in requests):
+        raw = requests[0].raw
+        if not all(request.raw is raw and request.headers is None and not request.body.outputs for request in requests):
+            return False
+        if not raw and rows != 1:
             return False
         lease = chosen.lease
         facts = answer_facts(self.worker, 0, 0, lease, computed=computed, pinned=chosen.pinned)
@@ -137,25 +141,24 @@ class AnswerWriter(Struct, frozen=True):
             InferTensor(name=output.name, shape=[rows, *output.inner], datatype=output.datatype, data=b"")
             for output in outputs
         ]
-        sizes = [rows * output.row_bytes for output in outputs]
-        try:
-            template = AnswerTemplate(self.model_name, lease.model_version, tensors, sizes, facts)
-        except ValueError:
-            return False
-        data, each = template.data_of([output.content for output in outputs], len(requests))
-        fill, content_type, started_ms, tag = (
-            template.fill,
-            _CONTENT_TYPES[True],
-            round(group.started_ms),
-            self.tags.tag,
-        )
-        start = 0
-        for index, request in zip(chosen.indexes, requests, strict=True):
+        fill: Callable[[bytes, int, int, int, str | None], bytes]
+        if raw:
+            sizes = [rows * output.row_bytes for output in outputs]
+            try:
+                template = AnswerTemplate(self.model_name, lease.model_version, tensors, sizes, facts)
+            except ValueError:
+                return False
+            joined, each = template.data_of([output.content for output in outputs], len(requests))
+            fill, data = template.fill, [joined[start * each : (start + 1) * each] for start in range(len(requests))]
+        else:
+            as_json = JsonAnswerTemplate(self.model_name, lease.model_version, tensors, facts)
+            fill, data = as_json.fill, as_json.data_of([output.array for output in outputs], len(requests))
+        content_type, started_ms, tag = _CONTENT_TYPES[raw], round(group.started_ms), self.tags.tag
+        for index, request, content in zip(chosen.indexes, requests, data, strict=True):
             record = request.record
             partition, offset = record.partition, record.offset
             queue_ms = max(0, started_ms - record.timestamp_ms)
-            value = fill(data[start : start + each], partition, offset, queue_ms, request.body.id)
-            start += each
+            value = fill(content, partition, offset, queue_ms, request.body.id)
             headers: Headers = [
                 content_type,
                 (_REQUEST_OFFSET, b"%d" % offset),
