@@ -9,7 +9,7 @@ from hotswap_events.inference import Datatype, InferTensor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.inference.byte_strings import pack_strings
 from hotswap_stream.workers.inference.requests.requests import Request
-from hotswap_stream.workers.inference.requests.tensors import DATATYPES, NUMPY_DTYPES, Array, write_outputs
+from hotswap_stream.workers.inference.requests.tensors import DATATYPE_OF, NUMPY_DTYPES, Array, write_outputs
 
 
 class Output(Struct, frozen=True, gc=False):
@@ -32,7 +32,7 @@ class OutputSlices:
         self._outputs: list[Output] = []
         for name in dict.fromkeys(spec.name for spec in manifest.outputs):
             array = outputs[name]
-            datatype = DATATYPES[array.dtype.newbyteorder("=").name]
+            datatype = DATATYPE_OF[array.dtype]
             inner = list(array.shape[1:])
             if datatype == "BYTES":
                 self._outputs.append(Output(name, datatype, inner, 0, b"", array))

@@ -29,7 +29,10 @@ NUMPY_DTYPES: dict[Datatype, np.dtype[Any]] = {
     "BYTES": np.dtype(object),
 }
 """BYTES: arrays of Python texts."""
-DATATYPES: dict[str, Datatype] = {dtype.newbyteorder("=").name: name for name, dtype in NUMPY_DTYPES.items()}
+DATATYPE_OF: dict[np.dtype[Any], Datatype] = {
+    dtype.newbyteorder(order): name for name, dtype in NUMPY_DTYPES.items() for order in ("<", ">")
+}
+"""By dtype and not by its name, which numpy puts together each time."""
 
 ROWS_MAX = 1_024
 """Rows (first dimension) of one request."""
@@ -148,7 +151,7 @@ def write_outputs(outputs: dict[str, Array], *, raw: bool) -> list[InferTensor]:
     """Return arrays as OIP tensors: `raw` as little-endian bytes, else as flat lists."""
     tensors = []
     for name, array in outputs.items():
-        datatype = DATATYPES[array.dtype.newbyteorder("=").name]
+        datatype = DATATYPE_OF[array.dtype]
         data: list[Any] | bytes
         if raw and datatype == "BYTES":
             data = pack_strings(array.ravel().tolist())
