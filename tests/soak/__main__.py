@@ -26,6 +26,11 @@ FAILED = 1
 INTERRUPTED = 130
 
 
+IDS_REMEMBERED = 500
+"""Of each partition. By default they are so many that a quarter of an hour fills them, and what fills looks like what
+leaks; these are full before growth is judged."""
+
+
 async def run(seed: int, plan: SoakPlan, home: Path) -> SoakReport:
     """A broker, the run, and nothing left behind."""
     async with EmbeddedKafka() as kafka:
@@ -35,6 +40,7 @@ async def run(seed: int, plan: SoakPlan, home: Path) -> SoakReport:
             home=home,
             request_partitions=plan.partitions,
             graphs_exported=False,
+            request_id_window=IDS_REMEMBERED,
         )
         return await Soak(settings, plan, seed, kafka.data_dirs, _say).run()
 
