@@ -75,6 +75,9 @@ def windows(
         print_json(found, listed="windows", named_by=("key",))
         return
     gone = f"; {found.evicted} made room for others" if found.evicted else ""
+    if not found.total:
+        typer.echo(f"{found.model_name}: no series yet{gone}; requests to a version that takes windows bring them")
+        return
     typer.echo(f"{found.model_name}: {found.ready} of {found.total} series have enough steps{gone}")
     if found.split:
         typer.echo(

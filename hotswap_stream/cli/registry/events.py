@@ -1,5 +1,6 @@
 """`events`: the registry log, read from the log itself."""
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from hotswap_stream.application.registry.feed import EntryFilter, LogEntry
     from hotswap_stream.cli.planes.port import ControlPlane, EventSource
 
+LIKENESS_MIN = 0.5
 LAST_DEFAULT = 20
 LAST_MAX = 100_000
 PAGE_ENTRIES = 500
@@ -77,7 +79,9 @@ def _check_type(event_type: str | None) -> None:
         return
     short = sorted({*(name.split(".")[2] for name in EVENT_TYPES), *OTHER_WORDS})
     if event_type not in short:
-        raise typer.BadParameter(f"there is no event type {event_type!r}; there are {', '.join(short)}")
+        nearest = get_close_matches(event_type, short, 2, LIKENESS_MIN)
+        meant = f"did you mean {' or '.join(nearest)}? There" if nearest else "there"
+        raise typer.BadParameter(f"there is no event type {event_type!r}; {meant} are {', '.join(short)}")
 
 
 async def _newest(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PROGRAM = "hotswap-stream"
 _LEADS_TO = {
     "validate": "evaluate {model} {version}",
+    "stage": "stage {model} {version}",
     "roll back": "rollback {model}",
     "start": "rollout start {model} VERSION --canary 10%",
     "advance": "rollout show {model}",
@@ -64,6 +65,8 @@ def after_error(error: HotswapError) -> str | None:
         return f"{PROGRAM} acls" if _lacks_rights(error) else f"{PROGRAM} context show"
     if type(error).__name__ == "TopicSettingsError":
         return f"{PROGRAM} topics --repair"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return f"HOTSWAP_API_CA_FILE=FILE, or {PROGRAM} context add NAME --url URL --ca FILE: whom to trust"
     if isinstance(error, LogUnavailableError) or type(error).__name__ == "ApiUnreachableError":
         return f"{PROGRAM} context show"
     if isinstance(error, AppendOutcomeUnknownError):

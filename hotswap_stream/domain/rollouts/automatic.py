@@ -33,10 +33,12 @@ def person_needed(
     version = state.versions[model_version]
     if not policy.auto_promote:
         return "the policy says so (auto_promote is false)"
+    twin = failed_twin(state, version)
+    known = f"has the artifact of {twin}, which failed validation" if twin else ""
     if "promote" not in legal_steps(state, version):
-        return f"{model_version} {why_not_playable(version)}"
-    if twin := failed_twin(state, version):
-        return f"{model_version} has the artifact of {twin}, which failed validation"
+        return f"{model_version} {why_not_playable(version)}{f' and {known}' if known else ''}"
+    if known:
+        return f"{model_version} {known}"
     if by_person:
         return None
     if isinstance(strategy, ShadowStrategy) and not policy.promotes_after_shadow:

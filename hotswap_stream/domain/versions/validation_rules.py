@@ -87,7 +87,17 @@ def validate(state: ModelState, command: ValidateVersion, policy: ValidationPoli
         events.append(ModelArchived(model_version=version.model_version))
     elif judged.verdict == "passed" and command.promote_first and state.active_version is None:
         events.append(promotion(state, version))
-    return Accepted(tuple(events))
+    return Accepted(tuple(events), _told(state, command, judged))
+
+
+def _told(state: ModelState, command: ValidateVersion, judged: Judgement) -> str | None:
+    """Return why a version failed; None where it did not."""
+    if judged.verdict != "failed":
+        return None
+    accuracy, former = command.figures.get("accuracy"), command.baseline_figures.get("accuracy")
+    against = "" if former is None else f" against {former:.6g} of {state.active_version}"
+    because = judged.because or ("by the policy" if accuracy is None else f"accuracy {accuracy:.6g}{against}")
+    return f"{command.model_version} failed and is archived: {because}"
 
 
 def _set_validation_policy(state: ModelState, command: SetValidationPolicy) -> Decision:

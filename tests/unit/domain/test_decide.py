@@ -127,6 +127,10 @@ class TestRegister:
         given().when(register(artifact=artifact_of("v1"))).then(trained("v1"))
         given(*V1_ACTIVE).when(register(artifact=artifact_of("v2"))).then(trained("v2"))
 
+    def test_who_hands_in_figures_hears_why_a_version_failed(self) -> None:
+        of_v2 = given(*V1_ACTIVE, trained("v2")).when(validate("v2", 0.5, baseline=("v1", 0.97)))
+        of_v2.and_says("v2 failed and is archived: accuracy 0.5 against 0.97 of v1")
+
     def test_the_bytes_of_a_failed_version_are_told_of(self) -> None:
         failed = given(*V1_ACTIVE, trained("v2"), validated("v2", "failed", baseline=("v1", 0.97)))
         again = failed.when(register("v3", artifact=artifact_of("v2")))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
 from hotswap_events.registry import RegistryEvent
@@ -12,6 +13,7 @@ from hotswap_stream.domain.decide import Accepted
 from tests.support.decider_specification import given
 from tests.support.samples.registry import (
     archived,
+    artifact_of,
     trained,
     validated,
 )
@@ -71,6 +73,13 @@ class TestWhatIsToldAtTheStart:
     )
     def test_what_decides_and_what_follows(self, command: StartRollout, words: tuple[str, ...]) -> None:
         given(*PROVEN, trained("v3")).when(command).and_says(*words)
+
+    def test_the_artifact_of_one_that_failed_is_told_of_beside_what_else_is_lacking(self) -> None:
+        failed = (trained("v3"), validated("v3", "failed"), archived("v3"))
+        again = replace(trained("v4"), artifact=artifact_of("v3"))
+        given(*PROVEN, *failed, again).when(start_rollout(CANARY, "v4", forced=True)).and_says(
+            "v4 has not been validated and has the artifact of v3, which failed validation"
+        )
 
 
 class TestStart:
