@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from hotswap_events.rollout_record import RolloutRecord
 from hotswap_stream.application.alerts.view import AlertView
+from hotswap_stream.application.alerts.window import METRICS_OF_NOW
 from hotswap_stream.application.inference.fleet import ModelFleet
 from hotswap_stream.application.monitoring.health import ModelHealth
 from hotswap_stream.application.registry.queries import ModelSummary
@@ -128,7 +129,7 @@ def model_line(
     name = model.model_name
     rollout = None if report is None else report.rollout
     painful = _pains(model, alerts, health, fleet)
-    watched = [_told(alert) for alert in alerts if alert.rule.severity != "critical" and not _cared_for(alert)]
+    watched = [_told(alert, model) for alert in alerts if alert.rule.severity != "critical" and not _cared_for(alert)]
     waits = None if report is None or rollout is None else _waits(rollout, report.legal)
     condition: Condition
     if painful:
@@ -166,7 +167,7 @@ def model_line(
 def _pains(
     model: ModelSummary, alerts: Sequence[AlertView], health: ModelHealth | None, fleet: ModelFleet | None
 ) -> list[str]:
-    found = [_told(alert) for alert in alerts if alert.rule.severity == "critical"]
+    found = [_told(alert, model) for alert in alerts if alert.rule.severity == "critical"]
     if model.active_version is not None and not model.disabled:
         if model.answered_by is None:
             found.insert(0, f"nothing answers: the circuit of {model.active_version} is open, and nothing stands in")
@@ -179,8 +180,14 @@ def _pains(
     return found
 
 
-def _told(alert: AlertView) -> str:
-    return f"{alert.rule.severity}: {alert.summary}"
+def _told(alert: AlertView, model: ModelSummary) -> str:
+    of_another = "" if _of_the_active(alert, model) else f" (raised while {alert.model_version} was active)"
+    return f"{alert.rule.severity}: {alert.summary}{of_another}"
+
+
+def _of_the_active(alert: AlertView, model: ModelSummary) -> bool:
+    """Whether the version that is in production now was so when the alert was raised; True where nobody knows."""
+    return alert.model_version in (None, model.active_version)
 
 
 def _cared_for(alert: AlertView) -> bool:
@@ -215,6 +222,9 @@ def _after_pain(model: ModelSummary, alerts: Sequence[AlertView], rollout: Rollo
         return f"hotswap-stream rollout abort {name}"
     if model.answered_by != model.active_version:
         return f"hotswap-stream circuit show {name}"
-    if model.former_version is not None and alerts:
+    # What another version did is no reason to leave this one: it may be the one that somebody went back to.
+    critical = [alert for alert in alerts if alert.rule.severity == "critical"]
+    by_answers = [alert for alert in critical if alert.rule.metric not in METRICS_OF_NOW]
+    if model.former_version is not None and any(_of_the_active(alert, model) for alert in by_answers):
         return f"hotswap-stream rollback {name} --from {model.active_version}"
-    return f"hotswap-stream fleet {name}"
+    return f"hotswap-stream alerts list --model {name}" if by_answers else f"hotswap-stream fleet {name}"

@@ -208,7 +208,7 @@ def _pressed_twice(state: ModelState, active: VersionState, former: str, left: s
         code="illegal-step",
         reason=f"{active.model_version!r} of {state.model_name!r} is active because of a rollback from {left!r}; one "
         f"more would go on to {former!r} and archive {active.model_version!r}. If that is meant, name what is left "
-        f"(from_version: {active.model_version}); to undo the rollback, switch to {left}",
+        f"(from_version: {active.model_version}, or --from); to undo the rollback, switch to {left}",
         legal=(f"roll back from {active.model_version}", _switch_to(state, left)),
     )
 
@@ -222,7 +222,7 @@ def _next_rollback(state: ModelState, former: str) -> str:
     """Return where one more rollback would go after this one, as the end of a sentence."""
     for name in reversed(state.production_history):
         if name != former and state.versions[name].stage == "superseded":
-            return f"; one more rollback, with from_version: {former}, would go to {name} and archive {former}"
+            return f"; one more, with from_version: {former} (or --from), would go to {name} and archive {former}"
     return "; there is no version before it to go back to"
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import pytest
+from msgspec import structs
 
 from hotswap_events.alerts import AlertRule
 from hotswap_stream.application.alerts.view import AlertView, CareView, list_alerts
@@ -112,6 +113,20 @@ def test_a_warning_needs_somebody_and_only_what_is_critical_hurts(
     line = only(overview([model()], {}, [alert(severity, **care)], None).models)
     assert (line.condition, line.try_next) == (condition, try_next)
     assert line.reasons == (() if condition == "calm" else (f"{severity}: inputs drift",))
+
+
+def test_what_another_version_did_is_no_reason_to_leave_this_one() -> None:
+    """Somebody rolled back, and the alert is not over yet: the healthy version must not go, too."""
+    before = structs.replace(alert("critical"), model_version="v3")
+    line = only(overview([model()], {}, [before], None).models)
+    assert (line.condition, line.try_next) == ("hurts", "hotswap-stream alerts list --model digits")
+    assert line.reasons == ("critical: inputs drift (raised while v3 was active)",)
+    both = only(overview([model()], {}, [before, alert("critical")], None).models)
+    assert both.try_next == "hotswap-stream rollback digits --from v2"
+    waiting = structs.replace(
+        alert("critical"), rule=AlertRule(name="lag", metric="lag", above=1.0, severity="critical")
+    )
+    assert only(overview([model()], {}, [waiting], None).models).try_next == "hotswap-stream fleet digits"
 
 
 def test_a_warning_is_told_beside_what_is_worse() -> None:
