@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -30,6 +31,9 @@ NOT_VALID: Mapping[str, str] = {
     "idle": "the session has ended, because nothing was asked for long",
 }
 """Why a key, or the session of one, opens nothing."""
+
+ADDRESSES_KEPT_MAX = 256
+"""Of so many callers it is known without a look at the text whether their address is this machine's own."""
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 Scope = Any
@@ -187,9 +191,14 @@ def is_open_to(runtime: ApiRuntime, scope: Mapping[str, Any]) -> bool:
     client = scope.get("client")
     if client is None or any(name in _FORWARDED for name, _ in scope["headers"]):
         return False
+    return _is_loopback(str(client[0]))
+
+
+@lru_cache(ADDRESSES_KEPT_MAX)
+def _is_loopback(host: str) -> bool:
     try:
-        address = ip_address(str(client[0]).partition("%")[0])
+        address = ip_address(host.partition("%")[0])
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+    return bool((mapped or address).is_loopback)
