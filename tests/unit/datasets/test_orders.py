@@ -85,11 +85,11 @@ def one(**fields: int) -> tuple[OffsetRange, ...]:
         (DatasetOrder(model_version="old"), "an older release registered it"),
         (DatasetOrder(ranges=one(partition=7)), "no partition 7 of requests; there are 0, 1"),
         (DatasetOrder(feedback=one(partition=7)), "no partition 7 of feedback; there are 2"),
-        (DatasetOrder(ranges=one(partition=1)), "of partition 1 are gone: it begins at 5; they are kept for 1 hour"),
+        (DatasetOrder(ranges=one(partition=1)), "of partition 1 are gone: it begins at 5; they are kept for 1 h"),
         (DatasetOrder(feedback=one(partition=2)), "of partition 2 are gone: it begins at 10$"),
         (DatasetOrder(ranges=one(until=601)), "ends at 600, and 601 is asked for"),
         (DatasetOrder(ranges=one(until=0)), "there are no requests"),
-        (DatasetOrder(ranges=one(first=10, until=5)), "requests|range|first"),
+        (DatasetOrder(ranges=one(first=10, until=5)), "query.ranges"),
     ],
 )
 def test_what_none_can_be_built_of(order: DatasetOrder, words: str) -> None:
