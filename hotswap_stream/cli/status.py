@@ -34,11 +34,10 @@ def status(
 ) -> None:
     """Show all models: what hurts first, then what needs you, what moves, and what is calm; and what to do about it."""
 
-    async def look(plane: "ControlPlane") -> None:
+    async def look(plane: "ControlPlane") -> "Overview":
         found = await overview_of(plane, model, as_json=as_json)
         if not watch:
-            _print(found, as_json=as_json)
-            return
+            return found
         from hotswap_stream.cli.terminal.signals import stop_on_signals
 
         stop = stop_on_signals()
@@ -56,7 +55,8 @@ def status(
                 continue
             raise typer.Exit(INTERRUPTED)
 
-    run_on_plane(look, waiting_for=None if watch else "listening to the workers")
+    # Printed when nobody is told any more what is waited for: that is on the same line.
+    _print(run_on_plane(look, waiting_for=None if watch else "listening to the workers"), as_json=as_json)
 
 
 async def overview_of(plane: "ControlPlane", model: str | None, *, as_json: bool) -> "Overview":
