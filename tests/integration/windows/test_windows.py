@@ -252,7 +252,7 @@ async def test_steps_that_come_while_nothing_is_loaded_count(stage: Stage, setti
         await series.send("a", 1)
         answers = await series.valid_answers(0, 2)
         assert said(answers[1]) == "no-active-version"
-        assert answers[1]["parameters"]["window"] == {"steps": 4, "needed": 4, "ready": True}
+        assert answers[1]["parameters"]["window"] == {"steps": 4, "needed": 4, "ready": True, "also_in": []}
     path.write_bytes(content)
     series.expected[0][-1] = "no-active-version"  # type: ignore[call-overload]
     async with running_worker(settings):
@@ -305,7 +305,7 @@ async def test_series_asked_by_http_and_by_topic_meet_and_can_be_listed(stage: S
         assert (found["total"], found["evicted"]) == (7, 0)
         first, second, _ = found["windows"]
         partition = partition_of("first", PARTITIONS)
-        assert first == {"key": "first", "partition": partition, "steps": 1, "needed": 4, "ready": False}
+        assert first == {"key": "first", "partition": partition, "steps": 1, "needed": 4, "ready": False, "also_in": []}
         partition = partition_of("s0", PARTITIONS)
         assert second == {"key": "s0", "partition": partition, "steps": 4, "needed": 4, "ready": True}
         rest = await http._json(calls.query(f"/api/models/{MODEL}/windows", {"after_key": "s1"}))
