@@ -75,9 +75,9 @@ async def test_a_window_fills_and_then_each_request_sees_its_own(stage: Stage, s
         answers = await series.check()
     waiting, ready = answers[0], answers[3]
     assert waiting["outputs"] == []
-    assert waiting["parameters"]["window"] == {"steps": 1, "needed": 4, "ready": False, "also_in": []}
+    assert waiting["parameters"]["window"] == {"steps": 1, "needed": 4, "ready": False}
     assert waiting["model_version"] == "v1"
-    assert ready["parameters"]["window"] == {"steps": 4, "needed": 4, "ready": True, "also_in": []}
+    assert ready["parameters"]["window"] == {"steps": 4, "needed": 4, "ready": True}
     assert ready["outputs"][0]["shape"] == [1, 1, 1]
     assert {answer["parameters"].get("batch_size") for answer in answers[3:]} != {1}
 
@@ -252,7 +252,7 @@ async def test_steps_that_come_while_nothing_is_loaded_count(stage: Stage, setti
         await series.send("a", 1)
         answers = await series.valid_answers(0, 2)
         assert said(answers[1]) == "no-active-version"
-        assert answers[1]["parameters"]["window"] == {"steps": 4, "needed": 4, "ready": True, "also_in": []}
+        assert answers[1]["parameters"]["window"] == {"steps": 4, "needed": 4, "ready": True}
     path.write_bytes(content)
     series.expected[0][-1] = "no-active-version"  # type: ignore[call-overload]
     async with running_worker(settings):
@@ -307,7 +307,7 @@ async def test_series_asked_by_http_and_by_topic_meet_and_can_be_listed(stage: S
         partition = partition_of("first", PARTITIONS)
         assert first == {"key": "first", "partition": partition, "steps": 1, "needed": 4, "ready": False, "also_in": []}
         partition = partition_of("s0", PARTITIONS)
-        assert second == {"key": "s0", "partition": partition, "steps": 4, "needed": 4, "ready": True}
+        assert second == {"key": "s0", "partition": partition, "steps": 4, "needed": 4, "ready": True, "also_in": []}
         rest = await http._json(calls.query(f"/api/models/{MODEL}/windows", {"after_key": "s1"}))
         assert [each["key"] for each in rest["windows"]] == ["s2", "s3", "s4", "s5"]
         by_command = await windows_command(settings, "--after", "s1")
