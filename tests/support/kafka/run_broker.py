@@ -21,6 +21,8 @@ from hotswap_stream.broker import BrokerError, EmbeddedKafka
 MEMORY = Path("/dev/shm")
 FREE_BYTES_MIN = 4 * 1024**3
 """What must be left, of the machine's memory and of its file system there. A whole run writes less than a tenth."""
+START_SECONDS_MAX = 300.0
+"""A broker uses three seconds of a processor to start, and has to share it with whatever else runs."""
 _FOLDER = "hotswap-tests-"
 
 
@@ -39,7 +41,7 @@ class RunBroker:
         """Return the bootstrap servers of a broker that runs. Raise what keeps it from starting."""
         if self._broker is None:
             self._folder = _folder_in_memory()
-            broker = EmbeddedKafka(data_dir=self._folder)
+            broker = EmbeddedKafka(data_dir=self._folder, start_timeout_s=START_SECONDS_MAX)
             _aside(broker.start())
             self._broker = broker
         return self._broker.bootstrap_servers
