@@ -81,8 +81,8 @@ def windows(
     typer.echo(f"{found.model_name}: {found.ready} of {found.total} series have enough steps{gone}")
     if found.split:
         typer.echo(
-            f"{found.split} of them lie in several partitions, and their windows do not fill: producers hash keys in "
-            "different ways; hotswap-stream doctor says what to set"
+            f"{found.split} series lie in several partitions, and their windows do not fill: producers hash keys in "
+            "different ways; set one partitioner for all, for librdkafka partitioner=murmur2_random"
         )
     if found.windows:
         also = ("also in",) if found.split else ()
