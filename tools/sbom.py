@@ -19,7 +19,7 @@ from tools.build_page import npm_command
 from tools.hashed_requirements import direct_requirements, name_of, normalized
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS_MAX = 300
+SECONDS_MAX = 1_800
 _VALIDATE = (
     "import sys; from cyclonedx.schema import SchemaVersion as V; from cyclonedx.validation.json import"
     " JsonStrictValidator as J; e = J(V.from_version(sys.argv[2])).validate_str(open(sys.argv[1]).read());"
