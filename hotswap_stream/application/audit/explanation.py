@@ -199,7 +199,7 @@ async def explain_answer(
         follows_the_log=_follows(state, answer, registered),
         chosen_by=chosen_by,
         compute_again=f"hotswap-stream audit reproduce {shlex.quote(model_name)} {place}" if computed else None,
-        alerts=() if now is None else tuple(f"{each.rule.name}: {each.summary}" for each in raised_alerts(now)),
+        alerts=() if now is None else tuple(each.summary for each in raised_alerts(now)),
     )
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from hotswap_events.alert_commands import RaiseAlert
 from hotswap_events.commands import RegisterVersion, SwitchVersion
+from hotswap_events.inference import WindowFacts
 from hotswap_events.registry import ArtifactFacts, Provenance
 from hotswap_events.rollout_commands import StartRollout
 from hotswap_events.rollout_strategy import CanaryStrategy
@@ -115,3 +117,14 @@ async def test_one_that_was_named_stands_in_or_was_refused(registry: Registry) -
     refused = await explained(registry, model_version=None, ok=False, registry_offset=None, artifact_digest=None)
     assert (refused.because, refused.chosen_by, refused.compute_again) == ("refused", None, None)
     assert refused.follows_the_log is None
+
+
+async def test_an_error_and_what_its_model_suffers_from_are_told(registry: Registry) -> None:
+    window = WindowFacts(steps=2, needed=4, ready=False)
+    found = await explained(registry, ok=False, error_code="model-failure", error="it broke", window=window)
+    assert (found.error_code, found.error, found.window, found.alerts) == ("model-failure", "it broke", window, ())
+    raised = RaiseAlert(
+        command_id="a1", actor="w", model_name=MODEL, rule_name="split-series", value=3.0, above=0.0, count=20
+    )
+    assert (await registry.handle(raised)).status == "accepted"
+    assert (await explained(registry)).alerts == ("split-series 3 series is above 0 series",)
