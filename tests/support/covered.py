@@ -1,6 +1,7 @@
 """Which lines and branches of the domain and the application the tests take: `make test` prints the numbers.
 
-Only tests that need no broker are traced, and imports in one process alone: so it costs a few hundredths of the whole
+Tracing doubles what a test costs that computes in Python. So unit tests are traced alone, without those that need a
+broker, take seconds, or are tried many times by Hypothesis, and imports in one process: a few hundredths of the whole
 run. What the processes of the product do that a test starts is not counted. `make coverage` traces all tests and all
 packages, and prints which lines are missing.
 
@@ -20,6 +21,11 @@ import coverage
 import pytest
 
 PACKAGES = "hotswap_stream/domain,hotswap_stream/application"
+UNIT_TESTS = "unit"
+"""Their folder."""
+NOT_TRACED = ("broker", "slow")
+"""Markers."""
+
 _TRACES_IMPORTS = (None, "gw0")
 """Names of processes. The others import the same, and what one of them found is found."""
 
@@ -32,6 +38,12 @@ def measuring(packages: tuple[str, ...]) -> coverage.Coverage:
     made._warn_unimported_source = False
     made._warn_no_data = False
     return made
+
+
+def _is_traced(item: pytest.Item) -> bool:
+    unit = UNIT_TESTS in item.path.parts
+    tried_often = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    return unit and not tried_often and not any(item.get_closest_marker(name) for name in NOT_TRACED)
 
 
 class Tracing:
@@ -59,7 +71,7 @@ class Tracing:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        if self._all_tests or item.get_closest_marker("broker") is None:
+        if self._all_tests or _is_traced(item):
             self._start()
         try:
             return (yield)
@@ -106,7 +118,7 @@ class Figures:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self._own is not None:
             self.add("this process", self._own.found())
-        terminalreporter.section("taken by all tests" if self._by_all else "taken by tests that need no broker")
+        terminalreporter.section("taken by all tests" if self._by_all else "taken by unit tests")
         for process in self._lost:
             terminalreporter.write_line(f"without what {process} found: it did not end by itself")
         try:

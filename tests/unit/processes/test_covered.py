@@ -31,7 +31,8 @@ def test_not_traced():
 @pytest.mark.slow
 def test_lines_of_tests_that_need_no_broker_are_counted(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = broker\n")
-    (tmp_path / "test_sample.py").write_text(TESTS)
+    (tmp_path / "unit").mkdir()
+    (tmp_path / "unit" / "test_sample.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-c", str(tmp_path / "pytest.ini"), "-p", "no:cacheprovider"]
     command += ["-p", "xdist", "--numprocesses", "2", "-p", "tests.support.covered", "--covered", PACKAGE]
     environment = {
