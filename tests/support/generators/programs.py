@@ -143,7 +143,7 @@ public class Smoke {
         ApiClient client = new ApiClient().setBasePath(arguments[0]);
         client.setApiKey(arguments[1]);
         ModelsApi models = new ModelsApi(client);
-        ModelList listed = models.listModels(null, null, null, null, null);
+        ModelList listed = models.listModels(null, null, null, null, null, null);
         RegistryState model = models.getModel("tiny", null, null, null, null);
         WireTensor tensor = new WireTensor()
             .name("x").shape(Arrays.asList(1L, 4L)).datatype(WireTensor.DatatypeEnum.FP32)
