@@ -11,6 +11,9 @@ from hotswap_stream.api.protocol.document import WITH_ETAG
 from hotswap_stream.api.queries import own_writes
 from tests.support.stages.http import MODEL, HttpStage, NewLog, open_http_stage
 
+STREAMS = ("/api/events/stream", "/api/live")
+"""They do not end."""
+
 
 @pytest.fixture
 async def stage(new_log: NewLog, tmp_path: Path) -> AsyncIterator[HttpStage]:
@@ -82,6 +85,32 @@ async def test_every_route_refuses_unknown_parameters_but_those_of_other_protoco
     others = ("/v2", "/v2/models/digits", "/api/2.0/mlflow/registered-models/search", "/metrics", "/livez")
     for path in others:
         assert (await stage.client.get(path, params={"beside": "1"})).status_code == 200, path
+
+
+async def test_null_is_no_value_of_a_parameter_that_takes_no_text(stage: HttpStage) -> None:
+    """`?as_of_offset=null` was answered with the present."""
+    await stage.promoted()
+    asked, texts = set[str](), set[str]()
+    for path, item in openapi_document()["paths"].items():
+        for method in {"get"} & item.keys():
+            operation = item[method]
+            named = path.replace("{model_name}", MODEL).replace("{request_partition}", "0")
+            named = re.sub(r"\{\w+\}", "v1", named.replace("{request_offset}", "0"))
+            for parameter in operation.get("parameters", ()) if path.startswith("/api/") else ():
+                if parameter.get("in") != "query" or path.startswith("/api/2.0/") or path in STREAMS:
+                    continue
+                name, schema = parameter["name"], parameter["schema"]
+                kinds = {str(each.get("type")) for each in schema.get("oneOf", [schema])}
+                plain = any("string" in kind for kind in kinds) and not {"format", "enum"} & schema.keys()
+                answer = await stage.client.request(method, named, params={name: "null"})
+                if plain:
+                    assert "is no value" not in answer.text, (method, path, name)
+                else:
+                    assert answer.status_code == 422, (method, path, name)
+                    assert name in answer.json()["detail"] or "null" in answer.json()["detail"], answer.text
+                (texts if plain else asked).add(name)
+    assert {"as_of_offset", "as_of_time", "before_sequence", "limit"} <= asked
+    assert texts
 
 
 async def test_one_reads_what_one_wrote_from_another_server(
