@@ -85,7 +85,7 @@ async def download_artifact(
     # What is open stays readable when the directory makes room for another one.
     return Stream(
         _chunks(opened),
-        headers={"Content-Length": str(file.size_bytes), "X-Content-Type-Options": "nosniff"},
+        headers={"Content-Length": str(file.size_bytes)},
         media_type="application/octet-stream",
     )
 

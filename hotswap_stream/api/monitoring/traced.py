@@ -11,12 +11,14 @@ from hotswap_stream.observability.tracing import TRACEPARENT, Attributes, Tracin
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._~+/=:-]{1,128}")
 """What is taken of a client's own id; another one is replaced."""
+_NO_GUESSING = (b"x-content-type-options", b"nosniff")
+"""No browser takes what others wrote, in names and reasons, for a page or a script."""
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 SERVER_ERROR = 500
 
 
 class Traced:
-    """ASGI: `X-Request-Id` on every answer, and a span for each command and each traced request to a model.
+    """ASGI: `X-Request-Id` and `nosniff` on every answer; a span for each command and each traced request to a model.
 
     A request to a model has a span where its caller brought a trace context: whoever begins a trace chooses whether it
     is kept. What the request leads to - a record on a topic, an event of the log - carries the span's own context on.
@@ -36,7 +38,8 @@ class Traced:
 
         async def named(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), (b"x-request-id", request_id)]}
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id), _NO_GUESSING]
+                message = {**message, "headers": headers}
             await send(message)
 
         if traceparent is not None:

@@ -156,7 +156,7 @@ class DatasetController(Controller):
             content = _of_file(await asyncio.to_thread(path.open, "rb"))
         else:
             content = _of_bytes((await runtime.services.artifacts.fetch(known.artifact_digest)).content)
-        headers = {"Content-Length": str(known.size_bytes), "X-Content-Type-Options": "nosniff"}
+        headers = {"Content-Length": str(known.size_bytes)}
         return Stream(content, headers=headers, media_type="application/octet-stream")
 
 

@@ -74,5 +74,5 @@ def _heard(runtime: Runtime, run: TrainingRun) -> TrainingProgressed | None:
 
 def _picture(svg: str) -> Response[str]:
     # What the words in it say came from a topic; they are escaped, and nothing in it may run.
-    headers = {"Content-Security-Policy": "sandbox; default-src 'none'", "X-Content-Type-Options": "nosniff"}
+    headers = {"Content-Security-Policy": "sandbox; default-src 'none'"}
     return Response(svg, media_type=SVG, headers=headers)

@@ -119,7 +119,6 @@ class TrainingRunController(Controller):
             raise ProblemError(404, "unknown-run", str(error)) from error
         headers = {
             "Content-Disposition": f'attachment; filename="{file_name}"',
-            "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "sandbox; default-src 'none'",
         }
         return Response(content, headers=headers, media_type="application/octet-stream")

@@ -38,6 +38,7 @@ async def test_logs_name_the_request_and_its_trace() -> None:
     seen, answered = await asked("GET", "/api/models", (b"x-request-id", b"r-1"), (b"traceparent", PARENT.encode()))
     assert (seen["request_id"], seen["trace_id"]) == ("r-1", "0af7651916cd43dd8448eb211c80319c")
     assert answered[b"x-request-id"] == b"r-1"
+    assert answered[b"x-content-type-options"] == b"nosniff"
     for wrong in (b"", b"a b", b"x" * 129, b"\xff", b"a\r\nb"):
         seen, answered = await asked("GET", "/api/models", (b"x-request-id", wrong), (b"traceparent", b"00-zz"))
         assert answered[b"x-request-id"] == seen["request_id"].encode() != wrong
