@@ -11,9 +11,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from hotswap_stream.settings import Settings, child_environment
 from tests.support.processes.commands import environment_with, running
 from tests.support.stages.serving import open_stage, stage_settings
+
+pytestmark = pytest.mark.executed
 
 SECONDS_MAX = 90.0
 NEVER_IMPORTED = """

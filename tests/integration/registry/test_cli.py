@@ -83,7 +83,7 @@ def test_a_version_from_its_file_to_production_and_back(cli: Cli, artifact: Path
     assert cli("events", "--type", "rolled-back", "--last", "1").stdout.splitlines() == rolled_back[-1:]
     from_start = cli("events", "--from-offset", "0", "--last", "2", "--json").stdout.splitlines()
     assert [json.loads(line)["offset"] for line in from_start] == newest
-    assert "there are" in cli("events", "--type", "rolled-bak", code=2).stderr
+    assert "did you mean rolled-back" in cli("events", "--type", "rolled-bak", code=2).stderr
 
 
 def test_tags_and_aliases_are_noted_and_shown(cli: Cli) -> None:
