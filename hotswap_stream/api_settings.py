@@ -55,7 +55,7 @@ class ApiSettings(KafkaSettings, frozen=True, kw_only=True):
     api_tls_key_password: str | None = None
     """What that key is encrypted with, if it is."""
     api_ca_file: str | None = None
-    """For commands and Python clients: certificates, as PEM, that the API's must be signed by. Unset: the system's."""
+    """Certificates, as PEM, that the API's must be signed by, for commands and Python clients. Unset: the system's."""
 
 
 API_SECRETS = frozenset({"api_keys", "api_key", "api_tls_key_password"})

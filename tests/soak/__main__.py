@@ -27,8 +27,8 @@ INTERRUPTED = 130
 
 
 IDS_REMEMBERED = 500
-"""Of each partition. By default they are so many that a quarter of an hour fills them, and what fills looks like what
-leaks; these are full before growth is judged."""
+"""Ids of each partition. The default takes a quarter of an hour to fill, and what fills looks like a leak; these are
+full before growth is judged."""
 
 
 async def run(seed: int, plan: SoakPlan, home: Path) -> SoakReport:

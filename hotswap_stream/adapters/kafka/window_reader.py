@@ -37,9 +37,9 @@ LOOK_RECORDS_MAX = 2_000
 """Newest records of a topic that are looked at, the same number in each partition."""
 LOOK_BYTES_MAX = 8 * 1024**2
 FETCH_BYTES_MAX = 64 * 1024
-"""Of a partition, in one answer of the broker."""
+"""What one answer of the broker holds of a partition."""
 LOOKS_SHARE_MAX = 0.1
-"""Of the time that looks may take; longer ones come less often."""
+"""Share of the time that looks may take; longer ones come less often."""
 
 _log = structlog.get_logger(__name__)
 

@@ -33,7 +33,7 @@ NOT_VALID: Mapping[str, str] = {
 """Why a key, or the session of one, opens nothing."""
 
 ADDRESSES_KEPT_MAX = 256
-"""Of so many callers it is known without a look at the text whether their address is this machine's own."""
+"""Callers of whom it is remembered whether their address is this machine's own."""
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 Scope = Any

@@ -42,7 +42,7 @@ class RecordWriter(Protocol):
         ...
 
     async def pass_over(self, count: int) -> None:
-        """Leave so many offsets without records, at least two, as a transaction does that was taken back."""
+        """Leave this number of offsets without records, at least two, as a transaction does that was taken back."""
 
 
 class Restored(Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ class Pace:
 
     @property
     def window_s(self) -> float:
-        """Return how long it takes until so many may come again."""
+        """Return how long it takes until that number may come again."""
         return 0.0 if self._per_second is None else self._bucket / self._per_second
 
     def wait_s(self, name: str, now_s: float) -> float:

@@ -24,7 +24,7 @@ NotValid = Literal["unknown", "expired", "revoked"]
 
 
 class KeyTable:
-    """Of the records under one record key the last one holds, also where it cannot be read: then there is no such key.
+    """The last of the records under one record key holds, also where it cannot be read: then there is no such key.
 
     That is what is left after compaction, so a reader that starts later comes to the same.
     """

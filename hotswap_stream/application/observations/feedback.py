@@ -67,7 +67,7 @@ class FoundAnswer(Struct, frozen=True, kw_only=True, gc=False):
     """Digest of the weights that computed it."""
     request_id: str | None = None
     error_code: str | None = None
-    """Of an error answer, as its worker wrote it."""
+    """The error of an answer that is one, as its worker wrote it."""
     error: str | None = None
     """The words of an error answer, as far as they are kept."""
     window: WindowFacts | None = None

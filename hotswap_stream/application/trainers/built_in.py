@@ -14,7 +14,7 @@ Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 LearningRate = Annotated[float, Meta(gt=0.0, le=10.0)]
 Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 DEFAULT_CHARACTERS_MAX = 100
-"""Of a default value, as it is shown."""
+"""Length of a default value, as it is shown."""
 
 
 class ImageClassifier(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,7 +19,7 @@ WindowFolds = Mapping[int, WindowFold[WindowStatusRecord]]
 """By request partition; empty where no windows were ever kept."""
 
 Homes = Callable[[bytes, int], Collection[int]]
-"""Where Kafka's own partitioner puts a key in a topic with so many partitions, or put it before the topic grew."""
+"""Where Kafka's partitioner puts a key in a topic with this number of partitions, or put it before the topic grew."""
 
 
 class SplitSeries(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ METADATA_MS = 5_000
 """New partitions are seen so soon, at the latest."""
 FETCH_BYTES_MAX = 50 * 1024**2
 PARTITION_FETCH_BYTES_MAX = 512 * 1024
-"""Of one partition in each answer of a broker, though a batch that is larger comes whole. What was fetched is answered
+"""What a broker's answer holds of one partition; a batch that is larger comes whole. What was fetched is answered
 in the order in which it came. So where many requests wait, as after a worker died, this is what the partitions take
 turns by: by megabytes, the last of them would wait until all others had been answered to their ends. By 128 KiB the
 broker is asked so often that a small network answers a sixth fewer requests a second."""

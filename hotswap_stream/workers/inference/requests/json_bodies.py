@@ -28,7 +28,7 @@ except ImportError:
     with_simdjson = False
 
 LIST_BYTES_MIN = 1_024
-"""Of shorter lists msgspec's numbers are as quick."""
+"""Shorter lists are as quick by msgspec."""
 KEPT_PARSER_BYTES_MAX = 1024**2
 """A parser keeps up to some 13 bytes for each byte of the longest list it has read. Longer ones get one of their own,
 which takes less than the list of Python numbers would."""
