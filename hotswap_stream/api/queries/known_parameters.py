@@ -23,26 +23,30 @@ CHARACTERS_SHOWN_MAX = 100
 
 
 def check_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Raise ProblemError (422) for a parameter that the route does not know; under `/api`, but for MLflow's routes.
+    """Raise ProblemError (422) for a parameter under `/api` that the route does not know, or that is null.
 
     Clients of MLflow and of the Open Inference Protocol are others'; they may send what we know nothing of.
     """
     path: str = connection.scope["path"]
-    if not connection.scope["query_string"] or not path.startswith(_PREFIX) or is_mlflow(path):
+    if not connection.scope["query_string"] or not path.startswith(_PREFIX):
         return
+    if not is_mlflow(path):
+        _check_known(connection, handler, path)
+    for name, value in connection.query_params.items():
+        if value.lower() == _NULL and name in _parameters_of(handler) - _texts_of(handler):
+            message = f"{name}: {value!r} is no value; leave the parameter out"
+            raise ProblemError(
+                422, "invalid-request", message, errors=(FieldError(message=message, key=name, source="query"),)
+            )
+
+
+def _check_known(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler, path: str) -> None:
     known = _parameters_of(handler) - connection.path_params.keys()
     if connection.scope.get("method") in ("GET", "HEAD") and reads_the_log(path):
         known |= {AFTER}
     unknown = [name for name in connection.query_params if name not in known]
     if unknown:
         raise _unknown(unknown[0], sorted(known), len(unknown))
-    # Texts are few, so this is looked at first.
-    for name, value in connection.query_params.items():
-        if value.lower() == _NULL and name not in _texts_of(handler):
-            message = f"{name}: {value!r} is no value; leave the parameter out"
-            raise ProblemError(
-                422, "invalid-request", message, errors=(FieldError(message=message, key=name, source="query"),)
-            )
 
 
 @cache
