@@ -69,17 +69,19 @@ test: $(INSTALLED_DEV) lint
 test-costs: $(INSTALLED_DEV)
 	@$(BIN)/python -m pytest $(SHARED) -p tests.support.costs --quiet $(ARGS)
 
-# Fewer examples of each property, no broker, and none of the few tests that take seconds each. Four shares at a time,
+# Fewer examples of each property, no broker, and none of the few tests that take seconds each. Six shares at a time,
 # and the lint beside them, because some tests wait; each imports only what its own tests need, which takes longer than
 # most tests: what needs torch, scikit-learn, MLflow and their like is in one share.
 CHECK := $(BIN)/python -m pytest -m "not broker and not slow" --hypothesis-profile check --quiet $(ARGS)
 SHARE_1 := $(addprefix tests/unit/,datasets drift evaluation mlflow models observations plugins publishing swap torch training)
-SHARE_2 := $(filter-out $(SHARE_1) tests/unit/docs,$(wildcard tests/unit/[a-z]*))
-SHARE_3 := tests/contract
+SHARE_5 := $(addprefix tests/unit/,api broker cli inference kafka log page places processes webhooks windows)
+SHARE_2 := $(filter-out $(SHARE_1) $(SHARE_5) tests/unit/docs,$(wildcard tests/unit/[a-z]*))
+SHARE_6 := $(addprefix tests/contract/,artifacts cli registry)
+SHARE_3 := $(filter-out $(SHARE_6) tests/contract/conftest.py,$(wildcard tests/contract/[a-z]*))
 SHARE_4 := tests/hostile tests/packaging tests/property tests/replay tests/unit/docs
 check: $(INSTALLED_DEV)
 	@mkdir -p build
-	@$(MAKE) --no-print-directory --keep-going --jobs 5 check-lint $(addprefix check-share-,1 2 3 4); status=$$?; \
+	@$(MAKE) --no-print-directory --keep-going --jobs 7 check-lint $(addprefix check-share-,1 2 3 4 5 6); status=$$?; \
 	cat build/check-lint.txt build/check-?.txt; exit $$status
 
 check-lint:
