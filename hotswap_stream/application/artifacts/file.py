@@ -198,7 +198,7 @@ def decode_manifest(text: str | bytes) -> ArtifactManifest:
         raise ArtifactFormatError(f"manifest has {len(text)} bytes; at most {MANIFEST_BYTES_MAX} are allowed")
     try:
         return _MANIFEST.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ArtifactFormatError(f"manifest cannot be read: {error}") from error
 
 

@@ -39,7 +39,7 @@ class WindowFold(Generic[R]):
                 self._apply_marker(writer, value)
             else:
                 self._apply_window(writer, series, value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.unreadable += 1
 
     def windows(self, below: int | None = None) -> Iterator[tuple[bytes, R, frozenset[str]]]:

@@ -124,7 +124,7 @@ class KeptProcess:
                 continue
             try:
                 message = LINES.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 shown = line[:200].decode(errors="replace").strip()
                 raise BadOutputError(f"the trainer wrote no line of the protocol: {error}: {shown!r}") from error
             on_line(message)

@@ -69,7 +69,7 @@ class OrderedProcess(Generic[_LineT]):
                 if not line:
                     return
                 message = self._lines.decode(line)
-            except (ValueError, msgspec.DecodeError) as error:
+            except (ValueError, msgspec.DecodeError, RecursionError) as error:
                 raise LineProtocolError(f"{self._name} wrote no line of the protocol: {error}") from error
             on_line(message)
 

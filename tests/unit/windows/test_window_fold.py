@@ -75,3 +75,12 @@ def test_a_window_of_a_request_that_does_not_exist_does_not_hold() -> None:
     ((series, record, writers),) = fold.windows(below=6)
     assert (series, record.request_offset, set(writers)) == (b"a", 5, {"w", "forged"})
     assert len(list(fold.windows())) == 2
+
+
+@pytest.mark.parametrize("key", [window_key("w", b"b"), marker_key("v")])
+def test_a_record_that_nests_without_end_is_passed_over(key: bytes) -> None:
+    """No error of decoding comes of it, but one of Python's stack: the worker's life ended by it, again and again."""
+    fold = folded(*GOOD, (key, b"\x81\xa1x" + b"\x91" * 200_000 + b"\xc0"))
+    assert fold.unreadable == 1
+    assert [series for series, _record, _writers in fold.windows()] == [b"a"]
+    assert fold.marker_writers == {"w"}

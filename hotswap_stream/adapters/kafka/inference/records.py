@@ -41,7 +41,7 @@ def decode_answer(answer: RawAnswer) -> InferResponse | InferError:
     """
     try:
         decoded: InferResponse | InferError = _decoders[answer.raw, answer.ok].decode(answer.value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InferenceUnavailableError(
             f"the answer at offset {answer.offset} of partition {answer.partition} cannot be read: {error}"
         ) from error
