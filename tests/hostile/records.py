@@ -86,6 +86,8 @@ def _partition(place: Place, key: bytes | None, number: int) -> int:
 def _value(record: HostileRecord, cell: Cell, world: World, number: int, payload: Any) -> None:
     value, limit = record.value or b"", 1_048_576 - _ENVELOPE_BYTES
     nested = {"arrays": b"[" * DEEP * 10, "objects": b'{"a":' * DEEP * 5}
+    if cell.encoding == "msgpack":
+        nested = {"arrays": b"\x91" * DEEP * 10, "objects": b"\x81\xa1a" * DEEP * 5}
     plain: dict[str, bytes | None] = {
         "no bytes": b"",
         "as long as the topic takes": b'{"a":"%s"}' % (b"x" * (limit - 20)),
