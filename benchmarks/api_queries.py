@@ -25,8 +25,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from benchmarks.serving_processes import broker_settings, process, url_of
 from hotswap_events.commands import RegisterVersion, SwitchVersion
-from hotswap_events.observation import LatencyCounts, Observation
-from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_events.inference.observation import LatencyCounts, Observation
+from hotswap_events.registry.events import ArtifactFacts, Provenance
 from hotswap_events.topics import TopicSpec
 from hotswap_stream import bootstrap
 from hotswap_stream.bootstrap.topic_care import create_topics

@@ -15,8 +15,8 @@ from math import comb
 
 from benchmarks.live_rollout import MODEL, own_live_digits
 from benchmarks.simulated_rates import result
-from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import CanaryStrategy, MetricRule, RolloutPolicy
+from hotswap_events.rollouts.commands import StartRollout
+from hotswap_events.rollouts.strategy import CanaryStrategy, MetricRule, RolloutPolicy
 
 SHARE = 0.05
 LABELLED = 0.2

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.streams import place_of
 from hotswap_events import headers as names
-from hotswap_events.inference import MSGPACK_CONTENT_TYPE
+from hotswap_events.inference.messages import MSGPACK_CONTENT_TYPE
 
 READ_MAX = 500
 LINGER_MS = 5

@@ -22,9 +22,9 @@ import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from hotswap_events.dataset import DatasetQuery, OffsetRange
-from hotswap_events.inference import InferRequest
-from hotswap_events.observation import Feedback
-from hotswap_events.signature import TensorSignature
+from hotswap_events.inference.messages import InferRequest
+from hotswap_events.inference.observation import Feedback
+from hotswap_events.inference.signature import TensorSignature
 from hotswap_events.topics import Topics
 from hotswap_stream.workers.datasets.building import BuildLimits, DatasetBuilder
 from hotswap_stream.workers.datasets.reading import DatasetReader, DatasetTopics

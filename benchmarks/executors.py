@@ -15,8 +15,8 @@ from statistics import median
 import numpy as np
 import torch
 
-from hotswap_events.registry import ArtifactFacts
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.events import ArtifactFacts
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.torch.executors.config import ExecutorConfig, ExecutorSetting
 from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel

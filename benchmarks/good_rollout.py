@@ -11,8 +11,8 @@ import sys
 
 from benchmarks.live_rollout import MODEL, own_live_digits
 from benchmarks.simulated_rates import result
-from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.commands import StartRollout
+from hotswap_events.rollouts.strategy import (
     AnalysisStep,
     MetricRule,
     PauseStep,

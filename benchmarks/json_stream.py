@@ -18,7 +18,7 @@ import msgspec
 
 from benchmarks.serving_processes import served
 from benchmarks.worker_rounds import DISTINCT, WorkerRounds, facts_of
-from hotswap_events.inference import InferRequest, InferResponse
+from hotswap_events.inference.messages import InferRequest, InferResponse
 
 ARCHITECTURE = "ffnn-784-32-32-32-10"
 ROUNDS = 3

@@ -22,7 +22,7 @@ from msgspec import Struct
 from benchmarks.serving_processes import Served, process, served
 from benchmarks.worker_rounds import WorkerRounds, request_bodies
 from hotswap_events import headers as names
-from hotswap_events.inference import MSGPACK_CONTENT_TYPE
+from hotswap_events.inference.messages import MSGPACK_CONTENT_TYPE
 from hotswap_events.topics import Topics, TopicSpec
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics

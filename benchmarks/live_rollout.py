@@ -17,13 +17,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from benchmarks.serving_processes import process
 from hotswap_events import headers
-from hotswap_events.answers import AnswerRule, AnyHeaders
 from hotswap_events.command import Command
 from hotswap_events.commands import RegisterVersion, SwitchVersion, ValidateVersion
-from hotswap_events.inference import InferResponse
-from hotswap_events.observation import Feedback
-from hotswap_events.registry import Provenance
-from hotswap_events.rollout_commands import StartRollout
+from hotswap_events.inference.answers import AnswerRule, AnyHeaders
+from hotswap_events.inference.messages import InferResponse
+from hotswap_events.inference.observation import Feedback
+from hotswap_events.registry.events import Provenance
+from hotswap_events.rollouts.commands import StartRollout
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.data.bad_data import DataKind, make_data
 from hotswap_stream.adapters.torch.data.digits import load_digits_split

@@ -28,8 +28,8 @@ from benchmarks.kstreams_peer import write_onnx
 from benchmarks.streams import Headers, place_of
 from benchmarks.worker_rounds import request_bodies
 from hotswap_events import headers as names
-from hotswap_events.answers import AnswerTags
-from hotswap_events.inference import JSON_CONTENT_TYPE, MSGPACK_CONTENT_TYPE
+from hotswap_events.inference.answers import AnswerTags
+from hotswap_events.inference.messages import JSON_CONTENT_TYPE, MSGPACK_CONTENT_TYPE
 from hotswap_stream.adapters.onnx.loading import load_graph
 from hotswap_stream.adapters.onnx.names import GRAPH_FILE
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from hotswap_events.observation import LatencyCounts
+from hotswap_events.inference.observation import LatencyCounts
 from hotswap_stream.api.monitoring.registry_families import registry_families
 from hotswap_stream.application.monitoring.answered import Answered
 from hotswap_stream.application.monitoring.families import answer_families

@@ -22,9 +22,9 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from hotswap_events.answers import AnswerTags
-from hotswap_events.inference import InferRequest, InferTensor
-from hotswap_events.observation import Observation
+from hotswap_events.inference.answers import AnswerTags
+from hotswap_events.inference.messages import InferRequest, InferTensor
+from hotswap_events.inference.observation import Observation
 from hotswap_stream.application.alerts.figures import Measured, Reference, window_figure
 from hotswap_stream.application.alerts.window import METRICS_OF_NOW, AlertWindows
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec

@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 
 from benchmarks.worker_rounds import request_bodies
 from hotswap_events import headers as names
-from hotswap_events.inference import MSGPACK_CONTENT_TYPE
+from hotswap_events.inference.messages import MSGPACK_CONTENT_TYPE
 from hotswap_stream.adapters.torch.modules.architectures import manifest_of
 
 TICK_SECONDS = 0.001

@@ -14,10 +14,10 @@ import sys
 from benchmarks.live_rollout import MODEL, own_live_digits
 from benchmarks.simulated_rates import result
 from hotswap_events.commands import RegisterVersion
-from hotswap_events.registry import Provenance
-from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import CanaryStrategy, MetricRule, RolloutPolicy
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.events import Provenance
+from hotswap_events.registry.version_options import VersionOptions
+from hotswap_events.rollouts.commands import StartRollout
+from hotswap_events.rollouts.strategy import CanaryStrategy, MetricRule, RolloutPolicy
 from hotswap_stream.application.descriptions.event import describe
 from hotswap_stream.application.registry.fold import Applied
 

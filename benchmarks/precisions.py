@@ -16,7 +16,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.executors import BATCH_ROWS, ROUNDS, Stage, inputs_of, seconds_of
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.adapters.models.openvino import has_bf16
 from hotswap_stream.adapters.torch.executors.loaded_model import TorchLoadedModel
 

@@ -23,7 +23,7 @@ import psutil
 from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_events.commands import AnyCommand, PromoteVersion, RegisterVersion, ValidateVersion
 from hotswap_events.envelope import GENESIS
-from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_events.registry.events import ArtifactFacts, Provenance
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.domain.decide import Accepted, decide

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from hotswap_events.commands import RegisterVersion, SwitchVersion
-from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_events.registry.events import ArtifactFacts, Provenance
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module

@@ -20,10 +20,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.serving_processes import Served, served
 from hotswap_events.commands import AnyCommand, RegisterVersion
-from hotswap_events.observation import Observation
-from hotswap_events.registry import Provenance
-from hotswap_events.rollout_commands import AbortRollout, StartRollout
-from hotswap_events.rollout_strategy import RolloutPolicy, ShadowStrategy
+from hotswap_events.inference.observation import Observation
+from hotswap_events.registry.events import Provenance
+from hotswap_events.rollouts.commands import AbortRollout, StartRollout
+from hotswap_events.rollouts.strategy import RolloutPolicy, ShadowStrategy
 from hotswap_stream import bootstrap
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.client.load.drive import LoadPlan

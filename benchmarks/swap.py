@@ -25,7 +25,7 @@ from benchmarks.serving_processes import Served, process, served
 from benchmarks.swap_traffic import Result, Traffic, decoded_lines, percentile
 from benchmarks.worker_rounds import WorkerRounds
 from hotswap_events.commands import RegisterVersion, SwitchVersion
-from hotswap_events.registry import Provenance
+from hotswap_events.registry.events import Provenance
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of

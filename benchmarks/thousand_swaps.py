@@ -21,7 +21,7 @@ from msgspec import Struct
 from benchmarks.serving_processes import Served, process, served
 from benchmarks.worker_rounds import WorkerRounds
 from hotswap_events.commands import RegisterVersion, SwitchVersion
-from hotswap_events.registry import Provenance
+from hotswap_events.registry.events import Provenance
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower
 from hotswap_stream.adapters.torch.modules.architectures import build_module

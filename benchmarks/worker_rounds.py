@@ -12,7 +12,7 @@ import psutil
 from benchmarks.serving_processes import Served
 from benchmarks.streams import Counted, Headers, Stream, header_of
 from hotswap_events import headers as names
-from hotswap_events.inference import (
+from hotswap_events.inference.messages import (
     JSON_CONTENT_TYPE,
     MSGPACK_CONTENT_TYPE,
     AnswerFacts,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.alert_commands import (
+from hotswap_events.alerts.commands import (
     AcknowledgeAlert,
     ClearAlert,
     EndAlertSnooze,
@@ -11,7 +11,7 @@ from hotswap_events.alert_commands import (
     SetAlertPolicy,
     SnoozeAlert,
 )
-from hotswap_events.alerts import AlertPolicy, AlertRule
+from hotswap_events.alerts.events import AlertPolicy, AlertRule
 from hotswap_events.commands import AnyCommand
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from hotswap_events.commands import AnyCommand, RecordDataset, SetRequestRetention
 from hotswap_events.dataset import DatasetCounts, DatasetQuery, DatasetSplit, OffsetRange, RequestRetention
-from hotswap_events.signature import TensorSignature
+from hotswap_events.inference.signature import TensorSignature
 
 By = Callable[..., dict[str, Any]]
 """Command id and reason → the fields common to all commands."""

@@ -6,10 +6,10 @@ They are the log's own events, and those that contradict no state.
 from datetime import UTC, datetime
 
 from hotswap_events.codec import REGISTRY_CODEC
-from hotswap_events.emergency import ModelSetBack, ModelShutOff
 from hotswap_events.envelope import GENESIS
 from hotswap_events.log_stream import LOG_STREAM, FindingAcknowledged, LogBegun
-from hotswap_events.registry import RegistryEvent
+from hotswap_events.registry.emergency import ModelSetBack, ModelShutOff
+from hotswap_events.registry.events import RegistryEvent
 from hotswap_events.webhooks import WebhookRemoved, WebhookSet
 
 _DIGEST = "1" * 64

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from hotswap_events.codec import ALL_EVENT_TYPES, REGISTRY_CODEC
-from hotswap_events.inference import InferTensor
+from hotswap_events.inference.messages import InferTensor
 from tools.field_docs import field_docs, one_line
 from tools.message_catalogue import Message
 

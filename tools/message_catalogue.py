@@ -10,15 +10,15 @@ from hotswap_events import headers
 from hotswap_events.codec import ALL_EVENT_TYPES, REGISTRY_CODEC
 from hotswap_events.commands import AnyCommand, CommandResult
 from hotswap_events.envelope import CONTENT_TYPE as CLOUDEVENTS_CONTENT_TYPE
-from hotswap_events.evidence import RolloutEvidence
-from hotswap_events.fleet import FleetRecord
-from hotswap_events.inference import JSON_CONTENT_TYPE, InferError, InferRequest, InferResponse
+from hotswap_events.inference.fleet import FleetRecord
+from hotswap_events.inference.messages import JSON_CONTENT_TYPE, InferError, InferRequest, InferResponse
+from hotswap_events.inference.observation import Comparison, Feedback, Observation
+from hotswap_events.inference.windows import WindowRecord, WindowsMarker
 from hotswap_events.keys import ApiKey, ApiKeyRevoked
 from hotswap_events.log_stream import LOG_EVENT_TYPES, LOG_STREAM
-from hotswap_events.observation import Comparison, Feedback, Observation
-from hotswap_events.registry_state import RegistryState
-from hotswap_events.training_progress import TrainingProgressed
-from hotswap_events.windows import WindowRecord, WindowsMarker
+from hotswap_events.registry.state import RegistryState
+from hotswap_events.rollouts.evidence import RolloutEvidence
+from hotswap_events.training.progress import TrainingProgressed
 
 MODEL_NAME_KEY = "Model name, UTF-8."
 LOG_KEY = f"`{LOG_STREAM}`: it is of the log itself, not of a model."

@@ -27,12 +27,19 @@ from hotswap_events.commands import (
     ValidateVersion,
 )
 from hotswap_events.envelope import GENESIS, Envelope
-from hotswap_events.fleet import FleetRecord, FleetVersion
-from hotswap_events.inference import AnswerFacts, InferError, InferRequest, InferResponse, InferTensor, RequestedOutput
+from hotswap_events.inference.fleet import FleetRecord, FleetVersion
+from hotswap_events.inference.messages import (
+    AnswerFacts,
+    InferError,
+    InferRequest,
+    InferResponse,
+    InferTensor,
+    RequestedOutput,
+)
+from hotswap_events.inference.windows import WindowRecord, WindowRule, WindowsMarker
 from hotswap_events.keys import ApiKey, ApiKeyRevoked, KeySecret
-from hotswap_events.registry import ArtifactFacts, Provenance
-from hotswap_events.training_progress import EpochFigures, TrainingProgressed
-from hotswap_events.windows import WindowRecord, WindowRule, WindowsMarker
+from hotswap_events.registry.events import ArtifactFacts, Provenance
+from hotswap_events.training.progress import EpochFigures, TrainingProgressed
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.fold import Applied, RegistryFold
 from hotswap_stream.application.registry.view import registry_state

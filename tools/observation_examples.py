@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
-from hotswap_events.evidence import RolloutEvidence
-from hotswap_events.inference import InferTensor
-from hotswap_events.observation import Comparison, Feedback, LatencyCounts, Observation, Sums
-from hotswap_events.rollout_strategy import Arm
+from hotswap_events.inference.messages import InferTensor
+from hotswap_events.inference.observation import Comparison, Feedback, LatencyCounts, Observation, Sums
+from hotswap_events.rollouts.evidence import RolloutEvidence
+from hotswap_events.rollouts.strategy import Arm
 
 _TIME = datetime(2026, 1, 2, 3, 34, 5, tzinfo=UTC)
 _RUN = "0198a1b2c3d47e6f8a9b0c1d2e3f4a5b"

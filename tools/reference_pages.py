@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from hotswap_events.registry import ArtifactFacts, ModelValidated, Provenance, Verdict
+from hotswap_events.registry.events import ArtifactFacts, ModelValidated, Provenance, Verdict
 from hotswap_stream.domain.deciding.legal_steps import circuit_steps, legal_steps
 from hotswap_stream.domain.state.circuits import CircuitPosition
 from hotswap_stream.domain.state.model import ModelState, Stage, VersionState

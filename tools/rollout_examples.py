@@ -10,8 +10,7 @@ from hotswap_events.commands import (
     SetValidationPolicy,
     ValidateVersion,
 )
-from hotswap_events.rollout import MetricEvidence
-from hotswap_events.rollout_commands import (
+from hotswap_events.rollouts.commands import (
     AbortRollout,
     AdvanceRollout,
     ChangeStrategy,
@@ -21,7 +20,8 @@ from hotswap_events.rollout_commands import (
     ResumeRollout,
     StartRollout,
 )
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.events import MetricEvidence
+from hotswap_events.rollouts.strategy import (
     AnalysisStep,
     CanaryStrategy,
     MetricRule,
@@ -31,8 +31,8 @@ from hotswap_events.rollout_strategy import (
     SetWeightStep,
     ShadowStrategy,
 )
-from hotswap_events.validation_policy import FigureGate, ValidationPolicy
-from hotswap_events.validation_set import ValidationSet
+from hotswap_events.validation.policy import FigureGate, ValidationPolicy
+from hotswap_events.validation.sets import ValidationSet
 
 By = Callable[..., dict[str, Any]]
 """Command id and reason → the fields common to all commands."""

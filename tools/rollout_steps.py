@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.strategy import (
     DEFAULT_ROLLOUT_POLICY,
     AnalysisStep,
     CanaryStrategy,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.serving_commands import (
+from hotswap_events.serving.commands import (
     CloseCircuit,
     DisableModel,
     EnableModel,
@@ -12,7 +12,7 @@ from hotswap_events.serving_commands import (
     OpenCircuit,
     SetServingPolicy,
 )
-from hotswap_events.serving_control import ServingPolicy
+from hotswap_events.serving.control import ServingPolicy
 
 
 def serving_commands(by_ada: Callable[..., dict[str, Any]], active: str) -> tuple[AnyCommand, ...]:

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.training_policy import DriftTrigger, FreezeWindow, QualityTrigger, ScheduleTrigger, TrainingPolicy
-from hotswap_events.training_triggers import FireTrigger, RecordQualityPeak, SetTrainingPolicy, SuppressTrigger
+from hotswap_events.training.policy import DriftTrigger, FreezeWindow, QualityTrigger, ScheduleTrigger, TrainingPolicy
+from hotswap_events.training.triggers import FireTrigger, RecordQualityPeak, SetTrainingPolicy, SuppressTrigger
 
 By = Callable[..., dict[str, Any]]
 """Command id and reason → the fields common to all commands."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from hotswap_events.envelope import Envelope, EnvelopeHeader
 from hotswap_events.log_stream import LOG_EVENT_TYPES
 from hotswap_events.nesting import NESTING_MAX, SHALLOW_BYTES_MAX, nests_too_deep
-from hotswap_events.registry import EVENT_TYPES, IGNORABLE_EVENTS
+from hotswap_events.registry.events import EVENT_TYPES, IGNORABLE_EVENTS
 
 Upcaster = Callable[[Any], Struct]
 """Old event data → the data of its successor type. Pure; chained until no upcaster is left for the result's class."""

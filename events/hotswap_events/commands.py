@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from hotswap_events.alert_commands import AlertCommand
+from hotswap_events.alerts.commands import AlertCommand
 from hotswap_events.bounds import INT64_MAX
 from hotswap_events.command import Actor as Actor
 from hotswap_events.command import Command
@@ -16,24 +16,23 @@ from hotswap_events.command import RunId as RunId
 from hotswap_events.dataset import DatasetCommand
 from hotswap_events.dataset import RecordDataset as RecordDataset
 from hotswap_events.dataset import SetRequestRetention as SetRequestRetention
-from hotswap_events.profile import ProfileVersion as ProfileVersion
-from hotswap_events.registry import ArtifactFacts, ArtifactTrial, Provenance, RollBackCause
-from hotswap_events.rollout_commands import ChooseValidationSet as ChooseValidationSet
-from hotswap_events.rollout_commands import DeleteArtifact as DeleteArtifact
-from hotswap_events.rollout_commands import RolloutCommands
-from hotswap_events.rollout_commands import SetValidationPolicy as SetValidationPolicy
-from hotswap_events.serving_commands import ServingCommand
-from hotswap_events.tag_commands import SetAlias as SetAlias
-from hotswap_events.tag_commands import TagCommand
-from hotswap_events.tag_commands import TagModel as TagModel
-from hotswap_events.training_commands import CancelTraining as CancelTraining
-from hotswap_events.training_commands import ClaimTraining as ClaimTraining
-from hotswap_events.training_commands import FailTraining as FailTraining
-from hotswap_events.training_commands import RequestTraining as RequestTraining
-from hotswap_events.training_commands import StartTraining as StartTraining
-from hotswap_events.training_commands import TrainingCommand
-from hotswap_events.training_triggers import TrainingTriggerCommand
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.events import ArtifactFacts, ArtifactTrial, Provenance, RollBackCause
+from hotswap_events.registry.profile import ProfileVersion as ProfileVersion
+from hotswap_events.registry.tag_commands import SetAlias as SetAlias
+from hotswap_events.registry.tag_commands import TagCommand
+from hotswap_events.registry.tag_commands import TagModel as TagModel
+from hotswap_events.registry.version_options import VersionOptions
+from hotswap_events.rollouts.commands import RolloutCommands
+from hotswap_events.serving.commands import ServingCommand
+from hotswap_events.training.commands import CancelTraining as CancelTraining
+from hotswap_events.training.commands import ClaimTraining as ClaimTraining
+from hotswap_events.training.commands import FailTraining as FailTraining
+from hotswap_events.training.commands import RequestTraining as RequestTraining
+from hotswap_events.training.commands import StartTraining as StartTraining
+from hotswap_events.training.commands import TrainingCommand
+from hotswap_events.training.triggers import TrainingTriggerCommand
+from hotswap_events.validation.commands import ChooseValidationSet as ChooseValidationSet
+from hotswap_events.validation.commands import SetValidationPolicy as SetValidationPolicy
 
 
 class RegisterVersion(Command, frozen=True, tag="hotswap.command.register.v1"):
@@ -94,6 +93,15 @@ class SwitchVersion(Command, frozen=True, tag="hotswap.command.switch.v1"):
 
 class ArchiveVersion(Command, frozen=True, tag="hotswap.command.archive.v1"):
     """Take a version that is not active out of play."""
+
+    model_version: ModelVersion
+
+
+class DeleteArtifact(Command, frozen=True, tag="hotswap.command.delete-artifact.v1"):
+    """Give up a version's artifact: the version stays listed, archived, and can never serve again.
+
+    Never one that was in production or is in staging or in a rollout.
+    """
 
     model_version: ModelVersion
 

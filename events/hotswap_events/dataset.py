@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from hotswap_events.bounds import INT64_MAX
 from hotswap_events.command import Command
-from hotswap_events.signature import TENSORS_MAX, TensorSignature
+from hotswap_events.inference.signature import TENSORS_MAX, TensorSignature
 
 PARTITIONS_MAX = 1_024
 RECORDS_MAX = 20_000_000

@@ -30,7 +30,7 @@ REQUEST_OFFSET = "hotswap-request-offset"
 a partition goes on after the highest one, and an answer whose request offset is not above all before it is void."""
 ANSWER_TAG = "hotswap-answer-tag"
 """Sixteen hexadecimal digits that only those with the environment's key can make, over model, partition and request
-offset: an answer without one is void, whoever wrote it. See `hotswap_events.answers`."""
+offset: an answer without one is void, whoever wrote it. See `hotswap_events.inference.answers`."""
 STATUS = "hotswap-status"
 """`ok` or `error`."""
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from hotswap_events.topics import Topics
-from hotswap_events.training_policy import TrainingPolicy
-from hotswap_events.training_triggers import SetTrainingPolicy
+from hotswap_events.training.policy import TrainingPolicy
+from hotswap_events.training.triggers import SetTrainingPolicy
 from hotswap_stream.adapters.clock import RandomIds
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.application.registry.registry import Registry

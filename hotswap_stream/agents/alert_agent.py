@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from hotswap_events.alert_commands import AlertCommand
-from hotswap_events.alerts import AlertRule
-from hotswap_events.observation import Observation
-from hotswap_events.profile import ModelProfiled
+from hotswap_events.alerts.commands import AlertCommand
+from hotswap_events.alerts.events import AlertRule
+from hotswap_events.inference.observation import Observation
+from hotswap_events.registry.profile import ModelProfiled
 from hotswap_stream.agents.broker_clock import BrokerClock
 from hotswap_stream.agents.model_records import appended_at
 from hotswap_stream.application.alerts.asked import AskedTopics

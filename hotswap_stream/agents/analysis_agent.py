@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from hotswap_events.observation import Feedback, Observation
+from hotswap_events.inference.observation import Feedback, Observation
 from hotswap_events.topics import Topics
 from hotswap_stream.agents.model_records import appended_at, read_model_record
 from hotswap_stream.agents.progress.reading import ReadingProgress

@@ -8,7 +8,7 @@ from msgspec import Struct
 from hotswap_events import headers
 from hotswap_events.command import ACTOR_CHARACTERS_MAX
 from hotswap_events.commands import AnyCommand, CommandId, CommandResult, Refusal
-from hotswap_events.inference import JSON_CONTENT_TYPE
+from hotswap_events.inference.messages import JSON_CONTENT_TYPE
 from hotswap_events.nesting import nests_too_deep
 from hotswap_events.signing import read_signature
 from hotswap_events.topics import Topics

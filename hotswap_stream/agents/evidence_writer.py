@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 import structlog
 
-from hotswap_events.evidence import RolloutEvidence
+from hotswap_events.rollouts.evidence import RolloutEvidence
 from hotswap_events.topics import Topics
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.registry.registry import Registry

@@ -6,8 +6,8 @@ from typing import TypeVar
 import msgspec
 
 from hotswap_events.bounds import TIME_MAX
+from hotswap_events.inference.observation import Feedback, Observation
 from hotswap_events.nesting import nests_too_deep
-from hotswap_events.observation import Feedback, Observation
 from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.domain.deciding.limits import wrong_model_name

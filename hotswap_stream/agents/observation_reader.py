@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from hotswap_events.observation import Observation
+from hotswap_events.inference.observation import Observation
 from hotswap_stream.agents.model_records import read_model_record
 from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.topics.records import InboundRecord

@@ -16,7 +16,7 @@ from hotswap_events import headers
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent
 from hotswap_events.dataset import RequestRetention, RequestRetentionSet
 from hotswap_events.envelope import Envelope
-from hotswap_events.inference import JSON_CONTENT_TYPE
+from hotswap_events.inference.messages import JSON_CONTENT_TYPE
 from hotswap_events.log_stream import LOG_STREAM
 from hotswap_events.topics import Topics
 from hotswap_stream.agents.record_care import RecordCare

@@ -11,9 +11,9 @@ from datetime import datetime
 import structlog
 
 from hotswap_events.commands import AnyCommand, CommandResult
-from hotswap_events.observation import Observation
-from hotswap_events.training_policy import TrainingPolicy
-from hotswap_events.training_triggers import FireTrigger
+from hotswap_events.inference.observation import Observation
+from hotswap_events.training.policy import TrainingPolicy
+from hotswap_events.training.triggers import FireTrigger
 from hotswap_stream.agents.model_records import appended_at
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.observations.feedback import JoinedFeedback

@@ -8,7 +8,7 @@ from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta
 
 from hotswap_events.commands import ProfileVersion
-from hotswap_events.profile import ModelProfiled
+from hotswap_events.registry.profile import ModelProfiled
 from hotswap_stream.api.commands.answers import CONFLICT, PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
 from hotswap_stream.api.commands.dispatch import Dispatch

@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from hotswap_events.bounds import Index, Name, Offset, Partition
-from hotswap_events.observation import Feedback, FeedbackId, Items, Reward, TrueValue
+from hotswap_events.inference.observation import Feedback, FeedbackId, Items, Reward, TrueValue
 from hotswap_stream.api.access.scopes import needs
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES
 from hotswap_stream.api.commands.context import Headers

@@ -5,7 +5,7 @@ from litestar.params import JSONBody
 from msgspec import field
 from msgspec.structs import asdict
 
-from hotswap_events.serving_commands import (
+from hotswap_events.serving.commands import (
     CloseCircuit,
     DisableModel,
     EnableModel,
@@ -13,7 +13,7 @@ from hotswap_events.serving_commands import (
     OpenCircuit,
     SetServingPolicy,
 )
-from hotswap_events.serving_control import ServingPolicy
+from hotswap_events.serving.control import ServingPolicy
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
 from hotswap_stream.api.commands.dispatch import Dispatch

@@ -12,8 +12,8 @@ import msgspec
 from hotswap_events.command import Command
 from hotswap_events.commands import AnyCommand, Refusal, RegisterVersion, RequestTraining, ValidateVersion
 from hotswap_events.envelope import COMMAND_DIGEST_CHARACTERS
-from hotswap_events.profile import ProfileVersion
-from hotswap_events.training_triggers import FireTrigger
+from hotswap_events.registry.profile import ProfileVersion
+from hotswap_events.training.triggers import FireTrigger
 from hotswap_stream.domain.reserved import wrong_command_id
 
 _WAY = frozenset(Command.__struct_fields__) - {"model_name"}

@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from hotswap_events.answers import AnswerTags
+from hotswap_events.inference.answers import AnswerTags
 from hotswap_events.topics import Topics
 from hotswap_stream.application.log.identity import SeenLog
 from hotswap_stream.errors import ConfigurationError

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from hotswap_events.fleet import FleetPlugin
+from hotswap_events.inference.fleet import FleetPlugin
 from hotswap_stream.application.artifacts.manifest import Kind
 from hotswap_stream.application.plugins.declared import declared_plugins
 from hotswap_stream.application.plugins.finding import name_modules

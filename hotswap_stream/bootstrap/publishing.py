@@ -6,8 +6,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from hotswap_events.commands import Refusal, RegisterVersion
-from hotswap_events.registry import Provenance
-from hotswap_events.version_options import PLAIN
+from hotswap_events.registry.events import Provenance
+from hotswap_events.registry.version_options import PLAIN
 from hotswap_stream.application.artifacts.facts import Registrable, registrable_artifact
 from hotswap_stream.application.artifacts.publishing import (
     Progress,

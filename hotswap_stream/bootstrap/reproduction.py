@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hotswap_events.answers import read_answer
-from hotswap_events.inference import InferError, InferResponse
+from hotswap_events.inference.answers import read_answer
+from hotswap_events.inference.messages import InferError, InferResponse
 from hotswap_stream.adapters.kafka.inference.recorded import Exchange, read_exchange
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.audit.reproduce import NotReproducibleError

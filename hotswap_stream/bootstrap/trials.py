@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.application.artifacts.bundle import pack_files
 from hotswap_stream.application.artifacts.exporting import GraphOfArtifact, no_graph
 from hotswap_stream.application.artifacts.facts import NO_VERSIONS, Registrable

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.application.processes.lasting import lasting
 from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.bootstrap.artifacts import artifact_store

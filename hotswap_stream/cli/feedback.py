@@ -12,7 +12,7 @@ from hotswap_stream.cli.terminal.running import run_by_api_or
 
 if TYPE_CHECKING:
     from hotswap_events.commands import Refusal
-    from hotswap_events.observation import Feedback
+    from hotswap_events.inference.observation import Feedback
     from hotswap_stream.cli.planes.http import ApiPlane
     from hotswap_stream.settings import Settings
 
@@ -170,7 +170,7 @@ def _records(model: str, actor: str, items: list[dict[str, Any]]) -> "list[Feedb
 
     import msgspec
 
-    from hotswap_events.observation import Feedback
+    from hotswap_events.inference.observation import Feedback
 
     known = sorted(set(Feedback.__struct_fields__) - {"model_name", "actor"})
     records = []

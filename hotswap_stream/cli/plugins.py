@@ -9,7 +9,7 @@ from hotswap_stream.cli.terminal.printing import print_json, print_table
 from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
-    from hotswap_events.fleet import FleetPlugin
+    from hotswap_events.inference.fleet import FleetPlugin
     from hotswap_stream.settings import Settings
 
 

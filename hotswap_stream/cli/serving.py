@@ -43,7 +43,7 @@ def add_to(app: typer.Typer) -> None:
 @sends_command
 def disable(fields: Fields) -> CommandToSend:
     """Switch a model off: every request gets an error answer, at once and everywhere."""
-    from hotswap_events.serving_commands import DisableModel
+    from hotswap_events.serving.commands import DisableModel
 
     return DisableModel(**fields)
 
@@ -51,7 +51,7 @@ def disable(fields: Fields) -> CommandToSend:
 @sends_command
 def enable(fields: Fields) -> CommandToSend:
     """Switch a model on again."""
-    from hotswap_events.serving_commands import EnableModel
+    from hotswap_events.serving.commands import EnableModel
 
     return EnableModel(**fields)
 
@@ -100,7 +100,7 @@ def open_circuit(
     ] = False,
 ) -> CommandToSend:
     """Stop a version from answering; its fallback takes over. Refused where there is none, unless you say so."""
-    from hotswap_events.serving_commands import OpenCircuit
+    from hotswap_events.serving.commands import OpenCircuit
 
     return _of_active(OpenCircuit, version, fields, without_fallback=without_fallback)
 
@@ -108,7 +108,7 @@ def open_circuit(
 @sends_command
 def probe(fields: Fields, version: CircuitVersion = None) -> CommandToSend:
     """Half-open a circuit now: some requests go to the version as probes."""
-    from hotswap_events.serving_commands import HalfOpenCircuit
+    from hotswap_events.serving.commands import HalfOpenCircuit
 
     return _of_active(HalfOpenCircuit, version, fields)
 
@@ -116,7 +116,7 @@ def probe(fields: Fields, version: CircuitVersion = None) -> CommandToSend:
 @sends_command
 def reset(fields: Fields, version: CircuitVersion = None) -> CommandToSend:
     """Close a circuit by hand: the version answers again at once."""
-    from hotswap_events.serving_commands import CloseCircuit
+    from hotswap_events.serving.commands import CloseCircuit
 
     return _of_active(CloseCircuit, version, fields)
 
@@ -212,7 +212,7 @@ def set_policy(
     async def handling(plane: "ControlPlane") -> "CommandResult":
         from msgspec.structs import replace
 
-        from hotswap_events.serving_commands import SetServingPolicy
+        from hotswap_events.serving.commands import SetServingPolicy
         from hotswap_stream.domain.state.circuits import DEFAULT_SERVING_POLICY
 
         found = await plane.ask(questions.serving(fields["model_name"]))

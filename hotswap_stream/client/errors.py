@@ -4,7 +4,7 @@ from hotswap_stream.errors import HotswapError
 
 
 class InferenceRefusedError(HotswapError):
-    """The model's answer is an error answer. `code` is one of `hotswap_events.inference.ErrorCode`."""
+    """The model's answer is an error answer. `code` is one of `hotswap_events.inference.messages.ErrorCode`."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from hotswap_events.inference import InferRequest, InferResponse, RequestedOutput
+from hotswap_events.inference.messages import InferRequest, InferResponse, RequestedOutput
 from hotswap_stream.client.tensors import infer_tensors, output_value
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from hotswap_events.inference import DATATYPE_BYTES, InferTensor
+from hotswap_events.inference.messages import DATATYPE_BYTES, InferTensor
 from hotswap_stream.application.inference.byte_strings import pack_strings, texts_of
 from hotswap_stream.application.inference.tensor_values import flat_values, flatten, nest, shape_of
 

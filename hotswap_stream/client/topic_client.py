@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from hotswap_events.answers import AnswerTags
-from hotswap_events.inference import InferError
-from hotswap_events.observation import Feedback, TrueValue
+from hotswap_events.inference.answers import AnswerTags
+from hotswap_events.inference.messages import InferError
+from hotswap_events.inference.observation import Feedback, TrueValue
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.inference.gateway import KafkaInferenceGateway
 from hotswap_stream.adapters.kafka.observations.feedback_log import KafkaFeedbackLog

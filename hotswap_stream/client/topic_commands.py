@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from hotswap_events import headers
 from hotswap_events.commands import CommandResult
-from hotswap_events.inference import JSON_CONTENT_TYPE
+from hotswap_events.inference.messages import JSON_CONTENT_TYPE
 from hotswap_events.signing import signature_headers
 from hotswap_events.topics import Topics
 from hotswap_stream.errors import HotswapError

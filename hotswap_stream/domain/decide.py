@@ -13,7 +13,7 @@ from hotswap_events.commands import (
     TagModel,
     ValidateVersion,
 )
-from hotswap_events.training_triggers import SetTrainingPolicy
+from hotswap_events.training.triggers import SetTrainingPolicy
 from hotswap_stream.domain.alerts.rules import ALERT_RULES
 from hotswap_stream.domain.dataset_rules import DATASET_RULES
 from hotswap_stream.domain.deciding import limits

@@ -1,12 +1,12 @@
-"""What the events mean that contradict no state: see `hotswap_events.emergency`. They never raise."""
+"""What the events mean that contradict no state: see `hotswap_events.registry.emergency`. They never raise."""
 
 from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
 
-from hotswap_events.emergency import ModelSetBack, ModelShutOff
 from hotswap_events.envelope import Envelope
+from hotswap_events.registry.emergency import ModelSetBack, ModelShutOff
 from hotswap_stream.domain.rollouts.evolve import supersede_rollout
 from hotswap_stream.domain.serving.evolve import reset_circuit
 from hotswap_stream.domain.state.model import ModelState

@@ -1,13 +1,14 @@
 """What stays possible after an event of a newer release: back to a version that served before, and off. Pure.
 
-What is legal there cannot be told, so the events are those that contradict no state (`hotswap_events.emergency`).
+What is legal there cannot be told, so the events are those that contradict no state
+(`hotswap_events.registry.emergency`).
 """
 
 from typing import Any
 
 from hotswap_events.commands import AnyCommand, Refusal, RollBack, SwitchVersion
-from hotswap_events.emergency import ModelSetBack, ModelShutOff
-from hotswap_events.serving_commands import DisableModel
+from hotswap_events.registry.emergency import ModelSetBack, ModelShutOff
+from hotswap_events.serving.commands import DisableModel
 from hotswap_stream.domain.deciding.decision import Accepted, Decision
 from hotswap_stream.domain.state.model import ModelState
 

@@ -13,7 +13,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from playwright.sync_api import Locator, Page, expect
 
-from hotswap_events.observation import Observation
+from hotswap_events.inference.observation import Observation
 from hotswap_events.topics import Topics
 from tests.support.browser.faults import Faults, NewPage
 from tests.support.browser.stack import BrowserStack

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hotswap_events.commands import RegisterVersion, SwitchVersion
-from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_events.registry.events import ArtifactFacts, Provenance
 from hotswap_stream.errors import HotswapError
 from tests.hostile.file_cells import FileCell, artifact_of, wrong_with_setting
 from tests.hostile.good_records import NotHandledError

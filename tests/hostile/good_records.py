@@ -3,8 +3,8 @@
 import msgspec
 from aiokafka.partitioner import DefaultPartitioner
 
-from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import AbStrategy, Arm, MetricRule, RolloutPolicy
+from hotswap_events.rollouts.commands import StartRollout
+from hotswap_events.rollouts.strategy import AbStrategy, Arm, MetricRule, RolloutPolicy
 from tests.hostile.places import MODEL
 from tests.hostile.records import HostileRecord
 from tests.hostile.stage import PARTITIONS, HostileStage

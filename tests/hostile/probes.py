@@ -14,10 +14,10 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hotswap_events import headers as header_names
-from hotswap_events.evidence import RolloutEvidence
+from hotswap_events.inference.observation import Observation
 from hotswap_events.keys import REVOKED, ApiKey, ApiKeyRevoked, KeySecret
-from hotswap_events.observation import Observation
-from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_events.rollouts.evidence import RolloutEvidence
+from hotswap_events.validation.policy import ValidationPolicy
 from tests.hostile.good_records import GoodRecords, NotHandledError, partition_of_model
 from tests.hostile.places import MODEL, WINDOW_MODEL, Probe
 from tests.hostile.stage import PARTITIONS, WORKER, HostileStage

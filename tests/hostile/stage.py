@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from hotswap_events.commands import RegisterVersion, SwitchVersion
-from hotswap_events.registry import Provenance
+from hotswap_events.registry.events import Provenance
 from hotswap_stream import bootstrap
 from hotswap_stream.application.processes.supervision import ProcessSpec, Supervisor
 from hotswap_stream.broker.ports import pick_free_ports
@@ -35,6 +35,8 @@ _CALLED: dict[Process, str] = {"worker": WORKER, "agents": "1", "api": "api"}
 BYSTANDER = f"{OTHER}.responses.{MODEL}"
 """A topic of another environment, into which nothing may be written."""
 READY_SECONDS_MAX = 120.0
+ANSWER_SECONDS_MAX = 60.0
+"""Of the API. Measuring a version is asked for among the rest, and its answer comes when it is measured."""
 PARTITIONS = 2
 ASKED_TIMES = 20
 ASK_AGAIN_SECONDS = 0.5
@@ -184,7 +186,7 @@ async def hostile_stage(settings: Settings) -> AsyncIterator[HostileStage]:
         await _prepare(stage)
         await asyncio.to_thread(_create_bystander, str(settings.kafka_bootstrap_servers))
         url = f"http://127.0.0.1:{settings.api_port}"
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=10.0))
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=ANSWER_SECONDS_MAX))
         wire = await stack.enter_async_context(Wire(str(settings.kafka_bootstrap_servers)))
         supervisor = await stack.enter_async_context(Supervisor(_specs(settings, http)))
         hostile = HostileStage(stage, supervisor, http, wire)

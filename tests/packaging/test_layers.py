@@ -100,11 +100,13 @@ def _import_in_layer(extras: Iterable[str], *modules: str) -> set[str]:
 
 
 def test_the_language_of_the_log_needs_msgspec_only() -> None:
+    events = ROOT / "events"
     modules = [
-        f"hotswap_events.{path.stem}"
-        for path in (ROOT / "events" / "hotswap_events").glob("*.py")
+        ".".join(path.relative_to(events).with_suffix("").parts)
+        for path in (events / "hotswap_events").rglob("*.py")
         if path.stem != "__init__"
     ]
+    assert "hotswap_events.registry.events" in modules
     with_msgspec_alone = _import_in_layer((), "msgspec")
     assert _import_in_layer((), "hotswap_events", *modules) - with_msgspec_alone == {"hotswap_events"}
 

@@ -1,6 +1,6 @@
 """The part of a release's history in which people care for alerts: they acknowledge them, and snooze their rules."""
 
-from hotswap_events.alerts import AlertPolicy
+from hotswap_events.alerts.events import AlertPolicy
 from tests.replay.rollout_history import Sender
 from tests.support.samples.alerts import (
     FAILING,

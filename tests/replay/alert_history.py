@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from hotswap_events.alerts import AlertPolicy
+from hotswap_events.alerts.events import AlertPolicy
 from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 from tests.replay.rollout_history import Sender
 from tests.support.samples.alerts import (

@@ -1,6 +1,6 @@
 """The part of a release's history in which an analysis promotes, and the event says who let it."""
 
-from hotswap_events.rollout_strategy import CanaryStrategy, MetricRule, RolloutPolicy
+from hotswap_events.rollouts.strategy import CanaryStrategy, MetricRule, RolloutPolicy
 from hotswap_stream.domain.reserved import ANALYSIS_ACTOR
 from tests.replay.rollout_history import Sender
 from tests.support.samples.registry import register, validate

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.registry import ArtifactFacts
+from hotswap_events.registry.events import ArtifactFacts
 from tests.support.samples.registry import promote, register, validate
 
 _GRAPH = ArtifactFacts(digest=f"sha256:{'9' * 64}", size_bytes=2_540)

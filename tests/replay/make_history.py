@@ -16,7 +16,7 @@ import msgspec
 
 from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_events.commands import AnyCommand
-from hotswap_events.registry import Provenance
+from hotswap_events.registry.events import Provenance
 from hotswap_stream import __version__
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.audit.audit import export_log

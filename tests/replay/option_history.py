@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.version_options import VersionOptions
 from tests.support.samples.registry import artifact_of, promote, register, validate
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.version_options import PLAIN
+from hotswap_events.registry.version_options import PLAIN
 from hotswap_stream.application.audit.audit import verify_records
 from hotswap_stream.application.audit.findings import AuditReport
 from hotswap_stream.application.log.port import LogRecord

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.rollout_strategy import CanaryStrategy, RolloutPolicy
+from hotswap_events.rollouts.strategy import CanaryStrategy, RolloutPolicy
 from tests.support.samples.registry import promote, register, roll_back, switch, validate
 from tests.support.samples.rollouts import (
     EVIDENCE,

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.tags import DESCRIPTION_TAG
+from hotswap_events.registry.tags import DESCRIPTION_TAG
 from tests.support.samples.registry import artifact_of, register
 from tests.support.samples.tags import set_alias, tag
 

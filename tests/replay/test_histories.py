@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from hotswap_events.codec import REGISTRY_CODEC, UnreadableEvent
 from hotswap_events.envelope import Envelope
-from hotswap_events.registry import EVENT_TYPES
+from hotswap_events.registry.events import EVENT_TYPES
 from hotswap_stream import __version__
 from hotswap_stream.application.audit.audit import verify_export
 from hotswap_stream.application.audit.export import read_export

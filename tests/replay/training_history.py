@@ -5,7 +5,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.training import AskedAsRepeat
+from hotswap_events.training.events import AskedAsRepeat
 from tests.support.samples.registry import artifact_of, fail_training, register, start_training
 from tests.support.samples.training import BY_DRIFT, CANARY, DATASET, cancel, claim, request
 from tests.support.samples.triggers import POLICY, set_training_policy

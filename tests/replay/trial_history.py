@@ -5,8 +5,8 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.registry import ArtifactTrial
-from hotswap_events.signature import ModelSignature, TensorSignature
+from hotswap_events.inference.signature import ModelSignature, TensorSignature
+from hotswap_events.registry.events import ArtifactTrial
 from tests.support.samples.registry import artifact_of, register, validate
 
 _FIRST = ArtifactTrial(executor="onnx", load_ms=12.5, resident_bytes=4_194_304, first_ms=3.25, warm_ms=0.125)

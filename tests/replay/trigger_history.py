@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.training_policy import QualityTrigger
+from hotswap_events.training.policy import QualityTrigger
 from hotswap_stream.domain.triggers.rules import run_id_of
 from tests.support.samples.registry import EPOCH, MODEL, register, start_training, validate
 from tests.support.samples.rollouts import SHADOW, abort_rollout, start_rollout

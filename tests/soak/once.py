@@ -1,6 +1,6 @@
 """Models beside the tortured one: whether each of their requests has exactly one valid answer, in order."""
 
-from hotswap_events.answers import AnswerRule, AnswerTags
+from hotswap_events.inference.answers import AnswerRule, AnswerTags
 from hotswap_events.topics import Topics
 from tests.torture.findings import Findings
 from tests.torture.topic_reading import TopicReader, headers_of

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import PauseStep, ProgressiveStrategy, RolloutPolicy, SetWeightStep
+from hotswap_events.rollouts.commands import StartRollout
+from hotswap_events.rollouts.strategy import PauseStep, ProgressiveStrategy, RolloutPolicy, SetWeightStep
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
 from hotswap_stream.application.processes.tether import tethered

@@ -7,7 +7,7 @@ given(trained("v1")).when(promote("v1")).then_refused("illegal-step", "not been 
 from collections.abc import Sequence
 
 from hotswap_events.commands import AnyCommand, Refusal, RefusalCode
-from hotswap_events.registry import RegistryEvent
+from hotswap_events.registry.events import RegistryEvent
 from hotswap_stream.domain.decide import Accepted, Decision, decide
 from hotswap_stream.domain.evolve import evolve
 from hotswap_stream.domain.state.model import ModelState

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 
 from confluent_kafka import Consumer, TopicPartition
 
-from hotswap_events.answers import AnswerRule, TagCheck
+from hotswap_events.inference.answers import AnswerRule, TagCheck
 from tests.torture.topic_reading import LOG_LEVEL, headers_of
 
 _PAGE_RECORDS = 500

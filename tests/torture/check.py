@@ -16,7 +16,7 @@ from confluent_kafka import Message
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
-from hotswap_events.answers import AnswerTags
+from hotswap_events.inference.answers import AnswerTags
 from hotswap_events.topics import Topics
 from hotswap_stream.application.log.port import LogRecord
 from tests.torture.facts import RunFacts

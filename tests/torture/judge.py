@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from hotswap_events.answers import AnswerRule, TagCheck
-from hotswap_events.inference import InferError, InferResponse
+from hotswap_events.inference.answers import AnswerRule, TagCheck
+from hotswap_events.inference.messages import InferError, InferResponse
 from tests.torture.exact_model import ExactModel
 from tests.torture.findings import Findings
 from tests.torture.request_kinds import BAD, GOOD, HOSTILE, KINDS, MODEL, Asked, Row, request_id

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
-from hotswap_events.inference import JSON_CONTENT_TYPE, MSGPACK_CONTENT_TYPE, ErrorCode, InferRequest
+from hotswap_events.inference.messages import JSON_CONTENT_TYPE, MSGPACK_CONTENT_TYPE, ErrorCode, InferRequest
 from tests.torture.exact_model import FEATURES, X_MAX
 from tests.torture.hostile_requests import hostile_requests
 

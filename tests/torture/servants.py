@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from hotswap_events.registry_state import RegistryState
+from hotswap_events.registry.state import RegistryState
 from hotswap_events.topics import Topics
 from hotswap_stream.application.processes.supervision import ProcessSpec, Supervisor
 from hotswap_stream.broker.ports import pick_free_ports

@@ -16,7 +16,7 @@ from hotswap_events.commands import (
     SwitchVersion,
     ValidateVersion,
 )
-from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_events.registry.events import ArtifactFacts, Provenance
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.file import digest_hex, read_manifest
 from hotswap_stream.application.registry.registry import Registry

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from hotswap_events.registry import ModelRolledBack
+from hotswap_events.registry.events import ModelRolledBack
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.fold import Applied, RegistryFold
 from hotswap_stream.domain.state.model import ModelState

@@ -25,7 +25,7 @@ from examples.scenarios.lifecycle.asking import (
 from examples.scenarios.lifecycle.federated import CLIENTS, CLIENTS_FOLDER, World, clients_in, federated, graph
 from examples.scenarios.past import set_policy_days_ago
 from examples.scenarios.running import Stage, finish, running
-from hotswap_events.training_policy import ScheduleTrigger, TrainingPolicy
+from hotswap_events.training.policy import ScheduleTrigger, TrainingPolicy
 
 ACCURACY_MIN = 0.8
 WEEKLY = "0 2 * * 0"

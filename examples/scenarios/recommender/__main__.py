@@ -13,7 +13,7 @@ import torch
 from examples.scenarios.past import set_policy_days_ago
 from examples.scenarios.recommender.taste import FIRST, USERS, Recommender, Taste, fitted
 from examples.scenarios.running import Answers, Stage, finish, running
-from hotswap_events.training_policy import ScheduleTrigger, TrainingPolicy
+from hotswap_events.training.policy import ScheduleTrigger, TrainingPolicy
 from hotswap_stream.client import BlockingTopicClient, publish
 
 MODEL = "films"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hotswap_events.registry import ArtifactFacts
+from hotswap_events.registry.events import ArtifactFacts
 from hotswap_stream.adapters.artifacts.store import ObstoreArtifactStore
 from hotswap_stream.application.artifacts.file import pack_artifact
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest

@@ -17,7 +17,7 @@ import obstore
 import structlog
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
-from hotswap_events.registry import ArtifactFacts
+from hotswap_events.registry.events import ArtifactFacts
 from hotswap_stream.adapters.artifacts.backend import Backend
 from hotswap_stream.adapters.artifacts.marks import ObstoreMarks
 from hotswap_stream.application.artifacts.file import (

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hotswap_events.inference import Datatype
+from hotswap_events.inference.messages import Datatype
 from hotswap_stream.application.artifacts.file import TensorPlace
 from hotswap_stream.application.artifacts.manifest import TensorSpec
 from hotswap_stream.application.inference.byte_strings import unpack_strings

@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from hotswap_events.inference import Datatype
+from hotswap_events.inference.messages import Datatype
 from hotswap_stream.adapters.evaluation.labelled_set import Array, LabelledSet, labelled_set
 from hotswap_stream.adapters.evaluation.set_arrays import DTYPES, SAFETENSORS_OF, array_at, texts_at
 from hotswap_stream.application.artifacts.file import (

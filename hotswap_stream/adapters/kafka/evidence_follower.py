@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from hotswap_events.evidence import RolloutEvidence
+from hotswap_events.rollouts.evidence import RolloutEvidence
 from hotswap_stream.adapters.kafka.recent_records import RecentFollower, read_recently
 from hotswap_stream.application.rollouts.shown import EvidenceFold, Heard, RolloutShown, read_evidence
 from hotswap_stream.kafka.reading import Record

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX
+from hotswap_events.inference.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX
 from hotswap_stream.adapters.kafka.whole_topic import POLL_MS, WholeTopic
 from hotswap_stream.application.inference.fleet import FleetFold, FleetWorker
 from hotswap_stream.kafka.reading import Record, read_all

@@ -10,7 +10,7 @@ import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from hotswap_events.training_progress import TrainingProgressed
+from hotswap_events.training.progress import TrainingProgressed
 from hotswap_stream.adapters.kafka.whole_topic import POLL_MS, WholeTopic
 from hotswap_stream.application.trainers.port import Heard
 from hotswap_stream.application.trainers.progress import ProgressFold

@@ -11,8 +11,8 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from hotswap_events.inference.windows import WindowStatusRecord
 from hotswap_events.topics import Topics
-from hotswap_events.windows import WindowStatusRecord
 from hotswap_stream.adapters.kafka.recent_records import read_recently
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.application.windows.fold import WindowFold

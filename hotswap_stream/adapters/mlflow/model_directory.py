@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.registry_state import RegistryVersion
+from hotswap_events.registry.state import RegistryVersion
 from hotswap_stream.adapters.onnx.names import GRAPH_FILE
 from hotswap_stream.application.artifacts.bundle import files_of
 from hotswap_stream.application.artifacts.file import read_manifest

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import structlog
 
-from hotswap_events.version_options import F32, PLAIN, VersionOptions
+from hotswap_events.registry.version_options import F32, PLAIN, VersionOptions
 from hotswap_stream.adapters.models.executor import EXPORTED_GRAPH, ExecutorUnavailableError
 from hotswap_stream.adapters.models.graph_first import GraphFirst
 from hotswap_stream.adapters.models.reading import Content, read_artifact

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hotswap_events.inference import Datatype
+from hotswap_events.inference.messages import Datatype
 from hotswap_stream.adapters.models.executor import Executor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.errors import HotswapError

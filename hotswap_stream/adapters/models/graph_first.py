@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.adapters.models.reading import Content
 from hotswap_stream.adapters.models.stand_in import StandIn
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest

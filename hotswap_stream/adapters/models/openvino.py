@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from hotswap_events.version_options import BF16, F32
+from hotswap_events.registry.version_options import BF16, F32
 from hotswap_stream.adapters.models.executor import Array, ExecutorUnavailableError
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Package
 from hotswap_stream.application.plugins.names import MissingPlugin, MissingPluginError

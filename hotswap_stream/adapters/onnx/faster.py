@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from hotswap_events.version_options import F32
+from hotswap_events.registry.version_options import F32
 from hotswap_stream.adapters.models.checking import sample_inputs
 from hotswap_stream.adapters.models.executor_choice import choose
 from hotswap_stream.adapters.models.improving import Improver

@@ -6,7 +6,7 @@ from typing import Literal
 
 import structlog
 
-from hotswap_events.version_options import F32, PLAIN, VersionOptions
+from hotswap_events.registry.version_options import F32, PLAIN, VersionOptions
 from hotswap_stream.adapters.models.checking import OutputsDifferError
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
 from hotswap_stream.adapters.models.openvino import NAME, is_installed, need

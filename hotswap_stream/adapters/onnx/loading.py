@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hotswap_events.version_options import F32
+from hotswap_events.registry.version_options import F32
 from hotswap_stream.adapters.models.batch_sizes import batch_sizes
 from hotswap_stream.adapters.models.checking import NUMPY_OF, rows_mix, sample_inputs
 from hotswap_stream.adapters.models.executor import Executor

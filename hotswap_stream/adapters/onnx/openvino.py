@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from hotswap_events.version_options import F32
+from hotswap_events.registry.version_options import F32
 from hotswap_stream.adapters.models.checking import Reference, compare, compare_form
 from hotswap_stream.adapters.models.executor import Executor, ExecutorUnavailableError
 from hotswap_stream.adapters.models.openvino import OpenVinoExecutor

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from hotswap_events.registry import ArtifactTrial
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.events import ArtifactTrial
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
 from hotswap_stream.adapters.models.openvino import is_installed
 from hotswap_stream.adapters.models.reading import Content
 from hotswap_stream.adapters.onnx.trial import can_try, try_model

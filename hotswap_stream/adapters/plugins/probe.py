@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
-from hotswap_events.fleet import FleetPlugin
+from hotswap_events.inference.fleet import FleetPlugin
 from hotswap_stream.adapters.plugins.probe_process import ProbeConflict, ProbeFound, ProbeLine
 from hotswap_stream.application.plugins.declared import declared_plugins
 from hotswap_stream.application.plugins.names import PluginConflictError

@@ -7,7 +7,7 @@ import sys
 
 from msgspec import Struct
 
-from hotswap_events.fleet import FleetPlugin
+from hotswap_events.inference.fleet import FleetPlugin
 from hotswap_stream.application.artifacts.manifest import Package
 from hotswap_stream.application.plugins.declared import declared_plugins
 from hotswap_stream.application.plugins.finding import find_plugin, import_once, name_modules

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hotswap_events.version_options import F32, PLAIN, VersionOptions
+from hotswap_events.registry.version_options import F32, PLAIN, VersionOptions
 from hotswap_stream.adapters.models.checking import NUMPY_OF, SEEDS, rows_mix, sample_inputs
 from hotswap_stream.adapters.models.executor import Array, ExecutorUnavailableError
 from hotswap_stream.adapters.models.loaded_model import PaddedModel

@@ -5,8 +5,8 @@ from typing import Annotated
 from litestar import Controller, Response, get, post, put
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
-from hotswap_events.alert_care import SnoozeSeconds
-from hotswap_events.alert_commands import (
+from hotswap_events.alerts.care import SnoozeSeconds
+from hotswap_events.alerts.commands import (
     AcknowledgeAlert,
     ClearAlert,
     EndAlertSnooze,
@@ -15,7 +15,7 @@ from hotswap_events.alert_commands import (
     SnoozeAlert,
     StreamSequence,
 )
-from hotswap_events.alerts import KEEP_AWAY_SECONDS, AlertPolicy, AlertSeverity
+from hotswap_events.alerts.events import KEEP_AWAY_SECONDS, AlertPolicy, AlertSeverity
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
 from hotswap_stream.api.commands.dispatch import Dispatch

@@ -4,7 +4,7 @@ from litestar import Controller, Response, get, put
 from litestar.params import JSONBody
 
 from hotswap_events.commands import SetValidationPolicy
-from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_events.validation.policy import ValidationPolicy
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
 from hotswap_stream.api.commands.dispatch import Dispatch

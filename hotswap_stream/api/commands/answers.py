@@ -7,8 +7,8 @@ from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 
 from hotswap_events.commands import AnyCommand, CommandResult, PromoteVersion, RollBack, SwitchVersion
-from hotswap_events.registry_state import RegistryVersion
-from hotswap_events.rollout_record import RolloutRecord
+from hotswap_events.registry.state import RegistryVersion
+from hotswap_events.rollouts.record import RolloutRecord
 from hotswap_stream.api.commands.context import CommandContext
 from hotswap_stream.api.protocol.broker_away import require_broker
 from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, Problem, ProblemError, problem_of, refused

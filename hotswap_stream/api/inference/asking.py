@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from msgspec.structs import replace
 
-from hotswap_events.inference import InferError, InferRequest, InferResponse
+from hotswap_events.inference.messages import InferError, InferRequest, InferResponse
 from hotswap_stream.api.access.callers import caller_of
 from hotswap_stream.api.inference.request_headers import AskedHeaders
 from hotswap_stream.api.monitoring.readiness import troubles

@@ -6,7 +6,7 @@ from litestar import Request, post
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from hotswap_events.inference import InferRequest, InferTensor
+from hotswap_events.inference.messages import InferRequest, InferTensor
 from hotswap_stream.api.access.scopes import check_model, needs
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.inference.asking import ask, in_flight, manifest_of, servable

@@ -7,8 +7,8 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from hotswap_events.evidence import RolloutEvidence
-from hotswap_events.training_progress import TrainingProgressed
+from hotswap_events.rollouts.evidence import RolloutEvidence
+from hotswap_events.training.progress import TrainingProgressed
 from hotswap_stream.api.live.messages import LiveHeartbeat, LiveObserved, LiveState
 from hotswap_stream.api.live.ring import Ring, Sent
 from hotswap_stream.api.live.training import is_of_a_run

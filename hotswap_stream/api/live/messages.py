@@ -4,9 +4,9 @@ from datetime import datetime
 
 from msgspec import UNSET, Struct, UnsetType
 
-from hotswap_events.evidence import RolloutEvidence
-from hotswap_events.registry_state import RegistryState
-from hotswap_events.training_progress import TrainingProgressed
+from hotswap_events.registry.state import RegistryState
+from hotswap_events.rollouts.evidence import RolloutEvidence
+from hotswap_events.training.progress import TrainingProgressed
 from hotswap_stream.api.monitoring.health import Status
 from hotswap_stream.application.monitoring.health import ModelHealth
 from hotswap_stream.application.monitoring.overview import ModelLine, Overview

@@ -1,6 +1,6 @@
 """Which progress of training runs is told: of runs that the log knows, by the runner that has them."""
 
-from hotswap_events.training_progress import TrainingProgressed
+from hotswap_events.training.progress import TrainingProgressed
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.application.registry.queries import Streams

@@ -8,7 +8,7 @@ from litestar.params import QueryParameter
 from hotswap_events.bounds import INT64_MAX
 from hotswap_events.command import Command
 from hotswap_events.commands import Refusal
-from hotswap_events.tags import DESCRIPTION_TAG
+from hotswap_events.registry.tags import DESCRIPTION_TAG
 from hotswap_stream.api.commands.answers import CommandAnswer, handled
 from hotswap_stream.api.commands.context import CommandBody, CommandContext, CommandHeaders, command_context
 from hotswap_stream.api.mlflow.bodies import NAME_CHARACTERS_MAX

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from hotswap_events.command import RunId
-from hotswap_events.tags import TAGS_MAX
+from hotswap_events.registry.tags import TAGS_MAX
 from hotswap_stream.application.mlflow.entities import Tag
 
 NAME_CHARACTERS_MAX = 256

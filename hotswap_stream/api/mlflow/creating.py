@@ -1,6 +1,6 @@
 """From a source that an MLflow client names to a version."""
 
-from hotswap_events.tags import DESCRIPTION_TAG
+from hotswap_events.registry.tags import DESCRIPTION_TAG
 from hotswap_stream.api.commands.context import CommandHeaders
 from hotswap_stream.api.mlflow.asking import context_of
 from hotswap_stream.api.mlflow.bodies import CreateVersion

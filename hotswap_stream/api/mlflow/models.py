@@ -6,7 +6,7 @@ from litestar import Controller, delete, get, patch, post
 from litestar.params import JSONBody, QueryParameter
 
 from hotswap_events.commands import TagModel
-from hotswap_events.tags import DESCRIPTION_TAG
+from hotswap_events.registry.tags import DESCRIPTION_TAG
 from hotswap_stream.api.access.scopes import needs
 from hotswap_stream.api.commands.answers import handled
 from hotswap_stream.api.commands.context import Headers

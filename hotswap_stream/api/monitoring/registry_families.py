@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from hotswap_events.evidence import RolloutEvidence
-from hotswap_events.rollout import MetricEvidence
-from hotswap_events.rollout_strategy import WEIGHT_TOTAL
+from hotswap_events.rollouts.events import MetricEvidence
+from hotswap_events.rollouts.evidence import RolloutEvidence
+from hotswap_events.rollouts.strategy import WEIGHT_TOTAL
 from hotswap_stream.api.runtime import RefusalSeries
 from hotswap_stream.application.registry.fold import RegistryFold, Stream
 from hotswap_stream.application.rollouts.shown import EvidenceView

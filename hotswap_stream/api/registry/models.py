@@ -6,7 +6,7 @@ from litestar import Controller, Request, Response, get
 from litestar.params import QueryParameter
 from msgspec import Struct
 
-from hotswap_events.registry_state import RegistryState
+from hotswap_events.registry.state import RegistryState
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.protocol.problems import found

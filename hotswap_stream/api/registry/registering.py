@@ -5,7 +5,7 @@ from typing import Any
 from litestar import Response
 
 from hotswap_events.commands import Refusal, RegisterVersion
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.api.commands.answers import CommandAnswer, handled
 from hotswap_stream.api.commands.context import CommandContext
 from hotswap_stream.api.protocol.problems import refused

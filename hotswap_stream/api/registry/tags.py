@@ -7,7 +7,7 @@ from litestar.params import JSONBody, PathParameter
 from msgspec import field
 
 from hotswap_events.commands import ModelVersion, SetAlias, TagModel
-from hotswap_events.tags import ALIAS_CHARACTERS_MAX, TagKeys, Tags
+from hotswap_events.registry.tags import ALIAS_CHARACTERS_MAX, TagKeys, Tags
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
 from hotswap_stream.api.commands.dispatch import Dispatch

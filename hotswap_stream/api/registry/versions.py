@@ -7,9 +7,9 @@ from litestar.params import JSONBody, QueryParameter
 from msgspec import Struct
 
 from hotswap_events.bounds import INT64_MAX
-from hotswap_events.registry import Provenance
-from hotswap_events.registry_state import RegistryVersion, VersionStage
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.events import Provenance
+from hotswap_events.registry.state import RegistryVersion, VersionStage
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import Headers, command_context
 from hotswap_stream.api.protocol.authorization import guard_state_change

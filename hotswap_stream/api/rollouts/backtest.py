@@ -7,8 +7,8 @@ from litestar import Request, post
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from hotswap_events.rollout_strategy import CanaryStrategy, RolloutPolicy
-from hotswap_events.training_policy import TrainingPolicy
+from hotswap_events.rollouts.strategy import CanaryStrategy, RolloutPolicy
+from hotswap_events.training.policy import TrainingPolicy
 from hotswap_stream.api.access.scopes import needs
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES
 from hotswap_stream.api.commands.context import nothing_unread

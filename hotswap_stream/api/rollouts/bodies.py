@@ -5,9 +5,9 @@ from typing import Annotated
 from msgspec import Meta
 
 from hotswap_events.commands import ModelVersion
-from hotswap_events.rollout import AnalysisOutcome, Evidence
-from hotswap_events.rollout_commands import Candidates, StepIndex
-from hotswap_events.rollout_strategy import DEFAULT_ROLLOUT_POLICY, RolloutId, RolloutPolicy, Salt, Strategy
+from hotswap_events.rollouts.commands import Candidates, StepIndex
+from hotswap_events.rollouts.events import AnalysisOutcome, Evidence
+from hotswap_events.rollouts.strategy import DEFAULT_ROLLOUT_POLICY, RolloutId, RolloutPolicy, Salt, Strategy
 from hotswap_stream.api.commands.context import CommandBody
 
 

@@ -3,7 +3,7 @@
 from litestar import Controller, Response, get, post
 from litestar.params import JSONBody
 
-from hotswap_events.rollout_commands import (
+from hotswap_events.rollouts.commands import (
     AbortRollout,
     AdvanceRollout,
     ChangeStrategy,

@@ -5,7 +5,7 @@ from typing import Annotated
 from litestar import Controller, Response, get
 from litestar.params import QueryParameter
 
-from hotswap_events.training_progress import TrainingProgressed
+from hotswap_events.training.progress import TrainingProgressed
 from hotswap_stream.api.commands.answers import QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.protocol.parameters import ModelNameInPath
 from hotswap_stream.api.protocol.problems import found

@@ -7,7 +7,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, field
 
 from hotswap_events.commands import CancelTraining, RequestTraining
-from hotswap_events.training import (
+from hotswap_events.training.events import (
     AfterTraining,
     AskedAsRepeat,
     AskedByHand,

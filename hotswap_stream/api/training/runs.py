@@ -7,7 +7,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromQuery, JSONBody, PathParameter
 from msgspec import Struct
 
-from hotswap_events.training_progress import RunFile, TrainingProgressed
+from hotswap_events.training.progress import RunFile, TrainingProgressed
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES
 from hotswap_stream.api.commands.context import Headers, command_context
 from hotswap_stream.api.protocol.authorization import guard_state_change

@@ -3,9 +3,9 @@
 from litestar import Controller, Response, get, post, put
 from litestar.params import JSONBody
 
-from hotswap_events.training import Datasets
-from hotswap_events.training_policy import TrainingPolicy
-from hotswap_events.training_triggers import FireTrigger, SetTrainingPolicy
+from hotswap_events.training.events import Datasets
+from hotswap_events.training.policy import TrainingPolicy
+from hotswap_events.training.triggers import FireTrigger, SetTrainingPolicy
 from hotswap_stream.api.commands.answers import PROBLEM_RESPONSES, QUERY_PROBLEM_RESPONSES, CommandAnswer
 from hotswap_stream.api.commands.context import CommandBody
 from hotswap_stream.api.commands.dispatch import Dispatch

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from hotswap_events.alerts import AlertRule
+from hotswap_events.alerts.events import AlertRule
 from hotswap_stream.application.alerts.figures import Figure, lag_figure, split_figure, standstill_figure
 from hotswap_stream.application.alerts.window import TOPIC_METRICS
 from hotswap_stream.application.inference.lag import RequestLag, WaitingRequests

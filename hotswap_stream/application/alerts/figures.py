@@ -21,8 +21,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hotswap_events.alerts import AlertMetric, AlertRule
-from hotswap_events.observation import INPUT_SKETCH, SCORE_SKETCH
+from hotswap_events.alerts.events import AlertMetric, AlertRule
+from hotswap_events.inference.observation import INPUT_SKETCH, SCORE_SKETCH
 from hotswap_stream.application.alerts.judged import OTHER_VERSIONS
 from hotswap_stream.application.alerts.window import DRIFT_METRICS, AlertWindows, WindowTotals
 from hotswap_stream.application.inference.fleet import FleetWorker

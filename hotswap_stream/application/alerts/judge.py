@@ -21,8 +21,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hotswap_events.alert_commands import AlertCommand, ClearAlert, EndAlertSnooze, RaiseAlert
-from hotswap_events.alerts import AlertClearedCause, AlertRule
+from hotswap_events.alerts.commands import AlertCommand, ClearAlert, EndAlertSnooze, RaiseAlert
+from hotswap_events.alerts.events import AlertClearedCause, AlertRule
 from hotswap_stream.application.alerts.figures import Figure, Measured
 from hotswap_stream.domain.reserved import ALERTS_ACTOR
 from hotswap_stream.domain.state.alerts import AlertsState, RaisedAlert, Snooze

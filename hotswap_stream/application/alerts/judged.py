@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from hotswap_events.alerts import AlertMetric, AlertRule
-from hotswap_events.rollout_strategy import MetricRule
+from hotswap_events.alerts.events import AlertMetric, AlertRule
+from hotswap_events.rollouts.strategy import MetricRule
 from hotswap_stream.application.rollouts.analysis.judged import JudgedAnswer, judged_value
 from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_ALERTS, lower_is_better
 

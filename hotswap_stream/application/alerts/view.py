@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct, structs
 
-from hotswap_events.alerts import AlertClearedCause, AlertPolicy, AlertRule, AlertSeverity
+from hotswap_events.alerts.events import AlertClearedCause, AlertPolicy, AlertRule, AlertSeverity
 from hotswap_events.commands import Refusal
 from hotswap_stream.application.descriptions.alert import describe_crossing
 from hotswap_stream.application.registry.queries import Streams, unknown_model

@@ -11,9 +11,9 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from hotswap_events.alerts import AlertRule
-from hotswap_events.inference import ErrorCode
-from hotswap_events.observation import Observation, ObservationRole
+from hotswap_events.alerts.events import AlertRule
+from hotswap_events.inference.messages import ErrorCode
+from hotswap_events.inference.observation import Observation, ObservationRole
 from hotswap_stream.application.alerts.judged import JudgedSums
 from hotswap_stream.application.observations.error_codes import ERRORS_OF_THE_SERVER
 from hotswap_stream.application.observations.sketch import Sketch

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from hotswap_events.registry import ArtifactFacts
+from hotswap_events.registry.events import ArtifactFacts
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 
 

@@ -8,8 +8,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from hotswap_events.commands import Refusal
-from hotswap_events.registry import ArtifactFacts, ArtifactTrial
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.events import ArtifactFacts, ArtifactTrial
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.application.artifacts.exporting import GraphOfArtifact, no_graph
 from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, InvalidDigestError, read_manifest
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Kind

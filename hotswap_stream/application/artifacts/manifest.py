@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from hotswap_events.inference import DATATYPE_BYTES, Datatype
-from hotswap_events.signature import ModelSignature, TensorSignature
-from hotswap_events.windows import WINDOW_BYTES_MAX
+from hotswap_events.inference.messages import DATATYPE_BYTES, Datatype
+from hotswap_events.inference.signature import ModelSignature, TensorSignature
+from hotswap_events.inference.windows import WINDOW_BYTES_MAX
 
 Argument = str | int | float | bool | None
 """An architecture's argument is a JSON scalar, so that a manifest can never carry code or nested surprises."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.errors import HotswapError
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from hotswap_events.registry import ArtifactFacts
+from hotswap_events.registry.events import ArtifactFacts
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.references import ArtifactReferences
 from hotswap_stream.errors import HotswapError

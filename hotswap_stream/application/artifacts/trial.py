@@ -5,8 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from hotswap_events.registry import ArtifactTrial
-from hotswap_events.version_options import F32
+from hotswap_events.registry.events import ArtifactTrial
+from hotswap_events.registry.version_options import F32
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, Batching, Shape
 from hotswap_stream.errors import HotswapError
 

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent
-from hotswap_events.inference import WindowFacts
+from hotswap_events.inference.messages import WindowFacts
 from hotswap_stream.application.alerts.view import raised_alerts
 from hotswap_stream.application.descriptions.event import describe
 from hotswap_stream.application.log.port import RegistryLog

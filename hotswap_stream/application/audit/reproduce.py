@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from hotswap_events.version_options import F32
+from hotswap_events.registry.version_options import F32
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import Arrays
 from hotswap_stream.errors import HotswapError

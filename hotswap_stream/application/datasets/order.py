@@ -19,7 +19,7 @@ from hotswap_events.dataset import (
     RequestRetention,
     Truth,
 )
-from hotswap_events.signature import ModelSignature
+from hotswap_events.inference.signature import ModelSignature
 from hotswap_stream.application.datasets.errors import DatasetError
 from hotswap_stream.application.descriptions.dataset import retention_text
 from hotswap_stream.domain.dataset_rules import resolve_dataset, wrong_query

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.alert_care import AlertAcknowledged, AlertSnoozed, AlertSnoozeEnded
-from hotswap_events.alerts import AlertCleared, AlertPolicy, AlertPolicySet, AlertRaised, AlertRule
+from hotswap_events.alerts.care import AlertAcknowledged, AlertSnoozed, AlertSnoozeEnded
+from hotswap_events.alerts.events import AlertCleared, AlertPolicy, AlertPolicySet, AlertRaised, AlertRule
 from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_ALERTS
 
 _CLEARED_BECAUSE = {"recovered": "recovered", "rule-changed": "its rule changed", "operator": "by hand"}

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from hotswap_events.alerts import AlertRaised
+from hotswap_events.alerts.events import AlertRaised
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent, UnreadableEvent
-from hotswap_events.emergency import ModelSetBack, ModelShutOff
 from hotswap_events.envelope import Envelope
 from hotswap_events.log_stream import FindingAcknowledged, LogBegun
-from hotswap_events.rollout import RolloutAnalysisRecorded
+from hotswap_events.registry.emergency import ModelSetBack, ModelShutOff
+from hotswap_events.rollouts.events import RolloutAnalysisRecorded
 from hotswap_events.webhooks import WebhookRemoved, WebhookSet
 from hotswap_stream.application.descriptions.alert import ALERT_DESCRIPTIONS
 from hotswap_stream.application.descriptions.dataset import DATASET_DESCRIPTIONS

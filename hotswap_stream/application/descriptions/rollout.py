@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.rollout import (
+from hotswap_events.rollouts.events import (
     RolloutAnalysisRecorded,
     RolloutBakeEnded,
     RolloutCompleted,
@@ -14,7 +14,7 @@ from hotswap_events.rollout import (
     RolloutStrategyChanged,
     RolloutWeightsSet,
 )
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.strategy import (
     AbStrategy,
     AnalysisStep,
     Arm,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.serving_control import (
+from hotswap_events.serving.control import (
     CircuitClosed,
     CircuitHalfOpened,
     CircuitOpened,

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.registry import TrainingFailed, TrainingStarted
-from hotswap_events.training import (
+from hotswap_events.registry.events import TrainingFailed, TrainingStarted
+from hotswap_events.training.events import (
     AfterTraining,
     AskedAgain,
     AskedAsRepeat,

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hotswap_events.training_policy import TrainingPolicy
-from hotswap_events.training_triggers import (
+from hotswap_events.training.policy import TrainingPolicy
+from hotswap_events.training.triggers import (
     QualityPeaked,
     TrainingPolicySet,
     TrainingSuppressed,

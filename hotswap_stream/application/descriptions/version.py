@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.profile import ModelProfiled
-from hotswap_events.registry import (
+from hotswap_events.registry.events import (
     ArtifactDeleted,
     ModelArchived,
     ModelPromoted,
@@ -13,9 +12,10 @@ from hotswap_events.registry import (
     ModelTrained,
     ModelValidated,
 )
-from hotswap_events.tags import DESCRIPTION_TAG, AliasSet, ModelTagged
-from hotswap_events.validation_policy import ValidationPolicySet
-from hotswap_events.validation_set import ValidationSetChosen
+from hotswap_events.registry.profile import ModelProfiled
+from hotswap_events.registry.tags import DESCRIPTION_TAG, AliasSet, ModelTagged
+from hotswap_events.validation.policy import ValidationPolicySet
+from hotswap_events.validation.sets import ValidationSetChosen
 from hotswap_stream.application.descriptions.text import shortened
 from hotswap_stream.domain.versions.options import options_text
 

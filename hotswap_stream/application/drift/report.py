@@ -12,8 +12,8 @@ from typing import Literal
 from msgspec import Struct
 
 from hotswap_events.commands import Refusal
-from hotswap_events.observation import Observation, ObservationRole
-from hotswap_events.profile import ModelProfiled
+from hotswap_events.inference.observation import Observation, ObservationRole
+from hotswap_events.registry.profile import ModelProfiled
 from hotswap_stream.application.observations.history import RecordedHistory, TooManyRecordsError, in_turns
 from hotswap_stream.application.observations.sketch import Sketch, readable_sketches
 from hotswap_stream.application.registry.queries import Streams, find_version, unknown_model

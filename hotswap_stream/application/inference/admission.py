@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hotswap_events.fleet import HEARTBEAT_SECONDS
+from hotswap_events.inference.fleet import HEARTBEAT_SECONDS
 from hotswap_stream.application.inference.fleet import FleetView
 from hotswap_stream.errors import HotswapError
 

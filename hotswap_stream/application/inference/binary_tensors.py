@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from hotswap_events.inference import (
+from hotswap_events.inference.messages import (
     AnswerFacts,
     Datatype,
     Dimension,

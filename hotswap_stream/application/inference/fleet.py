@@ -14,7 +14,7 @@ import structlog
 from msgspec import Struct
 
 from hotswap_events.bounds import TIME_MAX
-from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetPlugin, FleetRecord, FleetVersion, ObservationsLost
+from hotswap_events.inference.fleet import LIVE_SECONDS_MAX, FleetPlugin, FleetRecord, FleetVersion, ObservationsLost
 from hotswap_events.nesting import nests_too_deep
 from hotswap_stream.application.inference.lacking import LackedPlugin, lacked_plugins
 from hotswap_stream.domain.state.model import ModelState

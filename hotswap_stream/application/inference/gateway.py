@@ -4,7 +4,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from hotswap_events.inference import InferError, InferRequest, InferResponse
+from hotswap_events.inference.messages import InferError, InferRequest, InferResponse
 from hotswap_stream.errors import HotswapError
 
 BESIDE_CHARACTERS_MAX = 256

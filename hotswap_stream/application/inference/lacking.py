@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from hotswap_events.fleet import FleetPlugin, FleetVersion
+from hotswap_events.inference.fleet import FleetPlugin, FleetVersion
 
 
 class LackedPlugin(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.inference import DATATYPE_BYTES, InferResponse, InferTensor
+from hotswap_events.inference.messages import DATATYPE_BYTES, InferResponse, InferTensor
 from hotswap_stream.application.inference.byte_strings import unpack_strings
 
 DIMENSIONS_MAX = 8

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hotswap_events.tags import DESCRIPTION_TAG
+from hotswap_events.registry.tags import DESCRIPTION_TAG
 from hotswap_stream.application.mlflow.versions import number_of
 from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.domain.state.model import ModelState, Stage, VersionState

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
-from hotswap_events.registry_state import RegistryVersion
+from hotswap_events.registry.state import RegistryVersion
 from hotswap_stream.errors import HotswapError
 
 

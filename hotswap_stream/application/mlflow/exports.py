@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from hotswap_events.registry_state import RegistryVersion
+from hotswap_events.registry.state import RegistryVersion
 from hotswap_stream.application.mlflow.export import ModelExport, NotExportableError
 
 FOLDERS_MAX = 4

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
 
-from hotswap_events.registry import Provenance
+from hotswap_events.registry.events import Provenance
 from hotswap_stream.application.mlflow.entities import FLAVOR, MODEL_ID, RUN_LINK, SOURCE, WARNINGS
 from hotswap_stream.application.mlflow.source import ImportedModel
 from hotswap_stream.domain.deciding.limits import LABEL_KEY_CHARACTERS_MAX, LABEL_VALUE_CHARACTERS_MAX, LABELS_MAX

@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hotswap_events.training_progress import TrainingProgressed
+from hotswap_events.training.progress import TrainingProgressed
 from hotswap_stream.application.training.view import TrainingRun
 
 RUN_TAG = "hotswap.run_id"

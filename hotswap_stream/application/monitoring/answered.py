@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import structlog
 from msgspec import Struct, field
 
-from hotswap_events.inference import ErrorCode
-from hotswap_events.observation import LatencyCounts, ObservationRole
+from hotswap_events.inference.messages import ErrorCode
+from hotswap_events.inference.observation import LatencyCounts, ObservationRole
 from hotswap_stream.application.monitoring.figures import AnswerFigures
 from hotswap_stream.domain.statistics.latency_histogram import BUCKETS_PER_DOUBLING
 from hotswap_stream.observability.metric_spec import Distribution

@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from hotswap_events.bounds import Count, Name
 from hotswap_events.command import ModelName, ModelVersion
-from hotswap_events.inference import ErrorCode
+from hotswap_events.inference.messages import ErrorCode
+from hotswap_events.inference.observation import LatencyCounts, Observation, ObservationRole, PassRows
 from hotswap_events.nesting import nests_too_deep
-from hotswap_events.observation import LatencyCounts, Observation, ObservationRole, PassRows
 
 RECORD_BYTES_MAX = 1_048_576
 

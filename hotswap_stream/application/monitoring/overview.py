@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hotswap_events.rollout_record import RolloutRecord
+from hotswap_events.rollouts.record import RolloutRecord
 from hotswap_stream.application.alerts.view import AlertView
 from hotswap_stream.application.alerts.window import METRICS_OF_NOW
 from hotswap_stream.application.inference.fleet import ModelFleet

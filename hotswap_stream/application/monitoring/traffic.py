@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from hotswap_events.inference import ErrorCode
+from hotswap_events.inference.messages import ErrorCode
 from hotswap_stream.application.monitoring.answered import NO_VERSION, Answered
 from hotswap_stream.application.monitoring.figures import AnswerFigures
 from hotswap_stream.application.monitoring.sequences import Sequences

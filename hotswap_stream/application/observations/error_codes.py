@@ -1,6 +1,6 @@
 """Whose fault an error answer is: rollouts judge a version by its own, alerts watch those of the whole server."""
 
-from hotswap_events.inference import ErrorCode
+from hotswap_events.inference.messages import ErrorCode
 
 ERRORS_OF_THE_VERSION: tuple[ErrorCode, ...] = ("model-failure", "version-unavailable", "circuit-open")
 """Error codes that count against the version. The others are the caller's, and happen with every version."""

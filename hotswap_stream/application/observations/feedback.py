@@ -6,8 +6,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from hotswap_events.inference import WindowFacts
-from hotswap_events.observation import Feedback
+from hotswap_events.inference.messages import WindowFacts
+from hotswap_events.inference.observation import Feedback
 from hotswap_stream.application.observations.turned_out import (
     ItemPlaces,
     NumberErrors,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from hotswap_events.observation import Feedback, Observation
+from hotswap_events.inference.observation import Feedback, Observation
 from hotswap_stream.errors import HotswapError
 
 RECORDS_MAX = 2_000_000

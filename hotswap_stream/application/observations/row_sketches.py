@@ -11,7 +11,7 @@ import datasketches
 import numpy as np
 import numpy.typing as npt
 
-from hotswap_events.observation import FEATURES_MAX, INPUT_SKETCH, SCORE_SKETCH, SKETCH_K
+from hotswap_events.inference.observation import FEATURES_MAX, INPUT_SKETCH, SCORE_SKETCH, SKETCH_K
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

@@ -9,8 +9,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hotswap_events.observation import Item, TrueValue
-from hotswap_events.rollout_strategy import AT_MAX, ERROR_MAX
+from hotswap_events.inference.observation import Item, TrueValue
+from hotswap_events.rollouts.strategy import AT_MAX, ERROR_MAX
 
 RANKED_MAX = AT_MAX
 """Places of an order that are told apart; what comes after them is a miss."""

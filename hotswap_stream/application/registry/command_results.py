@@ -2,8 +2,8 @@
 
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import AnyCommand, CommandResult, Refusal
-from hotswap_events.emergency import ModelSetBack
-from hotswap_events.registry import ModelPromoted, ModelRolledBack, ModelTrained, RegistryEvent
+from hotswap_events.registry.emergency import ModelSetBack
+from hotswap_events.registry.events import ModelPromoted, ModelRolledBack, ModelTrained, RegistryEvent
 from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.domain.state.model import ModelState
 

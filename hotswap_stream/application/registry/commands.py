@@ -11,8 +11,8 @@ from weakref import WeakValueDictionary
 
 from hotswap_events.commands import AnyCommand, CommandResult, Refusal
 from hotswap_events.dataset import DatasetBuilt
-from hotswap_events.registry import ModelTrained, RegistryEvent
-from hotswap_events.validation_set import ValidationSetChosen
+from hotswap_events.registry.events import ModelTrained, RegistryEvent
+from hotswap_events.validation.sets import ValidationSetChosen
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.command_digest import command_digest, used_otherwise
 from hotswap_stream.application.registry.command_results import accepted, refused, unchanged

@@ -6,7 +6,7 @@ from itertools import islice
 from msgspec import Struct
 
 from hotswap_events.commands import Refusal
-from hotswap_events.registry_state import RegistryState, RegistryVersion, VersionStage
+from hotswap_events.registry.state import RegistryState, RegistryVersion, VersionStage
 from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.application.registry.view import registry_state, registry_version
 from hotswap_stream.domain.serving.route import route

@@ -1,6 +1,6 @@
 """From the fold to what others read of one rollout."""
 
-from hotswap_events.rollout_record import RolloutAnalysis, RolloutRecord
+from hotswap_events.rollouts.record import RolloutAnalysis, RolloutRecord
 from hotswap_stream.domain.state.rollout import RolloutState
 
 

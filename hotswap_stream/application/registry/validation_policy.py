@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from hotswap_events.commands import Refusal
-from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_events.validation.policy import ValidationPolicy
 from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY
 

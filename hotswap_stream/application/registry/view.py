@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.registry_state import (
+from hotswap_events.registry.state import (
     ALERTS_LISTED_MAX,
     CIRCUITS_LISTED_MAX,
     PRODUCTION_SEQUENCES_LISTED_MAX,

@@ -7,9 +7,9 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from hotswap_events.evidence import EVIDENCE_BYTES_MAX, EvidenceVerdict, RolloutEvidence
 from hotswap_events.nesting import nests_too_deep
-from hotswap_events.rollout_strategy import ARMS_MAX, METRICS_MAX
+from hotswap_events.rollouts.evidence import EVIDENCE_BYTES_MAX, EvidenceVerdict, RolloutEvidence
+from hotswap_events.rollouts.strategy import ARMS_MAX, METRICS_MAX
 
 ROLLOUTS_MAX = 1_000
 """Rollouts of which something is kept; the one that was not spoken of for longest goes first."""

@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from hotswap_events.commands import Refusal
-from hotswap_events.rollout_record import RolloutRecord
-from hotswap_events.rollout_strategy import Arm
+from hotswap_events.rollouts.record import RolloutRecord
+from hotswap_events.rollouts.strategy import Arm
 from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.application.registry.rollout_record import rollout_record
 from hotswap_stream.domain.rollouts.automatic import success_told

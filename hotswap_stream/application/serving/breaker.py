@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hotswap_events.serving_control import ServingPolicy
+from hotswap_events.serving.control import ServingPolicy
 
 BUCKETS = 10
 """A window slides in steps of this part of it."""

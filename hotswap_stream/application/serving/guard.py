@@ -9,7 +9,7 @@ from typing import Any
 
 from hotswap_events.command import ACTOR_CHARACTERS_MAX
 from hotswap_events.commands import AnyCommand
-from hotswap_events.serving_commands import CloseCircuit, HalfOpenCircuit, OpenCircuit
+from hotswap_events.serving.commands import CloseCircuit, HalfOpenCircuit, OpenCircuit
 from hotswap_stream.application.serving.breaker import REPEAT_SECONDS, CircuitBreaker, ProbePlan, Trip
 from hotswap_stream.domain.reserved import WORKER_ACTOR
 from hotswap_stream.domain.serving.route import circuit_of

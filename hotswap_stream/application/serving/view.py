@@ -5,8 +5,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from hotswap_events.commands import Refusal
-from hotswap_events.registry_state import CIRCUITS_LISTED_MAX, CircuitRecord
-from hotswap_events.serving_control import ServingPolicy
+from hotswap_events.registry.state import CIRCUITS_LISTED_MAX, CircuitRecord
+from hotswap_events.serving.control import ServingPolicy
 from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.application.registry.view import circuit_records
 from hotswap_stream.domain.serving.route import RefusedBecause, circuit_of, fallback_of, route

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from hotswap_events.fleet import HEARTBEAT_SECONDS, LoadState
+from hotswap_events.inference.fleet import HEARTBEAT_SECONDS, LoadState
 
 FLEET_SETTLED_SECONDS = 2 * HEARTBEAT_SECONDS
 """How long all others must have failed: in that time everybody who lives has spoken."""

@@ -6,8 +6,8 @@ import time
 import structlog
 from msgspec import Struct
 
-from hotswap_events.fleet import FleetPlugin, FleetVersion
-from hotswap_events.version_options import F32
+from hotswap_events.inference.fleet import FleetPlugin, FleetVersion
+from hotswap_events.registry.version_options import F32
 from hotswap_stream.application.plugins.names import MissingPlugin
 from hotswap_stream.application.swap.loader import LoadedModel, ModelLoader
 from hotswap_stream.domain.state.model import VersionState

@@ -5,8 +5,8 @@ All methods belong to the event loop that called `start`, but for the leases and
 
 from collections.abc import Callable
 
-from hotswap_events.fleet import FleetVersion
-from hotswap_events.windows import WindowRule
+from hotswap_events.inference.fleet import FleetVersion
+from hotswap_events.inference.windows import WindowRule
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.application.registry.fold import Stream

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from hotswap_events.training import ParameterValue
+from hotswap_events.training.events import ParameterValue
 
 Epochs = Annotated[int, Meta(ge=1, le=1_000)]
 BatchSize = Annotated[int, Meta(ge=1, le=65_536)]

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 from msgspec import Meta, Struct
 
-from hotswap_events.training import ParameterValue
+from hotswap_events.training.events import ParameterValue
 from hotswap_stream.application.trainers.protocol import PROTOCOL, TrainerFinished, TrainerLine
 from hotswap_stream.errors import HotswapError
 

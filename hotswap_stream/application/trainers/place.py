@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from hotswap_events.registry import TrainingFailureCause
+from hotswap_events.training.events import TrainingFailureCause
 from hotswap_stream.application.trainers.protocol import TrainerLine, TrainerOrder
 from hotswap_stream.errors import HotswapError
 

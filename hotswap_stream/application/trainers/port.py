@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from hotswap_events.training_progress import RunFiles, TrainingProgressed
+from hotswap_events.training.progress import RunFiles, TrainingProgressed
 from hotswap_stream.application.artifacts.facts import Registrable
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.trainers.progress import ProgressFold

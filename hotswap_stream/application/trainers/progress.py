@@ -3,7 +3,7 @@
 import msgspec
 import structlog
 
-from hotswap_events.training_progress import TrainingProgressed
+from hotswap_events.training.progress import TrainingProgressed
 
 RUNS_KEPT_MAX = 10_000
 """Runs whose progress is remembered; those that were heard of longest ago make room."""

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hotswap_events.bounds import Count, Name
-from hotswap_events.training import FIGURES_MAX, ParameterValue
+from hotswap_events.training.events import FIGURES_MAX, ParameterValue
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.training.runs import DataProfile
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 from msgspec import Struct
 
-from hotswap_events.training_progress import RUN_FILES_MAX, RunFile, RunFiles, TrainingProgressed
+from hotswap_events.training.progress import RUN_FILES_MAX, RunFile, RunFiles, TrainingProgressed
 from hotswap_stream.application.artifacts.bundle import files_of, pack_files
 from hotswap_stream.application.artifacts.file import ArtifactFormatError
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec

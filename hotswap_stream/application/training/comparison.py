@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from hotswap_events.commands import Refusal
-from hotswap_events.training import ParameterValue
-from hotswap_events.training_progress import EpochFigures, TrainingProgressed
+from hotswap_events.training.events import ParameterValue
+from hotswap_events.training.progress import EpochFigures, TrainingProgressed
 from hotswap_stream.application.plots.curves import RUNS_MAX, Line, curves_svg
 from hotswap_stream.application.training.view import TrainingRun
 

@@ -6,8 +6,8 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from hotswap_events.commands import CommandResult
-from hotswap_events.validation_set import ValidationSet
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
+from hotswap_events.validation.sets import ValidationSet
 from hotswap_stream.errors import HotswapError
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hotswap_events.commands import CommandResult, ValidateVersion
-from hotswap_events.version_options import PLAIN
+from hotswap_events.registry.version_options import PLAIN
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.training.evaluation import Evaluation, Evaluator, SetEvaluation
 from hotswap_stream.errors import HotswapError

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Protocol
 
 from msgspec import Meta, Struct
 
-from hotswap_events.registry import ArtifactFacts, Provenance, TrainingFailureCause
+from hotswap_events.registry.events import ArtifactFacts, Provenance
+from hotswap_events.training.events import TrainingFailureCause
 from hotswap_stream.application.artifacts.manifest import Argument, ArtifactManifest
 
 

@@ -14,7 +14,7 @@ from hotswap_events.commands import (
     RegisterVersion,
     StartTraining,
 )
-from hotswap_events.registry import TrainingFailureCause
+from hotswap_events.training.events import TrainingFailureCause
 from hotswap_stream.application.artifacts.exporting import GraphOfArtifact, no_graph
 from hotswap_stream.application.own_commands import own_id
 from hotswap_stream.application.registry.registry import Registry

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from hotswap_events.bounds import INT64_MAX
 from hotswap_events.commands import Refusal
-from hotswap_events.validation_set import ROWS_MAX, ValidationSet
+from hotswap_events.validation.sets import ROWS_MAX, ValidationSet
 from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, InvalidDigestError, read_manifest
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.artifacts.store import ArtifactNotFoundError, ArtifactStore

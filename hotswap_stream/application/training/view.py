@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from hotswap_events.commands import Refusal
 from hotswap_events.envelope import Timestamp
-from hotswap_events.training import AfterTraining, ParameterValue, TrainingCause
+from hotswap_events.training.events import AfterTraining, ParameterValue, TrainingCause
 from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.domain.state.runs import RunState, RunStatus
 

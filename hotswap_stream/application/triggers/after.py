@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from hotswap_events.commands import AnyCommand, PromoteVersion, StageVersion
-from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import CanaryStrategy, MetricRule, RolloutPolicy, ShadowStrategy
-from hotswap_events.training import AfterRollout, TrainingRequested
+from hotswap_events.rollouts.commands import StartRollout
+from hotswap_events.rollouts.strategy import CanaryStrategy, MetricRule, RolloutPolicy, ShadowStrategy
+from hotswap_events.training.events import AfterRollout, TrainingRequested
 from hotswap_stream.application.descriptions.training import after_text
 from hotswap_stream.application.triggers.ids import after_id
 from hotswap_stream.domain.reserved import TRAINING_ACTOR

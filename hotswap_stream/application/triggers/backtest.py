@@ -11,11 +11,11 @@ from msgspec import Struct
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import AnyCommand, CancelTraining, Refusal
 from hotswap_events.envelope import Envelope
-from hotswap_events.observation import Observation
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.training import TRAINING_EVENT_TYPES
-from hotswap_events.training_policy import TrainingPolicy
-from hotswap_events.training_triggers import (
+from hotswap_events.inference.observation import Observation
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.training.events import TRAINING_EVENT_TYPES
+from hotswap_events.training.policy import TrainingPolicy
+from hotswap_events.training.triggers import (
     TRAINING_TRIGGER_EVENT_TYPES,
     TrainingPolicySet,
     TrainingTriggered,

@@ -7,10 +7,10 @@ observation of a later one comes: no clock is read, so what was recorded gives t
 from collections.abc import Iterator
 from contextlib import suppress
 
-from hotswap_events.alerts import AlertRule
-from hotswap_events.observation import Observation
-from hotswap_events.profile import ModelProfiled
-from hotswap_events.training_policy import DriftTrigger
+from hotswap_events.alerts.events import AlertRule
+from hotswap_events.inference.observation import Observation
+from hotswap_events.registry.profile import ModelProfiled
+from hotswap_events.training.policy import DriftTrigger
 from hotswap_stream.application.alerts.figures import Measured, Reference, drift_figure
 from hotswap_stream.application.alerts.window import BY_THE_SPLIT, RUNS_MAX, SKETCHES_MAX
 from hotswap_stream.application.observations.sketch import Sketch, readable_sketches

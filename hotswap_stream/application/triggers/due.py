@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from hotswap_events.training_commands import FailTraining
-from hotswap_events.training_triggers import FireTrigger, SuppressTrigger, TriggerName
+from hotswap_events.training.commands import FailTraining
+from hotswap_events.training.triggers import FireTrigger, SuppressTrigger, TriggerName
 from hotswap_stream.application.own_commands import own_id
 from hotswap_stream.application.triggers.ids import suppressed_id, trigger_id
 from hotswap_stream.domain.reserved import TRAINING_ACTOR

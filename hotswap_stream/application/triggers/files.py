@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from hotswap_events.commands import CommandResult
-from hotswap_events.training_triggers import FireTrigger, SuppressTrigger
+from hotswap_events.training.triggers import FireTrigger, SuppressTrigger
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.triggers.due import refused

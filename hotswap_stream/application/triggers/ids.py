@@ -7,7 +7,7 @@ for the product, so that nobody from outside can use one up beforehand.
 
 from hashlib import blake2b
 
-from hotswap_events.training_triggers import SuppressedCause, TriggerName
+from hotswap_events.training.triggers import SuppressedCause, TriggerName
 from hotswap_stream.domain.reserved import OWN_IDS
 from hotswap_stream.domain.state.model import ModelState
 

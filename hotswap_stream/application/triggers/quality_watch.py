@@ -6,9 +6,9 @@ is what a block reached for sure, and is told anew only when it grew by a quarte
 
 import math
 
-from hotswap_events.rollout_strategy import MetricRule
-from hotswap_events.training_policy import QualityTrigger
-from hotswap_events.training_triggers import RecordQualityPeak
+from hotswap_events.rollouts.strategy import MetricRule
+from hotswap_events.training.policy import QualityTrigger
+from hotswap_events.training.triggers import RecordQualityPeak
 from hotswap_stream.application.rollouts.analysis.judged import JudgedAnswer, judged_value
 from hotswap_stream.application.triggers.due import Due
 from hotswap_stream.application.triggers.ids import peak_id

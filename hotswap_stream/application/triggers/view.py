@@ -6,9 +6,9 @@ from typing import Literal
 from msgspec import Struct
 
 from hotswap_events.commands import Refusal
-from hotswap_events.rollout_strategy import MetricName
-from hotswap_events.training_policy import TrainingPolicy
-from hotswap_events.training_triggers import SuppressedCause, TriggerName
+from hotswap_events.rollouts.strategy import MetricName
+from hotswap_events.training.policy import TrainingPolicy
+from hotswap_events.training.triggers import SuppressedCause, TriggerName
 from hotswap_stream.application.descriptions.trigger import triggers_text
 from hotswap_stream.application.registry.queries import Streams, unknown_model
 from hotswap_stream.domain.state.model import ModelState

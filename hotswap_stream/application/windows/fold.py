@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 import msgspec
 import structlog
 
-from hotswap_events.windows import WindowRecord, WindowsMarker, WindowStatusRecord, parse_key
+from hotswap_events.inference.windows import WindowRecord, WindowsMarker, WindowStatusRecord, parse_key
 
 _log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from hotswap_events.windows import WindowRule
+from hotswap_events.inference.windows import WindowRule
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 
 

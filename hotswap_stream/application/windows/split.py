@@ -9,7 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from hotswap_events.windows import WindowStatusRecord
+from hotswap_events.inference.windows import WindowStatusRecord
 from hotswap_stream.application.descriptions.text import printable, shortened
 from hotswap_stream.application.windows.fold import WindowFold
 

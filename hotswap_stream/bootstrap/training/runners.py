@@ -25,7 +25,7 @@ from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.settings import Settings, child_environment
 
 if TYPE_CHECKING:
-    from hotswap_events.training_progress import RunFiles, TrainingProgressed
+    from hotswap_events.training.progress import RunFiles, TrainingProgressed
     from hotswap_stream.adapters.trainers.host import Convert, Write
     from hotswap_stream.application.trainers.place import TrainerPlace
     from hotswap_stream.application.trainers.progress import ProgressFold

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from hotswap_events.training_policy import DataTrigger, TrainingPolicy
-from hotswap_events.training_triggers import SetTrainingPolicy
+from hotswap_events.training.policy import DataTrigger, TrainingPolicy
+from hotswap_events.training.triggers import SetTrainingPolicy
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.application.artifacts.file import ArtifactFormatError
 from hotswap_stream.application.registry.registry import Registry

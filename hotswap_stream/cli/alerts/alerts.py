@@ -85,7 +85,7 @@ def clear(
     ] = 300.0,
 ) -> CommandToSend:
     """End an alert by hand. Where its cause holds, it is raised again later: acknowledge or snooze such an alert."""
-    from hotswap_events.alert_commands import ClearAlert
+    from hotswap_events.alerts.commands import ClearAlert
 
     return ClearAlert(rule_name=rule, raised_sequence=raised_sequence, keep_away_seconds=keep_away, **fields)
 
@@ -93,7 +93,7 @@ def clear(
 @sends_command
 def acknowledge(fields: Fields, rule: Rule, raised_sequence: RaisedSequence = None) -> CommandToSend:
     """Say that you know of a raised alert and care for it. It stays raised, with your name and --reason."""
-    from hotswap_events.alert_commands import AcknowledgeAlert
+    from hotswap_events.alerts.commands import AcknowledgeAlert
 
     return AcknowledgeAlert(rule_name=rule, raised_sequence=raised_sequence, **fields)
 
@@ -108,7 +108,7 @@ def snooze(
     end: Annotated[bool, typer.Option("--end", help="End the snooze that is on, instead.")] = False,
 ) -> CommandToSend:
     """Have webhooks told nothing of a rule's alerts for a while. They are raised, cleared and listed as ever."""
-    from hotswap_events.alert_commands import EndAlertSnooze, SnoozeAlert
+    from hotswap_events.alerts.commands import EndAlertSnooze, SnoozeAlert
 
     if (lasting is None) != end:
         raise typer.BadParameter("say for how long, --for 2h, or --end")
@@ -119,7 +119,7 @@ def snooze(
 
 def _seconds(text: str) -> float:
     """Return the seconds of `90s`, `30m`, `2h` or `1d`. BadParameter: it is none of these, or outside of the limits."""
-    from hotswap_events.alert_care import SNOOZE_SECONDS_MAX, SNOOZE_SECONDS_MIN
+    from hotswap_events.alerts.care import SNOOZE_SECONDS_MAX, SNOOZE_SECONDS_MIN
 
     units = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
     number, unit = text[:-1], text[-1:]
@@ -180,7 +180,7 @@ def set_policy(
     from_file = None if file is None else alert_policy_of(file)
 
     async def handling(plane: "ControlPlane") -> "CommandResult":
-        from hotswap_events.alert_commands import SetAlertPolicy
+        from hotswap_events.alerts.commands import SetAlertPolicy
         from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 
         base = DEFAULT_ALERT_POLICY if default else from_file

@@ -9,7 +9,7 @@ import typer
 from hotswap_stream.cli.terminal.documents import converted, read_document
 
 if TYPE_CHECKING:
-    from hotswap_events.alerts import AlertPolicy, AlertRule
+    from hotswap_events.alerts.events import AlertPolicy, AlertRule
 
 PolicyFile = Annotated[
     Path | None,
@@ -56,7 +56,7 @@ class RuleChange(NamedTuple):
 
 def alert_policy_of(file: Path) -> "AlertPolicy":
     """Return the alert policy of a file. typer.BadParameter for a file that is none."""
-    from hotswap_events.alerts import AlertPolicy
+    from hotswap_events.alerts.events import AlertPolicy
 
     policy: AlertPolicy = converted(read_document(file, {"rules"}), AlertPolicy, where=str(file))
     return policy
@@ -71,7 +71,7 @@ def parse_rule(text: str) -> RuleChange:
 
     import msgspec
 
-    from hotswap_events.alerts import AlertMetric, AlertRule
+    from hotswap_events.alerts.events import AlertMetric, AlertRule
 
     head, *rest = (part.strip() for part in text.split(","))
     metric, separator, number = (part.strip() for part in head.partition("<" if "<" in head else ">"))

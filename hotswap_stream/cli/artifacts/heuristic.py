@@ -48,8 +48,8 @@ def make_heuristic(
 
     async def main(settings: "Settings") -> "CommandResult":
         from hotswap_events.commands import CommandResult, Refusal, RegisterVersion
-        from hotswap_events.registry import Provenance
-        from hotswap_events.registry_state import RegistryVersion
+        from hotswap_events.registry.events import Provenance
+        from hotswap_events.registry.state import RegistryVersion
         from hotswap_stream import bootstrap
         from hotswap_stream.application.artifacts.heuristic import WrongHeuristicError, constant_artifact
         from hotswap_stream.application.registry.queries import find_version, unknown_model
@@ -99,7 +99,7 @@ def make_heuristic(
 async def _use(registry: "Registry", version: str, fields: dict[str, Any]) -> "CommandResult":
     from msgspec.structs import replace
 
-    from hotswap_events.serving_commands import SetServingPolicy
+    from hotswap_events.serving.commands import SetServingPolicy
 
     policy = registry.state(fields["model_name"]).serving.effective_policy
     changed = replace(policy, fallback="version", fallback_version=version)

@@ -10,7 +10,7 @@ from hotswap_stream.cli.terminal.printing import print_json, print_table
 from hotswap_stream.cli.terminal.running import FAILED, run
 
 if TYPE_CHECKING:
-    from hotswap_events.inference import InferResponse
+    from hotswap_events.inference.messages import InferResponse
     from hotswap_stream.application.audit.reproduce import Reproduction
     from hotswap_stream.settings import Settings
 
@@ -92,7 +92,7 @@ async def _reproduce_by_id(settings: "Settings", model: str, request_id: str) ->
 
 
 async def _reproduce(settings: "Settings", model: str, partition: int, offset: int) -> Finding:
-    from hotswap_events.version_options import F32
+    from hotswap_events.registry.version_options import F32
     from hotswap_stream import bootstrap
     from hotswap_stream.application.audit.reproduce import ExchangeNotFoundError, NotReproducibleError
     from hotswap_stream.application.audit.reproduce import reproduce as compute_again
@@ -156,7 +156,7 @@ def _outputs(response: "InferResponse") -> dict[str, Any]:
 
 
 async def _chosen_by(settings: "Settings", response: "InferResponse") -> ChosenBy:
-    from hotswap_events.version_options import PLAIN
+    from hotswap_events.registry.version_options import PLAIN
     from hotswap_stream import bootstrap
     from hotswap_stream.application.registry.as_of import RegistryAsOf
     from hotswap_stream.domain.serving.request_plan import versions_allowed

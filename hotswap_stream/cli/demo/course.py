@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from hotswap_events.registry import ModelArchived, ModelPromoted, ModelRolledBack
-from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutCompleted, RolloutStarted
+from hotswap_events.registry.events import ModelArchived, ModelPromoted, ModelRolledBack
+from hotswap_events.rollouts.events import ROLLOUT_EVENT_TYPES, RolloutCompleted, RolloutStarted
 from hotswap_stream.cli.demo.scene import AppliedEntry
 from hotswap_stream.domain.state.rollout import RolloutState
 

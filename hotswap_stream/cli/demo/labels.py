@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from hotswap_events.observation import Feedback
+from hotswap_events.inference.observation import Feedback
 from hotswap_stream.application.observations.feedback import FEEDBACK_AT_ONCE_MAX, FeedbackLog
 from hotswap_stream.cli.demo.traffic import Seen, Traffic
 

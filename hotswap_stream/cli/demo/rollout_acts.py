@@ -9,8 +9,8 @@ from typing import Any
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from hotswap_events.registry import ModelPromoted
-from hotswap_events.rollout_strategy import (
+from hotswap_events.registry.events import ModelPromoted
+from hotswap_events.rollouts.strategy import (
     AnalysisStep,
     CanaryStrategy,
     MetricRule,

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from hotswap_events.registry import ModelArchived, ModelPromoted, ModelRolledBack
-from hotswap_events.rollout import (
+from hotswap_events.registry.events import ModelArchived, ModelPromoted, ModelRolledBack
+from hotswap_events.rollouts.events import (
     MetricEvidence,
     RolloutAnalysisRecorded,
     RolloutBakeEnded,
@@ -13,7 +13,7 @@ from hotswap_events.rollout import (
     RolloutStepEntered,
     RolloutWeightsSet,
 )
-from hotswap_events.rollout_strategy import ProgressiveStrategy, SetWeightStep
+from hotswap_events.rollouts.strategy import ProgressiveStrategy, SetWeightStep
 from hotswap_stream.application.descriptions.rollout import describe_arms, describe_step, describe_strategy
 from hotswap_stream.cli.demo.scene import AppliedEntry
 from hotswap_stream.domain.reserved import ANALYSIS_ACTOR as ANALYSIS

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from hotswap_events.envelope import Envelope
-from hotswap_events.registry import ModelPromoted, ModelRolledBack
+from hotswap_events.registry.events import ModelPromoted, ModelRolledBack
 from hotswap_stream import bootstrap
 from hotswap_stream.application.registry.fold import Applied
 from hotswap_stream.application.registry.tail import TailEntry

@@ -4,7 +4,7 @@ import msgspec
 from aiokafka import TopicPartition
 from msgspec import Struct
 
-from hotswap_events.observation import Comparison, Observation
+from hotswap_events.inference.observation import Comparison, Observation
 from hotswap_stream import bootstrap
 from hotswap_stream.domain.state.rollout import RolloutState
 from hotswap_stream.kafka.reading import read_to

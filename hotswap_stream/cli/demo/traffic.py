@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
-from hotswap_events.answers import AnswerRule, AnswerTags
-from hotswap_events.inference import InferError, InferResponse, InferTensor
+from hotswap_events.inference.answers import AnswerRule, AnswerTags
+from hotswap_events.inference.messages import InferError, InferResponse, InferTensor
 from hotswap_events.topics import Topics
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.producer_stop import stop_producer

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from hotswap_events.commands import RegisterVersion, RollBack, SwitchVersion
-from hotswap_events.inference import InferTensor
-from hotswap_events.registry import ModelPromoted, ModelRolledBack, Provenance
+from hotswap_events.inference.messages import InferTensor
+from hotswap_events.registry.events import ModelPromoted, ModelRolledBack, Provenance
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.cli.demo.report import Act

@@ -12,8 +12,8 @@ from hotswap_stream.cli.planes.port import EventSource, Question
 
 if TYPE_CHECKING:
     from hotswap_events.commands import AnyCommand, CommandResult, Refusal
-    from hotswap_events.evidence import RolloutEvidence
-    from hotswap_events.training_progress import TrainingProgressed
+    from hotswap_events.rollouts.evidence import RolloutEvidence
+    from hotswap_events.training.progress import TrainingProgressed
     from hotswap_stream.application.artifacts.store import ArtifactStore
     from hotswap_stream.application.audit.explanation import ExplainedAnswer
     from hotswap_stream.application.inference.fleet import FleetFold, ModelFleet

@@ -20,8 +20,8 @@ from hotswap_stream.client.errors import ApiUnreachableError
 from hotswap_stream.errors import AuthenticationError
 
 if TYPE_CHECKING:
-    from hotswap_events.evidence import RolloutEvidence
-    from hotswap_events.training_progress import TrainingProgressed
+    from hotswap_events.rollouts.evidence import RolloutEvidence
+    from hotswap_events.training.progress import TrainingProgressed
     from hotswap_stream.application.audit.explanation import ExplainedAnswer
     from hotswap_stream.application.datasets.order import DatasetOrder
     from hotswap_stream.application.datasets.view import BuiltDataset
@@ -212,7 +212,7 @@ class ApiPlane:
 
     async def training_progress(self, run: "TrainingRun") -> "TrainingProgressed | None":
         """Ask for one run."""
-        from hotswap_events.training_progress import TrainingProgressed
+        from hotswap_events.training.progress import TrainingProgressed
 
         found = await self._get(f"{_run_path(run)}/progress", TrainingProgressed)
         return None if isinstance(found, Refusal) else found

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.alert_commands import AcknowledgeAlert, ClearAlert, EndAlertSnooze, SetAlertPolicy, SnoozeAlert
+from hotswap_events.alerts.commands import AcknowledgeAlert, ClearAlert, EndAlertSnooze, SetAlertPolicy, SnoozeAlert
 from hotswap_events.commands import (
     AnyCommand,
     ArchiveVersion,
@@ -20,17 +20,16 @@ from hotswap_events.commands import (
     ValidateVersion,
 )
 from hotswap_events.dataset import SetRequestRetention
-from hotswap_events.rollout_commands import (
+from hotswap_events.rollouts.commands import (
     AbortRollout,
     AdvanceRollout,
     ChangeStrategy,
     PauseRollout,
     PromoteRollout,
     ResumeRollout,
-    SetValidationPolicy,
     StartRollout,
 )
-from hotswap_events.serving_commands import (
+from hotswap_events.serving.commands import (
     CloseCircuit,
     DisableModel,
     EnableModel,
@@ -38,7 +37,8 @@ from hotswap_events.serving_commands import (
     OpenCircuit,
     SetServingPolicy,
 )
-from hotswap_events.training_triggers import FireTrigger, SetTrainingPolicy
+from hotswap_events.training.triggers import FireTrigger, SetTrainingPolicy
+from hotswap_events.validation.commands import SetValidationPolicy
 from hotswap_stream.client.http_calls import Call, model_path
 from hotswap_stream.client.http_calls import command as post
 

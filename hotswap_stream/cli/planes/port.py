@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from hotswap_events.commands import AnyCommand, CommandResult, Refusal
-    from hotswap_events.evidence import RolloutEvidence
-    from hotswap_events.training_progress import TrainingProgressed
+    from hotswap_events.rollouts.evidence import RolloutEvidence
+    from hotswap_events.training.progress import TrainingProgressed
     from hotswap_stream.application.audit.explanation import ExplainedAnswer
     from hotswap_stream.application.inference.fleet import ModelFleet
     from hotswap_stream.application.monitoring.health import ModelHealth

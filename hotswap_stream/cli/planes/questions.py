@@ -6,7 +6,7 @@ from hotswap_stream.cli.planes.port import ApiReader, Question
 
 if TYPE_CHECKING:
     from hotswap_events.commands import Refusal
-    from hotswap_events.registry_state import RegistryState, RegistryVersion, VersionStage
+    from hotswap_events.registry.state import RegistryState, RegistryVersion, VersionStage
     from hotswap_stream.application.alerts.view import AlertList, AlertPolicyReport, ModelAlerts
     from hotswap_stream.application.registry.queries import Comparison, ModelSummary
     from hotswap_stream.application.registry.validation_policy import ValidationPolicyReport
@@ -44,7 +44,7 @@ def models() -> "Question[tuple[ModelSummary, ...]]":
 
 def model(model_name: str) -> "Question[RegistryState]":
     """Return: what is in production, where would a rollback go, which are the newest versions?"""
-    from hotswap_events.registry_state import RegistryState
+    from hotswap_events.registry.state import RegistryState
     from hotswap_stream.application.registry.queries import find_model
 
     return Question(
@@ -56,7 +56,7 @@ def versions(model_name: str, stage: "VersionStage | None" = None) -> "Question[
     """Return: which versions has a model, newest first?"""
     from msgspec import Struct
 
-    from hotswap_events.registry_state import RegistryVersion
+    from hotswap_events.registry.state import RegistryVersion
     from hotswap_stream.application.registry.queries import list_versions
 
     class Page(Struct):

@@ -72,7 +72,7 @@ def events(
 
 def _check_type(event_type: str | None) -> None:
     """Refuse a type that no event of this release has: nothing would be printed, as if nothing had happened."""
-    from hotswap_events.registry import EVENT_TYPES
+    from hotswap_events.registry.events import EVENT_TYPES
     from hotswap_stream.application.registry.feed import OTHER_WORDS
 
     if event_type is None or event_type in EVENT_TYPES:

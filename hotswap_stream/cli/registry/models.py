@@ -13,7 +13,7 @@ from hotswap_stream.cli.terminal.queries import ask
 from hotswap_stream.cli.terminal.running import run_on_plane
 
 if TYPE_CHECKING:
-    from hotswap_events.registry_state import RegistryState
+    from hotswap_events.registry.state import RegistryState
     from hotswap_stream.application.registry.queries import ModelSummary
 
 

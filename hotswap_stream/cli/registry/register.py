@@ -110,8 +110,8 @@ def register(
 
     async def main(settings: "Settings") -> "CommandResult":
         from hotswap_events.commands import CommandResult, Refusal, RegisterVersion
-        from hotswap_events.registry import Provenance
-        from hotswap_events.version_options import PLAIN, VersionOptions
+        from hotswap_events.registry.events import Provenance
+        from hotswap_events.registry.version_options import PLAIN, VersionOptions
         from hotswap_stream import bootstrap
         from hotswap_stream.application.artifacts.facts import registrable_artifact
         from hotswap_stream.application.artifacts.trial import ModelOptions

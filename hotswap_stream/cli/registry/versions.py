@@ -11,7 +11,7 @@ from hotswap_stream.cli.terminal.printing import print_json, print_table
 from hotswap_stream.cli.terminal.queries import ask
 
 if TYPE_CHECKING:
-    from hotswap_events.registry_state import RegistryVersion
+    from hotswap_events.registry.state import RegistryVersion
 
 DIGEST_CHARACTERS_SHOWN = 19
 """`sha256:` and 12 digits; --json shows the whole digest."""

@@ -13,7 +13,7 @@ from hotswap_stream.cli.terminal.running import run_by_api_or
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from hotswap_events.rollout_strategy import RolloutPolicy
+    from hotswap_events.rollouts.strategy import RolloutPolicy
     from hotswap_stream.application.rollouts.backtest.backtest import BacktestReport, BacktestSide
     from hotswap_stream.application.rollouts.report.arms import RateShown
     from hotswap_stream.application.rollouts.report.report import ExperimentReport
@@ -158,13 +158,13 @@ def _time(text: str | None, option: str) -> "datetime | None":
 
 
 def _policy(file: Path) -> "RolloutPolicy":
-    from hotswap_events.rollout_strategy import RolloutPolicy
+    from hotswap_events.rollouts.strategy import RolloutPolicy
     from hotswap_stream.cli.terminal.documents import converted, read_document
     from hotswap_stream.domain.rollouts.limits import wrong_rollout_policy
 
     document = read_document(file, {"strategy", "policy", *RolloutPolicy.__struct_fields__})
     policy: RolloutPolicy = converted(document.get("policy", document), RolloutPolicy, where=str(file))
-    from hotswap_events.rollout_strategy import CanaryStrategy
+    from hotswap_events.rollouts.strategy import CanaryStrategy
 
     if wrong := wrong_rollout_policy(policy, CanaryStrategy(weight=0)):
         raise typer.BadParameter(f"{file}: {wrong}", param_hint="--policy")

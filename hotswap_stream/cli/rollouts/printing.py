@@ -7,7 +7,7 @@ import typer
 from hotswap_stream.cli.terminal.printing import print_facts, print_table
 
 if TYPE_CHECKING:
-    from hotswap_events.rollout_record import RolloutRecord
+    from hotswap_events.rollouts.record import RolloutRecord
     from hotswap_stream.application.rollouts.view import RolloutList, RolloutReport, TrafficSplit
 
 

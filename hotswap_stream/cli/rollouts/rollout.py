@@ -40,7 +40,7 @@ from hotswap_stream.cli.terminal.printing import print_json
 from hotswap_stream.cli.terminal.queries import ask
 
 if TYPE_CHECKING:
-    from hotswap_events.rollout_strategy import RolloutPolicy
+    from hotswap_events.rollouts.strategy import RolloutPolicy
 
 RolloutId = Annotated[
     str | None, typer.Option("--rollout", help="Refuse unless this rollout goes on, such as r3.", show_default=False)
@@ -136,8 +136,8 @@ def start(
     allow_signature_change: AllowSignatureChange = False,
 ) -> CommandToSend:
     """Try versions against the one in production."""
-    from hotswap_events.rollout_commands import StartRollout
-    from hotswap_events.rollout_strategy import DEFAULT_ROLLOUT_POLICY
+    from hotswap_events.rollouts.commands import StartRollout
+    from hotswap_events.rollouts.strategy import DEFAULT_ROLLOUT_POLICY
 
     strategy, policy = strategy_of(
         file=file,
@@ -183,7 +183,7 @@ def set_strategy(
     allow_signature_change: AllowSignatureChange = False,
 ) -> CommandToSend:
     """Continue the rollout by another strategy, or with another share. Users who were in stay in."""
-    from hotswap_events.rollout_commands import ChangeStrategy
+    from hotswap_events.rollouts.commands import ChangeStrategy
 
     strategy, policy = strategy_of(
         file=file,
@@ -208,7 +208,7 @@ def set_strategy(
 @on_rollout
 def advance(fields: Fields) -> CommandToSend:
     """Go to the next step of a progressive rollout; after the last one the candidate is promoted."""
-    from hotswap_events.rollout_commands import AdvanceRollout
+    from hotswap_events.rollouts.commands import AdvanceRollout
 
     return AdvanceRollout(**fields)
 
@@ -216,7 +216,7 @@ def advance(fields: Fields) -> CommandToSend:
 @on_rollout
 def pause(fields: Fields) -> CommandToSend:
     """Let the rollout stand still, with the traffic split as it is."""
-    from hotswap_events.rollout_commands import PauseRollout
+    from hotswap_events.rollouts.commands import PauseRollout
 
     return PauseRollout(**fields)
 
@@ -224,7 +224,7 @@ def pause(fields: Fields) -> CommandToSend:
 @on_rollout
 def resume(fields: Fields) -> CommandToSend:
     """Let a paused rollout go on; it leaves a step that pauses until somebody resumes."""
-    from hotswap_events.rollout_commands import ResumeRollout
+    from hotswap_events.rollouts.commands import ResumeRollout
 
     return ResumeRollout(**fields)
 
@@ -239,7 +239,7 @@ def promote(
     forced: Annotated[bool, typer.Option("--force", help="Promote it even if it has not passed validation.")] = False,
 ) -> CommandToSend:
     """Put the candidate into production and end the rollout; while it bakes, keep the version."""
-    from hotswap_events.rollout_commands import PromoteRollout
+    from hotswap_events.rollouts.commands import PromoteRollout
 
     return PromoteRollout(model_version=version, forced=forced, **fields)
 
@@ -253,7 +253,7 @@ def abort(
     ] = None,
 ) -> CommandToSend:
     """Give all traffic back to the baseline; while it bakes, roll back to it."""
-    from hotswap_events.rollout_commands import AbortRollout
+    from hotswap_events.rollouts.commands import AbortRollout
 
     return AbortRollout(archive=archive, **fields)
 

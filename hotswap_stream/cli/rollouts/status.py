@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hotswap_events.commands import Refusal
-    from hotswap_events.evidence import RolloutEvidence
-    from hotswap_events.rollout_record import RolloutRecord
+    from hotswap_events.rollouts.evidence import RolloutEvidence
+    from hotswap_events.rollouts.record import RolloutRecord
     from hotswap_stream.application.rollouts.view import RolloutList, RolloutReport
     from hotswap_stream.cli.planes.port import ControlPlane
 

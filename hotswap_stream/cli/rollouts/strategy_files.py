@@ -8,7 +8,7 @@ import typer
 from hotswap_stream.cli.terminal.documents import converted, read_document
 
 if TYPE_CHECKING:
-    from hotswap_events.rollout_strategy import RolloutPolicy, Strategy
+    from hotswap_events.rollouts.strategy import RolloutPolicy, Strategy
 
 StrategyFile = Annotated[
     Path | None,
@@ -104,7 +104,7 @@ def strategy_of(
     Raises:
         typer.BadParameter: There is none or more than one, or one does not fit.
     """
-    from hotswap_events.rollout_strategy import RolloutPolicy, Strategy
+    from hotswap_events.rollouts.strategy import RolloutPolicy, Strategy
 
     given: list[dict[str, Any]] = []
     if canary is not None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from hotswap_events.evidence import RolloutEvidence
-from hotswap_events.training_progress import TrainingProgressed
+from hotswap_events.rollouts.evidence import RolloutEvidence
+from hotswap_events.training.progress import TrainingProgressed
 from hotswap_stream.application.monitoring.overview import CONDITIONS, ModelLine
 
 if TYPE_CHECKING:

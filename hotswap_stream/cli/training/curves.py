@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from hotswap_events.training_progress import TrainingProgressed
+    from hotswap_events.training.progress import TrainingProgressed
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH_CHARACTERS = 60

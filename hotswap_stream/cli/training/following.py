@@ -13,7 +13,7 @@ from hotswap_stream.cli.terminal.printing import print_json, refuse
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from hotswap_events.training_progress import TrainingProgressed
+    from hotswap_events.training.progress import TrainingProgressed
     from hotswap_stream.application.training.view import TrainingRun
     from hotswap_stream.cli.planes.port import ControlPlane
 

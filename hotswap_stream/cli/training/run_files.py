@@ -14,7 +14,7 @@ from hotswap_stream.cli.terminal.running import fail, run_on_plane
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hotswap_events.training_progress import RunFile
+    from hotswap_events.training.progress import RunFile
 
 
 def files(

@@ -19,7 +19,7 @@ from hotswap_stream.cli.training.run_files import files
 
 if TYPE_CHECKING:
     from hotswap_events.commands import RequestTraining
-    from hotswap_events.training import AfterTraining, ParameterValue
+    from hotswap_events.training.events import AfterTraining, ParameterValue
     from hotswap_stream.application.training.view import TrainingRun
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run.")]

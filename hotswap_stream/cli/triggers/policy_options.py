@@ -8,7 +8,7 @@ import typer
 from hotswap_stream.cli.terminal.documents import converted, read_document
 
 if TYPE_CHECKING:
-    from hotswap_events.training_policy import TrainingPolicy
+    from hotswap_events.training.policy import TrainingPolicy
 
 PolicyFile = Annotated[
     Path | None,
@@ -54,7 +54,7 @@ After = Annotated[
 
 def policy_of_file(file: Path) -> "TrainingPolicy":
     """Return the training policy of a file. typer.BadParameter for a file that is none."""
-    from hotswap_events.training_policy import TrainingPolicy
+    from hotswap_events.training.policy import TrainingPolicy
 
     document = read_document(file, set(TrainingPolicy.__struct_fields__))
     policy: TrainingPolicy = converted(document, TrainingPolicy, where=str(file))
@@ -69,7 +69,7 @@ def changed(policy: "TrainingPolicy | None", options: dict[str, Any]) -> "Traini
     """
     import msgspec
 
-    from hotswap_events.training_policy import TrainingPolicy
+    from hotswap_events.training.policy import TrainingPolicy
 
     given = {name: value for name, value in options.items() if value is not None}
     if policy is None and "trainer" not in given:

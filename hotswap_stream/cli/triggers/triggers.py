@@ -172,7 +172,7 @@ def set_policy(
     from_file = None if file is None else policy_of_file(file)
 
     async def handling(plane: "ControlPlane") -> "CommandResult":
-        from hotswap_events.training_triggers import SetTrainingPolicy
+        from hotswap_events.training.triggers import SetTrainingPolicy
 
         if none or (from_file is not None and not any_option):
             return await plane.send(SetTrainingPolicy(policy=from_file, **fields))
@@ -199,6 +199,6 @@ def fire(
     """Start a training run by the model's policy, by hand. The same --command-id never starts two."""
     from datetime import UTC, datetime
 
-    from hotswap_events.training_triggers import FireTrigger
+    from hotswap_events.training.triggers import FireTrigger
 
     return FireTrigger(trigger="hand", at=datetime.now(UTC), datasets=tuple(dataset or ()), override=override, **fields)

@@ -6,7 +6,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from hotswap_events.inference import Datatype
+from hotswap_events.inference.messages import Datatype
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.client.errors import LoadError
 from hotswap_stream.client.http_calls import client_options, infer_path

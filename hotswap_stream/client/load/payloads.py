@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from hotswap_events.inference import (
+from hotswap_events.inference.messages import (
     DATATYPE_BYTES,
     JSON_CONTENT_TYPE,
     MSGPACK_CONTENT_TYPE,

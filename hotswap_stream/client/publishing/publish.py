@@ -10,7 +10,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 from msgspec import Struct
 
-from hotswap_events.version_options import F32, VersionOptions
+from hotswap_events.registry.version_options import F32, VersionOptions
 from hotswap_stream.application.artifacts.publishing import (
     Progress,
     PublishTarget,

@@ -9,14 +9,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hotswap_events.alert_care import (
+from hotswap_events.alerts.care import (
     SNOOZE_SECONDS_MAX,
     SNOOZE_SECONDS_MIN,
     AlertAcknowledged,
     AlertSnoozed,
     AlertSnoozeEnded,
 )
-from hotswap_events.alert_commands import AcknowledgeAlert, EndAlertSnooze, SnoozeAlert
+from hotswap_events.alerts.commands import AcknowledgeAlert, EndAlertSnooze, SnoozeAlert
 from hotswap_events.commands import Refusal
 from hotswap_events.envelope import Envelope
 from hotswap_stream.domain.alerts.refusals import other_alert, unknown_rule

@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hotswap_events.alert_commands import KEEP_AWAY_SECONDS_MAX
-from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
+from hotswap_events.alerts.commands import KEEP_AWAY_SECONDS_MAX
+from hotswap_events.alerts.events import AlertCleared, AlertPolicySet, AlertRaised
 from hotswap_events.envelope import Envelope
 from hotswap_stream.domain.alerts.care import CARE_HANDLERS
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError

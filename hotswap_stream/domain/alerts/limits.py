@@ -5,8 +5,8 @@ import re
 
 from msgspec import UNSET
 
-from hotswap_events.alerts import ALERT_RULES_MAX, AlertMetric, AlertPolicy, AlertRule
-from hotswap_events.rollout_strategy import ERROR_MAX
+from hotswap_events.alerts.events import ALERT_RULES_MAX, AlertMetric, AlertPolicy, AlertRule
+from hotswap_events.rollouts.strategy import ERROR_MAX
 
 SECONDS_MAX = 86_400.0
 LATENCY_MS_MAX = 600_000.0

@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec import UNSET
 
-from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
-from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
+from hotswap_events.alerts.commands import ClearAlert, RaiseAlert, SetAlertPolicy
+from hotswap_events.alerts.events import AlertCleared, AlertPolicySet, AlertRaised
 from hotswap_events.commands import Refusal
 from hotswap_stream.domain.alerts.care import CARE_RULES
 from hotswap_stream.domain.alerts.limits import wrong_alert_policy

@@ -6,8 +6,8 @@ held against its first output.
 
 from collections.abc import Container, Iterable
 
-from hotswap_events.rollout_strategy import MetricName
-from hotswap_events.signature import ModelSignature, TensorSignature
+from hotswap_events.inference.signature import ModelSignature, TensorSignature
+from hotswap_events.rollouts.strategy import MetricName
 from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_METRICS, LIVE_METRICS, Told
 from hotswap_stream.domain.state.model import ModelState
 

@@ -5,7 +5,7 @@ from itertools import islice
 from msgspec import Struct
 
 from hotswap_events.commands import Refusal
-from hotswap_events.registry import ModelPromoted, RegistryEvent
+from hotswap_events.registry.events import ModelPromoted, RegistryEvent
 from hotswap_stream.domain.deciding.legal_steps import accepted_steps
 from hotswap_stream.domain.deciding.twins import failed_twin
 from hotswap_stream.domain.state.model import ModelState, VersionState

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.registry import ArtifactFacts, ArtifactTrial, Provenance
-from hotswap_events.signature import ModelSignature
+from hotswap_events.inference.signature import ModelSignature
+from hotswap_events.registry.events import ArtifactFacts, ArtifactTrial, Provenance
 
 NAME_CHARACTERS_MAX = 63
 LABELS_MAX = 64

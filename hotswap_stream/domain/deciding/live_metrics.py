@@ -7,8 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hotswap_events.alerts import AlertMetric
-from hotswap_events.rollout_strategy import MetricName, MetricRule
+from hotswap_events.alerts.events import AlertMetric
+from hotswap_events.rollouts.strategy import MetricName, MetricRule
 
 Better = Literal["higher", "lower"]
 MadeOf = Literal["share", "mean", "distance"]

@@ -1,7 +1,7 @@
 """Whether requests that a version answers are answered by another one, and in a form that their senders can read."""
 
 from hotswap_events.commands import Refusal
-from hotswap_events.signature import ModelSignature, TensorSignature
+from hotswap_events.inference.signature import ModelSignature, TensorSignature
 from hotswap_stream.domain.state.model import ModelState, VersionState
 
 FREE = -1

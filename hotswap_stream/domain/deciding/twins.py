@@ -4,7 +4,7 @@ Executors of one precision compute the same within rounding; another precision i
 verdict of its own.
 """
 
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.domain.state.model import ModelState, VersionState
 
 

@@ -4,7 +4,7 @@ A success rate counts answers, not right answers. So a promotion by itself needs
 say, or a policy that says that none is needed.
 """
 
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.strategy import (
     AnalysisStep,
     FixedStrategy,
     MetricName,

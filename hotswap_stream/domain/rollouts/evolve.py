@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from hotswap_events.envelope import Envelope
-from hotswap_events.rollout import (
+from hotswap_events.rollouts.events import (
     RolloutAnalysisRecorded,
     RolloutBakeEnded,
     RolloutCompleted,
@@ -21,7 +21,7 @@ from hotswap_events.rollout import (
     RolloutStrategyChanged,
     RolloutWeightsSet,
 )
-from hotswap_events.rollout_strategy import WEIGHT_TOTAL, PauseStep, ProgressiveStrategy
+from hotswap_events.rollouts.strategy import WEIGHT_TOTAL, PauseStep, ProgressiveStrategy
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError, known_version
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.rollout import (

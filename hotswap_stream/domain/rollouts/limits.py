@@ -5,8 +5,8 @@ from collections.abc import Sized
 
 from msgspec import UnsetType
 
-from hotswap_events.rollout import EVIDENCE_FIGURES_MAX, EVIDENCE_MAX, Evidence, MetricEvidence
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.events import EVIDENCE_FIGURES_MAX, EVIDENCE_MAX, Evidence, MetricEvidence
+from hotswap_events.rollouts.strategy import (
     ARMS_MAX,
     METRICS_MAX,
     STEPS_MAX,

@@ -1,6 +1,6 @@
 """Which metrics a strategy can measure at all: a rule on another one would never decide anything."""
 
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.strategy import (
     AbStrategy,
     FixedStrategy,
     MetricName,

@@ -3,10 +3,10 @@
 from msgspec.structs import replace
 
 from hotswap_events.commands import Refusal
-from hotswap_events.registry import ModelPromoted, RegistryEvent
-from hotswap_events.rollout import RolloutAnalysisRecorded, RolloutBakeEnded, RolloutPaused
-from hotswap_events.rollout_commands import RecordAnalysis
-from hotswap_events.rollout_strategy import AnalysisStep, ProgressiveStrategy
+from hotswap_events.registry.events import ModelPromoted, RegistryEvent
+from hotswap_events.rollouts.commands import RecordAnalysis
+from hotswap_events.rollouts.events import RolloutAnalysisRecorded, RolloutBakeEnded, RolloutPaused
+from hotswap_events.rollouts.strategy import AnalysisStep, ProgressiveStrategy
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, invalid
 from hotswap_stream.domain.rollouts.limits import wrong_evidence
 from hotswap_stream.domain.rollouts.plan import Events, aborting, moves_from, rolling_back, success

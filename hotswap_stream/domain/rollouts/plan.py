@@ -1,8 +1,8 @@
 """What a strategy asks for: which versions, which split of the traffic, which step comes next."""
 
 from hotswap_events.commands import Refusal
-from hotswap_events.registry import ModelArchived, ModelRolledBack, RegistryEvent
-from hotswap_events.rollout import (
+from hotswap_events.registry.events import ModelArchived, ModelRolledBack, RegistryEvent
+from hotswap_events.rollouts.events import (
     MetricEvidence,
     RolloutBakeEnded,
     RolloutCompleted,
@@ -10,7 +10,7 @@ from hotswap_events.rollout import (
     RolloutStepEntered,
     RolloutWeightsSet,
 )
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.strategy import (
     ARMS_MAX,
     WEIGHT_TOTAL,
     AbStrategy,

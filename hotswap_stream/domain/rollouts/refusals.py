@@ -1,8 +1,8 @@
 """How a command on a rollout is refused: what is going on, and what would be legal."""
 
 from hotswap_events.commands import Refusal
-from hotswap_events.rollout_commands import RolloutCommand
-from hotswap_events.rollout_strategy import ProgressiveStrategy
+from hotswap_events.rollouts.commands import RolloutCommand
+from hotswap_events.rollouts.strategy import ProgressiveStrategy
 from hotswap_stream.domain.deciding.legal_steps import legal_steps, ways_into_production
 from hotswap_stream.domain.deciding.signatures import breaks_requests
 from hotswap_stream.domain.state.model import ModelState

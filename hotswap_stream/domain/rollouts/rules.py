@@ -6,14 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from hotswap_events.commands import Refusal
-from hotswap_events.rollout import (
-    RolloutBakeEnded,
-    RolloutPaused,
-    RolloutResumed,
-    RolloutStarted,
-    RolloutStrategyChanged,
-)
-from hotswap_events.rollout_commands import (
+from hotswap_events.rollouts.commands import (
     AbortRollout,
     AdvanceRollout,
     ChangeStrategy,
@@ -23,7 +16,14 @@ from hotswap_events.rollout_commands import (
     ResumeRollout,
     StartRollout,
 )
-from hotswap_events.rollout_strategy import AbStrategy, FixedStrategy, ProgressiveStrategy, RolloutPolicy, Strategy
+from hotswap_events.rollouts.events import (
+    RolloutBakeEnded,
+    RolloutPaused,
+    RolloutResumed,
+    RolloutStarted,
+    RolloutStrategyChanged,
+)
+from hotswap_events.rollouts.strategy import AbStrategy, FixedStrategy, ProgressiveStrategy, RolloutPolicy, Strategy
 from hotswap_stream.domain.deciding.applicable import inapplicable
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, illegal, invalid, why_not_playable
 from hotswap_stream.domain.deciding.legal_steps import legal_steps, ways_into_production

@@ -1,7 +1,7 @@
 """A version in play that is changed by hand ends its rollout, in the same decision."""
 
-from hotswap_events.registry import ArtifactDeleted, ModelArchived, ModelPromoted, ModelRolledBack, RegistryEvent
-from hotswap_events.rollout import RolloutBakeEnded, RolloutCompleted
+from hotswap_events.registry.events import ArtifactDeleted, ModelArchived, ModelPromoted, ModelRolledBack, RegistryEvent
+from hotswap_events.rollouts.events import RolloutBakeEnded, RolloutCompleted
 from hotswap_stream.domain.deciding.decision import Accepted, Decision
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.rollout import RolloutState, versions_of

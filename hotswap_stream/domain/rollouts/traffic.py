@@ -6,7 +6,7 @@ the version. `is_shadowed` says which requests the shadows see.
 
 from msgspec import Struct
 
-from hotswap_events.rollout_strategy import WEIGHT_TOTAL, Arm, FleetStrategy, ShadowStrategy
+from hotswap_events.rollouts.strategy import WEIGHT_TOTAL, Arm, FleetStrategy, ShadowStrategy
 from hotswap_stream.domain.rollouts.routing import slot_of
 from hotswap_stream.domain.state.model import ModelState
 

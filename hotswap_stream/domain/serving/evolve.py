@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from hotswap_events.envelope import Envelope
-from hotswap_events.serving_control import (
+from hotswap_events.serving.control import (
     CircuitClosed,
     CircuitHalfOpened,
     CircuitOpened,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hotswap_events.commands import Refusal
-from hotswap_events.serving_commands import (
+from hotswap_events.serving.commands import (
     CloseCircuit,
     DisableModel,
     EnableModel,
@@ -13,7 +13,7 @@ from hotswap_events.serving_commands import (
     OpenCircuit,
     SetServingPolicy,
 )
-from hotswap_events.serving_control import (
+from hotswap_events.serving.control import (
     CircuitClosed,
     CircuitHalfOpened,
     CircuitOpened,

@@ -5,7 +5,7 @@ from copy import copy
 from msgspec.structs import replace
 
 from hotswap_events.commands import Refusal
-from hotswap_events.serving_control import ServingPolicy
+from hotswap_events.serving.control import ServingPolicy
 from hotswap_stream.domain.serving.request_plan import request_plan
 from hotswap_stream.domain.serving.route import circuit_of
 from hotswap_stream.domain.state.circuits import CircuitState

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from hotswap_events.alerts import AlertClearedCause, AlertPolicy, AlertRule
+from hotswap_events.alerts.events import AlertClearedCause, AlertPolicy, AlertRule
 from hotswap_events.envelope import Timestamp
 
 ALERTS_ENDED_KEPT_MAX = 20

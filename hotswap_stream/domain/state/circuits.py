@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from hotswap_events.envelope import Timestamp
-from hotswap_events.serving_control import CircuitOpenedCause, ServingPolicy
+from hotswap_events.serving.control import CircuitOpenedCause, ServingPolicy
 
 CircuitPosition = Literal["closed", "open", "half-open"]
 

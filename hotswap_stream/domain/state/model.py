@@ -10,11 +10,11 @@ from msgspec import Struct
 
 from hotswap_events.dataset import DatasetBuilt, RequestRetention
 from hotswap_events.envelope import Timestamp
-from hotswap_events.profile import ModelProfiled
-from hotswap_events.registry import ArtifactFacts, ArtifactTrial, ModelValidated, Provenance
-from hotswap_events.validation_policy import ValidationPolicy
-from hotswap_events.validation_set import ValidationSet
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.events import ArtifactFacts, ArtifactTrial, ModelValidated, Provenance
+from hotswap_events.registry.profile import ModelProfiled
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
+from hotswap_events.validation.policy import ValidationPolicy
+from hotswap_events.validation.sets import ValidationSet
 from hotswap_stream.domain.state.alerts import NO_ALERTS, AlertsState
 from hotswap_stream.domain.state.circuits import UNTOUCHED, ServingControl
 from hotswap_stream.domain.state.rollout import RolloutState

@@ -4,9 +4,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hotswap_events.envelope import Timestamp
-from hotswap_events.rollout import AnalysisOutcome, MetricEvidence, PauseCause
-from hotswap_events.rollout_record import RolloutStatus as RolloutStatus
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.events import AnalysisOutcome, MetricEvidence, PauseCause
+from hotswap_events.rollouts.record import RolloutStatus as RolloutStatus
+from hotswap_events.rollouts.strategy import (
     WEIGHT_TOTAL,
     Arm,
     PauseStep,

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from hotswap_events.envelope import Timestamp
-from hotswap_events.training import TrainingRequested
+from hotswap_events.training.events import TrainingRequested
 
 RUNS_ENDED_KEPT_MAX = 200
 """Runs that ended and that a state remembers; the log has them all."""

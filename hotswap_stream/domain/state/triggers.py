@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from hotswap_events.envelope import Timestamp
-from hotswap_events.rollout_strategy import MetricName
-from hotswap_events.training_policy import TrainingPolicy
-from hotswap_events.training_triggers import SuppressedCause, TriggerName
+from hotswap_events.rollouts.strategy import MetricName
+from hotswap_events.training.policy import TrainingPolicy
+from hotswap_events.training.triggers import SuppressedCause, TriggerName
 
 HISTORY_KEPT_MAX = 100
 """What fired and what was suppressed; the log has all of it."""

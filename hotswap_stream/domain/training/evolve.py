@@ -10,8 +10,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from hotswap_events.envelope import Envelope
-from hotswap_events.registry import TrainingFailed, TrainingStarted
-from hotswap_events.training import TrainingCancelled, TrainingClaimed, TrainingRequested
+from hotswap_events.registry.events import TrainingFailed, TrainingStarted
+from hotswap_events.training.events import TrainingCancelled, TrainingClaimed, TrainingRequested
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.runs import RUNS_ENDED_KEPT_MAX, RunState
 

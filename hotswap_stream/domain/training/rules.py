@@ -16,13 +16,14 @@ from hotswap_events.commands import (
     RequestTraining,
     StartTraining,
 )
-from hotswap_events.registry import RegistryEvent, TrainingFailed, TrainingFailureCause, TrainingStarted
-from hotswap_events.training import (
+from hotswap_events.registry.events import RegistryEvent, TrainingFailed, TrainingStarted
+from hotswap_events.training.events import (
     PARAMETERS_BYTES_MAX,
     AfterRollout,
     AskedAgain,
     TrainingCancelled,
     TrainingClaimed,
+    TrainingFailureCause,
     TrainingRequested,
 )
 from hotswap_stream.domain.dataset_rules import resolve_dataset

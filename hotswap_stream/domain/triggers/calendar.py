@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from hotswap_events.training_policy import FreezeWindow, ScheduleTrigger, Weekday
+from hotswap_events.training.policy import FreezeWindow, ScheduleTrigger, Weekday
 
 CRON_FIELDS = 5
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -6,8 +6,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from hotswap_events.envelope import Envelope
-from hotswap_events.training_policy import RUNS_PER_DAY_MAX
-from hotswap_events.training_triggers import (
+from hotswap_events.training.policy import RUNS_PER_DAY_MAX
+from hotswap_events.training.triggers import (
     QualityPeaked,
     TrainingPolicySet,
     TrainingSuppressed,

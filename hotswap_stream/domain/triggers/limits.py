@@ -2,7 +2,7 @@
 
 import math
 
-from hotswap_events.training_policy import FreezeWindow, QualityTrigger, TrainingPolicy
+from hotswap_events.training.policy import FreezeWindow, QualityTrigger, TrainingPolicy
 from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_METRICS
 from hotswap_stream.domain.triggers.calendar import wrong_cron, wrong_zone

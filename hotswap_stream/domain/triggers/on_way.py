@@ -1,7 +1,7 @@
 """Versions that training runs made and that are on their way to production: what drift and quality wait for."""
 
 from hotswap_events.envelope import Timestamp
-from hotswap_events.training import TrainingRequested
+from hotswap_events.training.events import TrainingRequested
 from hotswap_stream.domain.state.model import ModelState, VersionState
 from hotswap_stream.domain.state.rollout import RolloutState, versions_of
 

@@ -9,10 +9,10 @@ from hashlib import blake2b
 from typing import Any
 
 from hotswap_events.commands import Refusal
-from hotswap_events.training import AskedByHand, AskedByTrigger
-from hotswap_events.training_commands import RequestTraining
-from hotswap_events.training_policy import TrainingPolicy
-from hotswap_events.training_triggers import (
+from hotswap_events.training.commands import RequestTraining
+from hotswap_events.training.events import AskedByHand, AskedByTrigger
+from hotswap_events.training.policy import TrainingPolicy
+from hotswap_events.training.triggers import (
     FireTrigger,
     QualityPeaked,
     RecordQualityPeak,

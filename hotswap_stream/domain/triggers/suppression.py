@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from hotswap_events.envelope import Timestamp
-from hotswap_events.training_policy import TrainingPolicy
-from hotswap_events.training_triggers import SuppressedCause, TriggerName
+from hotswap_events.training.policy import TrainingPolicy
+from hotswap_events.training.triggers import SuppressedCause, TriggerName
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.triggers.calendar import frozen_until, later, shown
 from hotswap_stream.domain.triggers.on_way import on_way

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hotswap_events.envelope import Envelope
-from hotswap_events.registry import (
+from hotswap_events.registry.events import (
     ArtifactDeleted,
     ModelArchived,
     ModelPromoted,
@@ -13,9 +13,9 @@ from hotswap_events.registry import (
     ModelTrained,
     ModelValidated,
 )
-from hotswap_events.validation_policy import ValidationPolicySet
-from hotswap_events.validation_set import ValidationSetChosen
-from hotswap_events.version_options import PLAIN
+from hotswap_events.registry.version_options import PLAIN
+from hotswap_events.validation.policy import ValidationPolicySet
+from hotswap_events.validation.sets import ValidationSetChosen
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError, known_version
 from hotswap_stream.domain.rollouts.evolve import check_entering_production, check_leaving
 from hotswap_stream.domain.serving.evolve import reset_circuit

@@ -1,6 +1,6 @@
 """Which options a version may have: what computes it, and how precisely."""
 
-from hotswap_events.version_options import BF16, F32, PLAIN, VersionOptions
+from hotswap_events.registry.version_options import BF16, F32, PLAIN, VersionOptions
 
 PRECISIONS = (F32, BF16)
 EXECUTORS = ("eager", "channels-last", "onnxruntime", "compile", "openvino")

@@ -6,7 +6,7 @@ from typing import Any
 
 from hotswap_events.commands import Refusal
 from hotswap_events.envelope import Envelope
-from hotswap_events.profile import (
+from hotswap_events.registry.profile import (
     PROFILE_SKETCH_CHARACTERS_MAX,
     PROFILE_SKETCHES_MAX,
     ModelProfiled,

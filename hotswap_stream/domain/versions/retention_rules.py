@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.commands import Refusal
-from hotswap_events.registry import ArtifactDeleted, ModelArchived
-from hotswap_events.rollout_commands import DeleteArtifact
+from hotswap_events.commands import DeleteArtifact, Refusal
+from hotswap_events.registry.events import ArtifactDeleted, ModelArchived
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, illegal
 from hotswap_stream.domain.state.model import ModelState, VersionState
 from hotswap_stream.domain.state.rollout import versions_of

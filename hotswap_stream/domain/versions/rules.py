@@ -12,13 +12,13 @@ from hotswap_events.commands import (
     StageVersion,
     SwitchVersion,
 )
-from hotswap_events.registry import (
+from hotswap_events.registry.events import (
     ModelArchived,
     ModelRolledBack,
     ModelStaged,
     ModelTrained,
 )
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
 from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.decision import (
     Accepted,

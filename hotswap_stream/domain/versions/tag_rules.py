@@ -10,7 +10,7 @@ from typing import Any
 
 from hotswap_events.commands import Refusal, SetAlias, TagModel
 from hotswap_events.envelope import Envelope
-from hotswap_events.tags import ALIAS_CHARACTERS_MAX, ALIASES_MAX, TAGS_MAX, AliasSet, ModelTagged
+from hotswap_events.registry.tags import ALIAS_CHARACTERS_MAX, ALIASES_MAX, TAGS_MAX, AliasSet, ModelTagged
 from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, invalid
 from hotswap_stream.domain.state.model import ModelState

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from hotswap_events.registry import Verdict
-from hotswap_events.validation_policy import GATES_MAX, FigureGate
-from hotswap_events.validation_policy import ValidationPolicy as ValidationPolicy
+from hotswap_events.registry.events import Verdict
+from hotswap_events.validation.policy import GATES_MAX, FigureGate
+from hotswap_events.validation.policy import ValidationPolicy as ValidationPolicy
 from hotswap_stream.domain.versions.metrics import COMPARING_FIGURES, known_metric
 
 DEFAULT_VALIDATION_POLICY = ValidationPolicy()

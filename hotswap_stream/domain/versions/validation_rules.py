@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hotswap_events.commands import ChooseValidationSet, Refusal, SetValidationPolicy, ValidateVersion
-from hotswap_events.registry import ModelArchived, ModelValidated, RegistryEvent
-from hotswap_events.validation_policy import ValidationPolicySet
-from hotswap_events.validation_set import ValidationSet, ValidationSetChosen
+from hotswap_events.registry.events import ModelArchived, ModelValidated, RegistryEvent
+from hotswap_events.validation.policy import ValidationPolicySet
+from hotswap_events.validation.sets import ValidationSet, ValidationSetChosen
 from hotswap_stream.domain.deciding import limits
 from hotswap_stream.domain.deciding.decision import Accepted, Decision, find_version, illegal, invalid, promotion
 from hotswap_stream.domain.state.model import ModelState

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hotswap_events.dataset import DatasetCounts, DatasetQuery
-from hotswap_events.inference import Datatype
+from hotswap_events.inference.messages import Datatype
 from hotswap_stream.application.datasets.errors import DatasetError
 from hotswap_stream.workers.datasets.columns import Column, PackedDataset, pack_columns
 from hotswap_stream.workers.datasets.labels import FeedbackRecord, Labels, Told

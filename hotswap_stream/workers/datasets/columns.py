@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from hotswap_events.inference import Datatype
+from hotswap_events.inference.messages import Datatype
 from hotswap_stream.application.artifacts.file import TensorEntry, artifact_header
 from hotswap_stream.application.artifacts.manifest import TensorSpec
 from hotswap_stream.application.datasets.errors import DatasetError

@@ -17,8 +17,8 @@ import msgspec
 from msgspec import Struct
 
 from hotswap_events.dataset import DatasetQuery
+from hotswap_events.inference.observation import Feedback
 from hotswap_events.nesting import nests_too_deep
-from hotswap_events.observation import Feedback
 
 BATCH = 5_000
 CACHE_KIBIBYTES = 32 * 1024

@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from hotswap_events.answers import AnswerTags
-from hotswap_events.fleet import FleetPlugin
+from hotswap_events.inference.answers import AnswerTags
+from hotswap_events.inference.fleet import FleetPlugin
 from hotswap_events.topics import Topics
 from hotswap_stream.application.topics.reply_topics import ReplyTopics
 from hotswap_stream.workers.inference.limits import LoopLimits

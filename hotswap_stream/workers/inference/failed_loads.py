@@ -6,7 +6,7 @@ import structlog
 
 from hotswap_events.command import ACTOR_CHARACTERS_MAX
 from hotswap_events.commands import RollBack
-from hotswap_events.fleet import LoadState
+from hotswap_events.inference.fleet import LoadState
 from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.application.swap.load_failures import Waited, wait_on

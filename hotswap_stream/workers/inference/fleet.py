@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
-from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord
+from hotswap_events.inference.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord
 from hotswap_stream.application.inference.fleet import FleetFold, FleetWorker
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.kafka import clients

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from hotswap_events.fleet import FleetRecord, ObservationsLost
+from hotswap_events.inference.fleet import FleetRecord, ObservationsLost
 from hotswap_stream import __version__
 from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.application.registry.registry import Registry

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from hotswap_events.fleet import LIVE_SECONDS_MAX
+from hotswap_events.inference.fleet import LIVE_SECONDS_MAX
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks, first_failure
 from hotswap_stream.application.registry.fold import Applied
 from hotswap_stream.application.registry.registry import Registry

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Iterator
 
-from hotswap_events.observation import Observation
+from hotswap_events.inference.observation import Observation
 from hotswap_stream import __version__
 from hotswap_stream.application.monitoring.answered import Answered
 from hotswap_stream.application.monitoring.families import answer_families

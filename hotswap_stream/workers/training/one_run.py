@@ -10,8 +10,8 @@ import structlog
 from msgspec import Struct
 
 from hotswap_events.commands import CommandResult, FailTraining, ProfileVersion, RegisterVersion, StartTraining
-from hotswap_events.registry import Provenance, TrainingFailureCause
-from hotswap_events.training import TrainingRequested
+from hotswap_events.registry.events import Provenance
+from hotswap_events.training.events import TrainingFailureCause, TrainingRequested
 from hotswap_stream.application.artifacts.facts import Registrable
 from hotswap_stream.application.artifacts.file import ArtifactFormatError
 from hotswap_stream.application.artifacts.store import ArtifactTooLargeError

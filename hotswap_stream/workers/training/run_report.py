@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.training_progress import (
+from hotswap_events.training.progress import (
     EPOCHS_KEPT_MAX,
     LOG_CHARACTERS_MAX,
     EpochFigures,

@@ -11,7 +11,7 @@ import structlog
 from msgspec import Struct
 
 from hotswap_events.commands import ClaimTraining, FailTraining
-from hotswap_events.training_progress import PROGRESS_SECONDS, TrainingProgressed
+from hotswap_events.training.progress import PROGRESS_SECONDS, TrainingProgressed
 from hotswap_stream.application.clock import Clock
 from hotswap_stream.application.own_commands import own_id
 from hotswap_stream.application.trainers.place import TrainerPlace

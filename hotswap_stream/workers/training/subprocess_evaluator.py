@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from hotswap_events.validation_set import ValidationSet
-from hotswap_events.version_options import BF16, PLAIN, VersionOptions
+from hotswap_events.registry.version_options import BF16, PLAIN, VersionOptions
+from hotswap_events.validation.sets import ValidationSet
 from hotswap_stream.application.artifacts.file import HEADER_BYTES_MAX, ArtifactFormatError, tensor_names
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore, LoadedArtifact

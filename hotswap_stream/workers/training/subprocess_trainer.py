@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from hotswap_events.registry import Provenance, TrainingFailureCause
+from hotswap_events.registry.events import Provenance
+from hotswap_events.training.events import TrainingFailureCause
 from hotswap_stream.application.artifacts.file import ArtifactFormatError, read_manifest
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.training.runs import (

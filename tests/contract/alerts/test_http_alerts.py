@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hotswap_events.alerts import AlertRule
+from hotswap_events.alerts.events import AlertRule
 from tests.support.samples.alerts import FAILING, SLOW, raise_alert
 from tests.support.stages.http import MODEL, HttpStage, NewLog, open_http_stage
 

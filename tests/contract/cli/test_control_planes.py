@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from hotswap_events.alert_commands import AcknowledgeAlert, ClearAlert, EndAlertSnooze, SetAlertPolicy, SnoozeAlert
-from hotswap_events.alerts import AlertPolicy
+from hotswap_events.alerts.commands import AcknowledgeAlert, ClearAlert, EndAlertSnooze, SetAlertPolicy, SnoozeAlert
+from hotswap_events.alerts.events import AlertPolicy
 from hotswap_events.commands import (
     AnyCommand,
     ArchiveVersion,
@@ -28,18 +28,17 @@ from hotswap_events.commands import (
     ValidateVersion,
 )
 from hotswap_events.dataset import RequestRetention, SetRequestRetention
-from hotswap_events.rollout_commands import (
+from hotswap_events.rollouts.commands import (
     AbortRollout,
     AdvanceRollout,
     ChangeStrategy,
     PauseRollout,
     PromoteRollout,
     ResumeRollout,
-    SetValidationPolicy,
     StartRollout,
 )
-from hotswap_events.rollout_strategy import CanaryStrategy, PauseStep, ProgressiveStrategy, SetWeightStep
-from hotswap_events.serving_commands import (
+from hotswap_events.rollouts.strategy import CanaryStrategy, PauseStep, ProgressiveStrategy, SetWeightStep
+from hotswap_events.serving.commands import (
     CloseCircuit,
     DisableModel,
     EnableModel,
@@ -47,11 +46,12 @@ from hotswap_events.serving_commands import (
     OpenCircuit,
     SetServingPolicy,
 )
-from hotswap_events.serving_control import ServingPolicy
-from hotswap_events.training import AfterRollout
-from hotswap_events.training_policy import ScheduleTrigger, TrainingPolicy
-from hotswap_events.training_triggers import FireTrigger, SetTrainingPolicy
-from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_events.serving.control import ServingPolicy
+from hotswap_events.training.events import AfterRollout
+from hotswap_events.training.policy import ScheduleTrigger, TrainingPolicy
+from hotswap_events.training.triggers import FireTrigger, SetTrainingPolicy
+from hotswap_events.validation.commands import SetValidationPolicy
+from hotswap_events.validation.policy import ValidationPolicy
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog

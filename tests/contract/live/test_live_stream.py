@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from hotswap_events.commands import ClaimTraining
-from hotswap_events.evidence import RolloutEvidence
-from hotswap_events.training_progress import TrainingProgressed
+from hotswap_events.rollouts.evidence import RolloutEvidence
+from hotswap_events.training.progress import TrainingProgressed
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.key_log import MemoryKeyLog
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog

@@ -8,7 +8,7 @@ import mlflow
 import pytest
 from mlflow import MlflowException
 
-from hotswap_events.registry_state import RegistryVersion
+from hotswap_events.registry.state import RegistryVersion
 from hotswap_stream.application.mlflow.export import NotExportableError
 from hotswap_stream.application.mlflow.exports import FOLDERS_MAX, Exports
 from tests.support.stages.mlflow import KEYS, NAME, MlflowStage, open_mlflow_stage

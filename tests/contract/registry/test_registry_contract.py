@@ -9,7 +9,7 @@ import pytest
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import CommandResult
 from hotswap_events.log_stream import LogBegun
-from hotswap_events.registry import ModelTrained
+from hotswap_events.registry.events import ModelTrained
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.application.registry.as_of import OffsetNotReachedError, RegistryAsOf

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hotswap_events.observation import Feedback
+from hotswap_events.inference.observation import Feedback
 from tests.support.stages.http import NewLog, open_http_stage
 
 

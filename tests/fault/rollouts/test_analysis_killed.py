@@ -7,8 +7,8 @@ import pytest
 
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.envelope import Envelope
-from hotswap_events.rollout import RolloutAnalysisRecorded, RolloutCompleted
-from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy, Strategy
+from hotswap_events.rollouts.events import RolloutAnalysisRecorded, RolloutCompleted
+from hotswap_events.rollouts.strategy import MetricRule, RolloutPolicy, Strategy
 from tests.support.samples.registry import MODEL
 from tests.support.samples.rollouts import CANARY, analysis, progressive, set_weight, start_rollout
 from tests.support.stages.agents import SECONDS_MAX, AgentsStage, agents_stage, kill

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.envelope import Envelope
-from hotswap_events.observation import Feedback
-from hotswap_events.training import TrainingRequested
-from hotswap_events.training_policy import DataTrigger, ScheduleTrigger, TrainingPolicy
-from hotswap_events.training_triggers import SetTrainingPolicy, TrainingTriggered
+from hotswap_events.inference.observation import Feedback
+from hotswap_events.training.events import TrainingRequested
+from hotswap_events.training.policy import DataTrigger, ScheduleTrigger, TrainingPolicy
+from hotswap_events.training.triggers import SetTrainingPolicy, TrainingTriggered
 from hotswap_stream.adapters.kafka.registry_log import KafkaRegistryLog
 from hotswap_stream.application.registry.registry import Registry
 from hotswap_stream.kafka.connection import KafkaConnection

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from hotswap_events.alert_commands import SetAlertPolicy
-from hotswap_events.alerts import AlertPolicy, AlertRule
-from hotswap_events.profile import ProfileVersion
-from hotswap_events.serving_commands import SetServingPolicy
-from hotswap_events.serving_control import ServingPolicy
+from hotswap_events.alerts.commands import SetAlertPolicy
+from hotswap_events.alerts.events import AlertPolicy, AlertRule
+from hotswap_events.registry.profile import ProfileVersion
+from hotswap_events.serving.commands import SetServingPolicy
+from hotswap_events.serving.control import ServingPolicy
 from hotswap_stream import bootstrap
 from hotswap_stream.domain.state.alerts import AlertsState, EndedAlert
 from hotswap_stream.settings import Settings

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hotswap_events.alerts import AlertRule
+from hotswap_events.alerts.events import AlertRule
 from hotswap_stream.cli.terminal.running import on_registry, run
 from tests.support.checkout import ROOT
 from tests.support.samples.alerts import raise_alert

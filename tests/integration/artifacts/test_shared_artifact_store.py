@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hotswap_events.registry import ArtifactFacts
+from hotswap_events.registry.events import ArtifactFacts
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.topic_admin import ensure_topics

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from hotswap_events.dataset import OffsetRange, RequestRetention
-from hotswap_events.observation import Feedback
+from hotswap_events.inference.observation import Feedback
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.evaluation.labelled_set import labelled_set

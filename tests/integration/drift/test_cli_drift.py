@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Producer
 
-from hotswap_events.observation import Observation
+from hotswap_events.inference.observation import Observation
 from tests.support.checkout import ROOT
 from tests.support.samples.observations import ObservedTraffic
 from tests.support.samples.profiles import sketch_of

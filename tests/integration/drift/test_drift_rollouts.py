@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from benchmarks.serving_processes import process
-from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import CanaryStrategy, MetricName, MetricRule, RolloutPolicy, ShadowStrategy
+from hotswap_events.rollouts.commands import StartRollout
+from hotswap_events.rollouts.strategy import CanaryStrategy, MetricName, MetricRule, RolloutPolicy, ShadowStrategy
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.modules.architectures import manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module

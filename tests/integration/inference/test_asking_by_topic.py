@@ -10,7 +10,7 @@ import pytest_asyncio
 import torch
 from aiokafka.admin import AIOKafkaAdminClient
 
-from hotswap_events.inference import InferRequest, InferResponse, InferTensor
+from hotswap_events.inference.messages import InferRequest, InferResponse, InferTensor
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.inference.gateway import KafkaInferenceGateway
 from hotswap_stream.application.inference.tensor_values import flat_values

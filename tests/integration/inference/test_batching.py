@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hotswap_events.serving_commands import SetServingPolicy
-from hotswap_events.serving_control import ServingPolicy
+from hotswap_events.serving.commands import SetServingPolicy
+from hotswap_events.serving.control import ServingPolicy
 from hotswap_stream.settings import Settings
 from tests.support.stages.serving import Stage, body, open_stage, request_body, stage_settings
 from tests.support.stages.workers import running_worker

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events import headers as names
-from hotswap_events.answers import AnswerTags
+from hotswap_events.inference.answers import AnswerTags
 from hotswap_stream import bootstrap
 from hotswap_stream.application.inference.gateway import InferenceTimeoutError
 from hotswap_stream.client.topic_client import TopicClient

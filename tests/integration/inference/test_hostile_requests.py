@@ -12,7 +12,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from hotswap_events import headers as header_names
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import Arrays, LoadedModel, ModelLoader
 from hotswap_stream.application.topics.dead_letter import DEAD_LETTER_KEY_BYTES_MAX, DEAD_LETTER_VALUE_BYTES_MAX

@@ -8,9 +8,9 @@ import pytest
 
 from hotswap_events import headers as header_names
 from hotswap_events.commands import AnyCommand
-from hotswap_events.inference import AnswerFacts, InferResponse, InferTensor
-from hotswap_events.observation import Feedback
-from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
+from hotswap_events.inference.messages import AnswerFacts, InferResponse, InferTensor
+from hotswap_events.inference.observation import Feedback
+from hotswap_events.rollouts.strategy import MetricRule, RolloutPolicy
 from tests.support.kafka.raw_records import send_compressed, send_with_a_nameless_header
 from tests.support.samples.observations import ObservedTraffic
 from tests.support.samples.registry import MODEL, register, validate

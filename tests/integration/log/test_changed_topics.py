@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hotswap_events.fleet import FleetRecord
+from hotswap_events.inference.fleet import FleetRecord
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.fleet_follower import read_fleet
 from hotswap_stream.settings import Settings

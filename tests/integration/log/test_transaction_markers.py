@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from hotswap_events.commands import SwitchVersion
-from hotswap_events.observation import Feedback
+from hotswap_events.inference.observation import Feedback
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower, read_fleet
 from hotswap_stream.adapters.kafka.inference.recorded import read_exchange

@@ -12,7 +12,7 @@ import pytest
 import tritonclient.http as triton
 from msgspec.structs import replace
 
-from hotswap_events.observation import Comparison
+from hotswap_events.inference.observation import Comparison
 from hotswap_stream import bootstrap
 from hotswap_stream.cli.audit.reproduce import _reproduce
 from hotswap_stream.client import AsyncRegistryClient, Inference, TopicClient, publish_async

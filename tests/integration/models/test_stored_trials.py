@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hotswap_events.registry import ArtifactTrial
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.events import ArtifactTrial
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.onnx import stored_trials
 from hotswap_stream.adapters.onnx.names import GRAPH_FILE

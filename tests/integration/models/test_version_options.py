@@ -12,10 +12,10 @@ from onnx import helper
 
 from benchmarks.live_rollout import MODEL, LiveDigits, live_digits
 from hotswap_events.commands import RegisterVersion
-from hotswap_events.registry import ArtifactFacts, Provenance
-from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy, ShadowStrategy
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.events import ArtifactFacts, Provenance
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
+from hotswap_events.rollouts.commands import StartRollout
+from hotswap_events.rollouts.strategy import MetricRule, RolloutPolicy, ShadowStrategy
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.onnx.names import GRAPH_FILE
 from hotswap_stream.application.artifacts.bundle import pack_files

@@ -8,10 +8,10 @@ import httpx
 import msgspec
 import pytest
 
-from hotswap_events.alert_commands import RaiseAlert
-from hotswap_events.rollout import MetricEvidence
-from hotswap_events.rollout_commands import RecordAnalysis, StartRollout
-from hotswap_events.rollout_strategy import (
+from hotswap_events.alerts.commands import RaiseAlert
+from hotswap_events.rollouts.commands import RecordAnalysis, StartRollout
+from hotswap_events.rollouts.events import MetricEvidence
+from hotswap_events.rollouts.strategy import (
     AnalysisStep,
     MetricRule,
     PauseStep,

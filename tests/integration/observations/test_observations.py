@@ -14,9 +14,9 @@ import structlog
 from typer.testing import CliRunner
 
 from hotswap_events import headers as header_names
-from hotswap_events.observation import Comparison, Observation
-from hotswap_events.rollout_commands import AbortRollout, StartRollout
-from hotswap_events.rollout_strategy import CanaryStrategy, MetricRule, RolloutPolicy, ShadowStrategy
+from hotswap_events.inference.observation import Comparison, Observation
+from hotswap_events.rollouts.commands import AbortRollout, StartRollout
+from hotswap_events.rollouts.strategy import CanaryStrategy, MetricRule, RolloutPolicy, ShadowStrategy
 from hotswap_stream import bootstrap
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.settings import Settings

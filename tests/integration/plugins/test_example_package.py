@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from hotswap_events.fleet import FleetPlugin, FleetRecord
+from hotswap_events.inference.fleet import FleetPlugin, FleetRecord
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings
 from tests.support.checkout import ROOT

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events.commands import ValidateVersion
-from hotswap_events.fleet import FleetPlugin, FleetRecord
+from hotswap_events.inference.fleet import FleetPlugin, FleetRecord
 from hotswap_stream import bootstrap
 from hotswap_stream.application.audit.reproduce import reproduce
 from hotswap_stream.application.training.runs import TrainingSpec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hotswap_events.fleet import FleetPlugin
+from hotswap_events.inference.fleet import FleetPlugin
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.plugins.probe import probe, probe_plugins
 from hotswap_stream.application.plugins.names import PluginConflictError

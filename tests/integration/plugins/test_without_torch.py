@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from hotswap_events.fleet import FleetPlugin, FleetRecord
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.inference.fleet import FleetPlugin, FleetRecord
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.audit.reproduce import reproduce

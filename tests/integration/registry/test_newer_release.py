@@ -7,7 +7,7 @@ import pytest
 
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import RollBack
-from hotswap_events.serving_commands import DisableModel
+from hotswap_events.serving.commands import DisableModel
 from hotswap_stream import bootstrap
 from hotswap_stream.errors import UnreadableEventError
 from tests.support.samples.registry import in_envelope, staged

@@ -16,8 +16,8 @@ from aiokafka.structs import TopicPartition
 from typer.testing import CliRunner
 
 from hotswap_events import headers as header_names
-from hotswap_events.inference import AnswerFacts, InferError, InferResponse, InferTensor
-from hotswap_events.observation import Feedback
+from hotswap_events.inference.messages import AnswerFacts, InferError, InferResponse, InferTensor
+from hotswap_events.inference.observation import Feedback
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.observations.answer_lookup import CHUNK_RECORDS, KafkaAnswerLookup
 from hotswap_stream.application.observations.feedback import AnswerExpiredError, FeedbackJoiner, FeedbackRefusedError

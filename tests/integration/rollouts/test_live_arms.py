@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.live_rollout import live_digits
 from hotswap_events.commands import CommandResult, Refusal
-from hotswap_events.rollout_commands import AdvanceRollout, ResumeRollout, StartRollout
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.commands import AdvanceRollout, ResumeRollout, StartRollout
+from hotswap_events.rollouts.strategy import (
     AbStrategy,
     AnalysisStep,
     Arm,

@@ -10,12 +10,12 @@ import structlog
 from typer.testing import CliRunner
 
 from benchmarks.serving_processes import process
-from hotswap_events.alert_commands import SetAlertPolicy
-from hotswap_events.alerts import AlertPolicy, AlertRule
+from hotswap_events.alerts.commands import SetAlertPolicy
+from hotswap_events.alerts.events import AlertPolicy, AlertRule
 from hotswap_events.commands import Refusal
-from hotswap_events.observation import Feedback
-from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import CanaryStrategy, MetricRule, RolloutPolicy
+from hotswap_events.inference.observation import Feedback
+from hotswap_events.rollouts.commands import StartRollout
+from hotswap_events.rollouts.strategy import CanaryStrategy, MetricRule, RolloutPolicy
 from hotswap_stream import bootstrap
 from hotswap_stream.application.rollouts.report.history import experiment_report
 from hotswap_stream.cli.app import build_app

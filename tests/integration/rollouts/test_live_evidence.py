@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import msgspec
 
-from hotswap_events.evidence import RolloutEvidence
-from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
+from hotswap_events.rollouts.evidence import RolloutEvidence
+from hotswap_events.rollouts.strategy import MetricRule, RolloutPolicy
 from hotswap_stream.application.rollouts.shown import read_evidence
 from tests.support.samples.registry import MODEL
 from tests.support.samples.rollouts import CANARY, start_rollout

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.live_rollout import live_digits
-from hotswap_events.rollout_commands import PromoteRollout, StartRollout
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.commands import PromoteRollout, StartRollout
+from hotswap_events.rollouts.strategy import (
     AnalysisStep,
     CanaryStrategy,
     MetricRule,

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import CanaryStrategy
+from hotswap_events.rollouts.commands import StartRollout
+from hotswap_events.rollouts.strategy import CanaryStrategy
 from hotswap_stream import bootstrap
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings

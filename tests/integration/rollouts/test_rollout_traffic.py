@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hotswap_events import headers as names
-from hotswap_events.rollout_commands import ChangeStrategy, PromoteRollout, StartRollout
-from hotswap_events.rollout_strategy import CanaryStrategy, FleetStrategy, Strategy
+from hotswap_events.rollouts.commands import ChangeStrategy, PromoteRollout, StartRollout
+from hotswap_events.rollouts.strategy import CanaryStrategy, FleetStrategy, Strategy
 from hotswap_stream.domain.rollouts.routing import arm_of
 from hotswap_stream.domain.rollouts.traffic import traffic
 from hotswap_stream.settings import Settings

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hotswap_events.registry_state import CircuitPosition
-from hotswap_events.serving_commands import CloseCircuit, DisableModel, EnableModel, OpenCircuit, SetServingPolicy
-from hotswap_events.serving_control import CircuitClosed, CircuitOpened, ServingPolicy
+from hotswap_events.registry.state import CircuitPosition
+from hotswap_events.serving.commands import CloseCircuit, DisableModel, EnableModel, OpenCircuit, SetServingPolicy
+from hotswap_events.serving.control import CircuitClosed, CircuitOpened, ServingPolicy
 from hotswap_stream.adapters.torch.modules.architectures import manifest_of
 from hotswap_stream.application.artifacts.heuristic import constant_artifact
 from hotswap_stream.application.registry.fold import Applied

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import pytest
 
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import Arrays, LoadedModel, ModelLoader

@@ -11,10 +11,10 @@ import torch
 from msgspec.structs import replace
 from torch import nn
 
-from hotswap_events.observation import Observation
-from hotswap_events.registry_state import CircuitPosition
-from hotswap_events.serving_commands import OpenCircuit, SetServingPolicy
-from hotswap_events.serving_control import ServingPolicy
+from hotswap_events.inference.observation import Observation
+from hotswap_events.registry.state import CircuitPosition
+from hotswap_events.serving.commands import OpenCircuit, SetServingPolicy
+from hotswap_events.serving.control import ServingPolicy
 from hotswap_stream.adapters.torch.modules.architectures import Signature, architecture, build_module, manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module
 from hotswap_stream.application.alerts.window import totals_of

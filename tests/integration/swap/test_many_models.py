@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hotswap_events.commands import RegisterVersion, SwitchVersion
-from hotswap_events.registry import ArtifactFacts, Provenance
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.events import ArtifactFacts, Provenance
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.application.artifacts.file import digest_hex
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest

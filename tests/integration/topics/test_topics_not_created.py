@@ -14,9 +14,9 @@ from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaError as LibrdkafkaError
 from confluent_kafka import TopicPartition
 
-from hotswap_events.answers import AnswerTags
-from hotswap_events.fleet import FleetRecord
-from hotswap_events.observation import Feedback
+from hotswap_events.inference.answers import AnswerTags
+from hotswap_events.inference.fleet import FleetRecord
+from hotswap_events.inference.observation import Feedback
 from hotswap_events.topics import Topics
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.fleet_follower import FleetFollower

@@ -11,7 +11,7 @@ import torch
 from msgspec.structs import replace
 
 from hotswap_events.commands import Refusal
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.models.by_kind import ContentLoader, LoaderByKind
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError

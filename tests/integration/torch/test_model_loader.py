@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
 from hotswap_stream.adapters.torch.executors import graph_files

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hotswap_events.validation_set import ValidationSet
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.version_options import VersionOptions
+from hotswap_events.validation.sets import ValidationSet
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.evaluation.labelled_set import Array, labelled_set
 from hotswap_stream.adapters.evaluation.process import set_evaluator_command

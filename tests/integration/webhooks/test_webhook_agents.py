@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from hotswap_events.alert_commands import ClearAlert, RaiseAlert, SetAlertPolicy
-from hotswap_events.alerts import AlertPolicy, AlertRule
+from hotswap_events.alerts.commands import ClearAlert, RaiseAlert, SetAlertPolicy
+from hotswap_events.alerts.events import AlertPolicy, AlertRule
 from hotswap_events.commands import RegisterVersion
 from hotswap_stream import bootstrap
 from hotswap_stream.application.registry.registry import Registry

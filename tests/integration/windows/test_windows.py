@@ -13,7 +13,7 @@ from confluent_kafka import Producer
 from msgspec.structs import replace
 
 from hotswap_events import headers as header_names
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.kafka.inference.records import partition_of
 from hotswap_stream.application.swap.loader import LoadedModel, ModelLoader

@@ -2,10 +2,10 @@
 
 from hypothesis import given
 
-from hotswap_events.alerts import AlertCleared, AlertPolicySet, AlertRaised
+from hotswap_events.alerts.events import AlertCleared, AlertPolicySet, AlertRaised
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.envelope import Envelope
-from hotswap_events.registry import RegistryEvent
+from hotswap_events.registry.events import RegistryEvent
 from hotswap_stream.domain.alerts.limits import wrong_alert_policy
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.evolve import IllegalEventError, evolve

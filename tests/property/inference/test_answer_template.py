@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hotswap_events.inference import AnswerFacts, InferResponse, InferTensor
+from hotswap_events.inference.messages import AnswerFacts, InferResponse, InferTensor
 from hotswap_stream.workers.inference.answers.json_template import JsonAnswerTemplate
 from hotswap_stream.workers.inference.answers.template import AnswerTemplate
 from hotswap_stream.workers.inference.requests.tensors import Array

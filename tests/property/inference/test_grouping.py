@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_events.inference import InferRequest, InferTensor
+from hotswap_events.inference.messages import InferRequest, InferTensor
 from hotswap_stream.adapters.onnx.loading import OnnxLoadedModel
 from hotswap_stream.adapters.onnx.session import OnnxGraphExecutor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec

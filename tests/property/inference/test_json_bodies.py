@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hotswap_events.inference import InferRequest
+from hotswap_events.inference.messages import InferRequest
 from hotswap_stream.workers.inference.requests import json_bodies, number_lists
 from hotswap_stream.workers.inference.requests.json_bodies import decode_json
 from hotswap_stream.workers.inference.requests.number_lists import packed_at_once

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hotswap_events.inference import Datatype, InferRequest, InferTensor
+from hotswap_events.inference.messages import Datatype, InferRequest, InferTensor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.batches.batches import RefusedRequest

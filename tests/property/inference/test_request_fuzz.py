@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hotswap_events import headers as names
-from hotswap_events.answers import AnswerTags
+from hotswap_events.inference.answers import AnswerTags
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_events.training_progress import TrainingProgressed
+from hotswap_events.training.progress import TrainingProgressed
 from hotswap_stream.application.trainers.progress import RUNS_KEPT_MAX, ProgressFold
 
 GOOD = TrainingProgressed(

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hotswap_events.inference import InferTensor
-from hotswap_events.observation import VALUES_MAX, Feedback, Item
-from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
+from hotswap_events.inference.messages import InferTensor
+from hotswap_events.inference.observation import VALUES_MAX, Feedback, Item
+from hotswap_events.rollouts.strategy import MetricRule, RolloutPolicy
 from hotswap_stream.adapters.kafka.observations.first_output import first_values, label_in, numbers_in, ranking_in
 from hotswap_stream.application.observations.turned_out import (
     RANKED_MAX,

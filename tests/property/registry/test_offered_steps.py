@@ -8,10 +8,10 @@ from hypothesis import given
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand, Refusal
-from hotswap_events.rollout_commands import ChangeStrategy, StartRollout
-from hotswap_events.rollout_strategy import CanaryStrategy
-from hotswap_events.serving_commands import SetServingPolicy
-from hotswap_events.training_triggers import FireTrigger, SuppressTrigger
+from hotswap_events.rollouts.commands import ChangeStrategy, StartRollout
+from hotswap_events.rollouts.strategy import CanaryStrategy
+from hotswap_events.serving.commands import SetServingPolicy
+from hotswap_events.training.triggers import FireTrigger, SuppressTrigger
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.state.model import ModelState
 from tests.support.examples import enough, fixed, try_until_enough

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.rollout_strategy import WEIGHT_TOTAL, CanaryStrategy
+from hotswap_events.rollouts.strategy import WEIGHT_TOTAL, CanaryStrategy
 from hotswap_stream.application.swap.plan import HoldLimits, versions_to_hold
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.evolve import evolve

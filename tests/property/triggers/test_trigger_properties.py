@@ -6,8 +6,8 @@ from hypothesis import given
 
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.envelope import Envelope
-from hotswap_events.training import TrainingRequested
-from hotswap_events.training_triggers import TrainingPolicySet, TrainingSuppressed, TrainingTriggered
+from hotswap_events.training.events import TrainingRequested
+from hotswap_events.training.triggers import TrainingPolicySet, TrainingSuppressed, TrainingTriggered
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.state.triggers import HISTORY_KEPT_MAX
 from hotswap_stream.domain.triggers.on_way import VERDICT_SECONDS_MAX, on_way

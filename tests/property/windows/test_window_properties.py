@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hotswap_events.inference import InferRequest, InferTensor
-from hotswap_events.windows import WindowRecord, WindowRule, WindowsMarker
+from hotswap_events.inference.messages import InferRequest, InferTensor
+from hotswap_events.inference.windows import WindowRecord, WindowRule, WindowsMarker
 from hotswap_stream.application.windows.fold import WindowFold
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.requests.requests import Request

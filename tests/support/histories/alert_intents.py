@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hotswap_events.alerts import AlertPolicy, AlertRule
+from hotswap_events.alerts.events import AlertPolicy, AlertRule
 from hotswap_events.commands import AnyCommand
 from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY
 from hotswap_stream.domain.state.model import ModelState

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_events.commands import AnyCommand
 from hotswap_events.envelope import GENESIS, Envelope
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.domain.decide import Accepted, Decision, decide

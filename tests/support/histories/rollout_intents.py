@@ -4,8 +4,8 @@ from random import Random
 from typing import Any
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.rollout_strategy import CanaryStrategy, RolloutPolicy, Strategy
-from hotswap_events.validation_policy import ValidationPolicy
+from hotswap_events.rollouts.strategy import CanaryStrategy, RolloutPolicy, Strategy
+from hotswap_events.validation.policy import ValidationPolicy
 from hotswap_stream.domain.state.model import ModelState
 from tests.support.samples.rollouts import (
     EVIDENCE,

@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.serving_control import ServingPolicy
+from hotswap_events.serving.control import ServingPolicy
 from hotswap_stream.domain.serving.route import circuit_of
 from hotswap_stream.domain.state.model import ModelState
 from tests.support.samples.serving import (

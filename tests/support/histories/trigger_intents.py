@@ -7,8 +7,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.training_policy import RUNS_PER_DAY_MAX
-from hotswap_events.training_triggers import TriggerName
+from hotswap_events.training.policy import RUNS_PER_DAY_MAX
+from hotswap_events.training.triggers import TriggerName
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.triggers.calendar import slot_of
 from hotswap_stream.domain.triggers.rules import COUNTED, next_slot

@@ -11,7 +11,7 @@ import signal
 import sys
 from typing import Any
 
-from hotswap_events.observation import Observation
+from hotswap_events.inference.observation import Observation
 from hotswap_stream.agents import analysis_agent, command_agent
 from hotswap_stream.application.topics.records import InboundRecord
 from tests.support.processes.agents import main

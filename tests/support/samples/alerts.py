@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from hotswap_events.alert_care import AlertAcknowledged, AlertSnoozed, AlertSnoozeEnded
-from hotswap_events.alert_commands import (
+from hotswap_events.alerts.care import AlertAcknowledged, AlertSnoozed, AlertSnoozeEnded
+from hotswap_events.alerts.commands import (
     AcknowledgeAlert,
     ClearAlert,
     EndAlertSnooze,
@@ -11,7 +11,7 @@ from hotswap_events.alert_commands import (
     SetAlertPolicy,
     SnoozeAlert,
 )
-from hotswap_events.alerts import (
+from hotswap_events.alerts.events import (
     AlertCleared,
     AlertClearedCause,
     AlertPolicy,

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from hotswap_events.dataset import DatasetQuery, OffsetRange
-from hotswap_events.observation import Feedback
-from hotswap_events.signature import TensorSignature
+from hotswap_events.inference.observation import Feedback
+from hotswap_events.inference.signature import TensorSignature
 from hotswap_stream.adapters.evaluation.labelled_set import LabelledSet
 from hotswap_stream.adapters.evaluation.set_artifacts import unpack_set
 from hotswap_stream.workers.datasets.building import BuildLimits, Built, DatasetBuilder

@@ -13,8 +13,8 @@ from hotswap_events.dataset import (
     RequestRetention,
     RequestRetentionSet,
 )
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.signature import TensorSignature
+from hotswap_events.inference.signature import TensorSignature
+from hotswap_events.registry.events import RegistryEvent
 from tests.support.samples.registry import MODEL, CountingIds, artifact_of
 
 _command_ids = CountingIds("dataset-command")

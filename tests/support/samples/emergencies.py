@@ -1,8 +1,8 @@
 """Sample events of those that contradict no state, and of the log's own stream, with what is said of them."""
 
-from hotswap_events.emergency import ModelSetBack, ModelShutOff, SetBackCause
 from hotswap_events.log_stream import FindingAcknowledged, LogBegun, LogEvent
-from hotswap_events.registry import RegistryEvent
+from hotswap_events.registry.emergency import ModelSetBack, ModelShutOff, SetBackCause
+from hotswap_events.registry.events import RegistryEvent
 from hotswap_events.webhooks import WebhookRemoved, WebhookSet
 from tests.support.samples.registry import artifact_of
 

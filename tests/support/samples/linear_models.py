@@ -1,6 +1,6 @@
 """A loader for tests of what stands before and after a model: every artifact is the same small model, without torch."""
 
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.loader import Arrays
 from tests.support.samples.artifacts import linear_manifest

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from hotswap_events.observation import LatencyCounts, Observation
+from hotswap_events.inference.observation import LatencyCounts, Observation
 from hotswap_stream.domain.statistics.latency_histogram import bucket_of
 from tests.support.samples.registry import EPOCH, MODEL
 

@@ -8,8 +8,8 @@ from typing import Any
 import datasketches
 import numpy as np
 
-from hotswap_events.observation import SKETCH_K
-from hotswap_events.profile import ModelProfiled, ProfileVersion
+from hotswap_events.inference.observation import SKETCH_K
+from hotswap_events.registry.profile import ModelProfiled, ProfileVersion
 from hotswap_stream.domain.versions.sketch_bytes import _capacity
 from tests.support.samples.registry import MODEL
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
-from hotswap_events.observation import Feedback
+from hotswap_events.inference.observation import Feedback
 from hotswap_stream.application.observations.feedback import FoundAnswer
 from hotswap_stream.application.observations.history import Recorded
 from hotswap_stream.errors import HotswapError

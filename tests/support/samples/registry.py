@@ -16,8 +16,9 @@ from hotswap_events.commands import (
     ValidateVersion,
 )
 from hotswap_events.envelope import GENESIS, Envelope
+from hotswap_events.inference.signature import ModelSignature, TensorSignature
 from hotswap_events.log_stream import LogEvent
-from hotswap_events.registry import (
+from hotswap_events.registry.events import (
     ArtifactFacts,
     ModelArchived,
     ModelPromoted,
@@ -29,11 +30,10 @@ from hotswap_events.registry import (
     RegistryEvent,
     RollBackCause,
     TrainingFailed,
-    TrainingFailureCause,
     TrainingStarted,
     Verdict,
 )
-from hotswap_events.signature import ModelSignature, TensorSignature
+from hotswap_events.training.events import TrainingFailureCause
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY
 

@@ -4,8 +4,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hotswap_events.registry import ArtifactDeleted
-from hotswap_events.rollout import (
+from hotswap_events.commands import DeleteArtifact
+from hotswap_events.registry.events import ArtifactDeleted
+from hotswap_events.rollouts.commands import (
+    AbortRollout,
+    AdvanceRollout,
+    ChangeStrategy,
+    PauseRollout,
+    PromoteRollout,
+    RecordAnalysis,
+    ResumeRollout,
+    StartRollout,
+)
+from hotswap_events.rollouts.events import (
     MetricEvidence,
     RolloutAnalysisRecorded,
     RolloutBakeEnded,
@@ -17,19 +28,7 @@ from hotswap_events.rollout import (
     RolloutStrategyChanged,
     RolloutWeightsSet,
 )
-from hotswap_events.rollout_commands import (
-    AbortRollout,
-    AdvanceRollout,
-    ChangeStrategy,
-    DeleteArtifact,
-    PauseRollout,
-    PromoteRollout,
-    RecordAnalysis,
-    ResumeRollout,
-    SetValidationPolicy,
-    StartRollout,
-)
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.strategy import (
     AbStrategy,
     AnalysisStep,
     Arm,
@@ -45,7 +44,8 @@ from hotswap_events.rollout_strategy import (
     ShadowStrategy,
     Strategy,
 )
-from hotswap_events.validation_policy import FigureGate, ValidationPolicy, ValidationPolicySet
+from hotswap_events.validation.commands import SetValidationPolicy
+from hotswap_events.validation.policy import FigureGate, ValidationPolicy, ValidationPolicySet
 from tests.support.samples.registry import MODEL, CountingIds, artifact_of
 
 _command_ids = CountingIds("rollout-command")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hotswap_events.serving_commands import (
+from hotswap_events.serving.commands import (
     CloseCircuit,
     DisableModel,
     EnableModel,
@@ -10,7 +10,7 @@ from hotswap_events.serving_commands import (
     OpenCircuit,
     SetServingPolicy,
 )
-from hotswap_events.serving_control import (
+from hotswap_events.serving.control import (
     CircuitClosed,
     CircuitClosedCause,
     CircuitHalfOpened,

@@ -3,8 +3,8 @@
 from typing import Any
 
 from hotswap_events.commands import SetAlias, TagModel
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.tags import DESCRIPTION_TAG, AliasSet, ModelTagged
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.registry.tags import DESCRIPTION_TAG, AliasSet, ModelTagged
 from tests.support.samples.registry import MODEL, CountingIds
 
 _command_ids = CountingIds("tag-command")

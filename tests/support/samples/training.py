@@ -3,9 +3,9 @@
 from typing import Any
 
 from hotswap_events.commands import CancelTraining, ClaimTraining, RequestTraining
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.rollout_strategy import CanaryStrategy
-from hotswap_events.training import (
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.rollouts.strategy import CanaryStrategy
+from hotswap_events.training.events import (
     AfterRollout,
     AskedAgain,
     AskedAsRepeat,

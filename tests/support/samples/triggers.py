@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.training_policy import (
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.training.policy import (
     DataTrigger,
     DriftTrigger,
     FreezeWindow,
@@ -12,7 +12,7 @@ from hotswap_events.training_policy import (
     ScheduleTrigger,
     TrainingPolicy,
 )
-from hotswap_events.training_triggers import (
+from hotswap_events.training.triggers import (
     FireTrigger,
     QualityPeaked,
     RecordQualityPeak,

@@ -3,9 +3,9 @@
 from typing import Any
 
 from hotswap_events.commands import ChooseValidationSet
-from hotswap_events.registry import ArtifactFacts, ModelValidated, RegistryEvent
-from hotswap_events.validation_policy import FigureGate, ValidationPolicy
-from hotswap_events.validation_set import ValidationSet, ValidationSetChosen
+from hotswap_events.registry.events import ArtifactFacts, ModelValidated, RegistryEvent
+from hotswap_events.validation.policy import FigureGate, ValidationPolicy
+from hotswap_events.validation.sets import ValidationSet, ValidationSetChosen
 from tests.support.samples.registry import MODEL, CountingIds, artifact_of
 
 _command_ids = CountingIds("validation-command")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from hotswap_events.commands import AnyCommand, CommandResult
-from hotswap_events.registry_state import RegistryState
+from hotswap_events.registry.state import RegistryState
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog

@@ -14,7 +14,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from hotswap_events.commands import AnyCommand, CommandResult
-from hotswap_events.registry_state import RegistryState
+from hotswap_events.registry.state import RegistryState
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.topic_admin import topic_partitions
 from hotswap_stream.application.log.port import LogRecord

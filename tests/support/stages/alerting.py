@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.alert_commands import SetAlertPolicy
-from hotswap_events.alerts import AlertPolicy, AlertRule
-from hotswap_events.fleet import FleetRecord
-from hotswap_events.observation import Observation
+from hotswap_events.alerts.commands import SetAlertPolicy
+from hotswap_events.alerts.events import AlertPolicy, AlertRule
+from hotswap_events.inference.fleet import FleetRecord
+from hotswap_events.inference.observation import Observation
 from hotswap_stream.agents.alert_agent import BEHIND, AlertAgent
 from hotswap_stream.application.inference.fleet import FleetFold, FleetWorker
 from hotswap_stream.application.inference.lag import WaitingRequests

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.observation import Feedback, Observation
-from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
+from hotswap_events.inference.observation import Feedback, Observation
+from hotswap_events.rollouts.strategy import MetricRule, RolloutPolicy
 from hotswap_stream.agents.analysis_agent import AnalysisAgent
 from hotswap_stream.agents.observation_reader import ObservationReader, ObservationSubscriber
 from hotswap_stream.agents.record_care import RecordCare

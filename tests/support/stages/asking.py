@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from hotswap_events.commands import RegisterVersion
-from hotswap_events.registry import Provenance
+from hotswap_events.registry.events import Provenance
 from hotswap_stream import bootstrap
 from hotswap_stream.client import (
     TopicClient,

@@ -12,8 +12,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from hotswap_events import headers as header_names
-from hotswap_events.fleet import FleetRecord, FleetVersion
-from hotswap_events.inference import AnswerFacts, ErrorCode, InferError, InferResponse, InferTensor
+from hotswap_events.inference.fleet import FleetRecord, FleetVersion
+from hotswap_events.inference.messages import AnswerFacts, ErrorCode, InferError, InferResponse, InferTensor
 from hotswap_stream import bootstrap
 from tests.support.stages.serving import MODEL, PARTITIONS, Stage
 

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from hotswap_events.answers import AnswerTags
-from hotswap_events.inference import InferResponse
+from hotswap_events.inference.answers import AnswerTags
+from hotswap_events.inference.messages import InferResponse
 from hotswap_events.topics import Topics
 from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.application.serving.guard import CircuitGuard

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from hotswap_events.observation import Observation
+from hotswap_events.inference.observation import Observation
 from hotswap_stream.settings import Settings
 from tests.support.stages.serving import PARTITIONS, Stage, request_body
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from hotswap_events.observation import Observation
-from hotswap_events.rollout_commands import StartRollout
+from hotswap_events.inference.observation import Observation
+from hotswap_events.rollouts.commands import StartRollout
 from hotswap_stream.application.rollouts.backtest.trial import RolloutTrial
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.domain.state.rollout import AnalysisState, RolloutState

@@ -16,9 +16,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from torch import nn
 
 from hotswap_events.commands import AnyCommand, CommandResult, RegisterVersion, RollBack, SwitchVersion
-from hotswap_events.registry import ArtifactFacts, Provenance
-from hotswap_events.registry_state import CircuitPosition
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.events import ArtifactFacts, Provenance
+from hotswap_events.registry.state import CircuitPosition
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream import bootstrap
 from hotswap_stream.adapters.torch.modules.architectures import manifest_of
 from hotswap_stream.adapters.torch.modules.saving import save_module

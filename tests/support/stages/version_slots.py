@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.serving_control import (
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
+from hotswap_events.serving.control import (
     CircuitHalfOpened,
     CircuitOpened,
 )
-from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.registry.fold import RegistryFold, Stream
 from hotswap_stream.application.swap.slot import LoadFailure

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import structlog
 
-from hotswap_events.alert_commands import ClearAlert, RaiseAlert
-from hotswap_events.alerts import AlertRule
-from hotswap_events.observation import LatencyCounts
-from hotswap_events.serving_commands import DisableModel, EnableModel
+from hotswap_events.alerts.commands import ClearAlert, RaiseAlert
+from hotswap_events.alerts.events import AlertRule
+from hotswap_events.inference.observation import LatencyCounts
+from hotswap_events.serving.commands import DisableModel, EnableModel
 from hotswap_stream import bootstrap
 from hotswap_stream.application.descriptions.alert import describe_crossing
 from hotswap_stream.application.inference.fleet import FORGET_SECONDS

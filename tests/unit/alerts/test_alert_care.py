@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from hotswap_events.alert_care import AlertAcknowledged, AlertSnoozed, AlertSnoozeEnded
+from hotswap_events.alerts.care import AlertAcknowledged, AlertSnoozed, AlertSnoozeEnded
 from hotswap_events.codec import REGISTRY_CODEC
-from hotswap_events.registry import RegistryEvent
+from hotswap_events.registry.events import RegistryEvent
 from hotswap_stream.application.alerts.view import ModelAlerts, find_alerts
 from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.application.webhooks.message import event_type, is_snoozed

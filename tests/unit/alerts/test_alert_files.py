@@ -7,7 +7,7 @@ import pytest
 import typer
 from msgspec.structs import replace
 
-from hotswap_events.alerts import AlertPolicy, AlertRule
+from hotswap_events.alerts.events import AlertPolicy, AlertRule
 from hotswap_stream.cli.alerts.files import alert_policy_of, changed_policy, parse_rule
 from hotswap_stream.domain.alerts.limits import wrong_alert_policy
 from hotswap_stream.domain.state.alerts import DEFAULT_ALERT_POLICY

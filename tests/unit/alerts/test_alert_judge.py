@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from hotswap_events.alert_commands import AlertCommand, ClearAlert, RaiseAlert, SetAlertPolicy
-from hotswap_events.alerts import KEEP_AWAY_SECONDS, AlertPolicy, AlertRule
+from hotswap_events.alerts.commands import AlertCommand, ClearAlert, RaiseAlert, SetAlertPolicy
+from hotswap_events.alerts.events import KEEP_AWAY_SECONDS, AlertPolicy, AlertRule
 from hotswap_events.commands import Refusal
 from hotswap_stream.application.alerts.figures import Figure, Measured
 from hotswap_stream.application.alerts.judge import SILENCE_SECONDS_MIN, RuleWatch, judge, kept_away, watched

@@ -8,8 +8,8 @@ import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from hotswap_events.alerts import AlertPolicy, AlertRule
-from hotswap_events.registry import RegistryEvent
+from hotswap_events.alerts.events import AlertPolicy, AlertRule
+from hotswap_events.registry.events import RegistryEvent
 from hotswap_stream.application.descriptions.alert import describe_rule
 from hotswap_stream.domain.alerts.limits import wrong_alert_policy
 from hotswap_stream.domain.evolve import IllegalEventError

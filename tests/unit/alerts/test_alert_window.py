@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hotswap_events.alerts import AlertMetric, AlertRule
-from hotswap_events.observation import LatencyCounts, Observation
+from hotswap_events.alerts.events import AlertMetric, AlertRule
+from hotswap_events.inference.observation import LatencyCounts, Observation
 from hotswap_stream.application.alerts.figures import Figure, Measured, Reference, window_figure
 from hotswap_stream.application.alerts.window import BUCKETS, AlertWindow, AlertWindows
 from hotswap_stream.application.observations.error_codes import ERRORS_OF_THE_SERVER

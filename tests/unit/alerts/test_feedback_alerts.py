@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from hotswap_events.alert_commands import SetAlertPolicy
-from hotswap_events.alerts import AlertMetric, AlertPolicy, AlertRule
-from hotswap_events.observation import Feedback
-from hotswap_events.signature import ModelSignature, TensorSignature
+from hotswap_events.alerts.commands import SetAlertPolicy
+from hotswap_events.alerts.events import AlertMetric, AlertPolicy, AlertRule
+from hotswap_events.inference.observation import Feedback
+from hotswap_events.inference.signature import ModelSignature, TensorSignature
 from hotswap_stream.agents.alert_agent import BEHIND, AlertAgent
 from hotswap_stream.agents.analysis_agent import AnalysisAgent
 from hotswap_stream.application.alerts.figures import Measured, window_figure

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from hotswap_events.commands import Refusal
-from hotswap_events.registry import ArtifactFacts, ArtifactTrial
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.registry.events import ArtifactFacts, ArtifactTrial
+from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.artifacts.store import path_of
 from hotswap_stream.application.artifacts.facts import Registrable, registrable_artifact

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from hotswap_events.alert_commands import RaiseAlert
+from hotswap_events.alerts.commands import RaiseAlert
 from hotswap_events.commands import RegisterVersion, SwitchVersion
-from hotswap_events.inference import WindowFacts
-from hotswap_events.registry import ArtifactFacts, Provenance
-from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import CanaryStrategy
+from hotswap_events.inference.messages import WindowFacts
+from hotswap_events.registry.events import ArtifactFacts, Provenance
+from hotswap_events.rollouts.commands import StartRollout
+from hotswap_events.rollouts.strategy import CanaryStrategy
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.audit.explanation import ExplainedAnswer, explain_answer

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from hotswap_events.answers import AnswerTags
-from hotswap_events.observation import Feedback
+from hotswap_events.inference.answers import AnswerTags
+from hotswap_events.inference.observation import Feedback
 from hotswap_events.topics import Topics
 from hotswap_stream.cli.demo.labels import LABELLED, telling_labels
 from hotswap_stream.cli.demo.traffic import Seen, Traffic

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.envelope import GENESIS, Envelope
-from hotswap_events.registry import ModelPromoted, RegistryEvent
-from hotswap_events.rollout import (
+from hotswap_events.registry.events import ModelPromoted, RegistryEvent
+from hotswap_events.rollouts.events import (
     MetricEvidence,
     RolloutAnalysisRecorded,
     RolloutCompleted,
@@ -13,7 +13,7 @@ from hotswap_events.rollout import (
     RolloutStepEntered,
     RolloutWeightsSet,
 )
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.strategy import (
     AnalysisStep,
     Arm,
     PauseStep,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from hotswap_events.fleet import LoadState
+from hotswap_events.inference.fleet import LoadState
 from hotswap_stream.application.swap.load_failures import (
     FLEET_LOAD_SECONDS_MAX,
     FLEET_SETTLED_SECONDS,

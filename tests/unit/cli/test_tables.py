@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hotswap_stream.cli
-from hotswap_events.fleet import ObservationsLost
+from hotswap_events.inference.fleet import ObservationsLost
 from hotswap_stream.application.inference.fleet import FleetWorker, ModelFleet
 from hotswap_stream.application.registry.queries import ModelSummary
 from hotswap_stream.cli.fleet import print_fleet

@@ -6,7 +6,7 @@ import pytest
 import typer
 from msgspec import structs
 
-from hotswap_events.training_progress import EpochFigures, TrainingProgressed
+from hotswap_events.training.progress import EpochFigures, TrainingProgressed
 from hotswap_stream.cli.training.curves import BARS, curve, print_curves
 from hotswap_stream.cli.training.runs import parse_parameters
 

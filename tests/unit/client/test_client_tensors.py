@@ -6,7 +6,7 @@ import httpx
 import numpy as np
 import pytest
 
-from hotswap_events.inference import InferTensor
+from hotswap_events.inference.messages import InferTensor
 from hotswap_stream.client import RefusedError, http_calls, tensors
 from hotswap_stream.client.tensors import infer_tensors, output_value
 

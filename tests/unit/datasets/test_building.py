@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hotswap_events.dataset import DatasetFilter, DatasetSplit
-from hotswap_events.signature import TensorSignature
+from hotswap_events.inference.signature import TensorSignature
 from hotswap_stream.adapters.evaluation.set_artifacts import pack_set
 from hotswap_stream.application.artifacts.file import digest_of_artifact
 from hotswap_stream.application.datasets.errors import DatasetError

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events.dataset import RECORDS_MAX, OffsetRange, RequestRetention, RequestRetentionSet
-from hotswap_events.registry import ModelTrained
+from hotswap_events.registry.events import ModelTrained
 from hotswap_stream.application.datasets.errors import DatasetError
 from hotswap_stream.application.datasets.order import DatasetOrder, Held, Places, query_of
 from tests.support.decider_specification import state_after

@@ -15,7 +15,7 @@ from hotswap_events.dataset import (
     RequestRetention,
     RequestRetentionSet,
 )
-from hotswap_events.signature import TensorSignature
+from hotswap_events.inference.signature import TensorSignature
 from hotswap_stream.domain.dataset_rules import DATASETS_MAX, resolve_dataset
 from tests.support.decider_specification import given, state_after
 from tests.support.samples.datasets import EVERYTHING, dataset_built, query_of, record_dataset, set_retention

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.registry import ArtifactFacts, ModelTrained, Provenance, TrainingFailed, TrainingStarted
+from hotswap_events.registry.events import ArtifactFacts, ModelTrained, Provenance, TrainingFailed, TrainingStarted
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.evolve import evolve_unknown_in_place
 from hotswap_stream.domain.state.model import ModelState

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from hotswap_events.codec import REGISTRY_CODEC, digest_of
 from hotswap_events.commands import AnyCommand
-from hotswap_events.emergency import ModelSetBack, ModelShutOff
 from hotswap_events.envelope import GENESIS
 from hotswap_events.log_stream import LOG_STREAM, LogBegun
-from hotswap_events.registry import RegistryEvent
+from hotswap_events.registry.emergency import ModelSetBack, ModelShutOff
+from hotswap_events.registry.events import RegistryEvent
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.fold import Applied, AppliedToLog, AppliedUnknown, RegistryFold, Void
 from hotswap_stream.domain.decide import Accepted, decide

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hotswap_events.registry import ModelPromoted, ModelRolledBack, RegistryEvent
+from hotswap_events.registry.events import ModelPromoted, ModelRolledBack, RegistryEvent
 from hotswap_stream.domain.evolve import IllegalEventError, evolve, evolve_in_place, evolve_unknown_in_place
 from hotswap_stream.domain.state.model import ModelState
 from tests.support.decider_specification import state_after

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from hotswap_events.rollout_strategy import CanaryStrategy, MetricName, MetricRule, RolloutPolicy
-from hotswap_events.signature import ModelSignature, TensorSignature
-from hotswap_events.validation_set import ValidationSet, ValidationSetChosen
+from hotswap_events.inference.signature import ModelSignature, TensorSignature
+from hotswap_events.rollouts.strategy import CanaryStrategy, MetricName, MetricRule, RolloutPolicy
+from hotswap_events.validation.sets import ValidationSet, ValidationSetChosen
 from hotswap_stream.domain.decide import Accepted
 from hotswap_stream.domain.rollouts.limits import wrong_rollout_policy
 from tests.support.decider_specification import given

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_events.registry.events import ArtifactFacts, Provenance
 from hotswap_stream.domain.deciding import limits
 
 

@@ -5,10 +5,10 @@ import math
 import pytest
 from msgspec.structs import replace
 
-from hotswap_events.registry import ArtifactDeleted
-from hotswap_events.rollout import EVIDENCE_FIGURES_MAX, EVIDENCE_MAX
-from hotswap_events.rollout_strategy import AbStrategy, Arm
-from hotswap_events.serving_control import ServingPolicy
+from hotswap_events.registry.events import ArtifactDeleted
+from hotswap_events.rollouts.events import EVIDENCE_FIGURES_MAX, EVIDENCE_MAX
+from hotswap_events.rollouts.strategy import AbStrategy, Arm
+from hotswap_events.serving.control import ServingPolicy
 from hotswap_stream.domain.deciding.contradiction import IllegalEventError
 from hotswap_stream.domain.rollouts.limits import wrong_evidence, wrong_strategy
 from hotswap_stream.domain.rollouts.refusals import legal_rollout_steps

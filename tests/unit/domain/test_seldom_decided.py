@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.rollout_strategy import RolloutPolicy
-from hotswap_events.training_policy import FreezeWindow, ScheduleTrigger
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.rollouts.strategy import RolloutPolicy
+from hotswap_events.training.policy import FreezeWindow, ScheduleTrigger
 from hotswap_stream.domain.dataset_rules import NAMES_MAX
 from hotswap_stream.domain.deciding.legal_steps import accepted_steps
 from hotswap_stream.domain.evolve import evolve, evolve_unknown_in_place

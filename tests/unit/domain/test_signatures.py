@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.registry import ArtifactFacts, RegistryEvent
-from hotswap_events.rollout_strategy import CanaryStrategy
-from hotswap_events.signature import ModelSignature, TensorSignature
+from hotswap_events.inference.signature import ModelSignature, TensorSignature
+from hotswap_events.registry.events import ArtifactFacts, RegistryEvent
+from hotswap_events.rollouts.strategy import CanaryStrategy
 from hotswap_stream.domain.deciding.decision import Accepted
 from hotswap_stream.domain.deciding.signatures import breaking_differences
 from tests.support.decider_specification import given

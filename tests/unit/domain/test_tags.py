@@ -4,8 +4,8 @@ import pytest
 
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import AnyCommand, Refusal
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.tags import ALIASES_MAX, TAGS_MAX, AliasSet, ModelTagged
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.registry.tags import ALIASES_MAX, TAGS_MAX, AliasSet, ModelTagged
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.evolve import evolve
 from hotswap_stream.domain.state.model import ModelState

@@ -6,9 +6,9 @@ import pytest
 
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import AnyCommand, Refusal
-from hotswap_events.registry import RegistryEvent, TrainingFailed
-from hotswap_events.rollout_strategy import AbStrategy
-from hotswap_events.training import (
+from hotswap_events.registry.events import RegistryEvent, TrainingFailed
+from hotswap_events.rollouts.strategy import AbStrategy
+from hotswap_events.training.events import (
     PARAMETERS_MAX,
     AfterRollout,
     AskedAgain,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hotswap_events.registry import ModelValidated
-from hotswap_events.validation_policy import FigureGate, ValidationPolicy
+from hotswap_events.registry.events import ModelValidated
+from hotswap_events.validation.policy import FigureGate, ValidationPolicy
 from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY, judge
 from tests.support.decider_specification import given
 from tests.support.samples.registry import VALIDATION_SET, archived, promoted, trained, validate, validated

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hotswap_events.registry import Verdict
+from hotswap_events.registry.events import Verdict
 from hotswap_stream.domain.versions.validation import DEFAULT_VALIDATION_POLICY, ValidationPolicy, judge
 
 

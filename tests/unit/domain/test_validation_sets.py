@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events.commands import ChooseValidationSet
-from hotswap_events.registry import ModelValidated
-from hotswap_events.validation_policy import FigureGate, ValidationPolicy
+from hotswap_events.registry.events import ModelValidated
+from hotswap_events.validation.policy import FigureGate, ValidationPolicy
 from hotswap_stream.domain.versions.validation import judge, judge_by_gates
 from tests.support.decider_specification import given, state_after
 from tests.support.samples.registry import archived, promoted, trained, validate, validated

@@ -9,8 +9,8 @@ from msgspec import json
 from msgspec.structs import replace
 
 from hotswap_events.codec import REGISTRY_CODEC
-from hotswap_events.registry import ModelTrained
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.events import ModelTrained
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
 from hotswap_stream.application.descriptions.event import describe
 from hotswap_stream.application.registry.view import registry_version
 from hotswap_stream.domain.decide import decide

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hotswap_events.commands import Refusal
-from hotswap_events.observation import Feedback, Observation
-from hotswap_events.profile import ModelProfiled
+from hotswap_events.inference.observation import Feedback, Observation
+from hotswap_events.registry.profile import ModelProfiled
 from hotswap_stream.application.drift import report as module
 from hotswap_stream.application.drift.plot import drift_svg
 from hotswap_stream.application.drift.report import DriftReport, drift_report

@@ -10,7 +10,7 @@ from msgspec import Struct
 from hotswap_events.codec import REGISTRY_CODEC, Codec, UnknownEvent, UnreadableEvent, digest_of
 from hotswap_events.envelope import GENESIS, Envelope
 from hotswap_events.nesting import NESTING_MAX
-from hotswap_events.registry import EVENT_TYPES, RegistryEvent
+from hotswap_events.registry.events import EVENT_TYPES, RegistryEvent
 from tests.support.samples import alerts as alert_samples
 from tests.support.samples import datasets as dataset_samples
 from tests.support.samples import emergencies as emergency_samples

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hotswap_events.codec import REGISTRY_CODEC, UnknownEvent
 from hotswap_events.log_stream import LOG_EVENT_TYPES, LOG_STREAM, LogEvent
-from hotswap_events.registry import EVENT_TYPES, RegistryEvent, TrainingFailed
+from hotswap_events.registry.events import EVENT_TYPES, RegistryEvent, TrainingFailed
 from hotswap_stream.application.descriptions.event import describe
 from hotswap_stream.application.registry.feed import EntryFilter, LogEntry
 from tests.support.samples import alerts as alert_samples

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import msgspec
 import pytest
 
-from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord, FleetVersion
+from hotswap_events.inference.fleet import LIVE_SECONDS_MAX, FleetRecord, FleetVersion
 from hotswap_stream.application.inference.admission import (
     RETRY_AFTER_SECONDS_MAX,
     WORKER_ABSENT_SECONDS_MAX,

@@ -6,7 +6,7 @@ import random
 import pytest
 from msgspec.structs import replace
 
-from hotswap_events.answers import AnswerRule, AnswerTags
+from hotswap_events.inference.answers import AnswerRule, AnswerTags
 from hotswap_stream.adapters.kafka.inference.correlation import PartitionCorrelation, RawAnswer, Waiter
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from hotswap_events.answers import AnswerTags
-from hotswap_events.inference import InferError
+from hotswap_events.inference.answers import AnswerTags
+from hotswap_events.inference.messages import InferError
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.sender import BULK_ANSWERS_MIN, AnswerSender
 from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter

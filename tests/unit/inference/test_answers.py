@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hotswap_events import headers as names
-from hotswap_events.answers import HEADERS_MAX, AnswerHeaders, AnswerRule, AnswerTags, offset_of, read_answer
+from hotswap_events.inference.answers import HEADERS_MAX, AnswerHeaders, AnswerRule, AnswerTags, offset_of, read_answer
 
 TAGS = AnswerTags("hotswap").of("digits")
 

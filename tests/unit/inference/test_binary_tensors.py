@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_events.inference import AnswerFacts, InferRequest, InferResponse, InferTensor
+from hotswap_events.inference.messages import AnswerFacts, InferRequest, InferResponse, InferTensor
 from hotswap_stream.application.inference.binary_tensors import (
     WrongBodyError,
     decode_request,

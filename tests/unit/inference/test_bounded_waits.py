@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import KafkaException, Producer
 
-from hotswap_events.answers import AnswerTags
+from hotswap_events.inference.answers import AnswerTags
 from hotswap_stream.kafka.librdkafka import tail_consumer
 from hotswap_stream.workers.inference import waiting
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender

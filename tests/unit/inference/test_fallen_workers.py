@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from hotswap_events.fleet import FleetRecord
+from hotswap_events.inference.fleet import FleetRecord
 from hotswap_events.topics import Topics
 from hotswap_stream.workers.inference.fallen_workers import FallenWorkers
 from hotswap_stream.workers.inference.fleet import FALLEN_SECONDS, Fleet

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from hotswap_events.observation import Feedback, LatencyCounts, Sums
-from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
+from hotswap_events.inference.observation import Feedback, LatencyCounts, Sums
+from hotswap_events.rollouts.strategy import MetricRule, RolloutPolicy
 from hotswap_stream.agents.alert_agent import AlertAgent
 from hotswap_stream.agents.command_agent import CommandAgent
 from hotswap_stream.application.log.port import LogRecord

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from aiokafka import ConsumerRecord
 
-from hotswap_events.evidence import EVIDENCE_BYTES_MAX, RolloutEvidence
-from hotswap_events.rollout import MetricEvidence
-from hotswap_events.rollout_commands import RecordAnalysis
-from hotswap_events.rollout_strategy import MetricName, MetricRule, RolloutPolicy, Strategy
+from hotswap_events.rollouts.commands import RecordAnalysis
+from hotswap_events.rollouts.events import MetricEvidence
+from hotswap_events.rollouts.evidence import EVIDENCE_BYTES_MAX, RolloutEvidence
+from hotswap_events.rollouts.strategy import MetricName, MetricRule, RolloutPolicy, Strategy
 from hotswap_stream.adapters.kafka.evidence_follower import EvidenceFollower
 from hotswap_stream.agents.evidence_writer import EvidenceWriter
 from hotswap_stream.application.rollouts.analysis.due import due

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hotswap_events.commands import AnyCommand, CommandResult, Refusal
-from hotswap_events.registry import ArtifactFacts
+from hotswap_events.registry.events import ArtifactFacts
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.artifacts.cleanup import CleanUpPlan, CleanUpReport, clean_up, plan_clean_up

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hotswap_events.registry import ArtifactFacts
-from hotswap_events.registry_state import RegistryVersion
+from hotswap_events.registry.events import ArtifactFacts
+from hotswap_events.registry.state import RegistryVersion
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.mlflow.model_directory import ModelDirectories
 from hotswap_stream.application.artifacts.store import ArtifactStore

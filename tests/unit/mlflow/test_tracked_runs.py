@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_events.training_progress import EpochFigures, TrainingProgressed
+from hotswap_events.training.progress import EpochFigures, TrainingProgressed
 from hotswap_stream.application.mlflow.tracking import RUN_TAG, tracked_run
 from hotswap_stream.application.training.view import TrainingRun
 

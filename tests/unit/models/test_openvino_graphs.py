@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.models import executor_choice
 from hotswap_stream.adapters.models.by_kind import LoaderByKind, NotServedError

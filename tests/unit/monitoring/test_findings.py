@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hotswap_events.fleet import ObservationsLost
+from hotswap_events.inference.fleet import ObservationsLost
 from hotswap_events.topics import Topics
 from hotswap_stream.application.inference.fleet import FleetWorker
 from hotswap_stream.application.monitoring.findings import (

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hotswap_events.training_progress import TrainingProgressed
+from hotswap_events.training.progress import TrainingProgressed
 from hotswap_stream.api.monitoring.training_families import training_families
 from hotswap_stream.application.registry.fold import Stream
 from hotswap_stream.application.trainers.progress import ProgressFold

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
-from hotswap_events.observation import LatencyCounts
+from hotswap_events.inference.observation import LatencyCounts
 from hotswap_stream.application.inference.fleet import FleetWorker
 from hotswap_stream.application.monitoring.answered import SILENT_SECONDS_MIN, Answered
 from hotswap_stream.application.monitoring.families import answer_families

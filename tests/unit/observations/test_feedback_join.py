@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hotswap_events.observation import Feedback
+from hotswap_events.inference.observation import Feedback
 from hotswap_stream.application.observations.feedback import (
     AnswerExpiredError,
     FeedbackJoiner,

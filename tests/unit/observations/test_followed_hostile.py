@@ -3,7 +3,7 @@
 import msgspec
 from aiokafka import ConsumerRecord
 
-from hotswap_events.observation import LatencyCounts
+from hotswap_events.inference.observation import LatencyCounts
 from hotswap_stream.adapters.kafka.observations.follower import ObservationFollower
 from hotswap_stream.application.monitoring.families import answer_families
 from hotswap_stream.application.monitoring.figures import AnswerFigures

@@ -1,6 +1,6 @@
 """A profile that no registry would accept, written into the log by hand: it silences no alert and stops no reader."""
 
-from hotswap_events.alerts import AlertPolicy, AlertPolicySet, AlertRule
+from hotswap_events.alerts.events import AlertPolicy, AlertPolicySet, AlertRule
 from hotswap_stream.agents.alert_agent import BEHIND, AlertAgent
 from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.application.registry.view import registry_state

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from hotswap_events.observation import Observation
+from hotswap_events.inference.observation import Observation
 from hotswap_stream.agents.observation_reader import ObservationReader
 from hotswap_stream.agents.record_care import RecordCare
 from hotswap_stream.application.topics.records import InboundRecord

@@ -8,8 +8,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
-from hotswap_events.fleet import ObservationsLost
-from hotswap_events.observation import Comparison
+from hotswap_events.inference.fleet import ObservationsLost
+from hotswap_events.inference.observation import Comparison
 from hotswap_events.topics import Topics
 from hotswap_stream.workers.inference.observing import observer
 from hotswap_stream.workers.inference.observing.observer import Observer

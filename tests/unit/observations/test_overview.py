@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 from msgspec import structs
 
-from hotswap_events.alerts import AlertRule
+from hotswap_events.alerts.events import AlertRule
 from hotswap_stream.application.alerts.view import AlertView, CareView, list_alerts
 from hotswap_stream.application.inference.fleet import ModelFleet
 from hotswap_stream.application.monitoring.health import AnswersHealth, ModelHealth

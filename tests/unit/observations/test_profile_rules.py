@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from hotswap_events.profile import PROFILE_SKETCH_CHARACTERS_MAX
+from hotswap_events.registry.profile import PROFILE_SKETCH_CHARACTERS_MAX
 from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.domain.evolve import IllegalEventError, evolve
 from hotswap_stream.domain.versions.sketch_bytes import CHARACTERS_MAX, wrong_sketch

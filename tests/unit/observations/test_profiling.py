@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_events.profile import PROFILE_SKETCH_CHARACTERS_MAX
+from hotswap_events.registry.profile import PROFILE_SKETCH_CHARACTERS_MAX
 from hotswap_stream.adapters.torch.data.digits import load_digits_split
 from hotswap_stream.adapters.torch.data.files import DataFileError, save_data_file
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of

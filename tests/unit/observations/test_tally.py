@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_events.inference import ErrorCode, InferRequest, InferTensor
-from hotswap_events.observation import LABELS_MAX, Observation
+from hotswap_events.inference.messages import ErrorCode, InferRequest, InferTensor
+from hotswap_events.inference.observation import LABELS_MAX, Observation
 from hotswap_stream.application.alerts.window import totals_of
 from hotswap_stream.application.rollouts.analysis.figures import failures_in
 from hotswap_stream.application.swap.lease import Lease

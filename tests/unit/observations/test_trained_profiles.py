@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hotswap_events.registry import Provenance
-from hotswap_events.validation_set import ValidationSet
-from hotswap_events.version_options import PLAIN, VersionOptions
+from hotswap_events.registry.events import Provenance
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
+from hotswap_events.validation.sets import ValidationSet
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.adapters.torch.modules.architectures import manifest_of
 from hotswap_stream.application.registry.registry import Registry

@@ -6,8 +6,8 @@ import numpy
 import pytest
 from sklearn.metrics import ndcg_score
 
-from hotswap_events.inference import InferTensor
-from hotswap_events.observation import Item
+from hotswap_events.inference.messages import InferTensor
+from hotswap_events.inference.observation import Item
 from hotswap_stream.adapters.kafka.observations.first_output import first_values, label_in, numbers_in, ranking_in
 from hotswap_stream.application.observations.turned_out import (
     RANKED_MAX,

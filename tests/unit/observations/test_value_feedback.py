@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hotswap_events.observation import ITEMS_MAX, VALUES_MAX, Feedback
+from hotswap_events.inference.observation import ITEMS_MAX, VALUES_MAX, Feedback
 from hotswap_stream.application.observations.feedback import FeedbackJoiner, FoundAnswer
 from hotswap_stream.application.observations.turned_out import ItemPlaces, NumberErrors, Ranking
 from hotswap_stream.application.rollouts.analysis.entry import judged_of

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from hotswap_events.observation import Observation
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
+from hotswap_events.inference.observation import Observation
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.rollouts.strategy import MetricRule, RolloutPolicy
 from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer
 from hotswap_stream.application.rollouts.analysis.folding import VERSIONS_BEFORE_MAX, fold_judged, fold_observation
 from hotswap_stream.application.rollouts.analysis.phases import BEFORE_TRIALS_MAX, in_step_with

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hotswap_events.commands import RollBack
-from hotswap_events.serving_commands import OpenCircuit
+from hotswap_events.serving.commands import OpenCircuit
 from hotswap_stream.agents.alert_agent import AlertAgent
 from hotswap_stream.agents.command_agent import CommandAgent
 from hotswap_stream.application.own_commands import as_own, own_id

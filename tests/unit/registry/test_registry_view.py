@@ -5,9 +5,9 @@ from typing import get_args
 import msgspec
 import pytest
 
-from hotswap_events.alerts import AlertPolicy
-from hotswap_events.registry import ArtifactFacts, Provenance
-from hotswap_events.registry_state import STATE_BYTES_MAX, VERSIONS_LISTED_MAX, RegistryState, VersionStage
+from hotswap_events.alerts.events import AlertPolicy
+from hotswap_events.registry.events import ArtifactFacts, Provenance
+from hotswap_events.registry.state import STATE_BYTES_MAX, VERSIONS_LISTED_MAX, RegistryState, VersionStage
 from hotswap_stream.application.registry.fold import RegistryFold, Stream
 from hotswap_stream.application.registry.view import encode_registry_state, registry_state
 from hotswap_stream.domain.state.model import ModelState, Stage, VersionState

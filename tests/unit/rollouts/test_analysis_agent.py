@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from hotswap_events.observation import Feedback
-from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
+from hotswap_events.inference.observation import Feedback
+from hotswap_events.rollouts.strategy import MetricRule, RolloutPolicy
 from hotswap_stream.agents.progress.reading import HELD
 from hotswap_stream.application.observations.feedback import JoinStatus
 from tests.support.samples.registry import MODEL

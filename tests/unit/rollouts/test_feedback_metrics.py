@@ -9,9 +9,9 @@ import numpy
 import pytest
 from msgspec.structs import replace
 
-from hotswap_events.rollout import MetricEvidence
-from hotswap_events.rollout_commands import RecordAnalysis
-from hotswap_events.rollout_strategy import MetricName, MetricRule, RolloutPolicy
+from hotswap_events.rollouts.commands import RecordAnalysis
+from hotswap_events.rollouts.events import MetricEvidence
+from hotswap_events.rollouts.strategy import MetricName, MetricRule, RolloutPolicy
 from hotswap_stream.application.observations.turned_out import ItemPlaces, errors_of
 from hotswap_stream.application.rollouts.analysis.judged import JudgedAnswer, judged_value
 from hotswap_stream.application.rollouts.backtest.trial import RolloutTrial

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from hotswap_events.rollout import MetricEvidence
-from hotswap_events.rollout_strategy import MetricName
+from hotswap_events.rollouts.events import MetricEvidence
+from hotswap_events.rollouts.strategy import MetricName
 from hotswap_stream.application.rollouts.report.decision import decision_of
 from hotswap_stream.application.rollouts.report.report import Experiment
 from hotswap_stream.application.rollouts.report.undecided import undecided_of

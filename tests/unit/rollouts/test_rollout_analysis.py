@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from hotswap_events.observation import LatencyCounts
-from hotswap_events.registry import ModelArchived, ModelPromoted, ModelRolledBack
-from hotswap_events.rollout import RolloutBakeEnded, RolloutPaused, RolloutStepEntered
-from hotswap_events.rollout_commands import AdvanceRollout, RecordAnalysis
-from hotswap_events.rollout_strategy import AbStrategy, FixedStrategy, MetricName, MetricRule, RolloutPolicy, Strategy
+from hotswap_events.inference.observation import LatencyCounts
+from hotswap_events.registry.events import ModelArchived, ModelPromoted, ModelRolledBack
+from hotswap_events.rollouts.commands import AdvanceRollout, RecordAnalysis
+from hotswap_events.rollouts.events import RolloutBakeEnded, RolloutPaused, RolloutStepEntered
+from hotswap_events.rollouts.strategy import AbStrategy, FixedStrategy, MetricName, MetricRule, RolloutPolicy, Strategy
 from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer
 from hotswap_stream.application.rollouts.analysis.phases import in_step_with
 from hotswap_stream.application.rollouts.analysis.table import ModelTable

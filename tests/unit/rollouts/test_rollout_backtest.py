@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events.commands import Refusal
-from hotswap_events.observation import Observation
-from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
+from hotswap_events.inference.observation import Observation
+from hotswap_events.rollouts.strategy import MetricRule, RolloutPolicy
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.observations.history import Recorded

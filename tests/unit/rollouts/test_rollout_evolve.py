@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.rollout_strategy import CanaryStrategy
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.rollouts.strategy import CanaryStrategy
 from hotswap_stream.application.swap.plan import HoldLimits, versions_to_hold
 from hotswap_stream.domain.evolve import IllegalEventError, evolve_in_place
 from hotswap_stream.domain.rollouts.traffic import FleetPart, traffic

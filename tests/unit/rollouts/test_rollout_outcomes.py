@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.rollouts.strategy import MetricRule, RolloutPolicy
 from hotswap_stream.domain.reserved import ANALYSIS_ACTOR
 from tests.support.decider_specification import given
 from tests.support.samples.registry import (

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.rollout_strategy import RolloutPolicy
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.rollouts.strategy import RolloutPolicy
 from tests.support.decider_specification import given
 from tests.support.samples.registry import (
     archive,

@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.rollout_commands import StartRollout
-from hotswap_events.rollout_strategy import AbStrategy, MetricName, MetricRule, RolloutPolicy, Strategy
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.rollouts.commands import StartRollout
+from hotswap_events.rollouts.strategy import AbStrategy, MetricName, MetricRule, RolloutPolicy, Strategy
 from hotswap_stream.domain.decide import Accepted
 from tests.support.decider_specification import given
 from tests.support.samples.registry import (

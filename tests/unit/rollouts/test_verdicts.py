@@ -2,7 +2,7 @@
 
 import pytest
 
-from hotswap_events.rollout_strategy import MetricName, MetricRule
+from hotswap_events.rollouts.strategy import MetricName, MetricRule
 from hotswap_stream.application.rollouts.analysis.metric_tests import MetricTest, metric_test
 from hotswap_stream.application.rollouts.analysis.verdicts import Bars, MetricVerdict, conclude, judge_drift, judge_test
 from hotswap_stream.domain.statistics.drift import DriftEvidence

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand
-from hotswap_events.registry import ModelArchived
-from hotswap_events.serving_commands import CloseCircuit, HalfOpenCircuit, OpenCircuit
-from hotswap_events.serving_control import (
+from hotswap_events.registry.events import ModelArchived
+from hotswap_events.serving.commands import CloseCircuit, HalfOpenCircuit, OpenCircuit
+from hotswap_events.serving.control import (
     CircuitClosed,
     CircuitHalfOpened,
     CircuitOpened,

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
-from hotswap_events.fleet import FleetRecord
+from hotswap_events.inference.fleet import FleetRecord
 from hotswap_stream.workers.inference.fleet import Fleet
 from tests.support.kafka.mock_broker import mock_broker, values_of
 

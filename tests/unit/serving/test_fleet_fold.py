@@ -5,7 +5,7 @@ import random
 import msgspec
 import pytest
 
-from hotswap_events.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord, FleetVersion
+from hotswap_events.inference.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord, FleetVersion
 from hotswap_stream.application.inference import fleet as fleet_view
 from hotswap_stream.application.inference.fleet import FleetFold
 from hotswap_stream.workers.inference.fleet import Fleet

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hotswap_events.fleet import LIVE_SECONDS_MAX, FleetRecord
+from hotswap_events.inference.fleet import LIVE_SECONDS_MAX, FleetRecord
 from hotswap_stream.adapters.clock import SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.api.monitoring import readiness

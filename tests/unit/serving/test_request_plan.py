@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.serving_control import ModelDisabled
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.serving.control import ModelDisabled
 from hotswap_stream.domain.rollouts.traffic import Traffic, in_fleet_part, is_shadowed, traffic
 from hotswap_stream.domain.serving.request_plan import request_plan, versions_allowed
 from tests.support.decider_specification import state_after

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.serving_control import ModelDisabled, ModelEnabled, ServingPolicy
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.serving.control import ModelDisabled, ModelEnabled, ServingPolicy
 from hotswap_stream.domain.evolve import IllegalEventError
 from hotswap_stream.domain.serving.route import Route, circuit_of, route, route_to
 from tests.support.decider_specification import given, state_after

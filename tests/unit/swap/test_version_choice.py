@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from hotswap_events.inference import InferRequest, InferTensor, RequestedOutput
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.serving_control import ModelDisabled
+from hotswap_events.inference.messages import InferRequest, InferTensor, RequestedOutput
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.serving.control import ModelDisabled
 from hotswap_events.topics import Topics
 from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.application.serving.guard import CircuitGuard

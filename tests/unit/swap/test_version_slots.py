@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from msgspec.structs import replace
 
-from hotswap_events.serving_control import (
+from hotswap_events.serving.control import (
     CircuitClosed,
     ModelDisabled,
     ModelEnabled,

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from hotswap_events.registry import ModelTrained, RegistryEvent
-from hotswap_events.serving_control import (
+from hotswap_events.registry.events import ModelTrained, RegistryEvent
+from hotswap_events.registry.version_options import PLAIN, VersionOptions
+from hotswap_events.serving.control import (
     CircuitClosed,
     ServingPolicy,
     ServingPolicySet,
 )
-from hotswap_events.version_options import PLAIN, VersionOptions
 from hotswap_stream.application.registry.fold import RegistryFold
 from hotswap_stream.application.swap import residency
 from hotswap_stream.application.swap.lease import Lease

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from hotswap_events import headers as header_names
-from hotswap_events.answers import AnswerTags
 from hotswap_events.commands import AnyCommand, RegisterVersion, RollBack, SwitchVersion
-from hotswap_events.registry import ArtifactFacts, Provenance
+from hotswap_events.inference.answers import AnswerTags
+from hotswap_events.registry.events import ArtifactFacts, Provenance
 from hotswap_stream.adapters.clock import RandomIds, SystemClock
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.log.port import LogRecord

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_events.training_progress import EpochFigures, TrainingProgressed
+from hotswap_events.training.progress import EpochFigures, TrainingProgressed
 from hotswap_stream.application.plots.curves import FIGURES_MAX, Line, curves_svg
 from hotswap_stream.application.training.comparison import compared, comparison_svg, run_svg, wrong_comparison
 from hotswap_stream.application.training.view import TrainingRun

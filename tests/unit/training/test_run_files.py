@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hotswap_events.training_progress import RUN_FILES_MAX, RunFiles, TrainingProgressed
+from hotswap_events.training.progress import RUN_FILES_MAX, RunFiles, TrainingProgressed
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.application.artifacts.store import ArtifactStore
 from hotswap_stream.application.trainers import run_files

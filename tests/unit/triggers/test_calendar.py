@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hotswap_events.training_policy import FreezeWindow, ScheduleTrigger
+from hotswap_events.training.policy import FreezeWindow, ScheduleTrigger
 from hotswap_stream.domain.triggers.calendar import (
     frozen_until,
     newest_time,

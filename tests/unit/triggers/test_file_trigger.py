@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec.structs import replace
 
-from hotswap_events.training_policy import DataTrigger
-from hotswap_events.training_triggers import SetTrainingPolicy
+from hotswap_events.training.policy import DataTrigger
+from hotswap_events.training.triggers import SetTrainingPolicy
 from hotswap_stream.application.triggers.files import FileTrigger
 from tests.support.clocks import SetClock
 from tests.support.samples.registry import EPOCH, MODEL

@@ -7,7 +7,7 @@ import pytest
 import typer
 from msgspec.structs import replace
 
-from hotswap_events.training_policy import DataTrigger, DriftTrigger, QualityTrigger, ScheduleTrigger, TrainingPolicy
+from hotswap_events.training.policy import DataTrigger, DriftTrigger, QualityTrigger, ScheduleTrigger, TrainingPolicy
 from hotswap_stream.cli.triggers.policy_options import changed, parameters_of, policy_of_file
 from hotswap_stream.domain.triggers.limits import wrong_training_policy
 from tests.support.checkout import ROOT

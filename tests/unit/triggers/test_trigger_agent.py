@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from hotswap_events.observation import Feedback
-from hotswap_events.training_policy import (
+from hotswap_events.inference.observation import Feedback
+from hotswap_events.training.policy import (
     DataTrigger,
     DriftTrigger,
     QualityTrigger,

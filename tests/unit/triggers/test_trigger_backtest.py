@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events.commands import Refusal
-from hotswap_events.observation import Feedback
-from hotswap_events.training_policy import DataTrigger, DriftTrigger, FreezeWindow, QualityTrigger, ScheduleTrigger
+from hotswap_events.inference.observation import Feedback
+from hotswap_events.training.policy import DataTrigger, DriftTrigger, FreezeWindow, QualityTrigger, ScheduleTrigger
 from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRegistryLog
 from hotswap_stream.application.observations.feedback import FoundAnswer
 from hotswap_stream.application.observations.history import Recorded

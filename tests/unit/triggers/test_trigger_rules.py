@@ -7,16 +7,16 @@ import pytest
 from msgspec.structs import replace
 
 from hotswap_events.commands import AnyCommand, Refusal
-from hotswap_events.registry import RegistryEvent
-from hotswap_events.training import AskedByHand, AskedByTrigger, TrainingRequested
-from hotswap_events.training_policy import (
+from hotswap_events.registry.events import RegistryEvent
+from hotswap_events.training.events import AskedByHand, AskedByTrigger, TrainingRequested
+from hotswap_events.training.policy import (
     DataTrigger,
     FreezeWindow,
     QualityTrigger,
     ScheduleTrigger,
     TrainingPolicy,
 )
-from hotswap_events.training_triggers import QualityPeaked, TrainingPolicySet, TrainingSuppressed, TrainingTriggered
+from hotswap_events.training.triggers import QualityPeaked, TrainingPolicySet, TrainingSuppressed, TrainingTriggered
 from hotswap_stream.domain.decide import Accepted, decide
 from hotswap_stream.domain.evolve import evolve
 from hotswap_stream.domain.state.model import ModelState

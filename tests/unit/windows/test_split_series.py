@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap_events.windows import (
+from hotswap_events.inference.windows import (
     WindowRecord,
     WindowRule,
     WindowsMarker,

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hotswap_events.windows import WINDOW_BYTES_MAX, WindowRecord, marker_key, window_key
+from hotswap_events.inference.windows import WINDOW_BYTES_MAX, WindowRecord, marker_key, window_key
 from hotswap_stream.application.windows.fold import WindowFold
 
 RULE: dict[str, Any] = {"input": "x", "datatype": "FP32", "features": 1, "steps": 4}

@@ -1,6 +1,6 @@
 """One rule for a model's windows: the serving version is right, and the longest window of its series is kept."""
 
-from hotswap_events.windows import WindowRule
+from hotswap_events.inference.windows import WindowRule
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec, WindowSpec
 from hotswap_stream.application.windows.rule import joint_rule, next_rule, rule_of, same_series
 

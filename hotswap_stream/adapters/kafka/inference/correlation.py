@@ -10,7 +10,7 @@ from collections import deque
 
 from msgspec import Struct
 
-from hotswap_events.answers import AnswerRule
+from hotswap_events.inference.answers import AnswerRule
 
 EARLY_ANSWERS_MAX = 1_024
 EARLY_BYTES_MAX = 16 * 1_048_576

@@ -9,7 +9,7 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from hotswap_events.answers import AnswerRule, ModelTags, read_answer
+from hotswap_events.inference.answers import AnswerRule, ModelTags, read_answer
 from hotswap_stream.adapters.kafka.inference.correlation import PartitionCorrelation, RawAnswer, Waiter
 from hotswap_stream.adapters.kafka.inference.pace import AnswerPace
 from hotswap_stream.adapters.kafka.inference.sender import BATCH_BYTES_MAX, CLOSED, RECORD_BYTES_MAX, RequestSender

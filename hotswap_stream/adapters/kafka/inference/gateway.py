@@ -13,10 +13,10 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from hotswap_events.answers import AnswerTags
-from hotswap_events.inference import InferError, InferRequest, InferResponse
+from hotswap_events.inference.answers import AnswerTags
+from hotswap_events.inference.messages import InferError, InferRequest, InferResponse
+from hotswap_events.inference.windows import CLIENTS_NOTICE_SECONDS_MAX
 from hotswap_events.topics import Topics
-from hotswap_events.windows import CLIENTS_NOTICE_SECONDS_MAX
 from hotswap_stream.adapters.kafka.inference.correlation import RawAnswer
 from hotswap_stream.adapters.kafka.inference.exchange import ModelExchange
 from hotswap_stream.adapters.kafka.inference.records import (

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from hotswap_events.answers import AnswerRule, AnswerTags, ModelTags
+from hotswap_events.inference.answers import AnswerRule, AnswerTags, ModelTags
 from hotswap_events.topics import Topics
 from hotswap_stream.application.inference.lag import WaitingRequests
 from hotswap_stream.application.inference.standstill import STANDSTILL_SECONDS_MAX, Standstill

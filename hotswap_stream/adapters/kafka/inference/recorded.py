@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
-from hotswap_events.answers import AnswerTags, ModelTags, read_answer
+from hotswap_events.inference.answers import AnswerTags, ModelTags, read_answer
 from hotswap_events.topics import Topics
 from hotswap_stream.application.audit.reproduce import ExchangeNotFoundError
 from hotswap_stream.errors import LogUnavailableError

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from hotswap_events import headers as header_names
-from hotswap_events.inference import (
+from hotswap_events.inference.messages import (
     JSON_CONTENT_TYPE,
     MSGPACK_CONTENT_TYPE,
     InferError,

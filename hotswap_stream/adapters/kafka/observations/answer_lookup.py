@@ -20,7 +20,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from hotswap_events.answers import AnswerHeaders, AnswerRule, AnswerTags, ModelTags
+from hotswap_events.inference.answers import AnswerHeaders, AnswerRule, AnswerTags, ModelTags
 from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.observations.found_answers import Record, found_answer
 from hotswap_stream.application.observations.feedback import AnswerExpiredError, FeedbackUnavailableError, FoundAnswer

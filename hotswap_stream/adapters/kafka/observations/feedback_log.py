@@ -8,7 +8,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from hotswap_events.observation import Feedback
+from hotswap_events.inference.observation import Feedback
 from hotswap_events.topics import Topics
 from hotswap_stream.application.observations.feedback import (
     FEEDBACK_AT_ONCE_MAX,

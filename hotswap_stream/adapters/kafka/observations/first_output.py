@@ -4,8 +4,8 @@ import heapq
 import math
 from typing import Any
 
-from hotswap_events.inference import InferTensor
-from hotswap_events.observation import ITEM_CHARACTERS_MAX, VALUES_MAX, Item
+from hotswap_events.inference.messages import InferTensor
+from hotswap_events.inference.observation import ITEM_CHARACTERS_MAX, VALUES_MAX, Item
 from hotswap_stream.application.inference.tensor_values import flat_values
 from hotswap_stream.application.observations.turned_out import RANKED_MAX, Ranking
 

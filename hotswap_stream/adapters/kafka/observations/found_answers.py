@@ -6,8 +6,8 @@ import msgspec
 from aiokafka import ConsumerRecord
 from msgspec import Struct
 
-from hotswap_events.answers import AnswerHeaders
-from hotswap_events.inference import AnswerFacts, InferTensor
+from hotswap_events.inference.answers import AnswerHeaders
+from hotswap_events.inference.messages import AnswerFacts, InferTensor
 from hotswap_stream.adapters.kafka.observations.first_output import first_values, label_in, numbers_in, ranking_in
 from hotswap_stream.application.observations.feedback import FoundAnswer
 

@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
+from hotswap_events.inference.observation import Feedback, Observation
 from hotswap_events.nesting import nests_too_deep
-from hotswap_events.observation import Feedback, Observation
 from hotswap_events.topics import Topics
 from hotswap_stream.application.observations.history import RECORDS_MAX, Recorded, TooManyRecordsError
 from hotswap_stream.errors import LogUnavailableError

@@ -6,7 +6,7 @@ from typing import get_args
 import structlog
 from msgspec import Struct
 
-from hotswap_events.version_options import F32
+from hotswap_events.registry.version_options import F32
 from hotswap_stream.adapters.models import openvino
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
 from hotswap_stream.adapters.models.executor_choice import Build

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from hotswap_events.registry import ArtifactFacts
+from hotswap_events.registry.events import ArtifactFacts
 from hotswap_stream.application.artifacts.exporting import ExportLine, ExportOrder, GraphRefused
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.artifacts.store import ArtifactStore

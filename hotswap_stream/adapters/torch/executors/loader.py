@@ -11,7 +11,7 @@ import msgspec
 import structlog
 import torch
 
-from hotswap_events.version_options import F32, PLAIN, VersionOptions
+from hotswap_events.registry.version_options import F32, PLAIN, VersionOptions
 from hotswap_stream.adapters.models import openvino
 from hotswap_stream.adapters.models.batch_sizes import batch_sizes
 from hotswap_stream.adapters.models.checking import Reference, rows_mix, sample_inputs

@@ -2,7 +2,7 @@
 
 import torch
 
-from hotswap_events.inference import Datatype
+from hotswap_events.inference.messages import Datatype
 
 TORCH_OF: dict[Datatype, torch.dtype] = {
     "BOOL": torch.bool,

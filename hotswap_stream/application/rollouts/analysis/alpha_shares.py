@@ -1,6 +1,6 @@
 """How a policy's alpha is shared among its tests, so that all of them together err by no more than it."""
 
-from hotswap_events.rollout_strategy import RolloutPolicy
+from hotswap_events.rollouts.strategy import RolloutPolicy
 from hotswap_stream.domain.statistics.judgement import alpha_per_metric
 
 HARM_OF_ALL = 0.8

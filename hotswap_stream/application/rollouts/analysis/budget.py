@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from hotswap_events.rollout_strategy import AnalysisStep, PauseStep
+from hotswap_events.rollouts.strategy import AnalysisStep, PauseStep
 from hotswap_stream.application.rollouts.analysis.table import RolloutTable
 from hotswap_stream.domain.state.rollout import RolloutState, seconds_in_phase
 

@@ -1,6 +1,6 @@
 """Looks for drift between a candidate and the baseline, each when it is due. Pure."""
 
-from hotswap_events.rollout_strategy import MetricRule
+from hotswap_events.rollouts.strategy import MetricRule
 from hotswap_stream.application.observations.sketch import Sketch
 from hotswap_stream.application.rollouts.analysis.alpha_shares import tests_alpha
 from hotswap_stream.application.rollouts.analysis.figures import SKETCH_METRICS, VersionFigures

@@ -6,9 +6,9 @@ whatever dies in between and however many decide; its id is a name of what it de
 
 from datetime import datetime
 
-from hotswap_events.rollout import AnalysisOutcome, MetricEvidence
-from hotswap_events.rollout_commands import AdvanceRollout, RecordAnalysis
-from hotswap_events.rollout_strategy import AnalysisStep, FixedStrategy, PauseStep, ProgressiveStrategy
+from hotswap_events.rollouts.commands import AdvanceRollout, RecordAnalysis
+from hotswap_events.rollouts.events import AnalysisOutcome, MetricEvidence
+from hotswap_events.rollouts.strategy import AnalysisStep, FixedStrategy, PauseStep, ProgressiveStrategy
 from hotswap_stream.application.rollouts.analysis.budget import budget_of
 from hotswap_stream.application.rollouts.analysis.table import RolloutTable
 from hotswap_stream.application.rollouts.analysis.verdicts import judge_bake, verdicts_of

@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hotswap_events.observation import Observation
+from hotswap_events.inference.observation import Observation
 from hotswap_stream.application.observations.feedback import JoinedFeedback, JoinStatus
 from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer
 from hotswap_stream.application.rollouts.analysis.folding import fold_judged, fold_observation

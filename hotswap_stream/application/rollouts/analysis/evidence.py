@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from hotswap_events.evidence import EvidenceVerdict, GoingOn, RolloutEvidence
-from hotswap_events.rollout_strategy import ARMS_MAX
+from hotswap_events.rollouts.evidence import EvidenceVerdict, GoingOn, RolloutEvidence
+from hotswap_events.rollouts.strategy import ARMS_MAX
 from hotswap_stream.application.rollouts.analysis.budget import Budget, budget_of
 from hotswap_stream.application.rollouts.analysis.table import RolloutTable
 from hotswap_stream.application.rollouts.analysis.verdicts import MetricVerdict, judge_bake, verdicts_of

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hotswap_events.observation import INPUT_SKETCH, SCORE_SKETCH, Observation
-from hotswap_events.rollout_strategy import MetricName, MetricRule
+from hotswap_events.inference.observation import INPUT_SKETCH, SCORE_SKETCH, Observation
+from hotswap_events.rollouts.strategy import MetricName, MetricRule
 from hotswap_stream.application.observations.error_codes import ERRORS_OF_THE_VERSION
 from hotswap_stream.application.observations.sketch import merged_sketch
 from hotswap_stream.application.rollouts.analysis.judged import JUDGED_MEANS, judged_value, moments_of

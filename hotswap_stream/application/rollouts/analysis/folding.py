@@ -6,8 +6,8 @@ highest number of each run (see `entry`).
 
 from msgspec.structs import replace
 
-from hotswap_events.observation import Observation
-from hotswap_events.rollout_strategy import ShadowStrategy
+from hotswap_events.inference.observation import Observation
+from hotswap_events.rollouts.strategy import ShadowStrategy
 from hotswap_stream.application.rollouts.analysis.drift_looks import drifts_found
 from hotswap_stream.application.rollouts.analysis.figures import (
     SKETCH_METRICS,

@@ -4,8 +4,8 @@ from math import isfinite
 
 from msgspec import Struct
 
-from hotswap_events.evidence import ComparedWith
-from hotswap_events.rollout import MetricEvidence
+from hotswap_events.rollouts.events import MetricEvidence
+from hotswap_events.rollouts.evidence import ComparedWith
 from hotswap_stream.application.rollouts.analysis.metric_tests import MetricTest, given_up, has_margin
 from hotswap_stream.domain.deciding.live_metrics import is_share, lower_is_better
 from hotswap_stream.domain.statistics.beta_binomial import rate_interval

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from hotswap_events.rollout_strategy import MetricName, MetricRule
+from hotswap_events.rollouts.strategy import MetricName, MetricRule
 from hotswap_stream.application.observations.turned_out import TINY, ItemPlaces, NumberErrors
 from hotswap_stream.domain.deciding.live_metrics import FEEDBACK_METRICS, LIVE_METRICS
 from hotswap_stream.domain.statistics.samples import Moments

@@ -6,8 +6,8 @@ from typing import Literal
 from msgspec import Struct, UnsetType
 from msgspec.structs import replace
 
-from hotswap_events.rollout import AnalysisOutcome, MetricEvidence
-from hotswap_events.rollout_strategy import MetricRule
+from hotswap_events.rollouts.events import AnalysisOutcome, MetricEvidence
+from hotswap_events.rollouts.strategy import MetricRule
 from hotswap_stream.domain.deciding.live_metrics import FIRST_METRICS, is_share, lower_is_better
 from hotswap_stream.domain.statistics.beta_binomial import rate_interval
 from hotswap_stream.domain.statistics.evidence import LOG_E_MAX, Evidence

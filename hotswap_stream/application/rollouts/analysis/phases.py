@@ -6,7 +6,7 @@ it.
 
 from msgspec.structs import replace
 
-from hotswap_events.rollout_strategy import RolloutPolicy
+from hotswap_events.rollouts.strategy import RolloutPolicy
 from hotswap_stream.application.rollouts.analysis.alpha_shares import HARM_OF_ALL, tests_alpha
 from hotswap_stream.application.rollouts.analysis.figures import SKETCH_METRICS, VersionFigures
 from hotswap_stream.application.rollouts.analysis.metric_tests import MetricTest, metric_test

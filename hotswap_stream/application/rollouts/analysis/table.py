@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from hotswap_events.rollout_strategy import RolloutPolicy
+from hotswap_events.rollouts.strategy import RolloutPolicy
 from hotswap_stream.application.rollouts.analysis.figures import VersionFigures
 from hotswap_stream.application.rollouts.analysis.metric_tests import MetricTest
 from hotswap_stream.domain.statistics.drift import DriftEvidence

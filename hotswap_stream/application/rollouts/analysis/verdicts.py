@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hotswap_events.rollout import AnalysisOutcome, MetricEvidence
-from hotswap_events.rollout_strategy import AnalysisStep, MetricName, MetricRule, ShadowStrategy
+from hotswap_events.rollouts.events import AnalysisOutcome, MetricEvidence
+from hotswap_events.rollouts.strategy import AnalysisStep, MetricName, MetricRule, ShadowStrategy
 from hotswap_stream.application.rollouts.analysis.alpha_shares import phase_harm_alpha, tests_alpha
 from hotswap_stream.application.rollouts.analysis.figures import SKETCH_METRICS
 from hotswap_stream.application.rollouts.analysis.intervals import IntervalShown, drift_shown, interval_shown

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import Refusal
 from hotswap_events.envelope import Envelope
-from hotswap_events.observation import Observation
-from hotswap_events.registry import ModelPromoted, ModelRolledBack
-from hotswap_events.rollout import RolloutAnalysisRecorded, RolloutPaused, RolloutStepEntered
-from hotswap_events.rollout_strategy import RolloutPolicy, ShadowStrategy
+from hotswap_events.inference.observation import Observation
+from hotswap_events.registry.events import ModelPromoted, ModelRolledBack
+from hotswap_events.rollouts.events import RolloutAnalysisRecorded, RolloutPaused, RolloutStepEntered
+from hotswap_events.rollouts.strategy import RolloutPolicy, ShadowStrategy
 from hotswap_stream.application.log.port import RegistryLog
 from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackJoiner
 from hotswap_stream.application.observations.history import RecordedHistory

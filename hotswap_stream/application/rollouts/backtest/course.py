@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from hotswap_events.envelope import Envelope
-from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutBakeEnded, RolloutCompleted, RolloutStarted
+from hotswap_events.rollouts.events import ROLLOUT_EVENT_TYPES, RolloutBakeEnded, RolloutCompleted, RolloutStarted
 from hotswap_stream.application.log.port import RegistryLog
 from hotswap_stream.application.registry.fold import Applied, RegistryFold
 from hotswap_stream.domain.state.model import ModelState

@@ -10,8 +10,8 @@ from msgspec import Struct
 from hotswap_events.codec import REGISTRY_CODEC
 from hotswap_events.commands import AnyCommand, Refusal
 from hotswap_events.envelope import GENESIS
-from hotswap_events.observation import Observation
-from hotswap_events.registry import RegistryEvent
+from hotswap_events.inference.observation import Observation
+from hotswap_events.registry.events import RegistryEvent
 from hotswap_stream.application.rollouts.analysis.due import due
 from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer
 from hotswap_stream.application.rollouts.analysis.folding import fold_judged, fold_observation

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hotswap_events.rollout_strategy import MetricRule, RolloutPolicy
+from hotswap_events.rollouts.strategy import MetricRule, RolloutPolicy
 from hotswap_stream.application.rollouts.analysis.figures import VersionFigures
 from hotswap_stream.domain.deciding.live_metrics import LIVE_METRICS, Better, is_share, shown_name
 from hotswap_stream.domain.statistics.beta_binomial import rate_interval

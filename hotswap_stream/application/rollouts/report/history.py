@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from hotswap_events.commands import Refusal
-from hotswap_events.observation import Observation
+from hotswap_events.inference.observation import Observation
 from hotswap_stream.application.observations.feedback import AnswerLookup, FeedbackJoiner
 from hotswap_stream.application.observations.history import RecordedHistory, in_turns
 from hotswap_stream.application.registry.queries import Streams, unknown_model

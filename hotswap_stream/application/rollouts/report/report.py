@@ -11,10 +11,10 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hotswap_events.observation import Observation
-from hotswap_events.rollout import MetricEvidence
-from hotswap_events.rollout_record import RolloutStatus
-from hotswap_events.rollout_strategy import MetricName, MetricRule, RolloutPolicy
+from hotswap_events.inference.observation import Observation
+from hotswap_events.rollouts.events import MetricEvidence
+from hotswap_events.rollouts.record import RolloutStatus
+from hotswap_events.rollouts.strategy import MetricName, MetricRule, RolloutPolicy
 from hotswap_stream.application.descriptions.rollout import describe_strategy
 from hotswap_stream.application.observations.feedback import JoinStatus
 from hotswap_stream.application.rollouts.analysis.figures import JudgedAnswer

@@ -4,8 +4,8 @@ from math import ceil, log10
 
 from msgspec import Struct
 
-from hotswap_events.rollout import MetricEvidence
-from hotswap_events.rollout_strategy import MetricName
+from hotswap_events.rollouts.events import MetricEvidence
+from hotswap_events.rollouts.strategy import MetricName
 from hotswap_stream.domain.deciding.live_metrics import lower_is_better
 
 ANSWERS_TOLD_MAX = 10_000_000

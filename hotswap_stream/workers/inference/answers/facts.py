@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from hotswap_events.inference import AnswerFacts, WindowFacts
+from hotswap_events.inference.messages import AnswerFacts, WindowFacts
 from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.batches.computed import ComputedGroup
 

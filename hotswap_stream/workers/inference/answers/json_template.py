@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from hotswap_events.inference import AnswerFacts, InferResponse, InferTensor
+from hotswap_events.inference.messages import AnswerFacts, InferResponse, InferTensor
 from hotswap_stream.workers.inference.requests.tensors import Array
 
 _encode = msgspec.json.Encoder().encode

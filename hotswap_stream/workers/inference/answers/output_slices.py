@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from hotswap_events.inference import Datatype, InferTensor
+from hotswap_events.inference.messages import Datatype, InferTensor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.inference.byte_strings import pack_strings
 from hotswap_stream.workers.inference.requests.requests import Request

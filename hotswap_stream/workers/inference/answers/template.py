@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from hotswap_events.inference import AnswerFacts, InferResponse, InferTensor
+from hotswap_events.inference.messages import AnswerFacts, InferResponse, InferTensor
 
 _encode = msgspec.msgpack.Encoder().encode
 

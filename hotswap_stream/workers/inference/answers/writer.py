@@ -7,8 +7,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hotswap_events import headers as header_names
-from hotswap_events.answers import ModelTags
-from hotswap_events.inference import (
+from hotswap_events.inference.answers import ModelTags
+from hotswap_events.inference.messages import (
     JSON_CONTENT_TYPE,
     MSGPACK_CONTENT_TYPE,
     AnswerFacts,

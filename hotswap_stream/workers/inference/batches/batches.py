@@ -5,7 +5,7 @@ Each step of a batch has a type: chosen here, then computed (`ComputedBatch`), t
 
 from msgspec import Struct
 
-from hotswap_events.inference import ErrorCode, WindowFacts
+from hotswap_events.inference.messages import ErrorCode, WindowFacts
 from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
 from hotswap_stream.workers.inference.requests.tensors import Array

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hotswap_events.inference import WindowFacts
-from hotswap_events.windows import WindowRule
+from hotswap_events.inference.messages import WindowFacts
+from hotswap_events.inference.windows import WindowRule
 from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.application.windows.rule import rule_of, same_series
 from hotswap_stream.workers.inference.batches.batches import Batch, Group, NotReady, RefusedRequest

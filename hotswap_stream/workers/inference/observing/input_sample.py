@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import datasketches
 import numpy as np
 
-from hotswap_events.observation import Sums
+from hotswap_events.inference.observation import Sums
 from hotswap_stream.application.observations.row_sketches import (
     element_tables,
     looked_at,

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from hotswap_events.fleet import ObservationsLost
-from hotswap_events.observation import Comparison, Observation, ObservationRole
+from hotswap_events.inference.fleet import ObservationsLost
+from hotswap_events.inference.observation import Comparison, Observation, ObservationRole
 from hotswap_stream.domain.state.model import ModelState
 from hotswap_stream.workers.inference.batches.batches import Batch, Group
 from hotswap_stream.workers.inference.batches.computed import ComputedBatch

@@ -18,8 +18,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from msgspec.structs import asdict, replace
 
-from hotswap_events.fleet import ObservationsLost
-from hotswap_events.observation import OBSERVATION_SECONDS, Observation
+from hotswap_events.inference.fleet import ObservationsLost
+from hotswap_events.inference.observation import OBSERVATION_SECONDS, Observation
 from hotswap_events.topics import Topics
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.kafka import clients

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hotswap_events.inference import ErrorCode
-from hotswap_events.observation import (
+from hotswap_events.inference.messages import ErrorCode
+from hotswap_events.inference.observation import (
     FEATURES_MAX,
     INPUT_SKETCH,
     LABELS_MAX,

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from hotswap_events.answers import AnswerRule, ModelTags
+from hotswap_events.inference.answers import AnswerRule, ModelTags
 from hotswap_stream.kafka.blocking_reads import read_to_ends
 from hotswap_stream.kafka.librdkafka import ASK_SECONDS_MAX, watermarks
 from hotswap_stream.kafka.unreadable_batches import ReadOn

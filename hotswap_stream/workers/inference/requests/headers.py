@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
-from hotswap_events.inference import JSON_CONTENT_TYPE, MSGPACK_CONTENT_TYPE, ErrorCode
+from hotswap_events.inference.messages import JSON_CONTENT_TYPE, MSGPACK_CONTENT_TYPE, ErrorCode
 from hotswap_stream.workers.inference.requests.records import Headers
 
 ROUTING_KEY_BYTES_MAX = 256

@@ -18,7 +18,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hotswap_events.inference import InferRequest, InferTensor
+from hotswap_events.inference.messages import InferRequest, InferTensor
 from hotswap_stream.workers.inference.requests.number_lists import EXACT_BELOW, PACKED_AT_ONCE_MIN, packed_at_once
 
 with_simdjson = True

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
-from hotswap_events.inference import InferRequest, InferTensor
+from hotswap_events.inference.messages import InferRequest, InferTensor
 
 EXACT_BELOW = 2.0**53
 """Whole numbers from here on are not all floats, and two conversions round twice. NaN is never below it either."""

@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hotswap_events.inference import ErrorCode, InferRequest
+from hotswap_events.inference.messages import ErrorCode, InferRequest
 from hotswap_stream.application.inference.extensions import refused_parameter
 from hotswap_stream.workers.inference.requests.headers import RequestHeaders, WrongHeaderError, read_headers
 from hotswap_stream.workers.inference.requests.json_bodies import decode_json

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hotswap_events.inference import Datatype, InferTensor
+from hotswap_events.inference.messages import Datatype, InferTensor
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from hotswap_stream.application.inference.byte_strings import pack_strings, texts_of, unpack_strings
 from hotswap_stream.application.inference.tensor_values import flatten

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from hotswap_events.inference import InferTensor
+from hotswap_events.inference.messages import InferTensor
 from hotswap_stream.application.observations.row_sketches import Floats, as_one_row, labels_and_scores
 from hotswap_stream.workers.inference.requests.tensors import Array, write_outputs
 

@@ -18,7 +18,7 @@ import numpy as np
 import structlog
 from msgspec import Struct
 
-from hotswap_events.observation import Comparison
+from hotswap_events.inference.observation import Comparison
 from hotswap_stream.application.swap.loader import LoadedModel
 from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.domain.rollouts.routing import WEIGHT_TOTAL

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 import structlog
 
-from hotswap_events.windows import CLIENTS_NOTICE_SECONDS_MAX, WindowRecord, WindowsMarker
+from hotswap_events.inference.windows import CLIENTS_NOTICE_SECONDS_MAX, WindowRecord, WindowsMarker
 from hotswap_stream.application.windows.fold import WindowFold
 from hotswap_stream.kafka.topic_partitions import former_partitions, key_partition
 from hotswap_stream.workers.inference.windows.partition import PartitionWindows

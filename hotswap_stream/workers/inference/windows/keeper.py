@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
-from hotswap_events.windows import WindowRecord, WindowRule
+from hotswap_events.inference.windows import WindowRecord, WindowRule
 from hotswap_stream.application.windows.fold import WindowFold
 from hotswap_stream.application.windows.rule import next_rule
 from hotswap_stream.workers.inference.requests.records import RequestRecord, records_of

@@ -5,7 +5,7 @@ Which windows there are is such a fold too: those of the `keys_max` series that 
 
 from collections.abc import ItemsView, Iterable
 
-from hotswap_events.windows import WindowRecord, WindowRule, WindowsMarker, marker_key, parse_key, window_key
+from hotswap_events.inference.windows import WindowRecord, WindowRule, WindowsMarker, marker_key, parse_key, window_key
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
 from hotswap_stream.workers.inference.requests.tensors import WrongInputError
 from hotswap_stream.workers.inference.windows.steps import NotTaken, Taken, WindowSteps, new_steps, series_key

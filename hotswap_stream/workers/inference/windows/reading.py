@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from hotswap_events.windows import WindowRecord
+from hotswap_events.inference.windows import WindowRecord
 from hotswap_stream.application.windows.fold import WindowFold
 from hotswap_stream.kafka.blocking_reads import read_to_ends
 from hotswap_stream.kafka.librdkafka import partition_count, tail_consumer, watermarks

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from msgspec import Struct
 
-from hotswap_events.windows import WindowRule
+from hotswap_events.inference.windows import WindowRule
 from hotswap_stream.application.artifacts.manifest import WINDOW_STEPS_MAX, TensorSpec
 from hotswap_stream.workers.inference.requests.requests import Request
 from hotswap_stream.workers.inference.requests.tensors import Array, WrongInputError, read_tensor

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hotswap_events.windows import WINDOW_IDS_MAX, WindowRecord, WindowRule
+from hotswap_events.inference.windows import WINDOW_IDS_MAX, WindowRecord, WindowRule
 from hotswap_stream.workers.inference.requests.tensors import NUMPY_DTYPES, Array
 
 _CAPACITY_STEPS_MIN = 16

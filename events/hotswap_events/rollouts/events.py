@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hotswap_events.rollout_strategy import Arm, MetricName, RolloutPolicy, Strategy
+from hotswap_events.rollouts.strategy import Arm, MetricName, RolloutPolicy, Strategy
 
 AnalysisOutcome = Literal["successful", "failed", "inconclusive"]
 PauseCause = Literal["operator", "inconclusive", "waiting-for-promotion"]

@@ -24,7 +24,7 @@ from hotswap_events.bounds import (
 )
 from hotswap_events.command import Actor, ModelName, ModelVersion
 from hotswap_events.envelope import Timestamp
-from hotswap_events.inference import ErrorCode, InferTensor
+from hotswap_events.inference.messages import ErrorCode, InferTensor
 
 ObservationRole = Literal["primary", "shadow", "pinned", "probe", "fallback", "refused"]
 

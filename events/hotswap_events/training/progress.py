@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from hotswap_events.bounds import TEXT_CHARACTERS_MAX, Count, Name, check_time
 from hotswap_events.command import ModelName, RunId
-from hotswap_events.training import FIGURES_MAX, RunnerName, TrainerName
+from hotswap_events.training.events import FIGURES_MAX, RunnerName, TrainerName
 
 PROGRESS_SECONDS = 2.0
 """A runner says something of each of its runs at least so often."""

@@ -5,8 +5,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from hotswap_events.command import Command, RunId
-from hotswap_events.registry import TrainingFailureCause
-from hotswap_events.training import (
+from hotswap_events.training.events import (
     AfterTraining,
     AskedByHand,
     Datasets,
@@ -16,6 +15,7 @@ from hotswap_events.training import (
     RunSeconds,
     TrainerName,
     TrainingCause,
+    TrainingFailureCause,
 )
 
 

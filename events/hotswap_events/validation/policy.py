@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from hotswap_events.rollout_strategy import Share
+from hotswap_events.rollouts.strategy import Share
 
 GATES_MAX = 32
 

@@ -3,7 +3,7 @@
 from msgspec import field
 
 from hotswap_events.command import Command, ModelVersion
-from hotswap_events.tags import Alias, TagKeys, Tags
+from hotswap_events.registry.tags import Alias, TagKeys, Tags
 
 
 class TagModel(Command, frozen=True, tag="hotswap.command.tag.v1"):

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from hotswap_events.rollout_strategy import MetricName
-from hotswap_events.training import AfterTraining, Datasets, Parameters, Retries, RunSeconds, TrainerName
+from hotswap_events.rollouts.strategy import MetricName
+from hotswap_events.training.events import AfterTraining, Datasets, Parameters, Retries, RunSeconds, TrainerName
 
 FREEZE_WINDOWS_MAX = 32
 RUNS_PER_DAY_MAX = 288

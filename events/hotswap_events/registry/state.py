@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from hotswap_events.alerts import AlertPolicy, AlertRule
-from hotswap_events.registry import ArtifactFacts, ArtifactTrial, ModelValidated, Provenance, Verdict
-from hotswap_events.rollout_record import RolloutRecord
-from hotswap_events.serving_control import CircuitOpenedCause, ServingPolicy
-from hotswap_events.validation_policy import ValidationPolicy
-from hotswap_events.validation_set import ValidationSet
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.alerts.events import AlertPolicy, AlertRule
+from hotswap_events.registry.events import ArtifactFacts, ArtifactTrial, ModelValidated, Provenance, Verdict
+from hotswap_events.registry.version_options import VersionOptions
+from hotswap_events.rollouts.record import RolloutRecord
+from hotswap_events.serving.control import CircuitOpenedCause, ServingPolicy
+from hotswap_events.validation.policy import ValidationPolicy
+from hotswap_events.validation.sets import ValidationSet
 
 CircuitPosition = Literal["closed", "open", "half-open"]
 VersionStage = Literal["none", "staging", "production", "superseded", "archived"]

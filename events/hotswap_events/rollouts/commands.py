@@ -1,4 +1,4 @@
-"""What one may ask of rollouts, of the validation policy and set, and of the clean-up."""
+"""What one may ask of rollouts."""
 
 from typing import Annotated
 
@@ -6,16 +6,14 @@ from msgspec import Meta
 
 from hotswap_events.bounds import INT64_MAX
 from hotswap_events.command import Command, ModelVersion
-from hotswap_events.rollout import AnalysisOutcome, Evidence
-from hotswap_events.rollout_strategy import (
+from hotswap_events.rollouts.events import AnalysisOutcome, Evidence
+from hotswap_events.rollouts.strategy import (
     DEFAULT_ROLLOUT_POLICY,
     RolloutId,
     RolloutPolicy,
     Salt,
     Strategy,
 )
-from hotswap_events.validation_policy import ValidationPolicy
-from hotswap_events.validation_set import ValidationSet
 
 Candidates = tuple[ModelVersion, ...]
 StepIndex = Annotated[int, Meta(ge=0, le=INT64_MAX)]
@@ -100,27 +98,6 @@ class RecordAnalysis(RolloutCommand, frozen=True, tag="hotswap.command.record-an
     evidence: Evidence = ()
     model_version: ModelVersion | None = None
     """Which candidate, where there are several: the winner of a success, the harmful one of a failure."""
-
-
-class SetValidationPolicy(Command, frozen=True, tag="hotswap.command.set-validation-policy.v1"):
-    """Draw verdicts on versions of this model by this policy from here on."""
-
-    policy: ValidationPolicy
-
-
-class ChooseValidationSet(Command, frozen=True, tag="hotswap.command.choose-validation-set.v1"):
-    """Measure versions of this model on this set from here on. It must lie in the artifact store."""
-
-    validation_set: ValidationSet
-
-
-class DeleteArtifact(Command, frozen=True, tag="hotswap.command.delete-artifact.v1"):
-    """Give up a version's artifact: the version stays listed, archived, and can never serve again.
-
-    Never one that was in production or is in staging or in a rollout.
-    """
-
-    model_version: ModelVersion
 
 
 RolloutCommands = (

@@ -8,40 +8,23 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from hotswap_events.alert_care import ALERT_CARE_EVENT_TYPES, AlertCareEvent
-from hotswap_events.alerts import ALERT_EVENT_TYPES, AlertEvent
+from hotswap_events.alerts.care import ALERT_CARE_EVENT_TYPES, AlertCareEvent
+from hotswap_events.alerts.events import ALERT_EVENT_TYPES, AlertEvent
 from hotswap_events.dataset import DATASET_EVENT_TYPES, DatasetEvent
-from hotswap_events.emergency import EMERGENCY_EVENT_TYPES, EmergencyEvent
-from hotswap_events.profile import PROFILE_EVENT_TYPES, ModelProfiled
-from hotswap_events.rollout import ROLLOUT_EVENT_TYPES, RolloutEvent
-from hotswap_events.serving_control import SERVING_CONTROL_EVENT_TYPES, ServingControlEvent
-from hotswap_events.signature import ModelSignature
-from hotswap_events.tags import TAG_EVENT_TYPES, TagEvent
-from hotswap_events.training import TRAINING_EVENT_TYPES, TrainingEvent
-from hotswap_events.training_triggers import TRAINING_TRIGGER_EVENT_TYPES, TrainingTriggerEvent
-from hotswap_events.validation_policy import ValidationPolicySet
-from hotswap_events.validation_set import ValidationSetChosen
-from hotswap_events.version_options import VersionOptions
+from hotswap_events.inference.signature import ModelSignature
+from hotswap_events.registry.emergency import EMERGENCY_EVENT_TYPES, EmergencyEvent
+from hotswap_events.registry.profile import PROFILE_EVENT_TYPES, ModelProfiled
+from hotswap_events.registry.tags import TAG_EVENT_TYPES, TagEvent
+from hotswap_events.registry.version_options import VersionOptions
+from hotswap_events.rollouts.events import ROLLOUT_EVENT_TYPES, RolloutEvent
+from hotswap_events.serving.control import SERVING_CONTROL_EVENT_TYPES, ServingControlEvent
+from hotswap_events.training.events import TRAINING_EVENT_TYPES, TrainingEvent, TrainingFailureCause
+from hotswap_events.training.triggers import TRAINING_TRIGGER_EVENT_TYPES, TrainingTriggerEvent
+from hotswap_events.validation.policy import ValidationPolicySet
+from hotswap_events.validation.sets import ValidationSetChosen
 
 Digest = Annotated[str, Meta(extra_json_schema={"pattern": "^sha256:[0-9a-f]{64}$"})]
 Verdict = Literal["passed", "failed", "inconclusive"]
-TrainingFailureCause = Literal[
-    "bad-data",
-    "crashed",
-    "timed-out",
-    "cancelled",
-    "artifact-store",
-    "registry-refused",
-    "silent",
-    "not-possible",
-    "over-limit",
-    "no-artifact",
-    "unclaimed",
-    "bad-output",
-]
-"""`silent`: nothing was heard of its runner any more. `not-possible`: its runner cannot do what was asked for, such as
-parameters that the trainer refuses. `over-limit`: it wrote or used more than it may. `no-artifact`: it said that all
-was well, and left none. `bad-output`: what it left, or wrote on its output, cannot be used."""
 RollBackCause = Literal["operator", "emergency", "load-failed", "rollout"]
 
 

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from hotswap_events.rollout import AnalysisOutcome, MetricEvidence, PauseCause
-from hotswap_events.rollout_strategy import Arm, RolloutPolicy, Strategy
+from hotswap_events.rollouts.events import AnalysisOutcome, MetricEvidence, PauseCause
+from hotswap_events.rollouts.strategy import Arm, RolloutPolicy, Strategy
 
 RolloutStatus = Literal["running", "paused", "baking", "promoted", "aborted", "superseded", "rolled-back"]
 AwareTime = Annotated[datetime, Meta(tz=True)]

@@ -11,7 +11,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from hotswap_events.bounds import INT64_MAX, NAME_CHARACTERS_MAX, Count, Offset
-from hotswap_events.inference import DATATYPE_BYTES, NumberDatatype
+from hotswap_events.inference.messages import DATATYPE_BYTES, NumberDatatype
 
 CLIENTS_NOTICE_SECONDS_MAX = 5.0
 """Clients of models with windows choose partitions by key among as many as there were at most so long ago."""

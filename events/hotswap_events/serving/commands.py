@@ -6,7 +6,7 @@ from msgspec import Meta, field
 
 from hotswap_events.bounds import INT64_MAX
 from hotswap_events.command import Command, ModelVersion
-from hotswap_events.serving_control import CircuitClosedCause, CircuitOpenedCause, ServingPolicy
+from hotswap_events.serving.control import CircuitClosedCause, CircuitOpenedCause, ServingPolicy
 
 Worker = Annotated[str, Meta(max_length=200)]
 StreamSequence = Annotated[int, Meta(ge=1, le=INT64_MAX)]

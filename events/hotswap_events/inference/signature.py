@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from hotswap_events.inference import Datatype
+from hotswap_events.inference.messages import Datatype
 
 TENSORS_MAX = 64
 DIMENSIONS_MAX = 8

@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from hotswap_events import headers as header_names
-from hotswap_events.inference import MSGPACK_CONTENT_TYPE
+from hotswap_events.inference.messages import MSGPACK_CONTENT_TYPE
 
 OFFSET_MAX = 2**63 - 1
 OFFSET_DIGITS_MAX = 19

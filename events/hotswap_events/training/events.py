@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from hotswap_events.command import RunId
-from hotswap_events.rollout_strategy import DEFAULT_ROLLOUT_POLICY, RolloutPolicy, Strategy
+from hotswap_events.rollouts.strategy import DEFAULT_ROLLOUT_POLICY, RolloutPolicy, Strategy
 
 PARAMETERS_MAX = 64
 PARAMETERS_BYTES_MAX = 8_192
@@ -29,6 +29,23 @@ Dataset = Annotated[str, Meta(min_length=1, max_length=128)]
 Datasets = Annotated[tuple[Dataset, ...], Meta(max_length=DATASETS_MAX)]
 Retries = Annotated[int, Meta(ge=0, le=RETRIES_MAX)]
 RunSeconds = Annotated[int, Meta(ge=1, le=RUN_SECONDS_MAX)]
+TrainingFailureCause = Literal[
+    "bad-data",
+    "crashed",
+    "timed-out",
+    "cancelled",
+    "artifact-store",
+    "registry-refused",
+    "silent",
+    "not-possible",
+    "over-limit",
+    "no-artifact",
+    "unclaimed",
+    "bad-output",
+]
+"""`silent`: nothing was heard of its runner any more. `not-possible`: its runner cannot do what was asked for, such as
+parameters that the trainer refuses. `over-limit`: it wrote or used more than it may. `no-artifact`: it said that all
+was well, and left none. `bad-output`: what it left, or wrote on its output, cannot be used."""
 
 
 class AskedByHand(Struct, frozen=True, kw_only=True, tag_field="kind", tag="by-hand", gc=False):

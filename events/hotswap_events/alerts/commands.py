@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from hotswap_events.alert_care import SnoozeSeconds
-from hotswap_events.alerts import KEEP_AWAY_SECONDS, AlertClearedCause, AlertPolicy, RuleName
+from hotswap_events.alerts.care import SnoozeSeconds
+from hotswap_events.alerts.events import KEEP_AWAY_SECONDS, AlertClearedCause, AlertPolicy, RuleName
 from hotswap_events.bounds import COUNT_MAX, INT64_MAX
 from hotswap_events.command import Command, ModelVersion
 

@@ -12,8 +12,8 @@ from msgspec import Meta, Struct
 from hotswap_events.bounds import REWARD_MAX, Count, Index, Name, Offset, check_time
 from hotswap_events.command import ModelName, ModelVersion
 from hotswap_events.envelope import Timestamp
-from hotswap_events.rollout import EVIDENCE_FIGURES_MAX
-from hotswap_events.rollout_strategy import ARMS_MAX, Arm, MetricName, RolloutId, Share
+from hotswap_events.rollouts.events import EVIDENCE_FIGURES_MAX
+from hotswap_events.rollouts.strategy import ARMS_MAX, Arm, MetricName, RolloutId, Share
 
 EvidenceVerdict = Literal["passed", "harmful", "undecided", "no-data"]
 ComparedWith = Literal["baseline", "threshold"]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from hotswap_events.alerts import RuleName
+from hotswap_events.alerts.events import RuleName
 
 SNOOZE_SECONDS_MIN = 60.0
 SNOOZE_SECONDS_MAX = 30 * 86_400.0

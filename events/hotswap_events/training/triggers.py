@@ -10,9 +10,9 @@ from msgspec import Meta, Struct, field
 
 from hotswap_events.bounds import COUNT_MAX, INT64_MAX
 from hotswap_events.command import Command, ModelVersion, RunId
-from hotswap_events.rollout_strategy import MetricName
-from hotswap_events.training import Datasets
-from hotswap_events.training_policy import TrainingPolicy
+from hotswap_events.rollouts.strategy import MetricName
+from hotswap_events.training.events import Datasets
+from hotswap_events.training.policy import TrainingPolicy
 
 SLOT_CHARACTERS_MAX = 128
 FIGURES_MAX = 64

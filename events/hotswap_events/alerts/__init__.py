@@ -1,0 +1,1 @@
+"""Alerts of a model: their events, what people say about them, and the commands."""

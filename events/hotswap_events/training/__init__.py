@@ -1,0 +1,1 @@
+"""Training runs: their events and commands, their progress, the policy and what starts them."""
