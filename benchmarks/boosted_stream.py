@@ -33,7 +33,7 @@ BATCH_ROWS = 64
 PARTITIONS = 4
 AIM = 0.8
 ROWS = {"boosted_stream": 1, "boosted_stream_eight_rows": 8}
-"""Of one request."""
+"""Rows of one request."""
 
 
 def run(count: int = 100_000) -> list[dict[str, object]]:

@@ -79,7 +79,7 @@ class Watch:
         self._worker_of = worker_of
         self._asked: dict[tuple[int, int], int] = {}
         self._answers: list[list[tuple[int, int, str]]] = [[] for _ in range(PARTITIONS)]
-        """Of each partition: when (ms), to which request, by whom."""
+        """The answers of each partition: when (ms), to which request, by whom."""
         self._highest = [-1] * PARTITIONS
         self._void: list[int] = []
         self._consumer = Consumer(

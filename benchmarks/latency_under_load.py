@@ -42,7 +42,7 @@ ECHO_TOPICS = ("bench.load-requests", "bench.load-responses")
 
 
 class Found(Struct, frozen=True):
-    """Of one share, ms."""
+    """The latencies at one share of the capacity, in ms."""
 
     p50: float
     p99: float

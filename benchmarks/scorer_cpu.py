@@ -50,7 +50,7 @@ class Used:
         self._seconds.setdefault((program, requests), []).append(_children_s() - before)
 
     def microseconds(self, program: str, few: int, many: int) -> list[float]:
-        """Of one request more, by round."""
+        """Return the microseconds that one request more costs, by round."""
         pairs = zip(self._seconds.get((program, few), []), self._seconds.get((program, many), []), strict=True)
         return [1e6 * (longer - shorter) / (many - few) for shorter, longer in pairs]
 

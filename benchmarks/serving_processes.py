@@ -164,7 +164,7 @@ async def served(
 
 @asynccontextmanager
 async def broker_settings(partitions: int) -> AsyncIterator[Settings]:
-    """Run a broker, for models with so many partitions, in a folder that is gone at the end."""
+    """Run a broker, for models with that number of partitions, in a folder that is gone at the end."""
     with tempfile.TemporaryDirectory(prefix="hotswap-bench-") as home:
         async with EmbeddedKafka() as broker:
             yield Settings(

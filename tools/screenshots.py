@@ -42,7 +42,7 @@ FIGURES_MS = 20_000
 SETTLED_MS = 500
 """A confirmation fades in."""
 ENOUGH_SHOWN = re.compile(r"after (1[2-9]\d|[2-9]\d\d|\d{4,}) answers")
-"""Of the new version, in the picture of its evidence: 120 or more."""
+"""Answers of the new version, in the picture of its evidence: 120 or more."""
 TRIES_MAX = 5
 REQUESTS = ("loadtest", MODEL, "--rate", "30", "--seconds", "3000", "--keys", "5000")
 

@@ -23,7 +23,7 @@ MODEL = "weighed"
 SPLIT = {"v1": 5_000, "v2": 5_000}
 RATES = {"v1": 0.97, "v2": 0.96}
 ANSWERS_A_SECOND = 200
-"""Of each version."""
+"""Answers of each version."""
 SECONDS_BEFORE = 6
 LIMIT = 0.05
 METRICS = {
@@ -93,7 +93,7 @@ def drawn(panel_of_metric: Locator) -> dict[str, float]:
 
 
 def told(stack: BrowserStack, answers: int) -> dict[str, dict[str, Any]]:
-    """What the API says of each metric once so many answers of the candidate are counted."""
+    """What the API says of each metric once that number of the candidate's answers is counted."""
     deadline = time.monotonic() + SECONDS_MAX
     while True:
         latest = stack.get(f"/api/models/{MODEL}/rollout/evidence")["latest"]

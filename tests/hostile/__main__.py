@@ -49,7 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
     parser.add_argument("--seed", type=int, help="repeats the order of a run; default: a new one")
     parser.add_argument("--only", help="cells whose name has this in it, such as 'commands:' or 'not UTF-8'")
-    parser.add_argument("--few", type=int, help="only so many cells of each topic, by the seed")
+    parser.add_argument("--few", type=int, help="only that many cells of each topic, by the seed")
     parser.add_argument("--seconds", type=float, default=30.0, help="within which a good record must be handled")
     parser.add_argument("--search-seconds", type=float, default=1_200.0, help="to look for single cells at most")
     parser.add_argument("--docs", action="store_true", help="write the table into docs/explanation/hostile.md")

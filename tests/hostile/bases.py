@@ -27,7 +27,7 @@ class World(Struct, kw_only=True):
     answered: tuple[int, int] = (0, 0)
     """Partition and offset of a request of MODEL that was answered well."""
     request_ends: tuple[int, ...] = (0, 0)
-    """Of MODEL's requests: the offsets that the next ones will have."""
+    """The offsets that MODEL's next requests will have."""
     rollout_id: str | None = None
 
     def next(self) -> int:

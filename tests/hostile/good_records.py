@@ -102,7 +102,7 @@ class GoodRecords:
 
 
 def partition_of_model() -> int:
-    """Of MODEL's records in topics of four partitions that are keyed by model."""
+    """Return the partition of MODEL's records in topics of four partitions that are keyed by model."""
     every = list(range(4))
     found: int = DefaultPartitioner()(MODEL.encode(), every, every)
     return found

@@ -29,7 +29,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 Encoding = Literal["json", "msgpack"]
 
 HUGE_BYTES = 300_000
-"""Of one field: a record of three of them still fits into a topic."""
+"""The size of one field: a record of three of them still fits into a topic."""
 HUGE_ITEMS = 50_000
 DEEP = 30_000
 

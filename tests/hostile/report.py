@@ -23,7 +23,7 @@ AnyCell = Cell | HttpCell | FileCell
 OTHERS = ((HTTP, ("API",)), (ARTIFACTS, ("worker",)), (SETTINGS, ("every process",)))
 """What is no topic, and who reads it."""
 MANY = 50
-"""Among so many cells of a topic there are some that cannot be used, of which something must tell."""
+"""Among this number of a topic's cells there are some that cannot be used, of which something must tell."""
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
@@ -109,7 +109,7 @@ def write_json(report: Report) -> None:
 
 
 def table(report: Report) -> str:
-    """For a terminal; every cell that broke the law by its name, and what was seen."""
+    """Return a table for a terminal; every cell that broke the law by its name, and what was seen."""
     lines = [
         f"{'the law holds' if report.held else 'THE LAW IS BROKEN'}: seed {report.seed}, {report.cells} cells, "
         f"{report.seconds:.0f} s, {report.environments} environments",

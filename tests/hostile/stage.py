@@ -36,7 +36,7 @@ BYSTANDER = f"{OTHER}.responses.{MODEL}"
 """A topic of another environment, into which nothing may be written."""
 READY_SECONDS_MAX = 120.0
 ANSWER_SECONDS_MAX = 60.0
-"""Of the API. Measuring a version is asked for among the rest, and its answer comes when it is measured."""
+"""How long the API may take. Measuring a version is asked for among the rest; the answer comes once it is measured."""
 PARTITIONS = 2
 ASKED_TIMES = 20
 ASK_AGAIN_SECONDS = 0.5

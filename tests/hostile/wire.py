@@ -19,7 +19,7 @@ WRITE_SECONDS_MAX = 120.0
 _BYTES_MAX = 1_000_000_000
 _GZIP = 1
 _HEADER_BYTES = 61
-"""Of a batch; what is compressed comes after it."""
+"""The header of a batch; what is compressed comes after it."""
 _CRC_AT, _ATTRIBUTES_AT = 17, 21
 
 

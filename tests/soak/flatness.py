@@ -68,7 +68,7 @@ def slope_of(at_s: Floats, values: Floats) -> float:
 
 
 def thinned(at_s: Floats, values: Floats, points_max: int = POINTS_MAX) -> tuple[Floats, Floats]:
-    """At most so many points: the medians of blocks of neighbours."""
+    """At most that number of points: the medians of blocks of neighbours."""
     if len(at_s) <= points_max:
         return at_s, values
     blocks = np.array_split(np.arange(len(at_s)), points_max)

@@ -41,7 +41,7 @@ class SoakReport(Struct, kw_only=True):
     seconds: float = 0.0
     plan: SoakPlan
     verdict: Verdict
-    """Of the torture's checker, on the model that is swapped."""
+    """What the torture's checker says of the model that is swapped."""
     asked: dict[str, int] = {}
     """Requests to the other models, each judged as it was answered, and again from the topics."""
     changes: list[Change] = []

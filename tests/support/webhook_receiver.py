@@ -66,7 +66,7 @@ class Receiver:
         return [each for each in self.received if each.path == path]
 
     async def until(self, count: int, path: str = "/hook") -> list[Received]:
-        """What came there, once that is so many."""
+        """What came there, once that is the number asked for."""
         try:
             async with asyncio.timeout(SECONDS_MAX):
                 while len(self.at(path)) < count:

@@ -47,7 +47,7 @@ def main() -> int:
     """0: passed, 1: not."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("--seed", type=int, help="repeats the schedule of a run; default: a new one")
-    parser.add_argument("--requests", type=int, default=Plan().requests_min, help="at least so many")
+    parser.add_argument("--requests", type=int, default=Plan().requests_min, help="at least this number")
     parser.add_argument("--per-second", type=int, default=Plan().requests_per_second)
     arguments = parser.parse_args()
     seed = random.SystemRandom().randrange(1_000_000) if arguments.seed is None else arguments.seed

@@ -55,7 +55,7 @@ class AnswerWatch:
         self._new.put([TopicPartition(self._topic, partition, 0) for partition in new])
 
     def has_all(self, sent: Sequence[int]) -> bool:
-        """Whether so many requests were answered in every partition."""
+        """Whether that number of requests was answered in every partition."""
         return all(answered >= count for answered, count in zip(self.answered, sent, strict=True))
 
     def _read(self) -> None:

@@ -1,7 +1,7 @@
 """What a judge finds wrong: counted by kind, with the first few of each in words."""
 
 SHOWN_MAX = 5
-"""Of each kind."""
+"""How many of each kind are shown."""
 CHARACTERS_MAX = 500
 
 

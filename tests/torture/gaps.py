@@ -40,7 +40,7 @@ class Gap(Struct, frozen=True, kw_only=True):
     regrouping_s: float
     served_s: float
     alike: int
-    """In so many more partitions was the longest part of the same time a gap, too."""
+    """The number of further partitions in which the longest part of the same time was a gap, too."""
     faults: list[str]
 
     def line(self) -> str:

@@ -66,7 +66,7 @@ class PartitionJudge:
         self.valid_count = 0
         self.ok_count = 0
         self.timestamps_ms: npt.NDArray[np.int64] = np.zeros(requests.count, dtype=np.int64)
-        """Of the valid answers, by request offset; 0 where there is none."""
+        """Times of the valid answers, by request offset; 0 where there is none."""
         self.hostile_errors: set[int] = set()
         """Hostile requests that got an error: each must have a copy in the dead letters."""
         self._requests = requests

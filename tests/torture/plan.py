@@ -51,7 +51,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     api_kills: int = 2
     """With either of them at 0 both, no agents and no API run."""
     growth_factors: tuple[int, ...] = (2, 4)
-    """One after the other, the model's topics get so many times as many partitions: 8, 16, 64."""
+    """One after the other, the model's topics get their number of partitions multiplied: 8, 16, 64."""
     damaged: int = 1
     """Damaged artifacts that are promoted."""
     stores_full: int = 1
@@ -95,7 +95,7 @@ SHORT = Plan(
     growth_factors=(2,),
     quiet_seconds=1.0,
 )
-"""For the test run: some thirty seconds of requests on one broker that others use too."""
+"""The plan of the test run: some thirty seconds of requests on one broker that others use too."""
 
 
 class WorkerFault(Struct, frozen=True):
@@ -124,7 +124,7 @@ class ServantFault(Struct, frozen=True):
 
 
 class GrowthFault(Struct, frozen=True):
-    """The model's topics get so many times as many partitions."""
+    """By this the number of partitions of the model's topics is multiplied."""
 
     at_s: float
     factor: int

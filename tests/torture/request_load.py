@@ -56,7 +56,7 @@ class RequestLoad:
             await asyncio.sleep(0.1)
 
     async def wait_for(self, requests: int) -> None:
-        """Until so many requests were sent. LoadFailedError."""
+        """Wait until that number of requests was sent. LoadFailedError."""
         while sum(self.account.sent) < requests:
             self.check()
             await asyncio.sleep(0.1)

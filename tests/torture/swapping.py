@@ -52,7 +52,7 @@ class Operator:
         self._commands = 0
         self._values = 0
         self._graph: ArtifactFacts | None = None
-        """Of the architecture of all versions, if the settings want one."""
+        """The graph of the architecture of all versions, if the settings want one."""
 
     async def __aenter__(self) -> "Operator":
         await bootstrap.ensure_control_topics(self._settings)
@@ -68,7 +68,7 @@ class Operator:
         return state.active_version, (await self._connected()).fold.next_offset - 1
 
     async def prepare(self, versions: int) -> None:
-        """Register and validate so many versions and promote the first."""
+        """Register and validate that number of versions and promote the first."""
         content = artifact(self._values + 1)
         facts = await self._store.put_artifact(content)
         self._graph = await bootstrap.graph_exporter(self._settings, self._store)(facts.digest, read_manifest(content))

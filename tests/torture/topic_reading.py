@@ -13,7 +13,7 @@ TIMEOUT_S = 30.0
 _PAGE_S = 0.1
 _QUEUE_KIB_MAX = 16 * 1024
 LOG_LEVEL = 2
-"""Of the Kafka client's own log: that brokers go away is meant here."""
+"""The level of the Kafka client's own log: that brokers go away is meant here."""
 
 
 class TopicUnreadableError(RuntimeError):

@@ -55,7 +55,7 @@ class VersionHistory:
         return self._allowed.get(registry_offset, frozenset())
 
     def digest(self, model_version: str) -> str | None:
-        """Of the artifact registered under this name."""
+        """Return the digest of the artifact registered under this name."""
         return self._digests.get(model_version)
 
     def value(self, model_version: str) -> int | None:

@@ -78,7 +78,7 @@ class Workers:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def pause(self, name: str, seconds: float) -> None:
-        """SIGSTOP, and SIGCONT after so many seconds."""
+        """SIGSTOP, and SIGCONT after that number of seconds."""
         pid = await self._pid(name)
         os.kill(pid, signal.SIGSTOP)
         self._paused.add(pid)

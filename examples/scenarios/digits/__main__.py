@@ -75,7 +75,7 @@ class Dropped:
 
 
 def trained(stage: Stage, what: str, runs: int = 1) -> dict[str, Any]:
-    """Wait until the newest of so many runs has its verdict, or has failed; return what came of it."""
+    """Wait until there are that many runs and the newest has its verdict, or has failed; return what came of it."""
 
     def look() -> Any:
         found = stage.get("/api/training-runs")["runs"]

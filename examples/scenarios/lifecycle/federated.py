@@ -19,7 +19,7 @@ from hotswap_stream.plugins import Trained, TrainingDataError, TrainingJob, trai
 
 FEATURES, CLASSES, HIDDEN = 6, 7, 48
 KINDS = 21
-"""Of scenes; the last seven are seen at night alone."""
+"""Kinds of scenes; the last seven are seen at night alone."""
 AT_DAY = 14
 CLIENTS = 3
 CLIENTS_FOLDER = "FEDERATED_CLIENTS"

@@ -16,7 +16,7 @@ DEDUP, PEERS = "dedup-optimizer", "peer-selector"
 KEEP = 3
 HELD_OUT = "1,000 blocks that no model was fitted to"
 ERROR_RATE_MAX = 0.02
-"""Of the answers of a minute. The circuit opens after some 20 errors: of the 700 requests here that is 0.028."""
+"""Share of the answers of a minute. The circuit opens after some 20 errors: of the 700 requests here that is 0.028."""
 LATENCY_MS_MAX = 50.0
 
 

@@ -45,7 +45,7 @@ async def made(stage: HttpStage, name: str, *scopes: str, **more: Any) -> dict[s
 
 
 async def status_for(stage: HttpStage, headers: dict[str, str]) -> int:
-    """Of a question by somebody who has this key alone."""
+    """Return the status of a question by somebody who has this key alone."""
     async with httpx.AsyncClient(base_url=stage.url, headers=headers) as other:
         return (await other.get("/api/models")).status_code
 

@@ -12,7 +12,7 @@ from tests.support.stages.agents import SECONDS_MAX, AgentsStage, agents_stage
 
 
 async def letters(stage: AgentsStage, count: int) -> list[tuple[str, str]]:
-    """Topic and cause of the dead letters, once there are so many."""
+    """Topic and cause of the dead letters, once there is that number of them."""
     async with asyncio.timeout(SECONDS_MAX):
         while len(found := await stage.records(stage.topics.dead_letters)) < count:
             await asyncio.sleep(0.2)

@@ -27,7 +27,7 @@ PAUSE_SECONDS = 0.02
 WINDOW: dict[str, Any] = {"window_seconds": 3.0, "answers_min": 20, "clear_seconds": 1.0}
 ERRORS = AlertRule(name="error-rate", metric="error-rate", above=0.2, severity="critical", **WINDOW)
 SEEN = AlertRule(name="seen", metric="latency-ms", above=0.0, **{**WINDOW, "answers_min": 60})
-"""Raised as soon as a window with so many answers is judged."""
+"""Raised as soon as a window with this number of answers is judged."""
 
 
 @pytest.fixture

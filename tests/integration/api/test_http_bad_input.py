@@ -93,7 +93,7 @@ async def test_each_is_refused_and_the_next_is_answered(asked: Asked) -> None:
 
 
 async def _raw(url: str, head: bytes, body_bytes: int) -> bytes:
-    """Send a head and so many bytes of body, as far as they are taken; the first bytes of what comes back."""
+    """Send a head and that many bytes of body, as far as they are taken; the first bytes of what comes back."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     try:

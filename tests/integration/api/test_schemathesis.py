@@ -14,7 +14,7 @@ from tests.support.stages.asking import Served, open_served
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EXAMPLES_MAX = os.environ.get("HOTSWAP_TEST_SCHEMATHESIS_EXAMPLES")
-"""Of each operation. With it the phase `coverage`, too, which tries every bound of every field: minutes."""
+"""Examples of each operation. With it the phase `coverage`, too, which tries every bound of every field: minutes."""
 PHASES = "fuzzing,stateful" if EXAMPLES_MAX is None else "coverage,fuzzing,stateful"
 KEY = "key-of-ci"
 CONFIG = Path(__file__).with_name("schemathesis.toml")

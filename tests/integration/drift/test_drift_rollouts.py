@@ -30,11 +30,11 @@ SECONDS_MAX = 180.0
 USERS = 1_000
 AT_ONCE = 16
 PAUSE_SECONDS = 0.05
-"""Between turns, in each of which so many users ask: of requests that come faster, workers look at the inputs of a
+"""Between turns, in each of which that many users ask: of requests that come faster, workers look at the inputs of a
 smaller share. Together they fill a batch, and a batch is one transaction."""
 
 Features = Callable[[int], np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
-"""Of a user's request."""
+"""The features of a user's request."""
 
 _random = random.Random(1)
 
@@ -100,7 +100,7 @@ async def ended(stage: Stage, features: Features) -> RolloutState:
 
 
 def policy(metric: MetricName, answers_max: int) -> RolloutPolicy:
-    """A distance of 0.15 is nothing; none found in so many answers is a success."""
+    """A distance of 0.15 is nothing; none found in this number of answers is a success."""
     return RolloutPolicy(
         metrics=(MetricRule(metric=metric, threshold=0.15),),
         answers_max=answers_max,

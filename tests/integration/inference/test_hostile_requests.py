@@ -42,7 +42,7 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
 
 
 async def good_ones_are_answered(stage: Stage, *before: int, seconds_max: float = 60.0) -> list[list[Record]]:
-    """Send a good request to every partition; the answers there, of which so many came before."""
+    """Send a good request to every partition; return the answers there, of which `before` came before."""
     found = []
     for partition in range(PARTITIONS):
         offset = await stage.send(request_body(), partition=partition)

@@ -25,7 +25,7 @@ def test_every_process_works_with_exactly_its_rights(stage: Secured) -> None:
 
 
 async def test_what_a_role_does_not_need_is_refused(stage: Secured) -> None:
-    """Of each role, things that would do harm and that others may."""
+    """Each role tries things that would do harm and that others may."""
     forbidden_writes = {
         "api": (TOPICS.responses(MODEL), TOPICS.observations, TOPICS.fleet),
         "agents": (TOPICS.responses(MODEL), TOPICS.keys, TOPICS.commands),

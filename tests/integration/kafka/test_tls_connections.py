@@ -18,7 +18,7 @@ from tests.support.kafka.secured_broker import secured_broker
 
 TOPIC, RECORDS = "known", 200
 READERS = 20
-"""Of as many, a third waited for ever for their connection's end."""
+"""Of so many readers, a third waited for ever for their connection's end."""
 
 
 async def _read(options: Mapping[str, Any]) -> int:

@@ -28,7 +28,7 @@ KEY = "a-key-for-the-tests"
 ASK_SECONDS_MAX = 60.0
 AT_ONCE = 4
 ANSWERS_MIN = 20
-"""Of each version, while the load goes on."""
+"""Answers of each version, while the load goes on."""
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from tests.support.stages.workers import running_worker
 
 ASK_SECONDS_MAX = 60.0
 FILES = 100
-"""Of this repository, and as many of the Python installation."""
+"""Files of this repository, and as many of the Python installation."""
 FILE_BYTES_MAX = 1_000_000
 WINDOWS = 40
 GRAPH_OF_MAGIKA = Path(magika.__file__).parent / "models" / "standard_v3_3" / "model.onnx"

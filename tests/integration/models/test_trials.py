@@ -15,7 +15,7 @@ from tests.support.samples import graphs
 
 LIMITS = TrialLimits(seconds_max=60, cpu_seconds_max=10)
 HASTY = TrialLimits(seconds_max=60, cpu_seconds_max=3)
-"""For what computes until it is ended."""
+"""The limits for what computes until it is ended."""
 
 
 async def tried(tmp_path: Path, content: bytes, limits: TrialLimits = LIMITS, **beside: bytes) -> TrialPassed:

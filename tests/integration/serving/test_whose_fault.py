@@ -80,7 +80,7 @@ async def register(stage: Stage, architecture_name: str, **arguments: Any) -> st
 
 
 async def in_production(stage: Stage, *sizes: int) -> None:
-    """Recommenders that know so many users and items; the last one in production, each was before."""
+    """Recommenders that know those numbers of users and items; the last one in production, each was before."""
     for size in sizes:
         await stage.switch(await register(stage, "recommender", users=size, items=size, dimensions=2))
     await stage.command(SetServingPolicy(**stage.meta(), policy=POLICY))
@@ -105,7 +105,7 @@ async def ask_until(stage: Stage, answers: Answers, ids: list[int], wanted: Circ
 
 
 async def observed(stage: Stage, requests: int) -> list[Observation]:
-    """The first observations that tell of so many requests together."""
+    """The first observations that together tell of that number of requests."""
     count = 0
     while True:
         count += 1

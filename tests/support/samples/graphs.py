@@ -144,7 +144,7 @@ def named_twice() -> bytes:
 
 
 def claiming(size_bytes: int) -> bytes:
-    """A graph whose first field says that it has so many bytes."""
+    """A graph whose first field says that it has that number of bytes."""
     length, tag = bytearray(), b"\x3a"  # the graph, a field of its own length
     while size_bytes >= 0x80:
         length.append(size_bytes & 0x7F | 0x80)

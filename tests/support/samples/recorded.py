@@ -44,7 +44,7 @@ class EvenAnswers:
         self.set_answered_at(BEGIN + timedelta(seconds=1))
 
     def set_answered_at(self, answered_at: datetime) -> None:
-        """Of all of them."""
+        """Set the time of all answers."""
         self._answered_at_ms = round(answered_at.timestamp() * 1000)
 
     async def by_place(self, _model_name: str, request_partition: int, request_offset: int) -> FoundAnswer | None:

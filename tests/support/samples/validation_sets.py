@@ -16,7 +16,7 @@ NUMBERS = ValidationPolicy(
         FigureGate(figure="r2", margin=0.05, otherwise="inconclusive"),
     )
 )
-"""For a regression."""
+"""A set for a regression."""
 
 
 def set_of(kind: str = "regression", artifact: ArtifactFacts | None = None, **fields: Any) -> ValidationSet:

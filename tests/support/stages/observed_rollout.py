@@ -69,6 +69,6 @@ def expected(state: ModelState, records: Iterable[Observation]) -> tuple[list[tu
 
 
 def analyses_of(state: ModelState) -> tuple[AnalysisState, ...]:
-    """Of the rollout that is on, or of the last one."""
+    """Return the analyses of the rollout that is on, or of the last one."""
     rollout = state.rollout or state.rollout_history[-1]
     return rollout.analyses

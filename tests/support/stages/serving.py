@@ -30,7 +30,7 @@ from tests.support.samples.partitions import PARTITIONS as PARTITIONS
 
 MODEL = "tiny"
 FOLLOWED_PARTITIONS = 4
-"""Of the topics that agents follow, such as that of the feedback."""
+"""Partitions of the topics that agents follow, such as that of the feedback."""
 
 
 def artifact_answering(value: float) -> bytes:
@@ -198,7 +198,7 @@ class Answers:
                 await asyncio.sleep(0.01)
 
     async def until_count(self, count: int) -> None:
-        """Until every partition has exactly so many answers."""
+        """Until every partition has exactly that number of answers."""
         await self.until(lambda: all(len(answers) == count for answers in self.by_partition))
 
     async def until_chosen_by(self, registry_offset: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Manifests are read once, and only so many are kept."""
+"""Manifests are read once, and a limited number is kept."""
 
 import asyncio
 

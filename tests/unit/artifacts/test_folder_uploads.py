@@ -73,7 +73,7 @@ def left(folder: Path) -> list[str]:
 
 
 def grown_old(folder: Path, seconds: float) -> None:
-    """Let all files be written at the clock's time, less so many seconds."""
+    """Let all files be written at the clock's time, less that number of seconds."""
     for path in folder.iterdir():
         os.utime(path, (1_800_000_000 - seconds,) * 2, follow_symlinks=False)
 

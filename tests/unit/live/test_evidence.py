@@ -109,7 +109,7 @@ def _verdict_agrees(record: RolloutEvidence) -> None:
 
 
 def test_a_promoted_version_s_interval_is_of_itself_where_less_is_better() -> None:
-    """Of a share of slow answers the interval was told as from -1 to 0."""
+    """The interval of a share of slow answers was told as from -1 to 0."""
     trial = RolloutTrial(state_after(*PROVEN))
     slow = rule("latency", slow_ms=50.0, margin=0.05)
     policy = RolloutPolicy(metrics=(slow,), promote_on_operational=True, bake_seconds=600)

@@ -47,7 +47,7 @@ class Topic:
         )
 
     async def lived_through(self, records: int) -> None:
-        """One process wrote so many records and ended."""
+        """One process wrote that number of records and ended."""
         process = self.process()
         await process.start()
         for number in range(records):

@@ -46,7 +46,7 @@ async def test_it_may_be_called_where_a_loop_runs() -> None:
 
 
 class Model:
-    """Of a framework that is not installed."""
+    """A model of a framework that is not installed."""
 
 
 @pytest.mark.parametrize(

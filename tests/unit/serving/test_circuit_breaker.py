@@ -263,7 +263,7 @@ class TestGuard:
 
     @pytest.mark.parametrize("hours", [-1, 1])
     def test_half_open_whatever_the_clock_of_the_worker_that_opened_it(self, hours: int) -> None:
-        """Of a worker whose clock was an hour ahead the others took a circuit as open for an hour more."""
+        """The others took the circuit of a worker whose clock was an hour ahead as open for an hour more."""
         state = state_after(*TWO_VERSIONS, CircuitOpened(model_version="v2", cause="error-rate"))
         circuit = state.serving.circuits["v2"]
         assert circuit.opened_at is not None
