@@ -6,6 +6,7 @@ First the capacity is measured: answers per second to requests that wait. Then r
 partitions but one, from a process of their own, and a probe asks in the last partition, `PROBES_PER_S` times a second,
 and times each answer itself. The echo is one process on the same client that sends each record back; no
 model, no checkpoint, no answers' facts. The slowest answer at half of the capacity has a row of its own.
+Each row says how much of the processors was idle meanwhile: where nothing is, whoever answers waits for a turn.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import psutil
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from msgspec import Struct
 
@@ -42,12 +44,16 @@ ECHO_TOPICS = ("bench.load-requests", "bench.load-responses")
 
 
 class Found(Struct, frozen=True):
-    """The latencies at one share of the capacity, in ms."""
+    """The latencies at one share of the capacity, in ms, and how much of the processors was idle meanwhile.
+
+    What others do at a low priority counts as idle: it gives way.
+    """
 
     p50: float
     p99: float
     slowest: float
     probes: int
+    idle: float
 
 
 class Probe:
@@ -73,11 +79,14 @@ class Probe:
     def measure(self, seconds: float) -> Found:
         """Ask for so long, and wait for the answers. Raise RuntimeError if one does not come."""
         began, sent = time.perf_counter(), 0
+        psutil.cpu_times_percent()
         while (now := time.perf_counter()) < began + seconds:
             while sent < (now - began) * PROBES_PER_S:
                 self._ask(sent, now)
                 sent += 1
             self._poll(0.0005)
+        times = psutil.cpu_times_percent()
+        idle = (times.idle + times.nice) / 100
         give_up_s = time.perf_counter() + ANSWER_SECONDS_MAX
         # What else was asked in this partition before may be answered now, too.
         while len(self._asked_s) < sent or not self._asked_s.keys() <= self._answered_s.keys():
@@ -87,7 +96,8 @@ class Probe:
         took = np.array([self._answered_s[offset] - asked for offset, asked in self._asked_s.items()]) * 1_000
         self._asked_s.clear()
         self._answered_s.clear()
-        return Found(float(np.percentile(took, 50)), float(np.percentile(took, 99)), float(took.max()), len(took))
+        p50, p99 = (float(np.percentile(took, percent)) for percent in (50, 99))
+        return Found(p50, p99, float(took.max()), len(took), idle)
 
     def close(self) -> None:
         """Disconnect."""
@@ -169,7 +179,7 @@ def run(seconds: float = 10.0) -> list[dict[str, object]]:
     capacity, ours, bare = asyncio.run(_measure(seconds))
     results: list[dict[str, object]] = []
 
-    def add(name: str, mine: float, compared_with: str, other: float, aim: float | None) -> None:
+    def add(name: str, mine: float, compared_with: str, other: float, aim: float | None, **more: float) -> None:
         ratio = mine / other
         results.append(
             {
@@ -182,6 +192,7 @@ def run(seconds: float = 10.0) -> list[dict[str, object]]:
                 "aim": "-" if aim is None else f"<= {aim}",
                 "holds": aim is None or ratio <= aim,
                 "capacity_per_s": round(capacity),
+                **more,
             }
         )
 
@@ -192,7 +203,8 @@ def run(seconds: float = 10.0) -> list[dict[str, object]]:
     for share in SHARES:
         for name, (of, aim) in percentiles.items():
             aimed = aim if share <= AIMED_SHARE_MAX else None
-            add(f"{share:.0%} {name}", of(ours[share]), "a bare echo", of(bare[share]), aimed)
+            idle = {"idle_of_processors": ours[share].idle, "idle_beside_the_echo": bare[share].idle}
+            add(f"{share:.0%} {name}", of(ours[share]), "a bare echo", of(bare[share]), aimed, **idle)
     half = ours[0.5]
     add("50% slowest", half.slowest, "its own p99", half.p99, SLOWEST_AIM)
     add("50% slowest beside the echo", half.slowest, "the slowest of a bare echo", bare[0.5].slowest, None)
