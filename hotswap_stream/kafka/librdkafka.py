@@ -9,6 +9,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 _log = structlog.get_logger(__name__)
 
+TAIL_PREFETCH_KIBIBYTES = 4 * 1024
+TAIL_FETCH_BYTES = 256 * 1024
+"""Read at a time of one partition. A client that is kept holds what it read ahead behind the end until its next use."""
 BULK_PREFETCH_KIBIBYTES = 16 * 1024
 BULK_FETCH_BYTES = 16 * 1024**2
 ASK_SECONDS_MAX = 5.0
@@ -42,6 +45,9 @@ def tail_consumer(options: Mapping[str, Any], worker: str, *, group: str | None 
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 20,  # a broker says only then that a partition has ended
+            "queued.max.messages.kbytes": TAIL_PREFETCH_KIBIBYTES,
+            "fetch.message.max.bytes": TAIL_FETCH_BYTES,
+            "fetch.queue.backoff.ms": 5,  # not the second after which more is read ahead by default
             "auto.offset.reset": "earliest",
         },
         logger=client_logger(),

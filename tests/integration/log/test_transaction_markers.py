@@ -140,11 +140,13 @@ async def test_windows_are_read_to_their_end(stage: Stage, settings: Settings, k
         def read() -> int:
             librdkafka_options = bootstrap.connection(settings).librdkafka_options()
             read_on, stopping = reading_on(options), threading.Event()
-            with TopicReader(librdkafka_options, "w1", read_on=read_on, stopping=stopping) as reader:
-                reader.windows(topic, list(range(PARTITIONS)))
-                taken: list[int] = []
-                reader.between(topic, {0: (0, 2)}, lambda message: taken.append(message.offset() or 0))
-                return len(taken)
+            consumer = tail_consumer(librdkafka_options, "w1")
+            reader = TopicReader(consumer, read_on=read_on, stopping=stopping)
+            reader.windows(topic, list(range(PARTITIONS)))
+            taken: list[int] = []
+            reader.between(topic, {0: (0, 2)}, lambda message: taken.append(message.offset() or 0))
+            consumer.close()
+            return len(taken)
 
         assert await asyncio.to_thread(read) == 0
 

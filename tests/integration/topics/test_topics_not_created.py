@@ -142,8 +142,7 @@ def _librdkafka(connection: KafkaConnection, topic: str) -> None:
     subscribed = request_consumer(options, group="not-there", worker="w1", limits=limits, on_error=ignore)
     assigned = tail_consumer(options, "w1")
     read_on, stopping = reading_on(connection.client_options()), threading.Event()
-    with TopicReader(options, "w1", read_on=read_on, stopping=stopping) as reader:
-        assert not reader.exists(topic)
+    assert not TopicReader(assigned, read_on=read_on, stopping=stopping).exists(topic)
     subscribed.subscribe([topic])
     assigned.assign([TopicPartition(topic, 0, 0)])
     for consumer in (subscribed, assigned):

@@ -4,12 +4,13 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 from msgspec.structs import replace
 
 from hotswap_events import headers as header_names
@@ -20,7 +21,9 @@ from hotswap_stream.application.swap.loader import LoadedModel, ModelLoader
 from hotswap_stream.bootstrap.monitoring.doctor import examine
 from hotswap_stream.client import AsyncRegistryClient, TopicClient
 from hotswap_stream.client import http_calls as calls
+from hotswap_stream.kafka import librdkafka
 from hotswap_stream.settings import Settings, child_environment
+from hotswap_stream.workers.inference import kafka_clients
 from tests.support.stages.asking import running_api
 from tests.support.stages.serving import (
     MODEL,
@@ -165,8 +168,23 @@ async def test_windows_survive_a_restart(stage: Stage, settings: Settings) -> No
         await series.check()
 
 
-async def test_windows_survive_rebalances(stage: Stage, settings: Settings) -> None:
+def count_clients(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[Consumer]:
+    """All consumers that a module makes from here on."""
+    made: list[Consumer] = []
+
+    class Counted(Consumer):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            made.append(self)
+
+    monkeypatch.setattr(module, "Consumer", Counted)
+    return made
+
+
+async def test_windows_survive_rebalances(stage: Stage, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     series = Series(stage)
+    readers = count_clients(monkeypatch, librdkafka)
+    serving = count_clients(monkeypatch, kafka_clients)
 
     async def send(count: int) -> None:
         for number in range(count):
@@ -186,6 +204,10 @@ async def test_windows_survive_rebalances(stage: Stage, settings: Settings) -> N
             assert {answer["parameters"]["worker"] for answer in answers} == {"w1", "w2"}
         await send(20)
         await series.check()
+    # A life of a loop has a member, what reads its requests, and one more, which reads whatever is taken over. The
+    # threads of one that is opened each time would leave memory behind each time.
+    assert len(serving) >= 4
+    assert len(readers) == len(serving) // 2
 
 
 class SlowLoader:

@@ -95,7 +95,6 @@ def test_windows_for_which_there_is_no_room(nobody: str, stopping: threading.Eve
         keys_max=1,
         read_entry=lambda _record: pytest.fail("nothing is read"),
         ensure_topic=lambda: None,
-        open_reader=lambda: pytest.fail("nothing is read"),
         stopping=stopping,
     )
     keeper.begin(producer, lambda: None, lambda _error: None)

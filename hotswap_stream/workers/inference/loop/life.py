@@ -44,9 +44,8 @@ class LoopLife:
         self._leaving = threading.Event() if leaving is None else leaving
         self._health = ConsumerHealth(parts.model_name)
         self._callbacks = CallbackErrors()
-        read_on = reading_on(parts.config.client_options)
-        self._windows = window_keeper(parts, loop, read_on, stopping)
-        self._read_on = read_on
+        self._windows = window_keeper(parts, loop, stopping)
+        self._read_on = reading_on(parts.config.client_options)
         self._quarantine = quarantine
         self._clients: LifeClients
         self._intake: Intake

@@ -20,6 +20,7 @@ from hotswap_stream.workers.inference.places.checkpoint import given_up_position
 from hotswap_stream.workers.inference.places.hand_over import UNKNOWN, Held, held_of
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 from hotswap_stream.workers.inference.windows.partition import PartitionWindows
+from hotswap_stream.workers.inference.windows.reading import TopicReader
 
 _log = structlog.get_logger(__name__)
 
@@ -73,6 +74,7 @@ class TakingOver:
         # One thread, which alone uses this client: it is closed there, too.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"take-{parts.model_name}")
         self._client = tail_consumer(parts.config.librdkafka_options, parts.config.worker, group=parts.group)
+        self._reader = TopicReader(self._client, read_on=read_on, stopping=stopping)
 
     @property
     def busy(self) -> bool:
@@ -149,7 +151,7 @@ class TakingOver:
                 read_on=self._read_on,
                 stopping=self._stopping,
             )
-        windows = self._windows.read(positions)
+        windows = self._windows.read(positions, self._reader)
         read_s = time.monotonic()
         self._catch_up()
         _log.info(

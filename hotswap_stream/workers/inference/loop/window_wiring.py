@@ -7,19 +7,15 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from confluent_kafka import KafkaError, KafkaException
 
 from hotswap_stream.errors import LogUnavailableError
-from hotswap_stream.kafka.unreadable_batches import ReadOn
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.requests.requests import read_request
 from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
-from hotswap_stream.workers.inference.windows.reading import TopicReader
 
 TOPIC_SECONDS_MAX = 60.0
 
 
-def window_keeper(
-    parts: LoopParts, loop: asyncio.AbstractEventLoop, read_on: ReadOn, stopping: threading.Event
-) -> WindowKeeper:
+def window_keeper(parts: LoopParts, loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> WindowKeeper:
     """Return the keeper of windows for a loop's thread; topics are made by `loop`, which is that of another thread."""
 
     def ensure_topic() -> None:
@@ -45,8 +41,5 @@ def window_keeper(
             record, parts.limits.request_bytes_max, parts.limits.answer_key_bytes_max
         ),
         ensure_topic=ensure_topic,
-        open_reader=lambda: TopicReader(
-            parts.config.librdkafka_options, parts.config.worker, read_on=read_on, stopping=stopping
-        ),
         stopping=stopping,
     )

@@ -44,7 +44,6 @@ class WindowKeeper:
         keys_max: int,
         read_entry: Callable[[RequestRecord], Request | Unreadable],
         ensure_topic: Callable[[], None],
-        open_reader: Callable[[], TopicReader],
         stopping: threading.Event,
     ) -> None:
         self.active = False
@@ -55,7 +54,6 @@ class WindowKeeper:
         self._keys_max = keys_max
         self._read_entry = read_entry
         self._ensure_topic = ensure_topic
-        self._open_reader = open_reader
         self._stopping = stopping
         self._writer = secrets.token_hex(8)
         self._partitions: dict[int, PartitionWindows] = {}
@@ -182,7 +180,7 @@ class WindowKeeper:
         self._seen_rule = None
         self.active = any(windows.rule is not None for windows in self._partitions.values())
 
-    def read(self, positions: Mapping[int, int]) -> dict[int, PartitionWindows]:
+    def read(self, positions: Mapping[int, int], reader: TopicReader) -> dict[int, PartitionWindows]:
         """Return the windows of partitions as they were when the requests below these offsets were taken in.
 
         For any thread, beside the loop. KafkaException.
@@ -191,22 +189,19 @@ class WindowKeeper:
             number: PartitionWindows(self._model_name, self._writer, next_offset=offset, keys_max=self._keys_max)
             for number, offset in positions.items()
         }
-        if not found:
+        if not found or not reader.exists(self._topic):
             return found
-        with self._open_reader() as reader:
-            if not reader.exists(self._topic):
-                return found
-            for number, fold in reader.windows(self._topic, sorted(found)).items():
-                self._restore(found[number], fold, reader.end(self._request_topic, number))
-            inherit(
-                found,
-                reader,
-                topic=self._topic,
-                request_topic=self._request_topic,
-                stopping=self._stopping,
-            )
-            self._check_offsets(found, positions, reader)
-            self._replay(found, positions, reader)
+        for number, fold in reader.windows(self._topic, sorted(found)).items():
+            self._restore(found[number], fold, reader.end(self._request_topic, number))
+        inherit(
+            found,
+            reader,
+            topic=self._topic,
+            request_topic=self._request_topic,
+            stopping=self._stopping,
+        )
+        self._check_offsets(found, positions, reader)
+        self._replay(found, positions, reader)
         for number, windows in found.items():
             windows.end_replay(positions[number])
         return found

@@ -3,7 +3,6 @@
 import math
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, Message, TopicPartition
@@ -11,7 +10,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from hotswap_events.inference.windows import WindowRecord
 from hotswap_stream.application.windows.fold import WindowFold
 from hotswap_stream.kafka.blocking_reads import read_to_ends
-from hotswap_stream.kafka.librdkafka import partition_count, tail_consumer, watermarks
+from hotswap_stream.kafka.librdkafka import partition_count, watermarks
 from hotswap_stream.kafka.unreadable_batches import ReadOn
 from hotswap_stream.workers.inference.waiting import Wait
 
@@ -19,18 +18,16 @@ _log = structlog.get_logger(__name__)
 
 
 class TopicReader:
-    """Read parts of topics. Blocking; KafkaException if they cannot be read. Use it as a context manager."""
+    """Read parts of topics. Blocking; KafkaException if they cannot be read.
 
-    def __init__(self, options: Mapping[str, Any], worker: str, *, read_on: ReadOn, stopping: threading.Event) -> None:
-        self._consumer: Consumer = tail_consumer(options, f"{worker}-windows")
+    It reads by one of `tail_consumer` that is kept, in its thread. A client for each take-over would start threads each
+    time, and the allocator would keep for every one of them what the largest take-over needed.
+    """
+
+    def __init__(self, consumer: Consumer, *, read_on: ReadOn, stopping: threading.Event) -> None:
+        self._consumer = consumer
         self._read_on = read_on
         self._stopping = stopping
-
-    def __enter__(self) -> "TopicReader":
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._consumer.close()
 
     def exists(self, topic: str) -> bool:
         """Return whether there is such a topic; it is not made by asking."""
