@@ -28,6 +28,7 @@ BENCHMARKS = (
     "good_rollout",
     "http_predict",
     "request_latency",
+    "api_processes",
     "latency_under_load",
     "slowest_answer",
     "ffnn_stream",

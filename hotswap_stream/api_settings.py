@@ -11,6 +11,9 @@ class ApiSettings(KafkaSettings, frozen=True, kw_only=True):
     api_host: str = "127.0.0.1"
     """Where the API listens. Without a key only health and metrics answer there, unless `API_OPEN` says otherwise."""
     api_port: int = 8000
+    api_processes: int = 1
+    """Processes of the API, which share its port and are started again when they die; at most 64, and on Linux alone
+    more than one. Limits on connections, requests in flight and requests a second are of each."""
     api_keys: str | None = None
     """`name:key,name:key`: keys beside those of `hotswap-stream keys`. They may do all; the name is the actor."""
     api_open: Literal["loopback", "anybody"] | None = None

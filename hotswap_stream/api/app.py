@@ -46,6 +46,7 @@ from hotswap_stream.api.mlflow.models import ModelCommandsOfMlflow, ModelsOfMlfl
 from hotswap_stream.api.mlflow.versions import VersionCommandsOfMlflow, VersionsOfMlflow
 from hotswap_stream.api.mlflow.webhooks import receive_webhook
 from hotswap_stream.api.monitoring.health import live, livez, ready, readyz, status
+from hotswap_stream.api.monitoring.members import among_members
 from hotswap_stream.api.monitoring.metrics import metrics
 from hotswap_stream.api.monitoring.model_health import get_model_health, get_models_health
 from hotswap_stream.api.monitoring.overview import get_overview
@@ -212,7 +213,8 @@ def app_on(services: Callable[[], ApiServices], request_bytes_max: int, infer_by
         app.state.runtime = runtime
         app.state.live = hub = LiveHub(runtime)
         try:
-            yield
+            async with among_members(runtime):
+                yield
         finally:
             runtime.close()
             await hub.close()

@@ -5,7 +5,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 
 import structlog
 import uvicorn
@@ -22,7 +21,10 @@ from hotswap_stream.api.queries.not_modified import NotModified
 from hotswap_stream.api.registry.fast_path import QueryPath
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.api.tls import ServerTls
-from hotswap_stream.errors import ConfigurationError, HotswapError
+from hotswap_stream.application.processes.event_loop import new_event_loop as new_event_loop
+from hotswap_stream.errors import HotswapError
+from hotswap_stream.home.shared_port import listening_socket as listening_socket
+from hotswap_stream.home.shared_port import url_of
 
 _log = structlog.get_logger(__name__)
 
@@ -31,16 +33,6 @@ TICKS_PER_LOOK = 5
 """Connections that take too long are looked for twice a second."""
 TICKS_PER_RENEWAL = 20
 """Whether the certificate was renewed is looked for every two seconds."""
-
-
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop for a process that serves: uvloop's where it is installed, as it is not on Windows."""
-    if find_spec("uvloop") is None:
-        return asyncio.new_event_loop()
-    import uvloop
-
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
 
 
 class _Server(uvicorn.Server):
@@ -67,9 +59,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and sockets:
-            host, port = sockets[0].getsockname()[:2]
-            scheme = "http" if self._tls is None else "https"
-            url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+            url = url_of(sockets[0], "http" if self._tls is None else "https")
             _log.info("api_started", url=url)
             if self._on_started is not None:
                 self._on_started(url)
@@ -99,12 +89,13 @@ async def serve(
     tls: ServerTls | None = None,
     on_started: Callable[[str], None] | None = None,
     stop_on_signals: bool = True,
+    process_number: int | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, or until cancelled; open requests are answered first.
 
     `allowed_hosts` are names of this server beside its own ones; requests by another name are refused. `port` 0 takes a
     free one; `tls` has it speak HTTPS and nothing else; `on_started` gets the URL. With `stop_on_signals` it must run
-    in the main thread.
+    in the main thread. With a `process_number` others listen on the port as well, and answers say which one it was.
 
     Raises:
         ConfigurationError: The address is taken, or not one of this machine.
@@ -112,7 +103,7 @@ async def serve(
     """
     hosts = AllowedHosts((*own_names(host), *allowed_hosts))
     config = ServerConfig(
-        SiteGuard(Traced(HeadAsGet(NotModified(QueryPath(InferPath(app), app)))), hosts),
+        SiteGuard(Traced(HeadAsGet(NotModified(QueryPath(InferPath(app), app))), process_number), hosts),
         limits=limits or ConnectionLimits(),
         host=host,
         port=port,
@@ -129,7 +120,7 @@ async def serve(
         config.load()
         config.ssl = tls.context
     loop = asyncio.get_running_loop()
-    with listening_socket(host, port) as listener:
+    with listening_socket(host, port, shared=process_number is not None) as listener:
         server = _Server(config, app, on_started, tls)
         signals = (signal.SIGINT, signal.SIGTERM) if stop_on_signals else ()
         for number in signals:
@@ -146,29 +137,3 @@ async def serve(
                 loop.remove_signal_handler(number)
     if not server.started:
         raise HotswapError("the API did not start; the log says why")
-
-
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. ConfigurationError if it cannot.
-
-    Bound before uvicorn starts: uvicorn would log a taken port and exit the process.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-        family, kind, protocol, _, address = found[0]
-        # With the protocol named: asyncio sends without delay on such sockets only, and an answer in two writes, head
-        # and body, would else wait 40 ms for the other side's acknowledgement.
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(2_048)
-            listener.setblocking(False)
-        except BaseException:
-            listener.close()
-            raise
-    except (OSError, OverflowError) as error:
-        raise ConfigurationError(
-            f"the API cannot listen on {host}:{port}: {error}; set HOTSWAP_API_HOST and HOTSWAP_API_PORT"
-        ) from error
-    return listener

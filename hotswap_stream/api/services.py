@@ -30,6 +30,7 @@ from hotswap_stream.application.training.measuring import MeasureVersion
 from hotswap_stream.application.training.runs import TrainingSpec
 from hotswap_stream.application.webhooks.listed import ListedWebhook
 from hotswap_stream.application.windows.view import WindowReader
+from hotswap_stream.home.api_members import ApiMember
 from hotswap_stream.home.broker_condition import BrokerCondition
 
 REQUEST_BYTES_MAX = 1_048_576
@@ -117,6 +118,8 @@ class ApiServices(Struct, frozen=True, kw_only=True):
     """How MLflow's clients reach this API, if not by the name they ask by."""
     broker: Callable[[], BrokerCondition | None] | None = None
     """How the embedded broker of this machine is; None of a cluster that is kept by others."""
+    member: ApiMember | None = None
+    """Which of several processes behind one port this is; None: the only one."""
     request_bytes_max: int = REQUEST_BYTES_MAX
     event_stream_clients_max: int = 64
     heartbeat_seconds: float = 15.0

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hotswap_stream.bootstrap.agents import run_control_agents as run_control_agents
     from hotswap_stream.bootstrap.api import check_api_settings as check_api_settings
-    from hotswap_stream.bootstrap.api import new_api_event_loop as new_api_event_loop
     from hotswap_stream.bootstrap.api import serve_api as serve_api
     from hotswap_stream.bootstrap.artifacts import artifact_store as artifact_store
     from hotswap_stream.bootstrap.artifacts import environments_here as environments_here
@@ -108,7 +107,6 @@ NAMES_OF = {
     "agents": ("run_control_agents",),
     "api": (
         "check_api_settings",
-        "new_api_event_loop",
         "serve_api",
     ),
     "artifacts": (

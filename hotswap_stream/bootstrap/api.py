@@ -39,6 +39,7 @@ from hotswap_stream.domain.reserved import wrong_actor
 from hotswap_stream.domain.versions.tag_rules import wrong_alias
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.home import scrape_targets
+from hotswap_stream.home.api_members import ApiMember
 from hotswap_stream.home.session_file import SessionFile
 from hotswap_stream.listed_settings import parse_allowed_hosts, parse_api_keys
 from hotswap_stream.observability.tracing import tracing_to
@@ -55,19 +56,16 @@ WEBHOOK_SECRET_CHARACTERS_MIN = 16
 
 
 @asynccontextmanager
-async def _inference_gateway(settings: Settings) -> AsyncIterator[InferenceGateway]:
-    gateway = inference_gateway(settings, in_flight_max=settings.api_infer_in_flight_max)
+async def _inference_gateway(settings: Settings, member: ApiMember | None) -> AsyncIterator[InferenceGateway]:
+    gateway = inference_gateway(
+        settings,
+        in_flight_max=settings.api_infer_in_flight_max,
+        share=(1, 1) if member is None else (member.number, member.count),
+    )
     try:
         yield gateway
     finally:
         await gateway.close()
-
-
-def new_api_event_loop() -> asyncio.AbstractEventLoop:
-    """Return an event loop of the kind that the API runs on."""
-    from hotswap_stream.api.server import new_event_loop
-
-    return new_event_loop()
 
 
 def check_api_settings(settings: Settings) -> None:
@@ -94,14 +92,19 @@ def check_api_settings(settings: Settings) -> None:
 
 
 async def serve_api(
-    settings: Settings, *, on_started: Callable[[str], None] | None = None, stop_on_signals: bool = True
+    settings: Settings,
+    *,
+    on_started: Callable[[str], None] | None = None,
+    stop_on_signals: bool = True,
+    member: ApiMember | None = None,
 ) -> None:
-    """Serve the HTTP API until SIGINT or SIGTERM.
+    """Serve the HTTP API until SIGINT or SIGTERM, by this process.
 
     Args:
         settings: The environment to serve.
         on_started: Called with the URL when the API listens.
         stop_on_signals: Without it, it ends when it is cancelled.
+        member: Which of several processes behind the port this is; None: the only one.
 
     Raises:
         ConfigurationError: It may not listen where it is told to, or a setting does not fit.
@@ -117,9 +120,12 @@ async def serve_api(
     artifacts = artifact_store(settings)
     tls = None if (files := _tls_files(settings)) is None else ServerTls(files)
 
+    tells = member is None or member.first
+
     def started(url: str) -> None:
         scheme, _, address = url.partition("://")
-        scrape_targets.announce(settings.home, "api", "api", address, scheme=scheme)
+        if tells:
+            scrape_targets.announce(settings.home, "api", "api", address, scheme=scheme)
         if on_started is not None:
             on_started(url)
 
@@ -129,7 +135,7 @@ async def serve_api(
         adopting(settings, registry),
         training_children(settings, registry) as children,
         dataset_children(settings) as datasets,
-        _inference_gateway(settings) as inference,
+        _inference_gateway(settings, member) as inference,
         FleetFollower(connection(settings).client_options(), topics(settings).fleet) as fleet,
         ObservationFollower(connection(settings).client_options(), topics(settings).observations) as traffic,
         EvidenceFollower(connection(settings).client_options(), topics(settings).evidence) as evidence,
@@ -182,6 +188,7 @@ async def serve_api(
                 mlflow_webhook_secret=settings.mlflow_webhook_secret,
                 mlflow_production_alias=settings.mlflow_production_alias,
                 mlflow_url=settings.mlflow_url,
+                member=member,
                 request_bytes_max=settings.api_request_bytes_max,
                 event_stream_clients_max=settings.api_event_stream_clients_max,
                 broker=broker_condition(settings),
@@ -200,12 +207,14 @@ async def serve_api(
                 tls=tls,
                 on_started=started,
                 stop_on_signals=stop_on_signals,
+                process_number=None if member is None else member.number,
             )
         )
         try:
             await _until_ended(serving, registry)
         finally:
-            scrape_targets.withdraw(settings.home, "api", "api")
+            if tells:
+                scrape_targets.withdraw(settings.home, "api", "api")
 
 
 @asynccontextmanager

@@ -26,13 +26,22 @@ FIRST_KEY = "admin"
 """Name of the key that `hotswap-stream up` makes where there is none."""
 
 
-def inference_gateway(settings: Settings, *, in_flight_max: int) -> KafkaInferenceGateway:
-    """Return the way to the models by their topics, for the running event loop; it connects when a model is asked."""
+def inference_gateway(
+    settings: Settings, *, in_flight_max: int, share: tuple[int, int] | None = None
+) -> KafkaInferenceGateway:
+    """Return the way to the models by their topics, for the running event loop; it connects when a model is asked.
+
+    Args:
+        settings: Name the cluster and the environment.
+        in_flight_max: Requests at once.
+        share: Which of how many gateways side by side this is, from 1 on: each takes partitions of its own.
+    """
     return KafkaInferenceGateway(
         connection(settings).client_options(),
         topics(settings),
         in_flight_max=in_flight_max,
         tags=answer_tags(settings),
+        share=share,
     )
 
 

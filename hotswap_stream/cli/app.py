@@ -63,6 +63,7 @@ COMMAND_MODULES = (
     "context",
     "processes.reset",
     "processes.api",
+    "processes.api_processes",
     "processes.topics",
 )
 """Modules of this package with a function `add_to(app)`. They import nothing heavy at their top. The order of the

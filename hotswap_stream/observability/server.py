@@ -6,9 +6,11 @@ framework.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from http import HTTPStatus
+from pathlib import Path
 
 import structlog
 
@@ -53,6 +55,12 @@ class MetricsServer:
         bound: int = self._server.sockets[0].getsockname()[1]
         _log.info("metrics_served", host=host, port=bound)
         return bound
+
+    async def start_here(self, path: Path) -> None:
+        """Listen at a socket of this machine, in the place of what a former process left there. OSError."""
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        self._server = await asyncio.start_unix_server(self._serve, str(path), limit=HEAD_BYTES_MAX)
 
     async def stop(self) -> None:
         """Listen no more, and cut off whoever is connected."""

@@ -7,10 +7,11 @@ from msgspec import structs
 
 from hotswap_stream import __version__
 from hotswap_stream.api.access.scopes import PUBLIC
-from hotswap_stream.api.monitoring.readiness import followed
+from hotswap_stream.api.monitoring.own_counts import counts_together
 from hotswap_stream.api.monitoring.registry_families import registry_families
 from hotswap_stream.api.monitoring.training_families import training_families
 from hotswap_stream.api.protocol.broker_away import broker_condition
+from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, ProblemError
 from hotswap_stream.api.runtime import ApiRuntime, Runtime
 from hotswap_stream.application.inference.fleet import FleetWorker, model_fleet
 from hotswap_stream.application.monitoring.families import answer_families
@@ -24,16 +25,24 @@ from hotswap_stream.observability.process_families import process_families
 def api_families(runtime: ApiRuntime) -> Iterator[Family]:
     """Yield all families of the catalogue that this process has."""
     fold, services = runtime.registry.fold, runtime.services
-    yield from process_families(release=__version__, process="api", process_name="api", ready=followed(runtime))
+    counted = counts_together(runtime)
+    yield from process_families(
+        release=__version__,
+        process="api",
+        process_name="api",
+        ready=counted.ready,
+        cpu_s=counted.cpu_s,
+        memory=counted.memory_bytes,
+    )
     yield single(catalogue.REGISTRY_NEXT_OFFSET, fold.next_offset)
-    yield single(catalogue.REGISTRY_FOLLOWER_UP, int(runtime.registry.healthy))
-    yield single(catalogue.EVENT_STREAM_CLIENTS, runtime.event_stream_clients)
-    yield Family(catalogue.REQUESTS_NOT_PERMITTED, _not_permitted(runtime))
+    yield single(catalogue.REGISTRY_FOLLOWER_UP, int(counted.follows_log))
+    yield single(catalogue.EVENT_STREAM_CLIENTS, counted.event_stream_clients)
+    yield Family(catalogue.REQUESTS_NOT_PERMITTED, _not_permitted(counted.not_permitted))
     broker = broker_condition(runtime)
     if broker is not None:
         yield single(catalogue.BROKER_UP, int(broker.state == "serving"))
         yield single(catalogue.BROKER_RESTARTS, broker.restarts)
-    yield from registry_families(fold, runtime.refused_switches, services.evidence)
+    yield from registry_families(fold, dict(counted.refused_switches), services.evidence)
     heard = services.training_progress
     progress = heard.fold if heard is not None and heard.known else None
     yield from training_families(list(fold.streams.values()), progress, services.clock.now())
@@ -77,8 +86,8 @@ def _workers(models: Sequence[tuple[Stream, tuple[FleetWorker, ...]]]) -> Iterat
             yield labelled(name, state), count
 
 
-def _not_permitted(runtime: ApiRuntime) -> Iterator[Sample]:
-    for reason, count in runtime.refused_callers.counts.items():
+def _not_permitted(counts: Mapping[str, int]) -> Iterator[Sample]:
+    for reason, count in counts.items():
         yield catalogue.REQUESTS_NOT_PERMITTED.labelled(reason), count
 
 
@@ -93,5 +102,17 @@ def _observations_lost(models: Sequence[tuple[Stream, tuple[FleetWorker, ...]]])
 
 @get("/metrics", operation_id="metrics", tags=["health"], opt=PUBLIC, security=[{}], media_type=MediaType.TEXT)
 async def metrics(runtime: Runtime) -> Response[bytes]:
-    """Metrics in the Prometheus text format."""
-    return Response(exposition(api_families(runtime)).encode(), media_type=MEDIA_TYPE)
+    """Metrics in the Prometheus text format, where several processes share the port, of all of them together."""
+    member = runtime.services.member
+    if member is None or member.first:
+        content: bytes | None = exposition(api_families(runtime)).encode()
+    else:  # always the same one tells: what is counted from answers begins with each process anew
+        content = await member.page_of_first()
+    if content is None:
+        raise ProblemError(
+            503,
+            "not-ready",
+            "the first of the processes, which tells of all, does not answer; it is being started again",
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        )
+    return Response(content, media_type=MEDIA_TYPE)

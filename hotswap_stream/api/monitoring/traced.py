@@ -11,6 +11,7 @@ from hotswap_stream.observability.tracing import TRACEPARENT, Attributes, Tracin
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._~+/=:-]{1,128}")
 """What is taken of a client's own id; another one is replaced."""
+PROCESS_HEADER = b"x-api-process"
 _NO_GUESSING = (b"x-content-type-options", b"nosniff")
 """No browser takes what others wrote, in names and reasons, for a page or a script."""
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -24,8 +25,11 @@ class Traced:
     is kept. What the request leads to - a record on a topic, an event of the log - carries the span's own context on.
     """
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, process_number: int | None = None) -> None:
+        """`process_number`: which of several processes behind one port this is; all answers name it."""
         self._app = app
+        number = () if process_number is None else ((PROCESS_HEADER, b"%d" % process_number),)
+        self._always = (_NO_GUESSING, *number)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Handle one connection, as ASGI defines it."""
@@ -38,7 +42,7 @@ class Traced:
 
         async def named(message: Any) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", ()), (b"x-request-id", request_id), _NO_GUESSING]
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id), *self._always]
                 message = {**message, "headers": headers}
             await send(message)
 

@@ -3,10 +3,14 @@
 A session holds no key: it remembers which key it was and the digest of its secret, and both are held against the table
 of keys at each use. So whatever ends the key, or the secret that was shown, ends the session at once. Of a session's
 own id, too, only a digest is kept: the file in which sessions outlast a restart gives none away.
+
+Servers that share the file share the sessions: each looks at every use whether another one has written since.
 """
 
 import secrets
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
@@ -73,17 +77,28 @@ class SessionStore(Protocol):
         """Put this in the place of what was written last."""
         ...
 
+    def stamp(self) -> object | None:
+        """Return what differs once anybody has written; None where there is nothing. It costs a few microseconds."""
+        ...
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep others who share the store from writing between a reading and a writing in the block."""
+        ...
+
 
 class Sessions:
-    """The sessions of one server. Without a store, all end with it."""
+    """The sessions of one server, and of those that share its store. Without a store, all end with it."""
 
     def __init__(self, access: Access, limits: SessionLimits | None = None, store: SessionStore | None = None) -> None:
         self.limits = limits or SessionLimits()
         self._access = access
         self._store = store
-        self._sessions = self._stored()
+        self._stamp = None if store is None else store.stamp()
+        self._sessions = self._stored() or {}
         """By the digest of the id, the one that was used least recently first."""
         self._written_at: datetime | None = None
+        self._kept = True
+        """Whether what was written last is there."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -96,11 +111,12 @@ class Sessions:
         caller = self._access.caller_by(proof, now)
         if isinstance(caller, str):
             return caller
-        self._make_room(proof, now)
         session = Session(proof=proof, expires_at=now + timedelta(seconds=self.limits.seconds_max), used_at=now)
         session_id = secrets.token_urlsafe(ID_BYTES)
-        self._sessions[digest_of(session_id)] = session
-        self._write(now)
+        with self._alone():
+            self._make_room(proof, now)
+            self._sessions[digest_of(session_id)] = session
+            self._write(now)
         return session_id, OpenSession(caller, session)
 
     def find(self, session_id: str, now: datetime) -> OpenSession | Ended:
@@ -109,6 +125,7 @@ class Sessions:
         One that has ended is kept until its place is needed, so that whoever comes back is told why.
         """
         digest = digest_of(session_id)
+        self._learn()
         session = self._sessions.get(digest)
         if session is None:
             return "unknown"
@@ -121,28 +138,56 @@ class Sessions:
         del self._sessions[digest]
         self._sessions[digest] = used
         if self._written_at is None or now - self._written_at > timedelta(seconds=USE_KEPT_SECONDS):
-            self._write(now)
+            with self._alone():
+                self._write(now)
         return OpenSession(caller, used)
 
     def end(self, session_id: str, now: datetime) -> None:
         """End the session with this id, if there is one."""
-        if self._sessions.pop(digest_of(session_id), None) is not None:
-            self._write(now)
+        with self._alone():
+            if self._sessions.pop(digest_of(session_id), None) is not None:
+                self._write(now)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other servers out of the store, and know what they wrote there."""
+        with nullcontext() if self._store is None else self._store.alone():
+            self._learn()
+            yield
+
+    def _learn(self) -> None:
+        """Take over what another server wrote since: sessions that began there, are used there, or ended there."""
+        stamp = None if self._store is None else self._store.stamp()
+        if stamp is None or stamp == self._stamp:
+            return
+        self._stamp, found = stamp, self._stored()
+        if found is None:
+            return
+        for digest, own in self._sessions.items():
+            there = found.get(digest)
+            if there is not None:
+                found[digest] = replace(there, used_at=max(there.used_at, own.used_at))
+            elif not self._kept:  # none of it could be written, so that it is not there says nothing
+                found[digest] = own
+        self._sessions = dict(sorted(found.items(), key=lambda each: each[1].used_at))
 
     def _write(self, now: datetime) -> None:
         self._written_at = now
         if self._store is not None:
             self._store.write(msgspec.json.encode(self._sessions))
+            before, self._stamp = self._stamp, self._store.stamp()
+            self._kept = self._stamp != before
 
-    def _stored(self) -> dict[str, Session]:
+    def _stored(self) -> dict[str, Session] | None:
+        """Return what is in the store; None where nothing is, or nothing that can be read."""
         content = None if self._store is None else self._store.read()
         if content is None:
-            return {}
+            return None
         try:
             found = msgspec.json.decode(content, type=dict[str, Session])
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             _log.warning("sessions_passed_over", cause=str(error))
-            return {}
+            return None
         # No file makes a session longer than it could have been, and without a zone a time is none.
         whole = {digest: each for digest, each in found.items() if each.expires_at.tzinfo and each.used_at.tzinfo}
         return dict(list(whole.items())[-self.limits.sessions_max :])

@@ -262,21 +262,31 @@ class Supervisor:
     """
 
     def __init__(
-        self, specs: Sequence[ProcessSpec], *, on_change: Callable[[ProcessStatus], None] | None = None
+        self,
+        specs: Sequence[ProcessSpec],
+        *,
+        on_change: Callable[[ProcessStatus], None] | None = None,
+        together: bool = False,
     ) -> None:
+        """`together`: all are started at once, and stopped at once; else one after the other."""
         names = [spec.name for spec in specs]
         if len(set(names)) != len(names):
             raise ValueError(f"process names are not unique: {names}")
         self._processes = {spec.name: _Process(spec, on_change) for spec in specs}
+        self._together = together
 
     async def start(self) -> None:
-        """Start the processes in order, each when the former is ready.
+        """Start the processes: in order, each when the former is ready, or all together.
 
         Raises:
             SupervisionError: One did not start; all of them were stopped again.
         """
+        if self._together:
+            for process in self._processes.values():
+                process.start()
         for process in self._processes.values():
-            process.start()
+            if not self._together:
+                process.start()
             status = await process.wait_for("running", "restarting", "failed")
             if status.state != "running":
                 await self.stop()
@@ -287,7 +297,10 @@ class Supervisor:
                 )
 
     async def stop(self) -> None:
-        """Stop the processes in reverse order: SIGTERM, and SIGKILL when that does not help in time."""
+        """Stop the processes, in reverse order or together: SIGTERM, and SIGKILL when that does not help in time."""
+        if self._together:
+            await asyncio.gather(*(process.stop() for process in self._processes.values()))
+            return
         for process in reversed(self._processes.values()):
             await process.stop()
 

@@ -4,11 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hotswap_stream.cli.processes.api_processes import (
+    PROCESSES_MAX,
+    check_processes,
+    keep_api_processes,
+    new_event_loop,
+)
 from hotswap_stream.cli.terminal.running import run
 
 if TYPE_CHECKING:
-    import asyncio
-
     from hotswap_stream.settings import Settings
 
 
@@ -30,8 +34,21 @@ def api(
             show_default=False,
         ),
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that share the port, for more requests than one core answers. Default: "
+            "HOTSWAP_API_PROCESSES.",
+            min=1,
+            max=PROCESSES_MAX,
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Serve the HTTP API until Ctrl-C: queries, commands, the event log, metrics."""
+    """Serve the HTTP API until Ctrl-C: queries, commands, the event log, metrics.
+
+    Of several processes, one that dies is started again. Limits are of each.
+    """
 
     async def main(settings: "Settings") -> None:
         import msgspec
@@ -43,7 +60,12 @@ def api(
             settings,
             api_host=settings.api_host if host is None else host,
             api_port=settings.api_port if port is None else port,
+            api_processes=processes or settings.api_processes,
         )
+        check_processes(chosen.api_processes)
+        if chosen.api_processes > 1:
+            await keep_api_processes(chosen, several_started)
+            return
 
         def started(url: str) -> None:
             let_last()
@@ -51,9 +73,7 @@ def api(
 
         await bootstrap.serve_api(chosen, on_started=started)
 
-    def new_event_loop() -> "asyncio.AbstractEventLoop":
-        from hotswap_stream import bootstrap
-
-        return bootstrap.new_api_event_loop()
+    def several_started(url: str) -> None:
+        typer.echo(f"API on {url}; operations: {url}/schema; limits are of each of its processes")
 
     run(main, quiet=False, loop_factory=new_event_loop)

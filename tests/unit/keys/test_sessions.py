@@ -1,5 +1,6 @@
 """Sessions open what their key opens, for a while, and never longer than the key."""
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,12 +28,20 @@ class KeptBytes:
 
     def __init__(self) -> None:
         self.content: bytes | None = None
+        self.written = 0
 
     def read(self) -> bytes | None:
         return self.content
 
     def write(self, content: bytes) -> None:
         self.content = content
+        self.written += 1
+
+    def stamp(self) -> int | None:
+        return None if self.content is None else self.written
+
+    def alone(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Keys:
@@ -169,6 +178,38 @@ async def test_sessions_outlast_a_restart_and_no_longer_than_they_would_have(key
     keys.started_again()
     await keys.office.revoke("ada", None)
     assert keys.name(ada, after(1_000)) == "revoked"
+
+
+async def test_servers_with_one_store_share_sessions(keys: Keys) -> None:
+    other = Sessions(keys.access, LIMITS, keys.store)
+    token = await keys.made("ada")
+    here = keys.begun(token)
+    assert isinstance(other.find(here, after(1)), OpenSession)
+    begun = other.begin(token, after(2))
+    assert not isinstance(begun, str)
+    assert keys.name(begun[0], after(3)) == keys.name(here, after(3)) == "ada"
+    other.end(here, after(4))
+    assert (keys.name(here, after(5)), keys.name(begun[0], after(5))) == ("unknown", "ada")
+    # A use that one of them saw keeps the session for all.
+    for seconds in range(400, 2_000, 400):
+        assert isinstance(other.find(begun[0], after(seconds)), OpenSession)
+    assert keys.name(begun[0], after(1_900)) == "ada"
+    # What somebody else puts there ends nothing.
+    keys.store.write(b"[]")
+    assert keys.name(begun[0], after(1_901)) == "ada"
+
+
+async def test_sessions_that_could_not_be_kept_last_beside_others(keys: Keys, tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("no folder")
+    servers = [Sessions(keys.access, LIMITS, SessionFile(tmp_path / "home")) for _ in range(2)]
+    token = await keys.made("ada")
+    begun = servers[0].begin(token, NOW)
+    assert not isinstance(begun, str)
+    (tmp_path / "home").unlink()
+    later = servers[1].begin(token, after(1))
+    assert not isinstance(later, str)
+    for session_id in (begun[0], later[0]):
+        assert isinstance(servers[0].find(session_id, after(2)), OpenSession)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"{", b'{"a": 1}', b"[" * 100_000, b'{"a": {}}'])

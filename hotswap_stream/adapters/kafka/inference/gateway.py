@@ -4,13 +4,11 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
 from typing import Any
 from zlib import crc32
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from hotswap_events.inference.answers import AnswerTags
@@ -34,7 +32,7 @@ from hotswap_stream.application.inference.gateway import (
     NoModelTopicsError,
     RequestTooLargeError,
 )
-from hotswap_stream.kafka import clients
+from hotswap_stream.kafka.sessions import open_admin
 from hotswap_stream.kafka.topic_partitions import described_partitions
 
 PARTITIONS_USED_MAX = 4
@@ -60,7 +58,9 @@ class KafkaInferenceGateway:
     with a routing key to a model that takes windows go where Kafka's default partitioner puts the key, among all
     partitions: the steps of a series must meet in one.
 
-    `tags` tell which answers count; without them those of an environment that has no key.
+    `tags` tell which answers count; without them those of an environment that has no key. `share`: which of how many
+    gateways side by side this is; where there are partitions enough, no two use the same one, so that none reads the
+    answers of another. With one, an id that may not repeat goes to the same partition from wherever it comes.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class KafkaInferenceGateway:
         partitions: Collection[int] | None = None,
         models_connected_max: int = MODELS_CONNECTED_MAX,
         tags: AnswerTags | None = None,
+        share: tuple[int, int] | None = None,
     ) -> None:
         if in_flight_max < 1 or models_connected_max < 1:
             raise ValueError("in_flight_max and models_connected_max must be at least 1")
@@ -79,6 +80,7 @@ class KafkaInferenceGateway:
         self._topics = topics
         self._tags = AnswerTags(topics.prefix) if tags is None else tags
         self._partitions = None if partitions is None else frozenset(partitions)
+        self._share = share
         self._models_connected_max = models_connected_max
         self._places = asyncio.Semaphore(in_flight_max)
         self._connecting: dict[str, asyncio.Task[ModelExchange]] = {}
@@ -157,14 +159,19 @@ class KafkaInferenceGateway:
     ) -> RawAnswer:
         """Send a request that is encoded already, and return the answer's record, not decoded. Errors as of `infer`.
 
-        Without a `partition`, requests of one `partition_key` go to the same of those in use here. `series`: where the
-        model takes windows, requests of the same go to the partition of that key in every language's clients.
+        Without a `partition`, requests of one `partition_key` go to the same one of those in use here, or of all where
+        there are gateways side by side. `series`: where the model takes windows, requests of the same go to the
+        partition of that key in every language's clients.
         """
         try:
             async with asyncio.timeout(timeout_s), self._places:
                 if series is not None and await self._takes_windows(model_name):
                     exchange = await self._of_all_partitions(model_name)
                     partition = partition_of(series, len(exchange.partitions))
+                    return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max, movable=False)
+                if partition_key is not None and self._share is not None:  # the same one for every gateway
+                    exchange = await self._of_all_partitions(model_name)
+                    partition = partition_of(partition_key, len(exchange.partitions))
                     return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max, movable=False)
                 exchange = await self._exchange(model_name)
                 if partition is not None and partition not in exchange.partitions:
@@ -224,7 +231,7 @@ class KafkaInferenceGateway:
         """Return whether workers keep windows for it: they make its topic before they answer the first such request."""
         until = self._windows.get(model_name, 0.0)
         if until <= time.monotonic():
-            async with _admin_client(self._client_options) as admin:
+            async with open_admin(self._client_options) as admin:
                 found = bool(await described_partitions(admin, [self._topics.windows(model_name)]))
             while len(self._windows) >= self._models_connected_max:
                 del self._windows[next(iter(self._windows))]
@@ -303,7 +310,9 @@ class KafkaInferenceGateway:
 
     def _choose(self, model_name: str, count: int) -> list[int]:
         if self._partitions is None:
-            return sorted(_random.sample(range(count), min(count, PARTITIONS_USED_MAX)))
+            number, of = self._share or (1, 1)
+            own = range(number - 1, count, of) if of <= count else range(count)
+            return sorted(_random.sample(own, min(len(own), PARTITIONS_USED_MAX)))
         if not self._partitions <= set(range(count)):
             raise ValueError(f"model {model_name!r} has partitions 0 to {count - 1}; not all of those given are")
         return sorted(self._partitions)
@@ -323,7 +332,7 @@ class KafkaInferenceGateway:
 
     async def _partition_count(self, model_name: str) -> int:
         names = self._topics.requests(model_name), self._topics.responses(model_name)
-        async with _admin_client(self._client_options) as admin:
+        async with open_admin(self._client_options) as admin:
             described = await described_partitions(admin, names)
             if not described.keys() >= set(names):
                 start = self._topics.requests("")
@@ -334,13 +343,3 @@ class KafkaInferenceGateway:
                 )
         # Where somebody gave one of them more, workers answer in those that both have.
         return min(len(described[name]) for name in names)
-
-
-@asynccontextmanager
-async def _admin_client(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = clients.admin_client(**client_options)
-    try:
-        await admin.start()
-        yield admin
-    finally:
-        await admin.close()
