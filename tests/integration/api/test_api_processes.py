@@ -75,8 +75,10 @@ class Processes:
                 except httpx.TransportError:  # it had just come to a process that ended
                     pass
                 await client.aclose()
-        async with client:
+        try:
             yield client
+        finally:
+            await client.aclose()
 
     async def refused(self) -> int | None:
         """How many requests showed a wrong key, as all processes count them together; None while nobody says."""
@@ -148,7 +150,7 @@ async def asked(client: httpx.AsyncClient, keys: range) -> list[str]:
 async def test_two_processes_are_one_api(kafka: str, tmp_path: Path) -> None:
     async with serving(kafka, tmp_path / "home") as (processes, worker):
         # Each request its own answer, by many connections.
-        async with asyncio.TaskGroup() as group, httpx.AsyncClient(base_url=processes.url, timeout=60) as shared:
+        async with httpx.AsyncClient(base_url=processes.url, timeout=60) as shared, asyncio.TaskGroup() as group:
             for start in range(CONNECTIONS):
                 first = start * REQUESTS_EACH
                 group.create_task(asked(shared, range(first, first + REQUESTS_EACH)))
