@@ -7,8 +7,8 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -37,6 +37,13 @@ def saying_its_key(headers: Headers) -> Answer:
     key = float(headers[header_names.ROUTING_KEY])
     outputs = [InferTensor(name="y", shape=[1, 2], datatype="FP32", data=[key, key])]
     return msgspec.structs.replace(answering("v1"), outputs=outputs)
+
+
+async def staying_alive(worker: HandWorker) -> None:
+    """Say so again and again: one record counts for ten seconds, and starting processes may take longer."""
+    while True:
+        await worker.say_alive()
+        await asyncio.sleep(1)
 
 
 class Processes:
@@ -96,8 +103,8 @@ class Processes:
                 await asyncio.sleep(0.1)
 
 
-@contextmanager
-def two_processes(settings: Settings) -> Iterator[Processes]:
+@asynccontextmanager
+async def two_processes(settings: Settings) -> AsyncIterator[Processes]:
     environment = environment_with(
         {name: value for name, value in child_environment(settings).items() if name.startswith("HOTSWAP_")}
     )
@@ -110,7 +117,7 @@ def two_processes(settings: Settings) -> Iterator[Processes]:
     )
     try:
         assert command.stdout is not None
-        line = command.stdout.readline()
+        line = await asyncio.to_thread(command.stdout.readline)
         assert line.startswith("API on http"), line or command.communicate()[1]
         yield Processes(command, line.split()[2].rstrip(";"))
     finally:
@@ -128,8 +135,12 @@ async def serving(kafka: str, home: Path) -> AsyncIterator[tuple[Processes, Hand
         await stage.register_answering(1.0)
         await stage.switch("v1")
         async with hand_worker(stage, saying_its_key) as worker:
-            with two_processes(settings) as processes:
-                yield processes, worker
+            alive = asyncio.create_task(staying_alive(worker))
+            try:
+                async with two_processes(settings) as processes:
+                    yield processes, worker
+            finally:
+                alive.cancel()
 
 
 async def asked(client: httpx.AsyncClient, keys: range) -> list[str]:
