@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from hotswap_events import headers as header_names
-from hotswap_events.inference import InferTensor
+from hotswap_events.inference.messages import InferTensor
 from hotswap_stream.settings import Settings, child_environment
 from tests.support.processes.commands import environment_with, hotswap
 from tests.support.stages.asking import INPUT
@@ -108,7 +108,7 @@ async def two_processes(settings: Settings) -> AsyncIterator[Processes]:
     environment = environment_with(
         {name: value for name, value in child_environment(settings).items() if name.startswith("HOTSWAP_")}
     )
-    command = subprocess.Popen(
+    command = subprocess.Popen(  # noqa: ASYNC220 - it takes a moment
         hotswap("api", "--port", "0", "--processes", "2"),
         env=environment,
         stdout=subprocess.PIPE,
