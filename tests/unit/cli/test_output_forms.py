@@ -29,7 +29,7 @@ class Listed(Struct):
 ENTRIES = (Entry("digits", 1), Entry("fraud", 2))
 PRINT_NOTHING_OR_ONE_LINE = {
     "up", "worker", "agents", "api", "broker", "demo", "run-training", "run-trainer",  # until stopped, or a story
-    "run-dataset-build", "do-run",
+    "run-dataset-build", "do-run", "run-api-process",
     "serve", "watch",  # until stopped
     "generate-data", "validation-set pack", "dataset export",  # `--output` is their file
     "webhooks secret", "open",  # the secret, the address, and nothing else
