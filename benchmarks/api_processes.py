@@ -37,7 +37,7 @@ def _processor_s(pid: int) -> float:
     """Processor time so far of a command and of all that it started."""
     command = psutil.Process(pid)
     times = [each.cpu_times() for each in (command, *command.children(recursive=True))]
-    return sum(each.user + each.system for each in times)
+    return float(sum(each.user + each.system for each in times))
 
 
 async def _turn(stage: Served, pid: int, url: str, requests: int) -> Turn:
