@@ -2,8 +2,9 @@
 
     python -m benchmarks.paced_load BOOTSTRAP_SERVERS TOPIC PARTITIONS RATE_PER_S ARCHITECTURE ARGUMENTS_JSON
 
-Raw tensors of random numbers, without ids. What is late is sent at once, so that a pause here looks like a burst, and
-not like a lower rate. Each record's timestamp says when it was handed over.
+Raw tensors of random numbers, without ids. What is late is sent at once, so that a pause here, or a broker that takes
+nothing for a while, looks like a burst, and not like a lower rate. Each record's timestamp says when it was handed
+over.
 """
 
 import json
@@ -30,7 +31,10 @@ def send(servers: str, topic: str, partitions: int, rate_per_s: float, bodies: l
     while True:
         due = int((time.monotonic() - began) * rate_per_s)
         for _ in range(min(due - sent, BURST_MAX)):
-            producer.produce(topic, bodies[sent % len(bodies)], partition=sent % partitions, headers=headers)
+            try:
+                producer.produce(topic, bodies[sent % len(bodies)], partition=sent % partitions, headers=headers)
+            except BufferError:
+                break
             sent += 1
         producer.poll(0)
         time.sleep(TICK_SECONDS)

@@ -1,17 +1,18 @@
 """Promotion event → first answer by the new weights, under 50 % load, for a small and a 300 MB model.
 
-    python -m benchmarks.swap [SWAPS]
+    python -m benchmarks.swap [SWAPS [LOADS]]
 
 Times are the broker's: from the append of the event to the append of the answer, in whole milliseconds. The comparison
 is a bare consumer that sees the event. Traffic runs with and without swaps in turns of the same length; from the topics
 come the longest time without any answer, the slowest answer, and answers by an old version after one by a new in the
 same partition, of which there must be none. Last, with room in memory for one version only, the same event makes the
-worker load 300 MB; the comparison is reading the file and its SHA-256 while the traffic runs.
+worker load 300 MB; the comparison is reading the file and its SHA-256 while the traffic runs. SWAPS 0: this alone.
 """
 
 import asyncio
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -131,6 +132,7 @@ async def _measure(
         async with bootstrap.open_registry(stage.settings, "benchmark") as registry:
             versions = _Versions(stage, registry)
             await versions.add()
+            await asyncio.to_thread(os.sync)  # what was written here is no part of the traffic
             settings = stage.settings
             if not preloaded:
                 settings = msgspec.structs.replace(settings, worker_memory_bytes_max=HELD_BYTES_MAX)
@@ -297,14 +299,12 @@ def _loading(found: _Found) -> list[Result]:
 
 
 def run(swaps: int = 30, loads: int = LOADS) -> list[Result]:
-    """Measure `swaps` of each model, and `loads` of the large one that is not preloaded."""
+    """Measure `swaps` of each model, none with 0, and `loads` of the large one that is not preloaded."""
     manifest_of(*LARGE)
-    small = asyncio.run(_measure(*SMALL, swaps, preloaded=True))
-    results = _latency("small", small)
-    del small
-    large = asyncio.run(_measure(*LARGE, swaps, preloaded=True))
-    results += _latency("300 MB", large)
-    del large
+    results: list[Result] = []
+    if swaps:
+        results += _latency("small", asyncio.run(_measure(*SMALL, swaps, preloaded=True)))
+        results += _latency("300 MB", asyncio.run(_measure(*LARGE, swaps, preloaded=True)))
     return results + _loading(asyncio.run(_measure(*LARGE, loads, preloaded=False, turns=1)))
 
 
