@@ -12,7 +12,7 @@ JOBS ?= $(shell echo $$(($(CORES) < 7 ? $(CORES) + 2 : 8)))
 # Every process of ours that a test starts would compile the whole product again where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo page check fmt test test-costs coverage lint types bench torture soak hostile browser secured generators schemas verified hashes sbom clean
+.PHONY: help demo page check check-lint check-tests fmt test test-costs coverage lint types bench torture soak hostile browser secured generators schemas verified hashes sbom clean
 .DEFAULT_GOAL := help
 
 help:
@@ -69,26 +69,21 @@ test: $(INSTALLED_DEV) lint
 test-costs: $(INSTALLED_DEV)
 	@$(BIN)/python -m pytest $(SHARED) -p tests.support.costs --quiet $(ARGS)
 
-# Fewer examples of each property, no broker, and none of the few tests that take seconds each. Six shares at a time,
-# and the lint beside them, because some tests wait; each imports only what its own tests need, which takes longer than
-# most tests: what needs torch, scikit-learn, MLflow and their like is in one share.
-CHECK := $(BIN)/python -m pytest -m "not broker and not slow" --hypothesis-profile check --quiet $(ARGS)
-SHARE_1 := $(addprefix tests/unit/,datasets drift evaluation mlflow models observations plugins publishing swap torch training)
-SHARE_5 := $(addprefix tests/unit/,api broker cli inference kafka log page places processes webhooks windows)
-SHARE_2 := $(filter-out $(SHARE_1) $(SHARE_5) tests/unit/docs,$(wildcard tests/unit/[a-z]*))
-SHARE_6 := $(addprefix tests/contract/,artifacts cli registry)
-SHARE_3 := $(filter-out $(SHARE_6) tests/contract/conftest.py,$(wildcard tests/contract/[a-z]*))
-SHARE_4 := tests/hostile tests/packaging tests/property tests/replay tests/unit/docs
+# Fewer examples of each property, no broker, and none of the few tests that take seconds each. One process imports all
+# and forks those that share the tests: more than there are cores, because some tests wait. The lint runs beside it.
+CHECK_PROCESSES ?= $(shell echo $$(($(CORES) + 4)))
+CHECKED := $(addprefix tests/,contract hostile packaging property replay unit)
 check: $(INSTALLED_DEV)
 	@mkdir -p build
-	@$(MAKE) --no-print-directory --keep-going --jobs 7 check-lint $(addprefix check-share-,1 2 3 4 5 6); status=$$?; \
-	cat build/check-lint.txt build/check-?.txt; exit $$status
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 check-lint check-tests; status=$$?; \
+	cat build/check-lint.txt; exit $$status
 
 check-lint:
 	@$(MAKE) --no-print-directory lint >build/check-lint.txt 2>&1
 
-check-share-%:
-	@$(CHECK) $(SHARE_$*) >build/check-$*.txt 2>&1
+check-tests:
+	@$(BIN)/python -m pytest -m "not broker and not slow" --hypothesis-profile check --quiet \
+	-p tests.support.sharing --share $(CHECK_PROCESSES) $(ARGS) $(CHECKED)
 
 # Of the processes of pytest alone: what workers, agents and commands do in processes of their own is not counted.
 coverage: $(INSTALLED_DEV)

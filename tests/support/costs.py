@@ -1,8 +1,8 @@
 """What each test costs in processor time: its own process, and all processes that it started, the broker too.
 
-Time on the clock says little here, because several processes of the tests share the cores and tests also wait.
-`make test-costs` runs the tests with this plugin, which prints the files that cost most and writes a line of JSON for
-each test to `build/test-costs.jsonl`. It reads Linux's `/proc`.
+Time on the clock says less here, because several processes of the tests share the cores and tests also wait; it is
+written beside. `make test-costs` runs the tests with this plugin, which prints the files that cost most and writes a
+line of JSON for each test to `build/test-costs.jsonl`. It reads Linux's `/proc`.
 """
 
 import json
@@ -71,18 +71,24 @@ class _Measured:
 class _Added:
     """In the process that prints: the figures of all."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         self._lines: TextIO | None = None
         self._files: dict[str, float] = defaultdict(float)
+        self._clock: dict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
+        if hasattr(self._config, "workerinput"):
+            return  # a fork of the process that prints
+        self._clock[report.nodeid] += report.duration
         if not hasattr(report, "processor_seconds"):
             return
         if self._lines is None:
             LINES.parent.mkdir(exist_ok=True)
             self._lines = LINES.open("w", encoding="utf-8")
         self._files[report.nodeid.partition("::")[0]] += report.processor_seconds
-        self._lines.write(json.dumps({"test": report.nodeid, "seconds": round(report.processor_seconds, 3)}) + "\n")
+        cost = {"seconds": round(report.processor_seconds, 3), "clock": round(self._clock.pop(report.nodeid), 3)}
+        self._lines.write(json.dumps({"test": report.nodeid, **cost}) + "\n")
         self._lines.flush()
 
     @pytest.hookimpl(optionalhook=True)
@@ -103,4 +109,4 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or not shared_out:
         config.pluginmanager.register(_Measured())
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Added())
+        config.pluginmanager.register(_Added(config))
