@@ -14,6 +14,7 @@ tests run in one process, as without this plugin.
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections import deque
@@ -77,7 +78,11 @@ class Sharing:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """Run all tests; None: whoever runs them otherwise shall do it."""
-        if session.testsfailed or session.config.option.collectonly or not session.items or not can_fork():
+        if session.testsfailed or session.config.option.collectonly or not session.items:
+            return None
+        if not can_fork():
+            if (terminal := session.config.pluginmanager.getplugin("terminalreporter")) is not None:
+                terminal.write_line("this process cannot be forked: it runs all tests itself")
             return None
         self._files.extend(_longest_first(session))
         try:
@@ -247,8 +252,12 @@ class _Forked:
 
 
 def can_fork() -> bool:
-    """Tell whether this process may fork and go on: a fork has only the thread that forks."""
-    return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
+    """Tell whether this process may fork and go on.
+
+    A fork has only the thread that forks. pyarrow's allocator and onnxruntime, which start one each when they are
+    imported, bear that; OpenMP does not, once anything was computed in parallel, so nothing is at import.
+    """
+    return sys.platform == "linux" and threading.active_count() == 1
 
 
 def _longest_first(session: pytest.Session) -> list[list[int]]:

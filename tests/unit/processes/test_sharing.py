@@ -93,7 +93,9 @@ def test_all_is_run_and_said(tmp_path: Path) -> None:
     assert said[-1].startswith("3 failed, 5 passed, 1 skipped, 1 error in "), done.stdout
     failed = {line.partition(" - ")[0] for line in said if line.startswith(("FAILED ", "SUBFAILED"))}
     assert {name.partition("::")[2] for name in failed} == {"test_ends_its_process", "test_fails", "test_parts"}
-    assert any(line.startswith("FAILED test_ends.py::test_ends_its_process - its process ended with 7") for line in said)
+    assert any(
+        line.startswith("FAILED test_ends.py::test_ends_its_process - its process ended with 7") for line in said
+    )
     assert any(line.startswith("ERROR test_fails.py::test_fixture") for line in said)
     assert any("not today" in line for line in said)
     assert "so it was" in said
@@ -115,9 +117,7 @@ def test_what_all_took_is_known_to_the_next_run(tmp_path: Path) -> None:
         ((), "raise KeyboardInterrupt", pytest.ExitCode.INTERRUPTED),
     ],
 )
-def test_it_ends_early_when_told(
-    tmp_path: Path, options: tuple[str, ...], test: str, status: pytest.ExitCode
-) -> None:
+def test_it_ends_early_when_told(tmp_path: Path, options: tuple[str, ...], test: str, status: pytest.ExitCode) -> None:
     """The other process would wait for two minutes in each of its tests."""
     waits = "import time\n\n\ndef test_waits():\n    time.sleep(0.5)\n\n\ndef test_never(): assert False, 'begun'\n"
     done = shared(tmp_path, *options, test_first=f"def test_first():\n    {test}\n", test_waits=waits)
