@@ -83,7 +83,7 @@ check-lint:
 
 check-tests:
 	@$(BIN)/python -m pytest -m "not broker and not slow" --hypothesis-profile check --quiet \
-	-p tests.support.sharing --share $(CHECK_PROCESSES) $(ARGS) $(CHECKED)
+	-p tests.support.prepared -p tests.support.sharing --share $(CHECK_PROCESSES) $(ARGS) $(CHECKED)
 
 # Of the processes of pytest alone: what workers, agents and commands do in processes of their own is not counted.
 coverage: $(INSTALLED_DEV)

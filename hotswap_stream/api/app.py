@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from typing import Any
 
 from litestar import Litestar, Router
@@ -227,9 +228,15 @@ def app_on(services: Callable[[], ApiServices], request_bytes_max: int, infer_by
 
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document, without a broker or anything else running."""
-    app = _application(REQUEST_BYTES_MAX, INFER_BYTES_MAX, [])
-    document: dict[str, Any] = decode_json(encode_json(finished(app, app.openapi_schema.to_schema())))
+    document: dict[str, Any] = decode_json(_document_bytes())
     return document
+
+
+@cache
+def _document_bytes() -> bytes:
+    """Return it encoded: generators and tests ask often, and an application takes half a second to build."""
+    app = _application(REQUEST_BYTES_MAX, INFER_BYTES_MAX, [])
+    return encode_json(finished(app, app.openapi_schema.to_schema()))
 
 
 def _application(

@@ -7,6 +7,7 @@ rules that hold inside every layer.
 import ast
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,7 @@ ROOMS_OF_TESTS_ALONE = {"docs", "events", "page", "settings", "soak", "torture"}
 Imports = Mapping[str, Iterable[str]]
 
 
+@cache
 def _imports() -> dict[str, set[str]]:
     """Return what each module imports of ours, also inside functions and for type checking alone."""
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)

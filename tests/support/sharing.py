@@ -35,7 +35,8 @@ _POLL_SECONDS = 0.02
 class _Begun(NamedTuple):
     """A test begins."""
 
-    index: int
+    place: int
+    """Among all."""
 
 
 class _Reported(NamedTuple):
@@ -125,9 +126,9 @@ class Sharing:
 
     def _handle(self, session: pytest.Session, process: _Process, message: object) -> None:
         match message:
-            case _Begun(index):
-                process.left.remove(index)
-                process.running = index
+            case _Begun(place):
+                process.left.remove(place)
+                process.running = place
             case _Reported(data):
                 report = session.config.hook.pytest_report_from_serializable(config=session.config, data=data)
                 file = report.nodeid.partition("::")[0]
