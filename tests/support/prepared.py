@@ -18,4 +18,4 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.items and not session.config.option.collectonly:
         openapi_document()
         keep_one_ready()
-        typer.testing._get_command(build_app())
+        typer.testing._get_command(build_app())  # type: ignore[attr-defined]

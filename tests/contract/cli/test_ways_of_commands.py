@@ -58,7 +58,7 @@ do-run
 """
 """They go nowhere, or look at what is here first (`mlflow import`, which then goes as `publish` does)."""
 
-SERVING = "up / serve / watch m . / worker / agents / broker / api"
+SERVING = "up / serve / watch m . / worker / agents / broker / api / run-api-process"
 """Processes: they take their place from their environment, never from a context."""
 
 
