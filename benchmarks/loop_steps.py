@@ -35,6 +35,7 @@ from hotswap_stream.adapters.onnx.names import GRAPH_FILE
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.lease import Lease
+from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
 from hotswap_stream.workers.inference.batches.batches import Batch
@@ -166,7 +167,7 @@ def _ours(servers: str, traffic: _Traffic, lease: Lease) -> tuple[dict[str, floa
         producers[1],
         AnswerWriter("ffnn", "w1", AnswerTags("bench").of("ffnn")),
         response_topic=ANSWERS,
-        letters=cast("Any", None),
+        letters=DeadLetterSender(options, worker="w1", topic="letters", stopping=threading.Event()),
         limits=limits,
         stopping=threading.Event(),
         on_answered=lambda _partition, _next_offset: None,

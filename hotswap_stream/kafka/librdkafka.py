@@ -17,6 +17,8 @@ BULK_FETCH_BYTES = 16 * 1024**2
 ASK_SECONDS_MAX = 5.0
 """The longest wait for an answer about a topic or a partition."""
 WATERMARK_ATTEMPTS_MAX = 3
+OFFSET_TAIL = -2_000
+"""To begin at as many records before the end of a partition as are taken off this (`RD_KAFKA_OFFSET_TAIL_BASE`)."""
 
 ALWAYS = {
     # A topic that is asked for and not there is an error, not a new topic with the broker's settings: the broker makes
@@ -73,17 +75,19 @@ def bulk_consumer(options: Mapping[str, Any], name: str) -> Consumer:
     )
 
 
-def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+def watermarks(
+    consumer: Consumer, partition: TopicPartition, *, seconds_max: float = ASK_SECONDS_MAX
+) -> tuple[int, int]:
     """Return the first offset that is there and the first that is not yet. KafkaException."""
     for attempt in range(1, WATERMARK_ATTEMPTS_MAX + 1):
         try:
-            found = consumer.get_watermark_offsets(partition, timeout=ASK_SECONDS_MAX, cached=False)
+            found = consumer.get_watermark_offsets(partition, timeout=seconds_max, cached=False)
             break
         except KafkaException as error:
             # What the client knows of the topics grew old while the machine was busy: the partition is there.
             if attempt == WATERMARK_ATTEMPTS_MAX or error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
                 raise
-            consumer.list_topics(partition.topic, timeout=ASK_SECONDS_MAX)
+            consumer.list_topics(partition.topic, timeout=seconds_max)
     if found is None:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer about {partition}"))
     return found

@@ -30,6 +30,8 @@ from hotswap_stream.kafka.topic_partitions import broker_ids, described_partitio
 _log = structlog.get_logger(__name__)
 
 READY_SECONDS_MAX = 30.0
+SOME_LEADERS_SECONDS = 3.0
+"""A broker that has died is known to be away by then; until then a topic may just be made."""
 _UNKNOWN_TOPIC = 3
 _NOT_ALLOWED = frozenset((29, 31))
 """Errors of a client that may not: for a topic, and for the cluster."""
@@ -129,14 +131,24 @@ async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> Non
 
 
 async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
+    """Wait for the leaders of all partitions; of those that are served one by one, for no longer than a moment."""
     wanted = {spec.name: spec.partitions for spec in specs}
     flexible = {spec.name for spec in specs if spec.other_counts_served}
+    some_do_s = time.monotonic() + SOME_LEADERS_SECONDS
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):
             while wanted:
                 for name, partitions in (await described_partitions(admin, list(wanted))).items():
-                    if any(p["error_code"] or p["leader"] < 0 for p in partitions):
+                    away = [p["partition"] for p in partitions if p["error_code"] or p["leader"] < 0]
+                    if away and (name not in flexible or time.monotonic() < some_do_s or len(away) == len(partitions)):
                         continue
+                    if away:
+                        _log.warning(
+                            "partitions_without_leaders",
+                            topic=name,
+                            partitions=sorted(away),
+                            advice="the others are served, and these as soon as their brokers are there",
+                        )
                     if len(partitions) != wanted[name] and name in flexible:
                         _log.warning(
                             "topic_has_other_partitions",

@@ -19,10 +19,12 @@ PARTITION_FETCH_BYTES_MAX = 512 * 1024
 in the order in which it came. So where many requests wait, as after a worker died, this is what the partitions take
 turns by: by megabytes, the last of them would wait until all others had been answered to their ends. By 128 KiB the
 broker is asked so often that a small network answers a sixth fewer requests a second."""
+PREFETCH_REQUESTS = 2_000
+"""With as many of a partition read ahead, no more of it are fetched: what comes of others stands behind them."""
 PREFETCH_KILOBYTES_MAX = 32 * 1024
 """Requests read ahead; with as many, no more are fetched until some are answered."""
-
-
+LETTERS_KILOBYTES_MAX = 64 * 1024
+"""Dead letters under way; with as many, nothing is answered until some are in their topic."""
 BULK_LINGER_MS = 1.0
 
 
@@ -65,6 +67,7 @@ def request_consumer(
             "topic.metadata.refresh.interval.ms": METADATA_MS,
             # A partition whose prefetch is full is looked at again after this long, not after the default second
             "fetch.queue.backoff.ms": 5,
+            "queued.min.messages": PREFETCH_REQUESTS,
             "queued.max.messages.kbytes": max(PREFETCH_KILOBYTES_MAX, 2 * limits.request_bytes_max // 1024),
             "fetch.message.max.bytes": PARTITION_FETCH_BYTES_MAX,
             "fetch.max.bytes": max(FETCH_BYTES_MAX, 4 * limits.request_bytes_max),
@@ -116,6 +119,7 @@ def dead_letter_producer(options: Mapping[str, Any], *, worker: str) -> Producer
             "allow.auto.create.topics": False,
             "linger.ms": 0,
             "message.timeout.ms": 0,  # `DeadLetterSender` gives up on all of them together
+            "queue.buffering.max.kbytes": LETTERS_KILOBYTES_MAX,
         },
         logger=client_logger(),
     )

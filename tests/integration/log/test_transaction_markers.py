@@ -22,8 +22,7 @@ from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.kafka.librdkafka import tail_consumer
 from hotswap_stream.kafka.unreadable_batches import reading_on
 from hotswap_stream.settings import Settings
-from hotswap_stream.workers.inference.places.checkpoint import last_answered
-from hotswap_stream.workers.inference.waiting import Wait
+from hotswap_stream.workers.inference.places.checkpoint import Tails
 from hotswap_stream.workers.inference.windows.reading import TopicReader
 from tests.support.kafka.transactions import open_transaction, transaction
 from tests.support.stages.agents import agents_stage
@@ -80,17 +79,16 @@ async def test_a_worker_answers_though_its_topics_begin_and_end_with_markers(
     async with asyncio.timeout(60):
         options, tags = bootstrap.connection(settings).client_options(), bootstrap.answer_tags(settings)
         consumer = tail_consumer(bootstrap.connection(settings).librdkafka_options(), "w1")
-        found = await asyncio.to_thread(
-            last_answered,
+        tails = Tails(
             consumer,
-            names.responses(MODEL),
-            [0],
-            tags.of(MODEL),
-            reading_on(options),
-            Wait(threading.Event(), "the last answers cannot be read"),
+            request_topic=names.requests(MODEL),
+            response_topic=names.responses(MODEL),
+            tags=tags.of(MODEL),
+            read_on=reading_on(options),
         )
+        found = await asyncio.to_thread(tails.read, [0], wanted=lambda: [0])
         consumer.close()
-        assert found[0] >= offset
+        assert found[0].offset >= offset
         exchange = await read_exchange(options, names, MODEL, partition=0, offset=offset, tags=tags)
         assert exchange.request.value == request_body("r2")
         async with bootstrap.answer_lookup(settings) as lookup:

@@ -1,7 +1,9 @@
 """Answers go out in order, and what their topic would not take is replaced by an error; on librdkafka's own broker."""
 
+import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
@@ -17,17 +19,18 @@ from hotswap_stream.workers.inference.requests.records import RequestRecord
 from tests.support.kafka.mock_broker import mock_broker, values_of
 
 LIMITS = LoopLimits(response_bytes_max=100_000)
+LIMITED = LoopLimits(response_bytes_max=100_000, answers_in_flight_max=50)
 
 
 class Sending:
     """A sender, and what it has told."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, letters_address: str | None = None, limits: LoopLimits = LIMITS) -> None:
         self.answered: list[tuple[int, int]] = []
         self.replies: list[Answer] = []
         options, stopping = {"bootstrap.servers": address, "log_level": 0}, threading.Event()
         quick, bulk = (
-            answer_producer(options, worker="w", limits=LIMITS, linger_ms=linger_ms, on_error=lambda _error: None)
+            answer_producer(options, worker="w", limits=limits, linger_ms=linger_ms, on_error=lambda _error: None)
             for linger_ms in (0, BULK_LINGER_MS)
         )
         self.sender = AnswerSender(
@@ -35,8 +38,13 @@ class Sending:
             bulk,
             AnswerWriter("m", "w", AnswerTags("p").of("m")),
             response_topic="answers",
-            letters=DeadLetterSender(options, worker="w", topic="letters", stopping=stopping),
-            limits=LIMITS,
+            letters=DeadLetterSender(
+                options | {"bootstrap.servers": letters_address or address},
+                worker="w",
+                topic="letters",
+                stopping=stopping,
+            ),
+            limits=limits,
             stopping=stopping,
             on_answered=lambda partition, next_offset: self.answered.append((partition, next_offset)),
             send_reply=self.replies.append,
@@ -56,8 +64,27 @@ def sending(address: str) -> Iterator[Sending]:
     made.sender.close()
 
 
-def answer(offset: int, value: bytes, partition: int = 0) -> Answer:
-    return Answer(RequestRecord("requests", partition, offset, 0, None, b"{}", []), value, [])
+@pytest.fixture
+def without_letters(address: str) -> Iterator[Sending]:
+    """As while the leader of the dead letters is away: somebody listens there, and nobody answers."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(50)
+        made = Sending(address, f"127.0.0.1:{listening.getsockname()[1]}", LIMITED)
+        yield made
+        made.sender.close()
+
+
+def answer(offset: int, value: bytes, partition: int = 0, cause: str | None = None) -> Answer:
+    return Answer(RequestRecord("requests", partition, offset, 0, None, b"{}", []), value, [], cause)
+
+
+def until(sending: Sending, true: Callable[[], bool]) -> None:
+    """Let the sender work until something is so."""
+    give_up_s = time.monotonic() + 60
+    while not true():
+        sending.sender.poll(0.01)
+        assert time.monotonic() < give_up_s
 
 
 def test_answers_stay_in_order_whether_they_go_alone_or_in_bulk(address: str, sending: Sending) -> None:
@@ -86,3 +113,41 @@ def test_an_answer_that_its_topic_would_not_take_becomes_an_error(address: str, 
     error = msgspec.json.decode(refused or b"", type=InferError)
     assert (error.error_code, error.parameters.request_offset, fits) == ("too-large", 0, b"fits")
     assert sending.answered == [(0, 2)]
+
+
+def test_only_its_partition_waits_for_a_dead_letter(without_letters: Sending) -> None:
+    """It stopped all partitions, until the leader of the dead letters was there again."""
+    sender, answered = without_letters.sender, without_letters.answered
+    sender.send([answer(0, b"good"), answer(1, b"bad", cause="why"), answer(2, b"good"), answer(7, b"good", 1)])
+    until(without_letters, lambda: (1, 8) in answered)
+    sender.send([answer(8, b"good", 1)])
+    until(without_letters, lambda: (1, 9) in answered)
+    assert {partition for partition, _next_offset in answered} == {1}
+    assert sender.settle([1]) == {1}
+    assert sender.settle([0, 1]) == {1}, "nobody waits for a partition that is stuck"
+
+
+def test_a_stuck_partition_leaves_room_for_others(without_letters: Sending) -> None:
+    """All answers that may be in flight were those of one partition, and nothing was answered any more."""
+    sender, answered = without_letters.sender, without_letters.answered
+    sender.send([answer(0, b"bad", cause="why")])
+    sender.send([answer(number, b"good") for number in range(1, 2 * LIMITED.answers_in_flight_max)])
+    for number in range(2 * LIMITED.answers_in_flight_max):
+        sender.send([answer(number, b"good", 1)])
+    until(without_letters, lambda: (1, 2 * LIMITED.answers_in_flight_max) in answered)
+    assert sender.stuck() == {0}, "no more of it is to be read"
+    sender.forget([0])
+    assert (sender.in_flight, sender.stuck()) == (0, frozenset())
+
+
+def test_answers_go_on_in_order_when_the_dead_letter_is_there(address: str, sending: Sending) -> None:
+    """Also those of a partition to which nothing was written before."""
+    sender = sending.sender
+    sender.send([answer(0, b"0", cause="why"), answer(1, b"1"), answer(2, b"2", cause="why")])
+    sender.send([answer(3, b"3")])
+    sender.send([answer(number, b"%d" % number) for number in range(4, 4 + BULK_ANSWERS_MIN)])
+    sender.flush()
+    count = 4 + BULK_ANSWERS_MIN
+    assert values_of(address, "answers", 0, count) == [b"%d" % number for number in range(count)]
+    assert sending.answered[-1] == (0, count)
+    assert (sender.in_flight, sender.stuck()) == (0, frozenset())

@@ -5,19 +5,26 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
+from hotswap_events import headers as header_names
+from hotswap_events.inference.answers import AnswerTags
+from hotswap_events.inference.messages import InferResponse
 from hotswap_stream.application.swap.slots import VersionSlots
 from hotswap_stream.workers.inference.loop import taking_over
 from hotswap_stream.workers.inference.loop.life import LoopLife
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.requests.quarantine import Quarantine
 from tests.support.decider_specification import state_after
-from tests.support.kafka.mock_broker import mock_broker
+from tests.support.kafka.mock_broker import mock_broker, values_of
 from tests.support.samples.registry import promoted, trained
 from tests.support.samples.serving import half_opened, opened
 from tests.support.stages.model_loop import ANSWERS, MODEL, REQUESTS, TOPICS, Host, answered, ask, committed, loop_parts
+
+PARTITIONS = 4
+"""Of librdkafka's own broker."""
 
 
 @pytest.fixture
@@ -102,6 +109,45 @@ async def test_partitions_are_answered_when_the_registry_is_read_as_far_as_it_go
         host.there.set()
         assert await asyncio.to_thread(answered, address, 3) == [0.0, 1.0, 2.0]
     assert not host.given_up.is_set()
+
+
+def answer_before(address: str, body: bytes) -> None:
+    """Have the first three requests of each partition, and answers to them of a worker before, with this body."""
+    tags = AnswerTags("p").of(MODEL)
+    producer = Producer({"bootstrap.servers": address, "log_level": 0})
+    for partition in range(PARTITIONS):
+        ask(address, 0, 3, partition)
+        for offset in range(3):
+            headers: list[tuple[str, str | bytes | None]] = [
+                (header_names.REQUEST_OFFSET, b"%d" % offset),
+                (header_names.ANSWER_TAG, tags.tag(partition, offset)),
+            ]
+            producer.produce(ANSWERS, body, partition=partition, headers=headers)
+    assert producer.flush(20) == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "waits"),
+    [
+        (b'{"parameters":{"registry_offset":1}}', False),
+        (b'{"parameters":{"registry_offset":2}}', True),
+    ],
+)
+async def test_the_registry_is_waited_for_unless_the_last_answers_are_known_to_be_no_newer(
+    address: str, body: bytes, waits: bool
+) -> None:
+    """While its leader is away nothing would be answered for seconds, though what is loaded is right."""
+    await asyncio.to_thread(answer_before, address, body)
+    await asyncio.to_thread(ask, address, 3, 1)
+    async with loop_parts(address, Behind) as parts, running(parts) as host:
+        assert isinstance(host, Behind)
+        if waits:
+            await host.asked.wait()
+            assert host.partitions == []
+            host.there.set()
+        values = await asyncio.to_thread(values_of, address, ANSWERS, 0, 4)
+        assert msgspec.json.decode(values[3] or b"", type=InferResponse).parameters.request_offset == 3
+        assert host.asked.is_set() is waits
 
 
 async def test_a_registry_that_cannot_be_read_to_its_end_is_not_waited_for_for_ever(

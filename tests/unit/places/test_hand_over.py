@@ -25,7 +25,7 @@ def address() -> Iterator[str]:
 
 
 def test_what_a_commit_says_is_read_again() -> None:
-    for held in (Held("w1", 7), Held("a worker", 0, given_up=True)):
+    for held in (Held("w1", 7), Held("a worker", 0, given_up=True), Held("a @ worker", 1, True, 41), Held("w @5", 2)):
         assert held_of(held.text()) == held
 
 

@@ -19,6 +19,12 @@ from hotswap_stream.workers.inference.waiting import Wait
 
 _log = structlog.get_logger(__name__)
 
+OnDone = Callable[[], None]
+
+
+def _nothing() -> None:
+    """Nobody waits for the copy."""
+
 
 class DeadLetterSender:
     """Send copies of requests that went wrong. Not for more than one thread at a time.
@@ -32,13 +38,22 @@ class DeadLetterSender:
         self._topic = topic
         self._stopping = stopping
         self._producer: Producer | None = None
-        self._refused: deque[tuple[DeadRecord, str]] = deque()
+        self._refused: deque[tuple[DeadRecord, str, OnDone]] = deque()
         """Whose first copy was not taken."""
         self.lost_count = 0
 
-    def send(self, record: DeadRecord, cause: str) -> None:
-        """Hand one copy over. KafkaException when Kafka takes nothing."""
-        self._produce(dead_letter(record, cause, topic=self._topic), self._on_first(record, cause))
+    def send(self, record: DeadRecord, cause: str, on_done: OnDone = _nothing) -> None:
+        """Hand one copy over. KafkaException when Kafka takes nothing.
+
+        `on_done` is called, from the methods here, when the copy is in the topic, or was refused.
+        """
+        self._produce(dead_letter(record, cause, topic=self._topic), self._on_first(record, cause, on_done))
+
+    def poll(self) -> None:
+        """Take in what became of copies. KafkaException when Kafka takes nothing."""
+        if self._producer is not None and (len(self._producer) or self._refused):
+            self._producer.poll(0)
+            self._send_refused()
 
     def flush(self) -> None:
         """Return when everything handed over is in the topic, or was refused. KafkaException."""
@@ -48,9 +63,7 @@ class DeadLetterSender:
         wait = Wait(self._stopping, "dead letters unsent, none of them taken")
         least = len(producer)
         while len(producer) or self._refused:
-            while self._refused:
-                record, cause = self._refused.popleft()
-                self._produce(smallest_dead_letter(record, cause, topic=self._topic), self._on_last(record))
+            self._send_refused()
             producer.poll(0.01)
             if len(producer) < least:
                 least = len(producer)
@@ -62,6 +75,11 @@ class DeadLetterSender:
         if self._producer is not None:
             self._producer.purge()
             self._producer.flush(0)
+
+    def _send_refused(self) -> None:
+        while self._refused:
+            record, cause, on_done = self._refused.popleft()
+            self._produce(smallest_dead_letter(record, cause, topic=self._topic), self._on_last(record, on_done))
 
     def _produce(self, letter: OutboundRecord, on_delivery: Callable[[KafkaError | None, Message], None]) -> None:
         if self._producer is None:
@@ -80,25 +98,32 @@ class DeadLetterSender:
                 on_delivery(error.args[0], None)  # type: ignore[arg-type]  # it is not looked at
                 return
 
-    def _on_first(self, record: DeadRecord, cause: str) -> Callable[[KafkaError | None, Message], None]:
-        def delivered(error: KafkaError | None, _message: Message) -> None:
-            if error is not None:
-                self._refused.append((record, cause))
-
-        return delivered
-
-    def _on_last(self, record: DeadRecord) -> Callable[[KafkaError | None, Message], None]:
+    def _on_first(
+        self, record: DeadRecord, cause: str, on_done: OnDone
+    ) -> Callable[[KafkaError | None, Message], None]:
         def delivered(error: KafkaError | None, _message: Message) -> None:
             if error is None:
-                return
-            self.lost_count += 1
-            say = _log.error if self.lost_count == 1 else _log.debug
-            say(
-                "dead_letter_not_written",
-                topic=self._topic,
-                origin=f"{record.topic}/{record.partition}/{record.offset}",
-                error=str(error),
-                advice="the topic must exist and take records of 1 MiB from this worker; the request is in its topic",
-            )
+                on_done()
+            else:
+                self._refused.append((record, cause, on_done))
 
         return delivered
+
+    def _on_last(self, record: DeadRecord, on_done: OnDone) -> Callable[[KafkaError | None, Message], None]:
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                self._lost(record, error)
+            on_done()
+
+        return delivered
+
+    def _lost(self, record: DeadRecord, error: KafkaError) -> None:
+        self.lost_count += 1
+        say = _log.error if self.lost_count == 1 else _log.debug
+        say(
+            "dead_letter_not_written",
+            topic=self._topic,
+            origin=f"{record.topic}/{record.partition}/{record.offset}",
+            error=str(error),
+            advice="the topic must exist and take records of 1 MiB from this worker; the request is in its topic",
+        )

@@ -9,10 +9,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hotswap_stream.kafka.librdkafka import is_fatal, partition_count
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
-from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter, dead_letters
+from hotswap_stream.workers.inference.answers.lanes import Lane, Lanes, Letter, OnDelivery, Waiting
+from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter
 from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.requests.quarantine import REFUSED
-from hotswap_stream.workers.inference.waiting import Wait
+from hotswap_stream.workers.inference.waiting import STUCK_SECONDS_MAX, Wait
 
 _log = structlog.get_logger(__name__)
 
@@ -22,6 +23,9 @@ EXPECT_SECONDS_MAX = 10.0
 EXPECT_POLL_SECONDS = 0.02
 REASON_SECONDS_MAX = 1.0
 """A producer that ended says a moment later which record was refused, and why."""
+STUCK_SHARE = 10
+"""No more requests are taken of a stuck partition of which this part of all answers that may be in flight is."""
+_UNSENT = "answers unsent, none of them taken"
 _RECORD_OVERHEAD_BYTES = 4 * 1024
 """More than the headers of an answer, each of which is bounded, and the frame of a batch."""
 
@@ -62,6 +66,13 @@ class AnswerSender:
         self._send_reply = send_reply
         self._begun: tuple[set[int], set[int]] = set(), set()
         """Partitions in which the quick producer has written, and the bulk one."""
+        self._open: set[int] = set()
+        """Partitions whose answers need not wait: the producer of now has written there, and none waits."""
+        self._lanes = Lanes()
+        self._ready: set[int] = set()
+        """Partitions in which something came that an answer waited for."""
+        self._taken_s = time.monotonic()
+        """When Kafka took the last answer."""
         self._partitions = 0
         """Those below it are known to the producers."""
         self._error: KafkaError | None = None
@@ -69,87 +80,130 @@ class AnswerSender:
     @property
     def in_flight(self) -> int:
         """Answers not yet acknowledged."""
-        return len(self._producer)
+        return len(self._producer) + self._lanes.waiting
+
+    @property
+    def waiting(self) -> bool:
+        """Whether answers wait for something before them: `poll` soon."""
+        return self._lanes.waiting > 0
 
     def send(self, answers: Sequence[Answer]) -> None:
         """Hand over the answers of one batch, and wait only while too many are in flight. KafkaException.
 
-        Dead letters are in their topic before the answers are handed over, so that none is missing for an answer
-        that is there.
+        A dead letter is in its topic before its answer is handed over, so that none is missing for an answer that is
+        there. Answers of the same partition wait behind it, those of others do not.
         """
-        letters = dead_letters(answers)
-        if letters:
-            for answer in letters:
-                self._letters.send(answer.record, answer.dead_letter_cause or "")
-            self._letters.flush()
         wanted = self._bulk if len(answers) >= BULK_ANSWERS_MIN else self._quick
-        if wanted is not self._producer and not len(self._producer):
+        if wanted is not self._producer and not self.in_flight:
             self._producer = wanted
-        produce, topic = self._producer.produce, self._response_topic
-        begun = self._begun[self._producer is self._bulk]
+            self._open = set(self._begun[wanted is self._bulk])
+        produce, topic, is_open = self._producer.produce, self._response_topic, self._open
         answer_bytes_max = self._limits.response_bytes_max - self._limits.answer_key_bytes_max - _RECORD_OVERHEAD_BYTES
         last = {answer.record.partition: answer.record for answer in answers}
+        now_s = time.monotonic()
+        for partition, record in last.items():
+            self._lanes.of(partition).hand(record.offset + 1, now_s)
         for answer in answers:
             record = answer.record
             partition = record.partition
             if len(answer.value) > answer_bytes_max:
-                answer = self._in_place(self.writer.too_large(answer, answer_bytes_max))
-            first = partition not in begun
+                answer = self.writer.too_large(answer, answer_bytes_max)
             on_delivery = self._delivered(partition, record.offset + 1) if last[partition] is record else None
-            if first and on_delivery is None:
-                on_delivery = self._written
-            try:
-                produce(topic, answer.value, record.key, partition, on_delivery, headers=answer.headers)
-            except (BufferError, KafkaException):
-                answer = self._produce(answer, on_delivery)
-            if answer.reply_to is not None:
-                self._send_reply(answer)
-            if first:
-                # The broker holds a producer to its order only from the first record on that it took: were this one
-                # refused, it would take the next, and this request would never be answered.
-                self._wait_until(0)
-                begun.add(partition)
+            if partition in is_open and answer.dead_letter_cause is None:
+                try:
+                    produce(topic, answer.value, record.key, partition, on_delivery, headers=answer.headers)
+                except (BufferError, KafkaException):
+                    self._line_up(Waiting(answer, on_delivery))
+                    continue
+                if answer.reply_to is not None:
+                    self._send_reply(answer)
+            else:
+                letter = None if answer.dead_letter_cause is None else self._copy(answer)
+                self._line_up(Waiting(answer, on_delivery, letter))
         self.poll(0)
-        self._wait_until(self._limits.answers_in_flight_max)
+        self._make_room()
 
-    def _produce(self, answer: Answer, on_delivery: Callable[[KafkaError | None, Message], None] | None) -> Answer:
-        """Hand over an answer for which there was no room, or that Kafka does not take: then an error in its place.
+    def _line_up(self, waiting: Waiting) -> None:
+        """Let an answer wait behind those of its partition that wait, and hand over what need not wait."""
+        partition = waiting.answer.record.partition
+        self._open.discard(partition)
+        self._lanes.put(partition, waiting)
+        self._advance(partition)
+
+    def _advance(self, partition: int) -> None:
+        """Hand over the answers of a partition, up to the first that has to wait. KafkaException."""
+        lane = self._lanes.of(partition)
+        while lane.waiting and not lane.opening:
+            first = lane.waiting[0]
+            if first.letter is not None and not first.letter.there:
+                return
+            if not self._produce(lane, first):
+                return
+            lane.waiting.popleft()
+            self._lanes.waiting -= 1
+            if first.answer.reply_to is not None:
+                self._send_reply(first.answer)
+        if not lane.opening:
+            self._open.add(partition)
+
+    def _produce(self, lane: Lane, waiting: Waiting) -> bool:
+        """Hand over one answer, once there is room. KafkaException.
 
         Returns:
-            What was handed over.
+            Whether it was handed over. One that Kafka does not take waits as an error in its place.
         """
-        wait = Wait(self._stopping, "no room for answers")
-        refused = False
+        wait = None
+        record = waiting.answer.record
+        on_delivery = waiting.on_delivery
+        begun = self._begun[self._producer is self._bulk]
+        opens = record.partition not in begun
+        if opens:
+            # The broker holds a producer to its order only from the first record on that it took: were this one
+            # refused, it would take the next, and this request would never be answered.
+            on_delivery = self._opened(lane, begun, record.partition, on_delivery)
         while True:
-            record = answer.record
             try:
                 self._producer.produce(
                     self._response_topic,
-                    answer.value,
+                    waiting.answer.value,
                     record.key,
                     record.partition,
                     on_delivery,
-                    headers=answer.headers,
+                    headers=waiting.answer.headers,
                 )
-                return answer
             except BufferError:
-                pass
+                wait = wait or Wait(self._stopping, "no room for answers")
+                in_flight = self.in_flight
+                self._poll(0.05)
+                self._raise_error()
+                if self.in_flight < in_flight:
+                    wait.progress()
+                wait.check()
+                continue
             except KafkaException as error:
                 cause = error.args[0]
                 if is_fatal(cause):
                     self.notice(cause)
                     self._find_reason()
                     raise KafkaException(self._error) from error
-                if refused or cause.code() not in REFUSED:
+                if waiting.replaced or cause.code() not in REFUSED:
                     raise
-                refused = True
-                answer = self._in_place(self.writer.refused(answer, cause.str()))
-                continue
-            in_flight = self.in_flight
-            self.poll(0.05)
-            if self.in_flight < in_flight:
-                wait.progress()
-            wait.check()
+                waiting.replaced, waiting.answer = True, self.writer.refused(waiting.answer, cause.str())
+                waiting.letter = self._copy(waiting.answer)
+                return False
+            lane.opening = opens
+            return True
+
+    def _copy(self, error: Answer) -> Letter:
+        """Put the request of an error into the dead letters; the error waits until it is there. KafkaException."""
+        letter, partition = Letter(), error.record.partition
+
+        def done() -> None:
+            letter.there = True
+            self._ready.add(partition)
+
+        self._letters.send(error.record, error.dead_letter_cause or "", done)
+        return letter
 
     def expect(self, partitions: Collection[int], windows_topic: str | None) -> None:
         """Have the producers know partitions, also new ones, before something is written there. KafkaException.
@@ -168,11 +222,12 @@ class AnswerSender:
         self._partitions = count
 
     def poll(self, seconds_max: float) -> None:
-        """Take in acknowledgements. KafkaException if an answer could not be written."""
+        """Take in acknowledgements, and hand over what waited for them. KafkaException if an answer was not written."""
         self._poll(seconds_max)
-        if self._error is not None:
-            self._find_reason()
-            raise KafkaException(self._error)
+        self._letters.poll()
+        self._raise_error()
+        while self._ready:
+            self._advance(self._ready.pop())
 
     def _poll(self, seconds_max: float) -> None:
         try:
@@ -180,9 +235,53 @@ class AnswerSender:
         except KafkaException as error:  # the end of a producer comes out of the call itself
             self.notice(error.args[0])
 
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            self._find_reason()
+            raise KafkaException(self._error)
+
     def flush(self) -> None:
         """Return when everything handed over is in its topic. KafkaException."""
-        self._wait_until(0)
+        least = self.in_flight
+        wait = Wait(self._stopping, _UNSENT)
+        while (in_flight := self.in_flight) > 0:
+            if in_flight < least:
+                least = in_flight
+                wait.progress()
+            wait.check()
+            self.poll(0.01)
+        self.poll(0)
+
+    def settle(self, partitions: Collection[int], *, seconds_max: float = STUCK_SECONDS_MAX) -> set[int]:
+        """Wait for the answers of these partitions, but not for partitions that are stuck. KafkaException.
+
+        Returns:
+            Those of which all answers are in their topic.
+        """
+        self.poll(0)
+        wait = Wait(self._stopping, _UNSENT)
+        give_up_s = time.monotonic() + seconds_max
+        while (left := self._lanes.unsettled(partitions)) and (now_s := time.monotonic()) < give_up_s:
+            if left <= self._lanes.stuck(now_s).keys():
+                break
+            wait.check()
+            self.poll(0.01)
+        return set(partitions) - left
+
+    def stuck(self) -> frozenset[int]:
+        """Return the partitions of which Kafka takes no answers, and so many are under way that no more should be made.
+
+        KafkaException if too many are under way and none at all was taken for too long.
+        """
+        now_s, limit = time.monotonic(), self._limits.answers_in_flight_max
+        if self.in_flight > limit and now_s - self._taken_s > STUCK_SECONDS_MAX:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{_UNSENT} for {STUCK_SECONDS_MAX:g} s"))
+        stuck = self._lanes.stuck(now_s)
+        return frozenset(number for number, under_way in stuck.items() if under_way * STUCK_SHARE >= limit)
+
+    def forget(self, partitions: Collection[int] | None = None) -> None:
+        """Forget what was not handed to Kafka yet, of these partitions or of all: it is somebody else's to answer."""
+        self._lanes.forget(partitions)
 
     def close(self) -> None:
         """Forget what was not sent."""
@@ -190,18 +289,18 @@ class AnswerSender:
             producer.purge()
             producer.flush(0)
 
-    def _wait_until(self, in_flight_max: int) -> None:
-        """Return when so few are in flight. KafkaException if nothing was acknowledged for too long."""
-        least = self.in_flight
-        if least > in_flight_max:
-            wait = Wait(self._stopping, "answers unsent, none of them taken")
-            while (in_flight := self.in_flight) > in_flight_max:
-                if in_flight < least:
-                    least = in_flight
-                    wait.progress()
-                wait.check()
-                self.poll(0.01)
-        self.poll(0)
+    def _make_room(self) -> None:
+        """Wait while too many answers are in flight, without those that are stuck. KafkaException."""
+        limit = self._limits.answers_in_flight_max
+        if self.in_flight <= limit:
+            return
+        least, wait = self.in_flight, Wait(self._stopping, _UNSENT)
+        while (in_flight := self.in_flight) - sum(self._lanes.stuck(time.monotonic()).values()) > limit:
+            if in_flight < least:
+                least = in_flight
+                wait.progress()
+            wait.check()
+            self.poll(0.01)
 
     def _find_reason(self) -> None:
         """Wait for the refusal of the record that ended a producer: it is told after the end."""
@@ -221,22 +320,26 @@ class AnswerSender:
         if self._error is None or error.code() in REFUSED:
             self._error = error
 
-    def _in_place(self, error: Answer) -> Answer:
-        """Put the request into the dead letters, before the error that is sent in place of its answer."""
-        self._letters.send(error.record, error.dead_letter_cause or "")
-        self._letters.flush()
-        return error
+    def _opened(self, lane: Lane, begun: set[int], partition: int, on_delivery: OnDelivery | None) -> OnDelivery:
+        def acknowledged(error: KafkaError | None, message: Message) -> None:
+            lane.opening = False
+            if error is not None:
+                self.fail(error)
+                return
+            begun.add(partition)
+            self._ready.add(partition)
+            if on_delivery is not None:
+                on_delivery(None, message)
 
-    def _written(self, error: KafkaError | None, _message: Message) -> None:
-        """Take in that an answer before the last of its batch was written, or that it was not."""
-        if error is not None:
-            self.fail(error)
+        return acknowledged
 
-    def _delivered(self, partition: int, next_offset: int) -> Callable[[KafkaError | None, Message], None]:
+    def _delivered(self, partition: int, next_offset: int) -> OnDelivery:
         def acknowledged(error: KafkaError | None, _message: Message) -> None:
             if error is not None:
                 self.fail(error)
             elif self._error is None:
+                self._taken_s = time.monotonic()
+                self._lanes.of(partition).take(next_offset, self._taken_s)
                 self._on_answered(partition, next_offset)
 
         return acknowledged

@@ -1,6 +1,6 @@
 """From batches that went through a model to the bytes of their answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
@@ -274,8 +274,3 @@ class AnswerWriter(Struct, frozen=True):
             if asked.correlation_id is not None:
                 headers.append((header_names.SPRING_CORRELATION_ID, asked.correlation_id))
         return headers
-
-
-def dead_letters(answers: Sequence[Answer]) -> list[Answer]:
-    """Return the answers whose request is copied to the dead letters."""
-    return [answer for answer in answers if answer.dead_letter_cause is not None]

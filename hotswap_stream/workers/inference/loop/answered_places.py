@@ -31,7 +31,6 @@ class AnsweredPlaces:
         self._uncommitted: dict[int, int] = {}
         self._empty: dict[int, tuple[int, int]] = {}
         """Partition → place and end between which no request waits, but markers of transactions stand."""
-        self._asked_s: dict[int, float] = {}
 
     @property
     def quiet(self) -> bool:
@@ -48,12 +47,13 @@ class AnsweredPlaces:
         self.places = {}
         self._uncommitted.clear()
         self._empty.clear()
-        self._asked_s.clear()
 
     def answered(self, partition: int, next_offset: int) -> None:
         """Note that the answers to all requests below the offset are in their topic."""
-        self._uncommitted[partition] = self.places[partition] = next_offset
         self.any = True
+        # Of a partition that was given up, or begun anew, answers may still be on their way
+        if next_offset > self.places.get(partition, next_offset):
+            self._uncommitted[partition] = self.places[partition] = next_offset
 
     def commit(self, member: Consumer, held: Held, assigned: Collection[int], *, asynchronous: bool = True) -> None:
         """Commit what was answered since the last time, of the partitions assigned."""
@@ -65,11 +65,23 @@ class AnsweredPlaces:
         """Say that partitions that somebody gave up are held again."""
         self._commit(member, held, {part: self.places[part] for part in partitions}, asynchronous=True)
 
-    def give_up(self, member: Consumer, held: Held, partitions: Collection[int], *, asynchronous: bool = True) -> None:
-        """Say behind the last answers that these partitions are given up, and forget them."""
-        self._commit(member, held, {part: self.places[part] for part in partitions}, asynchronous=asynchronous)
+    def give_up(
+        self,
+        member: Consumer,
+        held: Held,
+        partitions: Collection[int],
+        finished: Collection[int],
+        *,
+        asynchronous: bool = True,
+    ) -> None:
+        """Say behind the last answers that partitions are given up, and forget them.
+
+        Only those are spoken of whose answers are `finished`: of others it is not known which the topic will have.
+        """
+        places = {part: self.places[part] for part in partitions if part in finished}
+        self._commit(member, held, places, asynchronous=asynchronous)
         for part in partitions:
-            for kept in (self._uncommitted, self._empty, self._asked_s):
+            for kept in (self._uncommitted, self._empty):
                 kept.pop(part, None)
         self.places = {part: place for part, place in self.places.items() if part not in partitions}
 
@@ -93,8 +105,8 @@ class AnsweredPlaces:
     ) -> None:
         """Tell health how far the partitions are, and how far they go, as far as the client knows by its fetches.
 
-        `nothing_waits` is asked about a partition, its place and its end, where it seems to have stood for long: it may
-        take a moment.
+        `nothing_waits` is asked about a partition, its place and its end, where it seems to have stood for long. It
+        says what is known by now.
         """
         ends: dict[int, int] = {}
         for partition in self.places:
@@ -108,11 +120,6 @@ class AnsweredPlaces:
             if (self.places.get(partition), ends.get(partition)) == (place, end):
                 ends[partition] = place
         signs.look(self.places, ends, blocked)
-        now_s = time.monotonic()
         for partition in signs.standing(SURE_SECONDS):
-            if partition in blocked or now_s - self._asked_s.get(partition, -math.inf) < SURE_SECONDS:
-                continue
-            self._asked_s[partition] = now_s
-            place, end = self.places[partition], ends[partition]
-            if nothing_waits(partition, place, end):
-                self._empty[partition] = place, end
+            if partition not in blocked and nothing_waits(partition, self.places[partition], ends[partition]):
+                self._empty[partition] = self.places[partition], ends[partition]

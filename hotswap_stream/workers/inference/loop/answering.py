@@ -16,7 +16,7 @@ from hotswap_stream.workers.inference.batches.version_choice import VersionChoos
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.requests.ids import RequestIds
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
-from hotswap_stream.workers.inference.waiting import Wait
+from hotswap_stream.workers.inference.waiting import STUCK_SECONDS_MAX, Wait
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 
 _log = structlog.get_logger(__name__)
@@ -98,26 +98,30 @@ class Answering:
             self._chooser.release(computed.chosen)
         return True
 
-    def finish(self) -> None:
-        """Answer what is being computed, and return when all answers and windows are in their topics.
+    def finish(self, partitions: Collection[int], *, seconds_max: float = STUCK_SECONDS_MAX) -> set[int]:
+        """Answer what is being computed, and wait for the answers and windows of some partitions. KafkaException.
 
-        KafkaException.
+        Returns:
+            Those of which all answers and windows are in their topics. Kafka may take nothing of a partition for now.
         """
         wait = Wait(self._stopping, "a forward pass does not end", seconds_max=math.inf)
         while not self.wait(POLL_SECONDS):
             wait.check()
-        self._sender.flush()
-        self._windows.flush()
+        settled = self._sender.settle(partitions, seconds_max=seconds_max)
+        self._windows.flush(settled)
+        return settled
 
     def drop(self) -> None:
-        """Forget what is being computed, and what was seen of the partitions."""
+        """Forget what is being computed and what was not handed to Kafka, and what was seen of the partitions."""
+        self._sender.forget()
         self._ids.forget()
         self._windows.release()
         self._computing.abandon(wait=not self._stopping.is_set())
         self._guard.drop_probes()
 
     def leave(self, partitions: Collection[int]) -> None:
-        """Forget what was seen of partitions of which nothing is being computed."""
+        """Forget what was seen of partitions of which nothing is being computed, and what Kafka was not given."""
+        self._sender.forget(partitions)
         self._ids.forget(partitions)
         self._windows.release(partitions)
 

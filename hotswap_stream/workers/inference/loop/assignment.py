@@ -8,7 +8,6 @@ What was being answered of them is finished and committed as given up; new ones 
 import asyncio
 import time
 from collections.abc import Collection
-from functools import partial
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -16,7 +15,7 @@ from msgspec import Struct
 
 from hotswap_stream.kafka.callbacks import CallbackErrors
 from hotswap_stream.kafka.librdkafka import is_fatal, partition_count
-from hotswap_stream.workers.inference.loop.answered_places import AnsweredPlaces
+from hotswap_stream.workers.inference.loop.answered_places import SURE_SECONDS, AnsweredPlaces
 from hotswap_stream.workers.inference.loop.answering import POLL_SECONDS, Answering
 from hotswap_stream.workers.inference.loop.clients import LifeClients
 from hotswap_stream.workers.inference.loop.consumer_health import ConsumerHealth
@@ -24,9 +23,10 @@ from hotswap_stream.workers.inference.loop.intake import Intake
 from hotswap_stream.workers.inference.loop.one_at_a_time import OneAtATime
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.loop.served_partitions import ServedWatch
-from hotswap_stream.workers.inference.loop.taking_over import Found, TakingOver
+from hotswap_stream.workers.inference.loop.taking_over import TakingOver
 from hotswap_stream.workers.inference.places.hand_over import UNKNOWN, Held, generation_of
-from hotswap_stream.workers.inference.places.waiting_requests import nothing_waits
+from hotswap_stream.workers.inference.places.searching import Found
+from hotswap_stream.workers.inference.places.waiting_requests import WaitingWatch
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 
 _log = structlog.get_logger(__name__)
@@ -36,6 +36,11 @@ COUNT_SECONDS = 2.0
 """How often it is looked whether the requests have more partitions."""
 SOON_SECONDS = 0.005
 """How long requests are waited for while partitions are on their way."""
+GIVE_UP_SECONDS_MAX = 1.0
+"""How long the answers of partitions that went to others are waited for. Whoever has them waits for a word of it no
+longer (`taking_over.GIVEN_UP_SECONDS_MAX`), and what comes later is void or goes on in order."""
+HOLD_SECONDS = 0.2
+"""How often it is looked whether Kafka takes the answers of each partition."""
 IDLE_SECONDS = 0.02
 """How long the group is waited for where there is no partition to wait for."""
 
@@ -78,8 +83,8 @@ class Assignment:
         self._served = served
         self._taking = taking
         self._loop = loop
-        self._nothing_waits = partial(
-            nothing_waits, parts.config.librdkafka_options, parts.config.worker, parts.request_topic
+        self._waiting = WaitingWatch(
+            parts.config.librdkafka_options, parts.config.worker, parts.request_topic, again_seconds=SURE_SECONDS
         )
         self._news: list[Given] = []
         self._given: frozenset[int] = frozenset()
@@ -94,6 +99,7 @@ class Assignment:
         """As many there were when this life began."""
         self._next_count = 0.0
         self._next_commit = 0.0
+        self._next_hold = 0.0
 
     # --- the group ---------------------------------------------------------------------------------------------------
 
@@ -168,16 +174,18 @@ class Assignment:
     @property
     def patience_s(self) -> float:
         """How long the loop may wait for a request."""
-        return SOON_SECONDS if self._taking.busy or self._moving or not self._intake.positions else POLL_SECONDS
+        soon = self._taking.busy or self._moving or self._clients.sender.waiting or not self._intake.positions
+        return SOON_SECONDS if soon else POLL_SECONDS
 
     def turn(self) -> None:
         """Hear of the group, give up what went to others, begin what was found, commit. KafkaException."""
         self.listen(0 if self._intake.positions or self._taking.busy else IDLE_SECONDS)
         while self._news:
             self._follow(self._news.pop(0))
-        for found in self._taking.found():
+        for found in self._taking.found(serving=bool(self._intake.positions)):
             self._begin(found)
         self._count_if_due()
+        self._hold_if_due()
         self._commit_if_due()
 
     def listen(self, seconds_max: float) -> None:
@@ -197,9 +205,10 @@ class Assignment:
         """Answer what is being computed, wait until it is in the topic, give everything up. KafkaException."""
         if self._health.failed:
             return
-        self._answering.finish()
+        partitions = list(self._intake.positions)
+        finished = self._answering.finish(partitions)
         member, held = self._clients.member, self._held(given_up=True)
-        self._answered.give_up(member, held, list(self._intake.positions), asynchronous=False)
+        self._answered.give_up(member, held, partitions, finished, asynchronous=False)
 
     def drop(self) -> None:
         """Forget everything that was taken and not answered."""
@@ -208,6 +217,10 @@ class Assignment:
         self._intake.drop()
         self._answered.clear()
         self._answering.drop()
+
+    def close(self) -> None:
+        """Find nothing more out."""
+        self._waiting.close()
 
     def _follow(self, given: Given) -> None:
         if given.generation is None:
@@ -235,10 +248,10 @@ class Assignment:
         """Answer what was begun of these partitions, and leave the rest to whoever has them now."""
         if not partitions:
             return
-        self._answering.finish()
+        finished = self._answering.finish(partitions, seconds_max=GIVE_UP_SECONDS_MAX)
         gone = [partition for partition in partitions if partition in self._intake.positions]
         self._intake.leave(gone)
-        self._answered.give_up(self._clients.member, self._held(given_up=True), gone)
+        self._answered.give_up(self._clients.member, self._held(given_up=True), gone, finished)
         self._answering.leave(gone)
         _log.info("partitions_given_up", model_name=self._parts.model_name, partitions=sorted(gone))
         self._tell()
@@ -257,7 +270,9 @@ class Assignment:
         self._tell()
 
     def _held(self, *, given_up: bool = False) -> Held:
-        return Held(self._parts.config.worker, max(0, self._generation), given_up)
+        current = self._parts.slots.current if given_up else None
+        chosen_by = None if current is None else current.registry_offset
+        return Held(self._parts.config.worker, max(0, self._generation), given_up, chosen_by)
 
     def _tell(self) -> None:
         numbers = tuple(sorted(self._intake.positions))
@@ -267,6 +282,13 @@ class Assignment:
             self._loop.call_soon_threadsafe(self._parts.host.on_partitions, numbers)
 
     # --- commits: for lag, and as the second half of the checkpoint --------------------------------------------------
+
+    def _hold_if_due(self) -> None:
+        """Read no more of partitions whose answers Kafka does not take: others are answered on. KafkaException."""
+        now_s = time.monotonic()
+        if now_s >= self._next_hold:
+            self._next_hold = now_s + HOLD_SECONDS
+            self._intake.hold(self._clients.sender.stuck())
 
     def _commit_if_due(self) -> None:
         """Commit what was answered about once a second, and look whether everything still moves. KafkaException."""
@@ -278,17 +300,17 @@ class Assignment:
         stuck = self._clients.sender.in_flight > 0 and answered.quiet
         self._clients.replies.poll()
         answered.commit(self._clients.member, self._held(), self._intake.positions)
-        answered.tell(self._clients.consumer, signs, self._intake.blocked, self._nothing_waits)
+        answered.tell(self._clients.consumer, signs, self._intake.blocked, self._waiting.nothing)
         self._check_consumer()
         if self._served.changed(self._clients.consumer, self._given, doubtful=stuck):
             if stuck:  # no answer is taken any more
                 raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, signs.advice or ""))
-            self._answering.finish()
+            self._answering.finish(list(self._intake.positions))
             self.start_over()
 
     def _check_consumer(self) -> None:
         """Raise KafkaException when requests have waited for long and the consumer brings none of them."""
-        if self._intake.entries or self._answering.busy or self._clients.sender.in_flight:
+        if self._intake.entries or self._intake.ahead or self._answering.busy or self._clients.sender.in_flight:
             return
         silent = self._parts.signs.silent(self._answered.began_s, self._intake.blocked)
         if silent:

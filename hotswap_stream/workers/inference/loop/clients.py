@@ -73,5 +73,5 @@ def open_clients(
         on_answered=on_answered,
         send_reply=replies.send,
     )
-    windows.begin(quick, sender.flush, sender.fail)
+    windows.begin(quick, sender.settle, sender.fail)
     return LifeClients(member, consumer, sender, letters, replies)

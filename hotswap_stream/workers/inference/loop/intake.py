@@ -2,12 +2,22 @@
 
 from collections.abc import Callable, Collection, Mapping
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
 from hotswap_stream.workers.inference.requests.stepping_over import UnreadablePartitions
 from hotswap_stream.workers.inference.requests.taking import Taking
+from hotswap_stream.workers.inference.requests.turns import Turns, turn_of
+
+AHEAD_REQUESTS = 4_096
+"""Read ahead at a time."""
+AHEAD_REQUESTS_MAX = 16_384
+AHEAD_BYTES_MAX = 16 * 1024**2
+"""With as much read ahead, no more is read until some of it is taken."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Intake:
@@ -23,6 +33,13 @@ class Intake:
         """Taken and decoded, not yet given to a model."""
         self.positions: dict[int, int] = {}
         """Partition → the offset its next request must have at least."""
+        self._held: frozenset[int] = frozenset()
+        self._turns: Turns[Message] = Turns()
+        """Read ahead of what is taken."""
+        self._running: int | None = None
+        """The partition of which the last request was taken."""
+        self._run = 0
+        """How many requests came before it without one of another."""
         self._request_topic = parts.request_topic
         self._consumer = consumer
         unreadable = UnreadablePartitions(parts.config.client_options, parts.model_name, parts.request_topic)
@@ -39,15 +56,48 @@ class Intake:
         """Partitions that something unreadable keeps from moving."""
         return self._taking.blocked
 
+    @property
+    def ahead(self) -> bool:
+        """Whether requests were read that are not taken yet."""
+        return self._turns.count > 0
+
     def take_one(self, seconds_max: float) -> None:
         """Take one request, or what the consumer says instead of one. Waits for it for at most `seconds_max`."""
+        if self._turns.count:
+            self._take(self._turns.take(1, self._turn))
+            return
         message = self._consumer.poll(seconds_max)
         if message is not None:
             self._take([message])
 
     def take_more(self, room: int, seconds_max: float) -> None:
         """Take at most `room` requests. Waits at most `seconds_max` until there are as many."""
-        self._take(self._consumer.consume(room, seconds_max))
+        if not self._turns.count:
+            messages = self._consumer.consume(room, seconds_max)
+            self._take(messages)
+            room -= len(messages)
+            if not self._one_goes_on(messages):
+                return
+        # One partition has had its turn: look whether others wait behind it.
+        if self._turns.count < AHEAD_REQUESTS_MAX and self._turns.size_bytes < AHEAD_BYTES_MAX:
+            for message in self._consumer.consume(AHEAD_REQUESTS, 0):
+                number = message.partition()
+                self._turns.put(-1 if number is None else number, message, len(message))
+        if room > 0:
+            self._take(self._turns.take(room, self._turn))
+
+    @property
+    def _turn(self) -> int:
+        return turn_of(len(self.positions))
+
+    def _one_goes_on(self, messages: list[Message]) -> bool:
+        """Return whether a single partition has been taken from for longer than its turn, though there are others."""
+        if not messages or len(self.positions) < 2:
+            return False
+        first, last = messages[0].partition(), messages[-1].partition()
+        self._run = self._run + len(messages) if first == last == self._running else 0
+        self._running = last
+        return self._run > self._turn
 
     def hand_over(self) -> list[Request | Unreadable]:
         """Return everything taken, and hold it no longer."""
@@ -60,18 +110,38 @@ class Intake:
         if positions:
             self._consumer.incremental_assign(self._places(positions))
 
+    def hold(self, partitions: Collection[int]) -> None:
+        """Take no requests of these partitions for now, and of all others, those that were held before too."""
+        held = frozenset(partitions) & self.positions.keys()
+        if held == self._held:
+            return
+        stop, go_on = held - self._held, (self._held - held) & self.positions.keys()
+        self._held = held
+        _log.info("partitions_held", topic=self._request_topic, partitions=sorted(held))
+        if stop:
+            self._turns.forget(stop)
+            self._consumer.incremental_unassign(self._places({number: self.positions[number] for number in stop}))
+        if go_on:
+            self._consumer.incremental_assign(self._places({number: self.positions[number] for number in go_on}))
+
     def leave(self, partitions: Collection[int]) -> None:
         """Forget what was taken of these partitions, and take no more of them."""
         if not partitions:
             return
         gone = {partition: self.positions.pop(partition) for partition in partitions}
-        self._consumer.incremental_unassign(self._places(gone))
+        read = {partition: position for partition, position in gone.items() if partition not in self._held}
+        if read:
+            self._consumer.incremental_unassign(self._places(read))
+        self._held -= gone.keys()
+        self._turns.forget(gone.keys())
         self._taking.clear(partitions)
         self.entries[:] = [entry for entry in self.entries if entry.record.partition not in gone]
 
     def drop(self) -> None:
         """Forget everything taken, and the partitions with it."""
         self.positions = {}
+        self._held = frozenset()
+        self._turns.forget()
         self._consumer.unassign()
         self._taking.clear()
         self.entries.clear()

@@ -82,6 +82,7 @@ class LoopLife:
             raise
         finally:
             assignment.drop()
+            assignment.close()
             self._first_version.close()
             self._taking.close()
             self._answering.close()

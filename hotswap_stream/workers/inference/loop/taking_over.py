@@ -1,23 +1,26 @@
 """Partitions that a life was given: where to go on in them, found out beside the loop that answers others meanwhile."""
 
 import asyncio
+import random
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-from msgspec import Struct
+from confluent_kafka import KafkaError, KafkaException
 
-from hotswap_stream.kafka.librdkafka import ASK_SECONDS_MAX, partition_count, tail_consumer
+from hotswap_stream.kafka.librdkafka import partition_count, tail_consumer
 from hotswap_stream.kafka.unreadable_batches import ReadOn
 from hotswap_stream.workers.inference.loop.parts import LoopParts
 from hotswap_stream.workers.inference.loop.served_partitions import ServedWatch
-from hotswap_stream.workers.inference.places.checkpoint import given_up_positions, resume_positions
-from hotswap_stream.workers.inference.places.hand_over import UNKNOWN, Held, held_of
+from hotswap_stream.workers.inference.places.checkpoint import Tails, resume_positions
+from hotswap_stream.workers.inference.places.hand_over import UNKNOWN, given_up_places
+from hotswap_stream.workers.inference.places.searching import Found, Look, Search
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 from hotswap_stream.workers.inference.windows.partition import PartitionWindows
 from hotswap_stream.workers.inference.windows.reading import TopicReader
@@ -26,28 +29,25 @@ _log = structlog.get_logger(__name__)
 
 GIVEN_UP_SECONDS_MAX = 0.5
 """How long whoever had a partition before has to say that it gave it up; then its answers are read."""
-GIVEN_UP_POLL_SECONDS = 0.01
+FOUND_SECONDS_MAX = 30.0
+"""After so long without a place the life ends where nothing else is answered; another one connects anew."""
+AGAIN_SECONDS = 0.3
+AGAIN_SECONDS_MAX = 2.0
+"""The pause after a look that found nothing; each is twice as long as the one before."""
+PAUSE_SECONDS = 0.05
+WINDOWS_SECONDS_MAX = 5.0
+"""How long windows are read one partition at a time, where those of all cannot be read."""
 CATCH_UP_POLL_SECONDS = 0.05
 CATCH_UP_POLLS_MAX = 100
 """Polls and not seconds: a process that stood still meanwhile has not waited, and what it knows is old."""
 
 
-class Found(Struct, frozen=True):
-    """Where to go on, and the windows as they were right there."""
-
-    positions: dict[int, int]
-    windows: dict[int, PartitionWindows]
-    given_up: frozenset[int]
-    """Those whose place was told by who had them before."""
-
-
-class _Search(Struct):
-    wanted: set[int]
-    future: Future[Found]
-
-
 class TakingOver:
-    """Look, in a thread of its own, where to go on. All methods are for the thread of the life."""
+    """Look, in a thread of its own, where to go on. All methods are for the thread of the life.
+
+    What is found is gone on with at once. What cannot be looked at now, as where a leader is away, is looked at again,
+    and in between what was given later.
+    """
 
     def __init__(
         self,
@@ -63,11 +63,12 @@ class TakingOver:
         self._loop = loop
         self._catching_up: asyncio.Task[None] | None = None
         self._stopping = stopping
-        self._read_on = read_on
         self._windows = windows
         self._served = served
-        self._tags = parts.config.answer_tags.of(parts.model_name)
-        self._searches: list[_Search] = []
+        self._searches: list[Search] = []
+        self._looks: SimpleQueue[Look] = SimpleQueue()
+        self._queued: deque[Search] = deque()
+        """Those whose next look the other thread has not begun."""
         self._counting: Future[int] | None = None
         self._count_known = 0
         self._closed = False
@@ -75,6 +76,13 @@ class TakingOver:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"take-{parts.model_name}")
         self._client = tail_consumer(parts.config.librdkafka_options, parts.config.worker, group=parts.group)
         self._reader = TopicReader(self._client, read_on=read_on, stopping=stopping)
+        self._tails = Tails(
+            self._client,
+            request_topic=parts.request_topic,
+            response_topic=parts.response_topic,
+            tags=parts.config.answer_tags.of(parts.model_name),
+            read_on=read_on,
+        )
 
     @property
     def busy(self) -> bool:
@@ -89,26 +97,51 @@ class TakingOver:
     def start(self, partitions: Collection[int], generation: int) -> None:
         """Begin to look at partitions that were given to this worker in a generation of its group."""
         if partitions:
-            wanted = set(partitions)
-            self._searches.append(_Search(wanted, self._thread.submit(self._find, frozenset(wanted), generation)))
+            search = Search(frozenset(partitions), generation, found_s=time.monotonic())
+            self._searches.append(search)
+            self._submit(search)
 
     def cancel(self, partitions: Collection[int] | None = None) -> None:
         """Forget partitions, or all: they are somebody else's."""
         for search in self._searches:
-            search.wanted.difference_update(list(search.wanted) if partitions is None else partitions)
+            search.wanted = frozenset() if partitions is None else search.wanted.difference(partitions)
+        self._searches = [search for search in self._searches if search.wanted]
 
-    def found(self) -> Iterator[Found]:
-        """Yield what was found since the last time, of the partitions that are still wanted. KafkaException."""
-        while self._searches and self._searches[0].future.done():
-            search = self._searches.pop(0)
+    def found(self, *, serving: bool) -> Iterator[Found]:
+        """Yield what was found since the last time, of the partitions that are still wanted.
+
+        Args:
+            serving: Whether other partitions are being answered: these are not given up for those that are not found.
+
+        Raises:
+            KafkaException: Nothing was found for long.
+        """
+        while True:
+            try:
+                look = self._looks.get_nowait()
+            except Empty:
+                return
+            search, found = look.search, look.found
             if not search.wanted:
                 continue
-            found = search.future.result()
-            yield Found(
-                {number: place for number, place in found.positions.items() if number in search.wanted},
-                {number: windows for number, windows in found.windows.items() if number in search.wanted},
-                found.given_up & search.wanted,
-            )
+            if look.failed is not None:
+                _log.error(
+                    "partitions_not_found",
+                    model_name=self._parts.model_name,
+                    partitions=sorted(search.wanted),
+                    error=str(look.failed),
+                )
+                if not serving:
+                    raise look.failed
+            wanted, search.wanted = search.wanted, search.wanted & look.left
+            if not search.wanted:
+                self._searches = [other for other in self._searches if other is not search]
+            if found is not None:
+                yield Found(
+                    {number: place for number, place in found.positions.items() if number in wanted},
+                    {number: windows for number, windows in found.windows.items() if number in wanted},
+                    found.given_up & wanted,
+                )
 
     def counted(self) -> int:
         """Return how many partitions the request topic had when it was asked last, and ask again; 0: not known."""
@@ -133,67 +166,127 @@ class TakingOver:
         except KafkaException:  # brokers that are away have no more partitions
             return 0
 
-    def _find(self, partitions: frozenset[int], generation: int) -> Found:
+    def _submit(self, search: Search) -> None:
+        with suppress(RuntimeError):  # this was closed
+            self._queued.append(search)
+            self._thread.submit(self._turn)
+
+    def _turn(self) -> None:
+        """Look once, and see to it that what was not found is looked at again."""
+        search = self._queued.popleft()
+        if not search.wanted or self._closed or self._stopping.is_set():
+            return
+        if time.monotonic() < search.next_s:  # others take their turns meanwhile
+            self._stopping.wait(PAUSE_SECONDS)
+            self._submit(search)
+            return
+        left = search.wanted if search.left is None else search.left
+        found, error = None, None
+        try:
+            found = self._look(search)
+            left = search.left or frozenset()
+        except KafkaException as failed:
+            error = failed
+        except Exception as failed:  # noqa: BLE001  # whoever waits for it must hear of it
+            error = KafkaException(KafkaError(KafkaError._FAIL, f"places cannot be read: {failed!r}"))
+        self._looks.put(self._judged(search, found, left, error))
+        if left & search.wanted:
+            search.next_s = time.monotonic() + min(AGAIN_SECONDS_MAX, AGAIN_SECONDS * 2 ** min(search.looks, 10))
+            search.looks += 1
+            self._submit(search)
+
+    def _judged(self, search: Search, found: Found | None, left: frozenset[int], error: KafkaException | None) -> Look:
+        now_s = time.monotonic()
+        if found is not None or not left & search.wanted:
+            search.found_s, search.looks = now_s, 0
+            return Look(search, found, left)
+        last = self._tails.error
+        said = str(error) if error is not None else "their leaders are away" if last is None else str(last)
+        _log.warning(
+            "partitions_looked_at_again",
+            model_name=self._parts.model_name,
+            partitions=sorted(left & search.wanted),
+            error=said,
+        )
+        if now_s - search.found_s <= FOUND_SECONDS_MAX:
+            return Look(search, None, left)
+        search.found_s = now_s
+        reason = f"the places to go on from cannot be read for {FOUND_SECONDS_MAX:g} s: {said}"
+        return Look(search, None, left, KafkaException(KafkaError(KafkaError._TIMED_OUT, reason)))
+
+    def _look(self, search: Search) -> Found | None:
+        """Find what can be found now, and leave the rest in the search. KafkaException."""
         began_s = time.monotonic()
         parts, client = self._parts, self._client
-        served = self._served.look(client, partitions)
-        given_up = self._given_up(client, served, generation)
+        first = search.left is None
+        if search.left is None:
+            search.left = frozenset(self._served.look(client, search.wanted))
+        partitions = search.left & search.wanted
+        given_up = given_up_places(
+            client,
+            parts.request_topic,
+            partitions if search.generation != UNKNOWN else (),
+            search.generation,
+            may_come=self._may_come,
+            seconds_max=GIVEN_UP_SECONDS_MAX if first else 0.0,
+            stopped=lambda: self._closed or self._stopping.is_set(),
+        )
         known_s = time.monotonic()
-        positions = given_up_positions(client, parts.request_topic, given_up)
-        rest = [partition for partition in served if partition not in given_up]
-        if rest:
-            positions |= resume_positions(
-                client,
-                request_topic=parts.request_topic,
-                response_topic=parts.response_topic,
-                partitions=rest,
-                tags=self._tags,
-                read_on=self._read_on,
-                stopping=self._stopping,
-            )
-        windows = self._windows.read(positions, self._reader)
+        places = resume_positions(
+            client,
+            self._tails,
+            parts.request_topic,
+            sorted(partitions),
+            given_up,
+            wanted=lambda: search.wanted,
+            hurried=lambda: bool(self._queued),
+        )
+        windows = self._windows_of({number: place.offset for number, place in places.items()})
+        positions = {number: places[number].offset for number in windows}
         read_s = time.monotonic()
-        self._catch_up()
+        search.left = partitions - positions.keys()
+        if not positions:
+            return None
+        chosen_by = [places[number].chosen_by for number in positions]
+        if not self._as_new(chosen_by):
+            self._catch_up()
         _log.info(
             "partitions_found",
             model_name=parts.model_name,
             partitions=sorted(positions),
-            given_up=sorted(given_up),
+            given_up=sorted(given_up.keys() & positions.keys()),
+            left=sorted(search.left),
             waited_ms=round((known_s - began_s) * 1000),
             read_ms=round((read_s - known_s) * 1000),
             registry_ms=round((time.monotonic() - read_s) * 1000),
         )
-        return Found(positions, windows, frozenset(given_up))
+        return Found(positions, windows, frozenset(given_up.keys() & positions.keys()))
 
-    def _given_up(self, client: Consumer, partitions: Collection[int], generation: int) -> dict[int, int]:
-        """Return partition → offset of those whose former worker says that it gave them up. Waits for it a moment."""
-        give_up_s = time.monotonic() + GIVEN_UP_SECONDS_MAX
-        waiting, found = set(partitions if generation != UNKNOWN else ()), dict[int, int]()
-        while waiting and not (self._stopping.is_set() or self._closed):
-            try:
-                wanted = [TopicPartition(self._parts.request_topic, number) for number in sorted(waiting)]
-                for place in client.committed(wanted, timeout=ASK_SECONDS_MAX):
-                    held = held_of(place.metadata)
-                    if held is not None and held.is_for(generation) and place.offset >= 0:
-                        found[place.partition] = place.offset
-                    elif not self._may_come(held, place):
-                        waiting.discard(place.partition)
-            except KafkaException as error:  # then the answers say where to go on
-                _log.debug("commits_not_read", model_name=self._parts.model_name, error=str(error))
+    def _as_new(self, chosen_by: Collection[int | None]) -> bool:
+        """Return whether what answers here is known to be no older than what gave the last answers."""
+        current = self._parts.slots.current
+        return current is not None and all(
+            offset is not None and 0 <= offset <= current.registry_offset for offset in chosen_by
+        )
+
+    def _windows_of(self, positions: Mapping[int, int]) -> dict[int, PartitionWindows]:
+        """Return the windows of those partitions of which they can be read now."""
+        try:
+            return self._windows.read(positions, self._reader)
+        except KafkaException as error:
+            _log.warning("windows_not_read", model_name=self._parts.model_name, error=str(error))
+        found: dict[int, PartitionWindows] = {}
+        give_up_s = time.monotonic() + WINDOWS_SECONDS_MAX
+        for number in random.sample(sorted(positions), len(positions) if len(positions) > 1 else 0):
+            if time.monotonic() > give_up_s:
                 break
-            waiting -= found.keys()
-            if not waiting or time.monotonic() > give_up_s:
-                break
-            self._stopping.wait(GIVEN_UP_POLL_SECONDS)
+            with suppress(KafkaException):
+                found |= self._windows.read({number: positions[number]}, self._reader)
         return found
 
-    def _may_come(self, held: Held | None, place: TopicPartition) -> bool:
-        """Return whether somebody may be about to give a partition up: it was held, and not by this worker itself."""
-        if place.offset < 0:
-            return False
-        if held is None or held.given_up:
-            return True
-        return held.worker != self._parts.config.worker and not self._parts.host.fallen(held.worker)
+    def _may_come(self, worker: str) -> bool:
+        """Return whether a worker may be about to give partitions up: it is not this one itself, and not dead."""
+        return worker != self._parts.config.worker and not self._parts.host.fallen(worker)
 
     def _catch_up(self) -> None:
         """Be as far as whoever answered before can have been: versions are not older here, if a moment does for it."""

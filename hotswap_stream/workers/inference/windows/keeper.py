@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 import structlog
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hotswap_events.inference.windows import WindowRecord, WindowRule
 from hotswap_stream.application.windows.fold import WindowFold
@@ -30,6 +30,10 @@ _log = structlog.get_logger(__name__)
 FLUSH_SECONDS = 1.0
 FLUSH_RECORDS_MAX = 2_000
 """Written of a partition at a time; if more series change in a second, more requests are read again at a restart."""
+
+
+Settle = Callable[[Collection[int]], Collection[int]]
+"""See `WindowKeeper.begin`."""
 
 
 class WindowKeeper:
@@ -60,12 +64,19 @@ class WindowKeeper:
         self._seen_rule: WindowRule | None = None
         self._next_flush = 0.0
         self._producer: Producer | None = None
-        self._sync: Callable[[], None] = lambda: None
+        self._unwritten = 0
+        """Records of windows that are on their way."""
+        self._failed: KafkaError | None = None
+        self._settle: Settle = set
         self._on_error: Callable[[KafkaError], None] = lambda _error: None
 
-    def begin(self, producer: Producer, sync: Callable[[], None], on_error: Callable[[KafkaError], None]) -> None:
-        """Write through the producer of the answers: `sync` waits for it, and may raise KafkaException."""
-        self._producer, self._sync, self._on_error = producer, sync, on_error
+    def begin(self, producer: Producer, settle: Settle, on_error: Callable[[KafkaError], None]) -> None:
+        """Write through the producer of the answers.
+
+        `settle` waits for the answers of partitions and returns those of which all are in their topic: Kafka may take
+        nothing of one for now. It may raise KafkaException.
+        """
+        self._producer, self._settle, self._on_error = producer, settle, on_error
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
@@ -93,7 +104,8 @@ class WindowKeeper:
         if not changing:
             return
         self._ensure_topic()
-        self._sync()
+        if changing.keys() - self._settle(changing):
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "answers unsent, and windows wait for them"))
         for number, rule in changing.items():
             windows = self._partitions[number]
             self._write(number, windows, records_max=None)
@@ -112,18 +124,31 @@ class WindowKeeper:
         now = time.monotonic()
         if now >= self._next_flush:
             self._next_flush = now + FLUSH_SECONDS
-            self.flush(FLUSH_RECORDS_MAX)
+            dirty = [number for number, windows in self._partitions.items() if windows.dirty]
+            for number in self._settle(dirty) if dirty else ():
+                self._write(number, self._partitions[number], FLUSH_RECORDS_MAX)
 
-    def flush(self, records_max: int | None = None) -> None:
-        """Write what changed; without `records_max` all of it, and return when it is in the topic. KafkaException."""
-        dirty = [(number, windows) for number, windows in self._partitions.items() if windows.dirty]
-        if not dirty:
-            return
-        self._sync()
-        for number, windows in dirty:
-            self._write(number, windows, records_max)
-        if records_max is None:
+    def flush(self, settled: Collection[int]) -> None:
+        """Write what changed in partitions of which all answers are there; return when it is, too. KafkaException."""
+        dirty = [number for number in settled if number in self._partitions and self._partitions[number].dirty]
+        for number in dirty:
+            self._write(number, self._partitions[number], records_max=None)
+        if dirty:
             self._sync()
+
+    def _sync(self) -> None:
+        """Return when all windows that were written are in their topic. KafkaException."""
+        if self._producer is None:
+            return
+        least, wait = self._unwritten, Wait(self._stopping, "windows unsent, none of them taken")
+        while self._unwritten:
+            if self._unwritten < least:
+                least = self._unwritten
+                wait.progress()
+            wait.check()
+            self._producer.poll(0.01)
+        if self._failed is not None:
+            raise KafkaException(self._failed)
 
     def _write(self, number: int, windows: PartitionWindows, records_max: int | None) -> None:
         evicted = windows.evicted
@@ -153,6 +178,7 @@ class WindowKeeper:
         while True:
             try:
                 producer.produce(self._topic, value, key, partition, on_delivery=self._delivered)
+                self._unwritten += 1
                 return
             except BufferError:
                 wait = wait or Wait(self._stopping, "no room for windows")
@@ -163,7 +189,9 @@ class WindowKeeper:
                 wait.check()
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        self._unwritten -= 1
         if error is not None:
+            self._failed = error
             self._on_error(error)
 
     # --- partitions --------------------------------------------------------------------------------------------------
