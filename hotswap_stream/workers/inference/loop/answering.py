@@ -68,6 +68,11 @@ class Answering:
         """Whether a batch is being computed in the other thread."""
         return self._computing.busy
 
+    @property
+    def overtaken(self) -> bool:
+        """Whether the process stood still while answers waited for something: somebody else may have given them."""
+        return self._sender.waiting and self._stall_watch.stalls != self._stalls
+
     def begin(self) -> None:
         """Begin with the first partitions: how often the process stood still before does not count."""
         self._stalls = self._stall_watch.stalls

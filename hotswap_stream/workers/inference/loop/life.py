@@ -133,6 +133,8 @@ class LoopLife:
         intake, answering = self._intake, self._answering
         self._health.check()
         self._parts.signs.turn()
+        if answering.overtaken:
+            self._start_over()
         self._clients.sender.poll(0)
         self._assignment.turn()
         if answering.busy:
