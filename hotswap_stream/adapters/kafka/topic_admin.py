@@ -30,8 +30,7 @@ from hotswap_stream.kafka.topic_partitions import broker_ids, described_partitio
 _log = structlog.get_logger(__name__)
 
 READY_SECONDS_MAX = 30.0
-SOME_LEADERS_SECONDS = 3.0
-"""A broker that has died is known to be away by then; until then a topic may just be made."""
+SOME_LEADERS_SECONDS = 3.0  # a broker that has died is known to be away by then; until then a topic may just be made
 _UNKNOWN_TOPIC = 3
 _NOT_ALLOWED = frozenset((29, 31))
 """Errors of a client that may not: for a topic, and for the cluster."""
@@ -43,7 +42,7 @@ _AGAIN_SECONDS = 0.2
 
 
 async def ensure_topics(connection: KafkaConnection, specs: Sequence[TopicSpec], *, check: bool = True) -> None:
-    """Create what is missing, leave what exists alone, return when every partition has a leader.
+    """Create what is missing, leave what exists alone, return when every partition has a leader, of a model some.
 
     With `check` the cluster is asked for the settings of all of them afterwards, so that a topic that somebody else
     made, even at the same moment, is found out. What only weakens a promise is logged.
@@ -105,7 +104,7 @@ def _judge(connection: KafkaConnection, specs: Sequence[TopicSpec], facts: dict[
 
 
 async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
-    brokers = await _broker_count(admin)
+    brokers = len(await broker_ids(admin))
     response = await admin.create_topics(
         [
             NewTopic(
@@ -131,7 +130,6 @@ async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> Non
 
 
 async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
-    """Wait for the leaders of all partitions; of those that are served one by one, for no longer than a moment."""
     wanted = {spec.name: spec.partitions for spec in specs}
     flexible = {spec.name for spec in specs if spec.other_counts_served}
     some_do_s = time.monotonic() + SOME_LEADERS_SECONDS
@@ -142,13 +140,8 @@ async def _wait_ready(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) ->
                     away = [p["partition"] for p in partitions if p["error_code"] or p["leader"] < 0]
                     if away and (name not in flexible or time.monotonic() < some_do_s or len(away) == len(partitions)):
                         continue
-                    if away:
-                        _log.warning(
-                            "partitions_without_leaders",
-                            topic=name,
-                            partitions=sorted(away),
-                            advice="the others are served, and these as soon as their brokers are there",
-                        )
+                    if away:  # the others are served, and these as soon as their brokers are there
+                        _log.warning("partitions_without_leaders", topic=name, partitions=sorted(away))
                     if len(partitions) != wanted[name] and name in flexible:
                         _log.warning(
                             "topic_has_other_partitions",
@@ -292,10 +285,6 @@ async def admin_client(connection: KafkaConnection) -> AsyncIterator[AIOKafkaAdm
         raise LogUnavailableError(f"Kafka at {connection.bootstrap_servers}: {error!r}") from error
 
 
-async def _broker_count(admin: AIOKafkaAdminClient) -> int:
-    return len(await broker_ids(admin))
-
-
 async def _facts(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> tuple[dict[str, TopicFacts], int]:
     """Return facts about those of the topics that exist, and the number of brokers."""
     described = await described_partitions(admin, [spec.name for spec in specs])
@@ -310,7 +299,7 @@ async def _facts(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> tupl
         for name, partitions in described.items()
         if name in settings
     }
-    return facts, await _broker_count(admin)
+    return facts, len(await broker_ids(admin))
 
 
 async def _facts_of_all(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> tuple[dict[str, TopicFacts], int]:
