@@ -34,6 +34,8 @@ FOUND_SECONDS_MAX = 30.0
 AGAIN_SECONDS = 0.3
 AGAIN_SECONDS_MAX = 2.0
 """The pause after a look that found nothing; each is twice as long as the one before."""
+PATIENCE_MAX = 8
+"""After looks that found nothing, each next one waits twice as long, up to so many times, for what does not come."""
 PAUSE_SECONDS = 0.05
 WINDOWS_SECONDS_MAX = 5.0
 """How long windows are read one partition at a time, where those of all cannot be read."""
@@ -240,6 +242,7 @@ class TakingOver:
             given_up,
             wanted=lambda: search.wanted,
             hurried=lambda: bool(self._queued),
+            patience=min(PATIENCE_MAX, 2**search.looks),
         )
         windows = self._windows_of({number: place.offset for number, place in places.items()})
         positions = {number: places[number].offset for number in windows}

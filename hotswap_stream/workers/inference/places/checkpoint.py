@@ -83,6 +83,7 @@ class Tails:
         *,
         wanted: Callable[[], Collection[int]],
         hurried: Callable[[], bool] = lambda: False,
+        patience: int = 1,
     ) -> dict[int, Place]:
         """Look at partitions, until all are known or nothing comes any more.
 
@@ -91,6 +92,7 @@ class Tails:
             told: Those of them whose place somebody has told: only their requests are looked at.
             wanted: Asked again and again which of them are still wanted.
             hurried: Asked whether somebody else waits for the client.
+            patience: So many times as long as otherwise, what does not come is waited for.
 
         Returns:
             Partition → the highest request offset that is answered in its tail, or -1, and what chose the version that
@@ -104,7 +106,7 @@ class Tails:
         self._left = {(place.topic, place.partition) for place in places}
         self._consumer.assign(places)
         try:
-            self._read(len(set(partitions)), wanted, hurried)
+            self._read(len(set(partitions)), wanted, hurried, patience)
         finally:
             self._consumer.unassign()
         self._say_foreign()
@@ -121,7 +123,9 @@ class Tails:
     def _numbers_left(self) -> set[int]:
         return {number for _topic, number in self._left}
 
-    def _read(self, count: int, wanted: Callable[[], Collection[int]], hurried: Callable[[], bool]) -> None:
+    def _read(
+        self, count: int, wanted: Callable[[], Collection[int]], hurried: Callable[[], bool], patience: int
+    ) -> None:
         came_s = time.monotonic()
         while self._left:
             messages = self._consumer.consume(1, _POLL_SECONDS)
@@ -134,7 +138,7 @@ class Tails:
                 came_s = now_s
             self._left = {(topic, number) for topic, number in self._left if number in still}
             others = len(self._numbers_left()) < count or hurried()
-            if now_s - came_s > (OTHERS_QUIET_SECONDS_MAX if others else QUIET_SECONDS_MAX):
+            if now_s - came_s > patience * (OTHERS_QUIET_SECONDS_MAX if others else QUIET_SECONDS_MAX):
                 return
 
     def _take(self, messages: list[Message]) -> bool:
@@ -227,6 +231,7 @@ def resume_positions(
     *,
     wanted: Callable[[], Collection[int]],
     hurried: Callable[[], bool],
+    patience: int = 1,
 ) -> dict[int, Place]:
     """Find where to go on, in those partitions that can be looked at now. Blocking.
 
@@ -238,6 +243,8 @@ def resume_positions(
         given_up: The places that somebody has told.
         wanted: Asked again and again which of them are still wanted.
         hurried: Asked whether somebody else waits for the consumer.
+        patience: So many times as long as otherwise, what does not come is waited for: a broker may be slow, and an
+            answer large.
 
     Returns:
         Partition → its place. Those whose leader is away are left out.
@@ -248,12 +255,14 @@ def resume_positions(
     committed = {number: place.offset for number, place in given_up.items()}
     unsaid = [TopicPartition(request_topic, number) for number in partitions if number not in given_up]
     if unsaid:
-        found = consumer.committed(unsaid, timeout=ASK_SECONDS_MAX)
+        found = consumer.committed(unsaid, timeout=patience * ASK_SECONDS_MAX)
         committed |= {place.partition: place.offset for place in found if place.offset >= 0}
     places: dict[int, Place] = {}
-    for number, tail in tails.read(partitions, given_up.keys(), wanted=wanted, hurried=hurried).items():
+    found_tails = tails.read(partitions, given_up.keys(), wanted=wanted, hurried=hurried, patience=patience)
+    for number, tail in found_tails.items():
         try:
-            begin, end = watermarks(consumer, TopicPartition(request_topic, number), seconds_max=ASK_SECONDS_MAX)
+            asked = TopicPartition(request_topic, number)
+            begin, end = watermarks(consumer, asked, seconds_max=patience * ASK_SECONDS_MAX)
         except KafkaException as error:  # its leader has gone in this moment
             _log.debug("place_not_found", topic=request_topic, partition=number, error=str(error))
             continue
