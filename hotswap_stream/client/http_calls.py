@@ -71,7 +71,7 @@ def client_options(
         "base_url": base_url,
         "headers": {} if api_key is None else {"X-API-Key": api_key},
         "timeout": timeout_s,
-        "verify": trust(ca_file),
+        "verify": trust(base_url, ca_file),
     }
 
 

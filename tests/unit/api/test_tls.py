@@ -116,3 +116,9 @@ def test_files_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     assert PASSWORD not in repr(TlsFiles(certificate_file="c", key_file="k", key_password=PASSWORD))
     with pytest.raises(ConfigurationError, match="HOTSWAP_API_CA_FILE"):
         client_options("https://x", None, 1.0, ca_file=str(tmp_path / "none"))
+
+
+def test_nobody_is_trusted_where_nothing_is_encrypted() -> None:
+    trusted = client_options("http://x", None, 1.0)["verify"]
+    assert (trusted.get_ca_certs(), trusted.verify_mode, trusted.check_hostname) == ([], ssl.CERT_REQUIRED, True)
+    assert client_options("https://x", None, 1.0)["verify"] is True
