@@ -112,17 +112,18 @@ async def test_partitions_are_answered_when_the_registry_is_read_as_far_as_it_go
 
 
 def answer_before(address: str, body: bytes) -> None:
-    """Have the first three requests of each partition, and answers to them of a worker before, with this body."""
+    """Have the first three requests of each partition, and answers of a worker before: two by this body, an error."""
     tags = AnswerTags("p").of(MODEL)
     producer = Producer({"bootstrap.servers": address, "log_level": 0})
     for partition in range(PARTITIONS):
         ask(address, 0, 3, partition)
-        for offset in range(3):
+        for offset, status in enumerate((b"ok", b"ok", b"error")):
             headers: list[tuple[str, str | bytes | None]] = [
                 (header_names.REQUEST_OFFSET, b"%d" % offset),
                 (header_names.ANSWER_TAG, tags.tag(partition, offset)),
+                (header_names.STATUS, status),
             ]
-            producer.produce(ANSWERS, body, partition=partition, headers=headers)
+            producer.produce(ANSWERS, body if status == b"ok" else b"{}", partition=partition, headers=headers)
     assert producer.flush(20) == 0
 
 

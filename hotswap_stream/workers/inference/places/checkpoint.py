@@ -16,7 +16,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Me
 from msgspec import Struct
 
 from hotswap_events.headers import REQUEST_OFFSET
-from hotswap_events.inference.answers import AnswerHeaders, AnswerRule, ModelTags, offset_of
+from hotswap_events.inference.answers import AnswerHeaders, AnswerRule, ModelTags, offset_of, read_answer
 from hotswap_stream.kafka.librdkafka import OFFSET_TAIL, watermarks
 from hotswap_stream.kafka.unreadable_batches import ReadOn
 from hotswap_stream.workers.inference.places.hand_over import Place
@@ -73,7 +73,7 @@ class Tails:
         self._rules: dict[int, AnswerRule] = {}
         self._ends: dict[int, int] = {}
         self._last: dict[int, tuple[AnswerHeaders, Message]] = {}
-        """The answers to the highest requests."""
+        """The answers to the highest requests of those that are no errors: versions give these."""
         self._left: set[tuple[str, int]] = set()
 
     def read(
@@ -114,11 +114,10 @@ class Tails:
         return {number: self._tail(number) for number in sorted(known)}
 
     def _tail(self, number: int) -> Place:
-        last = self._last.get(number)
-        if last is None:
+        rule, last = self._rules.get(number), self._last.get(number)
+        if rule is None or rule.highest < 0:
             return Place(-1, -1)
-        headers, message = last
-        return Place(headers.request_offset, _chosen_by(headers, message))
+        return Place(rule.highest, None if last is None else _chosen_by(*last))
 
     def _numbers_left(self) -> set[int]:
         return {number for _topic, number in self._left}
@@ -168,10 +167,16 @@ class Tails:
         [record] = records_of(self._response_topic, [message])
         rule = self._rules[record.partition]
         offset = next((offset_of(value) for name, value in record.headers if name == REQUEST_OFFSET), None)
-        if offset is not None and offset <= rule.highest:
+        last = self._last.get(record.partition)
+        known = -1 if last is None else last[0].request_offset
+        if offset is None or offset > rule.highest:
+            rule.take(record.headers)
+        elif offset <= known:
             return
-        answer = rule.take(record.headers)
-        if answer is not None:
+        answer = read_answer(record.headers)
+        if answer is None or not answer.ok or answer.request_offset <= known:
+            return
+        if self._tags.holds(record.partition, answer.request_offset, answer.tag):
             self._last[record.partition] = answer, message
 
     def _end(self, number: int) -> int | None:
