@@ -1,6 +1,7 @@
 """The requests that one life of a loop has taken from its consumer and not yet given to a model."""
 
 from collections.abc import Callable, Collection, Mapping
+from itertools import groupby
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -36,6 +37,8 @@ class Intake:
         self._held: frozenset[int] = frozenset()
         self._turns: Turns[Message] = Turns()
         """Read ahead of what is taken."""
+        self._mean_bytes = 0.0
+        """Of those that were read ahead the last time."""
         self._running: int | None = None
         """The partition of which the last request was taken."""
         self._run = 0
@@ -79,12 +82,17 @@ class Intake:
             if not self._one_goes_on(messages):
                 return
         # One partition has had its turn: look whether others wait behind it.
-        if self._turns.count < AHEAD_REQUESTS_MAX and self._turns.size_bytes < AHEAD_BYTES_MAX:
-            for message in self._consumer.consume(AHEAD_REQUESTS, 0):
-                number = message.partition()
-                self._turns.put(-1 if number is None else number, message, len(message))
+        if self._turns.count < AHEAD_REQUESTS_MAX and self._turns.count * self._mean_bytes < AHEAD_BYTES_MAX:
+            self._read_ahead()
         if room > 0:
             self._take(self._turns.take(room, self._turn))
+
+    def _read_ahead(self) -> None:
+        messages = self._consumer.consume(AHEAD_REQUESTS, 0)
+        if messages:
+            self._mean_bytes = sum(map(len, messages)) / len(messages)
+        for number, run in groupby(messages, Message.partition):
+            self._turns.put(-1 if number is None else number, list(run))
 
     @property
     def _turn(self) -> int:

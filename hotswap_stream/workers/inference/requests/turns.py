@@ -5,7 +5,7 @@ requests wait, as after a worker died, the partition that came last would wait u
 """
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -20,20 +20,18 @@ class Turns(Generic[Item]):
 
     def __init__(self) -> None:
         self.count = 0
-        self.size_bytes = 0
-        self._waiting: dict[int, deque[tuple[Item, int]]] = {}
+        self._waiting: dict[int, deque[Item]] = {}
         """In the order of their turns: the first is taken from now."""
         self._taken = 0
         """Of the first, in this turn."""
 
-    def put(self, partition: int, item: Item, size_bytes: int) -> None:
-        """Add the next item of a partition."""
+    def put(self, partition: int, items: Sequence[Item]) -> None:
+        """Add the next items of a partition."""
         waiting = self._waiting.get(partition)
         if waiting is None:
             waiting = self._waiting[partition] = deque()
-        waiting.append((item, size_bytes))
-        self.count += 1
-        self.size_bytes += size_bytes
+        waiting.extend(items)
+        self.count += len(items)
 
     def take(self, count_max: int, turn: int) -> list[Item]:
         """Return what comes next: of each partition in its order, and at most `turn` of one while others wait."""
@@ -41,11 +39,9 @@ class Turns(Generic[Item]):
         while self._waiting and len(found) < count_max:
             partition = next(iter(self._waiting))
             waiting = self._waiting[partition]
-            for _ in range(min(len(waiting), count_max - len(found), max(1, turn - self._taken))):
-                item, size_bytes = waiting.popleft()
-                found.append(item)
-                self.size_bytes -= size_bytes
-                self._taken += 1
+            count = min(len(waiting), count_max - len(found), max(1, turn - self._taken))
+            found += [waiting.popleft() for _ in range(count)]
+            self._taken += count
             if not waiting or self._taken >= turn:
                 del self._waiting[partition]
                 if waiting:
@@ -57,9 +53,7 @@ class Turns(Generic[Item]):
     def forget(self, partitions: Collection[int] | None = None) -> None:
         """Forget what was read of these partitions, or of all."""
         for partition in list(self._waiting) if partitions is None else partitions:
-            waiting = self._waiting.pop(partition, ())
-            self.count -= len(waiting)
-            self.size_bytes -= sum(size_bytes for _item, size_bytes in waiting)
+            self.count -= len(self._waiting.pop(partition, ()))
         self._taken = 0
 
 
