@@ -20,6 +20,8 @@ from hotswap_stream.adapters.onnx.exported import ExportedGraph, pack_exported
 from hotswap_stream.adapters.onnx.exported_loader import ExportedGraphLoader
 from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
 from hotswap_stream.adapters.torch.executors.executors import EagerExecutor
+from hotswap_stream.adapters.torch.executors.exporting import GraphExporter, exporter_command
+from hotswap_stream.adapters.torch.executors.graph_files import GraphFiles
 from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
 from hotswap_stream.adapters.torch.modules.architectures import build_module, manifest_of
 from hotswap_stream.adapters.torch.modules.loading import load_module
@@ -31,8 +33,10 @@ from hotswap_stream.application.artifacts.trial import ModelOptions
 from hotswap_stream.application.plugins.names import MissingPluginError
 from hotswap_stream.application.swap.loader import LoadedModel
 from hotswap_stream.settings import Settings
+from tests.support.samples import executors as executor_samples
 
 pytestmark = pytest.mark.timeout(360)
+MAKE_MS_MAX = 300_000
 NAME = "ffnn-784-32-32-32-10"
 ROWS = np.random.default_rng(0).random((5, 784), np.float32)
 
@@ -42,9 +46,18 @@ def artifact(seed: int, architecture: str = NAME) -> bytes:
     return save_module(build_module(architecture, {}), manifest_of(architecture, {}))
 
 
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Graphs are made once for all tests here: each takes seconds."""
+    return tmp_path_factory.mktemp("graphs")
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", cache=tmp_path / "cache")
+def settings(tmp_path: Path, graphs: Path) -> Settings:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "executors").symlink_to(graphs)
+    return Settings(home=tmp_path / "home", cache=cache)
 
 
 @pytest.fixture
@@ -223,6 +236,26 @@ async def test_what_cannot_be_exported_is_registered_all_the_same(settings: Sett
     assert late.graph is None
     assert [(entry["event"], entry["reason"]) for entry in logs] == [("graph_not_exported", "it took longer than 1 ms")]
     assert (await bootstrap.stored_model(replace(settings, graphs_exported=False), store, content, None)).graph is None
+
+
+async def test_why_torch_cannot_export_is_said_and_kept(graphs: Path, store: ArtifactStore) -> None:
+    manifest = manifest_of("test-stubborn", {})
+    found = await store.put_artifact(artifact(1, "test-stubborn"))
+    export = GraphExporter(
+        store,
+        exporter_command([executor_samples.__name__]),
+        graph_folder=graphs,
+        graph_ms_max=MAKE_MS_MAX,
+        batch_rows_max=16,
+        threads=1,
+    )
+    with structlog.testing.capture_logs() as logs:
+        assert await export(found.digest, manifest) is None
+    (reason,) = [entry["reason"] for entry in logs if entry["event"] == "graph_not_exported"]
+    with pytest.raises(ExecutorUnavailableError) as kept:
+        GraphFiles(graphs, MAKE_MS_MAX).find("onnxruntime", manifest)
+    assert reason == str(kept.value)
+    assert reason.startswith("onnxruntime graph of 'test-stubborn': ")
 
 
 async def test_a_graph_is_no_version(settings: Settings, store: ArtifactStore, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Loading picks an executor, remembers it, improves what serves already, and falls back to eager torch."""
 
 import asyncio
+import os
 import shutil
 import sys
 import threading
@@ -195,6 +196,52 @@ async def test_a_graph_that_is_there_does_not_wait_for_one_that_is_being_made(
     finally:
         files.close()
         making.join()
+
+
+MAKES_ONE = """
+import json, sys, time
+from pathlib import Path
+order = json.loads(sys.stdin.readline())
+target = Path(order["target"])
+with target.with_name("made").open("a") as made:
+    made.write("one ")
+time.sleep(1)
+target.write_text("a graph")
+"""
+
+
+async def test_processes_that_want_the_same_graph_have_it_made_once(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four workers of one machine made four, each for seconds."""
+    manifest, _ = await _put(store, "digits-cnn")
+    monkeypatch.setattr(graph_files, "MAKER_COMMAND", (sys.executable, "-c", MAKES_ONE))
+    paths = await asyncio.gather(
+        *(asyncio.to_thread(GraphFiles(tmp_path, MAKE_MS_MAX).make, "onnxruntime", manifest) for _ in range(3))
+    )
+    assert len(set(paths)) == 1
+    assert paths[0].read_text() == "a graph"
+    assert (tmp_path / "made").read_text() == "one "
+
+
+async def test_whoever_closes_waits_for_no_graph_of_others(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, _ = await _put(store, "digits-cnn")
+    monkeypatch.setattr(graph_files, "MAKER_COMMAND", (sys.executable, "-c", "import time; time.sleep(600)"))
+    one, other = (GraphFiles(tmp_path, MAKE_MS_MAX) for _ in range(2))
+    making = asyncio.create_task(asyncio.to_thread(one.make, "onnxruntime", manifest))
+    while not os.listdir(tmp_path):
+        await asyncio.sleep(0.01)
+    waiting = asyncio.create_task(asyncio.to_thread(other.make, "onnxruntime", manifest))
+    await asyncio.sleep(0.5)
+    other.close()
+    with pytest.raises(ExecutorUnavailableError):
+        await asyncio.wait_for(waiting, 60)
+    assert not making.done()
+    one.close()
+    with pytest.raises(ExecutorUnavailableError):
+        await asyncio.wait_for(making, 60)
 
 
 async def test_a_damaged_graph_is_made_anew(store: ArtifactStore, loaders: Loaders, graphs: Path) -> None:

@@ -60,7 +60,7 @@ def exported(order: ExportOrder) -> bytes:
     sizes = batch_sizes(order.batch_rows_max)
     if rows_mix(manifest, eager, sizes[-1]):
         raise ExecutorUnavailableError("rows of a batch change each other")
-    graph_file = GraphFiles(Path(order.graph_folder), order.graph_ms_max).make("onnxruntime", manifest)
+    graph_file = GraphFiles(Path(order.graph_folder), order.graph_ms_max, here=True).make("onnxruntime", manifest)
     graph = pack_exported(manifest, plain_graph(graph_file.read_bytes()))
     # What will be done by a worker without torch, with these weights.
     executor, _ = open_exported(manifest, content, graph, threads=order.threads, batch_rows_max=order.batch_rows_max)

@@ -1,15 +1,20 @@
-"""Exported and compiled architectures as files of this machine's cache: made once, by a process beside this one."""
+"""Exported and compiled architectures as files of this machine's cache: made once, usually by a process beside this."""
 
 import hashlib
 import subprocess
 import sys
 import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
 import structlog
+from filelock import FileLock, Timeout
 
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
 from hotswap_stream.adapters.torch.executors import graph_maker
@@ -19,6 +24,8 @@ from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 
 MAKER_COMMAND = (sys.executable, "-m", "hotswap_stream.adapters.torch.executors.graph_maker")
 REASON_CHARACTERS_MAX = 500
+LOOK_SECONDS = 0.2
+"""How long a process that makes no more graphs may still wait for another one."""
 _SUFFIXES: dict[GraphKind, str] = {"onnxruntime": ".graph", "compile": ".pt2"}
 _PACKAGES: dict[GraphKind, tuple[str, ...]] = {"onnxruntime": ("torch", "onnxscript"), "compile": ("torch",)}
 
@@ -28,8 +35,16 @@ log = structlog.get_logger(__name__)
 class GraphFiles:
     """The graphs in one folder. A graph belongs to an architecture, its arguments and shapes; never to weights."""
 
-    def __init__(self, folder: Path, make_ms_max: int) -> None:
+    def __init__(self, folder: Path, make_ms_max: int, *, here: bool = False) -> None:
+        """Open the folder.
+
+        Args:
+            folder: Where graphs are, and are put.
+            make_ms_max: How long a process may take that makes one.
+            here: Make graphs in this process, which has torch, answers nobody, and is ended by others in time.
+        """
         self._folder = folder
+        self._here = here
         self._make_ms_max = make_ms_max
         self._one_at_a_time = threading.Lock()
         self._guard = threading.Lock()
@@ -55,7 +70,7 @@ class GraphFiles:
         # What is there is not waited for: a version that is to serve now would wait for the graph of another one.
         if (there := self.find(kind, manifest)) is not None:
             return there
-        with self._one_at_a_time:
+        with self._one_at_a_time, self._alone(self._path(kind, manifest)):
             made_meanwhile = self.find(kind, manifest)
             return made_meanwhile if made_meanwhile is not None else self._make(kind, manifest)
 
@@ -65,6 +80,29 @@ class GraphFiles:
             self._closed = True
             if self._process is not None:
                 self._process.kill()
+
+    @contextmanager
+    def _alone(self, path: Path) -> Iterator[None]:
+        """Hold off other processes of this machine that would make the same graph, such as more workers."""
+        # What lies here is run: nobody else may write here.
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock"), thread_local=False)
+        until_s = time.monotonic() + self._make_ms_max / 1000
+        # Whoever holds it longer than it may take is not waited for.
+        while time.monotonic() < until_s:
+            if self._closed:
+                raise ExecutorUnavailableError("closing")
+            try:
+                lock.acquire(timeout=LOOK_SECONDS)
+                break
+            except Timeout:
+                continue
+            except (OSError, NotImplementedError):
+                break  # a folder without locks: then more than one may make it
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _path(self, kind: GraphKind, manifest: ArtifactManifest) -> Path:
         module = module_of_architecture(manifest.architecture)
@@ -80,12 +118,10 @@ class GraphFiles:
 
     def _make(self, kind: GraphKind, manifest: ArtifactManifest) -> Path:
         path = self._path(kind, manifest)
-        # What lies here is run: nobody else may write here.
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         module = module_of_architecture(manifest.architecture)
         order = GraphOrder(kind, manifest, module, str(path))
         log.info("graph_started", architecture=manifest.architecture, kind=kind)
-        problem = self._run(msgspec.json.encode(order) + b"\n")
+        problem = _carried_out(order) if self._here else self._run(msgspec.json.encode(order) + b"\n")
         if problem is not None:
             reason, is_final = problem
             if is_final:
@@ -123,7 +159,19 @@ class GraphFiles:
             return None
         if process.returncode < 0:
             return f"the process was ended by signal {-process.returncode} (limit {self._make_ms_max} ms)", False
-        return errors.splitlines()[-1][:REASON_CHARACTERS_MAX] if errors else f"exit code {process.returncode}", True
+        return _last_line(errors) if errors else f"exit code {process.returncode}", True
+
+
+def _carried_out(order: GraphOrder) -> tuple[str, bool] | None:
+    try:
+        graph_maker.carry_out(order)
+    except Exception as error:  # noqa: BLE001 - whatever torch raises, another process would end with it, too
+        return _last_line("".join(traceback.format_exception_only(error))), True
+    return None
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1][:REASON_CHARACTERS_MAX]
 
 
 def _failure_of(path: Path) -> Path:

@@ -56,11 +56,17 @@ class _InOrder(nn.Module):
 
 def main() -> int:
     """Return 0 when the file is there; with any other exit code the reason is on standard error."""
-    os.nice(NICENESS)
     with open(0, "rb", buffering=0, closefd=False) as lines:
         order = msgspec.json.decode(lines.readline(), type=GraphOrder)
     threading.Thread(target=_end_with_owner, daemon=True).start()
     torch.set_num_threads(1)
+    carry_out(order)
+    return 0
+
+
+def carry_out(order: GraphOrder) -> None:
+    """Make the file in this process, which steps back behind others from here on. Raises whatever torch does."""
+    os.nice(NICENESS)
     importlib.import_module(order.module)
     target = Path(order.target)
     unfinished = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
@@ -69,7 +75,6 @@ def main() -> int:
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
-    return 0
 
 
 def make_graph(order: GraphOrder, target: Path) -> None:
