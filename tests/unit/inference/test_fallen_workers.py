@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from hotswap_events.inference.fleet import FleetRecord
 from hotswap_events.topics import Topics
+from hotswap_stream.workers.inference import fallen_workers
 from hotswap_stream.workers.inference.fallen_workers import FallenWorkers
 from hotswap_stream.workers.inference.fleet import FALLEN_SECONDS, Fleet
 
@@ -65,6 +66,37 @@ def test_who_said_goodbye_is_gone_and_who_is_not_heard_may_only_be_unknown() -> 
     fleet._read(f"other/{MODEL}".encode(), None, 2)
     assert fleet.gone(MODEL, "other")
     assert not heard([("third", 0.5)]).gone(MODEL, "other"), "my own words do not come back: I know nothing"
+
+
+async def test_a_group_is_asked_again_whether_a_silent_worker_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that hung was put out, its client became a member again, and nobody answered what it was given."""
+    asked: list[str] = []
+
+    async def put_out(_options: object, _group: str, worker: str) -> bool:
+        asked.append(worker)
+        return True
+
+    monkeypatch.setattr(fallen_workers, "put_out_of_group", put_out)
+    monkeypatch.setattr(fallen_workers, "AGAIN_SECONDS", 0.3)
+    monkeypatch.setattr(fallen_workers, "AGAIN_SECONDS_MAX", 1.0)
+    fleet = heard([("me", 0), ("other", 0.5), ("me", 1), ("me", 4)])
+    fallen = FallenWorkers({}, Topics("nobody"), fleet, lambda: [MODEL])
+    fallen.start()
+    try:
+        async with asyncio.timeout(60):
+            while len(asked) < 3:
+                fleet._echo_s = asyncio.get_running_loop().time()
+                await asyncio.sleep(0.05)
+        assert all(pause_s > 1.0 for _next_s, pause_s in fallen._again.values()), "and then no more"
+        fleet._read(f"other/{MODEL}".encode(), None, 5)
+        async with asyncio.timeout(60):
+            while fallen._again:
+                await asyncio.sleep(0.05)
+    finally:
+        await fallen.stop()
+    assert set(asked) == {"other"}
 
 
 async def test_a_group_whose_coordinator_is_away_is_told_again(unused_tcp_port: int) -> None:
