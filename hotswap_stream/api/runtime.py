@@ -21,6 +21,7 @@ from hotswap_stream.application.log.side_reading import SideReading
 from hotswap_stream.application.mlflow.deliveries import Deliveries
 from hotswap_stream.application.mlflow.stored_source import HereOrElsewhere
 from hotswap_stream.application.mlflow.under_way import UnderWay
+from hotswap_stream.application.processes.shared_timeouts import SharedTimeouts
 from hotswap_stream.application.registry.as_of import RegistryAsOf
 from hotswap_stream.application.registry.feed import EventFeed
 from hotswap_stream.application.registry.fold import RegistryFold
@@ -75,6 +76,7 @@ class ApiRuntime:
             in_flight_per_caller_max=services.infer_in_flight_per_key_max,
         )
         self.admission = Admission(limits, services.fleet)
+        self.timeouts = SharedTimeouts()
         self.event_stream_places = EventStreamPlaces(services.event_stream_clients_max)
         self.reports_in_the_making = 0
         self.exports_under_way = 0

@@ -103,7 +103,8 @@ async def serve(
     """
     hosts = AllowedHosts((*own_names(host), *allowed_hosts))
     config = ServerConfig(
-        SiteGuard(Traced(HeadAsGet(NotModified(QueryPath(InferPath(app), app))), process_number), hosts),
+        # What is about other methods than POST is not in the way of requests to models.
+        SiteGuard(Traced(InferPath(HeadAsGet(NotModified(QueryPath(app, app))), app), process_number), hosts),
         limits=limits or ConnectionLimits(),
         host=host,
         port=port,

@@ -1,7 +1,7 @@
 """What all operations that ask a model have in common: limits, which version, and what errors become."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from msgspec.structs import replace
 
@@ -13,7 +13,7 @@ from hotswap_stream.api.protocol.broker_away import require_broker
 from hotswap_stream.api.protocol.problems import RETRY_AFTER_SECONDS, ProblemError, found
 from hotswap_stream.api.runtime import ApiRuntime
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest
-from hotswap_stream.application.inference.admission import NotAdmittedError, RefusalKind, retry_after_seconds
+from hotswap_stream.application.inference.admission import NotAdmittedError, Place, RefusalKind, retry_after_seconds
 from hotswap_stream.application.inference.gateway import (
     NOTHING_BESIDE,
     Beside,
@@ -27,7 +27,7 @@ from hotswap_stream.application.registry.queries import find_model, find_version
 from hotswap_stream.domain.reserved import ANONYMOUS
 from hotswap_stream.domain.state.model import VersionState
 from hotswap_stream.errors import HotswapError
-from hotswap_stream.observability.tracing import active, traceparent_of
+from hotswap_stream.observability.tracing import Tracing, active, traceparent_of
 
 _REFUSALS: dict[RefusalKind, tuple[int, str]] = {
     "busy": (503, "busy"),
@@ -57,12 +57,14 @@ def retry_after(seconds: float) -> dict[str, str]:
     return {"Retry-After": str(retry_after_seconds(seconds))}
 
 
-@contextmanager
-def in_flight(request: AskedHeaders, runtime: ApiRuntime) -> Iterator[None]:
-    """Hold a place while the request is answered. ProblemError: 503 when all are taken, 429 for more than a share."""
+def in_flight(request: AskedHeaders, runtime: ApiRuntime) -> Place:
+    """Take a place for the block in which the request is answered.
+
+    Raises:
+        ProblemError: 503 when all are taken, 429 for more than a share.
+    """
     try:
-        with runtime.admission.place(_caller_of(request, runtime)):
-            yield
+        return runtime.admission.place(_caller_of(request, runtime))
     except NotAdmittedError as error:
         status, code = _REFUSALS[error.kind]
         raise ProblemError(status, code, str(error), headers=retry_after(error.retry_after_s)) from error
@@ -101,13 +103,17 @@ def servable(runtime: ApiRuntime, model_name: str, model_version: str | None = N
     )
 
 
-@contextmanager
-def _sending(model_name: str, beside: Beside) -> Iterator[Beside]:
-    """Give a record's headers with a span of its own in the request's trace; it lasts until the answer is there."""
+def _sending(model_name: str, beside: Beside) -> AbstractContextManager[Beside]:
+    """Give a record's headers, with a span of its own where the request's trace is kept."""
     tracing = active()
     if tracing is None or beside.traceparent is None:
-        yield beside
-        return
+        return nullcontext(beside)
+    return _spanned(tracing, model_name, beside)
+
+
+@contextmanager
+def _spanned(tracing: Tracing, model_name: str, beside: Beside) -> Iterator[Beside]:
+    """Have a span last until the answer is there."""
     attributes = {"messaging.system": "kafka", "messaging.operation.type": "send", "hotswap.model_name": model_name}
     with tracing.span(f"send requests.{model_name}", "producer", beside.traceparent, attributes) as span:
         yield replace(beside, traceparent=traceparent_of(span))

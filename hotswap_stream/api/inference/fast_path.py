@@ -13,10 +13,11 @@ from hotswap_stream.api.inference.infer import infer_answer
 
 
 class InferPath:
-    """An ASGI application that answers inference requests itself, and leaves everything else to the framework's."""
+    """An ASGI application that answers inference requests itself, and leaves everything else to another one."""
 
-    def __init__(self, app: Litestar) -> None:
+    def __init__(self, app: Any, framework: Litestar) -> None:
         self._app = app
+        self._framework = framework
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Handle one connection, as ASGI defines it."""
@@ -31,7 +32,7 @@ class InferPath:
     async def _respond(
         self, scope: Any, receive: Receive, send: Send, model_name: str, model_version: str | None
     ) -> None:
-        answer = await infer_answer(self._app.state.runtime, scope, receive, model_name, model_version)
+        answer = await infer_answer(self._framework.state.runtime, scope, receive, model_name, model_version)
         headers = [
             (b"content-type", answer.media_type.encode()),
             *((name.encode(), value.encode()) for name, value in answer.headers.items()),

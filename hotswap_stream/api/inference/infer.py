@@ -76,6 +76,7 @@ async def _infer(
             request.headers,
             bytes_max=runtime.services.infer_bytes_max,
             seconds_max=runtime.services.infer_timeout_ms / 1_000,
+            timeouts=runtime.timeouts,
         )
         try:
             asked = decode_request(body, request.headers.get(_LENGTH))

@@ -1,15 +1,22 @@
 """The body of a request, read from ASGI within limits."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from litestar.types import Receive
 
 from hotswap_stream.api.protocol.problems import ProblemError
+from hotswap_stream.application.processes.shared_timeouts import SharedTimeouts
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], *, bytes_max: int, seconds_max: float) -> bytes:
+async def read_body(
+    receive: Receive,
+    headers: Mapping[str, str],
+    *,
+    bytes_max: int,
+    seconds_max: float,
+    timeouts: SharedTimeouts,
+) -> bytes:
     """Return the whole body.
 
     Args:
@@ -17,6 +24,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], *, bytes_max: 
         headers: The request's headers, by name in lower case.
         bytes_max: The size of the largest body that is taken.
         seconds_max: How long the body may take to arrive.
+        timeouts: Of the event loop.
 
     Raises:
         ProblemError: 413 for a larger body, at once where its length is declared; 408 when it does not arrive in time;
@@ -29,7 +37,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], *, bytes_max: 
     size = 0
     more = True
     try:
-        async with asyncio.timeout(seconds_max):
+        with timeouts.within(seconds_max):
             while more:
                 message: Any = await receive()
                 if message["type"] == "http.disconnect":

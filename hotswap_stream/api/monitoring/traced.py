@@ -1,8 +1,9 @@
 """Each request gets an id, and its place in a trace where traces are on; the logs of its handling name both."""
 
 import re
+from itertools import count
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from litestar.types import Receive, Send
 from structlog.contextvars import bind_contextvars
@@ -11,6 +12,9 @@ from hotswap_stream.observability.tracing import TRACEPARENT, Attributes, Tracin
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._~+/=:-]{1,128}")
 """What is taken of a client's own id; another one is replaced."""
+_PROCESS = token_hex(8)
+_numbers = count()
+"""A fresh id is made of what is this process's alone, and a number: to make each by chance takes longer."""
 PROCESS_HEADER = b"x-api-process"
 _NO_GUESSING = (b"x-content-type-options", b"nosniff")
 """No browser takes what others wrote, in names and reasons, for a page or a script."""
@@ -90,7 +94,7 @@ def _said(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, str | None]:
             text = value.decode("latin-1")
             traceparent = text if TRACEPARENT.fullmatch(text) else None
     if request_id is None or not REQUEST_ID.fullmatch(request_id):
-        request_id = uuid4().hex.encode()
+        request_id = f"{_PROCESS}{next(_numbers):016x}".encode()
     return request_id, traceparent
 
 

@@ -81,7 +81,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._broken or self.transport.is_closing():
             return
         self._asked = True
-        self._unset_keepalive_if_required()
         if self._reading == "nothing":
             self._now_reading("head")
         if self._head_open:
@@ -167,11 +166,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._asked = self._reading == "head" or bool(self.pipeline)
         if self._reading == "body" and self.cycle.response_complete:
             self._now_reading("answered-body")
-        super().on_response_complete()
-        if self._reading != "nothing":
-            self._unset_keepalive_if_required()  # there is a time for heads and bodies; see `overdue`
+        self._next_or_wait()
         if len(self.pipeline) >= PIPELINED_REQUESTS_MAX // 2:
             self.flow.pause_reading()
+
+    def _next_or_wait(self) -> None:
+        """Do as uvicorn does, without a timer for each request: `overdue` ends connections that ask nothing more."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._reading == "nothing":
+            self._now_reading("nothing")  # from now on it is the client's turn
 
     def pause_writing(self) -> None:
         """Note since when the client takes nothing; asyncio calls it."""
@@ -203,7 +211,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return f"The body of a request must arrive within {limits.body_seconds_max} s."
         if self._reading == "answered-body" and seconds > UNREAD_BODY_SECONDS_MAX:
             return f"The request was answered {UNREAD_BODY_SECONDS_MAX} s ago."
-        if self._reading == "nothing" and self.waits_since() is not None and seconds > self.timeout_keep_alive + 1:
+        if self._reading == "nothing" and self.waits_since() is not None and seconds > self.timeout_keep_alive:
             return "Nothing was asked."
         return None
 

@@ -3,8 +3,6 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 from msgspec import Struct
@@ -44,6 +42,23 @@ class AdmissionLimits(Struct, frozen=True, kw_only=True):
     """Requests in flight of one named caller; None: no limit but the common one."""
 
 
+class Place:
+    """What a request holds: `with admission.place():`."""
+
+    __slots__ = ("_admission", "_began_s", "_caller")
+
+    def __init__(self, admission: "Admission", caller: str | None) -> None:
+        self._admission = admission
+        self._caller = caller
+        self._began_s = time.monotonic()
+
+    def __enter__(self) -> None:
+        """Hold it from here on."""
+
+    def __exit__(self, *_exception: object) -> None:
+        self._admission.leave(self._caller, time.monotonic() - self._began_s)
+
+
 class Admission:
     """Counts requests in flight, by caller too, and remembers how long they take."""
 
@@ -56,9 +71,8 @@ class Admission:
         self._seconds_each = 0.0
         """A request's time on average, lately."""
 
-    @contextmanager
-    def place(self, caller: str | None = None) -> Iterator[None]:
-        """Hold a place for one request.
+    def place(self, caller: str | None = None) -> "Place":
+        """Take a place for one request, held until the end of the block that it is for.
 
         Raises:
             NotAdmittedError: There is none.
@@ -67,16 +81,16 @@ class Admission:
         self.in_flight += 1
         if caller is not None:
             self._by_caller[caller] += 1
-        began_s = time.monotonic()
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
-            if caller is not None:
-                self._by_caller[caller] -= 1
-                if not self._by_caller[caller]:
-                    del self._by_caller[caller]
-            self._seconds_each += 0.1 * (time.monotonic() - began_s - self._seconds_each)
+        return Place(self, caller)
+
+    def leave(self, caller: str | None, seconds: float) -> None:
+        """Give a place back that was held for so long."""
+        self.in_flight -= 1
+        if caller is not None:
+            self._by_caller[caller] -= 1
+            if not self._by_caller[caller]:
+                del self._by_caller[caller]
+        self._seconds_each += 0.1 * (seconds - self._seconds_each)
 
     def check_worker(self, model_name: str) -> None:
         """Check that a live worker has the model.

@@ -69,6 +69,8 @@ class ModelExchange:
         self._failure: Exception | None = None
         self._told_of_untagged = False
         self._next = 0
+        self._filling: RequestSender | None = None
+        """Chosen last, for whoever follows at once."""
 
     @property
     def failed(self) -> bool:
@@ -138,11 +140,12 @@ class ModelExchange:
 
         KafkaError, InferenceUnavailableError; ModelOverloadedError where it would likely wait more than `wait_s_max`.
         """
-        waiter = self.send(value, headers, partition, wait_s_max=wait_s_max, movable=movable)
+        waiter, correlation = self._send(value, headers, partition, wait_s_max, movable)
         try:
             return await waiter
         finally:
             waiter.cancel()
+            correlation.forget(waiter)
 
     def send(
         self,
@@ -157,15 +160,26 @@ class ModelExchange:
 
         `movable`: where too many requests wait in the partition, another one will do.
         """
+        waiter, correlation = self._send(value, headers, partition, wait_s_max, movable)
+        waiter.add_done_callback(correlation.forget)
+        return waiter
+
+    def _send(
+        self,
+        value: bytes,
+        headers: Sequence[tuple[str, bytes]],
+        partition: int | None,
+        wait_s_max: float | None,
+        movable: bool,
+    ) -> tuple[Waiter, PartitionCorrelation]:
         if self._failure is not None:
             raise self._failure
         sender = self._quietest() if partition is None else self._senders[partition]
         if wait_s_max is not None:
             sender = self._admit(sender, wait_s_max, movable)
         waiter: Waiter = asyncio.get_running_loop().create_future()
-        waiter.add_done_callback(self._correlations[sender.partition].forget)
         sender.send(value, headers, waiter)
-        return waiter
+        return waiter, self._correlations[sender.partition]
 
     def wait_s(self) -> float:
         """Return how long, in seconds, a request sent now is likely to wait in the best of the partitions."""
@@ -193,7 +207,13 @@ class ModelExchange:
         )
 
     def _quietest(self) -> RequestSender:
-        """Return the sender with the fewest requests in flight; in turn where several have as few."""
+        """Return the sender with the fewest requests in flight; in turn where several have as few.
+
+        What comes in the same turn of the event loop goes into one batch: a batch costs all on its way more than a
+        request in it.
+        """
+        if self._filling is not None and self._filling.fills:
+            return self._filling
         count = len(self.partitions)
         self._next = (self._next + 1) % count
         best = self._senders[self.partitions[self._next]]
@@ -204,6 +224,7 @@ class ModelExchange:
             sender = self._senders[self.partitions[(self._next + step) % count]]
             if sender.in_flight < fewest:
                 best, fewest = sender, sender.in_flight
+        self._filling = best
         return best
 
     def _settled(self, partition: int) -> None:

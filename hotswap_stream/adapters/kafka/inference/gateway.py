@@ -32,6 +32,7 @@ from hotswap_stream.application.inference.gateway import (
     NoModelTopicsError,
     RequestTooLargeError,
 )
+from hotswap_stream.application.processes.shared_timeouts import SharedTimeouts
 from hotswap_stream.kafka.sessions import open_admin
 from hotswap_stream.kafka.topic_partitions import described_partitions
 
@@ -83,6 +84,7 @@ class KafkaInferenceGateway:
         self._share = share
         self._models_connected_max = models_connected_max
         self._places = asyncio.Semaphore(in_flight_max)
+        self._timeouts = SharedTimeouts()
         self._connecting: dict[str, asyncio.Task[ModelExchange]] = {}
         self._one_at_a_time = asyncio.Lock()
         self._exchanges: dict[str, ModelExchange] = {}
@@ -164,24 +166,10 @@ class KafkaInferenceGateway:
         partition of that key in every language's clients.
         """
         try:
-            async with asyncio.timeout(timeout_s), self._places:
-                if series is not None and await self._takes_windows(model_name):
-                    exchange = await self._of_all_partitions(model_name)
-                    partition = partition_of(series, len(exchange.partitions))
-                    return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max, movable=False)
-                if partition_key is not None and self._share is not None:  # the same one for every gateway
-                    exchange = await self._of_all_partitions(model_name)
-                    partition = partition_of(partition_key, len(exchange.partitions))
-                    return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max, movable=False)
-                exchange = await self._exchange(model_name)
-                if partition is not None and partition not in exchange.partitions:
-                    raise ValueError(
-                        f"partition {partition} of model {model_name!r} is not consumed here; "
-                        f"{sorted(exchange.partitions)} are"
-                    )
-                if partition_key is not None:
-                    partition = exchange.partitions[crc32(partition_key.encode()) % len(exchange.partitions)]
-                return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max)
+            with self._timeouts.within(timeout_s):
+                async with self._places:
+                    exchange, partition, movable = await self._way(model_name, partition, partition_key, series)
+                    return await exchange.ask(value, headers, partition, wait_s_max=wait_s_max, movable=movable)
         except TimeoutError as error:
             silent = self._silence(model_name, timeout_s)
             if silent is not None:
@@ -195,6 +183,24 @@ class KafkaInferenceGateway:
             ) from error
         except (KafkaError, OSError) as error:
             raise InferenceUnavailableError(f"Kafka, on the way to model {model_name!r}: {error!r}") from error
+
+    async def _way(
+        self, model_name: str, partition: int | None, partition_key: str | None, series: str | None
+    ) -> tuple[ModelExchange, int | None, bool]:
+        """Return by which connection a request goes, into which partition, and whether another one would do."""
+        windows = series is not None and await self._takes_windows(model_name)
+        shared = series if windows else partition_key if self._share is not None else None
+        if shared is not None:  # every gateway has the same one for it
+            exchange = await self._of_all_partitions(model_name)
+            return exchange, partition_of(shared, len(exchange.partitions)), False
+        exchange = await self._exchange(model_name)
+        if partition is not None and partition not in exchange.partitions:
+            raise ValueError(
+                f"partition {partition} of model {model_name!r} is not consumed here; {sorted(exchange.partitions)} are"
+            )
+        if partition_key is not None:
+            partition = exchange.partitions[crc32(partition_key.encode()) % len(exchange.partitions)]
+        return exchange, partition, True
 
     def _silence(self, model_name: str, timeout_s: float) -> str | None:
         """Return what Kafka has left undone, where that is why no answer came: its silence is not the model's."""

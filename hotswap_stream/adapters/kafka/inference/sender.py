@@ -19,6 +19,8 @@ BATCH_BYTES_MAX = 512 * 1_024
 RECORD_OVERHEAD_BYTES = 128
 """What Kafka adds to a record and its batch, at most, beside its headers."""
 HEADER_OVERHEAD_BYTES = 12
+FILLED_REQUESTS_MAX = 8
+"""Requests that come at once and go into one batch; more are spread over partitions, which are other workers' too."""
 
 CLOSED = InferenceUnavailableError("the connection to the model's topics was closed")
 
@@ -59,6 +61,11 @@ class RequestSender:
     def unconfirmed_s(self) -> float:
         """Return how long the batch on its way has waited to be acknowledged, in seconds; 0 when none is on its way."""
         return 0.0 if self._sending_since_s is None else time.monotonic() - self._sending_since_s
+
+    @property
+    def fills(self) -> bool:
+        """Return whether a batch is just being filled, which will be sent as soon as the event loop comes to it."""
+        return self._sending_since_s is None and 0 < len(self._queued) < FILLED_REQUESTS_MAX
 
     @property
     def in_flight(self) -> int:
