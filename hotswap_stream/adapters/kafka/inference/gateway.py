@@ -161,9 +161,8 @@ class KafkaInferenceGateway:
     ) -> RawAnswer:
         """Send a request that is encoded already, and return the answer's record, not decoded. Errors as of `infer`.
 
-        Without a `partition`, requests of one `partition_key` go to the same one of those in use here, or of all where
-        there are gateways side by side. `series`: where the model takes windows, requests of the same go to the
-        partition of that key in every language's clients.
+        Without a `partition`, requests of one `partition_key` go to the same one of those in use here, with a `share`
+        of all. `series`: where the model takes windows, the same go to that key's partition for every client.
         """
         try:
             with self._timeouts.within(timeout_s):
