@@ -27,7 +27,8 @@ class InferPath:
                     return await self._respond(scope, receive, send, model_name, None)
                 case ["", "v2", "models", model_name, "versions", model_version, "infer"]:
                     return await self._respond(scope, receive, send, model_name, model_version)
-        return await self._app(scope, receive, send)
+        await self._app(scope, receive, send)
+        return None
 
     async def _respond(
         self, scope: Any, receive: Receive, send: Send, model_name: str, model_version: str | None

@@ -19,6 +19,8 @@ class Timeout:
     def __init__(self, of: "_Equal") -> None:
         self._of = of
         self._expired = False
+        self.when_s = 0.0
+        """When it ends, by the clock of the loop."""
 
     def __enter__(self) -> None:
         task = asyncio.current_task()
