@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from hotswap_events.topics import Topics
+from hotswap_stream.adapters.kafka.inference.gateway import PARTITIONS_USED_MAX, KafkaInferenceGateway
 from hotswap_stream.cli.processes.api_processes import PROCESSES_MAX, check_processes
 from hotswap_stream.errors import ConfigurationError
 from hotswap_stream.home.api_members import ApiMember, MemberCounts, asked
@@ -112,3 +114,21 @@ def test_elsewhere_than_on_linux_there_is_one(monkeypatch: pytest.MonkeyPatch) -
     check_processes(1)
     with pytest.raises(ConfigurationError, match="only Linux"):
         check_processes(2)
+
+
+def chosen(share: tuple[int, int] | None, count: int) -> list[int]:
+    return KafkaInferenceGateway({}, Topics("unit"), share=share)._choose("digits", count)
+
+
+@pytest.mark.parametrize(("of", "count"), [(2, 4), (2, 8), (3, 8), (4, 4), (5, 64)])
+def test_no_two_of_them_use_the_same_partition(of: int, count: int) -> None:
+    parts = [chosen((number, of), count) for number in range(1, of + 1)]
+    used = [partition for part in parts for partition in part]
+    assert len(used) == len(set(used))
+    assert set(used) <= set(range(count))
+    assert all(0 < len(part) <= PARTITIONS_USED_MAX for part in parts)
+
+
+@pytest.mark.parametrize("share", [None, (1, 1), (2, 3)])
+def test_where_there_are_too_few_partitions_all_are_used(share: tuple[int, int] | None) -> None:
+    assert chosen(share, 2) == [0, 1]
