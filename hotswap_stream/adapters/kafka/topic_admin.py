@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import InvalidReplicationFactorError as TooFewBrokersError
 from aiokafka.errors import KafkaError, NodeNotReadyError, TopicAuthorizationFailedError, for_code
 
 from hotswap_events.topics import TopicSpec
@@ -39,6 +40,8 @@ _OF_THE_TOPIC = 1
 """Where a setting comes from, in Kafka's numbers."""
 _POLL_SECONDS = 0.05
 _AGAIN_SECONDS = 0.2
+_AWAY = (NodeNotReadyError, TooFewBrokersError)
+"""Of several brokers one is: the client asks any of them; a topic finds fewer than the client has just counted."""
 
 
 async def ensure_topics(connection: KafkaConnection, specs: Sequence[TopicSpec], *, check: bool = True) -> None:
@@ -62,8 +65,7 @@ async def ensure_topics(connection: KafkaConnection, specs: Sequence[TopicSpec],
         try:
             return await _ensure(connection, specs, check=check)
         except LogUnavailableError as error:
-            # One broker of several is away. The client asks any, and would end whoever starts in that moment.
-            if not isinstance(error.__cause__, NodeNotReadyError) or time.monotonic() > give_up_s:
+            if not isinstance(error.__cause__, _AWAY) or time.monotonic() > give_up_s:
                 raise
             await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -123,6 +125,8 @@ async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> Non
                 f"topic {name!r} is not there and the cluster does not let us create it: "
                 "`hotswap-stream acls` prints the access rights that each process needs"
             )
+        if code == TooFewBrokersError.errno:
+            raise TooFewBrokersError(f"topic {name!r} could not be created: {error[2:]}")
         if code not in (0, _TOPIC_ALREADY_EXISTS):
             raise ConfigurationError(f"topic {name!r} could not be created: error {code} {error[2:]}")
         if code == 0:
@@ -320,10 +324,7 @@ async def _facts_of_all(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) 
 
 
 async def _settings(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, SettingFound] | None]:
-    """Return the settings in force per topic; None where this client may not see them.
-
-    Topics that are gone are left out.
-    """
+    """Return the settings in force of each topic that is there; None where this client may not see them."""
     if not names:
         return {}
     found: dict[str, dict[str, SettingFound] | None] = {}
@@ -343,8 +344,6 @@ async def _settings(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[st
 
 
 def _is_own(response: Any, source: Any) -> bool:
-    """Return whether a setting is the topic's own.
-
-    The first version of the answer tells only whether it is a default.
-    """
+    """Return whether a setting is the topic's own."""
+    # The first version of the answer tells only whether it is a default.
     return not source if response.API_VERSION == 0 else source == _OF_THE_TOPIC

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import KafkaException
 from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it does not say what it exports
@@ -32,6 +33,7 @@ from hotswap_stream.adapters.kafka.topic_admin import check_topics, ensure_topic
 from hotswap_stream.application.topics.check import TopicSettingsError
 from hotswap_stream.cli.app import build_app
 from hotswap_stream.kafka.connection import KafkaConnection
+from hotswap_stream.kafka.topic_partitions import broker_ids
 from hotswap_stream.settings import Settings
 from tests.support.kafka.generous_broker import RETENTION_BYTES, generous_broker
 from tests.support.stages.serving import MODEL, open_stage
@@ -107,6 +109,23 @@ def command_line(settings: Settings, *arguments: str) -> Result:
     )
     structlog.reset_defaults()
     return result
+
+
+async def test_brokers_that_go_away_while_topics_are_made_are_waited_for(
+    settings: Settings, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cluster refuses more replicas than it has brokers; that ended whoever started, and for good."""
+    counted = [frozenset((0, 1, 2))]
+
+    async def brokers(admin: AIOKafkaAdminClient) -> frozenset[int]:
+        return counted.pop() if counted else await broker_ids(admin)
+
+    monkeypatch.setattr("hotswap_stream.adapters.kafka.topic_admin.broker_ids", brokers)
+    await ensure_topics(bootstrap.connection(settings), topics.control_specs())
+    assert not counted
+    assert len(await check_topics(bootstrap.connection(settings), topics.control_specs())) == len(
+        topics.control_specs()
+    )
 
 
 async def test_every_topic_is_made_with_what_its_promises_rest_on(
