@@ -42,6 +42,8 @@ WINDOWS_SECONDS_MAX = 5.0
 CATCH_UP_POLL_SECONDS = 0.05
 CATCH_UP_POLLS_MAX = 100
 """Polls and not seconds: a process that stood still meanwhile has not waited, and what it knows is old."""
+CATCH_UP_POLLS_OLDER_MAX = 600
+"""Where it is known that answers would be of an older event than those before."""
 
 
 class TakingOver:
@@ -252,7 +254,7 @@ class TakingOver:
             return None
         chosen_by = [places[number].chosen_by for number in positions]
         if not self._as_new(chosen_by):
-            self._catch_up()
+            self._catch_up(CATCH_UP_POLLS_OLDER_MAX if self._older(chosen_by) else CATCH_UP_POLLS_MAX)
         _log.info(
             "partitions_found",
             model_name=parts.model_name,
@@ -271,6 +273,12 @@ class TakingOver:
         return current is not None and all(
             offset is not None and 0 <= offset <= current.registry_offset for offset in chosen_by
         )
+
+    def _older(self, chosen_by: Collection[int | None]) -> bool:
+        """Return whether what answers here is known to be older than what gave one of the last answers."""
+        current = self._parts.slots.current
+        known = -1 if current is None else current.registry_offset
+        return any(offset is not None and offset > known for offset in chosen_by)
 
     def _windows_of(self, positions: Mapping[int, int]) -> dict[int, PartitionWindows]:
         """Return the windows of those partitions of which they can be read now."""
@@ -291,7 +299,7 @@ class TakingOver:
         """Return whether a worker may be about to give partitions up: it is not this one itself, and not dead."""
         return worker != self._parts.config.worker and not self._parts.host.fallen(worker)
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, polls_max: int) -> None:
         """Be as far as whoever answered before can have been: versions are not older here, if a moment does for it."""
         caught_up: Future[None] = Future()
 
@@ -309,7 +317,7 @@ class TakingOver:
 
         with suppress(RuntimeError):  # the loop is closed, and so is this soon
             self._loop.call_soon_threadsafe(begin)
-        for _ in range(CATCH_UP_POLLS_MAX):
+        for _ in range(polls_max):
             if self._closed or self._stopping.is_set():
                 break
             with suppress(FutureTimeoutError):
