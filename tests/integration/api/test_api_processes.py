@@ -24,7 +24,7 @@ from tests.support.stages.asking import INPUT
 from tests.support.stages.hand_worker import Answer, HandWorker, Headers, answering, hand_worker
 from tests.support.stages.serving import MODEL, open_stage, stage_settings
 
-pytestmark = pytest.mark.executed
+pytestmark = [pytest.mark.executed, pytest.mark.timeout(300)]
 
 SECONDS_MAX = 90.0
 KEY = "key-of-ci-and-no-other"
