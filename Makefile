@@ -73,7 +73,7 @@ test-costs: $(INSTALLED_DEV)
 # and forks those that share the tests: more than there are cores, because some tests wait. The lint runs beside it.
 # Without pytest's own logging: it puts handlers on forty loggers of libraries, six times for each test; what libraries
 # warn of is on standard error then.
-CHECK_PROCESSES ?= $(shell echo $$(($(CORES) + 4)))
+CHECK_PROCESSES ?= $(shell echo $$(($(CORES) + 8)))
 CHECKED := $(addprefix tests/,contract hostile packaging property replay unit)
 check: $(INSTALLED_DEV)
 	@mkdir -p build
