@@ -43,7 +43,7 @@ async def test_a_marker_is_no_request_that_waits(stage: Stage, monkeypatch: pyte
     """The worker is well, the model ready and no alert is near, though the end lies behind the last request."""
     for seconds, module, name in (
         (0.1, answered_places, "SURE_SECONDS"),
-        (2.5, life_signs, "STANDSTILL_SECONDS_MAX"),
+        (5.0, life_signs, "STANDSTILL_SECONDS_MAX"),
         (0.1, request_lag, "STANDSTILL_SURE_SECONDS"),
     ):
         monkeypatch.setattr(module, name, seconds)
@@ -53,7 +53,7 @@ async def test_a_marker_is_no_request_that_waits(stage: Stage, monkeypatch: pyte
         await asyncio.to_thread(write_in_transaction, settings, topic)
         await stage.answers(1)
         signs = worker._served[MODEL].signs
-        for _look in range(30):
+        for _look in range(35):
             await asyncio.sleep(0.2)
             assert worker.trouble() is None
         assert signs.standing(0.5) == ()
