@@ -12,10 +12,10 @@ from hotswap_stream.workers.inference.requests.stepping_over import UnreadablePa
 from hotswap_stream.workers.inference.requests.taking import Taking
 from hotswap_stream.workers.inference.requests.turns import Turns, turn_of
 
-AHEAD_REQUESTS = 4_096
-"""Read ahead at a time."""
-AHEAD_REQUESTS_MAX = 16_384
-AHEAD_BYTES_MAX = 16 * 1024**2
+AHEAD_REQUESTS, AHEAD_BYTES = 4_096, 1024**2
+"""Read ahead at a time, whichever is less: what is read long before it is taken has left the processor's cache."""
+AHEAD_REQUESTS_MIN = 16
+AHEAD_REQUESTS_MAX, AHEAD_BYTES_MAX = 16_384, 4 * 1024**2
 """With as much read ahead, no more is read until some of it is taken."""
 
 _log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ class Intake:
         self._turns: Turns[Message] = Turns()
         """Read ahead of what is taken."""
         self._mean_bytes = 0.0
-        """Of those that were read ahead the last time."""
+        """Of those that were taken or read ahead the last time."""
         self._running: int | None = None
         """The partition of which the last request was taken."""
         self._run = 0
@@ -81,6 +81,7 @@ class Intake:
             room -= len(messages)
             if not self._one_goes_on(messages):
                 return
+            self._mean_bytes = sum(map(len, messages)) / len(messages)
         # One partition has had its turn: look whether others wait behind it.
         if self._turns.count < AHEAD_REQUESTS_MAX and self._turns.count * self._mean_bytes < AHEAD_BYTES_MAX:
             self._read_ahead()
@@ -88,7 +89,8 @@ class Intake:
             self._take(self._turns.take(room, self._turn))
 
     def _read_ahead(self) -> None:
-        messages = self._consumer.consume(AHEAD_REQUESTS, 0)
+        count = min(AHEAD_REQUESTS, int(AHEAD_BYTES / max(1.0, self._mean_bytes)))
+        messages = self._consumer.consume(max(AHEAD_REQUESTS_MIN, count), 0)
         if messages:
             self._mean_bytes = sum(map(len, messages)) / len(messages)
         for number, run in groupby(messages, Message.partition):
