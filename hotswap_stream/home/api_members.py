@@ -12,10 +12,14 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from hotswap_stream.errors import ConfigurationError
+
 ASK_SECONDS_MAX = 5.0
 COUNTS_BYTES_MAX = 1024**2
 PAGE_BYTES_MAX = 256 * 1024**2
 _HEAD_BYTES_MAX = 16 * 1024
+_SOCKET_PATH_BYTES_MAX = 107
+"""On Linux (`sun_path`, with its end)."""
 
 _log = structlog.get_logger(__name__)
 
@@ -116,6 +120,16 @@ class ApiMember:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number}.json"
+
+
+def check_folder(folder: Path, count: int) -> None:
+    """Raise ConfigurationError where the names of the sockets there would be longer than the system takes."""
+    length = len(os.fsencode(socket_of(folder, count)))
+    if length > _SOCKET_PATH_BYTES_MAX:
+        raise ConfigurationError(
+            f"{socket_of(folder, count)} has {length} bytes, and a socket's path at most {_SOCKET_PATH_BYTES_MAX}: "
+            "name a folder by a shorter path in TMPDIR"
+        )
 
 
 def socket_of(folder: Path, number: int) -> Path:

@@ -1,19 +1,16 @@
 """The page's sessions of this home, so that nobody must sign in again because the API was started again."""
 
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import structlog
 
+from hotswap_stream.home.alone import alone_briefly
+
 FILE = "sessions.json"
 LOCK_FILE = "sessions.lock"
 BYTES_MAX = 1024**2
-WAIT_SECONDS_MAX = 0.5
-"""How long to wait for another process that writes, which takes it a millisecond unless it is stopped just then."""
-LOOK_SECONDS = 0.001
 
 _log = structlog.get_logger(__name__)
 
@@ -33,28 +30,9 @@ class SessionFile:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Hold the lock of this home's sessions in the block; go on without where it cannot be had in half a second."""
-        try:
-            import fcntl
-
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            number = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except (ImportError, OSError):
-            yield
-            return
-        try:
-            end_s = time.monotonic() + WAIT_SECONDS_MAX
-            while time.monotonic() < end_s:
-                try:
-                    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError:
-                    time.sleep(LOOK_SECONDS)
-            yield
-        finally:
-            os.close(number)
+        return alone_briefly(self._lock_path)
 
     def read(self) -> bytes | None:
         """Return what was written last; None where there is nothing that can be read."""

@@ -75,7 +75,8 @@ async def keep_api_processes(settings: "Settings", on_started: Callable[[str], N
         on_started: Called with the URL when all of them listen.
 
     Raises:
-        ConfigurationError: The port is taken, or a process found that a setting does not fit.
+        ConfigurationError: The port is taken, the folder for temporary files has too long a name, or a process found
+            that a setting does not fit.
         SupervisionError: A process did not start, or ended again and again.
     """
     import asyncio
@@ -83,6 +84,7 @@ async def keep_api_processes(settings: "Settings", on_started: Callable[[str], N
 
     from hotswap_stream.application.processes.supervision import Supervisor
     from hotswap_stream.cli.terminal.signals import stop_on_signals
+    from hotswap_stream.home.api_members import check_folder
     from hotswap_stream.home.shared_port import http_url, reserved_port
 
     stop = stop_on_signals(end_seconds_max=STOP_SECONDS_MAX + EXTRA_SECONDS)
@@ -90,6 +92,7 @@ async def keep_api_processes(settings: "Settings", on_started: Callable[[str], N
         tempfile.TemporaryDirectory(prefix="hotswap-api-") as folder,
         reserved_port(settings.api_host, settings.api_port) as port,
     ):
+        check_folder(Path(folder), settings.api_processes)
         supervisor = Supervisor(_specs(settings, Path(folder), port), on_change=_show, together=True)
         keeping = asyncio.create_task(_keep(supervisor, partial(on_started, http_url(*_where(settings, port)))))
         stopping = asyncio.create_task(stop.wait())

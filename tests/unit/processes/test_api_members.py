@@ -9,7 +9,7 @@ from hotswap_events.topics import Topics
 from hotswap_stream.adapters.kafka.inference.gateway import PARTITIONS_USED_MAX, KafkaInferenceGateway
 from hotswap_stream.cli.processes.api_processes import PROCESSES_MAX, check_processes
 from hotswap_stream.errors import ConfigurationError
-from hotswap_stream.home.api_members import ApiMember, MemberCounts, asked
+from hotswap_stream.home.api_members import ApiMember, MemberCounts, asked, check_folder
 from hotswap_stream.home.shared_port import can_be_shared, http_url, listening_socket, reserved_port
 
 SERIES = ("digits", "v1", "v2", "unknown-version")
@@ -132,3 +132,10 @@ def test_no_two_of_them_use_the_same_partition(of: int, count: int) -> None:
 @pytest.mark.parametrize("share", [None, (1, 1), (2, 3)])
 def test_where_there_are_too_few_partitions_all_are_used(share: tuple[int, int] | None) -> None:
     assert chosen(share, 2) == [0, 1]
+
+
+def test_a_folder_whose_name_is_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
+    """Each process would end with an OSError, and be started again and again."""
+    check_folder(Path("/tmp/hotswap-api-12345678"), PROCESSES_MAX)
+    with pytest.raises(ConfigurationError, match="at most 107: name a folder by a shorter path in TMPDIR"):
+        check_folder(tmp_path / ("x" * 107), 2)
