@@ -27,7 +27,12 @@ def enough(seen_all: bool) -> None:
 
 
 def fixed(count: int) -> settings:
-    """Return the settings of `explore`: the same examples each time, none of them made smaller when it was enough."""
+    """Return the settings of `explore`: no example is made smaller when it was enough.
+
+    Args:
+        count: How many examples are tried at most. Give many times what is needed: the examples are the same each time
+            only while the same modules are imported, because Hypothesis draws some integers from the constants of them.
+    """
     return settings(max_examples=count, derandomize=True, database=None, phases=[Phase.generate])
 
 

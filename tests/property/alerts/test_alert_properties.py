@@ -97,7 +97,7 @@ def test_the_strategies_reach_what_they_are_for() -> None:
         *("conflict", "unknown-rule", "unknown-version", "invalid-value"),
     }
 
-    @fixed(60)
+    @fixed(3_000)
     @given(alert_histories)
     def explore(intents: list[Intent]) -> None:
         writer = Writer()

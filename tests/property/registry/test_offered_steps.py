@@ -169,7 +169,7 @@ def test_the_histories_reach_what_needs_more_than_its_name() -> None:
         "switch to",
     }
 
-    @fixed(300)
+    @fixed(10_000)
     @given(all_histories | signed_histories)
     def explore(intents: list[Intent]) -> None:
         writer = Writer()

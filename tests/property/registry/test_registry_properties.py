@@ -157,7 +157,7 @@ def test_the_strategies_reach_what_they_are_for(model_name: str) -> None:
     seen: set[str] = set()
     wanted = {"none", "staging", "production", "superseded", "archived", "long history", "runs"}
 
-    @fixed(200)
+    @fixed(5_000)
     @given(histories)
     def explore(intents: list[Intent]) -> None:
         state = Writer().handle_all(intents).fold.state(model_name)

@@ -177,7 +177,7 @@ def test_the_histories_reach_what_they_are_for() -> None:
     """Random commands are worth nothing if no rollout ever gets anywhere: count over fixed examples."""
     seen: set[str] = set()
 
-    @fixed(1_500)
+    @fixed(15_000)
     @given(histories)
     def explore(intents: list[Intent]) -> None:
         writer = Writer()

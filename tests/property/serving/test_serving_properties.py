@@ -133,7 +133,7 @@ def test_the_strategies_reach_what_they_are_for() -> None:
         *("model-disabled", "no-active-version", "circuit-open"),
     }
 
-    @fixed(100)
+    @fixed(3_000)
     @given(serving_histories)
     def explore(intents: list[Intent]) -> None:
         writer = Writer()
