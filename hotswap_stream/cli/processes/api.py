@@ -55,6 +55,7 @@ def api(
 
         from hotswap_stream import bootstrap
         from hotswap_stream.application.processes.lasting import let_last
+        from hotswap_stream.observability.standing_still import ended_if_standing_still
 
         chosen = msgspec.structs.replace(
             settings,
@@ -71,7 +72,8 @@ def api(
             let_last()
             typer.echo(f"API on {url}; operations: {url}/schema")
 
-        await bootstrap.serve_api(chosen, on_started=started)
+        async with ended_if_standing_still():
+            await bootstrap.serve_api(chosen, on_started=started)
 
     def several_started(url: str) -> None:
         typer.echo(f"API on {url}; operations: {url}/schema; limits are of each of its processes")

@@ -38,10 +38,12 @@ def run_api_process(number: int, folder: Path) -> None:
         from hotswap_stream import bootstrap
         from hotswap_stream.application.processes.lasting import let_last
         from hotswap_stream.home.api_members import ApiMember
+        from hotswap_stream.observability.standing_still import ended_if_standing_still
 
         bind_contextvars(api_process=number)
         member = ApiMember(folder, number, settings.api_processes)
-        await bootstrap.serve_api(settings, member=member, on_started=lambda _url: let_last())
+        async with ended_if_standing_still():
+            await bootstrap.serve_api(settings, member=member, on_started=lambda _url: let_last())
 
     run(main, quiet=False, loop_factory=new_event_loop)
 

@@ -65,11 +65,13 @@ def worker(
         from hotswap_stream import bootstrap
         from hotswap_stream.application.processes.lasting import lasting, let_last
         from hotswap_stream.home.pulse import Pulse
+        from hotswap_stream.observability.standing_still import ended_if_standing_still
         from hotswap_stream.observability.tracing import tracing_to
 
         stop, called = stop_on_signals(with_input=end_with_input), name or _default_name()
         sys.setswitchinterval(SWITCH_SECONDS)
         pulse, shown = Pulse(settings.home, "worker", called), AsyncExitStack()
+        await shown.enter_async_context(ended_if_standing_still())
         stopping = asyncio.create_task(_wished(stop, lambda: pulse.asked_to_end))
 
         async def unless_told(work: "Coroutine[Any, Any, _Result]") -> "_Result":
@@ -159,10 +161,12 @@ def agents(
     async def main(settings: "Settings") -> None:
         from hotswap_stream import bootstrap
         from hotswap_stream.home.pulse import Pulse
+        from hotswap_stream.observability.standing_still import ended_if_standing_still
 
         pulse = Pulse(settings.home, "agents", instance)
         try:
-            await bootstrap.run_control_agents(settings, stop_on_signals(), instance=instance, on_well=pulse.beat)
+            async with ended_if_standing_still():
+                await bootstrap.run_control_agents(settings, stop_on_signals(), instance=instance, on_well=pulse.beat)
         finally:
             pulse.stop()
 
