@@ -80,6 +80,20 @@ def read_answer(headers: AnyHeaders) -> AnswerHeaders | None:
     )
 
 
+class Place(Protocol):
+    """Where a request lies in the request topic."""
+
+    @property
+    def partition(self) -> int:
+        """Its partition."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """Its offset there."""
+        ...
+
+
 class TagCheck(Protocol):
     """Whether a tag proves that an answer is from a worker."""
 
@@ -117,8 +131,7 @@ class ModelTags:
     """Writes and checks the tags of one model's answers: a TagCheck."""
 
     def __init__(self, model_name: str, keys: Sequence[bytes]) -> None:
-        self._model_name = model_name.encode()
-        self._keys = keys
+        self._begun = [blake2b(b"%b\0" % model_name.encode(), key=key) for key in keys]
         self._latest: dict[int, tuple[int, bytes, tuple[bytes, ...]]] = {}
         """Partition → which eight requests, and the tags of all of them by the first key and by each other one."""
 
@@ -129,6 +142,23 @@ class ModelTags:
             latest = self._hashed(partition, request_offset)
         start = (request_offset & 7) << 4
         return latest[1][start : start + 16]
+
+    def tags(self, requests: Iterable[Place]) -> list[bytes]:
+        """Return the tag of the answer to each request: sooner than one by one where they follow each other."""
+        tags: list[bytes] = []
+        partition = eight = -1
+        of_eight = b""
+        for request in requests:
+            offset = request.offset
+            if offset >> 3 != eight or request.partition != partition:
+                partition, eight = request.partition, offset >> 3
+                latest = self._latest.get(partition)
+                if latest is None or latest[0] != eight:
+                    latest = self._hashed(partition, offset)
+                of_eight = latest[1]
+            start = (offset & 7) << 4
+            tags.append(of_eight[start : start + 16])
+        return tags
 
     def holds(self, partition: int, request_offset: int, tag: bytes | None) -> bool:
         """See TagCheck."""
@@ -144,8 +174,11 @@ class ModelTags:
 
     def _hashed(self, partition: int, request_offset: int) -> tuple[int, bytes, tuple[bytes, ...]]:
         eight = request_offset >> 3
-        message = b"%b\0%d\0%d" % (self._model_name, partition, eight)
-        first, *others = [blake2b(message, key=key).hexdigest().encode() for key in self._keys]
+        place = b"%d\0%d" % (partition, eight)
+        hashes = [begun.copy() for begun in self._begun]
+        for each in hashes:
+            each.update(place)
+        first, *others = [each.hexdigest().encode() for each in hashes]
         latest = self._latest[partition] = eight, first, tuple(others)
         return latest
 

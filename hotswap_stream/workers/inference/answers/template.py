@@ -51,9 +51,8 @@ class AnswerTemplate:
         *before, rest = marked[1:].split(_DATA_MARK)
         if not before or len(before) != len(sizes):
             raise ValueError("the outputs are not in their places")
-        self._before_data, *self._between = [
-            start + _header_of(size) for start, size in zip(before, sizes, strict=True)
-        ]
+        before_data, *self._between = [start + _header_of(size) for start, size in zip(before, sizes, strict=True)]
+        self._begin, self._begin_with_id = _FOUR_FIELDS + before_data, _FIVE_FIELDS + before_data
         self._sizes = tuple(sizes)
         parts = []
         for mark in (_encode(number) for number in _MARKS):
@@ -104,10 +103,8 @@ class AnswerTemplate:
         if end is None:
             end = self._ends[queue_ms] = self._before_queue + _encode(queue_ms) + self._end
         if request_id is None:
-            return b"".join((_FOUR_FIELDS, self._before_data, data, place, _encode(offset), end))
-        return b"".join(
-            (_FIVE_FIELDS, self._before_data, data, place, _encode(offset), end, _ID_KEY, _encode(request_id))
-        )
+            return b"".join((self._begin, data, place, _encode(offset), end))
+        return b"".join((self._begin_with_id, data, place, _encode(offset), end, _ID_KEY, _encode(request_id)))
 
 
 def _header_of(size: int) -> bytes:

@@ -153,18 +153,14 @@ class AnswerWriter(Struct, frozen=True):
         else:
             as_json = JsonAnswerTemplate(self.model_name, lease.model_version, tensors, facts)
             fill, data = as_json.fill, as_json.data_of([output.array for output in outputs], len(requests))
-        content_type, started_ms, tag = _CONTENT_TYPES[raw], round(group.started_ms), self.tags.tag
-        for index, request, content in zip(chosen.indexes, requests, data, strict=True):
-            record = request.record
-            partition, offset = record.partition, record.offset
+        content_type, started_ms = _CONTENT_TYPES[raw], round(group.started_ms)
+        records = [request.record for request in requests]
+        tags = self.tags.tags(records)
+        for index, request, record, content, tag in zip(chosen.indexes, requests, records, data, tags, strict=True):
+            offset = record.offset
             queue_ms = max(0, started_ms - record.timestamp_ms)
-            value = fill(content, partition, offset, queue_ms, request.body.id)
-            headers: Headers = [
-                content_type,
-                (_REQUEST_OFFSET, b"%d" % offset),
-                _OK,
-                (_ANSWER_TAG, tag(partition, offset)),
-            ]
+            value = fill(content, record.partition, offset, queue_ms, request.body.id)
+            headers: Headers = [content_type, (_REQUEST_OFFSET, b"%d" % offset), _OK, (_ANSWER_TAG, tag)]
             answers[index] = Answer(record, value, headers, None, None)
         return True
 

@@ -18,6 +18,8 @@ TOPIC_BYTES_MAX = 249
 
 _RAW_OF = {JSON_CONTENT_TYPE.encode(): False, MSGPACK_CONTENT_TYPE.encode(): True}
 
+_ONLY_JSON, _ONLY_MSGPACK = ([(header_names.CONTENT_TYPE, content_type)] for content_type in _RAW_OF)
+
 
 class ReplyTo(Struct, frozen=True, gc=False):
     """Where Spring's ReplyingKafkaTemplate wants a copy of the answer."""
@@ -57,11 +59,11 @@ def read_headers(headers: Headers) -> tuple[bool, RequestHeaders | None]:
     """Return whether the body is msgpack, and what else is asked for (None: nothing). Raise WrongHeaderError."""
     if not headers:
         return False, None
-    if len(headers) == 1:
-        name, value = headers[0]
-        raw = _RAW_OF.get(value) if name == header_names.CONTENT_TYPE and value is not None else None
-        if raw is not None:
-            return raw, None
+    # Most requests have nothing but one of these.
+    if headers == _ONLY_MSGPACK:
+        return True, None
+    if headers == _ONLY_JSON:
+        return False, None
     raw = False
     found = RequestHeaders()
     for name, value in headers:

@@ -26,21 +26,21 @@ class RequestRecord(Struct, frozen=True, gc=False):
 
 def records_of(topic: str, messages: Sequence[Message]) -> list[RequestRecord]:
     """Return the records in messages without errors, in their order."""
-    return [_record(topic, message) for message in messages]
+    return [record_of(topic, message) for message in messages]
 
 
-def _record(topic: str, message: Message) -> RequestRecord:
+def record_of(topic: str, message: Message) -> RequestRecord:
+    """Return the record in a message without an error."""
+    wrong = None
     try:
-        return _with_headers(topic, message, message.headers() or _NO_HEADERS, None)  # type: ignore[arg-type]
-    except (UnicodeDecodeError, SystemError):
+        headers: Headers = message.headers() or _NO_HEADERS  # type: ignore[assignment]
         # The client leaves its error pending; whatever is called next raises it, here at the latest.
-        return _with_headers(topic, message, _NO_HEADERS, "a header's name is not UTF-8")
-
-
-def _with_headers(topic: str, message: Message, headers: Headers, wrong: str | None) -> RequestRecord:
+        partition = message.partition()
+    except (UnicodeDecodeError, SystemError):
+        headers, wrong, partition = _NO_HEADERS, "a header's name is not UTF-8", message.partition()
     return RequestRecord(
         topic,
-        message.partition(),  # type: ignore[arg-type]  # a message without an error has partition and offset
+        partition,  # type: ignore[arg-type]  # a message without an error has partition and offset
         message.offset(),  # type: ignore[arg-type]
         message.timestamp()[1],
         message.key(),

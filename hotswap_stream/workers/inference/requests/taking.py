@@ -6,9 +6,12 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from hotswap_stream.kafka.librdkafka import is_fatal
 from hotswap_stream.kafka.unreadable_batches import is_unreadable
-from hotswap_stream.workers.inference.requests.records import records_of
+from hotswap_stream.workers.inference.requests.records import record_of
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable, read_request
 from hotswap_stream.workers.inference.requests.stepping_over import UnreadablePartitions
+
+_NEVER = 2**63
+"""More than any offset: nothing is taken of a partition that is not this worker's."""
 
 
 class Taking:
@@ -47,22 +50,21 @@ class Taking:
             messages: What it brought, errors included.
             positions: Partition → the next request to take; moved on here.
         """
-        good: list[Message] = []
         unreadable: list[Message] = []
+        entries: list[Request | Unreadable] = []
+        topic, bytes_max, key_bytes_max = self._request_topic, self._bytes_max, self._key_bytes_max
         for message in messages:
             error = message.error()
             if error is None:
-                good.append(message)
+                record = record_of(topic, message)
+                partition, offset = record.partition, record.offset
+                if offset >= positions.get(partition, _NEVER):
+                    positions[partition] = offset + 1
+                    entries.append(read_request(record, bytes_max, key_bytes_max))
             elif is_unreadable(error):
                 unreadable.append(message)
             elif is_fatal(error) or not error.retriable():
                 self._on_error(error)
-        entries: list[Request | Unreadable] = []
-        bytes_max, key_bytes_max = self._bytes_max, self._key_bytes_max
-        for record in records_of(self._request_topic, good):
-            if record.offset >= positions.get(record.partition, 2**63):
-                positions[record.partition] = record.offset + 1
-                entries.append(read_request(record, bytes_max, key_bytes_max))
         for message in unreadable:
             over = self._unreadable.step_over(message, positions)
             if over is not None:
